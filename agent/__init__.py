@@ -1,0 +1,1 @@
+"""The agent: perception, world model, cost, actor, short-term memory, configurator."""

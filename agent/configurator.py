@@ -1,0 +1,302 @@
+"""CONFIGURATOR: every setting of a run, its range, and the presets.
+
+LeCun's configurator primes the other modules for the task at hand (A Path Towards Autonomous
+Machine Intelligence, 2022, section 3.1.2). Here it is the only place that holds settings: a frozen,
+typed tree that the command line fills, `config.json` stores, and each module receives its own
+values from. This file imports neither torch nor mujoco, so `--help` and every refusal are instant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+AgentKind = Literal["joule", "sac", "td3", "ppo", "tqc", "crossq", "random", "zero"]
+RegularizerKind = Literal["simnorm", "ema", "vicreg", "sigreg", "none"]
+PlannerKind = Literal["mppi", "icem", "cem", "random_shooting", "gradient", "policy"]
+ScheduleKind = Literal["serial", "lockstep"]
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the message is one sentence naming field, value and range."""
+
+
+def ranged(default: Any, low: float, high: float) -> Any:
+    """A numeric field whose value must lie in [low, high]; `validate` enforces it."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the networks."""
+
+    latent: int = ranged(128, 2, 4096)
+    """Width of the latent state z."""
+    hidden: int = ranged(256, 4, 8192)
+    """Width of the hidden layers."""
+    heads: int = ranged(2, 2, 32)
+    """Dynamics heads in the ensemble; their disagreement is the model's uncertainty."""
+    critics: int = ranged(2, 2, 32)
+    """Critics in the ensemble; targets use the more pessimistic of two."""
+    bins: int = ranged(51, 3, 1001)
+    """Bins of the two-hot cost and value heads (symlog scale)."""
+    group: int = ranged(8, 2, 256)
+    """Group size of the simplicial normalisation (SimNorm)."""
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How the model, the costs and the policy are learned."""
+
+    batch: int = ranged(256, 1, 65_536)
+    """Windows per gradient step."""
+    window: int = ranged(3, 1, 64)
+    """Prediction steps per window."""
+    updates_per_step: float = ranged(1.0, 0.0, 64.0)
+    """Gradient steps per decision; 0.5 learns at every second decision."""
+    learning_rate: float = ranged(3e-4, 1e-8, 1.0)
+    """Adam step size of heads, model and policy."""
+    encoder_learning_rate: float = ranged(1e-4, 1e-8, 1.0)
+    """Adam step size of the encoder."""
+    rho: float = ranged(0.5, 0.0, 1.0)
+    """Weight of prediction step k is rho**k."""
+    prediction_weight: float = ranged(20.0, 0.0, 1e6)
+    """Weight of the latent-prediction loss."""
+    cost_weight: float = ranged(0.1, 0.0, 1e6)
+    """Weight of the cost-head loss."""
+    critic_weight: float = ranged(0.1, 0.0, 1e6)
+    """Weight of the critic loss."""
+    termination_weight: float = ranged(0.1, 0.0, 1e6)
+    """Weight of the termination-head loss."""
+    regularizer_weight: float = ranged(1.0, 0.0, 1e6)
+    """Weight of the anti-collapse loss (vicreg, sigreg)."""
+    n_step: int = ranged(1, 1, 32)
+    """Steps of real cost before the critic's bootstrap."""
+    target_rate: float = ranged(0.01, 0.0, 1.0)
+    """Rate at which target networks follow."""
+    entropy: float = ranged(1e-4, 0.0, 10.0)
+    """Entropy bonus of the policy."""
+    clip_norm: float = ranged(20.0, 1e-6, 1e9)
+    """Largest gradient norm."""
+    buffer: int = ranged(1_000_000, 1, 100_000_000)
+    """Transitions kept in memory."""
+    warmup: int = ranged(2_500, 0, 100_000_000)
+    """Decisions with uniformly random actions before learning starts."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the large matrix products."""
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """How actions are searched for. Fields left at None take the planner's own default."""
+
+    kind: PlannerKind = "mppi"
+    """Planner; `policy` acts without planning (mode 1)."""
+    horizon: int = ranged(3, 1, 200)
+    """Decisions looked ahead."""
+    samples: int | None = ranged(None, 1, 1_000_000)
+    """Candidate action sequences per iteration."""
+    iterations: int | None = ranged(None, 1, 1_000)
+    """Rounds of refinement."""
+    elites: int | None = ranged(None, 1, 1_000_000)
+    """Candidates that shape the next round."""
+    temperature: float | None = ranged(None, 1e-9, 1e9)
+    """MPPI's inverse temperature."""
+    policy_trajectories: int = ranged(24, 0, 100_000)
+    """Candidates proposed by the policy."""
+    unsure: float = ranged(0.0, -1e6, 1e6)
+    """Weight of the ensemble's disagreement in the energy."""
+    effort: float = ranged(0.0, 0.0, 1e6)
+    """Weight of the squared action in the energy."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run: an agent in an environment for a number of steps."""
+
+    env: str = "HalfCheetah-v5"
+    """Gymnasium id, `module:Env-v0` of your own, `dmc:walker-walk`, or `joule/Push-v0`."""
+    agent: AgentKind = "joule"
+    """joule, a stable-baselines3 baseline, or a floor (random, zero)."""
+    steps: int = ranged(50_000, 1, 10_000_000_000)
+    """Environment steps (simulator frames at the env's own control rate)."""
+    seed: int = ranged(1, 0, 2**31 - 1)
+    """Seed of everything random in training."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the environment, as JSON."""
+    action_repeat: int | None = ranged(None, 1, 1_000)
+    """Frames per decision; by default 2 for dm_control and 1 elsewhere."""
+    max_episode_steps: int | None = ranged(None, 2, 1_000_000_000)
+    """Frames per episode; by default the env's own limit."""
+    perturb: tuple[str, ...] = ()
+    """Changes of the world, such as `gravity=0.5@300`."""
+    regularizer: RegularizerKind = "simnorm"
+    """What keeps the representation from collapsing."""
+    schedule: ScheduleKind = "serial"
+    """`lockstep` plans the next action on a second core while the model learns."""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1, mps, or auto."""
+    threads: int = ranged(1, 1, 1_024)
+    """Torch threads of the training process."""
+    eval_every: int = ranged(10_000, 1, 10_000_000_000)
+    """Frames between evaluations."""
+    eval_episodes: int = ranged(10, 1, 10_000)
+    """Episodes of an evaluation."""
+    checkpoint_every: int = ranged(10_000, 1, 10_000_000_000)
+    """Frames between checkpoints."""
+    video: bool = True
+    """Render a video of the evaluated agent at the end."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    planner: PlannerConfig = field(default_factory=PlannerConfig)
+
+
+# --preset NAME overlays these values on the defaults, before the user's own options.
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "smoke": {
+        "steps": 1_000,
+        "eval_every": 500,
+        "eval_episodes": 2,
+        "checkpoint_every": 500,
+        "model.latent": 32,
+        "model.hidden": 64,
+        "learner.batch": 64,
+        "learner.warmup": 200,
+        "planner.samples": 64,
+        "planner.iterations": 2,
+        "planner.elites": 8,
+    },
+}
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> value for every leaf field of a config tree."""
+    flat: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            flat |= flatten(value, f"{prefix}{item.name}.")
+        else:
+            flat[prefix + item.name] = value
+    return flat
+
+
+def replace(config: Config, changes: dict[str, Any]) -> Config:
+    """A copy of `config` with dotted fields changed, e.g. {"planner.kind": "icem"}.
+
+    Raises ConfigError for a name that is not a field, with the nearest one.
+    """
+    tree: dict[str, Any] = {}
+    known = flatten(config)
+    for name, value in changes.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"unknown setting {name}{hint}")
+        head, _, leaf = name.rpartition(".")
+        tree.setdefault(head, {})[leaf] = value
+    top = tree.pop("", {})
+    for section, values in tree.items():
+        top[section] = dataclasses.replace(getattr(config, section), **values)
+    return dataclasses.replace(config, **top)
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """The config as plain JSON values; `from_json` is its inverse."""
+    plain = dataclasses.asdict(config)
+    plain["perturb"] = list(config.perturb)
+    return plain
+
+
+def from_json(plain: dict[str, Any]) -> Config:
+    """A validated Config from `to_json`'s form. Raises ConfigError naming the field at fault."""
+    if not isinstance(plain, dict):
+        raise ConfigError("config: expected an object of settings")
+    flat: dict[str, Any] = {}
+    sections = {f.name for f in dataclasses.fields(Config)} & {"model", "learner", "planner"}
+    for name, value in plain.items():
+        if name in sections:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{name}: expected an object of settings, found {value!r}")
+            flat |= {f"{name}.{leaf}": entry for leaf, entry in value.items()}
+        else:
+            flat[name] = tuple(value) if name == "perturb" and isinstance(value, list) else value
+    return validate(replace(Config(), flat))
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value has a field's type; bool is not an int, and an int is a float."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return value in typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    if origin is tuple:
+        return isinstance(value, tuple) and all(isinstance(entry, str) for entry in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _expected(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(_expected(o) if o is not type(None) else "nothing" for o in typing.get_args(hint))
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, str(hint))
+
+
+def _check_fields(node: Any, prefix: str) -> None:
+    hints = typing.get_type_hints(type(node))
+    for item in dataclasses.fields(node):
+        name, value = prefix + item.name, getattr(node, item.name)
+        if dataclasses.is_dataclass(value):
+            _check_fields(value, f"{name}.")
+            continue
+        if not _fits(value, hints[item.name]):
+            raise ConfigError(f"{name}: found {value!r}, expected {_expected(hints[item.name])}")
+        bounds = item.metadata.get("range")
+        if bounds and value is not None and not (math.isfinite(value) and bounds[0] <= value <= bounds[1]):
+            raise ConfigError(f"{name}: {value!r} is outside {bounds[0]:g} to {bounds[1]:g}")
+
+
+def validate(config: Config) -> Config:
+    """Returns `config` when every field has its type and lies in its range, and the fields agree.
+
+    Raises ConfigError with one sentence naming the field, what was found, and what is allowed.
+    """
+    _check_fields(config, "")
+    if not config.env.strip():
+        raise ConfigError("env: empty; give a Gymnasium id such as HalfCheetah-v5")
+    try:
+        json.dumps(config.env_kwargs)
+    except (TypeError, ValueError):
+        raise ConfigError(f"env_kwargs: {config.env_kwargs!r} cannot be written as JSON") from None
+    learner, planner, model = config.learner, config.planner, config.model
+    if learner.batch > learner.buffer:
+        raise ConfigError(f"learner.batch: {learner.batch} exceeds learner.buffer {learner.buffer}")
+    if model.latent % model.group:
+        raise ConfigError(f"model.latent: {model.latent} is not a multiple of model.group {model.group}")
+    if planner.samples and planner.elites and planner.elites > planner.samples:
+        raise ConfigError(f"planner.elites: {planner.elites} exceeds planner.samples {planner.samples}")
+    if config.max_episode_steps and planner.horizon * (config.action_repeat or 1) > config.max_episode_steps:
+        raise ConfigError(
+            f"planner.horizon: {planner.horizon} decisions exceed max_episode_steps {config.max_episode_steps}"
+        )
+    device = config.device
+    if device not in ("cpu", "cuda", "mps", "auto") and not (
+        device.startswith("cuda:") and device[5:].isdecimal()
+    ):
+        raise ConfigError(f"device: found {device!r}, expected cpu, cuda, cuda:N, mps or auto")
+    return config
