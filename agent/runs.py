@@ -1,0 +1,417 @@
+"""The run folder: what a run was asked, what it is, and what it measured, in files that outlive it.
+
+    config.json  command.txt  versions.json  run.json     written once, when the run is created
+    metrics.csv  evaluations.csv  tensorboard/             grow; cut back when a run is resumed
+    checkpoints/  replay/  videos/  summary.json  run.lock
+
+A folder may come from a stranger. Nothing in it is executed, links in it are not followed, sizes are
+bounded, and a module its environment names is imported only when this user made the run here, or
+says so.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import uuid
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from agent import configurator
+from agent.logs import EVALUATION_COLUMNS, CsvLog, TensorBoardLog
+from agent.storage import read_plain, replace_file
+
+FORMAT = 1
+_LIMIT = 1 << 20  # bytes a JSON file of a run may have
+_LIBRARIES = ("torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "safetensors")
+
+
+class RunError(ValueError):
+    """A run folder that cannot be made, trusted or written; the message is one sentence."""
+
+
+class Run:
+    """One run's folder. Made by `Run.create` or `Run.open`; a context manager that closes it."""
+
+    def __init__(self, folder: Path, config: configurator.Config, record: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.config = config
+        self.id: str = record["id"]
+        self.env_facts: dict[str, Any] = record["env_facts"]
+        self.counters: dict[str, int] = {"log_failures": 0, "log_rows_lost": 0}
+        """What the run survived: loggers that failed and switched themselves off, rows not logged."""
+        self._place = _place(folder)
+        self._lock: int | None = None
+        self._metrics = CsvLog(folder / "metrics.csv", ["frames"])
+        self._evaluations = CsvLog(folder / "evaluations.csv", EVALUATION_COLUMNS)
+        self._board = TensorBoardLog(folder / "tensorboard")
+
+    @classmethod
+    def create(
+        cls,
+        out: Path | None,
+        config: configurator.Config,
+        command: Sequence[str],
+        env_facts: Mapping[str, Any],
+    ) -> Run:
+        """Makes the folder of a new run; `out` None chooses runs/<env>-<agent>-seed<k>-<time>.
+
+        Raises RunError when `out` holds something, is a file, or cannot be written; then nothing stays.
+        """
+        folder = Path(out) if out is not None else _default_folder(config)
+        identifier = uuid.uuid4().hex
+        record = {
+            "format": FORMAT,
+            "id": identifier,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "env_facts": dict(env_facts),
+        }
+        files = {
+            "config.json": configurator.to_json(config),
+            "versions.json": versions(),
+            "run.json": record,  # last: a folder without it is not a run
+        }
+        new = not folder.exists()
+        try:
+            if not new and not folder.is_dir():
+                raise RunError(f"{folder}: is a file, a run needs a folder")
+            if not new and any(folder.iterdir()):
+                raise RunError(f"{folder}: is not empty; give another --out, or --resume it")
+            folder.mkdir(parents=True, exist_ok=True)
+            replace_file(folder / "command.txt", (" ".join(command) + "\n").encode())
+            for name, value in files.items():
+                replace_file(folder / name, _pretty(value))
+        except (OSError, TypeError) as error:
+            _clear(folder, new)
+            raise RunError(f"{folder}: a run cannot be written there: {_why(error)}") from error
+        _register(identifier, config)
+        return cls(folder, config, record)
+
+    @classmethod
+    def open(cls, path: Path, *, trust_modules: Sequence[str] = ()) -> Run:
+        """The run in a folder, its config validated.
+
+        Raises RunError: not a run, a damaged or oversized file, a setting out of range, or an
+        environment in a module that neither this user made the run with nor `trust_modules` names.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise RunError(f"{folder}: " + ("is not a run folder" if folder.exists() else "does not exist"))
+        record = _read_json(folder / "run.json")
+        if isinstance(record.get("format"), int) and record["format"] > FORMAT:
+            raise RunError(f"{folder}: written by a newer Joule (format {record['format']})")
+        identifier = record.get("id")
+        if not (isinstance(identifier, str) and re.fullmatch("[0-9a-f]{32}", identifier)):
+            raise RunError(f"{folder}: run.json names no run")
+        if not isinstance(record.get("env_facts"), dict):
+            raise RunError(f"{folder}: run.json has no facts of the environment")
+        try:
+            config = configurator.from_json(_read_json(folder / "config.json"))
+        except configurator.ConfigError as error:
+            raise RunError(f"{folder / 'config.json'}: {error}") from error
+        for module in modules_named(config):
+            if module not in trust_modules and not _registered(identifier, module):
+                raise RunError(
+                    f"{folder}: its environment {config.env} would import the module {module}; "
+                    f"if you trust it, add --trust-module {module}"
+                )
+        return cls(folder, config, record)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where `checkpoint.save` and `newest` look."""
+        return self._inside("checkpoints")
+
+    @property
+    def replay(self) -> Path:
+        """Where the replay log lives."""
+        return self._inside("replay")
+
+    @property
+    def videos(self) -> Path:
+        return self._inside("videos")
+
+    def identity(self, **more: Any) -> dict[str, Any]:
+        """What a checkpoint of this run says of its origin; `more` adds dimensions and the like."""
+        config = self.config
+        return {
+            "run": self.id,
+            "env": config.env,
+            "agent": config.agent,
+            "threads": config.threads,
+            "versions": versions(),
+            **more,
+        }
+
+    def lock(self) -> Run:
+        """Claims the folder for this process until `close`; a dead process's claim is not in the way.
+
+        Raises RunError naming the process that has it.
+        """
+        path = self.folder / "run.lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RunError(f"{path}: {_why(error)}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(handle)
+            if not isinstance(error, BlockingIOError):
+                raise RunError(f"{path}: {_why(error)}") from error
+            raise RunError(f"{self.folder}: is in use by process {owner}") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        self._lock = handle
+        _release_in_children(self)
+        return self
+
+    def log(self, metrics: Mapping[str, float], frames: int) -> None:
+        """Adds a row to metrics.csv and TensorBoard. Names may appear late.
+
+        A logger that fails switches itself off and is counted; the run goes on. Raises RunError when
+        the folder is gone.
+        """
+        self._check_place()
+        self._record(self._metrics, {"frames": frames, **metrics})
+        self._record(self._board, {"frames": frames, **metrics})
+
+    def evaluated(self, row: Mapping[str, Any]) -> None:
+        """Adds a row to evaluations.csv (columns: `logs.EVALUATION_COLUMNS`). Raises RunError as `log`."""
+        if set(row) != set(EVALUATION_COLUMNS):
+            odd = sorted(set(row) ^ set(EVALUATION_COLUMNS))
+            raise RunError(f"evaluation: columns {', '.join(odd)} are missing or unknown")
+        self._check_place()
+        self._record(self._evaluations, row)
+
+    def truncate_logs(self, frames: int) -> None:
+        """Drops what was logged after `frames`, so that a resumed run logs it once.
+
+        A checkpoint at `frames` must be saved after the rows of `frames` were logged.
+        """
+        self._check_place()
+        for log in (self._metrics, self._evaluations, self._board):
+            try:
+                log.truncate(frames)
+            except OSError as error:
+                raise RunError(f"{log.path}: {_why(error)}") from error
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Writes summary.json, the run's counters added. Raises RunError."""
+        self._check_place()
+        try:
+            replace_file(self.folder / "summary.json", _pretty({**summary, **self.counters}))
+        except (OSError, TypeError) as error:
+            raise RunError(f"{self.folder / 'summary.json'}: {_why(error)}") from error
+
+    def close(self) -> None:
+        """Releases the lock and the open files."""
+        self._board.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _record(self, log: CsvLog | TensorBoardLog, row: Mapping[str, Any]) -> None:
+        if log.off:
+            self.counters["log_rows_lost"] += 1
+            return
+        try:
+            log.add(row)
+        except (OSError, ImportError) as error:
+            self._check_place()
+            log.off = True
+            self.counters["log_failures"] += 1
+            self.counters["log_rows_lost"] += 1
+            warnings.warn(f"{log.path.name} is switched off: {_why(error)}", RuntimeWarning, stacklevel=3)
+
+    def _check_place(self) -> None:
+        if _place(self.folder) != self._place or self._place is None:
+            raise RunError(f"{self.folder}: was removed or moved while the run was using it")
+
+    def _inside(self, name: str) -> Path:
+        path = self.folder / name
+        if path.is_symlink():
+            raise RunError(f"{path}: is a link, which a run folder must not hold")
+        return path
+
+
+def modules_named(config: configurator.Config) -> list[str]:
+    """The Python modules that making this config's environment would import: `my_pkg` of `my_pkg:Arm-v0`."""
+    module, colon, _ = config.env.partition(":")
+    return [module] if colon and module != "dmc" else []
+
+
+def version() -> str:
+    """The short commit of the Joule checkout, or the package's version where there is none."""
+    root = Path(__file__).resolve().parents[1]
+    if (root / ".git").exists():
+        try:
+            done = subprocess.run(
+                ["git", "rev-parse", "--short", "HEAD"],
+                cwd=root,
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
+            )
+            return done.stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass  # no git on this machine, or a checkout it does not trust: the package's version will do
+    return _installed("joule")
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide whether a resumed run can be bit-exact. Names no path and no machine."""
+    return {
+        "joule": version(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        **{name: _installed(name) for name in _LIBRARIES},
+    }
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between a checkpoint's identity and this run's, e.g. "torch 2.12 -> 2.13"."""
+    found = []
+    for name in sorted({*saved, *now}):
+        old, new = saved.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new)
+        elif old != new:
+            found.append(f"{name} {old} -> {new}")
+    return found
+
+
+def _installed(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _default_folder(config: configurator.Config) -> Path:
+    env = re.sub(r"[^A-Za-z0-9._-]+", "-", config.env).strip(".-")[:80] or "env"
+    time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = f"{env}-{config.agent}-seed{config.seed}-{time}"
+    folder, again = Path("runs") / name, 2
+    while folder.exists():
+        folder, again = Path("runs") / f"{name}-{again}", again + 1
+    return folder
+
+
+def _clear(folder: Path, new: bool) -> None:
+    """Takes back what a refused `create` wrote, as far as the disk lets us."""
+    try:
+        for name in ("command.txt", "config.json", "versions.json", "run.json"):
+            (folder / name).unlink(missing_ok=True)
+        if new:
+            folder.rmdir()
+    except OSError:
+        return  # the refusal itself is what the user needs to read
+
+
+def _place(folder: Path) -> tuple[int, int] | None:
+    """Which folder a path leads to: it changes when the folder is removed and made again."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _pretty(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(read_plain(path, _LIMIT))
+    except FileNotFoundError:
+        raise RunError(f"{path.parent}: is not a run folder, {path.name} is missing") from None
+    except OSError as error:
+        raise RunError(f"{path}: {_why(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: is not JSON") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: is not a JSON object")
+    return value
+
+
+def _release_in_children(run: Run) -> None:
+    """A forked worker must not hold the lock after its parent was killed."""
+    alive = weakref.ref(run)
+
+    def release() -> None:
+        child = alive()
+        if child is not None and child._lock is not None:
+            os.close(child._lock)
+            child._lock = None
+
+    os.register_at_fork(after_in_child=release)
+
+
+def _registry() -> Path | None:
+    """This user's list of runs made here, or None where the user has no home."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(state):
+        return Path(state) / "joule" / "runs"
+    try:
+        return Path.home() / ".local" / "state" / "joule" / "runs"
+    except RuntimeError:
+        return None
+
+
+def _register(identifier: str, config: configurator.Config) -> None:
+    """Remembers that this user made this run with these modules. Runs that name no module need no entry."""
+    modules = modules_named(config)
+    path = _registry()
+    if not modules:
+        return
+    try:
+        if path is None:
+            raise OSError("this user has no home folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps([identifier, module]) + "\n" for module in modules)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+    except OSError as error:
+        flags = " ".join(f"--trust-module {module}" for module in modules)
+        warnings.warn(
+            f"this run is not on your list of runs ({_why(error)}): opening it again will need {flags}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _registered(identifier: str, module: str) -> bool:
+    path = _registry()
+    if path is None:
+        return False
+    try:
+        lines = read_plain(path, 64 << 20).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return False  # no list: nothing is trusted without the user's word
+    return json.dumps([identifier, module]) in lines
