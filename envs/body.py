@@ -1,0 +1,233 @@
+"""The body an agent lives in: the outermost wrapper, with what everyone may know of an environment and ask of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs import readouts
+from envs.errors import EnvError, RenderError
+from envs.physics import dm_control_env, find_physics, route_warnings
+from envs.registry import resolve
+from envs.rendering import ensure_gl
+from envs.wrappers import ActionRepeat, Flat, Guard, Step
+
+
+@dataclass(frozen=True)
+class EnvFacts:
+    """What is fixed about an environment from the moment it is made."""
+
+    env: str
+    """The string the user gave."""
+    resolved: str
+    """The registered id with its version."""
+    observation_size: int
+    action_size: int
+    episode_limit: int | None
+    """Decisions until truncation; None if nothing limits an episode."""
+    action_repeat: int
+    """Simulator frames per decision."""
+    seconds_per_decision: float | None
+    """Simulated seconds per decision; None if the environment does not say."""
+    readout_sizes: dict[str, int]
+    """Name and size of each readout, in the order of `Body.readouts()`."""
+    mujoco: bool
+    """Whether there is MuJoCo physics to perturb and to save exactly."""
+
+
+class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+    """A flat float32 observation, an action in [-1, 1]^act, and the standard five values of a step.
+
+    `info["frames"]` says how many simulator frames a decision took. `info["diverged"]` says that the physics broke
+    in this step: it is truncated and must not be stored.
+    """
+
+    def __init__(self, env: ActionRepeat, guard: Guard, facts: EnvFacts) -> None:
+        super().__init__(env)
+        self.facts = facts
+        self.observation_space = guard.observation_space
+        self.action_space = spaces.Box(-1.0, 1.0, (facts.action_size,), np.float32)
+        self.observation: np.ndarray = np.zeros(facts.observation_size, np.float32)
+        self._guard = guard
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """How often each survivable fault happened since the body was made."""
+        return dict(self._guard.counters)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode; a seed makes it, and all that follow, repeatable."""
+        self.observation, info = self.env.reset(seed=seed, options=options)
+        return self.observation.copy(), info
+
+    def step(self, action: np.ndarray) -> Step:
+        """One decision: `action` [act] in [-1, 1], clipped and counted if outside; EnvFault if it is not finite."""
+        act = np.asarray(action, dtype=np.float32).reshape(-1)
+        if act.shape[0] != self.facts.action_size:
+            raise self._guard.fault(
+                f"the action has {act.shape[0]} numbers, not {self.facts.action_size}", action
+            )
+        largest = np.abs(act).max()
+        # A NaN compares false with everything, so this also sends NaN to the check.
+        if not largest <= 1.0:
+            if not np.isfinite(act).all():
+                raise self._guard.fault("the action is not finite", action)
+            self._guard.counters["actions_clipped"] += 1
+            act = np.clip(act, -1.0, 1.0)
+        observation, reward, terminated, truncated, info = self.env.step(act)
+        self.observation = observation
+        return observation.copy(), float(reward), terminated, truncated, info
+
+    def readouts(self) -> np.ndarray:
+        """Named physical quantities now, float32 [sum of facts.readout_sizes]; true even if a sensor is perturbed."""
+        return readouts.read(self._guard.env, self._guard.observation, self.facts.readout_sizes)
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """A uint8 frame [height, width, 3]; RenderError says what is missing."""
+        if self.env.render_mode is None:
+            raise RenderError(
+                f"{self.facts.env} was made without a render mode: envs.make(..., render_mode='rgb_array')"
+            )
+        try:
+            frame = self.env.render()
+        except Exception as error:
+            hint = ensure_gl() or "try another MUJOCO_GL: egl, osmesa or glfw"
+            raise RenderError(f"no frame could be made ({type(error).__name__}: {error}); {hint}") from error
+        if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.dtype != np.uint8:
+            raise RenderError(f"{self.facts.env} gave no uint8 frame but {type(frame).__name__}")
+        return frame
+
+
+def build(
+    env: str,
+    *,
+    kwargs: Mapping[str, Any] | None,
+    action_repeat: int | None,
+    max_episode_steps: int | None,
+    perturb: Sequence[str],
+    render_mode: str | None,
+    width: int,
+    height: int,
+    shadows: bool,
+) -> Body:
+    """What `envs.make` does: find, construct, wrap, and gather the facts."""
+    ensure_gl()
+    for name, value in (("action_repeat", action_repeat), ("max_episode_steps", max_episode_steps)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise EnvError(f"{name} must be a whole number of at least 1, not {value!r}")
+    found = resolve(env)
+    repeat = action_repeat or found.action_repeat
+    raw = _construct(env, found.spec, dict(kwargs or {}), render_mode, width, height)
+    physics = find_physics(raw)
+    if physics is not None:
+        route_warnings()
+        if not shadows:
+            physics.model.vis.quality.shadowsize = 0
+    flat = Flat(raw)
+    guard = Guard(flat, env)
+    limited: gymnasium.Env[Any, Any] = guard
+    frames = max_episode_steps or found.spec.max_episode_steps
+    if frames is not None:
+        limited = gymnasium.wrappers.TimeLimit(guard, frames)
+    frames = min((limit for limit in (frames, _own_limit(raw)) if limit is not None), default=None)
+    assert flat.observation_space.shape is not None
+    facts = EnvFacts(
+        env=env,
+        resolved=found.spec.id,
+        observation_size=flat.observation_space.shape[0],
+        action_size=flat.action_space.shape[0],  # type: ignore[index]
+        episode_limit=None if frames is None else math.ceil(frames / repeat),
+        action_repeat=repeat,
+        seconds_per_decision=_seconds_per_frame(raw, repeat),
+        readout_sizes=_readout_sizes(raw, flat.observation_space.shape[0]),
+        mujoco=physics is not None,
+    )
+    return Body(ActionRepeat(limited, repeat), guard, facts)
+
+
+def _construct(
+    env: str, spec: Any, kwargs: dict[str, Any], render_mode: str | None, width: int, height: int
+) -> gymnasium.Env[Any, Any]:
+    """The raw environment, without Gymnasium's checker and time limit, which have their place further out."""
+    if render_mode is not None:
+        kwargs["render_mode"] = render_mode
+        if spec.namespace == "dm_control":
+            kwargs.setdefault("render_kwargs", {"width": width, "height": height})
+    sized = (
+        {} if render_mode is None or spec.namespace == "dm_control" else {"width": width, "height": height}
+    )
+    try:
+        raw = _make(spec.id, {**sized, **kwargs})
+    except TypeError as error:
+        if not sized or not any(f"'{word}'" in str(error) for word in sized):
+            raise EnvError(f"{env} cannot be made: {error}") from error
+        raw = _retry_unsized(env, spec.id, kwargs)
+    except Exception as error:
+        raise EnvError(f"{env} cannot be made: {type(error).__name__}: {error}") from error
+    control = dm_control_env(raw)
+    if control is not None:
+        # Warnings of physics are counted by our guard; without this dm_control raises for each of them.
+        control.physics.suppress_physics_errors().__enter__()
+        raw.unwrapped.render_kwargs.setdefault("camera_id", _following_camera(control.physics.model))  # type: ignore[attr-defined]
+    layer: gymnasium.Env[Any, Any] = raw
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, gymnasium.wrappers.Autoreset):
+            raise EnvError(
+                f"{env} resets itself (Autoreset): register it without, so that episodes have an end"
+            )
+        layer = layer.env
+    return raw
+
+
+def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    return gymnasium.make(spec_id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
+
+
+def _retry_unsized(env: str, spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Make an environment whose constructor takes no frame size."""
+    try:
+        return _make(spec_id, kwargs)
+    except Exception as error:
+        raise EnvError(f"{env} cannot be made: {type(error).__name__}: {error}") from error
+
+
+def _following_camera(model: Any) -> int:
+    """The first camera of a dm_control model that keeps the moving body in view, else its first, else the free one."""
+    import mujoco
+
+    following = (mujoco.mjtCamLight.mjCAMLIGHT_TRACK, mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM)
+    modes = [int(mode) for mode in model.cam_mode]
+    return next(
+        (i for i, mode in enumerate(modes) if mode in (int(m) for m in following)), 0 if modes else -1
+    )
+
+
+def _own_limit(raw: gymnasium.Env[Any, Any]) -> int | None:
+    """Frames after which dm_control itself ends an episode."""
+    limit = getattr(dm_control_env(raw), "_step_limit", math.inf)
+    return math.ceil(limit) if math.isfinite(limit) else None
+
+
+def _seconds_per_frame(raw: gymnasium.Env[Any, Any], repeat: int) -> float | None:
+    """Simulated seconds per decision, from the env's `dt`, else from its frame rate."""
+    dt = getattr(raw.unwrapped, "dt", None)
+    if isinstance(dt, float | int) and dt > 0:
+        return float(dt) * repeat
+    fps = raw.metadata.get("render_fps")
+    return repeat / float(fps) if fps else None
+
+
+def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[str, int]:
+    """Names and sizes of the readouts; an env with its own is reset once, it may need that to answer."""
+    if callable(getattr(raw.unwrapped, "readouts", None)):
+        raw.reset()
+    values = readouts.named(raw, np.zeros(observation_size, np.float32))
+    return {name: int(value.size) for name, value in values.items()}

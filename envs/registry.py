@@ -1,0 +1,128 @@
+"""From the string a user types to a registered Gymnasium id, with a helpful refusal for every other string."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+from dataclasses import dataclass
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
+
+from envs.errors import EnvError
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")
+_ROBOTICS = re.compile(
+    r"(PointMaze|AntMaze|Fetch|Hand(Reach|Manipulate)|AdroitHand|FrankaKitchen|ShadowHand)", re.IGNORECASE
+)
+FORMS = "NAME-v0, module:NAME-v0, namespace/NAME-v0 or dmc:domain-task"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A registered environment: its spec and how many frames a decision lasts unless the user says otherwise."""
+
+    spec: EnvSpec
+    action_repeat: int
+
+
+def resolve(env: str) -> Resolved:
+    """Find what `env` names, importing the package that registers it; EnvError names the nearest ids."""
+    if not isinstance(env, str) or not env.strip():
+        raise EnvError(f"the environment id is empty: give one of the forms {FORMS}")
+    prefix, _, name = env.rpartition(":")
+    if prefix == "dmc":
+        _need("shimmy", "dm_control", extra="dmc", env=env)
+        # dm_control's suite writes domain-task; shimmy registers each as dm_control/domain-task-v0.
+        name = f"dm_control/{name}"
+    elif prefix and not _MODULE.fullmatch(prefix):
+        raise EnvError(f"malformed environment id {env!r}: the forms are {FORMS}")
+    if not _NAME.fullmatch(name):
+        raise EnvError(f"malformed environment id {env!r}: the forms are {FORMS}")
+    if prefix and prefix != "dmc":
+        _import(prefix, env)
+    spec = _find(name, env)
+    return Resolved(spec, action_repeat=2 if spec.namespace == "dm_control" else 1)
+
+
+def _find(name: str, env: str) -> EnvSpec:
+    """The spec called `name`, in its newest version if none is given."""
+    for attempt in (_registered, _after_optional_imports):
+        spec = attempt(name, env)
+        if spec is not None:
+            return spec
+    raise EnvError(f"unknown environment id {env!r}: {_nearest(name, env)}")
+
+
+def _registered(name: str, env: str) -> EnvSpec | None:
+    if name in gymnasium.registry:
+        return gymnasium.registry[name]
+    namespace, base, version = parse_env_id(name)
+    if version is None:
+        newest = find_highest_version(namespace, base)
+        if newest is not None:
+            full = f"{namespace}/{base}" if namespace else base
+            return gymnasium.registry[f"{full}-v{newest}"]
+    return None
+
+
+def _after_optional_imports(name: str, env: str) -> EnvSpec | None:
+    """Look again once the package that would register `name` has been imported."""
+    if name.startswith("dm_control/"):
+        _need("shimmy", "dm_control", extra="dmc", env=env)
+        shimmy = importlib.import_module("shimmy")
+        gymnasium.register_envs(shimmy)
+    elif _ROBOTICS.match(name):
+        _need("gymnasium_robotics", extra="robotics", env=env)
+        gymnasium.register_envs(importlib.import_module("gymnasium_robotics"))
+    return _registered(name, env)
+
+
+def _need(*packages: str, extra: str, env: str) -> None:
+    """Refuse with the exact command to type if an optional package is not installed."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise EnvError(
+                f'{env} needs the package {package}, install it with: pip install "joule[{extra}]"'
+            )
+
+
+def _import(module: str, env: str) -> None:
+    """Import the user's module; a module in the working directory counts, as it does for `python file.py`."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(error.name + ".")):
+            raise EnvError(f"{env}: there is no module {module!r} on the path or in this folder") from error
+        raise EnvError(
+            f"{env}: importing {module!r} needs the package {error.name!r}, not installed"
+        ) from error
+    except Exception as error:
+        raise EnvError(f"{env}: importing {module!r} failed with {type(error).__name__}: {error}") from error
+
+
+def _nearest(name: str, env: str) -> str:
+    """A sentence's end that names the ids most like `name`."""
+    namespace, base, version = parse_env_id(name)
+    versions = sorted(
+        spec.version
+        for spec in gymnasium.registry.values()
+        if (spec.namespace, spec.name) == (namespace, base) and spec.version is not None
+    )
+    if version is not None and versions:
+        return f"{base} exists in versions " + ", ".join(f"v{v}" for v in versions)
+    known = {spec.id.lower(): spec.id for spec in gymnasium.registry.values()}
+    close = [known[key] for key in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)]
+    if env.startswith("dmc:"):
+        close = ["dmc:" + c.removeprefix("dm_control/").removesuffix("-v0") for c in close]
+    if not close:
+        return f"nothing registered is like it; for an env of your own write module:{base}"
+    return "did you mean " + " or ".join(close) + "?"

@@ -1,0 +1,108 @@
+"""Frames and videos on a machine with or without a screen; training never comes here."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from envs.errors import RenderError
+
+HINT = (
+    "no OpenGL library was found, so there will be no frames: "
+    "apt-get install libegl1 libgl1 (or libosmesa6) and set MUJOCO_GL=egl (or osmesa)"
+)
+_LIBRARY = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}
+_OFF = ("disable", "disabled", "off", "false", "0")
+
+
+def ensure_gl() -> str | None:
+    """Choose MUJOCO_GL before MuJoCo is first imported; returns a one-sentence hint if no frames can be made.
+
+    A value that the user set and that works is never changed. One under which `import mujoco` itself would fail
+    is replaced, because training needs no frames and must go on.
+    """
+    asked = os.environ.get("MUJOCO_GL", "").strip().lower()
+    if asked in _OFF:
+        return "MUJOCO_GL turns rendering off, so there will be no frames: unset it or set MUJOCO_GL=egl"
+    if not sys.platform.startswith("linux"):
+        return None
+    if asked == "glfw" or (asked in _LIBRARY and _loads(asked)):
+        return None
+    if not asked and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return None
+    chosen = next((name for name in _LIBRARY if _loads(name)), "off")
+    os.environ["MUJOCO_GL"] = chosen
+    if asked and chosen != "off":
+        return f"MUJOCO_GL={asked} does not work on this machine, {chosen} is used instead"
+    return HINT if chosen == "off" else None
+
+
+def _loads(backend: str) -> bool:
+    """Whether the library of a GL backend can be loaded here."""
+    try:
+        ctypes.CDLL(_LIBRARY[backend])
+    except OSError:
+        return False
+    return True
+
+
+def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> bool:
+    """Write uint8 frames [height, width, 3] as an H.264 video that every player opens.
+
+    Sizes are made even by cutting a row or a column; a frame of another size is fitted to the first. Without
+    any frame nothing is written and False comes back. The file appears whole or not at all.
+
+    Raises:
+        RenderError: without ffmpeg, or when the file cannot be written.
+    """
+    import imageio
+
+    path = Path(path)
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        return False
+    height, width = first.shape[0] // 2 * 2, first.shape[1] // 2 * 2
+    if min(height, width) < 2:
+        raise RenderError(f"a frame of {first.shape[1]} x {first.shape[0]} pixels is too small for a video")
+    part = path.with_name(f".{path.stem}.part{os.getpid()}.mp4")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with imageio.get_writer(
+            part,
+            format="FFMPEG",
+            fps=fps,
+            codec="libx264",
+            pixelformat="yuv420p",
+            macro_block_size=2,
+            quality=8,
+        ) as video:
+            video.append_data(_fitted(first, height, width))
+            for frame in stream:
+                video.append_data(_fitted(frame, height, width))
+        os.replace(part, path)
+    except (ImportError, RuntimeError) as error:
+        raise RenderError(
+            f'no video was made, ffmpeg is missing: pip install "imageio[ffmpeg]" ({error})'
+        ) from error
+    except OSError as error:
+        raise RenderError(f"no video was made: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+def _fitted(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`frame` at height x width: cut by the odd row or column, resized if it is of another size."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise RenderError(f"a frame must be uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}")
+    if frame.shape[0] // 2 * 2 == height and frame.shape[1] // 2 * 2 == width:
+        return np.ascontiguousarray(frame[:height, :width])
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(frame).resize((width, height)))
