@@ -14,6 +14,7 @@ from typing import Any
 
 from planners.base import Bound, EnergyFn, Plan, PlanError, Planner, SettingError
 from planners.cem import CEM, CEMSettings
+from planners.gradient import Gradient, GradientSettings
 from planners.icem import ICEM, ICEMSettings
 from planners.mppi import MPPI, MPPISettings
 from planners.random_shooting import RandomShooting, RandomShootingSettings
@@ -25,6 +26,7 @@ KINDS: dict[str, tuple[type, Callable[..., Planner]]] = {
     "cem": (CEMSettings, CEM),
     "icem": (ICEMSettings, ICEM),
     "mppi": (MPPISettings, MPPI),
+    "gradient": (GradientSettings, Gradient),
 }
 """Name -> (settings dataclass, planner). Add an entry to offer a planner of your own."""
 

@@ -1,0 +1,204 @@
+"""Gradient planning: refine the best few candidates by descent on the energy itself.
+
+A projected quasi-Newton method: L-BFGS directions (Nocedal 1980) in the coordinates that are free to
+move, projected back onto the box (Bertsekas 1982), with Armijo backtracking. Every candidate of every
+environment is its own problem with its own step size and memory; all of them share one evaluation of
+the energy and its gradient per iteration.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from planners.base import (
+    Bound,
+    Box,
+    Elites,
+    EnergyFn,
+    Plan,
+    PlanError,
+    check_settings,
+    evaluate,
+    mixed,
+    setting,
+)
+
+
+@dataclass(frozen=True)
+class GradientSettings:
+    """What the gradient planner accepts. `std_max` is relative to the half-width of the action box."""
+
+    samples: int = setting(64, 1, 1_000_000)
+    """Candidates drawn around the warm start (or the box's centre), that being one of them."""
+    elites: int = setting(4, 1, 1_000_000)
+    """Best candidates that are refined."""
+    iterations: int = setting(10, 0, 100_000)
+    """Evaluations of the energy with its gradient."""
+    memory: int = setting(10, 1, 1_000)
+    """Past steps that shape a direction; as many as there are numbers in a plan gives full BFGS."""
+    std_max: float = setting(1.0, 1e-9, 1e3)
+    """Spread of the candidates drawn."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+class Gradient:
+    """Descends the energy from the best of the warm start, the proposals and random candidates."""
+
+    def __init__(
+        self, settings: GradientSettings, horizon: int, low: Bound, high: Bound, batch: int = 1
+    ) -> None:
+        self.settings, self.horizon = settings, horizon
+        self.box = Box(horizon, low, high, batch)
+
+    def plan(
+        self,
+        energy: EnergyFn,
+        *,
+        warm_start: Plan | None = None,
+        proposals: Float[Tensor, "batch n horizon act"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Plan:
+        """See `Planner.plan`. `energy` must be differentiable in the actions, else PlanError."""
+        box, settings = self.box, self.settings
+        with torch.no_grad():
+            noise = box.normal(settings.samples, generator=generator)
+            noise[0] = 0
+            spread = settings.std_max * box.half
+            drawn = box.clamp_(torch.addcmul(box.start(warm_start).unsqueeze(1), spread, noise))
+            candidates = mixed(drawn, box.given(warm_start, proposals))
+            elites = Elites(settings.elites, keep=1)
+            elites.update(candidates, evaluate(energy, candidates))
+        if settings.iterations == 0:
+            return elites.plan()
+        descent = Descent(energy, box, elites.actions, settings.memory)
+        best = [elites.energy[:, 0]]
+        for _ in range(settings.iterations):
+            if descent.finished():
+                break
+            descent.step()
+            best.append(torch.minimum(best[-1], descent.energy.amin(dim=1)))
+        # The best starting point stays among them: rounding must not make a plan worse than its start.
+        refined = Elites(settings.elites, keep=1)
+        refined.update(
+            torch.cat([elites.actions[:, :1], descent.sequences()], dim=1),
+            torch.cat([elites.energy[:, :1], descent.energy], dim=1),
+        )
+        return dataclasses.replace(refined.plan(), trace=torch.stack(best))
+
+
+def energy_and_gradient(
+    energy: EnergyFn, sequences: Float[Tensor, "batch elites horizon act"]
+) -> tuple[Float[Tensor, "batch elites"], Float[Tensor, "batch elites horizon act"]]:
+    """Energies (non-finite ones made +inf) and their gradient in the actions.
+
+    Raises PlanError when the energy does not depend on the actions through autograd.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        actions = sequences.detach().clone().requires_grad_()
+        raw = energy(actions)
+        if not raw.requires_grad:
+            raise PlanError("the gradient planner needs an energy that is differentiable in the actions")
+        values = evaluate(lambda _: raw.detach(), actions.detach())
+        (gradient,) = torch.autograd.grad(raw, actions, torch.ones_like(raw))
+    return values, gradient
+
+
+class Descent:
+    """Projected L-BFGS on all candidates side by side, in coordinates where the box is [-1, 1].
+
+    Rows are candidates (batch * elites), columns the horizon * act numbers of one plan.
+    """
+
+    def __init__(
+        self, energy: EnergyFn, box: Box, start: Float[Tensor, "batch elites horizon act"], memory: int
+    ) -> None:
+        self._energy_fn, self._box, self._shape = energy, box, start.shape
+        self._half = box.half.repeat(box.horizon)
+        self._middle = box.centre[0, 0].repeat(box.horizon)
+        self._point = ((start.flatten(2).flatten(0, 1) - self._middle) / self._half).clamp_(-1, 1)
+        self._value, self._slope = self._evaluate(self._point)
+        rows, numbers = self._point.shape
+        # Newest pair first: how the point moved, and how its gradient changed.
+        self._moves = self._point.new_zeros(memory, rows, numbers)
+        self._changes = torch.zeros_like(self._moves)
+        self._size = self._point.new_ones(rows)
+        self._direction = self._new_direction()
+
+    @property
+    def energy(self) -> Float[Tensor, "batch elites"]:
+        """Energy of each candidate as it stands."""
+        return self._value.view(self._shape[:2])
+
+    def sequences(self) -> Float[Tensor, "batch elites horizon act"]:
+        """The candidates as they stand, in units of the action."""
+        return self._actions(self._point)
+
+    def finished(self) -> bool:
+        """Whether no candidate can still move by more than rounding."""
+        reach = self._direction.abs().amax(dim=1) * self._size
+        return not bool((reach > 4 * torch.finfo(reach.dtype).eps).any())
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Tries every candidate's step; accepts those that lower the energy enough, shortens the rest."""
+        trial = torch.addcmul(self._point, self._size.unsqueeze(1), self._direction).clamp_(-1, 1)
+        value, slope = self._evaluate(trial)
+        move = trial - self._point
+        gain = (self._slope * move).sum(dim=1)
+        accepted = (value <= self._value + 1e-4 * gain) & (gain < 0) & slope.isfinite().all(dim=1)
+        self._remember(accepted, move, slope - self._slope)
+        # On rejection, the minimum of the parabola through the two energies and the slope.
+        parabola = -gain / (2 * (value - self._value - gain))
+        shorter = torch.where(parabola.isfinite(), parabola, 0.5).clamp_(0.1, 0.5)
+        self._size = torch.where(accepted, 1, self._size * shorter)
+        self._point = torch.where(accepted.unsqueeze(1), trial, self._point)
+        self._slope = torch.where(accepted.unsqueeze(1), slope, self._slope)
+        self._value = torch.where(accepted, value, self._value)
+        self._direction = torch.where(accepted.unsqueeze(1), self._new_direction(), self._direction)
+
+    def _actions(self, point: Tensor) -> Tensor:
+        return self._box.clamp_(torch.addcmul(self._middle, point, self._half).view(self._shape))
+
+    def _evaluate(self, point: Tensor) -> tuple[Tensor, Tensor]:
+        value, gradient = energy_and_gradient(self._energy_fn, self._actions(point))
+        return value.flatten(), gradient.flatten(2).flatten(0, 1) * self._half
+
+    def _remember(self, accepted: Bool[Tensor, " rows"], move: Tensor, change: Tensor) -> None:
+        for pairs, newest in ((self._moves, move), (self._changes, change)):
+            moved = torch.cat([newest.unsqueeze(0), pairs[:-1]])
+            pairs.copy_(torch.where(accepted.unsqueeze(1), moved, pairs))
+
+    def _new_direction(self) -> Float[Tensor, "rows numbers"]:
+        """The two-loop recursion on the free coordinates: those not pressed against the box.
+
+        Pairs without positive curvature there are passed over. Without any pair, a quarter of the box
+        along the gradient. Zero where the gradient is not finite.
+        """
+        pressed = ((self._point <= -1) & (self._slope > 0)) | ((self._point >= 1) & (self._slope < 0))
+        free = (~pressed & self._slope.isfinite()).to(self._point.dtype)
+        moves, changes = self._moves * free, self._changes * free
+        curvature = (moves * changes).sum(dim=2, keepdim=True)
+        square = changes.square().sum(dim=2, keepdim=True)
+        size = moves.square().sum(dim=2, keepdim=True)
+        usable = curvature > torch.finfo(curvature.dtype).eps * (square * size).sqrt()
+        inverse = torch.where(usable, 1 / curvature, 0)
+        slope = torch.where(free > 0, self._slope, 0)
+        direction, weights = -slope, []
+        for move, change, rho in zip(moves, changes, inverse, strict=True):
+            weight = rho * (move * direction).sum(dim=1, keepdim=True)
+            direction = direction - weight * change
+            weights.append(weight)
+        steepest = 0.5 / slope.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(slope.dtype).tiny)
+        newest = usable.int().argmax(dim=0, keepdim=True)
+        scale = (curvature / square).gather(0, newest)[0]
+        direction = direction * torch.where(usable.any(dim=0), scale, steepest)
+        backwards = zip(moves.flip(0), changes.flip(0), inverse.flip(0), reversed(weights), strict=True)
+        for move, change, rho, weight in backwards:
+            correction = rho * (change * direction).sum(dim=1, keepdim=True)
+            direction = direction + (weight - correction) * move
+        return direction
