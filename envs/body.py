@@ -11,11 +11,13 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import readouts
+from envs import readouts, snapshot
 from envs.errors import EnvError, RenderError
-from envs.physics import dm_control_env, find_physics, route_warnings
+from envs.physics import dm_control_env, find_physics, log, route_warnings
+from envs.perturb import Perturbed, parse
 from envs.registry import resolve
 from envs.rendering import ensure_gl
+from envs.snapshot import Tape
 from envs.wrappers import ActionRepeat, Flat, Guard, Step
 
 
@@ -48,13 +50,24 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     in this step: it is truncated and must not be stored.
     """
 
-    def __init__(self, env: ActionRepeat, guard: Guard, facts: EnvFacts) -> None:
+    def __init__(
+        self,
+        env: ActionRepeat,
+        *,
+        facts: EnvFacts,
+        perturbed: Perturbed,
+        guard: Guard,
+        flat: Flat,
+        tape: Tape,
+    ) -> None:
         super().__init__(env)
         self.facts = facts
         self.observation_space = guard.observation_space
         self.action_space = spaces.Box(-1.0, 1.0, (facts.action_size,), np.float32)
         self.observation: np.ndarray = np.zeros(facts.observation_size, np.float32)
-        self._guard = guard
+        self._perturbed, self._guard, self._flat, self._tape = perturbed, guard, flat, tape
+        self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
+        self._restores_exactly = True
 
     @property
     def counters(self) -> dict[str, int]:
@@ -88,7 +101,106 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
 
     def readouts(self) -> np.ndarray:
         """Named physical quantities now, float32 [sum of facts.readout_sizes]; true even if a sensor is perturbed."""
-        return readouts.read(self._guard.env, self._guard.observation, self.facts.readout_sizes)
+        return readouts.read(self._tape.env, self._guard.observation, self.facts.readout_sizes)
+
+    @property
+    def perturbations(self) -> list[str]:
+        """What is changed in the world right now."""
+        return self._perturbed.active
+
+    def perturb(self, text: str) -> None:
+        """Change the world from the next step on, until the episode ends; `text` as in `envs.make(perturb=...)`."""
+        self._perturbed.add(text)
+
+    def unperturb(self) -> None:
+        """Put the world back as it was made, for the rest of the episode."""
+        self._perturbed.clear()
+
+    @property
+    def exact(self) -> bool:
+        """Whether `restore` brings an episode back to the last bit; False once a restore has failed to."""
+        return self._restores_exactly and self._tape.exact
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything the future of this body depends on, as numpy arrays and JSON values under flat names."""
+        saved: dict[str, Any] = {
+            "env": self.facts.resolved,
+            "sizes": [self.facts.observation_size, self.facts.action_size],
+            "action_space": snapshot.to_json(self.action_space.np_random.bit_generator.state),
+            "begun": self._guard.episode >= 0,
+            "guard": self._guard.state(),
+        }
+        if not saved["begun"]:
+            return saved
+        saved["observation"] = self.observation.copy()
+        saved["true_observation"] = self._guard.observation.copy()
+        saved["seen"] = self._flat.seen.copy()
+        # Gymnasium's TimeLimit keeps its count to itself.
+        saved["elapsed"] = None if self._limit is None else self._limit._elapsed_steps
+        saved["sensor_rng"] = snapshot.to_json(self._perturbed.rng.bit_generator.state)
+        saved |= {f"perturbed/{name}": value for name, value in self._perturbed.state().items()}
+        saved |= {f"tape/{name}": value for name, value in self._tape.save().items()}
+        return saved
+
+    def restore(self, saved: Mapping[str, Any]) -> bool:
+        """Return to a snapshot; `self.observation` is the observation there.
+
+        False, and a new episode with the restored random generators, if the episode could not be brought back
+        to the last bit (`exact` is False from then on).
+
+        Raises:
+            EnvError: if the snapshot is of another environment.
+        """
+        sizes = [self.facts.observation_size, self.facts.action_size]
+        if saved["env"] != self.facts.resolved or list(saved["sizes"]) != sizes:
+            raise EnvError(
+                f"the snapshot is of {saved['env']} with sizes {list(saved['sizes'])}, not of "
+                f"{self.facts.resolved} with sizes {sizes}"
+            )
+        snapshot.set_rng(self.action_space.np_random, saved["action_space"])
+        self._guard.load_state(saved["guard"])
+        if not saved["begun"]:
+            return True
+        matched = self._bring_back(saved)
+        snapshot.set_rng(self._perturbed.rng, saved["sensor_rng"])
+        if not matched:
+            self._restores_exactly = False
+            self.reset()
+            return False
+        self.observation = np.array(saved["observation"], np.float32)
+        self._guard.observation = np.array(saved["true_observation"], np.float32)
+        if self._limit is not None:
+            self._limit._elapsed_steps = saved["elapsed"]
+        return True
+
+    def _bring_back(self, saved: Mapping[str, Any]) -> bool:
+        """Repeat the saved episode up to its moment; whether it then showed the very same observation."""
+        tape = {
+            name.removeprefix("tape/"): value for name, value in saved.items() if name.startswith("tape/")
+        }
+        state = {
+            name.removeprefix("perturbed/"): value
+            for name, value in saved.items()
+            if name.startswith("perturbed/")
+        }
+        self._perturbed.clear()
+        try:
+            shown = self._tape.begin_again(tape)
+            self._perturbed.follow()
+            self._perturbed.set_active([parse(text) for text in state["at_last_step"]])
+            played = self._tape.play(tape)
+            seen = self._flat.observe(shown if played is None else played)
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            log.warning(
+                "%s: the episode could not be brought back: %s: %s",
+                self.facts.env,
+                type(error).__name__,
+                error,
+            )
+            return False
+        self._perturbed.load_state(state)
+        self._guard.watch()
+        return np.array_equal(seen, saved["seen"], equal_nan=True)
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """A uint8 frame [height, width, 3]; RenderError says what is missing."""
@@ -131,7 +243,8 @@ def build(
         route_warnings()
         if not shadows:
             physics.model.vis.quality.shadowsize = 0
-    flat = Flat(raw)
+    tape = Tape(raw)
+    flat = Flat(tape)
     guard = Guard(flat, env)
     limited: gymnasium.Env[Any, Any] = guard
     frames = max_episode_steps or found.spec.max_episode_steps
@@ -150,7 +263,10 @@ def build(
         readout_sizes=_readout_sizes(raw, flat.observation_space.shape[0]),
         mujoco=physics is not None,
     )
-    return Body(ActionRepeat(limited, repeat), guard, facts)
+    perturbed = Perturbed(limited, perturb)
+    return Body(
+        ActionRepeat(perturbed, repeat), facts=facts, perturbed=perturbed, guard=guard, flat=flat, tape=tape
+    )
 
 
 def _construct(

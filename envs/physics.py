@@ -28,7 +28,8 @@ class Physics:
 
 def find_physics(env: gymnasium.Env[Any, Any]) -> Physics | None:
     """The MuJoCo model and data behind `env` now, or None; dm_control may swap them at a reset."""
-    for part in parts(env):
+    control = dm_control_env(env)
+    for part in parts(env) if control is None else [control.physics]:
         model, data = getattr(part, "model", None), getattr(part, "data", None)
         # dm_control wraps both structs and keeps the bindings' own in `ptr`.
         model, data = getattr(model, "ptr", model), getattr(data, "ptr", data)
@@ -38,7 +39,7 @@ def find_physics(env: gymnasium.Env[Any, Any]) -> Physics | None:
 
 
 def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
-    """The Python objects that make up one environment: itself, envs nested in it, dm_control's env, task, physics."""
+    """The Python objects that make up one environment: itself, envs nested in it, dm_control's env and task."""
     base = env.unwrapped
     found: list[Any] = [base]
     for value in vars(base).values():
@@ -46,7 +47,7 @@ def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
             found.append(value.unwrapped)
     control = dm_control_env(env)
     if control is not None:
-        found += [control, control.task, control.physics]
+        found += [control, control.task]
     return found
 
 
@@ -59,7 +60,7 @@ def dm_control_env(env: gymnasium.Env[Any, Any]) -> Any | None:
 
 
 class Watch:
-    """Reads what MuJoCo warned of since the last reading: `read()` -> {warning: times}, empty when all is well."""
+    """Reads what MuJoCo warned of since the last reading; made anew at each reset, when the clock may go back."""
 
     def __init__(self, physics: Physics) -> None:
         import mujoco
@@ -71,12 +72,8 @@ class Watch:
             for name, member in sorted(mujoco.mjtWarning.__members__.items(), key=lambda item: int(item[1]))
             if name.startswith("mjWARN_")
         ]
-        self._time: float = physics.data.time
-
-    def start(self) -> None:
-        """Begin an episode: the clock may go back now."""
         self._number[:] = 0
-        self._time = self._data.time
+        self._time: float = physics.data.time
 
     def read(self) -> dict[str, int]:
         """Warnings raised since the last call; `CLOCK` stands for time that went back without any warning."""

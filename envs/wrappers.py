@@ -40,13 +40,15 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         self._half, self._middle = (self._high - self._low) / 2, (self._high + self._low) / 2
         self._shape, self._dtype, self._size = box.shape, box.dtype, size
         self.action_space = spaces.Box(-1.0, 1.0, (self._free.size,), np.float32)
+        self.seen = np.zeros(size, np.float32)
 
     def observe(self, observation: Any) -> np.ndarray:
-        """`observation` as a float32 vector that shares no memory with the environment's own."""
+        """`observation` as a float32 vector that shares no memory with the environment's own; kept in `seen`."""
         flat = self._leaf(observation)
         if flat.shape[0] != self._size:
             raise ValueError(f"the observation has {flat.shape[0]} numbers, the space {self._size}")
         if flat.dtype == np.float32:
+            self.seen = flat
             return flat
         with np.errstate(over="ignore"):
             small = flat.astype(np.float32)
@@ -55,6 +57,7 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
             small = np.where(np.isfinite(flat), np.clip(flat, -FLOAT32_MAX, FLOAT32_MAX), flat).astype(
                 np.float32
             )
+        self.seen = small
         return small
 
     def act(self, action: np.ndarray) -> np.ndarray:
@@ -190,12 +193,28 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             raise self.fault(f"reset raised {type(error).__name__}: {error}") from error
         if not np.isfinite(observation).all():
             raise self.fault(f"reset gave a non-finite observation at {_where(~np.isfinite(observation))}")
-        physics = find_physics(self.env)
-        self._watch = None if physics is None else Watch(physics)
-        if self._watch is not None:
-            self._watch.start()
+        self.watch()
         self.observation = observation
         return observation, info
+
+    def watch(self) -> None:
+        """Watch the physics from here on; an environment may have built a new model at its reset."""
+        physics = find_physics(self.env)
+        self._watch = None if physics is None else Watch(physics)
+
+    def state(self) -> dict[str, Any]:
+        """Where we are and what was counted, as JSON."""
+        return {
+            "seed": self.seed,
+            "episode": self.episode,
+            "frame": self.frame,
+            "counters": dict(self.counters),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave."""
+        self.seed, self.episode, self.frame = state["seed"], state["episode"], state["frame"]
+        self.counters = Counter(state["counters"])
 
     def step(self, action: np.ndarray) -> Step:
         self.frame += 1
@@ -268,7 +287,7 @@ def _where(mask: np.ndarray) -> str:
 
 
 class ActionRepeat(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """Holds each action for `repeat` frames, sums their rewards and stops at an episode's end; `info["frames"]`."""
+    """Holds each action for `repeat` frames, sums their rewards, stops at an episode's end; `info["frames"]`."""
 
     def __init__(self, env: gymnasium.Env[np.ndarray, np.ndarray], repeat: int) -> None:
         super().__init__(env)
@@ -276,7 +295,7 @@ class ActionRepeat(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndar
 
     def step(self, action: np.ndarray) -> Step:
         total = 0.0
-        for frames in range(1, self._repeat + 1):
+        for frames in range(1, self._repeat + 1):  # noqa: B007 - read after the loop
             observation, reward, terminated, truncated, info = self.env.step(action)
             total += float(reward)
             if terminated or truncated:
