@@ -211,7 +211,7 @@ def _legend(figure: Figure, runs: Sequence[Run], looks: Mapping[str, tuple[str, 
         text = f"{_wrapped(label, 48)}  ({seeds} {noun})"
         handles.append(Line2D([], [], color=colour, linestyle=line, linewidth=2.4, label=text))
     longest = max(len(_wrapped(label, 48).split("\n")[0]) for label in looks) + 9
-    columns = max(1, min(len(handles), int(figure.get_figwidth() * 9) // (longest + 8)))
+    columns = max(1, min(len(handles), int(figure.get_figwidth() * 11) // (longest + 8)))
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, handlelength=3.2)
 
 

@@ -197,9 +197,11 @@ def read_tree(folder: Path | str) -> list[Run]:
     runs = []
     for path in paths:
         run = read_evaluations(path)
-        # An env id may itself hold "/", so the suite is found from the agent's folder upwards.
-        above = [part.name for part in path.resolve().parents]
-        suite = above[above.index(run.agent) + 1] if run.agent in above[:-1] else ""
+        folders = [part.name for part in path.resolve().parents]
+        # An env id may itself hold "/" and so take more than one folder, "joule/Push-v0" under "joule" say.
+        levels = run.env.split("/")[::-1]
+        depth = len(levels) if folders[: len(levels)] == levels else 1
+        suite = folders[depth + 1] if folders[depth : depth + 1] == [run.agent] else ""
         runs.append(replace(run, suite=suite))
     return runs
 
