@@ -12,34 +12,27 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
-from agent.storage import DISK, Storage, read_plain
+from agent import array_file
+from agent.storage import DISK, Storage, read_plain, why
 
 FORMAT = 1
 """The layout written by this version; a larger number in a file is refused."""
 
 MANIFEST, DIGEST, ARRAYS, META = "MANIFEST.json", "MANIFEST.sha256", "arrays.safetensors", "meta.json"
-_LIMITS = {ARRAYS: 8 << 30, META: 64 << 20}  # bytes a member may have
-_MANIFEST_LIMIT, _HEADER_LIMIT = 16 << 20, 16 << 20
+# Bytes a file may have. JSON takes tens of times its size in memory, hence the tighter bounds.
+_LIMITS = {ARRAYS: 4 << 30, META: 8 << 20, MANIFEST: 8 << 20}
 _STEP = re.compile(r"step-(0|[1-9][0-9]{0,15})")
 _ASIDE = re.compile(r"\.old-(0|[1-9][0-9]{0,15})")
-_ITEMSIZE = {
-    "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "U32": 4, "I32": 4, "F32": 4,
-    "U64": 8, "I64": 8, "F64": 8,
-}  # fmt: skip
-# What a header that is not as documented can raise while it is taken apart.
-_UNSOUND = (ValueError, TypeError, KeyError, AttributeError, RecursionError, safetensors.SafetensorError)
+_STALE = re.compile(r"\.tmp-[0-9]+-((step|old)-)?[0-9]+(-retired)?")
 
 
 class CheckpointError(ValueError):
@@ -85,7 +78,11 @@ def save(
         raise CheckpointError(
             f"checkpoint: step {step!r} and keep {keep!r} must be whole numbers from 0 and 1"
         )
-    members = {ARRAYS: _pack(arrays), META: _json(dict(meta), "meta")}
+    try:
+        packed = array_file.pack(arrays)
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint: {error}") from error
+    members = {ARRAYS: packed, META: _json(dict(meta), "meta")}
     manifest = _json(
         {
             "format": FORMAT,
@@ -96,26 +93,27 @@ def save(
         },
         "identity or files",
     )
+    members[MANIFEST] = manifest
     for name, data in members.items():
         if len(data) > _LIMITS[name]:
             raise CheckpointError(f"checkpoint: {name} would hold {len(data)} bytes, at most {_LIMITS[name]}")
-    members |= {MANIFEST: manifest, DIGEST: _digest_line(manifest)}
+    members[DIGEST] = _digest_line(manifest)
     final, temporary = folder / f"step-{step}", folder / f".tmp-{os.getpid()}-{step}"
     try:
         storage.make(folder)
-        sweep(folder, storage=storage)
+        _sweep(folder, storage)
         try:
             storage.make(temporary)
             for name, data in members.items():
                 storage.write(temporary / name, data)
             storage.sync(temporary)
+            if final.is_dir():
+                # A folder cannot be renamed over another; `newest` reads `.old-` if we die between the two.
+                storage.rename(final, folder / f".old-{step}")
+            storage.rename(temporary, final)
         except OSError:
             _discard(temporary, storage)  # gives the space back to a full disk
             raise
-        if final.is_dir():
-            # A folder cannot be renamed over another; `newest` reads `.old-` if we die between the two.
-            storage.rename(final, folder / f".old-{step}")
-        storage.rename(temporary, final)
         storage.sync(folder)
         steps = sorted(n for n in _steps(storage.names(folder)) if n <= step)
         for name in storage.names(folder):
@@ -123,7 +121,7 @@ def save(
             if found and (name.startswith(".") or int(found[1]) not in steps[-keep:]):
                 _retire(folder / name, storage)
     except OSError as error:
-        raise CheckpointError(f"checkpoint {final} could not be written: {_why(error)}") from error
+        raise CheckpointError(f"checkpoint {final} could not be written: {why(error)}") from error
     return final
 
 
@@ -150,9 +148,12 @@ def load(path: Path, *, expect: Mapping[str, Any] | None = None) -> Checkpoint:
             raise CheckpointError(f"{path}: " + (f"unexpected file {odd!r}" if odd else f"{gone} is missing"))
         data = {name: _read_member(path, name, manifest["members"][name]) for name in (META, ARRAYS)}
         meta = _parse(data[META], path / META)
-        arrays = _unpack(data[ARRAYS], path / ARRAYS)
     except OSError as error:
-        raise CheckpointError(f"{path}: {_why(error)}") from error
+        raise CheckpointError(f"{path}: {why(error)}") from error
+    try:
+        arrays = array_file.unpack(data[ARRAYS])
+    except ValueError as error:
+        raise CheckpointError(f"{path / ARRAYS}: {error}") from error
     return Checkpoint(path, manifest["step"], arrays, meta, manifest["identity"], manifest["files"])
 
 
@@ -167,62 +168,81 @@ def newest(
     `verify` may refuse one by raising ValueError (the replay log it needs is damaged). Raises
     CheckpointError, with the newest one's cause, when there are checkpoints and none loads.
     """
-    folder = Path(folder)
-    try:
-        names = set(DISK.names(folder)) if folder.is_dir() else set()
-    except OSError as error:
-        raise CheckpointError(f"{folder}: {_why(error)}") from error
-    skipped: list[str] = []
-    for step in sorted(_steps(names), reverse=True):
-        for path in (folder / f"step-{step}", folder / f".old-{step}"):
-            if path.name not in names:
-                continue
-            try:
-                if path.is_symlink():
-                    raise CheckpointError(f"{path}: is a link")
-                found = load(path, expect=expect)
-                if found.step != step:
-                    raise CheckpointError(f"{path}: holds step {found.step}")
-                if verify is not None:
-                    verify(found)
-            except ValueError as error:
-                skipped.append(str(error))
-                continue
-            return Checkpoint(**{**found.__dict__, "skipped": tuple(skipped)})
+    folder, names = Path(folder), _names(folder)
+    while True:
+        skipped: list[str] = []
+        for step in sorted(_steps(names), reverse=True):
+            for path in (folder / f"step-{step}", folder / f".old-{step}"):
+                if path.name not in names:
+                    continue
+                try:
+                    if path.is_symlink():
+                        raise CheckpointError(f"{path}: is a link")
+                    found = load(path, expect=expect)
+                    if found.step != step:
+                        raise CheckpointError(f"{path}: holds step {found.step}")
+                    if verify is not None:
+                        verify(found)
+                except ValueError as error:
+                    skipped.append(str(error))
+                else:
+                    return replace(found, skipped=tuple(skipped))
+        before, names = names, _names(folder)
+        if names == before:  # else a live run saved and pruned while we read
+            break
     if skipped:
         raise CheckpointError(f"no checkpoint loads: {skipped[0]}")
     return None
 
 
-def kept_files(folder: Path) -> list[dict[str, Any]]:
-    """The `files` of every checkpoint in a folder whose manifest reads: what the replay log must keep."""
+def kept_files(folder: Path, name: str = "replay") -> list[dict[str, Any]]:
+    """The entry `name` of `files` of every checkpoint whose manifest reads: what must not be pruned.
+
+    Raises CheckpointError when a manifest may be sound but cannot be read now.
+    """
     folder, kept = Path(folder), []
-    for name in DISK.names(folder) if folder.is_dir() else []:
-        if _STEP.fullmatch(name) or _ASIDE.fullmatch(name):
+    for entry in _names(folder):
+        if _STEP.fullmatch(entry) or _ASIDE.fullmatch(entry):
             try:
-                kept.append(_read_manifest(folder / name)["files"])
+                files = _read_manifest(folder / entry)["files"]
             except CheckpointError:
                 continue  # it cannot be loaded, so it needs no replay
             except OSError as error:
-                if error.errno in (None, errno.ENOENT, errno.ELOOP):
+                if error.errno in (None, errno.ENOENT):
                     continue  # nor can this one; any other fault may pass, and its replay must stay
-                raise CheckpointError(f"{folder / name}: {_why(error)}") from error
+                raise CheckpointError(f"{folder / entry}: {why(error)}") from error
+            if name in files:
+                kept.append(files[name])
     return kept
 
 
-def sweep(folder: Path, *, storage: Storage = DISK) -> None:
-    """Removes what a killed save left (`.tmp-*`), and puts back a checkpoint it had set aside.
+def sweep(folder: Path) -> None:
+    """Removes what a killed save left, and puts back a checkpoint it had set aside.
 
-    Only for the holder of the run's lock. Raises OSError.
+    Only for the holder of the run's lock; `save` begins with it. Raises CheckpointError.
     """
-    folder = Path(folder)
+    try:
+        if folder.is_dir():
+            _sweep(folder, DISK)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: {why(error)}") from error
+
+
+def _sweep(folder: Path, storage: Storage) -> None:
     names = storage.names(folder)
     for name in names:
         aside = _ASIDE.fullmatch(name)
         if aside and f"step-{aside[1]}" not in names:
             storage.rename(folder / name, folder / f"step-{aside[1]}")
-        elif aside or name.startswith(".tmp-"):
+        elif aside or _STALE.fullmatch(name):
             _retire(folder / name, storage)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return DISK.names(folder) if Path(folder).is_dir() else []
+    except OSError as error:
+        raise CheckpointError(f"{folder}: {why(error)}") from error
 
 
 def _retire(path: Path, storage: Storage) -> None:
@@ -252,10 +272,6 @@ def _sha256(data: bytes) -> str:
 
 def _digest_line(manifest: bytes) -> bytes:
     return f"{_sha256(manifest)}  {MANIFEST}\n".encode()
-
-
-def _why(error: OSError) -> str:
-    return error.strerror or str(error)
 
 
 def _json(value: dict[str, Any], what: str) -> bytes:
@@ -296,7 +312,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         )
     if not (path / MANIFEST).exists():
         raise CheckpointError(f"{path}: is not a checkpoint, {MANIFEST} is missing")
-    data = read_plain(path / MANIFEST, _MANIFEST_LIMIT)
+    data = read_plain(path / MANIFEST, _LIMITS[MANIFEST])
     if read_plain(path / DIGEST, 4096) != _digest_line(data):
         raise CheckpointError(f"{path}: is damaged, {MANIFEST} does not match {DIGEST}")
     manifest = _parse(data, path / MANIFEST)
@@ -337,53 +353,3 @@ def _read_member(path: Path, name: str, claim: Mapping[str, Any]) -> bytes:
     if len(data) != claim["size"] or _sha256(data) != claim["sha256"]:
         raise CheckpointError(f"{path}: is damaged, {name} does not match {MANIFEST}")
     return data
-
-
-def _pack(arrays: Mapping[str, np.ndarray]) -> bytes:
-    ready = {}
-    for name, array in arrays.items():
-        if not isinstance(name, str) or not isinstance(array, np.ndarray):
-            raise CheckpointError(f"checkpoint: {name!r} is {type(array).__name__}, expected a named array")
-        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-            raise CheckpointError(
-                f"checkpoint: array {name!r} has dtype {array.dtype}, which cannot be stored"
-            )
-        ready[name] = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-    return safetensors.numpy.save(ready)
-
-
-def _unpack(data: bytes, path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a safetensors file whose header was checked here: no claim exceeds the bytes present."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in pairs}) != len(pairs):
-            raise ValueError("a key appears twice")
-        return dict(pairs)
-
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(_HEADER_LIMIT, len(data) - 8):
-        raise CheckpointError(f"{path}: its header claims {length} bytes, the file holds {len(data)}")
-    try:
-        header = json.loads(data[8 : 8 + length], object_pairs_hook=unique)
-        spans = sorted(_span(entry) for name, entry in header.items() if name != "__metadata__")
-        end = 0
-        for begin, stop in spans:
-            if begin != end:
-                raise ValueError("arrays overlap or leave gaps")
-            end = stop
-        if end != len(data) - 8 - length:
-            raise ValueError(f"arrays claim {end} bytes, the file holds {len(data) - 8 - length}")
-        loaded = safetensors.numpy.load(data)
-    except _UNSOUND as error:
-        raise CheckpointError(f"{path}: is not a sound safetensors file: {error}") from error
-    return {name: array if array.flags.writeable else array.copy() for name, array in loaded.items()}
-
-
-def _span(entry: Any) -> tuple[int, int]:
-    """(begin, end) of one array of a safetensors header. Raises ValueError, TypeError or KeyError."""
-    shape, (begin, end) = entry["shape"], entry["data_offsets"]
-    if not (isinstance(shape, list) and all(map(_is_size, [*shape, begin, end]))):
-        raise ValueError("a shape or offset is not a whole number")
-    if len(shape) > 32 or end - begin != math.prod(shape) * _ITEMSIZE[entry["dtype"]]:
-        raise ValueError("an array's shape does not fit its bytes")
-    return begin, end

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.storage import replace_file
+from agent.storage import read_plain, replace_file
+
+_LIMIT = 1 << 30  # bytes of a table
 
 EVALUATION_COLUMNS = (
     "agent", "env", "seed", "frames", "decisions", "return_mean", "return_std", "episodes",
@@ -29,7 +31,7 @@ class CsvLog:
         self.path = path
         self.off = False
         self._columns = list(columns)
-        self._ready = False
+        self._ready = False  # whether the file has been looked at, and its header is ours
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds one row; a name seen for the first time becomes the last column."""
@@ -37,8 +39,8 @@ class CsvLog:
             self._start()
         fresh = [name for name in row if name not in self._columns]
         if fresh:
-            rows = self._read()
-            self._columns += fresh
+            rows = [row for row in self._parse()[1:] if len(row) == len(self._columns)]
+            self._columns = self._columns + fresh
             self._rewrite(rows)
         line = _line([_text(row[name]) if name in row else "" for name in self._columns])
         handle = os.open(
@@ -56,33 +58,37 @@ class CsvLog:
         finally:
             os.close(handle)
 
-    def truncate(self, frames: int) -> None:
-        """Keeps the rows whose `frames` is at most this, and drops those that are cut or unreadable."""
-        if self.path.exists():
-            self._start()
-            rows = self._read()
-            at = self._columns.index("frames")
-            self._rewrite([row for row in rows if row[at].isdecimal() and int(row[at]) <= frames])
+    def truncate(self, frames: int) -> int:
+        """Keeps the rows whose `frames` is at most this; returns how many others could not be read."""
+        if not os.path.lexists(self.path):
+            return 0
+        rows = self._parse()[1:]
+        self._start()
+        at = self._columns.index("frames")
+        readable = [row for row in rows if len(row) == len(self._columns) and row[at].isdecimal()]
+        self._rewrite([row for row in readable if int(row[at]) <= frames])
+        return len(rows) - len(readable)
 
     def _start(self) -> None:
         """Takes over the columns of a file that is there, or makes one with ours."""
-        if self.path.exists():
-            with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-                header = next(csv.reader([file.readline()]), [])
-            if all(name in header for name in self._columns):
-                self._columns = header
-            else:
+        if os.path.lexists(self.path):
+            found = self._parse()
+            if not found or not set(self._columns) <= set(found[0]) or len(set(found[0])) < len(found[0]):
                 raise OSError(f"{self.path.name} does not have the columns of this log")
+            self._columns = found[0]
+            self._rewrite([row for row in found[1:] if len(row) == len(self._columns)])
         else:
             self._rewrite([])
         self._ready = True
 
-    def _read(self) -> list[list[str]]:
-        """The whole rows of the file, without its header."""
-        text = self.path.read_bytes().decode("utf-8", "replace")
+    def _parse(self) -> list[list[str]]:
+        """Header and rows; a last line without its end was cut by a kill, and is left out."""
+        text = read_plain(self.path, _LIMIT).decode("utf-8", "replace")
         whole = text[: text.rfind("\n") + 1].replace("\0", "")
-        rows = list(csv.reader(io.StringIO(whole, newline="")))[1:]
-        return [row for row in rows if len(row) == len(self._columns)]
+        try:
+            return list(csv.reader(io.StringIO(whole, newline="")))
+        except csv.Error as error:
+            raise OSError(f"{self.path.name} is not a table: {error}") from error
 
     def _rewrite(self, rows: Sequence[Sequence[str]]) -> None:
         padded = [[*row, *[""] * (len(self._columns) - len(row))] for row in rows]
@@ -131,10 +137,11 @@ class TensorBoardLog:
         if self._file.write(buffer.getvalue()) != buffer.tell():
             raise OSError("an event did not fit on the disk")
 
-    def truncate(self, frames: int) -> None:
+    def truncate(self, frames: int) -> int:
         """Tells TensorBoard, with the next event, to forget what earlier files hold after `frames`."""
         self.close()
         self._restart = frames + 1
+        return 0
 
     def close(self) -> None:
         if self._file is not None:

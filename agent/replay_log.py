@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.storage import DISK, Storage, open_plain
+from agent.storage import DISK, Storage, open_plain, why
 
 Columns = Mapping[str, tuple[tuple[int, ...], Any]]
 """Name -> (shape of one row's entry, dtype), e.g. {"observation": ((17,), "float32")}."""
@@ -64,10 +64,10 @@ class ReplayLog:
         self._frozen = False  # whether the last segment must not grow
         self._unsynced = False  # whether the folder has a new name that is not yet on the disk
         try:
-            storage.make(self.folder)
-            found = [_SEGMENT.fullmatch(name) for name in storage.names(self.folder)]
+            names = storage.names(self.folder) if self.folder.is_dir() else []
         except OSError as error:
-            raise ReplayLogError(f"replay {self.folder}: {error.strerror or error}") from error
+            raise ReplayLogError(f"replay {self.folder}: {why(error)}") from error
+        found = [_SEGMENT.fullmatch(name) for name in names]
         self._serial = max((int(match[1]) for match in found if match), default=-1) + 1
 
     @classmethod
@@ -100,7 +100,7 @@ class ReplayLog:
                     for start in range(0, wanted, _CHUNK):
                         digest.update(file.read(min(_CHUNK, wanted - start)))
             except OSError as error:
-                raise ReplayLogError(f"replay {log.folder / name}: {error.strerror or error}") from error
+                raise ReplayLogError(f"replay {log.folder / name}: {why(error)}") from error
             if digest.hexdigest() != sha256:
                 raise ReplayLogError(
                     f"replay {log.folder / name}: is damaged, its rows are not those committed"
@@ -160,14 +160,17 @@ class ReplayLog:
         while self._segments and self.first + self._segments[0].rows <= self._stored - keep_rows:
             self.first += self._segments.pop(0).rows
         named = {segment.name for segment in self._segments}
-        for commit in kept:
-            named |= {entry["name"] for entry in commit["segments"]}
         try:
-            for name in self._storage.names(self.folder):
+            for commit in kept:
+                named |= {entry["name"] for entry in commit["segments"]}
+        except (KeyError, TypeError) as error:
+            raise ReplayLogError(f"replay {self.folder}: a checkpoint's commit is not readable") from error
+        try:
+            for name in self._storage.names(self.folder) if self.folder.is_dir() else []:
                 if _SEGMENT.fullmatch(name) and name not in named:
                     self._storage.remove(self.folder / name)
         except OSError as error:
-            raise ReplayLogError(f"replay {self.folder}: {error.strerror or error}") from error
+            raise ReplayLogError(f"replay {self.folder}: {why(error)}") from error
 
     def read(self, first: int, last: int) -> dict[str, np.ndarray]:
         """Rows first to last (exclusive), as one array [last - first, *shape] for each column."""
@@ -202,7 +205,7 @@ class ReplayLog:
                         file.seek((low - begin) * size)
                         data = file.read((high - low) * size)
                 except OSError as error:
-                    raise ReplayLogError(f"replay {path}: {error.strerror or error}") from error
+                    raise ReplayLogError(f"replay {path}: {why(error)}") from error
                 if len(data) != (high - low) * size:
                     raise ReplayLogError(f"replay {path}: ends before row {high - begin}")
                 yield low, np.frombuffer(data, self.record)
@@ -218,6 +221,7 @@ class ReplayLog:
             while self._pending:
                 tail = self._segments[-1] if self._segments else None
                 if tail is None or self._frozen or tail.rows >= self._segment_rows:
+                    self._storage.make(self.folder)
                     tail = _Segment(f"segment-{self._serial:08d}.rows", 0, hashlib.sha256())
                 share = bytes(self._pending[: (self._segment_rows - tail.rows) * size])
                 self._storage.append(self.folder / tail.name, share, at=tail.rows * size)
@@ -231,9 +235,7 @@ class ReplayLog:
                 self._storage.sync(self.folder)
                 self._unsynced = False
         except OSError as error:
-            raise ReplayLogError(
-                f"replay {self.folder} could not be written: {error.strerror or error}"
-            ) from error
+            raise ReplayLogError(f"replay {self.folder} could not be written: {why(error)}") from error
 
 
 def record_type(columns: Columns) -> np.dtype[Any]:

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import datetime
 import fcntl
-import importlib.metadata
 import json
 import os
-import platform
 import re
-import subprocess
+import shlex
 import uuid
 import warnings
 import weakref
@@ -28,12 +26,16 @@ from types import TracebackType
 from typing import Any
 
 from agent import configurator
+from agent.checkpoint import sweep
 from agent.logs import EVALUATION_COLUMNS, CsvLog, TensorBoardLog
-from agent.storage import read_plain, replace_file
+from agent.provenance import differences, modules_named, register, registered, version, versions
+from agent.storage import DISK, read_plain, replace_file, why
+
+__all__ = ["EVALUATION_COLUMNS", "Run", "RunError", "differences", "version", "versions"]
 
 FORMAT = 1
 _LIMIT = 1 << 20  # bytes a JSON file of a run may have
-_LIBRARIES = ("torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "safetensors")
+_STALE = re.compile(r"\.tmp-[0-9]+-(metrics\.csv|evaluations\.csv|summary\.json)")
 
 
 class RunError(ValueError):
@@ -81,20 +83,23 @@ class Run:
             "versions.json": versions(),
             "run.json": record,  # last: a folder without it is not a run
         }
-        new = not folder.exists()
+        made: list[Path] = []
         try:
-            if not new and not folder.is_dir():
-                raise RunError(f"{folder}: is a file, a run needs a folder")
-            if not new and any(folder.iterdir()):
-                raise RunError(f"{folder}: is not empty; give another --out, or --resume it")
-            folder.mkdir(parents=True, exist_ok=True)
-            replace_file(folder / "command.txt", (" ".join(command) + "\n").encode())
+            if os.path.lexists(folder):
+                if not folder.is_dir():
+                    raise RunError(f"{folder}: is a file, a run needs a folder")
+                if any(folder.iterdir()):
+                    raise RunError(f"{folder}: is not empty; choose another folder, or resume that run")
+            else:
+                made = [folder, *(parent for parent in folder.parents if not parent.exists())]
+                folder.mkdir(parents=True)
+            replace_file(folder / "command.txt", f"{shlex.join(command)}\n".encode(errors="surrogateescape"))
             for name, value in files.items():
                 replace_file(folder / name, _pretty(value))
         except (OSError, TypeError) as error:
-            _clear(folder, new)
-            raise RunError(f"{folder}: a run cannot be written there: {_why(error)}") from error
-        _register(identifier, config)
+            _clear(folder, made)
+            raise RunError(f"{folder}: a run cannot be written there: {why(error)}") from error
+        register(identifier, config)
         return cls(folder, config, record)
 
     @classmethod
@@ -105,8 +110,12 @@ class Run:
         environment in a module that neither this user made the run with nor `trust_modules` names.
         """
         folder = Path(path)
-        if not folder.is_dir():
-            raise RunError(f"{folder}: " + ("is not a run folder" if folder.exists() else "does not exist"))
+        try:
+            if not folder.is_dir():
+                found = "is not a run folder" if folder.exists() else "does not exist"
+                raise RunError(f"{folder}: {found}")
+        except OSError as error:
+            raise RunError(f"{folder}: {why(error)}") from error
         record = _read_json(folder / "run.json")
         if isinstance(record.get("format"), int) and record["format"] > FORMAT:
             raise RunError(f"{folder}: written by a newer Joule (format {record['format']})")
@@ -120,7 +129,7 @@ class Run:
         except configurator.ConfigError as error:
             raise RunError(f"{folder / 'config.json'}: {error}") from error
         for module in modules_named(config):
-            if module not in trust_modules and not _registered(identifier, module):
+            if module not in trust_modules and not registered(identifier, module):
                 raise RunError(
                     f"{folder}: its environment {config.env} would import the module {module}; "
                     f"if you trust it, add --trust-module {module}"
@@ -154,25 +163,30 @@ class Run:
         }
 
     def lock(self) -> Run:
-        """Claims the folder for this process until `close`; a dead process's claim is not in the way.
+        """Claims the folder for this process until `close`, and removes what a killed one left half-written.
 
-        Raises RunError naming the process that has it.
+        A dead process's claim is not in the way. Raises RunError naming the process that has the folder.
         """
         path = self.folder / "run.lock"
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise RunError(f"{path}: {_why(error)}") from error
+            raise RunError(f"{path}: {why(error)}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            for name in DISK.names(self.folder):
+                if _STALE.fullmatch(name):
+                    DISK.remove(self.folder / name)
+            sweep(self.checkpoints)
+        except BlockingIOError:
+            owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
             os.close(handle)
-            if not isinstance(error, BlockingIOError):
-                raise RunError(f"{path}: {_why(error)}") from error
-            raise RunError(f"{self.folder}: is in use by process {owner}") from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            raise RunError(f"{self.folder}: is in use by process {owner or 'unknown'}") from None
+        except (OSError, ValueError) as error:
+            os.close(handle)
+            raise RunError(f"{self.folder}: cannot be claimed: {why(error)}") from error
         self._lock = handle
         _release_in_children(self)
         return self
@@ -203,9 +217,9 @@ class Run:
         self._check_place()
         for log in (self._metrics, self._evaluations, self._board):
             try:
-                log.truncate(frames)
+                self.counters["log_rows_lost"] += log.truncate(frames)
             except OSError as error:
-                raise RunError(f"{log.path}: {_why(error)}") from error
+                raise RunError(f"{log.path}: {why(error)}") from error
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes summary.json, the run's counters added. Raises RunError."""
@@ -213,7 +227,7 @@ class Run:
         try:
             replace_file(self.folder / "summary.json", _pretty({**summary, **self.counters}))
         except (OSError, TypeError) as error:
-            raise RunError(f"{self.folder / 'summary.json'}: {_why(error)}") from error
+            raise RunError(f"{self.folder / 'summary.json'}: {why(error)}") from error
 
     def close(self) -> None:
         """Releases the lock and the open files."""
@@ -241,7 +255,7 @@ class Run:
             log.off = True
             self.counters["log_failures"] += 1
             self.counters["log_rows_lost"] += 1
-            warnings.warn(f"{log.path.name} is switched off: {_why(error)}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"{log.path.name} is switched off: {why(error)}", RuntimeWarning, stacklevel=3)
 
     def _check_place(self) -> None:
         if _place(self.folder) != self._place or self._place is None:
@@ -254,60 +268,6 @@ class Run:
         return path
 
 
-def modules_named(config: configurator.Config) -> list[str]:
-    """The Python modules that making this config's environment would import: `my_pkg` of `my_pkg:Arm-v0`."""
-    module, colon, _ = config.env.partition(":")
-    return [module] if colon and module != "dmc" else []
-
-
-def version() -> str:
-    """The short commit of the Joule checkout, or the package's version where there is none."""
-    root = Path(__file__).resolve().parents[1]
-    if (root / ".git").exists():
-        try:
-            done = subprocess.run(
-                ["git", "rev-parse", "--short", "HEAD"],
-                cwd=root,
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=True,
-            )
-            return done.stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            pass  # no git on this machine, or a checkout it does not trust: the package's version will do
-    return _installed("joule")
-
-
-def versions() -> dict[str, str]:
-    """Versions that decide whether a resumed run can be bit-exact. Names no path and no machine."""
-    return {
-        "joule": version(),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        **{name: _installed(name) for name in _LIBRARIES},
-    }
-
-
-def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between a checkpoint's identity and this run's, e.g. "torch 2.12 -> 2.13"."""
-    found = []
-    for name in sorted({*saved, *now}):
-        old, new = saved.get(name), now.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += differences(old, new)
-        elif old != new:
-            found.append(f"{name} {old} -> {new}")
-    return found
-
-
-def _installed(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
-
-
 def _default_folder(config: configurator.Config) -> Path:
     env = re.sub(r"[^A-Za-z0-9._-]+", "-", config.env).strip(".-")[:80] or "env"
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -318,13 +278,14 @@ def _default_folder(config: configurator.Config) -> Path:
     return folder
 
 
-def _clear(folder: Path, new: bool) -> None:
+def _clear(folder: Path, made: Sequence[Path]) -> None:
     """Takes back what a refused `create` wrote, as far as the disk lets us."""
     try:
         for name in ("command.txt", "config.json", "versions.json", "run.json"):
             (folder / name).unlink(missing_ok=True)
-        if new:
-            folder.rmdir()
+        for path in made:
+            if path.exists():
+                path.rmdir()
     except OSError:
         return  # the refusal itself is what the user needs to read
 
@@ -338,10 +299,6 @@ def _place(folder: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
 def _pretty(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
 
@@ -352,7 +309,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunError(f"{path.parent}: is not a run folder, {path.name} is missing") from None
     except OSError as error:
-        raise RunError(f"{path}: {_why(error)}") from error
+        raise RunError(f"{path}: {why(error)}") from error
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: is not JSON") from error
     if not isinstance(value, dict):
@@ -371,47 +328,3 @@ def _release_in_children(run: Run) -> None:
             child._lock = None
 
     os.register_at_fork(after_in_child=release)
-
-
-def _registry() -> Path | None:
-    """This user's list of runs made here, or None where the user has no home."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if os.path.isabs(state):
-        return Path(state) / "joule" / "runs"
-    try:
-        return Path.home() / ".local" / "state" / "joule" / "runs"
-    except RuntimeError:
-        return None
-
-
-def _register(identifier: str, config: configurator.Config) -> None:
-    """Remembers that this user made this run with these modules. Runs that name no module need no entry."""
-    modules = modules_named(config)
-    path = _registry()
-    if not modules:
-        return
-    try:
-        if path is None:
-            raise OSError("this user has no home folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps([identifier, module]) + "\n" for module in modules)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(lines)
-    except OSError as error:
-        flags = " ".join(f"--trust-module {module}" for module in modules)
-        warnings.warn(
-            f"this run is not on your list of runs ({_why(error)}): opening it again will need {flags}",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-
-
-def _registered(identifier: str, module: str) -> bool:
-    path = _registry()
-    if path is None:
-        return False
-    try:
-        lines = read_plain(path, 64 << 20).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return False  # no list: nothing is trusted without the user's word
-    return json.dumps([identifier, module]) in lines

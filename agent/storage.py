@@ -112,6 +112,8 @@ def replace_file(path: Path, data: Bytes, storage: Storage = DISK) -> None:
 
 def open_plain(path: Path) -> tuple[int, int]:
     """A descriptor of a file opened for reading, and its size. Raises OSError for a link or a non-file."""
+    if path.is_symlink():
+        raise OSError(f"{path.name} is a link")
     # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
     handle = os.open(path, os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0))
     status = os.fstat(handle)
@@ -131,3 +133,11 @@ def read_plain(path: Path, limit: int) -> bytes:
         if size > limit:
             raise OSError(f"{path.name} holds {size} bytes, at most {limit} are allowed")
         return file.read(size)
+
+
+def why(error: Exception) -> str:
+    """An error as the end of a sentence, e.g. "meta.json: No such file or directory"."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    name = os.path.basename(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else ""
+    return f"{name}: {error.strerror}" if name else error.strerror

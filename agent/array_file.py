@@ -1,0 +1,76 @@
+"""Named arrays as the bytes of a safetensors file, and back, with every claim of its header checked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+_HEADER_LIMIT = 4 << 20  # bytes; room for some 30,000 arrays
+_ITEMSIZE = {
+    "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "U32": 4, "I32": 4, "F32": 4,
+    "U64": 8, "I64": 8, "F64": 8,
+}  # fmt: skip
+# What a header that is not as documented can raise while it is taken apart.
+_UNSOUND = (ValueError, TypeError, KeyError, AttributeError, RecursionError, safetensors.SafetensorError)
+
+
+def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The file's bytes. Raises ValueError naming an array that is not boolean, integer or float."""
+    ready = {}
+    for name, array in arrays.items():
+        if not isinstance(name, str) or not isinstance(array, np.ndarray) or name == "__metadata__":
+            raise ValueError(f"{name!r} is {type(array).__name__}, expected a named array")
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise ValueError(f"array {name!r} has dtype {array.dtype}, which cannot be stored")
+        ready[name] = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    data = safetensors.numpy.save(ready)
+    if int.from_bytes(data[:8], "little") > _HEADER_LIMIT:
+        raise ValueError(f"{len(arrays)} arrays need a header of more than {_HEADER_LIMIT} bytes")
+    return data
+
+
+def unpack(data: bytes) -> dict[str, np.ndarray]:
+    """Writable arrays by name. Raises ValueError for bytes that are not exactly such a file.
+
+    The header is checked here before the library sees it, so no claim in it can exceed the bytes present.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise ValueError("a key appears twice")
+        return dict(pairs)
+
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(_HEADER_LIMIT, len(data) - 8):
+        raise ValueError(f"its header claims {length} bytes, the file holds {len(data)}")
+    try:
+        header = json.loads(data[8 : 8 + length], object_pairs_hook=unique)
+        spans = sorted(_span(entry) for name, entry in header.items() if name != "__metadata__")
+        end = 0
+        for begin, stop in spans:
+            if begin != end:
+                raise ValueError("arrays overlap or leave gaps")
+            end = stop
+        if end != len(data) - 8 - length:
+            raise ValueError(f"arrays claim {end} bytes, the file holds {len(data) - 8 - length}")
+        loaded = safetensors.numpy.load(data)
+    except _UNSOUND as error:
+        raise ValueError(f"is not a sound safetensors file: {error}") from error
+    return {name: array if array.flags.writeable else array.copy() for name, array in loaded.items()}
+
+
+def _span(entry: Any) -> tuple[int, int]:
+    """(begin, end) of one array of the header. Raises ValueError, TypeError or KeyError."""
+    shape, (begin, end) = entry["shape"], entry["data_offsets"]
+    counts = [*shape, begin, end]
+    if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**63 for n in counts):
+        raise ValueError("a shape or offset is not a whole number")
+    if len(shape) > 32 or end - begin != math.prod(shape) * _ITEMSIZE[entry["dtype"]]:
+        raise ValueError("an array's shape does not fit its bytes")
+    return begin, end
