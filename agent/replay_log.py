@@ -46,7 +46,7 @@ class ReplayLog:
 
     Rows wait in memory until `commit` (or until a segment's worth has gathered). Pruned rows keep their
     numbers: the log holds rows `first` to `rows`. Raises ReplayLogError for columns or rows that do not
-    fit, and when the disk refuses; after a refusal the rows are still here and the call may be repeated.
+    fit, and when the disk refuses: the rows that were appended are still here, and `commit` may be retried.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ReplayLog:
                     for start in range(0, wanted, _CHUNK):
                         digest.update(file.read(min(_CHUNK, wanted - start)))
             except OSError as error:
-                raise ReplayLogError(f"replay {log.folder / name}: {why(error)}") from error
+                raise ReplayLogError(f"replay {log.folder}: {why(error)}") from error
             if digest.hexdigest() != sha256:
                 raise ReplayLogError(
                     f"replay {log.folder / name}: is damaged, its rows are not those committed"
@@ -205,7 +205,7 @@ class ReplayLog:
                         file.seek((low - begin) * size)
                         data = file.read((high - low) * size)
                 except OSError as error:
-                    raise ReplayLogError(f"replay {path}: {why(error)}") from error
+                    raise ReplayLogError(f"replay {self.folder}: {why(error)}") from error
                 if len(data) != (high - low) * size:
                     raise ReplayLogError(f"replay {path}: ends before row {high - begin}")
                 yield low, np.frombuffer(data, self.record)

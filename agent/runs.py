@@ -282,10 +282,10 @@ def _clear(folder: Path, made: Sequence[Path]) -> None:
     """Takes back what a refused `create` wrote, as far as the disk lets us."""
     try:
         for name in ("command.txt", "config.json", "versions.json", "run.json"):
-            (folder / name).unlink(missing_ok=True)
-        for path in made:
-            if path.exists():
-                path.rmdir()
+            if os.path.lexists(folder / name):
+                (folder / name).unlink()
+        for path in filter(os.path.lexists, made):
+            path.rmdir()
     except OSError:
         return  # the refusal itself is what the user needs to read
 
