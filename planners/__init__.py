@@ -7,8 +7,8 @@
 `docs/add-a-planner.md` shows how to add one.
 """
 
-import dataclasses
 import difflib
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -48,11 +48,13 @@ def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **
     SettingError for an unknown kind or setting (with the nearest name) and for a value out of range.
     """
     accepted = settings(kind)
-    names = [item.name for item in dataclasses.fields(accepted)]
-    for name in values:
-        if name not in names and values[name] is not None:
+    names = typing.get_type_hints(accepted)
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SettingError(f"{name}: planner {kind} accepts {', '.join(names)}{hint}")
-    chosen = accepted(**{name: value for name, value in values.items() if value is not None})
-    return KINDS[kind][1](chosen, horizon, low, high, batch)
+        if names[name] is float and type(value) is int:
+            given[name] = float(value)
+    return KINDS[kind][1](accepted(**given), horizon, low, high, batch)

@@ -131,8 +131,6 @@ def check_settings(settings: Any) -> None:
         if not fits:
             kind = {int: "a whole number", float: "a number", bool: "true or false"}[hint]
             raise SettingError(f"{name}: found {value!r}, expected {kind}")
-        if hint is float:
-            object.__setattr__(settings, name, float(value))  # 2 is a fine value for a float
         bounds = item.metadata.get("range")
         if bounds and not (math.isfinite(value) and bounds[0] <= value <= bounds[1]):
             raise SettingError(f"{name}: {value!r} is outside {bounds[0]:g} to {bounds[1]:g}")

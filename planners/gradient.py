@@ -150,7 +150,7 @@ class Descent:
         value, slope = self._evaluate(trial)
         move = trial - self._point
         gain = (self._slope * move).sum(dim=1)
-        accepted = (value <= self._value + 1e-4 * gain) & (gain < 0) & slope.isfinite().all(dim=1)
+        accepted = (value <= self._value + 1e-4 * gain) & (gain < 0)
         self._remember(accepted, move, slope - self._slope)
         # On rejection, the minimum of the parabola through the two energies and the slope.
         parabola = -gain / (2 * (value - self._value - gain))
@@ -166,7 +166,9 @@ class Descent:
 
     def _evaluate(self, point: Tensor) -> tuple[Tensor, Tensor]:
         value, gradient = energy_and_gradient(self._energy_fn, self._actions(point))
-        return value.flatten(), gradient.flatten(2).flatten(0, 1) * self._half
+        slope = gradient.flatten(2).flatten(0, 1) * self._half
+        # Where a derivative is not finite nothing is known: descent leaves that number as it is.
+        return value.flatten(), slope.nan_to_num(nan=0, posinf=0, neginf=0)
 
     def _remember(self, accepted: Bool[Tensor, " rows"], move: Tensor, change: Tensor) -> None:
         for pairs, newest in ((self._moves, move), (self._changes, change)):
@@ -176,18 +178,18 @@ class Descent:
     def _new_direction(self) -> Float[Tensor, "rows numbers"]:
         """The two-loop recursion on the free coordinates: those not pressed against the box.
 
-        Pairs without positive curvature there are passed over. Without any pair, a quarter of the box
-        along the gradient. Zero where the gradient is not finite.
+        Pairs without positive curvature there are passed over. Without any pair, down the gradient
+        until some number has moved by a quarter of the box.
         """
         pressed = ((self._point <= -1) & (self._slope > 0)) | ((self._point >= 1) & (self._slope < 0))
-        free = (~pressed & self._slope.isfinite()).to(self._point.dtype)
+        free = (~pressed).to(self._point.dtype)
         moves, changes = self._moves * free, self._changes * free
         curvature = (moves * changes).sum(dim=2, keepdim=True)
         square = changes.square().sum(dim=2, keepdim=True)
         size = moves.square().sum(dim=2, keepdim=True)
         usable = curvature > torch.finfo(curvature.dtype).eps * (square * size).sqrt()
         inverse = torch.where(usable, 1 / curvature, 0)
-        slope = torch.where(free > 0, self._slope, 0)
+        slope = self._slope * free
         direction, weights = -slope, []
         for move, change, rho in zip(moves, changes, inverse, strict=True):
             weight = rho * (move * direction).sum(dim=1, keepdim=True)

@@ -13,7 +13,7 @@ ARM = """
 <mujoco>
   <option timestep="0.01"/>
   <worldbody>
-    <geom type="plane" size="3 3 .1"/>
+    <geom type="plane" size="3 3 .1" pos="0 0 .3"/>
     <body name="target" mocap="true" pos="0 0 2"/>
     <body name="upper" pos="0 0 1">
       <joint name="shoulder" type="hinge" axis="0 1 0" damping=".1"/>
@@ -41,12 +41,13 @@ def model() -> mujoco.MjModel:
 
 
 def moving(model: mujoco.MjModel, seed: int) -> mujoco.MjData:
-    """A body mid-flight, pushed by a hand and watched by a displaced target."""
+    """An arm scraping along the floor, pushed from outside and watched by a displaced target."""
     data, source = mujoco.MjData(model), np.random.default_rng(seed)
-    data.qpos[:], data.qvel[:] = source.normal(size=2), source.normal(size=2)
+    data.qpos[:], data.qvel[:] = [0.6, 0.1], 0.1 * source.normal(size=2)
     data.mocap_pos[:] = source.normal(size=3)
-    data.xfrc_applied[3, 2] = 5.0
-    mujoco.mj_step(model, data, 20)
+    data.xfrc_applied[3, 2] = -1.0
+    mujoco.mj_step(model, data, 40)
+    assert data.ncon
     return data
 
 

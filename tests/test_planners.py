@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,12 +47,18 @@ class Regulators:
 
         transition = normal(state, state)
         largest = torch.linalg.eigvals(transition).abs().amax(dim=1)
-        costs = []
-        for size in (state, act):
+
+        def definite(size: int) -> Tensor:
             root = normal(size, size)
-            costs.append(root @ root.mT / size + 0.1 * torch.eye(size, dtype=torch.float64))
+            return root @ root.mT / size + 0.1 * torch.eye(size, dtype=torch.float64)
+
         return Regulators(
-            transition * (radius / largest)[:, None, None], normal(state, act), *costs, normal(state), horizon
+            transition=transition * (radius / largest)[:, None, None],
+            control=normal(state, act),
+            state_cost=definite(state),
+            control_cost=definite(act),
+            start=normal(state),
+            horizon=horizon,
         )
 
     def optimum(self) -> Tensor:
@@ -118,6 +125,18 @@ def test_gradient_reaches_the_constrained_optimum_on_the_walls_of_the_box() -> N
     np.testing.assert_allclose(plan.energy, exact, rtol=1e-9)
 
 
+def test_gradient_planner_survives_derivatives_that_are_not_finite() -> None:
+    def energy(actions: Tensor) -> Tensor:
+        # Infinite slope on the wall, where the least energy lies; undefined slope of the norm at zero.
+        roots = (actions[..., 0] + 1).sqrt().sum(2)
+        return roots + (0 * actions[..., 1]).norm(dim=2) + (actions[..., 2] - 0.5).square().sum(2)
+
+    planner = planners.make("gradient", horizon=2, low=-torch.ones(3), high=torch.ones(3), iterations=30)
+    plan = planner.plan(energy, generator=seeded(0))
+    assert plan.energy.item() < 1e-6
+    assert plan.actions.isfinite().all()
+
+
 def test_gradient_agrees_with_finite_differences() -> None:
     actions = 2 * torch.rand(2, 3, 4, 2, generator=seeded(1), dtype=torch.float64) - 1
     _, gradient = energy_and_gradient(rugged, actions)
@@ -132,8 +151,9 @@ def test_gradient_agrees_with_finite_differences() -> None:
 @pytest.mark.parametrize("kind", GAUSSIAN)
 def test_sampling_planners_come_within_five_percent_on_easy_systems(kind: str) -> None:
     systems = Regulators.random(10, state=2, act=1, horizon=3, radius=0.9)
-    energy, best, side = systems.energy(torch.float32), systems.optimum(), torch.full((1,), 3.0)
-    planner = planners.make(kind, horizon=3, low=-side, high=side, batch=10, iterations=6)
+    energy, best, side = systems.energy(torch.float32), systems.optimum(), torch.full((1,), 2.0)
+    budget = {"samples": 256, "iterations": 8, "std_min": 0.01}
+    planner = planners.make(kind, horizon=3, low=-side, high=side, batch=10, **budget)
     plan = planner.plan(energy, generator=seeded(0))
     assert (plan.energy / best - 1).max() <= 0.05
     assert (energy(torch.zeros(10, 1, 3, 1))[:, 0] / best - 1).median() > 0.05, "doing nothing must not pass"
@@ -143,6 +163,8 @@ def test_sampling_planners_come_within_five_percent_on_easy_systems(kind: str) -
 def test_best_energy_never_increases_and_is_that_of_the_plan(kind: str) -> None:
     planner = planners.make(kind, horizon=4, low=-torch.ones(2), high=torch.ones(2), batch=3)
     plan = planner.plan(rugged, generator=seeded(0))
+    assert plan.trace is not None
+    assert plan.elites is not None
     assert (plan.trace.diff(dim=0) <= 0).all()
     torch.testing.assert_close(plan.trace[-1], plan.energy, rtol=0, atol=0)
     torch.testing.assert_close(rugged(plan.actions[:, None])[:, 0], plan.energy)
@@ -161,6 +183,7 @@ def test_every_candidate_respects_the_box(kind: str) -> None:
     planner = planners.make(kind, horizon=3, low=low, high=high)
     outside = Plan(actions=torch.full((1, 3, 3), 100.0), energy=torch.zeros(1))
     plan = planner.plan(energy, warm_start=outside, proposals=torch.full((1, 2, 3, 3), -math.inf))
+    assert plan.elites is not None
     for sequences in (*seen, plan.actions, plan.elites):
         assert ((sequences >= low) & (sequences <= high)).all()
     torch.testing.assert_close(plan.actions, high.expand(1, 3, 3))
@@ -252,7 +275,8 @@ def test_the_seed_decides_the_plan(kind: str) -> None:
     planner = planners.make(kind, horizon=3, low=-torch.ones(2), high=torch.ones(2))
     first, again, other = (planner.plan(rugged, generator=seeded(seed)) for seed in (4, 4, 5))
     assert torch.equal(first.actions, again.actions)
-    assert not torch.equal(first.elites, other.elites)
+    assert torch.equal(first.sample(0.0, seeded(0)), again.sample(0.0, seeded(0)))
+    assert not torch.equal(first.sample(0.0, seeded(0)), other.sample(0.0, seeded(0)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -311,6 +335,8 @@ def test_shifting_drops_the_first_action_and_repeats_the_last() -> None:
     plan = Plan(actions=actions, energy=torch.zeros(2), mean=actions + 1, elites=actions[:, None])
     moved = plan.shifted(restart=torch.tensor([False, True]))
     torch.testing.assert_close(moved.actions[0], actions[0, [1, 2, 2]])
+    assert moved.mean is not None
+    assert moved.elites is not None
     torch.testing.assert_close(moved.mean[0], actions[0, [1, 2, 2]] + 1)
     torch.testing.assert_close(moved.elites[0, 0], actions[0, [1, 2, 2]])
     assert not moved.actions[1].any()
@@ -353,7 +379,7 @@ def test_an_energy_that_cannot_be_used_is_refused() -> None:
         ("icem", {"std_min": 0.9}, "std_min: 0.9 exceeds std_max 0.5"),
     ],
 )
-def test_a_bad_setting_is_named(kind: str, values: dict[str, float], message: str) -> None:
+def test_a_bad_setting_is_named(kind: str, values: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         planners.make(kind, horizon=3, low=-1.0, high=1.0, **values)
 
@@ -361,6 +387,7 @@ def test_a_bad_setting_is_named(kind: str, values: dict[str, float], message: st
 def test_settings_are_listed_and_none_means_default() -> None:
     assert planners.settings("mppi") is MPPISettings
     planner = planners.make("mppi", horizon=3, low=-1.0, high=1.0, samples=None, std_max=2)
+    assert isinstance(planner, MPPI)
     assert planner.settings == MPPISettings()
     with pytest.raises(SettingError, match="low, high"):
         planners.make("mppi", horizon=3, low=-torch.ones(2), high=torch.tensor([1.0, math.inf]))
