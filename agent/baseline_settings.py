@@ -1,0 +1,118 @@
+"""The published settings of the model-free baselines, so that none is handicapped and each can be checked.
+
+Source: DLR-RM/rl-baselines3-zoo, hyperparams/{sac,td3,tqc,crossq,ppo}.yml, section "Mujoco Envs", commit
+22e3ff2450fd92033f7f032915e1f64894a09584 (April 2026). What is not listed is the library's own default.
+rl-zoo publishes for the v4 bodies (v2 for the inverted pendulums, Reacher and HumanoidStandup); their
+entries are used for the same body in any version. A body without an entry gets `mujoco-defaults`.
+
+| kind   | mujoco-defaults                                                                         |
+|--------|-----------------------------------------------------------------------------------------|
+| sac    | learning_starts 10,000                                                                  |
+| td3    | learning_starts 10,000, action noise N(0, 0.1), learning rate 1e-3, batch 256, [400, 300] |
+| tqc    | learning_starts 10,000                                                                  |
+| crossq | learning_starts 5,000, learning rate 1e-3, policy delay 3, critics [2048, 2048]          |
+| ppo    | observations and rewards normalised (VecNormalize)                                      |
+
+Two deviations, both for runs shorter than the million steps that these settings were published for:
+- `learning_starts` is at most a tenth of the run's decisions (and at least the library's own 100): a run of
+  50,000 would otherwise spend a fifth of its budget on random actions. This favours the baseline; pass
+  `learning_starts` in `Baseline(settings=...)` for the published number.
+- PPO on Swimmer is published for four environments of 1,024 steps; there is one body here, so it collects
+  the same 4,096 transitions from that one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_MUJOCO_DEFAULTS: dict[str, dict[str, Any]] = {
+    "sac": {"learning_starts": 10_000},
+    "td3": {
+        "learning_starts": 10_000,
+        "noise_std": 0.1,
+        "train_freq": 1,
+        "gradient_steps": 1,
+        "learning_rate": 1e-3,
+        "batch_size": 256,
+        "policy_kwargs": {"net_arch": [400, 300]},
+    },
+    "tqc": {"learning_starts": 10_000},
+    "crossq": {
+        "buffer_size": 1_000_000,
+        "learning_rate": 1e-3,
+        "learning_starts": 5_000,
+        "policy_delay": 3,
+        "policy_kwargs": {"net_arch": {"pi": [256, 256], "qf": [2048, 2048]}},
+    },
+    "ppo": {"normalize": True},
+}
+
+_WIDE = {
+    "log_std_init": -2,
+    "ortho_init": False,
+    "activation_fn": "ReLU",
+    "net_arch": {"pi": [256, 256], "vf": [256, 256]},
+}
+
+
+def _ppo(
+    batch_size: int,
+    n_steps: int,
+    gamma: float,
+    learning_rate: float,
+    ent_coef: float,
+    clip_range: float,
+    n_epochs: int,
+    gae_lambda: float,
+    max_grad_norm: float,
+    vf_coef: float,
+    policy_kwargs: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One tuned entry of ppo.yml, in the order of its lines."""
+    settings = {name: value for name, value in locals().items() if name != "policy_kwargs"}
+    return settings if policy_kwargs is None else {**settings, "policy_kwargs": policy_kwargs}
+
+
+_BODIES: dict[str, dict[str, dict[str, Any]]] = {
+    "sac": {"Swimmer": {"gamma": 0.999}},
+    "td3": {"Swimmer": {"gamma": 0.9999}},
+    "tqc": {"Hopper": {"top_quantiles_to_drop_per_net": 5}, "Swimmer": {"gamma": 0.999}},
+    "crossq": {"Swimmer": {"gamma": 0.999}},
+    "ppo": {
+        "Swimmer": {
+            "gamma": 0.9999,
+            "n_steps": 4 * 1024,
+            "batch_size": 256,
+            "learning_rate": 6e-4,
+            "gae_lambda": 0.98,
+        },
+        # fmt: off
+        "HalfCheetah": _ppo(64, 512, 0.98, 2.0633e-05, 0.000401762, 0.1, 20, 0.92, 0.8, 0.58096, _WIDE),
+        "Hopper": _ppo(32, 512, 0.999, 9.80828e-05, 0.00229519, 0.2, 5, 0.99, 0.7, 0.835671, _WIDE),
+        "HumanoidStandup": _ppo(32, 512, 0.99, 2.55673e-05, 3.62109e-06, 0.3, 20, 0.9, 0.7, 0.430793, _WIDE),
+        "Humanoid": _ppo(256, 512, 0.95, 3.56987e-05, 0.00238306, 0.3, 5, 0.9, 2, 0.431892, _WIDE),
+        "InvertedDoublePendulum": _ppo(512, 128, 0.98, 0.000155454, 1.05057e-06, 0.4, 10, 0.8, 0.5, 0.695929),
+        "InvertedPendulum": _ppo(64, 32, 0.999, 0.000222425, 1.37976e-07, 0.4, 5, 0.9, 0.3, 0.19816),
+        "Reacher": _ppo(32, 512, 0.9, 0.000104019, 7.52585e-08, 0.3, 5, 1.0, 0.9, 0.950368),
+        "Walker2d": _ppo(32, 512, 0.99, 5.05041e-05, 0.000585045, 0.1, 20, 0.95, 1, 0.871923),
+        # fmt: on
+    },
+}
+
+KINDS = tuple(_MUJOCO_DEFAULTS)
+
+
+def published(kind: str, env: str) -> dict[str, Any]:
+    """rl-zoo's settings of algorithm `kind` for the environment id `env`; the table above says the rule."""
+    body = re.fullmatch(r"([A-Za-z0-9]+)-v\d+", env)
+    own = _BODIES[kind].get(body[1], {}) if body else {}
+    return {**_MUJOCO_DEFAULTS[kind], **own}
+
+
+def settings_for(kind: str, env: str, decisions: int) -> dict[str, Any]:
+    """What a run of `decisions` uses: the published settings, warm-up at most a tenth of the run."""
+    settings = published(kind, env)
+    if "learning_starts" in settings:
+        settings["learning_starts"] = min(settings["learning_starts"], max(100, decisions // 10))
+    return settings

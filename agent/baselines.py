@@ -1,0 +1,356 @@
+"""The model-free baselines: stable-baselines3's and sb3-contrib's own classes behind the agent's verbs.
+
+Joule's numbers mean something only beside these, so they are the libraries' own code at rl-zoo's published
+settings (`agent.baseline_settings` has the table and its source), driven by the libraries' own
+`collect_rollouts` and `train`, one decision at a time.
+
+A resumed run is the uninterrupted one to the last bit, on one CPU thread, for all five algorithms: weights,
+targets, optimisers, counters, replay or unfinished rollout, normalisers and every random generator are in
+the state. This holds because every published learning rate and clip range is constant; a schedule over the
+run would also depend on the run's length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from agent import generators
+from agent.baseline_settings import KINDS, settings_for
+from agent.configurator import Config
+from agent.interface import Arrays, BodyFacts, TrainingEnv
+from agent.joule import pick_device
+
+if TYPE_CHECKING:
+    from agent.baseline_hooks import Replay, Rollout
+
+
+class Baseline:
+    """SAC, TD3, PPO, TQC or CrossQ, whichever `config.agent` names, in one body.
+
+    `settings` replaces single values of the published settings. Raises ValueError for another kind.
+    """
+
+    def __init__(
+        self,
+        facts: BodyFacts,
+        config: Config,
+        env: TrainingEnv | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        if config.agent not in KINDS:
+            raise ValueError(f"agent: {config.agent} is not a baseline; choose one of {', '.join(KINDS)}")
+        from agent.baseline_hooks import Door
+
+        self.kind: str = config.agent
+        self.facts, self.config, self.env = facts, config, env
+        decisions = max(1, config.steps // facts.action_repeat)
+        self.settings = {**settings_for(self.kind, facts.env, decisions), **(settings or {})}
+        self.door = Door(facts)
+        self.metrics: dict[str, float] = {}
+        with generators.preserved():
+            self.model = self._make_model()
+            self._generators = generators.capture()
+        self._living = False
+
+    def _make_model(self) -> Any:
+        """The library's algorithm, seeded, on a vector of one environment."""
+        import sb3_contrib
+        import stable_baselines3
+        from stable_baselines3.common.noise import NormalActionNoise
+        from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+        from agent.baseline_hooks import Replay, Rollout
+
+        classes = {
+            "sac": stable_baselines3.SAC,
+            "td3": stable_baselines3.TD3,
+            "ppo": stable_baselines3.PPO,
+            "tqc": sb3_contrib.TQC,
+            "crossq": sb3_contrib.CrossQ,
+        }
+        given = dict(self.settings)
+        vector: Any = DummyVecEnv([lambda: self.door])
+        self.normalizer = None
+        if given.pop("normalize", False):
+            # As in rl-zoo: rewards are scaled by the return's deviation under the algorithm's own discount.
+            self.normalizer = vector = VecNormalize(vector, gamma=given.get("gamma", 0.99))
+        if (std := given.pop("noise_std", None)) is not None:
+            act = self.facts.action_size
+            given["action_noise"] = NormalActionNoise(np.zeros(act), np.full(act, std))
+        if "activation_fn" in given.get("policy_kwargs", {}):
+            activation = getattr(torch.nn, given["policy_kwargs"]["activation_fn"])
+            given["policy_kwargs"] = {**given["policy_kwargs"], "activation_fn": activation}
+        if self.kind == "ppo":
+            given["rollout_buffer_class"] = Rollout
+        else:
+            given["replay_buffer_class"] = Replay
+        device = pick_device(self.config.device)
+        return classes[self.kind]("MlpPolicy", vector, seed=self.config.seed, device=device, **given)
+
+    @property
+    def frames(self) -> int:
+        """Simulator frames lived."""
+        return self.door.frames
+
+    @property
+    def decisions(self) -> int:
+        """Actions taken."""
+        return int(self.model.num_timesteps)
+
+    @property
+    def episodes(self) -> int:
+        """Episodes ended."""
+        return self.door.episodes
+
+    # Living and learning
+
+    def learn(
+        self,
+        steps: int,
+        env: TrainingEnv | None = None,
+        on_step: Callable[[Any], bool] | None = None,
+    ) -> Baseline:
+        """Lives and learns for `steps` more environment frames.
+
+        `on_step` is called after every decision, its transition stored and its gradient steps done;
+        learning ends early when it returns False. The process's random generators are left as they were.
+        Raises ValueError without an environment, FloatingPointError when a loss is no longer finite.
+        """
+        self.env = env or self.env
+        if self.env is None:
+            raise ValueError("learn: this agent has no environment; pass env=")
+        self.door.body = self.env
+        until = self.frames + steps
+        with generators.preserved():
+            generators.restore(*self._generators)
+            self._living = True
+            try:
+                # Resets the body if no episode is under way.
+                _, callback = self.model._setup_learn(self.config.steps, reset_num_timesteps=False)
+                while self.frames < until:
+                    self._live(callback)
+                    if on_step is not None and not on_step(self):
+                        break
+            finally:
+                self._living = False
+                self._generators = generators.capture()
+        return self
+
+    def _live(self, callback: Any) -> None:
+        """One decision and the learning that it is due."""
+        model, episodes = self.model, self.episodes
+        if self.kind == "ppo":
+            model.collect_rollouts(model.env, callback, model.rollout_buffer, n_rollout_steps=1)
+            learned = model.rollout_buffer.full
+            if learned:
+                model.train()
+        else:
+            model.collect_rollouts(
+                model.env,
+                callback,
+                train_freq=model.train_freq,
+                replay_buffer=model.replay_buffer,
+                action_noise=model.action_noise,
+                learning_starts=model.learning_starts,
+            )
+            learned = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
+            if learned:
+                model.train(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
+        if learned:
+            self._measure()
+        if self.episodes > episodes:
+            self.metrics |= self.door.ended
+
+    def _measure(self) -> None:
+        """Takes over what the library logged of its last gradient steps."""
+        for name, value in self.model.logger.name_to_value.items():
+            if "loss" in name and not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{self.kind}: {name} became {float(value)} at decision {self.decisions} in {self.facts.env}"
+                )
+            self.metrics[name] = float(value)
+
+    def begin_episode(self) -> None:
+        """Forgets the episode under way: the next decision begins a new one."""
+        self.model._last_obs = None
+        self.door.episode_return, self.door.episode_length = 0.0, 0
+
+    # Acting
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        """The action for an observation [obs] or a batch [batch, obs]; `state` passes through unused."""
+        rows: Any = np.asarray(observation, np.float32)
+        if self.normalizer is not None:
+            rows = self.normalizer.normalize_obs(rows)
+        action, _ = self.model.predict(rows, deterministic=deterministic)
+        return action, state
+
+    def explain(self, state: Any) -> dict[str, np.ndarray]:
+        """Nothing: a policy that acts at once has no energies to show."""
+        return {}
+
+    # What a resume needs
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Everything but the replay and the body itself, after any decision."""
+        model, door = self.model, self.door
+        arrays = {f"policy/{name}": _numpy(value) for name, value in model.policy.state_dict().items()}
+        optimizers, variables = self._parts()
+        for name, optimizer in optimizers.items():
+            for index, entries in optimizer.state_dict()["state"].items():
+                arrays |= {f"optimizer/{name}/{index}/{key}": _numpy(v) for key, v in entries.items()}
+        arrays |= {f"variable/{name}": _numpy(value) for name, value in variables.items()}
+        if model._last_obs is not None:
+            arrays["now/obs"] = model._last_obs.copy()
+            arrays["now/episode_start"] = model._last_episode_starts.copy()
+        if self.kind == "ppo":
+            arrays |= {f"rollout/{name}": rows for name, rows in model.rollout_buffer.state().items()}
+        if self.normalizer is not None:
+            for name, running in (("obs", self.normalizer.obs_rms), ("return", self.normalizer.ret_rms)):
+                arrays[f"normalizer/{name}/mean"] = np.array(running.mean, np.float64)
+                arrays[f"normalizer/{name}/var"] = np.array(running.var, np.float64)
+                arrays[f"normalizer/{name}/count"] = np.array(running.count, np.float64)
+            arrays["normalizer/returns"] = self.normalizer.returns.copy()
+        rng_arrays, rng_meta = generators.capture() if self._living else self._generators
+        arrays |= {f"rng/{name}": value for name, value in rng_arrays.items()}
+        space_rng = model.action_space.np_random.bit_generator.state
+        meta = {
+            "decisions": self.decisions,
+            "updates": int(model._n_updates),
+            "library_episodes": int(model._episode_num),
+            "learning_starts": getattr(model, "learning_starts", 0),
+            "frames": door.frames,
+            "episodes": door.episodes,
+            "begun": door.begun,
+            "episode_return": door.episode_return,
+            "episode_length": door.episode_length,
+            "metrics": dict(self.metrics),
+            "rng": rng_meta,
+            # 128-bit integers, which not every JSON reader keeps.
+            "action_space": {key: str(value) for key, value in space_rng["state"].items()},
+            "action_space_rest": [space_rng["has_uint32"], space_rng["uinteger"]],
+        }
+        return arrays, meta
+
+    def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Goes back to a state; the body is put back by its owner.
+
+        Raises ValueError when the networks are not of this agent's sizes.
+        """
+        model, door = self.model, self.door
+        try:
+            model.policy.load_state_dict(
+                {name: torch.from_numpy(value) for name, value in _under(arrays, "policy/").items()}
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                f"the checkpoint holds other networks than {self.kind} has in {self.facts.env}"
+            ) from error
+        optimizers, variables = self._parts()
+        for name, optimizer in optimizers.items():
+            entries: dict[int, dict[str, torch.Tensor]] = {}
+            for path, value in _under(arrays, f"optimizer/{name}/").items():
+                index, key = path.split("/")
+                entries.setdefault(int(index), {})[key] = torch.from_numpy(value.copy())
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": entries, "param_groups": groups})
+        with torch.no_grad():
+            for name, variable in variables.items():
+                variable.copy_(torch.from_numpy(arrays[f"variable/{name}"]))
+        model._last_obs = None
+        if "now/obs" in arrays:
+            model._last_obs = arrays["now/obs"].copy()
+            model._last_episode_starts = arrays["now/episode_start"].copy()
+        if self.kind == "ppo":
+            model.rollout_buffer.load_state(_under(arrays, "rollout/"))
+        if self.normalizer is not None:
+            for name, running in (("obs", self.normalizer.obs_rms), ("return", self.normalizer.ret_rms)):
+                running.mean = arrays[f"normalizer/{name}/mean"].copy()
+                running.var = arrays[f"normalizer/{name}/var"].copy()
+                running.count = float(arrays[f"normalizer/{name}/count"])
+            self.normalizer.returns = arrays["normalizer/returns"].copy()
+        self._generators = ({n: v.copy() for n, v in _under(arrays, "rng/").items()}, dict(meta["rng"]))
+        has_uint32, uinteger = meta["action_space_rest"]
+        model.action_space.np_random.bit_generator.state = {
+            "bit_generator": "PCG64",
+            "state": {key: int(value) for key, value in meta["action_space"].items()},
+            "has_uint32": has_uint32,
+            "uinteger": uinteger,
+        }
+        model.num_timesteps, model._n_updates = meta["decisions"], meta["updates"]
+        model._episode_num = meta["library_episodes"]
+        if self.kind != "ppo":
+            # A run that is made longer keeps the warm-up it had.
+            model.learning_starts = meta["learning_starts"]
+        door.frames, door.episodes, door.begun = meta["frames"], meta["episodes"], meta["begun"]
+        door.episode_return, door.episode_length = meta["episode_return"], meta["episode_length"]
+        self.metrics = dict(meta["metrics"])
+
+    def _parts(self) -> tuple[dict[str, torch.optim.Optimizer], dict[str, torch.Tensor]]:
+        """The optimisers and the loose tensors that the library itself would save, by name."""
+        states, variables = self.model._get_torch_save_params()
+        found: dict[str, Any] = {}
+        for path in (*states, *variables):
+            target = self.model
+            for part in path.split("."):
+                target = getattr(target, part)
+            found[path] = target
+        return {n: found[n] for n in states if n != "policy"}, {n: found[n] for n in variables}
+
+    def _replay(self) -> Replay | None:
+        return None if self.kind == "ppo" else self.model.replay_buffer
+
+    def replay_columns(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Name -> (shape of one row, numpy dtype name); empty for PPO, which keeps no replay."""
+        replay = self._replay()
+        if replay is None:
+            return {}
+        return {name: (column.shape[1:], column.dtype.name) for name, column in replay.columns().items()}
+
+    def replay_total(self) -> int:
+        """Rows ever written; a row is final at once."""
+        replay = self._replay()
+        return 0 if replay is None else replay.total
+
+    def replay_rows(self, first: int) -> Arrays:
+        """Columns of the rows since absolute row `first`, oldest first.
+
+        Raises ValueError when rows that were asked for have been overwritten.
+        """
+        replay = self._replay()
+        return {} if replay is None else replay.rows_since(first)
+
+    def restore_replay(self, rows: Arrays, total: int) -> None:
+        """Puts back the newest rows (oldest first) of `total` ever written.
+
+        Raises ValueError when fewer are given than a resume needs.
+        """
+        replay = self._replay()
+        if replay is not None:
+            replay.put_back(rows, total)
+
+    def replay_capacity(self) -> int:
+        """How many of the newest rows a resume needs."""
+        replay = self._replay()
+        return 0 if replay is None else replay.buffer_size
+
+
+def _numpy(value: torch.Tensor) -> np.ndarray:
+    return value.detach().cpu().numpy().copy()
+
+
+def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> Arrays:
+    """The entries whose name begins with `prefix`, without it."""
+    return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,148 @@
+"""How well an agent does: episodes on held-out seeds, without learning and without exploration.
+
+All episodes are played side by side, so that the agent decides for a whole batch at once. Evaluation
+leaves no trace: neither in the agent, nor in the random generators of the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agent import generators
+from agent.interface import Agent, TrainingEnv
+
+FIRST_SEED = 10_000
+"""Seeds of evaluation begin here; training seeds lie below."""
+LANES = 32
+"""Episodes played side by side at most: each holds an environment in memory."""
+
+
+class EvaluationError(ValueError):
+    """An evaluation that cannot be made; the message is one sentence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What the episodes gave, in the order of their seeds."""
+
+    returns: np.ndarray
+    """[episodes], the sum of rewards, float64"""
+    lengths: np.ndarray
+    """[episodes], decisions"""
+    frames: np.ndarray
+    """[episodes], simulator frames"""
+    diverged: int
+    """Episodes that ended because the physics diverged"""
+    surprise: float | None
+    """Mean over all decisions that had one; None for an agent without a world model"""
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the return over episodes."""
+        return float(self.returns.std())
+
+
+class Evaluator:
+    """Plays `episodes` episodes with seeds `first_seed`, `first_seed` + 1, ...; keeps its environments.
+
+    Raises EvaluationError when an episode of the environment has no limit, or none is asked for.
+    """
+
+    def __init__(
+        self, make_env: Callable[[], TrainingEnv], episodes: int, first_seed: int = FIRST_SEED
+    ) -> None:
+        if episodes < 1:
+            raise EvaluationError(f"episodes: {episodes} is too few, an evaluation needs at least 1")
+        self.make_env, self.episodes, self.first_seed = make_env, episodes, first_seed
+        self._envs: list[TrainingEnv] = []
+        with generators.preserved():
+            self._add_env()
+
+    def _add_env(self) -> None:
+        env = self.make_env()
+        self._envs.append(env)
+        if env.facts.episode_limit is None:
+            self.close()
+            raise EvaluationError(
+                f"{env.facts.env}: an evaluation needs an episode limit, give max_episode_steps"
+            )
+
+    def __call__(self, agent: Agent) -> Evaluation:
+        """Plays all episodes with the agent as it is."""
+        with generators.preserved():
+            while len(self._envs) < min(self.episodes, LANES):
+                self._add_env()
+            parts = [
+                _play(agent, self._envs[: min(LANES, self.episodes - k)], self.first_seed + k)
+                for k in range(0, self.episodes, LANES)
+            ]
+        surprises = np.concatenate([surprise for *_, surprise in parts])
+        seen = surprises[~np.isnan(surprises)]
+        return Evaluation(
+            returns=np.concatenate([returns for returns, *_ in parts]),
+            lengths=np.concatenate([lengths for _, lengths, *_ in parts]),
+            frames=np.concatenate([frames for _, _, frames, *_ in parts]),
+            diverged=sum(diverged for _, _, _, diverged, _ in parts),
+            surprise=float(seen.mean()) if seen.size else None,
+        )
+
+    def close(self) -> None:
+        """Closes the environments; the next call makes new ones."""
+        while self._envs:
+            close = getattr(self._envs.pop(), "close", None)
+            if close is not None:
+                close()
+
+
+def evaluate(
+    agent: Agent, make_env: Callable[[], TrainingEnv], episodes: int, first_seed: int = FIRST_SEED
+) -> Evaluation:
+    """One evaluation with environments of its own. Raises EvaluationError as `Evaluator` does."""
+    evaluator = Evaluator(make_env, episodes, first_seed)
+    try:
+        return evaluator(agent)
+    finally:
+        evaluator.close()
+
+
+_Played = tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]
+
+
+def _play(agent: Agent, envs: list[TrainingEnv], first_seed: int) -> _Played:
+    """One episode in each environment: returns, lengths, frames, diverged episodes, surprises [decisions]."""
+    count = len(envs)
+    returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
+    diverged, surprises = 0, []
+    obs = np.stack([env.reset(seed=first_seed + k)[0] for k, env in enumerate(envs)])
+    lanes = np.arange(count)
+    starts = np.ones(count, bool)
+    state: Any = None
+    while lanes.size:
+        actions, state = agent.predict(obs, state, starts, deterministic=True)
+        surprise = getattr(state, "surprise", None)
+        if surprise is not None:
+            surprises.append(np.asarray(surprise, np.float64))
+        keep = np.ones(lanes.size, bool)
+        rows = []
+        for row, lane in enumerate(lanes):
+            seen, reward, terminated, truncated, info = envs[lane].step(actions[row])
+            returns[lane] += reward
+            lengths[lane] += 1
+            frames[lane] += info["frames"]
+            diverged += bool(info.get("diverged", False))
+            keep[row] = not (terminated or truncated)
+            rows.append(seen)
+        obs, lanes = np.stack(rows)[keep], lanes[keep]
+        starts = np.zeros(lanes.size, bool)
+        if lanes.size and not keep.all() and hasattr(state, "rows"):
+            state = state.rows(keep)
+    return returns, lengths, frames, diverged, np.concatenate([*surprises, np.zeros(0)])

@@ -1,0 +1,57 @@
+"""The random generators that a whole process shares, captured and put back.
+
+stable-baselines3 and many environments draw from torch's, numpy's and Python's global generators. An
+evaluation in the middle of training, or a second agent in the same process, must not shift their streams.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+Captured = tuple[dict[str, np.ndarray], dict[str, Any]]
+"""Arrays under flat names, and JSON values."""
+
+
+def capture() -> Captured:
+    """The state of every global generator: torch (CPU and, once in use, CUDA), numpy, Python."""
+    # The legacy generator is the one that stable-baselines3 draws from.
+    name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    version, words, gauss_next = random.getstate()
+    arrays = {
+        "torch": torch.get_rng_state().numpy().copy(),
+        "numpy": np.array(keys, np.uint32),
+        "python": np.array(words, np.uint32),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        arrays |= {f"cuda/{k}": state.numpy() for k, state in enumerate(torch.cuda.get_rng_state_all())}
+    numpy_rest = [name, int(position), int(has_gauss), float(gauss)]
+    return arrays, {"numpy": numpy_rest, "python": [version, gauss_next]}
+
+
+def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Puts back what `capture` gave. CUDA states are put back on the devices that are here."""
+    torch.set_rng_state(torch.from_numpy(np.array(arrays["torch"], np.uint8)))
+    name, position, has_gauss, gauss = meta["numpy"]
+    np.random.set_state((name, arrays["numpy"], position, has_gauss, gauss))  # noqa: NPY002
+    version, gauss_next = meta["python"]
+    random.setstate((version, tuple(int(word) for word in arrays["python"]), gauss_next))
+    if torch.cuda.is_available():
+        for k in range(torch.cuda.device_count()):
+            if f"cuda/{k}" in arrays:
+                torch.cuda.set_rng_state(torch.from_numpy(np.array(arrays[f"cuda/{k}"], np.uint8)), k)
+
+
+@contextmanager
+def preserved() -> Iterator[None]:
+    """Whatever happens inside, the global generators are afterwards where they were before."""
+    before = capture()
+    try:
+        yield
+    finally:
+        restore(*before)
