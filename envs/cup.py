@@ -41,30 +41,32 @@ class Cup(MujocoEnv):
     `Box(-1, 1, (3,), float32)`: joint torques and a force, each against a damper, so that the joint settles
     at a speed in proportion.
 
-    | Num | Action               | At 1    | Speed at 1 |
-    | --- | -------------------- | ------- | ---------- |
-    | 0   | shoulder torque      | 1.5 N m | 2 rad/s    |
-    | 1   | elbow torque         | 0.6 N m | 2 rad/s    |
-    | 2   | lift force, upwards  | 3 N     | 0.3 m/s    |
+    | Num | Action              | At 1    | Speed at 1 |
+    | --- | ------------------- | ------- | ---------- |
+    | 0   | shoulder torque     | 1.5 N m | 2 rad/s    |
+    | 1   | elbow torque        | 0.6 N m | 2 rad/s    |
+    | 2   | lift force, upwards | 3 N     | 0.3 m/s    |
 
     ## Observation space
-    `Box(-inf, inf, (27,), float64)`. Heights are above the table's top; the cup is where its foot is.
+    `Box(-inf, inf, (27,), float64)`. Lengths are in decimetres, so that the numbers are of the order of
+    one; readouts, goals and everything else are in metres. Heights are above the table's top; the cup is
+    where its foot is.
 
-    | Num   | Observation                                                  | Unit       |
-    | ----- | ------------------------------------------------------------ | ---------- |
-    | 0-1   | cosine of the shoulder's and the elbow's angle               | -          |
-    | 2-3   | sine of the shoulder's and the elbow's angle                 | -          |
-    | 4-6   | velocity of the shoulder, the elbow and the lift             | rad/s, m/s |
-    | 7-9   | fingertip, x, y and z                                        | m          |
-    | 10-12 | cup, x, y and z                                              | m          |
-    | 13-15 | cup minus fingertip, x, y and z                              | m          |
-    | 16-18 | cup's velocity, x, y and z                                   | m/s        |
-    | 19-21 | cup's axis, from foot to rim: (0, 0, 1) when it stands       | -          |
-    | 22-24 | cup's angular velocity about x, y and z                      | rad/s      |
-    | 25-26 | goal minus cup, x and y                                      | m          |
+    | Num   | Observation                                            | Unit        |
+    | ----- | ------------------------------------------------------ | ----------- |
+    | 0-1   | cosine of the shoulder's and the elbow's angle         | -           |
+    | 2-3   | sine of the shoulder's and the elbow's angle           | -           |
+    | 4-6   | velocity of the shoulder, the elbow and the lift       | rad/s, dm/s |
+    | 7-9   | fingertip, x, y and z                                  | dm          |
+    | 10-12 | cup, x, y and z                                        | dm          |
+    | 13-15 | cup minus fingertip, x, y and z                        | dm          |
+    | 16-18 | cup's velocity, x, y and z                             | dm/s        |
+    | 19-21 | cup's axis, from foot to rim: (0, 0, 1) when it stands | -           |
+    | 22-24 | cup's angular velocity about x, y and z                | rad/s       |
+    | 25-26 | goal minus cup, x and y                                | dm          |
 
     ## Reward
-    `upright * (place + 0.3 * (1 - place) * near)`, within [0, 1] a step, and 0 once the cup has fallen:
+    `upright * (place + 0.5 * (1 - place) * near)`, within [0, 1] a step, and 0 once the cup has fallen:
 
     - `upright`: the cosine of the cup's tilt;
     - `place = 1 - tanh(d / 0.12)`, with `d` the distance from the cup's foot to the goal (m);
@@ -162,7 +164,7 @@ class Cup(MujocoEnv):
         }
         if self.render_mode == "human":
             self.render()
-        reward = np.float64(0.0 if self.fallen else upright * (place + 0.3 * (1.0 - place) * near))
+        reward = np.float64(0.0 if self.fallen else upright * (place + 0.5 * (1.0 - place) * near))
         return self._observation(), reward, self._settled(), False, info
 
     def readouts(self) -> dict[str, NDArray[np.float64]]:
@@ -218,14 +220,15 @@ class Cup(MujocoEnv):
             [
                 np.cos(angles),
                 np.sin(angles),
-                self.data.qvel[:3],
-                tip,
-                cup,
-                cup - tip,
-                self.data.qvel[3:6],
+                self.data.qvel[:2],
+                [10 * self.data.qvel[2]],
+                10 * tip,
+                10 * cup,
+                10 * (cup - tip),
+                10 * self.data.qvel[3:6],
                 self._axis(),
                 self._spin(),
-                self.goal - cup[:2],
+                10 * (self.goal - cup[:2]),
             ]
         )
 

@@ -41,19 +41,20 @@ class Push(MujocoEnv):
     | 1   | push along y | 5 N        | 0.5 m/s    |
 
     ## Observation space
-    `Box(-inf, inf, (18,), float64)`.
+    `Box(-inf, inf, (18,), float64)`. Lengths are in decimetres, so that the numbers are of the order of one;
+    readouts, goals and everything else are in metres.
 
     | Num   | Observation                                             | Unit  |
     | ----- | ------------------------------------------------------- | ----- |
-    | 0-1   | pusher, x and y                                         | m     |
-    | 2-3   | pusher's velocity, x and y                              | m/s   |
-    | 4-5   | block minus pusher, x and y                             | m     |
-    | 6     | block's height above its resting height                 | m     |
-    | 7-9   | block's velocity, x, y and z                            | m/s   |
+    | 0-1   | pusher, x and y                                         | dm    |
+    | 2-3   | pusher's velocity, x and y                              | dm/s  |
+    | 4-5   | block minus pusher, x and y                             | dm    |
+    | 6     | block's height above its resting height                 | dm    |
+    | 7-9   | block's velocity, x, y and z                            | dm/s  |
     | 10-11 | cosine and sine of the block's angle about the vertical | -     |
     | 12    | block's rate of turning about the vertical              | rad/s |
     | 13    | cosine of the block's tilt                              | -     |
-    | 14-15 | goal minus block, x and y                               | m     |
+    | 14-15 | goal minus block, x and y                               | dm    |
     | 16-17 | cosine and sine of the goal's angle minus the block's   | -     |
 
     ## Reward
@@ -194,13 +195,13 @@ class Push(MujocoEnv):
         angle, error = _heading(qpos[5:9]), self._angle_error()
         return np.concatenate(
             [
-                qpos[:2],
-                qvel[:2],
-                qpos[2:4] - qpos[:2],
-                [qpos[4] - self._rest_height],
-                qvel[2:5],
+                10 * qpos[:2],
+                10 * qvel[:2],
+                10 * (qpos[2:4] - qpos[:2]),
+                [10 * (qpos[4] - self._rest_height)],
+                10 * qvel[2:5],
                 [np.cos(angle), np.sin(angle), _turn_rate(qpos[5:9], qvel[5:8]), _uprightness(qpos[5:9])],
-                self.data.mocap_pos[0, :2] - qpos[2:4],
+                10 * (self.data.mocap_pos[0, :2] - qpos[2:4]),
                 [np.cos(error), np.sin(error)],
             ]
         )
