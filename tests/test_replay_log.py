@@ -196,6 +196,13 @@ def test_a_commit_writes_only_what_is_new(tmp_path: Path) -> None:
     assert disk.bytes == 1_003 * SIZE
 
 
+def test_an_append_replaces_what_a_failed_one_left(tmp_path: Path) -> None:
+    disk, path = Disk(), tmp_path / "file"
+    disk.append(path, b"whole, then cut", at=0)
+    disk.append(path, b"new", at=7)
+    assert path.read_bytes() == b"whole, new"
+
+
 def test_resuming_an_older_commit_harms_no_newer_one(tmp_path: Path) -> None:
     log = new(tmp_path)
     log.append(rows(0, 7))
