@@ -25,7 +25,7 @@ class MPPISettings:
     """Rounds of refinement."""
     elites: int = setting(24, 1, 1_000_000)
     """Candidates that shape the next round."""
-    temperature: float = setting(0.5, 0.0, 1e9)
+    temperature: float = setting(0.5, 1e-9, 1e9)
     """Inverse temperature: an elite weighs exp(-temperature * (energy - least energy))."""
     relative: bool = False
     """Measure energy differences in standard deviations of the elites, whatever the cost's scale."""
@@ -71,14 +71,12 @@ class MPPI:
         return elites.plan(mean, std)
 
     def _weights(self, energy: Float[Tensor, "batch elites"]) -> Float[Tensor, "batch elites"]:
-        scores = energy - energy[:, :1]
+        above = energy - energy[:, :1]
         if self.settings.relative:
-            finite = scores.isfinite()
-            known = torch.where(finite, scores, 0)
+            finite = energy.isfinite()
             count = finite.sum(dim=1, keepdim=True)
+            known = torch.where(finite, above, 0)
             centred = torch.where(finite, known - known.sum(dim=1, keepdim=True) / count, 0)
             spread = (centred.square().sum(dim=1, keepdim=True) / count).sqrt()
-            scores = scores / spread.clamp_min(torch.finfo(energy.dtype).tiny)
-        # A finite floor instead of -inf * 0: with temperature 0 the weights are equal over finite elites.
-        scores = (-self.settings.temperature * scores).masked_fill_(energy.isinf(), -torch.inf)
-        return scores.softmax(dim=1)
+            above = above / spread.clamp_min(torch.finfo(energy.dtype).tiny)
+        return (above * -self.settings.temperature).softmax(dim=1)

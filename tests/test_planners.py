@@ -312,8 +312,8 @@ def test_mppi_weighs_elites_as_tdmpc2_does() -> None:
     scaled = [relative._weights(energies * scale) for scale in (1e-6, 1.0, 1e6)]
     torch.testing.assert_close(scaled[0], scaled[1])
     torch.testing.assert_close(scaled[2], scaled[1])
-    flat = torch.full((1, 4), 3.0)
-    torch.testing.assert_close(relative._weights(flat), torch.full((1, 4), 0.25))
+    greedy = MPPI(MPPISettings(temperature=1e9, relative=True), 1, -torch.ones(1), torch.ones(1))
+    torch.testing.assert_close(greedy._weights(torch.full((1, 4), -1e30)), torch.full((1, 4), 0.25))
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 7, 256])
