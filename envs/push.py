@@ -17,6 +17,8 @@ GOAL_REACH = 0.25
 """Goals lie within this of the table's centre along x and y (m), where the pusher can get round the block."""
 STANDOFF = 0.09
 """How far behind the block's centre the pusher stands to push it (m)."""
+STANCE_BLEND = 0.02
+"""Nearer to the goal than this the standoff shrinks with the distance, so that it does not jump (m)."""
 PLACE_SCALE = 0.15
 """The block's distance from the goal at which `place` has fallen to 1 - tanh(1), about a quarter (m)."""
 NEAR_SCALE = 0.15
@@ -41,7 +43,7 @@ class Push(MujocoEnv):
     | 1   | push along y | 5 N        | 0.5 m/s    |
 
     ## Observation space
-    `Box(-inf, inf, (18,), float64)`. Lengths are in decimetres, so that the numbers are of the order of one;
+    `Box(-inf, inf, (20,), float64)`. Lengths are in decimetres, so that the numbers are of the order of one;
     readouts, goals and everything else are in metres.
 
     | Num   | Observation                                             | Unit  |
@@ -56,6 +58,7 @@ class Push(MujocoEnv):
     | 13    | cosine of the block's tilt                              | -     |
     | 14-15 | goal minus block, x and y                               | dm    |
     | 16-17 | cosine and sine of the goal's angle minus the block's   | -     |
+    | 18-19 | place behind the block minus pusher, x and y            | dm    |
 
     ## Reward
     `place * (0.8 + 0.2 * turn) + 0.5 * (1 - place) * near`, within [0, 1] a step:
@@ -85,7 +88,7 @@ class Push(MujocoEnv):
 
     def __init__(self, *, frame_skip: int = 8, **kwargs: Any) -> None:
         kwargs.setdefault("camera_name", "view")
-        super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (18,), np.float64), **kwargs)
+        super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (20,), np.float64), **kwargs)
         self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
         self._rest_height = float(self.model.geom("block").size[2])
 
@@ -180,14 +183,16 @@ class Push(MujocoEnv):
         error = self.goal[2] - _heading(self.data.qpos[5:9])
         return float(np.arctan2(np.sin(error), np.cos(error)))
 
-    def _reward_parts(self) -> tuple[float, float, float]:
-        pusher, block = self.data.qpos[:2], self.data.qpos[2:4]
+    def _stance(self) -> NDArray[np.float64]:
+        """The place behind the block, as seen from the goal, from where a push brings it home."""
+        block = self.data.qpos[2:4]
         offset = self.data.mocap_pos[0, :2] - block
-        distance = self._distance()
-        # At the goal no side of the block is its back; the weight (1 - place) has gone by then.
-        behind = block - STANDOFF * offset / max(distance, 1e-6)
-        place = 1.0 - np.tanh(distance / PLACE_SCALE)
-        near = 1.0 - np.tanh(np.linalg.norm(behind - pusher) / NEAR_SCALE)
+        # At the goal no side is the back: the place moves to the block's middle over the last centimetres.
+        return block - STANDOFF * offset / max(self._distance(), STANCE_BLEND)
+
+    def _reward_parts(self) -> tuple[float, float, float]:
+        place = 1.0 - np.tanh(self._distance() / PLACE_SCALE)
+        near = 1.0 - np.tanh(np.linalg.norm(self._stance() - self.data.qpos[:2]) / NEAR_SCALE)
         return float(place), float(0.5 * (1.0 + np.cos(self._angle_error()))), float(near)
 
     def _observation(self) -> NDArray[np.float64]:
@@ -203,6 +208,7 @@ class Push(MujocoEnv):
                 [np.cos(angle), np.sin(angle), _turn_rate(qpos[5:9], qvel[5:8]), _uprightness(qpos[5:9])],
                 10 * (self.data.mocap_pos[0, :2] - qpos[2:4]),
                 [np.cos(error), np.sin(error)],
+                10 * (self._stance() - qpos[:2]),
             ]
         )
 
