@@ -46,18 +46,18 @@ def make(
     """Make the environment that `env` names, wrapped so that an agent meets one contract whatever it is.
 
     Args:
-        env: a Gymnasium id (`HalfCheetah-v5`), `module:Env-v0` for your own, `dmc:walker-walk` for dm_control.
+        env: a Gymnasium id (`HalfCheetah-v5`), your own (`module:Env-v0`), or dm_control (`dmc:walker-walk`).
         kwargs: passed to the environment's constructor.
         action_repeat: frames per decision; by default 2 for dm_control and 1 for everything else.
         max_episode_steps: episode limit in frames, in place of the registered one.
-        perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see `envs.perturb.FACTORS`.
+        perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see `envs.factors.FACTORS`.
         render_mode: `rgb_array` to make `Body.render()` give frames of `height` x `width`.
         shadows: False leaves shadows out of the frames, which halves the cost of small pixel observations.
 
     Raises:
         EnvError: with one sentence that names what was found and what is allowed.
     """
-    from envs.body import build
+    from envs.construction import build
 
     return build(
         env,

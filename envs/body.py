@@ -1,9 +1,10 @@
-"""The body an agent lives in: the outermost wrapper, with what everyone may know of an environment and ask of it."""
+"""The body an agent lives in: the outermost wrapper, and all one may know and ask of an environment."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import atexit
+import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,9 @@ from gymnasium import spaces
 
 from envs import readouts, snapshot
 from envs.errors import EnvError, RenderError
-from envs.physics import dm_control_env, find_physics, log, route_warnings
-from envs.perturb import Perturbed, parse
-from envs.registry import resolve
+from envs.factors import parse
+from envs.perturb import Perturbed
+from envs.physics import log
 from envs.rendering import ensure_gl
 from envs.snapshot import Tape
 from envs.wrappers import ActionRepeat, Flat, Guard, Step
@@ -46,8 +47,8 @@ class EnvFacts:
 class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """A flat float32 observation, an action in [-1, 1]^act, and the standard five values of a step.
 
-    `info["frames"]` says how many simulator frames a decision took. `info["diverged"]` says that the physics broke
-    in this step: it is truncated and must not be stored.
+    `info["frames"]` says how many simulator frames a decision took. `info["diverged"]` says that the physics
+    broke in this step: it is truncated and must not be stored.
     """
 
     def __init__(
@@ -68,6 +69,13 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         self._perturbed, self._guard, self._flat, self._tape = perturbed, guard, flat, tape
         self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
         self._restores_exactly = True
+        self._closed = self._rendered = False
+
+    def close(self) -> None:
+        """Free the simulator and its GL context."""
+        if not self._closed:
+            self._closed = True
+            self.env.close()
 
     @property
     def counters(self) -> dict[str, int]:
@@ -82,7 +90,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         return self.observation.copy(), info
 
     def step(self, action: np.ndarray) -> Step:
-        """One decision: `action` [act] in [-1, 1], clipped and counted if outside; EnvFault if it is not finite."""
+        """One decision: `action` [act] in [-1, 1], clipped and counted if outside, EnvFault if not finite."""
         act = np.asarray(action, dtype=np.float32).reshape(-1)
         if act.shape[0] != self.facts.action_size:
             raise self._guard.fault(
@@ -100,7 +108,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         return observation.copy(), float(reward), terminated, truncated, info
 
     def readouts(self) -> np.ndarray:
-        """Named physical quantities now, float32 [sum of facts.readout_sizes]; true even if a sensor is perturbed."""
+        """Named physical quantities now, float32 [sum of facts.readout_sizes]; true even if sensors lie."""
         return readouts.read(self._tape.env, self._guard.observation, self.facts.readout_sizes)
 
     @property
@@ -109,7 +117,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         return self._perturbed.active
 
     def perturb(self, text: str) -> None:
-        """Change the world from the next step on, until the episode ends; `text` as in `envs.make(perturb=...)`."""
+        """Change the world from the next step to the end of the episode; `text` as for `envs.make`."""
         self._perturbed.add(text)
 
     def unperturb(self) -> None:
@@ -208,142 +216,29 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             raise RenderError(
                 f"{self.facts.env} was made without a render mode: envs.make(..., render_mode='rgb_array')"
             )
+        hint = ensure_gl() if self.facts.mujoco and not self._rendered else None
+        if hint is not None:
+            raise RenderError(hint)
         try:
             frame = self.env.render()
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise RenderError(f"no frame could be made: {error}") from error
         except Exception as error:
-            hint = ensure_gl() or "try another MUJOCO_GL: egl, osmesa or glfw"
-            raise RenderError(f"no frame could be made ({type(error).__name__}: {error}); {hint}") from error
+            raise RenderError(
+                f"no frame could be made ({type(error).__name__}: {error}); "
+                "try another MUJOCO_GL: egl, osmesa or glfw"
+            ) from error
+        if not self._rendered:
+            # EGL takes itself down at exit; a context freed later prints a traceback, so ours goes first.
+            self._rendered = True
+            atexit.register(_close, weakref.ref(self))
         if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.dtype != np.uint8:
             raise RenderError(f"{self.facts.env} gave no uint8 frame but {type(frame).__name__}")
         return frame
 
 
-def build(
-    env: str,
-    *,
-    kwargs: Mapping[str, Any] | None,
-    action_repeat: int | None,
-    max_episode_steps: int | None,
-    perturb: Sequence[str],
-    render_mode: str | None,
-    width: int,
-    height: int,
-    shadows: bool,
-) -> Body:
-    """What `envs.make` does: find, construct, wrap, and gather the facts."""
-    ensure_gl()
-    for name, value in (("action_repeat", action_repeat), ("max_episode_steps", max_episode_steps)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise EnvError(f"{name} must be a whole number of at least 1, not {value!r}")
-    found = resolve(env)
-    repeat = action_repeat or found.action_repeat
-    raw = _construct(env, found.spec, dict(kwargs or {}), render_mode, width, height)
-    physics = find_physics(raw)
-    if physics is not None:
-        route_warnings()
-        if not shadows:
-            physics.model.vis.quality.shadowsize = 0
-    tape = Tape(raw)
-    flat = Flat(tape)
-    guard = Guard(flat, env)
-    limited: gymnasium.Env[Any, Any] = guard
-    frames = max_episode_steps or found.spec.max_episode_steps
-    if frames is not None:
-        limited = gymnasium.wrappers.TimeLimit(guard, frames)
-    frames = min((limit for limit in (frames, _own_limit(raw)) if limit is not None), default=None)
-    assert flat.observation_space.shape is not None
-    facts = EnvFacts(
-        env=env,
-        resolved=found.spec.id,
-        observation_size=flat.observation_space.shape[0],
-        action_size=flat.action_space.shape[0],  # type: ignore[index]
-        episode_limit=None if frames is None else math.ceil(frames / repeat),
-        action_repeat=repeat,
-        seconds_per_decision=_seconds_per_frame(raw, repeat),
-        readout_sizes=_readout_sizes(raw, flat.observation_space.shape[0]),
-        mujoco=physics is not None,
-    )
-    perturbed = Perturbed(limited, perturb)
-    return Body(
-        ActionRepeat(perturbed, repeat), facts=facts, perturbed=perturbed, guard=guard, flat=flat, tape=tape
-    )
-
-
-def _construct(
-    env: str, spec: Any, kwargs: dict[str, Any], render_mode: str | None, width: int, height: int
-) -> gymnasium.Env[Any, Any]:
-    """The raw environment, without Gymnasium's checker and time limit, which have their place further out."""
-    if render_mode is not None:
-        kwargs["render_mode"] = render_mode
-        if spec.namespace == "dm_control":
-            kwargs.setdefault("render_kwargs", {"width": width, "height": height})
-    sized = (
-        {} if render_mode is None or spec.namespace == "dm_control" else {"width": width, "height": height}
-    )
-    try:
-        raw = _make(spec.id, {**sized, **kwargs})
-    except TypeError as error:
-        if not sized or not any(f"'{word}'" in str(error) for word in sized):
-            raise EnvError(f"{env} cannot be made: {error}") from error
-        raw = _retry_unsized(env, spec.id, kwargs)
-    except Exception as error:
-        raise EnvError(f"{env} cannot be made: {type(error).__name__}: {error}") from error
-    control = dm_control_env(raw)
-    if control is not None:
-        # Warnings of physics are counted by our guard; without this dm_control raises for each of them.
-        control.physics.suppress_physics_errors().__enter__()
-        raw.unwrapped.render_kwargs.setdefault("camera_id", _following_camera(control.physics.model))  # type: ignore[attr-defined]
-    layer: gymnasium.Env[Any, Any] = raw
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, gymnasium.wrappers.Autoreset):
-            raise EnvError(
-                f"{env} resets itself (Autoreset): register it without, so that episodes have an end"
-            )
-        layer = layer.env
-    return raw
-
-
-def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    return gymnasium.make(spec_id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
-
-
-def _retry_unsized(env: str, spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    """Make an environment whose constructor takes no frame size."""
-    try:
-        return _make(spec_id, kwargs)
-    except Exception as error:
-        raise EnvError(f"{env} cannot be made: {type(error).__name__}: {error}") from error
-
-
-def _following_camera(model: Any) -> int:
-    """The first camera of a dm_control model that keeps the moving body in view, else its first, else the free one."""
-    import mujoco
-
-    following = (mujoco.mjtCamLight.mjCAMLIGHT_TRACK, mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM)
-    modes = [int(mode) for mode in model.cam_mode]
-    return next(
-        (i for i, mode in enumerate(modes) if mode in (int(m) for m in following)), 0 if modes else -1
-    )
-
-
-def _own_limit(raw: gymnasium.Env[Any, Any]) -> int | None:
-    """Frames after which dm_control itself ends an episode."""
-    limit = getattr(dm_control_env(raw), "_step_limit", math.inf)
-    return math.ceil(limit) if math.isfinite(limit) else None
-
-
-def _seconds_per_frame(raw: gymnasium.Env[Any, Any], repeat: int) -> float | None:
-    """Simulated seconds per decision, from the env's `dt`, else from its frame rate."""
-    dt = getattr(raw.unwrapped, "dt", None)
-    if isinstance(dt, float | int) and dt > 0:
-        return float(dt) * repeat
-    fps = raw.metadata.get("render_fps")
-    return repeat / float(fps) if fps else None
-
-
-def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[str, int]:
-    """Names and sizes of the readouts; an env with its own is reset once, it may need that to answer."""
-    if callable(getattr(raw.unwrapped, "readouts", None)):
-        raw.reset()
-    values = readouts.named(raw, np.zeros(observation_size, np.float32))
-    return {name: int(value.size) for name, value in values.items()}
+def _close(body: weakref.ref[Body]) -> None:
+    """Close a body that is still there."""
+    alive = body()
+    if alive is not None:
+        alive.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class EnvError(ValueError):
-    """A request that cannot be served: an unknown id, a space we cannot act in, a perturbation out of range."""
+    """A request that cannot be served: an unknown id, an action space that is no Box, a bad perturbation."""
 
 
 class RenderError(RuntimeError):
@@ -16,8 +16,8 @@ class RenderError(RuntimeError):
 class EnvFault(RuntimeError):
     """An environment that broke its contract while running; the run must stop, and this says where.
 
-    Attributes: `env` (the user's own string), `seed` (of the last seeded reset, or None), `episode` and `step`
-    (both counted from 0, `step` in simulator frames), `action` (what was sent, or None) and `cause`.
+    Attributes: `env` (the user's own string), `seed` (of the last seeded reset, or None), `episode` (from 0),
+    `step` (simulator frames taken in the episode, this one included), `action` (what was sent) and `cause`.
     """
 
     def __init__(
@@ -27,7 +27,8 @@ class EnvFault(RuntimeError):
         self.cause = cause
         sent = "" if action is None else f", action {_short(action)}"
         super().__init__(
-            f"{env} failed at episode {episode}, step {step} (seed {'unset' if seed is None else seed}{sent}): {cause}"
+            f"{env} failed at episode {episode}, step {step} "
+            f"(seed {'unset' if seed is None else seed}{sent}): {cause}"
         )
 
 

@@ -39,7 +39,7 @@ def find_physics(env: gymnasium.Env[Any, Any]) -> Physics | None:
 
 
 def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
-    """The Python objects that make up one environment: itself, envs nested in it, dm_control's env and task."""
+    """The Python objects that make up an environment: itself, nested envs, dm_control's env and task."""
     base = env.unwrapped
     found: list[Any] = [base]
     for value in vars(base).values():
@@ -60,7 +60,7 @@ def dm_control_env(env: gymnasium.Env[Any, Any]) -> Any | None:
 
 
 class Watch:
-    """Reads what MuJoCo warned of since the last reading; made anew at each reset, when the clock may go back."""
+    """Reads what MuJoCo warned of since the last reading; made anew at each reset, where time goes back."""
 
     def __init__(self, physics: Physics) -> None:
         import mujoco
@@ -94,7 +94,7 @@ class Watch:
 
 
 def route_warnings() -> None:
-    """Send MuJoCo's messages to the log; by default each one is appended to MUJOCO_LOG.TXT in the working folder."""
+    """Send MuJoCo's messages to the log; by default they go to MUJOCO_LOG.TXT in the working folder."""
     import mujoco
 
     mujoco.set_mju_user_warning(_log_warning)

@@ -1,4 +1,4 @@
-"""Readouts: the named physical quantities of a body, read off the simulator to teach and to check a world model.
+"""Readouts: the named physical quantities of a body, read off the simulator to check a world model.
 
 A body may define `readouts() -> dict[str, np.ndarray]` of its own; every other MuJoCo body gives its joint
 positions and velocities, and an environment without physics gives what it shows.
@@ -16,7 +16,7 @@ from envs.physics import find_physics
 
 
 def named(env: gymnasium.Env[Any, Any], observation: np.ndarray) -> dict[str, np.ndarray]:
-    """The readouts of `env` now, each a flat float64 array; `observation` stands in where there is no physics."""
+    """The readouts of `env` now, each a flat array; `observation` stands in where there is no physics."""
     own = getattr(env.unwrapped, "readouts", None)
     if callable(own):
         given = own()

@@ -1,4 +1,4 @@
-"""From the string a user types to a registered Gymnasium id, with a helpful refusal for every other string."""
+"""From the string a user types to a registered Gymnasium id; every other string meets a helpful refusal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMS = "NAME-v0, module:NAME-v0, namespace/NAME-v0 or dmc:domain-task"
 
 @dataclass(frozen=True)
 class Resolved:
-    """A registered environment: its spec and how many frames a decision lasts unless the user says otherwise."""
+    """A registered environment: its spec, and how many frames a decision lasts by default."""
 
     spec: EnvSpec
     action_repeat: int

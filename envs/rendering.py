@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
 
 from envs.errors import RenderError
+from envs.physics import dm_control_env, find_physics
 
 HINT = (
     "no OpenGL library was found, so there will be no frames: "
@@ -23,8 +26,8 @@ _OFF = ("disable", "disabled", "off", "false", "0")
 def ensure_gl() -> str | None:
     """Choose MUJOCO_GL before MuJoCo is first imported; returns a one-sentence hint if no frames can be made.
 
-    A value that the user set and that works is never changed. One under which `import mujoco` itself would fail
-    is replaced, because training needs no frames and must go on.
+    A value that the user set and that works is never changed. One under which `import mujoco` itself would
+    fail is replaced, because training needs no frames and must go on.
     """
     asked = os.environ.get("MUJOCO_GL", "").strip().lower()
     if asked in _OFF:
@@ -51,6 +54,34 @@ def _loads(backend: str) -> bool:
     return True
 
 
+def follow_body(env: gymnasium.Env[Any, Any]) -> None:
+    """Keep a moving body in view, where its model has a camera that tracks one and nobody chose another view.
+
+    Gymnasium's default view is a free camera that stands still, so a runner leaves the picture in seconds.
+    """
+    physics = find_physics(env)
+    if physics is None:
+        return
+    import mujoco
+    from gymnasium.envs.mujoco import MujocoEnv
+
+    tracking = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
+    cameras = [row for row, mode in enumerate(physics.model.cam_mode) if int(mode) in tracking]
+    base: Any = env.unwrapped
+    if dm_control_env(env) is not None:
+        camera = cameras[0] if cameras else min(physics.model.ncam, 1) - 1
+        base.render_kwargs.setdefault("camera_id", camera)
+    elif cameras and isinstance(base, MujocoEnv) and base.camera_id is None and base.camera_name is None:
+        renderer = base.mujoco_renderer
+        renderer.camera_id = None
+        renderer.default_cam_config = {
+            "elevation": -20.0,
+            **(renderer.default_cam_config or {}),
+            "type": int(mujoco.mjtCamera.mjCAMERA_TRACKING),
+            "trackbodyid": int(physics.model.cam_bodyid[cameras[0]]),
+        }
+
+
 def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> bool:
     """Write uint8 frames [height, width, 3] as an H.264 video that every player opens.
 
@@ -60,7 +91,7 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
     Raises:
         RenderError: without ffmpeg, or when the file cannot be written.
     """
-    import imageio
+    import imageio.v2 as imageio
 
     path = Path(path)
     stream = iter(frames)
@@ -73,25 +104,26 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
     part = path.with_name(f".{path.stem}.part{os.getpid()}.mp4")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with imageio.get_writer(
+        writer: Any = imageio.get_writer(
             part,
-            format="FFMPEG",
+            format="FFMPEG",  # type: ignore[arg-type]
             fps=fps,
             codec="libx264",
             pixelformat="yuv420p",
             macro_block_size=2,
             quality=8,
-        ) as video:
-            video.append_data(_fitted(first, height, width))
+        )
+        with writer:
+            writer.append_data(_fitted(first, height, width))
             for frame in stream:
-                video.append_data(_fitted(frame, height, width))
+                writer.append_data(_fitted(frame, height, width))
         os.replace(part, path)
     except (ImportError, RuntimeError) as error:
         raise RenderError(
             f'no video was made, ffmpeg is missing: pip install "imageio[ffmpeg]" ({error})'
         ) from error
     except OSError as error:
-        raise RenderError(f"no video was made: {error}") from error
+        raise RenderError(f"no video was made: {str(error).splitlines()[0]}") from error
     finally:
         part.unlink(missing_ok=True)
     return True

@@ -1,14 +1,15 @@
 """Exact resume: everything an episode's future depends on, as arrays and JSON values.
 
-`qpos` and `qvel` are not enough: MuJoCo's derived quantities lag by a step and its solver starts from its last
-answer. So the state *before* the last environment step is kept, with that step's action, and a restore begins the
-same episode again, sets that state and takes the step once more. An environment without MuJoCo is brought back by
-replaying the episode's actions. Either way the observation must come out the same to the last bit; where it does
-not, the restore says so and a new episode begins.
+`qpos` and `qvel` are not enough: MuJoCo's derived quantities lag by a step and its solver starts from its
+last answer. So the state *before* the last environment step is kept, with that step's action, and a restore
+begins the same episode again, sets that state and takes the step once more. An environment without MuJoCo is
+brought back by replaying the episode's actions. Either way the observation must come out the same to the last
+bit; where it does not, the restore says so and a new episode begins.
 """
 
 from __future__ import annotations
 
+import json
 from operator import itemgetter
 from typing import Any
 
@@ -35,19 +36,30 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._before: dict[str, Any] = {}
         self._state = np.zeros(0)
         self._actions: list[np.ndarray] = []
+        self._rngs: list[Any] = []
+        self._rng_after_reset: list[Any] = []
         self._extra = hasattr(env.unwrapped, "extra_state")
         self._by_state = _only_known_layers(env) and find_physics(env) is not None
+        self._repeatable = True
         self._nondeterministic = bool(env.spec and env.spec.nondeterministic)
 
     @property
     def exact(self) -> bool:
         """Whether a restore promises to be bit-exact here and now."""
-        return not self._nondeterministic and (self._by_state or len(self._actions) < LONGEST_REPLAY)
+        within = self._by_state or len(self._actions) < LONGEST_REPLAY
+        return within and self._repeatable and not self._nondeterministic
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        self._begun = {"seed": seed, "options": options, "rng": rng_states(self.env)}
+        self._repeatable = _is_json(options)
+        self._begun = {
+            "seed": seed,
+            "options": options if self._repeatable else None,
+            "rng": rng_states(self.env),
+            # An env may count its episodes, or make them harder.
+            "scalars": [_scalars(part) for part in parts(self.env)],
+        }
         result = self.env.reset(seed=seed, options=options)
         self._begin()
         return result
@@ -61,7 +73,7 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
         if not isinstance(result, tuple) or len(result) != 5:
             found = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
             raise TypeError(
-                "step must return (observation, reward, terminated, truncated, info) as Gymnasium's API asks, "
+                "step must return (observation, reward, terminated, truncated, info) by Gymnasium's API, "
                 f"not {found}"
             )
         return result
@@ -73,13 +85,14 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
             "by_state": self._by_state,
             "begun": {**self._begun, "rng": [to_json(state) for state in self._begun["rng"]]},
             "rng": [to_json(state) for state in rng_states(self.env)],
-            "scalars": _read_scalars(self._scalars),
+            "scalars": [{name: _plain(owner[name]) for name in names} for owner, names in self._scalars],
         }
         for index, part in enumerate(self._parts):
             for name, array in _arrays(part).items():
                 saved[f"array/{index}/{name}"] = array.copy()
         if self._extra:
-            saved |= {f"extra/{k}": v for k, v in self.env.unwrapped.extra_state().items()}  # type: ignore[attr-defined]
+            extra = self.env.unwrapped.extra_state()  # type: ignore[attr-defined]
+            saved |= {f"extra/{name}": value for name, value in extra.items()}
         if self._by_state and self._before:
             before = self._before
             saved["before/state"] = self._state.copy()
@@ -98,6 +111,8 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
     def begin_again(self, saved: dict[str, Any]) -> Any:
         """The saved episode's reset once more; returns its observation."""
         begun = saved["begun"]
+        for part, values in zip(parts(self.env), begun["scalars"], strict=True):
+            vars(part).update(values)
         set_rng_states(self.env, begun["rng"])
         self._begun = {**begun, "rng": [from_json(state) for state in begun["rng"]]}
         observation, _ = self.env.reset(seed=begun["seed"], options=begun["options"])
@@ -124,10 +139,9 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._parts = parts(self.env)
         self._before = {}
         self._actions = []
-        self._scalars = [
-            (vars(part), tuple(name for name, value in vars(part).items() if isinstance(value, _PLAIN)))
-            for part in self._parts
-        ]
+        self._rngs = _generators(self.env)
+        self._rng_after_reset = rng_states(self.env)
+        self._scalars = [(vars(part), tuple(_scalars(part))) for part in self._parts]
         if self._physics is not None:
             import mujoco
 
@@ -141,7 +155,11 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._get_state(self._physics.model, self._physics.data, self._state, self._signature)
         self._before = {
             "action": action,
-            "rng": rng_states(self.env),
+            # A legacy RandomState is slow to read; dm_control's tasks draw from theirs at a reset only.
+            "rng": [
+                rng.bit_generator.state if isinstance(rng, np.random.Generator) else state
+                for rng, state in zip(self._rngs, self._rng_after_reset, strict=True)
+            ],
             "scalars": [_values(owner, names) for owner, names in self._scalars],
         }
         if self._extra:
@@ -195,6 +213,15 @@ def _only_known_layers(env: gymnasium.Env[Any, Any]) -> bool:
     return control is None or type(control).__module__ == "dm_control.rl.control"
 
 
+def _is_json(options: Any) -> bool:
+    """Whether reset options can be kept in a snapshot."""
+    try:
+        json.dumps(options)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _values(owner: dict[str, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
     if len(names) < 2:
         return tuple(owner[name] for name in names)
@@ -205,8 +232,9 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _read_scalars(scalars: list[tuple[dict[str, Any], tuple[str, ...]]]) -> list[dict[str, Any]]:
-    return [{name: _plain(owner[name]) for name in names} for owner, names in scalars]
+def _scalars(part: Any) -> dict[str, Any]:
+    """The numbers, truths and texts that a Python object holds as attributes."""
+    return {name: _plain(value) for name, value in vars(part).items() if isinstance(value, _PLAIN)}
 
 
 def _arrays(part: Any) -> dict[str, np.ndarray]:
@@ -224,7 +252,7 @@ def _generators(env: gymnasium.Env[Any, Any]) -> list[Any]:
     return [rng for rng in found if isinstance(rng, np.random.Generator | np.random.RandomState)]
 
 
-def rng_states(env: gymnasium.Env[Any, Any]) -> list[dict[str, Any]]:
+def rng_states(env: gymnasium.Env[Any, Any]) -> list[Any]:
     """The states of all generators of `env`, in a fixed order."""
     return [
         rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
@@ -247,7 +275,7 @@ def set_rng(rng: Any, state: Any) -> None:
 
 
 def to_json(value: Any) -> Any:
-    """A generator's state with integers beyond 2^63 as text and arrays as lists, so that any JSON reader keeps it."""
+    """A generator's state in JSON: integers beyond 2^63 as text, arrays as lists."""
     if isinstance(value, dict):
         return {key: to_json(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""The layers between a raw environment and an agent: flat float32 in, [-1, 1] out, frames repeated, faults caught."""
+"""The layers between a raw environment and an agent: flat float32 in, [-1, 1] out, repeats, faults caught."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         self.seen = np.zeros(size, np.float32)
 
     def observe(self, observation: Any) -> np.ndarray:
-        """`observation` as a float32 vector that shares no memory with the environment's own; kept in `seen`."""
+        """`observation` as a float32 vector in memory of its own; the last one is kept in `seen`."""
         flat = self._leaf(observation)
         if flat.shape[0] != self._size:
             raise ValueError(f"the observation has {flat.shape[0]} numbers, the space {self._size}")
@@ -91,7 +91,7 @@ def _flat_observation_space(space: spaces.Space[Any]) -> spaces.Box:
 
 
 def _flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:
-    """A function that lays one observation of `space` flat, always in fresh memory; wrong shapes raise ValueError."""
+    """A function that lays an observation of `space` flat, in fresh memory; ValueError for a wrong shape."""
     if isinstance(space, spaces.Box):
         return _box_flattener(space)
     if isinstance(space, spaces.Dict):
@@ -122,7 +122,7 @@ def _flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:
 
 
 def _box_flattener(space: spaces.Box) -> Callable[[Any], np.ndarray]:
-    """For a Box: copies, checks the shape, keeps float32 and float64 and widens every other dtype to float64."""
+    """For a Box: copies, checks the shape, keeps float32 and float64, widens every other dtype to float64."""
     shape = space.shape
 
     def flatten(observation: Any) -> np.ndarray:
@@ -156,7 +156,7 @@ def _checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
 
 
 class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """Turns every broken promise of an environment into an EnvFault that names where, and counts what is survivable.
+    """Turns an environment's broken promise into an EnvFault that says where; counts what can be survived.
 
     Physics that diverged ends the episode instead: truncated, `info["diverged"]`, the last sound observation.
     """
@@ -246,12 +246,12 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
 
     def _reward(self, reward: Any, action: np.ndarray) -> float:
         """The reward as a float; anything but one finite number is a fault."""
-        if not isinstance(reward, float | int | np.floating | np.integer | np.bool_):
-            # A 0-d array is a number to NumPy; an array of shape (1,) is a mistake that broadcasts later.
-            if not (isinstance(reward, np.ndarray) and reward.shape == () and reward.dtype.kind in "biuf"):
-                raise self.fault(
-                    f"the reward must be a number, not {reward!r} ({type(reward).__name__})", action
-                )
+        number = isinstance(reward, float | int | np.floating | np.integer | np.bool_)
+        # A 0-d array is a number to NumPy; an array of shape (1,) is a mistake that broadcasts later.
+        if not number and not (
+            isinstance(reward, np.ndarray) and reward.shape == () and reward.dtype.kind in "biuf"
+        ):
+            raise self.fault(f"the reward must be a number, not {reward!r} ({type(reward).__name__})", action)
         value = float(reward)
         if not np.isfinite(value):
             raise self.fault(f"non-finite reward {value}", action)
@@ -287,18 +287,18 @@ def _where(mask: np.ndarray) -> str:
 
 
 class ActionRepeat(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """Holds each action for `repeat` frames, sums their rewards, stops at an episode's end; `info["frames"]`."""
+    """Holds each action for `repeat` frames, sums their rewards, stops at an end; tells `info["frames"]`."""
 
     def __init__(self, env: gymnasium.Env[np.ndarray, np.ndarray], repeat: int) -> None:
         super().__init__(env)
         self._repeat = repeat
 
     def step(self, action: np.ndarray) -> Step:
-        total = 0.0
-        for frames in range(1, self._repeat + 1):  # noqa: B007 - read after the loop
+        total, frames = 0.0, 0
+        while True:
             observation, reward, terminated, truncated, info = self.env.step(action)
             total += float(reward)
-            if terminated or truncated:
-                break
-        info["frames"] = frames
-        return observation, total, terminated, truncated, info
+            frames += 1
+            if terminated or truncated or frames == self._repeat:
+                info["frames"] = frames
+                return observation, total, terminated, truncated, info

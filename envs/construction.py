@@ -1,0 +1,142 @@
+"""From an id to a `Body`: find it, construct it, put the layers around it in order, gather the facts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from envs import readouts
+from envs.body import Body, EnvFacts
+from envs.errors import EnvError
+from envs.perturb import Perturbed
+from envs.physics import dm_control_env, find_physics, route_warnings
+from envs.registry import resolve
+from envs.rendering import ensure_gl, follow_body
+from envs.snapshot import Tape
+from envs.wrappers import ActionRepeat, Flat, Guard
+
+
+def build(
+    env: str,
+    *,
+    kwargs: Mapping[str, Any] | None,
+    action_repeat: int | None,
+    max_episode_steps: int | None,
+    perturb: Sequence[str],
+    render_mode: str | None,
+    width: int,
+    height: int,
+    shadows: bool,
+) -> Body:
+    """What `envs.make` does: find, construct, wrap, and gather the facts."""
+    ensure_gl()
+    for name, value in (("action_repeat", action_repeat), ("max_episode_steps", max_episode_steps)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise EnvError(f"{name} must be a whole number of at least 1, not {value!r}")
+    found = resolve(env)
+    repeat = action_repeat or found.action_repeat
+    route_warnings()
+    raw = _construct(env, found.spec, dict(kwargs or {}), render_mode, width, height)
+    physics = find_physics(raw)
+    # dm_control takes MuJoCo's messages for itself when it is first imported.
+    route_warnings()
+    if physics is not None and not shadows:
+        physics.model.vis.quality.shadowsize = 0
+    tape = Tape(raw)
+    flat = Flat(tape)
+    guard = Guard(flat, env)
+    limited: gymnasium.Env[Any, Any] = guard
+    frames = max_episode_steps or found.spec.max_episode_steps
+    if frames is not None:
+        limited = gymnasium.wrappers.TimeLimit(guard, frames)
+    frames = min((limit for limit in (frames, _own_limit(raw)) if limit is not None), default=None)
+    assert flat.observation_space.shape is not None
+    facts = EnvFacts(
+        env=env,
+        resolved=found.spec.id,
+        observation_size=flat.observation_space.shape[0],
+        action_size=flat.action_space.shape[0],  # type: ignore[index]
+        episode_limit=None if frames is None else math.ceil(frames / repeat),
+        action_repeat=repeat,
+        seconds_per_decision=_seconds_per_frame(raw, repeat),
+        readout_sizes=_readout_sizes(raw, flat.observation_space.shape[0]),
+        mujoco=physics is not None,
+    )
+    perturbed = Perturbed(limited, perturb)
+    return Body(
+        ActionRepeat(perturbed, repeat), facts=facts, perturbed=perturbed, guard=guard, flat=flat, tape=tape
+    )
+
+
+def _construct(
+    env: str, spec: Any, kwargs: dict[str, Any], render_mode: str | None, width: int, height: int
+) -> gymnasium.Env[Any, Any]:
+    """The raw environment, without Gymnasium's checker and time limit, which have their place further out."""
+    if render_mode is not None:
+        kwargs["render_mode"] = render_mode
+        if spec.namespace == "dm_control":
+            kwargs.setdefault("render_kwargs", {"width": width, "height": height})
+    sized = (
+        {} if render_mode is None or spec.namespace == "dm_control" else {"width": width, "height": height}
+    )
+    try:
+        raw = _make(spec.id, {**sized, **kwargs})
+    except TypeError as error:
+        if not sized or not any(f"'{word}'" in str(error) for word in sized):
+            raise EnvError(f"{env} cannot be made: {error}") from error
+        raw = _retry_unsized(env, spec.id, kwargs)
+    except Exception as error:
+        raise EnvError(f"{env} cannot be made: {type(error).__name__}: {error}") from error
+    control = dm_control_env(raw)
+    if control is not None:
+        # Warnings of physics are counted by our guard; without this dm_control raises for each of them.
+        control.physics.suppress_physics_errors().__enter__()
+    if render_mode is not None and not kwargs.keys() & {"camera_id", "camera_name", "default_camera_config"}:
+        follow_body(raw)
+    layer: gymnasium.Env[Any, Any] = raw
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, gymnasium.wrappers.Autoreset):
+            raise EnvError(
+                f"{env} resets itself (Autoreset): register it without, so that episodes have an end"
+            )
+        layer = layer.env
+    return raw
+
+
+def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    return gymnasium.make(spec_id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
+
+
+def _retry_unsized(env: str, spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Make an environment whose constructor takes no frame size."""
+    try:
+        return _make(spec_id, kwargs)
+    except Exception as error:
+        raise EnvError(f"{env} cannot be made: {type(error).__name__}: {error}") from error
+
+
+def _own_limit(raw: gymnasium.Env[Any, Any]) -> int | None:
+    """Frames after which dm_control itself ends an episode."""
+    limit = getattr(dm_control_env(raw), "_step_limit", math.inf)
+    return math.ceil(limit) if math.isfinite(limit) else None
+
+
+def _seconds_per_frame(raw: gymnasium.Env[Any, Any], repeat: int) -> float | None:
+    """Simulated seconds per decision, from the env's `dt`, else from its frame rate."""
+    dt = getattr(raw.unwrapped, "dt", None)
+    if isinstance(dt, float | int) and dt > 0:
+        return float(dt) * repeat
+    fps = raw.metadata.get("render_fps")
+    return repeat / float(fps) if fps else None
+
+
+def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[str, int]:
+    """Names and sizes of the readouts; an env with its own is reset once, it may need that to answer."""
+    if callable(getattr(raw.unwrapped, "readouts", None)):
+        raw.reset()
+    values = readouts.named(raw, np.zeros(observation_size, np.float32))
+    return {name: int(value.size) for name, value in values.items()}
