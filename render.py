@@ -1,0 +1,387 @@
+"""Film a trained agent: its body, what it earns, how surprised it is, and the energy behind its plans.
+
+python render.py RUN                                 one episode, into RUN/videos
+python render.py RUN --episodes 3 --seed 7           three, from a seed of your own
+python render.py RUN --imagine                       with a ghost: what the agent foresaw
+python render.py RUN --perturb gravity=0.5@300       in a world that changes
+python render.py RUN --planner.kind icem             searched for by another planner
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agent.command_line import Parser, add_setting, add_settings, door, given_settings, whole_number
+from agent.configurator import ConfigError, PlannerConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from agent.interface import Agent
+    from envs import Body
+    from report.film import Story
+
+MOST_DECISIONS = 1_000
+"""The longest film of one episode."""
+SLOWEST, FASTEST = 10.0, 60.0
+"""Frames a second of a video; it always runs as fast as the world it shows."""
+SECONDS_AHEAD, LEAST_AHEAD, MOST_AHEAD = 1.0, 15, 25
+"""How far one imagining reaches: a second of the world, within bounds in decisions."""
+CALIBRATION_ROWS = 256
+
+
+def record(
+    learner: Agent,
+    body: Body,
+    path: str | Path,
+    *,
+    episodes: int = 1,
+    seed: int = 10_000,
+    max_seconds: float | None = None,
+    imagine: bool = False,
+    imagine_at: int | None = None,
+    on_episode: Callable[[int, float, int], None] | None = None,
+) -> Path:
+    """Films `episodes` of `learner` acting in `body`, without exploring, and returns the video's path.
+
+    Episode i begins with seed `seed` + i and is filmed for at most 1,000 decisions, or `max_seconds` of the
+    world's time; `on_episode` is then told its seed, return and decisions. With `imagine`, or an `imagine_at`,
+    the film shows what the agent foresaw, again and again from that decision on. The body must have been made
+    with `render_mode="rgb_array"`. Frames go to the encoder one at a time. An existing video is replaced.
+
+    Raises RenderError when there is no OpenGL or no ffmpeg or the file cannot be written, ConfigError when
+    asked to imagine with an agent that has no world model.
+    """
+    from envs.rendering import write_mp4
+
+    seconds = body.facts.seconds_per_decision or 1.0 / 30.0
+    longest = min(MOST_DECISIONS, body.facts.episode_limit or MOST_DECISIONS)
+    if max_seconds is not None:
+        longest = max(1, min(longest, round(max_seconds / seconds)))
+    view: View = Plain(body)
+    if imagine or imagine_at is not None:
+        view = foresight(learner, body, seconds, longest // 3 if imagine_at is None else imagine_at)
+    pace = Pace(seconds)
+
+    def frames() -> Iterator[np.ndarray]:
+        story = None
+        for number in range(seed, seed + episodes):
+            story = yield from film(learner, body, view, pace, number, longest, story)
+            if on_episode is not None:
+                on_episode(number, story.total_return, story.step)
+
+    write_mp4(path, frames(), pace.frames_per_second)
+    return Path(path)
+
+
+class Pace:
+    """Which decisions of an episode become frames, so that a video runs at the world's own speed."""
+
+    def __init__(self, seconds_per_decision: float) -> None:
+        self.seconds_per_decision = seconds_per_decision
+        rate = 1.0 / seconds_per_decision
+        self.stride = max(1, math.ceil(rate / FASTEST - 1e-9))
+        """Decisions per frame, where they are quick."""
+        self.copies = max(1, math.ceil(SLOWEST / rate - 1e-9))
+        """Frames per decision, where they are slow."""
+        self.frames_per_second = rate / self.stride * self.copies
+
+
+def film(
+    learner: Agent, body: Body, view: View, pace: Pace, seed: int, longest: int, story: Story | None
+) -> Iterator[np.ndarray]:
+    """The frames of one episode: its start, every `pace.stride`-th decision, and its end.
+
+    Returns the story it told. `story` is that of the episode before, whose scale of energies goes on.
+    """
+    import numpy as np
+
+    from report.film import Story, annotate
+
+    obs, _ = body.reset(seed=seed)
+    view.begin()
+    picture, state = view.picture(), None
+    for step in range(1, longest + 1):
+        action, state = learner.predict(obs, state, np.array([state is None]), deterministic=True)
+        view.decided(obs, action)
+        shown = step % pace.stride == 0
+        energies = {name: float(term[0]) for name, term in learner.explain(state).items()}
+        if step == 1:
+            if story is None:
+                facts, kind = body.facts, learner.config.agent
+                watches = hasattr(state, "surprise")
+                story = Story(
+                    facts.env, kind, pace.seconds_per_decision, terms=tuple(energies), surprise=watches
+                )
+            story.restart()
+            yield annotate(picture, panel=story.panel())
+        obs, reward, terminated, truncated, _ = body.step(action)
+        panel = story.tell(reward, surprise=surprise_of(state), energies=energies)
+        ended = terminated or truncated or step == longest
+        view.happened()
+        if shown or ended:
+            frame = annotate(view.picture(), panel=panel)
+            for _ in range(pace.copies):
+                yield frame
+        if ended:
+            break
+    return story
+
+
+def surprise_of(state: Any) -> float | None:
+    """How unexpected a decision's observation was; None for an agent that does not say, or at a start."""
+    value = getattr(state, "surprise", None)
+    return float(value[0]) if value is not None and math.isfinite(value[0]) else None
+
+
+class View(Protocol):
+    """What is drawn of a body. Told of each decision before and after it is taken."""
+
+    def begin(self) -> None: ...
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> None: ...
+
+    def happened(self) -> None: ...
+
+    def picture(self) -> np.ndarray:
+        """The frame now, uint8 [height, width, 3], without the strip."""
+        ...
+
+
+class Plain:
+    """The body as it is."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    def begin(self) -> None:
+        pass
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+        pass
+
+    def happened(self) -> None:
+        pass
+
+    def picture(self) -> np.ndarray:
+        return self.body.render()
+
+
+def foresight(learner: Any, body: Body, seconds: float, first: int) -> View:
+    """A view of what happened and what was foreseen: a ghost, or curves for a body that can have none."""
+    from envs import ghost
+
+    if not hasattr(learner, "imagine"):
+        raise ConfigError(f"imagine: {learner.config.agent} has no world model to imagine with; joule has")
+    imaginings = Imaginings(learner, body, seconds, first)
+    return Haunted(imaginings) if ghost.can_appear(body) else Charted(imaginings)
+
+
+class Imaginings:
+    """When the agent imagines, and what it foresees: from decision `first` on, for as long again as it rests.
+
+    An imagining starts from one observation and follows the actions that were really taken, so that what is
+    seen to differ is the world model's error alone.
+    """
+
+    def __init__(self, learner: Any, body: Body, seconds: float, first: int) -> None:
+        self.learner, self.body, self.seconds, self.first = learner, body, seconds, first
+        self.ahead = min(max(round(SECONDS_AHEAD / seconds), LEAST_AHEAD), MOST_AHEAD)
+        edges, self.where = 0, {}
+        for name, size in body.facts.readout_sizes.items():
+            self.where[name] = slice(edges, edges + size)
+            edges += size
+        self.begin()
+
+    def begin(self) -> None:
+        self.step = 0
+        self.obs: np.ndarray | None = None
+        self.actions: list[np.ndarray] = []
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> bool:
+        """Takes in a decision; returns whether an imagining starts with it."""
+        since = self.step - self.first
+        starts = since >= 0 and since % (2 * self.ahead) == 0
+        self.step += 1
+        if starts:
+            self.obs, self.actions = obs, []
+        if len(self.actions) == self.ahead:
+            self.obs, self.actions = None, []
+        if self.obs is not None:
+            self.actions.append(action)
+        return starts
+
+    def foreseen(self) -> np.ndarray | None:
+        """Readouts [steps + 1, readouts] from the imagining's start until now; None while it rests."""
+        import numpy as np
+
+        return None if self.obs is None else self.learner.imagine(self.obs, np.stack(self.actions))
+
+    def present(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the readouts say of moments in memory, and what was true of them, each [rows, readouts]."""
+        import numpy as np
+
+        memory, none = self.learner.memory, np.zeros((0, self.body.facts.action_size), np.float32)
+        rows = np.unique(
+            np.linspace(0, max(len(memory) - 1, 0), min(len(memory), CALIBRATION_ROWS)).astype(int)
+        )
+        read = [self.learner.imagine(memory.obs[row], none)[0] for row in rows]
+        return np.reshape(read, (len(rows), -1)), memory.readout[rows]
+
+
+class Haunted:
+    """The body with a ghost where the agent foresaw it to be."""
+
+    def __init__(self, imaginings: Imaginings) -> None:
+        from envs.ghost import Ghost
+
+        self.imaginings, self.body = imaginings, imaginings.body
+        self.ghost = Ghost(self.body)
+        read, true = imaginings.present()
+        where = imaginings.where["qpos"]
+        self.readable = self.ghost.readable(read[:, where], true[:, where])
+
+    def begin(self) -> None:
+        self.imaginings.begin()
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+        if self.imaginings.decided(obs, action):
+            self.start = self.ghost.present()
+
+    def happened(self) -> None:
+        pass
+
+    def picture(self) -> np.ndarray:
+        from report.foresight import caption
+
+        foreseen = self.imaginings.foreseen()
+        if foreseen is None:
+            return self.body.render()
+        where, seconds = self.imaginings.where, self.imaginings.seconds
+        qpos, qvel = foreseen[:, where["qpos"]], foreseen[:, where["qvel"]]
+        place = self.ghost.foreseen(self.start, qpos, qvel, seconds, self.readable)
+        steps = len(foreseen) - 1
+        ago = f"{steps} step{'s' if steps > 1 else ''} ago"
+        off = f"{100 * self.ghost.distance(place):.0f} cm off"
+        return caption(self.ghost.draw(place), f"ghost: what the agent foresaw {ago}, {off}")
+
+
+class Charted:
+    """The body beside curves of its readouts, as they were and as they were foreseen."""
+
+    def __init__(self, imaginings: Imaginings) -> None:
+        from report.foresight import Curves
+
+        self.imaginings, self.body = imaginings, imaginings.body
+        self.curves = Curves(self.body.facts.readout_sizes, 4 * imaginings.ahead)
+
+    def begin(self) -> None:
+        self.imaginings.begin()
+        self.curves.restart()
+        self.curves.tell(self.body.readouts(), None)
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+        self.imaginings.decided(obs, action)
+
+    def happened(self) -> None:
+        foreseen = self.imaginings.foreseen()
+        self.curves.tell(self.body.readouts(), None if foreseen is None else foreseen[-1])
+
+    def picture(self) -> np.ndarray:
+        from report.film import side_by_side
+
+        frame = self.body.render()
+        chart = self.curves.draw(frame.shape[1], frame.shape[0])
+        return side_by_side([frame, chart], ["what happened", "what was read (line) and foreseen (dots)"])
+
+
+def parser() -> Parser:
+    """The options of this door."""
+    p = Parser(prog="render.py", description=__doc__)
+    p.add_argument("run", type=Path, metavar="RUN", help="a run folder, or one of its checkpoints/step-<n>")
+    p.add_argument(
+        "--out", type=Path, metavar="FILE", help="the video (default: RUN/videos/step-<frames>.mp4)"
+    )
+    p.add_argument("--episodes", type=whole_number, default=1, metavar="N", help="episodes (default: 1)")
+    p.add_argument("--seed", type=whole_number, default=10_000, metavar="N",
+                   help="seed of the first; the others follow (default: 10000)")  # fmt: skip
+    p.add_argument("--width", type=whole_number, default=640, metavar="N", help="pixels (default: 640)")
+    p.add_argument("--height", type=whole_number, default=480, metavar="N",
+                   help="pixels of the picture, at least 480; the strip comes below (default: 480)")  # fmt: skip
+    p.add_argument("--imagine", action="store_true", help="show what the agent foresaw beside what happened")
+    p.add_argument("--imagine-at", type=whole_number, metavar="STEP",
+                   help="decision of the first imagining (default: a third into the episode)")  # fmt: skip
+    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
+                   help="import this module of a run made elsewhere")  # fmt: skip
+    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_setting(
+        p, "perturb", tuple[str, ...], (), "in a changed world, such as gravity=0.5@300; may be repeated"
+    )
+    # The run's own planner shows through, so no default is shown here.
+    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
+    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    return p
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parser().parse(arguments)
+    changes = given_settings(options)
+    for name, least in (("episodes", 1), ("seed", 0), ("width", 64), ("height", 480), ("imagine_at", 0)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise ConfigError(f"--{name.replace('_', '-')}: {value} is less than {least}")
+
+    from agent.runs import Run
+
+    one = (options.run / "MANIFEST.json").exists()
+    run = Run.open(options.run.parent.parent if one else options.run, trust_modules=options.trust_module)
+
+    # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
+    os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
+    import torch
+
+    import agent
+    from agent.loading import make_env
+
+    torch.set_num_threads(run.config.threads)
+    learner = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
+    body: Any = make_env(learner.config, render_mode="rgb_array", width=options.width, height=options.height)
+    name = film_name(learner.frames, options.imagine, options.imagine_at, changes)
+    try:
+        path = record(
+            learner,
+            body,
+            options.out or run.videos / f"{name}.mp4",
+            episodes=options.episodes,
+            seed=options.seed,
+            imagine=options.imagine,
+            imagine_at=options.imagine_at,
+            on_episode=lambda seed, total, steps: print(
+                f"seed {seed}: return {total:,.1f} in {steps:,} decisions"
+            ),
+        )
+    finally:
+        body.close()
+    print(path)
+    return 0
+
+
+def film_name(frames: int, imagine: bool, imagine_at: int | None, changes: dict[str, Any]) -> str:
+    """A video's name from what it shows: the same options replace the same video, others do not."""
+    parts = [f"step-{frames}"]
+    if imagine or imagine_at is not None:
+        parts.append("imagine" if imagine_at is None else f"imagine-at-{imagine_at}")
+    for name, value in sorted(changes.items()):
+        values = [f"{name.removeprefix('planner.')}-{value}"] if name != "perturb" else value
+        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
+    return "-".join(parts)
+
+
+if __name__ == "__main__":
+    door(main)
