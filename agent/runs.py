@@ -129,6 +129,9 @@ class Run:
         except configurator.ConfigError as error:
             raise RunError(f"{folder / 'config.json'}: {error}") from error
         for module in modules_named(config):
+            # The name is printed for the user to copy: it must not hide a second word or a terminal code.
+            if not all(part.isidentifier() for part in module.split(".")):
+                raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")
             if module not in trust_modules and not registered(identifier, module):
                 raise RunError(
                     f"{folder}: its environment {config.env} would import the module {module}; "
@@ -222,10 +225,11 @@ class Run:
                 raise RunError(f"{log.path}: {why(error)}") from error
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Writes summary.json, the run's counters added. Raises RunError."""
+        """Writes summary.json, this run's counters added to its `counters`. Raises RunError."""
         self._check_place()
+        counters = {**summary.get("counters", {}), **self.counters}
         try:
-            replace_file(self.folder / "summary.json", _pretty({**summary, **self.counters}))
+            replace_file(self.folder / "summary.json", _pretty({**summary, "counters": counters}))
         except (OSError, TypeError) as error:
             raise RunError(f"{self.folder / 'summary.json'}: {why(error)}") from error
 
