@@ -49,29 +49,32 @@ _MUJOCO_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 _WIDE = {
-    "log_std_init": -2,
-    "ortho_init": False,
-    "activation_fn": "ReLU",
-    "net_arch": {"pi": [256, 256], "vf": [256, 256]},
+    "policy_kwargs": {
+        "log_std_init": -2,
+        "ortho_init": False,
+        "activation_fn": "ReLU",
+        "net_arch": {"pi": [256, 256], "vf": [256, 256]},
+    }
 }
 
 
-def _ppo(
-    batch_size: int,
-    n_steps: int,
-    gamma: float,
-    learning_rate: float,
-    ent_coef: float,
-    clip_range: float,
-    n_epochs: int,
-    gae_lambda: float,
-    max_grad_norm: float,
-    vf_coef: float,
-    policy_kwargs: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """One tuned entry of ppo.yml, in the order of its lines."""
-    settings = {name: value for name, value in locals().items() if name != "policy_kwargs"}
-    return settings if policy_kwargs is None else {**settings, "policy_kwargs": policy_kwargs}
+_PPO = (
+    "batch_size",
+    "n_steps",
+    "gamma",
+    "learning_rate",
+    "ent_coef",
+    "clip_range",
+    "n_epochs",
+    "gae_lambda",
+    "max_grad_norm",
+    "vf_coef",
+)
+
+
+def _ppo(*values: float, **more: Any) -> dict[str, Any]:
+    """One tuned entry of ppo.yml, its values in the order of `_PPO`."""
+    return {**dict(zip(_PPO, values, strict=True)), **more}
 
 
 _BODIES: dict[str, dict[str, dict[str, Any]]] = {
@@ -87,16 +90,16 @@ _BODIES: dict[str, dict[str, dict[str, Any]]] = {
             "learning_rate": 6e-4,
             "gae_lambda": 0.98,
         },
-        # fmt: off
-        "HalfCheetah": _ppo(64, 512, 0.98, 2.0633e-05, 0.000401762, 0.1, 20, 0.92, 0.8, 0.58096, _WIDE),
-        "Hopper": _ppo(32, 512, 0.999, 9.80828e-05, 0.00229519, 0.2, 5, 0.99, 0.7, 0.835671, _WIDE),
-        "HumanoidStandup": _ppo(32, 512, 0.99, 2.55673e-05, 3.62109e-06, 0.3, 20, 0.9, 0.7, 0.430793, _WIDE),
-        "Humanoid": _ppo(256, 512, 0.95, 3.56987e-05, 0.00238306, 0.3, 5, 0.9, 2, 0.431892, _WIDE),
+        "HalfCheetah": _ppo(64, 512, 0.98, 2.0633e-05, 0.000401762, 0.1, 20, 0.92, 0.8, 0.58096, **_WIDE),
+        "Hopper": _ppo(32, 512, 0.999, 9.80828e-05, 0.00229519, 0.2, 5, 0.99, 0.7, 0.835671, **_WIDE),
+        "HumanoidStandup": _ppo(
+            32, 512, 0.99, 2.55673e-05, 3.62109e-06, 0.3, 20, 0.9, 0.7, 0.430793, **_WIDE
+        ),
+        "Humanoid": _ppo(256, 512, 0.95, 3.56987e-05, 0.00238306, 0.3, 5, 0.9, 2, 0.431892, **_WIDE),
         "InvertedDoublePendulum": _ppo(512, 128, 0.98, 0.000155454, 1.05057e-06, 0.4, 10, 0.8, 0.5, 0.695929),
         "InvertedPendulum": _ppo(64, 32, 0.999, 0.000222425, 1.37976e-07, 0.4, 5, 0.9, 0.3, 0.19816),
         "Reacher": _ppo(32, 512, 0.9, 0.000104019, 7.52585e-08, 0.3, 5, 1.0, 0.9, 0.950368),
         "Walker2d": _ppo(32, 512, 0.99, 5.05041e-05, 0.000585045, 0.1, 20, 0.95, 1, 0.871923),
-        # fmt: on
     },
 }
 

@@ -12,6 +12,7 @@ run would also depend on the run's length.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,10 @@ from agent.baseline_settings import KINDS, settings_for
 from agent.configurator import Config
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.joule import pick_device
+from agent.loading import make_env
 
 if TYPE_CHECKING:
-    from agent.baseline_hooks import Replay, Rollout
+    from agent.baseline_hooks import Replay
 
 
 class Baseline:
@@ -52,6 +54,7 @@ class Baseline:
         decisions = max(1, config.steps // facts.action_repeat)
         self.settings = {**settings_for(self.kind, facts.env, decisions), **(settings or {})}
         self.door = Door(facts)
+        self.frames = self.decisions = self.episodes = 0
         self.metrics: dict[str, float] = {}
         with generators.preserved():
             self.model = self._make_model()
@@ -74,7 +77,7 @@ class Baseline:
             "tqc": sb3_contrib.TQC,
             "crossq": sb3_contrib.CrossQ,
         }
-        given = dict(self.settings)
+        given = copy.deepcopy(self.settings)  # the library writes into policy_kwargs
         vector: Any = DummyVecEnv([lambda: self.door])
         self.normalizer = None
         if given.pop("normalize", False):
@@ -93,21 +96,6 @@ class Baseline:
         device = pick_device(self.config.device)
         return classes[self.kind]("MlpPolicy", vector, seed=self.config.seed, device=device, **given)
 
-    @property
-    def frames(self) -> int:
-        """Simulator frames lived."""
-        return self.door.frames
-
-    @property
-    def decisions(self) -> int:
-        """Actions taken."""
-        return int(self.model.num_timesteps)
-
-    @property
-    def episodes(self) -> int:
-        """Episodes ended."""
-        return self.door.episodes
-
     # Living and learning
 
     def learn(
@@ -120,11 +108,10 @@ class Baseline:
 
         `on_step` is called after every decision, its transition stored and its gradient steps done;
         learning ends early when it returns False. The process's random generators are left as they were.
-        Raises ValueError without an environment, FloatingPointError when a loss is no longer finite.
+        Without an environment, given here or before, the one of the agent's configuration is made.
+        Raises FloatingPointError when a loss is no longer finite.
         """
-        self.env = env or self.env
-        if self.env is None:
-            raise ValueError("learn: this agent has no environment; pass env=")
+        self.env = env or self.env or make_env(self.config)
         self.door.body = self.env
         until = self.frames + steps
         with generators.preserved():
@@ -144,7 +131,7 @@ class Baseline:
 
     def _live(self, callback: Any) -> None:
         """One decision and the learning that it is due."""
-        model, episodes = self.model, self.episodes
+        model, door = self.model, self.door
         if self.kind == "ppo":
             model.collect_rollouts(model.env, callback, model.rollout_buffer, n_rollout_steps=1)
             learned = model.rollout_buffer.full
@@ -162,19 +149,20 @@ class Baseline:
             learned = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
             if learned:
                 model.train(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
+        if door.episodes > self.episodes:
+            self.metrics |= door.ended
+        self.frames, self.decisions, self.episodes = door.frames, int(model.num_timesteps), door.episodes
         if learned:
             self._measure()
-        if self.episodes > episodes:
-            self.metrics |= self.door.ended
 
     def _measure(self) -> None:
         """Takes over what the library logged of its last gradient steps."""
         for name, value in self.model.logger.name_to_value.items():
-            if "loss" in name and not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{self.kind}: {name} became {float(value)} at decision {self.decisions} in {self.facts.env}"
-                )
-            self.metrics[name] = float(value)
+            if math.isfinite(value):
+                self.metrics[name] = float(value)
+            elif "loss" in name:  # other figures, such as an explained variance of nothing, may be undefined
+                where = f"decision {self.decisions} in {self.facts.env}"
+                raise FloatingPointError(f"{self.kind}: {name} became {float(value)} at {where}")
 
     def begin_episode(self) -> None:
         """Forgets the episode under way: the next decision begins a new one."""
@@ -218,29 +206,26 @@ class Baseline:
         if self.kind == "ppo":
             arrays |= {f"rollout/{name}": rows for name, rows in model.rollout_buffer.state().items()}
         if self.normalizer is not None:
-            for name, running in (("obs", self.normalizer.obs_rms), ("return", self.normalizer.ret_rms)):
+            for name, running in self._statistics().items():
                 arrays[f"normalizer/{name}/mean"] = np.array(running.mean, np.float64)
                 arrays[f"normalizer/{name}/var"] = np.array(running.var, np.float64)
                 arrays[f"normalizer/{name}/count"] = np.array(running.count, np.float64)
             arrays["normalizer/returns"] = self.normalizer.returns.copy()
         rng_arrays, rng_meta = generators.capture() if self._living else self._generators
         arrays |= {f"rng/{name}": value for name, value in rng_arrays.items()}
-        space_rng = model.action_space.np_random.bit_generator.state
         meta = {
             "decisions": self.decisions,
             "updates": int(model._n_updates),
             "library_episodes": int(model._episode_num),
             "learning_starts": getattr(model, "learning_starts", 0),
-            "frames": door.frames,
-            "episodes": door.episodes,
+            "frames": self.frames,
+            "episodes": self.episodes,
             "begun": door.begun,
             "episode_return": door.episode_return,
             "episode_length": door.episode_length,
             "metrics": dict(self.metrics),
             "rng": rng_meta,
-            # 128-bit integers, which not every JSON reader keeps.
-            "action_space": {key: str(value) for key, value in space_rng["state"].items()},
-            "action_space_rest": [space_rng["has_uint32"], space_rng["uinteger"]],
+            "action_space": model.action_space.np_random.bit_generator.state,
         }
         return arrays, meta
 
@@ -276,19 +261,13 @@ class Baseline:
         if self.kind == "ppo":
             model.rollout_buffer.load_state(_under(arrays, "rollout/"))
         if self.normalizer is not None:
-            for name, running in (("obs", self.normalizer.obs_rms), ("return", self.normalizer.ret_rms)):
+            for name, running in self._statistics().items():
                 running.mean = arrays[f"normalizer/{name}/mean"].copy()
                 running.var = arrays[f"normalizer/{name}/var"].copy()
                 running.count = float(arrays[f"normalizer/{name}/count"])
             self.normalizer.returns = arrays["normalizer/returns"].copy()
         self._generators = ({n: v.copy() for n, v in _under(arrays, "rng/").items()}, dict(meta["rng"]))
-        has_uint32, uinteger = meta["action_space_rest"]
-        model.action_space.np_random.bit_generator.state = {
-            "bit_generator": "PCG64",
-            "state": {key: int(value) for key, value in meta["action_space"].items()},
-            "has_uint32": has_uint32,
-            "uinteger": uinteger,
-        }
+        model.action_space.np_random.bit_generator.state = meta["action_space"]
         model.num_timesteps, model._n_updates = meta["decisions"], meta["updates"]
         model._episode_num = meta["library_episodes"]
         if self.kind != "ppo":
@@ -296,6 +275,7 @@ class Baseline:
             model.learning_starts = meta["learning_starts"]
         door.frames, door.episodes, door.begun = meta["frames"], meta["episodes"], meta["begun"]
         door.episode_return, door.episode_length = meta["episode_return"], meta["episode_length"]
+        self.frames, self.decisions, self.episodes = meta["frames"], meta["decisions"], meta["episodes"]
         self.metrics = dict(meta["metrics"])
 
     def _parts(self) -> tuple[dict[str, torch.optim.Optimizer], dict[str, torch.Tensor]]:
@@ -308,6 +288,11 @@ class Baseline:
                 target = getattr(target, part)
             found[path] = target
         return {n: found[n] for n in states if n != "policy"}, {n: found[n] for n in variables}
+
+    def _statistics(self) -> dict[str, Any]:
+        """The running means and variances of the normaliser."""
+        normalizer = self.normalizer
+        return {} if normalizer is None else {"obs": normalizer.obs_rms, "return": normalizer.ret_rms}
 
     def _replay(self) -> Replay | None:
         return None if self.kind == "ppo" else self.model.replay_buffer

@@ -8,17 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from agent import generators
-from agent.interface import Agent, TrainingEnv
+from agent.interface import TrainingEnv
 
 FIRST_SEED = 10_000
 """Seeds of evaluation begin here; training seeds lie below."""
 LANES = 32
 """Episodes played side by side at most: each holds an environment in memory."""
+
+
+class Predictor(Protocol):
+    """The one verb of an agent that an evaluation needs.
+
+    When episodes end before others, their rows leave the batch: a state with a method `rows(keep)` is asked
+    for the rows that stay; any other state is passed back as it is.
+    """
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]: ...
 
 
 class EvaluationError(ValueError):
@@ -76,7 +92,7 @@ class Evaluator:
                 f"{env.facts.env}: an evaluation needs an episode limit, give max_episode_steps"
             )
 
-    def __call__(self, agent: Agent) -> Evaluation:
+    def __call__(self, agent: Predictor) -> Evaluation:
         """Plays all episodes with the agent as it is."""
         with generators.preserved():
             while len(self._envs) < min(self.episodes, LANES):
@@ -104,7 +120,7 @@ class Evaluator:
 
 
 def evaluate(
-    agent: Agent, make_env: Callable[[], TrainingEnv], episodes: int, first_seed: int = FIRST_SEED
+    agent: Predictor, make_env: Callable[[], TrainingEnv], episodes: int, first_seed: int = FIRST_SEED
 ) -> Evaluation:
     """One evaluation with environments of its own. Raises EvaluationError as `Evaluator` does."""
     evaluator = Evaluator(make_env, episodes, first_seed)
@@ -117,7 +133,7 @@ def evaluate(
 _Played = tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]
 
 
-def _play(agent: Agent, envs: list[TrainingEnv], first_seed: int) -> _Played:
+def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int) -> _Played:
     """One episode in each environment: returns, lengths, frames, diverged episodes, surprises [decisions]."""
     count = len(envs)
     returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from agent.configurator import Config
 from agent.interface import Arrays, BodyFacts, TrainingEnv
+from agent.loading import make_env
 
 
 class Floor:
@@ -38,11 +38,9 @@ class Floor:
     ) -> Floor:
         """Lives for `steps` more environment frames; ends early when `on_step` returns False.
 
-        Raises ValueError when the agent has no environment.
+        Without an environment, given here or before, the one of the agent's configuration is made.
         """
-        self.env = env or self.env
-        if self.env is None:
-            raise ValueError("learn: this agent has no environment; pass env=")
+        self.env = env or self.env or make_env(self.config)
         until = self.frames + steps
         while self.frames < until:
             self._live(self.env)
@@ -108,7 +106,7 @@ class Floor:
             "episode_length": self.episode_length,
             "under_way": self.under_way,
             "metrics": dict(self.metrics),
-            "rng": json.dumps(self.rng.bit_generator.state),
+            "rng": self.rng.bit_generator.state,
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -116,7 +114,7 @@ class Floor:
         self.frames, self.decisions, self.episodes = meta["frames"], meta["decisions"], meta["episodes"]
         self.episode_return, self.episode_length = meta["episode_return"], meta["episode_length"]
         self.under_way, self.metrics = meta["under_way"], dict(meta["metrics"])
-        self.rng.bit_generator.state = json.loads(meta["rng"])
+        self.rng.bit_generator.state = meta["rng"]
 
     def replay_columns(self) -> dict[str, tuple[tuple[int, ...], str]]:
         """Empty: nothing is remembered."""

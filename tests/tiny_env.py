@@ -37,4 +37,4 @@ class Point(gymnasium.Env[np.ndarray, np.ndarray]):
         return {"position": np.array([self.x]), "distance": np.array([self.goal - self.x])}
 
 
-gymnasium.register(id=ID, entry_point=Point, max_episode_steps=25)
+gymnasium.register(id=ID, entry_point="tiny_env:Point", max_episode_steps=25)
