@@ -87,10 +87,10 @@ def _construct(
         raw = _make(spec.id, {**sized, **kwargs})
     except TypeError as error:
         if not sized or not any(f"'{word}'" in str(error) for word in sized):
-            raise EnvError(f"{env} cannot be made: {error}") from error
+            raise _refusal(env, error) from error
         raw = _retry_unsized(env, spec.id, kwargs)
     except Exception as error:
-        raise EnvError(f"{env} cannot be made: {type(error).__name__}: {error}") from error
+        raise _refusal(env, error) from error
     control = dm_control_env(raw)
     if control is not None:
         # Warnings of physics are counted by our guard; without this dm_control raises for each of them.
@@ -111,17 +111,29 @@ def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     return gymnasium.make(spec_id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
 
 
+def _refusal(env: str, error: Exception) -> EnvError:
+    """Why the constructor failed, on one line."""
+    reason = " ".join(" ".join(str(part) for part in error.args).split())
+    return EnvError(f"{env} cannot be made: {type(error).__name__}{': ' if reason else ''}{reason}")
+
+
 def _retry_unsized(env: str, spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     """Make an environment whose constructor takes no frame size."""
     try:
         return _make(spec_id, kwargs)
     except Exception as error:
-        raise EnvError(f"{env} cannot be made: {type(error).__name__}: {error}") from error
+        raise _refusal(env, error) from error
 
 
 def _own_limit(raw: gymnasium.Env[Any, Any]) -> int | None:
     """Frames after which dm_control itself ends an episode."""
-    limit = getattr(dm_control_env(raw), "_step_limit", math.inf)
+    control = dm_control_env(raw)
+    if control is None:
+        return None
+    # The suite counts steps, the composer reads the clock.
+    limit = getattr(control, "_step_limit", None)
+    if limit is None:
+        limit = getattr(control, "_time_limit", math.inf) / control.control_timestep()
     return math.ceil(limit) if math.isfinite(limit) else None
 
 

@@ -75,11 +75,10 @@ def _after_optional_imports(name: str, env: str) -> EnvSpec | None:
     """Look again once the package that would register `name` has been imported."""
     if name.startswith("dm_control/"):
         _need("shimmy", "dm_control", extra="dmc", env=env)
-        shimmy = importlib.import_module("shimmy")
-        gymnasium.register_envs(shimmy)
+        _register("shimmy", extra="dmc", env=env)
     elif _ROBOTICS.match(name):
         _need("gymnasium_robotics", extra="robotics", env=env)
-        gymnasium.register_envs(importlib.import_module("gymnasium_robotics"))
+        _register("gymnasium_robotics", extra="robotics", env=env)
     return _registered(name, env)
 
 
@@ -90,6 +89,17 @@ def _need(*packages: str, extra: str, env: str) -> None:
             raise EnvError(
                 f'{env} needs the package {package}, install it with: pip install "joule[{extra}]"'
             )
+
+
+def _register(package: str, *, extra: str, env: str) -> None:
+    """Import an optional package for the ids it registers; it may not fit the installed MuJoCo."""
+    try:
+        gymnasium.register_envs(importlib.import_module(package))
+    except Exception as error:
+        raise EnvError(
+            f"{env}: importing {package} failed with {type(error).__name__}: {error}; versions that fit "
+            f'together come with: pip install "joule[{extra}]"'
+        ) from error
 
 
 def _import(module: str, env: str) -> None:

@@ -48,7 +48,7 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
         self.received.append(action)
         observation = self._observe(float(action[0]))
         terminated, truncated = self.t == self.terminate_at, self.t == self.truncate_at
-        good = (observation, float(self.t), terminated, truncated, {})
+        good: tuple[Any, ...] = (observation, float(self.t), terminated, truncated, {})
         return good if self.t != self.break_at or self.fault is None else self._broken(good)
 
     def render(self) -> np.ndarray:
@@ -83,5 +83,5 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
 
 
 if "Counter-v0" not in gymnasium.registry:
-    gymnasium.register("Counter-v0", entry_point=Counter, max_episode_steps=10)
-    gymnasium.register("Endless-v0", entry_point=Counter)
+    gymnasium.register("Counter-v0", entry_point="counter_env:Counter", max_episode_steps=10)
+    gymnasium.register("Endless-v0", entry_point="counter_env:Counter")

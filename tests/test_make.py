@@ -32,7 +32,7 @@ class Spaces(gymnasium.Env[Any, Any]):
         return self.shown, 0.0, False, False, {}
 
 
-gymnasium.register("Spaces-v0", entry_point=Spaces)
+gymnasium.register("Spaces-v0", entry_point=f"{__name__}:Spaces")
 BOX = spaces.Box(-1.0, 1.0, (2,), np.float32)
 UNIT = np.zeros(2, np.float32)
 
@@ -155,7 +155,8 @@ def test_actions_reach_the_env_in_its_own_shape_and_bounds(shape: tuple[int, ...
     low, high = np.array([-2.0, 0.1], np.float32), np.array([6.0, 0.3], np.float32)
     made = body(action_space=spaces.Box(low.reshape(shape), high.reshape(shape)))
     made.reset(seed=0)
-    for unit, expected in [(-1.0, low), (1.0, high), (0.0, (low + high) / 2)]:
+    cases: list[tuple[float, np.ndarray]] = [(-1.0, low), (1.0, high), (0.0, (low + high) / 2)]
+    for unit, expected in cases:
         made.step(np.full(2, unit, np.float32))
         received = made.unwrapped.received  # type: ignore[attr-defined]
         assert received.shape == shape

@@ -165,7 +165,7 @@ class Forgetful(gymnasium.Env[np.ndarray, np.ndarray]):
 
 
 def test_an_env_that_cannot_be_repeated_says_so_and_begins_anew() -> None:
-    gymnasium.register("Forgetful-v0", entry_point=Forgetful)
+    gymnasium.register("Forgetful-v0", entry_point=f"{__name__}:Forgetful")
     body = envs.make("Forgetful-v0")
     body.reset(seed=0)
     body.step(np.zeros(1, np.float32))

@@ -243,3 +243,36 @@ def test_rendering_without_a_render_mode_is_a_sentence() -> None:
     body = envs.make("Counter-v0", render_mode="rgb_array")
     body.reset(seed=0)
     assert body.render().shape == (64, 64, 3)
+
+
+def test_a_runner_is_followed_by_the_camera_and_a_table_top_is_not() -> None:
+    import mujoco
+
+    def config(name: str) -> dict[str, Any]:
+        body = envs.make(name, render_mode="rgb_array", shadows=False)
+        assert model_of(body).vis.quality.shadowsize == 0
+        return body.unwrapped.mujoco_renderer.default_cam_config or {}  # type: ignore[attr-defined]
+
+    def model_of(body: envs.Body) -> Any:
+        return body.unwrapped.model  # type: ignore[attr-defined]
+
+    assert config("HalfCheetah-v5")["type"] == int(mujoco.mjtCamera.mjCAMERA_TRACKING)
+    assert config("HalfCheetah-v5")["trackbodyid"] == 1
+    assert "type" not in config("Reacher-v5")
+
+
+def test_frames_have_their_size_and_show_the_body_wherever_it_went() -> None:
+    hint = ensure_gl()
+    if hint is not None:
+        pytest.skip(hint)
+    body = envs.make("Hopper-v5", render_mode="rgb_array", width=320, height=240)
+    body.reset(seed=0)
+    frames = [body.render()]
+    physics_data(body).qpos[0] += 5
+    body.step(np.zeros(3, np.float32))
+    frames.append(body.render())
+    for frame in frames:
+        assert frame.shape == (240, 320, 3)
+        # The hopper is orange, the floor and the sky are not.
+        assert (frame[..., 0].astype(int) - frame[..., 2] > 40).sum() > 500
+    body.close()
