@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs import readouts, snapshot
+from envs import readouts, state
 from envs.errors import EnvError, RenderError
 from envs.factors import parse
 from envs.perturb import Perturbed
@@ -134,7 +134,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         saved: dict[str, Any] = {
             "env": self.facts.resolved,
             "sizes": [self.facts.observation_size, self.facts.action_size],
-            "action_space": snapshot.to_json(self.action_space.np_random.bit_generator.state),
+            "action_space": state.to_json(self.action_space.np_random.bit_generator.state),
             "begun": self._guard.episode >= 0,
             "guard": self._guard.state(),
         }
@@ -145,7 +145,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         saved["seen"] = self._flat.seen.copy()
         # Gymnasium's TimeLimit keeps its count to itself.
         saved["elapsed"] = None if self._limit is None else self._limit._elapsed_steps
-        saved["sensor_rng"] = snapshot.to_json(self._perturbed.rng.bit_generator.state)
+        saved["sensor_rng"] = state.to_json(self._perturbed.rng.bit_generator.state)
         saved |= {f"perturbed/{name}": value for name, value in self._perturbed.state().items()}
         saved |= {f"tape/{name}": value for name, value in self._tape.save().items()}
         return saved
@@ -165,12 +165,12 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
                 f"the snapshot is of {saved['env']} with sizes {list(saved['sizes'])}, not of "
                 f"{self.facts.resolved} with sizes {sizes}"
             )
-        snapshot.set_rng(self.action_space.np_random, saved["action_space"])
+        state.set_rng(self.action_space.np_random, saved["action_space"])
         self._guard.load_state(saved["guard"])
         if not saved["begun"]:
             return True
         matched = self._bring_back(saved)
-        snapshot.set_rng(self._perturbed.rng, saved["sensor_rng"])
+        state.set_rng(self._perturbed.rng, saved["sensor_rng"])
         if not matched:
             self._restores_exactly = False
             self.reset()
@@ -186,7 +186,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         tape = {
             name.removeprefix("tape/"): value for name, value in saved.items() if name.startswith("tape/")
         }
-        state = {
+        perturbed = {
             name.removeprefix("perturbed/"): value
             for name, value in saved.items()
             if name.startswith("perturbed/")
@@ -195,7 +195,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         try:
             shown = self._tape.begin_again(tape)
             self._perturbed.follow()
-            self._perturbed.set_active([parse(text) for text in state["at_last_step"]])
+            self._perturbed.set_active([parse(text) for text in perturbed["at_last_step"]])
             played = self._tape.play(tape)
             seen = self._flat.observe(shown if played is None else played)
         except Exception as error:
@@ -206,7 +206,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
                 error,
             )
             return False
-        self._perturbed.load_state(state)
+        self._perturbed.load_state(perturbed)
         self._guard.watch()
         return np.array_equal(seen, saved["seen"], equal_nan=True)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
     any frame nothing is written and False comes back. The file appears whole or not at all.
 
     Raises:
-        RenderError: without ffmpeg, or when the file cannot be written.
+        RenderError: without ffmpeg, or when the file cannot be written. What `frames` raises goes through.
     """
     import imageio.v2 as imageio
 
@@ -103,30 +104,47 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
         raise RenderError(f"a frame of {first.shape[1]} x {first.shape[0]} pixels is too small for a video")
     part = path.with_name(f".{path.stem}.part{os.getpid()}.mp4")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer: Any = imageio.get_writer(
-            part,
-            format="FFMPEG",  # type: ignore[arg-type]
-            fps=fps,
-            codec="libx264",
-            pixelformat="yuv420p",
-            macro_block_size=2,
-            quality=8,
-        )
-        with writer:
-            writer.append_data(_fitted(first, height, width))
-            for frame in stream:
-                writer.append_data(_fitted(frame, height, width))
-        os.replace(part, path)
+        with _writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer: Any = imageio.get_writer(
+                part,
+                format="FFMPEG",  # type: ignore[arg-type]
+                fps=fps,
+                codec="libx264",
+                pixelformat="yuv420p",
+                macro_block_size=2,
+                quality=8,
+            )
+        try:
+            frame: np.ndarray | None = first
+            while frame is not None:
+                with _writing():
+                    writer.append_data(_fitted(frame, height, width))
+                # What fails while a frame is made is no fault of the video, and goes up as it is.
+                frame = next(stream, None)
+        finally:
+            with _writing():
+                writer.close()
+        with _writing():
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Turns what imageio and the file system raise into one sentence."""
+    try:
+        yield
+    except RenderError:
+        raise
     except (ImportError, RuntimeError) as error:
         raise RenderError(
             f'no video was made, ffmpeg is missing: pip install "imageio[ffmpeg]" ({error})'
         ) from error
     except OSError as error:
         raise RenderError(f"no video was made: {str(error).splitlines()[0]}") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return True
 
 
 def _fitted(frame: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -17,11 +17,21 @@ import gymnasium
 import numpy as np
 
 from envs.physics import Physics, dm_control_env, find_physics, parts
+from envs.state import (
+    copies,
+    from_json,
+    generators,
+    load_arrays,
+    load_scalars,
+    plain,
+    rng_states,
+    scalars,
+    set_rng_states,
+    to_json,
+)
 
 LONGEST_REPLAY = 20_000
 """Environment steps kept for a replay; a longer episode cannot be resumed exactly."""
-_LARGEST_ARRAY = 4096
-_PLAIN = (bool, int, float, str, np.bool_, np.integer, np.floating)
 
 
 class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -33,6 +43,7 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._parts: list[Any] = []
         self._scalars: list[tuple[dict[str, Any], tuple[str, ...]]] = []
         self._begun: dict[str, Any] | None = None
+        self._begun_arrays: list[dict[str, np.ndarray]] = []
         self._before: dict[str, Any] = {}
         self._state = np.zeros(0)
         self._actions: list[np.ndarray] = []
@@ -58,8 +69,9 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
             "options": options if self._repeatable else None,
             "rng": rng_states(self.env),
             # An env may count its episodes, or make them harder.
-            "scalars": [_scalars(part) for part in parts(self.env)],
+            "scalars": [scalars(part) for part in parts(self.env)],
         }
+        self._begun_arrays = [copies(part) for part in parts(self.env)]
         result = self.env.reset(seed=seed, options=options)
         self._begin()
         return result
@@ -85,11 +97,12 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
             "by_state": self._by_state,
             "begun": {**self._begun, "rng": [to_json(state) for state in self._begun["rng"]]},
             "rng": [to_json(state) for state in rng_states(self.env)],
-            "scalars": [{name: _plain(owner[name]) for name in names} for owner, names in self._scalars],
+            "scalars": [{name: plain(owner[name]) for name in names} for owner, names in self._scalars],
         }
         for index, part in enumerate(self._parts):
-            for name, array in _arrays(part).items():
-                saved[f"array/{index}/{name}"] = array.copy()
+            saved |= {f"array/{index}/{name}": array for name, array in copies(part).items()}
+        for index, arrays in enumerate(self._begun_arrays):
+            saved |= {f"begun/array/{index}/{name}": array for name, array in arrays.items()}
         if self._extra:
             extra = self.env.unwrapped.extra_state()  # type: ignore[attr-defined]
             saved |= {f"extra/{name}": value for name, value in extra.items()}
@@ -99,7 +112,7 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
             saved["before/action"] = np.array(before["action"])
             saved["before/rng"] = [to_json(state) for state in before["rng"]]
             saved["before/scalars"] = [
-                dict(zip(names, map(_plain, values), strict=True))
+                dict(zip(names, map(plain, values), strict=True))
                 for (_, names), values in zip(self._scalars, before["scalars"], strict=True)
             ]
             if self._extra:
@@ -111,8 +124,10 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
     def begin_again(self, saved: dict[str, Any]) -> Any:
         """The saved episode's reset once more; returns its observation."""
         begun = saved["begun"]
-        for part, values in zip(parts(self.env), begun["scalars"], strict=True):
-            vars(part).update(values)
+        for index, (part, values) in enumerate(zip(parts(self.env), begun["scalars"], strict=True)):
+            load_scalars(vars(part), values)
+            load_arrays(part, saved, f"begun/array/{index}/")
+        self._begun_arrays = [copies(part) for part in parts(self.env)]
         set_rng_states(self.env, begun["rng"])
         self._begun = {**begun, "rng": [from_json(state) for state in begun["rng"]]}
         observation, _ = self.env.reset(seed=begun["seed"], options=begun["options"])
@@ -139,9 +154,9 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._parts = parts(self.env)
         self._before = {}
         self._actions = []
-        self._rngs = _generators(self.env)
+        self._rngs = generators(self.env)
         self._rng_after_reset = rng_states(self.env)
-        self._scalars = [(vars(part), tuple(_scalars(part))) for part in self._parts]
+        self._scalars = [(vars(part), tuple(scalars(part))) for part in self._parts]
         if self._physics is not None:
             import mujoco
 
@@ -176,22 +191,16 @@ class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
             # dm_control begins a step with its second half and relies on the first one having been done.
             mujoco.mj_step1(model, data)
         for (owner, _), values in zip(self._scalars, saved["before/scalars"], strict=True):
-            owner.update(values)
+            load_scalars(owner, values)
         self._load_extra(saved, "before/extra/")
         set_rng_states(self.env, saved["before/rng"])
 
     def _settle(self, saved: dict[str, Any]) -> None:
         """Set what is not physics to what it was at the saved moment."""
         for (owner, _), values in zip(self._scalars, saved["scalars"], strict=True):
-            owner.update(values)
+            load_scalars(owner, values)
         for index, part in enumerate(self._parts):
-            for name, array in _arrays(part).items():
-                wanted = saved.get(f"array/{index}/{name}")
-                # Views into MuJoCo's memory are right already and must stay views.
-                if wanted is not None and not np.array_equal(
-                    array, wanted, equal_nan=array.dtype.kind == "f"
-                ):
-                    setattr(part, name, np.array(wanted))
+            load_arrays(part, saved, f"array/{index}/")
         self._load_extra(saved, "extra/")
         set_rng_states(self.env, saved["rng"])
 
@@ -216,7 +225,7 @@ def _only_known_layers(env: gymnasium.Env[Any, Any]) -> bool:
 def _is_json(options: Any) -> bool:
     """Whether reset options can be kept in a snapshot."""
     try:
-        json.dumps(options)
+        json.dumps(options, allow_nan=False)
     except (TypeError, ValueError):
         return False
     return True
@@ -226,69 +235,3 @@ def _values(owner: dict[str, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
     if len(names) < 2:
         return tuple(owner[name] for name in names)
     return itemgetter(*names)(owner)  # type: ignore[no-any-return]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _scalars(part: Any) -> dict[str, Any]:
-    """The numbers, truths and texts that a Python object holds as attributes."""
-    return {name: _plain(value) for name, value in vars(part).items() if isinstance(value, _PLAIN)}
-
-
-def _arrays(part: Any) -> dict[str, np.ndarray]:
-    """The small numeric arrays that a Python object holds as attributes."""
-    return {
-        name: value
-        for name, value in vars(part).items()
-        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.size <= _LARGEST_ARRAY
-    }
-
-
-def _generators(env: gymnasium.Env[Any, Any]) -> list[Any]:
-    """The random generators of an environment and of those nested in it."""
-    found = [part.np_random for part in parts(env) if isinstance(part, gymnasium.Env)]
-    return [rng for rng in found if isinstance(rng, np.random.Generator | np.random.RandomState)]
-
-
-def rng_states(env: gymnasium.Env[Any, Any]) -> list[Any]:
-    """The states of all generators of `env`, in a fixed order."""
-    return [
-        rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
-        for rng in _generators(env)
-    ]
-
-
-def set_rng_states(env: gymnasium.Env[Any, Any], states: list[Any]) -> None:
-    """Put back what `rng_states` gave, in its JSON form."""
-    for rng, state in zip(_generators(env), states, strict=True):
-        set_rng(rng, state)
-
-
-def set_rng(rng: Any, state: Any) -> None:
-    """Put one generator into a state in its JSON form."""
-    if isinstance(rng, np.random.Generator):
-        rng.bit_generator.state = from_json(state)
-    else:
-        rng.set_state(from_json(state))
-
-
-def to_json(value: Any) -> Any:
-    """A generator's state in JSON: integers beyond 2^63 as text, arrays as lists."""
-    if isinstance(value, dict):
-        return {key: to_json(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        return [int(number) for number in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
-
-
-def from_json(value: Any) -> Any:
-    """The inverse of `to_json`."""
-    if isinstance(value, dict):
-        return {key: from_json(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return np.array(value, np.uint64 if max(value, default=0) >= 2**32 else np.uint32)
-    return int(value) if isinstance(value, str) and value.isdecimal() else value

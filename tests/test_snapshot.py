@@ -143,6 +143,39 @@ def test_before_the_first_reset_there_is_only_the_action_space() -> None:
     assert other.action_space.sample() == body.action_space.sample()
 
 
+class Moody(gymnasium.Env[np.ndarray, np.ndarray]):
+    """Keeps state in Python attributes of many kinds, one of which grows over episodes."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self) -> None:
+        self.mood, self.best, self.name, self.level = np.float32(0.1), -np.inf, "calm", 0
+        self.trail = np.zeros(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.level += 1
+        self.mood = np.float32(self.np_random.random())
+        self.best = -np.inf
+        return self.look(), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        self.mood = np.float32(3.7) * self.mood * (1 - self.mood)
+        self.best = max(self.best, float(action[0]))
+        self.name = "cross" if self.mood > 0.5 else "calm"
+        self.trail[self.level % 2] += self.np_random.random()
+        return self.look(), self.best, False, self.np_random.random() < 0.05, {}
+
+    def look(self) -> np.ndarray:
+        return np.array([self.mood, self.level + len(self.name), self.trail[0]], np.float32)
+
+
+def test_attributes_of_python_are_part_of_the_state() -> None:
+    gymnasium.register("Moody-v0", entry_point=f"{__name__}:Moody", max_episode_steps=40)
+    check("Moody-v0", moments=(0, 1, 50))
+
+
 def test_a_snapshot_of_another_body_is_refused() -> None:
     body = envs.make("Hopper-v5")
     body.reset(seed=0)
