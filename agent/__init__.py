@@ -1,1 +1,25 @@
-"""The agent: perception, world model, cost, actor, short-term memory, configurator."""
+"""The agent: perception, world model, cost, actor, short-term memory, configurator.
+
+    import agent
+    trained = agent.load("runs/...")
+    action, state = trained.predict(obs, state)
+
+Importing this package is instant: torch is imported when an agent is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent.loading import load, make
+
+__all__ = ["load", "make"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from agent import loading
+
+        return getattr(loading, name)
+    raise AttributeError(f"module 'agent' has no attribute {name!r}")

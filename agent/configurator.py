@@ -40,6 +40,8 @@ class ModelConfig:
     """Width of the latent state z."""
     hidden: int = ranged(256, 4, 8192)
     """Width of the hidden layers."""
+    branch: int = ranged(128, 4, 8192)
+    """Width of the layer before each dynamics head and the cost head."""
     heads: int = ranged(2, 2, 32)
     """Dynamics heads in the ensemble; their disagreement is the model's uncertainty."""
     critics: int = ranged(2, 2, 32)
@@ -86,8 +88,10 @@ class LearnerConfig:
     """Largest gradient norm."""
     buffer: int = ranged(1_000_000, 1, 100_000_000)
     """Transitions kept in memory."""
-    warmup: int = ranged(2_500, 0, 100_000_000)
+    warmup: int = ranged(1_000, 0, 100_000_000)
     """Decisions with uniformly random actions before learning starts."""
+    pretrain: int = ranged(1_000, 0, 100_000_000)
+    """Gradient steps at the end of warm-up."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the large matrix products."""
 
@@ -167,8 +171,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "checkpoint_every": 500,
         "model.latent": 32,
         "model.hidden": 64,
+        "model.branch": 32,
         "learner.batch": 64,
         "learner.warmup": 200,
+        "learner.pretrain": 100,
         "planner.samples": 64,
         "planner.iterations": 2,
         "planner.elites": 8,

@@ -1,0 +1,170 @@
+"""ACTOR: mode 1, a policy that acts at once, and mode 2, a search for the least energy.
+
+LeCun 2022, section 3.1.1 to 3.1.3: mode 1 goes from perception to action through a learned policy;
+mode 2 plans through the world model. The policy proposes candidates to the planner and closes its
+horizon; the planner's data train the policy.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from agent.networks import NormedLinear
+from planners import EnergyFn, Plan, Planner
+
+LOG_STD_LOW, LOG_STD_HIGH = -10.0, 2.0
+
+
+class Policy(nn.Module):
+    """Mode 1: z -> a squashed Gaussian over actions in [-1, 1] (Haarnoja et al. 2018)."""
+
+    def __init__(self, latent: int, act: int, hidden: int):
+        super().__init__()
+        self.body = nn.Sequential(NormedLinear(latent, hidden), NormedLinear(hidden, hidden))
+        self.out = nn.Linear(hidden, 2 * act)
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+            self.out.bias.zero_()
+
+    def distribution(
+        self, z: Float[Tensor, "rows latent"]
+    ) -> tuple[Float[Tensor, "rows act"], Float[Tensor, "rows act"]]:
+        """Mean and log deviation before squashing."""
+        mean, log_std = self.out(self.body(z)).chunk(2, -1)
+        log_std = LOG_STD_LOW + 0.5 * (LOG_STD_HIGH - LOG_STD_LOW) * (log_std.tanh() + 1.0)
+        return mean, log_std
+
+    def forward(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows act"]:
+        """The most likely action."""
+        return self.distribution(z)[0].tanh()
+
+    def sample(
+        self, z: Float[Tensor, "rows latent"], generator: torch.Generator | None = None
+    ) -> tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]]:
+        """An action and its log-probability, differentiable in the policy's weights."""
+        mean, log_std = self.distribution(z)
+        mean, log_std = mean.float(), log_std.float()
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        raw = torch.addcmul(mean, noise, log_std.exp())
+        log_prob = (-0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+        # log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2x)), without cancellation.
+        log_prob = log_prob - (2.0 * (math.log(2.0) - raw - F.softplus(-2.0 * raw))).sum(-1)
+        return raw.tanh(), log_prob
+
+    def sample_shared(
+        self, z: Float[Tensor, "rows latent"], period: int, generator: torch.Generator | None
+    ) -> Float[Tensor, "rows act"]:
+        """Actions whose noise repeats every `period` rows: common random numbers over a batch."""
+        mean, log_std = self.distribution(z)
+        mean, log_std = mean.float(), log_std.float()
+        noise = torch.randn(
+            (period, mean.shape[-1]), generator=generator, dtype=mean.dtype, device=mean.device
+        )
+        spread = log_std.exp().unflatten(0, (-1, period))
+        return torch.addcmul(mean.unflatten(0, (-1, period)), noise, spread).tanh().flatten(0, 1)
+
+
+@dataclass(frozen=True)
+class ActingState:
+    """What acting carries from one decision to the next; callers pass it back unread."""
+
+    generator: torch.Generator
+    plan: Plan | None
+    z: Tensor
+    """[batch, latent], where this decision was taken."""
+    expected: Tensor
+    """[batch, latent], where the world model expects to be next."""
+    surprise: np.ndarray
+    """[batch], how unexpected this observation was; 1 is as usual, NaN at an episode's start."""
+
+    def rows(self, keep: np.ndarray) -> "ActingState":
+        """The state of those environments alone for which `keep` [batch] is true."""
+        index = torch.from_numpy(np.flatnonzero(keep)).to(self.z.device)
+        plan = None
+        if self.plan is not None:
+            plan = Plan(
+                **{
+                    item.name: None if value is None else value.index_select(int(item.name == "trace"), index)
+                    for item in fields(self.plan)
+                    for value in [getattr(self.plan, item.name)]
+                }
+            )
+        return ActingState(
+            self.generator, plan, self.z[index], self.expected[index], self.surprise[keep]
+        )
+
+
+class Actor:
+    """Chooses actions: mode 2 by the planner, with mode 1's policy as adviser; or mode 1 alone.
+
+    Holds no state between decisions: the warm start goes in and comes out as a Plan, so that
+    evaluation cannot disturb training. `make_planner` builds a planner for a number of environments
+    (None for mode 1); `proposals` is how many candidates the policy proposes.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        make_planner: Callable[[int], Planner] | None,
+        horizon: int,
+        proposals: int,
+    ):
+        self.policy, self.horizon, self.proposals = policy, horizon, proposals
+        self.planner = None if make_planner is None else functools.cache(make_planner)
+
+    @torch.inference_mode()
+    def propose(
+        self,
+        z: Float[Tensor, "batch latent"],
+        world_model: Any,
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "batch n horizon act"]:
+        """Action sequences that the policy would take in imagination."""
+        batch, n = z.shape[0], self.proposals
+        rows = z.repeat_interleave(n, 0)
+        actions = []
+        for t in range(self.horizon):
+            # One draw for all environments, as in the planners: a batch plan equals separate plans.
+            action = self.policy.sample_shared(rows, n, generator)
+            actions.append(action)
+            if t + 1 < self.horizon:
+                rows = world_model.predict(rows, action).z
+        return torch.stack(actions, 1).unflatten(0, (batch, n))
+
+    def act(
+        self,
+        energy: EnergyFn,
+        z: Float[Tensor, "batch latent"],
+        world_model: Any,
+        warm_start: Plan | None,
+        generator: torch.Generator | None,
+        explore: bool,
+    ) -> tuple[Float[Tensor, "batch act"], Plan | None]:
+        """An action for each environment, and the plan it came from (None in mode 1).
+
+        With `explore`, the policy's action is sampled, and a plan's is drawn from its distribution.
+        """
+        with torch.inference_mode():
+            if self.planner is None:
+                if explore:
+                    return self.policy.sample(z, generator)[0], None
+                return self.policy(z), None
+            proposals = self.propose(z, world_model, generator) if self.proposals else None
+        plan = self.planner(z.shape[0]).plan(
+            energy, warm_start=warm_start, proposals=proposals, generator=generator
+        )
+        if not explore:
+            return plan.actions[:, 0], plan
+        action = plan.sample(0.5, generator)[:, 0]
+        if plan.std is not None:
+            noise = torch.randn(action.shape, generator=generator, device=action.device)
+            action = (action + noise * plan.std[:, 0]).clamp(-1.0, 1.0)
+        return action, plan

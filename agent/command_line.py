@@ -1,0 +1,183 @@
+"""The command line of every door, made from the settings themselves.
+
+Options come from the dataclasses of the configurator: names, types, defaults, and the docstring
+under each field as its help. argparse, because it starts in milliseconds where richer libraries
+take half a second; its errors are turned into one sentence with the nearest option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import inspect
+import json
+import os
+import sys
+import textwrap
+import traceback
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NoReturn
+
+from agent.configurator import PRESETS, Config, ConfigError, replace, validate
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose refusals are one sentence, and which names the nearest option."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The options. Raises ConfigError for one that does not exist."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            name = unknown[0].split("=")[0]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            raise ConfigError(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else ""))
+        return options
+
+
+# Names, not classes: naming them must not import what raises them.
+REFUSED = ("ConfigError", "RunError", "CheckpointError", "ReplayLogError", "EnvError", "SettingError",
+           "RenderError", "ResultsError", "DeviceError")  # fmt: skip
+STOPPED = ("StopRun", "EnvFault", "PlanError")
+
+
+def door(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Runs a door and ends the process with its exit code.
+
+    Bad input is one sentence on stderr and exit code 2; a run that cannot go on is exit code 1.
+    `--debug` shows the traceback. Anything else is a defect, and shows itself as one.
+    """
+    arguments = sys.argv[1:]
+    try:
+        code = main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has left, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if not names & {*REFUSED, *STOPPED}:
+            raise
+        code = 2 if names & set(REFUSED) else 1
+        if "--debug" in arguments:
+            traceback.print_exception(error)
+        else:
+            print(f"{'error' if code == 2 else 'stopped'}: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+def field_help(node: type) -> dict[str, str]:
+    """Field name -> the docstring that stands under it in the source of a dataclass."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(node))).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for line, following in zip(tree.body, tree.body[1:], strict=False):
+        if (
+            isinstance(line, ast.AnnAssign)
+            and isinstance(line.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            found[line.target.id] = str(following.value.value)
+    return found
+
+
+def add_settings(parser: Parser, node: type, defaults: Any, prefix: str = "") -> None:
+    """Adds an option `--section.field` for every leaf of a config tree."""
+    hints, helps = typing.get_type_hints(node), field_help(node)
+    sections = []
+    group = parser.add_argument_group(prefix.rstrip(".") or "run", inspect.getdoc(node).splitlines()[0])  # type: ignore[union-attr]
+    for item in dataclasses.fields(node):
+        default = getattr(defaults, item.name)
+        if dataclasses.is_dataclass(default):
+            sections.append((item.name, type(default), default))
+            continue
+        add_setting(group, prefix + item.name, hints[item.name], default, helps.get(item.name, ""))
+    for name, kind, default in sections:
+        add_settings(parser, kind, default, f"{prefix}{name}.")
+
+
+def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> None:
+    """Adds one option. Absent options stay absent, so that presets and defaults show through."""
+    flag = "--" + name.replace("_", "-")
+    optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    inner = next(o for o in typing.get_args(hint) if o is not type(None)) if optional else hint
+    shown = f" (default: {default})" if default not in (None, (), {}) else ""
+    text = (text + shown).replace("%", "%%")
+    options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
+    if typing.get_origin(inner) is Literal:
+        group.add_argument(flag, choices=typing.get_args(inner), **options)
+    elif inner is bool:
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+    elif typing.get_origin(inner) is tuple:
+        group.add_argument(flag, action="append", metavar="CHANGE", **options)
+    elif typing.get_origin(inner) is dict:
+        group.add_argument(flag, type=json_object, metavar="JSON", **options)
+    else:
+        readers = {int: whole_number, float: number, str: str}
+        metavar = {int: "N", float: "X", str: "TEXT"}[inner]
+        group.add_argument(flag, type=readers[inner], metavar=metavar, **options)
+
+
+def whole_number(text: str) -> int:
+    """An int written plainly; 1e5 and 100_000 too, because people write budgets so."""
+    try:
+        return int(text)
+    except ValueError:
+        value = number(text)
+        if value != int(value):
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
+        return int(value)
+
+
+def number(text: str) -> float:
+    """A finite float."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if value != value or value in (float("inf"), float("-inf")):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    return value
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object such as '{{\"key\": 1}}'")
+    return value
+
+
+def given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Those options that are settings of a config and were given, by dotted name."""
+    from agent.configurator import flatten
+
+    given = {name: value for name, value in vars(options).items() if name in flatten(Config())}
+    if "perturb" in given:
+        given["perturb"] = tuple(given["perturb"])
+    return given
+
+
+def config_from(preset: str, given: dict[str, Any]) -> Config:
+    """Defaults, overlaid by a preset, overlaid by what the user gave; validated."""
+    if preset not in PRESETS:
+        raise ConfigError(f"--preset: {preset!r} is none of {', '.join(PRESETS)}")
+    return validate(replace(Config(), {**PRESETS[preset], **given}))

@@ -1,0 +1,148 @@
+"""COST: intrinsic costs and the trainable critic; together, the energy of an imagined future.
+
+LeCun 2022, section 3.1.4 and 3.2: the cost module is an immutable intrinsic cost plus a critic that
+predicts future cost. The energy of an action sequence is
+
+    E(a | z) = sum_t gamma^t s_t [c_t + w_effort |a_t|^2 + w_unsure d_t] + gamma^H s_H V(z_H)
+
+with c the predicted cost, d the ensemble's disagreement, V the critic's cost-to-go and s_t the
+predicted chance of still being alive. Terms are kept apart, so that a decision can be explained.
+Lower is better everywhere; reward became cost at the door of memory.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from agent.actor import Policy
+from agent.networks import EnsembleLinear, EnsembleNorm, TwoHot
+from agent.world_model import WorldModel
+
+
+class Critic(nn.Module):
+    """The trainable cost: an ensemble that predicts the discounted cost still to come.
+
+    (z [rows, latent], action [rows, act]) -> two-hot logits [rows, critics, bins].
+    """
+
+    def __init__(self, latent: int, act: int, hidden: int, critics: int, bins: int):
+        super().__init__()
+        self.critics, self.width = critics, hidden
+        self.two_hot = TwoHot(bins)
+        self.first = nn.Linear(latent + act, critics * hidden)
+        self.first_norm = EnsembleNorm(critics, hidden)
+        self.second = EnsembleLinear(critics, hidden, hidden)
+        self.second_norm = EnsembleNorm(critics, hidden)
+        self.out = EnsembleLinear(critics, hidden, bins, scale=0.0)
+
+    def logits(
+        self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
+    ) -> Float[Tensor, "rows critics bins"]:
+        """Two-hot logits of every critic."""
+        wide = self.first(torch.cat((z, action), -1)).unflatten(-1, (self.critics, self.width))
+        wide = self.second(self.first_norm(wide).transpose(0, 1)).transpose(0, 1)
+        return self.out(self.second_norm(wide).transpose(0, 1)).transpose(0, 1)
+
+    def forward(
+        self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
+    ) -> Float[Tensor, "rows critics"]:
+        """Cost-to-go by every critic, in the environment's units."""
+        return self.two_hot.value(self.logits(z, action))
+
+
+def n_step_targets(
+    cost: Float[Tensor, "time batch"],
+    terminated: Float[Tensor, "time batch"],
+    valid: Bool[Tensor, "time batch"],
+    next_value: Float[Tensor, "time batch"],
+    discount: float,
+    n: int,
+) -> Float[Tensor, "time batch"]:
+    """Targets y_t = sum_{j<m} gamma^j c_{t+j} + gamma^m (1 - terminated) V_{t+m}.
+
+    m is n, or fewer where the window or the episode ends before: truncation bootstraps from the
+    last observation, termination does not. Rows that are not `valid` hold no meaning.
+    """
+    target = torch.empty_like(cost)
+    steps = cost.shape[0]
+    for t in range(steps):
+        total, weight = torch.zeros_like(cost[t]), 1.0
+        running = torch.ones_like(cost[t])  # 1 while this row's sum goes on
+        for j in range(t, min(t + n, steps)):
+            total = total + running * weight * cost[j]
+            weight *= discount
+            goes_on = running * (1.0 - terminated[j])
+            last = j == min(t + n, steps) - 1
+            follows = torch.zeros_like(goes_on) if last else valid[j + 1].to(goes_on)
+            total = total + goes_on * (1.0 - follows) * weight * next_value[j]
+            running = goes_on * follows
+        target[t] = total
+    return target
+
+
+@dataclass(frozen=True)
+class EnergyWeights:
+    """Weights of the intrinsic terms; the task's own cost and the critic have weight one."""
+
+    unsure: float = 0.0
+    effort: float = 0.0
+
+
+class Energy:
+    """The energy of candidate action sequences from one latent per environment.
+
+    z [batch, latent]. Calling it with actions [batch, samples, horizon, act] gives [batch, samples];
+    `terms` gives the summands by name. `terminates` says whether this world has ever ended an
+    episode by termination: only then is survival predicted.
+    """
+
+    def __init__(
+        self,
+        z: Float[Tensor, "batch latent"],
+        world_model: WorldModel,
+        critic: Critic,
+        policy: Policy,
+        discount: float,
+        weights: EnergyWeights,
+        terminates: bool,
+    ):
+        self.z, self.world_model, self.critic, self.policy = z, world_model, critic, policy
+        self.discount, self.weights, self.terminates = discount, weights, terminates
+
+    def __call__(
+        self, actions: Float[Tensor, "batch samples horizon act"]
+    ) -> Float[Tensor, "batch samples"]:
+        terms = list(self.terms(actions).values())
+        return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
+
+    def terms(
+        self, actions: Float[Tensor, "batch samples horizon act"]
+    ) -> dict[str, Float[Tensor, "batch samples"]]:
+        """The energy's summands, each [batch, samples]."""
+        batch, samples, horizon, _ = actions.shape
+        z = self.z.repeat_interleave(samples, 0)
+        flat = actions.flatten(0, 1)
+        weights = self.weights
+        task = z.new_zeros(z.shape[0])
+        effort, unsure = torch.zeros_like(task), torch.zeros_like(task)
+        alive: Tensor | float = 1.0
+        for t in range(horizon):
+            step = self.world_model.predict(z, flat[:, t])
+            scale = self.discount**t * alive
+            task = task + scale * self.world_model.expected_cost(step)
+            if weights.effort:
+                effort = effort + scale * weights.effort * flat[:, t].square().sum(-1)
+            if weights.unsure:
+                unsure = unsure + scale * weights.unsure * step.disagreement
+            if self.terminates:
+                alive = alive * torch.sigmoid(-step.termination)
+            z = step.z
+        to_go = self.critic(z, self.policy(z)).mean(-1)
+        terms = {"task": task, "critic": self.discount**horizon * alive * to_go}
+        if weights.effort:
+            terms["effort"] = effort
+        if weights.unsure:
+            terms["unsure"] = unsure
+        return {name: term.view(batch, samples) for name, term in terms.items()}

@@ -1,0 +1,331 @@
+"""The agent: six modules behind four verbs, learn / predict / save / load.
+
+One step of acting: observation -> perception -> z -> actor (planner minimises the energy of imagined
+futures) -> action -> environment -> memory. One step of learning: windows of memory -> learner.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import planners
+from agent import resume
+from agent.actor import ActingState, Actor
+from agent.configurator import Config
+from agent.cost import Energy, EnergyWeights
+from agent.interface import Arrays, BodyFacts, TrainingEnv
+from agent.learner import Learner
+from agent.loading import make_env
+from agent.memory import Memory
+from agent.modules import Modules
+from agent.surprise import Surprise
+
+
+def discount_for(episode_decisions: int | None) -> float:
+    """Discount from the episode's length, as in TD-MPC2 (Hansen et al. 2024, appendix on
+    hyperparameters): about five horizons an episode, between 0.95 and 0.995; 0.99 without a limit."""
+    if episode_decisions is None:
+        return 0.99
+    share = episode_decisions / 5
+    return min(max((share - 1) / share, 0.95), 0.995) if share > 1 else 0.95
+
+
+class DeviceError(ValueError):
+    """A device that was asked for and is not there; one sentence."""
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device of that name; `auto` takes a GPU when there is one.
+
+    Raises DeviceError when the device is named and not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"device: {name} asked for, but torch sees no CUDA GPU; use cpu or auto")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device: mps asked for, but torch sees none; use cpu or auto")
+    return device
+
+
+class Joule:
+    """A world-model agent for one body. See `agent.load` for a trained one."""
+
+    kind = "joule"
+
+    def __init__(self, facts: BodyFacts, config: Config, env: TrainingEnv | None = None):
+        torch.manual_seed(config.seed)
+        self.facts, self.config, self.env = facts, config, env
+        self.device = pick_device(config.device)
+        readouts = sum(facts.readout_sizes.values())
+        self.modules = Modules(
+            facts.observation_size, facts.action_size, readouts, config.model, config.regularizer
+        ).to(self.device)
+        self.discount = discount_for(facts.episode_limit)
+        self.learner = Learner(self.modules, config.learner, self.discount)
+        capacity = min(config.learner.buffer, self._rows_for(config))
+        self.memory = Memory(capacity, facts.observation_size, facts.action_size, readouts)
+        self.surprise = Surprise()
+        self.actor = self.make_actor(config)
+        self.rng = np.random.default_rng(config.seed)
+        self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        self.frames = self.decisions = self.episodes = 0
+        self.terminations = 0
+        self.normalised_rows = 0
+        self.update_credit = 0.0
+        self.episode_return = 0.0
+        self.obs: np.ndarray | None = None
+        self.acting: ActingState | None = None
+        self.metrics: dict[str, float] = {}
+
+    def _rows_for(self, config: Config) -> int:
+        """Rows that the whole budget can fill: decisions, plus a last row an episode and a spare."""
+        decisions = config.steps // self.facts.action_repeat + 1
+        return 2 * decisions + 2
+
+    def make_actor(self, config: Config) -> Actor:
+        """The actor that the configuration asks for; a planner may be swapped on a trained agent."""
+        choice = config.planner
+        if choice.kind == "policy":
+            return Actor(self.modules.policy, None, choice.horizon, 0)
+        given = {
+            name: getattr(choice, name)
+            for name in ("samples", "iterations", "elites", "temperature")
+            if getattr(choice, name) is not None
+        }
+        ones = torch.ones(self.facts.action_size, device=self.device)
+
+        def make_planner(batch: int) -> planners.Planner:
+            return planners.make(
+                choice.kind, horizon=choice.horizon, low=-ones, high=ones, batch=batch, **given
+            )
+
+        return Actor(
+            self.modules.policy, make_planner, choice.horizon, choice.policy_trajectories
+        )
+
+    # Acting
+
+    def perceive(self, obs: np.ndarray) -> Float[Tensor, "batch latent"]:
+        """Perception: observations [batch, obs] to latents."""
+        with torch.inference_mode():
+            rows = torch.from_numpy(np.ascontiguousarray(obs, np.float32)).to(self.device)
+            return self.modules.encoder(self.modules.normalizer(rows))
+
+    def energy(self, z: Float[Tensor, "batch latent"]) -> Energy:
+        """The energy of action sequences from `z`, by the current costs."""
+        m, choice = self.modules, self.config.planner
+        weights = EnergyWeights(choice.unsure, choice.effort)
+        return Energy(
+            z, m.world_model, m.critic, m.policy, self.discount, weights, self.terminations > 0
+        )
+
+    def decide(
+        self, obs: np.ndarray, state: ActingState | None, starts: np.ndarray, explore: bool
+    ) -> tuple[np.ndarray, ActingState]:
+        """Actions [batch, act] for observations [batch, obs].
+
+        `starts` [batch] marks environments whose episode begins: their warm start is dropped.
+        """
+        z = self.perceive(obs)
+        if state is None or state.z.shape != z.shape:
+            generator = torch.Generator(self.device).manual_seed(self.config.seed + 10_000)
+            state, starts = None, np.ones(len(obs), bool)
+        else:
+            generator = state.generator
+        surprise = np.full(len(obs), np.nan)
+        warm = None
+        with torch.inference_mode():
+            if state is not None:
+                errors = (state.expected - z).square().mean(-1).cpu().numpy()
+                surprise[~starts] = self.surprise.relative(errors)[~starts]
+                if state.plan is not None:
+                    warm = state.plan.shifted()
+                    if starts.any():
+                        keep = torch.from_numpy(~starts).to(z).view(-1, 1, 1)
+                        warm = replace(warm, actions=warm.actions * keep)
+        if starts.all():
+            warm = None
+        action, plan = self.actor.act(
+            self.energy(z), z, self.modules.world_model, warm, generator, explore
+        )
+        with torch.inference_mode():
+            expected = self.modules.world_model.predict(z, action).z
+        return action.cpu().numpy(), ActingState(generator, plan, z, expected, surprise)
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        """The action for an observation [obs] or a batch [batch, obs], as in stable-baselines3.
+
+        Pass the returned state back for the next decision: it holds the plan to go on from.
+        """
+        single = np.ndim(observation) == 1
+        rows = np.atleast_2d(np.asarray(observation, np.float32))
+        starts = np.zeros(len(rows), bool)
+        if episode_start is not None:
+            starts = np.atleast_1d(np.asarray(episode_start, bool))
+        action, state = self.decide(rows, state, starts, explore=not deterministic)
+        return (action[0] if single else action), state
+
+    def explain(self, state: ActingState) -> dict[str, np.ndarray]:
+        """The energy terms [batch] of the plan behind a decision; empty in mode 1."""
+        if state.plan is None:
+            return {}
+        with torch.inference_mode():
+            terms = self.energy(state.z).terms(state.plan.actions.unsqueeze(1))
+        return {name: term[:, 0].cpu().numpy() for name, term in terms.items()}
+
+    def imagine(
+        self, obs: np.ndarray, actions: np.ndarray
+    ) -> Float[np.ndarray, "steps readouts"]:
+        """Readouts that the agent foresees from `obs` [obs] under `actions` [horizon, act].
+
+        The first row reads the present; each further row one step of imagination.
+        """
+        with torch.inference_mode():
+            z = self.perceive(obs[None])
+            plan = torch.from_numpy(np.asarray(actions, np.float32)).to(self.device)[None]
+            latents = [z, *(step.z for step in self.modules.world_model.rollout(z, plan))]
+            read = self.modules.readout(torch.cat(latents))
+            return self.modules.readout_normalizer.inverse(read).cpu().numpy()
+
+    # Living and learning
+
+    def learn(
+        self,
+        steps: int,
+        env: TrainingEnv | None = None,
+        on_step: Callable[["Joule"], bool] | None = None,
+    ) -> "Joule":
+        """Lives and learns for `steps` more environment frames.
+
+        `on_step` is called after every decision; learning ends early when it returns False.
+        Without an environment, given here or before, the one of the agent's configuration is made.
+        """
+        self.env = env or self.env
+        if self.env is None:
+            self.env = make_env(self.config)
+        until = self.frames + steps
+        while self.frames < until:
+            self.live(self.env)
+            self.update_credit += self.updates_due()
+            while self.update_credit >= 1.0:
+                self.study()
+                self.update_credit -= 1.0
+            if on_step is not None and not on_step(self):
+                break
+        return self
+
+    def live(self, env: TrainingEnv) -> None:
+        """One decision in the environment, remembered."""
+        if self.obs is None:
+            seed = self.config.seed if self.episodes == 0 else None
+            self.obs, _ = env.reset(seed=seed)
+            self.memory.begin(self.obs, env.readouts())
+            self.episode_return, self.acting = 0.0, None
+        if self.decisions < self.config.learner.warmup:
+            action = self.rng.uniform(-1.0, 1.0, self.facts.action_size).astype(np.float32)
+        else:
+            start = np.array([self.acting is None])
+            if self.acting is None:
+                self.acting = self.fresh_acting_state()
+            batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True)
+            action = batch[0]
+        obs, reward, terminated, truncated, info = env.step(action)
+        self.frames += info["frames"]
+        self.decisions += 1
+        if not info.get("diverged", False):
+            self.memory.add(action, reward, terminated, obs, env.readouts())
+            self.episode_return += float(reward)
+        if self.acting is not None:
+            # The prediction was made before this observation was seen: always held out.
+            error = (self.acting.expected - self.perceive(obs[None])).square().mean().item()
+            self.metrics["surprise"] = self.surprise.observe(error)
+        self.obs = obs
+        if terminated or truncated:
+            self.terminations += terminated
+            self.episodes += 1
+            self.metrics["episode/return"] = self.episode_return
+            self.obs = None
+
+    def fresh_acting_state(self) -> ActingState:
+        """The state of an episode's start in training: no plan, this agent's own generator."""
+        z = torch.zeros(1, self.config.model.latent, device=self.device)
+        return ActingState(self.generator, None, z, z, np.full(1, np.nan))
+
+    def updates_due(self) -> float:
+        """Gradient steps that this decision earns: none in warm-up, a pre-training when it ends."""
+        learner = self.config.learner
+        if self.decisions < learner.warmup or self.memory.transitions == 0:
+            return 0.0
+        if self.decisions == max(learner.warmup, 1):
+            return float(learner.pretrain)
+        return learner.updates_per_step
+
+    def study(self) -> None:
+        """One gradient step on a sample of memory."""
+        learner = self.config.learner
+        updates = self.learner.updates
+        if updates % 100 == 0:
+            self.normalise()
+        windows = self.memory.sample(learner.batch, learner.window + learner.n_step - 1, self.rng)
+        measure = updates % 250 == 0
+        self.metrics |= self.learner.update(windows, measure=measure)
+        if measure and self.acting is not None:
+            terms = self.explain(self.acting)
+            self.metrics |= {f"energy/{name}": float(term[0]) for name, term in terms.items()}
+
+    def normalise(self) -> None:
+        """Takes the rows that arrived since the last call into the running statistics."""
+        memory = self.memory
+        first = max(self.normalised_rows, memory.rows - memory.capacity)
+        index = np.arange(first, memory.rows) % memory.capacity
+        self.modules.normalizer.update(torch.from_numpy(memory.obs[index]).to(self.device))
+        self.modules.readout_normalizer.update(torch.from_numpy(memory.readout[index]).to(self.device))
+        self.normalised_rows = memory.rows
+
+    def begin_episode(self) -> None:
+        """Forgets the open episode: the next decision resets the environment."""
+        self.obs, self.acting = None, None
+
+    # The state of a run
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """See `agent.resume.capture`."""
+        return resume.capture(self)
+
+    def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """See `agent.resume.restore`."""
+        resume.restore(self, arrays, meta)
+
+    def replay_columns(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Name -> (shape of a row, dtype) of what the replay log keeps."""
+        return {name: (c.shape[1:], c.dtype.name) for name, c in self.memory.columns().items()}
+
+    def replay_total(self) -> int:
+        """Rows whose content is final: all but the newest."""
+        return max(self.memory.rows - 1, 0)
+
+    def replay_rows(self, first: int) -> Arrays:
+        """Final rows from absolute row `first` on."""
+        return self.memory.rows_since(first)
+
+    def restore_replay(self, rows: Arrays, total: int) -> None:
+        """Puts back the newest of `total` rows ever written, oldest first."""
+        if total:
+            self.memory.restore(rows, total, total)
+
+    def replay_capacity(self) -> int:
+        """Rows that a resume needs."""
+        return self.memory.capacity

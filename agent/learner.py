@@ -1,0 +1,208 @@
+"""One gradient step: latent prediction, costs, critic, readouts and policy, on a batch of windows.
+
+The world model learns by predicting representations several steps ahead; the error is measured in
+latent space against the encoder's own view of what came next, with the gradient stopped. Rewritten
+from the equations of Hansen et al. 2022, 2024 (TD-MPC, equations 3 to 5 and TD-MPC2, equations 3 to 6).
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from agent.configurator import LearnerConfig
+from agent.cost import n_step_targets
+from agent.memory import Windows
+from agent.modules import Modules
+from agent.regularizers import latent_health
+
+
+class FlatGroup:
+    """The parameters of several modules as one vector, so that Adam, clipping and moving averages
+    are a few operations instead of hundreds.
+
+    `rates` gives a learning rate per part; each part is one tensor for the optimiser.
+    """
+
+    def __init__(self, parts: list[tuple[list[nn.Parameter], float]]):
+        self.vectors: list[nn.Parameter] = []
+        self.groups = []
+        for parameters, rate in parts:
+            vector = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
+            vector.grad = torch.zeros_like(vector)
+            offset = 0
+            for p in parameters:
+                span = slice(offset, offset + p.numel())
+                p.data = vector.data[span].view_as(p)
+                p.grad = vector.grad[span].view_as(p)
+                offset += p.numel()
+            self.vectors.append(vector)
+            self.groups.append({"params": [vector], "lr": rate})
+        self.optimizer = torch.optim.Adam(self.groups, fused=vector.device.type != "mps", eps=1e-8)
+
+    def zero_grad(self) -> None:
+        for vector in self.vectors:
+            assert vector.grad is not None
+            vector.grad.zero_()
+
+    def step(self, clip_norm: float) -> Tensor:
+        """Clips the joint norm and steps. A non-finite gradient changes nothing. Returns the norm."""
+        norm = nn.utils.clip_grad_norm_(self.vectors, clip_norm)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        return norm
+
+
+class Learner:
+    """Holds the optimisers and takes gradient steps on `modules`."""
+
+    def __init__(self, modules: Modules, config: LearnerConfig, discount: float):
+        self.modules, self.config, self.discount = modules, config, discount
+        m = modules
+        fast = [*m.world_model.parameters(), *m.critic.parameters(), *m.readout.parameters()]
+        self.model_group = FlatGroup(
+            [
+                (list(m.encoder.parameters()), config.encoder_learning_rate),
+                (fast, config.learning_rate),
+            ]
+        )
+        self.policy_group = FlatGroup([(list(m.policy.parameters()), config.learning_rate)])
+        self.moving = [(list(m.critic.parameters()), list(m.target_critic.parameters()))]
+        if m.target_encoder is not m.encoder:
+            self.moving.append((list(m.encoder.parameters()), list(m.target_encoder.parameters())))
+        self.updates = 0
+        self.skipped = 0
+        weight = config.rho ** torch.arange(config.window, dtype=torch.float32)
+        self.weight = (weight / weight.sum()).unsqueeze(1)
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """bfloat16 for the matrix products when the configuration asks for it."""
+        if self.config.precision == "bfloat16":
+            return torch.autocast(self.weight.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def update(self, windows: Windows, *, measure: bool = False) -> dict[str, float]:
+        """One gradient step on everything. Returns metrics when `measure` is set, else {}.
+
+        A step whose loss or gradient is not finite is skipped and counted in `skipped`.
+        """
+        m, config = self.modules, self.config
+        device = self.weight.device
+        obs, action, cost, terminated, readout = (
+            torch.from_numpy(x).to(device)
+            for x in (windows.obs, windows.action, windows.cost, windows.terminated, windows.readout)
+        )
+        valid = torch.from_numpy(windows.valid).to(device)
+        window = config.window
+        obs = m.normalizer(obs)
+        with self.arithmetic():
+            with torch.no_grad():
+                target_z = m.target_encoder(obs[1:]).float()  # time batch latent
+                next_value = self.value(target_z.flatten(0, 1)).view(cost.shape)
+                target = n_step_targets(
+                    cost, terminated, valid, next_value, self.discount, config.n_step
+                )[:window]
+
+            z = m.encoder(obs[0]).float()
+            first = z
+            latents, steps = [z], []
+            for k in range(window):
+                step = m.world_model.predict(z, action[k])
+                steps.append(step)
+                z = step.z.float()
+                latents.append(z)
+            rows = torch.stack(latents[:-1]).flatten(0, 1)
+            critic_logits = m.critic.logits(rows, action[:window].flatten(0, 1)).float()
+
+        # Mean over the batch and rho-weighted mean over the window, of valid transitions alone.
+        weight = self.weight * valid[:window]
+        weight = weight / valid[:window].float().mean().clamp_min(1e-6) / cost.shape[1]
+        prediction = cost_loss = termination_loss = obs.new_zeros(())
+        for k, step in enumerate(steps):
+            step = type(step)(*(x.float() for x in step))
+            errors = m.world_model.loss(step, target_z[k], cost[k], terminated[k])
+            prediction = prediction + (weight[k] * errors[0]).sum()
+            cost_loss = cost_loss + (weight[k] * errors[1]).sum()
+            termination_loss = termination_loss + (weight[k] * errors[2]).sum()
+        critics = critic_logits.shape[1]
+        critic_error = m.critic.two_hot.loss(
+            critic_logits, target.flatten().unsqueeze(1).expand(-1, critics)
+        ).mean(1)
+        critic_loss = (weight.flatten() * critic_error).sum()
+        regularizer_loss = m.encoder.regularizer.loss(first)
+        read = m.readout(first.detach())
+        readout_loss = F.mse_loss(read, m.readout_normalizer(readout[0]))
+        loss = (
+            config.prediction_weight * prediction
+            + config.cost_weight * cost_loss
+            + config.critic_weight * critic_loss
+            + config.termination_weight * termination_loss
+            + config.regularizer_weight * regularizer_loss
+            + readout_loss
+        )
+        self.model_group.zero_grad()
+        loss.backward()
+        norm = self.model_group.step(config.clip_norm)
+        finite = bool(torch.isfinite(norm))
+        policy_metrics = self.update_policy(torch.stack(latents).detach(), measure) if finite else {}
+        self.skipped += not finite
+        self.updates += 1
+        if finite:
+            self.follow()
+        if not measure:
+            return {}
+        health = latent_health(target_z[0], steps[0].z.detach())
+        residual = (read - m.readout_normalizer(readout[0])).square().mean()
+        return policy_metrics | {
+            "loss/prediction": prediction.item(),
+            "loss/cost": cost_loss.item(),
+            "loss/critic": critic_loss.item(),
+            "loss/termination": termination_loss.item(),
+            "loss/regularizer": regularizer_loss.item(),
+            "loss/gradient_norm": norm.item(),
+            "latent/std": health.std,
+            "latent/dead": health.dead,
+            "latent/rank": health.rank,
+            "latent/relative_error": health.relative_error,
+            "latent/readout_error": residual.item(),
+            "critic/target_mean": target.mean().item(),
+        }
+
+    def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
+        """The target critic's cost-to-go under the policy: the worse of two (Fujimoto et al. 2018)."""
+        action, _ = self.modules.policy.sample(z)
+        return self.modules.target_critic(z, action.to(z)).float().amax(1)
+
+    def update_policy(
+        self, latents: Float[Tensor, "time batch latent"], measure: bool
+    ) -> dict[str, float]:
+        """Moves the policy towards least cost-to-go plus an entropy bonus."""
+        m, config = self.modules, self.config
+        z = torch.cat((latents[0], latents[-1]))
+        m.critic.requires_grad_(False)
+        with self.arithmetic():
+            action, log_prob = m.policy.sample(z)
+            to_go = m.critic(z, action).float().mean(1)
+        m.critic.requires_grad_(True)
+        with torch.no_grad():
+            spread = torch.quantile(to_go.detach(), self.modules.quantiles)
+            m.cost_scale.lerp_((spread[1] - spread[0]).clamp_min(1e-8), config.target_rate)
+        loss = (to_go / m.cost_scale.clamp_min(1.0) + config.entropy * log_prob.float()).mean()
+        self.policy_group.zero_grad()
+        loss.backward()
+        norm = self.policy_group.step(config.clip_norm)
+        if not measure:
+            return {}
+        return {
+            "policy/entropy": -log_prob.mean().item(),
+            "policy/cost_to_go": to_go.mean().item(),
+            "policy/gradient_norm": norm.item(),
+        }
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Target networks move a little towards the learned ones."""
+        for learned, targets in self.moving:
+            torch._foreach_lerp_(targets, learned, self.config.target_rate)

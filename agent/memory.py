@@ -1,0 +1,127 @@
+"""SHORT-TERM MEMORY: what was lived, kept for learning.
+
+A ring of rows in flat numpy arrays. A row is an observation and, unless it is an episode's last,
+the action taken there, its cost and whether it terminated; the next observation is the next row.
+Reward becomes cost here, at the door, and nowhere else. Windows never cross an episode: rows after
+its end are masked as invalid.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A sample of windows; time is the first axis.
+
+    `valid[k]` says that transition k belongs to the same episode as transition 0; it is true for
+    k = 0 and never returns to true. Where it is false the rows repeat the episode's last one.
+    """
+
+    obs: np.ndarray
+    """[time + 1, batch, obs]"""
+    action: np.ndarray
+    """[time, batch, act]"""
+    cost: np.ndarray
+    """[time, batch]"""
+    terminated: np.ndarray
+    """[time, batch], 1 where the episode terminated with this transition"""
+    valid: np.ndarray
+    """[time, batch], bool"""
+    readout: np.ndarray
+    """[time + 1, batch, readouts]"""
+
+
+class Memory:
+    """A ring of `capacity` rows, written one step at a time and sampled as windows."""
+
+    def __init__(self, capacity: int, obs: int, act: int, readouts: int):
+        self.capacity = capacity
+        # np.empty touches no page until it is written: a large ring costs what it holds.
+        self.obs = np.empty((capacity, obs), np.float32)
+        self.action = np.empty((capacity, act), np.float32)
+        self.cost = np.empty(capacity, np.float32)
+        self.terminated = np.empty(capacity, np.float32)
+        self.last = np.ones(capacity, np.bool_)
+        self.readout = np.empty((capacity, readouts), np.float32)
+        self.head = -1  # row of the newest observation
+        self.rows = 0  # rows ever written
+        self.transitions = 0  # transitions ever written
+
+    def __len__(self) -> int:
+        """Rows that can be read."""
+        return min(self.rows, self.capacity)
+
+    def begin(self, obs: np.ndarray, readout: np.ndarray) -> None:
+        """Opens an episode with its first observation."""
+        self.head = (self.head + 1) % self.capacity
+        self.rows += 1
+        self.obs[self.head] = obs
+        self.readout[self.head] = readout
+        self.action[self.head] = 0.0
+        self.cost[self.head] = 0.0
+        self.terminated[self.head] = 0.0
+        self.last[self.head] = True  # until an action follows, nothing may be read beyond it
+
+    def add(
+        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readout: np.ndarray
+    ) -> None:
+        """Appends a transition and the observation it led to."""
+        row = self.head
+        self.action[row] = action
+        self.cost[row] = -reward
+        self.terminated[row] = float(terminated)
+        self.begin(obs, readout)
+        self.last[row] = False
+        self.transitions += 1
+
+    def sample(self, batch: int, time: int, rng: np.random.Generator) -> Windows:
+        """`batch` windows of `time` transitions, starting uniformly at any stored transition.
+
+        Raises ValueError when no transition is stored.
+        """
+        filled = len(self)
+        if filled < 2 or self.transitions == 0:
+            raise ValueError("memory: no transition to sample")
+        start = rng.integers(0, filled, batch)
+        while (bad := self.last[start]).any():
+            start[bad] = rng.integers(0, filled, int(bad.sum()))
+        index = np.empty((time + 1, batch), np.int64)
+        index[0] = start
+        for k in range(time):
+            following = (index[k] + 1) % self.capacity
+            index[k + 1] = np.where(self.last[index[k]], index[k], following)
+        valid = ~self.last[index[:-1]]
+        steps = index[:-1]
+        return Windows(
+            self.obs[index], self.action[steps], self.cost[steps],
+            self.terminated[steps], valid, self.readout[index],
+        )  # fmt: skip
+
+    def rows_since(self, first: int) -> dict[str, np.ndarray]:
+        """Columns of the rows written since absolute row `first`, oldest first, for the replay log.
+
+        The newest row is left out: it changes when its action is added.
+        Raises ValueError when rows that were asked for have been overwritten.
+        """
+        if self.rows - first > self.capacity:
+            raise ValueError(f"memory: rows before {self.rows - self.capacity} were overwritten")
+        index = np.arange(first, max(self.rows - 1, first)) % self.capacity
+        return {name: column[index] for name, column in self.columns().items()}
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The ring's arrays by name."""
+        return {
+            "obs": self.obs, "action": self.action, "cost": self.cost,
+            "terminated": self.terminated, "last": self.last, "readout": self.readout,
+        }  # fmt: skip
+
+    def restore(self, rows: dict[str, np.ndarray], total_rows: int, transitions: int) -> None:
+        """Puts back the newest rows (oldest first), each at the place in the ring it had."""
+        count = len(rows["last"])
+        index = np.arange(total_rows - count, total_rows) % self.capacity
+        for name, column in self.columns().items():
+            column[index] = rows[name]
+        self.rows, self.transitions = total_rows, transitions
+        self.head = (total_rows - 1) % self.capacity

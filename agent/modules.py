@@ -1,0 +1,46 @@
+"""The networks of one agent, built together: what a checkpoint of weights holds."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from agent import regularizers
+from agent.actor import Policy
+from agent.configurator import ModelConfig
+from agent.cost import Critic
+from agent.networks import NormedLinear
+from agent.perception import Encoder, Normalizer
+from agent.world_model import WorldModel
+
+
+class Modules(nn.Module):
+    """Perception, world model, cost and policy for observations of size `obs`, actions of size `act`.
+
+    `readouts` is the number of named physical quantities that a head reads off the detached latent;
+    they never shape it.
+    """
+
+    cost_scale: Tensor
+    quantiles: Tensor
+
+    def __init__(self, obs: int, act: int, readouts: int, config: ModelConfig, regularizer: str):
+        super().__init__()
+        kind = regularizers.make(regularizer, config.group)
+        self.normalizer = Normalizer(obs)
+        self.encoder = Encoder(obs, config.hidden, config.latent, kind)
+        self.target_encoder = self.encoder
+        if kind.ema_target:
+            self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.world_model = WorldModel(
+            config.latent, act, config.hidden, config.branch, config.heads, config.bins, kind
+        )
+        self.critic = Critic(config.latent, act, config.hidden, config.critics, config.bins)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.policy = Policy(config.latent, act, config.hidden)
+        self.readout = nn.Sequential(
+            NormedLinear(config.latent, config.hidden // 2), nn.Linear(config.hidden // 2, readouts)
+        )
+        self.readout_normalizer = Normalizer(readouts)
+        self.register_buffer("cost_scale", torch.ones(()))
+        self.register_buffer("quantiles", torch.tensor([0.05, 0.95]), persistent=False)

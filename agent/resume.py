@@ -1,0 +1,118 @@
+"""The state of a Joule agent as plain arrays and JSON values, so that a resumed run is the same run.
+
+Weights, optimisers, statistics, random generators, counters, the warm start of the planner and the
+open episode: whatever the next decision depends on, but the replay's rows, which have a log of
+their own.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agent.actor import ActingState
+from agent.interface import Arrays
+from agent.learner import FlatGroup
+from planners import Plan
+
+if TYPE_CHECKING:
+    from agent.joule import Joule
+
+COUNTERS = ("frames", "decisions", "episodes", "terminations", "normalised_rows")
+PLAN_FIELDS = ("actions", "energy", "mean", "std", "elites", "elite_energy", "trace")
+
+
+def to_array(tensor: Tensor) -> np.ndarray:
+    """A copy in numpy."""
+    return tensor.detach().cpu().numpy().copy()
+
+
+def capture(agent: "Joule") -> tuple[Arrays, dict[str, Any]]:
+    """Everything but the replay's final rows: arrays by flat name, and JSON values."""
+    arrays = {f"weights/{name}": to_array(value) for name, value in agent.modules.state_dict().items()}
+    for label, group in _groups(agent).items():
+        for index, vector in enumerate(group.vectors):
+            for name, value in group.optimizer.state.get(vector, {}).items():
+                arrays[f"optimizer/{label}/{index}/{name}"] = to_array(torch.as_tensor(value))
+    arrays["random/torch"] = to_array(torch.get_rng_state())
+    arrays["random/agent"] = to_array(agent.generator.get_state())
+    memory = agent.memory
+    if memory.rows:
+        for name, column in memory.columns().items():
+            arrays[f"newest_row/{name}"] = np.array(column[memory.head])
+    if agent.obs is not None:
+        arrays["obs"] = agent.obs.copy()
+    acting = agent.acting
+    if acting is not None:
+        arrays |= {"acting/z": to_array(acting.z), "acting/expected": to_array(acting.expected)}
+        for name in PLAN_FIELDS:
+            value = None if acting.plan is None else getattr(acting.plan, name)
+            if value is not None:
+                arrays[f"acting/plan/{name}"] = to_array(value)
+    meta = {name: getattr(agent, name) for name in COUNTERS} | {
+        "rows": memory.rows,
+        "transitions": memory.transitions,
+        "update_credit": agent.update_credit,
+        "episode_return": agent.episode_return,
+        "updates": agent.learner.updates,
+        "skipped": agent.learner.skipped,
+        "surprise": {"usual": agent.surprise.usual, "count": agent.surprise.count},
+        "metrics": {name: float(value) for name, value in agent.metrics.items()},
+        "random": agent.rng.bit_generator.state,
+    }
+    return arrays, meta
+
+
+def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Puts back what `capture` gave. Raises ValueError when a weight is missing or of another shape."""
+    weights = {name[8:]: torch.from_numpy(np.array(value)) for name, value in arrays.items() if name.startswith("weights/")}
+    try:
+        agent.modules.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the checkpoint's weights do not fit this agent: {error}") from error
+    agent.modules.normalizer.refresh()
+    agent.modules.readout_normalizer.refresh()
+    for label, group in _groups(agent).items():
+        for index, vector in enumerate(group.vectors):
+            prefix = f"optimizer/{label}/{index}/"
+            state = {
+                name[len(prefix) :]: torch.from_numpy(np.array(value)).to(vector.device)
+                for name, value in arrays.items()
+                if name.startswith(prefix)
+            }
+            if state:
+                group.optimizer.state[vector] = state
+    torch.set_rng_state(torch.from_numpy(np.array(arrays["random/torch"])))
+    agent.generator.set_state(torch.from_numpy(np.array(arrays["random/agent"])))
+    memory = agent.memory
+    if meta["rows"]:
+        newest = {name: arrays[f"newest_row/{name}"][None] for name in memory.columns()}
+        memory.restore(newest, meta["rows"], meta["transitions"])
+    agent.obs = arrays["obs"].copy() if "obs" in arrays else None
+    agent.acting = None
+    if "acting/z" in arrays:
+        plan = {
+            name: torch.from_numpy(arrays[f"acting/plan/{name}"].copy()).to(agent.device)
+            for name in PLAN_FIELDS
+            if f"acting/plan/{name}" in arrays
+        }
+        agent.acting = ActingState(
+            agent.generator,
+            Plan(**plan) if plan else None,
+            torch.from_numpy(arrays["acting/z"].copy()).to(agent.device),
+            torch.from_numpy(arrays["acting/expected"].copy()).to(agent.device),
+            np.full(1, np.nan),
+        )
+    for name in COUNTERS:
+        setattr(agent, name, meta[name])
+    agent.update_credit, agent.episode_return = meta["update_credit"], meta["episode_return"]
+    agent.learner.updates, agent.learner.skipped = meta["updates"], meta["skipped"]
+    agent.surprise.usual, agent.surprise.count = meta["surprise"]["usual"], meta["surprise"]["count"]
+    agent.metrics = dict(meta["metrics"])
+    agent.rng.bit_generator.state = meta["random"]
+
+
+def _groups(agent: "Joule") -> dict[str, FlatGroup]:
+    return {"model": agent.learner.model_group, "policy": agent.learner.policy_group}

@@ -1,0 +1,95 @@
+"""WORLD MODEL: what the next latent will be, by an ensemble, and what the step costs.
+
+The module LeCun puts at the centre: it predicts the representation of the next state, never the
+observation. One trunk reads (z, action); from it an ensemble of heads predicts z', and the
+immediate cost and the chance of termination are read off the same features, so that one pass of
+matrix products serves a whole step of imagination.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from agent.networks import EnsembleLinear, EnsembleNorm, NormedLinear, TwoHot
+from agent.regularizers import Regularizer
+
+
+class Step(NamedTuple):
+    """One step of imagination for `rows` states at once."""
+
+    heads: Float[Tensor, "heads rows latent"]
+    """Each head's prediction of the next latent."""
+    cost_logits: Float[Tensor, "rows bins"]
+    """Two-hot logits of the immediate cost."""
+    termination: Float[Tensor, " rows"]
+    """Logit of the episode terminating with this step."""
+
+    @property
+    def z(self) -> Float[Tensor, "rows latent"]:
+        """The ensemble's mean: the state that imagination goes on from."""
+        return self.heads.mean(0)
+
+    @property
+    def disagreement(self) -> Float[Tensor, " rows"]:
+        """Mean over dimensions of the heads' variance: what the model does not know."""
+        return self.heads.var(0, correction=0).mean(-1)
+
+
+class WorldModel(nn.Module):
+    """predict(z, a) -> Step, for latents of width `latent` and actions of width `act`."""
+
+    def __init__(
+        self, latent: int, act: int, hidden: int, branch: int, heads: int, bins: int,
+        regularizer: Regularizer,
+    ):  # fmt: skip
+        super().__init__()
+        self.heads, self.width, self.regularizer = heads, branch, regularizer
+        self.two_hot = TwoHot(bins)
+        self.trunk = NormedLinear(latent + act, hidden)
+        # One wide product feeds every dynamics head and the cost head.
+        self.branches = nn.Linear(hidden, (heads + 1) * branch)
+        self.norm = EnsembleNorm(heads + 1, branch)
+        self.next_latent = EnsembleLinear(heads, branch, latent)
+        self.cost = nn.Linear(branch, bins + 1)
+        nn.init.zeros_(self.cost.weight)
+        nn.init.zeros_(self.cost.bias)
+
+    def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
+        """One step of imagination from `z` under `action`."""
+        features = self.trunk(torch.cat((z, action), -1))
+        wide = self.norm(self.branches(features).unflatten(-1, (self.heads + 1, self.width)))
+        heads = self.regularizer.project(self.next_latent(wide[:, : self.heads].transpose(0, 1)))
+        logits = self.cost(wide[:, self.heads])
+        return Step(heads, logits[:, :-1], logits[:, -1])
+
+    def rollout(
+        self, z: Float[Tensor, "rows latent"], actions: Float[Tensor, "rows horizon act"]
+    ) -> list[Step]:
+        """Imagines `horizon` steps from `z` under an action sequence."""
+        steps: list[Step] = []
+        for action in actions.unbind(1):
+            steps.append(self.predict(z, action))
+            z = steps[-1].z
+        return steps
+
+    def expected_cost(self, step: Step) -> Float[Tensor, " rows"]:
+        """Immediate cost in the environment's units."""
+        return self.two_hot.value(step.cost_logits)
+
+    def loss(
+        self,
+        step: Step,
+        target: Float[Tensor, "rows latent"],
+        cost: Float[Tensor, " rows"],
+        terminated: Float[Tensor, " rows"],
+    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"], Float[Tensor, " rows"]]:
+        """Per row: latent prediction error (mean over heads), cost and termination losses."""
+        prediction = (step.heads - target).square().mean((0, 2))
+        cost_loss = self.two_hot.loss(step.cost_logits, cost)
+        termination_loss = F.binary_cross_entropy_with_logits(
+            step.termination, terminated, reduction="none"
+        )
+        return prediction, cost_loss, termination_loss

@@ -1,0 +1,114 @@
+"""The live display of a training run: where it is, how well it acts, what surprises it, how long yet.
+
+On a terminal one block is kept up to date; into a file or a pipe plain lines are written, one for
+each evaluation and a few between.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+LINES_EVERY = 20.0  # seconds between plain lines
+
+
+class Progress:
+    """Watches one run. A context manager, so that the terminal is left in order."""
+
+    def __init__(self, folder: Path, env: str, agent: str, steps: int, console: Console | None = None):
+        self.console = console or Console(stderr=False, highlight=False)
+        self.folder, self.steps = folder, steps
+        self.live: Live | None = None
+        self.values: dict[str, float] = {}
+        self.score: Mapping[str, Any] | None = None
+        self.rate = 0.0
+        self.seen: tuple[float, int] | None = None
+        self.line_due = 0.0
+        self.bar = Bar(
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} frames"),
+            BarColumn(bar_width=40),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self.console,
+        )
+        self.task = self.bar.add_task("train", total=steps)
+        self.console.print(f"{agent} in {env}, {steps:,} frames -> {folder}", soft_wrap=True)
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self.live = Live(self._picture(), console=self.console, refresh_per_second=4)
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def progress(self, frames: int, metrics: Mapping[str, float]) -> None:
+        """New values of what is measured."""
+        now = time.monotonic()
+        if self.seen is not None and now > self.seen[0]:
+            self.rate = (frames - self.seen[1]) / (now - self.seen[0])
+        self.seen = (now, frames)
+        self.values = dict(metrics)
+        self.bar.update(self.task, completed=frames)
+        if self.live is not None:
+            self.live.update(self._picture())
+        elif now >= self.line_due:
+            self.line_due = now + LINES_EVERY
+            self._say(f"{frames:>9,} frames  {'  '.join(f'{n} {v}' for n, v in self._facts())}")
+
+    def evaluated(self, row: Mapping[str, Any]) -> None:
+        """An evaluation has ended; its time is no part of the pace."""
+        self.score, self.seen = row, None
+        self._say(
+            f"{row['frames']:>9,} frames  evaluated: return {row['return_mean']:,.1f} "
+            f"± {row['return_std']:,.1f} over {row['episodes']} episodes on held-out seeds"
+        )
+
+    def saved(self, frames: int) -> None:
+        """A checkpoint is on the disk."""
+        if self.live is not None:
+            self.live.update(self._picture())
+
+    def note(self, sentence: str) -> None:
+        """Something the user should know."""
+        self._say(sentence)
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
+        if not self.console.is_terminal:
+            sys.stdout.flush()
+
+    def _facts(self) -> list[tuple[str, str]]:
+        values = self.values
+        named = [
+            ("return", "episode/return", "{:,.1f}"),
+            ("surprise", "surprise", "{:.2f}"),
+            *((name[7:], name, "{:,.2f}") for name in sorted(values) if name.startswith("energy/")),
+            ("latent rank", "latent/rank", "{:.1f}"),
+        ]
+        facts = [(label, form.format(values[name])) for label, name, form in named if name in values]
+        return [*facts, ("frames/s", f"{self.rate:,.0f}")]
+
+    def _picture(self) -> Group:
+        table = Table.grid(padding=(0, 2))
+        for label, value in self._facts():
+            table.add_row(f"[dim]{label}[/dim]", value)
+        if self.score is not None:
+            table.add_row(
+                "[dim]evaluated[/dim]",
+                f"{self.score['return_mean']:,.1f} ± {self.score['return_std']:,.1f} at {self.score['frames']:,}",
+            )
+        return Group(self.bar, table)

@@ -1,0 +1,160 @@
+"""Train an agent: it lives in a body, learns a world model of it, and acts by minimising energy.
+
+    python train.py                                      HalfCheetah-v5, the world-model agent
+    python train.py --env my_pkg:MyArm-v0 --steps 50000  an environment of your own
+    python train.py --agent sac --env dmc:walker-walk    a model-free baseline, same run layout
+    python train.py --preset smoke                       the whole path in under a minute
+    python train.py --resume runs/...                    go on exactly where a run stopped
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.command_line import Parser, add_settings, config_from, door, given_settings
+from agent.configurator import PRESETS, Config, ConfigError, flatten, replace, validate
+
+if TYPE_CHECKING:
+    from agent.interface import Agent
+    from agent.runs import Run
+    from agent.trainer import Trainer
+    from report.progress import Progress
+
+
+def parser() -> Parser:
+    """The options of this door: every setting of a run, and where it goes."""
+    p = Parser(prog="train.py", description=__doc__)
+    p.add_argument("--preset", default="default", metavar="NAME", help=f"one of {', '.join(PRESETS)}")
+    p.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: a new one in runs/)")
+    p.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run")
+    p.add_argument("--override", action="store_true", help="with --resume: allow settings to change")
+    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
+                   help="with --resume: import this module of a run made elsewhere")  # fmt: skip
+    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_settings(p, Config, Config())
+    return p
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parser().parse(arguments)
+    given = given_settings(options)
+    if options.resume is None:
+        config = config_from(options.preset, given)
+        run = None
+    else:
+        from agent.runs import Run
+
+        run = Run.open(options.resume, trust_modules=options.trust_module)
+        config = resumed_config(run.config, given, options.override)
+
+    # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
+    os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
+    import torch
+
+    import agent
+    from agent.evaluation import Evaluator
+    from agent.loading import make_env
+    from agent.runs import Run
+    from agent.trainer import EXIT_STOPPED, Trainer
+    from report.progress import Progress
+
+    torch.set_num_threads(config.threads)
+    body = make_env(config)
+    learner = agent.make(config, body)
+    if run is None:
+        command = ["python", "train.py", *arguments]
+        run = Run.create(options.out, config, command, dataclasses.asdict(body.facts))
+    with run.lock(), Progress(run.folder, config.env, config.agent, config.steps) as progress:
+        evaluator = Evaluator(lambda: make_env(config), config.eval_episodes)
+        trainer = Trainer(learner, run, evaluator, progress)
+        if options.resume is not None:
+            for note in trainer.resume():
+                progress.note(note)
+        stopped_by = trainer.train()
+        evaluator.close()
+        if stopped_by is not None:
+            progress.note(f"stopped at {learner.frames:,} frames; go on with: python train.py --resume {run.folder}")
+            return EXIT_STOPPED[stopped_by]
+        conclude(run, learner, trainer, progress)
+    return 0
+
+
+def conclude(run: Run, learner: Agent, trainer: Trainer, progress: Progress) -> None:
+    """What a finished run leaves: a summary, its curve, a film of the agent, and how to go on."""
+    from report import curves, results
+
+    body, config, folder = learner.env, learner.config, run.folder
+    run.finish(
+        {
+            **trainer.last_scores,
+            "frames": learner.frames,
+            "decisions": learner.decisions,
+            "episodes": learner.episodes,
+            "seconds": trainer.spent(),
+            "counters": body.counters,
+        }
+    )
+    curves.learning_curve(results.read_run(folder), folder / "curve.png", series=measured(folder / "metrics.csv"))
+    progress.note(f"curve:    {folder / 'curve.png'}")
+    if config.video:
+        film(run, learner, progress)
+    quoted = shlex.quote(str(folder))
+    progress.note(f"render:   python render.py {quoted} --imagine")
+    progress.note(f"evaluate: python evaluate.py {quoted} --episodes 10")
+    progress.note(f"compare:  python compare.py {quoted} OTHER_RUN")
+    progress.note(f"resume:   python train.py --resume {quoted} --steps {2 * config.steps}")
+
+
+def film(run: Run, learner: Agent, progress: Progress) -> None:
+    """Records the evaluated agent; a machine that cannot draw gets a sentence instead of a film."""
+    import envs
+    from agent.loading import make_env
+    from render import record
+
+    try:
+        stage = make_env(learner.config, render_mode="rgb_array")
+        path = record(learner, stage, run.videos / f"step-{learner.frames}.mp4")
+        stage.close()
+        progress.note(f"film:     {path}")
+    except envs.RenderError as error:
+        progress.note(f"no film: {error}")
+
+
+def measured(path: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Series for the curve's lower panels from metrics.csv: name -> (frames, values)."""
+    wanted = ("surprise", "latent/rank", "latent/relative_error")
+    series: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in wanted}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name in wanted:
+                if row.get(name):
+                    series[name][0].append(float(row["frames"]))
+                    series[name][1].append(float(row[name]))
+    return {name: found for name, found in series.items() if found[0]}
+
+
+def resumed_config(before: Config, given: dict[str, object], override: bool) -> Config:
+    """The config of a resumed run: its own, with what the user may change.
+
+    A larger budget is always allowed. Raises ConfigError naming the differences otherwise.
+    """
+    config = validate(replace(before, given))
+    old, new = flatten(before), flatten(config)
+    changed = [name for name in old if old[name] != new[name]]
+    free = {"steps", "eval_every", "checkpoint_every", "video"}
+    if not override and (bad := [name for name in changed if name not in free]):
+        difference = ", ".join(f"{name} {old[name]!r} -> {new[name]!r}" for name in bad)
+        raise ConfigError(f"this run was made with other settings ({difference}); add --override to change them")
+    if config.steps < before.steps:
+        raise ConfigError(f"steps: {config.steps} is less than the run's own {before.steps}")
+    return config
+
+
+if __name__ == "__main__":
+    door(main)
