@@ -20,6 +20,7 @@ _NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")
 _ROBOTICS = re.compile(
     r"(PointMaze|AntMaze|Fetch|Hand(Reach|Manipulate)|AdroitHand|FrankaKitchen|ShadowHand)", re.IGNORECASE
 )
+LONGEST_ID = 200
 FORMS = "NAME-v0, module:NAME-v0, namespace/NAME-v0 or dmc:domain-task"
 
 
@@ -35,6 +36,8 @@ def resolve(env: str) -> Resolved:
     """Find what `env` names, importing the package that registers it; EnvError names the nearest ids."""
     if not isinstance(env, str) or not env.strip():
         raise EnvError(f"the environment id is empty: give one of the forms {FORMS}")
+    if len(env) > LONGEST_ID:
+        raise EnvError(f"malformed environment id: {len(env)} characters, {env[:40]!r} and so on")
     prefix, _, name = env.rpartition(":")
     if prefix == "dmc":
         _need("shimmy", "dm_control", extra="dmc", env=env)
@@ -129,10 +132,12 @@ def _nearest(name: str, env: str) -> str:
     )
     if version is not None and versions:
         return f"{base} exists in versions " + ", ".join(f"v{v}" for v in versions)
-    known = {spec.id.lower(): spec.id for spec in gymnasium.registry.values()}
-    close = [known[key] for key in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)]
+    known = {spec.name.lower() + f"-v{spec.version}": spec.id for spec in gymnasium.registry.values()}
+    known |= {spec.id.lower(): spec.id for spec in gymnasium.registry.values()}
+    near = difflib.get_close_matches(name.lower(), known, n=4, cutoff=0.6)
+    close = list(dict.fromkeys(known[key] for key in near))[:3]
     if env.startswith("dmc:"):
         close = ["dmc:" + c.removeprefix("dm_control/").removesuffix("-v0") for c in close]
     if not close:
-        return f"nothing registered is like it; for an env of your own write module:{base}"
+        return f"nothing registered is like it; for an environment of your own write module:{base}"
     return "did you mean " + " or ".join(close) + "?"

@@ -1,4 +1,4 @@
-"""The state an environment keeps in Python: its random generators, and numbers and arrays in its attributes."""
+"""The state an environment keeps in Python: its random generators, and what its attributes hold."""
 
 from __future__ import annotations
 
