@@ -86,6 +86,18 @@ def test_a_wrapped_replay_is_put_back_where_it_was() -> None:
         resumed.restore_replay(whole.replay_rows(60), 80)
 
 
+def test_a_resume_at_an_episodes_edge_does_not_repeat_the_runs_first_episode() -> None:
+    agent = small("td3").learn(30)
+    arrays, meta = agent.state()
+    first = agent.replay_rows(0)["obs"][0]
+    resumed = small("td3")
+    resumed.load_state(arrays, meta)
+    resumed.begin_episode()  # as when a body could not be brought back
+    resumed.learn(1)
+    assert resumed.decisions == 31
+    assert (resumed.replay_rows(0)["obs"][0] != first).any()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "Hopper-v5"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -238,6 +250,18 @@ def test_a_batch_is_predicted_like_its_rows(kind: Any) -> None:
     assert batch.shape == (4, 1)
     for row, action in zip(obs, batch, strict=True):
         np.testing.assert_allclose(agent.predict(row)[0], action, rtol=1e-5, atol=1e-6)
+
+
+def test_ppo_acts_on_normalised_observations() -> None:
+    agent = small("ppo").learn(60)
+    assert agent.normalizer is not None
+    arrays, _ = agent.state()
+    obs = np.array([[0.3, -0.1, 0.8]], np.float32)
+    mean, var = arrays["normalizer/obs/mean"], arrays["normalizer/obs/var"]
+    seen = torch.as_tensor((obs - mean) / np.sqrt(var + agent.normalizer.epsilon), dtype=torch.float32)
+    with torch.no_grad():
+        expected = agent.model.policy.get_distribution(seen).mode().clamp(-1.0, 1.0)
+    np.testing.assert_allclose(agent.predict(obs)[0], expected.numpy(), atol=1e-6)
 
 
 def test_a_state_of_other_networks_is_refused() -> None:
