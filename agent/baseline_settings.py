@@ -13,6 +13,8 @@ entries are used for the same body in any version. A body without an entry gets 
 | crossq | learning_starts 5,000, learning rate 1e-3, policy delay 3, critics [2048, 2048]          |
 | ppo    | observations and rewards normalised (VecNormalize)                                      |
 
+CrossQ's wide critics cost some 25 times SAC's CPU time per decision.
+
 Two deviations, both for runs shorter than the million steps that these settings were published for:
 - `learning_starts` is at most a tenth of the run's decisions (and at least the library's own 100): a run of
   50,000 would otherwise spend a fifth of its budget on random actions. This favours the baseline; pass

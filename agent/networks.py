@@ -74,7 +74,7 @@ class TwoHot(nn.Module):
     def value(self, logits: Float[Tensor, "*rows bins"]) -> Float[Tensor, "*rows"]:
         """Expected scalar under the logits, in the original units."""
         share = logits.float().flatten(0, -2).softmax(-1)
-        return symexp(torch.mv(share, self.centres)).view(logits.shape[:-1])
+        return symexp(torch.mv(share, self.centres.float())).view(logits.shape[:-1])
 
     def loss(
         self, logits: Float[Tensor, "*rows bins"], target: Float[Tensor, "*rows"]
