@@ -106,7 +106,7 @@ def test_resume_is_exact_at_published_settings(kind: Any, env_id: str) -> None:
         env = envs.make(env_id)
         return Baseline(env.facts, Config(env=env_id, agent=kind, steps=1_000), env)
 
-    steps = 1_300 if kind == "ppo" else 300
+    steps = {"ppo": 1_300, "crossq": 120}.get(kind, 240)  # CrossQ's critics are wide and slow
     resumed = saved_and_rebuilt(fresh().learn(steps // 2), fresh()).learn(steps - steps // 2)
     assert_same(fresh().learn(steps), resumed)
 
