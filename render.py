@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,7 +33,7 @@ SLOWEST, FASTEST = 10.0, 60.0
 """Frames a second of a video; it always runs as fast as the world it shows."""
 SECONDS_AHEAD, LEAST_AHEAD, MOST_AHEAD = 1.0, 15, 25
 """How far one imagining reaches: a second of the world, within bounds in decisions."""
-CALIBRATION_ROWS = 256
+CALIBRATION_PAIRS = 128
 
 
 def record(
@@ -51,9 +51,10 @@ def record(
     """Films `episodes` of `learner` acting in `body`, without exploring, and returns the video's path.
 
     Episode i begins with seed `seed` + i and is filmed for at most 1,000 decisions, or `max_seconds` of the
-    world's time; `on_episode` is then told its seed, return and decisions. With `imagine`, or an `imagine_at`,
-    the film shows what the agent foresaw, again and again from that decision on. The body must have been made
-    with `render_mode="rgb_array"`. Frames go to the encoder one at a time. An existing video is replaced.
+    world's time; `on_episode` is then told its seed, return and decisions. With `imagine` the film shows what
+    the agent foresaw, again and again from decision `imagine_at` on, by default from a third of the episode.
+    The body must have been made with `render_mode="rgb_array"`. Frames go to the encoder one at a time. An
+    existing video is replaced.
 
     Raises RenderError when there is no OpenGL or no ffmpeg or the file cannot be written, ConfigError when
     asked to imagine with an agent that has no world model.
@@ -94,11 +95,11 @@ class Pace:
 
 
 def film(
-    learner: Agent, body: Body, view: View, pace: Pace, seed: int, longest: int, story: Story | None
-) -> Iterator[np.ndarray]:
+    learner: Agent, body: Body, view: View, pace: Pace, seed: int, longest: int, told: Story | None
+) -> Generator[np.ndarray, None, Story]:
     """The frames of one episode: its start, every `pace.stride`-th decision, and its end.
 
-    Returns the story it told. `story` is that of the episode before, whose scale of energies goes on.
+    Returns the story it told. `told` is that of the episode before, whose scale of energies goes on.
     """
     import numpy as np
 
@@ -110,22 +111,22 @@ def film(
     for step in range(1, longest + 1):
         action, state = learner.predict(obs, state, np.array([state is None]), deterministic=True)
         view.decided(obs, action)
-        shown = step % pace.stride == 0
-        energies = {name: float(term[0]) for name, term in learner.explain(state).items()}
         if step == 1:
-            if story is None:
-                facts, kind = body.facts, learner.config.agent
-                watches = hasattr(state, "surprise")
-                story = Story(
-                    facts.env, kind, pace.seconds_per_decision, terms=tuple(energies), surprise=watches
-                )
+            story = told or Story(
+                body.facts.env,
+                learner.config.agent,
+                pace.seconds_per_decision,
+                terms=tuple(learner.explain(state)),
+                surprise=hasattr(state, "surprise"),
+            )
             story.restart()
             yield annotate(picture, panel=story.panel())
         obs, reward, terminated, truncated, _ = body.step(action)
-        panel = story.tell(reward, surprise=surprise_of(state), energies=energies)
         ended = terminated or truncated or step == longest
-        view.happened()
-        if shown or ended:
+        shown = ended or step % pace.stride == 0
+        energies = {name: float(term[0]) for name, term in learner.explain(state).items()} if shown else {}
+        panel = story.tell(reward, surprise=surprise_of(state), energies=energies)
+        if shown:
             frame = annotate(view.picture(), panel=panel)
             for _ in range(pace.copies):
                 yield frame
@@ -141,13 +142,11 @@ def surprise_of(state: Any) -> float | None:
 
 
 class View(Protocol):
-    """What is drawn of a body. Told of each decision before and after it is taken."""
+    """What is drawn of a body; told of each decision before it is taken."""
 
     def begin(self) -> None: ...
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None: ...
-
-    def happened(self) -> None: ...
 
     def picture(self) -> np.ndarray:
         """The frame now, uint8 [height, width, 3], without the strip."""
@@ -164,9 +163,6 @@ class Plain:
         pass
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
-        pass
-
-    def happened(self) -> None:
         pass
 
     def picture(self) -> np.ndarray:
@@ -223,16 +219,26 @@ class Imaginings:
 
         return None if self.obs is None else self.learner.imagine(self.obs, np.stack(self.actions))
 
-    def present(self) -> tuple[np.ndarray, np.ndarray]:
-        """What the readouts say of moments in memory, and what was true of them, each [rows, readouts]."""
+    def changes(self) -> tuple[np.ndarray, np.ndarray]:
+        """How readouts changed in memory over the time of an imagining: as they read, and in truth.
+
+        Each [pairs, readouts]; none before the agent has lived.
+        """
         import numpy as np
 
         memory, none = self.learner.memory, np.zeros((0, self.body.facts.action_size), np.float32)
-        rows = np.unique(
-            np.linspace(0, max(len(memory) - 1, 0), min(len(memory), CALIBRATION_ROWS)).astype(int)
-        )
-        read = [self.learner.imagine(memory.obs[row], none)[0] for row in rows]
-        return np.reshape(read, (len(rows), -1)), memory.readout[rows]
+        # Two rows are of one episode when as many episodes ended before one as before the other.
+        ends = np.concatenate([[0], np.cumsum(memory.last[: len(memory)])])
+        first = np.arange(max(len(memory) - self.ahead, 0))
+        first = first[ends[first] == ends[first + self.ahead]]
+        first = first[np.linspace(0, len(first) - 1, min(len(first), CALIBRATION_PAIRS)).astype(int)]
+        read = [
+            self.learner.imagine(memory.obs[row + self.ahead], none)[0]
+            - self.learner.imagine(memory.obs[row], none)[0]
+            for row in first
+        ]
+        true = memory.readout[first + self.ahead] - memory.readout[first]
+        return np.reshape(read, true.shape), true
 
 
 class Haunted:
@@ -243,7 +249,7 @@ class Haunted:
 
         self.imaginings, self.body = imaginings, imaginings.body
         self.ghost = Ghost(self.body)
-        read, true = imaginings.present()
+        read, true = imaginings.changes()
         where = imaginings.where["qpos"]
         self.readable = self.ghost.readable(read[:, where], true[:, where])
 
@@ -253,9 +259,6 @@ class Haunted:
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
         if self.imaginings.decided(obs, action):
             self.start = self.ghost.present()
-
-    def happened(self) -> None:
-        pass
 
     def picture(self) -> np.ndarray:
         from report.foresight import caption
@@ -279,50 +282,45 @@ class Charted:
         from report.foresight import Curves
 
         self.imaginings, self.body = imaginings, imaginings.body
-        self.curves = Curves(self.body.facts.readout_sizes, 4 * imaginings.ahead)
+        self.curves = Curves(self.body.facts.readout_sizes, span=100)
 
     def begin(self) -> None:
         self.imaginings.begin()
         self.curves.restart()
-        self.curves.tell(self.body.readouts(), None)
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
         self.imaginings.decided(obs, action)
 
-    def happened(self) -> None:
-        foreseen = self.imaginings.foreseen()
-        self.curves.tell(self.body.readouts(), None if foreseen is None else foreseen[-1])
-
     def picture(self) -> np.ndarray:
         from report.film import side_by_side
 
+        foreseen = self.imaginings.foreseen()
+        self.curves.tell(self.body.readouts(), None if foreseen is None else foreseen[-1])
         frame = self.body.render()
         chart = self.curves.draw(frame.shape[1], frame.shape[0])
-        return side_by_side([frame, chart], ["what happened", "what was read (line) and foreseen (dots)"])
+        return side_by_side(
+            [frame, chart], ["what happened", "readouts: as they were (line), as foreseen (dots)"]
+        )
 
 
 def parser() -> Parser:
     """The options of this door."""
     p = Parser(prog="render.py", description=__doc__)
     p.add_argument("run", type=Path, metavar="RUN", help="a run folder, or one of its checkpoints/step-<n>")
-    p.add_argument(
-        "--out", type=Path, metavar="FILE", help="the video (default: RUN/videos/step-<frames>.mp4)"
-    )
+    p.add_argument("--out", type=Path, metavar="FILE", help="the video (default: in RUN/videos)")
     p.add_argument("--episodes", type=whole_number, default=1, metavar="N", help="episodes (default: 1)")
-    p.add_argument("--seed", type=whole_number, default=10_000, metavar="N",
+    p.add_argument("--seed", dest="first_seed", type=whole_number, default=10_000, metavar="N",
                    help="seed of the first; the others follow (default: 10000)")  # fmt: skip
     p.add_argument("--width", type=whole_number, default=640, metavar="N", help="pixels (default: 640)")
     p.add_argument("--height", type=whole_number, default=480, metavar="N",
-                   help="pixels of the picture, at least 480; the strip comes below (default: 480)")  # fmt: skip
-    p.add_argument("--imagine", action="store_true", help="show what the agent foresaw beside what happened")
+                   help="pixels, at least 480; a strip comes below (default: 480)")  # fmt: skip
+    p.add_argument("--imagine", action="store_true", help="show what the agent foresaw, too")
     p.add_argument("--imagine-at", type=whole_number, metavar="STEP",
                    help="decision of the first imagining (default: a third into the episode)")  # fmt: skip
     p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
                    help="import this module of a run made elsewhere")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    add_setting(
-        p, "perturb", tuple[str, ...], (), "in a changed world, such as gravity=0.5@300; may be repeated"
-    )
+    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
     # The run's own planner shows through, so no default is shown here.
     unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
     add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
@@ -332,10 +330,11 @@ def parser() -> Parser:
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
-    for name, least in (("episodes", 1), ("seed", 0), ("width", 64), ("height", 480), ("imagine_at", 0)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise ConfigError(f"--{name.replace('_', '-')}: {value} is less than {least}")
+    least = {"episodes": 1, "seed": 0, "width": 64, "height": 480, "imagine_at": 0}
+    for name, low in least.items():
+        value = getattr(options, name if name != "seed" else "first_seed")
+        if value is not None and value < low:
+            raise ConfigError(f"--{name.replace('_', '-')}: {value} is less than {low}")
 
     from agent.runs import Run
 
@@ -359,11 +358,11 @@ def main(arguments: Sequence[str]) -> int:
             body,
             options.out or run.videos / f"{name}.mp4",
             episodes=options.episodes,
-            seed=options.seed,
+            seed=options.first_seed,
             imagine=options.imagine,
             imagine_at=options.imagine_at,
-            on_episode=lambda seed, total, steps: print(
-                f"seed {seed}: return {total:,.1f} in {steps:,} decisions"
+            on_episode=lambda number, total, steps: print(
+                f"seed {number}: return {total:,.2f}, {steps:,} decisions"
             ),
         )
     finally:

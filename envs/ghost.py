@@ -7,6 +7,7 @@ vanishes into the body where the two agree.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from envs.errors import RenderError
 from envs.physics import Physics, dm_control_env, find_physics, parts
 
 TINT = (0.95, 0.20, 0.75, 1.0)
-STRENGTH = 0.6
+STRENGTH = 0.5
 """How much of a pixel is the ghost's where one is seen."""
 SWELL = 1.04
 """The ghost is this much thicker than the body, so that the two never fight over a pixel."""
@@ -40,19 +41,21 @@ class Ghost:
 
     def __init__(self, body: Body) -> None:
         self._body = body
-        physics, viewer = find_physics(body), _viewer_of(body)
-        if physics is None or viewer is None:
+        viewer = _viewer_of(body)
+        if find_physics(body) is None or viewer is None:
             raise RenderError(f"{body.facts.env} has no MuJoCo scene that a ghost could be drawn in")
         self._render = viewer
         self._model: Any = None
-        self._follow(physics)
+        self._follow()
 
-    def _follow(self, physics: Physics) -> None:
-        """Take up the model; dm_control may make a new one at a reset."""
+    def _follow(self) -> Physics:
+        """The body's physics; dm_control may have made a new model at a reset."""
         import mujoco
 
+        physics = find_physics(self._body)
+        assert physics is not None
         if physics.model is self._model:
-            return
+            return physics
         self._model, self._data = physics.model, mujoco.MjData(physics.model)
         shown = mujoco.MjvOption().geomgroup
         self._geoms = [
@@ -62,40 +65,36 @@ class Ghost:
             and shown[self._model.geom_group[geom]]
             and self._model.geom_rgba[geom, 3] > 0.0
         ]
+        return physics
 
     def _moves(self, body: int) -> bool:
         """Whether a body hangs on a joint."""
-        return bool(self._model.body_weldid[body]) and bool(
-            self._model.body_dofnum[self._model.body_weldid[body]]
-        )
+        # Parts that are welded together move as one; a mocap body is moved, but by no joint.
+        return bool(self._model.body_dofnum[self._model.body_weldid[body]])
 
     def present(self) -> np.ndarray:
         """Where the body is now, `qpos` [nq]."""
-        physics = find_physics(self._body)
-        assert physics is not None
-        self._follow(physics)
-        return np.array(physics.data.qpos)
+        return np.array(self._follow().data.qpos)
 
     def readable(self, read: np.ndarray, true: np.ndarray, least: float = 0.5) -> np.ndarray:
-        """Which positions [nq] the readouts can tell: `read` [rows, nq] against `true` [rows, nq].
+        """Which positions [nq] the readouts can tell, by changes of `qpos` as read and in truth [pairs, nq].
 
-        Those whose coefficient of determination exceeds `least`; the four numbers of an orientation are judged
-        together, because they mean something only together.
+        Those of which the reading explains at least the share `least`; the four numbers of an orientation are
+        judged together, because they mean something only together.
         """
         import mujoco
 
-        if not len(true):
-            return np.zeros(self._model.nq, bool)
         error = np.square(read - true).sum(0, dtype=np.float64)
-        spread = np.square(true - true.mean(0)).sum(0, dtype=np.float64)
+        size = np.square(true).sum(0, dtype=np.float64)
         for joint, first in zip(self._model.jnt_type, self._model.jnt_qposadr, strict=True):
             if joint == mujoco.mjtJoint.mjJNT_FREE:
-                first += 3
-            elif joint != mujoco.mjtJoint.mjJNT_BALL:
+                turning = slice(first + 3, first + 7)
+            elif joint == mujoco.mjtJoint.mjJNT_BALL:
+                turning = slice(first, first + 4)
+            else:
                 continue
-            error[first : first + 4] = error[first : first + 4].sum()
-            spread[first : first + 4] = spread[first : first + 4].sum()
-        return np.asarray(error < (1.0 - least) * spread)
+            error[turning], size[turning] = error[turning].sum(), size[turning].sum()
+        return np.asarray(error < (1.0 - least) * size)
 
     def foreseen(
         self, start: np.ndarray, qpos: np.ndarray, qvel: np.ndarray, seconds: float, readable: np.ndarray
@@ -110,7 +109,7 @@ class Ghost:
         import mujoco
 
         drift = np.array(start, np.float64)
-        for before, after in zip(qvel[:-1], qvel[1:], strict=True):
+        for before, after in itertools.pairwise(qvel):
             mujoco.mj_integratePos(self._model, drift, (before + after).astype(np.float64) / 2, seconds)
         place = np.where(readable, start + qpos[-1] - qpos[0], drift)
         mujoco.mj_normalizeQuat(self._model, place)
@@ -125,20 +124,21 @@ class Ghost:
 
     def distance(self, qpos: np.ndarray) -> float:
         """Mean distance (m) between the body's moving parts and the ghost's at `qpos` [nq]."""
-        physics = self._place(qpos)
-        apart = physics.data.geom_xpos[self._geoms] - self._data.geom_xpos[self._geoms]
-        return float(np.linalg.norm(apart, axis=-1).mean()) if self._geoms else 0.0
+        if not self._geoms:
+            return 0.0
+        # The body's own derived positions lag behind its qpos by a physics step: both are derived here.
+        self._place(self.present())
+        real = self._data.geom_xpos[self._geoms]
+        self._place(qpos)
+        return float(np.linalg.norm(self._data.geom_xpos[self._geoms] - real, axis=-1).mean())
 
-    def _place(self, qpos: np.ndarray) -> Physics:
+    def _place(self, qpos: np.ndarray) -> None:
+        """Put the ghost at `qpos`, in the body's model as it is now."""
         import mujoco
 
-        physics = find_physics(self._body)
-        assert physics is not None
-        self._follow(physics)
-        self._data.mocap_pos[:], self._data.mocap_quat[:] = physics.data.mocap_pos, physics.data.mocap_quat
+        self._follow()
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
-        return physics
 
     def _enter(self, scene: Any) -> None:
         """Append the ghost's parts to a scene that is about to be drawn."""
@@ -147,7 +147,8 @@ class Ghost:
         for geom in self._geoms:
             if scene.ngeom >= scene.maxgeom:
                 raise RenderError(f"the scene of {self._body.facts.env} has no room for a ghost")
-            part = scene.geoms[scene.ngeom]
+            scene.ngeom += 1
+            part = scene.geoms[scene.ngeom - 1]
             mujoco.mjv_initGeom(
                 part,
                 int(self._model.geom_type[geom]),
@@ -160,7 +161,6 @@ class Ghost:
                 # A scene counts every mesh twice: its surface, then its convex hull.
                 part.dataid = 2 * self._model.geom_dataid[geom]
             part.emission = 0.35
-            scene.ngeom += 1
 
 
 _Viewer = Callable[[Callable[[Any], None]], np.ndarray]
@@ -176,9 +176,7 @@ def _viewer_of(body: Body) -> _Viewer | None:
         base: Any = body.unwrapped
 
         def by_control(add: Callable[[Any], None]) -> np.ndarray:
-            picture = control.physics.render(
-                **base.render_kwargs, scene_callback=lambda _, scene: add(getattr(scene, "ptr", scene))
-            )
+            picture = control.physics.render(**base.render_kwargs, scene_callback=lambda _, scene: add(scene))
             return np.asarray(picture)
 
         return by_control

@@ -1,4 +1,4 @@
-"""What an agent foresaw, beside what happened: a caption on the picture, or curves where there is no picture."""
+"""What an agent foresaw beside what happened: a caption on a picture, or curves where no ghost can appear."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def caption(frame: Frame, text: str) -> Frame:
 
 
 class Curves:
-    """Readouts as they were (solid) and as they were foreseen (dots), over the last `span` decisions.
+    """Readouts as they were (solid) and as they were foreseen (dots), over the last `span` frames.
 
-    `sizes` names the readouts; of all their numbers, six spread evenly are shown. The scale of a curve holds all
-    that it showed since `restart`, so that it never jumps.
+    `sizes` names the readouts; of all their numbers, six spread evenly are shown. The scale of a curve holds
+    all that it showed since `restart`.
     """
 
     def __init__(self, sizes: Mapping[str, int], span: int) -> None:
@@ -53,7 +53,7 @@ class Curves:
         self._high = -self._low
 
     def tell(self, real: np.ndarray, foreseen: np.ndarray | None) -> None:
-        """Takes in the readouts [readouts] after a decision, and what they were foreseen to be, if they were."""
+        """Takes in the readouts [readouts] of a frame, and what they were foreseen to be, if at all."""
         none = np.full(len(self.shown), np.nan)
         self._real.append(real[self.shown])
         self._foreseen.append(none if foreseen is None else foreseen[self.shown])
@@ -90,7 +90,7 @@ class Curves:
                             pen.ellipse(_scaled([(x - r, y - r), (x + r, y + r)]), fill=ink)
                 elif len(points) > 1:
                     pen.line(_scaled(points), fill=ink, width=round(2 * unit * _SMOOTH), joint="curve")
-            font = _font(round(13 * unit * _SMOOTH))
+            font = _font(round(14 * unit * _SMOOTH))
             name = _fitted(self.labels[row], font, (label - 8 * unit) * _SMOOTH)
             pen.text(_scaled([(margin, middle - 9 * unit)])[0], name, fill=INK, font=font, anchor="lm")
             if self._real:
