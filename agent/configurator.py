@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -273,7 +272,8 @@ def _check_fields(node: Any, prefix: str) -> None:
         if not _fits(value, hints[item.name]):
             raise ConfigError(f"{name}: found {value!r}, expected {_expected(hints[item.name])}")
         bounds = item.metadata.get("range")
-        if bounds and value is not None and not (math.isfinite(value) and bounds[0] <= value <= bounds[1]):
+        # NaN fails every comparison; no conversion to float, which a huge int does not survive.
+        if bounds and value is not None and not bounds[0] <= value <= bounds[1]:
             raise ConfigError(f"{name}: {value!r} is outside {bounds[0]:g} to {bounds[1]:g}")
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from agent.actor import Policy
-from agent.networks import EnsembleLinear, EnsembleNorm, TwoHot
+from agent.networks import NormedLinear, TwoHot, zero_linear
 from agent.world_model import WorldModel
 
 
@@ -29,21 +29,21 @@ class Critic(nn.Module):
 
     def __init__(self, latent: int, act: int, hidden: int, critics: int, bins: int):
         super().__init__()
-        self.critics, self.width = critics, hidden
         self.two_hot = TwoHot(bins)
-        self.first = nn.Linear(latent + act, critics * hidden)
-        self.first_norm = EnsembleNorm(critics, hidden)
-        self.second = EnsembleLinear(critics, hidden, hidden)
-        self.second_norm = EnsembleNorm(critics, hidden)
-        self.out = EnsembleLinear(critics, hidden, bins, scale=0.0)
+        # Separate products, because on a CPU they take 60 % of the time of one batched product.
+        self.members = nn.ModuleList(
+            nn.Sequential(
+                NormedLinear(latent + act, hidden), NormedLinear(hidden, hidden), zero_linear(hidden, bins)
+            )
+            for _ in range(critics)
+        )
 
     def logits(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
     ) -> Float[Tensor, "rows critics bins"]:
         """Two-hot logits of every critic."""
-        wide = self.first(torch.cat((z, action), -1)).unflatten(-1, (self.critics, self.width))
-        wide = self.second(self.first_norm(wide).transpose(0, 1)).transpose(0, 1)
-        return self.out(self.second_norm(wide).transpose(0, 1)).transpose(0, 1)
+        pair = torch.cat((z, action), -1)
+        return torch.stack([member(pair) for member in self.members], 1)
 
     def forward(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]

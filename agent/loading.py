@@ -9,7 +9,7 @@ from typing import Any
 from agent import checkpoint
 from agent.configurator import Config, replace, validate
 from agent.interface import Agent, BodyFacts, TrainingEnv
-from agent.runs import Run
+from agent.runs import Run, RunError
 from agent.trainer import identity_of, newest_checkpoint, put_back
 
 
@@ -51,12 +51,38 @@ def load(
     one = folder if (folder / "MANIFEST.json").exists() else None
     run = Run.open(folder.parent.parent if one else folder, trust_modules=trust_modules)
     config = validate(replace(run.config, dict(overrides or {})))
-    facts = types.SimpleNamespace(**run.env_facts)
-    agent = _build(config, facts, env)
-    saved = checkpoint.load(one, expect=identity_of(agent)) if one else newest_checkpoint(agent, run)
+    agent = _build(config, env.facts if env is not None else _facts(run), env)
+    if one is not None:
+        saved = checkpoint.load(one, expect=identity_of(agent, run))
+    elif (found := newest_checkpoint(agent, run)) is not None:
+        saved = found
+    else:
+        raise RunError(f"{run.folder}: has no checkpoint yet")
     put_back(agent, saved, run)
     agent.begin_episode()
     return agent
+
+
+def _facts(run: Run) -> BodyFacts:
+    """The facts of a run's environment from its file, bounded: they size the networks.
+
+    Raises RunError naming the entry at fault.
+    """
+    facts = run.env_facts
+    sizes = facts.get("readout_sizes")
+    if not (isinstance(sizes, dict) and all(_is_size(size) for size in sizes.values())):
+        raise RunError(f"{run.folder}: run.json has no sizes of readouts")
+    for name in ("observation_size", "action_size", "action_repeat"):
+        if not _is_size(facts.get(name)):
+            raise RunError(f"{run.folder}: run.json gives {name} as {facts.get(name)!r}")
+    if not (facts.get("episode_limit") is None or _is_size(facts["episode_limit"], 10**12)):
+        raise RunError(f"{run.folder}: run.json gives episode_limit as {facts['episode_limit']!r}")
+    known: BodyFacts = types.SimpleNamespace(**{"episode_limit": None, **facts})  # type: ignore[assignment]
+    return known
+
+
+def _is_size(value: Any, most: int = 1_000_000) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def make_env(config: Config, **rendering: Any) -> TrainingEnv:

@@ -18,34 +18,12 @@ class NormedLinear(nn.Module):
         return F.relu(self.norm(self.linear(x)))
 
 
-class EnsembleLinear(nn.Module):
-    """`members` independent linear layers as one batched product.
-
-    x [members, rows, inputs] -> [members, rows, outputs].
-    """
-
-    def __init__(self, members: int, inputs: int, outputs: int, scale: float = 1.0):
-        super().__init__()
-        bound = inputs**-0.5
-        self.weight = nn.Parameter(scale * (torch.rand(members, inputs, outputs) * 2 - 1) * bound)
-        self.bias = nn.Parameter(scale * (torch.rand(members, 1, outputs) * 2 - 1) * bound)
-
-    def forward(
-        self, x: Float[Tensor, "members rows inputs"]
-    ) -> Float[Tensor, "members rows outputs"]:
-        return torch.baddbmm(self.bias, x, self.weight)
-
-
-class EnsembleNorm(nn.Module):
-    """LayerNorm with its own gain and shift for each member, then ReLU, on [rows, members, size]."""
-
-    def __init__(self, members: int, size: int):
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(members, size))
-        self.shift = nn.Parameter(torch.zeros(members, size))
-
-    def forward(self, x: Float[Tensor, "rows members size"]) -> Float[Tensor, "rows members size"]:
-        return F.relu(torch.addcmul(self.shift, F.layer_norm(x, x.shape[-1:]), self.gain))
+def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that starts at zero: a two-hot head then begins with the value 0, not a guess."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def symlog(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -17,7 +17,7 @@ import numpy as np
 from agent import checkpoint
 from agent.interface import Agent, Arrays
 from agent.replay_log import ReplayLog
-from agent.runs import Run, version
+from agent.runs import Run, differences, version
 
 EXIT_STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -37,10 +37,6 @@ class Watcher(Protocol):
     def evaluated(self, row: Mapping[str, Any]) -> None: ...
 
     def saved(self, frames: int) -> None: ...
-
-
-class StopRun(RuntimeError):
-    """The run cannot go on; its last good checkpoint is intact. One sentence."""
 
 
 class Trainer:
@@ -97,6 +93,8 @@ class Trainer:
         def due(every: int) -> bool:
             return agent.frames // every > before // every
 
+        if self.replay is not None and agent.replay_total() - self.replay.rows > agent.replay_capacity() // 2:
+            self.replay.append(agent.replay_rows(self.replay.rows))  # before the ring overwrites them
         if due(self.log_every):
             self.log()
         if due(config.eval_every) or agent.frames >= config.steps:
@@ -163,8 +161,14 @@ class Trainer:
             self.run.checkpoints,
             agent.frames,
             arrays,
-            {"agent": meta, "env": body, "clocks": spent, "scores": self.last_scores},
-            identity=self.run.identity(**identity_of(agent)),
+            {
+                "agent": meta,
+                "env": body,
+                "clocks": spent,
+                "scores": self.last_scores,
+                "counters": dict(self.run.counters),
+            },
+            identity=self.run.identity(**identity_of(agent, self.run)),
             files=files,
         )
         if self.replay is not None:
@@ -173,28 +177,40 @@ class Trainer:
         self.watcher.saved(agent.frames)
 
     def resume(self) -> list[str]:
-        """Goes back to the newest checkpoint that verifies. Returns what the user should know.
+        """Goes back to the newest checkpoint that verifies, or to the start when there is none yet.
 
-        Raises StopRun when there is none.
+        Returns what the user should know. Raises CheckpointError when there are checkpoints and none
+        can be used.
         """
         agent = self.agent
         saved = newest_checkpoint(agent, self.run)
+        if saved is None:
+            self.run.truncate_logs(0)
+            return ["this run has no checkpoint yet: it starts over"]
         self.replay = put_back(agent, saved, self.run)
         notes = list(saved.skipped)
+        now = self.run.identity(**identity_of(agent, self.run))
+        if changed := differences(saved.identity, now):
+            notes.append(f"not bit-exact, because versions or threads differ: {', '.join(changed)}")
         if agent.env is not None and saved.meta["env"]:
             arrays = {n[4:]: a for n, a in saved.arrays.items() if n.startswith("env/")}
             if agent.env.restore({**saved.meta["env"], **arrays}) is False:
-                notes.append("this environment cannot be put back mid-episode: resumed at an episode's start, inexact")
+                notes.append(
+                    "this environment cannot be put back mid-episode: "
+                    "resumed at an episode's start, which is not exact"
+                )
                 agent.begin_episode()
         self.run.truncate_logs(saved.step)
+        self.run.counters.update(saved.meta["counters"])
         self.clocks, self.last_scores = dict(saved.meta["clocks"]), dict(saved.meta["scores"])
         self.resumed_at, self.frames = self._now(), agent.frames
         return notes
 
 
-def identity_of(agent: Agent) -> dict[str, Any]:
-    """What must be equal for a checkpoint to fit an agent."""
+def identity_of(agent: Agent, run: Run) -> dict[str, Any]:
+    """What must be equal for a checkpoint to fit an agent of a run."""
     return {
+        "run": run.id,
         "agent": agent.config.agent,
         "env": agent.config.env,
         "observation_size": agent.facts.observation_size,
@@ -202,31 +218,46 @@ def identity_of(agent: Agent) -> dict[str, Any]:
     }
 
 
-def newest_checkpoint(agent: Agent, run: Run) -> checkpoint.Checkpoint:
-    """The newest checkpoint of `run` that verifies together with its replay.
+def newest_checkpoint(agent: Agent, run: Run) -> checkpoint.Checkpoint | None:
+    """The newest checkpoint of `run` that verifies together with its replay; None when it has none.
 
-    Raises StopRun when the run has none, CheckpointError when none verifies.
+    Raises CheckpointError when there are checkpoints and none verifies.
     """
+    return checkpoint.newest(
+        run.checkpoints,
+        expect=identity_of(agent, run),
+        verify=lambda saved: _replay_of(agent, saved, run),
+    )
+
+
+def _replay_of(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog | None:
+    """The replay log as it was at a checkpoint, verified. Raises CheckpointError or ReplayLogError."""
+    for name in ("agent", "env", "clocks", "scores", "counters"):
+        if not isinstance(saved.meta.get(name), dict):
+            raise checkpoint.CheckpointError(f"{saved.path}: meta.json has no {name}")
     columns = agent.replay_columns()
-
-    def verify(saved: checkpoint.Checkpoint) -> None:
-        if columns:
-            ReplayLog.open(run.replay, columns, saved.files["replay"])
-
-    saved = checkpoint.newest(run.checkpoints, expect=identity_of(agent), verify=verify)
-    if saved is None:
-        raise StopRun(f"{run.folder}: has no checkpoint yet")
-    return saved
+    if not columns:
+        return None
+    committed = saved.files.get("replay")
+    if not isinstance(committed, dict):
+        raise checkpoint.CheckpointError(f"{saved.path}: names no replay")
+    return ReplayLog.open(run.replay, columns, committed)
 
 
 def put_back(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog | None:
-    """Puts a checkpoint's replay and state into an agent. Returns the replay log to go on writing."""
-    log = None
-    columns = agent.replay_columns()
-    if columns:
-        log = ReplayLog.open(run.replay, columns, saved.files["replay"])
-        count = min(agent.replay_capacity(), log.rows - log.first)
-        agent.restore_replay(log.read_tail(count), log.rows)
-    own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
-    agent.load_state(own, saved.meta["agent"])
+    """Puts a checkpoint's replay and state into an agent. Returns the replay log to go on writing.
+
+    Raises CheckpointError when the checkpoint does not hold what this agent is made of.
+    """
+    log = _replay_of(agent, saved, run)
+    try:
+        if log is not None:
+            count = min(agent.replay_capacity(), log.rows - log.first)
+            agent.restore_replay(log.read_tail(count), log.rows)
+        own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
+        agent.load_state(own, saved.meta["agent"])
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise checkpoint.CheckpointError(
+            f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
+        ) from error
     return log

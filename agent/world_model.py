@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agent.networks import EnsembleLinear, EnsembleNorm, NormedLinear, TwoHot
+from agent.networks import NormedLinear, TwoHot, zero_linear
 from agent.regularizers import Regularizer
 
 
@@ -46,24 +46,20 @@ class WorldModel(nn.Module):
         regularizer: Regularizer,
     ):  # fmt: skip
         super().__init__()
-        self.heads, self.width, self.regularizer = heads, branch, regularizer
+        self.regularizer = regularizer
         self.two_hot = TwoHot(bins)
         self.trunk = NormedLinear(latent + act, hidden)
-        # One wide product feeds every dynamics head and the cost head.
-        self.branches = nn.Linear(hidden, (heads + 1) * branch)
-        self.norm = EnsembleNorm(heads + 1, branch)
-        self.next_latent = EnsembleLinear(heads, branch, latent)
-        self.cost = nn.Linear(branch, bins + 1)
-        nn.init.zeros_(self.cost.weight)
-        nn.init.zeros_(self.cost.bias)
+        self.dynamics = nn.ModuleList(
+            nn.Sequential(NormedLinear(hidden, branch), nn.Linear(branch, latent)) for _ in range(heads)
+        )
+        self.cost = nn.Sequential(NormedLinear(hidden, branch), zero_linear(branch, bins + 1))
 
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
         """One step of imagination from `z` under `action`."""
         features = self.trunk(torch.cat((z, action), -1))
-        wide = self.norm(self.branches(features).unflatten(-1, (self.heads + 1, self.width)))
-        heads = self.regularizer.project(self.next_latent(wide[:, : self.heads].transpose(0, 1)))
-        logits = self.cost(wide[:, self.heads])
-        return Step(heads, logits[:, :-1], logits[:, -1])
+        raw = torch.stack([head(features) for head in self.dynamics])
+        logits = self.cost(features)
+        return Step(self.regularizer.project(raw), logits[:, :-1], logits[:, -1])
 
     def rollout(
         self, z: Float[Tensor, "rows latent"], actions: Float[Tensor, "rows horizon act"]
