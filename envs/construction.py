@@ -95,6 +95,10 @@ def _construct(
     if control is not None:
         # Warnings of physics are counted by our guard; without this dm_control raises for each of them.
         control.physics.suppress_physics_errors().__enter__()
+        if render_mode is not None:
+            # dm_control refuses frames larger than its models ask a buffer for, which is 640 x 480.
+            buffer = control.physics.model.vis.global_
+            buffer.offwidth, buffer.offheight = max(buffer.offwidth, width), max(buffer.offheight, height)
     if render_mode is not None and not kwargs.keys() & {"camera_id", "camera_name", "default_camera_config"}:
         follow_body(raw)
     layer: gymnasium.Env[Any, Any] = raw

@@ -57,20 +57,21 @@ class Ghost:
         if physics.model is self._model:
             return physics
         self._model, self._data = physics.model, mujoco.MjData(physics.model)
-        shown = mujoco.MjvOption().geomgroup
-        self._geoms = [
-            geom
-            for geom in range(self._model.ngeom)
-            if self._moves(self._model.geom_bodyid[geom])
-            and shown[self._model.geom_group[geom]]
-            and self._model.geom_rgba[geom, 3] > 0.0
-        ]
+        self._geoms = self._visible("geom", mujoco.MjvOption().geomgroup)
+        # Sites too: gymnasium-robotics draws the ball of its mazes as one.
+        self._sites = self._visible("site", mujoco.MjvOption().sitegroup)
         return physics
 
-    def _moves(self, body: int) -> bool:
-        """Whether a body hangs on a joint."""
-        # Parts that are welded together move as one; a mocap body is moved, but by no joint.
-        return bool(self._model.body_dofnum[self._model.body_weldid[body]])
+    def _visible(self, kind: str, groups: np.ndarray) -> list[int]:
+        """Geoms or sites that are drawn and hang on a joint."""
+        model = self._model
+        body = getattr(model, f"{kind}_bodyid")
+        # Bodies that are welded together move as one; a mocap body is moved, but by no joint.
+        moves = model.body_dofnum[model.body_weldid[body]] > 0
+        shown = groups[getattr(model, f"{kind}_group")].astype(bool) & (
+            getattr(model, f"{kind}_rgba")[:, 3] > 0.0
+        )
+        return [int(index) for index in np.flatnonzero(moves & shown)]
 
     def present(self) -> np.ndarray:
         """Where the body is now, `qpos` [nq]."""
@@ -124,13 +125,16 @@ class Ghost:
 
     def distance(self, qpos: np.ndarray) -> float:
         """Mean distance (m) between the body's moving parts and the ghost's at `qpos` [nq]."""
-        if not self._geoms:
-            return 0.0
         # The body's own derived positions lag behind its qpos by a physics step: both are derived here.
         self._place(self.present())
-        real = self._data.geom_xpos[self._geoms]
+        real = self._places()
         self._place(qpos)
-        return float(np.linalg.norm(self._data.geom_xpos[self._geoms] - real, axis=-1).mean())
+        apart = np.linalg.norm(self._places() - real, axis=-1)
+        return float(apart.mean()) if apart.size else 0.0
+
+    def _places(self) -> np.ndarray:
+        """Where the ghost's parts are, [parts, 3]."""
+        return np.concatenate([self._data.geom_xpos[self._geoms], self._data.site_xpos[self._sites]])
 
     def _place(self, qpos: np.ndarray) -> None:
         """Put the ghost at `qpos`, in the body's model as it is now."""
@@ -144,23 +148,38 @@ class Ghost:
         """Append the ghost's parts to a scene that is about to be drawn."""
         import mujoco
 
+        model, data = self._model, self._data
         for geom in self._geoms:
-            if scene.ngeom >= scene.maxgeom:
-                raise RenderError(f"the scene of {self._body.facts.env} has no room for a ghost")
-            scene.ngeom += 1
-            part = scene.geoms[scene.ngeom - 1]
-            mujoco.mjv_initGeom(
-                part,
-                int(self._model.geom_type[geom]),
-                self._model.geom_size[geom] * SWELL,
-                self._data.geom_xpos[geom],
-                self._data.geom_xmat[geom],
-                np.array(TINT, np.float32),
+            part = self._add(
+                scene,
+                model.geom_type[geom],
+                model.geom_size[geom],
+                data.geom_xpos[geom],
+                data.geom_xmat[geom],
             )
-            if self._model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
+            if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
                 # A scene counts every mesh twice: its surface, then its convex hull.
-                part.dataid = 2 * self._model.geom_dataid[geom]
-            part.emission = 0.35
+                part.dataid = 2 * model.geom_dataid[geom]
+        for site in self._sites:
+            self._add(
+                scene,
+                model.site_type[site],
+                model.site_size[site],
+                data.site_xpos[site],
+                data.site_xmat[site],
+            )
+
+    def _add(self, scene: Any, shape: int, size: np.ndarray, place: np.ndarray, turn: np.ndarray) -> Any:
+        """One more part in a scene."""
+        import mujoco
+
+        if scene.ngeom >= scene.maxgeom:
+            raise RenderError(f"the scene of {self._body.facts.env} has no room for a ghost")
+        scene.ngeom += 1
+        part = scene.geoms[scene.ngeom - 1]
+        mujoco.mjv_initGeom(part, int(shape), size * SWELL, place, turn, np.array(TINT, np.float32))
+        part.emission = 0.35
+        return part
 
 
 _Viewer = Callable[[Callable[[Any], None]], np.ndarray]
