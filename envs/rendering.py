@@ -106,6 +106,7 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
     try:
         with _writing():
             path.parent.mkdir(parents=True, exist_ok=True)
+            part.touch()  # a place that cannot be written is named here, not in ffmpeg's own words
             writer: Any = imageio.get_writer(
                 part,
                 format="FFMPEG",  # type: ignore[arg-type]
