@@ -29,9 +29,7 @@ class Parser(argparse.ArgumentParser):
     """argparse whose refusals are one sentence, and which names the nearest option."""
 
     def __init__(self, **settings: Any):
-        super().__init__(
-            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings
-        )
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)
@@ -49,7 +47,7 @@ class Parser(argparse.ArgumentParser):
 
 # Names, not classes: naming them must not import what raises them.
 REFUSED = ("ConfigError", "RunError", "CheckpointError", "ReplayLogError", "EnvError", "SettingError",
-           "RenderError", "ResultsError", "DeviceError")  # fmt: skip
+           "EvaluationError", "RenderError", "ResultsError", "DeviceError")  # fmt: skip
 STOPPED = ("StopRun", "EnvFault", "PlanError")
 
 

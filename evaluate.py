@@ -1,0 +1,190 @@
+"""Evaluate a trained agent: episodes on held-out seeds, without learning and without exploring.
+
+python evaluate.py RUN                               ten episodes, a table, and RUN/evaluation.json
+python evaluate.py RUN --episodes 100 --seed 20000   more of them, on seeds of your own
+python evaluate.py RUN --planner.kind icem           searched for by another planner
+python evaluate.py RUN --perturb gravity=0.5@300     in a world that changes
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.command_line import Parser, add_setting, add_settings, door, given_settings, whole_number
+from agent.configurator import Config, ConfigError, PlannerConfig
+
+if TYPE_CHECKING:
+    from agent.evaluation import Evaluation, Predictor
+    from agent.interface import Agent, TrainingEnv
+    from agent.runs import Run
+
+TIMED_DECISIONS, UNTIMED_DECISIONS = 50, 5
+"""Decisions that are timed one by one, after a few that warm up the machine."""
+
+
+@dataclass(frozen=True)
+class DecisionTime:
+    """What one decision for one body takes, in milliseconds: medians over `decisions`."""
+
+    wall_ms: float
+    cpu_ms: float
+    """Of this process, all its threads."""
+    decisions: int
+
+
+def time_decisions(learner: Predictor, make_env: Callable[[], TrainingEnv], seed: int) -> DecisionTime:
+    """Times decisions alone, as a robot would make them: one body, each plan started from the one before.
+
+    An evaluation plays episodes side by side, so its own duration says nothing about this.
+    """
+    import numpy as np
+
+    env = make_env()
+    spent: list[tuple[float, float]] = []
+    while len(spent) < UNTIMED_DECISIONS + TIMED_DECISIONS:
+        obs, _ = env.reset(seed=seed + len(spent))
+        state, start, over = None, True, False
+        while not over and len(spent) < UNTIMED_DECISIONS + TIMED_DECISIONS:
+            before = time.perf_counter(), time.process_time()
+            action, state = learner.predict(obs, state, np.array([start]), deterministic=True)
+            spent.append((time.perf_counter() - before[0], time.process_time() - before[1]))
+            obs, _, terminated, truncated, _ = env.step(action)
+            start, over = False, terminated or truncated
+    if (close := getattr(env, "close", None)) is not None:
+        close()
+    wall, cpu = np.median(np.array(spent[UNTIMED_DECISIONS:]), axis=0) * 1e3
+    return DecisionTime(round(float(wall), 3), round(float(cpu), 3), TIMED_DECISIONS)
+
+
+def record(
+    learner: Agent, run: Run, evaluation: Evaluation, first_seed: int, timing: DecisionTime
+) -> dict[str, Any]:
+    """The evaluation as JSON values: what was evaluated, its scores, and how they came about."""
+    import numpy as np
+
+    from agent.configurator import to_json
+    from agent.runs import versions
+    from report.statistics import interquartile_mean
+
+    config, returns = learner.config, evaluation.returns
+    plain = to_json(config)
+    return {
+        "run": run.id,
+        "env": config.env,
+        "agent": config.agent,
+        "training_seed": config.seed,
+        "frames": learner.frames,
+        "planner": plain["planner"] if config.agent == "joule" else None,
+        "perturb": plain["perturb"],
+        "episodes": len(returns),
+        "mean": evaluation.mean,
+        "std": evaluation.std,
+        "iqm": float(interquartile_mean([returns])),
+        "surprise": evaluation.surprise,
+        "planning_ms": timing.wall_ms,
+        "planning_cpu_ms": timing.cpu_ms,
+        "planning_decisions": timing.decisions,
+        "diverged": evaluation.diverged,
+        "seeds": list(range(first_seed, first_seed + len(returns))),
+        "returns": [float(value) for value in returns],
+        "lengths": [int(value) for value in evaluation.lengths],
+        "episode_frames": [int(value) for value in np.asarray(evaluation.frames)],
+        "threads": config.threads,
+        "device": config.device,
+        "versions": versions(),
+    }
+
+
+def shown(result: Mapping[str, Any]) -> str:
+    """The result for a reader: a row an episode, and a line that sums up."""
+    planner = "" if result["planner"] is None else f", planner {result['planner']['kind']}"
+    world = f", with {' '.join(result['perturb'])}" if result["perturb"] else ""
+    lines = [f"{result['env']}, {result['agent']} after {result['frames']:,} frames{planner}{world}", ""]
+    lines.append(f"{'seed':>10}{'return':>14}{'decisions':>12}")
+    for row in zip(result["seeds"], result["returns"], result["lengths"], strict=True):
+        lines.append("{:>10}{:>14,.2f}{:>12,}".format(*row))
+    sums = [f"mean {result['mean']:,.2f}, std {result['std']:,.2f}, IQM {result['iqm']:,.2f}"]
+    if result["surprise"] is not None:
+        sums.append(f"surprise {result['surprise']:.2f}")
+    sums.append(f"{result['planning_ms']:.1f} ms a decision")
+    if result["diverged"]:
+        sums.append(f"{result['diverged']} of {result['episodes']} ended in diverged physics")
+    return "\n".join([*lines, "", "; ".join(sums)])
+
+
+def parser() -> Parser:
+    """The options of this door."""
+    p = Parser(prog="evaluate.py", description=__doc__)
+    p.add_argument("run", type=Path, metavar="RUN", help="a run folder, or one of its checkpoints/step-<n>")
+    p.add_argument("--episodes", type=whole_number, default=10, metavar="N", help="episodes (default: 10)")
+    p.add_argument("--seed", dest="first_seed", type=whole_number, default=10_000, metavar="N",
+                   help="seed of the first; the others follow (default: 10000)")  # fmt: skip
+    p.add_argument("--out", type=Path, metavar="FILE", help="the JSON (default: RUN/evaluation.json)")
+    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
+                   help="import this module of a run made elsewhere")  # fmt: skip
+    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
+    # The run's own planner shows through, so no default is shown here.
+    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
+    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    return p
+
+
+def check(run: Run, config: Config, changes: Mapping[str, Any], out: Path) -> None:
+    """Refuses what cannot end well, before anything heavy is done. Raises ConfigError."""
+    planning = [name for name in changes if name.startswith("planner.")]
+    if planning and config.agent != "joule":
+        raise ConfigError(f"--{planning[0]}: {config.agent} does not plan; joule does")
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise ConfigError(f"--out: {out} cannot be written; give a file in a folder that takes it")
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parser().parse(arguments)
+    changes = given_settings(options)
+    for name, value, low in (("episodes", options.episodes, 1), ("seed", options.first_seed, 0)):
+        if value < low:
+            raise ConfigError(f"--{name}: {value} is less than {low}")
+
+    from agent.runs import Run
+    from agent.storage import replace_file, why
+
+    one = (options.run / "MANIFEST.json").exists()
+    run = Run.open(options.run.parent.parent if one else options.run, trust_modules=options.trust_module)
+    out = options.out or run.folder / "evaluation.json"
+    check(run, run.config, changes, out)
+
+    # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
+    os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
+    import torch
+
+    import agent
+    from agent.evaluation import evaluate
+    from agent.loading import make_env
+
+    torch.set_num_threads(run.config.threads)
+    learner = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
+
+    def body() -> TrainingEnv:
+        return make_env(learner.config)
+
+    evaluation = evaluate(learner, body, options.episodes, options.first_seed)
+    timing = time_decisions(learner, body, options.first_seed)
+    result = record(learner, run, evaluation, options.first_seed, timing)
+    print(shown(result))
+    try:
+        replace_file(out, (json.dumps(result, indent=2) + "\n").encode())
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be written: {why(error)}") from error
+    print(out)
+    return 0
+
+
+if __name__ == "__main__":
+    door(main)

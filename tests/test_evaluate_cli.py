@@ -1,0 +1,139 @@
+"""The door that evaluates: it says what an evaluation gives, and changes nothing else of a run."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_env
+
+import agent
+import evaluate
+import train
+from agent.configurator import ConfigError
+from agent.evaluation import evaluate as play
+from agent.loading import make_env
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    *("--model.latent", "16", "--model.hidden", "16", "--model.branch", "16"),
+    *("--learner.batch", "16", "--learner.warmup", "30", "--learner.pretrain", "2"),
+    *("--planner.samples", "16", "--planner.elites", "4", "--planner.policy-trajectories", "4"),
+    *("--steps", "60", "--eval-episodes", "1", "--no-video", "--threads", "1"),
+]
+
+
+def lived(folder: Path, kind: str) -> Path:
+    """A run folder of an agent that has lived 60 steps on a line."""
+    assert train.main(["--env", tiny_env.ID, "--agent", kind, "--out", str(folder), *SMALL]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def joule(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lived(tmp_path_factory.mktemp("runs") / "joule", "joule")
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lived(tmp_path_factory.mktemp("runs") / "zero", "zero")
+
+
+def evaluated(run: Path, *options: str) -> dict[str, Any]:
+    assert evaluate.main([str(run), *options]) == 0
+    result: dict[str, Any] = json.loads((run / "evaluation.json").read_text())
+    return result
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_writes_and_prints_what_an_evaluation_gives(
+    joule: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(joule)
+    result = evaluated(joule, "--episodes", "5", "--seed", "20000")
+    learner = agent.load(joule)
+    expected = play(learner, lambda: make_env(learner.config), 5, 20_000)
+    assert result["returns"] == expected.returns.tolist()
+    assert result["lengths"] == [25] * 5
+    assert result["seeds"] == [20_000, 20_001, 20_002, 20_003, 20_004]
+    assert result["mean"] == pytest.approx(expected.mean)
+    assert result["std"] == pytest.approx(expected.std)
+    assert result["iqm"] == pytest.approx(np.sort(expected.returns)[1:4].mean())
+    assert result["surprise"] == pytest.approx(expected.surprise)
+    assert result["frames"] == 60
+    assert 0 < result["planning_ms"] < 10_000
+    printed = capsys.readouterr().out
+    assert f"20004{expected.returns[4]:>14,.2f}" in printed
+    assert f"IQM {result['iqm']:,.2f}" in printed
+    after = contents(joule)
+    assert after.pop(joule / "evaluation.json")
+    assert after == before
+
+
+def test_planner_and_world_can_be_changed(joule: Path) -> None:
+    plain = evaluated(joule, "--episodes", "2")
+    acting = evaluated(joule, "--episodes", "2", "--planner.kind", "policy")
+    blinded = evaluated(joule, "--episodes", "2", "--perturb", "noise=1.0")
+    assert [r["planner"]["kind"] for r in (plain, acting, blinded)] == ["mppi", "policy", "mppi"]
+    assert blinded["perturb"] == ["noise=1.0"]
+    assert len({tuple(r["returns"]) for r in (plain, acting, blinded)}) == 3
+
+
+def test_one_checkpoint_of_a_run_can_be_evaluated(joule: Path, tmp_path: Path) -> None:
+    out = tmp_path / "of-a-checkpoint.json"
+    assert evaluate.main([str(joule / "checkpoints" / "step-60"), "--episodes", "2", "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["returns"] == evaluated(joule, "--episodes", "2")["returns"]
+
+
+def test_an_agent_without_a_planner_is_evaluated_but_given_none(still: Path) -> None:
+    result = evaluated(still, "--episodes", "2")
+    assert (result["planner"], result["surprise"]) == (None, None)
+    with pytest.raises(ConfigError, match=r"--planner.kind: zero does not plan"):
+        evaluate.main([str(still), "--planner.kind", "icem"])
+
+
+def test_what_cannot_be_written_is_refused_before_it_is_played(still: Path, tmp_path: Path) -> None:
+    for out in (tmp_path / "missing" / "a.json", tmp_path):
+        with pytest.raises(ConfigError, match="cannot be written"):
+            evaluate.main([str(still), "--out", str(out)])
+
+
+def door(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "evaluate.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_is_instant() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    helped = door("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert helped.returncode == 0
+    assert "--planner.kind" in helped.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["."], "run.json"),
+        (["no-such-run"], "does not exist"),
+        ([".", "--episodes", "0"], "--episodes: 0"),
+        ([".", "--episode", "3"], "did you mean --episodes?"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
+    refused = door(*arguments)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr.count("\n") == 1
+    assert sentence in refused.stderr
