@@ -90,13 +90,12 @@ class ActingState:
         index = torch.from_numpy(np.flatnonzero(keep)).to(self.z.device)
         plan = None
         if self.plan is not None:
-            plan = Plan(
-                **{
-                    item.name: None if value is None else value.index_select(int(item.name == "trace"), index)
-                    for item in fields(self.plan)
-                    for value in [getattr(self.plan, item.name)]
-                }
-            )
+            kept: dict[str, Any] = {
+                item.name: None if value is None else value.index_select(int(item.name == "trace"), index)
+                for item in fields(self.plan)
+                for value in [getattr(self.plan, item.name)]
+            }
+            plan = Plan(**kept)
         return ActingState(
             self.generator, plan, self.z[index], self.expected[index], self.surprise[keep]
         )

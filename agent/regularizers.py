@@ -17,8 +17,10 @@ from torch import Tensor
 class Regularizer(Protocol):
     """The interface: `project` shapes a latent, `loss` penalises a batch of them."""
 
-    ema_target: bool
-    """Whether prediction targets come from a slowly moving copy of the encoder."""
+    @property
+    def ema_target(self) -> bool:
+        """Whether prediction targets come from a slowly moving copy of the encoder."""
+        ...
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]: ...
 

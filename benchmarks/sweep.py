@@ -97,14 +97,18 @@ def execute(job: Job) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--suite", required=True, help="name of the folder of results")
     parser.add_argument("--agents", nargs="+", required=True)
     parser.add_argument("--envs", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--steps", type=int, required=True, help="frames of each run")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
-    parser.add_argument("--settings", nargs=argparse.REMAINDER, default=[], help="further options of train.py, last")
+    parser.add_argument(
+        "--settings", nargs=argparse.REMAINDER, default=[], help="further options of train.py, last"
+    )
     options = parser.parse_args()
     jobs = [
         Job(options.suite, agent, env, seed, options.steps, tuple(options.settings))

@@ -198,7 +198,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             self._perturbed.set_active([parse(text) for text in perturbed["at_last_step"]])
             played = self._tape.play(tape)
             seen = self._flat.observe(shown if played is None else played)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the user's environment may raise anything
             log.warning(
                 "%s: the episode could not be brought back: %s: %s",
                 self.facts.env,

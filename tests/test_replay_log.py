@@ -280,14 +280,15 @@ def test_a_hostile_commit_is_refused(tmp_path: Path, change: dict[str, Any]) -> 
         reopen(tmp_path, {**committed, "segments": [{**committed["segments"][0], **change}]})
     with pytest.raises(ReplayLogError):
         reopen(tmp_path, {**committed, "segments": committed["segments"] * 2})
-    for other in (
+    wrong: tuple[Any, ...] = (
         None,
         [],
         {},
         {**committed, "segments": 3},
         {**committed, "first": -1},
         {**committed, "first": "a"},
-    ):
+    )
+    for other in wrong:
         with pytest.raises(ReplayLogError):
             reopen(tmp_path, other)
 
