@@ -81,15 +81,17 @@ def main(arguments: Sequence[str]) -> int:
         if stopped_by is not None:
             progress.note(f"stopped at {learner.frames:,} frames; go on with: python train.py --resume {run.folder}")
             return EXIT_STOPPED[stopped_by]
-        conclude(run, learner, trainer, progress)
+        conclude(run, learner, body.counters, trainer, progress)
     return 0
 
 
-def conclude(run: Run, learner: Agent, trainer: Trainer, progress: Progress) -> None:
+def conclude(
+    run: Run, learner: Agent, counters: dict[str, int], trainer: Trainer, progress: Progress
+) -> None:
     """What a finished run leaves: a summary, its curve, a film of the agent, and how to go on."""
     from report import curves, results
 
-    body, config, folder = learner.env, learner.config, run.folder
+    config, folder = learner.config, run.folder
     run.finish(
         {
             **trainer.last_scores,
@@ -97,7 +99,7 @@ def conclude(run: Run, learner: Agent, trainer: Trainer, progress: Progress) -> 
             "decisions": learner.decisions,
             "episodes": learner.episodes,
             "seconds": trainer.spent(),
-            "counters": body.counters,
+            "counters": counters,
         }
     )
     curves.learning_curve(results.read_run(folder), folder / "curve.png", series=measured(folder / "metrics.csv"))

@@ -69,7 +69,9 @@ class Learner:
             ]
         )
         self.policy_group = FlatGroup([(list(m.policy.parameters()), config.learning_rate)])
-        self.moving = [(list(m.critic.parameters()), list(m.target_critic.parameters()))]
+        self.moving: list[tuple[list[Tensor], list[Tensor]]] = [
+            (list(m.critic.parameters()), list(m.target_critic.parameters()))
+        ]
         if m.target_encoder is not m.encoder:
             self.moving.append((list(m.encoder.parameters()), list(m.target_encoder.parameters())))
         self.updates = 0

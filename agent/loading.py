@@ -85,11 +85,11 @@ def _is_size(value: Any, most: int = 1_000_000) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
-def make_env(config: Config, **rendering: Any) -> TrainingEnv:
+def make_env(config: Config, **rendering: Any) -> Any:
     """The environment of a config. Looked up by name when it is needed, because the agent package
     does not depend on the environments: any module `envs` with a `make` of this form will do.
     `rendering` may hold render_mode, width and height."""
-    env: TrainingEnv = importlib.import_module("envs").make(
+    return importlib.import_module("envs").make(
         config.env,
         kwargs=config.env_kwargs,
         action_repeat=config.action_repeat,
@@ -97,4 +97,3 @@ def make_env(config: Config, **rendering: Any) -> TrainingEnv:
         perturb=config.perturb,
         **rendering,
     )
-    return env

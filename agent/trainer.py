@@ -19,7 +19,7 @@ from agent.interface import Agent, Arrays
 from agent.replay_log import ReplayLog
 from agent.runs import Run, differences, version
 
-EXIT_STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143}
+EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Scores(Protocol):
@@ -120,14 +120,15 @@ class Trainer:
         now = self._now()
         for name in self.resumed_at:
             self.resumed_at[name] += now[name] - started[name]
+        mean, std = round(float(np.mean(returns)), 4), round(float(np.std(returns)), 4)
         row = {
             "agent": agent.config.agent,
             "env": agent.config.env,
             "seed": agent.config.seed,
             "frames": agent.frames,
             "decisions": agent.decisions,
-            "return_mean": round(float(np.mean(returns)), 4),
-            "return_std": round(float(np.std(returns)), 4),
+            "return_mean": mean,
+            "return_std": std,
             "episodes": len(returns),
             "cpu_seconds": round(spent["cpu"], 2),
             "wall_seconds": round(spent["wall"], 2),
@@ -136,7 +137,7 @@ class Trainer:
             "version": version(),
         }
         self.run.evaluated(row)
-        self.last_scores = {"return_mean": row["return_mean"], "return_std": row["return_std"]}
+        self.last_scores = {"return_mean": mean, "return_std": std}
         self.watcher.evaluated(row)
 
     # Checkpoints
