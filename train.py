@@ -79,7 +79,8 @@ def main(arguments: Sequence[str]) -> int:
         stopped_by = trainer.train()
         evaluator.close()
         if stopped_by is not None:
-            progress.note(f"stopped at {learner.frames:,} frames; go on with: python train.py --resume {run.folder}")
+            again = f"python train.py --resume {shlex.quote(str(run.folder))}"
+            progress.note(f"stopped at {learner.frames:,} frames; go on with: {again}")
             return EXIT_STOPPED[stopped_by]
         conclude(run, learner, body.counters, trainer, progress)
     return 0
@@ -102,7 +103,8 @@ def conclude(
             "counters": counters,
         }
     )
-    curves.learning_curve(results.read_run(folder), folder / "curve.png", series=measured(folder / "metrics.csv"))
+    series = measured(folder / "metrics.csv")
+    curves.learning_curve(results.read_run(folder), folder / "curve.png", series=series)
     progress.note(f"curve:    {folder / 'curve.png'}")
     if config.video:
         film(run, learner, progress)
@@ -121,7 +123,8 @@ def film(run: Run, learner: Agent, progress: Progress) -> None:
 
     try:
         stage = make_env(learner.config, render_mode="rgb_array")
-        path = record(learner, stage, run.videos / f"step-{learner.frames}.mp4")
+        seconds = min(30.0, learner.config.steps * 0.01)
+        path = record(learner, stage, run.videos / f"step-{learner.frames}.mp4", max_seconds=seconds)
         stage.close()
         progress.note(f"film:     {path}")
     except envs.RenderError as error:
@@ -152,7 +155,7 @@ def resumed_config(before: Config, given: dict[str, object], override: bool) -> 
     free = {"steps", "eval_every", "checkpoint_every", "video"}
     if not override and (bad := [name for name in changed if name not in free]):
         difference = ", ".join(f"{name} {old[name]!r} -> {new[name]!r}" for name in bad)
-        raise ConfigError(f"this run was made with other settings ({difference}); add --override to change them")
+        raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
     if config.steps < before.steps:
         raise ConfigError(f"steps: {config.steps} is less than the run's own {before.steps}")
     return config

@@ -298,7 +298,8 @@ def validate(config: Config) -> Config:
         raise ConfigError(f"planner.elites: {planner.elites} exceeds planner.samples {planner.samples}")
     if config.max_episode_steps and planner.horizon * (config.action_repeat or 1) > config.max_episode_steps:
         raise ConfigError(
-            f"planner.horizon: {planner.horizon} decisions exceed max_episode_steps {config.max_episode_steps}"
+            f"planner.horizon: {planner.horizon} decisions exceed max_episode_steps "
+            f"{config.max_episode_steps}"
         )
     device = config.device
     if device not in ("cpu", "cuda", "mps", "auto") and not (

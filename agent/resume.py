@@ -67,7 +67,11 @@ def capture(agent: "Joule") -> tuple[Arrays, dict[str, Any]]:
 
 def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Puts back what `capture` gave. Raises ValueError when a weight is missing or of another shape."""
-    weights = {name[8:]: torch.from_numpy(np.array(value)) for name, value in arrays.items() if name.startswith("weights/")}
+    weights = {
+        name[8:]: torch.from_numpy(np.array(value))
+        for name, value in arrays.items()
+        if name.startswith("weights/")
+    }
     try:
         agent.modules.load_state_dict(weights)
     except RuntimeError as error:
