@@ -19,7 +19,6 @@ from typing import Any, Literal
 AgentKind = Literal["joule", "sac", "td3", "ppo", "tqc", "crossq", "random", "zero"]
 RegularizerKind = Literal["simnorm", "ema", "vicreg", "sigreg", "none"]
 PlannerKind = Literal["mppi", "icem", "cem", "random_shooting", "gradient", "policy"]
-ScheduleKind = Literal["serial", "lockstep"]
 
 
 class ConfigError(ValueError):
@@ -141,8 +140,6 @@ class Config:
     """Changes of the world, such as `gravity=0.5@300`."""
     regularizer: RegularizerKind = "simnorm"
     """What keeps the representation from collapsing."""
-    schedule: ScheduleKind = "serial"
-    """`lockstep` plans the next action on a second core while the model learns."""
     device: str = "cpu"
     """cpu, cuda, cuda:1, mps, or auto."""
     threads: int = ranged(1, 1, 1_024)

@@ -4,7 +4,7 @@ The agent package never imports the environments; the doors hand them in.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ Arrays = dict[str, np.ndarray]
 """Flat names, parts separated by "/", to arrays."""
 
 
+@runtime_checkable
 class BodyFacts(Protocol):
     """Sizes and names that do not change during a run."""
 
@@ -31,6 +32,7 @@ class BodyFacts(Protocol):
     def readout_sizes(self) -> dict[str, int]: ...
 
 
+@runtime_checkable
 class TrainingEnv(Protocol):
     """A Gymnasium environment with flat float32 observations, actions in [-1, 1], and readouts."""
 

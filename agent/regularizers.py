@@ -6,7 +6,7 @@ which penalty is added to the loss.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Regularizer(Protocol):
     """The interface: `project` shapes a latent, `loss` penalises a batch of them."""
 

@@ -108,8 +108,6 @@ class Progress:
         for label, value in self._facts():
             table.add_row(f"[dim]{label}[/dim]", value)
         if self.score is not None:
-            table.add_row(
-                "[dim]evaluated[/dim]",
-                f"{self.score['return_mean']:,.1f} ± {self.score['return_std']:,.1f} at {self.score['frames']:,}",
-            )
+            mean, std, frames = (self.score[name] for name in ("return_mean", "return_std", "frames"))
+            table.add_row("[dim]evaluated[/dim]", f"{mean:,.1f} ± {std:,.1f} at {frames:,}")
         return Group(self.bar, table)
