@@ -54,11 +54,11 @@ class ModelConfig:
 class LearnerConfig:
     """How the model, the costs and the policy are learned."""
 
-    batch: int = ranged(256, 1, 65_536)
+    batch: int = ranged(128, 1, 65_536)
     """Windows per gradient step."""
     window: int = ranged(3, 1, 64)
     """Prediction steps per window."""
-    updates_per_step: float = ranged(1.0, 0.0, 64.0)
+    updates_per_step: float = ranged(0.5, 0.0, 64.0)
     """Gradient steps per decision; 0.5 learns at every second decision."""
     learning_rate: float = ranged(3e-4, 1e-8, 1.0)
     """Adam step size of heads, model and policy."""
@@ -84,13 +84,13 @@ class LearnerConfig:
     """Entropy bonus of the policy."""
     clip_norm: float = ranged(20.0, 1e-6, 1e9)
     """Largest gradient norm."""
-    buffer: int = ranged(1_000_000, 1, 100_000_000)
+    buffer: int = ranged(1_000_000, 2, 100_000_000)
     """Transitions kept in memory."""
     warmup: int = ranged(1_000, 0, 100_000_000)
     """Decisions with uniformly random actions before learning starts."""
     pretrain: int = ranged(1_000, 0, 100_000_000)
     """Gradient steps at the end of warm-up."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
     """Arithmetic of the large matrix products."""
 
 
@@ -110,7 +110,7 @@ class PlannerConfig:
     """Candidates that shape the next round."""
     temperature: float | None = ranged(None, 1e-9, 1e9)
     """MPPI's inverse temperature."""
-    policy_trajectories: int = ranged(24, 0, 100_000)
+    policy_trajectories: int = ranged(16, 0, 100_000)
     """Candidates proposed by the policy."""
     unsure: float = ranged(0.0, -1e6, 1e6)
     """Weight of the ensemble's disagreement in the energy."""

@@ -106,6 +106,7 @@ class Joule:
                 choice.kind, horizon=choice.horizon, low=-ones, high=ones, batch=batch, **given
             )
 
+        make_planner(1)  # a setting that this kind refuses is refused now, not at the first plan
         return Actor(
             self.modules.policy, make_planner, choice.horizon, choice.policy_trajectories
         )
@@ -267,7 +268,7 @@ class Joule:
     def updates_due(self) -> float:
         """Gradient steps that this decision earns: none in warm-up, a pre-training when it ends."""
         learner = self.config.learner
-        if self.decisions < learner.warmup or self.memory.transitions == 0:
+        if self.decisions < learner.warmup or self.memory.held == 0:
             return 0.0
         if self.decisions == max(learner.warmup, 1):
             return float(learner.pretrain)

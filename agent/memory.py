@@ -48,6 +48,7 @@ class Memory:
         self.head = -1  # row of the newest observation
         self.rows = 0  # rows ever written
         self.transitions = 0  # transitions ever written
+        self.held = 0  # transitions in the ring
 
     def __len__(self) -> int:
         """Rows that can be read."""
@@ -56,6 +57,7 @@ class Memory:
     def begin(self, obs: np.ndarray, readout: np.ndarray) -> None:
         """Opens an episode with its first observation."""
         self.head = (self.head + 1) % self.capacity
+        self.held -= not self.last[self.head]  # a row never written counts as a last one
         self.rows += 1
         self.obs[self.head] = obs
         self.readout[self.head] = readout
@@ -74,6 +76,7 @@ class Memory:
         self.terminated[row] = float(terminated)
         self.begin(obs, readout)
         self.last[row] = False
+        self.held += 1
         self.transitions += 1
 
     def sample(self, batch: int, time: int, rng: np.random.Generator) -> Windows:
@@ -81,9 +84,9 @@ class Memory:
 
         Raises ValueError when no transition is stored.
         """
-        filled = len(self)
-        if filled < 2 or self.transitions == 0:
+        if self.held == 0:
             raise ValueError("memory: no transition to sample")
+        filled = len(self)
         start = rng.integers(0, filled, batch)
         while (bad := self.last[start]).any():
             start[bad] = rng.integers(0, filled, int(bad.sum()))
@@ -124,4 +127,5 @@ class Memory:
         for name, column in self.columns().items():
             column[index] = rows[name]
         self.rows, self.transitions = total_rows, transitions
+        self.held = int(np.count_nonzero(~self.last))
         self.head = (total_rows - 1) % self.capacity
