@@ -19,11 +19,11 @@ from planners.base import Bound, Box, Elites, EnergyFn, Plan, check_settings, ev
 class MPPISettings:
     """What MPPI accepts. Standard deviations are relative to the half-width of the action box."""
 
-    samples: int = setting(128, 1, 1_000_000)
+    samples: int = setting(64, 1, 1_000_000)
     """Candidate sequences per iteration, the current mean among them."""
-    iterations: int = setting(4, 1, 1_000)
+    iterations: int = setting(3, 1, 1_000)
     """Rounds of refinement."""
-    elites: int = setting(24, 1, 1_000_000)
+    elites: int = setting(12, 1, 1_000_000)
     """Candidates that shape the next round."""
     temperature: float = setting(0.5, 1e-9, 1e9)
     """Inverse temperature: an elite weighs exp(-temperature * (energy - least energy))."""
