@@ -90,6 +90,8 @@ class LearnerConfig:
     """Decisions with uniformly random actions before learning starts."""
     pretrain: int = ranged(1_000, 0, 100_000_000)
     """Gradient steps at the end of warm-up."""
+    max_skips: int = ranged(10, 0, 100)
+    """Of the last 100 updates, how many may be skipped for a loss or gradient that is not finite."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """Arithmetic of the large matrix products."""
 
@@ -150,6 +152,10 @@ class Config:
     """Episodes of an evaluation."""
     checkpoint_every: int = ranged(10_000, 1, 10_000_000_000)
     """Frames between checkpoints."""
+    on_collapse: Literal["warn", "stop"] = "warn"
+    """What a collapsed representation leads to: a warning, or the end of the run."""
+    step_timeout: float = ranged(600.0, 0.0, 1e6)
+    """Seconds after which a reset or a step of the environment counts as hung; 0 waits for ever."""
     video: bool = True
     """Render a video of the evaluated agent at the end."""
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from agent.configurator import LearnerConfig
 from agent.cost import n_step_targets
+from agent.guards import SkipBudget
 from agent.memory import Windows
 from agent.modules import Modules
 from agent.regularizers import latent_health
@@ -75,9 +76,15 @@ class Learner:
         if m.target_encoder is not m.encoder:
             self.moving.append((list(m.encoder.parameters()), list(m.target_encoder.parameters())))
         self.updates = 0
-        self.skipped = 0
+        self.budget = SkipBudget(config.max_skips)
+        self.collapsed = 0  # measurements in a row that saw a collapse
         weight = config.rho ** torch.arange(config.window, dtype=torch.float32)
         self.weight = (weight / weight.sum()).unsqueeze(1)
+
+    @property
+    def skipped(self) -> int:
+        """Updates that were skipped because a loss or a gradient was not finite."""
+        return self.budget.total
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """bfloat16 for the matrix products when the configuration asks for it."""
@@ -88,7 +95,8 @@ class Learner:
     def update(self, windows: Windows, *, measure: bool = False) -> dict[str, float]:
         """One gradient step on everything. Returns metrics when `measure` is set, else {}.
 
-        A step whose loss or gradient is not finite is skipped and counted in `skipped`.
+        A step whose loss or gradient is not finite changes nothing and is counted in `skipped`. Raises
+        StopRun when that happens more often than `max_skips` allows.
         """
         m, config = self.modules, self.config
         device = self.weight.device
@@ -144,18 +152,31 @@ class Learner:
             + config.regularizer_weight * regularizer_loss
             + readout_loss
         )
+        self.updates += 1
+        if not torch.isfinite(loss):
+            terms = {
+                "prediction": prediction,
+                "cost": cost_loss,
+                "critic": critic_loss,
+                "termination": termination_loss,
+                "regularizer": regularizer_loss,
+                "readout": readout_loss,
+            }
+            bad = ", ".join(f"{name} {float(term)}" for name, term in terms.items() if not term.isfinite())
+            self.budget.skipped(self.updates, f"a loss is not finite ({bad or float(loss)})")
+            return {}
         self.model_group.zero_grad()
         loss.backward()
         norm = self.model_group.step(config.clip_norm)
-        finite = bool(torch.isfinite(norm))
-        policy_metrics = self.update_policy(torch.stack(latents).detach(), measure) if finite else {}
-        self.skipped += not finite
-        self.updates += 1
-        if finite:
-            self.follow()
+        if not torch.isfinite(norm):
+            self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {float(norm)})")
+            return {}
+        policy_metrics = self.update_policy(torch.stack(latents).detach(), measure)
+        self.follow()
         if not measure:
             return {}
         health = latent_health(target_z[0], steps[0].z.detach())
+        self.collapsed = self.collapsed + 1 if health.collapsed() else 0
         residual = (read - m.readout_normalizer(readout[0])).square().mean()
         return policy_metrics | {
             "loss/prediction": prediction.item(),
@@ -168,6 +189,7 @@ class Learner:
             "latent/dead": health.dead,
             "latent/rank": health.rank,
             "latent/relative_error": health.relative_error,
+            "latent/collapsed": float(self.collapsed),
             "latent/readout_error": residual.item(),
             "critic/target_mean": target.mean().item(),
         }
@@ -190,11 +212,15 @@ class Learner:
         m.critic.requires_grad_(True)
         with torch.no_grad():
             spread = torch.quantile(to_go.detach(), self.modules.quantiles)
-            m.cost_scale.lerp_((spread[1] - spread[0]).clamp_min(1e-8), config.target_rate)
+            if torch.isfinite(spread).all():  # a single infinity would stay in the average for ever
+                m.cost_scale.lerp_((spread[1] - spread[0]).clamp_min(1e-8), config.target_rate)
         loss = (to_go / m.cost_scale.clamp_min(1.0) + config.entropy * log_prob.float()).mean()
         self.policy_group.zero_grad()
         loss.backward()
         norm = self.policy_group.step(config.clip_norm)
+        if not torch.isfinite(norm):
+            self.budget.skipped(self.updates, f"the policy's gradient is not finite (norm {float(norm)})")
+            return {}
         if not measure:
             return {}
         return {

@@ -57,7 +57,9 @@ def capture(agent: "Joule") -> tuple[Arrays, dict[str, Any]]:
         "update_credit": agent.update_credit,
         "episode_return": agent.episode_return,
         "updates": agent.learner.updates,
-        "skipped": agent.learner.skipped,
+        "skipped": agent.learner.budget.total,
+        "recent_skips": list(agent.learner.budget.recent),
+        "collapsed": agent.learner.collapsed,
         "surprise": {"usual": agent.surprise.usual, "count": agent.surprise.count},
         "metrics": {name: float(value) for name, value in agent.metrics.items()},
         "random": agent.rng.bit_generator.state,
@@ -112,7 +114,9 @@ def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str,
     for name in COUNTERS:
         setattr(agent, name, meta[name])
     agent.update_credit, agent.episode_return = meta["update_credit"], meta["episode_return"]
-    agent.learner.updates, agent.learner.skipped = meta["updates"], meta["skipped"]
+    learner = agent.learner
+    learner.updates, learner.collapsed = meta["updates"], meta["collapsed"]
+    learner.budget.total, learner.budget.recent = meta["skipped"], list(meta["recent_skips"])
     agent.surprise.usual, agent.surprise.count = meta["surprise"]["usual"], meta["surprise"]["count"]
     agent.metrics = dict(meta["metrics"])
     agent.rng.bit_generator.state = meta["random"]
