@@ -361,7 +361,7 @@ def test_an_energy_that_cannot_be_used_is_refused() -> None:
     gradient = planners.make("gradient", horizon=2, low=-1.0, high=1.0)
     with pytest.raises(PlanError, match="differentiable"):
         gradient.plan(lambda actions: actions.detach().sum((2, 3)))
-    with pytest.raises(PlanError, match=r"returned shape \(1,\), expected \(1, 128\)"):
+    with pytest.raises(PlanError, match=r"returned shape \(1,\), expected \(1, 64\)"):
         planners.make("mppi", horizon=2, low=-1.0, high=1.0).plan(lambda actions: actions.sum((1, 2, 3)))
     with pytest.raises(PlanError, match="proposals"):
         planners.make("cem", horizon=2, low=-1.0, high=1.0).plan(rugged, proposals=torch.zeros(1, 1, 3, 1))
