@@ -53,7 +53,7 @@ class Floor:
             env.reset(seed=self.config.seed if self.decisions == 0 else None)
             self.begin_episode()
             self.under_way = True
-        action = np.zeros(self.facts.action_size, np.float32)
+        action: np.ndarray = np.zeros(self.facts.action_size, np.float32)
         if self.kind == "random":
             action = self.rng.uniform(-1.0, 1.0, self.facts.action_size).astype(np.float32)
         _, reward, terminated, truncated, info = env.step(action)

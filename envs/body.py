@@ -91,7 +91,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
 
     def step(self, action: np.ndarray) -> Step:
         """One decision: `action` [act] in [-1, 1], clipped and counted if outside, EnvFault if not finite."""
-        act = np.asarray(action, dtype=np.float32).reshape(-1)
+        act: np.ndarray = np.asarray(action, dtype=np.float32).reshape(-1)
         if act.shape[0] != self.facts.action_size:
             raise self._guard.fault(
                 f"the action has {act.shape[0]} numbers, not {self.facts.action_size}", action
