@@ -56,6 +56,7 @@ class Baseline:
         self.door = Door(facts)
         self.frames = self.decisions = self.episodes = 0
         self.metrics: dict[str, float] = {}
+        self.hurried = False
         with generators.preserved():
             self.model = self._make_model()
             self._generators = generators.capture()
@@ -136,7 +137,7 @@ class Baseline:
             model.collect_rollouts(model.env, callback, model.rollout_buffer, n_rollout_steps=1)
             learned = model.rollout_buffer.full
             if learned:
-                model.train()
+                self._study()
         else:
             model.collect_rollouts(
                 model.env,
@@ -148,12 +149,22 @@ class Baseline:
             )
             learned = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
             if learned:
-                model.train(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
+                self._study(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
         if door.episodes > self.episodes:
             self.metrics |= door.ended
         self.frames, self.decisions, self.episodes = door.frames, int(model.num_timesteps), door.episodes
         if learned:
             self._measure()
+
+    def _study(self, **settings: Any) -> None:
+        """The library's own learning; weights that broke in it show as a bad argument of a distribution."""
+        try:
+            self.model.train(**settings)
+        except ValueError as error:
+            if all(bool(value.isfinite().all()) for value in self.model.policy.state_dict().values()):
+                raise
+            where = f"decision {self.model.num_timesteps} in {self.facts.env}"
+            raise FloatingPointError(f"{self.kind}: the weights are no longer finite at {where}") from error
 
     def _measure(self) -> None:
         """Takes over what the library logged of its last gradient steps."""

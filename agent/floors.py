@@ -29,6 +29,7 @@ class Floor:
         self.episode_return, self.episode_length = 0.0, 0
         self.under_way = False
         self.metrics: dict[str, float] = {}
+        self.hurried = False
 
     def learn(
         self,

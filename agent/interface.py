@@ -67,6 +67,8 @@ class Agent(Protocol):
     """Episodes ended."""
     metrics: dict[str, float]
     """The newest value of everything measured, by name, such as `episode/return`, `surprise`."""
+    hurried: bool
+    """Set to make `learn` come to the end of a decision soon: long learning may wait for the next call."""
 
     def learn(
         self, steps: int, env: TrainingEnv | None = None, on_step: Callable[[Any], bool] | None = None

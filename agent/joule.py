@@ -16,7 +16,7 @@ from torch import Tensor
 import planners
 from agent import resume
 from agent.actor import ActingState, Actor
-from agent.configurator import Config
+from agent.configurator import Config, ConfigError
 from agent.cost import Energy, EnergyWeights
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.learner import Learner
@@ -61,6 +61,11 @@ class Joule:
 
     def __init__(self, facts: BodyFacts, config: Config, env: TrainingEnv | None = None):
         torch.manual_seed(config.seed)
+        limit, horizon = facts.episode_limit, config.planner.horizon
+        if limit is not None and horizon > limit:
+            raise ConfigError(
+                f"planner.horizon: {horizon} decisions exceed an episode of {facts.env}, which has {limit}"
+            )
         self.facts, self.config, self.env = facts, config, env
         self.device = pick_device(config.device)
         readouts = sum(facts.readout_sizes.values())
@@ -83,6 +88,7 @@ class Joule:
         self.obs: np.ndarray | None = None
         self.acting: ActingState | None = None
         self.metrics: dict[str, float] = {}
+        self.hurried = False
 
     def _rows_for(self, config: Config) -> int:
         """Rows that the whole budget can fill: decisions, plus a last row an episode and a spare."""
@@ -212,18 +218,18 @@ class Joule:
         """Lives and learns for `steps` more environment frames.
 
         `on_step` is called after every decision; learning ends early when it returns False.
-        Without an environment, given here or before, the one of the agent's configuration is made.
+        Gradient steps that a hurried decision left over are taken first. Raises StopRun when learning
+        is no longer finite. Without an environment, given here or before, the one of the agent's configuration is made.
         """
         self.env = env or self.env
         if self.env is None:
             self.env = make_env(self.config)
         until = self.frames + steps
+        self.study_what_is_due()
         while self.frames < until:
             self.live(self.env)
             self.update_credit += self.updates_due()
-            while self.update_credit >= 1.0:
-                self.study()
-                self.update_credit -= 1.0
+            self.study_what_is_due()
             if on_step is not None and not on_step(self):
                 break
         return self
@@ -274,6 +280,12 @@ class Joule:
             return float(learner.pretrain)
         return learner.updates_per_step
 
+    def study_what_is_due(self) -> None:
+        """The gradient steps that were earned; a hurried agent leaves them for later."""
+        while self.update_credit >= 1.0 and not self.hurried:
+            self.study()
+            self.update_credit -= 1.0
+
     def study(self) -> None:
         """One gradient step on a sample of memory."""
         learner = self.config.learner
@@ -283,6 +295,7 @@ class Joule:
         windows = self.memory.sample(learner.batch, learner.window + learner.n_step - 1, self.rng)
         measure = updates % 250 == 0
         self.metrics |= self.learner.update(windows, measure=measure)
+        self.metrics["learner/skipped"] = float(self.learner.skipped)
         if measure and self.acting is not None:
             terms = self.explain(self.acting)
             self.metrics |= {f"energy/{name}": float(term[0]) for name, term in terms.items()}

@@ -162,14 +162,14 @@ class Learner:
                 "regularizer": regularizer_loss,
                 "readout": readout_loss,
             }
-            bad = ", ".join(f"{name} {float(term)}" for name, term in terms.items() if not term.isfinite())
-            self.budget.skipped(self.updates, f"a loss is not finite ({bad or float(loss)})")
+            bad = ", ".join(f"{name} {term.item()}" for name, term in terms.items() if not term.isfinite())
+            self.budget.skipped(self.updates, f"a loss is not finite ({bad or loss.item()})")
             return {}
         self.model_group.zero_grad()
         loss.backward()
         norm = self.model_group.step(config.clip_norm)
         if not torch.isfinite(norm):
-            self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {float(norm)})")
+            self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {norm.item()})")
             return {}
         policy_metrics = self.update_policy(torch.stack(latents).detach(), measure)
         self.follow()
@@ -219,7 +219,7 @@ class Learner:
         loss.backward()
         norm = self.policy_group.step(config.clip_norm)
         if not torch.isfinite(norm):
-            self.budget.skipped(self.updates, f"the policy's gradient is not finite (norm {float(norm)})")
+            self.budget.skipped(self.updates, f"the policy's gradient is not finite (norm {norm.item()})")
             return {}
         if not measure:
             return {}

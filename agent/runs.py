@@ -200,7 +200,7 @@ class Run:
         A logger that fails switches itself off and is counted; the run goes on. Raises RunError when
         the folder is gone.
         """
-        self._check_place()
+        self.check_place()
         self._record(self._metrics, {"frames": frames, **metrics})
         self._record(self._board, {"frames": frames, **metrics})
 
@@ -209,7 +209,7 @@ class Run:
         if set(row) != set(EVALUATION_COLUMNS):
             odd = sorted(set(row) ^ set(EVALUATION_COLUMNS))
             raise RunError(f"evaluation: columns {', '.join(odd)} are missing or unknown")
-        self._check_place()
+        self.check_place()
         self._record(self._evaluations, row)
 
     def truncate_logs(self, frames: int) -> None:
@@ -217,7 +217,7 @@ class Run:
 
         A checkpoint at `frames` must be saved after the rows of `frames` were logged.
         """
-        self._check_place()
+        self.check_place()
         for log in (self._metrics, self._evaluations, self._board):
             try:
                 self.counters["log_rows_lost"] += log.truncate(frames)
@@ -226,7 +226,7 @@ class Run:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes summary.json, this run's counters added to its `counters`. Raises RunError."""
-        self._check_place()
+        self.check_place()
         counters = {**summary.get("counters", {}), **self.counters}
         try:
             replace_file(self.folder / "summary.json", _pretty({**summary, "counters": counters}))
@@ -255,13 +255,14 @@ class Run:
         try:
             log.add(row)
         except (OSError, ImportError) as error:
-            self._check_place()
+            self.check_place()
             log.off = True
             self.counters["log_failures"] += 1
             self.counters["log_rows_lost"] += 1
             warnings.warn(f"{log.path.name} is switched off: {why(error)}", RuntimeWarning, stacklevel=3)
 
-    def _check_place(self) -> None:
+    def check_place(self) -> None:
+        """Raises RunError when the folder is no longer the one that this run began in."""
         if _place(self.folder) != self._place or self._place is None:
             raise RunError(f"{self.folder}: was removed or moved while the run was using it")
 

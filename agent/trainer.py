@@ -1,8 +1,8 @@
 """A run from its first frame to its last: living, learning, evaluating, logging, never losing work.
 
 The trainer is what stands between an agent and its run folder. It is called after every decision and
-does what is due: a row of metrics, an evaluation on held-out seeds, a checkpoint. Signals end a run
-after a checkpoint; resuming goes on from there.
+does what is due: a row of metrics, an evaluation on held-out seeds, a checkpoint. A signal ends a run
+after a checkpoint, within seconds: what that decision still owed is done first when the run is resumed.
 """
 
 import math
@@ -10,16 +10,24 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from agent import checkpoint
+from agent.guards import COLLAPSED_IN_A_ROW, StopRun, not_finite
 from agent.interface import Agent, Arrays
 from agent.replay_log import ReplayLog
 from agent.runs import Run, differences, version
 
 EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+# Names, not classes: naming PlanError must not import torch.
+STOPPING = {"StopRun", "PlanError", "FloatingPointError", "CheckpointError", "ReplayLogError", "RunError"}
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+class Interrupted(Exception):
+    """A signal asked the run to end while a decision still had an evaluation to come."""
 
 
 class Scores(Protocol):
@@ -37,6 +45,8 @@ class Watcher(Protocol):
     def evaluated(self, row: Mapping[str, Any]) -> None: ...
 
     def saved(self, frames: int) -> None: ...
+
+    def note(self, sentence: str) -> None: ...
 
 
 class Trainer:
@@ -57,6 +67,10 @@ class Trainer:
         if columns:
             self.replay = ReplayLog(run.replay, columns)
         self.last_scores: dict[str, float] = {}
+        self.owing = False
+        """Whether the newest decision was cut short, and its log, evaluation and checkpoint are due."""
+        self.alarmed = False
+        """Whether the representation had collapsed when it was last looked at."""
 
     def _now(self) -> dict[str, float]:
         return {"cpu": time.process_time(), "wall": time.monotonic()}
@@ -67,23 +81,51 @@ class Trainer:
         return {name: self.clocks[name] + now[name] - self.resumed_at[name] for name in now}
 
     def train(self) -> int | None:
-        """Runs to the end of the budget. Returns the signal that ended it early, or None."""
-        remaining = self.agent.config.steps - self.agent.frames
+        """Runs to the end of the budget. Returns the signal that ended it early, or None.
+
+        Raises StopRun when the run cannot go on: its learning is not finite, its disk refuses, its folder
+        is gone, memory is short. The agent is then back at the last good checkpoint, if there is one.
+        """
+        agent = self.agent
         handlers = {name: signal.signal(name, self._on_signal) for name in EXIT_STOPPED}
+        # A closed terminal must not end a run that was left to itself.
+        handlers[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
-            if remaining > 0:
-                self.agent.learn(remaining, on_step=self.on_step)
+            if self.owing:
+                agent.learn(0)  # gradient steps that were put off
+                self.on_step(agent)
+            remaining = agent.config.steps - agent.frames
+            if remaining > 0 and self.stopped_by is None:
+                agent.learn(remaining, on_step=self.on_step)
             if self.stopped_by is None:
                 self.save()
+        except Exception as error:
+            if (cause := why_stopped(error)) is None:
+                raise
+            raise StopRun(self._give_up(cause)) from error
         finally:
             for name, handler in handlers.items():
                 signal.signal(name, handler)
         return self.stopped_by
 
+    def _give_up(self, cause: str) -> str:
+        """Goes back to the last good checkpoint; the sentence that says what happened, where, and to what."""
+        agent = self.agent
+        where = f"{agent.config.env}, seed {agent.config.seed}, frame {agent.frames}"
+        try:
+            saved = newest_checkpoint(agent, self.run)
+            if saved is None:
+                return f"{where}: {cause}"
+            put_back(agent, saved, self.run)
+            return f"{where}: {cause}; the last good checkpoint is {saved.path.name}"
+        except (ValueError, OSError, MemoryError) as error:
+            return f"{where}: {cause}; no checkpoint could be read back: {error}"
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.stopped_by is not None:  # asked twice: at once
-            raise KeyboardInterrupt
+            raise SystemExit(EXIT_STOPPED[number])
         self.stopped_by = number
+        self.agent.hurried = True
 
     def on_step(self, agent: Agent) -> bool:
         """What is due after a decision. Returns False to end the run."""
@@ -94,14 +136,43 @@ class Trainer:
             return agent.frames // every > before // every
 
         if self.replay is not None and agent.replay_total() - self.replay.rows > agent.replay_capacity() // 2:
+            self.run.check_place()
             self.replay.append(agent.replay_rows(self.replay.rows))  # before the ring overwrites them
-        if due(self.log_every):
-            self.log()
-        if due(config.eval_every) or agent.frames >= config.steps:
-            self.score()
+        try:
+            self._go_on()
+            self.watch_for_collapse()
+            if due(self.log_every):
+                self.log()
+            if due(config.eval_every) or agent.frames >= config.steps:
+                self.score()
+        except Interrupted:
+            self.save(owing_since=before)
+            return False
+        self.owing = False
         if self.stopped_by is not None or (due(config.checkpoint_every) and agent.frames < config.steps):
             self.save()
         return self.stopped_by is None
+
+    def _go_on(self) -> None:
+        """Raises Interrupted when a signal has asked the run to end."""
+        if self.stopped_by is not None:
+            raise Interrupted
+
+    def watch_for_collapse(self) -> None:
+        """Warns once of a representation that has collapsed, or raises StopRun, as the config says."""
+        agent, alarmed = self.agent, self.alarmed
+        self.alarmed = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
+        if not self.alarmed or alarmed:
+            return
+        self.run.counters["collapse_alarms"] = self.run.counters.get("collapse_alarms", 0) + 1
+        std, rank = (agent.metrics.get(f"latent/{name}", math.nan) for name in ("std", "rank"))
+        sentence = (
+            f"the representation has collapsed (std {std:.2g}, effective rank {rank:.1f}, "
+            f"{COLLAPSED_IN_A_ROW} measurements in a row); another --regularizer may hold it"
+        )
+        if agent.config.on_collapse == "stop":
+            raise StopRun(sentence)
+        self.watcher.note(f"warning: {sentence}")
 
     def log(self) -> None:
         """A row of metrics, and word to the display."""
@@ -116,10 +187,12 @@ class Trainer:
         """An evaluation on the held-out seeds; its time is not counted as training's."""
         agent, spent = self.agent, self.spent()
         started = self._now()
-        returns = self.evaluate(agent).returns
-        now = self._now()
-        for name in self.resumed_at:
-            self.resumed_at[name] += now[name] - started[name]
+        try:
+            returns = self.evaluate(cast(Agent, Attentive(self))).returns
+        finally:
+            now = self._now()
+            for name in self.resumed_at:
+                self.resumed_at[name] += now[name] - started[name]
         mean, std = round(float(np.mean(returns)), 4), round(float(np.std(returns)), 4)
         row = {
             "agent": agent.config.agent,
@@ -142,14 +215,22 @@ class Trainer:
 
     # Checkpoints
 
-    def save(self) -> None:
-        """A checkpoint of everything that the rest of the run depends on."""
+    def save(self, owing_since: int | None = None) -> None:
+        """A checkpoint of everything that the rest of the run depends on.
+
+        `owing_since` says that what was due since that frame is not done. Raises StopRun, and writes
+        nothing, when a weight or anything else that is to be resumed from is not finite.
+        """
         agent = self.agent
+        self.run.check_place()
+        arrays, meta = agent.state()
+        if bad := not_finite(arrays):
+            rest = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+            raise StopRun(f"not finite, so not saved: {', '.join(bad[:3])}{rest}")
         files: dict[str, Any] = {}
         if self.replay is not None:
             self.replay.append(agent.replay_rows(self.replay.rows))
             files["replay"] = self.replay.commit()
-        arrays, meta = agent.state()
         spent = self.spent()
         body: dict[str, Any] = {}
         if agent.env is not None:
@@ -168,6 +249,7 @@ class Trainer:
                 "clocks": spent,
                 "scores": self.last_scores,
                 "counters": dict(self.run.counters),
+                "owing": {} if owing_since is None else {"since": owing_since},
             },
             identity=self.run.identity(**identity_of(agent, self.run)),
             files=files,
@@ -191,8 +273,10 @@ class Trainer:
         self.replay = put_back(agent, saved, self.run)
         notes = list(saved.skipped)
         now = self.run.identity(**identity_of(agent, self.run))
+        self.run.counters.update(saved.meta["counters"])
         if changed := differences(saved.identity, now):
             notes.append(f"not bit-exact, because versions or threads differ: {', '.join(changed)}")
+        exact = not changed
         if agent.env is not None and saved.meta["env"]:
             arrays = {n[4:]: a for n, a in saved.arrays.items() if n.startswith("env/")}
             if agent.env.restore({**saved.meta["env"], **arrays}) is False:
@@ -201,11 +285,39 @@ class Trainer:
                     "resumed at an episode's start, which is not exact"
                 )
                 agent.begin_episode()
-        self.run.truncate_logs(saved.step)
-        self.run.counters.update(saved.meta["counters"])
+                exact = False
+        if not exact:
+            self.run.counters["inexact_resumes"] = self.run.counters.get("inexact_resumes", 0) + 1
+        since = saved.meta["owing"].get("since")
+        self.owing, self.frames = since is not None, agent.frames if since is None else since
+        self.alarmed = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
+        self.run.truncate_logs(saved.step - self.owing)  # a row that is owed is written again
         self.clocks, self.last_scores = dict(saved.meta["clocks"]), dict(saved.meta["scores"])
-        self.resumed_at, self.frames = self._now(), agent.frames
+        self.resumed_at = self._now()
         return notes
+
+
+class Attentive:
+    """A trainer's agent while it is evaluated: it raises Interrupted once a signal has come."""
+
+    def __init__(self, trainer: Trainer):
+        self._trainer = trainer
+
+    def predict(self, *given: Any, **named: Any) -> Any:
+        self._trainer._go_on()
+        return self._trainer.agent.predict(*given, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trainer.agent, name)
+
+
+def why_stopped(error: Exception) -> str | None:
+    """The cause in words when an error is one that a run may meet, or None when it is a defect."""
+    if {kind.__name__ for kind in type(error).__mro__} & STOPPING:
+        return str(error)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        return "memory is short"
+    return None
 
 
 def identity_of(agent: Agent, run: Run) -> dict[str, Any]:
@@ -233,7 +345,7 @@ def newest_checkpoint(agent: Agent, run: Run) -> checkpoint.Checkpoint | None:
 
 def _replay_of(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog | None:
     """The replay log as it was at a checkpoint, verified. Raises CheckpointError or ReplayLogError."""
-    for name in ("agent", "env", "clocks", "scores", "counters"):
+    for name in ("agent", "env", "clocks", "scores", "counters", "owing"):
         if not isinstance(saved.meta.get(name), dict):
             raise checkpoint.CheckpointError(f"{saved.path}: meta.json has no {name}")
     columns = agent.replay_columns()
@@ -254,7 +366,10 @@ def put_back(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog 
     try:
         if log is not None:
             count = min(agent.replay_capacity(), log.rows - log.first)
-            agent.restore_replay(log.read_tail(count), log.rows)
+            rows = log.read_tail(count)
+            if bad := not_finite(rows):
+                raise ValueError(f"its replay holds numbers that are not finite in {', '.join(bad)}")
+            agent.restore_replay(rows, log.rows)
         own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
         agent.load_state(own, saved.meta["agent"])
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
