@@ -53,29 +53,40 @@ def main(arguments: Sequence[str]) -> int:
         run = Run.open(options.resume, trust_modules=options.trust_module)
         config = resumed_config(run.config, given, options.override)
 
-    # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
+    # From here on it is heavy: MuJoCo, and then torch, are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
+    from agent.loading import make_env
+
+    body = make_env(config)
     import torch
 
     import agent
+    from agent import generators
     from agent.evaluation import Evaluator
-    from agent.loading import make_env
     from agent.runs import Run
     from agent.trainer import EXIT_STOPPED, Trainer
+    from envs.twins import repeatable
     from report.progress import Progress
 
     torch.set_num_threads(config.threads)
-    body = make_env(config)
     learner = agent.make(config, body)
+    evaluator = Evaluator(lambda: make_env(config), config.eval_episodes)
     if run is None:
+        with generators.preserved():
+            repeats = repeatable(make_env(config), config.seed)
         command = ["python", "train.py", *arguments]
-        run = Run.create(options.out, config, command, dataclasses.asdict(body.facts))
+        facts = dataclasses.asdict(body.facts) | {"repeatable": repeats}
+        run = Run.create(options.out, config, command, facts)
     with run.lock(), Progress(run.folder, config.env, config.agent, config.steps) as progress:
-        evaluator = Evaluator(lambda: make_env(config), config.eval_episodes)
         trainer = Trainer(learner, run, evaluator, progress)
+        if not run.env_facts.get("repeatable", True):
+            progress.note("this environment does not repeat itself under one seed: nor will this run")
         if options.resume is not None:
             for note in trainer.resume():
                 progress.note(note)
+            if learner.frames >= config.steps and not trainer.owing and (run.folder / "summary.json").exists():
+                progress.note(f"nothing to do: this run has its {learner.frames:,} frames; give more --steps")
+                return 0
         stopped_by = trainer.train()
         evaluator.close()
         if stopped_by is not None:
@@ -90,22 +101,31 @@ def conclude(
     run: Run, learner: Agent, counters: dict[str, int], trainer: Trainer, progress: Progress
 ) -> None:
     """What a finished run leaves: a summary, its curve, a film of the agent, and how to go on."""
+    from agent.guards import StopRun
+    from agent.runs import RunError
     from report import curves, results
 
     config, folder = learner.config, run.folder
-    run.finish(
-        {
-            **trainer.last_scores,
-            "frames": learner.frames,
-            "decisions": learner.decisions,
-            "episodes": learner.episodes,
-            "seconds": trainer.spent(),
-            "counters": counters,
-        }
-    )
-    series = measured(folder / "metrics.csv")
-    curves.learning_curve(results.read_run(folder), folder / "curve.png", series=series)
-    progress.note(f"curve:    {folder / 'curve.png'}")
+    skipped = int(learner.metrics.get("learner/skipped", 0))
+    summary = {
+        **trainer.last_scores,
+        "frames": learner.frames,
+        "decisions": learner.decisions,
+        "episodes": learner.episodes,
+        "seconds": trainer.spent(),
+        "repeatable": run.env_facts.get("repeatable", True),
+        "counters": {**counters, "updates_skipped": skipped},
+    }
+    try:
+        run.finish(summary)
+    except RunError as error:
+        raise StopRun(f"the run has ended, its last checkpoint is whole, but: {error}") from error
+    try:
+        series = measured(folder / "metrics.csv")
+        curves.learning_curve(results.read_run(folder), folder / "curve.png", series=series)
+        progress.note(f"curve:    {folder / 'curve.png'}")
+    except (OSError, results.ResultsError) as error:  # a log may have been switched off by a full disk
+        progress.note(f"no curve: {error}")
     if config.video:
         film(run, learner, progress)
     quoted = shlex.quote(str(folder))

@@ -22,7 +22,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NoReturn
 
-from agent.configurator import PRESETS, Config, ConfigError, replace, validate
+from agent.configurator import PRESETS, Config, ConfigError, replace, unique_keys, validate
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,6 +58,8 @@ def door(main: Callable[[Sequence[str]], int]) -> NoReturn:
     `--debug` shows the traceback. Anything else is a defect, and shows itself as one.
     """
     arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that knows no "±"
     try:
         code = main(arguments)
         sys.stdout.flush()
@@ -66,6 +68,9 @@ def door(main: Callable[[Sequence[str]], int]) -> NoReturn:
         code = 0
     except KeyboardInterrupt:
         code = 130
+    except MemoryError:
+        print("stopped: memory is short", file=sys.stderr)
+        code = 1
     except Exception as error:
         names = {kind.__name__ for kind in type(error).__mro__}
         if not names & {*REFUSED, *STOPPED}:
@@ -156,7 +161,7 @@ def number(text: str) -> float:
 def json_object(text: str) -> dict[str, Any]:
     """A JSON object."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
     if not isinstance(value, dict):

@@ -216,6 +216,17 @@ def replace(config: Config, changes: dict[str, Any]) -> Config:
     return dataclasses.replace(config, **top)
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, for json's `object_pairs_hook`. Raises ValueError for a key that comes twice: JSON's
+    readers keep the last one in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} comes twice")
+    return found
+
+
 def to_json(config: Config) -> dict[str, Any]:
     """The config as plain JSON values; `from_json` is its inverse."""
     plain = dataclasses.asdict(config)

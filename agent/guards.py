@@ -37,8 +37,5 @@ def not_finite(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
     A plan carries energies, which are infinite where imagination exploded; a body's state is its own.
     """
-    return [
-        name
-        for name, array in arrays.items()
-        if array.dtype.kind == "f" and not name.startswith(("acting/", "env/")) and not np.isfinite(array).all()
-    ]
+    kept = {n: a for n, a in arrays.items() if a.dtype.kind == "f" and not n.startswith(("acting/", "env/"))}
+    return [name for name, array in kept.items() if not np.isfinite(array).all()]

@@ -218,8 +218,9 @@ class Joule:
         """Lives and learns for `steps` more environment frames.
 
         `on_step` is called after every decision; learning ends early when it returns False.
-        Gradient steps that a hurried decision left over are taken first. Raises StopRun when learning
-        is no longer finite. Without an environment, given here or before, the one of the agent's configuration is made.
+        Gradient steps that a hurried decision left over are taken first. Without an environment, given
+        here or before, the one of the agent's configuration is made. Raises StopRun when learning is no
+        longer finite.
         """
         self.env = env or self.env
         if self.env is None:

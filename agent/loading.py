@@ -95,5 +95,6 @@ def make_env(config: Config, **rendering: Any) -> Any:
         action_repeat=config.action_repeat,
         max_episode_steps=config.max_episode_steps,
         perturb=config.perturb,
+        step_timeout=config.step_timeout,
         **rendering,
     )

@@ -310,13 +310,13 @@ def _pretty(value: Mapping[str, Any]) -> bytes:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(read_plain(path, _LIMIT))
+        value = json.loads(read_plain(path, _LIMIT), object_pairs_hook=configurator.unique_keys)
     except FileNotFoundError:
         raise RunError(f"{path.parent}: is not a run folder, {path.name} is missing") from None
     except OSError as error:
         raise RunError(f"{path}: {why(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: is not JSON") from error
+        raise RunError(f"{path}: is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: is not a JSON object")
     return value

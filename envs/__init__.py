@@ -42,6 +42,7 @@ def make(
     width: int = 640,
     height: int = 480,
     shadows: bool = True,
+    step_timeout: float = 0.0,
 ) -> Body:
     """Make the environment that `env` names, wrapped so that an agent meets one contract whatever it is.
 
@@ -52,6 +53,7 @@ def make(
         max_episode_steps: episode limit in frames, in place of the registered one.
         perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see `envs.factors.FACTORS`.
         render_mode: `rgb_array` to make `Body.render()` give frames of `height` x `width`.
+        step_timeout: seconds after which a reset or a step counts as hung, and ends the process; 0 waits for ever.
         shadows: False leaves shadows out of the frames, which halves the cost of small pixel observations.
 
     Raises:
@@ -69,6 +71,7 @@ def make(
         width=width,
         height=height,
         shadows=shadows,
+        step_timeout=step_timeout,
     )
 
 

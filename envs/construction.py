@@ -31,6 +31,7 @@ def build(
     width: int,
     height: int,
     shadows: bool,
+    step_timeout: float,
 ) -> Body:
     """What `envs.make` does: find, construct, wrap, and gather the facts."""
     ensure_gl()
@@ -48,7 +49,7 @@ def build(
         physics.model.vis.quality.shadowsize = 0
     tape = Tape(raw)
     flat = Flat(tape)
-    guard = Guard(flat, env)
+    guard = Guard(flat, env, step_timeout)
     limited: gymnasium.Env[Any, Any] = guard
     frames = max_episode_steps or found.spec.max_episode_steps
     if frames is not None:

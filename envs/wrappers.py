@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.errors import EnvError, EnvFault
+from envs.hangs import WATCH
 from envs.physics import DIVERGED, Watch, find_physics, log
 
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
@@ -159,11 +160,15 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """Turns an environment's broken promise into an EnvFault that says where; counts what can be survived.
 
     Physics that diverged ends the episode instead: truncated, `info["diverged"]`, the last sound observation.
+    A step or a reset that takes longer than `step_timeout` seconds ends the process; 0 waits for ever.
     """
 
-    def __init__(self, env: gymnasium.Env[np.ndarray, np.ndarray], name: str) -> None:
+    def __init__(
+        self, env: gymnasium.Env[np.ndarray, np.ndarray], name: str, step_timeout: float = 0.0
+    ) -> None:
         super().__init__(env)
-        self.name = name
+        self.name, self.step_timeout = name, step_timeout
+        self._sent: Any = None
         self.seed: int | None = None
         self.episode, self.frame = -1, 0
         self.counters: Counter[str] = Counter()
@@ -187,10 +192,15 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             self.seed = seed
         self.episode += 1
         self.frame = 0
+        self._sent = None
+        if self.step_timeout:
+            WATCH.begin(self.step_timeout, self._hung)
         try:
             observation, info = self.env.reset(seed=seed, options=options)
         except Exception as error:
             raise self.fault(f"reset raised {type(error).__name__}: {error}") from error
+        finally:
+            WATCH.end()
         if not np.isfinite(observation).all():
             raise self.fault(f"reset gave a non-finite observation at {_where(~np.isfinite(observation))}")
         self.watch()
@@ -218,13 +228,18 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
 
     def step(self, action: np.ndarray) -> Step:
         self.frame += 1
+        self._sent = action
         watch = self._watch
+        if self.step_timeout:
+            WATCH.begin(self.step_timeout, self._hung)
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
         except Exception as error:
             if watch is not None and self._count(watch.read()):
                 return self._diverged({})
             raise self.fault(f"step raised {type(error).__name__}: {error}", action) from error
+        finally:
+            WATCH.end()
         if watch is not None:
             warned = watch.read()
             if warned and self._count(warned):
@@ -243,6 +258,12 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             self.counters["obs_out_of_bounds"] += 1
         self.observation = observation
         return observation, reward, bool(terminated), bool(truncated), info
+
+    def _hung(self, where: str) -> str:
+        """What to say of a call that does not return; `where` is the line it is at."""
+        doing = "reset" if self.frame == 0 else "step"
+        cause = f"{doing} did not return within {self.step_timeout:g} s{where} (--step-timeout)"
+        return str(self.fault(cause, self._sent))
 
     def _reward(self, reward: Any, action: np.ndarray) -> float:
         """The reward as a float; anything but one finite number is a fault."""
