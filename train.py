@@ -84,7 +84,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.resume is not None:
             for note in trainer.resume():
                 progress.note(note)
-            if learner.frames >= config.steps and not trainer.owing and (run.folder / "summary.json").exists():
+            done = learner.frames >= config.steps and not trainer.owing
+            if done and (run.folder / "summary.json").exists():
                 progress.note(f"nothing to do: this run has its {learner.frames:,} frames; give more --steps")
                 return 0
         stopped_by = trainer.train()

@@ -53,7 +53,7 @@ def make(
         max_episode_steps: episode limit in frames, in place of the registered one.
         perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see `envs.factors.FACTORS`.
         render_mode: `rgb_array` to make `Body.render()` give frames of `height` x `width`.
-        step_timeout: seconds after which a reset or a step counts as hung, and ends the process; 0 waits for ever.
+        step_timeout: seconds after which a reset or a step counts as hung and ends the process; 0: never.
         shadows: False leaves shadows out of the frames, which halves the cost of small pixel observations.
 
     Raises:

@@ -28,7 +28,7 @@ class HangWatch:
         self._watched = 0
 
     def begin(self, seconds: float, describe: Callable[[str], str]) -> None:
-        """From here until `end` at most `seconds` may pass, else `describe(where)` is the process's last word."""
+        """Until `end` at most `seconds` may pass, else the process says `describe(where)` and ends."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, name="hang watch", daemon=True)
             self._watched = threading.get_ident()
@@ -38,6 +38,10 @@ class HangWatch:
 
     def end(self) -> None:
         self._inside = None
+
+    def forget_thread(self) -> None:
+        """For a forked child, which has this object but not its thread."""
+        self._thread, self._inside = None, None
 
     def _watch(self) -> None:
         seen, spent, pause = 0, 0.0, 0.0
@@ -61,3 +65,4 @@ class HangWatch:
 
 
 WATCH = HangWatch()
+os.register_at_fork(after_in_child=WATCH.forget_thread)

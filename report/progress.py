@@ -6,6 +6,8 @@ each evaluation and a few between.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -22,11 +24,23 @@ from rich.table import Table
 LINES_EVERY = 20.0  # seconds between plain lines
 
 
+class Survivor(Console):
+    """A console that falls silent when nobody reads it any more, as in `| head`; the run goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.fall_silent()
+
+    def fall_silent(self) -> None:
+        """Whatever else is printed, here or at the process's end, goes nowhere."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Progress:
     """Watches one run. A context manager, so that the terminal is left in order."""
 
     def __init__(self, folder: Path, env: str, agent: str, steps: int, console: Console | None = None):
-        self.console = console or Console(stderr=False, highlight=False)
+        self.console = console or Survivor(stderr=False, highlight=False)
         self.folder, self.steps = folder, steps
         self.live: Live | None = None
         self.values: dict[str, float] = {}
@@ -54,7 +68,8 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.live is not None:
-            self.live.stop()
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                self.live.stop()
 
     def progress(self, frames: int, metrics: Mapping[str, float]) -> None:
         """New values of what is measured."""
@@ -88,9 +103,14 @@ class Progress:
         self._say(sentence)
 
     def _say(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True)
-        if not self.console.is_terminal:
-            sys.stdout.flush()
+        try:
+            self.console.print(line, soft_wrap=True)
+            if not self.console.is_terminal:
+                sys.stdout.flush()
+        except OSError:  # the pipe or the terminal is gone
+            if not isinstance(self.console, Survivor):
+                raise
+            self.console.fall_silent()
 
     def _facts(self) -> list[tuple[str, str]]:
         values = self.values
