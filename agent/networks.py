@@ -61,7 +61,8 @@ class TwoHot(nn.Module):
         position = (symlog(target).clamp(-self.limit, self.limit) + self.limit) * (
             (self.bins - 1) / (2 * self.limit)
         )
-        lower = position.floor().clamp(0, self.bins - 2)
+        # A target that is not a number makes a loss that is none, for the learner to skip, and no crash.
+        lower = position.floor().clamp(0, self.bins - 2).nan_to_num(0.0)
         weight = (position - lower).unsqueeze(-1)
         index = lower.long().unsqueeze(-1)
         at_lower, at_upper = logits.gather(-1, index), logits.gather(-1, index + 1)

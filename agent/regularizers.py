@@ -5,6 +5,7 @@ answers three questions: how the raw latent is projected, which encoder makes th
 which penalty is added to the loss.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -155,10 +156,12 @@ class LatentHealth:
 def latent_health(
     z: Float[Tensor, "rows latent"], predicted: Float[Tensor, "rows latent"]
 ) -> LatentHealth:
-    """Measures collapse on targets `z` and their predictions."""
+    """Measures collapse on targets `z` and their predictions; all NaN when a target is not finite."""
     z, predicted = z.float(), predicted.float()
     std = z.std(0)
     centred = z - z.mean(0)
+    if not bool(centred.isfinite().all()):
+        return LatentHealth(math.nan, math.nan, math.nan, math.nan)
     spectrum = torch.linalg.svdvals(centred).square()
     share = spectrum / spectrum.sum().clamp_min(1e-30)
     rank = torch.exp(-(share * share.clamp_min(1e-30).log()).sum())
