@@ -177,7 +177,8 @@ class Trainer:
     def log(self) -> None:
         """A row of metrics, and word to the display."""
         agent = self.agent
-        metrics = {k: v for k, v in agent.metrics.items() if math.isfinite(v)}
+        # In one order, whether the run was resumed or not: a table grows its columns as it meets them.
+        metrics = {k: v for k, v in sorted(agent.metrics.items()) if math.isfinite(v)}
         self.run.log(
             {**metrics, "decisions": agent.decisions, "episodes": agent.episodes}, agent.frames
         )
