@@ -88,6 +88,8 @@ def main(arguments: Sequence[str]) -> int:
             if done and (run.folder / "summary.json").exists():
                 progress.note(f"nothing to do: this run has its {learner.frames:,} frames; give more --steps")
                 return 0
+            if config != run.config:
+                run.reconfigure(config)
         stopped_by = trainer.train()
         evaluator.close()
         if stopped_by is not None:

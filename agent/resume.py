@@ -99,10 +99,13 @@ def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str,
     agent.obs = arrays["obs"].copy() if "obs" in arrays else None
     agent.acting = None
     if "acting/z" in arrays:
+        # A plan of another horizon, left by a planner that was swapped since, cannot start the next one.
+        actions = arrays.get("acting/plan/actions")
+        fits = actions is not None and actions.shape[1] == agent.config.planner.horizon
         plan = {
             name: torch.from_numpy(arrays[f"acting/plan/{name}"].copy()).to(agent.device)
             for name in PLAN_FIELDS
-            if f"acting/plan/{name}" in arrays
+            if fits and f"acting/plan/{name}" in arrays
         }
         agent.acting = ActingState(
             agent.generator,

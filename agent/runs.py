@@ -194,6 +194,18 @@ class Run:
         _release_in_children(self)
         return self
 
+    def reconfigure(self, config: configurator.Config) -> None:
+        """Makes what a resume was told to change the run's own, for every resume and load after it.
+
+        Raises RunError.
+        """
+        self.check_place()
+        try:
+            replace_file(self.folder / "config.json", _pretty(configurator.to_json(config)))
+        except (OSError, TypeError) as error:
+            raise RunError(f"{self.folder / 'config.json'}: {why(error)}") from error
+        self.config = config
+
     def log(self, metrics: Mapping[str, float], frames: int) -> None:
         """Adds a row to metrics.csv and TensorBoard. Names may appear late.
 
