@@ -1,0 +1,89 @@
+"""Runs that must collapse and runs that must not, and what the monitor says of each.
+
+    python benchmarks/collapse.py          -> benchmarks/results/collapse.csv
+
+The tiny body of the tests. A collapsing run has no regulariser and learns nothing but to predict its own
+latents; a healthy one is an ordinary run, two seeds of each regulariser and two without any but with the
+cost heads that keep it up. alarm_at is the update of the first alarm, first_collapsed that of the first of
+the measurements in a row that led to it; nothing where there was no alarm.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+from arena import TINY, warm_up
+
+RESULT = Path(__file__).parent / "results" / "collapse.csv"
+COLUMNS = (
+    "run",
+    "regularizer",
+    "seed",
+    "updates",
+    "alarm_at",
+    "std",
+    "dead",
+    "rank",
+    "relative_error",
+    "as_expected",
+)
+COLLAPSING: dict[str, Any] = {
+    "regularizer": "none",
+    "learner.cost_weight": 0.0,
+    "learner.critic_weight": 0.0,
+    "learner.termination_weight": 0.0,
+    "learner.encoder_learning_rate": 0.01,
+    "learner.learning_rate": 0.003,
+}
+HEALTHY: dict[str, Any] = {"learner.encoder_learning_rate": 1e-3, "learner.learning_rate": 2e-3}
+DECISIONS, UPDATES = 300, 1500
+
+
+def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
+    """One run in memory: its alarm, and what was measured last."""
+    import envs
+    from agent.configurator import Config, replace, validate
+    from agent.guards import COLLAPSED_IN_A_ROW
+    from agent.joule import Joule
+
+    small = {"env": TINY, "seed": seed, "steps": DECISIONS, "learner.warmup": DECISIONS, "model.latent": 16,
+             "model.hidden": 32, "model.branch": 16, "learner.batch": 64, "learner.pretrain": UPDATES}  # fmt: skip
+    config = validate(replace(Config(), {**small, "regularizer": regularizer, **changes}))
+    body = envs.make(config.env)
+    joule = Joule(body.facts, config, body)
+    joule.hurried = True  # the updates are taken below, one by one
+    joule.learn(DECISIONS)
+    alarm: int | None = None
+    for _ in range(UPDATES + 1):
+        joule.study()
+        if alarm is None and joule.metrics.get("latent/collapsed", 0) >= COLLAPSED_IN_A_ROW:
+            alarm = joule.learner.updates - 1
+    measured = [
+        f"{joule.metrics[f'latent/{name}']:.4g}" for name in ("std", "dead", "rank", "relative_error")
+    ]
+    expected = (alarm is not None and alarm <= 1000) if kind == "collapsing" else alarm is None
+    line = (kind, regularizer, seed, joule.learner.updates, alarm, *measured, "yes" if expected else "no")
+    print(*line, flush=True)
+    return dict(zip(COLUMNS, line, strict=True))
+
+
+def main() -> int:
+    warm_up()
+    lines = [tried("collapsing", "none", seed, COLLAPSING) for seed in range(1, 11)]
+    kinds = ("simnorm", "ema", "vicreg", "sigreg", "none")
+    lines += [tried("healthy", kind, seed, HEALTHY) for kind in kinds for seed in (1, 2)]
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    with RESULT.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    wrong = sum(line["as_expected"] == "no" for line in lines)
+    print(f"{len(lines) - wrong} of {len(lines)} as expected")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
