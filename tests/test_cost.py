@@ -178,7 +178,7 @@ def test_with_the_true_linear_model_the_agent_is_the_linear_controller(
             0,
         )
         energy = Energy(z, world, critic, policy, GAMMA, EnergyWeights(), terminates=False)
-        action, plan = actor.act(energy, z, world, None, torch.Generator().manual_seed(0), None)
+        action, plan = actor.act(energy, z, world, None, torch.Generator().manual_seed(0), explore=False)
         expected = -z @ gain.T
         assert expected.abs().max() > 0.3  # not the zero action, which any lazy actor finds
         torch.testing.assert_close(action, expected, rtol=0, atol=tolerance)

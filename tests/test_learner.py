@@ -129,6 +129,7 @@ def test_an_update_that_is_not_finite_is_counted_and_leaves_no_trace(field: str,
     assert all(bool(v.isfinite().all()) for v in weights(learner.modules).values())
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("kind", KINDS)
 def test_fifty_updates_on_one_batch_learn_it_with_every_regulariser(kind: str) -> None:
     learner = small_learner(kind)

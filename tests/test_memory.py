@@ -156,6 +156,7 @@ class Diverging:
         return self.body.step(action)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("capacity", [1_000_000, 37])
 @pytest.mark.parametrize(
     ("ending", "breaks_at"),
