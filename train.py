@@ -1,10 +1,10 @@
 """Train an agent: it lives in a body, learns a world model of it, and acts by minimising energy.
 
-    python train.py                                      HalfCheetah-v5, the world-model agent
-    python train.py --env my_pkg:MyArm-v0 --steps 50000  an environment of your own
-    python train.py --agent sac --env dmc:walker-walk    a model-free baseline, same run layout
-    python train.py --preset smoke                       the whole path in under a minute
-    python train.py --resume runs/...                    go on exactly where a run stopped
+python train.py                                      HalfCheetah-v5, the world-model agent
+python train.py --env my_pkg:MyArm-v0 --steps 50000  an environment of your own
+python train.py --agent sac --env dmc:walker-walk    a model-free baseline, same run layout
+python train.py --preset smoke                       the whole path in under a minute
+python train.py --resume runs/...                    go on exactly where a run stopped
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
             for note in trainer.resume():
                 progress.note(note)
             done = learner.frames >= config.steps and not trainer.owing
-            if done and (run.folder / "summary.json").exists():
+            if done and run.finished_at() == learner.frames:
                 progress.note(f"nothing to do: this run has its {learner.frames:,} frames; give more --steps")
                 return 0
             if config != run.config:

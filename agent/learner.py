@@ -78,6 +78,7 @@ class Learner:
         self.updates = 0
         self.budget = SkipBudget(config.max_skips)
         self.collapsed = 0  # measurements in a row that saw a collapse
+        self.first_std = 0.0  # deviation of the latents at the first measurement
         weight = config.rho ** torch.arange(config.window, dtype=torch.float32)
         self.weight = (weight / weight.sum()).unsqueeze(1)
 
@@ -111,9 +112,9 @@ class Learner:
             with torch.no_grad():
                 target_z = m.target_encoder(obs[1:]).float()  # time batch latent
                 next_value = self.value(target_z.flatten(0, 1)).view(cost.shape)
-                target = n_step_targets(
-                    cost, terminated, valid, next_value, self.discount, config.n_step
-                )[:window]
+                target = n_step_targets(cost, terminated, valid, next_value, self.discount, config.n_step)[
+                    :window
+                ]
 
             z = m.encoder(obs[0]).float()
             first = z
@@ -176,7 +177,8 @@ class Learner:
         if not measure:
             return {}
         health = latent_health(target_z[0], steps[0].z.detach())
-        self.collapsed = self.collapsed + 1 if health.collapsed() else 0
+        self.first_std = self.first_std or health.std
+        self.collapsed = self.collapsed + 1 if health.collapsed(self.first_std) else 0
         residual = (read - m.readout_normalizer(readout[0])).square().mean()
         return policy_metrics | {
             "loss/prediction": prediction.item(),
@@ -199,9 +201,7 @@ class Learner:
         action, _ = self.modules.policy.sample(z)
         return self.modules.target_critic(z, action.to(z)).float().amax(1)
 
-    def update_policy(
-        self, latents: Float[Tensor, "time batch latent"], measure: bool
-    ) -> dict[str, float]:
+    def update_policy(self, latents: Float[Tensor, "time batch latent"], measure: bool) -> dict[str, float]:
         """Moves the policy towards least cost-to-go plus an entropy bonus."""
         m, config = self.modules, self.config
         z = torch.cat((latents[0], latents[-1]))

@@ -147,15 +147,19 @@ class LatentHealth:
     relative_error: float
     """Prediction error over the targets' variance; 1 is no better than their mean."""
 
-    def collapsed(self) -> bool:
-        """No variance left, or almost everything in one direction with nothing predicted."""
-        return not (self.std > 1e-4) or self.dead > 0.95 or (self.rank < 1.5 and self.relative_error > 0.9)
+    def collapsed(self, first_std: float = 0.0) -> bool:
+        """No variance left; or nothing predicted of the little that is left, in size or in directions.
+
+        `first_std` is the deviation of the young encoder. Rank alone misses a latent that shrank to noise:
+        noise has every direction. Calibrated by benchmarks/collapse.py.
+        """
+        shrunk = self.std < 0.1 * first_std and self.relative_error > 1.0
+        narrow = self.rank < 1.5 and self.relative_error > 0.9
+        return not (self.std > 1e-4) or self.dead > 0.95 or shrunk or narrow
 
 
 @torch.no_grad()
-def latent_health(
-    z: Float[Tensor, "rows latent"], predicted: Float[Tensor, "rows latent"]
-) -> LatentHealth:
+def latent_health(z: Float[Tensor, "rows latent"], predicted: Float[Tensor, "rows latent"]) -> LatentHealth:
     """Measures collapse on targets `z` and their predictions; all NaN when a target is not finite."""
     z, predicted = z.float(), predicted.float()
     std = z.std(0)

@@ -60,6 +60,7 @@ def capture(agent: "Joule") -> tuple[Arrays, dict[str, Any]]:
         "skipped": agent.learner.budget.total,
         "recent_skips": list(agent.learner.budget.recent),
         "collapsed": agent.learner.collapsed,
+        "first_std": agent.learner.first_std,
         "surprise": {"usual": agent.surprise.usual, "count": agent.surprise.count},
         "metrics": {name: float(value) for name, value in agent.metrics.items()},
         "random": agent.rng.bit_generator.state,
@@ -119,6 +120,7 @@ def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str,
     agent.update_credit, agent.episode_return = meta["update_credit"], meta["episode_return"]
     learner = agent.learner
     learner.updates, learner.collapsed = meta["updates"], meta["collapsed"]
+    learner.first_std = meta["first_std"]
     learner.budget.total, learner.budget.recent = meta["skipped"], list(meta["recent_skips"])
     agent.surprise.usual, agent.surprise.count = meta["surprise"]["usual"], meta["surprise"]["count"]
     agent.metrics = dict(meta["metrics"])

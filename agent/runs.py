@@ -245,6 +245,14 @@ class Run:
         except (OSError, TypeError) as error:
             raise RunError(f"{self.folder / 'summary.json'}: {why(error)}") from error
 
+    def finished_at(self) -> int | None:
+        """The frames that summary.json speaks of, or None when there is none that can be read."""
+        try:
+            frames = _read_json(self.folder / "summary.json").get("frames")
+        except RunError:
+            return None
+        return frames if isinstance(frames, int) else None
+
     def close(self) -> None:
         """Releases the lock and the open files."""
         self._board.close()

@@ -52,9 +52,7 @@ class Watcher(Protocol):
 class Trainer:
     """Drives `agent` in `run`; `evaluate` plays the held-out episodes with the agent as it is."""
 
-    def __init__(
-        self, agent: Agent, run: Run, evaluate: Callable[[Agent], Scores], watcher: Watcher
-    ):
+    def __init__(self, agent: Agent, run: Run, evaluate: Callable[[Agent], Scores], watcher: Watcher):
         self.agent, self.run, self.evaluate, self.watcher = agent, run, evaluate, watcher
         config = agent.config
         self.log_every = max(1, min(1_000, config.steps // 20))
@@ -179,9 +177,7 @@ class Trainer:
         agent = self.agent
         # In one order, whether the run was resumed or not: a table grows its columns as it meets them.
         metrics = {k: v for k, v in sorted(agent.metrics.items()) if math.isfinite(v)}
-        self.run.log(
-            {**metrics, "decisions": agent.decisions, "episodes": agent.episodes}, agent.frames
-        )
+        self.run.log({**metrics, "decisions": agent.decisions, "episodes": agent.episodes}, agent.frames)
         self.watcher.progress(agent.frames, metrics)
 
     def score(self) -> None:
@@ -194,7 +190,8 @@ class Trainer:
             now = self._now()
             for name in self.resumed_at:
                 self.resumed_at[name] += now[name] - started[name]
-        mean, std = round(float(np.mean(returns)), 4), round(float(np.std(returns)), 4)
+        # Significant digits, not decimals: an environment's rewards may be of any size.
+        mean, std = (float(f"{figure:.8g}") for figure in (np.mean(returns), np.std(returns)))
         row = {
             "agent": agent.config.agent,
             "env": agent.config.env,
@@ -252,13 +249,17 @@ class Trainer:
                 "counters": dict(self.run.counters),
                 "owing": {} if owing_since is None else {"since": owing_since},
             },
-            identity=self.run.identity(**identity_of(agent, self.run)),
+            identity=self.identity(),
             files=files,
         )
         if self.replay is not None:
             kept = checkpoint.kept_files(self.run.checkpoints)
             self.replay.prune(agent.replay_capacity(), kept)
         self.watcher.saved(agent.frames)
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint says of its origin; threads as they are now, whatever the run began with."""
+        return self.run.identity(**identity_of(self.agent, self.run), threads=self.agent.config.threads)
 
     def resume(self) -> list[str]:
         """Goes back to the newest checkpoint that verifies, or to the start when there is none yet.
@@ -273,9 +274,8 @@ class Trainer:
             return ["this run has no checkpoint yet: it starts over"]
         self.replay = put_back(agent, saved, self.run)
         notes = list(saved.skipped)
-        now = self.run.identity(**identity_of(agent, self.run))
         self.run.counters.update(saved.meta["counters"])
-        if changed := differences(saved.identity, now):
+        if changed := differences(saved.identity, self.identity()):
             notes.append(f"not bit-exact, because versions or threads differ: {', '.join(changed)}")
         exact = not changed
         if agent.env is not None and saved.meta["env"]:

@@ -188,8 +188,8 @@ class Arena:
             meanwhile(child, folder)
         status = wait(child, timeout - (time.monotonic() - began))
         seconds = time.monotonic() - began
-        read = [(logs / f).read_text(errors="replace") for f in ("out", "err")]
-        return Ended(os.waitstatus_to_exitcode(status), *read, seconds, folder)
+        out, err = ((logs / name).read_text(errors="replace") for name in ("out", "err"))
+        return Ended(os.waitstatus_to_exitcode(status), out, err, seconds, folder)
 
     def _be_the_door(
         self,
@@ -205,8 +205,8 @@ class Arena:
         """Never returns."""
         code = 70
         try:
-            out = os.open(logs / "out", os.O_WRONLY | os.O_CREAT) if stdout is None else stdout
-            os.dup2(out, 1)
+            out = os.open(logs / "out", os.O_WRONLY | os.O_CREAT)
+            os.dup2(out if stdout is None else stdout, 1)
             os.dup2(os.open(logs / "err", os.O_WRONLY | os.O_CREAT), 2)
             sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, errors="replace") for n in (1, 2))
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -217,8 +217,8 @@ class Arena:
                 os.environ.pop(variable, None)
                 if value is not None:
                     os.environ[variable] = value
-            for limit, value in limits.items():
-                resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
+            for limit, most in limits.items():
+                resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))
             sys.argv = [f"{name}.py", *words]
             import importlib
 

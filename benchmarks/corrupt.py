@@ -74,7 +74,7 @@ def library_notices(name: str, data: bytes) -> bool:
 
 
 def attempt(count: int, once: Callable[[], tuple[str, bool, bool]], damage: str) -> dict[str, object]:
-    """A line of the result: `once` damages something; it says what, whether it was refused, and by the library."""
+    """A line of the result. `once` damages something; it says what, and whether we and the library refuse."""
     loaded: list[str] = []
     refused = library = 0
     for _ in range(count):

@@ -67,9 +67,8 @@ def main() -> int:
             writer.writeheader()
             writer.writerows(lines[key] for key in sorted(lines))
     short = [number for number in lines if lines[number]["verdict"] != "ok"]
-    print(
-        f"{len(lines)} of {len(ROWS)} tried, {len(lines) - len(short)} as written; short: {sorted(short) or 'none'}"
-    )
+    count = len(lines) - len(short)
+    print(f"{len(lines)} of {len(ROWS)} tried, {count} as written; short: {sorted(short) or 'none'}")
     return 0
 
 

@@ -272,7 +272,7 @@ def _(arena: Arena) -> Outcome:
         {
             "manifest says sac": explicit(arena, newest(named), "sac", "joule"),
             "config says sac": explicit(arena, newest(changed), "sac", "joule"),
-            "both say sac": explicit(arena, newest(both(shelf)), "step-120"),
+            "both say sac": explicit(arena, newest(both(shelf)), "holds rows"),
         }
     )
 
@@ -295,9 +295,7 @@ def _(arena: Arena) -> Outcome:
     for name in ("arrays.safetensors", "meta.json", "MANIFEST.json", "MANIFEST.sha256"):
         folder = shelf.copy()
         (newest(folder) / name).unlink()
-        checks[f"{name} missing"] = explicit(
-            arena, newest(folder), "missing" if name != "MANIFEST.json" else "step-120"
-        )
+        checks[f"{name} missing"] = explicit(arena, newest(folder), "step-120")
         folder = shelf.copy()
         shutil.copy(newest(other.folder) / name, newest(folder) / name)
         checks[f"{name} swapped"] = explicit(arena, newest(folder), "step-120")
@@ -488,24 +486,12 @@ def _(arena: Arena) -> Outcome:
     def spoiled(name: str, spoil: Callable[[np.ndarray], np.ndarray], *words: str) -> None:
         folder = shelf.copy()
         path = next((folder / "replay").iterdir())
-        for checkpoint in (folder / "checkpoints").iterdir():
-            manifest = json.loads((checkpoint / "MANIFEST.json").read_text())
-            commit = manifest["files"]["replay"]
-            record = np.dtype([(n, d, tuple(s)) for n, d, s in commit["record"]])
-            rows = spoil(
-                np.fromfile(shelf.run.folder / "replay" / path.name, record)[
-                    : commit["segments"][0]["rows"]
-                ].copy()
-            )
-            data = rows.tobytes()
-            if len(path.read_bytes()) != len(data) or checkpoint == newest(folder):
-                path.write_bytes(data)
-            size = len(data) // record.itemsize
-            digest = hashlib.sha256(data[: size * record.itemsize]).hexdigest()
-            reseal(
-                checkpoint,
-                lambda m, s=size, h=digest: m["files"]["replay"]["segments"][0].update(rows=s, sha256=h),
-            )
+        commit = json.loads((newest(folder) / "MANIFEST.json").read_text())["files"]["replay"]
+        record = np.dtype([(n, d, tuple(s)) for n, d, s in commit["record"]])
+        rows = spoil(np.fromfile(path, record).copy())
+        path.write_bytes(rows.tobytes())
+        claim = {"rows": len(rows), "sha256": hashlib.sha256(rows.tobytes()).hexdigest()}
+        reseal(newest(folder), lambda m: m["files"]["replay"]["segments"][0].update(claim))
         found = arena.door("evaluate", [str(newest(folder))])
         checks[f"{name} ({found.last[-90:]})"] = found.code == 2 and found.orderly and found.says(*words)
 

@@ -48,9 +48,9 @@ def poisoned_updates(first: int, last: int, what: str) -> Callable[[], None]:
     """Makes the loss or the gradient of Joule's updates `first` to `last` NaN or infinite."""
 
     def tamper() -> None:
-        import torch
-
         import types
+
+        import torch
 
         from agent import learner as module
         from agent.learner import FlatGroup, Learner
@@ -155,11 +155,11 @@ def sac_broken_at(decision: int) -> Callable[[], None]:
 
 
 COLLAPSING = {
-    "regularizer": "none",
+    "regularizer": "simnorm",
     "learner.cost-weight": 0,
     "learner.critic-weight": 0,
     "learner.termination-weight": 0,
-    "learner.encoder-learning-rate": 0.01,
+    "learner.encoder-learning-rate": 1.0,
     "learner.learning-rate": 0.003,
     "learner.pretrain": 1000,
     "learner.precision": "float32",
@@ -210,7 +210,7 @@ def scaled(scale: float) -> Callable[[], None]:
 @row(34, "reward scale 1e6 / 1e-9", "finite, same policy order")
 def _(arena: Arena) -> Outcome:
     checks = {}
-    learned = {"steps": 500, "eval-every": 500, "eval-episodes": 10, "checkpoint-every": 500, "learner.warmup": 150,
+    learned = {"steps": 500, "eval-every": 500, "eval-episodes": 10, "learner.warmup": 150,
                "learner.pretrain": 300, "learner.batch": 64, "learner.learning-rate": 0.002,
                "learner.encoder-learning-rate": 0.001}  # fmt: skip
     for scale in (1.0, 1e6, 1e-9):
@@ -316,14 +316,15 @@ def _(arena: Arena) -> Outcome:
     found = all_of(checks)
     return Outcome(
         found.ok and not accepted,
-        f"{found.text}; {tried - len(accepted)} of {tried} values out of range refused by name {accepted[:5] or ''}",
+        f"{found.text}; {tried - len(accepted)} of {tried} values out of range are refused by name"
+        f"{accepted[:5] or ''}",
     )
 
 
 @row(38, "horizon 0/-1, population 0, elites>population, batch>buffer, horizon>episode", "REJECT")
 def _(arena: Arena) -> Outcome:
-    checks = refused(arena, ("planner.horizon", "0"), ("planner.horizon", "-1"), ("planner.samples", "0"),
-                     ("planner.elites", "17"), ("planner.horizon", "26"), ("learner.buffer", "15"))  # fmt: skip
+    checks = refused(arena, *(("planner.horizon", value) for value in ("0", "-1", "26")),
+                     ("planner.samples", "0"), ("planner.elites", "17"), ("learner.buffer", "15"))  # fmt: skip
     default = arena.train(
         "--planner.elites", "5000", changes={"planner.samples": None, "planner.elites": None}
     )

@@ -64,9 +64,8 @@ def ends_well(arena: Arena, number: int, code: int) -> Outcome:
         saved = steps_of(found.folder)
         again = arena.resume(found.folder)
         same = again.survived() and fingerprint(again.folder) == fingerprint(whole.folder)
-        checks[
-            f"in {busy or 'training'}: exit {found.code} after {seconds:.1f} s at {saved[-1:]}, same hashes {same}"
-        ] = found.code == code and seconds < 10 and bool(saved) and found.orderly and same
+        name = f"in {busy or 'training'}: exit {found.code} after {seconds:.1f} s at {saved[-1:]}, same hashes {same}"
+        checks[name] = found.code == code and seconds < 10 and bool(saved) and found.orderly and same
     return all_of(checks)
 
 
@@ -314,13 +313,14 @@ def _(arena: Arena) -> Outcome:
     changed = arena.resume(made.folder, "--learner.batch", "32")
     smaller = arena.resume(made.folder, "--steps", "60")
     larger = arena.resume(made.folder, "--steps", "160")
+    larger_frames = larger.summary()["frames"] if larger.survived() else 0
     forced = arena.resume(made.folder, "--steps", "200", "--learner.batch", "32", "--override")
     return all_of(
         {
             f"finished: exit {noop.code}, touched {touched}": noop.code == 0 and noop.says("nothing to do"),
             "changed": changed.code == 2 and changed.says("learner.batch 16 -> 32", "--override"),
             "smaller": smaller.code == 2 and smaller.says("steps"),
-            "larger": larger.survived() and larger.summary()["frames"] == 160,
+            "larger": larger_frames == 160,
             "--override": forced.survived() and forced.summary()["frames"] == 200,
         }
     )
@@ -399,5 +399,6 @@ def _(arena: Arena) -> Outcome:
     ok = found.survived() and not stray and count > 0 and locked.survived()
     return Outcome(
         ok,
-        f"{count} diverged steps: {found.told()}, stray files: {stray or 'none'}; in a folder that cannot be written: {locked.told()}",
+        f"{count} diverged steps: {found.told()}, stray files: {stray or 'none'}; "
+        f"in a folder that cannot be written: {locked.told()}",
     )

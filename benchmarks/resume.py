@@ -25,8 +25,14 @@ GYMNASIUM = ("Ant-v5", "HalfCheetah-v5", "Hopper-v5", "Humanoid-v5", "HumanoidSt
              "InvertedDoublePendulum-v5", "InvertedPendulum-v5", "Pusher-v5", "Reacher-v5", "Swimmer-v5",
              "Walker2d-v5")  # fmt: skip
 OWN = ("joule/Reach-v0", "joule/Push-v0", "joule/Cup-v0", "joule/Maze-v0")
-SETTINGS = {"steps": 200, "max-episode-steps": 40, "eval-every": 120, "eval-episodes": 1, "checkpoint-every": 500,
-            "learner.buffer": 100, "learner.warmup": 50, "learner.updates-per-step": 0.5}  # fmt: skip
+SETTINGS = {
+    "steps": 200,
+    "max-episode-steps": 40,
+    "eval-every": 120,
+    "checkpoint-every": 500,
+    "learner.buffer": 100,
+    "learner.warmup": 50,
+}
 """The ring of 100 rows wraps at about the hundredth decision."""
 
 MOMENTS: dict[str, Callable[[Any], bool]] = {

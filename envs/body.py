@@ -86,6 +86,8 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin an episode; a seed makes it, and all that follow, repeatable."""
+        if seed is not None:
+            self.action_space.seed(seed)
         self.observation, info = self.env.reset(seed=seed, options=options)
         return self.observation.copy(), info
 
