@@ -177,7 +177,8 @@ class Learner:
         if not measure:
             return {}
         health = latent_health(target_z[0], steps[0].z.detach())
-        self.first_std = self.first_std or health.std
+        if not self.first_std > 0.0:
+            self.first_std = health.std
         self.collapsed = self.collapsed + 1 if health.collapsed(self.first_std) else 0
         residual = (read - m.readout_normalizer(readout[0])).square().mean()
         return policy_metrics | {
