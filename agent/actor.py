@@ -96,9 +96,7 @@ class ActingState:
                 for value in [getattr(self.plan, item.name)]
             }
             plan = Plan(**kept)
-        return ActingState(
-            self.generator, plan, self.z[index], self.expected[index], self.surprise[keep]
-        )
+        return ActingState(self.generator, plan, self.z[index], self.expected[index], self.surprise[keep])
 
 
 class Actor:

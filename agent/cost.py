@@ -111,9 +111,7 @@ class Energy:
         self.z, self.world_model, self.critic, self.policy = z, world_model, critic, policy
         self.discount, self.weights, self.terminates = discount, weights, terminates
 
-    def __call__(
-        self, actions: Float[Tensor, "batch samples horizon act"]
-    ) -> Float[Tensor, "batch samples"]:
+    def __call__(self, actions: Float[Tensor, "batch samples horizon act"]) -> Float[Tensor, "batch samples"]:
         terms = list(self.terms(actions).values())
         return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
 

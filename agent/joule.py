@@ -113,9 +113,7 @@ class Joule:
             )
 
         make_planner(1)  # a setting that this kind refuses is refused now, not at the first plan
-        return Actor(
-            self.modules.policy, make_planner, choice.horizon, choice.policy_trajectories
-        )
+        return Actor(self.modules.policy, make_planner, choice.horizon, choice.policy_trajectories)
 
     # Acting
 
@@ -129,9 +127,7 @@ class Joule:
         """The energy of action sequences from `z`, by the current costs."""
         m, choice = self.modules, self.config.planner
         weights = EnergyWeights(choice.unsure, choice.effort)
-        return Energy(
-            z, m.world_model, m.critic, m.policy, self.discount, weights, self.terminations > 0
-        )
+        return Energy(z, m.world_model, m.critic, m.policy, self.discount, weights, self.terminations > 0)
 
     def decide(
         self, obs: np.ndarray, state: ActingState | None, starts: np.ndarray, explore: bool
@@ -159,9 +155,7 @@ class Joule:
                         warm = replace(warm, actions=warm.actions * keep)
         if starts.all():
             warm = None
-        action, plan = self.actor.act(
-            self.energy(z), z, self.modules.world_model, warm, generator, explore
-        )
+        action, plan = self.actor.act(self.energy(z), z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():
             expected = self.modules.world_model.predict(z, action).z
         return action.cpu().numpy(), ActingState(generator, plan, z, expected, surprise)
@@ -193,9 +187,7 @@ class Joule:
             terms = self.energy(state.z).terms(state.plan.actions.unsqueeze(1))
         return {name: term[:, 0].cpu().numpy() for name, term in terms.items()}
 
-    def imagine(
-        self, obs: np.ndarray, actions: np.ndarray
-    ) -> Float[np.ndarray, "steps readouts"]:
+    def imagine(self, obs: np.ndarray, actions: np.ndarray) -> Float[np.ndarray, "steps readouts"]:
         """Readouts that the agent foresees from `obs` [obs] under `actions` [horizon, act].
 
         The first row reads the present; each further row one step of imagination.

@@ -85,7 +85,5 @@ class WorldModel(nn.Module):
         """Per row: latent prediction error (mean over heads), cost and termination losses."""
         prediction = (step.heads - target).square().mean((0, 2))
         cost_loss = self.two_hot.loss(step.cost_logits, cost)
-        termination_loss = F.binary_cross_entropy_with_logits(
-            step.termination, terminated, reduction="none"
-        )
+        termination_loss = F.binary_cross_entropy_with_logits(step.termination, terminated, reduction="none")
         return prediction, cost_loss, termination_loss

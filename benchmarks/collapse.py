@@ -63,8 +63,17 @@ def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> di
     from agent.guards import COLLAPSED_IN_A_ROW
     from agent.joule import Joule
 
-    small = {"env": TINY, "seed": seed, "steps": DECISIONS, "learner.warmup": DECISIONS, "model.latent": 16,
-             "model.hidden": 32, "model.branch": 16, "learner.batch": 64, "learner.pretrain": UPDATES}  # fmt: skip
+    small = {
+        "env": TINY,
+        "seed": seed,
+        "steps": DECISIONS,
+        "learner.warmup": DECISIONS,
+        "model.latent": 16,
+        "model.hidden": 32,
+        "model.branch": 16,
+        "learner.batch": 64,
+        "learner.pretrain": UPDATES,
+    }
     config = validate(replace(Config(), {**small, "regularizer": regularizer, **changes}))
     body = envs.make(config.env)
     joule = Joule(body.facts, config, body)

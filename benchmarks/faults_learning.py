@@ -210,9 +210,16 @@ def scaled(scale: float) -> Callable[[], None]:
 @row(34, "reward scale 1e6 / 1e-9", "finite, same policy order")
 def _(arena: Arena) -> Outcome:
     checks = {}
-    learned = {"steps": 500, "eval-every": 500, "eval-episodes": 10, "learner.warmup": 150,
-               "learner.pretrain": 300, "learner.batch": 64, "learner.learning-rate": 0.002,
-               "learner.encoder-learning-rate": 0.001}  # fmt: skip
+    learned = {
+        "steps": 500,
+        "eval-every": 500,
+        "eval-episodes": 10,
+        "learner.warmup": 150,
+        "learner.pretrain": 300,
+        "learner.batch": 64,
+        "learner.learning-rate": 0.002,
+        "learner.encoder-learning-rate": 0.001,
+    }
     for scale in (1.0, 1e6, 1e-9):
         joule = arena.train(tamper=scaled(scale), changes=learned)
         floor = arena.train(tamper=scaled(scale), changes={**learned, "agent": "random"})
@@ -289,9 +296,16 @@ def _(arena: Arena) -> Outcome:
     from agent.configurator import Config, ConfigError, flatten
     from train import parser
 
-    checks = refused(arena, *(("steps", v) for v in ("0", "-100", "1.5", "nan")), ("learner.rho", "1.5"),
-                     ("learner.target-rate", "-1"), ("learner.batch", "0"), ("learner.buffer", "0"),
-                     ("learner.buffer", "-1"), ("learner.warmup", "-5"))  # fmt: skip
+    checks = refused(
+        arena,
+        *(("steps", v) for v in ("0", "-100", "1.5", "nan")),
+        ("learner.rho", "1.5"),
+        ("learner.target-rate", "-1"),
+        ("learner.batch", "0"),
+        ("learner.buffer", "0"),
+        ("learner.buffer", "-1"),
+        ("learner.warmup", "-5"),
+    )
     tried, accepted = 0, []
     bounds = {
         prefix + field.name: field.metadata["range"]
@@ -323,8 +337,13 @@ def _(arena: Arena) -> Outcome:
 
 @row(38, "horizon 0/-1, population 0, elites>population, batch>buffer, horizon>episode", "REJECT")
 def _(arena: Arena) -> Outcome:
-    checks = refused(arena, *(("planner.horizon", value) for value in ("0", "-1", "26")),
-                     ("planner.samples", "0"), ("planner.elites", "17"), ("learner.buffer", "15"))  # fmt: skip
+    checks = refused(
+        arena,
+        *(("planner.horizon", value) for value in ("0", "-1", "26")),
+        ("planner.samples", "0"),
+        ("planner.elites", "17"),
+        ("learner.buffer", "15"),
+    )
     default = arena.train(
         "--planner.elites", "5000", changes={"planner.samples": None, "planner.elites": None}
     )
@@ -342,8 +361,11 @@ def _(arena: Arena) -> Outcome:
 
     if torch.cuda.is_available():
         return Outcome(False, "this machine has a GPU: not tried")
-    checks = {f"{agent} {device}": arena.train("--device", device, changes={"agent": agent}).rejected("cuda")
-              for agent in ("joule", "sac") for device in ("cuda", "cuda:1")}  # fmt: skip
+    checks = {
+        f"{agent} {device}": arena.train("--device", device, changes={"agent": agent}).rejected("cuda")
+        for agent in ("joule", "sac")
+        for device in ("cuda", "cuda:1")
+    }
     return all_of(checks | {"auto": arena.train("--device", "auto", changes={"steps": 40}).survived()})
 
 

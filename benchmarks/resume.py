@@ -21,9 +21,19 @@ from arena import Arena, fingerprint, steps_of, warm_up
 
 RESULT = Path(__file__).parent / "results" / "resume.csv"
 COLUMNS = ("body", "agent", "moment", "stopped_at", "exact", "differs", "hash")
-GYMNASIUM = ("Ant-v5", "HalfCheetah-v5", "Hopper-v5", "Humanoid-v5", "HumanoidStandup-v5",
-             "InvertedDoublePendulum-v5", "InvertedPendulum-v5", "Pusher-v5", "Reacher-v5", "Swimmer-v5",
-             "Walker2d-v5")  # fmt: skip
+GYMNASIUM = (
+    "Ant-v5",
+    "HalfCheetah-v5",
+    "Hopper-v5",
+    "Humanoid-v5",
+    "HumanoidStandup-v5",
+    "InvertedDoublePendulum-v5",
+    "InvertedPendulum-v5",
+    "Pusher-v5",
+    "Reacher-v5",
+    "Swimmer-v5",
+    "Walker2d-v5",
+)
 OWN = ("joule/Reach-v0", "joule/Push-v0", "joule/Cup-v0", "joule/Maze-v0")
 SETTINGS = {
     "steps": 200,

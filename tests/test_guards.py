@@ -47,8 +47,16 @@ def training(make_joule: Callable[..., Any], tmp_path: Path, unchecked: None) ->
     """`training(**changes)`: a trainer of a small Joule in a run folder of its own."""
 
     def make(folder: Path | None = None, **changes: Any) -> Trainer:
-        few = {"steps": 90, "checkpoint_every": 30, "eval_every": 90, "eval_episodes": 1, "learner__warmup": 20,
-               "learner__pretrain": 5, "learner__batch": 16, "learner__updates_per_step": 0.5}  # fmt: skip
+        few = {
+            "steps": 90,
+            "checkpoint_every": 30,
+            "eval_every": 90,
+            "eval_episodes": 1,
+            "learner__warmup": 20,
+            "learner__pretrain": 5,
+            "learner__batch": 16,
+            "learner__updates_per_step": 0.5,
+        }
         joule = make_joule(**{**few, **changes})
         run = Run.open(folder) if folder else Run.create(tmp_path / "run", joule.config, ["test"], {})
         return Trainer(joule, run, Evaluator(lambda: make_env(joule.config), 1), Silent())
