@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -121,8 +122,10 @@ def log_disk_full(path: str, code: int = errno.ENOSPC) -> Callable[[], None]:
         def refuse(*given: Any, **named: Any) -> None:
             raise OSError(code, os.strerror(code))
 
-        for kind in {"tables": [logs.CsvLog], "board": [logs.TensorBoardLog]}[path]:
-            kind.add = refuse  # type: ignore[method-assign, attr-defined]
+        if path == "tables":
+            logs.CsvLog.add = refuse  # type: ignore[method-assign]
+        else:
+            logs.TensorBoardLog.add = refuse  # type: ignore[method-assign]
 
     return tamper
 
@@ -239,13 +242,17 @@ def _(arena: Arena) -> Outcome:
     shelf, checks = Shelf(arena), {}
     for number, words in ((2, "newer"), (0, "format 1")):
         folder = shelf.copy()
-        reseal(newest(folder), lambda m, number=number: m.update(format=number))
+        reseal(newest(folder), functools.partial(dict.update, format=number))
         checks[f"checkpoint of format {number}"] = explicit(arena, newest(folder), words)
     folder = shelf.copy()
     record = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**record, "format": 2}))
     checks["run of format 2"] = explicit(arena, folder, "newer")
     return all_of(checks)
+
+
+def _identify(manifest: dict[str, Any], name: str, value: Any) -> None:
+    manifest["identity"][name] = value
 
 
 @row(50, "checkpoint of other env or dims", "REJECT naming both")
@@ -255,7 +262,7 @@ def _(arena: Arena) -> Outcome:
     for name, value in changes.items():
         folder = shelf.copy()
         mine = json.loads((newest(folder) / "MANIFEST.json").read_text())["identity"][name]
-        reseal(newest(folder), lambda m, name=name, value=value: m["identity"].update({name: value}))
+        reseal(newest(folder), functools.partial(_identify, name=name, value=value))
         checks[name] = explicit(arena, newest(folder), str(value), str(mine))
     return all_of(checks)
 

@@ -257,7 +257,8 @@ def _(arena: Arena) -> Outcome:
     path = arena.place / "film.mp4"
     sizes = [(64, 64), (48, 80), (65, 33), (64, 64)]
     write_mp4(path, (np.full((*size, 3), 100, np.uint8) for size in sizes), 10.0)
-    read = sum(1 for _ in imageio.get_reader(path))
+    reader: Any = imageio.get_reader(path)
+    read = sum(1 for _ in reader)
     none = arena.place / "none.mp4"
     wrote = write_mp4(none, iter(()), 10.0)
     left = [p.name for p in arena.place.glob("*.mp4*")] + [p.name for p in arena.place.glob(".none*")]
@@ -355,9 +356,10 @@ def _(arena: Arena) -> Outcome:
     if comma:
         found = arena.train(changes=small, tamper=lambda: locale.setlocale(locale.LC_ALL, comma))
         checks[comma] = found.survived() and fingerprint(found.folder) == fingerprint(whole.folder)
-    found = all_of(checks)
+    all_found = all_of(checks)
     return Outcome(
-        found.ok, found.text + ("" if comma else "; no decimal-comma locale is installed here: not tried")
+        all_found.ok,
+        all_found.text + ("" if comma else "; no decimal-comma locale is installed here: not tried"),
     )
 
 

@@ -47,7 +47,7 @@ class Odd(gymnasium.Env[Any, Any]):
             self.action_space = {
                 "row": spaces.Box(-3.0, 5.0, (1, 2), np.float32),
                 "scalar": spaces.Box(-3.0, 5.0, (), np.float32),
-                "fixed": spaces.Box(np.float32([-1, 0.5]), np.float32([1, 0.5])),
+                "fixed": spaces.Box(np.array([-1, 0.5], np.float32), np.array([1, 0.5], np.float32)),
                 "discrete": spaces.Discrete(3),
                 "many": spaces.MultiDiscrete([2, 3]),
             }[h["act"]]
@@ -490,10 +490,10 @@ def warnings_surface(kinds: tuple[str, ...]) -> Outcome:
                 data.warning[number].number += 1
                 return result
 
-            body._guard.env.step = step
+            body._guard.env.step = step  # type: ignore[method-assign]
             before, rows = joule.memory.transitions, joule.frames
             joule.learn(1)
-            body._guard.env.step = real
+            body._guard.env.step = real  # type: ignore[method-assign]
             stored = joule.memory.transitions - before
             surfaced += body.counters.get(f"mujoco_{kind.lower()}", 0) == 1
             teleports += stored if kind.startswith("BAD") else 1 - stored

@@ -29,9 +29,15 @@ from agent import checkpoint
 from agent.storage import Disk
 
 RESULT = Path(__file__).parent / "results" / "kill.json"
-RUN = {"env": "Hopper-v5", "steps": 600, "checkpoint-every": 50, "eval-every": 200, "learner.warmup": 100,
-       "learner.pretrain": 50, "learner.updates-per-step": 0.5}  # fmt: skip
-INTERVAL, LONGEST = 50, 4.0  # frames between checkpoints, seconds until a kill
+RUN = {
+    "env": "Hopper-v5",
+    "steps": 300,
+    "checkpoint-every": 25,
+    "eval-every": 100,
+    "learner.warmup": 60,
+    "learner.pretrain": 20,
+}
+INTERVAL, LONGEST = 25, 3.0  # frames between checkpoints, seconds until a kill
 
 
 def logged(folder: Path) -> int:
@@ -168,7 +174,7 @@ def signals(
     seconds, wrong, differing = [], 0, 0
     for _ in range(count):
         folder, began = arena.fresh(), [0.0]
-        start = rng.choice(range(0, 551, INTERVAL))
+        start = rng.choice(range(0, 276, INTERVAL))
 
         def meanwhile(child: int, folder: Path, start: int = start, began: list[float] = began) -> None:
             wait_for(lambda: logged(folder) > start)

@@ -36,19 +36,19 @@ GYMNASIUM = (
 )
 OWN = ("joule/Reach-v0", "joule/Push-v0", "joule/Cup-v0", "joule/Maze-v0")
 SETTINGS = {
-    "steps": 200,
+    "steps": 120,
     "max-episode-steps": 40,
-    "eval-every": 120,
+    "eval-every": 70,
     "checkpoint-every": 500,
-    "learner.buffer": 100,
-    "learner.warmup": 50,
+    "learner.buffer": 60,
+    "learner.warmup": 30,
 }
-"""The ring of 100 rows wraps at about the hundredth decision."""
+"""The ring of 60 rows wraps at about the sixtieth decision."""
 
 MOMENTS: dict[str, Callable[[Any], bool]] = {
-    "warm-up": lambda agent: agent.decisions == 37,
-    "mid-episode": lambda agent: agent.decisions >= 70 and agent.obs is not None,
-    "episode end": lambda agent: agent.decisions >= 75 and agent.obs is None,
+    "warm-up": lambda agent: agent.decisions == 20,
+    "mid-episode": lambda agent: agent.decisions >= 50 and agent.obs is not None,
+    "episode end": lambda agent: agent.decisions >= 55 and agent.obs is None,
     "wrapped replay": lambda agent: agent.memory.rows > agent.memory.capacity + 30,
 }
 
