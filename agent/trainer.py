@@ -373,6 +373,8 @@ def put_back(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog 
             agent.restore_replay(rows, log.rows)
         own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
         agent.load_state(own, saved.meta["agent"])
+        if log is not None and agent.replay_total() != log.rows:
+            raise ValueError(f"its replay has {log.rows} rows, {agent.replay_total()} were lived")
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise checkpoint.CheckpointError(
             f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
