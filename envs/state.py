@@ -46,10 +46,12 @@ def copies(part: Any) -> dict[str, np.ndarray]:
 
 def load_arrays(part: Any, saved: Mapping[str, Any], prefix: str) -> None:
     """Set attributes to what `copies` gave; in place where that can be, for others may share the memory."""
-    for name in copies(part):
-        wanted = saved.get(prefix + name)
-        now = getattr(part, name)
-        if wanted is None or now.tobytes() == np.asarray(wanted).tobytes():
+    for name in [name.removeprefix(prefix) for name in saved if name.startswith(prefix)]:
+        wanted, now = saved[prefix + name], vars(part).get(name)
+        if now is None:
+            setattr(part, name, np.array(wanted))  # what an env makes for itself at its first reset
+            continue
+        if not isinstance(now, np.ndarray) or now.tobytes() == np.asarray(wanted).tobytes():
             continue
         if now.shape == wanted.shape and now.flags.writeable:
             now[...] = wanted
