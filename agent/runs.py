@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shlex
+import time
 import uuid
 import warnings
 import weakref
@@ -176,7 +177,7 @@ class Run:
         except OSError as error:
             raise RunError(f"{path}: {why(error)}") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _claim(handle)
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             for name in DISK.names(self.folder):
@@ -291,6 +292,35 @@ class Run:
         if path.is_symlink():
             raise RunError(f"{path}: is a link, which a run folder must not hold")
         return path
+
+
+def _claim(handle: int) -> None:
+    """Takes the lock on an open file, or raises BlockingIOError.
+
+    A process forked off the holder has the lock too until it lets go, which it may do a moment after the
+    holder has died: so a dead holder's claim is waited for, for two seconds at most.
+    """
+    until = time.monotonic() + 2.0
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            if time.monotonic() > until or not owner.isdecimal() or _alive(int(owner)):
+                raise
+        time.sleep(0.02)
+
+
+def _alive(process: int) -> bool:
+    """Whether a process of that number exists."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _default_folder(config: configurator.Config) -> Path:
