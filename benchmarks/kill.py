@@ -124,16 +124,16 @@ def at_call(k: int, told: Path) -> Callable[[], None]:
         def deadly(name: str) -> None:
             real = getattr(Disk, name)
 
-            def call(self: Disk, path: Path, *given: Any) -> Any:
+            def call(self: Disk, path: Path, *given: Any, **named: Any) -> Any:
                 if saves[0] == 3:
                     calls[0] += 1
                     if calls[0] == k:
                         told.write_text(f"{name} {path.name}")
                         if name == "_put":
                             data, *rest = given
-                            real(self, path, memoryview(data).cast("B")[: len(data) // 2], *rest)
+                            real(self, path, memoryview(data).cast("B")[: len(data) // 2], *rest, **named)
                         os.kill(os.getpid(), signal.SIGKILL)
-                return real(self, path, *given)
+                return real(self, path, *given, **named)
 
             setattr(Disk, name, call)
 
