@@ -10,13 +10,15 @@ The score of a run is its last evaluation at the budget, never the best.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from agent.command_line import Parser
+from agent.configurator import ConfigError
 
 if TYPE_CHECKING:
     from report.table import Row
@@ -28,20 +30,12 @@ class Refusal(ValueError):
     """Bad input; the message is one sentence."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse with one-sentence refusals that name the nearest option."""
-
-    def error(self, message: str) -> NoReturn:
-        raise Refusal(f"{message[0].upper()}{message[1:].rstrip('.')}.")
-
-
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options. Raises Refusal for one that does not exist, with the nearest one that does."""
-    parser = _Parser(
+    parser = Parser(
         prog="compare.py",
-        description="Compare runs: mean, IQM, 95 % intervals and CPU time per environment and agent; "
+        description="Compare runs: mean, IQM, 95 % intervals and CPU time per environment and agent;\n"
         "writes compare.png, compare.html, table.md and table.csv.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="run folders, as train.py writes them"
@@ -70,11 +64,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help=f"put the table between {BEGIN} and {END} here",
     )
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        known = ("--help", "--results", "--out", "--at", "--markdown", "--readme")
-        near = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1, cutoff=0.4)
-        raise Refusal(f"Unknown option {unknown[0]}" + (f"; did you mean {near[0]}?" if near else "."))
+    try:
+        options = parser.parse(arguments)
+    except ConfigError as error:
+        sentence = str(error)
+        end = "" if sentence.endswith("?") else "."
+        raise Refusal(f"{sentence[0].upper()}{sentence[1:].rstrip('.')}{end}") from None
     if options.at is not None and options.at < 1:
         raise Refusal(f"--at must be a positive number of frames, not {options.at}.")
     if not options.runs and not options.results:

@@ -59,17 +59,24 @@ class Policy(nn.Module):
         log_prob = log_prob - (2.0 * (math.log(2.0) - raw - F.softplus(-2.0 * raw))).sum(-1)
         return raw.tanh(), log_prob
 
-    def sample_shared(
-        self, z: Float[Tensor, "rows latent"], period: int, generator: torch.Generator | None
+    def draw(
+        self,
+        z: Float[Tensor, "rows latent"],
+        generator: torch.Generator | None = None,
+        period: int | None = None,
     ) -> Float[Tensor, "rows act"]:
-        """Actions whose noise repeats every `period` rows: common random numbers over a batch."""
+        """An action as `sample` gives it, without the work of its log-probability.
+
+        With `period` the noise repeats every so many rows: common random numbers over a batch.
+        """
         mean, log_std = self.distribution(z)
         mean, log_std = mean.float(), log_std.float()
+        rows = (-1, mean.shape[0] if period is None else period)
         noise = torch.randn(
-            (period, mean.shape[-1]), generator=generator, dtype=mean.dtype, device=mean.device
+            (rows[1], mean.shape[1]), generator=generator, dtype=mean.dtype, device=mean.device
         )
-        spread = log_std.exp().unflatten(0, (-1, period))
-        return torch.addcmul(mean.unflatten(0, (-1, period)), noise, spread).tanh().flatten(0, 1)
+        spread = log_std.exp().unflatten(0, rows)
+        return torch.addcmul(mean.unflatten(0, rows), noise, spread).tanh().flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class Actor:
         actions = []
         for t in range(self.horizon):
             # One draw for all environments, as in the planners: a batch plan equals separate plans.
-            action = self.policy.sample_shared(rows, n, generator)
+            action = self.policy.draw(rows, generator, period=n)
             actions.append(action)
             if t + 1 < self.horizon:
                 rows = world_model.predict(rows, action).z
@@ -152,7 +159,7 @@ class Actor:
         with torch.inference_mode():
             if self.planner is None:
                 if explore:
-                    return self.policy.sample(z, generator)[0], None
+                    return self.policy.draw(z, generator), None
                 return self.policy(z), None
             proposals = self.propose(z, world_model, generator) if self.proposals else None
         plan = self.planner(z.shape[0]).plan(

@@ -143,8 +143,7 @@ class Learner:
         ).mean(1)
         critic_loss = (weight.flatten() * critic_error).sum()
         regularizer_loss = m.encoder.regularizer.loss(first)
-        read = m.readout(first.detach())
-        readout_loss = F.mse_loss(read, m.readout_normalizer(readout[0]))
+        readout_loss = F.mse_loss(m.readout(first.detach()), m.readout_normalizer(readout[0]))
         loss = (
             config.prediction_weight * prediction
             + config.cost_weight * cost_loss
@@ -180,7 +179,6 @@ class Learner:
         if not self.first_std > 0.0:
             self.first_std = health.std
         self.collapsed = self.collapsed + 1 if health.collapsed(self.first_std) else 0
-        residual = (read - m.readout_normalizer(readout[0])).square().mean()
         return policy_metrics | {
             "loss/prediction": prediction.item(),
             "loss/cost": cost_loss.item(),
@@ -193,13 +191,13 @@ class Learner:
             "latent/rank": health.rank,
             "latent/relative_error": health.relative_error,
             "latent/collapsed": float(self.collapsed),
-            "latent/readout_error": residual.item(),
+            "latent/readout_error": readout_loss.item(),
             "critic/target_mean": target.mean().item(),
         }
 
     def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
         """The target critic's cost-to-go under the policy: the worse of two (Fujimoto et al. 2018)."""
-        action, _ = self.modules.policy.sample(z)
+        action = self.modules.policy.draw(z)
         return self.modules.target_critic(z, action.to(z)).float().amax(1)
 
     def update_policy(self, latents: Float[Tensor, "time batch latent"], measure: bool) -> dict[str, float]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny_env
+from doors import assert_help_is_instant, assert_refused
 
 import agent
 import evaluate
@@ -20,7 +18,6 @@ from agent.configurator import ConfigError
 from agent.evaluation import evaluate as play
 from agent.loading import make_env
 
-ROOT = Path(__file__).parents[1]
 SMALL = [
     *("--model.latent", "16", "--model.hidden", "16", "--model.branch", "16"),
     *("--learner.batch", "16", "--learner.warmup", "30", "--learner.pretrain", "2"),
@@ -107,19 +104,8 @@ def test_what_cannot_be_written_is_refused_before_it_is_played(still: Path, tmp_
             evaluate.main([str(still), "--out", str(out)])
 
 
-def door(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "evaluate.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-
-
 def test_help_is_instant() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    helped = door("--help")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert helped.returncode == 0
-    assert "--planner.kind" in helped.stdout
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+    assert_help_is_instant("evaluate", "--planner.kind")
 
 
 @pytest.mark.parametrize(
@@ -132,8 +118,4 @@ def test_help_is_instant() -> None:
     ],
 )
 def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
-    refused = door(*arguments)
-    assert refused.returncode == 2
-    assert refused.stdout == ""
-    assert refused.stderr.count("\n") == 1
-    assert sentence in refused.stderr
+    assert_refused("evaluate", arguments, sentence)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import gymnasium
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from doors import assert_help_is_instant, assert_refused
 from tiny_env import Point
 
 import agent
@@ -21,8 +19,6 @@ from agent.configurator import Config, ConfigError, replace
 from agent.memory import Memory
 from envs.ghost import Ghost, can_appear
 from report.film import strip_height
-
-ROOT = Path(__file__).parents[1]
 
 
 class Drawn(Point):
@@ -261,19 +257,8 @@ def test_a_video_is_named_after_what_it_shows() -> None:
     assert render.film_name(500, True, 7, changes) == "step-500-imagine-at-7-gravity-0.5@300-kind-icem"
 
 
-def door(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "render.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-
-
 def test_help_is_instant() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    shown = door("--help")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert shown.returncode == 0
-    assert "--imagine-at" in shown.stdout
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+    assert_help_is_instant("render", "--imagine-at")
 
 
 @pytest.mark.parametrize(
@@ -287,8 +272,4 @@ def test_help_is_instant() -> None:
     ],
 )
 def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
-    refused = door(*arguments)
-    assert refused.returncode == 2
-    assert refused.stdout == ""
-    assert refused.stderr.count("\n") == 1
-    assert sentence in refused.stderr
+    assert_refused("render", arguments, sentence)
