@@ -23,6 +23,8 @@ from agent.runs import Run, differences, version
 EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 # Names, not classes: naming PlanError must not import torch.
 STOPPING = {"StopRun", "PlanError", "FloatingPointError", "CheckpointError", "ReplayLogError", "RunError"}
+# What a state that is not as an agent wrote it can raise while it is put back.
+UNSOUND = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError)
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -375,7 +377,7 @@ def put_back(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog 
         agent.load_state(own, saved.meta["agent"])
         if log is not None and agent.replay_total() != log.rows:
             raise ValueError(f"its replay has {log.rows} rows, {agent.replay_total()} were lived")
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+    except UNSOUND as error:
         raise checkpoint.CheckpointError(
             f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
         ) from error
