@@ -27,12 +27,12 @@ from agent.surprise import Surprise
 
 
 def discount_for(episode_decisions: int | None) -> float:
-    """Discount from the episode's length, as in TD-MPC2 (Hansen et al. 2024, appendix on
-    hyperparameters): about five horizons an episode, between 0.95 and 0.995; 0.99 without a limit."""
+    """Discount from the episode's length: about five horizons an episode (Hansen et al. 2024, appendix on
+    hyperparameters), between 0.95 and 0.99; 0.99 without a limit."""
     if episode_decisions is None:
         return 0.99
     share = episode_decisions / 5
-    return min(max((share - 1) / share, 0.95), 0.995) if share > 1 else 0.95
+    return min(max((share - 1) / share, 0.95), 0.99) if share > 1 else 0.95
 
 
 class DeviceError(ValueError):
@@ -265,13 +265,15 @@ class Joule:
         return ActingState(self.generator, None, z, z, np.full(1, np.nan))
 
     def updates_due(self) -> float:
-        """Gradient steps that this decision earns: none in warm-up, a pre-training when it ends."""
+        """Gradient steps that this decision earns: none in warm-up, a pre-training when it ends, more of
+        them early, while every one of them still changes what is tried next."""
         learner = self.config.learner
         if self.decisions < learner.warmup or self.memory.held == 0:
             return 0.0
         if self.decisions == max(learner.warmup, 1):
             return float(learner.pretrain)
-        return learner.updates_per_step
+        fades = max(0.0, 1.0 - self.decisions / learner.early_decisions)
+        return learner.updates_per_step * (1.0 + (learner.early_boost - 1.0) * fades)
 
     def study_what_is_due(self) -> None:
         """The gradient steps that were earned; a hurried agent leaves them for later."""
@@ -295,12 +297,18 @@ class Joule:
 
     def normalise(self) -> None:
         """Takes the rows that arrived since the last call into the running statistics."""
-        memory = self.memory
+        memory, modules = self.memory, self.modules
+        total = self.replay_total()
         first = max(self.normalised_rows, memory.rows - memory.capacity)
-        index = np.arange(first, memory.rows) % memory.capacity
-        self.modules.normalizer.update(torch.from_numpy(memory.obs[index]).to(self.device))
-        self.modules.readout_normalizer.update(torch.from_numpy(memory.readout[index]).to(self.device))
-        self.normalised_rows = memory.rows
+        index = np.arange(first, total) % memory.capacity
+        obs, readout, cost, last = (
+            torch.from_numpy(column[index]).to(self.device)
+            for column in (memory.obs, memory.readout, memory.cost, memory.last)
+        )
+        modules.normalizer.update(obs)
+        modules.readout_normalizer.update(readout)
+        modules.rescale(cost, last, self.discount)
+        self.normalised_rows = total
 
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment."""
