@@ -1,4 +1,4 @@
-"""Costs and returns are measured as numpy would, however the rows arrive; the heads then see numbers near one."""
+"""Costs and returns are measured as numpy would, however the rows arrive; heads then see numbers near one."""
 
 import numpy as np
 import pytest
