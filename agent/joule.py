@@ -245,13 +245,14 @@ class Joule:
         obs, reward, terminated, truncated, info = env.step(action)
         self.frames += info["frames"]
         self.decisions += 1
+        # What comes of physics that diverged is no observation of this world: nothing is learned from it.
         if not info.get("diverged", False):
             self.memory.add(action, reward, terminated, obs, env.readouts())
             self.episode_return += float(reward)
-        if self.acting is not None:
-            # The prediction was made before this observation was seen: always held out.
-            error = (self.acting.expected - self.perceive(obs[None])).square().mean().item()
-            self.metrics["surprise"] = self.surprise.observe(error)
+            if self.acting is not None:
+                # The prediction was made before this observation was seen: always held out.
+                error = (self.acting.expected - self.perceive(obs[None])).square().mean().item()
+                self.metrics["surprise"] = self.surprise.observe(error)
         self.obs = obs
         if terminated or truncated:
             self.terminations += terminated

@@ -203,3 +203,11 @@ def test_a_world_that_always_breaks_at_once_teaches_nothing_and_hangs_nothing(
     agent = make_joule(body, env="Counter-v0", learner__buffer=8, learner__batch=2, learner__warmup=4)
     agent.learn(30)
     assert (agent.decisions, agent.memory.transitions, agent.learner.updates) == (30, 0, 0)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_step_that_diverged_does_not_tell_what_is_usual(make_joule: Callable[..., Any]) -> None:
+    body: Any = Diverging(envs.make("Counter-v0"), at=6, every=1)
+    agent = make_joule(body, env="Counter-v0", learner__batch=4, learner__warmup=12, learner__pretrain=1)
+    agent.learn(36)  # six steps an episode, the last of which breaks; it plans from the third on
+    assert agent.surprise.count == 4 * 5
