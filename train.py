@@ -128,7 +128,7 @@ def conclude(
         "frames": learner.frames,
         "decisions": learner.decisions,
         "episodes": learner.episodes,
-        "seconds": trainer.spent(),
+        "seconds": learner.clock.seconds(),
         "repeatable": run.env_facts.get("repeatable", True),
         "counters": {**counters, "updates_skipped": skipped},
     }
@@ -149,7 +149,7 @@ def conclude(
     progress.note(f"evaluate: python evaluate.py {quoted} --episodes 10")
     progress.note(f"compare:  python compare.py {quoted} OTHER_RUN")
     progress.note(
-        f"resume:   python train.py --resume {quoted} --steps {2 * config.steps}"
+        f"resume:   python train.py --resume {quoted} --steps {2 * max(config.steps, learner.frames)}"
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent import checkpoint
 from agent.configurator import Config, replace, validate
 from agent.interface import Agent, BodyFacts, TrainingEnv
 from agent.runs import Run, RunError
-from agent.trainer import identity_of, newest_checkpoint, put_back
+from agent.saving import named_checkpoint, newest_checkpoint, put_back
+
 
 
 def make(config: Config, env: TrainingEnv) -> Agent:
@@ -44,7 +44,8 @@ def load(
     """The trained agent of a run folder, or of one of its `checkpoints/step-<n>` folders.
 
     Without `env` the agent can predict at once, and makes its own environment when it is told to
-    learn. `overrides` changes settings by dotted name, such as {"planner.kind": "icem"}. Raises
+    learn. Learning begins with a new episode, whose seed follows from the run's and its progress.
+    `overrides` changes settings by dotted name, such as {"planner.kind": "icem"}. Raises
     RunError, CheckpointError or ConfigError with one sentence.
     """
     folder = Path(path)
@@ -52,13 +53,10 @@ def load(
     run = Run.open(folder.parent.parent if one else folder, trust_modules=trust_modules)
     config = validate(replace(run.config, dict(overrides or {})))
     agent = _build(config, env.facts if env is not None else _facts(run), env)
-    if one is not None:
-        saved = checkpoint.load(one, expect=identity_of(agent, run))
-    elif (found := newest_checkpoint(agent, run)) is not None:
-        saved = found
-    else:
+    found = newest_checkpoint(agent, run) if one is None else named_checkpoint(agent, run, one)
+    if found is None:
         raise RunError(f"{run.folder}: has no checkpoint yet")
-    put_back(agent, saved, run)
+    put_back(agent, *found)
     agent.begin_episode()
     return agent
 

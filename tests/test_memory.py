@@ -134,6 +134,19 @@ def test_rows_that_were_overwritten_are_not_handed_out() -> None:
         memory.rows_since(12)
 
 
+def test_a_larger_memory_knows_which_rows_were_never_put_back() -> None:
+    small, _ = lived([(20, "truncated"), (20, "open")], capacity=16)
+    large = Memory(100, 1, 1, 1)
+    large.restore(small.rows_since(small.first), small.rows - 1, small.transitions)
+    newest = {name: column[small.head][None] for name, column in small.columns().items()}
+    large.restore(newest, small.rows, small.transitions)
+    assert (large.first, large.held) == (small.first, 15)
+    windows = large.sample(200, 3, np.random.default_rng(0))
+    assert np.isin(windows.obs, small.obs).all()
+    with pytest.raises(ValueError, match="never put back"):
+        large.rows_since(small.first - 1)
+
+
 class Diverging:
     """A body whose physics break at step `at` of every `every`-th episode, as the guard reports it."""
 
