@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
     # From here on it is heavy: MuJoCo, and then torch, are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
-    from agent.loading import make_env
+    from agent.loading import make_env, without_strange_settings
 
     body = make_env(config)
     import torch
@@ -82,6 +82,7 @@ def main(arguments: Sequence[str]) -> int:
     from report.progress import Progress
 
     torch.set_num_threads(config.threads)
+    config = without_strange_settings(config, given)
     learner = agent.make(config, body)
     evaluator = Evaluator(lambda: make_env(config), config.eval_episodes)
     if run is None:

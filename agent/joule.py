@@ -19,7 +19,7 @@ import planners
 from agent import resume
 from agent.actor import ActingState, Actor
 from agent.clock import Clock
-from agent.configurator import Config, ConfigError
+from agent.configurator import PLANNER_SETTINGS, Config, ConfigError
 from agent.cost import Energy, EnergyWeights
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.learner import Learner
@@ -112,7 +112,7 @@ class Joule:
         if choice.kind == "policy":
             return Actor(self.modules.policy, None, choice.horizon, 0)
         given = {
-            name: getattr(choice, name) for name in ("samples", "iterations", "elites", "temperature") if getattr(choice, name) is not None
+            name: getattr(choice, name) for name in PLANNER_SETTINGS if getattr(choice, name) is not None
         }
         ones = torch.ones(self.facts.action_size, device=self.device)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_env
 
 import agent as agents
 import train
@@ -217,3 +218,26 @@ class Silent(Progress):
 
     def note(self, sentence: str) -> None:
         pass
+
+
+def test_a_preset_does_not_stand_in_the_way_of_another_planner(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    brief = [
+        "--steps",
+        "30",
+        "--eval-episodes",
+        "1",
+        "--no-video",
+        "--env",
+        tiny_env.ID,
+        "--out",
+        str(folder),
+    ]
+    assert train.main(["--preset", "smoke", "--planner.kind", "random_shooting", *brief]) == 0
+    assert caplog.messages == [
+        "planner random_shooting has no iterations: what was set for another is dropped"
+    ]
+    planner = agents.load(folder).config.planner
+    assert (planner.kind, planner.iterations, planner.samples) == ("random_shooting", None, 64)
