@@ -124,6 +124,10 @@ class PlannerConfig:
     """Weight of the squared action in the energy."""
 
 
+PLANNER_SETTINGS = ("samples", "iterations", "elites", "temperature")
+"""Those of a planner's settings that not every kind has."""
+
+
 @dataclass(frozen=True)
 class Config:
     """One run: an agent in an environment for a number of steps."""

@@ -4,8 +4,10 @@ One step of acting: observation -> perception -> z -> actor (planner minimises t
 futures) -> action -> environment -> memory. One step of learning: windows of memory -> learner.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,16 @@ from torch import Tensor
 import planners
 from agent import resume
 from agent.actor import ActingState, Actor
-from agent.configurator import Config, ConfigError
+from agent.clock import Clock
+from agent.configurator import PLANNER_SETTINGS, Config, ConfigError
 from agent.cost import Energy, EnergyWeights
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.learner import Learner
 from agent.loading import make_env
 from agent.memory import Memory
 from agent.modules import Modules
+from agent.saving import save_as_run
+from agent.seeds import reset_seed
 from agent.surprise import Surprise
 
 
@@ -80,14 +85,20 @@ class Joule:
         self.actor = self.make_actor(config)
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        self.torch_state = torch.get_rng_state()
+        """Where torch's own generator is when this agent goes on learning; other agents have other ones."""
+        self.learning = False
         self.frames = self.decisions = self.episodes = 0
         self.terminations = 0
         self.normalised_rows = 0
         self.update_credit = 0.0
         self.episode_return = 0.0
         self.obs: np.ndarray | None = None
+        self.seeded = False
+        """Whether the body has been reset with a seed, and goes on from there by itself."""
         self.acting: ActingState | None = None
         self.metrics: dict[str, float] = {}
+        self.clock = Clock()
         self.hurried = False
 
     def _rows_for(self, config: Config) -> int:
@@ -101,9 +112,7 @@ class Joule:
         if choice.kind == "policy":
             return Actor(self.modules.policy, None, choice.horizon, 0)
         given = {
-            name: getattr(choice, name)
-            for name in ("samples", "iterations", "elites", "temperature")
-            if getattr(choice, name) is not None
+            name: getattr(choice, name) for name in PLANNER_SETTINGS if getattr(choice, name) is not None
         }
         ones = torch.ones(self.facts.action_size, device=self.device)
 
@@ -211,27 +220,42 @@ class Joule:
 
         `on_step` is called after every decision; learning ends early when it returns False.
         Gradient steps that a hurried decision left over are taken first. Without an environment, given
-        here or before, the one of the agent's configuration is made. Raises StopRun when learning is no
-        longer finite.
+        here or before, the one of the agent's configuration is made. Torch's own
+        generator is left where it was. Raises StopRun when learning is no longer finite.
         """
         self.env = env or self.env
         if self.env is None:
             self.env = make_env(self.config)
         until = self.frames + steps
-        self.study_what_is_due()
-        while self.frames < until:
-            self.live(self.env)
-            self.update_credit += self.updates_due()
+        with self.clock.running(), self.own_generator():
             self.study_what_is_due()
-            if on_step is not None and not on_step(self):
-                break
+            while self.frames < until:
+                self.live(self.env)
+                self.update_credit += self.updates_due()
+                self.study_what_is_due()
+                if on_step is not None and not on_step(self):
+                    break
         return self
+
+    @contextmanager
+    def own_generator(self) -> Iterator[None]:
+        """Inside, torch's generator is this agent's: what it learns does not depend on who drew before."""
+        before = torch.get_rng_state()
+        torch.set_rng_state(self.torch_state)
+        self.learning = True
+        try:
+            yield
+        finally:
+            self.learning = False
+            self.torch_state = torch.get_rng_state()
+            torch.set_rng_state(before)
 
     def live(self, env: TrainingEnv) -> None:
         """One decision in the environment, remembered."""
         if self.obs is None:
-            seed = self.config.seed if self.episodes == 0 else None
+            seed = None if self.seeded else reset_seed(self.config.seed, self.frames)
             self.obs, _ = env.reset(seed=seed)
+            self.seeded = True
             self.memory.begin(self.obs, env.readouts())
             self.episode_return, self.acting = 0.0, None
         if self.decisions < self.config.learner.warmup:
@@ -245,13 +269,14 @@ class Joule:
         obs, reward, terminated, truncated, info = env.step(action)
         self.frames += info["frames"]
         self.decisions += 1
+        # What comes of physics that diverged is no observation of this world: nothing is learned from it.
         if not info.get("diverged", False):
             self.memory.add(action, reward, terminated, obs, env.readouts())
             self.episode_return += float(reward)
-        if self.acting is not None:
-            # The prediction was made before this observation was seen: always held out.
-            error = (self.acting.expected - self.perceive(obs[None])).square().mean().item()
-            self.metrics["surprise"] = self.surprise.observe(error)
+            if self.acting is not None:
+                # The prediction was made before this observation was seen: always held out.
+                error = (self.acting.expected - self.perceive(obs[None])).square().mean().item()
+                self.metrics["surprise"] = self.surprise.observe(error)
         self.obs = obs
         if terminated or truncated:
             self.terminations += terminated
@@ -299,7 +324,7 @@ class Joule:
         """Takes the rows that arrived since the last call into the running statistics."""
         memory, modules = self.memory, self.modules
         total = self.replay_total()
-        first = max(self.normalised_rows, memory.rows - memory.capacity)
+        first = max(self.normalised_rows, memory.first)
         index = np.arange(first, total) % memory.capacity
         obs, readout, cost, last = (
             torch.from_numpy(column[index]).to(self.device)
@@ -311,10 +336,14 @@ class Joule:
         self.normalised_rows = total
 
     def begin_episode(self) -> None:
-        """Forgets the open episode: the next decision resets the environment."""
-        self.obs, self.acting = None, None
+        """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
+        self.obs, self.acting, self.seeded = None, None, False
 
     # The state of a run
+
+    def save(self, path: str | Path) -> None:
+        """See `agent.saving.save_as_run`."""
+        save_as_run(self, path)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """See `agent.resume.capture`."""
@@ -331,6 +360,10 @@ class Joule:
     def replay_total(self) -> int:
         """Rows whose content is final: all but the newest."""
         return max(self.memory.rows - 1, 0)
+
+    def replay_first(self) -> int:
+        """Number of the oldest row that is held."""
+        return self.memory.first
 
     def replay_rows(self, first: int) -> Arrays:
         """Final rows from absolute row `first` on."""
