@@ -70,6 +70,7 @@ class Baseline:
         """The library's algorithm, seeded, on a vector of one environment."""
         import sb3_contrib
         import stable_baselines3
+        from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.noise import NormalActionNoise
         from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -99,7 +100,10 @@ class Baseline:
         else:
             given["replay_buffer_class"] = Replay
         device = pick_device(self.config.device)
-        return classes[self.kind]("MlpPolicy", vector, seed=self.config.seed, device=device, **given)
+        model = classes[self.kind]("MlpPolicy", vector, seed=self.config.seed, device=device, **given)
+        # The library's own would leave an empty folder in the temporary directory at every call of `learn`.
+        model.set_logger(Logger(None, []))
+        return model
 
     # Living and learning
 

@@ -29,6 +29,9 @@ FACTS = (
 """What run.json says of an environment; the second line as far as it is known."""
 _STALE = re.compile(r"\.tmp-([0-9]+)-agent")
 
+# What a state that is not as an agent wrote it can raise while it is put back.
+UNSOUND = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError)
+
 
 def save_as_run(agent: Agent, path: str | Path) -> None:
     """Writes a new run folder at `path` that holds the agent as it is: whole, or not at all.
@@ -183,7 +186,7 @@ def put_back(agent: Agent, saved: checkpoint.Checkpoint, log: ReplayLog | None) 
         agent.clock.set(saved.meta["clocks"])
         if log is not None and agent.replay_total() != log.rows:
             raise ValueError(f"its replay has {log.rows} rows, {agent.replay_total()} were lived")
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+    except UNSOUND as error:
         raise checkpoint.CheckpointError(
             f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
         ) from error

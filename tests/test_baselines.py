@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -74,6 +76,16 @@ def test_a_resumed_run_is_the_uninterrupted_one(kind: Any) -> None:
         assert_same(whole, resumed)
     assert whole.metrics["episode/length"] == 25
     assert whole.state()[1]["updates"] > 0
+
+
+def test_learning_leaves_nothing_in_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    learner = small("ppo").learn(33)
+    assert learner.state()[1]["updates"] > 0
+    assert "train/value_loss" in learner.metrics  # what the library measures still comes through
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrapped_replay_is_put_back_where_it_was() -> None:

@@ -17,8 +17,10 @@ import tiny_env
 
 import agent as agents
 import train
+from agent import checkpoint, saving
 from agent import trainer as trainers
 from agent.configurator import ConfigError
+from agent.runs import Run
 from report.progress import Progress
 
 BRIEF: dict[str, Any] = {
@@ -181,8 +183,6 @@ def test_a_run_evaluates_logs_and_saves_when_it_is_due(whole: Path) -> None:
 
 
 def test_the_time_of_evaluations_is_not_counted_as_training(make_joule: Any, tmp_path: Path) -> None:
-    from agent.runs import Run
-
     agent = make_joule(steps=10, eval_every=1, learner__warmup=100)
     run = Run.create(tmp_path / "run", agent.config, ["train.py"], {})
 
@@ -241,3 +241,17 @@ def test_a_preset_does_not_stand_in_the_way_of_another_planner(
     ]
     planner = agents.load(folder).config.planner
     assert (planner.kind, planner.iterations, planner.samples) == ("random_shooting", None, 64)
+
+
+@pytest.mark.parametrize("forged", [{"random": {"has_uint32": 2**64}}, {"rows": 10**30}, {"metrics": 3}])
+def test_a_checkpoint_with_a_forged_state_is_refused(whole: Path, forged: dict[str, Any]) -> None:
+    learner, run = agents.load(whole), Run.open(whole)
+    found = saving.newest_checkpoint(learner, run)
+    assert found is not None
+    saved, log = found
+    saving.put_back(learner, saved, log)
+    meta = saved.meta["agent"]
+    for name, value in forged.items():
+        meta[name] = {**meta[name], **value} if isinstance(value, dict) else value
+    with pytest.raises(checkpoint.CheckpointError, match="does not hold the state of this agent"):
+        saving.put_back(learner, saved, log)
