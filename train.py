@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def parser() -> Parser:
     """The options of this door: every setting of a run, and where it goes."""
     p = Parser(prog="train.py", description=__doc__)
-    p.add_argument("--preset", default="default", metavar="NAME", help=f"one of {', '.join(PRESETS)}")
+    p.add_argument("--preset", metavar="NAME", help=f"one of {', '.join(PRESETS)}")
     p.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: a new one in runs/)")
     p.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run")
     p.add_argument("--override", action="store_true", help="with --resume: allow settings to change")
@@ -45,17 +45,30 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     given = given_settings(options)
     if options.resume is None:
-        config = config_from(options.preset, given)
+        config = config_from(options.preset or "default", given)
         run = None
+        if options.out is not None:
+            from agent.runs import check_free
+
+            check_free(options.out)
     else:
         from agent.runs import Run
 
+        if options.out is not None:
+            raise ConfigError(
+                f"--out: a resumed run goes on in its own folder; copy {options.resume} to {options.out} "
+                f"and --resume {options.out} to have it there"
+            )
+        if options.preset is not None:
+            raise ConfigError(
+                "--preset: a resumed run keeps its settings; name those to change, with --override"
+            )
         run = Run.open(options.resume, trust_modules=options.trust_module)
         config = resumed_config(run.config, given, options.override)
 
     # From here on it is heavy: MuJoCo, and then torch, are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
-    from agent.loading import make_env
+    from agent.loading import make_env, without_strange_settings
 
     body = make_env(config)
     import torch
@@ -69,6 +82,7 @@ def main(arguments: Sequence[str]) -> int:
     from report.progress import Progress
 
     torch.set_num_threads(config.threads)
+    config = without_strange_settings(config, given)
     learner = agent.make(config, body)
     evaluator = Evaluator(lambda: make_env(config), config.eval_episodes)
     if run is None:
@@ -115,7 +129,7 @@ def conclude(
         "frames": learner.frames,
         "decisions": learner.decisions,
         "episodes": learner.episodes,
-        "seconds": trainer.spent(),
+        "seconds": learner.clock.seconds(),
         "repeatable": run.env_facts.get("repeatable", True),
         "counters": {**counters, "updates_skipped": skipped},
     }
@@ -135,7 +149,9 @@ def conclude(
     progress.note(f"render:   python render.py {quoted} --imagine")
     progress.note(f"evaluate: python evaluate.py {quoted} --episodes 10")
     progress.note(f"compare:  python compare.py {quoted} OTHER_RUN")
-    progress.note(f"resume:   python train.py --resume {quoted} --steps {2 * config.steps}")
+    progress.note(
+        f"resume:   python train.py --resume {quoted} --steps {2 * max(config.steps, learner.frames)}"
+    )
 
 
 def film(run: Run, learner: Agent, progress: Progress) -> None:

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 
 from agent.interface import BodyFacts, TrainingEnv
+from agent.seeds import reset_seed
 
 
 class Door(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -23,11 +24,13 @@ class Door(gymnasium.Env[np.ndarray, np.ndarray]):
     deeply at every step.
     """
 
-    def __init__(self, facts: BodyFacts) -> None:
+    def __init__(self, facts: BodyFacts, seed: int) -> None:
         self.observation_space = spaces.Box(-np.inf, np.inf, (facts.observation_size,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (facts.action_size,), np.float32)
         self.body: TrainingEnv | None = None
+        self.seed = seed
         self.begun = False
+        """Whether the body has been reset with a seed, and goes on from there by itself."""
         self.frames = self.episodes = 0
         self.episode_return, self.episode_length = 0.0, 0
         self.ended: dict[str, float] = {}
@@ -37,8 +40,8 @@ class Door(gymnasium.Env[np.ndarray, np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         assert self.body is not None
-        # The run's seed starts the run's first episode and no other, also after a resume.
-        observation, _ = self.body.reset(seed=None if self.begun else seed)
+        # Not the library's own seed, which would begin a body anew that is met in mid-run.
+        observation, _ = self.body.reset(seed=None if self.begun else reset_seed(self.seed, self.frames))
         self.begun = True
         self.episode_return, self.episode_length = 0.0, 0
         return observation, {}

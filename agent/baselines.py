@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +23,12 @@ import torch
 
 from agent import generators
 from agent.baseline_settings import KINDS, settings_for
+from agent.clock import Clock
 from agent.configurator import Config
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.joule import pick_device
 from agent.loading import make_env
+from agent.saving import save_as_run
 
 if TYPE_CHECKING:
     from agent.baseline_hooks import Replay
@@ -53,9 +56,10 @@ class Baseline:
         self.facts, self.config, self.env = facts, config, env
         decisions = max(1, config.steps // facts.action_repeat)
         self.settings = {**settings_for(self.kind, facts.env, decisions), **(settings or {})}
-        self.door = Door(facts)
+        self.door = Door(facts, config.seed)
         self.frames = self.decisions = self.episodes = 0
         self.metrics: dict[str, float] = {}
+        self.clock = Clock()
         self.hurried = False
         with generators.preserved():
             self.model = self._make_model()
@@ -119,7 +123,7 @@ class Baseline:
         self.env = env or self.env or make_env(self.config)
         self.door.body = self.env
         until = self.frames + steps
-        with generators.preserved():
+        with self.clock.running(), generators.preserved():
             generators.restore(*self._generators)
             self._living = True
             try:
@@ -180,8 +184,9 @@ class Baseline:
                 raise FloatingPointError(f"{self.kind}: {name} became {float(value)} at {where}")
 
     def begin_episode(self) -> None:
-        """Forgets the episode under way: the next decision begins a new one."""
+        """Forgets the episode under way: the next decision begins a new one, with `seeds.reset_seed`."""
         self.model._last_obs = None
+        self.door.begun = False
         self.door.episode_return, self.door.episode_length = 0.0, 0
 
     # Acting
@@ -205,6 +210,10 @@ class Baseline:
         return {}
 
     # What a resume needs
+
+    def save(self, path: str | Path) -> None:
+        """See `agent.saving.save_as_run`."""
+        save_as_run(self, path)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Everything but the replay and the body itself, after any decision."""
@@ -323,6 +332,11 @@ class Baseline:
         """Rows ever written; a row is final at once."""
         replay = self._replay()
         return 0 if replay is None else replay.total
+
+    def replay_first(self) -> int:
+        """Number of the oldest row that is held."""
+        replay = self._replay()
+        return 0 if replay is None else max(0, replay.total - replay.buffer_size)
 
     def replay_rows(self, first: int) -> Arrays:
         """Columns of the rows since absolute row `first`, oldest first.

@@ -58,11 +58,15 @@ class LearnerConfig:
     """Windows per gradient step."""
     window: int = ranged(3, 1, 64)
     """Prediction steps per window."""
-    updates_per_step: float = ranged(0.5, 0.0, 64.0)
+    updates_per_step: float = ranged(1.0, 0.0, 64.0)
     """Gradient steps per decision; 0.5 learns at every second decision."""
-    learning_rate: float = ranged(3e-4, 1e-8, 1.0)
+    early_boost: float = ranged(4.0, 1.0, 64.0)
+    """Times as many gradient steps at the first decisions, falling to one over `early_decisions`."""
+    early_decisions: int = ranged(8_000, 1, 100_000_000)
+    """Decisions over which the boost of early learning falls away."""
+    learning_rate: float = ranged(1e-3, 1e-8, 1.0)
     """Adam step size of heads, model and policy."""
-    encoder_learning_rate: float = ranged(1e-4, 1e-8, 1.0)
+    encoder_learning_rate: float = ranged(3e-4, 1e-8, 1.0)
     """Adam step size of the encoder."""
     rho: float = ranged(0.5, 0.0, 1.0)
     """Weight of prediction step k is rho**k."""
@@ -76,12 +80,12 @@ class LearnerConfig:
     """Weight of the termination-head loss."""
     regularizer_weight: float = ranged(1.0, 0.0, 1e6)
     """Weight of the anti-collapse loss (vicreg, sigreg)."""
-    n_step: int = ranged(1, 1, 32)
+    n_step: int = ranged(3, 1, 32)
     """Steps of real cost before the critic's bootstrap."""
     target_rate: float = ranged(0.01, 0.0, 1.0)
     """Rate at which target networks follow."""
-    entropy: float = ranged(1e-4, 0.0, 10.0)
-    """Entropy bonus of the policy."""
+    target_entropy: float = ranged(-0.5, -10.0, 1.0)
+    """Entropy per action dimension that the policy's entropy bonus is tuned to keep."""
     clip_norm: float = ranged(20.0, 1e-6, 1e9)
     """Largest gradient norm."""
     buffer: int = ranged(1_000_000, 2, 100_000_000)
@@ -104,6 +108,8 @@ class PlannerConfig:
     """Planner; `policy` acts without planning (mode 1)."""
     horizon: int = ranged(3, 1, 200)
     """Decisions looked ahead."""
+    starts: int = ranged(8_000, 0, 100_000_000)
+    """Decisions in training before planning begins; until then the policy's own draws explore."""
     samples: int | None = ranged(None, 1, 1_000_000)
     """Candidate action sequences per iteration."""
     iterations: int | None = ranged(None, 1, 1_000)
@@ -118,6 +124,10 @@ class PlannerConfig:
     """Weight of the ensemble's disagreement in the energy."""
     effort: float = ranged(0.0, 0.0, 1e6)
     """Weight of the squared action in the energy."""
+
+
+PLANNER_SETTINGS = ("samples", "iterations", "elites", "temperature")
+"""Those of a planner's settings that not every kind has."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +187,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learner.batch": 64,
         "learner.warmup": 200,
         "learner.pretrain": 100,
+        "learner.early_boost": 1.0,
+        "planner.starts": 500,
         "planner.samples": 64,
         "planner.iterations": 2,
         "planner.elites": 8,

@@ -24,12 +24,18 @@ from agent.world_model import WorldModel
 class Critic(nn.Module):
     """The trainable cost: an ensemble that predicts the discounted cost still to come.
 
-    (z [rows, latent], action [rows, act]) -> two-hot logits [rows, critics, bins].
+    (z [rows, latent], action [rows, act]) -> two-hot logits [rows, critics, bins] of the cost-to-go over
+    `scale`, the size of returns here. Evenly spaced bins, because what tells one action from another is a
+    small share of the cost-to-go, which a logarithmic code blurs.
     """
+
+    LIMIT = 5.0
+    scale: Tensor
 
     def __init__(self, latent: int, act: int, hidden: int, critics: int, bins: int):
         super().__init__()
-        self.two_hot = TwoHot(bins)
+        self.two_hot = TwoHot(bins, self.LIMIT, logarithmic=False)
+        self.register_buffer("scale", torch.ones(()))
         # Separate products, because on a CPU they take 60 % of the time of one batched product.
         self.members = nn.ModuleList(
             nn.Sequential(
@@ -49,7 +55,7 @@ class Critic(nn.Module):
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
     ) -> Float[Tensor, "rows critics"]:
         """Cost-to-go by every critic, in the environment's units."""
-        return self.two_hot.value(self.logits(z, action))
+        return self.two_hot.value(self.logits(z, action)) * self.scale
 
 
 def n_step_targets(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agent.clock import Clock
 from agent.configurator import Config
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.loading import make_env
+from agent.saving import save_as_run
+from agent.seeds import reset_seed
 
 
 class Floor:
@@ -27,8 +31,9 @@ class Floor:
         self.rng = np.random.default_rng(config.seed)
         self.frames = self.decisions = self.episodes = 0
         self.episode_return, self.episode_length = 0.0, 0
-        self.under_way = False
+        self.under_way = self.seeded = False
         self.metrics: dict[str, float] = {}
+        self.clock = Clock()
         self.hurried = False
 
     def learn(
@@ -43,17 +48,18 @@ class Floor:
         """
         self.env = env or self.env or make_env(self.config)
         until = self.frames + steps
-        while self.frames < until:
-            self._live(self.env)
-            if on_step is not None and not on_step(self):
-                break
+        with self.clock.running():
+            while self.frames < until:
+                self._live(self.env)
+                if on_step is not None and not on_step(self):
+                    break
         return self
 
     def _live(self, env: TrainingEnv) -> None:
         if not self.under_way:
-            env.reset(seed=self.config.seed if self.decisions == 0 else None)
-            self.begin_episode()
-            self.under_way = True
+            env.reset(seed=None if self.seeded else reset_seed(self.config.seed, self.frames))
+            self.under_way = self.seeded = True
+            self.episode_return, self.episode_length = 0.0, 0
         action: np.ndarray = np.zeros(self.facts.action_size, np.float32)
         if self.kind == "random":
             action = self.rng.uniform(-1.0, 1.0, self.facts.action_size).astype(np.float32)
@@ -68,9 +74,12 @@ class Floor:
             self.metrics |= {"episode/return": self.episode_return, "episode/length": self.episode_length}
 
     def begin_episode(self) -> None:
-        """Forgets the episode under way: the next decision begins a new one."""
-        self.under_way = False
-        self.episode_return, self.episode_length = 0.0, 0
+        """Forgets the episode under way: the next decision begins a new one, with `seeds.reset_seed`."""
+        self.under_way = self.seeded = False
+
+    def save(self, path: str | Path) -> None:
+        """See `agent.saving.save_as_run`."""
+        save_as_run(self, path)
 
     def predict(
         self,
@@ -106,6 +115,7 @@ class Floor:
             "episode_return": self.episode_return,
             "episode_length": self.episode_length,
             "under_way": self.under_way,
+            "seeded": self.seeded,
             "metrics": dict(self.metrics),
             "rng": self.rng.bit_generator.state,
         }
@@ -115,6 +125,7 @@ class Floor:
         self.frames, self.decisions, self.episodes = meta["frames"], meta["decisions"], meta["episodes"]
         self.episode_return, self.episode_length = meta["episode_return"], meta["episode_length"]
         self.under_way, self.metrics = meta["under_way"], dict(meta["metrics"])
+        self.seeded = meta.get("seeded", True)  # a run of before this was recorded had begun
         self.rng.bit_generator.state = meta["rng"]
 
     def replay_columns(self) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -122,6 +133,9 @@ class Floor:
         return {}
 
     def replay_total(self) -> int:
+        return 0
+
+    def replay_first(self) -> int:
         return 0
 
     def replay_rows(self, first: int) -> Arrays:

@@ -4,10 +4,12 @@ The agent package never imports the environments; the doors hand them in.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from agent.clock import Clock
 from agent.configurator import Config
 
 Arrays = dict[str, np.ndarray]
@@ -67,6 +69,8 @@ class Agent(Protocol):
     """Episodes ended."""
     metrics: dict[str, float]
     """The newest value of everything measured, by name, such as `episode/return`, `surprise`."""
+    clock: Clock
+    """How long `learn` has taken, without what a trainer evaluates in between."""
     hurried: bool
     """Set to make `learn` come to the end of a decision soon: long learning may wait for the next call."""
 
@@ -82,12 +86,16 @@ class Agent(Protocol):
         deterministic: bool = True,
     ) -> tuple[np.ndarray, Any]: ...
 
+    def save(self, path: str | Path) -> None:
+        """Writes a run folder at `path`, which `agent.load` opens and `train.py --resume` goes on with."""
+        ...
+
     def explain(self, state: Any) -> dict[str, np.ndarray]:
         """Energy terms [batch] behind a decision; empty for an agent without energies."""
         ...
 
     def begin_episode(self) -> None:
-        """Forgets the open episode: the next decision resets the environment."""
+        """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
         ...
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
@@ -102,6 +110,10 @@ class Agent(Protocol):
 
     def replay_total(self) -> int:
         """Rows ever written whose content is final."""
+        ...
+
+    def replay_first(self) -> int:
+        """Number of the oldest final row that is still held."""
         ...
 
     def replay_rows(self, first: int) -> Arrays:

@@ -4,8 +4,10 @@ One step of acting: observation -> perception -> z -> actor (planner minimises t
 futures) -> action -> environment -> memory. One step of learning: windows of memory -> learner.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,23 +18,26 @@ from torch import Tensor
 import planners
 from agent import resume
 from agent.actor import ActingState, Actor
-from agent.configurator import Config, ConfigError
+from agent.clock import Clock
+from agent.configurator import PLANNER_SETTINGS, Config, ConfigError
 from agent.cost import Energy, EnergyWeights
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.learner import Learner
 from agent.loading import make_env
 from agent.memory import Memory
 from agent.modules import Modules
+from agent.saving import save_as_run
+from agent.seeds import reset_seed
 from agent.surprise import Surprise
 
 
 def discount_for(episode_decisions: int | None) -> float:
-    """Discount from the episode's length, as in TD-MPC2 (Hansen et al. 2024, appendix on
-    hyperparameters): about five horizons an episode, between 0.95 and 0.995; 0.99 without a limit."""
+    """Discount from the episode's length: about five horizons an episode (Hansen et al. 2024, appendix on
+    hyperparameters), between 0.95 and 0.99; 0.99 without a limit."""
     if episode_decisions is None:
         return 0.99
     share = episode_decisions / 5
-    return min(max((share - 1) / share, 0.95), 0.995) if share > 1 else 0.95
+    return min(max((share - 1) / share, 0.95), 0.99) if share > 1 else 0.95
 
 
 class DeviceError(ValueError):
@@ -78,16 +83,23 @@ class Joule:
         self.memory = Memory(capacity, facts.observation_size, facts.action_size, readouts)
         self.surprise = Surprise()
         self.actor = self.make_actor(config)
+        self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        self.torch_state = torch.get_rng_state()
+        """Where torch's own generator is when this agent goes on learning; other agents have other ones."""
+        self.learning = False
         self.frames = self.decisions = self.episodes = 0
         self.terminations = 0
         self.normalised_rows = 0
         self.update_credit = 0.0
         self.episode_return = 0.0
         self.obs: np.ndarray | None = None
+        self.seeded = False
+        """Whether the body has been reset with a seed, and goes on from there by itself."""
         self.acting: ActingState | None = None
         self.metrics: dict[str, float] = {}
+        self.clock = Clock()
         self.hurried = False
 
     def _rows_for(self, config: Config) -> int:
@@ -101,9 +113,7 @@ class Joule:
         if choice.kind == "policy":
             return Actor(self.modules.policy, None, choice.horizon, 0)
         given = {
-            name: getattr(choice, name)
-            for name in ("samples", "iterations", "elites", "temperature")
-            if getattr(choice, name) is not None
+            name: getattr(choice, name) for name in PLANNER_SETTINGS if getattr(choice, name) is not None
         }
         ones = torch.ones(self.facts.action_size, device=self.device)
 
@@ -130,12 +140,18 @@ class Joule:
         return Energy(z, m.world_model, m.critic, m.policy, self.discount, weights, self.terminations > 0)
 
     def decide(
-        self, obs: np.ndarray, state: ActingState | None, starts: np.ndarray, explore: bool
+        self,
+        obs: np.ndarray,
+        state: ActingState | None,
+        starts: np.ndarray,
+        explore: bool,
+        actor: Actor | None = None,
     ) -> tuple[np.ndarray, ActingState]:
-        """Actions [batch, act] for observations [batch, obs].
+        """Actions [batch, act] for observations [batch, obs], by `actor` or the configured one.
 
         `starts` [batch] marks environments whose episode begins: their warm start is dropped.
         """
+        actor = actor or self.actor
         z = self.perceive(obs)
         if state is None or state.z.shape != z.shape:
             generator = torch.Generator(self.device).manual_seed(self.config.seed + 10_000)
@@ -155,7 +171,7 @@ class Joule:
                         warm = replace(warm, actions=warm.actions * keep)
         if starts.all():
             warm = None
-        action, plan = self.actor.act(self.energy(z), z, self.modules.world_model, warm, generator, explore)
+        action, plan = actor.act(self.energy(z), z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():
             expected = self.modules.world_model.predict(z, action).z
         return action.cpu().numpy(), ActingState(generator, plan, z, expected, surprise)
@@ -211,27 +227,42 @@ class Joule:
 
         `on_step` is called after every decision; learning ends early when it returns False.
         Gradient steps that a hurried decision left over are taken first. Without an environment, given
-        here or before, the one of the agent's configuration is made. Raises StopRun when learning is no
-        longer finite.
+        here or before, the one of the agent's configuration is made. Torch's own
+        generator is left where it was. Raises StopRun when learning is no longer finite.
         """
         self.env = env or self.env
         if self.env is None:
             self.env = make_env(self.config)
         until = self.frames + steps
-        self.study_what_is_due()
-        while self.frames < until:
-            self.live(self.env)
-            self.update_credit += self.updates_due()
+        with self.clock.running(), self.own_generator():
             self.study_what_is_due()
-            if on_step is not None and not on_step(self):
-                break
+            while self.frames < until:
+                self.live(self.env)
+                self.update_credit += self.updates_due()
+                self.study_what_is_due()
+                if on_step is not None and not on_step(self):
+                    break
         return self
+
+    @contextmanager
+    def own_generator(self) -> Iterator[None]:
+        """Inside, torch's generator is this agent's: what it learns does not depend on who drew before."""
+        before = torch.get_rng_state()
+        torch.set_rng_state(self.torch_state)
+        self.learning = True
+        try:
+            yield
+        finally:
+            self.learning = False
+            self.torch_state = torch.get_rng_state()
+            torch.set_rng_state(before)
 
     def live(self, env: TrainingEnv) -> None:
         """One decision in the environment, remembered."""
         if self.obs is None:
-            seed = self.config.seed if self.episodes == 0 else None
+            seed = None if self.seeded else reset_seed(self.config.seed, self.frames)
             self.obs, _ = env.reset(seed=seed)
+            self.seeded = True
             self.memory.begin(self.obs, env.readouts())
             self.episode_return, self.acting = 0.0, None
         if self.decisions < self.config.learner.warmup:
@@ -240,18 +271,21 @@ class Joule:
             start = np.array([self.acting is None])
             if self.acting is None:
                 self.acting = self.fresh_acting_state()
-            batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True)
+            # A young model promises much to those who search it: until it is tried, the policy explores.
+            actor = self.novice if self.decisions < self.config.planner.starts else self.actor
+            batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True, actor=actor)
             action = batch[0]
         obs, reward, terminated, truncated, info = env.step(action)
         self.frames += info["frames"]
         self.decisions += 1
+        # What comes of physics that diverged is no observation of this world: nothing is learned from it.
         if not info.get("diverged", False):
             self.memory.add(action, reward, terminated, obs, env.readouts())
             self.episode_return += float(reward)
-        if self.acting is not None:
-            # The prediction was made before this observation was seen: always held out.
-            error = (self.acting.expected - self.perceive(obs[None])).square().mean().item()
-            self.metrics["surprise"] = self.surprise.observe(error)
+            if self.acting is not None:
+                # The prediction was made before this observation was seen: always held out.
+                error = (self.acting.expected - self.perceive(obs[None])).square().mean().item()
+                self.metrics["surprise"] = self.surprise.observe(error)
         self.obs = obs
         if terminated or truncated:
             self.terminations += terminated
@@ -265,13 +299,15 @@ class Joule:
         return ActingState(self.generator, None, z, z, np.full(1, np.nan))
 
     def updates_due(self) -> float:
-        """Gradient steps that this decision earns: none in warm-up, a pre-training when it ends."""
+        """Gradient steps that this decision earns: none in warm-up, a pre-training when it ends, more of
+        them early, while every one of them still changes what is tried next."""
         learner = self.config.learner
         if self.decisions < learner.warmup or self.memory.held == 0:
             return 0.0
         if self.decisions == max(learner.warmup, 1):
             return float(learner.pretrain)
-        return learner.updates_per_step
+        fades = max(0.0, 1.0 - self.decisions / learner.early_decisions)
+        return learner.updates_per_step * (1.0 + (learner.early_boost - 1.0) * fades)
 
     def study_what_is_due(self) -> None:
         """The gradient steps that were earned; a hurried agent leaves them for later."""
@@ -295,18 +331,28 @@ class Joule:
 
     def normalise(self) -> None:
         """Takes the rows that arrived since the last call into the running statistics."""
-        memory = self.memory
-        first = max(self.normalised_rows, memory.rows - memory.capacity)
-        index = np.arange(first, memory.rows) % memory.capacity
-        self.modules.normalizer.update(torch.from_numpy(memory.obs[index]).to(self.device))
-        self.modules.readout_normalizer.update(torch.from_numpy(memory.readout[index]).to(self.device))
-        self.normalised_rows = memory.rows
+        memory, modules = self.memory, self.modules
+        total = self.replay_total()
+        first = max(self.normalised_rows, memory.first)
+        index = np.arange(first, total) % memory.capacity
+        obs, readout, cost, last = (
+            torch.from_numpy(column[index]).to(self.device)
+            for column in (memory.obs, memory.readout, memory.cost, memory.last)
+        )
+        modules.normalizer.update(obs)
+        modules.readout_normalizer.update(readout)
+        modules.rescale(cost, last, self.discount)
+        self.normalised_rows = total
 
     def begin_episode(self) -> None:
-        """Forgets the open episode: the next decision resets the environment."""
-        self.obs, self.acting = None, None
+        """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
+        self.obs, self.acting, self.seeded = None, None, False
 
     # The state of a run
+
+    def save(self, path: str | Path) -> None:
+        """See `agent.saving.save_as_run`."""
+        save_as_run(self, path)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """See `agent.resume.capture`."""
@@ -323,6 +369,10 @@ class Joule:
     def replay_total(self) -> int:
         """Rows whose content is final: all but the newest."""
         return max(self.memory.rows - 1, 0)
+
+    def replay_first(self) -> int:
+        """Number of the oldest row that is held."""
+        return self.memory.first
 
     def replay_rows(self, first: int) -> Arrays:
         """Final rows from absolute row `first` on."""

@@ -5,6 +5,7 @@ latent space against the encoder's own view of what came next, with the gradient
 from the equations of Hansen et al. 2022, 2024 (TD-MPC, equations 3 to 5 and TD-MPC2, equations 3 to 6).
 """
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -18,6 +19,11 @@ from agent.guards import SkipBudget
 from agent.memory import Windows
 from agent.modules import Modules
 from agent.regularizers import latent_health
+
+# The weight of the policy's entropy is steered as an integral controller would: its logarithm moves by
+# this much per update and nat that the entropy is off, within bounds that the costs' spread sets.
+ENTROPY_GAIN, ENTROPY_REACH = 3e-3, 5.0
+ENTROPY_WEIGHTS = (math.log(1e-4), 0.0)
 
 
 class FlatGroup:
@@ -139,7 +145,7 @@ class Learner:
             termination_loss = termination_loss + (weight[k] * errors[2]).sum()
         critics = critic_logits.shape[1]
         critic_error = m.critic.two_hot.loss(
-            critic_logits, target.flatten().unsqueeze(1).expand(-1, critics)
+            critic_logits, (target / m.critic.scale).flatten().unsqueeze(1).expand(-1, critics)
         ).mean(1)
         critic_loss = (weight.flatten() * critic_error).sum()
         regularizer_loss = m.encoder.regularizer.loss(first)
@@ -201,7 +207,11 @@ class Learner:
         return self.modules.target_critic(z, action.to(z)).float().amax(1)
 
     def update_policy(self, latents: Float[Tensor, "time batch latent"], measure: bool) -> dict[str, float]:
-        """Moves the policy towards least cost-to-go plus an entropy bonus."""
+        """Moves the policy towards least cost-to-go plus an entropy bonus.
+
+        The bonus' weight keeps the entropy at a target (Haarnoja et al. 2018b, section 5), so that the
+        policy neither freezes on its first success nor stays a coin toss.
+        """
         m, config = self.modules, self.config
         z = torch.cat((latents[0], latents[-1]))
         m.critic.requires_grad_(False)
@@ -212,18 +222,27 @@ class Learner:
         with torch.no_grad():
             spread = torch.quantile(to_go.detach(), self.modules.quantiles)
             if torch.isfinite(spread).all():  # a single infinity would stay in the average for ever
-                m.cost_scale.lerp_((spread[1] - spread[0]).clamp_min(1e-8), config.target_rate)
-        loss = (to_go / m.cost_scale.clamp_min(1.0) + config.entropy * log_prob.float()).mean()
+                m.spread.lerp_((spread[1] - spread[0]).clamp_min(1e-8), config.target_rate)
+        log_prob = log_prob.float()
+        loss = (
+            to_go / m.spread.clamp_min(0.1 * m.critic.scale) + m.log_entropy_weight.exp() * log_prob
+        ).mean()
+        surplus = -log_prob.detach().mean() - config.target_entropy * action.shape[1]
+        surplus = surplus.clamp(-ENTROPY_REACH, ENTROPY_REACH).nan_to_num(0.0)
+        # Out of place, because the loss above still needs the weight it was made with.
+        steered = (m.log_entropy_weight - ENTROPY_GAIN * surplus).clamp(*ENTROPY_WEIGHTS)
         self.policy_group.zero_grad()
         loss.backward()
         norm = self.policy_group.step(config.clip_norm)
         if not torch.isfinite(norm):
             self.budget.skipped(self.updates, f"the policy's gradient is not finite (norm {norm.item()})")
             return {}
+        m.log_entropy_weight.copy_(steered)
         if not measure:
             return {}
         return {
             "policy/entropy": -log_prob.mean().item(),
+            "policy/entropy_weight": steered.exp().item(),
             "policy/cost_to_go": to_go.mean().item(),
             "policy/gradient_norm": norm.item(),
         }

@@ -1,16 +1,19 @@
 """Agents from their names and from run folders."""
 
+import dataclasses
 import importlib
+import logging
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent import checkpoint
-from agent.configurator import Config, replace, validate
+from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, replace, validate
 from agent.interface import Agent, BodyFacts, TrainingEnv
 from agent.runs import Run, RunError
-from agent.trainer import identity_of, newest_checkpoint, put_back
+from agent.saving import named_checkpoint, newest_checkpoint, put_back
+
+log = logging.getLogger(__name__)
 
 
 def make(config: Config, env: TrainingEnv) -> Agent:
@@ -44,23 +47,45 @@ def load(
     """The trained agent of a run folder, or of one of its `checkpoints/step-<n>` folders.
 
     Without `env` the agent can predict at once, and makes its own environment when it is told to
-    learn. `overrides` changes settings by dotted name, such as {"planner.kind": "icem"}. Raises
+    learn. Learning begins with a new episode, whose seed follows from the run's and its progress.
+    `overrides` changes settings by dotted name, such as {"planner.kind": "icem"}. Raises
     RunError, CheckpointError or ConfigError with one sentence.
     """
     folder = Path(path)
     one = folder if (folder / "MANIFEST.json").exists() else None
     run = Run.open(folder.parent.parent if one else folder, trust_modules=trust_modules)
-    config = validate(replace(run.config, dict(overrides or {})))
+    changes = dict(overrides or {})
+    config = without_strange_settings(validate(replace(run.config, changes)), changes)
     agent = _build(config, env.facts if env is not None else _facts(run), env)
-    if one is not None:
-        saved = checkpoint.load(one, expect=identity_of(agent, run))
-    elif (found := newest_checkpoint(agent, run)) is not None:
-        saved = found
-    else:
+    found = newest_checkpoint(agent, run) if one is None else named_checkpoint(agent, run, one)
+    if found is None:
         raise RunError(f"{run.folder}: has no checkpoint yet")
-    put_back(agent, saved, run)
+    put_back(agent, *found)
     agent.begin_episode()
     return agent
+
+
+def without_strange_settings(config: Config, given: Mapping[str, Any]) -> Config:
+    """`config` without the settings of another planner, when `given` switches to a kind that lacks them.
+
+    `given` is what the user asked for, by dotted name; the rest comes from a preset or a run. What is dropped
+    is said. Raises ConfigError for a setting in `given` that the planner does not have.
+    """
+    if config.agent != "joule":
+        return config
+    import planners
+
+    kind = config.planner.kind
+    has = [] if kind == "policy" else [f.name for f in dataclasses.fields(planners.settings(kind))]
+    strange = [n for n in PLANNER_SETTINGS if getattr(config.planner, n) is not None and n not in has]
+    for name in strange:
+        if f"planner.{name}" in given:
+            known = f"; it accepts {', '.join(n for n in PLANNER_SETTINGS if n in has)}" if has else ""
+            raise ConfigError(f"planner.{name}: planner {kind} has no such setting{known}")
+    if not strange or "planner.kind" not in given:
+        return config
+    log.warning("planner %s has no %s: what was set for another is dropped", kind, ", ".join(strange))
+    return replace(config, {f"planner.{name}": None for name in strange})
 
 
 def _facts(run: Run) -> BodyFacts:

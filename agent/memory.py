@@ -49,6 +49,12 @@ class Memory:
         self.rows = 0  # rows ever written
         self.transitions = 0  # transitions ever written
         self.held = 0  # transitions in the ring
+        self.missing = 0  # oldest rows of a longer past, which were never put back
+
+    @property
+    def first(self) -> int:
+        """Number of the oldest row that is held."""
+        return max(self.missing, self.rows - self.capacity)
 
     def __len__(self) -> int:
         """Rows that can be read."""
@@ -108,8 +114,8 @@ class Memory:
         The newest row is left out: it changes when its action is added.
         Raises ValueError when rows that were asked for have been overwritten.
         """
-        if self.rows - first > self.capacity:
-            raise ValueError(f"memory: rows before {self.rows - self.capacity} were overwritten")
+        if first < self.first:
+            raise ValueError(f"memory: rows before {self.first} were overwritten or never put back")
         index = np.arange(first, max(self.rows - 1, first)) % self.capacity
         return {name: column[index] for name, column in self.columns().items()}
 
@@ -126,6 +132,8 @@ class Memory:
         index = np.arange(total_rows - count, total_rows) % self.capacity
         for name, column in self.columns().items():
             column[index] = rows[name]
+        if total_rows - count != self.rows:  # else they go on from the rows that are here
+            self.missing = total_rows - count
         self.rows, self.transitions = total_rows, transitions
         self.held = int(np.count_nonzero(~self.last))
         self.head = (total_rows - 1) % self.capacity

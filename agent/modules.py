@@ -11,6 +11,7 @@ from agent.configurator import ModelConfig
 from agent.cost import Critic
 from agent.networks import NormedLinear
 from agent.perception import Encoder, Normalizer
+from agent.scales import Scales
 from agent.world_model import WorldModel
 
 
@@ -21,7 +22,8 @@ class Modules(nn.Module):
     they never shape it.
     """
 
-    cost_scale: Tensor
+    spread: Tensor
+    log_entropy_weight: Tensor
     quantiles: Tensor
 
     def __init__(self, obs: int, act: int, readouts: int, config: ModelConfig, regularizer: str):
@@ -42,5 +44,14 @@ class Modules(nn.Module):
             NormedLinear(config.latent, config.hidden // 2), nn.Linear(config.hidden // 2, readouts)
         )
         self.readout_normalizer = Normalizer(readouts)
-        self.register_buffer("cost_scale", torch.ones(()))
+        self.scales = Scales(Critic.LIMIT)
+        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("log_entropy_weight", torch.tensor(-4.6))
         self.register_buffer("quantiles", torch.tensor([0.05, 0.95]), persistent=False)
+
+    def rescale(self, cost: Tensor, last: Tensor, discount: float) -> None:
+        """Takes newly lived rows into the scales of the heads; see `Scales.update`."""
+        self.scales.update(cost, last, discount)
+        self.world_model.cost_scale.fill_(self.scales.cost())
+        for critic in (self.critic, self.target_critic):
+            critic.scale.fill_(self.scales.cost_to_go())

@@ -37,30 +37,32 @@ def symexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 class TwoHot(nn.Module):
-    """A scalar as a categorical over bins, evenly spaced in symlog (Hafner et al. 2023, section 3).
+    """A scalar as a categorical over bins between -`limit` and `limit`.
 
-    `value` reads the expectation, `loss` is the cross-entropy to the two nearest bins.
+    `value` reads the expectation, `loss` is the cross-entropy to the two nearest bins. The bins are evenly
+    spaced, or with `logarithmic` evenly in symlog (Hafner et al. 2023, section 3), which has room for rare
+    large numbers at the price of a coarse view of them.
     """
 
     centres: Tensor
 
-    def __init__(self, bins: int, limit: float = 10.0):
+    def __init__(self, bins: int, limit: float, *, logarithmic: bool):
         super().__init__()
-        self.bins, self.limit = bins, limit
+        self.bins, self.limit, self.logarithmic = bins, limit, logarithmic
         self.register_buffer("centres", torch.linspace(-limit, limit, bins), persistent=False)
 
     def value(self, logits: Float[Tensor, "*rows bins"]) -> Float[Tensor, "*rows"]:
-        """Expected scalar under the logits, in the original units."""
+        """Expected scalar under the logits."""
         share = logits.float().flatten(0, -2).softmax(-1)
-        return symexp(torch.mv(share, self.centres.float())).view(logits.shape[:-1])
+        mean = torch.mv(share, self.centres.float()).view(logits.shape[:-1])
+        return symexp(mean) if self.logarithmic else mean
 
     def loss(
         self, logits: Float[Tensor, "*rows bins"], target: Float[Tensor, "*rows"]
     ) -> Float[Tensor, "*rows"]:
         """Cross-entropy against the two-hot code of `target`, per row."""
-        position = (symlog(target).clamp(-self.limit, self.limit) + self.limit) * (
-            (self.bins - 1) / (2 * self.limit)
-        )
+        coded = symlog(target) if self.logarithmic else target
+        position = (coded.clamp(-self.limit, self.limit) + self.limit) * ((self.bins - 1) / (2 * self.limit))
         # A target that is not a number makes a loss that is none, for the learner to skip, and no crash.
         lower = position.floor().clamp(0, self.bins - 2).nan_to_num(0.0)
         weight = (position - lower).unsqueeze(-1)

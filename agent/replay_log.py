@@ -45,18 +45,25 @@ class ReplayLog:
     """Rows of fixed-size columns, appended in order and numbered from 0 for ever.
 
     Rows wait in memory until `commit` (or until a segment's worth has gathered). Pruned rows keep their
-    numbers: the log holds rows `first` to `rows`. Raises ReplayLogError for columns or rows that do not
-    fit, and when the disk refuses: the rows that were appended are still here, and `commit` may be retried.
+    numbers: the log holds rows `first` to `rows`; one begun from a wrapped ring starts at its oldest.
+    Raises ReplayLogError for columns or rows that do not fit, and when the disk refuses: the rows that were
+    appended are still here, and `commit` may be retried.
     """
 
     def __init__(
-        self, folder: Path, columns: Columns, *, segment_rows: int = 10_000, storage: Storage = DISK
+        self,
+        folder: Path,
+        columns: Columns,
+        *,
+        first: int = 0,
+        segment_rows: int = 10_000,
+        storage: Storage = DISK,
     ) -> None:
         self.folder = Path(folder)
         self.record = record_type(columns)
         if segment_rows < 1:
             raise ReplayLogError(f"replay: segment_rows {segment_rows} must be at least 1")
-        self.first = 0
+        self.first = first
         self._segment_rows = segment_rows
         self._storage = storage
         self._segments: list[_Segment] = []

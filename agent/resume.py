@@ -36,7 +36,7 @@ def capture(agent: "Joule") -> tuple[Arrays, dict[str, Any]]:
         for index, vector in enumerate(group.vectors):
             for name, value in group.optimizer.state.get(vector, {}).items():
                 arrays[f"optimizer/{label}/{index}/{name}"] = to_array(torch.as_tensor(value))
-    arrays["random/torch"] = to_array(torch.get_rng_state())
+    arrays["random/torch"] = to_array(torch.get_rng_state() if agent.learning else agent.torch_state)
     arrays["random/agent"] = to_array(agent.generator.get_state())
     memory = agent.memory
     if memory.rows:
@@ -52,6 +52,7 @@ def capture(agent: "Joule") -> tuple[Arrays, dict[str, Any]]:
             if value is not None:
                 arrays[f"acting/plan/{name}"] = to_array(value)
     meta = {name: getattr(agent, name) for name in COUNTERS} | {
+        "seeded": agent.seeded,
         "rows": memory.rows,
         "transitions": memory.transitions,
         "update_credit": agent.update_credit,
@@ -91,7 +92,7 @@ def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str,
             }
             if state:
                 group.optimizer.state[vector] = state
-    torch.set_rng_state(torch.from_numpy(np.array(arrays["random/torch"])))
+    agent.torch_state = torch.from_numpy(np.array(arrays["random/torch"]))
     agent.generator.set_state(torch.from_numpy(np.array(arrays["random/agent"])))
     memory = agent.memory
     if meta["rows"]:
@@ -117,6 +118,7 @@ def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str,
         )
     for name in COUNTERS:
         setattr(agent, name, meta[name])
+    agent.seeded = meta.get("seeded", True)  # a run of before this was recorded had begun
     agent.update_credit, agent.episode_return = meta["update_credit"], meta["episode_return"]
     learner = agent.learner
     learner.updates, learner.collapsed = meta["updates"], meta["collapsed"]

@@ -35,6 +35,8 @@ from agent.storage import DISK, read_plain, replace_file, why
 __all__ = ["EVALUATION_COLUMNS", "Run", "RunError", "differences", "version", "versions"]
 
 FORMAT = 1
+RUNS = Path("runs")
+"""Where runs go that were given no folder; it is made when it is missing."""
 _LIMIT = 1 << 20  # bytes a JSON file of a run may have
 _STALE = re.compile(r"\.tmp-[0-9]+-(metrics\.csv|evaluations\.csv|summary\.json)")
 
@@ -69,7 +71,8 @@ class Run:
     ) -> Run:
         """Makes the folder of a new run; `out` None chooses runs/<env>-<agent>-seed<k>-<time>.
 
-        Raises RunError when `out` holds something, is a file, or cannot be written; then nothing stays.
+        Raises RunError when `out` holds something, is a file, lacks its parent folder, or cannot be
+        written; then nothing stays.
         """
         folder = Path(out) if out is not None else _default_folder(config)
         identifier = uuid.uuid4().hex
@@ -85,13 +88,9 @@ class Run:
             "run.json": record,  # last: a folder without it is not a run
         }
         made: list[Path] = []
+        check_free(folder)
         try:
-            if os.path.lexists(folder):
-                if not folder.is_dir():
-                    raise RunError(f"{folder}: is a file, a run needs a folder")
-                if any(folder.iterdir()):
-                    raise RunError(f"{folder}: is not empty; choose another folder, or resume that run")
-            else:
+            if not folder.exists():
                 made = [folder, *(parent for parent in folder.parents if not parent.exists())]
                 folder.mkdir(parents=True)
             replace_file(folder / "command.txt", f"{shlex.join(command)}\n".encode(errors="surrogateescape"))
@@ -294,6 +293,21 @@ class Run:
         return path
 
 
+def check_free(folder: Path) -> None:
+    """Raises RunError when a new run cannot have this folder: it holds something, is a file, or its parent is
+    missing, which a mistyped path would otherwise leave in an unexpected place."""
+    try:
+        if os.path.lexists(folder):
+            if not folder.is_dir():
+                raise RunError(f"{folder}: is a file, a run needs a folder")
+            if any(folder.iterdir()):
+                raise RunError(f"{folder}: is not empty; choose another folder, or resume that run")
+        elif folder.parent != RUNS and not folder.parent.exists():
+            raise RunError(f"{folder}: its parent folder {folder.parent} does not exist; make it first")
+    except OSError as error:
+        raise RunError(f"{folder}: a run cannot be written there: {why(error)}") from error
+
+
 def _claim(handle: int) -> None:
     """Takes the lock on an open file, or raises BlockingIOError.
 
@@ -307,12 +321,12 @@ def _claim(handle: int) -> None:
             return
         except BlockingIOError:
             owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
-            if time.monotonic() > until or not owner.isdecimal() or _alive(int(owner)):
+            if time.monotonic() > until or not owner.isdecimal() or alive(int(owner)):
                 raise
         time.sleep(0.02)
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
     """Whether a process of that number exists."""
     try:
         os.kill(process, 0)
@@ -327,9 +341,9 @@ def _default_folder(config: configurator.Config) -> Path:
     env = re.sub(r"[^A-Za-z0-9._-]+", "-", config.env).strip(".-")[:80] or "env"
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{env}-{config.agent}-seed{config.seed}-{time}"
-    folder, again = Path("runs") / name, 2
+    folder, again = RUNS / name, 2
     while folder.exists():
-        folder, again = Path("runs") / f"{name}-{again}", again + 1
+        folder, again = RUNS / f"{name}-{again}", again + 1
     return folder
 
 

@@ -7,7 +7,6 @@ after a checkpoint, within seconds: what that decision still owed is done first 
 
 import math
 import signal
-import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Protocol, cast
@@ -15,16 +14,15 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from agent import checkpoint
-from agent.guards import COLLAPSED_IN_A_ROW, StopRun, not_finite
-from agent.interface import Agent, Arrays
+from agent.guards import COLLAPSED_IN_A_ROW, StopRun
+from agent.interface import Agent
 from agent.replay_log import ReplayLog
 from agent.runs import Run, differences, version
+from agent.saving import identity_now, newest_checkpoint, put_back, write_checkpoint
 
 EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 # Names, not classes: naming PlanError must not import torch.
 STOPPING = {"StopRun", "PlanError", "FloatingPointError", "CheckpointError", "ReplayLogError", "RunError"}
-# What a state that is not as an agent wrote it can raise while it is put back.
-UNSOUND = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError)
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -59,8 +57,6 @@ class Trainer:
         config = agent.config
         self.log_every = max(1, min(1_000, config.steps // 20))
         self.frames = agent.frames
-        self.clocks = {"cpu": 0.0, "wall": 0.0}
-        self.resumed_at = self._now()
         self.stopped_by: int | None = None
         self.replay: ReplayLog | None = None
         columns = agent.replay_columns()
@@ -71,14 +67,6 @@ class Trainer:
         """Whether the newest decision was cut short, and its log, evaluation and checkpoint are due."""
         self.alarmed = False
         """Whether the representation had collapsed when it was last looked at."""
-
-    def _now(self) -> dict[str, float]:
-        return {"cpu": time.process_time(), "wall": time.monotonic()}
-
-    def spent(self) -> dict[str, float]:
-        """Seconds of this process's CPU and of wall clock that training took, evaluations left out."""
-        now = self._now()
-        return {name: self.clocks[name] + now[name] - self.resumed_at[name] for name in now}
 
     def train(self) -> int | None:
         """Runs to the end of the budget. Returns the signal that ended it early, or None.
@@ -91,14 +79,15 @@ class Trainer:
         # A closed terminal must not end a run that was left to itself.
         handlers[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
-            if self.owing:
-                agent.learn(0)  # gradient steps that were put off
-                self.on_step(agent)
-            remaining = agent.config.steps - agent.frames
-            if remaining > 0 and self.stopped_by is None:
-                agent.learn(remaining, on_step=self.on_step)
-            if self.stopped_by is None:
-                self.save()
+            with agent.clock.running():
+                if self.owing:
+                    agent.learn(0)  # gradient steps that were put off
+                    self.on_step(agent)
+                remaining = agent.config.steps - agent.frames
+                if remaining > 0 and self.stopped_by is None:
+                    agent.learn(remaining, on_step=self.on_step)
+                if self.stopped_by is None:
+                    self.save()
         except Exception as error:
             if (cause := why_stopped(error)) is None:
                 raise
@@ -113,10 +102,11 @@ class Trainer:
         agent = self.agent
         where = f"{agent.config.env}, seed {agent.config.seed}, frame {agent.frames}"
         try:
-            saved = newest_checkpoint(agent, self.run)
-            if saved is None:
+            found = newest_checkpoint(agent, self.run)
+            if found is None:
                 return f"{where}: {cause}"
-            put_back(agent, saved, self.run)
+            saved, log = found
+            put_back(agent, saved, log)
             return f"{where}: {cause}; the last good checkpoint is {saved.path.name}"
         except (ValueError, OSError, MemoryError) as error:
             return f"{where}: {cause}; no checkpoint could be read back: {error}"
@@ -184,14 +174,9 @@ class Trainer:
 
     def score(self) -> None:
         """An evaluation on the held-out seeds; its time is not counted as training's."""
-        agent, spent = self.agent, self.spent()
-        started = self._now()
-        try:
+        agent, spent = self.agent, self.agent.clock.seconds()
+        with agent.clock.running(False):
             returns = self.evaluate(cast(Agent, Attentive(self))).returns
-        finally:
-            now = self._now()
-            for name in self.resumed_at:
-                self.resumed_at[name] += now[name] - started[name]
         # Significant digits, not decimals: an environment's rewards may be of any size.
         mean, std = (float(f"{figure:.8g}") for figure in (np.mean(returns), np.std(returns)))
         row = {
@@ -221,47 +206,18 @@ class Trainer:
         `owing_since` says that what was due since that frame is not done. Raises StopRun, and writes
         nothing, when a weight or anything else that is to be resumed from is not finite.
         """
-        agent = self.agent
         self.run.check_place()
-        arrays, meta = agent.state()
-        if bad := not_finite(arrays):
-            rest = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-            raise StopRun(f"not finite, so not saved: {', '.join(bad[:3])}{rest}")
-        files: dict[str, Any] = {}
-        if self.replay is not None:
-            self.replay.append(agent.replay_rows(self.replay.rows))
-            files["replay"] = self.replay.commit()
-        spent = self.spent()
-        body: dict[str, Any] = {}
-        if agent.env is not None:
-            for name, value in agent.env.snapshot().items():
-                if isinstance(value, np.ndarray):
-                    arrays[f"env/{name}"] = value
-                else:
-                    body[name] = value
-        checkpoint.save(
-            self.run.checkpoints,
-            agent.frames,
-            arrays,
-            {
-                "agent": meta,
-                "env": body,
-                "clocks": spent,
-                "scores": self.last_scores,
-                "counters": dict(self.run.counters),
-                "owing": {} if owing_since is None else {"since": owing_since},
-            },
-            identity=self.identity(),
-            files=files,
+        write_checkpoint(
+            self.agent,
+            self.run,
+            self.replay,
+            scores=self.last_scores,
+            owing_since=owing_since,
         )
         if self.replay is not None:
             kept = checkpoint.kept_files(self.run.checkpoints)
-            self.replay.prune(agent.replay_capacity(), kept)
-        self.watcher.saved(agent.frames)
-
-    def identity(self) -> dict[str, Any]:
-        """What a checkpoint says of its origin; threads as they are now, whatever the run began with."""
-        return self.run.identity(**identity_of(self.agent, self.run), threads=self.agent.config.threads)
+            self.replay.prune(self.agent.replay_capacity(), kept)
+        self.watcher.saved(self.agent.frames)
 
     def resume(self) -> list[str]:
         """Goes back to the newest checkpoint that verifies, or to the start when there is none yet.
@@ -270,14 +226,15 @@ class Trainer:
         can be used.
         """
         agent = self.agent
-        saved = newest_checkpoint(agent, self.run)
-        if saved is None:
+        found = newest_checkpoint(agent, self.run)
+        if found is None:
             self.run.truncate_logs(0)
             return ["this run has no checkpoint yet: it starts over"]
-        self.replay = put_back(agent, saved, self.run)
+        saved, self.replay = found
+        put_back(agent, saved, self.replay)
         notes = list(saved.skipped)
         self.run.counters.update(saved.meta["counters"])
-        if changed := differences(saved.identity, self.identity()):
+        if changed := differences(saved.identity, identity_now(agent, self.run)):
             notes.append(f"not bit-exact, because versions or threads differ: {', '.join(changed)}")
         exact = not changed
         if agent.env is not None and saved.meta["env"]:
@@ -295,8 +252,7 @@ class Trainer:
         self.owing, self.frames = since is not None, agent.frames if since is None else since
         self.alarmed = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
         self.run.truncate_logs(saved.step - self.owing)  # a row that is owed is written again
-        self.clocks, self.last_scores = dict(saved.meta["clocks"]), dict(saved.meta["scores"])
-        self.resumed_at = self._now()
+        self.last_scores = dict(saved.meta["scores"])
         return notes
 
 
@@ -321,64 +277,3 @@ def why_stopped(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
         return "memory is short"
     return None
-
-
-def identity_of(agent: Agent, run: Run) -> dict[str, Any]:
-    """What must be equal for a checkpoint to fit an agent of a run."""
-    return {
-        "run": run.id,
-        "agent": agent.config.agent,
-        "env": agent.config.env,
-        "observation_size": agent.facts.observation_size,
-        "action_size": agent.facts.action_size,
-    }
-
-
-def newest_checkpoint(agent: Agent, run: Run) -> checkpoint.Checkpoint | None:
-    """The newest checkpoint of `run` that verifies together with its replay; None when it has none.
-
-    Raises CheckpointError when there are checkpoints and none verifies.
-    """
-    return checkpoint.newest(
-        run.checkpoints,
-        expect=identity_of(agent, run),
-        verify=lambda saved: _replay_of(agent, saved, run),
-    )
-
-
-def _replay_of(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog | None:
-    """The replay log as it was at a checkpoint, verified. Raises CheckpointError or ReplayLogError."""
-    for name in ("agent", "env", "clocks", "scores", "counters", "owing"):
-        if not isinstance(saved.meta.get(name), dict):
-            raise checkpoint.CheckpointError(f"{saved.path}: meta.json has no {name}")
-    columns = agent.replay_columns()
-    if not columns:
-        return None
-    committed = saved.files.get("replay")
-    if not isinstance(committed, dict):
-        raise checkpoint.CheckpointError(f"{saved.path}: names no replay")
-    return ReplayLog.open(run.replay, columns, committed)
-
-
-def put_back(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog | None:
-    """Puts a checkpoint's replay and state into an agent. Returns the replay log to go on writing.
-
-    Raises CheckpointError when the checkpoint does not hold what this agent is made of.
-    """
-    log = _replay_of(agent, saved, run)
-    try:
-        if log is not None:
-            count = min(agent.replay_capacity(), log.rows - log.first)
-            rows = log.read_tail(count)
-            if bad := not_finite(rows):
-                raise ValueError(f"its replay holds numbers that are not finite in {', '.join(bad)}")
-            agent.restore_replay(rows, log.rows)
-        own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
-        agent.load_state(own, saved.meta["agent"])
-        if log is not None and agent.replay_total() != log.rows:
-            raise ValueError(f"its replay has {log.rows} rows, {agent.replay_total()} were lived")
-    except UNSOUND as error:
-        raise checkpoint.CheckpointError(
-            f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
-        ) from error
-    return log

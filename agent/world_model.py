@@ -39,7 +39,12 @@ class Step(NamedTuple):
 
 
 class WorldModel(nn.Module):
-    """predict(z, a) -> Step, for latents of width `latent` and actions of width `act`."""
+    """predict(z, a) -> Step, for latents of width `latent` and actions of width `act`.
+
+    The cost head sees costs over `cost_scale`, their root mean square here.
+    """
+
+    cost_scale: Tensor
 
     def __init__(
         self, latent: int, act: int, hidden: int, branch: int, heads: int, bins: int,
@@ -47,7 +52,8 @@ class WorldModel(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.regularizer = regularizer
-        self.two_hot = TwoHot(bins)
+        self.two_hot = TwoHot(bins, limit=10.0, logarithmic=True)
+        self.register_buffer("cost_scale", torch.ones(()))
         self.trunk = NormedLinear(latent + act, hidden)
         self.dynamics = nn.ModuleList(
             nn.Sequential(NormedLinear(hidden, branch), nn.Linear(branch, latent)) for _ in range(heads)
@@ -73,7 +79,7 @@ class WorldModel(nn.Module):
 
     def expected_cost(self, step: Step) -> Float[Tensor, " rows"]:
         """Immediate cost in the environment's units."""
-        return self.two_hot.value(step.cost_logits)
+        return self.two_hot.value(step.cost_logits) * self.cost_scale
 
     def loss(
         self,
@@ -84,6 +90,6 @@ class WorldModel(nn.Module):
     ) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"], Float[Tensor, " rows"]]:
         """Per row: latent prediction error (mean over heads), cost and termination losses."""
         prediction = (step.heads - target).square().mean((0, 2))
-        cost_loss = self.two_hot.loss(step.cost_logits, cost)
+        cost_loss = self.two_hot.loss(step.cost_logits, cost / self.cost_scale)
         termination_loss = F.binary_cross_entropy_with_logits(step.termination, terminated, reduction="none")
         return prediction, cost_loss, termination_loss

@@ -65,14 +65,15 @@ def _(arena: Arena) -> Outcome:
     file = arena.fresh()
     file.parent.mkdir(parents=True)
     file.write_text("mine")
-    made = arena.train(changes={**FLOOR, "steps": 40}, folder=arena.fresh() / "a" / "b")
+    missing = arena.fresh() / "a"
+    orphan = arena.train("--out", str(missing / "b"), changes={**FLOOR, "steps": 40})
     return all_of(
         {
             "read-only": arena.train("--out", "/proc/joule", folder=Path("/proc/joule")).rejected(
                 "/proc/joule"
             ),
             "a file": (e := arena.train(folder=file)).code == 2 and e.orderly and file.read_text() == "mine",
-            "missing parent refused (it is made instead)": made.code == 2,
+            "missing parent": orphan.rejected(f"parent folder {missing}") and not missing.parent.exists(),
         }
     )
 

@@ -53,7 +53,7 @@ def saved_and_rebuilt(agent: Any, fresh: Any) -> Any:
     meta = json.loads(json.dumps(meta, allow_nan=False))
     if agent.replay_columns():
         total = agent.replay_total()
-        fresh.restore_replay(agent.replay_rows(max(0, total - agent.replay_capacity())), total)
+        fresh.restore_replay(agent.replay_rows(agent.replay_first()), total)
     fresh.load_state(arrays, meta)
     assert fresh.env.restore(agent.env.snapshot()) is not False
     return fresh

@@ -157,7 +157,7 @@ def test_readouts_do_not_shape_what_they_read() -> None:
     for _ in range(3):
         learner.update(batch())
     changed = {name.split(".")[0] for name in moved(before, learner.modules)}
-    assert changed == {"readout", "policy", "cost_scale"}
+    assert changed == {"readout", "policy", "spread", "log_entropy_weight"}
 
 
 def test_neither_target_nor_policy_loss_reaches_the_model() -> None:
@@ -168,7 +168,15 @@ def test_neither_target_nor_policy_loss_reaches_the_model() -> None:
     before = weights(learner.modules)
     learner.update(batch())
     changed = {".".join(name.split(".")[:2]) for name in moved(before, learner.modules)}
-    expected = {"encoder", "target_encoder", "policy", "readout", "cost_scale", "world_model"}
+    expected = {
+        "encoder",
+        "target_encoder",
+        "policy",
+        "readout",
+        "spread",
+        "log_entropy_weight",
+        "world_model",
+    }
     assert {name.split(".")[0] for name in changed} == expected
     assert not any(name.startswith("world_model.cost") for name in changed)
 

@@ -134,6 +134,19 @@ def test_rows_that_were_overwritten_are_not_handed_out() -> None:
         memory.rows_since(12)
 
 
+def test_a_larger_memory_knows_which_rows_were_never_put_back() -> None:
+    small, _ = lived([(20, "truncated"), (20, "open")], capacity=16)
+    large = Memory(100, 1, 1, 1)
+    large.restore(small.rows_since(small.first), small.rows - 1, small.transitions)
+    newest = {name: column[small.head][None] for name, column in small.columns().items()}
+    large.restore(newest, small.rows, small.transitions)
+    assert (large.first, large.held) == (small.first, 15)
+    windows = large.sample(200, 3, np.random.default_rng(0))
+    assert np.isin(windows.obs, small.obs).all()
+    with pytest.raises(ValueError, match="never put back"):
+        large.rows_since(small.first - 1)
+
+
 class Diverging:
     """A body whose physics break at step `at` of every `every`-th episode, as the guard reports it."""
 
@@ -203,3 +216,11 @@ def test_a_world_that_always_breaks_at_once_teaches_nothing_and_hangs_nothing(
     agent = make_joule(body, env="Counter-v0", learner__buffer=8, learner__batch=2, learner__warmup=4)
     agent.learn(30)
     assert (agent.decisions, agent.memory.transitions, agent.learner.updates) == (30, 0, 0)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_step_that_diverged_does_not_tell_what_is_usual(make_joule: Callable[..., Any]) -> None:
+    body: Any = Diverging(envs.make("Counter-v0"), at=6, every=1)
+    agent = make_joule(body, env="Counter-v0", learner__batch=4, learner__warmup=12, learner__pretrain=1)
+    agent.learn(36)  # six steps an episode, the last of which breaks; it plans from the third on
+    assert agent.surprise.count == 4 * 5

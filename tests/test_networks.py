@@ -12,6 +12,7 @@ from agent.networks import TwoHot, symexp, symlog, zero_linear
 from agent.perception import Normalizer
 
 BINS, LIMIT = 21, 10.0
+LOGARITHMIC = TwoHot(BINS, LIMIT, logarithmic=True)
 
 
 def two_hot_code(values: np.ndarray) -> np.ndarray:
@@ -37,12 +38,12 @@ def test_two_hot_loss_is_cross_entropy_to_the_two_nearest_bins(values: list[floa
     )
     target = torch.tensor(values, dtype=torch.float64)
     expected = -(two_hot_code(np.array(values)) * logits.log_softmax(-1).numpy()).sum(1)
-    np.testing.assert_allclose(TwoHot(BINS).loss(logits, target), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(LOGARITHMIC.loss(logits, target), expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.37, -123.4, 9_999.0, -2e4])
 def test_the_logits_of_least_loss_have_the_target_as_their_value(value: float) -> None:
-    head, target = TwoHot(BINS), torch.tensor([value])
+    head, target = LOGARITHMIC, torch.tensor([value])
     code = torch.from_numpy(two_hot_code(np.array([value]))).float()
     logits = code.clamp_min(1e-30).log().requires_grad_()
     head.loss(logits, target).sum().backward()
@@ -52,7 +53,7 @@ def test_the_logits_of_least_loss_have_the_target_as_their_value(value: float) -
 
 
 def test_a_value_beyond_the_bins_is_read_as_the_last_bin() -> None:
-    head = TwoHot(BINS)
+    head = LOGARITHMIC
     code = torch.full((1, BINS), -100.0)
     code[0, -1] = 100.0
     edge = symexp(torch.tensor([LIMIT]))
@@ -62,7 +63,21 @@ def test_a_value_beyond_the_bins_is_read_as_the_last_bin() -> None:
 
 def test_a_fresh_head_has_the_value_zero() -> None:
     logits = zero_linear(5, BINS)(torch.randn(3, 2, 5))
-    assert TwoHot(BINS).value(logits).abs().max() < 1e-4
+    assert LOGARITHMIC.value(logits).abs().max() < 1e-4
+
+
+@given(st.lists(st.floats(-6.0, 6.0), min_size=1, max_size=8))
+def test_evenly_spaced_bins_say_what_lies_between_their_ends(values: list[float]) -> None:
+    head, target = TwoHot(11, 5.0, logarithmic=False), torch.tensor(values)
+    place = (target.clamp(-5, 5) + 5).double()
+    code = torch.zeros(len(values), 11, dtype=torch.float64)
+    lower = place.floor().clamp(0, 9).long()
+    code.scatter_add_(1, lower[:, None], (1 - (place - lower))[:, None])
+    code.scatter_add_(1, lower[:, None] + 1, (place - lower)[:, None])
+    logits = code.clamp_min(1e-30).log().float()
+    torch.testing.assert_close(head.value(logits), target.clamp(-5, 5), rtol=1e-4, atol=1e-4)
+    entropy = -(code * code.clamp_min(1e-30).log()).sum(1).float()
+    torch.testing.assert_close(head.loss(logits, target), entropy, rtol=1e-3, atol=1e-4)
 
 
 @settings(max_examples=40)

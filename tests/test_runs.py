@@ -69,12 +69,15 @@ def test_the_default_folder_is_safe_for_any_env(
         assert folder.parent == Path("runs")
         assert "-joule-seed3-2" in folder.name
         assert folder.resolve().parent == tmp_path / "runs"
+    shutil.rmtree("runs")
+    make(Path("runs/named")).close()  # as the README has it, on a machine where nothing has run yet
 
 
 @pytest.mark.parametrize("name", ["with space", "größe-模型", "x" * 250, "deep/er/still"])
 def test_odd_paths_work(tmp_path: Path, name: str) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / name).parent.mkdir(parents=True, exist_ok=True)
     with make(tmp_path / "link" / name) as run, run.lock():
         run.log({"loss": 1.0}, 10)
         run.finish({"return": 2.0})
@@ -91,7 +94,8 @@ def test_a_folder_that_cannot_be_used_is_refused_untouched(tmp_path: Path) -> No
         ("file/run", "cannot be written"),
         ("full", "not empty"),
         ("dangling", "is a file"),
-        ("new/" + "x" * 300, "cannot be written"),
+        ("x" * 300, "cannot be written"),
+        ("a/b/c", "its parent folder .*/a/b does not exist; make it first"),
     ]:
         with pytest.raises(RunError, match=cause):
             make(tmp_path / name)
@@ -114,8 +118,8 @@ def test_a_disk_that_fails_during_creation_leaves_nothing(
 
     monkeypatch.setattr("agent.storage.os.fsync", fsync)
     with pytest.raises(RunError, match="No space left"):
-        make(tmp_path / "new" / "run")
-    assert not (tmp_path / "new").exists()
+        make(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_not_a_run_is_refused_with_its_cause(tmp_path: Path) -> None:

@@ -52,6 +52,9 @@ def test_a_mistake_is_one_sentence_with_what_was_meant(tmp_path: Path, user: Map
         (["--stps", "100"], "error: unknown option --stps; did you mean --steps?\n"),
         (["--env", "HalfCheeta-v5", "--out", "run"], "did you mean HalfCheetah-v5"),
         (["--resume", "nowhere"], "error: nowhere: does not exist\n"),
+        (["--out", "a/b"], "error: a/b: its parent folder a does not exist; make it first\n"),
+        (["--resume", "run", "--out", "b"], "--out: a resumed run goes on in its own folder; copy run to b"),
+        (["--resume", "run", "--preset", "default"], "--preset: a resumed run keeps its settings; "),
     ):
         done = typed(user, tmp_path, *arguments)
         assert (done.returncode, done.stdout) == (2, "")

@@ -6,16 +6,18 @@ import csv
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny_env
 
 import agent as agents
 import train
-from agent import checkpoint
+from agent import checkpoint, saving
 from agent import trainer as trainers
 from agent.configurator import ConfigError
 from agent.runs import Run
@@ -185,16 +187,16 @@ def test_the_time_of_evaluations_is_not_counted_as_training(make_joule: Any, tmp
     run = Run.create(tmp_path / "run", agent.config, ["train.py"], {})
 
     def slow(_: Any) -> Any:
-        end = trainers.time.process_time() + 0.05
-        while trainers.time.process_time() < end:
+        end = time.process_time() + 0.05
+        while time.process_time() < end:
             pass
         return Scored()
 
     with run.lock():
         one = trainers.Trainer(agent, run, slow, Silent())
         one.train()
-        assert one.spent()["cpu"] < 10 * 0.05
-        assert one.spent()["wall"] < 10 * 0.05 + 2
+        assert 0 < agent.clock.seconds()["cpu"] < 10 * 0.05
+        assert agent.clock.seconds()["wall"] < 10 * 0.05 + 2
 
 
 class Scored:
@@ -218,14 +220,38 @@ class Silent(Progress):
         pass
 
 
+def test_a_preset_does_not_stand_in_the_way_of_another_planner(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    brief = [
+        "--steps",
+        "30",
+        "--eval-episodes",
+        "1",
+        "--no-video",
+        "--env",
+        tiny_env.ID,
+        "--out",
+        str(folder),
+    ]
+    assert train.main(["--preset", "smoke", "--planner.kind", "random_shooting", *brief]) == 0
+    assert caplog.messages == [
+        "planner random_shooting has no iterations: what was set for another is dropped"
+    ]
+    planner = agents.load(folder).config.planner
+    assert (planner.kind, planner.iterations, planner.samples) == ("random_shooting", None, 64)
+
+
 @pytest.mark.parametrize("forged", [{"random": {"has_uint32": 2**64}}, {"rows": 10**30}, {"metrics": 3}])
 def test_a_checkpoint_with_a_forged_state_is_refused(whole: Path, forged: dict[str, Any]) -> None:
     learner, run = agents.load(whole), Run.open(whole)
-    saved = checkpoint.newest(run.checkpoints)
-    assert saved is not None
-    trainers.put_back(learner, saved, run)
+    found = saving.newest_checkpoint(learner, run)
+    assert found is not None
+    saved, log = found
+    saving.put_back(learner, saved, log)
     meta = saved.meta["agent"]
     for name, value in forged.items():
         meta[name] = {**meta[name], **value} if isinstance(value, dict) else value
     with pytest.raises(checkpoint.CheckpointError, match="does not hold the state of this agent"):
-        trainers.put_back(learner, saved, run)
+        saving.put_back(learner, saved, log)
