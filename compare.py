@@ -105,12 +105,14 @@ def write(path: Path, text: str) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Reads, reckons, prints and writes. Raises Refusal or ResultsError before anything is written."""
-    from report import results, table
+    from report import ledger, results, table
 
     runs = results.gather(options.runs, options.results)
     rows = table.rows(runs, options.at)
     pairs, pooled, notes = table.pairs(rows), table.pooled(rows), table.notes(rows, runs)
     sentences = [*notes, *(pair.sentence() for pair in pairs), *(entry.sentence() for entry in pooled)]
+    kept = [(run, ledger.read(run.source, int(run.frames[run.at(options.at)]))) for run in runs]
+    ledgers = [(run, entries) for run, entries in kept if entries is not None]
     markdown = table.markdown(rows, sentences)
     readme = None
     if options.readme is not None:
@@ -123,7 +125,8 @@ def compare(options: argparse.Namespace) -> None:
     from report import curves, page
 
     curves.compare(runs, options.out / "compare.png")
-    write(options.out / "compare.html", page.build(rows, runs, pairs=pairs, pooled=pooled, notes=notes))
+    html = page.build(rows, runs, pairs=pairs, pooled=pooled, notes=notes, ledgers=ledgers)
+    write(options.out / "compare.html", html)
     write(options.out / "table.md", markdown)
     write(options.out / "table.csv", table.comma_separated(rows))
     written = [str(options.out / name) for name in ("compare.html", "compare.png", "table.md", "table.csv")]

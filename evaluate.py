@@ -9,6 +9,7 @@ python evaluate.py RUN --perturb gravity=0.5@300     in a world that changes
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from agent.configurator import Config, ConfigError, PlannerConfig
 if TYPE_CHECKING:
     from agent.evaluation import Evaluation, Predictor
     from agent.interface import Agent, TrainingEnv
+    from agent.ledger import Ledger
     from agent.runs import Run
 
 TIMED_DECISIONS, UNTIMED_DECISIONS = 50, 5
@@ -87,6 +89,7 @@ def record(
         "std": evaluation.std,
         "iqm": float(interquartile_mean([returns])),
         "surprise": evaluation.surprise,
+        "foretold": None if evaluation.ledger is None else foretold(evaluation.ledger),
         "planning_ms": timing.wall_ms,
         "planning_cpu_ms": timing.cpu_ms,
         "planning_decisions": timing.decisions,
@@ -101,6 +104,20 @@ def record(
     }
 
 
+def foretold(ledger: Ledger) -> dict[str, Any]:
+    """How well returns to the episode's end, and the cost of the next step, were foretold, as JSON values."""
+    from report.ledger import calibration
+
+    found = {
+        "returns": calibration(ledger.foretold_returns, ledger.returns),
+        "costs": calibration(ledger.foretold_costs, ledger.costs),
+    }
+    return {
+        name: {key: None if math.isnan(value) else value for key, value in vars(of).items()}
+        for name, of in found.items()
+    }
+
+
 def shown(result: Mapping[str, Any]) -> str:
     """The result for a reader: a row an episode, and a line that sums up."""
     planner = "" if result["planner"] is None else f", planner {result['planner']['kind']}"
@@ -112,6 +129,11 @@ def shown(result: Mapping[str, Any]) -> str:
     sums = [f"mean {result['mean']:,.2f}, std {result['std']:,.2f}, IQM {result['iqm']:,.2f}"]
     if result["surprise"] is not None:
         sums.append(f"surprise {result['surprise']:.2f}")
+    of_returns = (result["foretold"] or {}).get("returns", {})
+    if of_returns.get("slope") is not None:
+        sums.append(
+            "returns foretold with correlation {correlation:.2f}, slope {slope:.2f}".format(**of_returns)
+        )
     sums.append(f"{result['planning_ms']:.1f} ms a decision")
     if result["diverged"]:
         sums.append(f"{result['diverged']} of {result['episodes']} ended in diverged physics")

@@ -76,6 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     import agent
     from agent import generators
     from agent.evaluation import Evaluator
+    from agent.ledger import entries_of_an_evaluation
     from agent.runs import Run
     from agent.trainer import EXIT_STOPPED, Trainer
     from envs.twins import repeatable
@@ -84,7 +85,8 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(config.threads)
     config = without_strange_settings(config, given)
     learner = agent.make(config, body)
-    evaluator = Evaluator(lambda: make_env(config), config.eval_episodes)
+    entries = entries_of_an_evaluation(config.steps, config.eval_every)
+    evaluator = Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries)
     if run is None:
         with generators.preserved():
             repeats = repeatable(make_env(config), config.seed)
@@ -120,7 +122,7 @@ def conclude(
     """What a finished run leaves: a summary, its curve, a film of the agent, and how to go on."""
     from agent.guards import StopRun
     from agent.runs import RunError
-    from report import curves, results
+    from report import curves, ledger, results
 
     config, folder = learner.config, run.folder
     skipped = int(learner.metrics.get("learner/skipped", 0))
@@ -139,7 +141,9 @@ def conclude(
         raise StopRun(f"the run has ended, its last checkpoint is whole, but: {error}") from error
     try:
         series = measured(folder / "metrics.csv")
-        curves.learning_curve(results.read_run(folder), folder / "curve.png", series=series)
+        curves.learning_curve(
+            results.read_run(folder), folder / "curve.png", series=series, entries=ledger.read(folder)
+        )
         progress.note(f"curve:    {folder / 'curve.png'}")
     except (OSError, results.ResultsError) as error:  # a log may have been switched off by a full disk
         progress.note(f"no curve: {error}")

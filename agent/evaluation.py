@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from agent import generators
 from agent.interface import TrainingEnv
+from agent.ledger import MOST_OF_AN_EVALUATION, Account, Ledger, joined
 
 FIRST_SEED = 10_000
 """Seeds of evaluation begin here; training seeds lie below."""
@@ -25,7 +26,8 @@ class Predictor(Protocol):
     """The one verb of an agent that an evaluation needs.
 
     When episodes end before others, their rows leave the batch: a state with a method `rows(keep)` is asked
-    for the rows that stay; any other state is passed back as it is.
+    for the rows that stay; any other state is passed back as it is. An agent with a method `forecast(state)`
+    is asked what its decisions expect.
     """
 
     def predict(
@@ -55,6 +57,8 @@ class Evaluation:
     """Episodes that ended because the physics diverged"""
     surprise: float | None
     """Mean over all decisions that had one; None for an agent without a world model"""
+    ledger: Ledger | None
+    """What was foretold and what came, of some decisions; None for an agent that foretells nothing"""
 
     @property
     def mean(self) -> float:
@@ -70,15 +74,21 @@ class Evaluation:
 class Evaluator:
     """Plays `episodes` episodes with seeds `first_seed`, `first_seed` + 1, ...; keeps its environments.
 
-    Raises EvaluationError when an episode of the environment has no limit, or none is asked for.
+    The ledger of an evaluation has at most `entries` entries. Raises EvaluationError when an episode of the
+    environment has no limit, or none is asked for.
     """
 
     def __init__(
-        self, make_env: Callable[[], TrainingEnv], episodes: int, first_seed: int = FIRST_SEED
+        self,
+        make_env: Callable[[], TrainingEnv],
+        episodes: int,
+        first_seed: int = FIRST_SEED,
+        entries: int = MOST_OF_AN_EVALUATION,
     ) -> None:
         if episodes < 1:
             raise EvaluationError(f"episodes: {episodes} is too few, an evaluation needs at least 1")
         self.make_env, self.episodes, self.first_seed = make_env, episodes, first_seed
+        self.entries = entries
         self._envs: list[TrainingEnv] = []
         with generators.preserved():
             self._add_env()
@@ -97,18 +107,21 @@ class Evaluator:
         with generators.preserved():
             while len(self._envs) < min(self.episodes, LANES):
                 self._add_env()
-            parts = [
-                _play(agent, self._envs[: min(LANES, self.episodes - k)], self.first_seed + k)
-                for k in range(0, self.episodes, LANES)
-            ]
-        surprises = np.concatenate([surprise for *_, surprise in parts])
+            parts = []
+            for k in range(0, self.episodes, LANES):
+                envs = self._envs[: min(LANES, self.episodes - k)]
+                share = max(1, self.entries * len(envs) // self.episodes)
+                parts.append(_play(agent, envs, self.first_seed + k, share))
+        surprises = np.concatenate([part.surprises for part in parts])
         seen = surprises[~np.isnan(surprises)]
+        ledger = joined([part.ledger for part in parts])
         return Evaluation(
-            returns=np.concatenate([returns for returns, *_ in parts]),
-            lengths=np.concatenate([lengths for _, lengths, *_ in parts]),
-            frames=np.concatenate([frames for _, _, frames, *_ in parts]),
-            diverged=sum(diverged for _, _, _, diverged, _ in parts),
+            returns=np.concatenate([part.returns for part in parts]),
+            lengths=np.concatenate([part.lengths for part in parts]),
+            frames=np.concatenate([part.frames for part in parts]),
+            diverged=sum(part.diverged for part in parts),
             surprise=float(seen.mean()) if seen.size else None,
+            ledger=ledger if ledger.decisions.size else None,
         )
 
     def close(self) -> None:
@@ -130,11 +143,20 @@ def evaluate(
         evaluator.close()
 
 
-_Played = tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]
+class _Played(NamedTuple):
+    """What episodes that were played side by side gave, as in `Evaluation`."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    frames: np.ndarray
+    diverged: int
+    surprises: np.ndarray
+    """[decisions], NaN where there was none"""
+    ledger: Ledger
 
 
-def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int) -> _Played:
-    """One episode in each environment: returns, lengths, frames, diverged episodes, surprises [decisions]."""
+def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int, entries: int) -> _Played:
+    """One episode in each environment, `entries` of its decisions at most in the ledger."""
     count = len(envs)
     returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
     diverged, surprises = 0, []
@@ -142,8 +164,15 @@ def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int) -> _Played
     lanes = np.arange(count)
     starts = np.ones(count, bool)
     state: Any = None
+    limit = envs[0].facts.episode_limit
+    assert limit is not None
+    account, forecast = Account(first_seed, count, limit, entries), getattr(agent, "forecast", None)
+    decision = 0
     while lanes.size:
         actions, state = agent.predict(obs, state, starts, deterministic=True)
+        if forecast is not None and account.due(decision) and (foretold := forecast(state)) is not None:
+            account.foretell(decision, lanes, foretold)
+        decision += 1
         surprise = getattr(state, "surprise", None)
         if surprise is not None:
             surprises.append(np.asarray(surprise, np.float64))
@@ -154,6 +183,7 @@ def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int) -> _Played
             returns[lane] += reward
             lengths[lane] += 1
             frames[lane] += info["frames"]
+            account.came(int(lane), float(reward), terminated)
             diverged += bool(info.get("diverged", False))
             keep[row] = not (terminated or truncated)
             rows.append(seen)
@@ -161,4 +191,5 @@ def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int) -> _Played
         starts = np.zeros(lanes.size, bool)
         if lanes.size and not keep.all() and hasattr(state, "rows"):
             state = state.rows(keep)
-    return returns, lengths, frames, diverged, np.concatenate([*surprises, np.zeros(0)])
+    seen_surprises = np.concatenate([*surprises, np.zeros(0)])
+    return _Played(returns, lengths, frames, diverged, seen_surprises, account.settle())

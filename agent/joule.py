@@ -23,6 +23,7 @@ from agent.configurator import PLANNER_SETTINGS, Config, ConfigError
 from agent.cost import Energy, EnergyWeights
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.learner import Learner
+from agent.ledger import Forecast
 from agent.loading import make_env
 from agent.memory import Memory
 from agent.modules import Modules
@@ -202,6 +203,15 @@ class Joule:
         with torch.inference_mode():
             terms = self.energy(state.z).terms(state.plan.actions.unsqueeze(1))
         return {name: term[:, 0].cpu().numpy() for name, term in terms.items()}
+
+    def forecast(self, state: ActingState) -> Forecast | None:
+        """What a decision expects of the task, by its plan; None in mode 1, which foresees nothing."""
+        if state.plan is None:
+            return None
+        terms, model = self.explain(state), self.modules.world_model
+        with torch.inference_mode():
+            cost = model.expected_cost(model.predict(state.z, state.plan.actions[:, 0]))
+        return Forecast(-(terms["task"] + terms["critic"]), cost.cpu().numpy(), self.discount)
 
     def imagine(self, obs: np.ndarray, actions: np.ndarray) -> Float[np.ndarray, "steps readouts"]:
         """Readouts that the agent foresees from `obs` [obs] under `actions` [horizon, act].

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ EVALUATION_COLUMNS = (
 class CsvLog:
     """A table that grows by rows and, when a new name appears, by columns. Every method raises OSError.
 
-    A row reaches the file in one write, whole or not at all; a line cut by a kill is dropped by `truncate`.
+    Rows reach the file in one write, whole or not at all; a line cut by a kill is dropped by `truncate`.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -33,27 +34,31 @@ class CsvLog:
         self._columns = list(columns)
         self._ready = False  # whether the file has been looked at, and its header is ours
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Adds one row; a name seen for the first time becomes the last column."""
+    def add(self, *rows: Mapping[str, Any]) -> None:
+        """Adds rows; a name seen for the first time becomes the last column."""
         if not self._ready:
             self._start()
-        fresh = [name for name in row if name not in self._columns]
+        fresh = [name for name in dict.fromkeys(itertools.chain(*rows)) if name not in self._columns]
         if fresh:
-            rows = [row for row in self._parse()[1:] if len(row) == len(self._columns)]
+            before = [row for row in self._parse()[1:] if len(row) == len(self._columns)]
             self._columns = self._columns + fresh
-            self._rewrite(rows)
-        line = _line([_text(row[name]) if name in row else "" for name in self._columns])
+            self._rewrite(before)
+        lines = b"".join(
+            _line([_text(row[name]) if name in row else "" for name in self._columns]) for row in rows
+        )
         handle = os.open(
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
         )
         try:
-            before = os.fstat(handle).st_size
+            size = os.fstat(handle).st_size
             try:
-                written = os.write(handle, line)
-                if written != len(line):
-                    raise OSError(f"{self.path.name}: only {written} of {len(line)} bytes fitted on the disk")
+                written = os.write(handle, lines)
+                if written != len(lines):
+                    raise OSError(
+                        f"{self.path.name}: only {written} of {len(lines)} bytes fitted on the disk"
+                    )
             except OSError:
-                os.ftruncate(handle, before)
+                os.ftruncate(handle, size)
                 raise
         finally:
             os.close(handle)

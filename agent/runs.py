@@ -1,7 +1,7 @@
 """The run folder: what a run was asked, what it is, and what it measured, in files that outlive it.
 
     config.json  command.txt  versions.json  run.json     written once, when the run is created
-    metrics.csv  evaluations.csv  tensorboard/             grow; cut back when a run is resumed
+    metrics.csv  evaluations.csv  ledger.csv  tensorboard/ grow; cut back when a run is resumed
     checkpoints/  replay/  videos/  summary.json  run.lock
 
 A folder may come from a stranger. Nothing in it is executed, links in it are not followed, sizes are
@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agent import configurator
+from agent import configurator, ledger
 from agent.checkpoint import sweep
 from agent.logs import EVALUATION_COLUMNS, CsvLog, TensorBoardLog
 from agent.provenance import differences, modules_named, register, registered, version, versions
@@ -38,7 +38,7 @@ FORMAT = 1
 RUNS = Path("runs")
 """Where runs go that were given no folder; it is made when it is missing."""
 _LIMIT = 1 << 20  # bytes a JSON file of a run may have
-_STALE = re.compile(r"\.tmp-[0-9]+-(metrics\.csv|evaluations\.csv|summary\.json)")
+_STALE = re.compile(r"\.tmp-[0-9]+-(metrics\.csv|evaluations\.csv|ledger\.csv|summary\.json)")
 
 
 class RunError(ValueError):
@@ -59,6 +59,7 @@ class Run:
         self._lock: int | None = None
         self._metrics = CsvLog(folder / "metrics.csv", ["frames"])
         self._evaluations = CsvLog(folder / "evaluations.csv", EVALUATION_COLUMNS)
+        self._ledger = CsvLog(folder / "ledger.csv", ledger.COLUMNS)
         self._board = TensorBoardLog(folder / "tensorboard")
 
     @classmethod
@@ -224,13 +225,18 @@ class Run:
         self.check_place()
         self._record(self._evaluations, row)
 
+    def account(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds rows to ledger.csv (columns: `ledger.COLUMNS`). Raises RunError as `log`."""
+        self.check_place()
+        self._record(self._ledger, *rows)
+
     def truncate_logs(self, frames: int) -> None:
         """Drops what was logged after `frames`, so that a resumed run logs it once.
 
         A checkpoint at `frames` must be saved after the rows of `frames` were logged.
         """
         self.check_place()
-        for log in (self._metrics, self._evaluations, self._board):
+        for log in (self._metrics, self._evaluations, self._ledger, self._board):
             try:
                 self.counters["log_rows_lost"] += log.truncate(frames)
             except OSError as error:
@@ -268,17 +274,17 @@ class Run:
     ) -> None:
         self.close()
 
-    def _record(self, log: CsvLog | TensorBoardLog, row: Mapping[str, Any]) -> None:
+    def _record(self, log: CsvLog | TensorBoardLog, *rows: Mapping[str, Any]) -> None:
         if log.off:
-            self.counters["log_rows_lost"] += 1
+            self.counters["log_rows_lost"] += len(rows)
             return
         try:
-            log.add(row)
+            log.add(*rows)
         except (OSError, ImportError) as error:
             self.check_place()
             log.off = True
             self.counters["log_failures"] += 1
-            self.counters["log_rows_lost"] += 1
+            self.counters["log_rows_lost"] += len(rows)
             warnings.warn(f"{log.path.name} is switched off: {why(error)}", RuntimeWarning, stacklevel=3)
 
     def check_place(self) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from agent import checkpoint
 from agent.guards import COLLAPSED_IN_A_ROW, StopRun
 from agent.interface import Agent
+from agent.ledger import Ledger
 from agent.replay_log import ReplayLog
 from agent.runs import Run, differences, version
 from agent.saving import identity_now, newest_checkpoint, put_back, write_checkpoint
@@ -31,10 +32,13 @@ class Interrupted(Exception):
 
 
 class Scores(Protocol):
-    """What an evaluation gives: returns [episodes]."""
+    """What an evaluation gives: returns [episodes], and what was foretold and what came."""
 
     @property
     def returns(self) -> np.ndarray: ...
+
+    @property
+    def ledger(self) -> Ledger | None: ...
 
 
 class Watcher(Protocol):
@@ -176,7 +180,8 @@ class Trainer:
         """An evaluation on the held-out seeds; its time is not counted as training's."""
         agent, spent = self.agent, self.agent.clock.seconds()
         with agent.clock.running(False):
-            returns = self.evaluate(cast(Agent, Attentive(self))).returns
+            scores = self.evaluate(cast(Agent, Attentive(self)))
+        returns = scores.returns
         # Significant digits, not decimals: an environment's rewards may be of any size.
         mean, std = (float(f"{figure:.8g}") for figure in (np.mean(returns), np.std(returns)))
         row = {
@@ -195,6 +200,8 @@ class Trainer:
             "version": version(),
         }
         self.run.evaluated(row)
+        if scores.ledger is not None:
+            self.run.account(scores.ledger.rows(agent.frames))
         self.last_scores = {"return_mean": mean, "return_std": std}
         self.watcher.evaluated(row)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from report.ledger import Entries, pooled, scatter
 from report.results import Run
 
 Array = NDArray[np.float64]
@@ -78,18 +80,26 @@ def compare(runs: Sequence[Run], path: Path | None = None, *, dark: bool = False
 
 
 def learning_curve(
-    run: Run, path: Path | None = None, *, series: Series | None = None, dark: bool = False
+    run: Run,
+    path: Path | None = None,
+    *,
+    series: Series | None = None,
+    entries: Entries | None = None,
+    dark: bool = False,
 ) -> Figure:
-    """One run: return against frames, its band the deviation over episodes, and a panel per series below."""
+    """One run: return against frames, its band the deviation over episodes, and a panel per series below.
+
+    Beside it stands what the decisions of an evaluation foretold, against what came.
+    """
     extras = [(name, _finite(*pair)) for name, pair in (series or {}).items()]
     extras = [(name, pair) for name, pair in extras if len(pair[0])]
     columns = min(3, len(extras)) or 1
     lines = math.ceil(len(extras) / columns)
-    figure = Figure(figsize=(9.0, 4.4 + 1.9 * lines), layout="constrained")
+    figure = Figure(figsize=(9.0 + 3.4 * (entries is not None), 4.4 + 1.9 * lines), layout="constrained")
     with matplotlib.rc_context(_theme(dark)):
         figure.set_facecolor(_theme(dark)["figure.facecolor"])
-        spec = figure.add_gridspec(1 + lines, columns, height_ratios=[2.6] + [1.0] * lines)
-        main = figure.add_subplot(spec[0, :])
+        spec = figure.add_gridspec(1 + lines, 6, height_ratios=[2.6] + [1.0] * lines)
+        main = figure.add_subplot(spec[0, : 6 if entries is None else 4])
         colour = next(iter(styles([run], dark=dark).values()))[0]
         low, high = run.returns - run.deviations, run.returns + run.deviations
         main.fill_between(run.frames, low, high, color=colour, alpha=0.18, linewidth=0)
@@ -103,13 +113,37 @@ def learning_curve(
             color=colour, weight="bold", va="center", annotation_clip=False,
         )  # fmt: skip
         _axis(main, "frames")
+        if entries is not None:
+            beside = figure.add_subplot(spec[0, 4:])
+            beside.set_title("return to the episode's end", loc="left", fontsize=11, fontweight="normal")
+            scatter(beside, entries, colour, _theme(dark)["axes.labelcolor"])
         for index, (name, (x, y)) in enumerate(extras):
-            axes = figure.add_subplot(spec[1 + index // columns, index % columns])
+            row, column = divmod(index, columns)
+            wide = 6 // columns
+            axes = figure.add_subplot(spec[1 + row, column * wide : (column + 1) * wide])
             axes.plot(x, y, color=colour, linewidth=1.4)
             axes.set_title(name, loc="left", fontsize=11, fontweight="normal")
             _axis(axes, "frames", small=True)
         if path is not None:
             save(figure, path)
+    return figure
+
+
+def foretold(ledgers: Sequence[tuple[Run, Entries]], *, dark: bool = False) -> Figure:
+    """One panel per task and label: the returns that came against those foretold, of all seeds."""
+    groups: dict[tuple[str, str], list[Entries]] = {}
+    for run, entries in ledgers:
+        groups.setdefault((run.task, run.label), []).append(entries)
+    wide = min(4, len(groups))
+    lines = math.ceil(len(groups) / wide)
+    figure = Figure(figsize=(3.3 * wide, 3.7 * lines), layout="constrained")
+    with matplotlib.rc_context(_theme(dark)):
+        figure.set_facecolor(_theme(dark)["figure.facecolor"])
+        colours = styles([run for run, _ in ledgers], dark=dark)
+        for index, ((task, label), of_seeds) in enumerate(sorted(groups.items(), key=itemgetter(0))):
+            axes = figure.add_subplot(lines, wide, index + 1)
+            axes.set_title(f"{_wrapped(task)}\n{_wrapped(label)}", loc="left", fontsize=10.5)
+            scatter(axes, pooled(of_seeds), colours[label][0], _theme(dark)["axes.labelcolor"])
     return figure
 
 

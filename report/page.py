@@ -9,13 +9,15 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from report import curves, results
+from report.ledger import Entries
 from report.results import Run
-from report.table import HEADINGS, Pair, Pooled, Row
+from report.table import HEADINGS, Pair, Pooled, Row, number
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2126; --quiet: #5b626c; --paper: #ffffff; --edge: #dfe2e6;
@@ -51,6 +53,7 @@ def build(
     pairs: Sequence[Pair] = (),
     pooled: Sequence[Pooled] = (),
     notes: Sequence[str] = (),
+    ledgers: Sequence[tuple[Run, Entries]] = (),
     title: str = "Joule: a comparison",
 ) -> str:
     """The page as text. Everything that came from a file is escaped."""
@@ -62,7 +65,10 @@ def build(
         _scores(table),
         _bullets(notes),
         "<h2>Learning curves</h2>",
-        _picture(runs),
+        _picture(
+            [curves.compare(runs, dark=shade) for shade in (False, True)],
+            "Return against frames and CPU-minutes, one panel per task",
+        ),
         "<p>Lines are means over seeds, bands their minimum and maximum at equal frames. "
         "The lower panels set the same evaluations against the CPU time that training took.</p>",
     ]
@@ -75,7 +81,7 @@ def build(
         ]
     if pooled:
         parts += ["<h2>Over the dm_control tasks</h2>", _bullets([entry.sentence() for entry in pooled])]
-    parts += [_settings(runs), "<h2>The runs</h2>", _runs(runs)]
+    parts += [_foretold(ledgers), _settings(runs), "<h2>The runs</h2>", _runs(runs)]
     body = "\n".join(part for part in parts if part)
     return (
         '<!doctype html>\n<html lang="en-GB">\n<head>\n<meta charset="utf-8">\n'
@@ -135,11 +141,46 @@ def _runs(runs: Sequence[Run]) -> str:
     return _table(head, lines)
 
 
-def _picture(runs: Sequence[Run]) -> str:
-    light, dark = (_inline(curves.compare(runs, dark=shade)) for shade in (False, True))
+def _foretold(ledgers: Sequence[tuple[Run, Entries]]) -> str:
+    """What decisions foretold, against what came; nothing where no run kept a ledger."""
+    if not ledgers:
+        return ""
+    names = ("environment", "agent", "seed", "decisions", "correlation", "slope", "bias")
+    lines = []
+    for run, entries in ledgers:
+        returns, costs = entries.of_returns(), entries.of_costs()
+        figures = (returns.correlation, returns.slope, returns.bias, costs.correlation, costs.slope)
+        cells = [f'<td class="text">{html.escape(cell)}</td>' for cell in (run.task, run.label)]
+        numbers = (str(run.seed), f"{returns.decisions:,}", *map(_figure, figures))
+        lines.append(f"<tr>{''.join(cells)}{''.join(f'<td>{cell}</td>' for cell in numbers)}</tr>")
+    return "\n".join(
+        [
+            "<h2>What was foretold, and what came</h2>",
+            "<p>A decision foretells the discounted return to the episode's end: minus the energy of its "
+            "plan. Each dot is a decision of the last evaluation; on the dashed line it was right. With a "
+            "slope of one and a bias of zero the word was kept; the bias is by how much too much was "
+            "foretold. Decisions near a time limit are left out, because what would have followed is not "
+            "known. The last two columns are those of the next step's cost.</p>",
+            _picture(
+                [curves.foretold(ledgers, dark=shade) for shade in (False, True)],
+                "Returns that came against returns that were foretold, one panel per task and agent",
+            ),
+            _table(_header((*names, "next cost: correlation", "slope"), left=2), lines),
+        ]
+    )
+
+
+def _figure(value: float) -> str:
+    """A number with about three figures, its minus a true one; a dash where it is not known."""
+    return "—" if math.isnan(value) else ("\N{MINUS SIGN}" if value < 0 else "") + number(abs(value))
+
+
+def _picture(shades: Sequence[Figure], words: str) -> str:
+    """A figure in its light and its dark form, of which the reader's system shows one."""
+    light, dark = map(_inline, shades)
     return (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" alt="Return against frames and CPU-minutes, one panel per task"></picture>'
+        f'<img src="{light}" alt="{words}"></picture>'
     )
 
 

@@ -41,6 +41,9 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+LOGS = ("metrics.csv", "evaluations.csv", "ledger.csv")
+
+
 def evaluation(frames: int) -> dict[str, Any]:
     return {**dict.fromkeys(EVALUATION_COLUMNS, 0), "frames": frames, "return_mean": 0.1 + frames}
 
@@ -159,7 +162,7 @@ def test_what_is_not_a_run_is_refused_with_its_cause(tmp_path: Path) -> None:
 def test_links_inside_a_run_are_not_followed(tmp_path: Path) -> None:
     run, precious = make(tmp_path / "run"), tmp_path / "precious"
     precious.write_text("frames\n")
-    for name in ("metrics.csv", "evaluations.csv"):
+    for name in LOGS:
         (run.folder / name).symlink_to(precious)
     (tmp_path / "elsewhere").mkdir()
     for name in ("checkpoints", "replay", "videos", "tensorboard"):
@@ -168,6 +171,8 @@ def test_links_inside_a_run_are_not_followed(tmp_path: Path) -> None:
         run.log({"loss": 1.0}, 1)
     with pytest.warns(RuntimeWarning, match="switched off"):
         run.evaluated(evaluation(1))
+    with pytest.warns(RuntimeWarning, match="switched off"):
+        run.account([{"frames": 1}])
     for name in ("checkpoints", "replay", "videos"):
         with pytest.raises(RunError, match="link"):
             getattr(run, name)
@@ -234,6 +239,7 @@ def test_a_second_run_is_refused_and_a_dead_ones_claim_is_recovered(tmp_path: Pa
         with pytest.raises(RunError, match=f"in use by process {holder.pid}"):
             run.lock()
         (run.folder / ".tmp-12345-metrics.csv").touch()
+        (run.folder / ".tmp-12345-ledger.csv").touch()
         (run.folder / "checkpoints/.tmp-12345-500").mkdir(parents=True)
         holder.kill()
         holder.wait()
@@ -266,6 +272,7 @@ def measure(run: Run, first: int, last: int) -> None:
         run.log({"loss": frames / 7, **({"late": 1.0} if frames >= 50 else {})}, frames)
         if frames % 20 == 0:
             run.evaluated(evaluation(frames))
+            run.account([{"frames": frames, "seed": 1, "decision": k, "cost": k / 3} for k in range(3)])
 
 
 def test_a_killed_and_resumed_run_logs_what_an_uninterrupted_one_does(tmp_path: Path) -> None:
@@ -274,14 +281,14 @@ def test_a_killed_and_resumed_run_logs_what_an_uninterrupted_one_does(tmp_path: 
     killed = make(tmp_path / "killed")
     measure(killed, 10, 80)
     killed.close()
-    for name in ("metrics.csv", "evaluations.csv"):
+    for name in LOGS:
         with (killed.folder / name).open("a") as file:
             file.write("80,0.3")  # the kill came within a write
     with Run.open(killed.folder) as resumed, resumed.lock():
         resumed.truncate_logs(40)
         measure(resumed, 50, 100)
         assert resumed.counters == {"log_failures": 0, "log_rows_lost": 0}
-    for name in ("metrics.csv", "evaluations.csv"):
+    for name in LOGS:
         assert (killed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     board = EventAccumulator(str(killed.folder / "tensorboard"))
     board.Reload()

@@ -48,7 +48,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Same weights, replay, counters and logs."""
-    for name in ("evaluations.csv", "metrics.csv"):
+    for name in ("evaluations.csv", "ledger.csv", "metrics.csv"):
         assert rows(one / name) == rows(other / name)
     (arrays, meta), (others, other_meta) = agents.load(one).state(), agents.load(other).state()
     assert [n for n in arrays if not np.array_equal(arrays[n], others[n], equal_nan=True)] == []
@@ -201,6 +201,7 @@ def test_the_time_of_evaluations_is_not_counted_as_training(make_joule: Any, tmp
 
 class Scored:
     returns = np.array([1.0, 3.0])
+    ledger = None
 
 
 class Silent(Progress):
