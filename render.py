@@ -5,6 +5,7 @@ python render.py RUN --episodes 3 --seed 7           three, from a seed of your 
 python render.py RUN --imagine                       with a ghost: what the agent foresaw
 python render.py RUN --perturb gravity=0.5@300       in a world that changes
 python render.py RUN --planner.kind icem             searched for by another planner
+python render.py RUN --task less:velocity            another task, planned for; --retask 4000 learns it first
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agent.command_line import Parser, add_setting, add_settings, door, given_settings, whole_number
+from agent.command_line import (
+    Parser,
+    add_setting,
+    add_settings,
+    check_task,
+    door,
+    given_settings,
+    whole_number,
+)
 from agent.configurator import ConfigError, PlannerConfig
 
 if TYPE_CHECKING:
@@ -321,6 +330,9 @@ def parser() -> Parser:
                    help="import this module of a run made elsewhere")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
+    add_setting(p, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
+    p.add_argument("--retask", type=whole_number, metavar="N",
+                   help="learn the task in the model, by N updates (default: plan for it alone)")  # fmt: skip
     # The run's own planner shows through, so no default is shown here.
     unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
     add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
@@ -330,6 +342,8 @@ def parser() -> Parser:
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
+    task = changes.pop("task", None)
+    check_task(task, options.retask)
     least = {"episodes": 1, "seed": 0, "width": 64, "height": 480, "imagine_at": 0}
     for name, low in least.items():
         value = getattr(options, name if name != "seed" else "first_seed")
@@ -346,11 +360,15 @@ def main(arguments: Sequence[str]) -> int:
     import torch
 
     import agent
-    from agent.loading import make_env
+    from agent.loading import make_env, take_up
 
     torch.set_num_threads(run.config.threads)
     learner = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
-    body: Any = make_env(learner.config, render_mode="rgb_array", width=options.width, height=options.height)
+    world = learner.config
+    if task is not None:
+        world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
+        changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
+    body: Any = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
     name = film_name(learner.frames, options.imagine, options.imagine_at, changes)
     try:
         path = record(

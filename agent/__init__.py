@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agent.loading import load, make
+    from agent.task import Task
 
-__all__ = ["load", "make"]
+__all__ = ["Task", "load", "make"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from agent import loading
+        from agent import loading, task
 
-        return getattr(loading, name)
+        return getattr(task if name == "Task" else loading, name)
     raise AttributeError(f"module 'agent' has no attribute {name!r}")

@@ -173,10 +173,19 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Those options that are settings of a config and were given, by dotted name."""
     from agent.configurator import flatten
 
-    given = {name: value for name, value in vars(options).items() if name in flatten(Config())}
+    known = flatten(Config())
+    given = {name: value for name, value in vars(options).items() if name in known}
     if "perturb" in given:
         given["perturb"] = tuple(given["perturb"])
     return given
+
+
+def check_task(task: str | None, updates: int | None) -> None:
+    """Refuses a task that cannot be read, and learning without one. Raises ConfigError."""
+    if task is not None:
+        validate(replace(Config(), {"task": task}))
+    if updates is not None and (task is None or updates < 1):
+        raise ConfigError("--retask: needs a --task, and at least 1 update")
 
 
 def config_from(preset: str, given: dict[str, Any]) -> Config:

@@ -150,6 +150,8 @@ class Config:
     """Frames per episode; by default the env's own limit."""
     perturb: tuple[str, ...] = ()
     """Changes of the world, such as `gravity=0.5@300`."""
+    task: str = ""
+    """What to do in place of the environment's reward, as in `track:velocity=-2+0.1*spend`; see tasks.md."""
     regularizer: RegularizerKind = "simnorm"
     """What keeps the representation from collapsing."""
     device: str = "cpu"
@@ -309,6 +311,10 @@ def validate(config: Config) -> Config:
     Raises ConfigError with one sentence naming the field, what was found, and what is allowed.
     """
     _check_fields(config, "")
+    if config.task and not config.task.startswith("python:"):
+        from agent.task import parse  # here, because a task's errors are this file's
+
+        parse(config.task)
     if not config.env.strip():
         raise ConfigError("env: empty; give a Gymnasium id such as HalfCheetah-v5")
     try:

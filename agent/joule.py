@@ -19,17 +19,24 @@ import planners
 from agent import resume
 from agent.actor import ActingState, Actor
 from agent.clock import Clock
-from agent.configurator import PLANNER_SETTINGS, Config, ConfigError
+from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, validate
 from agent.cost import Energy, EnergyWeights
 from agent.interface import Arrays, BodyFacts, TrainingEnv
+from agent.judge import Judge
 from agent.learner import Learner
 from agent.ledger import Forecast
 from agent.loading import make_env
 from agent.memory import Memory
 from agent.modules import Modules
+from agent.readouts import Readouts
+from agent.retask import learn_task
 from agent.saving import save_as_run
 from agent.seeds import reset_seed
 from agent.surprise import Surprise
+from agent.task import Task
+
+PLANNED_AHEAD = 15
+"""Decisions looked ahead for costs without a critic."""
 
 
 def discount_for(episode_decisions: int | None) -> float:
@@ -85,6 +92,8 @@ class Joule:
         self.surprise = Surprise()
         self.actor = self.make_actor(config)
         self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
+        self.judge: Judge | None = None
+        """Costs that are planned for in place of the learned ones; see `pursue`."""
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self.torch_state = torch.get_rng_state()
@@ -138,7 +147,46 @@ class Joule:
         """The energy of action sequences from `z`, by the current costs."""
         m, choice = self.modules, self.config.planner
         weights = EnergyWeights(choice.unsure, choice.effort)
-        return Energy(z, m.world_model, m.critic, m.policy, self.discount, weights, self.terminations > 0)
+        ends = self.terminations > 0
+        return Energy(z, m.world_model, m.critic, m.policy, self.discount, weights, ends, self.judge)
+
+    # Other tasks
+
+    def judged(self, task: Task) -> Judge:
+        """The task on this body's readouts. Raises TaskError when it does not fit them."""
+        views = self.facts.readout_views
+        if views is None:  # a run made before views were: the body is asked
+            views = make_env(replace(self.config, task="")).facts.readout_views
+        layout = Readouts(self.facts.readout_sizes, views)
+        return Judge(task, layout, self.modules, self.facts.action_size)
+
+    def pursue(self, task: Task, horizon: int = PLANNED_AHEAD) -> "Joule":
+        """Plans for other costs from now on, without learning: further ahead, and without the critic.
+
+        Returns itself. Raises TaskError for a task that the body's readouts do not serve, and ConfigError
+        for an agent that does not plan. What is learned and saved stays as it was.
+        """
+        if self.config.planner.kind == "policy":
+            raise ConfigError(
+                "planner.kind: policy cannot plan for another task; choose a planner, or retask"
+            )
+        planner = replace(self.config.planner, horizon=horizon)
+        config = validate(replace(self.config, planner=planner))
+        self.judge, self.config, self.actor = self.judged(task), config, self.make_actor(config)
+        self.begin_episode()
+        return self
+
+    def retask(self, task: Task, updates: int = 4_000) -> "Joule":
+        """Learns a critic, a policy and a cost head for other costs, from memory and imagination alone.
+
+        The world model stays as it is, and no step is taken in the body. Memory's costs become the task's;
+        the agent plans, learns and is saved by them from now on. Returns itself. Raises TaskError as
+        `pursue`, and ConfigError for a memory without a transition.
+        """
+        learn_task(self, task, self.judged(task), updates)
+        self.judge, self.env = None, None
+        self.begin_episode()
+        return self
 
     def decide(
         self,
