@@ -41,7 +41,7 @@ from agent.checkpoint import ARRAYS, DIGEST, MANIFEST, META, CheckpointError
 from agent.configurator import ConfigError
 from agent.replay_log import ReplayLogError
 from agent.runs import Run, RunError
-from agent.trainer import identity_of, put_back
+from agent.saving import named_checkpoint, put_back
 
 RESULT = Path(__file__).parent / "results" / "fuzz.json"
 BATCH = 2_000  # attempts in a process of their own: one that dies takes no others with it
@@ -205,8 +205,7 @@ class Victim:
             Run.open(self.folder, trust_modules=["tiny_env"]).close()
             return
         checkpoint.kept_files(self.newest.parent)
-        saved = checkpoint.load(self.newest, expect=identity_of(self.agent, self.run))
-        put_back(self.agent, saved, self.run)
+        put_back(self.agent, *named_checkpoint(self.agent, self.run, self.newest))
 
 
 def batch(victim: Victim, count: int, seed: int) -> dict[str, Any]:

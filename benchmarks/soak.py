@@ -46,6 +46,7 @@ RUN: dict[str, Any] = {
     "learner.warmup": 100,
     "learner.pretrain": 10,
     "learner.updates-per-step": 0.25,
+    "planner.starts": 0,
     "planner.horizon": 2,
     "planner.samples": 16,
     "planner.iterations": 1,
