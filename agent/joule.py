@@ -253,8 +253,9 @@ class Joule:
         return {name: term[:, 0].cpu().numpy() for name, term in terms.items()}
 
     def forecast(self, state: ActingState) -> Forecast | None:
-        """What a decision expects of the task, by its plan; None in mode 1, which foresees nothing."""
-        if state.plan is None:
+        """What a decision expects of the task, by its plan; None in mode 1, which foresees nothing, and for
+        a task that is planned for without a critic, which foresees no return."""
+        if state.plan is None or self.judge is not None:
             return None
         terms, model = self.explain(state), self.modules.world_model
         with torch.inference_mode():
