@@ -51,7 +51,7 @@ def test_names_and_views_read_the_columns_they_say() -> None:
     assert r["height"].tolist() == pytest.approx([-3.5, 0.1])
     assert r["upright"].tolist() == [-1.0, 1.0]
     assert r["speed"].tolist() == [5.0, 2.0]
-    with pytest.raises(TaskError, match="'heihgt' is no readout .* did you mean height"):
+    with pytest.raises(TaskError, match=r"'heihgt' is no readout .* did you mean height"):
         r["heihgt"]
     with pytest.raises(TaskError, match="has 2 numbers"):
         r["place.2"]
@@ -115,7 +115,9 @@ def test_a_cheetah_has_everyday_names_for_its_root() -> None:
     raw: Any = body.unwrapped
     raw.set_state(np.array([1.0, 0.2, math.pi / 3, *[0.0] * 6]), np.array([-2.0, 0.5, *[0.0] * 7]))
     rows = torch.from_numpy(body.readouts())[None]
-    r = Readouts(body.facts.readout_sizes, body.facts.readout_views).of(rows, torch.zeros(1, 6), lambda: rows[:, 0])
+    r = Readouts(body.facts.readout_sizes, body.facts.readout_views).of(
+        rows, torch.zeros(1, 6), lambda: rows[:, 0]
+    )
     true_height = raw.data.body("torso").xpos[2]
     assert float(r["height"]) == pytest.approx(true_height, abs=1e-5)
     assert float(r["upright"]) == pytest.approx(0.5, abs=1e-5)
