@@ -93,6 +93,7 @@ def record(
         "frames": learner.frames,
         "planner": plain["planner"] if config.agent == "joule" else None,
         "perturb": plain["perturb"],
+        "guard": plain["guard"],
         "episodes": len(returns),
         "mean": evaluation.mean,
         "std": evaluation.std,
@@ -165,6 +166,7 @@ def parser() -> Parser:
                    help="import this module of a run made elsewhere")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
+    add_setting(p, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
     add_setting(p, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
     p.add_argument("--retask", type=whole_number, metavar="N",
                    help="learn the task in the model, by N updates (default: plan for it alone)")  # fmt: skip

@@ -27,7 +27,7 @@ from agent.command_line import (
     given_settings,
     whole_number,
 )
-from agent.configurator import ConfigError, PlannerConfig
+from agent.configurator import LISTS, ConfigError, PlannerConfig
 
 if TYPE_CHECKING:
     import numpy as np
@@ -330,6 +330,7 @@ def parser() -> Parser:
                    help="import this module of a run made elsewhere")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
+    add_setting(p, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
     add_setting(p, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
     p.add_argument("--retask", type=whole_number, metavar="N",
                    help="learn the task in the model, by N updates (default: plan for it alone)")  # fmt: skip
@@ -395,7 +396,7 @@ def film_name(frames: int, imagine: bool, imagine_at: int | None, changes: dict[
     if imagine or imagine_at is not None:
         parts.append("imagine" if imagine_at is None else f"imagine-at-{imagine_at}")
     for name, value in sorted(changes.items()):
-        values = [f"{name.removeprefix('planner.')}-{value}"] if name != "perturb" else value
+        values = [f"{name.removeprefix('planner.')}-{value}"] if name not in LISTS else value
         parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
     return "-".join(parts)
 

@@ -22,7 +22,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NoReturn
 
-from agent.configurator import PRESETS, Config, ConfigError, replace, unique_keys, validate
+from agent.configurator import LISTS, PRESETS, Config, ConfigError, flatten, replace, unique_keys, validate
 
 
 class Parser(argparse.ArgumentParser):
@@ -171,12 +171,9 @@ def json_object(text: str) -> dict[str, Any]:
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Those options that are settings of a config and were given, by dotted name."""
-    from agent.configurator import flatten
-
     known = flatten(Config())
     given = {name: value for name, value in vars(options).items() if name in known}
-    if "perturb" in given:
-        given["perturb"] = tuple(given["perturb"])
+    given |= {name: tuple(given[name]) for name in LISTS if name in given}
     return given
 
 

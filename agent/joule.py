@@ -18,6 +18,7 @@ from torch import Tensor
 import planners
 from agent import resume
 from agent.actor import ActingState, Actor
+from agent.barrier import Barrier, Guard, parse_guard
 from agent.clock import Clock
 from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, validate
 from agent.cost import Energy, EnergyWeights
@@ -92,6 +93,10 @@ class Joule:
         self.surprise = Surprise()
         self.actor = self.make_actor(config)
         self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
+        self.barrier: Barrier | None = None
+        """Limits that are kept in planning; see `guard`."""
+        if config.guard:
+            self.guard(*(parse_guard(text) for text in config.guard))
         self.judge: Judge | None = None
         """Costs that are planned for in place of the learned ones; see `pursue`."""
         self.rng = np.random.default_rng(config.seed)
@@ -148,17 +153,33 @@ class Joule:
         m, choice = self.modules, self.config.planner
         weights = EnergyWeights(choice.unsure, choice.effort)
         ends = self.terminations > 0
-        return Energy(z, m.world_model, m.critic, m.policy, self.discount, weights, ends, self.judge)
+        known = (m.world_model, m.critic, m.policy, self.discount, weights, ends)
+        return Energy(z, *known, self.judge, self.barrier)
 
     # Other tasks
 
-    def judged(self, task: Task) -> Judge:
-        """The task on this body's readouts. Raises TaskError when it does not fit them."""
+    def guard(self, *guards: Guard) -> "Joule":
+        """Plans within these limits from now on, whatever the costs say; with none, within none.
+
+        Returns itself. Raises TaskError for a guard that the body's readouts do not serve, and ConfigError
+        for an agent that does not plan.
+        """
+        if guards and self.config.planner.kind == "policy":
+            raise ConfigError("guard: planner.kind policy does not look ahead, and can keep no guard")
+        made = Barrier(guards, self.layout(), self.modules, self.facts.action_size) if guards else None
+        self.barrier = made
+        return self
+
+    def layout(self) -> Readouts:
+        """The names of this body's readouts."""
         views = self.facts.readout_views
         if views is None:  # a run made before views were: the body is asked
             views = make_env(replace(self.config, task="")).facts.readout_views
-        layout = Readouts(self.facts.readout_sizes, views)
-        return Judge(task, layout, self.modules, self.facts.action_size)
+        return Readouts(self.facts.readout_sizes, views)
+
+    def judged(self, task: Task) -> Judge:
+        """The task on this body's readouts. Raises TaskError when it does not fit them."""
+        return Judge(task, self.layout(), self.modules, self.facts.action_size)
 
     def pursue(self, task: Task, horizon: int = PLANNED_AHEAD) -> "Joule":
         """Plans for other costs from now on, without learning: further ahead, and without the critic.
