@@ -6,7 +6,7 @@ import logging
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, replace, validate
 from agent.interface import Agent, BodyFacts, TrainingEnv
@@ -103,12 +103,12 @@ def take_up(agent: Agent, text: str, updates: int | None, horizon: int | None) -
         if updates:
             raise ConfigError(f"retask: {agent.kind} has no world model to learn in; joule has")
         return config
-    task = parse(text)
+    task, able = parse(text), cast(Any, agent)
     if updates:
-        agent.retask(task, updates)
+        able.retask(task, updates)
         return agent.config
     ahead = {} if horizon is None else {"horizon": horizon}
-    agent.pursue(task, **ahead)
+    able.pursue(task, **ahead)
     return replace(agent.config, {"task": text})
 
 

@@ -77,7 +77,8 @@ def test_no_cost_outweighs_a_guard_and_less_violation_is_better(price: float) ->
     weights = EnergyWeights()
     energy = Energy(torch.zeros(1, 4).double(), world, critic, policy, GAMMA, weights, False, costs, barrier)
     actions = torch.rand(1, 400, 2, 2, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
-    over = sum(barrier(step, actions) for step in world.rollout(torch.zeros(400, 4).double(), actions[0]))
+    future = world.rollout(torch.zeros(400, 4).double(), actions[0])
+    over = torch.stack([barrier(step, actions) for step in future]).sum(0)
     values, broken = energy(actions)[0], over > 0
     assert 20 < broken.sum() < 380
     assert values[broken].min() > values[~broken].max()
