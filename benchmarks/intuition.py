@@ -265,8 +265,8 @@ def trained(env: str, steps: int) -> Path:
     return folder
 
 
-def examine(run: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All watchers on the environment of one run: its lines of the table, and films if they are wanted."""
+def examine(run: Path, options: argparse.Namespace) -> None:
+    """All watchers on the environment of one run: its lines go into the table; films if they are wanted."""
     learner = loaded(run)
     env = learner.config.env
     if env not in STAGES:
@@ -298,12 +298,12 @@ def examine(run: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
                     "false_alarms_per_1000",
                 )  # fmt: skip
                 print("  ".join(str(line[name]) for name in shown), flush=True)
+    write(lines)
     if options.films is not None:
         calibrated = Calibrated(model, [episode.clip for episode in calibration])
         for kind, found_pairs in pairs.items():
             if found_pairs:
                 print(film(env, kind, found_pairs[0], calibrated, options.films), flush=True)
-    return lines
 
 
 def film(env: str, kind: str, pair: Pair, calibrated: Calibrated, folder: Path) -> Path:
@@ -387,7 +387,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     for run in options.runs or (trained(env, options.steps) for env in options.envs):
-        write(examine(run, options))
+        examine(run, options)
     print(RESULT)
     return 0
 
