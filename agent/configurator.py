@@ -108,6 +108,8 @@ class PlannerConfig:
     """Planner; `policy` acts without planning (mode 1)."""
     horizon: int = ranged(3, 1, 200)
     """Decisions looked ahead."""
+    starts: int = ranged(8_000, 0, 100_000_000)
+    """Decisions in training before planning begins; until then the policy's own draws explore."""
     samples: int | None = ranged(None, 1, 1_000_000)
     """Candidate action sequences per iteration."""
     iterations: int | None = ranged(None, 1, 1_000)
@@ -190,6 +192,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learner.warmup": 200,
         "learner.pretrain": 100,
         "learner.early_boost": 1.0,
+        "planner.starts": 500,
         "planner.samples": 64,
         "planner.iterations": 2,
         "planner.elites": 8,

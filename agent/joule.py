@@ -97,6 +97,7 @@ class Joule:
             self.guard(*(parse_guard(text) for text in config.guard))
         self.judge: Judge | None = None
         """Costs that are planned for in place of the learned ones; see `pursue`."""
+        self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self.torch_state = torch.get_rng_state()
@@ -208,12 +209,18 @@ class Joule:
         return self
 
     def decide(
-        self, obs: np.ndarray, state: ActingState | None, starts: np.ndarray, explore: bool
+        self,
+        obs: np.ndarray,
+        state: ActingState | None,
+        starts: np.ndarray,
+        explore: bool,
+        actor: Actor | None = None,
     ) -> tuple[np.ndarray, ActingState]:
-        """Actions [batch, act] for observations [batch, obs].
+        """Actions [batch, act] for observations [batch, obs], by `actor` or the configured one.
 
         `starts` [batch] marks environments whose episode begins: their warm start is dropped.
         """
+        actor = actor or self.actor
         z = self.perceive(obs)
         if state is None or state.z.shape != z.shape:
             generator = torch.Generator(self.device).manual_seed(self.config.seed + 10_000)
@@ -233,7 +240,7 @@ class Joule:
                         warm = replace(warm, actions=warm.actions * keep)
         if starts.all():
             warm = None
-        action, plan = self.actor.act(self.energy(z), z, self.modules.world_model, warm, generator, explore)
+        action, plan = actor.act(self.energy(z), z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():
             expected = self.modules.world_model.predict(z, action).z
         return action.cpu().numpy(), ActingState(generator, plan, z, expected, surprise)
@@ -333,7 +340,9 @@ class Joule:
             start = np.array([self.acting is None])
             if self.acting is None:
                 self.acting = self.fresh_acting_state()
-            batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True)
+            # A young model promises much to those who search it: until it is tried, the policy explores.
+            actor = self.novice if self.decisions < self.config.planner.starts else self.actor
+            batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True, actor=actor)
             action = batch[0]
         obs, reward, terminated, truncated, info = env.step(action)
         self.frames += info["frames"]
