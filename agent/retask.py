@@ -86,8 +86,12 @@ def relabel(memory: Memory, task: Task, layout: Readouts) -> None:
 
 
 def forget(m: Modules, fresh: Modules) -> None:
-    """What was learned for the task before gives way to a beginner's; the model of the world stays."""
-    for name in ("critic", "target_critic", "policy", "scales"):
+    """What was learned of the task before gives way to a beginner's; the model of the world stays.
+
+    The policy begins where it was, because that is where the model has been: a beginner's asks of it what
+    was never lived.
+    """
+    for name in ("critic", "target_critic", "scales"):
         getattr(m, name).load_state_dict(getattr(fresh, name).state_dict())
     m.world_model.cost.load_state_dict(fresh.world_model.cost.state_dict())
     m.spread.copy_(fresh.spread)
