@@ -41,6 +41,21 @@ def discount_for(episode_decisions: int | None) -> float:
     return min(max((share - 1) / share, 0.95), 0.99) if share > 1 else 0.95
 
 
+Witness = Callable[[Tensor, Tensor], None]
+"""Told of candidates [batch, samples, horizon, act] and their energies [batch, samples]."""
+
+
+def watched(energy: planners.EnergyFn, witness: Witness) -> planners.EnergyFn:
+    """The same energy, with a witness of every evaluation."""
+
+    def seen(actions: Tensor) -> Tensor:
+        values = energy(actions)
+        witness(actions.detach(), values.detach())
+        return values
+
+    return seen
+
+
 class DeviceError(ValueError):
     """A device that was asked for and is not there; one sentence."""
 
@@ -140,11 +155,17 @@ class Joule:
         return Energy(z, m.world_model, m.critic, m.policy, self.discount, weights, self.terminations > 0)
 
     def decide(
-        self, obs: np.ndarray, state: ActingState | None, starts: np.ndarray, explore: bool
+        self,
+        obs: np.ndarray,
+        state: ActingState | None,
+        starts: np.ndarray,
+        explore: bool,
+        witness: Witness | None = None,
     ) -> tuple[np.ndarray, ActingState]:
         """Actions [batch, act] for observations [batch, obs].
 
-        `starts` [batch] marks environments whose episode begins: their warm start is dropped.
+        `starts` [batch] marks environments whose episode begins: their warm start is dropped. `witness` is
+        shown every batch of candidates that the search considers, with their energies.
         """
         z = self.perceive(obs)
         if state is None or state.z.shape != z.shape:
@@ -165,7 +186,10 @@ class Joule:
                         warm = replace(warm, actions=warm.actions * keep)
         if starts.all():
             warm = None
-        action, plan = self.actor.act(self.energy(z), z, self.modules.world_model, warm, generator, explore)
+        energy: planners.EnergyFn = self.energy(z)
+        if witness is not None:
+            energy = watched(energy, witness)
+        action, plan = self.actor.act(energy, z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():
             expected = self.modules.world_model.predict(z, action).z
         return action.cpu().numpy(), ActingState(generator, plan, z, expected, surprise)
