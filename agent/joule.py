@@ -49,6 +49,21 @@ def discount_for(episode_decisions: int | None) -> float:
     return min(max((share - 1) / share, 0.95), 0.99) if share > 1 else 0.95
 
 
+Witness = Callable[[Tensor, Tensor], None]
+"""Told of candidates [batch, samples, horizon, act] and their energies [batch, samples]."""
+
+
+def watched(energy: planners.EnergyFn, witness: Witness) -> planners.EnergyFn:
+    """The same energy, with a witness of every evaluation."""
+
+    def seen(actions: Tensor) -> Tensor:
+        values = energy(actions)
+        witness(actions.detach(), values.detach())
+        return values
+
+    return seen
+
+
 class DeviceError(ValueError):
     """A device that was asked for and is not there; one sentence."""
 
@@ -216,10 +231,12 @@ class Joule:
         starts: np.ndarray,
         explore: bool,
         actor: Actor | None = None,
+        witness: Witness | None = None,
     ) -> tuple[np.ndarray, ActingState]:
         """Actions [batch, act] for observations [batch, obs], by `actor` or the configured one.
 
-        `starts` [batch] marks environments whose episode begins: their warm start is dropped.
+        `starts` [batch] marks environments whose episode begins: their warm start is dropped. `witness` is
+        shown every batch of candidates that the search considers, with their energies.
         """
         actor = actor or self.actor
         z = self.perceive(obs)
@@ -241,7 +258,10 @@ class Joule:
                         warm = replace(warm, actions=warm.actions * keep)
         if starts.all():
             warm = None
-        action, plan = actor.act(self.energy(z), z, self.modules.world_model, warm, generator, explore)
+        energy: planners.EnergyFn = self.energy(z)
+        if witness is not None:
+            energy = watched(energy, witness)
+        action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():
             expected = self.modules.world_model.predict(z, action).z
         return action.cpu().numpy(), ActingState(generator, plan, z, expected, surprise)

@@ -17,7 +17,7 @@ import numpy as np
 
 COLUMNS = ("frames", "seed", "decision", "foretold_return", "return", "foretold_cost", "cost")
 """The columns of ledger.csv; a decision without a known return leaves that cell empty."""
-MOST_UNSEEN = 0.05
+MOST_UNSEEN = 0.02
 MOST_OF_A_RUN, MOST_OF_AN_EVALUATION, MOST_OF_AN_EPISODE = 100_000, 1_000, 100
 """Decisions written down; neighbours foretell much the same, and a forecast takes a moment too."""
 

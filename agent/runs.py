@@ -2,7 +2,7 @@
 
     config.json  command.txt  versions.json  run.json     written once, when the run is created
     metrics.csv  evaluations.csv  ledger.csv  tensorboard/ grow; cut back when a run is resumed
-    checkpoints/  replay/  videos/  summary.json  run.lock
+    checkpoints/  replay/  videos/  explanations/  summary.json  run.lock
 
 A folder may come from a stranger. Nothing in it is executed, links in it are not followed, sizes are
 bounded, and a module its environment names is imported only when this user made the run here, or
@@ -153,6 +153,10 @@ class Run:
     @property
     def videos(self) -> Path:
         return self._inside("videos")
+
+    @property
+    def explanations(self) -> Path:
+        return self._inside("explanations")
 
     def identity(self, **more: Any) -> dict[str, Any]:
         """What a checkpoint of this run says of its origin; `more` adds dimensions and the like."""

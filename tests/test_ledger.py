@@ -75,10 +75,10 @@ def test_what_was_foretold_stands_beside_what_came(ends: int, apart: int) -> Non
     np.testing.assert_array_equal(kept.costs, kept.foretold_costs)
     by_itself = kept.seeds % 2 == 0
     np.testing.assert_allclose(kept.returns[by_itself], kept.foretold_returns[by_itself], rtol=1e-12)
-    # A time limit hides DISCOUNT**n of the future of a decision that is n steps before it: too much below 29.
+    # A time limit hides DISCOUNT**n of the future of a decision that is n steps before it: too much below 38.
     cut, left = kept.returns[~by_itself], ends - kept.decisions[~by_itself]
-    np.testing.assert_array_equal(np.isnan(cut), left < 29)
-    np.testing.assert_allclose(cut[left >= 29], kept.foretold_returns[~by_itself][left >= 29], rtol=1e-12)
+    np.testing.assert_array_equal(np.isnan(cut), left < 38)
+    np.testing.assert_allclose(cut[left >= 38], kept.foretold_returns[~by_itself][left >= 38], rtol=1e-12)
 
 
 def test_however_many_episodes_are_played_the_ledger_is_bounded() -> None:

@@ -1,0 +1,323 @@
+"""Explain one decision of a trained agent: the plan it chose, three it rejected, and what came of it.
+
+python explain.py RUN --step 300                           the 300th decision of the first evaluation episode
+python explain.py RUN --step 300 --seed 10004              of another episode
+python explain.py RUN --step 300 --planner.kind icem       had it been searched for by another planner
+python explain.py RUN --step 300 --perturb gravity=0.5@200 in a world that changes
+
+The episode is the one that render.py films with the same seed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.command_line import Parser, add_setting, add_settings, door, given_settings, whole_number
+from agent.configurator import ConfigError, PlannerConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from agent.explanation import Explanation
+    from agent.runs import Run
+    from envs import Body
+
+WIDTH, HEIGHT = 576, 384
+"""Pixels of a picture of the body."""
+SECONDS_AHEAD, MOST_AHEAD = 0.5, 25
+"""How far an imagined future reaches: half a second of the world, within bounds in decisions."""
+NEGLIGIBLE = 0.01
+"""What came is summed up until the discounted future that is left is this share of the whole."""
+
+
+def parser() -> Parser:
+    """The options of this door."""
+    p = Parser(prog="explain.py", description=__doc__)
+    p.add_argument("run", type=Path, metavar="RUN", help="a run folder, or one of its checkpoints/step-<n>")
+    p.add_argument(
+        "--step", type=whole_number, required=True, metavar="N", help="which decision; 1 is the first"
+    )
+    p.add_argument("--seed", dest="episode_seed", type=whole_number, default=10_000, metavar="N",
+                   help="seed of the episode (default: 10000)")  # fmt: skip
+    p.add_argument("--out", type=Path, metavar="DIR", help="where to (default: RUN/explanations)")
+    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
+                   help="import this module of a run made elsewhere")  # fmt: skip
+    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
+    # The run's own planner shows through, so no default is shown here.
+    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
+    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    return p
+
+
+def check(run: Run, step: int, planner: str, out: Path | None) -> None:
+    """Refuses what cannot end well, before anything heavy is done. Raises ConfigError."""
+    kind, limit = run.config.agent, run.env_facts.get("episode_limit")
+    if kind != "joule":
+        raise ConfigError(f"{run.folder}: {kind} has no energies, so none of its decisions can be explained")
+    if planner == "policy":
+        raise ConfigError(
+            "planner.kind: policy acts without comparing energies; give --planner.kind mppi to explain a plan"
+        )
+    if isinstance(limit, int) and step > limit:
+        raise ConfigError(
+            f"--step: {step} is beyond an episode of {run.config.env}, which has {limit} decisions"
+        )
+    if out is not None and (not out.parent.is_dir() or (out.exists() and not out.is_dir())):
+        raise ConfigError(f"--out: {out} cannot be a folder; give one whose parent is there")
+
+
+@dataclass
+class Episode:
+    """A body and the agent in it, decision by decision, without exploring."""
+
+    learner: Any
+    body: Any
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.obs, _ = self.body.reset(seed=self.seed)
+        self.state: Any = None
+        self.steps, self.over, self.terminated = 0, False, False
+
+    def decide(self) -> np.ndarray:
+        """The next action [act]."""
+        import numpy as np
+
+        action, self.state = self.learner.predict(
+            self.obs, self.state, np.array([self.state is None]), deterministic=True
+        )
+        return action  # type: ignore[no-any-return]
+
+    def act(self, action: np.ndarray) -> float:
+        """Takes one step; what it cost."""
+        self.obs, reward, self.terminated, truncated, _ = self.body.step(action)
+        self.steps += 1
+        self.over = self.terminated or truncated
+        return -float(reward)
+
+
+@dataclass
+class Aftermath:
+    """What came after a decision, while the agent went on to decide anew at every step."""
+
+    costs: list[float]
+    readouts: list[np.ndarray]
+    """Of the present, and of every step as far as imagination reaches."""
+    hidden: float
+    """The share of the discounted future that was not lived any more."""
+
+    def total(self, discount: float) -> float:
+        """The discounted return."""
+        return -sum(discount**k * cost for k, cost in enumerate(self.costs))
+
+
+def aftermath(episode: Episode, action: np.ndarray, discount: float, ahead: int) -> Aftermath:
+    """Lives on from a decision until the future that is left is negligible, or the episode is over."""
+    costs, readouts = [], [episode.body.readouts()]
+    while True:
+        costs.append(episode.act(action))
+        if len(costs) <= ahead:
+            readouts.append(episode.body.readouts())
+        hidden = 0.0 if episode.terminated else discount ** len(costs)
+        if episode.over or hidden < NEGLIGIBLE:
+            return Aftermath(costs, readouts, hidden)
+        action = episode.decide()
+
+
+def true_costs(body: Body, moment: dict[str, Any], actions: np.ndarray) -> list[float] | None:
+    """What a plan [horizon, act] really costs, step by step, from a snapshot; shorter where the episode ends
+    under way. None where the body cannot be put back."""
+    if not body.restore(moment):
+        return None
+    costs = []
+    for action in actions:
+        _, reward, terminated, truncated, _ = body.step(action)
+        costs.append(-float(reward))
+        if terminated or truncated:
+            break
+    return costs
+
+
+def pictures(learner: Any, body: Body, explanation: Explanation) -> list[np.ndarray]:
+    """The body now, and a ghost of it where each alternative ends; none for a body that can have no ghost.
+
+    Raises RenderError when nothing can be drawn here.
+    """
+    from envs import ghost
+    from render import Haunted, Imaginings
+
+    seconds = body.facts.seconds_per_decision
+    if not ghost.can_appear(body) or seconds is None:
+        return []
+    imaginings = Imaginings(learner, body, seconds, 0)
+    haunted, where = Haunted(imaginings), imaginings.where
+    start, drawn = haunted.ghost.present(), []
+    for alternative in explanation.alternatives:
+        qpos, qvel = alternative.future[:, where["qpos"]], alternative.future[:, where["qvel"]]
+        drawn.append(haunted.ghost.draw(haunted.ghost.foreseen(start, qpos, qvel, seconds, haunted.readable)))
+    return drawn
+
+
+def stage(config: Any) -> Body:
+    """The body, with a camera on it where a ghost could be drawn."""
+    from agent.loading import make_env
+    from envs import ghost
+
+    body: Body = make_env(config)
+    if not ghost.can_appear(body):
+        return body
+    body.close()
+    filmed: Body = make_env(config, render_mode="rgb_array", width=WIDTH, height=HEIGHT)
+    return filmed
+
+
+def rounded(value: Any) -> Any:
+    """JSON values with six significant digits, which is what a reader and a plot can use."""
+    if isinstance(value, dict):
+        return {name: rounded(entry) for name, entry in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [rounded(entry) for entry in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parser().parse(arguments)
+    changes = given_settings(options)
+    for name, value, low in (("step", options.step, 1), ("seed", options.episode_seed, 0)):
+        if value < low:
+            raise ConfigError(f"--{name}: {value} is less than {low}")
+
+    from agent.runs import Run
+    from agent.storage import replace_file, why
+
+    one = (options.run / "MANIFEST.json").exists()
+    run = Run.open(options.run.parent.parent if one else options.run, trust_modules=options.trust_module)
+    check(run, options.step, changes.get("planner.kind", run.config.planner.kind), options.out)
+    out = options.out or run.explanations
+
+    # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
+    os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
+    import torch
+
+    import agent
+    from report import decision
+
+    torch.set_num_threads(run.config.threads)
+    learner: Any = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
+    body = stage(learner.config)
+    try:
+        result, drawn = explained(learner, body, options.episode_seed, options.step)
+    finally:
+        body.close()
+    result = {"run": run.id, **result}
+    print(decision.shown(result))
+    name = file_name(learner.frames, options.episode_seed, options.step, changes)
+    try:
+        out.mkdir(exist_ok=True)
+        replace_file(out / f"{name}.json", f"{json.dumps(result)}\n".encode())
+        decision.draw(result, drawn, out / f"{name}.png")
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be written: {why(error)}") from error
+    print(f"\n{out / name}.png\n{out / name}.json")
+    return 0
+
+
+def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """A decision as JSON values, and pictures of its alternatives.
+
+    Raises ConfigError when the episode ends before that decision.
+    """
+    import numpy as np
+
+    import envs
+    from agent import explanation as explanations
+    from agent.configurator import to_json
+    from envs import names
+
+    episode = Episode(learner, body, seed)
+    while episode.steps < step - 1 and not episode.over:
+        episode.act(episode.decide())
+    if episode.over:
+        raise ConfigError(
+            f"--step: {step} is beyond the episode of seed {seed}, which ended after {episode.steps}"
+        )
+    seconds = body.facts.seconds_per_decision or SECONDS_AHEAD
+    horizon = learner.config.planner.horizon
+    ahead = max(2 * horizon, min(math.ceil(SECONDS_AHEAD / seconds), MOST_AHEAD))
+    obs, moment = episode.obs, body.snapshot()
+    action, episode.state, why = explanations.explain(learner, obs, episode.state, ahead)
+    forecast, surprise = learner.forecast(episode.state), float(episode.state.surprise[0])
+    try:
+        drawn, unseen = pictures(learner, body, why), None
+    except envs.RenderError as error:
+        drawn, unseen = [], str(error)
+    came = aftermath(episode, action, learner.discount, ahead)
+    alternatives = [
+        {
+            "name": one.name,
+            "energy": one.energy,
+            "terms": one.terms,
+            "actions": one.actions,
+            "foreseen_costs": one.costs,
+            "true_costs": true_costs(body, moment, one.actions),
+            "foreseen_readouts": one.future,
+        }
+        for one in why.alternatives
+    ]
+    config, motors = to_json(learner.config), names.of_actions(body)
+    result = {
+        "env": config["env"],
+        "agent": config["agent"],
+        "frames": learner.frames,
+        "planner": config["planner"],
+        "perturb": config["perturb"],
+        "seed": seed,
+        "step": step,
+        "seconds_per_decision": body.facts.seconds_per_decision,
+        "discount": learner.discount,
+        "surprise": surprise,
+        "alternatives": alternatives,
+        "candidates": {"first_actions": why.first_actions, "energies": why.energies},
+        "slice": {
+            "dimensions": [motors[index] for index in why.slice.dimensions],
+            "indices": list(why.slice.dimensions),
+            "values": why.slice.values,
+            "energy": why.slice.energy,
+        },
+        "readouts": {"names": names.of_readouts(body), "usual_change": why.usual_change},
+        "came": {
+            "costs": came.costs[:ahead],
+            "readouts": np.stack(came.readouts),
+            "return": came.total(learner.discount),
+            "decisions": len(came.costs),
+            "hidden": came.hidden,
+        },
+        "foretold_return": float(forecast.returns[0]),
+        "no_picture": unseen,
+    }
+    return rounded(result), drawn
+
+
+def file_name(frames: int, seed: int, step: int, changes: dict[str, Any]) -> str:
+    """A name from what is shown: the same options replace the same file, others do not."""
+    parts = [f"step-{frames}-seed-{seed}-decision-{step}"]
+    for name, value in sorted(changes.items()):
+        values = value if name == "perturb" else [f"{name.removeprefix('planner.')}-{value}"]
+        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
+    return "-".join(parts)
+
+
+if __name__ == "__main__":
+    door(main)
