@@ -21,21 +21,37 @@ from envs.views import views
 from envs.wrappers import ActionRepeat, Flat, Guard
 
 
-def build(
+def make(
     env: str,
     *,
-    kwargs: Mapping[str, Any] | None,
-    action_repeat: int | None,
-    max_episode_steps: int | None,
-    perturb: Sequence[str],
-    render_mode: str | None,
-    width: int,
-    height: int,
-    shadows: bool,
-    step_timeout: float,
-    price: Price | None,
+    kwargs: Mapping[str, Any] | None = None,
+    action_repeat: int | None = None,
+    max_episode_steps: int | None = None,
+    perturb: Sequence[str] = (),
+    render_mode: str | None = None,
+    width: int = 640,
+    height: int = 480,
+    shadows: bool = True,
+    step_timeout: float = 0.0,
+    price: Price | None = None,
 ) -> Body:
-    """What `envs.make` does: find, construct, wrap, and gather the facts."""
+    """Make the environment that `env` names, wrapped so that an agent meets one contract whatever it is.
+
+    Args:
+        env: a Gymnasium id (`HalfCheetah-v5`), your own (`module:Env-v0`), or dm_control (`dmc:walker-walk`).
+        kwargs: passed to the environment's constructor.
+        action_repeat: frames per decision; by default 2 for dm_control and 1 for everything else.
+        max_episode_steps: episode limit in frames, in place of the registered one.
+        perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see `envs.factors.FACTORS`.
+        render_mode: `rgb_array` to make `Body.render()` give frames of `height` x `width`.
+        step_timeout: seconds after which a reset or a step counts as hung and ends the process; 0: never.
+        price: replaces the reward by minus a task's cost of each decision, by the readouts after it; the
+            reward itself stays in `info["own_reward"]`.
+        shadows: False leaves shadows out of the frames, which halves the cost of small pixel observations.
+
+    Raises:
+        EnvError: with one sentence that names what was found and what is allowed.
+    """
     ensure_gl()
     for name, value in (("action_repeat", action_repeat), ("max_episode_steps", max_episode_steps)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
