@@ -14,20 +14,12 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.command_line import (
-    Parser,
-    add_setting,
-    add_settings,
-    check_task,
-    door,
-    given_settings,
-    whole_number,
-)
-from agent.configurator import Config, ConfigError, PlannerConfig
+from agent.command_line import Parser, add_changes, check_task, door, given_settings, whole_number
+from agent.configurator import Config, ConfigError
 
 if TYPE_CHECKING:
     from agent.evaluation import Evaluation, Predictor
@@ -162,17 +154,7 @@ def parser() -> Parser:
     p.add_argument("--seed", dest="first_seed", type=whole_number, default=10_000, metavar="N",
                    help="seed of the first; the others follow (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="FILE", help="the JSON (default: RUN/evaluation.json)")
-    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
-                   help="import this module of a run made elsewhere")  # fmt: skip
-    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
-    add_setting(p, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
-    add_setting(p, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
-    p.add_argument("--retask", type=whole_number, metavar="N",
-                   help="learn the task in the model, by N updates (default: plan for it alone)")  # fmt: skip
-    # The run's own planner shows through, so no default is shown here.
-    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
-    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    add_changes(p, tasks=True)
     return p
 
 
@@ -194,11 +176,10 @@ def main(arguments: Sequence[str]) -> int:
         if value < low:
             raise ConfigError(f"--{name}: {value} is less than {low}")
 
-    from agent.runs import Run
+    from agent.runs import Run, located
     from agent.storage import replace_file, why
 
-    one = (options.run / "MANIFEST.json").exists()
-    run = Run.open(options.run.parent.parent if one else options.run, trust_modules=options.trust_module)
+    run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
     out = options.out or run.folder / "evaluation.json"
     check(run, run.config, changes, out)
 

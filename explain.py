@@ -13,14 +13,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.command_line import Parser, add_setting, add_settings, door, given_settings, whole_number
-from agent.configurator import ConfigError, PlannerConfig
+from agent.command_line import Parser, add_changes, door, given_settings, in_names, whole_number
+from agent.configurator import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,13 +46,7 @@ def parser() -> Parser:
     p.add_argument("--seed", dest="episode_seed", type=whole_number, default=10_000, metavar="N",
                    help="seed of the episode (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="DIR", help="where to (default: RUN/explanations)")
-    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
-                   help="import this module of a run made elsewhere")  # fmt: skip
-    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
-    # The run's own planner shows through, so no default is shown here.
-    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
-    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    add_changes(p, tasks=False)
     return p
 
 
@@ -199,11 +192,10 @@ def main(arguments: Sequence[str]) -> int:
         if value < low:
             raise ConfigError(f"--{name}: {value} is less than {low}")
 
-    from agent.runs import Run
+    from agent.runs import Run, located
     from agent.storage import replace_file, why
 
-    one = (options.run / "MANIFEST.json").exists()
-    run = Run.open(options.run.parent.parent if one else options.run, trust_modules=options.trust_module)
+    run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
     check(run, options.step, changes.get("planner.kind", run.config.planner.kind), options.out)
     out = options.out or run.explanations
 
@@ -223,7 +215,8 @@ def main(arguments: Sequence[str]) -> int:
         body.close()
     result = {"run": run.id, **result}
     print(decision.shown(result))
-    name = file_name(learner.frames, options.episode_seed, options.step, changes)
+    shown = f"step-{learner.frames}-seed-{options.episode_seed}-decision-{options.step}"
+    name = "-".join([shown, *in_names(changes)])
     try:
         out.mkdir(exist_ok=True)
         replace_file(out / f"{name}.json", f"{json.dumps(result)}\n".encode())
@@ -308,15 +301,6 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
         "no_picture": unseen,
     }
     return rounded(result), drawn
-
-
-def file_name(frames: int, seed: int, step: int, changes: dict[str, Any]) -> str:
-    """A name from what is shown: the same options replace the same file, others do not."""
-    parts = [f"step-{frames}-seed-{seed}-decision-{step}"]
-    for name, value in sorted(changes.items()):
-        values = value if name == "perturb" else [f"{name.removeprefix('planner.')}-{value}"]
-        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
-    return "-".join(parts)
 
 
 if __name__ == "__main__":

@@ -12,22 +12,20 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.command_line import (
     Parser,
-    add_setting,
-    add_settings,
+    add_changes,
     check_task,
     door,
     given_settings,
+    in_names,
     whole_number,
 )
-from agent.configurator import LISTS, ConfigError, PlannerConfig
+from agent.configurator import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -326,17 +324,7 @@ def parser() -> Parser:
     p.add_argument("--imagine", action="store_true", help="show what the agent foresaw, too")
     p.add_argument("--imagine-at", type=whole_number, metavar="STEP",
                    help="decision of the first imagining (default: a third into the episode)")  # fmt: skip
-    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
-                   help="import this module of a run made elsewhere")  # fmt: skip
-    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
-    add_setting(p, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
-    add_setting(p, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
-    p.add_argument("--retask", type=whole_number, metavar="N",
-                   help="learn the task in the model, by N updates (default: plan for it alone)")  # fmt: skip
-    # The run's own planner shows through, so no default is shown here.
-    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
-    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    add_changes(p, tasks=True)
     return p
 
 
@@ -351,10 +339,9 @@ def main(arguments: Sequence[str]) -> int:
         if value is not None and value < low:
             raise ConfigError(f"--{name.replace('_', '-')}: {value} is less than {low}")
 
-    from agent.runs import Run
+    from agent.runs import Run, located
 
-    one = (options.run / "MANIFEST.json").exists()
-    run = Run.open(options.run.parent.parent if one else options.run, trust_modules=options.trust_module)
+    run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
 
     # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
@@ -395,10 +382,7 @@ def film_name(frames: int, imagine: bool, imagine_at: int | None, changes: dict[
     parts = [f"step-{frames}"]
     if imagine or imagine_at is not None:
         parts.append("imagine" if imagine_at is None else f"imagine-at-{imagine_at}")
-    for name, value in sorted(changes.items()):
-        values = [f"{name.removeprefix('planner.')}-{value}"] if name not in LISTS else value
-        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
-    return "-".join(parts)
+    return "-".join([*parts, *in_names(changes)])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, replace, validate
 from agent.interface import Agent, BodyFacts, TrainingEnv
-from agent.runs import Run, RunError
+from agent.runs import Run, RunError, located
 from agent.saving import named_checkpoint, newest_checkpoint, put_back
 from agent.task import IN_PYTHON, Priced, parse
 
@@ -52,9 +52,8 @@ def load(
     `overrides` changes settings by dotted name, such as {"planner.kind": "icem"}. Raises
     RunError, CheckpointError or ConfigError with one sentence.
     """
-    folder = Path(path)
-    one = folder if (folder / "MANIFEST.json").exists() else None
-    run = Run.open(folder.parent.parent if one else folder, trust_modules=trust_modules)
+    folder, one = located(path)
+    run = Run.open(folder, trust_modules=trust_modules)
     changes = dict(overrides or {})
     config = without_strange_settings(validate(replace(run.config, changes)), changes)
     agent = _build(config, env.facts if env is not None else _facts(run), env)

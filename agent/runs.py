@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Any
 
 from agent import configurator, ledger
-from agent.checkpoint import sweep
+from agent.checkpoint import MANIFEST, sweep
 from agent.logs import EVALUATION_COLUMNS, CsvLog, TensorBoardLog
 from agent.provenance import differences, modules_named, register, registered, version, versions
 from agent.storage import DISK, read_plain, replace_file, why
@@ -301,6 +301,12 @@ class Run:
         if path.is_symlink():
             raise RunError(f"{path}: is a link, which a run folder must not hold")
         return path
+
+
+def located(path: str | Path) -> tuple[Path, Path | None]:
+    """The run folder that `path` means, and the checkpoint, if it names one of the run's `step-<n>`."""
+    folder = Path(path)
+    return (folder.parent.parent, folder) if (folder / MANIFEST).exists() else (folder, None)
 
 
 def check_free(folder: Path) -> None:
