@@ -69,8 +69,7 @@ class Barrier:
 
     def __init__(self, guards: Sequence[Guard], layout: Readouts, modules: Modules, act: int):
         self.guards, self.layout, self.modules = tuple(guards), layout, modules
-        nothing = next(modules.parameters()).new_zeros(2, modules.readout_normalizer.mean.shape[0])
-        self.amount(layout.of(nothing, nothing.new_zeros(2, act), lambda: nothing[:, 0]))
+        self.amount(layout.blank(act, next(modules.parameters())))
 
     def amount(self, named: Named) -> Tensor:
         """The sum of what the guards are overstepped by [rows]; what is not a number is infinite."""

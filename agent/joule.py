@@ -106,8 +106,8 @@ class Joule:
         capacity = min(config.learner.buffer, self._rows_for(config))
         self.memory = Memory(capacity, facts.observation_size, facts.action_size, readouts)
         self.surprise = Surprise()
-        self.actor = self.make_actor(config)
         self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
+        self.actor = self.make_actor(config)
         self.barrier: Barrier | None = None
         """Limits that are kept in planning; see `guard`."""
         if config.guard:
@@ -141,7 +141,7 @@ class Joule:
         """The actor that the configuration asks for; a planner may be swapped on a trained agent."""
         choice = config.planner
         if choice.kind == "policy":
-            return Actor(self.modules.policy, None, choice.horizon, 0)
+            return self.novice
         given = {
             name: getattr(choice, name) for name in PLANNER_SETTINGS if getattr(choice, name) is not None
         }

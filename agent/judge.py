@@ -20,8 +20,7 @@ class Judge:
         # Two terms of one name are two terms.
         names = [term.name for term in task.terms]
         self.names = [n if names.count(n) == 1 else f"{n} ({k})" for k, n in enumerate(names, 1)]
-        nothing = next(modules.parameters()).new_zeros(2, modules.readout_normalizer.mean.shape[0])
-        task(layout.of(nothing, nothing.new_zeros(2, act), lambda: nothing[:, 0]))
+        task(layout.blank(act, next(modules.parameters())))
 
     def named(self, z: Float[Tensor, "rows latent"], step: Step, action: Float[Tensor, "rows act"]) -> Named:
         """What is foreseen at latents `z`, after `action`."""

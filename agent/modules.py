@@ -53,5 +53,6 @@ class Modules(nn.Module):
         """Takes newly lived rows into the scales of the heads; see `Scales.update`."""
         self.scales.update(cost, last, discount)
         self.world_model.cost_scale.fill_(self.scales.cost())
+        to_go = self.scales.cost_to_go()
         for critic in (self.critic, self.target_critic):
-            critic.scale.fill_(self.scales.cost_to_go())
+            critic.scale.fill_(to_go)

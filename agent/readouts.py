@@ -50,6 +50,11 @@ class Readouts:
         environment's own cost of it [rows], asked for only where it is used."""
         return Named(self, rows, action, cost)
 
+    def blank(self, act: int, like: Tensor) -> Named:
+        """Zeros under every name, two rows on the device of `like`, to try a cost on before it counts."""
+        nothing = like.new_zeros(2, max((columns.stop for columns in self.columns.values()), default=0))
+        return self.of(nothing, nothing.new_zeros(2, act), lambda: nothing[:, 0])
+
 
 class Named(Mapping[str, "Tensor"]):
     """Rows by name: [rows] for a single number, [rows, size] for several; `name.2` is one of several.

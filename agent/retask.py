@@ -55,7 +55,7 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
             facts.observation_size, facts.action_size, readouts, config.model, config.regularizer
         ).to(agent.device)
         forget(m, fresh)
-        lived = np.arange(max(memory.rows - memory.capacity, 0), agent.normalised_rows) % memory.capacity
+        lived = np.arange(memory.first, agent.normalised_rows) % memory.capacity
         cost, last = (torch.from_numpy(c[lived]).to(agent.device) for c in (memory.cost, memory.last))
         m.rescale(cost, last, agent.discount)
         before = agent.learner
