@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from episodes import played
 
 import agent
 from agent.barrier import parse_guard
@@ -30,18 +31,12 @@ def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.nd
     guard = parse_guard(text)
     bodies = [make_env(learner.config) for _ in range(episodes)]
     layout = Readouts(bodies[0].facts.readout_sizes, bodies[0].facts.readout_views)
-    obs = np.stack([body.reset(seed=10_000 + k)[0] for k, body in enumerate(bodies)])
-    returns, over, state = np.zeros(episodes), [], None
-    alive = np.ones(episodes, bool)
-    for step in range(decisions):
-        actions, state = learner.predict(obs, state, np.full(episodes, step == 0))
-        for k in np.flatnonzero(alive):
-            obs[k], reward, terminated, truncated, _ = bodies[k].step(actions[k])
-            rows = torch.from_numpy(bodies[k].readouts())[None]
-            named = layout.of(rows, torch.from_numpy(actions[k])[None], lambda: torch.zeros(1))
-            over.append(max(float(guard.cost(named)[0]), 0.0))
-            returns[k] += reward
-            alive[k] = not (terminated or truncated)
+    returns, over = np.zeros(episodes), []
+    for k, action, reward in played(learner.predict, bodies, decisions):
+        rows = torch.from_numpy(bodies[k].readouts())[None]
+        named = layout.of(rows, torch.from_numpy(action)[None], lambda: torch.zeros(1))
+        over.append(max(float(guard.cost(named)[0]), 0.0))
+        returns[k] += reward
     return returns, np.array(over)
 
 

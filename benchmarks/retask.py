@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from episodes import Decide, played
 from jaxtyping import Float
 from torch import Tensor
 
@@ -50,31 +51,19 @@ TASKS: dict[str, dict[str, str]] = {
 }
 COLUMNS = ["env", "run_frames", "task", "costs", "way", "return_mean", "return_std", "episodes", "decisions",
            "updates", "cpu_seconds_to_prepare", "new_env_steps"]  # fmt: skip
-FIRST_SEED = 10_000
 ORACLE = {"samples": 48, "iterations": 3, "elites": 8}
 ORACLE_AHEAD = 15
 
 
 def scored(
-    decide: Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]],
-    bodies: list[Any],
-    tasks: list[Task],
-    decisions: int,
+    decide: Decide, bodies: list[Any], tasks: list[Task], decisions: int
 ) -> Float[np.ndarray, "tasks episodes"]:
     """Returns of one episode in each body by each task, none of which the body itself is told of."""
     prices = [Priced(task) for task in tasks]
     totals = np.zeros((len(tasks), len(bodies)))
-    obs = np.stack([body.reset(seed=FIRST_SEED + k)[0] for k, body in enumerate(bodies)])
-    state, alive = None, np.ones(len(bodies), bool)
-    for step in range(decisions):
-        actions, state = decide(obs, state, np.full(len(bodies), step == 0))
-        for k, body in enumerate(bodies):
-            if not alive[k]:
-                continue
-            obs[k], reward, terminated, truncated, _ = body.step(actions[k])
-            for row, price in enumerate(prices):
-                totals[row, k] -= price(body.facts, body.readouts(), actions[k], -reward)
-            alive[k] = not (terminated or truncated)
+    for k, action, reward in played(decide, bodies, decisions):
+        for row, price in enumerate(prices):
+            totals[row, k] -= price(bodies[k].facts, bodies[k].readouts(), action, -reward)
     return totals
 
 

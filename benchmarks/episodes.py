@@ -1,0 +1,29 @@
+"""One episode in each of several bodies side by side, for programs that judge what is lived by a measure of
+their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+FIRST_SEED = 10_000
+
+Decide = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]]
+"""(observations [bodies, obs], state, starts [bodies]) -> (actions [bodies, act], state), as `predict`."""
+
+
+def played(decide: Decide, bodies: list[Any], decisions: int) -> Iterator[tuple[int, np.ndarray, float]]:
+    """(which body, its action, its reward) of every step that is taken, right after it was taken.
+
+    Body k begins with seed `FIRST_SEED` + k; it rests when its episode is over, or after `decisions`.
+    """
+    obs = np.stack([body.reset(seed=FIRST_SEED + k)[0] for k, body in enumerate(bodies)])
+    state, alive = None, np.ones(len(bodies), bool)
+    for step in range(decisions):
+        actions, state = decide(obs, state, np.full(len(bodies), step == 0))
+        for k in np.flatnonzero(alive):
+            obs[k], reward, terminated, truncated, _ = bodies[k].step(actions[k])
+            alive[k] = not (terminated or truncated)
+            yield int(k), actions[k], float(reward)
