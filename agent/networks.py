@@ -18,6 +18,11 @@ class NormedLinear(nn.Module):
         return F.relu(self.norm(self.linear(x)))
 
 
+def full(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """At least float32: what follows the matrix products is computed in no less."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:
     """A linear layer that starts at zero: a two-hot head then begins with the value 0, not a guess."""
     layer = nn.Linear(inputs, outputs)
