@@ -15,7 +15,10 @@ class NormedLinear(nn.Module):
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Float[Tensor, "*rows inputs"]) -> Float[Tensor, "*rows outputs"]:
-        return F.relu(self.norm(self.linear(x)))
+        # The functions at once: calling the two modules takes as much time as a small layer's norm.
+        linear, norm = self.linear, self.norm
+        y = F.linear(x, linear.weight, linear.bias)
+        return torch.relu_(torch.layer_norm(y, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
 
 
 def full(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
