@@ -17,7 +17,10 @@ class NormedLinear(nn.Module):
     def forward(self, x: Float[Tensor, "*rows inputs"]) -> Float[Tensor, "*rows outputs"]:
         # The functions at once: calling the two modules takes as much time as a small layer's norm.
         linear, norm = self.linear, self.norm
-        y = F.linear(x, linear.weight, linear.bias)
+        weight = linear.weight
+        # Float32 weights leave the precision of the product to autocast.
+        x = x if weight.dtype == torch.float32 else x.to(weight.dtype)
+        y = F.linear(x, weight, linear.bias)
         return torch.relu_(torch.layer_norm(y, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
 
 
