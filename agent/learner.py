@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from agent.configurator import LearnerConfig
-from agent.cost import n_step_targets
+from agent.cost import bootstraps, n_step_targets
 from agent.guards import SkipBudget
 from agent.memory import Windows
 from agent.modules import Modules
@@ -117,7 +117,9 @@ class Learner:
         with self.arithmetic():
             with torch.no_grad():
                 target_z = m.target_encoder(obs[1:]).float()  # time batch latent
-                next_value = self.value(target_z.flatten(0, 1)).view(cost.shape)
+                asked = bootstraps(valid, config.n_step)
+                next_value = torch.zeros_like(cost)
+                next_value[asked] = self.value(target_z[asked])
                 target = n_step_targets(cost, terminated, valid, next_value, self.discount, config.n_step)[
                     :window
                 ]
