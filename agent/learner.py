@@ -19,6 +19,7 @@ from agent.guards import SkipBudget
 from agent.memory import Windows
 from agent.modules import Modules
 from agent.regularizers import latent_health
+from agent.world_model import Step
 
 # The weight of the policy's entropy is steered as an integral controller would: its logarithm moves by
 # this much per update and nat that the entropy is off, within bounds that the costs' spread sets.
@@ -138,18 +139,20 @@ class Learner:
         # Mean over the batch and rho-weighted mean over the window, of valid transitions alone.
         weight = self.weight * valid[:window]
         weight = weight / valid[:window].float().mean().clamp_min(1e-6) / cost.shape[1]
-        prediction = cost_loss = termination_loss = obs.new_zeros(())
-        for k, step in enumerate(steps):
-            step = type(step)(*(x.float() for x in step))
-            errors = m.world_model.loss(step, target_z[k], cost[k], terminated[k])
-            prediction = prediction + (weight[k] * errors[0]).sum()
-            cost_loss = cost_loss + (weight[k] * errors[1]).sum()
-            termination_loss = termination_loss + (weight[k] * errors[2]).sum()
+        weight = weight.flatten()
+        imagined = Step(
+            torch.cat([step.heads for step in steps], 1),
+            torch.cat([step.cost_logits for step in steps]),
+            torch.cat([step.termination for step in steps]),
+        )
+        seen = (x[:window].flatten(0, 1) for x in (target_z, cost, terminated))
+        errors = m.world_model.loss(imagined, *seen)
+        prediction, cost_loss, termination_loss = ((weight * error).sum() for error in errors)
         critics = critic_logits.shape[1]
         critic_error = m.critic.two_hot.loss(
             critic_logits, (target / m.critic.scale).flatten().unsqueeze(1).expand(-1, critics)
         ).mean(1)
-        critic_loss = (weight.flatten() * critic_error).sum()
+        critic_loss = (weight * critic_error).sum()
         regularizer_loss = m.encoder.regularizer.loss(first)
         readout_loss = F.mse_loss(m.readout(first.detach()), m.readout_normalizer(readout[0]))
         loss = (
