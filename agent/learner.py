@@ -86,7 +86,7 @@ class Learner:
         self.budget = SkipBudget(config.max_skips)
         self.collapsed = 0  # measurements in a row that saw a collapse
         self.first_std = 0.0  # deviation of the latents at the first measurement
-        weight = config.rho ** torch.arange(config.window, dtype=torch.float32)
+        weight = config.rho ** torch.arange(config.window, device=m.quantiles.device, dtype=torch.float32)
         self.weight = (weight / weight.sum()).unsqueeze(1)
 
     @property
