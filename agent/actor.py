@@ -145,7 +145,7 @@ class Actor:
 
     def act(
         self,
-        energy: EnergyFn,
+        energy: EnergyFn | None,
         z: Float[Tensor, "batch latent"],
         world_model: Any,
         warm_start: Plan | None,
@@ -154,7 +154,8 @@ class Actor:
     ) -> tuple[Float[Tensor, "batch act"], Plan | None]:
         """An action for each environment, and the plan it came from (None in mode 1).
 
-        With `explore`, the policy's action is sampled, and a plan's is drawn from its distribution.
+        With `explore`, the policy's action is sampled, and a plan's is drawn from its distribution. Mode 1
+        needs no `energy`.
         """
         with torch.inference_mode():
             if self.planner is None:
@@ -162,6 +163,7 @@ class Actor:
                     return self.policy.draw(z, generator), None
                 return self.policy(z), None
             proposals = self.propose(z, world_model, generator) if self.proposals else None
+        assert energy is not None
         plan = self.planner(z.shape[0]).plan(
             energy, warm_start=warm_start, proposals=proposals, generator=generator
         )

@@ -97,7 +97,7 @@ class LearnerConfig:
     max_skips: int = ranged(10, 0, 100)
     """Of the last 100 updates, how many may be skipped for a loss or gradient that is not finite."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Arithmetic of the large matrix products."""
+    """Arithmetic of the large matrix products, in learning and in planning."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from agent.ledger import Forecast
 from agent.loading import make_env
 from agent.memory import Memory
 from agent.modules import Modules
+from agent.precision import Searched
 from agent.readouts import Readouts
 from agent.retask import learn_task
 from agent.saving import save_as_run
@@ -101,6 +102,7 @@ class Joule:
         self.modules = Modules(
             facts.observation_size, facts.action_size, readouts, config.model, config.regularizer
         ).to(self.device)
+        self.searched = Searched(self.modules, getattr(torch, config.learner.precision))
         self.discount = discount_for(facts.episode_limit)
         self.learner = Learner(self.modules, config.learner, self.discount)
         capacity = min(config.learner.buffer, self._rows_for(config))
@@ -165,7 +167,7 @@ class Joule:
 
     def energy(self, z: Float[Tensor, "batch latent"]) -> Energy:
         """The energy of action sequences from `z`, by the current costs."""
-        m, choice = self.modules, self.config.planner
+        m, choice = self.searched.renewed(), self.config.planner
         weights = EnergyWeights(choice.unsure, choice.effort)
         ends = self.terminations > 0
         known = (m.world_model, m.critic, m.policy, self.discount, weights, ends)
@@ -258,8 +260,8 @@ class Joule:
                         warm = replace(warm, actions=warm.actions * keep)
         if starts.all():
             warm = None
-        energy: planners.EnergyFn = self.energy(z)
-        if witness is not None:
+        energy: planners.EnergyFn | None = None if actor.planner is None else self.energy(z)
+        if energy is not None and witness is not None:
             energy = watched(energy, witness)
         action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():

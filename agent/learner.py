@@ -14,11 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from agent.configurator import LearnerConfig
-from agent.cost import n_step_targets
+from agent.cost import bootstraps, n_step_targets
 from agent.guards import SkipBudget
 from agent.memory import Windows
 from agent.modules import Modules
 from agent.regularizers import latent_health
+from agent.world_model import Step
 
 # The weight of the policy's entropy is steered as an integral controller would: its logarithm moves by
 # this much per update and nat that the entropy is off, within bounds that the costs' spread sets.
@@ -85,7 +86,7 @@ class Learner:
         self.budget = SkipBudget(config.max_skips)
         self.collapsed = 0  # measurements in a row that saw a collapse
         self.first_std = 0.0  # deviation of the latents at the first measurement
-        weight = config.rho ** torch.arange(config.window, dtype=torch.float32)
+        weight = config.rho ** torch.arange(config.window, device=m.quantiles.device, dtype=torch.float32)
         self.weight = (weight / weight.sum()).unsqueeze(1)
 
     @property
@@ -117,7 +118,9 @@ class Learner:
         with self.arithmetic():
             with torch.no_grad():
                 target_z = m.target_encoder(obs[1:]).float()  # time batch latent
-                next_value = self.value(target_z.flatten(0, 1)).view(cost.shape)
+                asked = bootstraps(valid, config.n_step)
+                next_value = torch.zeros_like(cost)
+                next_value[asked] = self.value(target_z[asked])
                 target = n_step_targets(cost, terminated, valid, next_value, self.discount, config.n_step)[
                     :window
                 ]
@@ -136,18 +139,20 @@ class Learner:
         # Mean over the batch and rho-weighted mean over the window, of valid transitions alone.
         weight = self.weight * valid[:window]
         weight = weight / valid[:window].float().mean().clamp_min(1e-6) / cost.shape[1]
-        prediction = cost_loss = termination_loss = obs.new_zeros(())
-        for k, step in enumerate(steps):
-            step = type(step)(*(x.float() for x in step))
-            errors = m.world_model.loss(step, target_z[k], cost[k], terminated[k])
-            prediction = prediction + (weight[k] * errors[0]).sum()
-            cost_loss = cost_loss + (weight[k] * errors[1]).sum()
-            termination_loss = termination_loss + (weight[k] * errors[2]).sum()
+        weight = weight.flatten()
+        imagined = Step(
+            torch.cat([step.heads for step in steps], 1),
+            torch.cat([step.cost_logits for step in steps]),
+            torch.cat([step.termination for step in steps]),
+        )
+        seen = (x[:window].flatten(0, 1) for x in (target_z, cost, terminated))
+        errors = m.world_model.loss(imagined, *seen)
+        prediction, cost_loss, termination_loss = ((weight * error).sum() for error in errors)
         critics = critic_logits.shape[1]
         critic_error = m.critic.two_hot.loss(
             critic_logits, (target / m.critic.scale).flatten().unsqueeze(1).expand(-1, critics)
         ).mean(1)
-        critic_loss = (weight.flatten() * critic_error).sum()
+        critic_loss = (weight * critic_error).sum()
         regularizer_loss = m.encoder.regularizer.loss(first)
         readout_loss = F.mse_loss(m.readout(first.detach()), m.readout_normalizer(readout[0]))
         loss = (

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agent.networks import NormedLinear
+from agent.networks import NormedLinear, full
 from agent.regularizers import Regularizer
 
 
@@ -73,4 +73,4 @@ class Encoder(nn.Module):
         self.out = nn.Linear(hidden, latent)
 
     def forward(self, normalised: Float[Tensor, "*rows obs"]) -> Float[Tensor, "*rows latent"]:
-        return self.regularizer.project(self.out(self.hidden(normalised)))
+        return self.regularizer.project(full(self.out(self.hidden(normalised))))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agent.networks import NormedLinear, TwoHot, zero_linear
+from agent.networks import NormedLinear, TwoHot, full, zero_linear
 from agent.regularizers import Regularizer
 
 
@@ -63,8 +63,9 @@ class WorldModel(nn.Module):
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
         """One step of imagination from `z` under `action`."""
         features = self.trunk(torch.cat((z, action), -1))
-        raw = torch.stack([head(features) for head in self.dynamics])
-        logits = self.cost(features)
+        # Over the axis that SimNorm takes, a bfloat16 softmax takes eight times a cast and a float32 one.
+        raw = full(torch.stack([head(features) for head in self.dynamics]))
+        logits = full(self.cost(features))
         return Step(self.regularizer.project(raw), logits[:, :-1], logits[:, -1])
 
     def rollout(

@@ -70,13 +70,21 @@ def default_env() -> str:
     return "dmc:walker-walk" if importlib.util.find_spec("shimmy") else "HalfCheetah-v5"
 
 
+SETTLED: dict[str, Any] = {
+    "learner.warmup": 100,
+    "learner.pretrain": 0,
+    "learner.early_boost": 1.0,
+    "planner.starts": 0,
+}
+"""The default without its beginning: a decision is then as it is for most of a run."""
+
+
 def living(config: Config) -> Any:
-    """An agent that has begun to learn. Warm-up is cut short, and pre-training left out: see docs/speed.md."""
+    """An agent that has begun to learn and is settled."""
     repeat = envs.make(config.env).facts.action_repeat
     # With so short a budget the baselines' own warm-up is at its least, 100 decisions.
     short = {"steps": 1_000 * repeat} if config.agent != "joule" else {}
-    warm = {"learner.warmup": 100, "learner.pretrain": 0}
-    config = validate(replace(config, warm | short))
+    config = validate(replace(config, SETTLED | short))
     return agent.make(config, envs.make(config.env)).learn(120 * repeat)
 
 
@@ -128,14 +136,14 @@ def beside_baselines(config: Config, extent: Extent) -> dict[str, float]:
     joule = made["joule"]
     repeat = joule.facts.action_repeat
 
-    def whole(one: Any) -> Call:
+    def living_on(one: Any) -> Call:
         return lambda: one.learn(extent.decisions * repeat)
 
     def pair_of_updates(one: Any) -> Call:
         # TD3 updates its policy at every second step only.
         return lambda: one.model.train(gradient_steps=2, batch_size=one.model.batch_size)
 
-    turns = take_turns({name: whole(one) for name, one in made.items()}, extent.rounds, 0.0)
+    turns = take_turns({name: living_on(one) for name, one in made.items()}, extent.rounds, 0.0)
     policy = copy.copy(joule)
     policy.actor = joule.make_actor(replace(config, {"planner.kind": "policy"}))
     calls: dict[str, Call] = {
@@ -147,24 +155,39 @@ def beside_baselines(config: Config, extent: Extent) -> dict[str, float]:
     }
     decision = {name: ms / extent.decisions for name, ms in medians(turns).items()}
     alone = medians(take_turns(calls, extent.rounds, extent.turn))
-    found = {"decision_ms": decision["joule"]}
+    average = decision["joule"] + beginning(joule, config, alone)
+    found = {"decision_ms": average, "settled_decision_ms": decision["joule"]}
     found |= {f"{name}_ms": alone[name] for name in ("update", "plan", "policy")}
-    learner = config.learner
-    rest = max(config.steps // repeat - learner.warmup, 1)
-    pretraining = learner.pretrain * alone["update"] / rest
     for name in BASELINES:
         found |= {
             f"{name}_decision_ms": decision[name],
             f"{name}_update_ms": alone[f"{name} update"] / 2,
             f"{name}_action_ms": alone[f"{name} action"],
-            f"cpu_ratio_to_{name}": decision["joule"] / decision[name],
-            f"cpu_ratio_to_{name}_by_sums": sum(turns["joule"]) / sum(turns[name]),
-            f"cpu_ratio_to_{name}_with_pretraining": (decision["joule"] + pretraining) / decision[name],
+            f"cpu_ratio_to_{name}": average / decision[name],
+            f"cpu_ratio_to_{name}_settled": decision["joule"] / decision[name],
             f"update_ratio_to_{name}": 2 * alone["update"] / alone[f"{name} update"],
             f"plan_ratio_to_{name}": alone["plan"] / alone[f"{name} action"],
             f"policy_ratio_to_{name}": alone["policy"] / alone[f"{name} action"],
         }
     return found
+
+
+def beginning(joule: Joule, config: Config, alone: dict[str, float]) -> float:
+    """What the beginning of a whole run adds to a decision after warm-up, in milliseconds.
+
+    Pre-training and the early boost are updates beyond the settled rate, counted by the agent itself;
+    before planning starts the policy acts alone. Spread over all decisions of `config.steps` after warm-up.
+    """
+    whole = Joule(joule.facts, config)
+    whole.memory = joule.memory  # not empty, so that updates are due
+    first, last = config.learner.warmup, config.steps // joule.facts.action_repeat
+    updates = 0.0
+    for whole.decisions in range(first, last):
+        updates += whole.updates_due()
+    decisions = max(last - first, 1)
+    unplanned = min(max(config.planner.starts - first, 0), decisions)
+    more = (updates - decisions * config.learner.updates_per_step) * alone["update"]
+    return (more - unplanned * (alone["plan"] - alone["policy"])) / decisions
 
 
 def beside_the_core(joule: Joule, extent: Extent) -> dict[str, float]:

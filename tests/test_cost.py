@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import planners
 from agent.actor import Actor, Policy
-from agent.cost import Critic, Energy, EnergyWeights, n_step_targets
+from agent.cost import Critic, Energy, EnergyWeights, bootstraps, n_step_targets
 from agent.memory import Memory
 from agent.world_model import Step, WorldModel
 
@@ -89,11 +89,19 @@ def test_targets_equal_a_slow_reference(time: int, n: int, seed: int) -> None:
     length = rng.integers(1, time + 1, batch)  # valid transitions of each window
     valid = np.arange(time)[:, None] < length
     terminated = (np.arange(time)[:, None] == length - 1) & (rng.random(batch) < 0.5)
-    got = targets(cost, terminated, valid, value, n)
+    asked = bootstraps(torch.from_numpy(valid), n).numpy()
+    got = targets(cost, terminated, valid, np.where(asked, value, 1e9), n)
     for b in range(batch):
         for t in range(length[b]):
             expected = slow_target(cost[:, b], terminated[:, b], valid[:, b], value[:, b], t, n)
             assert got[t, b] == pytest.approx(expected, abs=1e-9)
+
+
+def test_whole_windows_ask_for_the_ends_of_their_sums_alone() -> None:
+    valid = torch.ones(5, 2, dtype=torch.bool)
+    valid[2:, 1] = False
+    assert bootstraps(valid, 3)[:, 0].tolist() == [False, False, True, True, True]
+    assert bootstraps(valid, 3)[:, 1].tolist() == [False, True, True, True, True]
 
 
 class LinearWorld(WorldModel):

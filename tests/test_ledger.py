@@ -105,8 +105,9 @@ def test_an_evaluation_is_the_same_to_the_last_bit_with_and_without_a_ledger(tra
     assert with_it.surprise == without.surprise
     assert without.ledger is None
     assert with_it.ledger is not None
-    # A point that has learned its line for 400 steps knows what its next step costs.
-    assert read_back.calibration(with_it.ledger.foretold_costs, with_it.ledger.costs).correlation > 0.8
+    # A point that has learned its line for 400 steps knows what its next step costs: over seeds the median
+    # is 0.8, with a wide spread; by chance it would be within 0.25 of nothing.
+    assert read_back.calibration(with_it.ledger.foretold_costs, with_it.ledger.costs).correlation > 0.4
     alone = agents.load(trained_run, overrides={"planner.kind": "policy", **dict.fromkeys(UNSET)})
     assert evaluate(alone, make, 1).ledger is None, "mode 1 foretells nothing"
 
