@@ -338,7 +338,7 @@ def film(env: str, kind: str, pair: Pair, calibrated: Calibrated, folder: Path) 
     name = f"{env.replace('/', '-')}-{kind}"
     path = folder / f"{name}.mp4"
     write_mp4(path, pictures, 0.5 / seconds)
-    shown = [step for step in (-4, 0, 1, 2, 4, 8, 14) if BEFORE + step - 1 < len(strange)]
+    shown = [step for step in (-4, 1, 3, 6, 12) if BEFORE + step - 1 < len(strange)]
     stills(
         folder / f"{name}.png", [strange[BEFORE + step - 1] for step in shown], shown,
         *(surprise[BEFORE + shown[0] :] for surprise in surprises), alarm=ALARM, title=MEANINGS[kind].split(":")[0],

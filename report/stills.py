@@ -34,11 +34,12 @@ def stills(
 
     figure, axes = plt.subplot_mosaic(
         [[f"{i}" for i in range(len(frames))], ["curve"] * len(frames)],
-        figsize=(9.0, 3.1), height_ratios=(1.5, 1.0), layout="constrained",
+        figsize=(9.0, 3.2), height_ratios=(1.7, 1.0), layout="constrained",
     )  # fmt: skip
     for index, (frame, step) in enumerate(zip(frames, steps, strict=True)):
         axis = axes[f"{index}"]
-        axis.imshow(frame, interpolation="antialiased")
+        height, width = frame.shape[0] // 5, frame.shape[1] // 5  # what matters is in the middle
+        axis.imshow(frame[height:-height, width:-width], interpolation="antialiased")
         axis.set_title(f"step {step:+d}", fontsize=8, color=ALARM if step > 0 else INK)
         axis.set_axis_off()
     curve, first = axes["curve"], steps[0]
@@ -47,11 +48,11 @@ def stills(
     curve.plot(np.arange(len(real)) + first + 1, real, color=CALM, label="the same episode, untouched")
     curve.axhline(alarm, color=QUIET, linestyle="--", linewidth=1, label="alarm")
     curve.axvline(0.5, color=QUIET, linewidth=1)
-    curve.set_yscale("symlog", linthresh=5)
+    curve.set_ylim(0.0, 1.1 * max(float(np.max(edited)), float(np.max(real)), alarm))
     curve.set_xlabel("steps since physics broke", fontsize=8)
     curve.set_ylabel("surprise", fontsize=8)
     curve.tick_params(labelsize=7)
-    curve.legend(fontsize=7, frameon=False, loc="upper left")
+    curve.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     curve.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
