@@ -4,6 +4,7 @@ python evaluate.py RUN                               ten episodes, a table, and 
 python evaluate.py RUN --episodes 100 --seed 20000   more of them, on seeds of your own
 python evaluate.py RUN --planner.kind icem           searched for by another planner
 python evaluate.py RUN --perturb gravity=0.5@300     in a world that changes
+python evaluate.py RUN --task less:velocity          another task, planned for; --retask 4000 learns it first
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.command_line import Parser, add_setting, add_settings, door, given_settings, whole_number
-from agent.configurator import Config, ConfigError, PlannerConfig
+from agent.command_line import Parser, add_changes, check_task, door, given_settings, whole_number
+from agent.configurator import Config, ConfigError
 
 if TYPE_CHECKING:
     from agent.evaluation import Evaluation, Predictor
@@ -84,6 +85,7 @@ def record(
         "frames": learner.frames,
         "planner": plain["planner"] if config.agent == "joule" else None,
         "perturb": plain["perturb"],
+        "guard": plain["guard"],
         "episodes": len(returns),
         "mean": evaluation.mean,
         "std": evaluation.std,
@@ -122,7 +124,11 @@ def shown(result: Mapping[str, Any]) -> str:
     """The result for a reader: a row an episode, and a line that sums up."""
     planner = "" if result["planner"] is None else f", planner {result['planner']['kind']}"
     world = f", with {' '.join(result['perturb'])}" if result["perturb"] else ""
-    lines = [f"{result['env']}, {result['agent']} after {result['frames']:,} frames{planner}{world}", ""]
+    task = f", for {result['task']}" if result.get("task") else ""
+    lines = [
+        f"{result['env']}, {result['agent']} after {result['frames']:,} frames{planner}{world}{task}",
+        "",
+    ]
     lines.append(f"{'seed':>10}{'return':>14}{'decisions':>12}")
     for row in zip(result["seeds"], result["returns"], result["lengths"], strict=True):
         lines.append("{:>10}{:>14,.2f}{:>12,}".format(*row))
@@ -148,13 +154,7 @@ def parser() -> Parser:
     p.add_argument("--seed", dest="first_seed", type=whole_number, default=10_000, metavar="N",
                    help="seed of the first; the others follow (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="FILE", help="the JSON (default: RUN/evaluation.json)")
-    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
-                   help="import this module of a run made elsewhere")  # fmt: skip
-    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
-    # The run's own planner shows through, so no default is shown here.
-    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
-    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    add_changes(p)
     return p
 
 
@@ -170,6 +170,8 @@ def check(run: Run, config: Config, changes: Mapping[str, Any], out: Path) -> No
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
+    task = changes.pop("task", None)
+    check_task(task, options.retask)
     for name, value, low in (("episodes", options.episodes, 1), ("seed", options.first_seed, 0)):
         if value < low:
             raise ConfigError(f"--{name}: {value} is less than {low}")
@@ -188,17 +190,22 @@ def main(arguments: Sequence[str]) -> int:
 
     import agent
     from agent.evaluation import evaluate
-    from agent.loading import make_env
+    from agent.loading import make_env, take_up
 
     torch.set_num_threads(run.config.threads)
     learner = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
 
+    world = learner.config
+    if task is not None:
+        world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
+
     def body() -> TrainingEnv:
-        return make_env(learner.config)
+        return make_env(world)
 
     evaluation = evaluate(learner, body, options.episodes, options.first_seed)
     timing = time_decisions(learner, body, options.first_seed)
     result = record(learner, run, evaluation, options.first_seed, timing)
+    result |= {"task": world.task, "retask": options.retask}
     print(shown(result))
     try:
         replace_file(out, (json.dumps(result, indent=2) + "\n").encode())

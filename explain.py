@@ -4,6 +4,7 @@ python explain.py RUN --step 300                           the 300th decision of
 python explain.py RUN --step 300 --seed 10004              of another episode
 python explain.py RUN --step 300 --planner.kind icem       had it been searched for by another planner
 python explain.py RUN --step 300 --perturb gravity=0.5@200 in a world that changes
+python explain.py RUN --step 300 --task less:velocity      for another task, planned for
 
 The episode is the one that render.py films with the same seed.
 """
@@ -13,14 +14,21 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.command_line import Parser, add_setting, add_settings, door, given_settings, whole_number
-from agent.configurator import ConfigError, PlannerConfig
+from agent.command_line import (
+    Parser,
+    add_changes,
+    check_task,
+    door,
+    given_settings,
+    in_names,
+    whole_number,
+)
+from agent.configurator import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,13 +55,7 @@ def parser() -> Parser:
     p.add_argument("--seed", dest="episode_seed", type=whole_number, default=10_000, metavar="N",
                    help="seed of the episode (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="DIR", help="where to (default: RUN/explanations)")
-    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
-                   help="import this module of a run made elsewhere")  # fmt: skip
-    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
-    # The run's own planner shows through, so no default is shown here.
-    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
-    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    add_changes(p)
     return p
 
 
@@ -195,6 +197,8 @@ def rounded(value: Any) -> Any:
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
+    task = changes.pop("task", None)
+    check_task(task, options.retask)
     for name, value, low in (("step", options.step, 1), ("seed", options.episode_seed, 0)):
         if value < low:
             raise ConfigError(f"--{name}: {value} is less than {low}")
@@ -212,18 +216,24 @@ def main(arguments: Sequence[str]) -> int:
     import torch
 
     import agent
+    from agent.loading import take_up
     from report import decision
 
     torch.set_num_threads(run.config.threads)
     learner: Any = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
-    body = stage(learner.config)
+    world = learner.config
+    if task is not None:
+        world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
+        changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
+    body = stage(world)
     try:
         result, drawn = explained(learner, body, options.episode_seed, options.step)
     finally:
         body.close()
-    result = {"run": run.id, **result}
+    result = {"run": run.id, "task": world.task, **result}
     print(decision.shown(result))
-    name = file_name(learner.frames, options.episode_seed, options.step, changes)
+    shown = f"step-{learner.frames}-seed-{options.episode_seed}-decision-{options.step}"
+    name = "-".join([shown, *in_names(changes)])
     try:
         out.mkdir(exist_ok=True)
         replace_file(out / f"{name}.json", f"{json.dumps(result)}\n".encode())
@@ -283,6 +293,7 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
         "frames": learner.frames,
         "planner": config["planner"],
         "perturb": config["perturb"],
+        "guard": config["guard"],
         "seed": seed,
         "step": step,
         "seconds_per_decision": body.facts.seconds_per_decision,
@@ -304,19 +315,10 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
             "decisions": len(came.costs),
             "hidden": came.hidden,
         },
-        "foretold_return": float(forecast.returns[0]),
+        "foretold_return": None if forecast is None else float(forecast.returns[0]),
         "no_picture": unseen,
     }
     return rounded(result), drawn
-
-
-def file_name(frames: int, seed: int, step: int, changes: dict[str, Any]) -> str:
-    """A name from what is shown: the same options replace the same file, others do not."""
-    parts = [f"step-{frames}-seed-{seed}-decision-{step}"]
-    for name, value in sorted(changes.items()):
-        values = value if name == "perturb" else [f"{name.removeprefix('planner.')}-{value}"]
-        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
-    return "-".join(parts)
 
 
 if __name__ == "__main__":

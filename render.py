@@ -5,20 +5,27 @@ python render.py RUN --episodes 3 --seed 7           three, from a seed of your 
 python render.py RUN --imagine                       with a ghost: what the agent foresaw
 python render.py RUN --perturb gravity=0.5@300       in a world that changes
 python render.py RUN --planner.kind icem             searched for by another planner
+python render.py RUN --task less:velocity            another task, planned for; --retask 4000 learns it first
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agent.command_line import Parser, add_setting, add_settings, door, given_settings, whole_number
-from agent.configurator import ConfigError, PlannerConfig
+from agent.command_line import (
+    Parser,
+    add_changes,
+    check_task,
+    door,
+    given_settings,
+    in_names,
+    whole_number,
+)
+from agent.configurator import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -317,19 +324,15 @@ def parser() -> Parser:
     p.add_argument("--imagine", action="store_true", help="show what the agent foresaw, too")
     p.add_argument("--imagine-at", type=whole_number, metavar="STEP",
                    help="decision of the first imagining (default: a third into the episode)")  # fmt: skip
-    p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
-                   help="import this module of a run made elsewhere")  # fmt: skip
-    p.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    add_setting(p, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
-    # The run's own planner shows through, so no default is shown here.
-    unset: Any = dict.fromkeys(field.name for field in fields(PlannerConfig))
-    add_settings(p, PlannerConfig, PlannerConfig(**unset), "planner.")
+    add_changes(p)
     return p
 
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
+    task = changes.pop("task", None)
+    check_task(task, options.retask)
     least = {"episodes": 1, "seed": 0, "width": 64, "height": 480, "imagine_at": 0}
     for name, low in least.items():
         value = getattr(options, name if name != "seed" else "first_seed")
@@ -346,11 +349,15 @@ def main(arguments: Sequence[str]) -> int:
     import torch
 
     import agent
-    from agent.loading import make_env
+    from agent.loading import make_env, take_up
 
     torch.set_num_threads(run.config.threads)
     learner = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
-    body: Any = make_env(learner.config, render_mode="rgb_array", width=options.width, height=options.height)
+    world = learner.config
+    if task is not None:
+        world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
+        changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
+    body: Any = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
     name = film_name(learner.frames, options.imagine, options.imagine_at, changes)
     try:
         path = record(
@@ -376,10 +383,7 @@ def film_name(frames: int, imagine: bool, imagine_at: int | None, changes: dict[
     parts = [f"step-{frames}"]
     if imagine or imagine_at is not None:
         parts.append("imagine" if imagine_at is None else f"imagine-at-{imagine_at}")
-    for name, value in sorted(changes.items()):
-        values = [f"{name.removeprefix('planner.')}-{value}"] if name != "perturb" else value
-        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
-    return "-".join(parts)
+    return "-".join([*parts, *in_names(changes)])
 
 
 if __name__ == "__main__":

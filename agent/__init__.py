@@ -12,14 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agent.barrier import Guard
     from agent.loading import load, make
+    from agent.task import Task
 
-__all__ = ["load", "make"]
+__all__ = ["Guard", "Task", "load", "make"]
+_HOMES = {"Guard": "barrier", "Task": "task"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from agent import loading
+        import importlib
 
-        return getattr(loading, name)
+        return getattr(importlib.import_module(f"agent.{_HOMES.get(name, 'loading')}"), name)
     raise AttributeError(f"module 'agent' has no attribute {name!r}")

@@ -14,15 +14,26 @@ import difflib
 import inspect
 import json
 import os
+import re
 import sys
 import textwrap
 import traceback
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
-from agent.configurator import PRESETS, Config, ConfigError, replace, unique_keys, validate
+from agent.configurator import (
+    LISTS,
+    PRESETS,
+    Config,
+    ConfigError,
+    PlannerConfig,
+    flatten,
+    replace,
+    unique_keys,
+    validate,
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -136,6 +147,30 @@ def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> No
         group.add_argument(flag, type=readers[inner], metavar=metavar, **options)
 
 
+def add_changes(parser: Parser) -> None:
+    """Adds what may be changed about a trained agent and its world by a door that shows it."""
+    parser.add_argument("--trust-module", action="append", default=[], metavar="NAME",
+                        help="import this module of a run made elsewhere")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_setting(parser, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
+    add_setting(parser, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
+    add_setting(parser, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
+    learned = "learn the task in the model, by N updates (default: plan for it alone)"
+    parser.add_argument("--retask", type=whole_number, metavar="N", help=learned)
+    # The run's own planner shows through, so no default is shown here.
+    unset: Any = dict.fromkeys(item.name for item in dataclasses.fields(PlannerConfig))
+    add_settings(parser, PlannerConfig, PlannerConfig(**unset), "planner.")
+
+
+def in_names(changes: Mapping[str, Any]) -> list[str]:
+    """Parts of a file's name that tell what was changed: the same changes replace the same file."""
+    parts = []
+    for name, value in sorted(changes.items()):
+        values = [f"{name.removeprefix('planner.')}-{value}"] if name not in LISTS else value
+        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
+    return parts
+
+
 def whole_number(text: str) -> int:
     """An int written plainly; 1e5 and 100_000 too, because people write budgets so."""
     try:
@@ -171,12 +206,18 @@ def json_object(text: str) -> dict[str, Any]:
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Those options that are settings of a config and were given, by dotted name."""
-    from agent.configurator import flatten
-
-    given = {name: value for name, value in vars(options).items() if name in flatten(Config())}
-    if "perturb" in given:
-        given["perturb"] = tuple(given["perturb"])
+    known = flatten(Config())
+    given = {name: value for name, value in vars(options).items() if name in known}
+    given |= {name: tuple(given[name]) for name in LISTS if name in given}
     return given
+
+
+def check_task(task: str | None, updates: int | None) -> None:
+    """Refuses a task that cannot be read, and learning without one. Raises ConfigError."""
+    if task is not None:
+        validate(replace(Config(), {"task": task}))
+    if updates is not None and (task is None or updates < 1):
+        raise ConfigError("--retask: needs a --task, and at least 1 update")
 
 
 def config_from(preset: str, given: dict[str, Any]) -> Config:

@@ -108,6 +108,8 @@ class PlannerConfig:
     """Planner; `policy` acts without planning (mode 1)."""
     horizon: int = ranged(3, 1, 200)
     """Decisions looked ahead."""
+    starts: int = ranged(8_000, 0, 100_000_000)
+    """Decisions in training before planning begins; until then the policy's own draws explore."""
     samples: int | None = ranged(None, 1, 1_000_000)
     """Candidate action sequences per iteration."""
     iterations: int | None = ranged(None, 1, 1_000)
@@ -148,6 +150,10 @@ class Config:
     """Frames per episode; by default the env's own limit."""
     perturb: tuple[str, ...] = ()
     """Changes of the world, such as `gravity=0.5@300`."""
+    task: str = ""
+    """What to do in place of the environment's reward, as in `track:velocity=-2+0.1*spend`; see tasks.md."""
+    guard: tuple[str, ...] = ()
+    """Limits that no learned cost outweighs while planning, such as `speed<2`; see tasks.md."""
     regularizer: RegularizerKind = "simnorm"
     """What keeps the representation from collapsing."""
     device: str = "cpu"
@@ -186,6 +192,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learner.warmup": 200,
         "learner.pretrain": 100,
         "learner.early_boost": 1.0,
+        "planner.starts": 500,
         "planner.samples": 64,
         "planner.iterations": 2,
         "planner.elites": 8,
@@ -236,10 +243,14 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+LISTS = ("perturb", "guard")
+"""Settings that may be given several times."""
+
+
 def to_json(config: Config) -> dict[str, Any]:
     """The config as plain JSON values; `from_json` is its inverse."""
     plain = dataclasses.asdict(config)
-    plain["perturb"] = list(config.perturb)
+    plain |= {name: list(getattr(config, name)) for name in LISTS}
     return plain
 
 
@@ -255,7 +266,7 @@ def from_json(plain: dict[str, Any]) -> Config:
                 raise ConfigError(f"{name}: expected an object of settings, found {value!r}")
             flat |= {f"{name}.{leaf}": entry for leaf, entry in value.items()}
         else:
-            flat[name] = tuple(value) if name == "perturb" and isinstance(value, list) else value
+            flat[name] = tuple(value) if name in LISTS and isinstance(value, list) else value
     return validate(replace(Config(), flat))
 
 
@@ -306,6 +317,18 @@ def validate(config: Config) -> Config:
     Raises ConfigError with one sentence naming the field, what was found, and what is allowed.
     """
     _check_fields(config, "")
+    if config.task and not config.task.startswith("python:"):
+        from agent.task import parse  # here, because a task's errors are this file's
+
+        parse(config.task)
+    if config.guard:
+        if config.agent != "joule" or config.planner.kind == "policy":
+            found = config.agent if config.agent != "joule" else "planner.kind policy"
+            raise ConfigError(f"guard: {found} does not look ahead, and can keep no guard; a planner can")
+        from agent.barrier import parse_guard
+
+        for text in config.guard:
+            parse_guard(text)
     if not config.env.strip():
         raise ConfigError("env: empty; give a Gymnasium id such as HalfCheetah-v5")
     try:

@@ -32,6 +32,10 @@ class BodyFacts(Protocol):
     def action_repeat(self) -> int: ...
     @property
     def readout_sizes(self) -> dict[str, int]: ...
+    @property
+    def readout_views(self) -> dict[str, Any] | None:
+        """Everyday names for parts of the readouts; None for a run made before there were any."""
+        ...
 
 
 @runtime_checkable

@@ -18,18 +18,26 @@ from torch import Tensor
 import planners
 from agent import resume
 from agent.actor import ActingState, Actor
+from agent.barrier import Barrier, Guard, parse_guard
 from agent.clock import Clock
-from agent.configurator import PLANNER_SETTINGS, Config, ConfigError
+from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, validate
 from agent.cost import Energy, EnergyWeights
 from agent.interface import Arrays, BodyFacts, TrainingEnv
+from agent.judge import Judge
 from agent.learner import Learner
 from agent.ledger import Forecast
 from agent.loading import make_env
 from agent.memory import Memory
 from agent.modules import Modules
+from agent.readouts import Readouts
+from agent.retask import learn_task
 from agent.saving import save_as_run
 from agent.seeds import reset_seed
 from agent.surprise import Surprise
+from agent.task import Task
+
+PLANNED_AHEAD = 15
+"""Decisions looked ahead for costs without a critic."""
 
 
 def discount_for(episode_decisions: int | None) -> float:
@@ -99,6 +107,13 @@ class Joule:
         self.memory = Memory(capacity, facts.observation_size, facts.action_size, readouts)
         self.surprise = Surprise()
         self.actor = self.make_actor(config)
+        self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
+        self.barrier: Barrier | None = None
+        """Limits that are kept in planning; see `guard`."""
+        if config.guard:
+            self.guard(*(parse_guard(text) for text in config.guard))
+        self.judge: Judge | None = None
+        """Costs that are planned for in place of the learned ones; see `pursue`."""
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self.torch_state = torch.get_rng_state()
@@ -152,7 +167,62 @@ class Joule:
         """The energy of action sequences from `z`, by the current costs."""
         m, choice = self.modules, self.config.planner
         weights = EnergyWeights(choice.unsure, choice.effort)
-        return Energy(z, m.world_model, m.critic, m.policy, self.discount, weights, self.terminations > 0)
+        ends = self.terminations > 0
+        known = (m.world_model, m.critic, m.policy, self.discount, weights, ends)
+        return Energy(z, *known, self.judge, self.barrier)
+
+    # Other tasks
+
+    def guard(self, *guards: Guard) -> "Joule":
+        """Plans within these limits from now on, whatever the costs say; with none, within none.
+
+        Returns itself. Raises TaskError for a guard that the body's readouts do not serve, and ConfigError
+        for an agent that does not plan.
+        """
+        if guards and self.config.planner.kind == "policy":
+            raise ConfigError("guard: planner.kind policy does not look ahead, and can keep no guard")
+        made = Barrier(guards, self.layout(), self.modules, self.facts.action_size) if guards else None
+        self.barrier = made
+        return self
+
+    def layout(self) -> Readouts:
+        """The names of this body's readouts."""
+        views = self.facts.readout_views
+        if views is None:  # a run made before views were: the body is asked
+            views = make_env(replace(self.config, task="")).facts.readout_views
+        return Readouts(self.facts.readout_sizes, views)
+
+    def judged(self, task: Task) -> Judge:
+        """The task on this body's readouts. Raises TaskError when it does not fit them."""
+        return Judge(task, self.layout(), self.modules, self.facts.action_size)
+
+    def pursue(self, task: Task, horizon: int = PLANNED_AHEAD) -> "Joule":
+        """Plans for other costs from now on, without learning: further ahead, and without the critic.
+
+        Returns itself. Raises TaskError for a task that the body's readouts do not serve, and ConfigError
+        for an agent that does not plan. What is learned and saved stays as it was.
+        """
+        if self.config.planner.kind == "policy":
+            raise ConfigError(
+                "planner.kind: policy cannot plan for another task; choose a planner, or retask"
+            )
+        planner = replace(self.config.planner, horizon=horizon)
+        config = validate(replace(self.config, planner=planner))
+        self.judge, self.config, self.actor = self.judged(task), config, self.make_actor(config)
+        self.begin_episode()
+        return self
+
+    def retask(self, task: Task, updates: int = 4_000) -> "Joule":
+        """Learns a critic, a policy and a cost head for other costs, from memory and imagination alone.
+
+        The world model stays as it is, and no step is taken in the body. Memory's costs become the task's;
+        the agent plans, learns and is saved by them from now on. Returns itself. Raises TaskError as
+        `pursue`, and ConfigError for a memory without a transition.
+        """
+        learn_task(self, task, self.judged(task), updates)
+        self.judge, self.env = None, None
+        self.begin_episode()
+        return self
 
     def decide(
         self,
@@ -160,13 +230,15 @@ class Joule:
         state: ActingState | None,
         starts: np.ndarray,
         explore: bool,
+        actor: Actor | None = None,
         witness: Witness | None = None,
     ) -> tuple[np.ndarray, ActingState]:
-        """Actions [batch, act] for observations [batch, obs].
+        """Actions [batch, act] for observations [batch, obs], by `actor` or the configured one.
 
         `starts` [batch] marks environments whose episode begins: their warm start is dropped. `witness` is
         shown every batch of candidates that the search considers, with their energies.
         """
+        actor = actor or self.actor
         z = self.perceive(obs)
         if state is None or state.z.shape != z.shape:
             generator = torch.Generator(self.device).manual_seed(self.config.seed + 10_000)
@@ -189,7 +261,7 @@ class Joule:
         energy: planners.EnergyFn = self.energy(z)
         if witness is not None:
             energy = watched(energy, witness)
-        action, plan = self.actor.act(energy, z, self.modules.world_model, warm, generator, explore)
+        action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():
             expected = self.modules.world_model.predict(z, action).z
         return action.cpu().numpy(), ActingState(generator, plan, z, expected, surprise)
@@ -222,8 +294,9 @@ class Joule:
         return {name: term[:, 0].cpu().numpy() for name, term in terms.items()}
 
     def forecast(self, state: ActingState) -> Forecast | None:
-        """What a decision expects of the task, by its plan; None in mode 1, which foresees nothing."""
-        if state.plan is None:
+        """What a decision expects of the task, by its plan; None in mode 1, which foresees nothing, and for
+        a task that is planned for without a critic, which foresees no return."""
+        if state.plan is None or self.judge is not None:
             return None
         terms, model = self.explain(state), self.modules.world_model
         with torch.inference_mode():
@@ -298,7 +371,9 @@ class Joule:
             start = np.array([self.acting is None])
             if self.acting is None:
                 self.acting = self.fresh_acting_state()
-            batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True)
+            # A young model promises much to those who search it: until it is tried, the policy explores.
+            actor = self.novice if self.decisions < self.config.planner.starts else self.actor
+            batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True, actor=actor)
             action = batch[0]
         obs, reward, terminated, truncated, info = env.step(action)
         self.frames += info["frames"]

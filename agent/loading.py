@@ -6,12 +6,13 @@ import logging
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, replace, validate
 from agent.interface import Agent, BodyFacts, TrainingEnv
 from agent.runs import Run, RunError
 from agent.saving import named_checkpoint, newest_checkpoint, put_back
+from agent.task import IN_PYTHON, Priced, parse
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,29 @@ def without_strange_settings(config: Config, given: Mapping[str, Any]) -> Config
     return replace(config, {f"planner.{name}": None for name in strange})
 
 
+def take_up(agent: Agent, text: str, updates: int | None, horizon: int | None) -> Config:
+    """Sets an agent on a task, and gives the config of an environment whose reward is that task's.
+
+    With `updates` the task is learned inside the model, else it is planned for, `horizon` decisions ahead
+    (None: the planner's own default for tasks). An agent that was trained for the task stays as it is, and so
+    does one without a world model. Raises ConfigError with one sentence.
+    """
+    config = validate(replace(agent.config, {"task": text}))
+    if agent.config.task == text and not updates:
+        return config
+    if not hasattr(agent, "retask"):
+        if updates:
+            raise ConfigError(f"retask: {agent.kind} has no world model to learn in; joule has")
+        return config
+    task, able = parse(text), cast(Any, agent)
+    if updates:
+        able.retask(task, updates)
+        return agent.config
+    ahead = {} if horizon is None else {"horizon": horizon}
+    able.pursue(task, **ahead)
+    return replace(agent.config, {"task": text})
+
+
 def _facts(run: Run) -> BodyFacts:
     """The facts of a run's environment from its file, bounded: they size the networks.
 
@@ -100,9 +124,11 @@ def _facts(run: Run) -> BodyFacts:
     for name in ("observation_size", "action_size", "action_repeat"):
         if not _is_size(facts.get(name)):
             raise RunError(f"{run.folder}: run.json gives {name} as {facts.get(name)!r}")
+    if not isinstance(facts.get("readout_views") or {}, dict):
+        raise RunError(f"{run.folder}: run.json gives readout_views as {facts['readout_views']!r}")
     if not (facts.get("episode_limit") is None or _is_size(facts["episode_limit"], 10**12)):
         raise RunError(f"{run.folder}: run.json gives episode_limit as {facts['episode_limit']!r}")
-    known: BodyFacts = types.SimpleNamespace(**{"episode_limit": None, **facts})  # type: ignore[assignment]
+    known: BodyFacts = types.SimpleNamespace(**{"episode_limit": None, "readout_views": None, **facts})  # type: ignore[assignment]
     return known
 
 
@@ -113,7 +139,14 @@ def _is_size(value: Any, most: int = 1_000_000) -> bool:
 def make_env(config: Config, **rendering: Any) -> Any:
     """The environment of a config. Looked up by name when it is needed, because the agent package
     does not depend on the environments: any module `envs` with a `make` of this form will do.
-    `rendering` may hold render_mode, width and height."""
+    `rendering` may hold render_mode, width and height. The reward is minus the cost of the config's task,
+    if it has one. Raises ConfigError for a task that was a function: no file can hold it."""
+    price = None
+    if config.task.startswith(IN_PYTHON):
+        name = config.task.removeprefix(IN_PYTHON)
+        raise ConfigError(f"task: {name!r} was a function in Python; name a task, or hand an environment in")
+    if config.task:
+        price = Priced(parse(config.task))
     return importlib.import_module("envs").make(
         config.env,
         kwargs=config.env_kwargs,
@@ -121,5 +154,6 @@ def make_env(config: Config, **rendering: Any) -> Any:
         max_episode_steps=config.max_episode_steps,
         perturb=config.perturb,
         step_timeout=config.step_timeout,
+        price=price,
         **rendering,
     )

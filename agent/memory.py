@@ -85,11 +85,9 @@ class Memory:
         self.held += 1
         self.transitions += 1
 
-    def sample(self, batch: int, time: int, rng: np.random.Generator) -> Windows:
-        """`batch` windows of `time` transitions, starting uniformly at any stored transition.
-
-        Raises ValueError when no transition is stored.
-        """
+    def windows(self, batch: int, time: int, rng: np.random.Generator) -> np.ndarray:
+        """Rows [time + 1, batch] of windows that start uniformly at any stored transition and rest on an
+        episode's last row. Raises ValueError when no transition is stored."""
         if self.held == 0:
             raise ValueError("memory: no transition to sample")
         filled = len(self)
@@ -101,6 +99,14 @@ class Memory:
         for k in range(time):
             following = (index[k] + 1) % self.capacity
             index[k + 1] = np.where(self.last[index[k]], index[k], following)
+        return index
+
+    def sample(self, batch: int, time: int, rng: np.random.Generator) -> Windows:
+        """`batch` windows of `time` transitions, starting uniformly at any stored transition.
+
+        Raises ValueError when no transition is stored.
+        """
+        index = self.windows(batch, time, rng)
         valid = ~self.last[index[:-1]]
         steps = index[:-1]
         return Windows(

@@ -24,7 +24,7 @@ from agent.storage import DISK, why
 
 FACTS = (
     "env", "observation_size", "action_size", "episode_limit", "action_repeat", "readout_sizes",
-    "resolved", "seconds_per_decision", "mujoco", "repeatable",
+    "readout_views", "resolved", "seconds_per_decision", "mujoco", "repeatable",
 )  # fmt: skip
 """What run.json says of an environment; the second line as far as it is known."""
 _STALE = re.compile(r"\.tmp-([0-9]+)-agent")

@@ -41,6 +41,7 @@ SMALL: dict[str, Any] = {
     "model.branch": 16,
     "learner.batch": 16,
     "learner.warmup": 30,
+    "planner.starts": 0,
     "learner.pretrain": 10,
     "learner.updates-per-step": 0.5,
     "learner.precision": "float32",

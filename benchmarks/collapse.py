@@ -68,6 +68,7 @@ def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> di
         "seed": seed,
         "steps": DECISIONS,
         "learner.warmup": DECISIONS,
+        "planner.starts": 0,
         "model.latent": 16,
         "model.hidden": 32,
         "model.branch": 16,

@@ -215,6 +215,7 @@ def _(arena: Arena) -> Outcome:
         "eval-every": 500,
         "eval-episodes": 10,
         "learner.warmup": 150,
+        "planner.starts": 0,
         "learner.pretrain": 300,
         "learner.batch": 64,
         "learner.learning-rate": 0.002,

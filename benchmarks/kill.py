@@ -35,6 +35,7 @@ RUN = {
     "checkpoint-every": 25,
     "eval-every": 100,
     "learner.warmup": 60,
+    "planner.starts": 0,
     "learner.pretrain": 20,
 }
 INTERVAL, LONGEST = 25, 3.0  # frames between checkpoints, seconds until a kill

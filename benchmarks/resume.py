@@ -46,6 +46,7 @@ SETTINGS = {
     "checkpoint-every": 500,
     "learner.buffer": 60,
     "learner.warmup": 30,
+    "planner.starts": 0,
 }
 """The ring of 60 rows wraps at about the sixtieth decision."""
 

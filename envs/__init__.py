@@ -14,7 +14,7 @@ import gymnasium
 from envs.errors import EnvError, EnvFault, RenderError
 
 if TYPE_CHECKING:
-    from envs.body import Body, EnvFacts
+    from envs.body import Body, EnvFacts, Price
 
 __all__ = ["Body", "EnvError", "EnvFacts", "EnvFault", "RenderError", "make"]
 
@@ -43,6 +43,7 @@ def make(
     height: int = 480,
     shadows: bool = True,
     step_timeout: float = 0.0,
+    price: Price | None = None,
 ) -> Body:
     """Make the environment that `env` names, wrapped so that an agent meets one contract whatever it is.
 
@@ -54,6 +55,8 @@ def make(
         perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see `envs.factors.FACTORS`.
         render_mode: `rgb_array` to make `Body.render()` give frames of `height` x `width`.
         step_timeout: seconds after which a reset or a step counts as hung and ends the process; 0: never.
+        price: replaces the reward by minus a task's cost of each decision, by the readouts after it; the
+            reward itself stays in `info["own_reward"]`.
         shadows: False leaves shadows out of the frames, which halves the cost of small pixel observations.
 
     Raises:
@@ -72,6 +75,7 @@ def make(
         height=height,
         shadows=shadows,
         step_timeout=step_timeout,
+        price=price,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
@@ -42,6 +42,12 @@ class EnvFacts:
     """Name and size of each readout, in the order of `Body.readouts()`."""
     mujoco: bool
     """Whether there is MuJoCo physics to perturb and to save exactly."""
+    readout_views: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Everyday names for parts of the readouts; see `envs.views`."""
+
+
+Price = Callable[[EnvFacts, np.ndarray, np.ndarray, float], float]
+"""(facts, readouts after a decision, its action, the environment's own cost) -> the cost that counts."""
 
 
 class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
@@ -60,9 +66,10 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         guard: Guard,
         flat: Flat,
         tape: Tape,
+        price: Price | None = None,
     ) -> None:
         super().__init__(env)
-        self.facts = facts
+        self.facts, self._price = facts, price
         self.observation_space = guard.observation_space
         self.action_space = spaces.Box(-1.0, 1.0, (facts.action_size,), np.float32)
         self.observation: np.ndarray = np.zeros(facts.observation_size, np.float32)
@@ -107,6 +114,12 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             act = np.clip(act, -1.0, 1.0)
         observation, reward, terminated, truncated, info = self.env.step(act)
         self.observation = observation
+        if self._price is not None and not info.get("diverged", False):
+            info["own_reward"] = float(reward)
+            cost = self._price(self.facts, self.readouts(), act, -float(reward))
+            if not np.isfinite(cost):
+                raise self._guard.fault(f"the task's cost is not finite, {cost}", action)
+            reward = -cost
         return observation.copy(), float(reward), terminated, truncated, info
 
     def readouts(self) -> np.ndarray:

@@ -10,13 +10,14 @@ import gymnasium
 import numpy as np
 
 from envs import readouts
-from envs.body import Body, EnvFacts
+from envs.body import Body, EnvFacts, Price
 from envs.errors import EnvError
 from envs.perturb import Perturbed
 from envs.physics import dm_control_env, find_physics, route_warnings
 from envs.registry import resolve
 from envs.rendering import ensure_gl, follow_body
 from envs.snapshot import Tape
+from envs.views import views
 from envs.wrappers import ActionRepeat, Flat, Guard
 
 
@@ -32,6 +33,7 @@ def build(
     height: int,
     shadows: bool,
     step_timeout: float,
+    price: Price | None,
 ) -> Body:
     """What `envs.make` does: find, construct, wrap, and gather the facts."""
     ensure_gl()
@@ -66,10 +68,20 @@ def build(
         seconds_per_decision=_seconds_per_frame(raw, repeat),
         readout_sizes=_readout_sizes(raw, flat.observation_space.shape[0]),
         mujoco=physics is not None,
+        readout_views=views(raw),
     )
+    if price is not None:  # a price that does not fit this body is refused now, not at the first step
+        nothing = np.zeros(sum(facts.readout_sizes.values()), np.float32)
+        price(facts, nothing, np.zeros(facts.action_size, np.float32), 0.0)
     perturbed = Perturbed(limited, perturb)
     return Body(
-        ActionRepeat(perturbed, repeat), facts=facts, perturbed=perturbed, guard=guard, flat=flat, tape=tape
+        ActionRepeat(perturbed, repeat),
+        facts=facts,
+        perturbed=perturbed,
+        guard=guard,
+        flat=flat,
+        tape=tape,
+        price=price,
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
+
+from envs.views import View, view
 
 MODEL = Path(__file__).parent / "assets" / "maze.xml"
 
@@ -157,6 +159,8 @@ class Maze(MujocoEnv):
         if self.render_mode == "human":
             self.render()
         return self._observation(), np.float64(closeness - trespass), False, False, info
+
+    readout_views: ClassVar[dict[str, View]] = {"position": view("ball", 0, 1)}
 
     def readouts(self) -> dict[str, NDArray[np.float64]]:
         """Named physical quantities now (m, m/s); `zone_distance` is negative inside the zone."""

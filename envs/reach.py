@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
+
+from envs.views import View, view
 
 MODEL = Path(__file__).parent / "assets" / "reach.xml"
 
@@ -130,6 +132,8 @@ class Reach(MujocoEnv):
         if self.render_mode == "human":
             self.render()
         return self._observation(), np.float64(closeness - effort), False, False, info
+
+    readout_views: ClassVar[dict[str, View]] = {"position": view("fingertip", 0, 1)}
 
     def readouts(self) -> dict[str, NDArray[np.float64]]:
         """Named physical quantities now (m, m/s, rad, rad/s)."""

@@ -1,0 +1,87 @@
+"""GUARDS: limits that no learned cost can outweigh, judged by the worst of the ensemble's predictions.
+
+The immutable part of LeCun's cost module (2022, section 3.2): a candidate that breaks a guard within the
+horizon loses to every one that breaks none, and among those that do, less is better, so that a body that is
+already where it must not be finds the way out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agent.configurator import ConfigError
+from agent.modules import Modules
+from agent.readouts import Named, Readouts
+from agent.task import CostFn, numbers, priced, read_given, zone
+from agent.world_model import Step
+
+LIMIT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([<>])\s*([^\s<>]+)\s*")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A limit on named readouts: {name -> [rows] or [rows, size]} -> how far it is overstepped [rows].
+
+    Above 0 is a violation, and 0 or below is none.
+    """
+
+    name: str
+    cost: CostFn
+
+
+def parse_guard(text: str) -> Guard:
+    """A guard from text: `speed<2`, `height>0.3`, `out-of:x=0,y=0,r=0.35`. Raises ConfigError.
+
+    A limit on a readout of several numbers holds for each of them; `qpos.3<1` is one of them.
+    """
+    kind, colon, rest = text.partition(":")
+    if colon:
+        if kind.strip() != "out-of":
+            near = difflib.get_close_matches(kind, ["out-of"], n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"guard: {kind!r} is no zone, out-of:x=0,y=0,r=0.3 is one{hint}")
+        return Guard(text.strip(), zone(read_given("out-of", rest)))
+    found = LIMIT.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"guard: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3")
+    name, side, value = found.groups()
+    (bound,) = numbers("guard", name, value.replace(",", " "))
+    sign = 1.0 if side == "<" else -1.0
+
+    def over(r: Named) -> Tensor:
+        beyond = sign * (r[name] - bound)
+        return beyond.amax(-1) if beyond.ndim == 2 else beyond
+
+    return Guard(text.strip(), over)
+
+
+class Barrier:
+    """How far imagined steps overstep guards, by the head of the ensemble that sees it worst.
+
+    Raises TaskError when a guard asks for what the body does not have.
+    """
+
+    def __init__(self, guards: Sequence[Guard], layout: Readouts, modules: Modules, act: int):
+        self.guards, self.layout, self.modules = tuple(guards), layout, modules
+        nothing = next(modules.parameters()).new_zeros(2, modules.readout_normalizer.mean.shape[0])
+        self.amount(layout.of(nothing, nothing.new_zeros(2, act), lambda: nothing[:, 0]))
+
+    def amount(self, named: Named) -> Tensor:
+        """The sum of what the guards are overstepped by [rows]; what is not a number is infinite."""
+        over = torch.stack([priced(guard, named).clamp_min(0.0) for guard in self.guards]).sum(0)
+        return over.nan_to_num(nan=torch.inf, posinf=torch.inf)
+
+    def __call__(self, step: Step, action: Tensor) -> Tensor:
+        """The same after a step of imagination, by its worst head [rows]."""
+        m, heads = self.modules, step.heads.shape[0]
+        read = m.readout_normalizer.inverse(m.readout(step.heads.flatten(0, 1)))
+        named = self.layout.of(
+            read, action.repeat(heads, 1), lambda: m.world_model.expected_cost(step).repeat(heads)
+        )
+        return self.amount(named).unflatten(0, (heads, -1)).amax(0)

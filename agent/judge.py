@@ -1,0 +1,39 @@
+"""A task meets a world model: what imagined steps cost, on readouts predicted from their latents."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from agent.modules import Modules
+from agent.readouts import Named, Readouts
+from agent.task import Task
+from agent.world_model import Step
+
+
+class Judge:
+    """The costs of a task on imagined steps, in the body's own units, one by one.
+
+    Raises TaskError when the task asks for what the body does not have.
+    """
+
+    def __init__(self, task: Task, layout: Readouts, modules: Modules, act: int):
+        self.task, self.layout, self.modules = task, layout, modules
+        # Two terms of one name are two terms.
+        names = [term.name for term in task.terms]
+        self.names = [n if names.count(n) == 1 else f"{n} ({k})" for k, n in enumerate(names, 1)]
+        nothing = next(modules.parameters()).new_zeros(2, modules.readout_normalizer.mean.shape[0])
+        task(layout.of(nothing, nothing.new_zeros(2, act), lambda: nothing[:, 0]))
+
+    def named(self, z: Float[Tensor, "rows latent"], step: Step, action: Float[Tensor, "rows act"]) -> Named:
+        """What is foreseen at latents `z`, after `action`."""
+        m = self.modules
+        read = m.readout_normalizer.inverse(m.readout(z))
+        return self.layout.of(read, action, lambda: m.world_model.expected_cost(step))
+
+    def __call__(self, step: Step, action: Float[Tensor, "rows act"]) -> dict[str, Float[Tensor, " rows"]]:
+        """Term -> cost."""
+        named = self.named(step.z, step, action)
+        return {name: term(named) for name, term in zip(self.names, self.task.terms, strict=True)}
+
+    def total(self, step: Step, action: Float[Tensor, "rows act"]) -> Float[Tensor, " rows"]:
+        """The task's cost."""
+        return self.task(self.named(step.z, step, action))

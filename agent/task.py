@@ -1,0 +1,242 @@
+"""TASKS: costs on named readouts, so that one world model serves wishes it was never trained for.
+
+A task is plain Python on readouts, `Task("run backwards", lambda r: r["velocity"])`, or text for the command
+line, `track:velocity=-2+0.1*spend`. Batched tensors go in, a cost for each row comes out; lower is better.
+It judges a decision by the readouts after it: true ones in memory and in the body, else imagined ones.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent.configurator import ConfigError
+from agent.readouts import Named, Readouts, TaskError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+CostFn = Callable[[Named], "Tensor"]
+IN_PYTHON = "python:"
+"""How the configuration of a saved agent says that its task was a function, which no file can hold."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cost on named readouts: {name -> [rows] or [rows, size]} -> [rows].
+
+    Tasks add up, and take a weight: `Task(...) + 0.1 * Task(...)`; `terms` are the summands, which an energy
+    keeps apart.
+    """
+
+    name: str
+    cost: CostFn
+    parts: tuple[Task, ...] = ()
+    text: str | None = None
+    """As the command line would say it; None for a function."""
+
+    @property
+    def terms(self) -> tuple[Task, ...]:
+        """The summands."""
+        return self.parts or (self,)
+
+    def __add__(self, other: Task) -> Task:
+        texts = (self.text, other.text)
+        text = None if None in texts else "+".join(str(t) for t in texts)
+        terms = self.terms + other.terms
+        return Task(f"{self.name} + {other.name}", lambda r: self.cost(r) + other.cost(r), terms, text)
+
+    def __rmul__(self, weight: float) -> Task:
+        if self.parts:
+            scaled = [weight * part for part in self.parts]
+            return sum(scaled[1:], scaled[0])
+        text = None if self.text is None else f"{weight:g}*{self.text}"
+        return Task(f"{weight:g} {self.name}", lambda r: weight * self.cost(r), (), text)
+
+    def __call__(self, named: Named) -> Tensor:
+        """The cost of each row [rows]. Raises TaskError when it is not one number a row."""
+        return priced(self, named)
+
+
+def priced(task: Any, named: Named) -> Tensor:
+    """What the function of a task or a guard gives, checked to be one number a row."""
+    value = task.cost(named)
+    if getattr(value, "shape", None) != (named.rows,):
+        found = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else f"{type(value).__name__}"
+        raise TaskError(f"{task.name!r} must give one cost a row, [{named.rows}]; it gave {found}")
+    return value
+
+
+# The table of the command line: kind -> what it makes of `key=values`.
+
+Given = dict[str, str]
+
+
+def numbers(kind: str, name: str, text: str) -> list[float]:
+    """Finite numbers separated by commas. Raises ConfigError."""
+    try:
+        found = [float(part) for part in text.split(",")]
+        if not all(map(math.isfinite, found)):
+            raise ValueError
+        return found
+    except ValueError:
+        raise ConfigError(f"{kind}: {name}={text} is not a number, or several with commas between") from None
+
+
+def distance_to(named: Named, name: str, target: list[float]) -> Tensor:
+    """`name` minus `target`, [rows, size]. Raises TaskError when their sizes differ."""
+    value = named[name]
+    value = value.unsqueeze(-1) if value.ndim == 1 else value
+    if value.shape[1] != len(target):
+        raise TaskError(f"{name}: found {len(target)} numbers for {value.shape[1]}; {name}.0 names the first")
+    return value - value.new_tensor(target)
+
+
+def _targets(kind: str, given: Given) -> list[tuple[str, list[float]]]:
+    if not given or "" in given.values():
+        raise ConfigError(f"{kind}: give a readout and its value, as in {EXAMPLES[kind]}")
+    return [(name, numbers(kind, name, text)) for name, text in given.items()]
+
+
+def _track(given: Given) -> CostFn:
+    targets = _targets("track", given)
+    return lambda r: total([distance_to(r, name, value).abs().mean(-1) for name, value in targets])
+
+
+def _reach(given: Given) -> CostFn:
+    targets = _targets("reach", given)
+    return lambda r: total([distance_to(r, name, value).norm(dim=-1) for name, value in targets])
+
+
+def total(costs: list[Tensor]) -> Tensor:
+    """The sum of costs [rows]."""
+    return sum(costs[1:], costs[0])
+
+
+def one_name(kind: str, given: Given) -> str:
+    """The only key, which has no value. Raises ConfigError."""
+    if len(given) != 1 or any(given.values()):
+        raise ConfigError(f"{kind}: give one readout, as in {EXAMPLES[kind]}")
+    return next(iter(given))
+
+
+def _more(given: Given) -> CostFn:
+    name = one_name("more", given)
+    return lambda r: -r[name]
+
+
+def _less(given: Given) -> CostFn:
+    name = one_name("less", given)
+    return lambda r: r[name]
+
+
+def none_given(kind: str, given: Given) -> None:
+    """Raises ConfigError where something was given."""
+    if given:
+        raise ConfigError(f"{kind}: takes nothing, found {', '.join(given)}")
+
+
+def _upright(given: Given) -> CostFn:
+    none_given("upright", given)
+    return lambda r: 1.0 - r["upright"]
+
+
+def _still(given: Given) -> CostFn:
+    none_given("still", given)
+    return lambda r: r["qvel"].abs().flatten(1).mean(-1) if r["qvel"].ndim > 1 else r["qvel"].abs()
+
+
+def _spend(given: Given) -> CostFn:
+    none_given("spend", given)
+    return lambda r: r["action"].square().mean(-1)
+
+
+def _own(given: Given) -> CostFn:
+    none_given("own", given)
+    return lambda r: r["cost"]
+
+
+def zone(given: Given) -> CostFn:
+    """How deep a place lies in a disc: 1 at its centre, 0 at its rim and outside."""
+    odd, of = sorted(given.keys() - {"x", "y", "r", "of"}), given.get("of", "position")
+    if odd or not given.keys() >= {"x", "y", "r"}:
+        raise ConfigError(
+            f"out-of: takes x, y, r and of, as in {EXAMPLES['out-of']}, found {', '.join(given)}"
+        )
+    read = [numbers("out-of", key, given[key]) for key in ("x", "y", "r")]
+    if any(len(found) > 1 for found in read) or not read[2][0] > 0:
+        raise ConfigError("out-of: x, y and r are one number each, and r is above 0")
+    (x,), (y,), (radius,) = read
+    return lambda r: (1.0 - distance_to(r, of, [x, y]).norm(dim=-1) / radius).clamp_min(0.0)
+
+
+KINDS: dict[str, Callable[[Given], CostFn]] = {
+    "track": _track, "reach": _reach, "more": _more, "less": _less, "upright": _upright,
+    "still": _still, "out-of": zone, "spend": _spend, "own": _own,
+}  # fmt: skip
+EXAMPLES = {
+    "track": "track:velocity=-2", "reach": "reach:position=0.2,0.3", "more": "more:height",
+    "less": "less:velocity", "upright": "upright", "still": "still", "spend": "spend", "own": "own",
+    "out-of": "out-of:x=0.1,y=0,r=0.3",
+}  # fmt: skip
+
+
+def parse(text: str) -> Task:
+    """A task from text: terms joined by `+`, each `[weight*]kind[:key=value,...]`, of the kinds in KINDS.
+
+    Raises ConfigError with one sentence. Whether the body has the readouts is seen when it meets one.
+    """
+    terms = [_term(part.strip()) for part in re.split(r"(?<![0-9.][eE])\+", text)]
+    return sum(terms[1:], terms[0])
+
+
+def _term(text: str) -> Task:
+    head, colon, rest = text.partition(":")
+    weight, star, kind = head.rpartition("*")
+    kind = kind.strip()
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"task: {kind!r} is none of {', '.join(KINDS)}{hint}")
+    given = read_given(kind, rest) if colon else {}
+    task = Task(f"{kind} {rest}".strip(), KINDS[kind](given), (), f"{kind}{colon}{rest}")
+    return numbers("task", "weight", weight)[0] * task if star else task
+
+
+def read_given(kind: str, text: str) -> Given:
+    """`key=value,key=value`; a part without `=` goes on with the value before it, or is a key alone."""
+    given: Given = {}
+    last = None
+    for part in text.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not key:
+            raise ConfigError(f"{kind}: {text!r} cannot be read; an example is {EXAMPLES[kind]}")
+        if equals or last is None:
+            if key in given:
+                raise ConfigError(f"{kind}: {key} comes twice")
+            given[key], last = value, key if equals else None
+        else:
+            given[last] = f"{given[last]},{key}"
+    return given
+
+
+class Priced:
+    """The door by which a task replaces an environment's reward: see `price` of `envs.make`."""
+
+    def __init__(self, task: Task):
+        self.task = task
+        self._layout: Readouts | None = None
+
+    def __call__(self, facts: Any, readouts: np.ndarray, action: np.ndarray, own: float) -> float:
+        """Cost of one decision. Raises TaskError when the task does not fit the body."""
+        import torch
+
+        if self._layout is None:
+            self._layout = Readouts(facts.readout_sizes, facts.readout_views)
+        rows, acts = (torch.from_numpy(x).float()[None] for x in (readouts, action))
+        return float(self.task(self._layout.of(rows, acts, lambda: torch.tensor([own])))[0])

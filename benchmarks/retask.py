@@ -1,0 +1,192 @@
+"""One world model, many tasks: a trained agent is given other costs, and takes no new step to learn them.
+
+python benchmarks/retask.py RUN                    every task of the run's body; results/retask.csv
+python benchmarks/retask.py RUN --sac runs/sac     beside SAC trained on each, from train.py --agent sac --task ...
+
+Each way is scored by minus the task's cost summed over the decisions, on the body's true readouts:
+`unmodified` the agent as it was, `random`, `plan` planning for the costs without learning, `retask` critic and
+policy learned inside the model, `oracle` planning in true physics, `sac` trained from scratch on the task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import agent
+import planners
+from agent.configurator import replace
+from agent.joule import Joule
+from agent.loading import make_env
+from agent.readouts import Readouts
+from agent.task import Priced, Task, parse
+from planners.oracle import Futures, Oracle
+
+TASKS: dict[str, dict[str, str]] = {
+    "HalfCheetah-v5": {
+        "run backwards": "less:velocity",
+        "hold 2 m/s": "track:velocity=2",
+        "stand still": "track:speed=0+upright",
+        "jump": "more:height",
+        "lie on its back": "track:upright=-1+0.1*still",
+    },
+    "joule/Reach-v0": {
+        "another goal": "reach:fingertip=0.2,0.3",
+        "own goal, past a zone": "own+5*out-of:x=0.35,y=0.0,r=0.12",
+    },
+    "joule/Maze-v0": {
+        "another goal": "reach:ball=-1.0,-0.5",
+        "own goal, past the zone": "own+5*out-of:x=0,y=0,r=0.35",
+    },
+}
+COLUMNS = ["env", "run_frames", "task", "costs", "way", "return_mean", "return_std", "episodes", "decisions",
+           "updates", "cpu_seconds_to_prepare", "new_env_steps"]  # fmt: skip
+FIRST_SEED = 10_000
+ORACLE = {"samples": 48, "iterations": 3, "elites": 8}
+ORACLE_AHEAD = 15
+
+
+def scored(
+    decide: Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]],
+    bodies: list[Any],
+    tasks: list[Task],
+    decisions: int,
+) -> Float[np.ndarray, "tasks episodes"]:
+    """Returns of one episode in each body by each task, none of which the body itself is told of."""
+    prices = [Priced(task) for task in tasks]
+    totals = np.zeros((len(tasks), len(bodies)))
+    obs = np.stack([body.reset(seed=FIRST_SEED + k)[0] for k, body in enumerate(bodies)])
+    state, alive = None, np.ones(len(bodies), bool)
+    for step in range(decisions):
+        actions, state = decide(obs, state, np.full(len(bodies), step == 0))
+        for k, body in enumerate(bodies):
+            if not alive[k]:
+                continue
+            obs[k], reward, terminated, truncated, _ = body.step(actions[k])
+            for row, price in enumerate(prices):
+                totals[row, k] -= price(body.facts, body.readouts(), actions[k], -reward)
+            alive[k] = not (terminated or truncated)
+    return totals
+
+
+def foreseen(futures: Futures, body: Any) -> dict[str, np.ndarray]:
+    """The readouts that follow from states alone [candidates, horizon, size], for the oracle."""
+    qpos, qvel = futures.qpos[:, 1:], futures.qvel[:, 1:]
+    known = {"qpos": qpos, "qvel": qvel}
+    if body.facts.env == "joule/Maze-v0":
+        known |= {"ball": qpos, "ball_velocity": qvel}
+    if body.facts.env == "joule/Reach-v0":
+        shoulder, heading = qpos[..., 0], qpos.sum(-1)
+        x = 0.30 * np.cos(shoulder) + 0.25 * np.cos(heading)
+        known["fingertip"] = np.stack([x, 0.30 * np.sin(shoulder) + 0.25 * np.sin(heading)], -1)
+    return known
+
+
+def with_true_physics(body: Any, task: Task, generator: torch.Generator) -> tuple[Oracle, Any]:
+    """The oracle of a body and a `decide` that plans with it. Raises TaskError for a task that needs more."""
+    raw, act = body.unwrapped, body.facts.action_size
+
+    def cost(futures: Futures) -> Float[np.ndarray, "candidates horizon"]:
+        known = foreseen(futures, body)
+        sizes = {name: rows.shape[-1] for name, rows in known.items()}
+        views = {n: v for n, v in body.facts.readout_views.items() if v["of"] in sizes}
+        rows = torch.from_numpy(np.concatenate(list(known.values()), -1)).flatten(0, 1).float()
+        controls = torch.from_numpy(futures.controls).flatten(0, 1).float()
+        named = Readouts(sizes, views).of(rows, controls, lambda: rows.new_full((len(rows),), torch.nan))
+        return task(named).view(futures.controls.shape[:2]).double().numpy()
+
+    oracle = Oracle(raw.model, cost, frame_skip=raw.frame_skip * body.facts.action_repeat, unit=True)
+    side: Tensor = torch.ones(act)
+    planner = planners.make("icem", horizon=ORACLE_AHEAD, low=-side, high=side, **ORACLE)
+
+    def decide(_: np.ndarray, plan: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
+        plan = planner.plan(
+            oracle.energy(raw.data), warm_start=None if starts[0] else plan.shifted(), generator=generator
+        )
+        return plan.actions[:, 0].numpy(), plan
+
+    return oracle, decide
+
+
+def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each task and way."""
+
+    def fresh() -> Joule:
+        learner = agent.load(options.run)
+        assert isinstance(learner, Joule)
+        return learner
+
+    learner = fresh()
+    config = replace(learner.config, {"max_episode_steps": None})
+    wanted = {n: t for n, t in TASKS[config.env].items() if options.only in (None, n)}
+    names, tasks = list(wanted), [parse(text) for text in wanted.values()]
+    bodies = [make_env(config) for _ in range(options.episodes)]
+    act = bodies[0].facts.action_size
+    rng = np.random.default_rng(1)
+
+    def row(name: str, way: str, returns: np.ndarray, **more: Any) -> dict[str, Any]:
+        print(f"{name:24} {way:10} {returns.mean():10.2f} ± {returns.std():.2f}", flush=True)
+        return {
+            "env": config.env, "run_frames": learner.frames, "task": name, "costs": wanted[name], "way": way,
+            "return_mean": round(float(returns.mean()), 3), "return_std": round(float(returns.std()), 3),
+            "episodes": len(returns), "decisions": options.decisions, "new_env_steps": 0, **more,
+        }  # fmt: skip
+
+    def at_random(obs: np.ndarray, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
+        return rng.uniform(-1, 1, (len(obs), act)).astype(np.float32), None
+
+    for way, decide in (("unmodified", learner.predict), ("random", at_random)):
+        totals = scored(decide, bodies, tasks, options.decisions)
+        yield from (row(name, way, totals[k]) for k, name in enumerate(names))
+    for name, task in zip(names, tasks, strict=True):
+        planning = fresh().pursue(task)
+        yield row(name, "plan", scored(planning.predict, bodies, [task], options.decisions)[0])
+        began = time.process_time()
+        learned = fresh().retask(task, options.updates)
+        spent = round(time.process_time() - began, 1)
+        returns = scored(learned.predict, bodies, [task], options.decisions)[0]
+        yield row(name, "retask", returns, updates=options.updates, cpu_seconds_to_prepare=spent)
+    for name, task in zip(names, tasks, strict=True):
+        if "own" not in wanted[name]:  # the environment's own cost is not a function of its state alone
+            oracle, decide = with_true_physics(bodies[0], task, torch.Generator().manual_seed(1))
+            with oracle:
+                yield row(name, "oracle", scored(decide, bodies[:1], [task], options.decisions)[0])
+        for folder in sorted(options.sac.glob("*")) if options.sac else ():
+            other = agent.load(folder)
+            if other.config.task == wanted[name] and other.config.env == config.env:
+                returns = scored(other.predict, bodies, [task], options.decisions)[0]
+                yield row(name, "sac", returns, new_env_steps=other.frames)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("run", type=Path)
+    p.add_argument("--episodes", type=int, default=3)
+    p.add_argument("--decisions", type=int, default=250)
+    p.add_argument("--updates", type=int, default=4_000)
+    p.add_argument("--only", help="one task by its name")
+    p.add_argument("--sac", type=Path, help="a folder of SAC runs, each trained with --task")
+    p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "retask.csv")
+    options = p.parse_args()
+    torch.set_num_threads(1)
+    new = not options.out.exists()
+    with options.out.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if new:
+            writer.writeheader()
+        for row in measured(options):
+            writer.writerow(row)
+            file.flush()
+
+
+if __name__ == "__main__":
+    main()

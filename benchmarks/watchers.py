@@ -1,0 +1,264 @@
+"""Watchers: who looks at an episode and says, step by step, how surprising it is.
+
+A watcher gives *signals*: errors of predictions made before the observation was seen, as vectors. `Calibrated`
+turns them into surprise: it learns from real episodes how large each error is as a rule and how rare larger
+ones are, and measures surprise in decades, -log10 of the share of real steps that surprise as much. So signals of
+any unit can be combined, and an alarm is set by the rate of false alarms that one is willing to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agent.joule import Joule
+from agent.modules import Modules
+
+Floats = NDArray[np.float64]
+
+WINDOW = 3
+"""Steps of the longer prediction: what the world model is trained on."""
+RECENT = 2
+"""Errors of so many steps are averaged beside the last one alone: a steady force adds up, noise does not."""
+FOLDS = 4
+CONTEXT_WEIGHT = 100.0
+"""Ridge of the regression that says how large an error is to be expected."""
+TOGETHER = "all terms"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch of one episode, possible or not."""
+
+    obs: NDArray[np.float32]
+    """[steps + 1, obs]"""
+    action: NDArray[np.float32]
+    """[steps, act]"""
+    cost: NDArray[np.float32]
+    """[steps]"""
+    readout: NDArray[np.float32]
+    """[steps + 1, readouts], as an agent's memory has them"""
+
+    def part(self, first: int, last: int) -> Clip:
+        """Steps `first` to `last`, without the last."""
+        along, over = slice(first, last), slice(first, last + 1)
+        return Clip(self.obs[over], self.action[along], self.cost[along], self.readout[over])
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a watcher measured of a clip."""
+
+    errors: dict[str, Floats]
+    """Term -> [steps, dims]; rows without the history they need are NaN."""
+    context: Floats
+    """[steps, features], known before the step: from it the usual size of its errors is estimated."""
+
+
+class Watcher(Protocol):
+    """Anything that watches."""
+
+    name: str
+    absolute: frozenset[str]
+    """Terms that are not measured against what their context leads one to expect."""
+
+    def signals(self, clip: Clip) -> Signals: ...
+
+
+class WorldModel:
+    """The energies of an agent's world model: the terms of its own loss, each for itself.
+
+    latent: the next latent. window: the latent after three steps, imagined without looking.
+    readout: named quantities, read off the predicted latent. cost: the step's cost.
+    disagreement: deviation between the heads of the ensemble.
+    """
+
+    absolute = frozenset({"disagreement"})
+
+    def __init__(self, name: str, modules: Modules) -> None:
+        self.name, self.modules = name, modules
+
+    def signals(self, clip: Clip) -> Signals:
+        m, model = self.modules, self.modules.world_model
+        with torch.inference_mode():
+            obs, action, cost, readout = (
+                torch.from_numpy(np.ascontiguousarray(x, np.float32))
+                for x in (clip.obs, clip.action, clip.cost, clip.readout)
+            )
+            steps = len(action)
+            z = m.encoder(m.normalizer(obs))
+            step = model.predict(z[:-1], action)
+            window = torch.full_like(z[1:], float("nan"))
+            if steps >= WINDOW:
+                ahead = torch.stack([action[k : steps - WINDOW + k + 1] for k in range(WINDOW)], 1)
+                window[WINDOW - 1 :] = z[WINDOW:] - model.rollout(z[:-WINDOW], ahead)[-1].z
+            deviation = step.disagreement.sqrt().unsqueeze(1)
+            errors = {
+                "latent": z[1:] - step.z,
+                "window": window,
+                "readout": m.readout_normalizer(readout[1:]) - m.readout(step.z),
+                "cost": ((cost - model.expected_cost(step)) / model.cost_scale).unsqueeze(1),
+                "disagreement": deviation,
+            }
+            features = model.trunk(torch.cat((z[:-1], action), -1))
+            context = torch.cat((features, deviation.clamp_min(1e-6).log(), action, action.square()), -1)
+        return Signals({k: e.double().numpy() for k, e in errors.items()}, context.double().numpy())
+
+
+def untrained(agent: Joule) -> WorldModel:
+    """The agent's networks as they were before learning, behind the normalisers of the trained one."""
+    torch.manual_seed(agent.config.seed)
+    readouts = sum(agent.facts.readout_sizes.values())
+    facts, config = agent.facts, agent.config
+    modules = Modules(facts.observation_size, facts.action_size, readouts, config.model, config.regularizer)
+    for name in ("normalizer", "readout_normalizer"):
+        getattr(modules, name).load_state_dict(getattr(agent.modules, name).state_dict())
+        getattr(modules, name).refresh()
+    modules.world_model.cost_scale.copy_(agent.modules.world_model.cost_scale)
+    return WorldModel("untrained world model", modules)
+
+
+class ConstantVelocity:
+    """The baseline that knows no physics but inertia: what is observed goes on changing as it did.
+
+    latent's counterpart is `observation`, one step ahead; `window` extrapolates over three.
+    `scaled` says whether errors are measured against what the observation leads one to expect.
+    """
+
+    def __init__(self, name: str, *, scaled: bool) -> None:
+        self.name = name
+        self.absolute = frozenset() if scaled else frozenset({"observation", "window"})
+
+    def signals(self, clip: Clip) -> Signals:
+        obs = clip.obs.astype(np.float64)
+        one, window = np.full_like(obs[1:], np.nan), np.full_like(obs[1:], np.nan)
+        speed = np.diff(obs, axis=0)
+        one[1:] = speed[1:] - speed[:-1]
+        window[WINDOW:] = obs[WINDOW + 1 :] - obs[1:-WINDOW] - WINDOW * speed[:-WINDOW]
+        now, action = obs[:-1], clip.action.astype(np.float64)
+        context = np.concatenate([now, np.abs(now), now**2, action, action**2], 1)
+        return Signals({"observation": one, "window": window}, context)
+
+
+def averaged(errors: Floats, steps: int) -> Floats:
+    """Mean of each row and the `steps` - 1 before it; NaN where there are not as many."""
+    out = np.full_like(errors, np.nan)
+    out[steps - 1 :] = sum(errors[steps - 1 - k : len(errors) - k] for k in range(steps)) / steps
+    return out
+
+
+class Spread:
+    """Squared distance of an error from its mean, over what it usually is; [steps, dims] to [steps].
+
+    A Mahalanobis distance. With a context, divided by what a ridge regression of its logarithm expects there.
+    """
+
+    RIDGE = 1e-2
+
+    def __init__(self, errors: Floats, context: Floats | None) -> None:
+        known = np.isfinite(errors).all(1)
+        errors = errors[known]
+        self.mean, std = errors.mean(0), errors.std(0) + 1e-9
+        correlation = np.atleast_2d(np.cov(((errors - self.mean) / std).T))
+        correlation = (1 - self.RIDGE) * correlation + self.RIDGE * np.eye(len(std))
+        self.whiten = np.linalg.inv(np.linalg.cholesky(correlation)).T / std[:, None]
+        self.shift = None
+        if context is not None:
+            context = context[known]
+            self.shift, self.scale = context.mean(0), context.std(0) + 1e-6
+            rows, logs = (context - self.shift) / self.scale, np.log(self._distance(errors) + 1e-12)
+            self.usual = logs.mean()
+            gram = rows.T @ rows + CONTEXT_WEIGHT * np.eye(rows.shape[1])
+            self.weights = np.linalg.solve(gram, rows.T @ (logs - self.usual))
+
+    def _distance(self, errors: Floats) -> Floats:
+        return np.asarray((((errors - self.mean) @ self.whiten) ** 2).mean(1))
+
+    def __call__(self, errors: Floats, context: Floats) -> Floats:
+        distance = self._distance(errors)
+        if self.shift is None:
+            return distance
+        # An unheard-of context must not explain every error away.
+        rows = np.clip((context - self.shift) / self.scale, -4.0, 4.0)
+        return np.asarray(distance / np.exp(self.usual + rows @ self.weights))
+
+
+class Tail:
+    """How rare a value is among those calibrated on, in decades: -log10 P(as large or larger).
+
+    Counted, up to the largest fiftieth; beyond it a power law with Hill's exponent (Hill 1975), so that what was
+    never seen has a rarity too. Values are positive; what is not a number is not rare.
+    """
+
+    SHARE = 0.02
+
+    def __init__(self, values: Floats) -> None:
+        self.values = np.sort(values[np.isfinite(values)])
+        self.start = np.quantile(self.values, 1 - self.SHARE)
+        beyond = self.values[self.values > self.start]
+        self.share = len(beyond) / len(self.values)
+        self.slope = 1.0 / max(float(np.log(beyond / self.start).mean()), 1e-6)
+
+    def __call__(self, values: Floats) -> Floats:
+        count = len(self.values)
+        rank = np.searchsorted(self.values, values, side="left")
+        decades = -np.log10(1.0 - rank / (count + 1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            far = -np.log10(self.share) + self.slope * np.log10(values / self.start)
+        return np.where(np.isfinite(values), np.where(values > self.start, far, decades), 0.0)
+
+
+class Calibrated:
+    """A watcher with what it usually sees: `surprise` gives each term's, and that of all together, in decades.
+
+    A term's surprise is the larger of two rarities, of its last error and of the mean of its last two; that of
+    all terms is the largest of theirs. Each maximum is calibrated again, so that a decade means the same
+    everywhere. Spreads are fitted on three quarters of the episodes and tails on the rest, in turn.
+    """
+
+    def __init__(self, watcher: Watcher, episodes: Sequence[Clip]) -> None:
+        self.watcher = watcher
+        lived = [watcher.signals(clip) for clip in episodes]
+        self.views = [(term, steps) for term in lived[0].errors for steps in (1, RECENT)]
+        self.spreads = {view: self._spread(lived, view) for view in self.views}
+        held_out: dict[tuple[str, int], list[Floats]] = {view: [] for view in self.views}
+        for fold in range(FOLDS):
+            others = [signals for i, signals in enumerate(lived) if i % FOLDS != fold]
+            for view in self.views:
+                spread = self._spread(others, view)
+                for i in range(fold, len(lived), FOLDS):
+                    held_out[view].append(self._measure(lived[i], view, spread))
+        self.tails = {view: Tail(np.concatenate(values)) for view, values in held_out.items()}
+        rare = {view: self.tails[view](np.concatenate(values)) for view, values in held_out.items()}
+        self.terms = {term: Tail(self._most(rare, term)) for term in lived[0].errors}
+        each = np.stack([tail(self._most(rare, term)) for term, tail in self.terms.items()])
+        self.together = Tail(each.max(0) + 1e-9)
+
+    def surprise(self, clip: Clip) -> dict[str, Floats]:
+        """Term -> [steps], in decades; `TOGETHER` is all terms' one."""
+        signals = self.watcher.signals(clip)
+        rare = {
+            view: self.tails[view](self._measure(signals, view, self.spreads[view])) for view in self.views
+        }
+        found = {term: tail(self._most(rare, term)) for term, tail in self.terms.items()}
+        most = np.stack(list(found.values())).max(0)
+        return {**found, TOGETHER: self.together(most + 1e-9)}
+
+    def _spread(self, lived: Sequence[Signals], view: tuple[str, int]) -> Spread:
+        term, steps = view
+        errors = np.concatenate([averaged(signals.errors[term], steps) for signals in lived])
+        if term in self.watcher.absolute:
+            return Spread(errors, None)
+        return Spread(errors, np.concatenate([signals.context for signals in lived]))
+
+    def _measure(self, signals: Signals, view: tuple[str, int], spread: Spread) -> Floats:
+        term, steps = view
+        return spread(averaged(signals.errors[term], steps), signals.context)
+
+    def _most(self, rare: dict[tuple[str, int], Floats], term: str) -> Floats:
+        return np.asarray(np.maximum(rare[term, 1], rare[term, RECENT]) + 1e-9)

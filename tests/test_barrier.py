@@ -1,0 +1,121 @@
+"""Guards: no cost outweighs them, the worst head counts, and an agent keeps them as far as it can foresee."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from doors import assert_refused
+from test_cost import GAMMA, linear_problem
+from torch import Tensor, nn
+
+import agent as agents
+from agent.barrier import Barrier, Guard, parse_guard
+from agent.configurator import Config, ConfigError, from_json, replace, to_json, validate
+from agent.cost import Energy, EnergyWeights
+from agent.loading import make_env
+from agent.readouts import Readouts, TaskError
+from agent.world_model import Step
+
+LAYOUT = Readouts({"speed": 1, "place": 2}, {})
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+def over(text: str, rows: list[list[float]]) -> list[float]:
+    """What a guard says of rows of speed and place, never below 0."""
+    named = LAYOUT.of(torch.tensor(rows), torch.zeros(len(rows), 1), lambda: torch.zeros(len(rows)))
+    return parse_guard(text).cost(named).clamp_min(0.0).tolist()  # type: ignore[no-any-return]
+
+
+def test_limits_and_zones_measure_how_far_they_are_overstepped() -> None:
+    rows = [[3.0, 0.0, 0.0], [-1.0, 0.5, -4.0]]
+    assert over("speed<2", rows) == pytest.approx([1.0, 0.0])
+    assert over("speed > -0.5", rows) == pytest.approx([0.0, 0.5])
+    assert over("place>-1", rows) == pytest.approx([0.0, 3.0])
+    assert over("place.0<0.4", rows) == pytest.approx([0.0, 0.1])
+    assert over("out-of:x=0,y=0,r=1,of=place", rows) == pytest.approx([1.0, 0.0])
+
+
+@pytest.mark.parametrize("text", ["speed", "speed<fast", "speed<1,2", "zone:x=0", "speed<nan", "out-of:x=1"])
+def test_text_that_is_no_guard_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_guard(text)
+
+
+def test_the_head_that_sees_it_worst_decides() -> None:
+    # Latents are readouts here: one head foresees speeds 1 and 5, the other 4 and 0.
+    modules: Any = SimpleNamespace(
+        readout=nn.Identity(),
+        readout_normalizer=SimpleNamespace(inverse=lambda x: x, mean=torch.zeros(3)),
+        parameters=lambda: iter([torch.zeros(1)]),
+    )
+    barrier = Barrier([parse_guard("speed<2"), parse_guard("place<9")], LAYOUT, modules, 1)
+    heads = torch.zeros(2, 2, 3)
+    heads[:, :, 0] = torch.tensor([[1.0, 5.0], [4.0, 0.0]])
+    step = Step(heads, torch.zeros(2, 1), torch.zeros(2))
+    assert barrier(step, torch.zeros(2, 1)).tolist() == [2.0, 3.0]
+    nan = Barrier([Guard("odd", lambda r: r["speed"] / 0.0 * 0.0)], LAYOUT, modules, 1)
+    assert nan(step, torch.zeros(2, 1)).tolist() == [torch.inf] * 2
+    with pytest.raises(TaskError, match="'height' is no readout"):
+        Barrier([parse_guard("height<1")], LAYOUT, modules, 1)
+
+
+@pytest.mark.parametrize("price", [1.0, 1e12])
+def test_no_cost_outweighs_a_guard_and_less_violation_is_better(price: float) -> None:
+    world, policy, critic, _ = linear_problem(1)
+
+    def costs(step: Step, action: Tensor) -> dict[str, Tensor]:
+        return {"dear": -price * step.z[:, 0]}  # the farther over the limit, the cheaper
+
+    def barrier(step: Step, action: Tensor) -> Tensor:
+        return (step.z[:, 0] - 0.5).clamp_min(0.0)
+
+    weights = EnergyWeights()
+    energy = Energy(torch.zeros(1, 4).double(), world, critic, policy, GAMMA, weights, False, costs, barrier)
+    actions = torch.rand(1, 400, 2, 2, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
+    future = world.rollout(torch.zeros(400, 4).double(), actions[0])
+    over = torch.stack([barrier(step, actions) for step in future]).sum(0)
+    values, broken = energy(actions)[0], over > 0
+    assert 20 < broken.sum() < 380
+    assert values[broken].min() > values[~broken].max()
+    assert values.isfinite().all()
+    if price == 1.0:
+        assert torch.equal(values[broken].argsort(), over[broken].argsort())
+
+
+def test_an_agent_keeps_a_guard_that_its_task_pulls_it_over(trained_run: Path) -> None:
+    def broken(*guards: str) -> float:
+        """Share of decisions after which the body is beyond 0.2, of those from starts within it."""
+        learner: Any = agents.load(trained_run, overrides={"guard": guards, "planner.horizon": 4})
+        body = make_env(learner.config)
+        seen = []
+        for seed in range(12):
+            obs, _ = body.reset(seed=10_000 + seed)
+            if obs[0] > 0.0:
+                continue
+            state = None
+            for _ in range(25):
+                action, state = learner.predict(obs, state, np.array([state is None]))
+                obs, *_ = body.step(action)
+                seen.append(obs[0] > 0.2)
+        return float(np.mean(seen))
+
+    assert broken() > 0.1
+    assert broken("position<0.1") < 0.03  # the model errs by a few hundredths
+
+
+def test_guards_are_settings_that_a_planner_alone_can_keep(trained_run: Path) -> None:
+    config = validate(replace(Config(), {"guard": ("speed<2", "out-of:x=0,y=0,r=1")}))
+    assert from_json(to_json(config)) == config
+    for other in ({"agent": "sac"}, {"planner.kind": "policy"}):
+        with pytest.raises(ConfigError, match="can keep no guard"):
+            validate(replace(config, other))
+    learner: Any = agents.load(trained_run).guard(Guard("left", lambda r: r["position"]))  # type: ignore[attr-defined]
+    _, state = learner.predict(np.array([1.0, 0.0, 0.0], np.float32))
+    assert learner.explain(state)["guard"][0] > 1e9
+    assert "guard" not in learner.guard().explain(state)
+    assert_refused("evaluate", [str(trained_run), "--guard", "position?2"], "is no limit such as speed<2")
