@@ -148,24 +148,42 @@ def true_costs(body: Body, moment: dict[str, Any], actions: np.ndarray) -> list[
     return costs
 
 
-def pictures(learner: Any, body: Body, explanation: Explanation) -> list[np.ndarray]:
-    """The body now, and a ghost of it where each alternative ends; none for a body that can have no ghost.
+def pictures(learner: Any, body: Body, explanation: Explanation) -> tuple[list[np.ndarray], int]:
+    """The body now, with a ghost of it where each alternative leads, and how many decisions ahead that is: as
+    far as imagination reaches, or less where a ghost would have left the picture by then.
 
-    Raises RenderError when nothing can be drawn here.
+    None for a body that can have no ghost. Raises RenderError when nothing can be drawn here.
     """
     from envs import ghost
     from render import Haunted, Imaginings
 
     seconds = body.facts.seconds_per_decision
     if not ghost.can_appear(body) or seconds is None:
-        return []
+        return [], 0
     imaginings = Imaginings(learner, body, seconds, 0)
     haunted, where = Haunted(imaginings), imaginings.where
-    start, drawn = haunted.ghost.present(), []
-    for alternative in explanation.alternatives:
-        qpos, qvel = alternative.future[:, where["qpos"]], alternative.future[:, where["qvel"]]
-        drawn.append(haunted.ghost.draw(haunted.ghost.foreseen(start, qpos, qvel, seconds, haunted.readable)))
-    return drawn
+    start, plain = haunted.ghost.present(), body.render()
+    for ahead in range(len(explanation.alternatives[0].future) - 1, 0, -1):
+        drawn = []
+        for alternative in explanation.alternatives:
+            future = alternative.future[: ahead + 1]
+            qpos, qvel = future[:, where["qpos"]], future[:, where["qvel"]]
+            place = haunted.ghost.foreseen(start, qpos, qvel, seconds, haunted.readable)
+            drawn.append(haunted.ghost.draw(place))
+            if ahead > 1 and not in_view(drawn[-1], plain):
+                break
+        else:
+            break
+    return drawn, ahead
+
+
+def in_view(haunted: np.ndarray, plain: np.ndarray) -> bool:
+    """Whether a ghost is seen in a picture [height, width, 3], and is cut by neither side nor the top."""
+    import numpy as np
+
+    changed = np.abs(haunted.astype(int) - plain).max(-1) > 25
+    edges = changed[:, 0].any() or changed[:, -1].any() or changed[0].any()
+    return bool(changed.any() and not edges)
 
 
 def stage(config: Any) -> Body:
@@ -270,9 +288,9 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
     action, episode.state, why = explanations.explain(learner, obs, episode.state, ahead)
     forecast, surprise = learner.forecast(episode.state), float(episode.state.surprise[0])
     try:
-        drawn, unseen = pictures(learner, body, why), None
+        (drawn, ghosts), unseen = pictures(learner, body, why), None
     except envs.RenderError as error:
-        drawn, unseen = [], str(error)
+        drawn, ghosts, unseen = [], 0, str(error)
     came = aftermath(episode, action, learner.discount, ahead)
     alternatives = [
         {
@@ -316,6 +334,7 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
             "hidden": came.hidden,
         },
         "foretold_return": None if forecast is None else float(forecast.returns[0]),
+        "ghosts_ahead": ghosts,
         "no_picture": unseen,
     }
     return rounded(result), drawn

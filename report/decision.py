@@ -172,8 +172,7 @@ def _title(figure: Figure, record: Record) -> None:
 
 
 def _pictures(figure: Figure, place: SubplotSpec, record: Record, pictures: Sequence[Frame]) -> None:
-    steps = len(record["alternatives"][0]["foreseen_readouts"]) - 1
-    seconds = record["seconds_per_decision"] * steps
+    seconds = record["seconds_per_decision"] * record["ghosts_ahead"]
     cells = place.subgridspec(1, len(pictures), wspace=0.03)
     for index, (picture, one) in enumerate(zip(pictures, record["alternatives"], strict=True)):
         axes = figure.add_subplot(cells[index])

@@ -161,10 +161,27 @@ def test_a_body_with_a_ghost_is_drawn_once_for_every_alternative(make_joule: Any
     if result["no_picture"]:
         assert not drawn
         pytest.skip(result["no_picture"])
+    assert 0 < result["ghosts_ahead"] < len(result["alternatives"][0]["foreseen_readouts"])
     assert [picture.shape for picture in drawn] == 4 * [(explain.HEIGHT, explain.WIDTH, 3)]
     assert len(result["slice"]["energy"]) == len(result["slice"]["energy"][0]) == explanations.GRID
     decision.draw({"task": "", **result}, drawn, tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 50_000
+
+
+def test_a_ghost_is_in_view_when_it_is_seen_and_not_cut() -> None:
+    plain = np.zeros((20, 30, 3), np.uint8)
+    seen: dict[str, bool] = {}
+    for name, rows, columns in (
+        ("within", 9, 9),
+        ("gone", 20, 0),
+        ("left", 9, 0),
+        ("right", 9, 29),
+        ("top", 0, 9),
+    ):
+        haunted = plain.copy()
+        haunted[rows : rows + 3, columns : columns + 3] = 90
+        seen[name] = explain.in_view(haunted, plain)
+    assert seen == {"within": True, "gone": False, "left": False, "right": False, "top": False}
 
 
 def test_a_decision_beyond_the_episode_is_refused(make_joule: Any, trained_run: Path) -> None:
