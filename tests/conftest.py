@@ -20,9 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 torch.set_num_threads(1)
-# A busy machine must not fail a property.
-hypothesis.settings.register_profile("joule", deadline=None)
-hypothesis.settings.load_profile("joule")
+# A busy machine must not fail a property. Every run tries the same examples, so that what passed here
+# passes elsewhere; HYPOTHESIS_PROFILE=search looks for new ones.
+hypothesis.settings.register_profile("joule", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "joule"))
 
 Changes = dict[str, Any]
 

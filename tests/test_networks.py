@@ -28,7 +28,7 @@ def test_symexp_is_the_inverse_of_symlog(values: list[float]) -> None:
     x = torch.tensor(values, dtype=torch.float64)
     torch.testing.assert_close(symexp(symlog(x)), x, rtol=1e-9, atol=1e-12)
     # The identity on both sides of zero to first order, and never more than the identity.
-    assert bool((symlog(x).abs() <= x.abs()).all())
+    assert bool((symlog(x).abs() <= x.abs() * (1 + 1e-12) + 1e-300).all())  # but for rounding
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8), st.integers(0, 2**31))
