@@ -154,7 +154,7 @@ def parser() -> Parser:
     p.add_argument("--seed", dest="first_seed", type=whole_number, default=10_000, metavar="N",
                    help="seed of the first; the others follow (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="FILE", help="the JSON (default: RUN/evaluation.json)")
-    add_changes(p, tasks=True)
+    add_changes(p)
     return p
 
 

@@ -4,6 +4,7 @@ python explain.py RUN --step 300                           the 300th decision of
 python explain.py RUN --step 300 --seed 10004              of another episode
 python explain.py RUN --step 300 --planner.kind icem       had it been searched for by another planner
 python explain.py RUN --step 300 --perturb gravity=0.5@200 in a world that changes
+python explain.py RUN --step 300 --task less:velocity      for another task, planned for
 
 The episode is the one that render.py films with the same seed.
 """
@@ -18,7 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.command_line import Parser, add_changes, door, given_settings, in_names, whole_number
+from agent.command_line import (
+    Parser,
+    add_changes,
+    check_task,
+    door,
+    given_settings,
+    in_names,
+    whole_number,
+)
 from agent.configurator import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +55,7 @@ def parser() -> Parser:
     p.add_argument("--seed", dest="episode_seed", type=whole_number, default=10_000, metavar="N",
                    help="seed of the episode (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="DIR", help="where to (default: RUN/explanations)")
-    add_changes(p, tasks=False)
+    add_changes(p)
     return p
 
 
@@ -139,24 +148,42 @@ def true_costs(body: Body, moment: dict[str, Any], actions: np.ndarray) -> list[
     return costs
 
 
-def pictures(learner: Any, body: Body, explanation: Explanation) -> list[np.ndarray]:
-    """The body now, and a ghost of it where each alternative ends; none for a body that can have no ghost.
+def pictures(learner: Any, body: Body, explanation: Explanation) -> tuple[list[np.ndarray], int]:
+    """The body now, with a ghost of it where each alternative leads, and how many decisions ahead that is: as
+    far as imagination reaches, or less where a ghost would have left the picture by then.
 
-    Raises RenderError when nothing can be drawn here.
+    None for a body that can have no ghost. Raises RenderError when nothing can be drawn here.
     """
     from envs import ghost
     from render import Haunted, Imaginings
 
     seconds = body.facts.seconds_per_decision
     if not ghost.can_appear(body) or seconds is None:
-        return []
+        return [], 0
     imaginings = Imaginings(learner, body, seconds, 0)
     haunted, where = Haunted(imaginings), imaginings.where
-    start, drawn = haunted.ghost.present(), []
-    for alternative in explanation.alternatives:
-        qpos, qvel = alternative.future[:, where["qpos"]], alternative.future[:, where["qvel"]]
-        drawn.append(haunted.ghost.draw(haunted.ghost.foreseen(start, qpos, qvel, seconds, haunted.readable)))
-    return drawn
+    start, plain = haunted.ghost.present(), body.render()
+    for ahead in range(len(explanation.alternatives[0].future) - 1, 0, -1):
+        drawn = []
+        for alternative in explanation.alternatives:
+            future = alternative.future[: ahead + 1]
+            qpos, qvel = future[:, where["qpos"]], future[:, where["qvel"]]
+            place = haunted.ghost.foreseen(start, qpos, qvel, seconds, haunted.readable)
+            drawn.append(haunted.ghost.draw(place))
+            if ahead > 1 and not in_view(drawn[-1], plain):
+                break
+        else:
+            break
+    return drawn, ahead
+
+
+def in_view(haunted: np.ndarray, plain: np.ndarray) -> bool:
+    """Whether a ghost is seen in a picture [height, width, 3], and is cut by neither side nor the top."""
+    import numpy as np
+
+    changed = np.abs(haunted.astype(int) - plain).max(-1) > 25
+    edges = changed[:, 0].any() or changed[:, -1].any() or changed[0].any()
+    return bool(changed.any() and not edges)
 
 
 def stage(config: Any) -> Body:
@@ -188,6 +215,8 @@ def rounded(value: Any) -> Any:
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
+    task = changes.pop("task", None)
+    check_task(task, options.retask)
     for name, value, low in (("step", options.step, 1), ("seed", options.episode_seed, 0)):
         if value < low:
             raise ConfigError(f"--{name}: {value} is less than {low}")
@@ -204,16 +233,21 @@ def main(arguments: Sequence[str]) -> int:
     import torch
 
     import agent
+    from agent.loading import take_up
     from report import decision
 
     torch.set_num_threads(run.config.threads)
     learner: Any = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
-    body = stage(learner.config)
+    world = learner.config
+    if task is not None:
+        world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
+        changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
+    body = stage(world)
     try:
         result, drawn = explained(learner, body, options.episode_seed, options.step)
     finally:
         body.close()
-    result = {"run": run.id, **result}
+    result = {"run": run.id, "task": world.task, **result}
     print(decision.shown(result))
     shown = f"step-{learner.frames}-seed-{options.episode_seed}-decision-{options.step}"
     name = "-".join([shown, *in_names(changes)])
@@ -253,9 +287,9 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
     action, episode.state, why = explanations.explain(learner, obs, episode.state, ahead)
     forecast, surprise = learner.forecast(episode.state), float(episode.state.surprise[0])
     try:
-        drawn, unseen = pictures(learner, body, why), None
+        (drawn, ghosts), unseen = pictures(learner, body, why), None
     except envs.RenderError as error:
-        drawn, unseen = [], str(error)
+        drawn, ghosts, unseen = [], 0, str(error)
     came = aftermath(episode, action, learner.discount, ahead)
     alternatives = [
         {
@@ -276,6 +310,7 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
         "frames": learner.frames,
         "planner": config["planner"],
         "perturb": config["perturb"],
+        "guard": config["guard"],
         "seed": seed,
         "step": step,
         "seconds_per_decision": body.facts.seconds_per_decision,
@@ -297,7 +332,8 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
             "decisions": len(came.costs),
             "hidden": came.hidden,
         },
-        "foretold_return": float(forecast.returns[0]),
+        "foretold_return": None if forecast is None else float(forecast.returns[0]),
+        "ghosts_ahead": ghosts,
         "no_picture": unseen,
     }
     return rounded(result), drawn

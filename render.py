@@ -324,7 +324,7 @@ def parser() -> Parser:
     p.add_argument("--imagine", action="store_true", help="show what the agent foresaw, too")
     p.add_argument("--imagine-at", type=whole_number, metavar="STEP",
                    help="decision of the first imagining (default: a third into the episode)")  # fmt: skip
-    add_changes(p, tasks=True)
+    add_changes(p)
     return p
 
 

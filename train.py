@@ -151,6 +151,8 @@ def conclude(
         film(run, learner, progress)
     quoted = shlex.quote(str(folder))
     progress.note(f"render:   python render.py {quoted} --imagine")
+    if config.agent == "joule" and config.planner.kind != "policy":
+        progress.note(f"explain:  python explain.py {quoted} --step 10")
     progress.note(f"evaluate: python evaluate.py {quoted} --episodes 10")
     progress.note(f"compare:  python compare.py {quoted} OTHER_RUN")
     progress.note(

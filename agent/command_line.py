@@ -147,17 +147,16 @@ def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> No
         group.add_argument(flag, type=readers[inner], metavar=metavar, **options)
 
 
-def add_changes(parser: Parser, *, tasks: bool) -> None:
-    """Adds what may be changed about a trained agent and its world; its costs too, with `tasks`."""
+def add_changes(parser: Parser) -> None:
+    """Adds what may be changed about a trained agent and its world by a door that shows it."""
     parser.add_argument("--trust-module", action="append", default=[], metavar="NAME",
                         help="import this module of a run made elsewhere")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_setting(parser, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
-    if tasks:
-        add_setting(parser, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
-        add_setting(parser, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
-        learned = "learn the task in the model, by N updates (default: plan for it alone)"
-        parser.add_argument("--retask", type=whole_number, metavar="N", help=learned)
+    add_setting(parser, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
+    add_setting(parser, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
+    learned = "learn the task in the model, by N updates (default: plan for it alone)"
+    parser.add_argument("--retask", type=whole_number, metavar="N", help=learned)
     # The run's own planner shows through, so no default is shown here.
     unset: Any = dict.fromkeys(item.name for item in dataclasses.fields(PlannerConfig))
     add_settings(parser, PlannerConfig, PlannerConfig(**unset), "planner.")

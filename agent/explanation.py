@@ -28,17 +28,14 @@ class Alternative:
     name: str
     actions: np.ndarray
     """[horizon, act]"""
+    energy: float
+    """What the planner compares."""
     terms: dict[str, float]
     """The summands of its energy."""
     costs: np.ndarray
-    """[horizon], the immediate costs it foresees, in the environment's units"""
+    """[horizon], what the task's costs are foreseen to be, step by step"""
     future: np.ndarray
     """[steps + 1, readouts], what it foresees: the present, the plan, and then the policy"""
-
-    @property
-    def energy(self) -> float:
-        """What the planner compares."""
-        return sum(self.terms.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +88,13 @@ def explain(
             POLICY: _continued(learner, z, chosen[:0], horizon),
             STILL: torch.zeros_like(chosen),
         }
-        terms = learner.energy(z).terms(torch.stack(list(plans.values()))[None])
+        stacked = torch.stack(list(plans.values()))[None]
+        totals, terms = learner.energy(z)(stacked)[0], learner.energy(z).terms(stacked)
         alternatives = tuple(
             Alternative(
                 name,
                 plan.cpu().numpy(),
+                float(totals[index]),
                 {term: float(value[0, index]) for term, value in terms.items()},
                 _costs(learner, z, plan),
                 learner.imagine(obs, _continued(learner, z, plan, max(steps, horizon)).cpu().numpy()),
@@ -152,7 +151,7 @@ def _continued(learner: Joule, z: Tensor, plan: Tensor, steps: int) -> Tensor:
 
 
 def _costs(learner: Joule, z: Tensor, plan: Tensor) -> np.ndarray:
-    """Immediate costs [horizon] that a plan foresees."""
-    model = learner.modules.world_model
-    steps = model.rollout(z, plan[None])
-    return torch.cat([model.expected_cost(step) for step in steps]).cpu().numpy()
+    """The task's costs [horizon] that a plan foresees."""
+    energy, steps = learner.energy(z), learner.modules.world_model.rollout(z, plan[None])
+    costs = [sum(energy.costs(step, action[None]).values()) for step, action in zip(steps, plan, strict=True)]
+    return np.array([float(cost) for cost in costs])

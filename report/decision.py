@@ -30,6 +30,8 @@ LOOKS: tuple[tuple[str, str], ...] = (("#0072B2", "*"), ("#D55E00", "D"), ("#009
 TERMS = ("#56B4E9", "#E69F00", "#CC79A7", "#8c6bb1", "#b8a200", "#d45c3c", "#6f7ad8")
 CAME, QUIET = "#1d2126", "#5b626c"
 MOST_CURVES = 4
+FORBIDDEN = 1e8
+"""An energy this much above the chosen plan's is that of a broken guard, in `agent/cost.py` 1e9 and more."""
 WORDS = {
     "chosen": "chosen",
     "rival": "rival: best that begins differently",
@@ -44,18 +46,14 @@ def shown(record: Record) -> str:
     terms = list(alternatives[0]["terms"])
     best = alternatives[0]["energy"]
     lines = [heading(record), ""]
-    names = ["plan", "energy", "above", *terms, "foreseen", "truly"]
-    lines.append(f"{names[0]:<12}" + "".join(f"{name:>12}" for name in names[1:]))
+    names = ["energy", "above", *terms, "foreseen", "truly"]
+    widths = [max(12, len(name) + 2) for name in names]
+    lines.append(f"{'plan':<12}" + "".join(map(str.rjust, names, widths)))
     for one in alternatives:
         foreseen, truly = over_horizon(record, one)
-        numbers = [
-            one["energy"],
-            one["energy"] - best,
-            *(one["terms"][name] for name in terms),
-            foreseen,
-            truly,
-        ]
-        lines.append(f"{one['name']:<12}" + "".join(f"{short(number):>12}" for number in numbers))
+        parts = [one["terms"][name] for name in terms]
+        numbers = [one["energy"], one["energy"] - best, *parts, foreseen, truly]
+        lines.append(f"{one['name']:<12}" + "".join(map(str.rjust, map(short, numbers), widths)))
     horizon = len(alternatives[0]["actions"])
     lines += [
         "",
@@ -69,10 +67,12 @@ def shown(record: Record) -> str:
 
 def heading(record: Record) -> str:
     """Which decision it is."""
-    world = f", with {' '.join(record['perturb'])}" if record["perturb"] else ""
+    changes = f", with {' '.join(record['perturb'])}" if record["perturb"] else ""
+    changes += f", within {' '.join(record['guard'])}" if record["guard"] else ""
+    changes += f", for {record['task']}" if record["task"] else ""
     return (
         f"{record['env']}, {record['agent']} after {record['frames']:,} frames, planner "
-        f"{record['planner']['kind']}{world}: decision {record['step']:,} of the episode of "
+        f"{record['planner']['kind']}{changes}: decision {record['step']:,} of the episode of "
         f"seed {record['seed']}"
     )
 
@@ -85,6 +85,8 @@ def reason(record: Record) -> str:
     parts = {name: value - chosen["terms"][name] for name, value in nearest["terms"].items()}
     for_it = [f"{short(value)} by its {name}" for name, value in parts.items() if value > 0]
     against = [f"{short(-value)} by its {name}" for name, value in parts.items() if value < 0]
+    if breaks_a_guard(nearest) and not breaks_a_guard(chosen):
+        return "the chosen plan is the only one of these that keeps within the guards"
     if gap < 0:
         return f"the search missed a better plan: {nearest['name']} has an energy lower by {short(-gap)}"
     sentence = f"the chosen plan is better than the nearest rejected one, {nearest['name']}, by {short(gap)}"
@@ -103,12 +105,19 @@ def aftermath(record: Record) -> list[str]:
         f"over {plural(len(lived), 'step')} it foresaw a cost of {foreseen}"
         f", and {short(discounted(record, lived))} came, as it planned anew at every step"
     ]
+    if record["foretold_return"] is None:
+        return [*sentences, "it foretold no return, because this task is planned for without a critic"]
     left = f", {100 * came['hidden']:.0f} % of the future unseen" if came["hidden"] >= 0.005 else ""
     sentences.append(
         f"it foretold a return of {short(record['foretold_return'])}, and {short(came['return'])} came "
         f"over {plural(came['decisions'], 'step')}{left}"
     )
     return sentences
+
+
+def breaks_a_guard(one: Record) -> bool:
+    """Whether a plan is foreseen to overstep a limit, which no other term outweighs."""
+    return bool(one["terms"].get("guard", 0.0) > 0)
 
 
 def over_horizon(record: Record, one: Record) -> tuple[float, float]:
@@ -163,8 +172,7 @@ def _title(figure: Figure, record: Record) -> None:
 
 
 def _pictures(figure: Figure, place: SubplotSpec, record: Record, pictures: Sequence[Frame]) -> None:
-    steps = len(record["alternatives"][0]["foreseen_readouts"]) - 1
-    seconds = record["seconds_per_decision"] * steps
+    seconds = record["seconds_per_decision"] * record["ghosts_ahead"]
     cells = place.subgridspec(1, len(pictures), wspace=0.03)
     for index, (picture, one) in enumerate(zip(pictures, record["alternatives"], strict=True)):
         axes = figure.add_subplot(cells[index])
@@ -182,19 +190,22 @@ def _pictures(figure: Figure, place: SubplotSpec, record: Record, pictures: Sequ
 def _differences(axes: Axes, record: Record) -> None:
     """How much worse the rejected plans are, term by term; right is worse."""
     chosen = record["alternatives"][0]
-    terms, lowest, highest = list(chosen["terms"]), 0.0, 0.0
+    # A guard is no matter of more or less: its bar would hide all others.
+    terms = [name for name in chosen["terms"] if name != "guard"]
+    lowest = highest = 0.0
     for row, (one, (colour, _)) in enumerate(zip(record["alternatives"], LOOKS, strict=True)):
         left = right = 0.0
         for term, shade in zip(terms, TERMS, strict=False):
             change = one["terms"][term] - chosen["terms"][term]
             axes.barh(row, change, left=right if change > 0 else left, height=0.4, color=shade, zorder=2)
             right, left = right + max(change, 0.0), left + min(change, 0.0)
-        total = one["energy"] - chosen["energy"]
+        total = sum(one["terms"][name] - chosen["terms"][name] for name in terms)
         axes.plot([total], [row], marker="d", markersize=8, color=CAME if row else colour, zorder=3)
         lowest, highest = min(lowest, left), max(highest, right)
         parts = ", ".join(f"{name} {short(one['terms'][name])}" for name in terms)
+        said = "breaks a guard: " if breaks_a_guard(one) else f"energy {short(one['energy'])} = "
         axes.text(
-            1.0, row - 0.3, f"energy {short(one['energy'])} = {parts}", transform=axes.get_yaxis_transform(),
+            1.0, row - 0.3, f"{said}{parts}", transform=axes.get_yaxis_transform(),
             ha="right", fontsize=8.8, color=QUIET, zorder=4,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
@@ -229,14 +240,20 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
     found = record["slice"]
     values, energy = np.array(found["values"]), np.array(found["energy"], np.float64)
     above = energy - record["alternatives"][0]["energy"]
+    if record["guard"]:
+        above[above > FORBIDDEN] = math.nan
+        axes.set_facecolor("#2b2f36")
+    known = above[np.isfinite(above)]
     firsts = np.array([one["actions"][0] for one in record["alternatives"]])[:, found["indices"]]
     tried = np.array(record["candidates"]["first_actions"])[:, found["indices"]]
     axes.set_title("Energy above it, by first action", loc="left", fontsize=11)
     mark = "dots" if len(found["indices"]) == 2 else "ticks"
-    axes.set_xlabel(f"{found['dimensions'][0]}      ({mark}: how the candidates begin)")
+    limits = "; dark: breaks a guard" if record["guard"] else ""
+    axes.set_xlabel(f"{found['dimensions'][0]}      ({mark}: candidates{limits})")
     if len(found["indices"]) == 1:
         axes.plot(values, above, color=QUIET, linewidth=1.8)
-        ground = np.full(len(tried), above.min() - 0.06 * (np.ptp(above) or 1.0))
+        lowest, reach = (known.min(), np.ptp(known)) if known.size else (0.0, 0.0)
+        ground = np.full(len(tried), lowest - 0.06 * (reach or 1.0))
         axes.plot(tried[:, 0], ground, "|", color="#9aa2ad", markersize=7)
         for (x,), (colour, marker) in zip(firsts, LOOKS, strict=True):
             axes.plot(
@@ -245,9 +262,17 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
             )  # fmt: skip
         axes.set_ylabel("above the chosen plan's")
         return
-    levels = np.linspace(above.min(), above.max(), 22) if np.ptp(above) > 0 else 1
-    filled = axes.contourf(values, values, above, levels=levels, cmap="cividis_r")
-    axes.contour(values, values, above, levels=levels, colors="white", linewidths=0.35, alpha=0.5)
+    if known.size and np.ptp(known) > 0:
+        levels = np.linspace(known.min(), known.max(), 22)
+        filled = axes.contourf(values, values, above, levels=levels, cmap="cividis_r")
+        axes.contour(values, values, above, levels=levels, colors="white", linewidths=0.35, alpha=0.5)
+        bar = figure.colorbar(
+            filled, ax=axes, fraction=0.046, pad=0.03, anchor=(0.0, 1.0), panchor=(0.5, 1.0)
+        )
+        bar.ax.tick_params(labelsize=8)
+        bar.locator = MaxNLocator(5)
+        bar.update_ticks()
+        bar.outline.set_visible(False)
     axes.scatter(
         tried[:, 0], tried[:, 1], s=5, color="white", alpha=0.55, linewidths=0, clip_on=False, zorder=3
     )
@@ -261,11 +286,6 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
     axes.set_xlim(-1, 1)
     axes.set_ylim(-1, 1)
     axes.grid(False)
-    bar = figure.colorbar(filled, ax=axes, fraction=0.046, pad=0.03, anchor=(0.0, 1.0), panchor=(0.5, 1.0))
-    bar.ax.tick_params(labelsize=8)
-    bar.locator = MaxNLocator(5)
-    bar.update_ticks()
-    bar.outline.set_visible(False)
 
 
 def _costs(figure: Figure, place: SubplotSpec, record: Record) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import compare
-from report import curves, page, results, table
+from report import curves, ledger, page, results, table
 from report.results import COLUMNS, ResultsError
 
 ROOT = Path(__file__).parents[1]
@@ -203,6 +203,33 @@ def test_page_is_self_contained_and_escapes_what_it_was_given(tmp_path: Path) ->
     assert len(links.targets) == 2
     assert all(target.startswith("data:image/svg+xml;base64,") for target in links.targets)
     assert "python train.py --env &lt;Hopper-v5&gt;" in text
+
+
+def keep_ledger(folder: Path, returns: list[tuple[float, float | None]], frames: int = 20) -> None:
+    lines = [
+        f"{frames},10000,{k},{foretold},{'' if came is None else came},-1.0,{-k}"
+        for k, (foretold, came) in enumerate(returns)
+    ]
+    (folder / "ledger.csv").write_text("\n".join([",".join(ledger.COLUMNS), *lines]) + "\n")
+
+
+def test_what_was_foretold_is_shown_where_a_ledger_was_kept(tmp_path: Path) -> None:
+    first, second = run(tmp_path / "a", [1.0, 2.0]), run(tmp_path / "b", [1.0, 3.0], seed=2)
+    keep_ledger(first, [(1.0, 2.0), (2.0, 3.0), (3.0, 4.0), (9.0, None)])
+    keep_ledger(second, [(1.0, 1.0), (2.0, 3.0)])
+    assert compare.main([str(first), str(second), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "compare.html").read_text()
+    row = "".join(f"<td>{cell}</td>" for cell in ("1", "3", "1.00", "1.00", "\N{MINUS SIGN}1.00"))
+    assert row in text
+    assert text.count("<picture>") == 2
+    assert compare.main([str(first), str(second), "--at", "10", "--out", str(tmp_path / "early")]) == 0
+    assert "What was foretold" not in (tmp_path / "early" / "compare.html").read_text()
+    runs = results.gather([first, second])
+    kept = [(one, entries) for one in runs if (entries := ledger.read(one.source)) is not None]
+    (axes,) = curves.foretold(kept).axes
+    assert len(axes.collections[0].get_offsets()) == 5, "all seeds of a task share a panel"  # type: ignore[arg-type]
+    figure = curves.learning_curve(runs[0], entries=kept[0][1])
+    assert "correlation 1.00" in figure.axes[1].texts[0].get_text()
 
 
 def test_mean_line_covers_only_what_all_seeds_cover(tmp_path: Path) -> None:

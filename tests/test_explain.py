@@ -161,10 +161,27 @@ def test_a_body_with_a_ghost_is_drawn_once_for_every_alternative(make_joule: Any
     if result["no_picture"]:
         assert not drawn
         pytest.skip(result["no_picture"])
+    assert 0 < result["ghosts_ahead"] < len(result["alternatives"][0]["foreseen_readouts"])
     assert [picture.shape for picture in drawn] == 4 * [(explain.HEIGHT, explain.WIDTH, 3)]
     assert len(result["slice"]["energy"]) == len(result["slice"]["energy"][0]) == explanations.GRID
-    decision.draw(result, drawn, tmp_path / "page.png")
+    decision.draw({"task": "", **result}, drawn, tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 50_000
+
+
+def test_a_ghost_is_in_view_when_it_is_seen_and_not_cut() -> None:
+    plain = np.zeros((20, 30, 3), np.uint8)
+    seen: dict[str, bool] = {}
+    for name, rows, columns in (
+        ("within", 9, 9),
+        ("gone", 20, 0),
+        ("left", 9, 0),
+        ("right", 9, 29),
+        ("top", 0, 9),
+    ):
+        haunted = plain.copy()
+        haunted[rows : rows + 3, columns : columns + 3] = 90
+        seen[name] = explain.in_view(haunted, plain)
+    assert seen == {"within": True, "gone": False, "left": False, "right": False, "top": False}
 
 
 def test_a_decision_beyond_the_episode_is_refused(make_joule: Any, trained_run: Path) -> None:
@@ -202,6 +219,28 @@ def test_it_writes_into_the_run_and_names_what_was_changed(trained_run: Path, tm
     result = json.loads((run / "explanations" / f"{stem}.json").read_text())
     assert set(result["alternatives"][0]["terms"]) == {"task", "critic", "effort"}
     assert result["surprise"] is None
+
+
+def test_another_task_and_a_guard_are_explained_too(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--step", "2", "--out", str(tmp_path), "--task", "more:position", "--planner.horizon", "4"]
+    assert explain.main([str(trained_run), *options, "--guard", "position<-2"]) == 0
+    (values,) = tmp_path.glob("*.json")
+    result = json.loads(values.read_text())
+    for one in result["alternatives"]:
+        assert set(one["terms"]) == {"more position", "guard"}
+        assert len(one["foreseen_costs"]) == len(one["true_costs"]) == 4
+        assert one["terms"]["guard"] > 0, "the line ends at -1.5"
+        (goes,) = [value for name, value in one["terms"].items() if name != "guard"]
+        assert decision.discounted(result, one["foreseen_costs"]) == pytest.approx(goes, rel=1e-4)
+    assert result["foretold_return"] is None
+    place = result["readouts"]["names"].index("position")
+    chosen = [-row[place] for row in result["came"]["readouts"][1:]]
+    np.testing.assert_allclose(result["came"]["costs"][: len(chosen)], chosen, rtol=1e-4)
+    said = capsys.readouterr().out
+    assert "within position<-2, for more:position" in said
+    assert "foretold no return" in said
 
 
 def test_numbers_are_named() -> None:

@@ -152,7 +152,7 @@ def test_a_run_that_is_interrupted_goes_on_and_ends_as_documented(
 
     done = typed(user, tmp_path, "--resume", "a run")
     assert (done.returncode, done.stderr) == (0, "")
-    for door in ("render.py", "evaluate.py", "compare.py", "train.py --resume"):
+    for door in ("render.py", "explain.py", "evaluate.py", "compare.py", "train.py --resume"):
         assert f"python {door} 'a run'" in done.stdout
     run = tmp_path / "a run"
     found = {path.name for path in run.iterdir()}
