@@ -45,6 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     given = given_settings(options)
     if options.resume is None:
+        for flag, said in (("--override", options.override), ("--trust-module", options.trust_module)):
+            if said:
+                raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
         config = config_from(options.preset or "default", given)
         run = None
         if options.out is not None:

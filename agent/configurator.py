@@ -88,7 +88,7 @@ class LearnerConfig:
     """Entropy per action dimension that the policy's entropy bonus is tuned to keep."""
     clip_norm: float = ranged(20.0, 1e-6, 1e9)
     """Largest gradient norm."""
-    buffer: int = ranged(1_000_000, 2, 100_000_000)
+    buffer: int = ranged(1_000_000, 8, 100_000_000)
     """Transitions kept in memory."""
     warmup: int = ranged(1_000, 0, 100_000_000)
     """Decisions with uniformly random actions before learning starts."""

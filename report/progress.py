@@ -45,7 +45,7 @@ class Progress:
         self.live: Live | None = None
         self.values: dict[str, float] = {}
         self.score: Mapping[str, Any] | None = None
-        self.rate = 0.0
+        self.rate: float | None = None  # not known before the second report
         self.seen: tuple[float, int] | None = None
         self.line_due = 0.0
         self.bar = Bar(
@@ -121,7 +121,7 @@ class Progress:
             ("latent rank", "latent/rank", "{:.1f}"),
         ]
         facts = [(label, form.format(values[name])) for label, name, form in named if name in values]
-        return [*facts, ("frames/s", f"{self.rate:,.0f}")]
+        return [*facts, ("frames/s", f"{self.rate:,.0f}")] if self.rate is not None else facts
 
     def _picture(self) -> Group:
         table = Table.grid(padding=(0, 2))
