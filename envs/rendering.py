@@ -58,7 +58,8 @@ def _loads(backend: str) -> bool:
 def follow_body(env: gymnasium.Env[Any, Any]) -> None:
     """Keep a moving body in view, where its model has a camera that tracks one and nobody chose another view.
 
-    Gymnasium's default view is a free camera that stands still, so a runner leaves the picture in seconds.
+    Gymnasium's default view is a free camera that stands still, so a runner leaves the picture in seconds,
+    and its floor ends where a fast one still runs.
     """
     physics = find_physics(env)
     if physics is None:
@@ -73,6 +74,7 @@ def follow_body(env: gymnasium.Env[Any, Any]) -> None:
         camera = cameras[0] if cameras else min(physics.model.ncam, 1) - 1
         base.render_kwargs.setdefault("camera_id", camera)
     elif cameras and isinstance(base, MujocoEnv) and base.camera_id is None and base.camera_name is None:
+        endless_floor(physics.model)
         renderer = base.mujoco_renderer
         renderer.camera_id = None
         renderer.default_cam_config = {
@@ -81,6 +83,19 @@ def follow_body(env: gymnasium.Env[Any, Any]) -> None:
             "type": int(mujoco.mjtCamera.mjCAMERA_TRACKING),
             "trackbodyid": int(physics.model.cam_bodyid[cameras[0]]),
         }
+
+
+def endless_floor(model: Any) -> None:
+    """Draw planes to the horizon, their texture as coarse as before: its repeats are counted over a plane that
+    ends, and per metre of one that does not. Size is what is drawn of a plane; contacts know no end.
+    """
+    import mujoco
+
+    for plane in np.flatnonzero(model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)):
+        size, material = model.geom_size[plane, :2], model.geom_matid[plane]
+        if size.all() and material >= 0 and not model.mat_texuniform[material]:
+            model.mat_texrepeat[material] /= 2.0 * size
+        size[:] = 0.0
 
 
 def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> bool:

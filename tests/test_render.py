@@ -273,3 +273,13 @@ def test_help_is_instant() -> None:
 )
 def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
     assert_refused("render", arguments, sentence)
+
+
+def test_the_floor_is_drawn_without_end_and_stays_what_it_was_to_the_body() -> None:
+    seen, unseen = envs.make("HalfCheetah-v5", render_mode="rgb_array"), envs.make("HalfCheetah-v5")
+    model: Any = seen.unwrapped
+    assert not model.model.geom_size[0, :2].any()
+    for body in (seen, unseen):
+        body.reset(seed=3)
+    for _ in range(50):
+        np.testing.assert_array_equal(seen.step(np.ones(6))[0], unseen.step(np.ones(6))[0])
