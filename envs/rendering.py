@@ -86,7 +86,7 @@ def follow_body(env: gymnasium.Env[Any, Any]) -> None:
 
 
 def endless_floor(model: Any) -> None:
-    """Draw planes to the horizon, their texture as coarse as before: its repeats are counted over a plane that
+    """Draw planes to the horizon, their texture as coarse as before: its repeats are over a plane that
     ends, and per metre of one that does not. Size is what is drawn of a plane; contacts know no end.
     """
     import mujoco
