@@ -1,118 +1,173 @@
-"""Runs that must collapse and runs that must not, and what the monitor says of each.
+"""What keeps a representation from collapsing, compared: the same agent with each regulariser.
 
-    python benchmarks/collapse.py          -> benchmarks/results/collapse.csv
+    python benchmarks/collapse.py                     trains into runs/collapse/; -> benchmarks/results/collapse.csv
+    python benchmarks/collapse.py --seeds 1 2 3       more seeds; runs that are finished are not run again
 
-The tiny body of the tests, 1,500 updates. Five collapsing runs pull their latents together, as learning
-does when a gradient flows through the targets; five have an encoder that takes steps so large that it
-saturates. The healthy ones are ordinary: two seeds of each regulariser and of none. alarm_at is the update of
-the alarm, the other figures those of the last measurement.
+A line is one run: the return of its last evaluation (ten held-out episodes), the health of its latent as last
+measured in training, how well named quantities are read off the latent of what is seen and of what is foreseen
+one step ahead (R², mean over readouts, on real episodes not learned from), and how well the world model's
+surprise tells impossible clips from real ones (area under the ROC curve over gross violations, as in
+intuition.py: by the prediction error of the latent alone, and by all terms).
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import itertools
+import math
+import os
+import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from arena import TINY, warm_up
+import numpy as np
+import torch
+from intuition import CALIBRATION_SEED, TEST_SEED, Episode, lines_of, loaded, mixed_life, pairs_of
+from watchers import TOGETHER, WorldModel
 
-RESULT = Path(__file__).parent / "results" / "collapse.csv"
+import envs
+from agent.configurator import RegularizerKind
+from agent.joule import Joule
+from agent.provenance import version
+from envs.violations import GROSS, STAGES
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "collapse.csv"
+TASKS = ("HalfCheetah-v5", "joule/Push-v0")
 COLUMNS = (
-    "run",
-    "regularizer",
-    "seed",
-    "updates",
-    "alarm_at",
-    "std",
-    "dead",
-    "rank",
-    "relative_error",
-    "as_expected",
-)
-COLLAPSING: dict[str, Any] = {
-    "learner.cost_weight": 0.0,
-    "learner.critic_weight": 0.0,
-    "learner.termination_weight": 0.0,
-    "learner.learning_rate": 0.003,
-}
-PULLED, SATURATED = 100.0, 1.0  # weight of the pull, encoder's learning rate
-HEALTHY: dict[str, Any] = {"learner.encoder_learning_rate": 1e-3, "learner.learning_rate": 2e-3}
-DECISIONS, UPDATES = 300, 1500
+    "env", "regularizer", "seed", "frames", "return_mean", "return_std", "rank", "std", "dead", "relative_error",
+    "readout_r2", "foreseen_r2", "auroc_latent", "auroc_all", "pairs", "real_steps", "cpu_seconds", "commit",
+)  # fmt: skip
+HEALTH = ("rank", "std", "dead", "relative_error")
 
 
-@contextmanager
-def pulled_together() -> Iterator[None]:
-    """Latents that differ cost something, as they do when a gradient flows through the targets."""
-    from agent import regularizers
-
-    real = regularizers.Plain.loss
-    regularizers.Plain.loss = lambda self, z: PULLED * (z - z.mean(0).detach()).square().mean()  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        regularizers.Plain.loss = real  # type: ignore[method-assign]
-
-
-def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
-    """One run in memory: its alarm, and what was measured last."""
-    import envs
-    from agent.configurator import Config, replace, validate
-    from agent.guards import COLLAPSED_IN_A_ROW
-    from agent.joule import Joule
-
-    small = {
-        "env": TINY,
-        "seed": seed,
-        "steps": DECISIONS,
-        "learner.warmup": DECISIONS,
-        "planner.starts": 0,
-        "model.latent": 16,
-        "model.hidden": 32,
-        "model.branch": 16,
-        "learner.batch": 64,
-        "learner.pretrain": UPDATES,
-    }
-    config = validate(replace(Config(), {**small, "regularizer": regularizer, **changes}))
-    body = envs.make(config.env)
-    joule = Joule(body.facts, config, body)
-    joule.hurried = True  # the updates are taken below, one by one
-    joule.learn(DECISIONS)
-    alarm: int | None = None
-    for _ in range(UPDATES + 1):
-        joule.study()
-        if alarm is None and joule.metrics.get("latent/collapsed", 0) >= COLLAPSED_IN_A_ROW:
-            alarm = joule.learner.updates - 1
-    names = ("std", "dead", "rank", "relative_error")
-    measured = [f"{joule.metrics[f'latent/{name}']:.4g}" for name in names]
-    expected = (alarm is not None and alarm <= 1000) if kind == "collapsing" else alarm is None
-    line = (kind, regularizer, seed, joule.learner.updates, alarm, *measured, "yes" if expected else "no")
-    print(*line, flush=True)
-    return dict(zip(COLUMNS, line, strict=True))
+def trained(job: tuple[str, str, int], steps: int) -> Path:
+    """The folder of a run, trained or trained on to `steps` frames. Raises CalledProcessError when it fails."""
+    env, regularizer, seed = job
+    folder = ROOT / "runs" / "collapse" / env.replace("/", "-") / regularizer / f"seed{seed}"
+    train = [sys.executable, str(ROOT / "train.py"), "--no-video", "--steps", str(steps)]
+    fresh = ["--env", env, "--regularizer", regularizer, "--seed", str(seed), "--out", str(folder)]
+    more = ["--resume", str(folder)] if (folder / "checkpoints").exists() else fresh
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"seed{seed}.log").open("a") as log:
+        subprocess.run(
+            [*train, "--eval-every", str(steps), *more],
+            check=True, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+    return folder
 
 
-def main() -> int:
-    warm_up()
-    lines = []
-    for seed in range(1, 6):
-        with pulled_together():
-            changes = {**COLLAPSING, "learner.encoder_learning_rate": 0.01}
-            lines.append(tried("collapsing", "none", seed, changes))
-    for kind, seed in (("simnorm", 1), ("simnorm", 2), ("simnorm", 3), ("none", 1), ("none", 2)):
-        changes = {**COLLAPSING, "learner.encoder_learning_rate": SATURATED}
-        lines.append(tried("collapsing", kind, seed, changes))
-    kinds = ("simnorm", "ema", "vicreg", "sigreg", "none")
-    lines += [tried("healthy", kind, seed, HEALTHY) for kind in kinds for seed in (1, 2)]
+def last_row(table: Path, name: str) -> dict[str, str]:
+    """The last row of a CSV in which column `name` is filled."""
+    with table.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row[name]][-1]
+
+
+def determination(learner: Joule, episodes: Sequence[Episode]) -> tuple[float, float]:
+    """R² of the readouts, seen and foreseen one step ahead: means over the readouts that vary."""
+    m = learner.modules
+    seen, foreseen, truth = [], [], []
+    with torch.inference_mode():
+        for episode in episodes:
+            clip = episode.clip
+            z = m.encoder(m.normalizer(torch.from_numpy(clip.obs)))
+            ahead = m.world_model.predict(z[:-1], torch.from_numpy(clip.action)).z
+            seen.append(m.readout(z[1:]))
+            foreseen.append(m.readout(ahead))
+            truth.append(m.readout_normalizer(torch.from_numpy(clip.readout[1:].astype(np.float32))))
+    real = torch.cat(truth)
+    varies = real.var(0) > 1e-6
+    r2 = [
+        1.0 - (torch.cat(read) - real).square().mean(0)[varies] / real.var(0)[varies]
+        for read in (seen, foreseen)
+    ]
+    return float(r2[0].mean()), float(r2[1].mean())
+
+
+def examined(run: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """The line of one run."""
+    learner = loaded(run)
+    env = learner.config.env
+    body = envs.make(env)
+    calibration = mixed_life(body, run, options.real_steps, CALIBRATION_SEED)
+    test = mixed_life(body, run, options.real_steps, TEST_SEED)
+    kinds = [kind for kind in GROSS if kind not in STAGES[env].without]
+    pairs = {kind: pairs_of(body, test, kind, options.pairs, TEST_SEED) for kind in kinds}
+    watched = lines_of(WorldModel("world model", learner.modules), {}, calibration, test, pairs)
+    whole = {line["term"]: line for line in watched if line["violation"] == "all gross"}
+    evaluation = last_row(run / "evaluations.csv", "return_mean")
+    health = last_row(run / "metrics.csv", "latent/rank")
+    seen, foreseen = determination(learner, test)
+    line = {
+        "env": env, "regularizer": learner.config.regularizer, "seed": learner.config.seed,
+        "frames": learner.frames, "return_mean": evaluation["return_mean"], "return_std": evaluation["return_std"],
+        **{name: f"{float(health[f'latent/{name}']):.4g}" for name in HEALTH},
+        "readout_r2": f"{seen:.4f}", "foreseen_r2": f"{foreseen:.4f}",
+        "auroc_latent": whole["latent"]["auroc"], "auroc_all": whole[TOGETHER]["auroc"],
+        "pairs": whole[TOGETHER]["pairs"], "real_steps": whole[TOGETHER]["real_steps"],
+        "cpu_seconds": evaluation["cpu_seconds"], "commit": version(),
+    }  # fmt: skip
+    print("  ".join(f"{name} {value}" for name, value in line.items()), flush=True)
+    return line
+
+
+def known() -> list[dict[str, Any]]:
+    """The lines that are in the table already."""
+    if not RESULT.exists():
+        return []
+    with RESULT.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(lines: Sequence[dict[str, Any]]) -> None:
+    """The table, in the order of tasks, regularisers and seeds."""
+    kinds = list(get_args(RegularizerKind))
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     with RESULT.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(lines)
-    wrong = sum(line["as_expected"] == "no" for line in lines)
-    print(f"{len(lines) - wrong} of {len(lines)} as expected")
-    return int(bool(wrong))
+        writer.writerows(
+            sorted(lines, key=lambda x: (x["env"], kinds.index(x["regularizer"]), int(x["seed"])))
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--envs", nargs="+", choices=list(STAGES), default=list(TASKS), metavar="ENV")
+    parser.add_argument("--regularizers", nargs="+", choices=get_args(RegularizerKind),
+                        default=list(get_args(RegularizerKind)), metavar="KIND")  # fmt: skip
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--steps", type=int, default=15_000, help="frames of each run (default: 15000)")
+    parser.add_argument("--pairs", type=int, default=40, help="pairs of each kind at most (default: 40)")
+    parser.add_argument("--real-steps", type=int, default=4_000, metavar="N",
+                        help="real steps to calibrate on, and as many to test on (default: 4000)")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    done = {(line["env"], line["regularizer"], int(line["seed"]), int(line["frames"])) for line in known()}
+    wanted = [
+        (env, kind, seed)
+        for seed, env, kind in itertools.product(options.seeds, options.envs, options.regularizers)
+        if not any(key[:3] == (env, kind, seed) and key[3] >= options.steps for key in done)
+    ]
+    with ThreadPoolExecutor(options.workers) as pool:
+        for run in pool.map(lambda job: trained(job, options.steps), wanted):
+            line = examined(run, options)
+            key = ("env", "regularizer", "seed")
+            others = [x for x in known() if [str(x[k]) for k in key] != [str(line[k]) for k in key]]
+            write([*others, line])
+    for env, kind in itertools.product(options.envs, options.regularizers):
+        of_kind = [x for x in known() if (x["env"], x["regularizer"]) == (env, kind)]
+        if of_kind:
+            mean = {name: math.fsum(float(x[name]) for x in of_kind) / len(of_kind) for name in COLUMNS[4:14]}
+            print(env, kind, f"seeds {len(of_kind)}", *(f"{n} {v:.4g}" for n, v in mean.items()))
+    return 0
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python benchmarks/intuition.py --runs runs/A runs/B             watches with agents that are trained
     python benchmarks/intuition.py --films runs/intuition/films     and films one pair of each kind
 
--> benchmarks/results/intuition.csv
+-> benchmarks/results/intuition.csv, and its summary intuition.json
 
 Real episodes are of mixed behaviour: the exploring agent (policy and planner), actions held for a while, and
 actions drawn anew at each step. One set calibrates the watchers, another, of other seeds, tests them. A pair is a
@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
+import json
 import math
 import subprocess
 import sys
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "intuition.csv"
+SUMMARY = RESULT.with_suffix(".json")
 ALARM_RATE = 1.0 / 1500.0
 """Share of real steps that may raise an alarm, by calibration; the aim is at most one in a thousand."""
 ALARM = -math.log10(ALARM_RATE)
@@ -372,6 +374,23 @@ def write(lines: Sequence[dict[str, Any]]) -> None:
         writer.writerows(sorted([*kept, *lines], key=lambda line: order.index(line["env"])))
 
 
+def summary(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """What the trained model saw of all gross kinds, by all its terms: for each body, and the bodies' mean.
+
+    Latency is the bodies' largest median, in steps; infinite when a body's median violation goes unnoticed.
+    """
+    figures = ("pairwise_accuracy", "auroc", "latency_median", "false_alarms_per_1000")
+    bodies = {
+        line["env"]: {name: float(line[name]) for name in figures}
+        for line in lines
+        if (line["watcher"], line["term"], line["violation"]) == ("world model", TOGETHER, "all gross")
+    }
+    mean = {name: float(np.mean([body[name] for body in bodies.values()])) for name in figures}
+    mean["latency_steps"] = max(body["latency_median"] for body in bodies.values())
+    del mean["latency_median"]
+    return mean | {"bodies": bodies}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -388,7 +407,9 @@ def main() -> int:
     torch.set_num_threads(1)
     for run in options.runs or (trained(env, options.steps) for env in options.envs):
         examine(run, options)
-    print(RESULT)
+    with RESULT.open(newline="") as file:
+        SUMMARY.write_text(json.dumps(summary(list(csv.DictReader(file))), indent=1) + "\n")
+    print(RESULT, SUMMARY)
     return 0
 
 
