@@ -1,14 +1,17 @@
 """What a guard costs and what it prevents: return against violations, with and without.
 
-python benchmarks/guard.py runs/cheetah runs/maze     results/guard.csv
+python benchmarks/guard.py runs/cheetah runs/maze     results/guard.csv, and its summary guardrail.json
 
-The return is the environment's own, the violations are counted on true readouts, per 1,000 decisions.
+The return is the environment's own, the violations are counted on true readouts, per 1,000 decisions. The
+summary is of the default horizon, the first one given: violations with the guard over those without, and the
+share of the return that was lost, for each body and, as the figure of all, the worst of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,8 @@ from agent.barrier import parse_guard
 from agent.loading import make_env
 from agent.readouts import Readouts
 
-GUARDS = {"HalfCheetah-v5": "speed<1", "joule/Maze-v0": "zone_distance>0"}
+GUARDS = {"HalfCheetah-v5": "speed<8", "joule/Maze-v0": "zone_distance>0"}
+"""A cheetah that has learned to run is faster than 8 m/s a third of the time."""
 COLUMNS = ["env", "run_frames", "guard", "kept", "horizon", "return_mean", "return_std", "episodes", "decisions",
            "violations_per_1000", "worst"]  # fmt: skip
 
@@ -40,17 +44,41 @@ def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.nd
     return returns, np.array(over)
 
 
+def summary(rows: list[dict[str, Any]], horizon: int) -> dict[str, Any]:
+    """The worst body's figures, and each body's."""
+    bodies: dict[str, dict[str, float]] = {}
+    for env in {row["env"]: None for row in rows}:
+        free, kept = (
+            next(r for r in rows if (r["env"], r["horizon"], r["kept"]) == (env, horizon, with_guard))
+            for with_guard in (False, True)
+        )
+        before, after = free["violations_per_1000"], kept["violations_per_1000"]
+        if not before:
+            raise SystemExit(
+                f"{env}: no violation of {free['guard']} without the guard, so there is no ratio"
+            )
+        bodies[env] = {
+            "violations_ratio": after / before,
+            "return_lost": (free["return_mean"] - kept["return_mean"]) / abs(free["return_mean"]),
+        }
+    worst = {
+        name: max(body[name] for body in bodies.values()) for name in ("violations_ratio", "return_lost")
+    }
+    return worst | {"horizon": horizon, "bodies": bodies}
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("runs", type=Path, nargs="+")
-    p.add_argument("--episodes", type=int, default=3)
-    p.add_argument("--decisions", type=int, default=250)
-    p.add_argument("--horizons", type=int, nargs="+", default=[3, 10])
+    p.add_argument("--episodes", type=int, default=5)
+    p.add_argument("--decisions", type=int, default=1_000, help="of an episode, at most")
+    p.add_argument("--horizons", type=int, nargs="+", default=[3, 6])
     p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "guard.csv")
     options = p.parse_args()
     torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = []
     with options.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for run in options.runs:
             for horizon in options.horizons:
@@ -68,9 +96,13 @@ def main() -> None:
                         "violations_per_1000": round(1000 * float((over > 0).mean()), 1),
                         "worst": round(float(over.max()), 4),
                     }  # fmt: skip
+                    rows.append(row)
                     writer.writerow(row)
                     file.flush()
                     print(row, flush=True)
+    found = summary(rows, options.horizons[0])
+    options.out.with_name("guardrail.json").write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

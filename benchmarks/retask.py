@@ -1,17 +1,22 @@
 """One world model, many tasks: a trained agent is given other costs, and takes no new step to learn them.
 
-python benchmarks/retask.py RUN                    every task of the run's body; results/retask.csv
+python benchmarks/retask.py RUN                    every task of the run's body; results/retask.csv and retask.json
 python benchmarks/retask.py RUN --sac runs/sac     beside SAC trained on each, from train.py --agent sac --task ...
 
 Each way is scored by minus the task's cost summed over the decisions, on the body's true readouts:
 `unmodified` the agent as it was, `random`, `plan` planning for the costs without learning, `retask` critic and
 policy learned inside the model, `oracle` planning in true physics, `sac` trained from scratch on the task.
+
+The summary says what fraction of another's return a way gets, both above `random`: (way - random) over
+(other - random), for each task, and its mean over the tasks; the other is `sac`, and the oracle. A task's rows
+replace those that were there.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +161,30 @@ def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield row(name, "sac", returns, new_env_steps=other.frames)
 
 
+def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, float]]:
+    """Way -> task -> share of the other's return, both above random; the mean over tasks as `mean`."""
+    of: dict[tuple[str, str], dict[str, float]] = {}
+    for row in rows:
+        of.setdefault((row["env"], row["task"]), {})[row["way"]] = float(row["return_mean"])
+    found: dict[str, dict[str, float]] = {}
+    for way in ("plan", "retask"):
+        shares = {
+            f"{env}: {task}": (ways[way] - ways["random"]) / (ways[other] - ways["random"])
+            for (env, task), ways in of.items()
+            if {way, other, "random"} <= ways.keys()
+        }
+        if shares:
+            found[way] = shares | {"mean": float(np.mean(list(shares.values())))}
+    return found
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """`fraction_of_sac` is that of learning in the model; null where SAC was not trained on any task."""
+    sac, oracle = fractions(rows, "sac"), fractions(rows, "oracle")
+    headline = sac["retask"]["mean"] if "retask" in sac else None
+    return {"fraction_of_sac": headline, "of_sac": sac, "of_oracle": oracle}
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("run", type=Path)
@@ -167,14 +196,19 @@ def main() -> None:
     p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "retask.csv")
     options = p.parse_args()
     torch.set_num_threads(1)
-    new = not options.out.exists()
-    with options.out.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if new:
+    rows: list[dict[str, Any]] = []
+    if options.out.exists():
+        with options.out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    for row in measured(options):
+        key = ("env", "task", "way")
+        rows = [old for old in rows if [old[name] for name in key] != [row[name] for name in key]]
+        rows.append(row)
+        with options.out.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
-        for row in measured(options):
-            writer.writerow(row)
-            file.flush()
+            writer.writerows(rows)
+    options.out.with_suffix(".json").write_text(json.dumps(summary(rows), indent=1) + "\n")
 
 
 if __name__ == "__main__":
