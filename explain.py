@@ -281,7 +281,7 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
             f"--step: {step} is beyond the episode of seed {seed}, which ended after {episode.steps}"
         )
     seconds = body.facts.seconds_per_decision or SECONDS_AHEAD
-    horizon = learner.config.planner.horizon
+    horizon = learner.actor.horizon
     ahead = max(2 * horizon, min(math.ceil(SECONDS_AHEAD / seconds), MOST_AHEAD))
     obs, moment = episode.obs, body.snapshot()
     action, episode.state, why = explanations.explain(learner, obs, episode.state, ahead)

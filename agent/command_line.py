@@ -152,6 +152,7 @@ def add_changes(parser: Parser) -> None:
     parser.add_argument("--trust-module", action="append", default=[], metavar="NAME",
                         help="import this module of a run made elsewhere")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_setting(parser, "device", str, None, "cpu, cuda, cuda:1, or auto (default: the run's own)")
     add_setting(parser, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
     add_setting(parser, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
     add_setting(parser, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")

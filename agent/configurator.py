@@ -43,9 +43,9 @@ class ModelConfig:
     heads: int = ranged(2, 2, 32)
     """Dynamics heads in the ensemble; their disagreement is the model's uncertainty."""
     critics: int = ranged(2, 2, 32)
-    """Critics in the ensemble; targets use the more pessimistic of two."""
+    """Critics in the ensemble; targets use the most pessimistic."""
     bins: int = ranged(51, 3, 1001)
-    """Bins of the two-hot cost and value heads (symlog scale)."""
+    """Bins of the two-hot heads of cost and cost-to-go."""
     group: int = ranged(8, 2, 256)
     """Group size of the simplicial normalisation (SimNorm)."""
 
@@ -157,7 +157,7 @@ class Config:
     regularizer: RegularizerKind = "simnorm"
     """What keeps the representation from collapsing."""
     device: str = "cpu"
-    """cpu, cuda, cuda:1, mps, or auto."""
+    """cpu, cuda, cuda:1, or auto."""
     threads: int = ranged(1, 1, 1_024)
     """Torch threads of the training process."""
     eval_every: int = ranged(10_000, 1, 10_000_000_000)
@@ -348,8 +348,6 @@ def validate(config: Config) -> Config:
             f"{config.max_episode_steps}"
         )
     device = config.device
-    if device not in ("cpu", "cuda", "mps", "auto") and not (
-        device.startswith("cuda:") and device[5:].isdecimal()
-    ):
-        raise ConfigError(f"device: found {device!r}, expected cpu, cuda, cuda:N, mps or auto")
+    if device not in ("cpu", "cuda", "auto") and not (device.startswith("cuda:") and device[5:].isdecimal()):
+        raise ConfigError(f"device: found {device!r}, expected cpu, cuda, cuda:N or auto")
     return config

@@ -79,8 +79,6 @@ def pick_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"device: {name} asked for, but torch sees no CUDA GPU; use cpu or auto")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("device: mps asked for, but torch sees none; use cpu or auto")
     return device
 
 
@@ -105,7 +103,7 @@ class Joule:
         self.searched = Searched(self.modules, getattr(torch, config.learner.precision))
         self.discount = discount_for(facts.episode_limit)
         self.learner = Learner(self.modules, config.learner, self.discount)
-        capacity = min(config.learner.buffer, self._rows_for(config))
+        capacity = min(config.learner.buffer, self._rows_for(config.steps))
         self.memory = Memory(capacity, facts.observation_size, facts.action_size, readouts)
         self.surprise = Surprise()
         self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
@@ -134,9 +132,9 @@ class Joule:
         self.clock = Clock()
         self.hurried = False
 
-    def _rows_for(self, config: Config) -> int:
-        """Rows that the whole budget can fill: decisions, plus a last row an episode and a spare."""
-        decisions = config.steps // self.facts.action_repeat + 1
+    def _rows_for(self, steps: int) -> int:
+        """Rows that a budget of frames can fill: decisions, plus a last row an episode and a spare."""
+        decisions = steps // self.facts.action_repeat + 1
         return 2 * decisions + 2
 
     def make_actor(self, config: Config) -> Actor:
@@ -210,7 +208,7 @@ class Joule:
             )
         planner = replace(self.config.planner, horizon=horizon)
         config = validate(replace(self.config, planner=planner))
-        self.judge, self.config, self.actor = self.judged(task), config, self.make_actor(config)
+        self.judge, self.actor = self.judged(task), self.make_actor(config)
         self.begin_episode()
         return self
 
@@ -222,7 +220,7 @@ class Joule:
         `pursue`, and ConfigError for a memory without a transition.
         """
         learn_task(self, task, self.judged(task), updates)
-        self.judge, self.env = None, None
+        self.judge, self.env, self.actor = None, None, self.make_actor(self.config)
         self.begin_episode()
         return self
 
@@ -253,11 +251,9 @@ class Joule:
             if state is not None:
                 errors = (state.expected - z).square().mean(-1).cpu().numpy()
                 surprise[~starts] = self.surprise.relative(errors)[~starts]
-                if state.plan is not None:
-                    warm = state.plan.shifted()
-                    if starts.any():
-                        keep = torch.from_numpy(~starts).to(z).view(-1, 1, 1)
-                        warm = replace(warm, actions=warm.actions * keep)
+                # A plan of another horizon, of the task before, starts no search for this one.
+                if state.plan is not None and state.plan.actions.shape[1] == actor.horizon:
+                    warm = state.plan.shifted(torch.from_numpy(starts).to(z.device))
         if starts.all():
             warm = None
         energy: planners.EnergyFn | None = None if actor.planner is None else self.energy(z)
@@ -333,6 +329,7 @@ class Joule:
         generator is left where it was. Raises StopRun when learning is no longer finite.
         """
         self.env = env or self.env
+        self.memory.reserve(min(self.config.learner.buffer, self.memory.rows + self._rows_for(steps)))
         if self.env is None:
             self.env = make_env(self.config)
         until = self.frames + steps
@@ -483,7 +480,7 @@ class Joule:
     def restore_replay(self, rows: Arrays, total: int) -> None:
         """Puts back the newest of `total` rows ever written, oldest first."""
         if total:
-            self.memory.restore(rows, total, total)
+            self.memory.restore(rows, total)
 
     def replay_capacity(self) -> int:
         """Rows that a resume needs."""

@@ -48,7 +48,7 @@ class FlatGroup:
                 offset += p.numel()
             self.vectors.append(vector)
             self.groups.append({"params": [vector], "lr": rate})
-        self.optimizer = torch.optim.Adam(self.groups, fused=vector.device.type != "mps", eps=1e-8)
+        self.optimizer = torch.optim.Adam(self.groups, fused=True, eps=1e-8)
 
     def zero_grad(self) -> None:
         for vector in self.vectors:
@@ -182,7 +182,11 @@ class Learner:
         if not torch.isfinite(norm):
             self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {norm.item()})")
             return {}
-        policy_metrics = self.update_policy(torch.stack(latents).detach(), measure)
+        # The policy is asked where its windows begin, and as far on as somebody still had to act.
+        lived = valid[:window].sum(0)
+        over = (lived < window) | (terminated[:window] > 0).any(0)
+        ends = torch.stack(latents).detach()[lived - over.long(), torch.arange(lived.numel(), device=device)]
+        policy_metrics = self.update_policy(torch.cat((first.detach(), ends)), measure)
         self.follow()
         if not measure:
             return {}
@@ -207,18 +211,17 @@ class Learner:
         }
 
     def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
-        """The target critic's cost-to-go under the policy: the worse of two (Fujimoto et al. 2018)."""
+        """The target critics' cost-to-go under the policy: the worst of them (Fujimoto et al. 2018)."""
         action = self.modules.policy.draw(z)
         return self.modules.target_critic(z, action.to(z)).float().amax(1)
 
-    def update_policy(self, latents: Float[Tensor, "time batch latent"], measure: bool) -> dict[str, float]:
-        """Moves the policy towards least cost-to-go plus an entropy bonus.
+    def update_policy(self, z: Float[Tensor, "rows latent"], measure: bool) -> dict[str, float]:
+        """Moves the policy at `z` towards least cost-to-go plus an entropy bonus.
 
         The bonus' weight keeps the entropy at a target (Haarnoja et al. 2018b, section 5), so that the
         policy neither freezes on its first success nor stays a coin toss.
         """
         m, config = self.modules, self.config
-        z = torch.cat((latents[0], latents[-1]))
         m.critic.requires_grad_(False)
         with self.arithmetic():
             action, log_prob = m.policy.sample(z)

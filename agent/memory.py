@@ -47,7 +47,6 @@ class Memory:
         self.readout = np.empty((capacity, readouts), np.float32)
         self.head = -1  # row of the newest observation
         self.rows = 0  # rows ever written
-        self.transitions = 0  # transitions ever written
         self.held = 0  # transitions in the ring
         self.missing = 0  # oldest rows of a longer past, which were never put back
 
@@ -83,7 +82,19 @@ class Memory:
         self.begin(obs, readout)
         self.last[row] = False
         self.held += 1
-        self.transitions += 1
+
+    def reserve(self, capacity: int) -> None:
+        """Makes room for `capacity` rows, if there is less; what is held stays, each row under its number."""
+        if capacity <= self.capacity:
+            return
+        numbers = np.arange(self.first, self.rows)
+        for name, column in self.columns().items():
+            grown = np.empty((capacity, *column.shape[1:]), column.dtype)
+            if name == "last":
+                grown.fill(True)
+            grown[numbers % capacity] = column[numbers % self.capacity]
+            setattr(self, name, grown)
+        self.missing, self.capacity, self.head = self.first, capacity, (self.rows - 1) % capacity
 
     def windows(self, batch: int, time: int, rng: np.random.Generator) -> np.ndarray:
         """Rows [time + 1, batch] of windows that start uniformly at any stored transition and rest on an
@@ -132,7 +143,7 @@ class Memory:
             "terminated": self.terminated, "last": self.last, "readout": self.readout,
         }  # fmt: skip
 
-    def restore(self, rows: dict[str, np.ndarray], total_rows: int, transitions: int) -> None:
+    def restore(self, rows: dict[str, np.ndarray], total_rows: int) -> None:
         """Puts back the newest rows (oldest first), each at the place in the ring it had."""
         count = len(rows["last"])
         index = np.arange(total_rows - count, total_rows) % self.capacity
@@ -140,6 +151,6 @@ class Memory:
             column[index] = rows[name]
         if total_rows - count != self.rows:  # else they go on from the rows that are here
             self.missing = total_rows - count
-        self.rows, self.transitions = total_rows, transitions
+        self.rows = total_rows
         self.held = int(np.count_nonzero(~self.last))
         self.head = (total_rows - 1) % self.capacity

@@ -21,6 +21,8 @@ class NormedLinear(nn.Module):
         # Float32 weights leave the precision of the product to autocast.
         x = x if weight.dtype == torch.float32 else x.to(weight.dtype)
         y = F.linear(x, weight, linear.bias)
+        if y.dtype != norm.weight.dtype and not y.is_cpu:
+            y = full(y)  # a GPU's norm takes no bfloat16 with float32 weights
         return torch.relu_(torch.layer_norm(y, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
 
 

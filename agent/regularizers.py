@@ -151,7 +151,7 @@ class LatentHealth:
         """No variance left; or nothing predicted of the little that is left, in size or in directions.
 
         `first_std` is the deviation of the young encoder. Rank alone misses a latent that shrank to noise:
-        noise has every direction. Calibrated by benchmarks/collapse.py.
+        noise has every direction. Calibrated by benchmarks/collapse_alarm.py.
         """
         shrunk = self.std < 0.1 * first_std and self.relative_error > 1.0
         narrow = self.rank < 1.5 and self.relative_error > 0.9

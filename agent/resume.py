@@ -54,7 +54,6 @@ def capture(agent: "Joule") -> tuple[Arrays, dict[str, Any]]:
     meta = {name: getattr(agent, name) for name in COUNTERS} | {
         "seeded": agent.seeded,
         "rows": memory.rows,
-        "transitions": memory.transitions,
         "update_credit": agent.update_credit,
         "episode_return": agent.episode_return,
         "updates": agent.learner.updates,
@@ -93,11 +92,15 @@ def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str,
             if state:
                 group.optimizer.state[vector] = state
     agent.torch_state = torch.from_numpy(np.array(arrays["random/torch"]))
-    agent.generator.set_state(torch.from_numpy(np.array(arrays["random/agent"])))
+    drawn = torch.from_numpy(np.array(arrays["random/agent"]))
+    if drawn.numel() == agent.generator.get_state().numel():
+        agent.generator.set_state(drawn)
+    else:  # of another kind of device, whose generator counts otherwise
+        agent.generator.manual_seed(agent.config.seed + meta["decisions"])
     memory = agent.memory
     if meta["rows"]:
         newest = {name: arrays[f"newest_row/{name}"][None] for name in memory.columns()}
-        memory.restore(newest, meta["rows"], meta["transitions"])
+        memory.restore(newest, meta["rows"])
     agent.obs = arrays["obs"].copy() if "obs" in arrays else None
     agent.acting = None
     if "acting/z" in arrays:

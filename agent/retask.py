@@ -137,7 +137,8 @@ class Lesson:
         if not torch.isfinite(norm):
             learner.budget.skipped(learner.updates, f"the gradient of a new task is not finite (loss {loss})")
             return
-        learner.update_policy(imagined[5], False)
+        first, last = imagined[5][0], imagined[5][-1]
+        learner.update_policy(torch.cat((first, last)), False)
         learner.follow()
 
     def live_again(self) -> tuple[torch.Tensor, ...]:

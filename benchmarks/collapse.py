@@ -45,8 +45,8 @@ COLUMNS = (
 HEALTH = ("rank", "std", "dead", "relative_error")
 
 
-def trained(job: tuple[str, str, int], steps: int) -> Path:
-    """The folder of a run, trained or trained on to `steps` frames. Raises CalledProcessError when it fails."""
+def trained(job: tuple[str, str, int], steps: int) -> Path | None:
+    """The folder of a run, trained or trained on to `steps` frames; None when it ended before, which its log says."""
     env, regularizer, seed = job
     folder = ROOT / "runs" / "collapse" / env.replace("/", "-") / regularizer / f"seed{seed}"
     train = [sys.executable, str(ROOT / "train.py"), "--no-video", "--steps", str(steps)]
@@ -54,11 +54,11 @@ def trained(job: tuple[str, str, int], steps: int) -> Path:
     more = ["--resume", str(folder)] if (folder / "checkpoints").exists() else fresh
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"seed{seed}.log").open("a") as log:
-        subprocess.run(
+        code = subprocess.run(
             [*train, "--eval-every", str(steps), *more],
-            check=True, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-    return folder
+            check=False, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        ).returncode  # fmt: skip
+    return None if code else folder
 
 
 def last_row(table: Path, name: str) -> dict[str, str]:
@@ -157,7 +157,11 @@ def main() -> int:
         if not any(key[:3] == (env, kind, seed) and key[3] >= options.steps for key in done)
     ]
     with ThreadPoolExecutor(options.workers) as pool:
-        for run in pool.map(lambda job: trained(job, options.steps), wanted):
+        runs = pool.map(lambda job: trained(job, options.steps), wanted)
+        for job, run in zip(wanted, runs, strict=True):
+            if run is None:
+                print(f"{job} did not get to its end: see runs/collapse", flush=True)
+                continue
             line = examined(run, options)
             key = ("env", "regularizer", "seed")
             others = [x for x in known() if [str(x[k]) for k in key] != [str(line[k]) for k in key]]

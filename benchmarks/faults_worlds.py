@@ -491,10 +491,10 @@ def warnings_surface(kinds: tuple[str, ...]) -> Outcome:
                 return result
 
             body._guard.env.step = step  # type: ignore[method-assign]
-            before, rows = joule.memory.transitions, joule.frames
+            before, rows = joule.memory.held, joule.frames
             joule.learn(1)
             body._guard.env.step = real  # type: ignore[method-assign]
-            stored = joule.memory.transitions - before
+            stored = joule.memory.held - before
             surfaced += body.counters.get(f"mujoco_{kind.lower()}", 0) == 1
             teleports += stored if kind.startswith("BAD") else 1 - stored
             if kind.startswith("BAD"):

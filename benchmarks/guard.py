@@ -2,6 +2,8 @@
 
 python benchmarks/guard.py runs/cheetah runs/maze     results/guard.csv, and its summary guardrail.json
 
+Rows of other runs stay in the table.
+
 The return is the environment's own, the violations are counted on true readouts, per 1,000 decisions. The
 summary is of the default horizon, the first one given: violations with the guard over those without, and the
 share of the return that was lost, for each body and, as the figure of all, the worst of them.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,7 @@ from agent.readouts import Readouts
 
 GUARDS = {"HalfCheetah-v5": "speed<8", "joule/Maze-v0": "zone_distance>0"}
 """A cheetah that has learned to run is faster than 8 m/s a third of the time."""
-COLUMNS = ["env", "run_frames", "guard", "kept", "horizon", "return_mean", "return_std", "episodes", "decisions",
+COLUMNS = ["env", "seed", "run_frames", "guard", "kept", "horizon", "return_mean", "return_std", "episodes", "decisions",
            "violations_per_1000", "worst"]  # fmt: skip
 
 
@@ -45,26 +48,46 @@ def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.nd
 
 
 def summary(rows: list[dict[str, Any]], horizon: int) -> dict[str, Any]:
-    """The worst body's figures, and each body's."""
-    bodies: dict[str, dict[str, float]] = {}
+    """The worst body's figures, and each body's; its runs are averaged. A body that breaks no limit without a guard
+    has no ratio."""
+    bodies: dict[str, dict[str, float | None]] = {}
     for env in {row["env"]: None for row in rows}:
+        of_body = [row for row in rows if row["env"] == env and int(row["horizon"]) == horizon]
         free, kept = (
-            next(r for r in rows if (r["env"], r["horizon"], r["kept"]) == (env, horizon, with_guard))
-            for with_guard in (False, True)
+            {
+                name: float(
+                    np.mean([float(row[name]) for row in of_body if str(row["kept"]) == str(guarded)])
+                )
+                for name in ("violations_per_1000", "return_mean")
+            }
+            for guarded in (False, True)
         )
         before, after = free["violations_per_1000"], kept["violations_per_1000"]
-        if not before:
-            raise SystemExit(
-                f"{env}: no violation of {free['guard']} without the guard, so there is no ratio"
-            )
         bodies[env] = {
-            "violations_ratio": after / before,
+            "violations_ratio": after / before if before else None,
             "return_lost": (free["return_mean"] - kept["return_mean"]) / abs(free["return_mean"]),
         }
     worst = {
-        name: max(body[name] for body in bodies.values()) for name in ("violations_ratio", "return_lost")
+        name: max((x for body in bodies.values() if (x := body[name]) is not None), default=None)
+        for name in ("violations_ratio", "return_lost")
     }
     return worst | {"horizon": horizon, "bodies": bodies}
+
+
+def row_of(run: Path, kept: bool, horizon: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One agent's life with or without its guard."""
+    learner: Any = agent.load(run, overrides={"planner.horizon": horizon})
+    text = GUARDS[learner.config.env]
+    if kept:
+        learner.guard(parse_guard(text))
+    returns, over = lived(learner, text, options.episodes, options.decisions)
+    return {
+        "env": learner.config.env, "seed": learner.config.seed, "run_frames": learner.frames, "guard": text,
+        "kept": kept, "horizon": horizon, "return_mean": round(float(returns.mean()), 3),
+        "return_std": round(float(returns.std()), 3), "episodes": options.episodes,
+        "decisions": options.decisions, "violations_per_1000": round(1000 * float((over > 0).mean()), 2),
+        "worst": round(float(over.max()), 4),
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -76,32 +99,25 @@ def main() -> None:
     p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "guard.csv")
     options = p.parse_args()
     torch.set_num_threads(1)
+    for run in options.runs:
+        if (env := agent.load(run).config.env) not in GUARDS:
+            raise SystemExit(f"{run}: guards are known for {', '.join(GUARDS)}, not for {env}")
     rows: list[dict[str, Any]] = []
-    with options.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for run in options.runs:
-            for horizon in options.horizons:
-                for kept in (False, True):
-                    learner: Any = agent.load(run, overrides={"planner.horizon": horizon})
-                    text = GUARDS[learner.config.env]
-                    if kept:
-                        learner.guard(parse_guard(text))
-                    returns, over = lived(learner, text, options.episodes, options.decisions)
-                    row = {
-                        "env": learner.config.env, "run_frames": learner.frames, "guard": text, "kept": kept,
-                        "horizon": horizon, "return_mean": round(float(returns.mean()), 3),
-                        "return_std": round(float(returns.std()), 3), "episodes": options.episodes,
-                        "decisions": options.decisions,
-                        "violations_per_1000": round(1000 * float((over > 0).mean()), 1),
-                        "worst": round(float(over.max()), 4),
-                    }  # fmt: skip
-                    rows.append(row)
-                    writer.writerow(row)
-                    file.flush()
-                    print(row, flush=True)
+    if options.out.exists():
+        with options.out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    for run, horizon, kept in itertools.product(options.runs, options.horizons, (False, True)):
+        row = row_of(run, kept, horizon, options)
+        print(row, flush=True)
+        key = ("env", "seed", "horizon", "kept")
+        rows = [old for old in rows if [str(old[k]) for k in key] != [str(row[k]) for k in key]]
+        rows.append(row)
+        with options.out.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
     found = summary(rows, options.horizons[0])
-    options.out.with_name("guardrail.json").write_text(json.dumps(found, indent=1) + "\n")
+    options.out.with_name("guardrail.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     print(json.dumps(found))
 
 

@@ -377,7 +377,7 @@ def write(lines: Sequence[dict[str, Any]]) -> None:
 def summary(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
     """What the trained model saw of all gross kinds, by all its terms: for each body, and the bodies' mean.
 
-    Latency is the bodies' largest median, in steps; infinite when a body's median violation goes unnoticed.
+    Latency is the bodies' largest median, in steps; null when a body's median violation goes unnoticed.
     """
     figures = ("pairwise_accuracy", "auroc", "latency_median", "false_alarms_per_1000")
     bodies = {
@@ -386,9 +386,13 @@ def summary(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
         if (line["watcher"], line["term"], line["violation"]) == ("world model", TOGETHER, "all gross")
     }
     mean = {name: float(np.mean([body[name] for body in bodies.values()])) for name in figures}
-    mean["latency_steps"] = max(body["latency_median"] for body in bodies.values())
+    slowest = max(body["latency_median"] for body in bodies.values())
     del mean["latency_median"]
-    return mean | {"bodies": bodies}
+    seen: dict[str, Any] = {
+        env: {name: value if math.isfinite(value) else None for name, value in body.items()}
+        for env, body in bodies.items()
+    }
+    return mean | {"latency_steps": slowest if math.isfinite(slowest) else None, "bodies": seen}
 
 
 def main() -> int:
@@ -408,7 +412,7 @@ def main() -> int:
     for run in options.runs or (trained(env, options.steps) for env in options.envs):
         examine(run, options)
     with RESULT.open(newline="") as file:
-        SUMMARY.write_text(json.dumps(summary(list(csv.DictReader(file))), indent=1) + "\n")
+        SUMMARY.write_text(json.dumps(summary(list(csv.DictReader(file))), indent=1, allow_nan=False) + "\n")
     print(RESULT, SUMMARY)
     return 0
 

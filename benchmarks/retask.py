@@ -8,8 +8,8 @@ Each way is scored by minus the task's cost summed over the decisions, on the bo
 policy learned inside the model, `oracle` planning in true physics, `sac` trained from scratch on the task.
 
 The summary says what fraction of another's return a way gets, both above `random`: (way - random) over
-(other - random), for each task, and its mean over the tasks; the other is `sac`, and the oracle. A task's rows
-replace those that were there.
+(other - random), for each task on which the other is better than random, and its mean over those; the other is
+`sac`, and the oracle; runs of several seeds are averaged. A run's rows replace those that were there.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ TASKS: dict[str, dict[str, str]] = {
         "own goal, past the zone": "own+5*out-of:x=0,y=0,r=0.35",
     },
 }
-COLUMNS = ["env", "run_frames", "task", "costs", "way", "return_mean", "return_std", "episodes", "decisions",
+COLUMNS = ["env", "seed", "run_frames", "task", "costs", "way", "return_mean", "return_std", "episodes", "decisions",
            "updates", "cpu_seconds_to_prepare", "new_env_steps"]  # fmt: skip
 ORACLE = {"samples": 48, "iterations": 3, "elites": 8}
 ORACLE_AHEAD = 15
@@ -130,7 +130,7 @@ def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     def row(name: str, way: str, returns: np.ndarray, **more: Any) -> dict[str, Any]:
         print(f"{name:24} {way:10} {returns.mean():10.2f} ± {returns.std():.2f}", flush=True)
         return {
-            "env": config.env, "run_frames": learner.frames, "task": name, "costs": wanted[name], "way": way,
+            "env": config.env, "seed": config.seed, "run_frames": learner.frames, "task": name, "costs": wanted[name], "way": way,
             "return_mean": round(float(returns.mean()), 3), "return_std": round(float(returns.std()), 3),
             "episodes": len(returns), "decisions": options.decisions, "new_env_steps": 0, **more,
         }  # fmt: skip
@@ -158,20 +158,22 @@ def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             other = agent.load(folder)
             if other.config.task == wanted[name] and other.config.env == config.env:
                 returns = scored(other.predict, bodies, [task], options.decisions)[0]
-                yield row(name, "sac", returns, new_env_steps=other.frames)
+                yield row(name, "sac", returns, new_env_steps=other.frames, seed=other.config.seed)
 
 
 def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, float]]:
     """Way -> task -> share of the other's return, both above random; the mean over tasks as `mean`."""
-    of: dict[tuple[str, str], dict[str, float]] = {}
+    all_runs: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in rows:
-        of.setdefault((row["env"], row["task"]), {})[row["way"]] = float(row["return_mean"])
+        ways = all_runs.setdefault((row["env"], row["task"]), {})
+        ways.setdefault(row["way"], []).append(float(row["return_mean"]))
+    of = {key: {way: float(np.mean(r)) for way, r in ways.items()} for key, ways in all_runs.items()}
     found: dict[str, dict[str, float]] = {}
     for way in ("plan", "retask"):
         shares = {
             f"{env}: {task}": (ways[way] - ways["random"]) / (ways[other] - ways["random"])
             for (env, task), ways in of.items()
-            if {way, other, "random"} <= ways.keys()
+            if {way, other, "random"} <= ways.keys() and ways[other] > ways["random"]
         }
         if shares:
             found[way] = shares | {"mean": float(np.mean(list(shares.values())))}
@@ -201,8 +203,8 @@ def main() -> None:
         with options.out.open(newline="") as file:
             rows = list(csv.DictReader(file))
     for row in measured(options):
-        key = ("env", "task", "way")
-        rows = [old for old in rows if [old[name] for name in key] != [row[name] for name in key]]
+        key = ("env", "task", "way", "seed")
+        rows = [old for old in rows if [str(old[name]) for name in key] != [str(row[name]) for name in key]]
         rows.append(row)
         with options.out.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

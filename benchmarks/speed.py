@@ -282,7 +282,7 @@ def filled(joule: Joule, rows: int) -> Memory:
     columns = {name: np.ones_like(column) for name, column in memory.columns().items()}
     columns["last"] = np.arange(rows) % 1_000 == 999
     columns["terminated"][:] = 0.0
-    memory.restore(columns, rows, rows)
+    memory.restore(columns, rows)
     return memory
 
 

@@ -91,10 +91,14 @@ def endless_floor(model: Any) -> None:
     """
     import mujoco
 
+    if (model.sensor_type == int(mujoco.mjtSensor.mjSENS_RANGEFINDER)).any():
+        return  # rays do know an end
+    resized = set()
     for plane in np.flatnonzero(model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)):
-        size, material = model.geom_size[plane, :2], model.geom_matid[plane]
-        if size.all() and material >= 0 and not model.mat_texuniform[material]:
+        size, material = model.geom_size[plane, :2], int(model.geom_matid[plane])
+        if size.all() and material >= 0 and not model.mat_texuniform[material] and material not in resized:
             model.mat_texrepeat[material] /= 2.0 * size
+            resized.add(material)
         size[:] = 0.0
 
 

@@ -30,8 +30,8 @@ LOOKS: tuple[tuple[str, str], ...] = (("#0072B2", "*"), ("#D55E00", "D"), ("#009
 TERMS = ("#56B4E9", "#E69F00", "#CC79A7", "#8c6bb1", "#b8a200", "#d45c3c", "#6f7ad8")
 CAME, QUIET = "#1d2126", "#5b626c"
 MOST_CURVES = 4
-FORBIDDEN = 1e8
-"""An energy this much above the chosen plan's is that of a broken guard, in `agent/cost.py` 1e9 and more."""
+FORBIDDEN = 5e8
+"""Energies above this break a guard: in `agent/cost.py` it costs 1e9 and more, all else a quarter at most."""
 WORDS = {
     "chosen": "chosen",
     "rival": "rival: best that begins differently",
@@ -100,7 +100,7 @@ def aftermath(record: Record) -> list[str]:
     chosen, came = record["alternatives"][0], record["came"]
     horizon = len(chosen["actions"])
     lived = came["costs"][:horizon]
-    foreseen = short(discounted(record, chosen["foreseen_costs"]))
+    foreseen = short(discounted(record, chosen["foreseen_costs"][: len(lived)]))
     sentences = [
         f"over {plural(len(lived), 'step')} it foresaw a cost of {foreseen}"
         f", and {short(discounted(record, lived))} came, as it planned anew at every step"
@@ -121,9 +121,12 @@ def breaks_a_guard(one: Record) -> bool:
 
 
 def over_horizon(record: Record, one: Record) -> tuple[float, float]:
-    """Discounted cost of a plan, as it was foreseen and in truth; NaN where the truth is not known."""
-    truth = one["true_costs"]
-    return discounted(record, one["foreseen_costs"]), math.nan if truth is None else discounted(record, truth)
+    """Discounted cost of a plan, as it was foreseen and in truth, over the steps that there truly were; NaN
+    where the truth is not known."""
+    foreseen, truth = one["foreseen_costs"], one["true_costs"]
+    if truth is None:
+        return discounted(record, foreseen), math.nan
+    return discounted(record, foreseen[: len(truth)]), discounted(record, truth)
 
 
 def discounted(record: Record, costs: Sequence[float]) -> float:
@@ -241,7 +244,7 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
     values, energy = np.array(found["values"]), np.array(found["energy"], np.float64)
     above = energy - record["alternatives"][0]["energy"]
     if record["guard"]:
-        above[above > FORBIDDEN] = math.nan
+        above[energy > FORBIDDEN] = math.nan
         axes.set_facecolor("#2b2f36")
     known = above[np.isfinite(above)]
     firsts = np.array([one["actions"][0] for one in record["alternatives"]])[:, found["indices"]]

@@ -136,6 +136,19 @@ def test_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path) -> None:
     assert np.isnan(state.surprise).all()
 
 
+@pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "gradient"])
+def test_in_a_batch_too_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path, kind: str) -> None:
+    trained = agents.load(trained_run, overrides={"planner.kind": kind})
+    obs = np.array([[0.9, 0.0, 0.9], [-0.5, 0.0, 0.5]], np.float32)
+    _, state = trained.predict(obs, None, np.ones(2, bool))
+    state.generator.manual_seed(1)
+    restarted, _ = trained.predict(obs, state, np.array([False, True]))
+    alone = state.rows(np.array([False, True]))
+    alone.generator.manual_seed(1)
+    fresh, _ = trained.predict(obs[1], alone, np.array([True]))
+    np.testing.assert_allclose(restarted[1], fresh, rtol=1e-3, atol=1e-3)
+
+
 def test_stable_baselines3_evaluates_a_loaded_agent_as_we_do(trained_run: Path, evaluator: Evaluator) -> None:
     trained: Any = agents.load(trained_run)
     body = envs.make(tiny_env.ID)

@@ -117,14 +117,14 @@ def test_a_restored_memory_gives_the_same_windows(
     whole, late = memory.rows_since(first), memory.rows_since(middle)
     rows = {name: np.concatenate([column[: middle - first], late[name]]) for name, column in whole.items()}
     again = Memory(capacity, 1, 1, 1)
-    again.restore(rows, final, memory.transitions)
+    again.restore(rows, final)
     newest = {name: column[memory.head][None] for name, column in memory.columns().items()}
-    again.restore(newest, memory.rows, memory.transitions)
+    again.restore(newest, memory.rows)
     one = memory.sample(32, 4, np.random.default_rng(seed))
     other = again.sample(32, 4, np.random.default_rng(seed))
     for name, value in vars(one).items():
         np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
-    assert (again.rows, again.head, again.transitions) == (memory.rows, memory.head, memory.transitions)
+    assert (again.rows, again.head) == (memory.rows, memory.head)
 
 
 def test_rows_that_were_overwritten_are_not_handed_out() -> None:
@@ -137,14 +137,33 @@ def test_rows_that_were_overwritten_are_not_handed_out() -> None:
 def test_a_larger_memory_knows_which_rows_were_never_put_back() -> None:
     small, _ = lived([(20, "truncated"), (20, "open")], capacity=16)
     large = Memory(100, 1, 1, 1)
-    large.restore(small.rows_since(small.first), small.rows - 1, small.transitions)
+    large.restore(small.rows_since(small.first), small.rows - 1)
     newest = {name: column[small.head][None] for name, column in small.columns().items()}
-    large.restore(newest, small.rows, small.transitions)
+    large.restore(newest, small.rows)
     assert (large.first, large.held) == (small.first, 15)
     windows = large.sample(200, 3, np.random.default_rng(0))
     assert np.isin(windows.obs, small.obs).all()
     with pytest.raises(ValueError, match="never put back"):
         large.rows_since(small.first - 1)
+
+
+@given(st.lists(steps_and_ending, min_size=1, max_size=8), st.integers(4, 40), st.integers(2, 60))
+def test_a_memory_that_was_given_room_goes_on_with_what_it_held(
+    episodes: Episodes, capacity: int, more: int
+) -> None:
+    memory, held = lived(episodes, capacity)
+    first = memory.first
+    before = memory.rows_since(first)
+    memory.reserve(capacity + more)
+    after = memory.rows_since(first)
+    for name, column in before.items():
+        np.testing.assert_array_equal(after[name], column, err_msg=name)
+    assert (memory.first, memory.held) == (first, len(held))
+    memory.begin(np.zeros(1, np.float32), np.zeros(1, np.float32))
+    memory.add(np.zeros(1, np.float32), 0.0, False, np.zeros(1, np.float32), np.zeros(1, np.float32))
+    assert (memory.rows, memory.held) == (first + len(before["last"]) + 3, len(held) + 1)
+    if held:
+        assert set(memory.sample(64, 1, np.random.default_rng(0)).obs[0, :, 0]) <= {*held, 0.0}
 
 
 class Diverging:
@@ -215,7 +234,7 @@ def test_a_world_that_always_breaks_at_once_teaches_nothing_and_hangs_nothing(
     body = Diverging(envs.make("Counter-v0"), at=1, every=1)
     agent = make_joule(body, env="Counter-v0", learner__buffer=8, learner__batch=2, learner__warmup=4)
     agent.learn(30)
-    assert (agent.decisions, agent.memory.transitions, agent.learner.updates) == (30, 0, 0)
+    assert (agent.decisions, agent.memory.held, agent.learner.updates) == (30, 0, 0)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -170,10 +170,12 @@ def test_planning_and_retasking_both_serve_a_task_that_was_not_trained_for(
     before = returns(unmodified, config)
 
     planning: Any = agents.load(trained_run)
-    take_up(planning, LEFT, None, 5)
-    assert planning.config.planner.horizon == 5
     _, state = planning.predict(np.zeros(3, np.float32))
+    take_up(planning, LEFT, None, 5)
+    _, state = planning.predict(np.zeros(3, np.float32), state)  # from the next decision on
     assert list(planning.explain(state)) == ["track position=-1"]
+    assert state.plan.actions.shape[1] == 5
+    assert planning.config == unmodified.config  # what would be saved
 
     learned: Any = agents.load(trained_run)
     world = {n: p.clone() for n, p in learned.modules.world_model.dynamics.state_dict().items()}
