@@ -58,8 +58,8 @@ class Maze(MujocoEnv):
     `path_distance`, `in_zone` (the ball's centre is inside) and `success` (`p < 0.12`).
 
     ## Starting state
-    The ball at rest, anywhere free that is at least 0.5 m of path from the goal. The goal is where the model
-    file has it, in the upper right; with `random_goal`, anywhere free.
+    The ball at rest, anywhere free and outside the zone that is at least 0.5 m of path from the goal. The goal
+    is where the model file has it, in the upper right; with `random_goal`, anywhere free and outside the zone.
     `reset(options={"goal": (x, y)})` chooses it.
 
     ## Episode end
@@ -170,7 +170,7 @@ class Maze(MujocoEnv):
             "speed": np.array([np.linalg.norm(self.data.qvel)]),
             "goal": self.goal,
             "path_distance": np.array([self.path_distance()]),
-            "zone_distance": np.array([self._zone_distance()]),
+            "zone_distance": np.array([self._zone_distance(self.data.qpos)]),
             "qpos": self.data.qpos.copy(),
             "qvel": self.data.qvel.copy(),
         }
@@ -178,19 +178,19 @@ class Maze(MujocoEnv):
     def _free_place(self) -> NDArray[np.float64]:
         low, high = self._walls[:, 0].min(0), self._walls[:, 1].max(0)
         place = self.np_random.uniform(low, high)
-        while not self.is_free(place):
+        while not self.is_free(place) or self._zone_distance(place) < 0.0:
             place = self.np_random.uniform(low, high)
         return place
 
-    def _zone_distance(self) -> float:
-        """Distance of the ball's centre from the zone's rim (m), negative inside."""
-        return float(np.linalg.norm(self.data.qpos[:2] - self.zone_centre)) - self.zone_radius
+    def _zone_distance(self, place: NDArray[np.float64]) -> float:
+        """Distance of `place` from the zone's rim (m), negative inside."""
+        return float(np.linalg.norm(place - self.zone_centre)) - self.zone_radius
 
     def _observation(self) -> NDArray[np.float64]:
         return np.concatenate([self.data.qpos, self.data.qvel, self.goal - self.data.qpos])
 
     def _get_reset_info(self) -> dict[str, Any]:
-        path, in_zone = self.path_distance(), self._zone_distance() < 0.0
+        path, in_zone = self.path_distance(), self._zone_distance(self.data.qpos) < 0.0
         return {"path_distance": path, "in_zone": in_zone, "success": path < SUCCESS_DISTANCE}
 
 

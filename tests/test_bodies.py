@@ -239,6 +239,15 @@ def test_maze_zone_readout_is_negative_inside_and_costs_only_when_asked() -> Non
     assert not free.step(np.zeros(2, np.float32))[4]["in_zone"]
 
 
+def test_maze_begins_and_ends_outside_the_zone() -> None:
+    body = make("Maze", random_goal=True)
+    for seed in range(40):
+        body.reset(seed=seed)
+        assert body.unwrapped.readouts()["zone_distance"] >= 0.0
+        goal = body.unwrapped.goal
+        assert np.linalg.norm(goal - body.unwrapped.zone_centre) >= body.unwrapped.zone_radius
+
+
 def test_maze_walls_stop_the_ball() -> None:
     body = make("Maze")
     body.reset(seed=0)
