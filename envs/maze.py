@@ -58,8 +58,8 @@ class Maze(MujocoEnv):
     `path_distance`, `in_zone` (the ball's centre is inside) and `success` (`p < 0.12`).
 
     ## Starting state
-    The ball at rest, anywhere free and outside the zone that is at least 0.5 m of path from the goal. The goal
-    is where the model file has it, in the upper right; with `random_goal`, anywhere free and outside the zone.
+    The ball at rest, anywhere free that is outside the zone and at least 0.5 m of path from the goal. The
+    goal is where the model file has it, in the upper right; with `random_goal`, anywhere free outside the zone.
     `reset(options={"goal": (x, y)})` chooses it.
 
     ## Episode end
