@@ -24,7 +24,7 @@ from torch import Tensor
 from agent.configurator import ConfigError
 from agent.interface import TrainingEnv
 from agent.memory import Windows
-from agent.vigilance import LEAST_LIVED, Rival, Usual, Vigilance, VigilanceError, calibrate
+from agent.vigilance import LEAST_LIVED, TINY, Rival, Usual, Vigilance, VigilanceError, calibrate
 from agent.world_model import WorldModel
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ DECISIONS_PER_ALARM = 50_000.0
 """In a world that does not change, one false alarm in so many decisions is wanted."""
 CALIBRATION = 10_000
 """The newest decisions of training, from which is told what surprise is usual."""
+HELD_OUT = 1_000
+"""The newest decisions whose errors, when they were met, `Surprise` is the mean of."""
 WORTH = 500
 """Old steps weigh as much in learning as this many new ones would: half at first, a tenth after 4,500."""
 SETTLED = 1_000
@@ -93,7 +95,10 @@ class Adaptive:
         known = known[~memory.last[known % memory.capacity]]
         self.home = World(copy.deepcopy(learner.modules.world_model), known)
         try:
-            self.home.usual = calibrate(*self.lived(known[-CALIBRATION:]), decisions_per_alarm)
+            error, disagreement = self.lived(known[-CALIBRATION:])
+            # Learned from since, they are smaller than errors at the time were; most so in a young agent.
+            grown = learner.surprise.usual / max(float(error[-HELD_OUT:].mean()), TINY) if len(error) else 1.0
+            self.home.usual = calibrate(error * max(grown, 1.0), disagreement, decisions_per_alarm)
         except VigilanceError as error:
             raise ConfigError(f"adapt: this agent has lived too little: {error}") from error
         self.worlds = [self.home]

@@ -24,7 +24,7 @@ ALLOWANCE = 0.75
 used up by the gap between errors on what was learned from, which calibrate, and on what is met."""
 MOST = 3.0
 """In standard deviations: what one step counts at most. A single shock does not make another world."""
-LEAST_LIVED = 500
+LEAST_LIVED = 300
 """Decisions of known life that a calibration needs."""
 TAIL = 0.2
 """Share of the excursions, the highest ones, whose tail is extrapolated."""
