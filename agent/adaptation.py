@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from agent.configurator import ConfigError
 from agent.interface import TrainingEnv
 from agent.memory import Windows
+from agent.surprise import Surprise
 from agent.vigilance import LEAST_LIVED, TINY, Rival, Usual, Vigilance, VigilanceError, calibrate
 from agent.world_model import WorldModel
 
@@ -36,14 +38,23 @@ DECISIONS_PER_ALARM = 50_000.0
 """In a world that does not change, one false alarm in so many decisions is wanted."""
 CALIBRATION = 10_000
 """The newest decisions of training, from which is told what surprise is usual."""
-HELD_OUT = 1_000
-"""The newest decisions whose errors, when they were met, `Surprise` is the mean of."""
 WORTH = 500
 """Old steps weigh as much in learning as this many new ones would: half at first, a tenth after 4,500."""
 SETTLED = 1_000
 """Decisions after which a new world is known enough to be watched for a further change."""
 MOST_WORLDS = 8
 """Beyond it, the world that was longest out of use is forgotten; the first never is."""
+
+
+def as_met(error: Float[np.ndarray, " decisions"], met: Surprise) -> Float[np.ndarray, " decisions"]:
+    """Errors of what was lived, oldest first, as large as they were when it was met.
+
+    What has been learned from since is predicted better, most so by a young agent; `met` has the mean of
+    errors on what was new, with the weights and the cap that are used here.
+    """
+    weight = (1.0 - met.rate) ** np.arange(len(error))[::-1]
+    mean = float((weight * np.minimum(error, 10.0 * met.usual)).sum() / max(float(weight.sum()), TINY))
+    return error * max(met.usual / max(mean, TINY), 1.0)
 
 
 @dataclass
@@ -96,9 +107,7 @@ class Adaptive:
         self.home = World(copy.deepcopy(learner.modules.world_model), known)
         try:
             error, disagreement = self.lived(known[-CALIBRATION:])
-            # Learned from since, they are smaller than errors at the time were; most so in a young agent.
-            grown = learner.surprise.usual / max(float(error[-HELD_OUT:].mean()), TINY) if len(error) else 1.0
-            self.home.usual = calibrate(error * max(grown, 1.0), disagreement, decisions_per_alarm)
+            self.home.usual = calibrate(as_met(error, learner.surprise), disagreement, decisions_per_alarm)
         except VigilanceError as error:
             raise ConfigError(f"adapt: this agent has lived too little: {error}") from error
         self.worlds = [self.home]

@@ -18,7 +18,7 @@ from agent.vigilance import (
 
 
 def stream(rng: np.random.Generator, decisions: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Errors that follow the disagreement, their logarithm with noise of deviation 0.5 and `shift` of them."""
+    """Errors that follow the disagreement, in logarithms with noise of deviation 0.5 and `shift` of them."""
     disagreement = np.exp(rng.normal(-8.0, 1.0, decisions))
     return np.exp(0.7 * np.log(disagreement) + 0.5 * (rng.normal(0, 1, decisions) + shift)), disagreement
 
