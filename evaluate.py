@@ -220,12 +220,13 @@ def main(arguments: Sequence[str]) -> int:
         made: TrainingEnv = make_env(world)
         return made if adaptive is None else adaptive.attend(made)
 
-    acting, lanes = (learner, LANES) if adaptive is None else (adaptive, 1)
+    acting: Predictor = learner if adaptive is None else adaptive
+    lanes = LANES if adaptive is None else 1  # what an episode teaches is for the next one
     evaluation = evaluate(acting, body, options.episodes, options.first_seed, lanes)
-    changes_noticed = None if adaptive is None else [vars(event) for event in adaptive.events]
+    noticed = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(acting, body, options.first_seed)
     result = record(learner, run, evaluation, options.first_seed, timing)
-    result |= {"task": world.task, "retask": options.retask, "changes_noticed": changes_noticed}
+    result |= {"task": world.task, "retask": options.retask, "changes_noticed": noticed}
     print(shown(result))
     try:
         replace_file(out, (json.dumps(result, indent=2) + "\n").encode())

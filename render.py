@@ -368,7 +368,7 @@ def main(arguments: Sequence[str]) -> int:
     body: Any = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
     name = film_name(learner.frames, options.imagine, options.imagine_at, changes)
     if options.adapt:
-        learner, name = cast("Joule", learner).adapt(), f"{name}-adapt"
+        learner, name = cast("Agent", cast("Joule", learner).adapt()), f"{name}-adapt"
     try:
         path = record(
             learner,

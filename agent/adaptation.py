@@ -13,24 +13,24 @@ predict the same latents, and their errors can be compared.
 from __future__ import annotations
 
 import copy
-from collections import deque
-from dataclasses import dataclass, field
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from agent.attention import Attended
 from agent.configurator import ConfigError
 from agent.interface import TrainingEnv
 from agent.memory import Windows
-from agent.surprise import Surprise
-from agent.vigilance import LEAST_LIVED, TINY, Rival, Usual, Vigilance, VigilanceError, calibrate
+from agent.vigilance import LEAST_LIVED, Rival, Vigilance, VigilanceError, as_met, calibrate
 from agent.world_model import WorldModel
+from agent.worlds import SETTLED, Event, World
 
 if TYPE_CHECKING:
     from agent.joule import Joule
+
+log = logging.getLogger(__name__)
 
 UPDATES = 2.0
 """Gradient steps a decision while a world is being learned."""
@@ -40,51 +40,8 @@ CALIBRATION = 10_000
 """The newest decisions of training, from which is told what surprise is usual."""
 WORTH = 500
 """Old steps weigh as much in learning as this many new ones would: half at first, a tenth after 4,500."""
-SETTLED = 1_000
-"""Decisions after which a new world is known enough to be watched for a further change."""
 MOST_WORLDS = 8
 """Beyond it, the world that was longest out of use is forgotten; the first never is."""
-
-
-def as_met(error: Float[np.ndarray, " decisions"], met: Surprise) -> Float[np.ndarray, " decisions"]:
-    """Errors of what was lived, oldest first, as large as they were when it was met.
-
-    What has been learned from since is predicted better, most so by a young agent; `met` has the mean of
-    errors on what was new, with the weights and the cap that are used here.
-    """
-    weight = (1.0 - met.rate) ** np.arange(len(error))[::-1]
-    mean = float((weight * np.minimum(error, 10.0 * met.usual)).sum() / max(float(weight.sum()), TINY))
-    return error * max(met.usual / max(mean, TINY), 1.0)
-
-
-@dataclass
-class World:
-    """A world that the agent knows: its weights while out of use, and what was lived in it."""
-
-    model: WorldModel
-    """Its world model while out of use."""
-    before: np.ndarray
-    """Absolute rows of memory that were lived in the world it came from."""
-    usual: Usual | None = None
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    optimizers: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    """Absolute rows of memory lived in it since the agent began to adapt."""
-    recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=SETTLED))
-    """Errors and disagreements of its newest steps in use."""
-    rival: Rival = field(default_factory=Rival)
-    last_used: int = 0
-
-
-@dataclass(frozen=True)
-class Event:
-    """A change that was noticed: at which decision, and which world was taken up, `new` or known."""
-
-    decision: int
-    world: int
-    new: bool
-    since: int
-    """How many decisions ago the change is most likely to have been."""
 
 
 class Adaptive:
@@ -113,6 +70,7 @@ class Adaptive:
         self.worlds = [self.home]
         self.world = self.home
         """The one in use."""
+        self.acquainted = 0
         self.vigilance: Vigilance | None = Vigilance(self.home.usual.limit)
         self.decisions = 0
         self.events: list[Event] = []
@@ -180,7 +138,11 @@ class Adaptive:
     def settle(self) -> None:
         """Takes the newest steps in the world in use for what is usual there."""
         error, disagreement = np.array(self.world.recent).T
-        self.world.usual = calibrate(error, disagreement, self.decisions_per_alarm)
+        try:
+            self.world.usual = calibrate(error, disagreement, self.decisions_per_alarm)
+        except VigilanceError as why:
+            log.warning("world %d is not watched for a further change: %s", self.world.number, why)
+            return
         self.vigilance = Vigilance(self.world.usual.limit)
 
     def watch(self, found: list[tuple[float, float]]) -> None:
@@ -239,12 +201,13 @@ class Adaptive:
     def begin_world(self, since: int) -> None:
         """A new world, which begins with what was known and with the last `since` steps."""
         rows = self.world.rows
-        kept = rows[: len(rows) - since]
+        kept = rows[: max(len(rows) - since, 0)]
         moved = rows[len(kept) :]
         self.put_aside()
         rows[:] = kept
         before = self.home.before if self.world is self.home else np.array(kept)
-        new = World(copy.deepcopy(self.world.model), before, rows=moved)
+        self.acquainted += 1
+        new = World(copy.deepcopy(self.world.model), before, number=self.acquainted, rows=moved)
         if len(self.worlds) == MOST_WORLDS:
             others = [w for w in self.worlds if w is not self.home and w is not self.world]
             self.worlds.remove(min(others, key=lambda world: world.last_used))
@@ -275,7 +238,7 @@ class Adaptive:
         for known in self.worlds:
             known.rival = Rival()
         self._credit = 0.0
-        self.events.append(Event(self.decisions, self.worlds.index(world), new, since))
+        self.events.append(Event(self.decisions, world.number, new, since))
 
     def sample(self) -> Windows:
         """A batch for one gradient step: windows of this world, and of the one before it."""
@@ -299,26 +262,3 @@ class Adaptive:
         """Places in the ring of those absolute rows that it still holds."""
         memory = self.learner.memory
         return rows[rows >= memory.first] % memory.capacity
-
-
-class Attended:
-    """A body whose every step is noticed by an agent that adapts; all else is the body's own."""
-
-    def __init__(self, body: TrainingEnv, agent: Adaptive):
-        self.body, self.agent = body, agent
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.body, name)
-
-    def reset(self, **how: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begins an episode."""
-        obs, info = self.body.reset(**how)
-        self.agent.begin(obs, self.body.readouts())
-        return obs, info
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One decision. What comes of physics that diverged is not noticed: it is of no world."""
-        obs, reward, terminated, truncated, info = self.body.step(action)
-        if not info.get("diverged", False):
-            self.agent.notice(action, reward, terminated, obs, self.body.readouts())
-        return obs, reward, terminated, truncated, info

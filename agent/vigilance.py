@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from agent.surprise import Surprise
+
 ALLOWANCE = 0.75
 """In standard deviations: half of the lasting rise that is looked for (Page 1954). A smaller one would be
 used up by the gap between errors on what was learned from, which calibrate, and on what is met."""
@@ -108,6 +110,17 @@ def calibrate(
     usual = Usual(slope, float(middle), deviation, np.inf)
     limit = limit_for(counted(usual.excess(error, disagreement)), decisions_per_alarm)
     return Usual(slope, float(middle), deviation, limit)
+
+
+def as_met(error: Float[np.ndarray, " decisions"], met: Surprise) -> Float[np.ndarray, " decisions"]:
+    """Errors of what was lived, oldest first, as large as they were when it was met.
+
+    What has been learned from since is predicted better, most so by a young agent; `met` has the mean of
+    errors on what was new, with the weights and the cap that are used here.
+    """
+    weight = (1.0 - met.rate) ** np.arange(len(error))[::-1]
+    mean = float((weight * np.minimum(error, 10.0 * met.usual)).sum() / max(float(weight.sum()), TINY))
+    return error * max(met.usual / max(mean, TINY), 1.0)
 
 
 class Vigilance:

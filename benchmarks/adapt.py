@@ -109,7 +109,7 @@ class Life:
         false = len(at) if phase == "known" else len(at) - len(after) if phase == "change" else 0
         self.add(
             phase, total, count, noticed_after=after[0] if changes and after else "", false_alarms=false,
-            world_in_use=adaptive.worlds.index(adaptive.world),
+            world_in_use=adaptive.world.number,
             cpu_ms=round(1e3 * (time.process_time() - cpu) / count, 1),
         )  # fmt: skip
 
