@@ -202,7 +202,7 @@ def main() -> None:
         options.episodes = options.lived = 1
     torch.set_num_threads(1)
     rows = read(options.out)
-    done = {(row["env"], row["world"], row["way"], row["seed"]) for row in rows}
+    done: set[tuple[str, ...]] = {(row["env"], row["world"], row["way"], row["seed"]) for row in rows}
     new = not options.out.exists()
     with options.out.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)

@@ -81,12 +81,16 @@ def summary(rows: list[Row]) -> dict[str, Any]:
             "kept_fraction": worst(by_world, "kept_fraction", min),
             "worlds": by_world,
         }
-    return {"goals": GOALS, "environments": found}
+    overall = {
+        "detected_within_steps": worst(found, "detected_within_steps", max),
+        "regained_fraction": worst(found, "regained_fraction", min),
+    }
+    return {"goals": GOALS, **overall, "environments": found}
 
 
-def worst(by_world: dict[str, Any], name: str, of: Any) -> float | None:
-    """The worst world's figure; None when one of them has none, because it was not noticed or measured."""
-    values = [world[name] for world in by_world.values()]
+def worst(parts: dict[str, Any], name: str, of: Any) -> float | None:
+    """The figure of the worst of several; None when one has none, because it was not noticed or measured."""
+    values = [part[name] for part in parts.values()]
     return None if None in values or not values else float(of(values))
 
 
