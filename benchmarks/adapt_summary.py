@@ -124,6 +124,8 @@ def drawn(rows: list[Row], path: Path) -> None:
                     for r in here
                     if r["way"] == way and r["phase"] in ("known", "change", "changed", "back")
                 ]
+                if not lived:
+                    continue
                 first = 0 if way == "joule adapts" else 1
                 episodes = sorted({int(row["episode"]) for row in lived})
                 means = [mean(r for r in lived if int(r["episode"]) == number) for number in episodes]
@@ -135,8 +137,9 @@ def drawn(rows: list[Row], path: Path) -> None:
             ax.axvline(1, color="0.8", lw=4, zorder=0)
             ax.set_title(f"{env}\n{world}", fontsize=8)
             ax.tick_params(labelsize=7)
+            ax.xaxis.get_major_locator().set_params(integer=True)
         line[0].set_ylabel("return of an episode", fontsize=8)
-    axes[-1][0].set_xlabel("episode; the world changes in the grey one", fontsize=8)
+    axes[-1][0].set_xlabel("episode (grey: the change)", fontsize=8)
     axes[0][0].legend(fontsize=6)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
