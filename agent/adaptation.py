@@ -186,7 +186,7 @@ class Adaptive:
         """Errors and disagreements of remembered transitions, by absolute row, under the model in use."""
         memory, model = self.learner.memory, self.learner.modules.world_model
         errors, disagreements = [np.zeros(0)], [np.zeros(0)]
-        for part in np.array_split(rows, len(rows) // 4096 + 1):
+        for part in np.array_split(rows, len(rows) // 4096 + 1) if len(rows) else ():
             here = part % memory.capacity
             z = self.learner.perceive(memory.obs[here])
             seen = self.learner.perceive(memory.obs[(here + 1) % memory.capacity])
