@@ -4,6 +4,7 @@ python evaluate.py RUN                               ten episodes, a table, and 
 python evaluate.py RUN --episodes 100 --seed 20000   more of them, on seeds of your own
 python evaluate.py RUN --planner.kind icem           searched for by another planner
 python evaluate.py RUN --perturb gravity=0.5@300     in a world that changes
+python evaluate.py RUN --perturb mass=2 --adapt      noticing it, and learning the new world while acting
 python evaluate.py RUN --task less:velocity          another task, planned for; --retask 4000 learns it first
 """
 
@@ -16,14 +17,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from agent.command_line import Parser, add_changes, check_task, door, given_settings, whole_number
+from agent.command_line import (
+    Parser,
+    add_adapt,
+    add_changes,
+    check_adapt,
+    check_task,
+    door,
+    given_settings,
+    whole_number,
+)
 from agent.configurator import Config, ConfigError
 
 if TYPE_CHECKING:
     from agent.evaluation import Evaluation, Predictor
     from agent.interface import Agent, TrainingEnv
+    from agent.joule import Joule
     from agent.ledger import Ledger
     from agent.runs import Run
 
@@ -141,6 +152,9 @@ def shown(result: Mapping[str, Any]) -> str:
             "returns foretold with correlation {correlation:.2f}, slope {slope:.2f}".format(**of_returns)
         )
     sums.append(f"{result['planning_ms']:.1f} ms a decision")
+    for event in result.get("changes_noticed") or ():
+        world = "a new world" if event["new"] else f"world {event['world']} again"
+        sums.append(f"a change noticed at decision {event['decision']:,}: {world}")
     if result["diverged"]:
         sums.append(f"{result['diverged']} of {result['episodes']} ended in diverged physics")
     return "\n".join([*lines, "", "; ".join(sums)])
@@ -155,6 +169,7 @@ def parser() -> Parser:
                    help="seed of the first; the others follow (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="FILE", help="the JSON (default: RUN/evaluation.json)")
     add_changes(p)
+    add_adapt(p)
     return p
 
 
@@ -182,13 +197,14 @@ def main(arguments: Sequence[str]) -> int:
     run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
     out = options.out or run.folder / "evaluation.json"
     check(run, run.config, changes, out)
+    check_adapt(options.adapt, run.config)
 
     # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
     import agent
-    from agent.evaluation import evaluate
+    from agent.evaluation import LANES, evaluate
     from agent.loading import make_env, take_up
 
     torch.set_num_threads(run.config.threads)
@@ -198,13 +214,19 @@ def main(arguments: Sequence[str]) -> int:
     if task is not None:
         world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
 
-    def body() -> TrainingEnv:
-        return make_env(world)
+    adaptive = cast("Joule", learner).adapt() if options.adapt else None
 
-    evaluation = evaluate(learner, body, options.episodes, options.first_seed)
-    timing = time_decisions(learner, body, options.first_seed)
+    def body() -> TrainingEnv:
+        made: TrainingEnv = make_env(world)
+        return made if adaptive is None else adaptive.attend(made)
+
+    acting: Predictor = learner if adaptive is None else adaptive
+    lanes = LANES if adaptive is None else 1  # what an episode teaches is for the next one
+    evaluation = evaluate(acting, body, options.episodes, options.first_seed, lanes)
+    noticed = None if adaptive is None else [vars(event) for event in adaptive.events]
+    timing = time_decisions(acting, body, options.first_seed)
     result = record(learner, run, evaluation, options.first_seed, timing)
-    result |= {"task": world.task, "retask": options.retask}
+    result |= {"task": world.task, "retask": options.retask, "changes_noticed": noticed}
     print(shown(result))
     try:
         replace_file(out, (json.dumps(result, indent=2) + "\n").encode())

@@ -4,6 +4,7 @@ python render.py RUN                                 one episode, into RUN/video
 python render.py RUN --episodes 3 --seed 7           three, from a seed of your own
 python render.py RUN --imagine                       with a ghost: what the agent foresaw
 python render.py RUN --perturb gravity=0.5@300       in a world that changes
+python render.py RUN --perturb mass=2@300 --adapt    noticing it, and learning the new world while acting
 python render.py RUN --planner.kind icem             searched for by another planner
 python render.py RUN --task less:velocity            another task, planned for; --retask 4000 learns it first
 """
@@ -14,11 +15,13 @@ import math
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from agent.command_line import (
     Parser,
+    add_adapt,
     add_changes,
+    check_adapt,
     check_task,
     door,
     given_settings,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from agent.interface import Agent
+    from agent.joule import Joule
     from envs import Body
     from report.film import Story
 
@@ -112,7 +116,9 @@ def film(
 
     from report.film import Story, annotate
 
-    obs, _ = body.reset(seed=seed)
+    attend = getattr(learner, "attend", None)
+    lived = body if attend is None else attend(body)
+    obs, _ = lived.reset(seed=seed)
     view.begin()
     picture, state = view.picture(), None
     for step in range(1, longest + 1):
@@ -128,7 +134,7 @@ def film(
             )
             story.restart()
             yield annotate(picture, panel=story.panel())
-        obs, reward, terminated, truncated, _ = body.step(action)
+        obs, reward, terminated, truncated, _ = lived.step(action)
         ended = terminated or truncated or step == longest
         shown = ended or step % pace.stride == 0
         energies = {name: float(term[0]) for name, term in learner.explain(state).items()} if shown else {}
@@ -325,6 +331,7 @@ def parser() -> Parser:
     p.add_argument("--imagine-at", type=whole_number, metavar="STEP",
                    help="decision of the first imagining (default: a third into the episode)")  # fmt: skip
     add_changes(p)
+    add_adapt(p)
     return p
 
 
@@ -343,6 +350,8 @@ def main(arguments: Sequence[str]) -> int:
 
     run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
 
+    check_adapt(options.adapt, run.config)
+
     # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
@@ -358,6 +367,8 @@ def main(arguments: Sequence[str]) -> int:
         changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
     body: Any = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
     name = film_name(learner.frames, options.imagine, options.imagine_at, changes)
+    if options.adapt:
+        learner, name = cast("Agent", cast("Joule", learner).adapt()), f"{name}-adapt"
     try:
         path = record(
             learner,

@@ -163,6 +163,18 @@ def add_changes(parser: Parser) -> None:
     add_settings(parser, PlannerConfig, PlannerConfig(**unset), "planner.")
 
 
+def add_adapt(parser: Parser) -> None:
+    """Adds the option of doors that show an agent over whole episodes, in which it may learn."""
+    told = "notice when the world changes, and learn the new one while acting; see docs/adaptation.md"
+    parser.add_argument("--adapt", action="store_true", help=told)
+
+
+def check_adapt(adapt: bool, config: Config) -> None:
+    """Refuses to adapt an agent that cannot be surprised. Raises ConfigError."""
+    if adapt and config.agent != "joule":
+        raise ConfigError(f"--adapt: {config.agent} has no world model that could be surprised; joule has")
+
+
 def in_names(changes: Mapping[str, Any]) -> list[str]:
     """Parts of a file's name that tell what was changed: the same changes replace the same file."""
     parts = []

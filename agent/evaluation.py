@@ -74,8 +74,9 @@ class Evaluation:
 class Evaluator:
     """Plays `episodes` episodes with seeds `first_seed`, `first_seed` + 1, ...; keeps its environments.
 
-    The ledger of an evaluation has at most `entries` entries. Raises EvaluationError when an episode of the
-    environment has no limit, or none is asked for.
+    The ledger of an evaluation has at most `entries` entries. At most `lanes` episodes are played side by
+    side: an agent that learns from its episodes plays them one after the other. Raises EvaluationError when
+    an episode of the environment has no limit, or none is asked for.
     """
 
     def __init__(
@@ -84,11 +85,12 @@ class Evaluator:
         episodes: int,
         first_seed: int = FIRST_SEED,
         entries: int = MOST_OF_AN_EVALUATION,
+        lanes: int = LANES,
     ) -> None:
         if episodes < 1:
             raise EvaluationError(f"episodes: {episodes} is too few, an evaluation needs at least 1")
         self.make_env, self.episodes, self.first_seed = make_env, episodes, first_seed
-        self.entries = entries
+        self.entries, self.lanes = entries, lanes
         self._envs: list[TrainingEnv] = []
         with generators.preserved():
             self._add_env()
@@ -105,11 +107,11 @@ class Evaluator:
     def __call__(self, agent: Predictor) -> Evaluation:
         """Plays all episodes with the agent as it is."""
         with generators.preserved():
-            while len(self._envs) < min(self.episodes, LANES):
+            while len(self._envs) < min(self.episodes, self.lanes):
                 self._add_env()
             parts = []
-            for k in range(0, self.episodes, LANES):
-                envs = self._envs[: min(LANES, self.episodes - k)]
+            for k in range(0, self.episodes, self.lanes):
+                envs = self._envs[: min(self.lanes, self.episodes - k)]
                 share = max(1, self.entries * len(envs) // self.episodes)
                 parts.append(_play(agent, envs, self.first_seed + k, share))
         surprises = np.concatenate([part.surprises for part in parts])
@@ -133,10 +135,14 @@ class Evaluator:
 
 
 def evaluate(
-    agent: Predictor, make_env: Callable[[], TrainingEnv], episodes: int, first_seed: int = FIRST_SEED
+    agent: Predictor,
+    make_env: Callable[[], TrainingEnv],
+    episodes: int,
+    first_seed: int = FIRST_SEED,
+    lanes: int = LANES,
 ) -> Evaluation:
     """One evaluation with environments of its own. Raises EvaluationError as `Evaluator` does."""
-    evaluator = Evaluator(make_env, episodes, first_seed)
+    evaluator = Evaluator(make_env, episodes, first_seed, lanes=lanes)
     try:
         return evaluator(agent)
     finally:

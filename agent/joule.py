@@ -18,6 +18,7 @@ from torch import Tensor
 import planners
 from agent import resume
 from agent.actor import ActingState, Actor
+from agent.adaptation import Adaptive
 from agent.barrier import Barrier, Guard, parse_guard
 from agent.clock import Clock
 from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, validate
@@ -223,6 +224,13 @@ class Joule:
         self.judge, self.env, self.actor = None, None, self.make_actor(self.config)
         self.begin_episode()
         return self
+
+    def adapt(self) -> Adaptive:
+        """This agent as one that notices when its world changes, and learns the new one while acting.
+
+        It acts in a body that it attends: `body = adaptive.attend(body)`. Raises ConfigError as `Adaptive`.
+        """
+        return Adaptive(self)
 
     def decide(
         self,

@@ -96,15 +96,21 @@ class Memory:
             setattr(self, name, grown)
         self.missing, self.capacity, self.head = self.first, capacity, (self.rows - 1) % capacity
 
-    def windows(self, batch: int, time: int, rng: np.random.Generator) -> np.ndarray:
-        """Rows [time + 1, batch] of windows that start uniformly at any stored transition and rest on an
-        episode's last row. Raises ValueError when no transition is stored."""
-        if self.held == 0:
+    def windows(
+        self, batch: int, time: int, rng: np.random.Generator, among: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Rows [time + 1, batch] of windows that start uniformly at any stored transition, or at one
+        `among` those places in the ring, and rest on an episode's last row. Raises ValueError when no
+        transition is stored."""
+        if self.held == 0 or (among is not None and len(among) == 0):
             raise ValueError("memory: no transition to sample")
-        filled = len(self)
-        start = rng.integers(0, filled, batch)
-        while (bad := self.last[start]).any():
-            start[bad] = rng.integers(0, filled, int(bad.sum()))
+        if among is not None:
+            start = rng.choice(among, batch)
+        else:
+            filled = len(self)
+            start = rng.integers(0, filled, batch)
+            while (bad := self.last[start]).any():
+                start[bad] = rng.integers(0, filled, int(bad.sum()))
         index = np.empty((time + 1, batch), np.int64)
         index[0] = start
         for k in range(time):
@@ -112,12 +118,15 @@ class Memory:
             index[k + 1] = np.where(self.last[index[k]], index[k], following)
         return index
 
-    def sample(self, batch: int, time: int, rng: np.random.Generator) -> Windows:
-        """`batch` windows of `time` transitions, starting uniformly at any stored transition.
+    def sample(
+        self, batch: int, time: int, rng: np.random.Generator, among: np.ndarray | None = None
+    ) -> Windows:
+        """`batch` windows of `time` transitions, starting uniformly at any stored transition, or at one
+        `among` those places in the ring.
 
         Raises ValueError when no transition is stored.
         """
-        index = self.windows(batch, time, rng)
+        index = self.windows(batch, time, rng, among)
         valid = ~self.last[index[:-1]]
         steps = index[:-1]
         return Windows(

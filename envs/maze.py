@@ -59,7 +59,8 @@ class Maze(MujocoEnv):
 
     ## Starting state
     The ball at rest, anywhere free that is outside the zone and at least 0.5 m of path from the goal. The
-    goal is where the model file has it, in the upper right; with `random_goal`, anywhere free outside the zone.
+    goal is where the model file has it, in the upper right; with `random_goal`, anywhere free and outside the
+    zone.
     `reset(options={"goal": (x, y)})` chooses it.
 
     ## Episode end

@@ -1,0 +1,143 @@
+"""An agent whose world changes: it notices, learns the new world, and has not forgotten the old one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_env
+import torch
+from doors import assert_refused
+
+import agent as agents
+import envs
+import evaluate
+from agent import loading
+from agent.adaptation import Adaptive
+from agent.configurator import ConfigError
+
+
+class Turned:
+    """A body whose motor is wired the wrong way round: a world that no step of training has shown."""
+
+    def __init__(self, body: Any) -> None:
+        self.body = body
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.body, name)
+
+    def step(self, action: np.ndarray) -> Any:
+        return self.body.step(-action)
+
+
+def returns(learner: Any, body: Any, episodes: int, first: int) -> list[float]:
+    """What each episode gives."""
+    found = []
+    for seed in range(first, first + episodes):
+        obs, _ = body.reset(seed=seed)
+        state, over, total = None, False, 0.0
+        while not over:
+            action, state = learner.predict(obs, state, np.array([state is None]))
+            obs, reward, terminated, truncated, _ = body.step(action)
+            total, over = total + reward, terminated or truncated
+        found.append(total)
+    return found
+
+
+def weights(learner: Any) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in learner.modules.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def load(run: Path) -> Any:
+    """What it can beyond the four verbs is its own, and not that of every agent."""
+    return agents.load(run)
+
+
+def point(learner: Any) -> Any:
+    return envs.make(learner.config.env)
+
+
+def test_a_turned_motor_is_noticed_learned_and_the_old_world_not_forgotten(
+    trained_run: Path, unchecked: None
+) -> None:
+    frozen = load(trained_run)
+    adaptive = load(trained_run).adapt()
+    before = weights(adaptive)
+    good = np.mean(returns(frozen, point(frozen), 10, 500))
+    poor = np.mean(returns(frozen, Turned(point(frozen)), 10, 500))
+
+    returns(adaptive, adaptive.attend(point(adaptive)), 4, 600)
+    assert adaptive.events == []  # the world has not changed
+    assert same(before, weights(adaptive))
+    learning = returns(adaptive, adaptive.attend(Turned(point(adaptive))), 30, 600)
+    first = adaptive.events[0]
+    assert first.new
+    assert 100 < first.decision <= 300
+    assert first.decision - first.since == pytest.approx(100, abs=10)  # the change is dated
+    after = weights(adaptive)
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert {"world_model", "critic", "policy"} <= moved
+    assert not {"encoder", "normalizer", "readout_normalizer"} & moved
+    regained = np.mean(returns(adaptive, Turned(point(adaptive)), 10, 500))  # not attended: no learning
+    assert regained - poor > 0.7 * (good - poor), (good, poor, regained, learning)
+
+    returns(adaptive, adaptive.attend(point(adaptive)), 1, 700)
+    assert adaptive.world is adaptive.home
+    assert same(before, weights(adaptive))
+
+
+def test_the_same_life_adapts_the_same_way_and_leaves_no_trace(trained_run: Path, unchecked: None) -> None:
+    lives = []
+    for noise in (0, 1):
+        torch.manual_seed(noise)
+        adaptive = load(trained_run).adapt()
+        outside = torch.get_rng_state()
+        got = returns(adaptive, adaptive.attend(Turned(point(adaptive))), 10, 40)
+        assert torch.equal(torch.get_rng_state(), outside)
+        lives.append((got, adaptive.events, weights(adaptive)))
+    assert lives[0][:2] == lives[1][:2]
+    assert lives[0][1]  # it did adapt
+    assert same(lives[0][2], lives[1][2])
+
+
+def test_what_cannot_adapt_says_why(trained_run: Path, make_joule: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError, match="lived too little"):
+        Adaptive(make_joule())
+    adaptive = load(trained_run).adapt()
+    with pytest.raises(ConfigError, match="one body at a time"):
+        adaptive.predict(np.zeros((2, 3), np.float32))
+    planning = load(trained_run)
+    with pytest.raises(ConfigError, match="retask"):
+        planning.pursue(agents.Task("left", lambda r: r["position"]), horizon=5).adapt()
+
+
+def test_the_door_adapts_and_leaves_the_run_as_it_was(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unchecked: None
+) -> None:
+    def contents() -> dict[str, bytes]:
+        return {str(p): p.read_bytes() for p in sorted(trained_run.rglob("*")) if p.is_file()}
+
+    made = loading.make_env
+    monkeypatch.setattr(loading, "make_env", lambda config: Turned(made(config)))
+    before, out = contents(), tmp_path / "adapted.json"
+    assert evaluate.main([str(trained_run), "--episodes", "10", "--adapt", "--out", str(out)]) == 0
+    noticed = json.loads(out.read_text())["changes_noticed"]
+    assert noticed[0]["new"]
+    assert contents() == before
+
+
+def test_the_door_refuses_an_agent_without_a_world_model(tmp_path: Path, trained_run: Path) -> None:
+    import train
+
+    folder = tmp_path / "zero"
+    made = ["--env", tiny_env.ID, "--agent", "zero", "--steps", "10", "--no-video", "--eval-episodes", "1"]
+    assert train.main([*made, "--out", str(folder)]) == 0
+    assert_refused("evaluate", [str(folder), "--adapt"], "--adapt: zero has no world model")
