@@ -154,6 +154,8 @@ class Config:
     """What to do in place of the environment's reward, as in `track:velocity=-2+0.1*spend`; see tasks.md."""
     guard: tuple[str, ...] = ()
     """Limits that no learned cost outweighs while planning, such as `speed<2`; see tasks.md."""
+    perceive: Literal["encoder", "energy"] = "encoder"
+    """`energy` infers what dead or corrupted sensors should read, for a few ms a decision of a trained agent."""
     regularizer: RegularizerKind = "simnorm"
     """What keeps the representation from collapsing."""
     device: str = "cpu"
