@@ -331,6 +331,8 @@ def validate(config: Config) -> Config:
 
         for text in config.guard:
             parse_guard(text)
+    if config.perceive == "energy" and config.agent != "joule":
+        raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():
         raise ConfigError("env: empty; give a Gymnasium id such as HalfCheetah-v5")
     try:

@@ -32,15 +32,15 @@ SLOPE = 0.05
 """Difference by which slopes are taken, in standard deviations of a sensor."""
 SURE = 1e8
 """Information in a reading that is taken as it is: far above any energy's, far below float64's limit."""
-FADES = 0.7
+FADES = 0.9
 """Share of its information that a belief keeps from one decision to the next; forecasts' errors repeat."""
-PASSES = 3
+PASSES = 4
 """Gauss-Newton steps where something is to be inferred."""
 LONGEST = 1.0
 """A Gauss-Newton step moves no sensor further than this."""
 RATE = 0.1
 """Weight of the newest surprise in a sensor's doubt."""
-DOUBTED = 10.0
+DOUBTED = 30.0
 """Doubt from which on a reading counts less: mean surprise, of which 1 is usual."""
 STILL = 1e-3
 """Sensors whose reading repeats exactly more often than this in memory may stand still."""
@@ -89,7 +89,9 @@ class Inference:
 
     def __init__(self, modules: Modules, memory: Memory):
         if memory.held < LEAST:
-            raise ValueError(f"needs {LEAST} remembered transitions to know its sensors by, has {memory.held}")
+            raise ValueError(
+                f"needs {LEAST} remembered transitions to know its sensors by, has {memory.held}"
+            )
         self.modules = modules
         self.device = modules.normalizer.shift.device
         size = memory.obs.shape[1]
@@ -179,20 +181,21 @@ class Inference:
         """The belief after `readings`; `action` was done since `belief`, which does not count at `starts`."""
         x, given = self.normalised(readings), readings.isfinite()
         o = x.double()
-        if belief is None or action is None:
-            starts = torch.ones_like(starts)
-            belief = self.nothing(readings)
-            action = readings.new_zeros(len(readings), self.modules.world_model.trunk.linear.in_features)
-            action = action[:, self.modules.encoder.out.out_features :]
+        if belief is None:
+            starts, belief = torch.ones_like(starts), self.nothing(readings)
         begins = starts.unsqueeze(1)
         doubt = torch.where(begins, 1.0, belief.doubt)
         still = (readings == belief.readings) & ~self.may_rest & ~begins
         believed = torch.where(doubt > DOUBTED, 1.0 / (self.usual * doubt), SURE)
         believed = torch.where(still | ~given, 0.0, believed)
         weight = believed
-        forecast = None if starts.all() else self.forecast(belief.mean, belief.information, action)
-        beginning = self.start_mean.expand_as(o)
-        here = torch.where(weight == SURE, o, torch.where(begins, beginning, belief.mean.double()))
+        ahead = None
+        if not starts.all():
+            if action is None:
+                raise ValueError("inference: a belief is carried on by the action that was done since")
+            ahead = self.forecast(belief.mean, belief.information, action)
+        known = torch.where(begins, self.start_mean.expand_as(o), belief.mean.double())
+        here = torch.where(weight == SURE, o, known)
 
         def energy(point: Tensor) -> Quadratic:
             fresh = Quadratic(
@@ -200,9 +203,9 @@ class Inference:
                 self.start_information.expand(len(o), -1, -1),
                 (point - self.start_mean) @ self.start_information,
             )
-            if forecast is None:
+            if ahead is None:
                 return fresh
-            seen = self.around(point.float(), *forecast)
+            seen = self.around(point.float(), *ahead)
             which = begins.unsqueeze(1)
             return Quadratic(
                 point,
@@ -214,15 +217,18 @@ class Inference:
         for _ in range(PASSES):
             mean, off, variance = quadratic.least(o, weight)
             surprise = off.square() / torch.where(begins, variance, self.usual)
-            # What is suddenly far off is left out at once.
-            sudden = surprise > torch.where(begins, FAR, self.limit)
+            # What is suddenly far off is left out at once, and inferred from what was known before.
+            sudden = surprise > torch.where(begins, FAR, self.limit * doubt.clamp_min(1.0))
+            leapt = sudden & (weight == SURE)
             weight = torch.where(sudden, 0.0, believed)
             sure = weight == SURE
             if sure.all():
                 break
-            if sudden.any():
-                mean, _, _ = quadratic.least(o, weight)
-            here = torch.where(sure, o, (here + (mean - here).clamp(-LONGEST, LONGEST)).clamp(-10.0, 10.0))
+            move = (mean - here).clamp(-LONGEST, LONGEST)
+            # Around a reading that was false the slopes are, too: there the next step is the first.
+            fresh = leapt.any(1, keepdim=True)
+            here = torch.where(fresh, torch.where(leapt, known, here), (here + move).clamp(-10.0, 10.0))
+            here = torch.where(sure, o, here)
             quadratic = energy(here)
         found = torch.where(sure, x, here.float())
         capped = torch.where(given, torch.minimum(surprise, self.limit), self.limit)
