@@ -153,7 +153,7 @@ def add_changes(parser: Parser) -> None:
                         help="import this module of a run made elsewhere")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_setting(parser, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
-    energy = "`energy` infers what dead or corrupted sensors should read, for a few ms a decision"
+    energy = "`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision"
     kinds = typing.get_type_hints(Config)["perceive"]
     add_setting(parser, "perceive", kinds, "encoder", energy)
     add_setting(parser, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")

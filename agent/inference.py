@@ -6,10 +6,11 @@ encoded where the world model expected to be, and to agree with the readings tha
     E(x, y) = |enc(x) - predict(enc(y), a)|^2 / u  +  |y - m|^2_L  +  sum_i w_i (x_i - reading_i)^2,
 
 y being the observation before, of which m and the information L are what was believed, and u the usual
-squared error of a forecast. It is minimised by Gauss-Newton steps, y eliminated in closed form (a Schur
-complement), as in an iterated Kalman smoother (Bell 1994). No decoder is needed: x enters through the encoder.
-Belief is a matter of experience: a reading that lies as far from what all others say as readings do in memory
-is taken as it is (w infinite), one that is far off for long counts less, one that stands still is dead (w = 0).
+squared error of a forecast. It is minimised by Gauss-Newton steps, with y eliminated in closed form (a Schur
+complement), as in the iterated Kalman filter (Bell and Cathey 1993). No decoder is needed: x enters through
+the encoder. Belief is a matter of experience. A reading that lies about as far from what all others say as
+readings did in memory is taken as it is (w infinite); a sensor that is far off for long counts less; one that
+leaps or stands still does not count (w = 0).
 
 Vectors are normalised observations; the small matrices are float64, on the CPU.
 """
@@ -101,6 +102,7 @@ class Inference:
         repeats = (obs[before + 1] == obs[before]).mean(0)
         self.may_rest = torch.from_numpy(repeats > STILL)
         starts = np.flatnonzero(last[:-1]) + 1
+        starts = starts[starts != memory.head + 1]  # in a full ring, the oldest row begins nothing
         first = self.normalised(torch.from_numpy(obs[starts])).double()
         many = len(starts) >= 8
         self.start_mean = first.mean(0) if many else torch.zeros(size, dtype=torch.float64)

@@ -183,6 +183,12 @@ class Joule:
         rows = torch.from_numpy(np.array(obs, np.float32))  # of its own: the belief keeps it
         return self.inference(rows, belief, action, torch.from_numpy(starts))
 
+    def believed(self, obs: np.ndarray, state: ActingState) -> np.ndarray:
+        """What was believed of observations [batch, obs] at a decision; the same by the encoder."""
+        if state.belief is None:
+            return obs
+        return self.modules.normalizer.inverse(state.belief.mean.to(self.device)).cpu().numpy()
+
     def energy(self, z: Float[Tensor, "batch latent"]) -> Energy:
         """The energy of action sequences from `z`, by the current costs."""
         m, choice = self.searched.renewed(), self.config.planner

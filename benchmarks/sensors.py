@@ -113,7 +113,7 @@ def price(run: Path, condition: str) -> dict[str, float]:
         body = make_env(config)
         obs, _ = body.reset(seed=FIRST_SEED)
         state, spent, whole = None, [], []
-        for step in range(TIMED):
+        for _ in range(TIMED):
             starts = np.array([state is None])
             if state is not None:
                 began = time.process_time()
@@ -221,7 +221,7 @@ def picture(rows: list[dict[str, Any]], run: Path, path: Path) -> None:
         true = true_readings(layer)
         action, state = learner.predict(obs, state, np.array([state is None]))
         assert state.belief is not None
-        shown.append((true, obs.copy(), learner.modules.normalizer.inverse(state.belief.mean)[0].numpy()))
+        shown.append((true, obs.copy(), learner.believed(obs[None], state)[0]))
         obs = body.step(action)[0]
     silent = np.flatnonzero(layer.state()["silent"])
     for panel, sensor in zip(axes[1:], silent[[0, -1]], strict=True):
@@ -242,7 +242,9 @@ def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     p.add_argument("--episodes", type=int, default=10, help="with dead sensors, a run (default: 10)")
-    p.add_argument("--quick", action="store_true", help="two short episodes each, without the planner")
+    p.add_argument(
+        "--quick", action="store_true", help="two episodes of 400 decisions each, without the planner"
+    )
     p.add_argument("--out", type=Path, default=RESULTS / "sensors.csv")
     p.add_argument("--picture", type=Path, default=PICTURE)
     options = p.parse_args()
@@ -261,7 +263,7 @@ def main() -> int:
                 limit = learner.facts.episode_limit
                 if limit is None:
                     p.error(f"{learner.facts.env} has no limit to its episodes")
-                decisions = 100 if options.quick else limit
+                decisions = 400 if options.quick else limit
                 mine = (
                     learner.config.seed,
                     learner.config.planner.kind,
