@@ -139,8 +139,10 @@ def loaded(run: Path, way: str, **changes: Any) -> Joule:
     return learner
 
 
-def interval(ratio: tuple[np.ndarray, np.ndarray]) -> list[float]:
-    """95 % bootstrap interval of the ratio of two means over the same episodes."""
+def interval(ratio: tuple[np.ndarray, np.ndarray]) -> list[float] | None:
+    """95 % bootstrap interval of the ratio of two means over the same episodes; None for fewer than three."""
+    if len(ratio[0]) < 3:
+        return None
     rng, (above, below) = np.random.default_rng(1), ratio
     drawn = rng.integers(0, len(above), (10_000, len(above)))
     return [
