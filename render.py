@@ -123,7 +123,9 @@ def film(
     picture, state = view.picture(), None
     for step in range(1, longest + 1):
         action, state = learner.predict(obs, state, np.array([state is None]), deterministic=True)
-        view.decided(obs, action)
+        # What is imagined begins at what was believed.
+        believed = getattr(learner, "believed", None)
+        view.decided(obs if believed is None else believed(obs[None], state)[0], action)
         if step == 1:
             story = told or Story(
                 body.facts.env,

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from agent.belief import Belief
 from agent.networks import NormedLinear
 from planners import EnergyFn, Plan, Planner
 
@@ -91,6 +92,10 @@ class ActingState:
     """[batch, latent], where the world model expects to be next."""
     surprise: np.ndarray
     """[batch], how unexpected this observation was; 1 is as usual, NaN at an episode's start."""
+    action: Tensor | None = None
+    """[batch, act], what was decided."""
+    belief: Belief | None = None
+    """What perception by energy holds of the sensors; None where the encoder believes them all."""
 
     def rows(self, keep: np.ndarray) -> "ActingState":
         """The state of those environments alone for which `keep` [batch] is true."""
@@ -103,7 +108,10 @@ class ActingState:
                 for value in [getattr(self.plan, item.name)]
             }
             plan = Plan(**kept)
-        return ActingState(self.generator, plan, self.z[index], self.expected[index], self.surprise[keep])
+        action = None if self.action is None else self.action[index.cpu()]
+        belief = None if self.belief is None else self.belief.rows(index.cpu())
+        z, expected, surprise = self.z[index], self.expected[index], self.surprise[keep]
+        return ActingState(self.generator, plan, z, expected, surprise, action, belief)
 
 
 class Actor:

@@ -154,6 +154,9 @@ def add_changes(parser: Parser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_setting(parser, "device", str, None, "cpu, cuda, cuda:1, or auto (default: the run's own)")
     add_setting(parser, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
+    energy = "`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision"
+    kinds = typing.get_type_hints(Config)["perceive"]
+    add_setting(parser, "perceive", kinds, "encoder", energy)
     add_setting(parser, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
     add_setting(parser, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
     learned = "learn the task in the model, by N updates (default: plan for it alone)"

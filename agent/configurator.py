@@ -154,6 +154,8 @@ class Config:
     """What to do in place of the environment's reward, as in `track:velocity=-2+0.1*spend`; see tasks.md."""
     guard: tuple[str, ...] = ()
     """Limits that no learned cost outweighs while planning, such as `speed<2`; see tasks.md."""
+    perceive: Literal["encoder", "energy"] = "encoder"
+    """`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision, once trained."""
     regularizer: RegularizerKind = "simnorm"
     """What keeps the representation from collapsing."""
     device: str = "cpu"
@@ -329,6 +331,8 @@ def validate(config: Config) -> Config:
 
         for text in config.guard:
             parse_guard(text)
+    if config.perceive == "energy" and config.agent != "joule":
+        raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():
         raise ConfigError("env: empty; give a Gymnasium id such as HalfCheetah-v5")
     try:

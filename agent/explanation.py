@@ -77,6 +77,7 @@ def explain(
     action, after = learner.decide(rows, state, starts, explore=False, witness=lambda *one: seen.append(one))
     if after.plan is None:
         raise ValueError("mode 1 decides without energies")
+    obs = learner.believed(rows, after)[0]
     candidates = torch.cat([actions[0] for actions, _ in seen])
     energies = torch.cat([values[0] for _, values in seen])
     with torch.inference_mode():

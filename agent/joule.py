@@ -20,9 +20,11 @@ from agent import resume
 from agent.actor import ActingState, Actor
 from agent.adaptation import Adaptive
 from agent.barrier import Barrier, Guard, parse_guard
+from agent.belief import Belief
 from agent.clock import Clock
 from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, validate
 from agent.cost import Energy, EnergyWeights
+from agent.inference import Inference
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.judge import Judge
 from agent.learner import Learner
@@ -115,6 +117,9 @@ class Joule:
             self.guard(*(parse_guard(text) for text in config.guard))
         self.judge: Judge | None = None
         """Costs that are planned for in place of the learned ones; see `pursue`."""
+        self.inference: Inference | None = None
+        self.inferred_by = -1
+        """How many updates the networks had when the inference was calibrated; see `believe`."""
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self.torch_state = torch.get_rng_state()
@@ -163,6 +168,25 @@ class Joule:
         with torch.inference_mode():
             rows = torch.from_numpy(np.ascontiguousarray(obs, np.float32)).to(self.device)
             return self.modules.encoder(self.modules.normalizer(rows))
+
+    def believe(self, obs: np.ndarray, state: ActingState | None, starts: np.ndarray) -> Belief:
+        """Perception by energy: what the sensors should have read, by observations [batch, obs] and by what
+        was expected. Raises ConfigError for a memory too short to know the sensors by."""
+        if self.inference is None or self.inferred_by != self.learner.updates:
+            try:
+                self.inference = Inference(self.modules, self.memory)
+            except ValueError as error:
+                raise ConfigError(f"perceive: energy {error}") from None
+            self.inferred_by = self.learner.updates
+        belief, action = (None, None) if state is None else (state.belief, state.action)
+        rows = torch.from_numpy(np.array(obs, np.float32))  # of its own: the belief keeps it
+        return self.inference(rows, belief, action, torch.from_numpy(starts))
+
+    def believed(self, obs: np.ndarray, state: ActingState) -> np.ndarray:
+        """What was believed of observations [batch, obs] at a decision; the same by the encoder."""
+        if state.belief is None:
+            return obs
+        return self.modules.normalizer.inverse(state.belief.mean.to(self.device)).cpu().numpy()
 
     def energy(self, z: Float[Tensor, "batch latent"]) -> Energy:
         """The energy of action sequences from `z`, by the current costs."""
@@ -247,8 +271,16 @@ class Joule:
         shown every batch of candidates that the search considers, with their energies.
         """
         actor = actor or self.actor
-        z = self.perceive(obs)
-        if state is None or state.z.shape != z.shape:
+        if state is not None and len(state.z) != len(obs):
+            state = None
+        belief = None
+        if self.config.perceive == "energy" and not self.learning:
+            belief = self.believe(obs, state, starts)
+            with torch.inference_mode():
+                z = self.modules.encoder(belief.mean.to(self.device))
+        else:
+            z = self.perceive(obs)
+        if state is None:
             generator = torch.Generator(self.device).manual_seed(self.config.seed + 10_000)
             state, starts = None, np.ones(len(obs), bool)
         else:
@@ -270,7 +302,8 @@ class Joule:
         action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():
             expected = self.modules.world_model.predict(z, action).z
-        return action.cpu().numpy(), ActingState(generator, plan, z, expected, surprise)
+        done = action.float().cpu()
+        return done.numpy(), ActingState(generator, plan, z, expected, surprise, done, belief)
 
     def predict(
         self,

@@ -18,7 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def make(config: Config, env: TrainingEnv) -> Agent:
-    """A new, untrained agent of the kind `config.agent`, living in `env`."""
+    """A new, untrained agent of the kind `config.agent`, living in `env`.
+
+    Raises ConfigError for one that is to infer its sensors by a model that it has yet to learn.
+    """
+    if config.perceive == "energy":
+        raise ConfigError(
+            "perceive: energy is for a trained agent; learn with encoder, then evaluate.py --perceive energy"
+        )
     return _build(config, env.facts, env)
 
 
