@@ -6,12 +6,14 @@ memory: runs made before a view existed have it too.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import mujoco
 
 from envs.physics import find_physics
+
+if TYPE_CHECKING:
+    import mujoco
 
 View = dict[str, Any]
 """{"of": readout, "at": [indices], "sign": 1 or -1, "plus": offset, "as": how}; `as` is "value",
@@ -38,6 +40,8 @@ def views(env: gymnasium.Env[Any, Any]) -> dict[str, View]:
 
 
 def _of_root(model: mujoco.MjModel) -> dict[str, View]:
+    import mujoco
+
     root = model.jnt_bodyid[0]
     if model.body_parentid[root] != 0:
         return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,11 @@ def test_a_missing_ffmpeg_is_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(envs.RenderError, match="no video was made"):
         write_mp4(tmp_path / "film.mp4", [np.zeros((64, 64, 3), np.uint8)], fps=10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_mujoco_is_not_imported_before_its_gl_is_chosen() -> None:
+    told = "import sys, envs.construction, agent.loading; sys.exit('mujoco' in sys.modules)"
+    subprocess.run([sys.executable, "-c", told], check=True, cwd=Path(__file__).parents[1])
 
 
 def test_gl_is_chosen_without_touching_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
