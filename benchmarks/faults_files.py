@@ -151,7 +151,7 @@ def _(arena: Arena) -> Outcome:
     film = arena.train("--video", tamper=encoder_disk_full, changes={"env": "InvertedPendulum-v5", **FLOOR})
     return all_of(
         {
-            f"tables: {tables.told()}": tables.survived() and tables.counted("log_failures") == 2,
+            f"tables: {tables.told()}": tables.survived() and tables.counted("log_failures") == 3,
             f"TensorBoard: {board.told()}": board.survived() and board.counted("log_failures") == 1,
             "film": film.survived() and film.says("no film", "No space left"),
         }

@@ -104,7 +104,7 @@ def _(arena: Arena) -> Outcome:
     for what in ("nan loss", "inf gradient"):
         found = arena.train(tamper=poisoned_updates(30, 10_000, what))
         checks[f"{what} from 30 on: stopped"] = found.stopped(
-            "not finite", "seed 1", "last good checkpoint is step-80"
+            "not finite", "seed 1", "last good checkpoint is step-40"
         )
         checks[f"{what}: resumes"] = arena.resume(found.folder).survived()
     checks["weights NaN at the end: not saved"] = arena.train(tamper=weights_broken_at(119)).stopped(

@@ -412,6 +412,10 @@ def nan_weights(part: str, at: int) -> Callable[[], None]:
     return tamper
 
 
+SEARCH = ("planner.samples", "planner.iterations", "planner.elites")
+"""Settings that acting by the policy alone does not have."""
+
+
 @row(26, "NaN action from planner", "STOP before env.step")
 def _(arena: Arena) -> Outcome:
     checks = {}
@@ -421,7 +425,7 @@ def _(arena: Arena) -> Outcome:
             "--planner.kind",
             "policy",
             tamper=nan_weights("policy", at),
-            changes={"learner.updates-per-step": 0},
+            changes={"learner.updates-per-step": 0} | dict.fromkeys(SEARCH),
         )
         checks[f"planner, decision {at}"] = planned.stopped("seed 1", "energy")
         checks[f"policy, decision {at}"] = policy.stopped("seed 1", "action is not finite")
