@@ -27,6 +27,7 @@ from agent.command_line import (
     check_task,
     door,
     given_settings,
+    in_names,
     whole_number,
 )
 from agent.configurator import Config, ConfigError
@@ -136,8 +137,9 @@ def shown(result: Mapping[str, Any]) -> str:
     planner = "" if result["planner"] is None else f", planner {result['planner']['kind']}"
     world = f", with {' '.join(result['perturb'])}" if result["perturb"] else ""
     task = f", for {result['task']}" if result.get("task") else ""
+    within = f", within {' and '.join(result['guard'])}" if result["guard"] else ""
     lines = [
-        f"{result['env']}, {result['agent']} after {result['frames']:,} frames{planner}{world}{task}",
+        f"{result['env']}, {result['agent']} after {result['frames']:,} frames{planner}{world}{task}{within}",
         "",
     ]
     lines.append(f"{'seed':>10}{'return':>14}{'decisions':>12}")
@@ -167,7 +169,9 @@ def parser() -> Parser:
     p.add_argument("--episodes", type=whole_number, default=10, metavar="N", help="episodes (default: 10)")
     p.add_argument("--seed", dest="first_seed", type=whole_number, default=10_000, metavar="N",
                    help="seed of the first; the others follow (default: 10000)")  # fmt: skip
-    p.add_argument("--out", type=Path, metavar="FILE", help="the JSON (default: RUN/evaluation.json)")
+    p.add_argument(
+        "--out", type=Path, metavar="FILE", help="the JSON (default: in RUN, named for what was changed)"
+    )
     add_changes(p)
     add_adapt(p)
     return p
@@ -195,7 +199,9 @@ def main(arguments: Sequence[str]) -> int:
     from agent.storage import replace_file, why
 
     run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
-    out = options.out or run.folder / "evaluation.json"
+    told = changes | {"task": task, "retask": options.retask, "adapt": options.adapt or None}
+    changed = in_names({name: value for name, value in told.items() if value is not None})
+    out = options.out or run.folder / f"{'-'.join(['evaluation', *changed])}.json"
     check(run, run.config, changes, out)
     check_adapt(options.adapt, run.config)
 
@@ -227,6 +233,10 @@ def main(arguments: Sequence[str]) -> int:
     timing = time_decisions(acting, body, options.first_seed)
     result = record(learner, run, evaluation, options.first_seed, timing)
     result |= {"task": world.task, "retask": options.retask, "changes_noticed": noticed}
+    if result["planner"] is not None:
+        result["planner"]["horizon"] = cast(
+            "Joule", learner
+        ).actor.horizon  # a task's own, if it is planned for
     print(shown(result))
     try:
         replace_file(out, (json.dumps(result, indent=2) + "\n").encode())

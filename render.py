@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 MOST_DECISIONS = 1_000
 """The longest film of one episode."""
+LINES_EVERY = 10.0
+"""Seconds between lines that say how far a film is."""
 SLOWEST, FASTEST = 10.0, 60.0
 """Frames a second of a video; it always runs as fast as the world it shows."""
 SECONDS_AHEAD, LEAST_AHEAD, MOST_AHEAD = 1.0, 15, 25
@@ -58,11 +61,13 @@ def record(
     imagine: bool = False,
     imagine_at: int | None = None,
     on_episode: Callable[[int, float, int], None] | None = None,
+    on_step: Callable[[int, int, int], None] | None = None,
 ) -> Path:
     """Films `episodes` of `learner` acting in `body`, without exploring, and returns the video's path.
 
     Episode i begins with seed `seed` + i and is filmed for at most 1,000 decisions, or `max_seconds` of the
-    world's time; `on_episode` is then told its seed, return and decisions. With `imagine` the film shows what
+    world's time; `on_step` is told its seed, how many are done and how many at most there will be, and
+    `on_episode` then its seed, return and decisions. With `imagine` the film shows what
     the agent foresaw, again and again from decision `imagine_at` on, by default from a third of the episode.
     The body must have been made with `render_mode="rgb_array"`. Frames go to the encoder one at a time. An
     existing video is replaced.
@@ -84,7 +89,7 @@ def record(
     def frames() -> Iterator[np.ndarray]:
         story = None
         for number in range(seed, seed + episodes):
-            story = yield from film(learner, body, view, pace, number, longest, story)
+            story = yield from film(learner, body, view, pace, number, longest, story, on_step)
             if on_episode is not None:
                 on_episode(number, story.total_return, story.step)
 
@@ -106,7 +111,14 @@ class Pace:
 
 
 def film(
-    learner: Agent, body: Body, view: View, pace: Pace, seed: int, longest: int, told: Story | None
+    learner: Agent,
+    body: Body,
+    view: View,
+    pace: Pace,
+    seed: int,
+    longest: int,
+    told: Story | None,
+    on_step: Callable[[int, int, int], None] | None,
 ) -> Generator[np.ndarray, None, Story]:
     """The frames of one episode: its start, every `pace.stride`-th decision, and its end.
 
@@ -138,6 +150,8 @@ def film(
             yield annotate(picture, panel=story.panel())
         obs, reward, terminated, truncated, _ = lived.step(action)
         ended = terminated or truncated or step == longest
+        if on_step is not None:
+            on_step(seed, step, longest)
         shown = ended or step % pace.stride == 0
         energies = {name: float(term[0]) for name, term in learner.explain(state).items()} if shown else {}
         panel = story.tell(reward, surprise=surprise_of(state), energies=energies)
@@ -353,6 +367,8 @@ def main(arguments: Sequence[str]) -> int:
     run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
 
     check_adapt(options.adapt, run.config)
+    if (options.imagine or options.imagine_at is not None) and run.config.agent != "joule":
+        raise ConfigError(f"imagine: {run.config.agent} has no world model to imagine with; joule has")
 
     # From here on it is heavy: torch and MuJoCo are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
@@ -383,11 +399,25 @@ def main(arguments: Sequence[str]) -> int:
             on_episode=lambda number, total, steps: print(
                 f"seed {number}: return {total:,.2f}, {steps:,} decisions"
             ),
+            on_step=patiently(print),
         )
     finally:
         body.close()
     print(path)
     return 0
+
+
+def patiently(say: Callable[[str], None]) -> Callable[[int, int, int], None]:
+    """Tells how far a film is, every `LINES_EVERY` seconds: drawing without a GPU takes its time."""
+    due = time.monotonic() + LINES_EVERY
+
+    def told(seed: int, done: int, longest: int) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + LINES_EVERY
+            say(f"seed {seed}: {done:,} of {longest:,} decisions filmed")
+
+    return told
 
 
 def film_name(frames: int, imagine: bool, imagine_at: int | None, changes: dict[str, Any]) -> str:

@@ -153,7 +153,8 @@ def conclude(
     if config.video:
         film(run, learner, progress)
     quoted = shlex.quote(str(folder))
-    progress.note(f"render:   python render.py {quoted} --imagine")
+    foresees = " --imagine" if config.agent == "joule" else ""
+    progress.note(f"render:   python render.py {quoted}{foresees}")
     if config.agent == "joule" and config.planner.kind != "policy":
         progress.note(f"explain:  python explain.py {quoted} --step 10")
     progress.note(f"evaluate: python evaluate.py {quoted} --episodes 10")

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
@@ -85,13 +86,18 @@ def _after_optional_imports(name: str, env: str) -> EnvSpec | None:
     return _registered(name, env)
 
 
+def _install(extra: str) -> str:
+    """What to type for an extra: from a checkout by its path, not by a name that others may have."""
+    checkout = Path(__file__).parents[1]
+    from_checkout = (checkout / "pyproject.toml").is_file()
+    return f'pip install -e "{checkout}[{extra}]"' if from_checkout else f'pip install "joule[{extra}]"'
+
+
 def _need(*packages: str, extra: str, env: str) -> None:
     """Refuse with the exact command to type if an optional package is not installed."""
     for package in packages:
         if importlib.util.find_spec(package) is None:
-            raise EnvError(
-                f'{env} needs the package {package}, install it with: pip install "joule[{extra}]"'
-            )
+            raise EnvError(f"{env} needs the package {package}, install it with: {_install(extra)}")
 
 
 def _register(package: str, *, extra: str, env: str) -> None:
@@ -101,7 +107,7 @@ def _register(package: str, *, extra: str, env: str) -> None:
     except Exception as error:
         raise EnvError(
             f"{env}: importing {package} failed with {type(error).__name__}: {error}; versions that fit "
-            f'together come with: pip install "joule[{extra}]"'
+            f"together come with: {_install(extra)}"
         ) from error
 
 

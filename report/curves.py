@@ -115,7 +115,9 @@ def learning_curve(
         _axis(main, "frames")
         if entries is not None:
             beside = figure.add_subplot(spec[0, 4:])
-            beside.set_title("return to the episode's end", loc="left", fontsize=11, fontweight="normal")
+            beside.set_title(
+                "discounted return to the episode's end", loc="left", fontsize=11, fontweight="normal"
+            )
             scatter(beside, entries, colour, _theme(dark)["axes.labelcolor"])
         for index, (name, (x, y)) in enumerate(extras):
             row, column = divmod(index, columns)

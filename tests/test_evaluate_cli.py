@@ -42,9 +42,9 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lived(tmp_path_factory.mktemp("runs") / "zero", "zero")
 
 
-def evaluated(run: Path, *options: str) -> dict[str, Any]:
+def evaluated(run: Path, *options: str, name: str = "evaluation") -> dict[str, Any]:
     assert evaluate.main([str(run), *options]) == 0
-    result: dict[str, Any] = json.loads((run / "evaluation.json").read_text())
+    result: dict[str, Any] = json.loads((run / f"{name}.json").read_text())
     return result
 
 
@@ -78,8 +78,11 @@ def test_it_writes_and_prints_what_an_evaluation_gives(
 
 def test_planner_and_world_can_be_changed(joule: Path) -> None:
     plain = evaluated(joule, "--episodes", "2")
-    acting = evaluated(joule, "--episodes", "2", "--planner.kind", "policy")
-    blinded = evaluated(joule, "--episodes", "2", "--perturb", "noise=1.0")
+    before = (joule / "evaluation.json").read_bytes()
+    policy = ("--planner.kind", "policy")
+    acting = evaluated(joule, "--episodes", "2", *policy, name="evaluation-kind-policy")
+    blinded = evaluated(joule, "--episodes", "2", "--perturb", "noise=1.0", name="evaluation-noise-1.0")
+    assert (joule / "evaluation.json").read_bytes() == before  # another question, another file
     assert [r["planner"]["kind"] for r in (plain, acting, blinded)] == ["mppi", "policy", "mppi"]
     assert blinded["perturb"] == ["noise=1.0"]
     assert len({tuple(r["returns"]) for r in (plain, acting, blinded)}) == 3
