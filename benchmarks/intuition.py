@@ -263,6 +263,7 @@ def trained(env: str, steps: int) -> Path:
     quiet = ["--eval-every", str(steps), "--eval-episodes", "3"]
     fresh = ["--env", env, "--seed", "1", "--out", str(folder)]
     resumable = (folder / "checkpoints").exists()
+    folder.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run([*train, *quiet, *(["--resume", str(folder)] if resumable else fresh)], check=True)
     return folder
 
