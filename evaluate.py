@@ -209,17 +209,11 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    import agent
     from agent.evaluation import LANES, evaluate
-    from agent.loading import make_env, take_up
+    from agent.loading import load_changed, make_env
 
     torch.set_num_threads(run.config.threads)
-    learner = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
-
-    world = learner.config
-    if task is not None:
-        world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
-
+    learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
     adaptive = cast("Joule", learner).adapt() if options.adapt else None
 
     def body() -> TrainingEnv:

@@ -232,15 +232,12 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    import agent
-    from agent.loading import take_up
+    from agent.loading import load_changed
     from report import decision
 
     torch.set_num_threads(run.config.threads)
-    learner: Any = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
-    world = learner.config
+    learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
     if task is not None:
-        world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
         changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
     body = stage(world)
     try:

@@ -374,14 +374,11 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    import agent
-    from agent.loading import make_env, take_up
+    from agent.loading import load_changed, make_env
 
     torch.set_num_threads(run.config.threads)
-    learner = agent.load(options.run, overrides=changes, trust_modules=options.trust_module)
-    world = learner.config
+    learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
     if task is not None:
-        world = take_up(learner, task, options.retask, changes.get("planner.horizon"))
         changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
     body: Any = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
     name = film_name(learner.frames, options.imagine, options.imagine_at, changes)

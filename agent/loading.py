@@ -95,6 +95,23 @@ def without_strange_settings(config: Config, given: Mapping[str, Any]) -> Config
     return replace(config, {f"planner.{name}": None for name in strange})
 
 
+def load_changed(
+    path: str | Path,
+    changes: Mapping[str, Any],
+    task: str | None,
+    updates: int | None,
+    trust_modules: Sequence[str] = (),
+) -> tuple[Agent, Config]:
+    """`load` with what a door was told to change, and the config of the world that the agent is shown in.
+
+    A `task` is taken up as `take_up` does. Raises as `load` and `take_up` do.
+    """
+    agent = load(path, overrides=changes, trust_modules=trust_modules)
+    if task is None:
+        return agent, agent.config
+    return agent, take_up(agent, task, updates, changes.get("planner.horizon"))
+
+
 def take_up(agent: Agent, text: str, updates: int | None, horizon: int | None) -> Config:
     """Sets an agent on a task, and gives the config of an environment whose reward is that task's.
 

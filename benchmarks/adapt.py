@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tables
 import torch
-from adapt_summary import COLUMNS, drawn, read, written
+from adapt_summary import COLUMNS, drawn, written
 from episodes import played
 
 import agent
@@ -201,7 +202,7 @@ def main() -> None:
     if options.quick:
         options.episodes = options.lived = 1
     torch.set_num_threads(1)
-    rows = read(options.out)
+    rows = tables.read(options.out)
     done: set[tuple[str, ...]] = {(row["env"], row["world"], row["way"], row["seed"]) for row in rows}
     new = not options.out.exists()
     with options.out.open("a", newline="") as file:
@@ -211,8 +212,8 @@ def main() -> None:
         for found in lives(options, done):
             writer.writerows(found)
             file.flush()
-    written(read(options.out), options.out.with_suffix(".json"))
-    drawn(read(options.out), options.picture)
+    written(tables.read(options.out), options.out.with_suffix(".json"))
+    drawn(tables.read(options.out), options.picture)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,14 +13,6 @@ COLUMNS = ("env", "world", "way", "seed", "run_frames", "phase", "episode", "ret
            "noticed_after", "false_alarms", "world_in_use", "cpu_ms", "commit")  # fmt: skip
 GOALS = {"detected_within_steps": 20, "regained_fraction": 0.9}
 Row = dict[str, str]
-
-
-def read(path: Path) -> list[Row]:
-    """The rows of a table; none where there is no file yet."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def mean(rows: Iterable[Row], column: str = "return") -> float | None:

@@ -13,7 +13,6 @@ intuition.py: by the prediction error of the latent alone, and by all terms).
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import math
 import os
@@ -25,8 +24,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import tables
 import torch
+import training
 from intuition import CALIBRATION_SEED, TEST_SEED, Episode, lines_of, loaded, mixed_life, pairs_of
+from training import ROOT
 from watchers import TOGETHER, WorldModel
 
 import envs
@@ -35,7 +37,6 @@ from agent.joule import Joule
 from agent.provenance import version
 from envs.violations import GROSS, STAGES
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "collapse.csv"
 TASKS = ("HalfCheetah-v5", "joule/Push-v0")
 COLUMNS = (
@@ -49,22 +50,18 @@ def trained(job: tuple[str, str, int], steps: int) -> Path | None:
     """The folder of a run, trained or trained on to `steps` frames; None when it ended before, which its log says."""
     env, regularizer, seed = job
     folder = ROOT / "runs" / "collapse" / env.replace("/", "-") / regularizer / f"seed{seed}"
-    train = [sys.executable, str(ROOT / "train.py"), "--no-video", "--steps", str(steps)]
-    fresh = ["--env", env, "--regularizer", regularizer, "--seed", str(seed), "--out", str(folder)]
-    more = ["--resume", str(folder)] if (folder / "checkpoints").exists() else fresh
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = ["--env", env, "--regularizer", regularizer, "--seed", str(seed)]
+    train = training.command(folder, steps, new, always=["--eval-every", str(steps)])
     with (folder.parent / f"seed{seed}.log").open("a") as log:
         code = subprocess.run(
-            [*train, "--eval-every", str(steps), *more],
-            check=False, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            train, check=False, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
         ).returncode  # fmt: skip
     return None if code else folder
 
 
 def last_row(table: Path, name: str) -> dict[str, str]:
     """The last row of a CSV in which column `name` is filled."""
-    with table.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row[name]][-1]
+    return [row for row in tables.read(table) if row[name]][-1]
 
 
 def determination(learner: Joule, episodes: Sequence[Episode]) -> tuple[float, float]:
@@ -115,24 +112,11 @@ def examined(run: Path, options: argparse.Namespace) -> dict[str, Any]:
     return line
 
 
-def known() -> list[dict[str, Any]]:
-    """The lines that are in the table already."""
-    if not RESULT.exists():
-        return []
-    with RESULT.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def write(lines: Sequence[dict[str, Any]]) -> None:
     """The table, in the order of tasks, regularisers and seeds."""
     kinds = list(get_args(RegularizerKind))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    with RESULT.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            sorted(lines, key=lambda x: (x["env"], kinds.index(x["regularizer"]), int(x["seed"])))
-        )
+    lines = sorted(lines, key=lambda x: (x["env"], kinds.index(x["regularizer"]), int(x["seed"])))
+    tables.write(RESULT, COLUMNS, lines)
 
 
 def main() -> int:
@@ -150,7 +134,10 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    done = {(line["env"], line["regularizer"], int(line["seed"]), int(line["frames"])) for line in known()}
+    done = {
+        (line["env"], line["regularizer"], int(line["seed"]), int(line["frames"]))
+        for line in tables.read(RESULT)
+    }
     wanted = [
         (env, kind, seed)
         for seed, env, kind in itertools.product(options.seeds, options.envs, options.regularizers)
@@ -163,11 +150,9 @@ def main() -> int:
                 print(f"{job} did not get to its end: see runs/collapse", flush=True)
                 continue
             line = examined(run, options)
-            key = ("env", "regularizer", "seed")
-            others = [x for x in known() if [str(x[k]) for k in key] != [str(line[k]) for k in key]]
-            write([*others, line])
+            write(tables.replaced(tables.read(RESULT), line, ("env", "regularizer", "seed")))
     for env, kind in itertools.product(options.envs, options.regularizers):
-        of_kind = [x for x in known() if (x["env"], x["regularizer"]) == (env, kind)]
+        of_kind = [x for x in tables.read(RESULT) if (x["env"], x["regularizer"]) == (env, kind)]
         if of_kind:
             mean = {name: math.fsum(float(x[name]) for x in of_kind) / len(of_kind) for name in COLUMNS[4:14]}
             print(env, kind, f"seeds {len(of_kind)}", *(f"{n} {v:.4g}" for n, v in mean.items()))

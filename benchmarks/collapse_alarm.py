@@ -10,13 +10,13 @@ the alarm, the other figures those of the last measurement.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import tables
 from arena import TINY, warm_up
 
 RESULT = Path(__file__).parent / "results" / "collapse_alarm.csv"
@@ -105,11 +105,7 @@ def main() -> int:
         lines.append(tried("collapsing", kind, seed, changes))
     kinds = ("simnorm", "ema", "vicreg", "sigreg", "none")
     lines += [tried("healthy", kind, seed, HEALTHY) for kind in kinds for seed in (1, 2)]
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    with RESULT.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    tables.write(RESULT, COLUMNS, lines)
     wrong = sum(line["as_expected"] == "no" for line in lines)
     print(f"{len(lines) - wrong} of {len(lines)} as expected")
     return int(bool(wrong))

@@ -10,12 +10,12 @@ loaded. Beside it, as the bar to pass: how often the library's own reader notice
 from __future__ import annotations
 
 import argparse
-import csv
 import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import tables
 from arena import Arena, steps_of, warm_up
 
 from agent import checkpoint
@@ -131,11 +131,7 @@ def main() -> int:
         attempt(given.swaps, swap, "swapped with another run's"),
     ]
     arena.close()
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    with RESULT.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    tables.write(RESULT, COLUMNS, lines)
     return int(any(line["tried"] != line["refused"] for line in lines))
 
 

@@ -9,7 +9,6 @@ Columns: id, fault, expected, outcome, verdict (ok, or short of what is expected
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 import traceback
@@ -19,6 +18,7 @@ import faults_files
 import faults_learning
 import faults_processes
 import faults_worlds
+import tables
 from arena import Arena, warm_up
 from fault_table import ROWS, Outcome
 
@@ -49,10 +49,7 @@ def main() -> int:
     )
     parser.add_argument("--rows", nargs="+", type=int, default=sorted(ROWS), metavar="N")
     rows = parser.parse_args().rows
-    lines: dict[int, dict[str, str]] = {}
-    if RESULT.exists():
-        with RESULT.open(newline="") as file:
-            lines = {int(line["id"]): line for line in csv.DictReader(file)}
+    lines = {int(line["id"]): line for line in tables.read(RESULT)}
     warm_up()
     for number in rows:
         began = time.monotonic()
@@ -61,11 +58,7 @@ def main() -> int:
             f"{number:>3} {line['verdict']:<6}{time.monotonic() - began:6.1f} s  {line['outcome']}",
             flush=True,
         )
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        with RESULT.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(lines[key] for key in sorted(lines))
+        tables.write(RESULT, COLUMNS, (lines[key] for key in sorted(lines)))
     short = [number for number in lines if lines[number]["verdict"] != "ok"]
     count = len(lines) - len(short)
     print(f"{len(lines)} of {len(ROWS)} tried, {count} as written; short: {sorted(short) or 'none'}")

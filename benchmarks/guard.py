@@ -12,13 +12,13 @@ share of the return that was lost, for each body and, as the figure of all, the 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tables
 import torch
 from episodes import played
 
@@ -102,20 +102,12 @@ def main() -> None:
     for run in options.runs:
         if (env := agent.load(run).config.env) not in GUARDS:
             raise SystemExit(f"{run}: guards are known for {', '.join(GUARDS)}, not for {env}")
-    rows: list[dict[str, Any]] = []
-    if options.out.exists():
-        with options.out.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    rows = tables.read(options.out)
     for run, horizon, kept in itertools.product(options.runs, options.horizons, (False, True)):
         row = row_of(run, kept, horizon, options)
         print(row, flush=True)
-        key = ("env", "seed", "horizon", "kept")
-        rows = [old for old in rows if [str(old[k]) for k in key] != [str(row[k]) for k in key]]
-        rows.append(row)
-        with options.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        rows = tables.replaced(rows, row, ("env", "seed", "horizon", "kept"))
+        tables.write(options.out, COLUMNS, rows)
     found = summary(rows, options.horizons[0])
     options.out.with_name("guardrail.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     print(json.dumps(found))

@@ -18,7 +18,6 @@ Watchers: the trained world model, the same untrained, and constant velocity, al
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 import math
@@ -30,7 +29,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tables
 import torch
+import training
+from training import ROOT
 from watchers import TOGETHER, Calibrated, Clip, ConstantVelocity, Watcher, WorldModel, untrained
 
 import agent
@@ -43,7 +45,6 @@ from report.detection import Floats, auroc, false_alarms_per_thousand, latency, 
 if TYPE_CHECKING:
     from envs import Body
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "intuition.csv"
 SUMMARY = RESULT.with_suffix(".json")
 ALARM_RATE = 1.0 / 1500.0
@@ -258,13 +259,9 @@ def loaded(run: Path, changes: dict[str, Any] | None = None) -> Joule:
 def trained(env: str, steps: int) -> Path:
     """The folder of this benchmark's own agent for `env`, trained or trained on to `steps` frames."""
     folder = ROOT / "runs" / "intuition" / env.replace("/", "-")
-    train = [sys.executable, str(ROOT / "train.py"), "--no-video", "--steps", str(steps)]
     # One evaluation at the end: what is asked here is what the model knows, not what the agent earns.
     quiet = ["--eval-every", str(steps), "--eval-episodes", "3"]
-    fresh = ["--env", env, "--seed", "1", "--out", str(folder)]
-    resumable = (folder / "checkpoints").exists()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([*train, *quiet, *(["--resume", str(folder)] if resumable else fresh)], check=True)
+    subprocess.run(training.command(folder, steps, ["--env", env, "--seed", "1"], always=quiet), check=True)
     return folder
 
 
@@ -363,16 +360,9 @@ def unbroken(body: Body, episode: Episode) -> list[Any]:
 def write(lines: Sequence[dict[str, Any]]) -> None:
     """Puts the lines into the table; those of environments that were not tried again stay."""
     tried = {line["env"] for line in lines}
-    kept: list[dict[str, Any]] = []
-    if RESULT.exists():
-        with RESULT.open(newline="") as file:
-            kept = [line for line in csv.DictReader(file) if line["env"] not in tried]
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    with RESULT.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        order = list(STAGES)
-        writer.writerows(sorted([*kept, *lines], key=lambda line: order.index(line["env"])))
+    kept = [line for line in tables.read(RESULT) if line["env"] not in tried]
+    order = list(STAGES)
+    tables.write(RESULT, COLUMNS, sorted([*kept, *lines], key=lambda line: order.index(line["env"])))
 
 
 def summary(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
@@ -412,8 +402,8 @@ def main() -> int:
     torch.set_num_threads(1)
     for run in options.runs or (trained(env, options.steps) for env in options.envs):
         examine(run, options)
-    with RESULT.open(newline="") as file:
-        SUMMARY.write_text(json.dumps(summary(list(csv.DictReader(file))), indent=1, allow_nan=False) + "\n")
+    found = summary(tables.read(RESULT))
+    SUMMARY.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     print(RESULT, SUMMARY)
     return 0
 

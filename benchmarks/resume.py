@@ -11,7 +11,6 @@ bodies; the baselines, which go through the same doors, in three.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tables
 from arena import Arena, fingerprint, steps_of, warm_up
 
 RESULT = Path(__file__).parent / "results" / "resume.csv"
@@ -161,11 +161,7 @@ def main() -> int:
     parser.add_argument("--bodies", nargs="+", metavar="ID", help="instead of an agent's own list")
     given = parser.parse_args()
     warm_up()
-    lines: list[dict[str, str]] = []
-    if RESULT.exists():
-        with RESULT.open(newline="") as file:
-            lines = list(csv.DictReader(file))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    lines = tables.read(RESULT)
     for agent in given.agents:
         for body in given.bodies or ([*GYMNASIUM, *OWN] if agent == "joule" else FEW):
             arena = Arena()
@@ -174,10 +170,7 @@ def main() -> int:
             finally:
                 arena.close()
             lines = [line for line in lines if (line["body"], line["agent"]) != (body, agent)] + fresh
-            with RESULT.open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(lines)
+            tables.write(RESULT, COLUMNS, lines)
     exact = sum(line["exact"] == "yes" for line in lines)
     print(f"{exact} of {len(lines)} exact")
     return int(exact != len(lines))

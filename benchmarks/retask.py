@@ -15,7 +15,6 @@ The summary says what fraction of another's return a way gets, both above `rando
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tables
 import torch
 from episodes import Decide, played
 from jaxtyping import Float
@@ -198,18 +198,10 @@ def main() -> None:
     p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "retask.csv")
     options = p.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, Any]] = []
-    if options.out.exists():
-        with options.out.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    rows = tables.read(options.out)
     for row in measured(options):
-        key = ("env", "task", "way", "seed")
-        rows = [old for old in rows if [str(old[name]) for name in key] != [str(row[name]) for name in key]]
-        rows.append(row)
-        with options.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        rows = tables.replaced(rows, row, ("env", "task", "way", "seed"))
+        tables.write(options.out, COLUMNS, rows)
     options.out.with_suffix(".json").write_text(json.dumps(summary(rows), indent=1) + "\n")
 
 

@@ -12,7 +12,6 @@ believed of the dead sensors, in standard deviations of each, and how many were 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tables
 import torch
 from episodes import FIRST_SEED
 
@@ -252,10 +252,7 @@ def main() -> int:
     options = p.parse_args()
     torch.set_num_threads(1)
     changes = {"planner.kind": "policy"} if options.quick else {}
-    rows: list[dict[str, Any]] = []
-    if options.out.exists():
-        with options.out.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    rows = tables.read(options.out)
     prices: dict[str, dict[str, float]] = {}
     for run in options.runs:
         for condition, share in CONDITIONS.items():
@@ -283,10 +280,7 @@ def main() -> int:
                 if not seeds:
                     continue
                 rows += lived(learner, condition, seeds, decisions)
-                with options.out.open("w", newline="") as file:
-                    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                    writer.writeheader()
-                    writer.writerows(rows)
+                tables.write(options.out, COLUMNS, rows)
                 returns = [float(row["return"]) for row in rows[-len(seeds) :]]
                 print(
                     f"{run.name} {condition or 'healthy':16} {way:8} {np.mean(returns):9.1f}",

@@ -20,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import training
+from training import ROOT
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,8 @@ class Job:
 
     def command(self) -> list[str]:
         """A new run, or the continuation of one that has begun."""
-        train = [sys.executable, str(ROOT / "train.py")]
-        if (self.folder / "checkpoints").exists():
-            return [*train, "--resume", str(self.folder), "--steps", str(self.steps), "--no-video"]
-        shutil.rmtree(self.folder, ignore_errors=True)  # died before its first checkpoint
-        return [
-            *train, "--agent", self.agent, "--env", self.env, "--seed", str(self.seed),
-            "--steps", str(self.steps), "--no-video", "--out", str(self.folder), *self.settings,
-        ]  # fmt: skip
+        new = ["--agent", self.agent, "--env", self.env, "--seed", str(self.seed), *self.settings]
+        return training.command(self.folder, self.steps, new)
 
     def finished(self) -> bool:
         """Whether the stored result already reaches the budget."""
