@@ -8,7 +8,6 @@ already where it must not be finds the way out.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,11 +17,8 @@ from torch import Tensor
 from agent.configurator import ConfigError
 from agent.modules import Modules
 from agent.readouts import Named, Readouts
-from agent.task import CostFn, numbers, priced, read_given, zone
+from agent.task import CostFn, limit, priced, read_given, zone
 from agent.world_model import Step
-
-LIMIT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([<>])\s*([^\s<>]+)\s*")
-
 
 @dataclass(frozen=True)
 class Guard:
@@ -47,17 +43,9 @@ def parse_guard(text: str) -> Guard:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"guard: {kind!r} is no zone, out-of:x=0,y=0,r=0.3 is one{hint}")
         return Guard(text.strip(), zone(read_given("out-of", rest)))
-    found = LIMIT.fullmatch(text)
-    if found is None:
+    over = limit("guard", text)
+    if over is None:
         raise ConfigError(f"guard: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3")
-    name, side, value = found.groups()
-    (bound,) = numbers("guard", name, value.replace(",", " "))
-    sign = 1.0 if side == "<" else -1.0
-
-    def over(r: Named) -> Tensor:
-        beyond = sign * (r[name] - bound)
-        return beyond.amax(-1) if beyond.ndim == 2 else beyond
-
     return Guard(text.strip(), over)
 
 

@@ -6,17 +6,19 @@ from torch import Tensor
 from agent.modules import Modules
 from agent.readouts import Named, Readouts
 from agent.task import Task
-from agent.world_model import Step
+from agent.world_model import Step, WorldModel
 
 
 class Judge:
     """The costs of a task on imagined steps, in the body's own units, one by one.
 
-    Raises TaskError when the task asks for what the body does not have.
+    `world_model` says what the environment itself would charge for a step that it imagined. Raises TaskError
+    when the task asks for what the body does not have.
     """
 
     def __init__(self, task: Task, layout: Readouts, modules: Modules, act: int):
         self.task, self.layout, self.modules = task, layout, modules
+        self.world_model: WorldModel = modules.world_model
         # Two terms of one name are two terms.
         names = [term.name for term in task.terms]
         self.names = [n if names.count(n) == 1 else f"{n} ({k})" for k, n in enumerate(names, 1)]
@@ -26,7 +28,7 @@ class Judge:
         """What is foreseen at latents `z`, after `action`."""
         m = self.modules
         read = m.readout_normalizer.inverse(m.readout(z))
-        return self.layout.of(read, action, lambda: m.world_model.expected_cost(step))
+        return self.layout.of(read, action, lambda: self.world_model.expected_cost(step))
 
     def __call__(self, step: Step, action: Float[Tensor, "rows act"]) -> dict[str, Float[Tensor, " rows"]]:
         """Term -> cost."""

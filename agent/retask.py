@@ -8,6 +8,7 @@ is imagined from there under the policy that is being learned, and paid on the r
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
         torch.manual_seed(config.seed)
         facts = agent.facts
         readouts = sum(facts.readout_sizes.values())
+        # The cost head is about to learn another price: what is the environment's own is asked of a copy.
+        judge.world_model = copy.deepcopy(m.world_model).requires_grad_(False)
         fresh = Modules(
             facts.observation_size, facts.action_size, readouts, config.model, config.regularizer
         ).to(agent.device)
@@ -170,7 +173,7 @@ class Lesson:
         with self.learner.arithmetic():
             for _ in range(AHEAD):
                 action = m.policy.draw(z[-1]).float()
-                step = m.world_model.predict(z[-1], action)
+                step = self.judge.world_model.predict(z[-1], action)
                 actions.append(action)
                 costs.append(self.judge.total(step, action).float())
                 ends.append(

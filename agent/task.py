@@ -161,6 +161,35 @@ def _own(given: Given) -> CostFn:
     return lambda r: r["cost"]
 
 
+LIMIT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([<>])\s*([^\s<>]+)\s*")
+
+
+def limit(kind: str, text: str) -> CostFn | None:
+    """How far a readout is beyond `name<bound` or `name>bound`, below 0 within it; None for another text.
+
+    A limit on a readout of several numbers holds for each of them. Raises ConfigError for a bad bound.
+    """
+    found = LIMIT.fullmatch(text)
+    if found is None:
+        return None
+    name, side, value = found.groups()
+    (bound,) = numbers(kind, name, value.replace(",", " "))
+    sign = 1.0 if side == "<" else -1.0
+
+    def beyond(r: Named) -> Tensor:
+        over = sign * (r[name] - bound)
+        return over.amax(-1) if over.ndim == 2 else over
+
+    return beyond
+
+
+def _keep(given: Given) -> CostFn:
+    over = limit("keep", one_name("keep", given))
+    if over is None:
+        raise ConfigError(f"keep: give a limit, as in {EXAMPLES['keep']}")
+    return lambda r: over(r).clamp_min(0.0)
+
+
 def zone(given: Given) -> CostFn:
     """How deep a place lies in a disc: 1 at its centre, 0 at its rim and outside."""
     odd, of = sorted(given.keys() - {"x", "y", "r", "of"}), given.get("of", "position")
@@ -177,12 +206,12 @@ def zone(given: Given) -> CostFn:
 
 KINDS: dict[str, Callable[[Given], CostFn]] = {
     "track": _track, "reach": _reach, "more": _more, "less": _less, "upright": _upright,
-    "still": _still, "out-of": zone, "spend": _spend, "own": _own,
+    "still": _still, "out-of": zone, "keep": _keep, "spend": _spend, "own": _own,
 }  # fmt: skip
 EXAMPLES = {
     "track": "track:velocity=-2", "reach": "reach:position=0.2,0.3", "more": "more:height",
     "less": "less:velocity", "upright": "upright", "still": "still", "spend": "spend", "own": "own",
-    "out-of": "out-of:x=0.1,y=0,r=0.3",
+    "out-of": "out-of:x=0.1,y=0,r=0.3", "keep": "keep:speed<8",
 }  # fmt: skip
 
 

@@ -72,6 +72,8 @@ def test_names_and_views_read_the_columns_they_say() -> None:
         ("own", [10.0, 20.0]),
         ("out-of:x=0,y=0,r=1", [0.0, 0.5]),
         ("out-of:x=0,y=0,r=1,of=qvel", [0.0, 0.0]),
+        ("keep:rate<2", [5.0, 0.0]),
+        ("keep:place.0>1", [0.0, 0.7]),
         ("own + 2*spend+1e+1*upright", [32.0, 20.25]),
     ],
 )
@@ -100,6 +102,8 @@ def test_tasks_in_python_add_up_and_keep_their_terms_apart() -> None:
         ("out-of:x=0,y=0", "takes x, y, r and of"),
         ("out-of:x=0,y=0,r=0", "r is above 0"),
         ("upright:now", "takes nothing"),
+        ("keep:rate", "give a limit"),
+        ("keep:rate<fast", "is not a number"),
         ("track:rate=1,rate=2", "comes twice"),
         ("spend+", "'' is none of"),
     ],
@@ -201,6 +205,22 @@ def test_planning_and_retasking_both_serve_a_task_that_was_not_trained_for(
     again.learn(3)  # in a body that pays by the task
     row = again.memory.head - 1
     assert again.memory.cost[row] == pytest.approx(abs(again.memory.readout[row + 1, 0] + 1.0), abs=1e-5)
+
+
+def test_the_environments_own_cost_is_not_asked_of_the_head_that_learns_another_price(trained_run: Path) -> None:
+    learner: Any = agents.load(trained_run)
+    rows = np.flatnonzero(~learner.memory.last[: len(learner.memory)])
+    z = learner.perceive(learner.memory.obs[rows])
+    action = torch.from_numpy(learner.memory.action[rows])
+
+    def price() -> torch.Tensor:
+        model = learner.modules.world_model
+        with torch.inference_mode():
+            return model.expected_cost(model.predict(z, action))
+
+    before = price()
+    learner.retask(parse("3*own"), 300)
+    assert (price() - 3.0 * before).abs().mean() < 0.3 * before.abs().mean()
 
 
 def test_retasking_is_repeatable_and_leaves_no_trace(trained_run: Path) -> None:
