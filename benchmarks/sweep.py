@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +72,8 @@ def collect(job: Job) -> None:
         shutil.copyfile(source, job.result)
 
 
-def execute(job: Job) -> int:
-    """Runs one job to its end. Returns its exit code."""
+def execute(job: Job, collect: Callable[[Job], None] = collect) -> int:
+    """Runs one job to its end; `collect` keeps its evaluations as they come. Returns its exit code."""
     if job.finished():
         print(f"done already: {job.result.relative_to(ROOT)}", flush=True)
         return 0

@@ -1,0 +1,142 @@
+"""What each ingredient is worth: the default with one of them removed, on two tasks and two seeds.
+
+    python benchmarks/ablation.py                      trains into runs/sweep/; -> benchmarks/results/ablation.csv
+    python benchmarks/ablation.py --only "no early boost" --seeds 3
+    python benchmarks/ablation.py --table docs/ablation.md     writes the table of what is there, and trains nothing
+
+Every run is one of benchmarks/sweep.py's, so that it goes on where it stopped. A row of the CSV is one evaluation,
+as in the protocol, with the name of the variant before it. The table shows the last evaluation at the budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import sweep
+import tables
+
+from agent.configurator import Config, flatten
+
+RESULT = sweep.ROOT / "benchmarks" / "results" / "ablation.csv"
+TASKS = ("dmc:cheetah-run", "dmc:walker-walk")
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no planning, in acting or in evaluation": {"planner.kind": "policy"},
+    "the search is given no proposals of the policy": {"planner.policy_trajectories": 0},
+    "one-step returns": {"learner.n_step": 1},
+    "prediction of one step, not three": {"learner.window": 1},
+    "no early boost": {"learner.early_boost": 1.0},
+    "no bonus of entropy": {"learner.target_entropy": -10.0},
+    "SimNorm gives way to a moving target": {"regularizer": "ema"},
+    "half the hidden units": {"model.hidden": 128, "model.branch": 64},
+    "float32": {"learner.precision": "float32"},
+}
+"""Name -> the settings that remove an ingredient."""
+BEGIN, END = "<!-- ablation:begin -->", "<!-- ablation:end -->"
+
+
+def job_of(variant: str, env: str, seed: int, steps: int) -> sweep.Job:
+    """The run of one variant."""
+    changes = VARIANTS[variant]
+    if unknown := changes.keys() - flatten(Config()).keys():
+        raise SystemExit(f"{variant}: no such settings: {', '.join(sorted(unknown))}")
+    typed = [word for name, value in changes.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    place = "-".join("".join(c if c.isalnum() else " " for c in variant).split())
+    return sweep.Job(f"ablation/{place}", "joule", env, seed, steps, tuple(typed))
+
+
+def collector(variant: str, lock: Lock) -> Callable[[sweep.Job], None]:
+    """Keeps the evaluations of a run under its variant's name, in place of those that were there."""
+
+    def collect(job: sweep.Job) -> None:
+        new = [{"variant": variant, **row} for row in tables.read(job.folder / "evaluations.csv")]
+        if not new:
+            return
+        with lock:
+            key = ("variant", "env", "seed")
+            run = [str(new[0][name]) for name in key]
+            rows = [row for row in tables.read(RESULT) if [row[name] for name in key] != run]
+            tables.write(RESULT, list(new[0]), [*rows, *new])
+
+    return collect
+
+
+def table(rows: list[dict[str, Any]], steps: int) -> str:
+    """Markdown: a line for each variant; returns at `steps` frames by task, and CPU time beside the default's."""
+    envs = list(dict.fromkeys(row["env"] for row in rows))
+    last = [row for row in rows if int(row["frames"]) == steps]
+
+    def figures(variant: str, env: str, name: str) -> list[float]:
+        return [float(row[name]) for row in last if (row["variant"], row["env"]) == (variant, env)]
+
+    def cell(variant: str, env: str) -> str:
+        found = figures(variant, env, "return_mean")
+        return f"{np.mean(found):,.0f} ({', '.join(f'{x:,.0f}' for x in found)})" if found else "—"
+
+    def price(variant: str) -> str:
+        ratios = [
+            np.mean(figures(variant, env, "cpu_seconds")) / np.mean(figures("default", env, "cpu_seconds"))
+            for env in envs
+            if figures(variant, env, "cpu_seconds") and figures("default", env, "cpu_seconds")
+        ]
+        return f"{np.mean(ratios):.2f}" if ratios else "—"
+
+    head = ["| variant |", *(f" {env} |" for env in envs), " CPU time |"]
+    lines = ["".join(head), "|---|" + "---:|" * (len(envs) + 1)]
+    for variant in VARIANTS:
+        if any(row["variant"] == variant for row in last):
+            cells = "".join(f" {cell(variant, env)} |" for env in envs)
+            lines.append(f"| {variant} |{cells} {price(variant)} |")
+    return "\n".join(lines)
+
+
+def replaced(page: Path, text: str) -> None:
+    """Puts the table between its marks on a page. Raises SystemExit where they are not."""
+    before = page.read_text(encoding="utf-8")
+    if before.count(BEGIN) != 1 or before.count(END) != 1:
+        raise SystemExit(f"{page}: must hold {BEGIN} and {END}, each once")
+    head, tail = before.split(BEGIN)[0], before.split(END)[1]
+    page.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+
+
+def main() -> int:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="VARIANT")
+    p.add_argument("--envs", nargs="+", default=list(TASKS))
+    p.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
+    p.add_argument("--steps", type=int, default=50_000, help="frames of each run (default: 50000)")
+    p.add_argument("--workers", type=int, default=2, help="runs at a time")
+    p.add_argument(
+        "--table", type=Path, metavar="PAGE", help="write the table into this page, and train nothing"
+    )
+    options = p.parse_args()
+    if options.table is not None:
+        replaced(options.table, table(tables.read(RESULT), options.steps))
+        return 0
+    jobs = [
+        (variant, job_of(variant, env, seed, options.steps))
+        for seed, variant, env in itertools.product(options.seeds, options.only, options.envs)
+    ]
+    done = {
+        (row["variant"], row["env"], int(row["seed"]))
+        for row in tables.read(RESULT)
+        if int(row["frames"]) >= options.steps
+    }
+    wanted = [(v, job) for v, job in jobs if (v, job.env, job.seed) not in done]
+    lock = Lock()
+    with ThreadPoolExecutor(options.workers) as pool:
+        codes = list(pool.map(lambda one: sweep.execute(one[1], collector(one[0], lock)), wanted))
+    print(table(tables.read(RESULT), options.steps))
+    return int(any(codes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
