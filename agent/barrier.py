@@ -20,6 +20,7 @@ from agent.readouts import Named, Readouts
 from agent.task import CostFn, limit, priced, read_given, zone
 from agent.world_model import Step
 
+
 @dataclass(frozen=True)
 class Guard:
     """A limit on named readouts: {name -> [rows] or [rows, size]} -> how far it is overstepped [rows].

@@ -207,7 +207,7 @@ def test_planning_and_retasking_both_serve_a_task_that_was_not_trained_for(
     assert again.memory.cost[row] == pytest.approx(abs(again.memory.readout[row + 1, 0] + 1.0), abs=1e-5)
 
 
-def test_the_environments_own_cost_is_not_asked_of_the_head_that_learns_another_price(
+def test_the_environments_own_cost_is_not_asked_of_the_head_that_learns_anew(
     trained_run: Path,
 ) -> None:
     learner: Any = agents.load(trained_run)
