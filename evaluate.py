@@ -154,6 +154,11 @@ def shown(result: Mapping[str, Any]) -> str:
             "returns foretold with correlation {correlation:.2f}, slope {slope:.2f}".format(**of_returns)
         )
     sums.append(f"{result['planning_ms']:.1f} ms a decision")
+    if "violations_per_1000" in result:
+        sums.append(
+            f"{result['violations_per_1000']:.1f} violations in 1,000 decisions, the worst by "
+            f"{result['worst_violation']:.2g}"
+        )
     for event in result.get("changes_noticed") or ():
         world = "a new world" if event["new"] else f"world {event['world']} again"
         sums.append(f"a change noticed at decision {event['decision']:,}: {world}")
@@ -209,6 +214,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
+    from agent.barrier import Violations, parse_guard
     from agent.evaluation import LANES, evaluate
     from agent.loading import load_changed, make_env
 
@@ -216,17 +222,25 @@ def main(arguments: Sequence[str]) -> int:
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
     adaptive = cast("Joule", learner).adapt() if options.adapt else None
 
+    violations = Violations([parse_guard(text) for text in world.guard])
+
     def body() -> TrainingEnv:
         made: TrainingEnv = make_env(world)
         return made if adaptive is None else adaptive.attend(made)
 
+    def judged() -> TrainingEnv:
+        made: TrainingEnv = violations.attend(body()) if world.guard else body()
+        return made
+
     acting: Predictor = learner if adaptive is None else adaptive
     lanes = LANES if adaptive is None else 1  # what an episode teaches is for the next one
-    evaluation = evaluate(acting, body, options.episodes, options.first_seed, lanes)
+    evaluation = evaluate(acting, judged, options.episodes, options.first_seed, lanes)
     noticed = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(acting, body, options.first_seed)
     result = record(learner, run, evaluation, options.first_seed, timing)
     result |= {"task": world.task, "retask": options.retask, "changes_noticed": noticed}
+    if world.guard:
+        result |= {"violations_per_1000": violations.per_thousand, "worst_violation": violations.worst}
     if result["planner"] is not None:
         result["planner"]["horizon"] = cast(
             "Joule", learner

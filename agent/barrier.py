@@ -10,11 +10,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from agent.configurator import ConfigError
+from agent.interface import TrainingEnv
 from agent.modules import Modules
 from agent.readouts import Named, Readouts
 from agent.task import CostFn, limit, priced, read_given, zone
@@ -48,6 +51,54 @@ def parse_guard(text: str) -> Guard:
     if over is None:
         raise ConfigError(f"guard: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3")
     return Guard(text.strip(), over)
+
+
+class Violations:
+    """Counts the steps of bodies that overstep guards, on their true readouts."""
+
+    def __init__(self, guards: Sequence[Guard]):
+        self.guards = tuple(guards)
+        self.over: list[float] = []
+        """How far each step that was taken is over its worst limit; 0 within all."""
+        self._layout: Readouts | None = None
+
+    def attend(self, body: TrainingEnv) -> Any:
+        """The same body, whose every step is counted from now on."""
+        return _Attended(body, self)
+
+    def count(self, body: TrainingEnv, action: np.ndarray) -> None:
+        """Takes in the step that `body` has just taken. Raises TaskError where a guard does not fit it."""
+        if self._layout is None:
+            self._layout = Readouts(body.facts.readout_sizes, body.facts.readout_views or {})
+        rows = torch.from_numpy(np.asarray(body.readouts(), np.float32))[None]
+        acted = torch.from_numpy(np.asarray(action, np.float32))[None]
+        named = self._layout.of(rows, acted, lambda: rows.new_full((1,), torch.nan))
+        self.over.append(max(0.0, *(float(priced(guard, named)[0]) for guard in self.guards)))
+
+    @property
+    def per_thousand(self) -> float:
+        """Violations in 1,000 decisions; 0 before the first."""
+        return 1000.0 * float(np.mean(np.array(self.over) > 0.0)) if self.over else 0.0
+
+    @property
+    def worst(self) -> float:
+        """The furthest that a limit was overstepped, in its own unit."""
+        return max(self.over, default=0.0)
+
+
+class _Attended:
+    """A body whose steps are counted; everything else is the body's own."""
+
+    def __init__(self, body: TrainingEnv, violations: Violations):
+        self._body, self._violations = body, violations
+
+    def step(self, action: np.ndarray) -> Any:
+        found = self._body.step(action)
+        self._violations.count(self._body, action)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
 
 
 class Barrier:

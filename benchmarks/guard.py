@@ -4,9 +4,11 @@ python benchmarks/guard.py runs/cheetah runs/maze     results/guard.csv, and its
 
 Rows of other runs stay in the table.
 
-The return is the environment's own, the violations are counted on true readouts, per 1,000 decisions. The
-summary is of the default horizon, the first one given: violations with the guard over those without, and the
-share of the return that was lost, for each body and, as the figure of all, the worst of them.
+`kept` says whether the guard is kept: no, yes, or yes by an agent that has learned costs that know of it, inside its
+model and without a step. The return is the environment's own, the violations are counted on true readouts, per
+1,000 decisions. The summary is of the default horizon, the first one given: violations with the guard over those
+without, and the share of the return that was lost, for each body and, as the figure of all, the worst of them; for
+the guard alone, and under `learned` for the last way.
 """
 
 from __future__ import annotations
@@ -23,44 +25,52 @@ import torch
 from episodes import played
 
 import agent
-from agent.barrier import parse_guard
+from agent.barrier import Violations, parse_guard
+from agent.configurator import replace
 from agent.loading import make_env
-from agent.readouts import Readouts
+from agent.task import parse
 
-GUARDS = {"HalfCheetah-v5": "speed<8", "joule/Maze-v0": "zone_distance>0"}
-"""A cheetah that has learned to run is faster than 8 m/s a third of the time."""
+GUARDS = {
+    "HalfCheetah-v5": ("speed<8", "own+20*keep:speed<8"),
+    "joule/Maze-v0": ("zone_distance>0", "own+20*keep:zone_distance>0"),
+}
+"""The guard, and the costs that a critic and a policy learn inside the model to live with it. A cheetah that has
+learned to run is faster than 8 m/s a third of the time."""
+WAYS = ("no", "yes", "learned")
 COLUMNS = ["env", "seed", "run_frames", "guard", "kept", "horizon", "return_mean", "return_std", "episodes", "decisions",
            "violations_per_1000", "worst"]  # fmt: skip
 
 
-def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns [episodes], and how far the guard was overstepped [decisions that were taken]."""
-    guard = parse_guard(text)
-    bodies = [make_env(learner.config) for _ in range(episodes)]
-    layout = Readouts(bodies[0].facts.readout_sizes, bodies[0].facts.readout_views)
-    returns, over = np.zeros(episodes), []
-    for k, action, reward in played(learner.predict, bodies, decisions):
-        rows = torch.from_numpy(bodies[k].readouts())[None]
-        named = layout.of(rows, torch.from_numpy(action)[None], lambda: torch.zeros(1))
-        over.append(max(float(guard.cost(named)[0]), 0.0))
+def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.ndarray, Violations]:
+    """Returns [episodes], and what overstepped the guard."""
+    violations = Violations([parse_guard(text)])
+    bodies = [violations.attend(make_env(replace(learner.config, {"task": ""}))) for _ in range(episodes)]
+    returns = np.zeros(episodes)
+    for k, _, reward in played(learner.predict, bodies, decisions):
         returns[k] += reward
-    return returns, np.array(over)
+    return returns, violations
 
 
 def summary(rows: list[dict[str, Any]], horizon: int) -> dict[str, Any]:
     """The worst body's figures, and each body's; its runs are averaged. A body that breaks no limit without a guard
     has no ratio."""
+    ways = {way: worst_of(rows, horizon, way) for way in WAYS[1:]}
+    return ways["yes"] | {"horizon": horizon, "learned": ways["learned"]}
+
+
+def worst_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, Any]:
+    """One way of keeping the guard beside not keeping it."""
     bodies: dict[str, dict[str, float | None]] = {}
     for env in {row["env"]: None for row in rows}:
         of_body = [row for row in rows if row["env"] == env and int(row["horizon"]) == horizon]
+        if not {"no", way} <= {row["kept"] for row in of_body}:
+            continue
         free, kept = (
             {
-                name: float(
-                    np.mean([float(row[name]) for row in of_body if str(row["kept"]) == str(guarded)])
-                )
+                name: float(np.mean([float(row[name]) for row in of_body if row["kept"] == one]))
                 for name in ("violations_per_1000", "return_mean")
             }
-            for guarded in (False, True)
+            for one in ("no", way)
         )
         before, after = free["violations_per_1000"], kept["violations_per_1000"]
         bodies[env] = {
@@ -71,22 +81,24 @@ def summary(rows: list[dict[str, Any]], horizon: int) -> dict[str, Any]:
         name: max((x for body in bodies.values() if (x := body[name]) is not None), default=None)
         for name in ("violations_ratio", "return_lost")
     }
-    return worst | {"horizon": horizon, "bodies": bodies}
+    return worst | {"bodies": bodies}
 
 
-def row_of(run: Path, kept: bool, horizon: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One agent's life with or without its guard."""
+def row_of(run: Path, kept: str, horizon: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One agent's life without its guard, with it, or with it and costs that know of it."""
     learner: Any = agent.load(run, overrides={"planner.horizon": horizon})
-    text = GUARDS[learner.config.env]
-    if kept:
+    text, costs = GUARDS[learner.config.env]
+    if kept == "learned":
+        learner.retask(parse(costs), options.updates)
+    if kept != "no":
         learner.guard(parse_guard(text))
-    returns, over = lived(learner, text, options.episodes, options.decisions)
+    returns, violations = lived(learner, text, options.episodes, options.decisions)
     return {
         "env": learner.config.env, "seed": learner.config.seed, "run_frames": learner.frames, "guard": text,
         "kept": kept, "horizon": horizon, "return_mean": round(float(returns.mean()), 3),
         "return_std": round(float(returns.std()), 3), "episodes": options.episodes,
-        "decisions": options.decisions, "violations_per_1000": round(1000 * float((over > 0).mean()), 2),
-        "worst": round(float(over.max()), 4),
+        "decisions": options.decisions, "violations_per_1000": round(violations.per_thousand, 2),
+        "worst": round(violations.worst, 4),
     }  # fmt: skip
 
 
@@ -95,6 +107,7 @@ def main() -> None:
     p.add_argument("runs", type=Path, nargs="+")
     p.add_argument("--episodes", type=int, default=5)
     p.add_argument("--decisions", type=int, default=1_000, help="of an episode, at most")
+    p.add_argument("--updates", type=int, default=4_000, help="of the way that is learned (default: 4000)")
     p.add_argument("--horizons", type=int, nargs="+", default=[3, 6])
     p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "guard.csv")
     options = p.parse_args()
@@ -103,7 +116,7 @@ def main() -> None:
         if (env := agent.load(run).config.env) not in GUARDS:
             raise SystemExit(f"{run}: guards are known for {', '.join(GUARDS)}, not for {env}")
     rows = tables.read(options.out)
-    for run, horizon, kept in itertools.product(options.runs, options.horizons, (False, True)):
+    for run, horizon, kept in itertools.product(options.runs, options.horizons, WAYS):
         row = row_of(run, kept, horizon, options)
         print(row, flush=True)
         rows = tables.replaced(rows, row, ("env", "seed", "horizon", "kept"))

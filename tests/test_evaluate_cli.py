@@ -122,3 +122,18 @@ def test_help_is_instant() -> None:
 )
 def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
     assert_refused("evaluate", arguments, sentence)
+
+
+def test_a_guard_that_is_broken_is_counted(joule: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = joule / "within.json"
+
+    def within(limit: str) -> dict[str, Any]:
+        assert evaluate.main([str(joule), "--episodes", "2", "--guard", limit, "--out", str(out)]) == 0
+        result: dict[str, Any] = json.loads(out.read_text())
+        return result
+
+    always = within("position>9")
+    assert always["violations_per_1000"] == 1000.0
+    assert 7.5 <= always["worst_violation"] <= 10.5
+    assert "1000.0 violations in 1,000 decisions, the worst by" in capsys.readouterr().out
+    assert within("position<9")["violations_per_1000"] == 0.0
