@@ -36,9 +36,9 @@ class ModelConfig:
 
     latent: int = ranged(128, 2, 4096)
     """Width of the latent state z."""
-    hidden: int = ranged(256, 4, 8192)
+    hidden: int = ranged(128, 4, 8192)
     """Width of the hidden layers."""
-    branch: int = ranged(128, 4, 8192)
+    branch: int = ranged(64, 4, 8192)
     """Width of the layer before each dynamics head and the cost head."""
     heads: int = ranged(2, 2, 32)
     """Dynamics heads in the ensemble; their disagreement is the model's uncertainty."""
@@ -54,7 +54,7 @@ class ModelConfig:
 class LearnerConfig:
     """How the model, the costs and the policy are learned."""
 
-    batch: int = ranged(128, 1, 65_536)
+    batch: int = ranged(64, 1, 65_536)
     """Windows per gradient step."""
     window: int = ranged(3, 1, 64)
     """Prediction steps per window."""
@@ -96,8 +96,8 @@ class LearnerConfig:
     """Gradient steps at the end of warm-up."""
     max_skips: int = ranged(10, 0, 100)
     """Of the last 100 updates, how many may be skipped for a loss or gradient that is not finite."""
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Arithmetic of the large matrix products, in learning and in planning."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the matrix products, in learning and planning; bfloat16 pays from 256 hidden units on."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class PlannerConfig:
     """Planner; `policy` acts without planning (mode 1)."""
     horizon: int = ranged(3, 1, 200)
     """Decisions looked ahead."""
-    starts: int = ranged(8_000, 0, 100_000_000)
-    """Decisions in training before planning begins; until then the policy's own draws explore."""
+    starts: int | None = ranged(None, 0, 100_000_000)
+    """Decisions in training before planning begins, the policy exploring until then; None: it never does."""
     samples: int | None = ranged(None, 1, 1_000_000)
     """Candidate action sequences per iteration."""
     iterations: int | None = ranged(None, 1, 1_000)

@@ -411,8 +411,9 @@ class Joule:
             start = np.array([self.acting is None])
             if self.acting is None:
                 self.acting = self.fresh_acting_state()
-            # A young model promises much to those who search it: until it is tried, the policy explores.
-            actor = self.novice if self.decisions < self.config.planner.starts else self.actor
+            # A young model promises much to those who search it: the policy explores, and is cheap.
+            starts = self.config.planner.starts
+            actor = self.novice if starts is None or self.decisions < starts else self.actor
             batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True, actor=actor)
             action = batch[0]
         obs, reward, terminated, truncated, info = env.step(action)

@@ -29,17 +29,18 @@ RESULT = sweep.ROOT / "benchmarks" / "results" / "ablation.csv"
 TASKS = ("dmc:cheetah-run", "dmc:walker-walk")
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no planning, in acting or in evaluation": {"planner.kind": "policy"},
+    "no planning in evaluation either": {"planner.kind": "policy"},
+    "planning while learning, from 8,000 decisions on": {"planner.starts": 8_000},
     "the search is given no proposals of the policy": {"planner.policy_trajectories": 0},
     "one-step returns": {"learner.n_step": 1},
     "prediction of one step, not three": {"learner.window": 1},
     "no early boost": {"learner.early_boost": 1.0},
     "no bonus of entropy": {"learner.target_entropy": -10.0},
     "SimNorm gives way to a moving target": {"regularizer": "ema"},
-    "half the hidden units": {"model.hidden": 128, "model.branch": 64},
-    "float32": {"learner.precision": "float32"},
+    "twice the hidden units": {"model.hidden": 256, "model.branch": 128},
+    "half the batch": {"learner.batch": 32},
 }
-"""Name -> the settings that remove an ingredient."""
+"""Name -> the settings that remove an ingredient, or put back what the default does without."""
 BEGIN, END = "<!-- ablation:begin -->", "<!-- ablation:end -->"
 
 

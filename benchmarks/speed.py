@@ -74,7 +74,6 @@ SETTLED: dict[str, Any] = {
     "learner.warmup": 100,
     "learner.pretrain": 0,
     "learner.early_boost": 1.0,
-    "planner.starts": 0,
 }
 """The default without its beginning: a decision is then as it is for most of a run."""
 
@@ -175,8 +174,8 @@ def beside_baselines(config: Config, extent: Extent) -> dict[str, float]:
 def beginning(joule: Joule, config: Config, alone: dict[str, float]) -> float:
     """What the beginning of a whole run adds to a decision after warm-up, in milliseconds.
 
-    Pre-training and the early boost are updates beyond the settled rate, counted by the agent itself;
-    before planning starts the policy acts alone. Spread over all decisions of `config.steps` after warm-up.
+    Pre-training and the early boost are updates beyond the settled rate, counted by the agent itself. Spread
+    over all decisions of `config.steps` after warm-up.
     """
     whole = Joule(joule.facts, config)
     whole.memory = joule.memory  # not empty, so that updates are due
@@ -185,9 +184,7 @@ def beginning(joule: Joule, config: Config, alone: dict[str, float]) -> float:
     for whole.decisions in range(first, last):
         updates += whole.updates_due()
     decisions = max(last - first, 1)
-    unplanned = min(max(config.planner.starts - first, 0), decisions)
-    more = (updates - decisions * config.learner.updates_per_step) * alone["update"]
-    return (more - unplanned * (alone["plan"] - alone["policy"])) / decisions
+    return (updates - decisions * config.learner.updates_per_step) * alone["update"] / decisions
 
 
 def beside_the_core(joule: Joule, extent: Extent) -> dict[str, float]:
