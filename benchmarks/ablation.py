@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import sweep
 import tables
+from training import slug
 
 from agent.configurator import Config, flatten
 
@@ -50,8 +51,7 @@ def job_of(variant: str, env: str, seed: int, steps: int) -> sweep.Job:
     if unknown := changes.keys() - flatten(Config()).keys():
         raise SystemExit(f"{variant}: no such settings: {', '.join(sorted(unknown))}")
     typed = [word for name, value in changes.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    place = "-".join("".join(c if c.isalnum() else " " for c in variant).split())
-    return sweep.Job(f"ablation/{place}", "joule", env, seed, steps, tuple(typed))
+    return sweep.Job(f"ablation/{slug(variant)}", "joule", env, seed, steps, tuple(typed))
 
 
 def collector(variant: str, lock: Lock) -> Callable[[sweep.Job], None]:

@@ -1,6 +1,7 @@
 """The world changes under a trained agent: is it noticed, is the return regained, is the old world kept?
 
 python benchmarks/adapt.py --runs runs/cheetah runs/hopper runs/sac-cheetah --ceilings runs/heavy runs/light
+python benchmarks/adapt.py --train 50000                      trains all of these itself, into runs/adapt/
 python benchmarks/adapt.py --runs runs/cheetah --quick        one world, one episode: does it work at all
 
 -> benchmarks/results/adapt.csv and adapt.json, docs/pictures/adaptation.png
@@ -31,6 +32,7 @@ from typing import Any
 import numpy as np
 import tables
 import torch
+import training
 from adapt_summary import COLUMNS, drawn, written
 from episodes import played
 
@@ -185,10 +187,30 @@ def lives(options: argparse.Namespace, done: set[tuple[str, ...]]) -> Iterator[l
             yield life.rows
 
 
+def own_runs(envs: list[str], steps: int) -> tuple[list[Path], list[Path]]:
+    """This benchmark's own runs, in the world as it is and in changed ones, trained or trained on."""
+    place = training.ROOT / "runs" / "adapt"
+
+    def run(env: str, kind: str, world: str = "") -> training.Training:
+        folder = place / training.slug(env) / training.slug(f"{kind} {world}")
+        changed = ("--perturb", world) if world else ()
+        new = ("--agent", kind, "--env", env, "--seed", "1", *changed)
+        return training.Training(folder, steps, new, always=("--eval-every", str(steps)))
+
+    plain = [run(env, kind) for env in envs for kind in ("joule", "sac")]
+    changed = [run(env, "joule", world) for env in envs for world in WORLDS[env]]
+    folders = training.all_trained([*plain, *changed])
+    return folders[: len(plain)], folders[len(plain) :]
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--runs", type=Path, nargs="+", required=True, help="trained in the world as it is")
+    p.add_argument("--runs", type=Path, nargs="+", default=[], help="trained in the world as it is")
     p.add_argument("--ceilings", type=Path, nargs="*", default=[], help="trained in a changed world")
+    p.add_argument(
+        "--train", type=int, metavar="FRAMES", help="train runs and ceilings, for so many frames each"
+    )
+    p.add_argument("--envs", nargs="+", choices=list(WORLDS), default=list(WORLDS), help="of --train")
     p.add_argument("--episodes", type=int, default=5, help="held-out episodes (default: 5)")
     p.add_argument("--lived", type=int, default=5, help="episodes in the changed world (default: 5)")
     p.add_argument("--decisions", type=int, default=1_000, help="of an episode at most (default: 1000)")
@@ -199,6 +221,11 @@ def main() -> None:
     p.add_argument("--out", type=Path, default=RESULTS / "adapt.csv")
     p.add_argument("--picture", type=Path, default=PICTURE)
     options = p.parse_args()
+    if options.train:
+        runs, ceilings = own_runs(options.envs, options.train)
+        options.runs, options.ceilings = [*options.runs, *runs], [*options.ceilings, *ceilings]
+    if not options.runs:
+        p.error("give --runs, or --train")
     if options.quick:
         options.episodes = options.lived = 1
     torch.set_num_threads(1)

@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,17 +44,12 @@ COLUMNS = (
 HEALTH = ("rank", "std", "dead", "relative_error")
 
 
-def trained(job: tuple[str, str, int], steps: int) -> Path | None:
-    """The folder of a run, trained or trained on to `steps` frames; None when it ended before, which its log says."""
+def run_of(job: tuple[str, str, int], steps: int) -> training.Training:
+    """The run of a task, a regulariser and a seed."""
     env, regularizer, seed = job
     folder = ROOT / "runs" / "collapse" / env.replace("/", "-") / regularizer / f"seed{seed}"
-    new = ["--env", env, "--regularizer", regularizer, "--seed", str(seed)]
-    train = training.command(folder, steps, new, always=["--eval-every", str(steps)])
-    with (folder.parent / f"seed{seed}.log").open("a") as log:
-        code = subprocess.run(
-            train, check=False, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        ).returncode  # fmt: skip
-    return None if code else folder
+    new = ("--env", env, "--regularizer", regularizer, "--seed", str(seed))
+    return training.Training(folder, steps, new, always=("--eval-every", str(steps)))
 
 
 def last_row(table: Path, name: str) -> dict[str, str]:
@@ -144,12 +137,12 @@ def main() -> int:
         if not any(key[:3] == (env, kind, seed) and key[3] >= options.steps for key in done)
     ]
     with ThreadPoolExecutor(options.workers) as pool:
-        runs = pool.map(lambda job: trained(job, options.steps), wanted)
-        for job, run in zip(wanted, runs, strict=True):
-            if run is None:
-                print(f"{job} did not get to its end: see runs/collapse", flush=True)
+        runs = [run_of(job, options.steps) for job in wanted]
+        for run, well in zip(runs, pool.map(training.trained, runs), strict=True):
+            if not well:
+                print(f"a run did not get to its end: see {run.log}", flush=True)
                 continue
-            line = examined(run, options)
+            line = examined(run.folder, options)
             write(tables.replaced(tables.read(RESULT), line, ("env", "regularizer", "seed")))
     for env, kind in itertools.product(options.envs, options.regularizers):
         of_kind = [x for x in tables.read(RESULT) if (x["env"], x["regularizer"]) == (env, kind)]

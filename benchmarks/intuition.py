@@ -21,7 +21,6 @@ import argparse
 import itertools
 import json
 import math
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -260,9 +259,8 @@ def trained(env: str, steps: int) -> Path:
     """The folder of this benchmark's own agent for `env`, trained or trained on to `steps` frames."""
     folder = ROOT / "runs" / "intuition" / env.replace("/", "-")
     # One evaluation at the end: what is asked here is what the model knows, not what the agent earns.
-    quiet = ["--eval-every", str(steps), "--eval-episodes", "3"]
-    subprocess.run(training.command(folder, steps, ["--env", env, "--seed", "1"], always=quiet), check=True)
-    return folder
+    quiet = ("--eval-every", str(steps), "--eval-episodes", "3")
+    return training.all_trained([training.Training(folder, steps, ("--env", env, "--seed", "1"), quiet)])[0]
 
 
 def examine(run: Path, options: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """One world model, many tasks: a trained agent is given other costs, and takes no new step to learn them.
 
 python benchmarks/retask.py RUN                    every task of the run's body; results/retask.csv and retask.json
-python benchmarks/retask.py RUN --sac runs/sac     beside SAC trained on each, from train.py --agent sac --task ...
+python benchmarks/retask.py RUN --sac 100000       beside SAC, which learns each task from scratch for so many frames
 
 Each way is scored by minus the task's cost summed over the decisions, on the body's true readouts:
 `unmodified` the agent as it was, `random`, `plan` planning for the costs without learning, `retask` critic and
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import tables
 import torch
+import training
 from episodes import Decide, played
 from jaxtyping import Float
 from torch import Tensor
@@ -154,11 +155,19 @@ def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             oracle, decide = with_true_physics(bodies[0], task, torch.Generator().manual_seed(1))
             with oracle:
                 yield row(name, "oracle", scored(decide, bodies[:1], [task], options.decisions)[0])
-        for folder in sorted(options.sac.glob("*")) if options.sac else ():
+    if options.sac:
+        runs = training.all_trained([sac_of(config.env, text, options.sac) for text in wanted.values()])
+        for name, task, folder in zip(names, tasks, runs, strict=True):
             other = agent.load(folder)
-            if other.config.task == wanted[name] and other.config.env == config.env:
-                returns = scored(other.predict, bodies, [task], options.decisions)[0]
-                yield row(name, "sac", returns, new_env_steps=other.frames, seed=other.config.seed)
+            returns = scored(other.predict, bodies, [task], options.decisions)[0]
+            yield row(name, "sac", returns, new_env_steps=other.frames, seed=other.config.seed)
+
+
+def sac_of(env: str, text: str, steps: int) -> training.Training:
+    """SAC's run on a task, from scratch."""
+    folder = training.ROOT / "runs" / "retask" / "sac" / training.slug(env) / training.slug(text)
+    new = ("--agent", "sac", "--env", env, "--task", text, "--seed", "1")
+    return training.Training(folder, steps, new, always=("--eval-every", str(steps)))
 
 
 def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, float]]:
@@ -194,7 +203,7 @@ def main() -> None:
     p.add_argument("--decisions", type=int, default=250)
     p.add_argument("--updates", type=int, default=4_000)
     p.add_argument("--only", help="one task by its name")
-    p.add_argument("--sac", type=Path, help="a folder of SAC runs, each trained with --task")
+    p.add_argument("--sac", type=int, metavar="FRAMES", help="train SAC on each task too, for so many frames")
     p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "retask.csv")
     options = p.parse_args()
     torch.set_num_threads(1)
