@@ -13,6 +13,7 @@ predict the same latents, and their errors can be compared.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,8 @@ class Adaptive:
         self._obs: np.ndarray | None = None
         # Perception must not move: its part of the optimiser takes no step any more.
         learner.learner.model_group.optimizer.param_groups[0]["lr"] = 0.0
+        # In a changed world all is new; what is wanted is the return.
+        learner.learner.config = dataclasses.replace(learner.learner.config, curiosity=0.0)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.learner, name)

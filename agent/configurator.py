@@ -86,6 +86,8 @@ class LearnerConfig:
     """Rate at which target networks follow."""
     target_entropy: float = ranged(-0.5, -10.0, 1.0)
     """Entropy per action dimension that the policy's entropy bonus is tuned to keep."""
+    curiosity: float = ranged(0.02, 0.0, 100.0)
+    """What the critic is paid for the model's usual disagreement, in sizes of the environment's own cost."""
     clip_norm: float = ranged(20.0, 1e-6, 1e9)
     """Largest gradient norm."""
     buffer: int = ranged(1_000_000, 8, 100_000_000)

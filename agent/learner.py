@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from agent.configurator import LearnerConfig
@@ -25,6 +25,7 @@ from agent.world_model import Step
 # this much per update and nat that the entropy is off, within bounds that the costs' spread sets.
 ENTROPY_GAIN, ENTROPY_REACH = 3e-3, 5.0
 ENTROPY_WEIGHTS = (math.log(1e-4), 0.0)
+MOST_NOVEL = 5.0
 
 
 class FlatGroup:
@@ -121,12 +122,17 @@ class Learner:
                 asked = bootstraps(valid, config.n_step)
                 next_value = torch.zeros_like(cost)
                 next_value[asked] = self.value(target_z[asked])
-                target = n_step_targets(cost, terminated, valid, next_value, self.discount, config.n_step)[
-                    :window
-                ]
 
             z = m.encoder(obs[0]).float()
             first = z
+            paid, usual = cost, m.usual_disagreement
+            if config.curiosity:
+                places = torch.cat((first.detach().unsqueeze(0), target_z[:-1]))
+                novelty, usual = self.novelty(places, action, valid)
+                paid = cost - config.curiosity * m.world_model.cost_scale * novelty
+            target = n_step_targets(paid, terminated, valid, next_value, self.discount, config.n_step)[
+                :window
+            ]
             latents, steps = [z], []
             for k in range(window):
                 step = m.world_model.predict(z, action[k])
@@ -186,6 +192,7 @@ class Learner:
         lived = valid[:window].sum(0)
         over = (lived < window) | (terminated[:window] > 0).any(0)
         ends = torch.stack(latents).detach()[lived - over.long(), torch.arange(lived.numel(), device=device)]
+        m.usual_disagreement.copy_(usual)
         policy_metrics = self.update_policy(torch.cat((first.detach(), ends)), measure)
         self.follow()
         if not measure:
@@ -209,6 +216,26 @@ class Learner:
             "latent/readout_error": readout_loss.item(),
             "critic/target_mean": target.mean().item(),
         }
+
+    @torch.no_grad()
+    def novelty(
+        self,
+        z: Float[Tensor, "time batch latent"],
+        action: Float[Tensor, "time batch act"],
+        valid: Bool[Tensor, "time batch"],
+    ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, ""]]:
+        """How much the model's heads disagree about what was lived, 1 being as usual, 5 the most; and what is
+        usual from now on.
+
+        What they disagree about is what can be learned there (Pathak et al. 2019; Sekar et al. 2020). Beside
+        what an environment pays it is small change; where nothing has been paid yet, it is all there is to go
+        after.
+        """
+        m = self.modules
+        found = m.world_model.disagreement(z.flatten(0, 1), action.flatten(0, 1)).view(valid.shape)
+        mean, usual = found[valid].mean(), m.usual_disagreement
+        usual = torch.lerp(usual, mean, self.config.target_rate) if usual else mean
+        return (found / usual.clamp_min(1e-12)).clamp(max=MOST_NOVEL), usual
 
     def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
         """The target critics' cost-to-go under the policy: the worst of them (Fujimoto et al. 2018)."""

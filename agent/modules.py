@@ -23,6 +23,7 @@ class Modules(nn.Module):
     """
 
     spread: Tensor
+    usual_disagreement: Tensor
     log_entropy_weight: Tensor
     quantiles: Tensor
 
@@ -46,6 +47,7 @@ class Modules(nn.Module):
         self.readout_normalizer = Normalizer(readouts)
         self.scales = Scales(Critic.LIMIT)
         self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("usual_disagreement", torch.zeros(()))
         self.register_buffer("log_entropy_weight", torch.tensor(-4.6))
         self.register_buffer("quantiles", torch.tensor([0.05, 0.95]), persistent=False)
 

@@ -75,6 +75,7 @@ def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str,
         for name, value in arrays.items()
         if name.startswith("weights/")
     }
+    weights.setdefault("usual_disagreement", torch.zeros(()))  # a run of before there was curiosity
     try:
         agent.modules.load_state_dict(weights)
     except RuntimeError as error:

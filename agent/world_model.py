@@ -60,6 +60,14 @@ class WorldModel(nn.Module):
         )
         self.cost = nn.Sequential(NormedLinear(hidden, branch), zero_linear(branch, bins + 1))
 
+    def disagreement(
+        self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
+    ) -> Float[Tensor, " rows"]:
+        """Root mean variance of the heads' predictions, without what else a step of imagination has."""
+        features = self.trunk(torch.cat((z, action), -1))
+        heads = self.regularizer.project(full(torch.stack([head(features) for head in self.dynamics])))
+        return heads.var(0, correction=0).mean(-1).sqrt()
+
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
         """One step of imagination from `z` under `action`."""
         features = self.trunk(torch.cat((z, action), -1))

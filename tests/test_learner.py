@@ -157,7 +157,7 @@ def test_readouts_do_not_shape_what_they_read() -> None:
     for _ in range(3):
         learner.update(batch())
     changed = {name.split(".")[0] for name in moved(before, learner.modules)}
-    assert changed == {"readout", "policy", "spread", "log_entropy_weight"}
+    assert changed == {"readout", "policy", "spread", "log_entropy_weight", "usual_disagreement"}
 
 
 def test_neither_target_nor_policy_loss_reaches_the_model() -> None:
@@ -175,6 +175,7 @@ def test_neither_target_nor_policy_loss_reaches_the_model() -> None:
         "readout",
         "spread",
         "log_entropy_weight",
+        "usual_disagreement",
         "world_model",
     }
     assert {name.split(".")[0] for name in changed} == expected
@@ -241,3 +242,34 @@ def test_a_masked_window_counts_by_its_valid_transitions() -> None:
     short_loss = small_learner(window=1, rho=1.0).update(short, measure=True)
     for name in ("loss/prediction", "loss/cost", "loss/critic", "loss/termination"):
         assert long_loss[name] == pytest.approx(short_loss[name], rel=1e-4), name
+
+
+def test_novelty_is_disagreement_in_units_of_what_is_usual() -> None:
+    learner = small_learner()
+    windows = batch()
+    m = learner.modules
+    with torch.no_grad():
+        z = m.encoder(m.normalizer(torch.from_numpy(windows.obs)))[:-1]
+        action, valid = torch.from_numpy(windows.action), torch.from_numpy(windows.valid)
+        step = m.world_model.predict(z.flatten(0, 1), action.flatten(0, 1))
+        expected = step.disagreement.sqrt().view(valid.shape)
+    novelty, usual = learner.novelty(z, action, valid)
+    assert usual == pytest.approx(expected[valid].mean().item())
+    torch.testing.assert_close(novelty, (expected / usual).clamp(max=5.0))
+    m.usual_disagreement.fill_(usual.item() / 100.0)
+    novelty, later = learner.novelty(z, action, valid)
+    assert novelty.max() == 5.0
+    assert usual / 100.0 < later < usual  # it follows at the rate of the targets
+
+
+def test_curiosity_lowers_the_cost_to_go_and_not_the_cost() -> None:
+    def learned(curiosity: float) -> dict[str, float]:
+        learner = small_learner(curiosity=curiosity, critic_weight=1.0)
+        windows = batch()
+        for _ in range(20):
+            learner.update(windows)
+        return learner.update(windows, measure=True)
+
+    plain, curious = learned(0.0), learned(1.0)
+    assert curious["critic/target_mean"] < plain["critic/target_mean"] - 0.5
+    assert curious["loss/cost"] == pytest.approx(plain["loss/cost"], rel=0.1)
