@@ -35,6 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "the search is given no proposals of the policy": {"planner.policy_trajectories": 0},
     "one-step returns": {"learner.n_step": 1},
     "prediction of one step, not three": {"learner.window": 1},
+    "no curiosity": {"learner.curiosity": 0.0},
     "no early boost": {"learner.early_boost": 1.0},
     "no bonus of entropy": {"learner.target_entropy": -10.0},
     "SimNorm gives way to a moving target": {"regularizer": "ema"},
