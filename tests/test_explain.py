@@ -100,7 +100,8 @@ def test_energies_are_those_that_the_search_compared(trained_run: Path) -> None:
     assert chosen.energy == pytest.approx(why.energies.min(), rel=1e-5)
     assert rival.energy == pytest.approx(why.energies[np.argmin(np.abs(why.energies - rival.energy))])
     apart = np.abs(why.first_actions[:, 0] - chosen.actions[0])
-    assert np.abs(rival.actions[0] - chosen.actions[0]) >= np.median(apart) - 1e-6
+    # Of an even number of candidates the median that torch takes is the lower of the middle two.
+    assert np.abs(rival.actions[0] - chosen.actions[0]) >= np.quantile(apart, 0.5, method="lower") - 1e-6
     with torch.inference_mode():
         np.testing.assert_allclose(policy.actions[:1], trained.modules.policy(state.z).numpy(), rtol=1e-5)
     assert {one.future.shape for one in why.alternatives} == {(9, 2)}
