@@ -35,7 +35,12 @@ class Step(NamedTuple):
     @property
     def disagreement(self) -> Float[Tensor, " rows"]:
         """Mean over dimensions of the heads' variance: what the model does not know."""
-        return self.heads.var(0, correction=0).mean(-1)
+        return variance(self.heads)
+
+
+def variance(heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " rows"]:
+    """Variance over the heads, mean over the dimensions. `Tensor.var` along a leading axis is ten times slower."""
+    return (heads - heads.mean(0)).square().mean((0, 2))
 
 
 class WorldModel(nn.Module):
@@ -66,7 +71,7 @@ class WorldModel(nn.Module):
         """Root mean variance of the heads' predictions, without what else a step of imagination has."""
         features = self.trunk(torch.cat((z, action), -1))
         heads = self.regularizer.project(full(torch.stack([head(features) for head in self.dynamics])))
-        return heads.var(0, correction=0).mean(-1).sqrt()
+        return variance(heads).sqrt()
 
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
         """One step of imagination from `z` under `action`."""
