@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
 
 def variance(heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " rows"]:
-    """Variance over the heads, mean over the dimensions. `Tensor.var` along a leading axis is ten times slower."""
+    """Variance over heads, mean over dimensions. `Tensor.var` along a leading axis is ten times slower."""
     return (heads - heads.mean(0)).square().mean((0, 2))
 
 

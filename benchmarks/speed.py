@@ -44,6 +44,8 @@ SEARCH = {"horizon": 3, "samples": 256, "iterations": 4, "elites": 32}
 """The search that is held against the core's rate and against the other library."""
 ON_DEVICE = {"horizon": 3, "samples": 512, "iterations": 6, "elites": 64}
 BASELINES = ("sac", "td3")
+PROTOCOL = 100_000
+"""Frames of the run whose cost is asked."""
 
 
 @dataclass(frozen=True)
@@ -393,7 +395,7 @@ def main(arguments: list[str] | None = None, config: Config | None = None) -> in
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     extent = QUICK if options.quick else FULL
-    config = replace(config or Config(), {"env": options.env or default_env()})
+    config = replace(config or Config(steps=PROTOCOL), {"env": options.env or default_env()})
     record: dict[str, Any] = {"machine": machine(), "env": config.env, "quick": options.quick}
     print(json.dumps(record))
 
