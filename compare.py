@@ -77,12 +77,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def replace_results(text: str, table: str, name: str = "the file") -> str:
+def replace_results(
+    text: str, table: str, name: str = "the file", markers: tuple[str, str] = (BEGIN, END)
+) -> str:
     """`text` with the table put between its two markers. Raises Refusal unless each stands there once."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise Refusal(f"{name} must hold {BEGIN} and, after it, {END}, each once.")
-    head, rest = text.split(BEGIN)
-    return f"{head}{BEGIN}\n\n{table.strip()}\n\n{END}{rest.split(END)[1]}"
+    begin, end = markers
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise Refusal(f"{name} must hold {begin} and, after it, {end}, each once.")
+    head, rest = text.split(begin)
+    return f"{head}{begin}\n\n{table.strip()}\n\n{end}{rest.split(end)[1]}"
 
 
 def write(path: Path, text: str) -> None:

@@ -25,6 +25,7 @@ import tables
 from training import slug
 
 from agent.configurator import Config, flatten
+from compare import replace_results
 
 RESULT = sweep.ROOT / "benchmarks" / "results" / "ablation.csv"
 TASKS = ("dmc:cheetah-run", "dmc:walker-walk")
@@ -43,7 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "half the batch": {"learner.batch": 32},
 }
 """Name -> the settings that remove an ingredient, or put back what the default does without."""
-BEGIN, END = "<!-- ablation:begin -->", "<!-- ablation:end -->"
+MARKERS = "<!-- ablation:begin -->", "<!-- ablation:end -->"
 
 
 def job_of(variant: str, env: str, seed: int, steps: int) -> sweep.Job:
@@ -100,15 +101,6 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
     return "\n".join(lines)
 
 
-def replaced(page: Path, text: str) -> None:
-    """Puts the table between its marks on a page. Raises SystemExit where they are not."""
-    before = page.read_text(encoding="utf-8")
-    if before.count(BEGIN) != 1 or before.count(END) != 1:
-        raise SystemExit(f"{page}: must hold {BEGIN} and {END}, each once")
-    head, tail = before.split(BEGIN)[0], before.split(END)[1]
-    page.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
-
-
 def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="VARIANT")
@@ -121,7 +113,9 @@ def main() -> int:
     )
     options = p.parse_args()
     if options.table is not None:
-        replaced(options.table, table(tables.read(RESULT), options.steps))
+        page, shown = options.table, table(tables.read(RESULT), options.steps)
+        text = replace_results(page.read_text(encoding="utf-8"), shown, str(page), MARKERS)
+        page.write_text(text, encoding="utf-8")
         return 0
     jobs = [
         (variant, job_of(variant, env, seed, options.steps))
