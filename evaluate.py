@@ -229,8 +229,7 @@ def main(arguments: Sequence[str]) -> int:
         return made if adaptive is None else adaptive.attend(made)
 
     def judged() -> TrainingEnv:
-        made: TrainingEnv = violations.attend(body()) if world.guard else body()
-        return made
+        return cast("TrainingEnv", violations.attend(body())) if world.guard else body()
 
     acting: Predictor = learner if adaptive is None else adaptive
     lanes = LANES if adaptive is None else 1  # what an episode teaches is for the next one

@@ -10,12 +10,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from agent.attention import Attended
 from agent.configurator import ConfigError
 from agent.interface import TrainingEnv
 from agent.modules import Modules
@@ -54,7 +54,10 @@ def parse_guard(text: str) -> Guard:
 
 
 class Violations:
-    """Counts the steps of bodies that overstep guards, on their true readouts."""
+    """Counts the steps of bodies that overstep guards, on their true readouts; `cost` is what a body charged.
+
+    Raises TaskError where a guard does not fit a body that it counts in.
+    """
 
     def __init__(self, guards: Sequence[Guard]):
         self.guards = tuple(guards)
@@ -62,17 +65,22 @@ class Violations:
         """How far each step that was taken is over its worst limit; 0 within all."""
         self._layout: Readouts | None = None
 
-    def attend(self, body: TrainingEnv) -> Any:
-        """The same body, whose every step is counted from now on."""
-        return _Attended(body, self)
-
-    def count(self, body: TrainingEnv, action: np.ndarray) -> None:
-        """Takes in the step that `body` has just taken. Raises TaskError where a guard does not fit it."""
+    def attend(self, body: TrainingEnv) -> Attended:
+        """The same body, whose every step is counted from now on. All must be of one kind."""
         if self._layout is None:
             self._layout = Readouts(body.facts.readout_sizes, body.facts.readout_views or {})
-        rows = torch.from_numpy(np.asarray(body.readouts(), np.float32))[None]
-        acted = torch.from_numpy(np.asarray(action, np.float32))[None]
-        named = self._layout.of(rows, acted, lambda: rows.new_full((1,), torch.nan))
+        return Attended(body, self)
+
+    def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
+        """An episode begins, which is no step."""
+
+    def notice(
+        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
+    ) -> None:
+        """Takes in a step."""
+        assert self._layout is not None
+        rows, acted = (torch.from_numpy(np.asarray(x, np.float32))[None] for x in (readouts, action))
+        named = self._layout.of(rows, acted, lambda: rows.new_tensor([-float(reward)]))
         self.over.append(max(0.0, *(float(priced(guard, named)[0]) for guard in self.guards)))
 
     @property
@@ -84,21 +92,6 @@ class Violations:
     def worst(self) -> float:
         """The furthest that a limit was overstepped, in its own unit."""
         return max(self.over, default=0.0)
-
-
-class _Attended:
-    """A body whose steps are counted; everything else is the body's own."""
-
-    def __init__(self, body: TrainingEnv, violations: Violations):
-        self._body, self._violations = body, violations
-
-    def step(self, action: np.ndarray) -> Any:
-        found = self._body.step(action)
-        self._violations.count(self._body, action)
-        return found
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._body, name)
 
 
 class Barrier:

@@ -25,6 +25,7 @@ from agent.world_model import Step
 # this much per update and nat that the entropy is off, within bounds that the costs' spread sets.
 ENTROPY_GAIN, ENTROPY_REACH = 3e-3, 5.0
 ENTROPY_WEIGHTS = (math.log(1e-4), 0.0)
+# More disagreement than this, in units of what is usual, counts for no more: an outlier must not lead.
 MOST_NOVEL = 5.0
 
 

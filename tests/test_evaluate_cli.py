@@ -137,3 +137,5 @@ def test_a_guard_that_is_broken_is_counted(joule: Path, capsys: pytest.CaptureFi
     assert 7.5 <= always["worst_violation"] <= 10.5
     assert "1000.0 violations in 1,000 decisions, the worst by" in capsys.readouterr().out
     assert within("position<9")["violations_per_1000"] == 0.0
+    assert within("cost>1")["violations_per_1000"] == 1000.0  # the body pays, and never charges
+    assert within("cost<1")["violations_per_1000"] == 0.0
