@@ -148,7 +148,7 @@ class Actor:
             action = self.policy.draw(rows, generator, period=n)
             actions.append(action)
             if t + 1 < self.horizon:
-                rows = world_model.predict(rows, action).z
+                rows = world_model.expect(rows, action)
         return torch.stack(actions, 1).unflatten(0, (batch, n))
 
     def act(

@@ -144,10 +144,10 @@ def _continued(learner: Joule, z: Tensor, plan: Tensor, steps: int) -> Tensor:
     model, policy = learner.modules.world_model, learner.modules.policy
     actions = list(plan)
     for action in actions:
-        z = model.predict(z, action[None]).z
+        z = model.expect(z, action[None])
     while len(actions) < steps:
         actions.append(policy(z)[0])
-        z = model.predict(z, actions[-1][None]).z
+        z = model.expect(z, actions[-1][None])
     return torch.stack(actions)
 
 

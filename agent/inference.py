@@ -131,7 +131,7 @@ class Inference:
         """Learns from healthy transitions how far forecasts err, and how far readings lie from the others."""
         m = self.modules
         x, y, a = self.normalised(after), self.normalised(before), action.to(self.device)
-        error = m.encoder(x.to(self.device)) - m.world_model.predict(m.encoder(y.to(self.device)), a).z
+        error = m.encoder(x.to(self.device)) - m.world_model.expect(m.encoder(y.to(self.device)), a)
         self.usual_error = max(float(error.square().mean()), 1e-12)
         sure = torch.full(x.shape, SURE, dtype=torch.float64)
         parts = []
@@ -154,7 +154,7 @@ class Inference:
         actions = action.to(self.device).repeat_interleave(each, 0)
 
         def ahead(rows: Tensor) -> Tensor:
-            return m.world_model.predict(m.encoder(rows.to(self.device)), actions).z
+            return m.world_model.expect(m.encoder(rows.to(self.device)), actions)
 
         expected, by = slopes(ahead, mean)
         return expected, by, torch.linalg.inv(by.mT @ by / self.usual_error + FADES * information)

@@ -301,7 +301,7 @@ class Joule:
             energy = watched(energy, witness)
         action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore)
         with torch.inference_mode():
-            expected = self.modules.world_model.predict(z, action).z
+            expected = self.modules.world_model.expect(z, action)
         done = action.float().cpu()
         return done.numpy(), ActingState(generator, plan, z, expected, surprise, done, belief)
 

@@ -65,21 +65,29 @@ class WorldModel(nn.Module):
         )
         self.cost = nn.Sequential(NormedLinear(hidden, branch), zero_linear(branch, bins + 1))
 
-    def disagreement(
-        self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
-    ) -> Float[Tensor, " rows"]:
-        """Root mean variance of the heads' predictions, without what else a step of imagination has."""
-        features = self.trunk(torch.cat((z, action), -1))
-        heads = self.regularizer.project(full(torch.stack([head(features) for head in self.dynamics])))
-        return variance(heads).sqrt()
+    def heads(self, features: Float[Tensor, "rows hidden"]) -> Float[Tensor, "heads rows latent"]:
+        """What each head makes of the trunk's features."""
+        # Over the axis that SimNorm takes, a bfloat16 softmax takes eight times a cast and a float32 one.
+        raw = full(torch.stack([head(features) for head in self.dynamics]))
+        return self.regularizer.project(raw)
 
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
         """One step of imagination from `z` under `action`."""
         features = self.trunk(torch.cat((z, action), -1))
-        # Over the axis that SimNorm takes, a bfloat16 softmax takes eight times a cast and a float32 one.
-        raw = full(torch.stack([head(features) for head in self.dynamics]))
         logits = full(self.cost(features))
-        return Step(self.regularizer.project(raw), logits[:, :-1], logits[:, -1])
+        return Step(self.heads(features), logits[:, :-1], logits[:, -1])
+
+    def expect(
+        self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
+    ) -> Float[Tensor, "rows latent"]:
+        """The `z` of `predict`, without the work of what the step costs."""
+        return self.heads(self.trunk(torch.cat((z, action), -1))).mean(0)
+
+    def disagreement(
+        self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
+    ) -> Float[Tensor, " rows"]:
+        """Root mean variance of the heads' predictions, without what else a step of imagination has."""
+        return variance(self.heads(self.trunk(torch.cat((z, action), -1)))).sqrt()
 
     def rollout(
         self, z: Float[Tensor, "rows latent"], actions: Float[Tensor, "rows horizon act"]

@@ -65,7 +65,7 @@ def determination(learner: Joule, episodes: Sequence[Episode]) -> tuple[float, f
         for episode in episodes:
             clip = episode.clip
             z = m.encoder(m.normalizer(torch.from_numpy(clip.obs)))
-            ahead = m.world_model.predict(z[:-1], torch.from_numpy(clip.action)).z
+            ahead = m.world_model.expect(z[:-1], torch.from_numpy(clip.action))
             seen.append(m.readout(z[1:]))
             foreseen.append(m.readout(ahead))
             truth.append(m.readout_normalizer(torch.from_numpy(clip.readout[1:].astype(np.float32))))

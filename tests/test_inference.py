@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -50,9 +49,8 @@ class Linear(nn.Module):
         return x @ self.turn.T + action @ self.push.T
 
     @torch.no_grad()
-    def predict(self, z: Tensor, action: Tensor) -> Any:
-        x = z @ torch.linalg.pinv(self.encoder.weight).T
-        return SimpleNamespace(z=self.encoder(self.step(x, action)))
+    def expect(self, z: Tensor, action: Tensor) -> Tensor:
+        return self.encoder(self.step(z @ torch.linalg.pinv(self.encoder.weight).T, action))
 
 
 def lived(world: Linear, steps: int = 400, episode: int = 40) -> Memory:

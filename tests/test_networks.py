@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent import regularizers
 from agent.networks import TwoHot, symexp, symlog, zero_linear
 from agent.perception import Normalizer
+from agent.world_model import WorldModel
 
 BINS, LIMIT = 21, 10.0
 LOGARITHMIC = TwoHot(BINS, LIMIT, logarithmic=True)
@@ -124,3 +126,11 @@ def test_loaded_statistics_normalise_as_the_saved_ones() -> None:
     loaded.refresh()
     row = torch.randn(3, 2)
     assert torch.equal(saved(row), loaded(row))
+
+
+@pytest.mark.parametrize("heads", [2, 5])
+def test_what_is_expected_next_is_where_the_whole_prediction_goes_on_from(heads: int) -> None:
+    torch.manual_seed(0)
+    model = WorldModel(16, 3, 32, 24, heads, 11, regularizers.make("simnorm", 8))
+    z, action = torch.rand(7, 16), torch.rand(7, 3)
+    assert torch.equal(model.expect(z, action), model.predict(z, action).z)
