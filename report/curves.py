@@ -8,7 +8,7 @@ through pyplot: no window, no global state, safe in any process.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from report.ledger import Entries, pooled, scatter
@@ -225,9 +225,15 @@ def _panel(axes: Axes, runs: Sequence[Run], looks: Mapping[str, tuple[str, Any]]
     _axis(axes, axis)
 
 
+def _in_one_unit(largest: float) -> Callable[[float, int], str]:
+    """Writes the ticks of an axis up to `largest` in one unit, so that 0.5k stands beside 1k."""
+    unit, letter = next((u, x) for u, x in ((1e6, "M"), (1e3, "k"), (1.0, "")) if largest >= u or not x)
+    return lambda value, _: f"{value / unit:g}{letter if value else ''}"
+
+
 def _axis(axes: Axes, axis: str, *, small: bool = False) -> None:
     if axis == "frames":
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_major_formatter(FuncFormatter(_in_one_unit(axes.get_xlim()[1])))
     if not small:
         axes.set_xlabel("frames" if axis == "frames" else "CPU-minutes of training")
     axes.xaxis.set_major_locator(MaxNLocator(4 if small else 5))
