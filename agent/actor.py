@@ -29,6 +29,7 @@ class Policy(nn.Module):
 
     def __init__(self, latent: int, act: int, hidden: int):
         super().__init__()
+        self.actions = act
         self.body = nn.Sequential(NormedLinear(latent, hidden), NormedLinear(hidden, hidden))
         self.out = nn.Linear(hidden, 2 * act)
         with torch.no_grad():
@@ -64,20 +65,20 @@ class Policy(nn.Module):
         self,
         z: Float[Tensor, "rows latent"],
         generator: torch.Generator | None = None,
-        period: int | None = None,
     ) -> Float[Tensor, "rows act"]:
-        """An action as `sample` gives it, without the work of its log-probability.
-
-        With `period` the noise repeats every so many rows: common random numbers over a batch.
-        """
+        """An action as `sample` gives it, without the work of its log-probability."""
         mean, log_std = self.distribution(z)
         mean, log_std = mean.float(), log_std.float()
-        rows = (-1, mean.shape[0] if period is None else period)
-        noise = torch.randn(
-            (rows[1], mean.shape[1]), generator=generator, dtype=mean.dtype, device=mean.device
-        )
-        spread = log_std.exp().unflatten(0, rows)
-        return torch.addcmul(mean.unflatten(0, rows), noise, spread).tanh().flatten(0, 1)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        return torch.addcmul(mean, noise, log_std.exp()).tanh()
+
+    def spread(
+        self, z: Float[Tensor, "rows latent"], noise: Float[Tensor, "n act"]
+    ) -> Float[Tensor, "rows act"]:
+        """Actions for given standard normal `noise`, which repeats every n rows; noise 0 is the likeliest."""
+        mean, log_std = self.distribution(z)
+        mean, width = mean.float().unflatten(0, (-1, len(noise))), log_std.float().exp()
+        return torch.addcmul(mean, noise, width.unflatten(0, (-1, len(noise)))).tanh().flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,10 @@ class Actor:
 
     Holds no state between decisions: the warm start goes in and comes out as a Plan, so that
     evaluation cannot disturb training. `make_planner` builds a planner for a number of environments
-    (None for mode 1); `proposals` is how many candidates the policy proposes.
+    (None for mode 1); `proposals` is how many candidates the policy proposes, the first of them its most
+    likely course. Around that course the search begins, `reach` half-widths of the action range wide; with a
+    reach of 0 it begins from the last plan, as wide as the planner does by itself. A search that strays far
+    from what the policy has lived finds where the model is wrong: least energy is there.
     """
 
     def __init__(
@@ -128,8 +132,9 @@ class Actor:
         make_planner: Callable[[int], Planner] | None,
         horizon: int,
         proposals: int,
+        reach: float = 0.0,
     ):
-        self.policy, self.horizon, self.proposals = policy, horizon, proposals
+        self.policy, self.horizon, self.proposals, self.reach = policy, horizon, proposals, reach
         self.planner = None if make_planner is None else functools.cache(make_planner)
 
     @torch.inference_mode()
@@ -139,13 +144,16 @@ class Actor:
         world_model: Any,
         generator: torch.Generator | None,
     ) -> Float[Tensor, "batch n horizon act"]:
-        """Action sequences that the policy would take in imagination."""
+        """Action sequences that the policy would take in imagination, the most likely one first."""
         batch, n = z.shape[0], self.proposals
         rows = z.repeat_interleave(n, 0)
+        # One draw for all environments, as in the planners: a batch plan equals separate plans.
+        shape = (self.horizon, n, self.policy.actions)
+        noise = torch.randn(shape, generator=generator, device=z.device)
+        noise[:, 0] = 0.0
         actions = []
         for t in range(self.horizon):
-            # One draw for all environments, as in the planners: a batch plan equals separate plans.
-            action = self.policy.draw(rows, generator, period=n)
+            action = self.policy.spread(rows, noise[t])
             actions.append(action)
             if t + 1 < self.horizon:
                 rows = world_model.expect(rows, action)
@@ -159,11 +167,13 @@ class Actor:
         warm_start: Plan | None,
         generator: torch.Generator | None,
         explore: bool,
+        astray: bool = False,
     ) -> tuple[Float[Tensor, "batch act"], Plan | None]:
         """An action for each environment, and the plan it came from (None in mode 1).
 
         With `explore`, the policy's action is sampled, and a plan's is drawn from its distribution. Mode 1
-        needs no `energy`.
+        needs no `energy`. `astray` says that the policy knows nothing of what this energy asks: the search
+        then does not begin near it.
         """
         with torch.inference_mode():
             if self.planner is None:
@@ -172,6 +182,10 @@ class Actor:
                 return self.policy(z), None
             proposals = self.propose(z, world_model, generator) if self.proposals else None
         assert energy is not None
+        if proposals is not None and self.reach and not astray:
+            course = proposals[:, 0]
+            unknown = torch.full_like(course[:, 0, 0], torch.inf)
+            warm_start = Plan(course, unknown, mean=course, std=torch.full_like(course, self.reach))
         plan = self.planner(z.shape[0]).plan(
             energy, warm_start=warm_start, proposals=proposals, generator=generator
         )

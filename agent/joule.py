@@ -159,7 +159,9 @@ class Joule:
             )
 
         make_planner(1)  # a setting that this kind refuses is refused now, not at the first plan
-        return Actor(self.modules.policy, make_planner, choice.horizon, choice.policy_trajectories)
+        return Actor(
+            self.modules.policy, make_planner, choice.horizon, choice.policy_trajectories, choice.reach
+        )
 
     # Acting
 
@@ -299,7 +301,8 @@ class Joule:
         energy: planners.EnergyFn | None = None if actor.planner is None else self.energy(z)
         if energy is not None and witness is not None:
             energy = watched(energy, witness)
-        action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore)
+        astray = self.judge is not None or self.barrier is not None
+        action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore, astray)
         with torch.inference_mode():
             expected = self.modules.world_model.expect(z, action)
         done = action.float().cpu()

@@ -107,7 +107,8 @@ class Planner(Protocol):
         """The plan of least energy found; never worse than `warm_start` or any of `proposals`.
 
         Both are projected onto the box and evaluated as they stand: shift a warm start first, with
-        `Plan.shifted`. All noise comes from `generator` and is shared over the batch, so planning
+        `Plan.shifted`. A warm start's mean centres the search, and its `std`, when it has one, says how
+        wide the search begins. All noise comes from `generator` and is shared over the batch, so planning
         for several environments at once equals planning for each alone. Raises PlanError when an
         environment has no candidate of finite energy.
         """
@@ -184,6 +185,14 @@ class Box:
             return self.centre
         mean = warm_start.actions if warm_start.mean is None else warm_start.mean
         return self._project(mean.unsqueeze(1), "warm_start").squeeze(1)
+
+    def spread(
+        self, warm_start: Plan | None, most: Float[Tensor, " act"]
+    ) -> Float[Tensor, "batch horizon act"]:
+        """How wide a search distribution is first: as wide as the warm start says, else `most`."""
+        if warm_start is None or warm_start.std is None:
+            return most.expand_as(self.centre)
+        return warm_start.std.to(self.low).expand_as(self.centre).minimum(most)
 
     def given(
         self,

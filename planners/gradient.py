@@ -68,8 +68,9 @@ class Gradient:
         with torch.no_grad():
             noise = box.normal(settings.samples, generator=generator)
             noise[0] = 0
-            spread = settings.std_max * box.half
-            drawn = box.clamp_(torch.addcmul(box.start(warm_start).unsqueeze(1), spread, noise))
+            spread = box.spread(warm_start, settings.std_max * box.half)
+            drawn = box.start(warm_start).unsqueeze(1) + spread.unsqueeze(1) * noise
+            box.clamp_(drawn)
             candidates = mixed(drawn, box.given(warm_start, proposals))
             elites = Elites(settings.elites, keep=1)
             elites.update(candidates, evaluate(energy, candidates))

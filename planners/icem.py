@@ -105,7 +105,7 @@ class ICEM:
         # The first mean is the warm start's; the last is the search's own conclusion.
         rounds[0][0] = 0
         rounds[-1][0] = 0
-        mean, std = box.start(warm_start), self._most.expand_as(box.centre)
+        mean, std = box.start(warm_start), box.spread(warm_start, self._most)
         given = box.given(warm_start, proposals, warm_elites=self._kept)
         elites = Elites(settings.elites, keep=self._kept)
         for noise in rounds:

@@ -59,7 +59,7 @@ class MPPI:
         box, settings = self.box, self.settings
         noise = box.normal(settings.iterations, settings.samples, generator=generator)
         noise[:, 0] = 0  # candidate 0 is the mean itself
-        mean, std = box.start(warm_start), self._most.expand_as(box.centre)
+        mean, std = box.start(warm_start), box.spread(warm_start, self._most)
         given = box.given(warm_start, proposals)
         elites = Elites(settings.elites, keep=settings.elites)
         for white in noise:

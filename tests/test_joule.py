@@ -17,6 +17,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 import agent as agents
 import envs
+from agent.barrier import parse_guard
 from agent.configurator import Config, ConfigError
 from agent.evaluation import Evaluator
 from agent.floors import Floor
@@ -125,6 +126,29 @@ def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed
     assert len(caplog.messages) == 1
 
 
+def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy_does_not_know(
+    trained_run: Path,
+) -> None:
+    trained = agents.load(trained_run, overrides={"planner.samples": 200, "planner.reach": 0.05})
+    by_habit = agents.load(trained_run, overrides={"planner.kind": "policy"})
+    obs = np.array([[0.5, 0.0, -0.5], [-0.2, 0.0, 0.3]], np.float32)
+    likely = by_habit.predict(obs)[0]
+    seen: list[torch.Tensor] = []
+
+    def begun() -> torch.Tensor:
+        seen.clear()
+        trained.decide(obs, None, np.ones(2, bool), explore=False, witness=lambda a, _: seen.append(a))
+        return seen[0][:, :, 0]
+
+    near = begun()
+    proposals = trained.config.planner.policy_trajectories
+    np.testing.assert_allclose(near[:, -proposals], likely, atol=1e-5)
+    own = near[:, : -proposals - 1]  # what lies before the warm start and the proposals
+    assert (own - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
+    trained.guard(parse_guard("position<100"))
+    assert begun().std(1).min() > 0.3
+
+
 def test_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path) -> None:
     trained = agents.load(trained_run)
     obs = np.array([[0.5, 0.0, -0.5]], np.float32)
@@ -138,7 +162,7 @@ def test_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "gradient"])
 def test_in_a_batch_too_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path, kind: str) -> None:
-    trained = agents.load(trained_run, overrides={"planner.kind": kind})
+    trained = agents.load(trained_run, overrides={"planner.kind": kind, "planner.reach": 0.0})
     obs = np.array([[0.9, 0.0, 0.9], [-0.5, 0.0, 0.5]], np.float32)
     _, state = trained.predict(obs, None, np.ones(2, bool))
     state.generator.manual_seed(1)

@@ -266,6 +266,34 @@ def test_neither_warm_start_nor_proposals_beat_the_plan(kind: str, seed: int, of
     assert (plan.energy[:, None] <= rugged(rivals) + 1e-5).all()
 
 
+@pytest.mark.parametrize("kind", [*GAUSSIAN, "gradient"])
+def test_a_search_begins_where_and_as_wide_as_its_warm_start_says(kind: str) -> None:
+    seen: list[Tensor] = []
+
+    def energy(actions: Tensor) -> Tensor:
+        seen.append(actions.detach().clone())
+        return rugged(actions)
+
+    planner = planners.make(
+        kind, horizon=2, low=-2 * torch.ones(2), high=2 * torch.ones(2), batch=2, samples=400, elites=4
+    )
+    course = torch.tensor([[[0.5, -0.5], [1.0, 0.0]], [[-1.0, 0.2], [0.0, 0.0]]])
+    width = torch.tensor([0.1, 0.2]).expand(2, 2, 2)
+    for plan, expected in (
+        (Plan(course, torch.zeros(2), mean=course, std=width), width),
+        (Plan(course, torch.zeros(2), mean=course, std=1e3 * width), None),
+    ):
+        seen.clear()
+        planner.plan(energy, warm_start=plan, generator=seeded(0))
+        std = seen[0].std(1)
+        if expected is None:  # no wider than the planner's own widest
+            assert (std < 2.0).all()
+            assert (std > 0.3).all()
+        else:
+            torch.testing.assert_close(std, expected, rtol=0.15, atol=0)
+            torch.testing.assert_close(seen[0].mean(1), course, rtol=0, atol=0.05)
+
+
 def few_iterations(kind: str) -> dict[str, int]:
     return {} if kind == "random_shooting" else {"iterations": 1}
 
