@@ -4,8 +4,9 @@
     python benchmarks/ablation.py --only "no early boost" --seeds 3
     python benchmarks/ablation.py --table docs/ablation.md     writes the table of what is there, and trains nothing
 
-Every run is one of benchmarks/sweep.py's, so that it goes on where it stopped. A row of the CSV is one evaluation,
-as in the protocol, with the name of the variant before it. The table shows the last evaluation at the budget.
+Every run is one of benchmarks/sweep.py's, so that it goes on where it stopped. What only evaluations do otherwise is
+measured on the default's own agents. A row of the CSV is one evaluation, as in the protocol, with the name of the
+variant before it. The table shows the last evaluation at the budget.
 """
 
 from __future__ import annotations
@@ -22,18 +23,20 @@ from typing import Any
 import numpy as np
 import sweep
 import tables
+import torch
 from training import slug
 
+import agent
 from agent.configurator import Config, flatten
+from agent.evaluation import evaluate
+from agent.loading import make_env
 from compare import replace_results
 
 RESULT = sweep.ROOT / "benchmarks" / "results" / "ablation.csv"
 TASKS = ("dmc:cheetah-run", "dmc:walker-walk")
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no planning in evaluation either": {"planner.kind": "policy"},
     "planning while learning, from 8,000 decisions on": {"planner.starts": 8_000},
-    "the search is given no proposals of the policy": {"planner.policy_trajectories": 0},
     "one-step returns": {"learner.n_step": 1},
     "prediction of one step, not three": {"learner.window": 1},
     "no curiosity": {"learner.curiosity": 0.0},
@@ -44,6 +47,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "half the batch": {"learner.batch": 32},
 }
 """Name -> the settings that remove an ingredient, or put back what the default does without."""
+SEARCHES: dict[str, dict[str, Any]] = {
+    "no search: the policy acts": {"planner.kind": "policy"},
+    "a search over the whole range": {"planner.reach": 0.0},
+    "a search without the policy's proposals": {"planner.policy_trajectories": 0},
+    "a search one decision ahead": {"planner.horizon": 1},
+    "one iteration, not three": {"planner.iterations": 1},
+    "four times the samples": {"planner.samples": 256, "planner.elites": 48},
+}
+"""Name -> settings of the search: evaluations of the default's agents, which learned without any."""
 MARKERS = "<!-- ablation:begin -->", "<!-- ablation:end -->"
 
 
@@ -72,6 +84,32 @@ def collector(variant: str, lock: Lock) -> Callable[[sweep.Job], None]:
     return collect
 
 
+def searched(folder: Path, variant: str, default: dict[str, Any]) -> dict[str, Any]:
+    """The row of another search by the agent in `folder`, whose evaluation was `default`."""
+    trained = agent.load(folder, overrides=SEARCHES[variant])
+    found = evaluate(trained, lambda: make_env(trained.config), int(default["episodes"]))
+    return {**default, "variant": variant, "return_mean": found.mean, "return_std": found.std}
+
+
+def search(envs: list[str], seeds: list[int], steps: int) -> None:
+    """Evaluates every search that has no row yet, where the default's run is at hand and ends at `steps`."""
+    torch.set_num_threads(1)
+    for env, seed in itertools.product(envs, seeds):
+        rows = [
+            row for row in tables.read(RESULT)
+            if (row["env"], int(row["seed"]), int(row["frames"])) == (env, seed, steps)
+        ]  # fmt: skip
+        default = next((row for row in rows if row["variant"] == "default"), None)
+        folder = job_of("default", env, seed, steps).folder
+        if default is None or not folder.exists():
+            print(f"{env}, seed {seed}: no searches, because the default's run is not here", flush=True)
+            continue
+        known = {row["variant"] for row in rows}
+        for variant in (name for name in SEARCHES if name not in known):
+            row = searched(folder, variant, default)
+            tables.write(RESULT, list(row), [*tables.read(RESULT), row])
+
+
 def table(rows: list[dict[str, Any]], steps: int) -> str:
     """Markdown: a line for each variant; returns at `steps` frames by task, and CPU time beside the default's."""
     envs = list(dict.fromkeys(row["env"] for row in rows))
@@ -94,7 +132,7 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
 
     head = ["| variant |", *(f" {env} |" for env in envs), " CPU time |"]
     lines = ["".join(head), "|---|" + "---:|" * (len(envs) + 1)]
-    for variant in VARIANTS:
+    for variant in (*VARIANTS, *SEARCHES):
         if any(row["variant"] == variant for row in last):
             cells = "".join(f" {cell(variant, env)} |" for env in envs)
             lines.append(f"| {variant} |{cells} {price(variant)} |")
@@ -130,6 +168,7 @@ def main() -> int:
     lock = Lock()
     with ThreadPoolExecutor(options.workers) as pool:
         codes = list(pool.map(lambda one: sweep.execute(one[1], collector(one[0], lock)), wanted))
+    search(options.envs, options.seeds, options.steps)
     print(table(tables.read(RESULT), options.steps))
     return int(any(codes))
 

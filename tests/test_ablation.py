@@ -8,17 +8,41 @@ from typing import Any
 
 import pytest
 
+import agent
 from agent.configurator import Config, replace, validate
+from agent.evaluation import evaluate
+from agent.loading import make_env
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import ablation
 
 
-@pytest.mark.parametrize("variant", ablation.VARIANTS)
+@pytest.mark.parametrize("variant", [*ablation.VARIANTS, *ablation.SEARCHES])
 def test_every_variant_is_a_configuration_that_differs_from_the_default(variant: str) -> None:
-    config = validate(replace(Config(), ablation.VARIANTS[variant]))
+    config = validate(replace(Config(), {**ablation.VARIANTS, **ablation.SEARCHES}[variant]))
     assert (config == Config()) == (variant == "default")
+    assert variant not in ablation.SEARCHES or config.learner == Config().learner
+    assert not ablation.VARIANTS.keys() & ablation.SEARCHES.keys()
+
+
+def test_another_search_is_measured_on_the_agent_as_it_was_trained(trained_run: Path) -> None:
+    default = {
+        "variant": "default",
+        "env": "e",
+        "seed": "1",
+        "frames": "400",
+        "episodes": "3",
+        "cpu_seconds": "7",
+    }
+    row = ablation.searched(trained_run, "no search: the policy acts", {**default, "return_mean": "1e9"})
+    by_habit = agent.load(trained_run, overrides={"planner.kind": "policy"})
+    same = evaluate(by_habit, lambda: make_env(by_habit.config), 3)
+    assert (row["variant"], row["return_mean"]) == ("no search: the policy acts", same.mean)
+    assert row | {"variant": "default", "return_mean": 0, "return_std": 0} == default | {
+        "return_mean": 0,
+        "return_std": 0,
+    }
 
 
 def test_the_table_takes_the_last_evaluations_of_all_seeds() -> None:
