@@ -110,8 +110,10 @@ class PlannerConfig:
     """Planner; `policy` acts without planning (mode 1)."""
     horizon: int = ranged(3, 1, 200)
     """Decisions looked ahead."""
-    starts: int | None = ranged(None, 0, 100_000_000)
+    starts: int | None = ranged(8_000, 0, 100_000_000)
     """Decisions in training before planning begins, the policy exploring until then; None: it never does."""
+    every: int = ranged(3, 1, 100_000_000)
+    """From then on one training episode of so many is planned, the policy exploring in the others."""
     samples: int | None = ranged(None, 1, 1_000_000)
     """Candidate action sequences per iteration."""
     iterations: int | None = ranged(None, 1, 1_000)

@@ -414,9 +414,7 @@ class Joule:
             start = np.array([self.acting is None])
             if self.acting is None:
                 self.acting = self.fresh_acting_state()
-            # A young model promises much to those who search it: the policy explores, and is cheap.
-            starts = self.config.planner.starts
-            actor = self.novice if starts is None or self.decisions < starts else self.actor
+            actor = self.actor if self.searches() else self.novice
             batch, self.acting = self.decide(self.obs[None], self.acting, start, explore=True, actor=actor)
             action = batch[0]
         obs, reward, terminated, truncated, info = env.step(action)
@@ -436,6 +434,16 @@ class Joule:
             self.episodes += 1
             self.metrics["episode/return"] = self.episode_return
             self.obs = None
+
+    def searches(self) -> bool:
+        """Whether training's next decision is planned.
+
+        A young model promises much to those who search it, and the policy is cheap; but a search that is
+        never lived finds errors that nobody corrects.
+        """
+        choice = self.config.planner
+        begun = choice.starts is not None and self.decisions >= choice.starts
+        return begun and self.episodes % choice.every == 0
 
     def fresh_acting_state(self) -> ActingState:
         """The state of an episode's start in training: no plan, this agent's own generator."""

@@ -36,7 +36,8 @@ RESULT = sweep.ROOT / "benchmarks" / "results" / "ablation.csv"
 TASKS = ("dmc:cheetah-run", "dmc:walker-walk")
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "planning while learning, from 8,000 decisions on": {"planner.starts": 8_000},
+    "no planning while learning": {"planner.starts": 100_000_000},
+    "planning in every episode from 8,000 decisions on": {"planner.every": 1},
     "one-step returns": {"learner.n_step": 1},
     "prediction of one step, not three": {"learner.window": 1},
     "no curiosity": {"learner.curiosity": 0.0},

@@ -42,6 +42,7 @@ SMALL: dict[str, Any] = {
     "learner.batch": 16,
     "learner.warmup": 30,
     "planner.starts": 0,
+    "planner.every": 1,
     "learner.pretrain": 10,
     "learner.updates-per-step": 0.5,
     "learner.precision": "float32",

@@ -69,6 +69,7 @@ def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> di
         "steps": DECISIONS,
         "learner.warmup": DECISIONS,
         "planner.starts": 0,
+        "planner.every": 1,
         "model.latent": 16,
         "model.hidden": 32,
         "model.branch": 16,

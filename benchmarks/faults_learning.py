@@ -216,6 +216,7 @@ def _(arena: Arena) -> Outcome:
         "eval-episodes": 10,
         "learner.warmup": 150,
         "planner.starts": 0,
+        "planner.every": 1,
         "learner.pretrain": 300,
         "learner.batch": 64,
         "learner.learning-rate": 0.002,

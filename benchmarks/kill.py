@@ -36,6 +36,7 @@ RUN = {
     "eval-every": 100,
     "learner.warmup": 60,
     "planner.starts": 0,
+    "planner.every": 1,
     "learner.pretrain": 20,
 }
 INTERVAL, LONGEST = 25, 3.0  # frames between checkpoints, seconds until a kill

@@ -47,6 +47,7 @@ SETTINGS = {
     "learner.buffer": 60,
     "learner.warmup": 30,
     "planner.starts": 0,
+    "planner.every": 1,
 }
 """The ring of 60 rows wraps at about the sixtieth decision."""
 

@@ -47,6 +47,7 @@ RUN: dict[str, Any] = {
     "learner.pretrain": 10,
     "learner.updates-per-step": 0.25,
     "planner.starts": 0,
+    "planner.every": 1,
     "planner.horizon": 2,
     "planner.samples": 16,
     "planner.iterations": 1,

@@ -76,8 +76,9 @@ SETTLED: dict[str, Any] = {
     "learner.warmup": 100,
     "learner.pretrain": 0,
     "learner.early_boost": 1.0,
+    "planner.starts": 100_000_000,
 }
-"""The default without its beginning: a decision is then as it is for most of a run."""
+"""The default without its beginning, and without the episodes that are planned: these are added by `planned`."""
 
 
 def living(config: Config) -> Any:
@@ -156,8 +157,10 @@ def beside_baselines(config: Config, extent: Extent) -> dict[str, float]:
     }
     decision = {name: ms / extent.decisions for name, ms in medians(turns).items()}
     alone = medians(take_turns(calls, extent.rounds, extent.turn))
-    average = decision["joule"] + beginning(joule, config, alone)
-    found = {"decision_ms": average, "settled_decision_ms": decision["joule"]}
+    settled = decision["joule"] + planned(config, 0, alone)
+    whole = config.steps // repeat
+    average = decision["joule"] + beginning(joule, config, alone) + planned(config, whole, alone)
+    found = {"decision_ms": average, "settled_decision_ms": settled}
     found |= {f"{name}_ms": alone[name] for name in ("update", "plan", "policy")}
     for name in BASELINES:
         found |= {
@@ -165,12 +168,23 @@ def beside_baselines(config: Config, extent: Extent) -> dict[str, float]:
             f"{name}_update_ms": alone[f"{name} update"] / 2,
             f"{name}_action_ms": alone[f"{name} action"],
             f"cpu_ratio_to_{name}": average / decision[name],
-            f"cpu_ratio_to_{name}_settled": decision["joule"] / decision[name],
+            f"cpu_ratio_to_{name}_settled": settled / decision[name],
             f"update_ratio_to_{name}": 2 * alone["update"] / alone[f"{name} update"],
             f"plan_ratio_to_{name}": alone["plan"] / alone[f"{name} action"],
             f"policy_ratio_to_{name}": alone["policy"] / alone[f"{name} action"],
         }
     return found
+
+
+def planned(config: Config, decisions: int, alone: dict[str, float]) -> float:
+    """What the planned episodes add to a training decision, in milliseconds: on the average of a run of so many
+    decisions, or, with 0 of them, of one that is past its beginning."""
+    choice = config.planner
+    share = 0.0 if choice.starts is None else 1 / choice.every
+    if decisions:
+        starts = decisions if choice.starts is None else choice.starts
+        share *= max(decisions - starts, 0) / max(decisions - config.learner.warmup, 1)
+    return share * (alone["plan"] - alone["policy"])
 
 
 def beginning(joule: Joule, config: Config, alone: dict[str, float]) -> float:

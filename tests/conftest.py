@@ -69,6 +69,7 @@ def small() -> Changes:
         "learner.updates_per_step": 1.0,
         "learner.early_boost": 1.0,
         "planner.starts": 0,
+        "planner.every": 2,
         "learner.precision": "float32",
         "learner.learning_rate": 2e-3,
         "learner.encoder_learning_rate": 1e-3,

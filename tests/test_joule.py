@@ -126,10 +126,23 @@ def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed
     assert len(caplog.messages) == 1
 
 
+def test_one_training_episode_in_so_many_is_planned(make_joule: Make) -> None:
+    joule = make_joule(**BRIEF, planner__starts=60, planner__every=3)
+    planned: list[bool] = []
+
+    def on_step(agent: Any) -> bool:
+        planned.append(agent.acting is not None and agent.acting.plan is not None)
+        return True
+
+    joule.learn(200, on_step=on_step)
+    assert planned == [decision >= 60 and decision // 25 % 3 == 0 for decision in range(200)]
+    assert sum(planned) == 2 * 25
+
+
 def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy_does_not_know(
     trained_run: Path,
 ) -> None:
-    trained = agents.load(trained_run, overrides={"planner.samples": 200, "planner.reach": 0.05})
+    trained: Any = agents.load(trained_run, overrides={"planner.samples": 200, "planner.reach": 0.05})
     by_habit = agents.load(trained_run, overrides={"planner.kind": "policy"})
     obs = np.array([[0.5, 0.0, -0.5], [-0.2, 0.0, 0.3]], np.float32)
     likely = by_habit.predict(obs)[0]
