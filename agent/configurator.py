@@ -124,7 +124,7 @@ class PlannerConfig:
     """MPPI's inverse temperature."""
     policy_trajectories: int = ranged(16, 0, 100_000)
     """Candidates proposed by the policy."""
-    reach: float = ranged(0.15, 0.0, 10.0)
+    reach: float = ranged(0.3, 0.0, 10.0)
     """How far from the policy's course a search begins, 1 being half the action range; 0: anywhere."""
     unsure: float = ranged(0.0, -1e6, 1e6)
     """Weight of the ensemble's disagreement in the energy."""
