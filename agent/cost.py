@@ -5,9 +5,9 @@ predicts future cost. The energy of an action sequence is
 
     E(a | z) = sum_t gamma^t s_t [c_t + w_effort |a_t|^2 + w_unsure d_t] + gamma^H s_H V(z_H)
 
-with c the predicted cost, d the ensemble's disagreement, V the critic's cost-to-go and s_t the
-predicted chance of still being alive; guards lie above all of it. Terms are kept apart, so that a
-decision can be explained.
+with c the predicted cost, d the ensemble's disagreement (the root of its mean variance), V the critic's
+cost-to-go and s_t the predicted chance of still being alive; guards lie above all of it. Terms are
+kept apart, so that a decision can be explained.
 Lower is better everywhere; reward became cost at the door of memory.
 """
 
@@ -176,7 +176,7 @@ class Energy:
             if weights.effort:
                 effort = effort + scale * weights.effort * flat[:, t].square().sum(-1)
             if weights.unsure:
-                unsure = unsure + scale * weights.unsure * step.disagreement
+                unsure = unsure + scale * weights.unsure * step.disagreement.sqrt()
             if self.barrier is not None:
                 over = over + self.barrier(step, flat[:, t])
             if self.terminates:

@@ -190,10 +190,17 @@ class Joule:
             return obs
         return self.modules.normalizer.inverse(state.belief.mean.to(self.device)).cpu().numpy()
 
-    def energy(self, z: Float[Tensor, "batch latent"]) -> Energy:
-        """The energy of action sequences from `z`, by the current costs."""
+    def energy(self, z: Float[Tensor, "batch latent"], explore: bool = False) -> Energy:
+        """The energy of action sequences from `z`, by the current costs.
+
+        What the model is unsure of costs something, but for who explores, and for a task that is planned for
+        without having been learned: both go where little was lived.
+        """
         m, choice = self.searched.renewed(), self.config.planner
-        weights = EnergyWeights(choice.unsure, choice.effort)
+        unsure, usual = 0.0, float(self.modules.usual_disagreement)
+        if choice.unsure and usual and not explore and self.judge is None:
+            unsure = choice.unsure * float(self.modules.world_model.cost_scale) / usual
+        weights = EnergyWeights(unsure, choice.effort)
         ends = self.terminations > 0
         known = (m.world_model, m.critic, m.policy, self.discount, weights, ends)
         return Energy(z, *known, self.judge, self.barrier)
@@ -298,7 +305,7 @@ class Joule:
                     warm = state.plan.shifted(torch.from_numpy(starts).to(z.device))
         if starts.all():
             warm = None
-        energy: planners.EnergyFn | None = None if actor.planner is None else self.energy(z)
+        energy: planners.EnergyFn | None = None if actor.planner is None else self.energy(z, explore)
         if energy is not None and witness is not None:
             energy = watched(energy, witness)
         astray = self.judge is not None or self.barrier is not None

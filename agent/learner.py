@@ -126,7 +126,7 @@ class Learner:
 
             z = m.encoder(obs[0]).float()
             first = z
-            paid, usual = cost, m.usual_disagreement
+            paid = cost
             if config.curiosity:
                 places = torch.cat((first.detach().unsqueeze(0), target_z[:-1]))
                 novelty, usual = self.novelty(places, action, valid)
@@ -152,6 +152,8 @@ class Learner:
             torch.cat([step.cost_logits for step in steps]),
             torch.cat([step.termination for step in steps]),
         )
+        if not config.curiosity:
+            usual = self.usual(imagined.disagreement.detach().sqrt()[valid[:window].flatten()])
         seen = (x[:window].flatten(0, 1) for x in (target_z, cost, terminated))
         errors = m.world_model.loss(imagined, *seen)
         prediction, cost_loss, termination_loss = ((weight * error).sum() for error in errors)
@@ -234,9 +236,13 @@ class Learner:
         """
         m = self.modules
         found = m.world_model.disagreement(z.flatten(0, 1), action.flatten(0, 1)).view(valid.shape)
-        mean, usual = found[valid].mean(), m.usual_disagreement
-        usual = torch.lerp(usual, mean, self.config.target_rate) if usual else mean
+        usual = self.usual(found[valid])
         return (found / usual.clamp_min(1e-12)).clamp(max=MOST_NOVEL), usual
+
+    def usual(self, found: Float[Tensor, " rows"]) -> Float[Tensor, ""]:
+        """What disagreement is usual, now that so much was found: a moving average, from the first on."""
+        mean, usual = found.mean(), self.modules.usual_disagreement
+        return torch.lerp(usual, mean, self.config.target_rate) if usual else mean
 
     def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
         """The target critics' cost-to-go under the policy: the worst of them (Fujimoto et al. 2018)."""

@@ -213,7 +213,7 @@ def test_the_energy_is_the_sum_of_its_formula() -> None:
                 act = actions[i, j, t]
                 expected["task"] += scale * (here @ base.q @ here + act @ base.r @ act).item()
                 expected["effort"] += scale * 0.2 * (act @ act).item()
-                expected["unsure"] += scale * 0.7 * 0.3**2  # the variance of two heads 0.3 either side
+                expected["unsure"] += scale * 0.7 * 0.3  # the deviation of two heads 0.3 either side
                 here = base.a @ here + base.b @ act
                 scale *= GAMMA * survival
             expected["critic"] = scale * critic(here[None], policy(here[None])).mean().item()

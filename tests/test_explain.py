@@ -218,7 +218,7 @@ def test_it_writes_into_the_run_and_names_what_was_changed(trained_run: Path, tm
     stem = "step-400-seed-10000-decision-1-noise-0.1-effort-0.2"
     assert {path.name for path in (run / "explanations").iterdir()} == {f"{stem}.png", f"{stem}.json"}
     result = json.loads((run / "explanations" / f"{stem}.json").read_text())
-    assert set(result["alternatives"][0]["terms"]) == {"task", "critic", "effort"}
+    assert set(result["alternatives"][0]["terms"]) == {"task", "critic", "effort", "unsure"}
     assert result["surprise"] is None
 
 

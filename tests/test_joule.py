@@ -105,7 +105,7 @@ def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -
             action, state = trained.predict(obs[t, row], state, np.array([t == 0]))
             assert action.shape == (1,)
             np.testing.assert_allclose(action, together[t][row], rtol=1e-3, atol=1e-3)
-    assert set(trained.explain(state)) == (set() if kind == "policy" else {"task", "critic"})
+    assert set(trained.explain(state)) == (set() if kind == "policy" else {"task", "critic", "unsure"})
 
 
 def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed(
