@@ -161,6 +161,11 @@ def _own(given: Given) -> CostFn:
     return lambda r: r["cost"]
 
 
+def _nothing(given: Given) -> CostFn:
+    none_given("nothing", given)
+    return lambda r: r["action"].new_zeros(r.rows)
+
+
 LIMIT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([<>])\s*([^\s<>]+)\s*")
 
 
@@ -206,12 +211,12 @@ def zone(given: Given) -> CostFn:
 
 KINDS: dict[str, Callable[[Given], CostFn]] = {
     "track": _track, "reach": _reach, "more": _more, "less": _less, "upright": _upright,
-    "still": _still, "out-of": zone, "keep": _keep, "spend": _spend, "own": _own,
+    "still": _still, "out-of": zone, "keep": _keep, "spend": _spend, "own": _own, "nothing": _nothing,
 }  # fmt: skip
 EXAMPLES = {
     "track": "track:velocity=-2", "reach": "reach:position=0.2,0.3", "more": "more:height",
     "less": "less:velocity", "upright": "upright", "still": "still", "spend": "spend", "own": "own",
-    "out-of": "out-of:x=0.1,y=0,r=0.3", "keep": "keep:speed<8",
+    "nothing": "nothing", "out-of": "out-of:x=0.1,y=0,r=0.3", "keep": "keep:speed<8",
 }  # fmt: skip
 
 

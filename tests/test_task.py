@@ -70,6 +70,7 @@ def test_names_and_views_read_the_columns_they_say() -> None:
         ("still", [3.5, 1.0]),
         ("spend", [1.0, 0.125]),
         ("own", [10.0, 20.0]),
+        ("nothing", [0.0, 0.0]),
         ("out-of:x=0,y=0,r=1", [0.0, 0.5]),
         ("out-of:x=0,y=0,r=1,of=qvel", [0.0, 0.0]),
         ("keep:rate<2", [5.0, 0.0]),
