@@ -87,7 +87,8 @@ def examined(run: Path, options: argparse.Namespace) -> dict[str, Any]:
     test = mixed_life(body, run, options.real_steps, TEST_SEED)
     kinds = [kind for kind in GROSS if kind not in STAGES[env].without]
     pairs = {kind: pairs_of(body, test, kind, options.pairs, TEST_SEED) for kind in kinds}
-    watched = lines_of(WorldModel("world model", learner.modules), {}, calibration, test, pairs)
+    watcher = WorldModel("world model", learner.modules, learner.facts.readout_sizes)
+    watched = lines_of(watcher, {}, calibration, test, pairs)
     whole = {line["term"]: line for line in watched if line["violation"] == "all gross"}
     evaluation = last_row(run / "evaluations.csv", "return_mean")
     health = last_row(run / "metrics.csv", "latent/rank")

@@ -278,7 +278,7 @@ def examine(run: Path, options: argparse.Namespace) -> None:
         "env": env, "agent_frames": learner.frames, "seed": learner.config.seed, "commit": version(),
     }  # fmt: skip
     print(f"{env}: " + ", ".join(f"{len(found)} {kind}" for kind, found in pairs.items()), flush=True)
-    model = WorldModel("world model", learner.modules)
+    model = WorldModel("world model", learner.modules, learner.facts.readout_sizes)
     watchers: list[Watcher] = [
         model,
         untrained(learner),

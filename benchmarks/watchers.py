@@ -74,14 +74,17 @@ class WorldModel:
     """The energies of an agent's world model: the terms of its own loss, each for itself.
 
     latent: the next latent. window: the latent after three steps, imagined without looking.
-    readout: named quantities, read off the predicted latent. cost: the step's cost.
-    disagreement: deviation between the heads of the ensemble.
+    cost: the step's cost. disagreement: deviation between the heads of the ensemble.
+    Each readout, by its name: by how much that quantity was to change with the step, and by how much it did.
+
+    Readouts and cost are compared by their changes because what a head is off by in one step it is off by in the
+    next: a whole episode in an odd corner would else be one long surprise.
     """
 
     absolute = frozenset({"disagreement"})
 
-    def __init__(self, name: str, modules: Modules) -> None:
-        self.name, self.modules = name, modules
+    def __init__(self, name: str, modules: Modules, readout_sizes: dict[str, int]) -> None:
+        self.name, self.modules, self.readout_sizes = name, modules, readout_sizes
 
     def signals(self, clip: Clip) -> Signals:
         m, model = self.modules, self.modules.world_model
@@ -98,12 +101,16 @@ class WorldModel:
                 ahead = torch.stack([action[k : steps - WINDOW + k + 1] for k in range(WINDOW)], 1)
                 window[WINDOW - 1 :] = z[WINDOW:] - model.rollout(z[:-WINDOW], ahead)[-1].z
             deviation = step.disagreement.sqrt().unsqueeze(1)
+            off = ((cost - model.expected_cost(step)) / model.cost_scale).unsqueeze(1)
+            moved = m.readout_normalizer(readout).diff(dim=0) - (m.readout(step.z) - m.readout(z[:-1]))
             errors = {
                 "latent": z[1:] - step.z,
                 "window": window,
-                "readout": m.readout_normalizer(readout[1:]) - m.readout(step.z),
-                "cost": ((cost - model.expected_cost(step)) / model.cost_scale).unsqueeze(1),
+                "cost": torch.cat((torch.full_like(off[:1], float("nan")), off.diff(dim=0))),
                 "disagreement": deviation,
+                **dict(
+                    zip(self.readout_sizes, moved.split(list(self.readout_sizes.values()), 1), strict=True)
+                ),
             }
             features = model.trunk(torch.cat((z[:-1], action), -1))
             context = torch.cat((features, deviation.clamp_min(1e-6).log(), action, action.square()), -1)
@@ -120,7 +127,7 @@ def untrained(agent: Joule) -> WorldModel:
         getattr(modules, name).load_state_dict(getattr(agent.modules, name).state_dict())
         getattr(modules, name).refresh()
     modules.world_model.cost_scale.copy_(agent.modules.world_model.cost_scale)
-    return WorldModel("untrained world model", modules)
+    return WorldModel("untrained world model", modules, facts.readout_sizes)
 
 
 class ConstantVelocity:
@@ -155,7 +162,8 @@ def averaged(errors: Floats, steps: int) -> Floats:
 class Spread:
     """Squared distance of an error from its mean, over what it usually is; [steps, dims] to [steps].
 
-    A Mahalanobis distance. With a context, divided by what a ridge regression of its logarithm expects there.
+    A Mahalanobis distance. With a context, divided by what a ridge regression of its logarithm expects there,
+    `expected`.
     """
 
     RIDGE = 1e-2
@@ -164,28 +172,33 @@ class Spread:
         known = np.isfinite(errors).all(1)
         errors = errors[known]
         self.mean, std = errors.mean(0), errors.std(0) + 1e-9
-        correlation = np.atleast_2d(np.cov(((errors - self.mean) / std).T))
-        correlation = (1 - self.RIDGE) * correlation + self.RIDGE * np.eye(len(std))
-        self.whiten = np.linalg.inv(np.linalg.cholesky(correlation)).T / std[:, None]
+        # Torch's algebra, because it keeps to the threads that it is given: numpy's library takes all there are.
+        correlation = torch.from_numpy((errors - self.mean) / std).T.cov(correction=1).view(len(std), -1)
+        correlation = (1 - self.RIDGE) * correlation + self.RIDGE * torch.eye(len(std)).double()
+        self.whiten = torch.linalg.inv(torch.linalg.cholesky(correlation)).T / torch.from_numpy(std)[:, None]
         self.shift = None
         if context is not None:
             context = context[known]
             self.shift, self.scale = context.mean(0), context.std(0) + 1e-6
-            rows, logs = (context - self.shift) / self.scale, np.log(self._distance(errors) + 1e-12)
-            self.usual = logs.mean()
-            gram = rows.T @ rows + CONTEXT_WEIGHT * np.eye(rows.shape[1])
-            self.weights = np.linalg.solve(gram, rows.T @ (logs - self.usual))
+            rows = torch.from_numpy((context - self.shift) / self.scale)
+            logs = torch.from_numpy(np.log(self._distance(errors) + 1e-12))
+            self.usual = logs.mean().item()
+            gram = rows.T @ rows + CONTEXT_WEIGHT * torch.eye(rows.shape[1]).double()
+            self.weights = torch.linalg.solve(gram, rows.T @ (logs - self.usual))
 
     def _distance(self, errors: Floats) -> Floats:
-        return np.asarray((((errors - self.mean) @ self.whiten) ** 2).mean(1))
+        return np.asarray((torch.from_numpy(errors - self.mean) @ self.whiten).square().mean(1).numpy())
 
-    def __call__(self, errors: Floats, context: Floats) -> Floats:
-        distance = self._distance(errors)
+    def expected(self, context: Floats) -> Floats:
+        """The logarithm of the distance that is expected of a step; 0 of every step without a context."""
         if self.shift is None:
-            return distance
+            return np.zeros(len(context))
         # An unheard-of context must not explain every error away.
         rows = np.clip((context - self.shift) / self.scale, -4.0, 4.0)
-        return np.asarray(distance / np.exp(self.usual + rows @ self.weights))
+        return np.asarray(self.usual + (torch.from_numpy(rows) @ self.weights).numpy())
+
+    def __call__(self, errors: Floats, context: Floats) -> Floats:
+        return np.asarray(self._distance(errors) / np.exp(self.expected(context)))
 
 
 class Tail:
@@ -213,6 +226,32 @@ class Tail:
         return np.where(np.isfinite(values), np.where(values > self.start, far, decades), 0.0)
 
 
+class TailsByExpectation:
+    """How rare a value is among the steps of which as much was expected, a `Tail` for each of GROUPS.
+
+    Where nothing touches, errors are small and alike, and a little more is rare; where things collide, a
+    regression may get the mean right and the tail is still long. One tail for both would let the collisions
+    excuse everything. Rarity within groups is Mondrian conformal prediction (Vovk et al. 2003).
+    """
+
+    GROUPS = 8
+
+    def __init__(self, values: Floats, expected: Floats) -> None:
+        known = np.isfinite(values)
+        values, expected = values[known], expected[known]
+        varied = np.ptp(expected) > 0.0
+        self.edges = np.quantile(expected, np.linspace(0, 1, self.GROUPS + 1)[1:-1]) if varied else []
+        group = np.searchsorted(self.edges, expected, side="right")
+        self.tails = [Tail(values[group == g]) for g in range(len(self.edges) + 1)]
+
+    def __call__(self, values: Floats, expected: Floats) -> Floats:
+        group = np.searchsorted(self.edges, expected, side="right")
+        rare = np.zeros(len(values))
+        for g, tail in enumerate(self.tails):
+            rare[group == g] = tail(values[group == g])
+        return rare
+
+
 class Calibrated:
     """A watcher with what it usually sees: `surprise` gives each term's, and that of all together, in decades.
 
@@ -226,15 +265,19 @@ class Calibrated:
         lived = [watcher.signals(clip) for clip in episodes]
         self.views = [(term, steps) for term in lived[0].errors for steps in (1, RECENT)]
         self.spreads = {view: self._spread(lived, view) for view in self.views}
-        held_out: dict[tuple[str, int], list[Floats]] = {view: [] for view in self.views}
+        held_out: dict[tuple[str, int], list[tuple[Floats, Floats]]] = {view: [] for view in self.views}
         for fold in range(FOLDS):
             others = [signals for i, signals in enumerate(lived) if i % FOLDS != fold]
             for view in self.views:
                 spread = self._spread(others, view)
                 for i in range(fold, len(lived), FOLDS):
                     held_out[view].append(self._measure(lived[i], view, spread))
-        self.tails = {view: Tail(np.concatenate(values)) for view, values in held_out.items()}
-        rare = {view: self.tails[view](np.concatenate(values)) for view, values in held_out.items()}
+        measured = {
+            view: tuple(np.concatenate(side) for side in zip(*parts, strict=True))
+            for view, parts in held_out.items()
+        }
+        self.tails = {view: TailsByExpectation(*sides) for view, sides in measured.items()}
+        rare = {view: self.tails[view](*sides) for view, sides in measured.items()}
         self.terms = {term: Tail(self._most(rare, term)) for term in lived[0].errors}
         each = np.stack([tail(self._most(rare, term)) for term, tail in self.terms.items()])
         self.together = Tail(each.max(0) + 1e-9)
@@ -243,7 +286,7 @@ class Calibrated:
         """Term -> [steps], in decades; `TOGETHER` is all terms' one."""
         signals = self.watcher.signals(clip)
         rare = {
-            view: self.tails[view](self._measure(signals, view, self.spreads[view])) for view in self.views
+            view: self.tails[view](*self._measure(signals, view, self.spreads[view])) for view in self.views
         }
         found = {term: tail(self._most(rare, term)) for term, tail in self.terms.items()}
         most = np.stack(list(found.values())).max(0)
@@ -256,9 +299,12 @@ class Calibrated:
             return Spread(errors, None)
         return Spread(errors, np.concatenate([signals.context for signals in lived]))
 
-    def _measure(self, signals: Signals, view: tuple[str, int], spread: Spread) -> Floats:
+    def _measure(self, signals: Signals, view: tuple[str, int], spread: Spread) -> tuple[Floats, Floats]:
+        """A view's errors over what was expected of them, and that."""
         term, steps = view
-        return spread(averaged(signals.errors[term], steps), signals.context)
+        return spread(averaged(signals.errors[term], steps), signals.context), spread.expected(
+            signals.context
+        )
 
     def _most(self, rare: dict[tuple[str, int], Floats], term: str) -> Floats:
         return np.asarray(np.maximum(rare[term, 1], rare[term, RECENT]) + 1e-9)

@@ -217,7 +217,11 @@ class Thing:
 
 
 def opportunities(body: Body) -> frozenset[str]:
-    """The kinds that would be seen if they began with the next step: nothing stops that does not move."""
+    """The kinds that would be seen if they began with the next step: nothing stops that does not move.
+
+    A free thing must move by itself: one that is pushed is pushed on after it stopped, and where it collides,
+    that it halts or turns back is no wonder. Time is seen to run backwards when anything moves.
+    """
     stage = STAGES[body.facts.env]
     raw: Any = body.unwrapped
     model, data = raw.model, raw.data
@@ -225,14 +229,17 @@ def opportunities(body: Body) -> frozenset[str]:
     speed = float(np.linalg.norm(data.qvel[thing.velocity]))
     touched = _touched(model, data, thing)
     found = {"up", "teleport", "swap", "limb"}
-    if not touched and (speed > MOVING[thing.free]):
+    moves = speed > MOVING[thing.free]
+    if moves and not touched:
         found.add("hang")
+    if moves and (not thing.free or touched <= {0}):
+        found.add("stop")
+    if moves or (thing.free and np.abs(data.qvel).max() > MOVING[True]):
+        found.add("reverse")
     if 0 in touched:
         found.add("through")
     if not thing.free or (speed < RESTING and touched == {0}):
         found.add("alone")
-    if speed > MOVING[thing.free]:
-        found |= {"stop", "reverse"}
     return frozenset(found - set(stage.without))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -100,6 +101,19 @@ def test_a_falling_cup_can_be_hung_in_the_air(bodies: dict[str, envs.Body]) -> N
     violation.end()
     np.testing.assert_array_equal(raw.data.qpos[3:10], where)
     assert not raw.data.qvel[3:9].any()
+
+
+def test_a_block_stops_dead_only_where_nothing_holds_it(bodies: dict[str, envs.Body]) -> None:
+    body = bodies["joule/Push-v0"]
+    raw: Any = body.unwrapped
+    slides = {"stop", "reverse"}
+    for touching in (False, True):
+        body.reset(seed=1)
+        raw.data.qvel[2] = 0.3
+        size = raw.model.geom("block").size[0] + raw.model.geom("pusher").size[0]
+        raw.data.qpos[:2] = raw.data.qpos[2:4] + [0.0, 0.5 if not touching else size - 1e-3]
+        mujoco.mj_forward(raw.model, raw.data)
+        assert opportunities(body) & slides == ({"reverse"} if touching else slides)
 
 
 def test_backwards_the_body_passes_through_its_own_past(bodies: dict[str, envs.Body]) -> None:

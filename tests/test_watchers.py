@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.configurator import ModelConfig
+from agent.modules import Modules
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from watchers import (
@@ -18,6 +21,8 @@ from watchers import (
     Signals,
     Spread,
     Tail,
+    TailsByExpectation,
+    WorldModel,
     averaged,
 )
 
@@ -68,6 +73,20 @@ def test_errors_are_measured_against_what_their_context_leads_to_expect() -> Non
     assert np.log(np.median(loud) / np.median(calm)) == pytest.approx(0.0, abs=0.15)
 
 
+def test_what_is_nothing_in_a_collision_is_rare_where_all_is_calm() -> None:
+    rng = np.random.default_rng(0)
+    collides = np.arange(16_000) % 8 == 0
+    values = np.where(collides, rng.pareto(1.0, 16_000) + 1.0, rng.uniform(0.9, 1.1, 16_000))
+    tails = TailsByExpectation(values, collides + rng.normal(size=16_000) / 100)
+    calm, collision = tails(np.array([20.0, 20.0]), np.array([0.0, 1.0]))
+    assert collision == pytest.approx(np.log10(20.0), abs=0.2)
+    assert calm > 10.0
+    assert Tail(values)(np.array([20.0]))[0] < 3.0
+    np.testing.assert_array_equal(
+        TailsByExpectation(values, np.zeros(16_000))(values, values), Tail(values)(values)
+    )
+
+
 def test_means_of_recent_errors_need_a_past() -> None:
     rows = np.arange(5.0)[:, None]
     np.testing.assert_array_equal(averaged(rows, 2)[:, 0], [np.nan, 0.5, 1.5, 2.5, 3.5])
@@ -83,6 +102,26 @@ def test_false_alarms_come_at_the_rate_that_was_asked_for_and_shocks_are_seen() 
     assert np.mean(calm >= 3.0) < 3e-3
     shocked = calibrated.surprise(life(rng, 100, shock=30.0))[TOGETHER]
     assert shocked[:50].max() < 3.0 < np.median(shocked[50:])
+
+
+def test_a_world_model_is_not_surprised_for_ever_by_a_head_that_is_off() -> None:
+    facts = {"place": 1, "speed": 2}
+    modules = Modules(3, 1, 3, ModelConfig(latent=16, hidden=16, branch=8), "simnorm")
+    rng = np.random.default_rng(0)
+    obs, readout = rng.normal(size=(7, 3)).astype(np.float32), np.zeros((7, 3), np.float32)
+    action, cost = rng.normal(size=(6, 1)).astype(np.float32), np.zeros(6, np.float32)
+    watcher = WorldModel("world model", modules, facts)
+    plain = watcher.signals(Clip(obs, action, cost, readout)).errors
+    off = watcher.signals(Clip(obs, action, cost + 3.0, readout + np.float32([0, 5, 0]))).errors
+    leap = watcher.signals(
+        Clip(obs, action, cost, readout + np.float32([0, 5, 0]) * (np.arange(7) > 3)[:, None])
+    ).errors
+    assert {name: plain[name].shape for name in facts} == {"place": (6, 1), "speed": (6, 2)}
+    for name in ("cost", *facts):
+        np.testing.assert_allclose(off[name], plain[name], atol=1e-5)
+    moved = leap["speed"] - plain["speed"]
+    assert np.flatnonzero(np.abs(moved).max(1) > 1e-3).tolist() == [3]
+    assert np.isnan(plain["cost"][0])
 
 
 def test_constant_velocity_is_right_about_what_moves_steadily_and_wrong_about_a_leap() -> None:
