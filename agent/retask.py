@@ -3,7 +3,9 @@
 Nothing here touches the body, nor what predicts it: perception, dynamics and readouts stay as they are.
 What was lived is paid again at the task's price, on the true readouts that memory keeps; what was not lived
 is imagined from there under the policy that is being learned, and paid on the readouts that are foreseen
-(model-based value expansion, Feinberg et al. 2018; relabelling, Andrychowicz et al. 2017).
+(model-based value expansion, Feinberg et al. 2018; relabelling, Andrychowicz et al. 2017). What the model is
+unsure of costs the critic what it costs a plan, `planner.unsure`, so that the policy does not move to where
+nothing was lived (Yu et al. 2020, equation 2).
 """
 
 from __future__ import annotations
@@ -33,6 +35,10 @@ BATCH = 64
 """Windows of an update, each both as it was lived and as it would go on under the policy."""
 AHEAD = 3
 """Decisions of imagination."""
+QUICK = 0.05
+"""Rate at which targets follow, some times that of training: what has a life there has 4,000 updates here."""
+PATIENCE = 0.25
+"""Share of the updates in which the policy stands still, until the new critic is worth following."""
 
 
 def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
@@ -63,8 +69,8 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
         m.rescale(cost, last, agent.discount)
         before = agent.learner
         lesson = Lesson(agent, judge)
-        for _ in range(updates):
-            lesson.update()
+        for done in range(updates):
+            lesson.update(teach_policy=done >= PATIENCE * updates)
         agent.learner = Learner(m, config.learner, agent.discount)
         agent.learner.updates, agent.learner.first_std = before.updates, before.first_std
     name = task.text if task.text is not None else IN_PYTHON + task.name
@@ -108,7 +114,11 @@ class Lesson:
         self.memory, self.judge, self.discount = agent.memory, judge, agent.discount
         self.modules, self.config = agent.modules, agent.config.learner
         self.terminates, self.device = agent.terminations > 0, agent.device
-        self.learner = Learner(self.modules, self.config, agent.discount)
+        usual = float(self.modules.usual_disagreement)
+        scale = float(self.modules.world_model.cost_scale)
+        self.unsure = agent.config.planner.unsure * scale / usual if usual else 0.0
+        quick = replace(self.config, target_rate=QUICK)
+        self.learner = Learner(self.modules, quick, agent.discount)
         m = self.modules
         taught = [*m.critic.parameters(), *m.world_model.cost.parameters()]
         self.group = FlatGroup([(taught, self.config.learning_rate)])
@@ -118,7 +128,7 @@ class Lesson:
             [agent.perceive(part).cpu() for part in np.array_split(obs, -(-len(obs) // 4096))]
         )
 
-    def update(self) -> None:
+    def update(self, *, teach_policy: bool) -> None:
         """One step on as much of what was lived as of what is imagined."""
         m, learner = self.modules, self.learner
         lived, imagined = self.live_again(), self.imagine()
@@ -140,8 +150,9 @@ class Lesson:
         if not torch.isfinite(norm):
             learner.budget.skipped(learner.updates, f"the gradient of a new task is not finite (loss {loss})")
             return
-        first, last = imagined[5][0], imagined[5][-1]
-        learner.update_policy(torch.cat((first, last)), False)
+        if teach_policy:
+            first, last = imagined[5][0], imagined[5][-1]
+            learner.update_policy(torch.cat((first, last)), False)
         learner.follow()
 
     def live_again(self) -> tuple[torch.Tensor, ...]:
@@ -169,21 +180,22 @@ class Lesson:
         m = self.modules
         start = self.memory.windows(BATCH, 1, self.rng)[0]
         z = [self.latents[torch.from_numpy(start)].to(self.device)]
-        actions, costs, ends = [], [], []
+        actions, costs, doubts, ends = [], [], [], []
         with self.learner.arithmetic():
             for _ in range(AHEAD):
                 action = m.policy.draw(z[-1]).float()
                 step = self.judge.world_model.predict(z[-1], action)
                 actions.append(action)
                 costs.append(self.judge.total(step, action).float())
+                doubts.append(self.unsure * step.disagreement.sqrt())
                 ends.append(
                     torch.sigmoid(step.termination.float())
                     if self.terminates
                     else torch.zeros_like(costs[-1])
                 )
                 z.append(step.z.float())
-        latents, action, cost, ending = (torch.stack(x) for x in (z, actions, costs, ends))
-        target = self.targets(latents, cost, ending, torch.ones_like(cost, dtype=torch.bool), AHEAD)
+        latents, action, cost, doubt, ending = (torch.stack(x) for x in (z, actions, costs, doubts, ends))
+        target = self.targets(latents, cost + doubt, ending, torch.ones_like(cost, dtype=torch.bool), AHEAD)
         flat = tuple(x.flatten(0, 1) for x in (latents[:-1], action, cost, ending, target))
         return (*flat, latents)
 

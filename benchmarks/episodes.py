@@ -14,12 +14,14 @@ Decide = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]]
 """(observations [bodies, obs], state, starts [bodies]) -> (actions [bodies, act], state), as `predict`."""
 
 
-def played(decide: Decide, bodies: list[Any], decisions: int) -> Iterator[tuple[int, np.ndarray, float]]:
+def played(
+    decide: Decide, bodies: list[Any], decisions: int, first_seed: int = FIRST_SEED
+) -> Iterator[tuple[int, np.ndarray, float]]:
     """(which body, its action, its reward) of every step that is taken, right after it was taken.
 
-    Body k begins with seed `FIRST_SEED` + k; it rests when its episode is over, or after `decisions`.
+    Body k begins with seed `first_seed` + k; it rests when its episode is over, or after `decisions`.
     """
-    obs = np.stack([body.reset(seed=FIRST_SEED + k)[0] for k, body in enumerate(bodies)])
+    obs = np.stack([body.reset(seed=first_seed + k)[0] for k, body in enumerate(bodies)])
     state, alive = None, np.ones(len(bodies), bool)
     for step in range(decisions):
         actions, state = decide(obs, state, np.full(len(bodies), step == 0))

@@ -2,7 +2,8 @@
 
 python benchmarks/guard.py runs/cheetah runs/maze     results/guard.csv, and its summary guardrail.json
 
-Rows of other runs stay in the table.
+Rows of other runs stay in the table. In the maze the guard keeps a zone free; a robot's limit of speed is the one that
+it oversteps a third of the time while nobody minds.
 
 `kept` says whether the guard is kept: no, yes, or yes by an agent that has learned costs that know of it, inside its
 model and without a step. The return is the environment's own, the violations are counted on true readouts, per
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +30,37 @@ import agent
 from agent.barrier import Violations, parse_guard
 from agent.configurator import replace
 from agent.loading import make_env
+from agent.readouts import Readouts
 from agent.task import parse
 
-GUARDS = {
-    "HalfCheetah-v5": ("speed<8", "own+20*keep:speed<8"),
-    "joule/Maze-v0": ("zone_distance>0", "own+20*keep:zone_distance>0"),
-}
-"""The guard, and the costs that a critic and a policy learn inside the model to live with it. A cheetah that has
-learned to run is faster than 8 m/s a third of the time."""
+GUARDS = {"HalfCheetah-v5": "speed<{speed}", "joule/Maze-v0": "zone_distance>0"}
+"""The guard of each body. A readout in braces stands for a limit of the agent's own: see `limit_of`."""
+OFTEN = 1 / 3
+"""Share of an unguarded agent's decisions that oversteps such a limit."""
+FIRST_SEED = 30_000
+"""Of the episodes by which it is set, which are not those that are measured."""
 WAYS = ("no", "yes", "learned")
 COLUMNS = ["env", "seed", "run_frames", "guard", "kept", "horizon", "return_mean", "return_std", "episodes", "decisions",
            "violations_per_1000", "worst"]  # fmt: skip
+
+
+def limit_of(run: Path, decisions: int) -> tuple[str, str]:
+    """The guard of a run, and the costs that a critic and a policy learn inside the model to live with it.
+
+    A limit on speed means nothing to an agent that is slower anyway, so that each agent gets the speed that it
+    exceeds OFTEN: with one decimal, over two episodes without a guard.
+    """
+    learner: Any = agent.load(run)
+    text = GUARDS[learner.config.env]
+    if found := re.search(r"{(\w+)}", text):
+        bodies = [make_env(replace(learner.config, {"task": ""})) for _ in range(2)]
+        views = Readouts(bodies[0].facts.readout_sizes, bodies[0].facts.readout_views)
+        seen = []
+        for k, action, _ in played(learner.predict, bodies, decisions, FIRST_SEED):
+            rows, acts = (torch.from_numpy(x).float()[None] for x in (bodies[k].readouts(), action))
+            seen.append(views.of(rows, acts, lambda: torch.zeros(1))[found[1]].item())
+        text = text.format(**{found[1]: round(float(np.quantile(seen, 1 - OFTEN)), 1)})
+    return text, f"own+20*keep:{text}"
 
 
 def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.ndarray, Violations]:
@@ -84,10 +106,11 @@ def worst_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, An
     return worst | {"bodies": bodies}
 
 
-def row_of(run: Path, kept: str, horizon: int, options: argparse.Namespace) -> dict[str, Any]:
+def row_of(
+    run: Path, text: str, costs: str, kept: str, horizon: int, options: argparse.Namespace
+) -> dict[str, Any]:
     """One agent's life without its guard, with it, or with it and costs that know of it."""
     learner: Any = agent.load(run, overrides={"planner.horizon": horizon})
-    text, costs = GUARDS[learner.config.env]
     if kept == "learned":
         learner.retask(parse(costs), options.updates)
     if kept != "no":
@@ -116,8 +139,9 @@ def main() -> None:
         if (env := agent.load(run).config.env) not in GUARDS:
             raise SystemExit(f"{run}: guards are known for {', '.join(GUARDS)}, not for {env}")
     rows = tables.read(options.out)
+    guards = {run: limit_of(run, options.decisions) for run in options.runs}
     for run, horizon, kept in itertools.product(options.runs, options.horizons, WAYS):
-        row = row_of(run, kept, horizon, options)
+        row = row_of(run, *guards[run], kept, horizon, options)
         print(row, flush=True)
         rows = tables.replaced(rows, row, ("env", "seed", "horizon", "kept"))
         tables.write(options.out, COLUMNS, rows)
