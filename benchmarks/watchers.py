@@ -102,7 +102,8 @@ class WorldModel:
                 window[WINDOW - 1 :] = z[WINDOW:] - model.rollout(z[:-WINDOW], ahead)[-1].z
             deviation = step.disagreement.sqrt().unsqueeze(1)
             off = ((cost - model.expected_cost(step)) / model.cost_scale).unsqueeze(1)
-            moved = m.readout_normalizer(readout).diff(dim=0) - (m.readout(step.z) - m.readout(z[:-1]))
+            # Not through the normaliser, which cuts off what is ten deviations away: a flight would be a hop.
+            moved = readout.diff(dim=0) * m.readout_normalizer.scale - (m.readout(step.z) - m.readout(z[:-1]))
             errors = {
                 "latent": z[1:] - step.z,
                 "window": window,

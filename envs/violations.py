@@ -40,7 +40,7 @@ PUSH = 2.0
 """The force from nowhere, in weights of the thing."""
 LEAP = {True: (0.10, 0.15), False: (0.30, 0.60)}
 """How far a free thing is moved along the ground, and a robot upwards (m)."""
-MOVING = {True: 0.10, False: 1.00}
+MOVING = {True: 0.30, False: 1.00}
 """Speed from which a free thing, and a robot, is seen to move (m/s)."""
 RESTING = 0.02
 """Speed below which a free thing rests (m/s)."""

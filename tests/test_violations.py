@@ -109,7 +109,7 @@ def test_a_block_stops_dead_only_where_nothing_holds_it(bodies: dict[str, envs.B
     slides = {"stop", "reverse"}
     for touching in (False, True):
         body.reset(seed=1)
-        raw.data.qvel[2] = 0.3
+        raw.data.qvel[2] = 0.4
         size = raw.model.geom("block").size[0] + raw.model.geom("pusher").size[0]
         raw.data.qpos[:2] = raw.data.qpos[2:4] + [0.0, 0.5 if not touching else size - 1e-3]
         mujoco.mj_forward(raw.model, raw.data)
