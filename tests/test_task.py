@@ -22,6 +22,7 @@ from agent.configurator import ConfigError, from_json, to_json
 from agent.evaluation import evaluate as play
 from agent.loading import make_env, take_up
 from agent.readouts import Named, Readouts, TaskError
+from agent.retask import BATCH, Lesson, relabel
 from agent.task import parse
 
 Make = Callable[..., Any]
@@ -239,6 +240,41 @@ def test_retasking_is_repeatable_and_leaves_no_trace(trained_run: Path) -> None:
     assert [n for n in first if n.startswith("weights") and not np.array_equal(first[n], second[n])] == []
     with pytest.raises(ConfigError, match="'left' was a function in Python"):
         make_env(one.config)
+
+
+def test_doubt_makes_what_is_imagined_dearer_to_the_critic_and_to_nobody_else(trained_run: Path) -> None:
+    task = parse(LEFT)
+    imagined = []
+    for unsure in (0.0, 2.0):
+        learner: Any = agents.load(trained_run, overrides={"planner.unsure": unsure})
+        relabel(learner.memory, task, learner.judged(task).layout)
+        lesson = Lesson(learner, learner.judged(task))
+        torch.manual_seed(0)
+        imagined.append(lesson.imagine())
+    (z, action, cost, _, target, _), (*same, _, dearer, _) = imagined
+    for one, other in zip((z, action, cost), same, strict=True):
+        assert torch.equal(one, other)
+    assert (dearer > target).all()
+    model, usual = learner.modules.world_model, learner.modules.usual_disagreement
+    last = slice(-BATCH, None)  # of these one step is left, and what it costs is all that differs
+    doubt = model.predict(z[last], action[last]).disagreement.sqrt() * 2.0 * model.cost_scale / usual
+    torch.testing.assert_close((dearer - target)[last], doubt, rtol=1e-4, atol=1e-5)
+
+
+def test_a_policy_waits_for_its_new_critic(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner: Any = agents.load(trained_run)
+    before = {name: w.clone() for name, w in learner.modules.policy.state_dict().items()}
+    taught: list[bool] = []
+    update = Lesson.update
+
+    def watched(lesson: Lesson, *, teach_policy: bool) -> None:
+        taught.append(teach_policy)
+        update(lesson, teach_policy=False)
+
+    monkeypatch.setattr(Lesson, "update", watched)
+    learner.retask(parse(LEFT), 8)
+    assert taught == [False, False, *[True] * 6]
+    assert all(torch.equal(w, before[name]) for name, w in learner.modules.policy.state_dict().items())
 
 
 def test_a_run_from_before_there_were_views_asks_its_body(trained_run: Path) -> None:

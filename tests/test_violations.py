@@ -111,7 +111,8 @@ def test_a_block_stops_dead_only_where_nothing_holds_it(bodies: dict[str, envs.B
         body.reset(seed=1)
         raw.data.qvel[2] = 0.4
         size = raw.model.geom("block").size[0] + raw.model.geom("pusher").size[0]
-        raw.data.qpos[:2] = raw.data.qpos[2:4] + [0.0, 0.5 if not touching else size - 1e-3]
+        raw.data.qpos[:2] = raw.data.qpos[2:4]
+        raw.data.qpos[1] += size - 1e-3 if touching else 0.5
         mujoco.mj_forward(raw.model, raw.data)
         assert opportunities(body) & slides == ({"reverse"} if touching else slides)
 
