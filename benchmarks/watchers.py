@@ -240,8 +240,8 @@ class TailsByExpectation:
     def __init__(self, values: Floats, expected: Floats) -> None:
         known = np.isfinite(values)
         values, expected = values[known], expected[known]
-        varied = np.ptp(expected) > 0.0
-        self.edges = np.quantile(expected, np.linspace(0, 1, self.GROUPS + 1)[1:-1]) if varied else []
+        groups = self.GROUPS if np.ptp(expected) > 0.0 else 1
+        self.edges = np.quantile(expected, np.linspace(0, 1, groups + 1)[1:-1])
         group = np.searchsorted(self.edges, expected, side="right")
         self.tails = [Tail(values[group == g]) for g in range(len(self.edges) + 1)]
 

@@ -110,12 +110,12 @@ def test_a_world_model_is_not_surprised_for_ever_by_a_head_that_is_off() -> None
     rng = np.random.default_rng(0)
     obs, readout = rng.normal(size=(7, 3)).astype(np.float32), np.zeros((7, 3), np.float32)
     action, cost = rng.normal(size=(6, 1)).astype(np.float32), np.zeros(6, np.float32)
+    beyond = np.array([0, 5, 0], np.float32)
     watcher = WorldModel("world model", modules, facts)
     plain = watcher.signals(Clip(obs, action, cost, readout)).errors
-    off = watcher.signals(Clip(obs, action, cost + 3.0, readout + np.float32([0, 5, 0]))).errors
-    leap = watcher.signals(
-        Clip(obs, action, cost, readout + np.float32([0, 5, 0]) * (np.arange(7) > 3)[:, None])
-    ).errors
+    off = watcher.signals(Clip(obs, action, cost + 3.0, readout + beyond)).errors
+    leaping = readout + beyond * (np.arange(7) > 3)[:, None]
+    leap = watcher.signals(Clip(obs, action, cost, leaping)).errors
     assert {name: plain[name].shape for name in facts} == {"place": (6, 1), "speed": (6, 2)}
     for name in ("cost", *facts):
         np.testing.assert_allclose(off[name], plain[name], atol=1e-5)
