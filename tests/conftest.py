@@ -101,9 +101,8 @@ def trained_run(small: Changes, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The folder of a finished run of the tiny body, made by the door itself. Not to be written to."""
     import train
 
-    # A body that pays from its first step needs no curiosity, and 250 decisions are few to be calm after,
-    # or to know what the model is unsure of.
-    calm = {**small, "learner.curiosity": 0.0, "planner.unsure": 0.0}
+    # A body that pays from its first step needs no curiosity, and 250 decisions are few to be calm after.
+    calm = {**small, "learner.curiosity": 0.0}
     folder = tmp_path_factory.mktemp("trained") / "run"
     with shapes_unchecked():
         assert train.main([*as_options(calm), "--out", str(folder)]) == 0

@@ -57,8 +57,11 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def load(run: Path) -> Any:
-    """What it can beyond the four verbs is its own, and not that of every agent."""
-    return agents.load(run)
+    """What it can beyond the four verbs is its own, and not that of every agent.
+
+    It plans as it did while it learned: 250 decisions are few to know what the model is unsure of.
+    """
+    return agents.load(run, overrides={"planner.unsure": 0.0})
 
 
 def point(learner: Any) -> Any:
