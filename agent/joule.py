@@ -197,9 +197,8 @@ class Joule:
         without having been learned: both go where little was lived.
         """
         m, choice = self.searched.renewed(), self.config.planner
-        unsure, usual = 0.0, float(self.modules.usual_disagreement)
-        if choice.unsure and usual and not explore and self.judge is None:
-            unsure = choice.unsure * float(self.modules.world_model.cost_scale) / usual
+        heeds = not explore and self.judge is None
+        unsure = self.modules.price_of_disagreement(choice.unsure) if heeds else 0.0
         weights = EnergyWeights(unsure, choice.effort)
         ends = self.terminations > 0
         known = (m.world_model, m.critic, m.policy, self.discount, weights, ends)

@@ -51,6 +51,14 @@ class Modules(nn.Module):
         self.register_buffer("log_entropy_weight", torch.tensor(-4.6))
         self.register_buffer("quantiles", torch.tensor([0.05, 0.95]), persistent=False)
 
+    def price_of_disagreement(self, unsure: float) -> float:
+        """What a unit of the heads' deviation costs when the usual one costs `unsure` times the usual cost.
+
+        0 while none is known to be usual.
+        """
+        usual = float(self.usual_disagreement)
+        return unsure * float(self.world_model.cost_scale) / usual if usual else 0.0
+
     def rescale(self, cost: Tensor, last: Tensor, discount: float) -> None:
         """Takes newly lived rows into the scales of the heads; see `Scales.update`."""
         self.scales.update(cost, last, discount)

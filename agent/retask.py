@@ -114,9 +114,7 @@ class Lesson:
         self.memory, self.judge, self.discount = agent.memory, judge, agent.discount
         self.modules, self.config = agent.modules, agent.config.learner
         self.terminates, self.device = agent.terminations > 0, agent.device
-        usual = float(self.modules.usual_disagreement)
-        scale = float(self.modules.world_model.cost_scale)
-        self.unsure = agent.config.planner.unsure * scale / usual if usual else 0.0
+        self.unsure = self.modules.price_of_disagreement(agent.config.planner.unsure)
         quick = replace(self.config, target_rate=QUICK)
         self.learner = Learner(self.modules, quick, agent.discount)
         m = self.modules

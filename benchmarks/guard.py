@@ -30,8 +30,7 @@ import agent
 from agent.barrier import Violations, parse_guard
 from agent.configurator import replace
 from agent.loading import make_env
-from agent.readouts import Readouts
-from agent.task import parse
+from agent.task import Priced, parse
 
 GUARDS = {"HalfCheetah-v5": "speed<{speed}", "joule/Maze-v0": "zone_distance>0"}
 """The guard of each body. A readout in braces stands for a limit of the agent's own: see `limit_of`."""
@@ -54,11 +53,11 @@ def limit_of(run: Path, decisions: int) -> tuple[str, str]:
     text = GUARDS[learner.config.env]
     if found := re.search(r"{(\w+)}", text):
         bodies = [make_env(replace(learner.config, {"task": ""})) for _ in range(2)]
-        views = Readouts(bodies[0].facts.readout_sizes, bodies[0].facts.readout_views)
-        seen = []
-        for k, action, _ in played(learner.predict, bodies, decisions, FIRST_SEED):
-            rows, acts = (torch.from_numpy(x).float()[None] for x in (bodies[k].readouts(), action))
-            seen.append(views.of(rows, acts, lambda: torch.zeros(1))[found[1]].item())
+        reading = Priced(parse(f"less:{found[1]}"))
+        seen = [
+            reading(bodies[k].facts, bodies[k].readouts(), action, -reward)
+            for k, action, reward in played(learner.predict, bodies, decisions, FIRST_SEED)
+        ]
         text = text.format(**{found[1]: round(float(np.quantile(seen, 1 - OFTEN)), 1)})
     return text, f"own+20*keep:{text}"
 
