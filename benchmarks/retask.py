@@ -1,7 +1,8 @@
 """One world model, many tasks: a trained agent is given other costs, and takes no new step to learn them.
 
 python benchmarks/retask.py RUN                    every task of the run's body; results/retask.csv and retask.json
-python benchmarks/retask.py RUN --sac 100000       beside SAC, which learns each task from scratch for so many frames
+python benchmarks/retask.py --env HalfCheetah-v5 --sac 100000
+                                                   what SAC gets that learns each task from scratch for so many frames
 
 Each way is scored by minus the task's cost summed over the decisions, on the body's true readouts:
 `unmodified` the agent as it was, `random`, `plan` planning for the costs without learning, `retask` critic and
@@ -9,7 +10,8 @@ policy learned inside the model, `oracle` planning in true physics, `sac` traine
 
 The summary says what fraction of another's return a way gets, both above `random`: (way - random) over
 (other - random), for each task on which the other is better than random, and its mean over those; the other is
-`sac`, and the oracle; runs of several seeds are averaged. A run's rows replace those that were there.
+`sac`, and the oracle; runs of several seeds are averaged. A run's rows replace those that were there; SAC's stay
+for every later run.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,7 @@ from torch import Tensor
 
 import agent
 import planners
-from agent.configurator import replace
+from agent.configurator import Config, replace
 from agent.joule import Joule
 from agent.loading import make_env
 from agent.readouts import Readouts
@@ -112,8 +115,42 @@ def with_true_physics(body: Any, task: Task, generator: torch.Generator) -> tupl
     return oracle, decide
 
 
-def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """A row for each task and way."""
+@dataclass(frozen=True)
+class Trial:
+    """What every way of doing an env's tasks is scored by: the same bodies, the same number of decisions."""
+
+    config: Config
+    wanted: dict[str, str]
+    bodies: list[Any]
+    decisions: int
+
+    @classmethod
+    def of(cls, config: Config, options: argparse.Namespace) -> Trial:
+        """The tasks of the config's env that the command line asks for."""
+        config = replace(config, {"max_episode_steps": None})
+        wanted = {n: t for n, t in TASKS[config.env].items() if options.only in (None, n)}
+        return cls(config, wanted, [make_env(config) for _ in range(options.episodes)], options.decisions)
+
+    @property
+    def tasks(self) -> list[tuple[str, Task]]:
+        return [(name, parse(text)) for name, text in self.wanted.items()]
+
+    def scored(self, decide: Decide, tasks: list[Task]) -> Float[np.ndarray, "tasks episodes"]:
+        """Returns of an episode in each body by each task, none of which the body itself is told of."""
+        return scored(decide, self.bodies, tasks, self.decisions)
+
+    def row(self, name: str, way: str, returns: np.ndarray, **more: Any) -> dict[str, Any]:
+        """What a way got of a task."""
+        print(f"{name:24} {way:10} {returns.mean():10.2f} ± {returns.std():.2f}", flush=True)
+        return {
+            "env": self.config.env, "seed": self.config.seed, "task": name, "costs": self.wanted[name], "way": way,
+            "return_mean": round(float(returns.mean()), 3), "return_std": round(float(returns.std()), 3),
+            "episodes": len(returns), "decisions": self.decisions, "new_env_steps": 0, **more,
+        }  # fmt: skip
+
+
+def of_a_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each task and way of a trained agent, and of those that know nothing, or everything."""
 
     def fresh() -> Joule:
         learner = agent.load(options.run)
@@ -121,46 +158,44 @@ def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         return learner
 
     learner = fresh()
-    config = replace(learner.config, {"max_episode_steps": None})
-    wanted = {n: t for n, t in TASKS[config.env].items() if options.only in (None, n)}
-    names, tasks = list(wanted), [parse(text) for text in wanted.values()]
-    bodies = [make_env(config) for _ in range(options.episodes)]
-    act = bodies[0].facts.action_size
+    trial = Trial.of(learner.config, options)
+    act = trial.bodies[0].facts.action_size
     rng = np.random.default_rng(1)
-
-    def row(name: str, way: str, returns: np.ndarray, **more: Any) -> dict[str, Any]:
-        print(f"{name:24} {way:10} {returns.mean():10.2f} ± {returns.std():.2f}", flush=True)
-        return {
-            "env": config.env, "seed": config.seed, "run_frames": learner.frames, "task": name, "costs": wanted[name], "way": way,
-            "return_mean": round(float(returns.mean()), 3), "return_std": round(float(returns.std()), 3),
-            "episodes": len(returns), "decisions": options.decisions, "new_env_steps": 0, **more,
-        }  # fmt: skip
 
     def at_random(obs: np.ndarray, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
         return rng.uniform(-1, 1, (len(obs), act)).astype(np.float32), None
 
+    def row(name: str, way: str, returns: np.ndarray, **more: Any) -> dict[str, Any]:
+        return trial.row(name, way, returns, run_frames=learner.frames, **more)
+
     for way, decide in (("unmodified", learner.predict), ("random", at_random)):
-        totals = scored(decide, bodies, tasks, options.decisions)
-        yield from (row(name, way, totals[k]) for k, name in enumerate(names))
-    for name, task in zip(names, tasks, strict=True):
-        planning = fresh().pursue(task)
-        yield row(name, "plan", scored(planning.predict, bodies, [task], options.decisions)[0])
+        totals = trial.scored(decide, [task for _, task in trial.tasks])
+        yield from (row(name, way, totals[k]) for k, name in enumerate(trial.wanted))
+    for name, task in trial.tasks:
+        yield row(name, "plan", trial.scored(fresh().pursue(task).predict, [task])[0])
         began = time.process_time()
         learned = fresh().retask(task, options.updates)
         spent = round(time.process_time() - began, 1)
-        returns = scored(learned.predict, bodies, [task], options.decisions)[0]
+        returns = trial.scored(learned.predict, [task])[0]
         yield row(name, "retask", returns, updates=options.updates, cpu_seconds_to_prepare=spent)
-    for name, task in zip(names, tasks, strict=True):
-        if "own" not in wanted[name]:  # the environment's own cost is not a function of its state alone
-            oracle, decide = with_true_physics(bodies[0], task, torch.Generator().manual_seed(1))
+    for name, task in trial.tasks:
+        if "own" not in trial.wanted[name]:  # the environment's own cost is not a function of its state alone
+            body = trial.bodies[0]
+            oracle, decide = with_true_physics(body, task, torch.Generator().manual_seed(1))
             with oracle:
-                yield row(name, "oracle", scored(decide, bodies[:1], [task], options.decisions)[0])
-    if options.sac:
-        runs = training.all_trained([sac_of(config.env, text, options.sac) for text in wanted.values()])
-        for name, task, folder in zip(names, tasks, runs, strict=True):
-            other = agent.load(folder)
-            returns = scored(other.predict, bodies, [task], options.decisions)[0]
-            yield row(name, "sac", returns, new_env_steps=other.frames, seed=other.config.seed)
+                yield row(name, "oracle", scored(decide, [body], [task], options.decisions)[0])
+
+
+def of_sac(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each task that SAC learns from scratch, as soon as it has."""
+    trial = Trial.of(replace(Config(), {"env": options.env}), options)
+    for name, task in trial.tasks:
+        (folder,) = training.all_trained([sac_of(options.env, trial.wanted[name], options.sac)])
+        other = agent.load(folder)
+        returns = trial.scored(other.predict, [task])[0]
+        yield trial.row(
+            name, "sac", returns, run_frames=other.frames, new_env_steps=other.frames, seed=other.config.seed
+        )
 
 
 def sac_of(env: str, text: str, steps: int) -> training.Training:
@@ -198,19 +233,23 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("run", type=Path)
+    p.add_argument("run", type=Path, nargs="?")
+    p.add_argument("--env", choices=TASKS, help="without a run: the env whose tasks SAC learns")
     p.add_argument("--episodes", type=int, default=3)
     p.add_argument("--decisions", type=int, default=250)
     p.add_argument("--updates", type=int, default=4_000)
     p.add_argument("--only", help="one task by its name")
-    p.add_argument("--sac", type=int, metavar="FRAMES", help="train SAC on each task too, for so many frames")
+    p.add_argument("--sac", type=int, metavar="FRAMES", help="train SAC on each task, for so many frames")
     p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "retask.csv")
     options = p.parse_args()
+    if (options.run is None) != bool(options.env and options.sac):
+        p.error("give the folder of a trained run, or --env and --sac")
     torch.set_num_threads(1)
-    rows = tables.read(options.out)
-    for row in measured(options):
+    for row in of_a_run(options) if options.run else of_sac(options):
+        rows = tables.read(options.out)  # another process may have written meanwhile
         rows = tables.replaced(rows, row, ("env", "task", "way", "seed"))
         tables.write(options.out, COLUMNS, rows)
+    rows = tables.read(options.out)
     options.out.with_suffix(".json").write_text(json.dumps(summary(rows), indent=1) + "\n")
 
 
