@@ -8,6 +8,7 @@ already where it must not be finds the way out.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from agent.configurator import ConfigError
 from agent.interface import TrainingEnv
 from agent.modules import Modules
 from agent.readouts import Named, Readouts
-from agent.task import CostFn, limit, priced, read_given, zone
+from agent.task import IN_PYTHON, CostFn, limit, parse, priced, read_given, zone
 from agent.world_model import Step
 
 
@@ -51,6 +52,19 @@ def parse_guard(text: str) -> Guard:
     if over is None:
         raise ConfigError(f"guard: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3")
     return Guard(text.strip(), over)
+
+
+@functools.lru_cache(maxsize=64)
+def lived_with(guards: tuple[Guard, ...], task: str) -> bool:
+    """Whether a policy that learned the task of this text was charged for all that `guards` forbid, as by
+    `own+20*keep:speed<6` for `speed<6`."""
+    if not task or task.startswith(IN_PYTHON):
+        return False
+    charged = set()
+    for term in parse(task).terms:
+        kind, _, rest = (term.text or "").rpartition("*")[2].partition(":")
+        charged.add(rest if kind == "keep" else f"{kind}:{rest}")
+    return all("".join(guard.name.split()) in {"".join(text.split()) for text in charged} for guard in guards)
 
 
 class Violations:

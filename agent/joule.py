@@ -19,7 +19,7 @@ import planners
 from agent import resume
 from agent.actor import ActingState, Actor
 from agent.adaptation import Adaptive
-from agent.barrier import Barrier, Guard, parse_guard
+from agent.barrier import Barrier, Guard, lived_with, parse_guard
 from agent.belief import Belief
 from agent.clock import Clock
 from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, validate
@@ -307,7 +307,9 @@ class Joule:
         energy: planners.EnergyFn | None = None if actor.planner is None else self.energy(z, explore)
         if energy is not None and witness is not None:
             energy = watched(energy, witness)
-        astray = self.judge is not None or self.barrier is not None
+        barrier = self.barrier
+        unknown = barrier is not None and not lived_with(barrier.guards, self.config.task)
+        astray = self.judge is not None or unknown
         action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore, astray)
         with torch.inference_mode():
             expected = self.modules.world_model.expect(z, action)

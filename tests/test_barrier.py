@@ -14,7 +14,7 @@ from test_cost import GAMMA, linear_problem
 from torch import Tensor, nn
 
 import agent as agents
-from agent.barrier import Barrier, Guard, parse_guard
+from agent.barrier import Barrier, Guard, lived_with, parse_guard
 from agent.configurator import Config, ConfigError, from_json, replace, to_json, validate
 from agent.cost import Energy, EnergyWeights
 from agent.loading import make_env
@@ -44,6 +44,22 @@ def test_limits_and_zones_measure_how_far_they_are_overstepped() -> None:
 def test_text_that_is_no_guard_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_guard(text)
+
+
+@pytest.mark.parametrize(
+    ("task", "known"),
+    [
+        ("own+20*keep:speed<2+3*out-of:x=0,y=0,r=1", True),
+        ("out-of:x=0,y=0,r=1+keep: speed < 2", True),
+        ("own+20*keep:speed<2", False),
+        ("own+keep:speed<3+out-of:x=0,y=0,r=1", False),
+        ("python: careful", False),
+        ("", False),
+    ],
+)
+def test_a_policy_has_lived_with_guards_when_its_task_charged_for_each(task: str, known: bool) -> None:
+    guards = (parse_guard("speed <2"), parse_guard("out-of:x=0,y=0,r=1"))
+    assert lived_with(guards, task) is known
 
 
 def test_the_head_that_sees_it_worst_decides() -> None:
