@@ -198,8 +198,10 @@ class Spread:
         rows = np.clip((context - self.shift) / self.scale, -4.0, 4.0)
         return np.asarray(self.usual + (torch.from_numpy(rows) @ self.weights).numpy())
 
-    def __call__(self, errors: Floats, context: Floats) -> Floats:
-        return np.asarray(self._distance(errors) / np.exp(self.expected(context)))
+    def __call__(self, errors: Floats, context: Floats) -> tuple[Floats, Floats]:
+        """Each step's distance over the one that was expected of it, and the logarithm of that one."""
+        expected = self.expected(context)
+        return np.asarray(self._distance(errors) / np.exp(expected)), expected
 
 
 class Tail:
@@ -301,11 +303,9 @@ class Calibrated:
         return Spread(errors, np.concatenate([signals.context for signals in lived]))
 
     def _measure(self, signals: Signals, view: tuple[str, int], spread: Spread) -> tuple[Floats, Floats]:
-        """A view's errors over what was expected of them, and that."""
+        """A view's errors over what was expected of them, and the logarithm of that."""
         term, steps = view
-        return spread(averaged(signals.errors[term], steps), signals.context), spread.expected(
-            signals.context
-        )
+        return spread(averaged(signals.errors[term], steps), signals.context)
 
     def _most(self, rare: dict[tuple[str, int], Floats], term: str) -> Floats:
         return np.asarray(np.maximum(rare[term, 1], rare[term, RECENT]) + 1e-9)

@@ -56,21 +56,22 @@ def test_a_power_law_is_continued_beyond_what_was_seen() -> None:
 def test_a_distance_is_one_on_average_whatever_the_units_and_correlations() -> None:
     rng = np.random.default_rng(0)
     errors = rng.normal(size=(5000, 3)) @ np.array([[1.0, 0.9, 0.0], [0.0, 0.4, 0.0], [0.0, 0.0, 1e-3]]) + 7.0
-    distance = Spread(errors, None)(errors, errors)
+    distance, _ = Spread(errors, None)(errors, errors)
     assert distance.mean() == pytest.approx(1.0, abs=0.05)
     # A step against the correlation is further than one of the same length along it.
     along, against = np.array([[8.0, 7.9, 7.0]]), np.array([[8.0, 6.1, 7.0]])
     spread = Spread(errors, None)
-    assert spread(against, along) > 5.0 * spread(along, along)
+    assert spread(against, along)[0] > 5.0 * spread(along, along)[0]
 
 
 def test_errors_are_measured_against_what_their_context_leads_to_expect() -> None:
     rng = np.random.default_rng(0)
     context = rng.normal(size=(20_000, 1))
     errors = rng.normal(size=(20_000, 2)) * np.exp(context)
-    scaled = Spread(errors, context)(errors, context)
+    scaled, expected = Spread(errors, context)(errors, context)
     loud, calm = scaled[context[:, 0] > 1], scaled[context[:, 0] < -1]
     assert np.log(np.median(loud) / np.median(calm)) == pytest.approx(0.0, abs=0.15)
+    assert np.corrcoef(expected, context[:, 0])[0, 1] > 0.99
 
 
 def test_what_is_nothing_in_a_collision_is_rare_where_all_is_calm() -> None:
