@@ -7,6 +7,7 @@ from the equations of Hansen et al. 2022, 2024 (TD-MPC, equations 3 to 5 and TD-
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,57 @@ ENTROPY_GAIN, ENTROPY_REACH = 3e-3, 5.0
 ENTROPY_WEIGHTS = (math.log(1e-4), 0.0)
 # More disagreement than this, in units of what is usual, counts for no more: an outlier must not lead.
 MOST_NOVEL = 5.0
+
+
+SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
+"""Losses that are metrics under their own name."""
+
+
+class Lived(NamedTuple):
+    """Windows from memory as tensors: the columns of `Windows`."""
+
+    obs: Float[Tensor, "time_and_one batch obs"]
+    action: Float[Tensor, "time batch act"]
+    cost: Float[Tensor, "time batch"]
+    terminated: Float[Tensor, "time batch"]
+    valid: Bool[Tensor, "time batch"]
+    readout: Float[Tensor, "time_and_one batch readouts"]
+
+
+class View(NamedTuple):
+    """What the modules make of them."""
+
+    target_z: Float[Tensor, "time batch latent"]
+    target: Float[Tensor, "window batch"]
+    """The critic's."""
+    latents: list[Float[Tensor, "batch latent"]]
+    """Imagined along the window, from the encoder's first on."""
+    imagined: Step
+    critic_logits: Float[Tensor, "rows critics bins"]
+    usual: Float[Tensor, ""]
+    """What disagreement is usual."""
+
+
+class Losses(NamedTuple):
+    """The terms that one update makes smaller."""
+
+    prediction: Tensor
+    cost: Tensor
+    critic: Tensor
+    termination: Tensor
+    regularizer: Tensor
+    readout: Tensor
+
+    def total(self, config: LearnerConfig) -> Tensor:
+        """Their weighted sum."""
+        return (
+            config.prediction_weight * self.prediction
+            + config.cost_weight * self.cost
+            + config.critic_weight * self.critic
+            + config.termination_weight * self.termination
+            + config.regularizer_weight * self.regularizer
+            + self.readout
+        )
 
 
 class FlatGroup:
@@ -108,117 +160,110 @@ class Learner:
         A step whose loss or gradient is not finite changes nothing and is counted in `skipped`. Raises
         StopRun when that happens more often than `max_skips` allows.
         """
-        m, config = self.modules, self.config
-        device = self.weight.device
-        obs, action, cost, terminated, readout = (
-            torch.from_numpy(x).to(device)
-            for x in (windows.obs, windows.action, windows.cost, windows.terminated, windows.readout)
-        )
-        valid = torch.from_numpy(windows.valid).to(device)
-        window = config.window
-        obs = m.normalizer(obs)
+        lived = self.read(windows)
         with self.arithmetic():
-            with torch.no_grad():
-                target_z = m.target_encoder(obs[1:]).float()  # time batch latent
-                asked = bootstraps(valid, config.n_step)
-                next_value = torch.zeros_like(cost)
-                next_value[asked] = self.value(target_z[asked])
-
-            z = m.encoder(obs[0]).float()
-            first = z
-            paid = cost
-            if config.curiosity:
-                places = torch.cat((first.detach().unsqueeze(0), target_z[:-1]))
-                novelty, usual = self.novelty(places, action, valid)
-                paid = cost - config.curiosity * m.world_model.cost_scale * novelty
-            target = n_step_targets(paid, terminated, valid, next_value, self.discount, config.n_step)[
-                :window
-            ]
-            latents, steps = [z], []
-            for k in range(window):
-                step = m.world_model.predict(z, action[k])
-                steps.append(step)
-                z = step.z.float()
-                latents.append(z)
-            rows = torch.stack(latents[:-1]).flatten(0, 1)
-            critic_logits = m.critic.logits(rows, action[:window].flatten(0, 1)).float()
-
-        # Mean over the batch and rho-weighted mean over the window, of valid transitions alone.
-        weight = self.weight * valid[:window]
-        weight = weight / valid[:window].float().mean().clamp_min(1e-6) / cost.shape[1]
-        weight = weight.flatten()
-        imagined = Step(
-            torch.cat([step.heads for step in steps], 1),
-            torch.cat([step.cost_logits for step in steps]),
-            torch.cat([step.termination for step in steps]),
-        )
-        if not config.curiosity:
-            usual = self.usual(imagined.disagreement.detach().sqrt()[valid[:window].flatten()])
-        seen = (x[:window].flatten(0, 1) for x in (target_z, cost, terminated))
-        errors = m.world_model.loss(imagined, *seen)
-        prediction, cost_loss, termination_loss = ((weight * error).sum() for error in errors)
-        critics = critic_logits.shape[1]
-        critic_error = m.critic.two_hot.loss(
-            critic_logits, (target / m.critic.scale).flatten().unsqueeze(1).expand(-1, critics)
-        ).mean(1)
-        critic_loss = (weight * critic_error).sum()
-        regularizer_loss = m.encoder.regularizer.loss(first)
-        readout_loss = F.mse_loss(m.readout(first.detach()), m.readout_normalizer(readout[0]))
-        loss = (
-            config.prediction_weight * prediction
-            + config.cost_weight * cost_loss
-            + config.critic_weight * critic_loss
-            + config.termination_weight * termination_loss
-            + config.regularizer_weight * regularizer_loss
-            + readout_loss
-        )
+            view = self.look(lived)
+        losses = self.losses(lived, view)
+        loss = losses.total(self.config)
         self.updates += 1
         if not torch.isfinite(loss):
-            terms = {
-                "prediction": prediction,
-                "cost": cost_loss,
-                "critic": critic_loss,
-                "termination": termination_loss,
-                "regularizer": regularizer_loss,
-                "readout": readout_loss,
-            }
-            bad = ", ".join(f"{name} {term.item()}" for name, term in terms.items() if not term.isfinite())
+            bad = ", ".join(
+                f"{name} {term.item()}" for name, term in losses._asdict().items() if not term.isfinite()
+            )
             self.budget.skipped(self.updates, f"a loss is not finite ({bad or loss.item()})")
             return {}
         self.model_group.zero_grad()
         loss.backward()
-        norm = self.model_group.step(config.clip_norm)
+        norm = self.model_group.step(self.config.clip_norm)
         if not torch.isfinite(norm):
             self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {norm.item()})")
             return {}
-        # The policy is asked where its windows begin, and as far on as somebody still had to act.
-        lived = valid[:window].sum(0)
-        over = (lived < window) | (terminated[:window] > 0).any(0)
-        ends = torch.stack(latents).detach()[lived - over.long(), torch.arange(lived.numel(), device=device)]
-        m.usual_disagreement.copy_(usual)
-        policy_metrics = self.update_policy(torch.cat((first.detach(), ends)), measure)
+        self.modules.usual_disagreement.copy_(view.usual)
+        policy_metrics = self.update_policy(self.places(lived, view), measure)
         self.follow()
         if not measure:
             return {}
-        health = latent_health(target_z[0], steps[0].z.detach())
+        health = latent_health(view.target_z[0], view.latents[1].detach())
         if not self.first_std > 0.0:
             self.first_std = health.std
         self.collapsed = self.collapsed + 1 if health.collapsed(self.first_std) else 0
         return policy_metrics | {
-            "loss/prediction": prediction.item(),
-            "loss/cost": cost_loss.item(),
-            "loss/critic": critic_loss.item(),
-            "loss/termination": termination_loss.item(),
-            "loss/regularizer": regularizer_loss.item(),
+            **{f"loss/{name}": term.item() for name, term in losses._asdict().items() if name in SHOWN},
             "loss/gradient_norm": norm.item(),
             "latent/std": health.std,
             "latent/dead": health.dead,
             "latent/rank": health.rank,
             "latent/relative_error": health.relative_error,
             "latent/collapsed": float(self.collapsed),
-            "latent/readout_error": readout_loss.item(),
-            "critic/target_mean": target.mean().item(),
+            "latent/readout_error": losses.readout.item(),
+            "critic/target_mean": view.target.mean().item(),
         }
+
+    def read(self, windows: Windows) -> Lived:
+        """Windows from memory as tensors on the learner's device, observations normalised."""
+        columns = (getattr(windows, name) for name in Lived._fields)
+        obs, *rest = (torch.from_numpy(column).to(self.weight.device) for column in columns)
+        return Lived(self.modules.normalizer(obs), *rest)
+
+    def look(self, lived: Lived) -> View:
+        """What the modules make of what was lived: representations, targets, and imagination."""
+        m, config, window = self.modules, self.config, self.config.window
+        with torch.no_grad():
+            target_z = m.target_encoder(lived.obs[1:]).float()
+            asked = bootstraps(lived.valid, config.n_step)
+            next_value = torch.zeros_like(lived.cost)
+            next_value[asked] = self.value(target_z[asked])
+        z = m.encoder(lived.obs[0]).float()
+        paid, usual = lived.cost, None
+        if config.curiosity:
+            places = torch.cat((z.detach().unsqueeze(0), target_z[:-1]))
+            novelty, usual = self.novelty(places, lived.action, lived.valid)
+            paid = paid - config.curiosity * m.world_model.cost_scale * novelty
+        target = n_step_targets(
+            paid, lived.terminated, lived.valid, next_value, self.discount, config.n_step
+        )[:window]
+        latents, steps = [z], []
+        for k in range(window):
+            steps.append(m.world_model.predict(latents[-1], lived.action[k]))
+            latents.append(steps[-1].z.float())
+        imagined = Step(
+            torch.cat([step.heads for step in steps], 1),
+            torch.cat([step.cost_logits for step in steps]),
+            torch.cat([step.termination for step in steps]),
+        )
+        rows = torch.stack(latents[:-1]).flatten(0, 1)
+        critic_logits = m.critic.logits(rows, lived.action[:window].flatten(0, 1)).float()
+        if usual is None:
+            found = imagined.disagreement.detach().sqrt()
+            usual = self.usual(found[lived.valid[:window].flatten()])
+        return View(target_z, target, latents, imagined, critic_logits, usual)
+
+    def losses(self, lived: Lived, view: View) -> Losses:
+        """The loss of each term: of valid steps, the mean over the batch and rho-weighted over the window."""
+        m, window = self.modules, self.config.window
+        valid = lived.valid[:window]
+        weight = self.weight * valid
+        weight = weight / valid.float().mean().clamp_min(1e-6) / valid.shape[1]
+        weight = weight.flatten()
+        seen = (x[:window].flatten(0, 1) for x in (view.target_z, lived.cost, lived.terminated))
+        errors = m.world_model.loss(view.imagined, *seen)
+        prediction, cost, termination = ((weight * error).sum() for error in errors)
+        critics = view.critic_logits.shape[1]
+        wanted = (view.target / m.critic.scale).flatten().unsqueeze(1).expand(-1, critics)
+        critic = (weight * m.critic.two_hot.loss(view.critic_logits, wanted).mean(1)).sum()
+        first = view.latents[0]
+        regularizer = m.encoder.regularizer.loss(first)
+        readout = F.mse_loss(m.readout(first.detach()), m.readout_normalizer(lived.readout[0]))
+        return Losses(prediction, cost, critic, termination, regularizer, readout)
+
+    def places(self, lived: Lived, view: View) -> Float[Tensor, "rows latent"]:
+        """Where the policy is asked: where windows begin, and as far on as somebody still had to act."""
+        window = self.config.window
+        length = lived.valid[:window].sum(0)
+        over = (length < window) | (lived.terminated[:window] > 0).any(0)
+        every = torch.arange(length.numel(), device=length.device)
+        ends = torch.stack(view.latents).detach()[length - over.long(), every]
+        return torch.cat((view.latents[0].detach(), ends))
 
     @torch.no_grad()
     def novelty(
