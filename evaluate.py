@@ -31,6 +31,7 @@ from agent.command_line import (
     whole_number,
 )
 from agent.configurator import Config, ConfigError
+from agent.seeds import FIRST_SEED
 
 if TYPE_CHECKING:
     from agent.evaluation import Evaluation, Predictor
@@ -98,6 +99,7 @@ def record(
         "planner": plain["planner"] if config.agent == "joule" else None,
         "perturb": plain["perturb"],
         "guard": plain["guard"],
+        "perceive": plain["perceive"],
         "episodes": len(returns),
         "mean": evaluation.mean,
         "std": evaluation.std,
@@ -138,10 +140,9 @@ def shown(result: Mapping[str, Any]) -> str:
     world = f", with {' '.join(result['perturb'])}" if result["perturb"] else ""
     task = f", for {result['task']}" if result.get("task") else ""
     within = f", within {' and '.join(result['guard'])}" if result["guard"] else ""
-    lines = [
-        f"{result['env']}, {result['agent']} after {result['frames']:,} frames{planner}{world}{task}{within}",
-        "",
-    ]
+    by = ", perceiving by energy" if result["perceive"] == "energy" else ""
+    who = f"{result['agent']} after {result['frames']:,} frames"
+    lines = [f"{result['env']}, {who}{planner}{world}{by}{task}{within}", ""]
     lines.append(f"{'seed':>10}{'return':>14}{'decisions':>12}")
     for row in zip(result["seeds"], result["returns"], result["lengths"], strict=True):
         lines.append("{:>10}{:>14,.2f}{:>12,}".format(*row))
@@ -172,7 +173,7 @@ def parser() -> Parser:
     p = Parser(prog="evaluate.py", description=__doc__)
     p.add_argument("run", type=Path, metavar="RUN", help="a run folder, or one of its checkpoints/step-<n>")
     p.add_argument("--episodes", type=whole_number, default=10, metavar="N", help="episodes (default: 10)")
-    p.add_argument("--seed", dest="first_seed", type=whole_number, default=10_000, metavar="N",
+    p.add_argument("--seed", dest="first_seed", type=whole_number, default=FIRST_SEED, metavar="N",
                    help="seed of the first; the others follow (default: 10000)")  # fmt: skip
     p.add_argument(
         "--out", type=Path, metavar="FILE", help="the JSON (default: in RUN, named for what was changed)"
@@ -203,10 +204,11 @@ def main(arguments: Sequence[str]) -> int:
     from agent.runs import Run, located
     from agent.storage import replace_file, why
 
-    run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
-    told = changes | {"task": task, "retask": options.retask, "adapt": options.adapt or None}
-    changed = in_names({name: value for name, value in told.items() if value is not None})
-    out = options.out or run.folder / f"{'-'.join(['evaluation', *changed])}.json"
+    folder, checkpoint = located(options.run)
+    run = Run.open(folder, trust_modules=options.trust_module)
+    of = [] if checkpoint is None else [checkpoint.name]
+    name = "-".join(["evaluation", *of, *in_names(options, options.first_seed)])
+    out = options.out or run.folder / f"{name}.json"
     check(run, run.config, changes, out)
     check_adapt(options.adapt, run.config)
 

@@ -29,6 +29,7 @@ from agent.command_line import (
     whole_number,
 )
 from agent.configurator import ConfigError
+from agent.seeds import FIRST_SEED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,7 @@ def parser() -> Parser:
     p.add_argument(
         "--step", type=whole_number, required=True, metavar="N", help="which decision; 1 is the first"
     )
-    p.add_argument("--seed", dest="episode_seed", type=whole_number, default=10_000, metavar="N",
+    p.add_argument("--seed", dest="episode_seed", type=whole_number, default=FIRST_SEED, metavar="N",
                    help="seed of the episode (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="DIR", help="where to (default: RUN/explanations)")
     add_changes(p)
@@ -237,8 +238,6 @@ def main(arguments: Sequence[str]) -> int:
 
     torch.set_num_threads(run.config.threads)
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
-    if task is not None:
-        changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
     body = stage(world)
     try:
         result, drawn = explained(learner, body, options.episode_seed, options.step)
@@ -247,7 +246,7 @@ def main(arguments: Sequence[str]) -> int:
     result = {"run": run.id, "task": world.task, **result}
     print(decision.shown(result))
     shown = f"step-{learner.frames}-seed-{options.episode_seed}-decision-{options.step}"
-    name = "-".join([shown, *in_names(changes)])
+    name = "-".join([shown, *in_names(options)])
     try:
         out.mkdir(exist_ok=True)
         replace_file(out / f"{name}.json", f"{json.dumps(result)}\n".encode())
@@ -308,6 +307,7 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
         "planner": config["planner"],
         "perturb": config["perturb"],
         "guard": config["guard"],
+        "perceive": config["perceive"],
         "seed": seed,
         "step": step,
         "seconds_per_decision": body.facts.seconds_per_decision,

@@ -11,6 +11,7 @@ python render.py RUN --task less:velocity            another task, planned for; 
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import time
@@ -30,6 +31,7 @@ from agent.command_line import (
     whole_number,
 )
 from agent.configurator import ConfigError
+from agent.seeds import FIRST_SEED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +58,7 @@ def record(
     path: str | Path,
     *,
     episodes: int = 1,
-    seed: int = 10_000,
+    seed: int = FIRST_SEED,
     max_seconds: float | None = None,
     imagine: bool = False,
     imagine_at: int | None = None,
@@ -73,7 +75,7 @@ def record(
     existing video is replaced.
 
     Raises RenderError when there is no OpenGL or no ffmpeg or the file cannot be written, ConfigError when
-    asked to imagine with an agent that has no world model.
+    asked to imagine with an agent that has no world model, or from a decision on that is not filmed.
     """
     from envs.rendering import write_mp4
 
@@ -81,6 +83,8 @@ def record(
     longest = min(MOST_DECISIONS, body.facts.episode_limit or MOST_DECISIONS)
     if max_seconds is not None:
         longest = max(1, min(longest, round(max_seconds / seconds)))
+    if imagine_at is not None and imagine_at >= longest:
+        raise ConfigError(f"imagine_at: {imagine_at} is beyond the {longest:,} decisions that are filmed")
     view: View = Plain(body)
     if imagine or imagine_at is not None:
         view = foresight(learner, body, seconds, longest // 3 if imagine_at is None else imagine_at)
@@ -108,6 +112,13 @@ class Pace:
         self.copies = max(1, math.ceil(SLOWEST / rate - 1e-9))
         """Frames per decision, where they are slow."""
         self.frames_per_second = rate / self.stride * self.copies
+
+
+def explained(learner: Agent, state: Any) -> dict[str, float]:
+    """The energy terms of a decision's plan, as many as a film can show."""
+    from report.film import fewer
+
+    return fewer({name: float(term[0]) for name, term in learner.explain(state).items()})
 
 
 def film(
@@ -143,7 +154,7 @@ def film(
                 body.facts.env,
                 learner.config.agent,
                 pace.seconds_per_decision,
-                terms=tuple(learner.explain(state)),
+                terms=tuple(explained(learner, state)),
                 surprise=hasattr(state, "surprise"),
             )
             story.restart()
@@ -153,7 +164,7 @@ def film(
         if on_step is not None:
             on_step(seed, step, longest)
         shown = ended or step % pace.stride == 0
-        energies = {name: float(term[0]) for name, term in learner.explain(state).items()} if shown else {}
+        energies = explained(learner, state) if shown else {}
         panel = story.tell(reward, surprise=surprise_of(state), energies=energies)
         if shown:
             frame = annotate(view.picture(), panel=panel)
@@ -338,7 +349,7 @@ def parser() -> Parser:
     p.add_argument("run", type=Path, metavar="RUN", help="a run folder, or one of its checkpoints/step-<n>")
     p.add_argument("--out", type=Path, metavar="FILE", help="the video (default: in RUN/videos)")
     p.add_argument("--episodes", type=whole_number, default=1, metavar="N", help="episodes (default: 1)")
-    p.add_argument("--seed", dest="first_seed", type=whole_number, default=10_000, metavar="N",
+    p.add_argument("--seed", dest="first_seed", type=whole_number, default=FIRST_SEED, metavar="N",
                    help="seed of the first; the others follow (default: 10000)")  # fmt: skip
     p.add_argument("--width", type=whole_number, default=640, metavar="N", help="pixels (default: 640)")
     p.add_argument("--height", type=whole_number, default=480, metavar="N",
@@ -378,12 +389,10 @@ def main(arguments: Sequence[str]) -> int:
 
     torch.set_num_threads(run.config.threads)
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
-    if task is not None:
-        changes |= {"task": task} | ({} if options.retask is None else {"retask": options.retask})
     body: Any = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
-    name = film_name(learner.frames, options.imagine, options.imagine_at, changes)
+    name = film_name(learner.frames, options)
     if options.adapt:
-        learner, name = cast("Agent", cast("Joule", learner).adapt()), f"{name}-adapt"
+        learner = cast("Agent", cast("Joule", learner).adapt())
     try:
         path = record(
             learner,
@@ -417,12 +426,13 @@ def patiently(say: Callable[[str], None]) -> Callable[[int, int, int], None]:
     return told
 
 
-def film_name(frames: int, imagine: bool, imagine_at: int | None, changes: dict[str, Any]) -> str:
+def film_name(frames: int, options: argparse.Namespace) -> str:
     """A video's name from what it shows: the same options replace the same video, others do not."""
     parts = [f"step-{frames}"]
-    if imagine or imagine_at is not None:
-        parts.append("imagine" if imagine_at is None else f"imagine-at-{imagine_at}")
-    return "-".join([*parts, *in_names(changes)])
+    if options.imagine or options.imagine_at is not None:
+        at = options.imagine_at
+        parts.append("imagine" if at is None else f"imagine-at-{at}")
+    return "-".join([*parts, *in_names(options, options.first_seed)])
 
 
 if __name__ == "__main__":

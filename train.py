@@ -13,7 +13,7 @@ import csv
 import dataclasses
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
             if said:
                 raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
         config = config_from(options.preset or "default", given)
+        check_heeded(config.agent, given)
         run = None
         if options.out is not None:
             from agent.runs import check_free
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
             )
         run = Run.open(options.resume, trust_modules=options.trust_module)
         config = resumed_config(run.config, given, options.override)
+        check_heeded(config.agent, given)
 
     # From here on it is heavy: MuJoCo, and then torch, are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
@@ -176,7 +178,7 @@ def film(run: Run, learner: Agent, progress: Progress) -> None:
         path = record(learner, stage, run.videos / f"step-{learner.frames}.mp4", max_seconds=seconds)
         stage.close()
         progress.note(f"film:     {path}")
-    except envs.RenderError as error:
+    except (envs.RenderError, envs.EnvError) as error:  # some bodies have no picture of themselves
         progress.note(f"no film: {error}")
 
 
@@ -191,6 +193,14 @@ def measured(path: Path) -> dict[str, tuple[list[float], list[float]]]:
                     series[name][0].append(float(row["frames"]))
                     series[name][1].append(float(row[name]))
     return {name: found for name, found in series.items() if found[0]}
+
+
+def check_heeded(agent: str, given: Iterable[str]) -> None:
+    """Refuses settings that an agent would not heed. Raises ConfigError naming the first."""
+    deaf = [name for name in given if name.startswith(("learner.", "model.", "planner.", "regularizer"))]
+    if deaf and agent != "joule":
+        why = "learns nothing" if agent in ("random", "zero") else "has its library's published settings"
+        raise ConfigError(f"{deaf[0]}: {agent} {why}; only joule heeds it")
 
 
 def resumed_config(before: Config, given: dict[str, object], override: bool) -> Config:

@@ -21,7 +21,7 @@ import textwrap
 import traceback
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Literal, NoReturn
 
 from agent.configurator import (
@@ -35,6 +35,7 @@ from agent.configurator import (
     unique_keys,
     validate,
 )
+from agent.seeds import FIRST_SEED
 
 
 class Parser(argparse.ArgumentParser):
@@ -113,13 +114,17 @@ def field_help(node: type) -> dict[str, str]:
     return found
 
 
-def add_settings(parser: Parser, node: type, defaults: Any, prefix: str = "") -> None:
-    """Adds an option `--section.field` for every leaf of a config tree."""
+def add_settings(
+    parser: Parser, node: type, defaults: Any, prefix: str = "", without: Container[str] = ()
+) -> None:
+    """Adds an option `--section.field` for every leaf of a config tree, but for those `without`."""
     hints, helps = typing.get_type_hints(node), field_help(node)
     sections = []
     group = parser.add_argument_group(prefix.rstrip(".") or "run", inspect.getdoc(node).splitlines()[0])  # type: ignore[union-attr]
     for item in dataclasses.fields(node):
         default = getattr(defaults, item.name)
+        if item.name in without:
+            continue
         if dataclasses.is_dataclass(default):
             sections.append((item.name, type(default), default))
             continue
@@ -156,7 +161,8 @@ def add_changes(parser: Parser) -> None:
                         help="import this module of a run made elsewhere")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_setting(parser, "device", str, None, "cpu, cuda, cuda:1, or auto (default: the run's own)")
-    add_setting(parser, "perturb", tuple[str, ...], (), "change the world, as in gravity=0.5@300; repeatable")
+    change = "change the world, as in gravity=0.5, or gravity=0.5@300 from frame 300 on; repeatable"
+    add_setting(parser, "perturb", tuple[str, ...], (), change)
     energy = "`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision"
     kinds = typing.get_type_hints(Config)["perceive"]
     add_setting(parser, "perceive", kinds, "encoder", energy)
@@ -166,7 +172,7 @@ def add_changes(parser: Parser) -> None:
     parser.add_argument("--retask", type=whole_number, metavar="N", help=learned)
     # The run's own planner shows through, so no default is shown here.
     unset: Any = dict.fromkeys(item.name for item in dataclasses.fields(PlannerConfig))
-    add_settings(parser, PlannerConfig, PlannerConfig(**unset), "planner.")
+    add_settings(parser, PlannerConfig, PlannerConfig(**unset), "planner.", without=("starts", "every"))
 
 
 def add_adapt(parser: Parser) -> None:
@@ -181,12 +187,22 @@ def check_adapt(adapt: bool, config: Config) -> None:
         raise ConfigError(f"--adapt: {config.agent} has no world model that could be surprised; joule has")
 
 
-def in_names(changes: Mapping[str, Any]) -> list[str]:
-    """Parts of a file's name that tell what was changed: the same changes replace the same file."""
+def in_names(options: argparse.Namespace, first_seed: int | None = None) -> list[str]:
+    """Parts of a file's name that tell what was asked of a trained agent by the options of `add_changes` and
+    `add_adapt`: the same question replaces the same file, another one does not. `first_seed` is told where it
+    is not the usual one."""
+    asked = dict(sorted(given_settings(options).items()))
     parts = []
-    for name, value in sorted(changes.items()):
-        values = [f"{name.removeprefix('planner.')}-{value}"] if name not in LISTS else value
-        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in values]
+    for name, value in (asked | {"retask": options.retask}).items():
+        if value is None:
+            continue
+        values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]
+        spoken = [text.replace("<", " below ").replace(">", " above ") for text in values]
+        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in spoken]
+    if getattr(options, "adapt", False):
+        parts.append("adapt")
+    if first_seed is not None and first_seed != FIRST_SEED:
+        parts.append(f"seed-{first_seed}")
     return parts
 
 

@@ -155,7 +155,7 @@ class Config:
     max_episode_steps: int | None = ranged(None, 2, 1_000_000_000)
     """Frames per episode; by default the env's own limit."""
     perturb: tuple[str, ...] = ()
-    """Changes of the world, such as `gravity=0.5@300`."""
+    """Changes of the world, such as `gravity=0.5`, or `gravity=0.5@300` from frame 300 of an episode on."""
     task: str = ""
     """What to do in place of the environment's reward, as in `track:velocity=-2+0.1*spend`; see tasks.md."""
     guard: tuple[str, ...] = ()

@@ -15,9 +15,8 @@ import numpy as np
 from agent import generators
 from agent.interface import TrainingEnv
 from agent.ledger import MOST_OF_AN_EVALUATION, Account, Ledger, joined
+from agent.seeds import FIRST_SEED
 
-FIRST_SEED = 10_000
-"""Seeds of evaluation begin here; training seeds lie below."""
 LANES = 32
 """Episodes played side by side at most: each holds an environment in memory."""
 

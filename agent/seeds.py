@@ -1,9 +1,9 @@
-"""Seeds of an agent's own environment, so that it is repeatable wherever learning begins or goes on."""
+"""Seeds of environments: an evaluation's, and an agent's own, wherever its learning begins or goes on."""
 
 from __future__ import annotations
 
-import numpy as np
-
+FIRST_SEED = 10_000
+"""Seeds of evaluation begin here."""
 _HALF = 2**30
 
 
@@ -11,8 +11,10 @@ def reset_seed(seed: int, frames: int) -> int:
     """The seed with which an agent that has lived `frames` resets an environment it has not lived in yet.
 
     The run's own at its start. Later a number from 2**30 to 2**31 - 1, made of the run's seed and its
-    progress: no episode is lived twice, and none of an evaluation's, whose seeds begin at 10,000.
+    progress: no episode is lived twice, and none of an evaluation's, whose seeds begin at FIRST_SEED.
     """
+    import numpy as np  # here, so that the doors' help is instant
+
     if frames == 0:
         return seed
     return _HALF + int(np.random.SeedSequence((seed, frames)).generate_state(1)[0]) % _HALF

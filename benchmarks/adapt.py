@@ -111,7 +111,8 @@ class Life:
         after = [decision - self.options.change for decision in at if decision > self.options.change]
         false = len(at) if phase == "known" else len(at) - len(after) if phase == "change" else 0
         self.add(
-            phase, total, count, noticed_after=after[0] if changes and after else "", false_alarms=false,
+            phase, total, count, changed_at=self.options.change if changes else "",
+            noticed_after=after[0] if changes and after else "", false_alarms=false,
             world_in_use=adaptive.world.number,
             cpu_ms=round(1e3 * (time.process_time() - cpu) / count, 1),
         )  # fmt: skip

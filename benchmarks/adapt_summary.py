@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 COLUMNS = ("env", "world", "way", "seed", "run_frames", "phase", "episode", "return", "decisions",
-           "noticed_after", "false_alarms", "world_in_use", "cpu_ms", "commit")  # fmt: skip
+           "changed_at", "noticed_after", "false_alarms", "world_in_use", "cpu_ms", "commit")  # fmt: skip
 GOALS = {"detected_within_steps": 20, "regained_fraction": 0.9}
 Row = dict[str, str]
 
@@ -34,8 +34,10 @@ def of_world(rows: list[Row]) -> dict[str, Any]:
         return None if found is None else round(found, 1)
 
     lives = [row for row in rows if row["way"] == "joule adapts"]
-    changes = [row for row in lives if row["phase"] == "change" and row["false_alarms"] == "0"]
-    back = [row for row in lives if row["phase"] == "back"]
+    # A body that fell before its world changed has noticed nothing, and could not.
+    lived = [row for row in lives if not row["changed_at"] or int(row["decisions"]) > int(row["changed_at"])]
+    changes = [row for row in lived if row["phase"] == "change" and row["false_alarms"] == "0"]
+    back = [row for row in lived if row["phase"] == "back"]
     ceilings = [returns(f"{kind} ceiling", "after") for kind in ("joule", "sac")]
     achievable = max((value for value in ceilings if value is not None), default=None)
     seen = [int(row["noticed_after"]) for row in changes if row["noticed_after"]]

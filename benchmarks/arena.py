@@ -56,8 +56,11 @@ SMALL: dict[str, Any] = {
 
 
 def options(changes: Mapping[str, Any] | None = None) -> list[str]:
-    """SMALL with changes, as they are typed, without a video; a change to None leaves an option out."""
+    """SMALL with changes, as they are typed, without a video; a change to None leaves an option out. What a
+    baseline does not heed is left out, too."""
     chosen = {**SMALL, **(changes or {})}
+    if chosen.get("agent", "joule") != "joule":
+        chosen = {name: value for name, value in chosen.items() if "." not in name}
     typed = [
         word for name, value in chosen.items() if value is not None for word in (f"--{name}", str(value))
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-FIRST_SEED = 10_000
+from agent.seeds import FIRST_SEED
 
 Decide = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]]
 """(observations [bodies, obs], state, starts [bodies]) -> (actions [bodies, act], state), as `predict`."""

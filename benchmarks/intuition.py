@@ -356,23 +356,25 @@ def unbroken(body: Body, episode: Episode) -> list[Any]:
 
 
 def write(lines: Sequence[dict[str, Any]]) -> None:
-    """Puts the lines into the table; those of environments that were not tried again stay."""
-    tried = {line["env"] for line in lines}
-    kept = [line for line in tables.read(RESULT) if line["env"] not in tried]
+    """Puts the lines into the table; those of environments and seeds that were not tried again stay."""
+    tried = {(line["env"], str(line["seed"])) for line in lines}
+    kept = [line for line in tables.read(RESULT) if (line["env"], line["seed"]) not in tried]
     order = list(STAGES)
     tables.write(RESULT, COLUMNS, sorted([*kept, *lines], key=lambda line: order.index(line["env"])))
 
 
 def summary(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """What the trained model saw of all gross kinds, by all its terms: for each body, and the bodies' mean.
+    """What the trained model saw of all gross kinds, by all its terms: for each body, the mean of its seeds, and
+    the bodies' mean.
 
     Latency is the bodies' largest median, in steps; null when a body's median violation goes unnoticed.
     """
     figures = ("pairwise_accuracy", "auroc", "latency_median", "false_alarms_per_1000")
+    wanted = ("world model", TOGETHER, "all gross")
+    lines = [line for line in lines if (line["watcher"], line["term"], line["violation"]) == wanted]
     bodies = {
-        line["env"]: {name: float(line[name]) for name in figures}
-        for line in lines
-        if (line["watcher"], line["term"], line["violation"]) == ("world model", TOGETHER, "all gross")
+        env: {name: float(np.mean([float(x[name]) for x in lines if x["env"] == env])) for name in figures}
+        for env in dict.fromkeys(line["env"] for line in lines)
     }
     mean = {name: float(np.mean([body[name] for body in bodies.values()])) for name in figures}
     slowest = max(body["latency_median"] for body in bodies.values())

@@ -34,6 +34,7 @@ from envs.wrappers import Flat
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PICTURE = ROOT / "docs" / "pictures" / "sensors.png"
+QUICK = ROOT / "runs" / "sensors-quick.csv"
 GOAL = "dropout=0.3"
 CONDITIONS = {GOAL: 1.0, "dropout=0.3@300": 0.6, "": 0.4, "noise=0.1": 0.4}
 """What is done to the sensors, and the share of --episodes that is played of it."""
@@ -247,9 +248,11 @@ def main() -> int:
     p.add_argument(
         "--quick", action="store_true", help="two episodes of 400 decisions each, without the planner"
     )
-    p.add_argument("--out", type=Path, default=RESULTS / "sensors.csv")
-    p.add_argument("--picture", type=Path, default=PICTURE)
+    p.add_argument("--out", type=Path, help="(default: results/sensors.csv; of --quick runs/sensors-quick.csv)")
+    p.add_argument("--picture", type=Path, help="(default: docs/pictures/sensors.png, or beside --quick's table)")
     options = p.parse_args()
+    options.out = options.out or (QUICK if options.quick else RESULTS / "sensors.csv")
+    options.picture = options.picture or (QUICK.with_suffix(".png") if options.quick else PICTURE)
     torch.set_num_threads(1)
     changes = {"planner.kind": "policy"} if options.quick else {}
     rows = tables.read(options.out)
@@ -263,18 +266,13 @@ def main() -> int:
                 if limit is None:
                     p.error(f"{learner.facts.env} has no limit to its episodes")
                 decisions = 400 if options.quick else limit
-                mine = (
-                    learner.config.seed,
-                    learner.config.planner.kind,
-                    condition or "healthy",
-                    way,
-                    decisions,
-                )
+                mine = {
+                    "env": learner.config.env, "run_seed": learner.config.seed, "run_frames": learner.frames,
+                    "planner": learner.config.planner.kind, "condition": condition or "healthy",
+                    "perceive": way, "decisions": decisions,
+                }  # fmt: skip
                 done = {
-                    int(r["episode_seed"])
-                    for r in rows
-                    if (int(r["run_seed"]), r["planner"], r["condition"], r["perceive"], int(r["decisions"]))
-                    == mine
+                    int(r["episode_seed"]) for r in rows if all(str(r[k]) == str(v) for k, v in mine.items())
                 }
                 seeds = [FIRST_SEED + k for k in range(count) if FIRST_SEED + k not in done]
                 if not seeds:
@@ -289,6 +287,8 @@ def main() -> int:
                 )
     for condition in ("", GOAL):
         prices[condition or "healthy"] = price(options.runs[0], condition)
+    asked = {(learner.config.env, learner.config.planner.kind, str(decisions))}
+    rows = [row for row in rows if (row["env"], row["planner"], str(row["decisions"])) in asked]
     found = summary(rows, prices)
     options.out.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n")
     picture(rows, options.runs[0], options.picture)

@@ -90,6 +90,10 @@ def make(
         nothing = np.zeros(sum(facts.readout_sizes.values()), np.float32)
         price(facts, nothing, np.zeros(facts.action_size, np.float32), 0.0)
     perturbed = Perturbed(limited, perturb)
+    if frames is not None and perturbed.last_onset >= frames:
+        raise EnvError(
+            f"perturb: @{perturbed.last_onset} is beyond an episode of {env}, which has {frames:,} frames"
+        )
     return Body(
         ActionRepeat(perturbed, repeat),
         facts=facts,

@@ -1,8 +1,8 @@
 """Factors of variation: change gravity, friction, mass, motors, sensors or latency, at reset or mid-episode.
 
-`gravity=0.5` halves gravity in every episode, `gravity=0.5@300` from environment step 300 of each episode on
-(after 300 steps have been taken), `mass.torso=2` doubles one body, `dead=hip` cuts one motor. Physical
-factors are written to fields of mjModel and undone exactly at the next reset.
+`gravity=0.5` halves gravity in every episode, `gravity=0.5@300` from frame 300 of each episode on (after 300
+steps of the environment itself, whatever the action repeat), `mass.torso=2` doubles one body, `dead=hip` cuts
+one motor. Physical factors are written to fields of mjModel and undone exactly at the next reset.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._noise, self._latency, self._signals = 0.0, 0, False
         for perturbation in self._standing:
             self._check(perturbation)
+
+    @property
+    def last_onset(self) -> int:
+        """The frame of an episode from which on all standing changes hold."""
+        return max((p.onset for p in self._standing), default=0)
 
     @property
     def active(self) -> list[str]:

@@ -66,6 +66,15 @@ class FilmPanel:
     scale: float = 1.0
 
 
+def fewer(energies: Mapping[str, float]) -> dict[str, float]:
+    """The energies as far as there are colours for them, the rest added up as `others`."""
+    if len(energies) <= MOST_TERMS:
+        return dict(energies)
+    names = list(energies)
+    rest = sum(energies[name] for name in names[MOST_TERMS - 1 :])
+    return {name: energies[name] for name in names[: MOST_TERMS - 1]} | {"others": rest}
+
+
 class Story:
     """Tells one episode frame by frame: sums the reward, remembers the surprises, and keeps the scale steady.
 

@@ -156,8 +156,9 @@ def _foretold(ledgers: Sequence[tuple[Run, Entries]]) -> str:
     return "\n".join(
         [
             "<h2>What was foretold, and what came</h2>",
-            "<p>A decision foretells the discounted return to the episode's end: minus the energy of its "
-            "plan. Each dot is a decision of the last evaluation; on the dashed line it was right. With a "
+            "<p>A decision foretells the discounted return to the episode's end: minus the costs that its "
+            "plan foresees, and the critic's beyond. "
+            "Each dot is a decision of the last evaluation; on the dashed line it was right. With a "
             "slope of one and a bias of zero the word was kept; the bias is by how much too much was "
             "foretold. Decisions near a time limit are left out, because what would have followed is not "
             "known. The last two columns are those of the next step's cost.</p>",

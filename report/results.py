@@ -39,7 +39,7 @@ FLOORS = ("random", "zero")
 """Agents that do not learn: their score is the same at every budget."""
 
 # Settings that change the task itself, and settings that change neither the task nor what is learned.
-_TASK = ("env_kwargs", "action_repeat", "max_episode_steps", "perturb")
+_TASK = ("env_kwargs", "action_repeat", "max_episode_steps", "perturb", "task")
 _ASIDE = (
     "env",
     "agent",
@@ -51,7 +51,11 @@ _ASIDE = (
     "video",
     "device",
     "threads",
+    "step_timeout",
+    "on_collapse",
 )
+# Settings that only the agent with a world model heeds.
+_JOULE = ("learner.", "model.", "planner.", "regularizer", "perceive")
 
 
 class ResultsError(ValueError):
@@ -265,9 +269,12 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
 
 
 def differing(runs: Iterable[Run]) -> list[str]:
-    """Names of the settings, of those that matter to what is learned, that differ between these runs."""
-    known = [run.settings for run in runs if run.settings]
+    """Names of those settings that matter to what is learned and differ between these runs of one agent."""
+    runs = [run for run in runs if run.settings]
+    known = [run.settings for run in runs]
     names = sorted({name for settings in known for name in settings if name not in (*_ASIDE, *_TASK)})
+    if any(run.agent != "joule" for run in runs):
+        names = [name for name in names if not name.startswith(_JOULE)]
     return [name for name in names if len({_plain(settings.get(name)) for settings in known}) > 1]
 
 

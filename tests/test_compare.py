@@ -128,6 +128,20 @@ def test_settings_and_perturbed_worlds_are_never_pooled(tmp_path: Path) -> None:
     assert "Settings that differ" in page.build(table.rows(runs), runs)
 
 
+def test_another_task_is_another_row_and_what_is_not_heeded_makes_no_agent(tmp_path: Path) -> None:
+    runs = results.gather(
+        [
+            run(tmp_path / "a", [1.0], agent="sac", settings={"task": "", "learner": {"batch": 64}}),
+            run(tmp_path / "b", [2.0], agent="sac", seed=2, settings={"task": "", "learner": {"batch": 128}}),
+            run(tmp_path / "c", [-3.0], agent="sac", settings={"task": "track:velocity=2"}),
+        ]
+    )
+    assert {(r.label, r.task) for r in runs} == {
+        ("sac", "Hopper-v5"),
+        ("sac", "Hopper-v5 (task=track:velocity=2)"),
+    }
+
+
 def test_one_run_never_counts_twice(tmp_path: Path) -> None:
     first = run(tmp_path / "a", [1.0])
     assert len(results.gather([first, first])) == 1

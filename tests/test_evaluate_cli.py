@@ -18,17 +18,19 @@ from agent.configurator import ConfigError
 from agent.evaluation import evaluate as play
 from agent.loading import make_env
 
+BRIEF = ["--steps", "60", "--eval-episodes", "1", "--no-video", "--threads", "1"]
 SMALL = [
     *("--model.latent", "16", "--model.hidden", "16", "--model.branch", "16"),
     *("--learner.batch", "16", "--learner.warmup", "30", "--learner.pretrain", "2"),
     *("--planner.samples", "16", "--planner.elites", "4", "--planner.policy-trajectories", "4"),
-    *("--steps", "60", "--eval-episodes", "1", "--no-video", "--threads", "1"),
+    *BRIEF,
 ]
 
 
 def lived(folder: Path, kind: str) -> Path:
     """A run folder of an agent that has lived 60 steps on a line."""
-    assert train.main(["--env", tiny_env.ID, "--agent", kind, "--out", str(folder), *SMALL]) == 0
+    settings = SMALL if kind == "joule" else BRIEF
+    assert train.main(["--env", tiny_env.ID, "--agent", kind, "--out", str(folder), *settings]) == 0
     return folder
 
 
@@ -56,7 +58,7 @@ def test_it_writes_and_prints_what_an_evaluation_gives(
     joule: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(joule)
-    result = evaluated(joule, "--episodes", "5", "--seed", "20000")
+    result = evaluated(joule, "--episodes", "5", "--seed", "20000", name="evaluation-seed-20000")
     learner = agent.load(joule)
     expected = play(learner, lambda: make_env(learner.config), 5, 20_000)
     assert result["returns"] == expected.returns.tolist()
@@ -72,7 +74,7 @@ def test_it_writes_and_prints_what_an_evaluation_gives(
     assert f"20004{expected.returns[4]:>14,.2f}" in printed
     assert f"IQM {result['iqm']:,.2f}" in printed
     after = contents(joule)
-    assert after.pop(joule / "evaluation.json")
+    assert after.pop(joule / "evaluation-seed-20000.json")
     assert after == before
 
 

@@ -252,9 +252,14 @@ def test_changes_in_memory_never_cross_an_episode() -> None:
 
 
 def test_a_video_is_named_after_what_it_shows() -> None:
-    assert render.film_name(500, False, None, {}) == "step-500"
-    changes = {"perturb": ("gravity=0.5@300",), "planner.kind": "icem"}
-    assert render.film_name(500, True, 7, changes) == "step-500-imagine-at-7-gravity-0.5@300-kind-icem"
+    def name(*options: str) -> str:
+        return render.film_name(500, render.parser().parse(["RUN", *options]))
+
+    assert name() == "step-500"
+    changed = ["--perturb", "gravity=0.5@300", "--planner.kind", "icem", "--seed", "3"]
+    assert name("--imagine-at", "7", *changed) == "step-500-imagine-at-7-gravity-0.5@300-kind-icem-seed-3"
+    assert name("--guard", "speed<2") != name("--guard", "speed>2")
+    assert name("--task", "own", "--retask", "50", "--adapt") == "step-500-task-own-retask-50-adapt"
 
 
 def test_help_is_instant() -> None:
