@@ -145,7 +145,7 @@ class Actor:
         generator: torch.Generator | None,
     ) -> Float[Tensor, "batch n horizon act"]:
         """Action sequences that the policy would take in imagination, the most likely one first."""
-        batch, n = z.shape[0], self.proposals
+        batch, n = z.shape[0], max(1, self.proposals)  # one, when only the course is asked for
         rows = z.repeat_interleave(n, 0)
         # One draw for all environments, as in the planners: a batch plan equals separate plans.
         shape = (self.horizon, n, self.policy.actions)
@@ -180,10 +180,13 @@ class Actor:
                 if explore:
                     return self.policy.draw(z, generator), None
                 return self.policy(z), None
-            proposals = self.propose(z, world_model, generator) if self.proposals else None
+            near = self.reach > 0.0 and not astray
+            drawn = self.propose(z, world_model, generator) if self.proposals or near else None
         assert energy is not None
-        if proposals is not None and self.reach and not astray:
-            course = proposals[:, 0]
+        proposals = drawn if self.proposals else None
+        if near:
+            assert drawn is not None
+            course = drawn[:, 0]
             unknown = torch.full_like(course[:, 0, 0], torch.inf)
             warm_start = Plan(course, unknown, mean=course, std=torch.full_like(course, self.reach))
         plan = self.planner(z.shape[0]).plan(

@@ -79,10 +79,8 @@ class Adaptive:
         """Of the newest step, in the world in use; 0 while what is usual there is not known."""
         self._credit = 0.0
         self._obs: np.ndarray | None = None
-        # Perception must not move: its part of the optimiser takes no step any more.
-        learner.learner.model_group.optimizer.param_groups[0]["lr"] = 0.0
-        # In a changed world all is new; what is wanted is the return.
-        learner.learner.config = dataclasses.replace(learner.learner.config, curiosity=0.0)
+        if learner.config.perceive == "energy":  # by what is healthy: later rows may be of dead sensors
+            learner.know_sensors()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.learner, name)
@@ -103,8 +101,21 @@ class Adaptive:
             with self.learner.own_generator():
                 while self._credit >= 1.0:
                     self._credit -= 1.0
-                    self.learner.learner.update(self.sample())
+                    self.update()
         return self.learner.predict(observation, state, episode_start, deterministic)
+
+    def update(self) -> None:
+        """One gradient step, in which perception stands still and curiosity is off."""
+        learner = self.learner.learner
+        encoder, config = learner.model_group.optimizer.param_groups[0], learner.config
+        rate = encoder["lr"]
+        # The worlds are known by one perception. In a changed one all is new; what is wanted is the return.
+        encoder["lr"], learner.config = 0.0, dataclasses.replace(config, curiosity=0.0)
+        try:
+            learner.update(self.sample())
+        finally:
+            encoder["lr"], learner.config = rate, config
+        self.learner.inferred_by = learner.updates  # what is known of the sensors stays
 
     # Noticing
 
@@ -169,7 +180,7 @@ class Adaptive:
             if world is not self.world and world.rival.watch(error, pair[0], excess)
         ]
         if better:
-            self.take_up(max(better, key=lambda world: world.rival.level), since)
+            self.take_up(max(better, key=lambda world: world.rival.level))
         elif alarm:
             self.begin_world(since)
 
@@ -203,11 +214,9 @@ class Adaptive:
 
     def begin_world(self, since: int) -> None:
         """A new world, which begins with what was known and with the last `since` steps."""
-        rows = self.world.rows
-        kept = rows[: max(len(rows) - since, 0)]
-        moved = rows[len(kept) :]
+        moved = self.rows_since(since)
+        kept = self.world.rows
         self.put_aside()
-        rows[:] = kept
         before = self.home.before if self.world is self.home else np.array(kept)
         self.acquainted += 1
         new = World(copy.deepcopy(self.world.model), before, number=self.acquainted, rows=moved)
@@ -217,8 +226,18 @@ class Adaptive:
         self.worlds.append(new)
         self._use(new, since, True)
 
-    def take_up(self, world: World, since: int) -> None:
-        """A known world again: its weights as they were when it was left."""
+    def rows_since(self, since: int) -> list[int]:
+        """Takes the last `since` rows from the world in use: they were lived in another."""
+        rows = self.world.rows
+        kept = max(len(rows) - since, 0)
+        moved = rows[kept:]
+        del rows[kept:]
+        return moved
+
+    def take_up(self, world: World) -> None:
+        """A known world again, lived in since it is better: its weights as they were when it was left."""
+        since = max(1, world.rival.steps)
+        world.rows += self.rows_since(since)
         self.put_aside()
         self.learner.modules.load_state_dict(world.weights)
         for group, state in zip(self._groups(), world.optimizers, strict=True):

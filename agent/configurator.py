@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class ModelConfig:
 class LearnerConfig:
     """How the model, the costs and the policy are learned."""
 
-    batch: int = ranged(64, 1, 65_536)
+    batch: int = ranged(64, 8, 65_536)
     """Windows per gradient step."""
     window: int = ranged(3, 1, 64)
     """Prediction steps per window."""
@@ -336,7 +337,8 @@ def validate(config: Config) -> Config:
         from agent.barrier import parse_guard
 
         for text in config.guard:
-            parse_guard(text)
+            if not text.startswith("python:"):
+                parse_guard(text)
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():
@@ -358,6 +360,6 @@ def validate(config: Config) -> Config:
             f"{config.max_episode_steps}"
         )
     device = config.device
-    if device not in ("cpu", "cuda", "auto") and not (device.startswith("cuda:") and device[5:].isdecimal()):
+    if not re.fullmatch(r"cpu|cuda|auto|cuda:(0|[1-9][0-9]?)", device):
         raise ConfigError(f"device: found {device!r}, expected cpu, cuda, cuda:N or auto")
     return config

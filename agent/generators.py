@@ -47,6 +47,21 @@ def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
                 torch.cuda.set_rng_state(torch.from_numpy(np.array(arrays[f"cuda/{k}"], np.uint8)), k)
 
 
+def streams(device: torch.device) -> dict[str, torch.Tensor]:
+    """Where torch's own generators are that a computation on `device` draws from."""
+    found = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        found["cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def set_streams(found: Mapping[str, torch.Tensor], device: torch.device) -> None:
+    """Puts them there, as far as they are known."""
+    torch.set_rng_state(found["torch"])
+    if "cuda" in found and device.type == "cuda":
+        torch.cuda.set_rng_state(found["cuda"], device)
+
+
 @contextmanager
 def preserved() -> Iterator[None]:
     """Whatever happens inside, the global generators are afterwards where they were before."""

@@ -96,26 +96,27 @@ class Inference:
         self.modules = modules
         self.device = modules.normalizer.shift.device
         size = memory.obs.shape[1]
-        filled = len(memory)
-        obs, last = memory.obs[:filled], memory.last[:filled]
-        before = np.flatnonzero(~last[:-1])
-        repeats = (obs[before + 1] == obs[before]).mean(0)
+        # Places in the ring of the rows that it holds, oldest first: a row may follow another, or begin anew.
+        held = np.arange(memory.first, memory.rows) % memory.capacity
+        here, following, obs = held[:-1], held[1:], memory.obs
+        goes_on = ~memory.last[here]
+        before, after, starts = here[goes_on], following[goes_on], following[~goes_on]
+        repeats = (obs[after] == obs[before]).mean(0)
         self.may_rest = torch.from_numpy(repeats > STILL)
-        starts = np.flatnonzero(last[:-1]) + 1
-        starts = starts[starts != memory.head + 1]  # in a full ring, the oldest row begins nothing
         first = self.normalised(torch.from_numpy(obs[starts])).double()
         many = len(starts) >= 8
         self.start_mean = first.mean(0) if many else torch.zeros(size, dtype=torch.float64)
         variance = first.var(0) + 1e-4 if many else torch.ones(size, dtype=torch.float64)
         self.start_information = torch.diag(1.0 / variance)
         # The newest half: older rows were lived by a body that moved in other ways.
-        newest = before[len(before) // 2 :] if memory.rows <= memory.capacity else before
-        count = min(len(newest), max(LEAST, min(MOST, 40_000 // (size + 1))))
-        sample = newest[np.linspace(0, len(newest) - 1, count).astype(int)]
+        newer = np.arange(len(before) // 2, len(before))
+        count = min(len(newer), max(LEAST, min(MOST, 40_000 // (size + 1))))
+        sample = newer[np.linspace(0, len(newer) - 1, count).astype(int)]
         self.usual_error = 1.0
         self.usual = torch.ones(size, dtype=torch.float64)
         self.limit = torch.full((size,), torch.inf, dtype=torch.float64)
-        self.calibrate(*(torch.from_numpy(x) for x in (obs[sample], memory.action[sample], obs[sample + 1])))
+        one, other = before[sample], after[sample]
+        self.calibrate(*(torch.from_numpy(x) for x in (obs[one], memory.action[one], obs[other])))
 
     def normalised(self, readings: Float[Tensor, "rows obs"]) -> Float[Tensor, "rows obs"]:
         """Readings in standard deviations, on the CPU; 0 for one that is not a number."""

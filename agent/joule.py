@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import planners
-from agent import resume
+from agent import generators, resume
 from agent.actor import ActingState, Actor
 from agent.adaptation import Adaptive
 from agent.barrier import Barrier, Guard, lived_with, parse_guard
@@ -38,7 +38,7 @@ from agent.retask import learn_task
 from agent.saving import save_as_run
 from agent.seeds import reset_seed
 from agent.surprise import Surprise
-from agent.task import Task
+from agent.task import IN_PYTHON, Task
 
 PLANNED_AHEAD = 15
 """Decisions looked ahead for costs without a critic."""
@@ -79,10 +79,13 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f"device: {name} asked for, but torch sees no CUDA GPU; use cpu or auto")
-    return device
+    kind, _, index = name.partition(":")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(index or 0) >= count:
+            found = f"{count} of them" if count else "no CUDA GPU"
+            raise DeviceError(f"device: {name} asked for, but torch sees {found}; use cpu or auto")
+    return torch.device(name)
 
 
 class Joule:
@@ -91,7 +94,12 @@ class Joule:
     kind = "joule"
 
     def __init__(self, facts: BodyFacts, config: Config, env: TrainingEnv | None = None):
-        torch.manual_seed(config.seed)
+        with generators.preserved():
+            torch.manual_seed(config.seed)
+            self._make(facts, config, env)
+
+    def _make(self, facts: BodyFacts, config: Config, env: TrainingEnv | None) -> None:
+        """The parts of an agent that has lived nothing, drawn from torch's generators."""
         limit, horizon = facts.episode_limit, config.planner.horizon
         if limit is not None and horizon > limit:
             raise ConfigError(
@@ -122,8 +130,8 @@ class Joule:
         """How many updates the networks had when the inference was calibrated; see `believe`."""
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        self.torch_state = torch.get_rng_state()
-        """Where torch's own generator is when this agent goes on learning; other agents have other ones."""
+        self.streams = generators.streams(self.device)
+        """Where torch's own generators are when this agent goes on learning; other agents have other ones."""
         self.learning = False
         self.frames = self.decisions = self.episodes = 0
         self.terminations = 0
@@ -175,14 +183,19 @@ class Joule:
         """Perception by energy: what the sensors should have read, by observations [batch, obs] and by what
         was expected. Raises ConfigError for a memory too short to know the sensors by."""
         if self.inference is None or self.inferred_by != self.learner.updates:
-            try:
-                self.inference = Inference(self.modules, self.memory)
-            except ValueError as error:
-                raise ConfigError(f"perceive: energy {error}") from None
-            self.inferred_by = self.learner.updates
+            self.know_sensors()
+        assert self.inference is not None
         belief, action = (None, None) if state is None else (state.belief, state.action)
         rows = torch.from_numpy(np.array(obs, np.float32))  # of its own: the belief keeps it
         return self.inference(rows, belief, action, torch.from_numpy(starts))
+
+    def know_sensors(self) -> None:
+        """Learns from memory what its sensors read as a rule. Raises as `believe`."""
+        try:
+            self.inference = Inference(self.modules, self.memory)
+        except ValueError as error:
+            raise ConfigError(f"perceive: energy {error}") from None
+        self.inferred_by = self.learner.updates
 
     def believed(self, obs: np.ndarray, state: ActingState) -> np.ndarray:
         """What was believed of observations [batch, obs] at a decision; the same by the encoder."""
@@ -209,13 +222,16 @@ class Joule:
     def guard(self, *guards: Guard) -> "Joule":
         """Plans within these limits from now on, whatever the costs say; with none, within none.
 
-        Returns itself. Raises TaskError for a guard that the body's readouts do not serve, and ConfigError
-        for an agent that does not plan.
+        Returns itself. A guard that is text is saved with the agent; one that is a function cannot be, and
+        what was saved loads with an explicit `overrides={"guard": ()}` alone. Raises TaskError for a guard
+        that the body's readouts do not serve, and ConfigError for an agent that does not plan.
         """
         if guards and self.config.planner.kind == "policy":
             raise ConfigError("guard: planner.kind policy does not look ahead, and can keep no guard")
         made = Barrier(guards, self.layout(), self.modules, self.facts.action_size) if guards else None
         self.barrier = made
+        said = tuple(IN_PYTHON + guard.name if guard.text is None else guard.text for guard in guards)
+        self.config = replace(self.config, guard=said)
         return self
 
     def layout(self) -> Readouts:
@@ -308,7 +324,7 @@ class Joule:
         if energy is not None and witness is not None:
             energy = watched(energy, witness)
         barrier = self.barrier
-        unknown = barrier is not None and not lived_with(barrier.guards, self.config.task)
+        unknown = barrier is not None and not lived_with(self.config.guard, self.config.task)
         astray = self.judge is not None or unknown
         action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore, astray)
         with torch.inference_mode():
@@ -397,16 +413,16 @@ class Joule:
 
     @contextmanager
     def own_generator(self) -> Iterator[None]:
-        """Inside, torch's generator is this agent's: what it learns does not depend on who drew before."""
-        before = torch.get_rng_state()
-        torch.set_rng_state(self.torch_state)
+        """Inside, torch's generators are this agent's: what it learns does not depend on who drew before."""
+        before = generators.streams(self.device)
+        generators.set_streams(self.streams, self.device)
         self.learning = True
         try:
             yield
         finally:
             self.learning = False
-            self.torch_state = torch.get_rng_state()
-            torch.set_rng_state(before)
+            self.streams = generators.streams(self.device)
+            generators.set_streams(before, self.device)
 
     def live(self, env: TrainingEnv) -> None:
         """One decision in the environment, remembered."""

@@ -23,7 +23,9 @@ class NormedLinear(nn.Module):
         y = F.linear(x, weight, linear.bias)
         if y.dtype != norm.weight.dtype and not y.is_cpu:
             y = full(y)  # a GPU's norm takes no bfloat16 with float32 weights
-        return torch.relu_(torch.layer_norm(y, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
+        y = torch.relu_(torch.layer_norm(y, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
+        # What comes next has weights of the same precision, and autocast mends float32 alone.
+        return y if weight.dtype == torch.float32 else y.to(weight.dtype)
 
 
 def full(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

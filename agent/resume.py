@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agent import generators
 from agent.actor import ActingState
 from agent.interface import Arrays
 from agent.learner import FlatGroup
@@ -36,7 +37,8 @@ def capture(agent: "Joule") -> tuple[Arrays, dict[str, Any]]:
         for index, vector in enumerate(group.vectors):
             for name, value in group.optimizer.state.get(vector, {}).items():
                 arrays[f"optimizer/{label}/{index}/{name}"] = to_array(torch.as_tensor(value))
-    arrays["random/torch"] = to_array(torch.get_rng_state() if agent.learning else agent.torch_state)
+    drawn = generators.streams(agent.device) if agent.learning else agent.streams
+    arrays |= {f"random/{name}": to_array(state) for name, state in drawn.items()}
     arrays["random/agent"] = to_array(agent.generator.get_state())
     memory = agent.memory
     if memory.rows:
@@ -92,7 +94,9 @@ def restore(agent: "Joule", arrays: Mapping[str, np.ndarray], meta: Mapping[str,
             }
             if state:
                 group.optimizer.state[vector] = state
-    agent.torch_state = torch.from_numpy(np.array(arrays["random/torch"]))
+    for name in agent.streams:
+        if f"random/{name}" in arrays:  # a GPU's is not, where the run was on a CPU before
+            agent.streams[name] = torch.from_numpy(np.array(arrays[f"random/{name}"]))
     drawn = torch.from_numpy(np.array(arrays["random/agent"]))
     if drawn.numel() == agent.generator.get_state().numel():
         agent.generator.set_state(drawn)

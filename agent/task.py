@@ -55,12 +55,21 @@ class Task:
         if self.parts:
             scaled = [weight * part for part in self.parts]
             return sum(scaled[1:], scaled[0])
-        text = None if self.text is None else f"{weight:g}*{self.text}"
+        text = self.text
+        if text is not None:
+            before, star, rest = text.rpartition("*")
+            text = f"{_number(weight * float(before))}*{rest}" if star else f"{_number(weight)}*{text}"
         return Task(f"{weight:g} {self.name}", lambda r: weight * self.cost(r), (), text)
 
     def __call__(self, named: Named) -> Tensor:
         """The cost of each row [rows]. Raises TaskError when it is not one number a row."""
         return priced(self, named)
+
+
+def _number(value: float) -> str:
+    """A number as short as reads back the same."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
 
 
 def priced(task: Any, named: Named) -> Tensor:
@@ -239,7 +248,12 @@ def _term(text: str) -> Task:
         raise ConfigError(f"task: {kind!r} is none of {', '.join(KINDS)}{hint}")
     given = read_given(kind, rest) if colon else {}
     task = Task(f"{kind} {rest}".strip(), KINDS[kind](given), (), f"{kind}{colon}{rest}")
-    return numbers("task", "weight", weight)[0] * task if star else task
+    if not star:
+        return task
+    weights = numbers("task", "weight", weight)
+    if len(weights) != 1:
+        raise ConfigError(f"task: weight={weight} is {len(weights)} numbers, and a weight is one, as 0.1")
+    return weights[0] * task
 
 
 def read_given(kind: str, text: str) -> Given:

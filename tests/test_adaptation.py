@@ -92,9 +92,19 @@ def test_a_turned_motor_is_noticed_learned_and_the_old_world_not_forgotten(
     regained = np.mean(returns(adaptive, Turned(point(adaptive)), 10, 500))  # not attended: no learning
     assert regained - poor > 0.7 * (good - poor), (good, poor, regained, learning)
 
+    lived = adaptive.decisions
     returns(adaptive, adaptive.attend(point(adaptive)), 1, 700)
     assert adaptive.world is adaptive.home
     assert same(before, weights(adaptive))
+    back = adaptive.events[-1]
+    assert back.decision - back.since == pytest.approx(lived, abs=3)
+    assert back.since <= len(adaptive.home.rows) < 150
+    # Who goes on learning in the plain way learns with all its parts.
+    config = adaptive.learner.learner.config
+    adaptive.learn(3, env=point(adaptive))
+    assert config.curiosity == adaptive.config.learner.curiosity
+    name = "encoder.hidden.linear.weight"
+    assert not torch.equal(before[name], weights(adaptive)[name])
 
 
 def test_the_same_life_adapts_the_same_way_and_leaves_no_trace(trained_run: Path, unchecked: None) -> None:

@@ -58,8 +58,7 @@ def test_text_that_is_no_guard_is_refused(text: str) -> None:
     ],
 )
 def test_a_policy_has_lived_with_guards_when_its_task_charged_for_each(task: str, known: bool) -> None:
-    guards = (parse_guard("speed <2"), parse_guard("out-of:x=0,y=0,r=1"))
-    assert lived_with(guards, task) is known
+    assert lived_with(("speed <2", "out-of:x=0,y=0,r=1"), task) is known
 
 
 def test_the_head_that_sees_it_worst_decides() -> None:
@@ -135,3 +134,15 @@ def test_guards_are_settings_that_a_planner_alone_can_keep(trained_run: Path) ->
     assert learner.explain(state)["guard"][0] > 1e9
     assert "guard" not in learner.guard().explain(state)
     assert_refused("evaluate", [str(trained_run), "--guard", "position?2"], "is no limit such as speed<2")
+
+
+def test_a_guard_is_saved_with_its_agent_and_never_lost_in_silence(trained_run: Path, tmp_path: Path) -> None:
+    learner: Any = agents.load(trained_run)
+    learner.guard(parse_guard("position<0.5")).save(tmp_path / "text")
+    kept: Any = agents.load(tmp_path / "text")
+    assert [guard.name for guard in kept.barrier.guards] == ["position<0.5"]
+    learner.guard(Guard("left", lambda r: r["position"])).save(tmp_path / "function")
+    with pytest.raises(ConfigError, match="'left' was a function in Python"):
+        agents.load(tmp_path / "function")
+    free: Any = agents.load(tmp_path / "function", overrides={"guard": ()})
+    assert free.barrier is None

@@ -79,6 +79,18 @@ def inferring(world: Linear) -> Inference:
     return found
 
 
+def test_places_that_were_never_written_begin_no_episode(world: Linear) -> None:
+    memory = lived(world)
+    ring = Memory(150, OBS, ACT, 1)
+    ring.restore({name: column[-150:] for name, column in memory.rows_since(0).items()}, 399)
+    before: Any = Inference(world, ring)  # type: ignore[arg-type]
+    ring.reserve(2_000)
+    ring.obs[ring.rows % 2_000 :] = 1e6  # what was never written may hold anything
+    after: Any = Inference(world, ring)  # type: ignore[arg-type]
+    assert torch.equal(before.start_information, after.start_information)
+    assert torch.equal(before.usual, after.usual)
+
+
 def episode(world: Linear, steps: int) -> tuple[list[Tensor], list[Tensor]]:
     """True observations of an episode, and the actions between them."""
     draw = torch.Generator().manual_seed(2)

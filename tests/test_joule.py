@@ -160,6 +160,8 @@ def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy
     assert (own - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
     trained.guard(parse_guard("position<100"))
     assert begun().std(1).min() > 0.3
+    trained = agents.load(trained_run, overrides={"planner.policy_trajectories": 0, "planner.reach": 0.05})
+    assert (begun() - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
 
 
 def test_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path) -> None:
@@ -265,6 +267,14 @@ def test_shapes_are_checked_where_they_are_written(make_joule: Make) -> None:
 )
 def test_the_discount_follows_the_length_of_an_episode(length: int | None, discount: float) -> None:
     assert discount_for(length) == pytest.approx(discount)
+
+
+def test_making_and_loading_leave_the_callers_generator_alone(make_joule: Make, trained_run: Path) -> None:
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    make_joule()
+    agents.load(trained_run)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

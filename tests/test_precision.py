@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from agent.networks import NormedLinear
 from agent.precision import Searched
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -35,6 +36,14 @@ def test_only_linear_layers_are_copied_and_the_rest_is_shared(make_joule: Callab
                 torch.testing.assert_close(low, whole.to(torch.bfloat16), rtol=0, atol=0)
         for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
             assert one is other
+
+
+def test_on_a_gpu_too_each_layer_gets_the_precision_of_its_weights() -> None:
+    # A GPU's norm gives float32; no GPU is needed to see what is handed on from there.
+    layer = NormedLinear(4, 8).to("meta")
+    layer.linear.to(torch.bfloat16)
+    assert layer(torch.zeros(3, 4, device="meta")).dtype == torch.bfloat16
+    assert layer.to(torch.float32)(torch.zeros(3, 4, device="meta")).dtype == torch.float32
 
 
 def test_float32_searches_the_networks_themselves(make_joule: Callable[..., Any]) -> None:

@@ -214,6 +214,7 @@ def test_the_replay_is_verified_once(
 
 def test_seeds_of_a_later_episode_are_neither_a_runs_nor_an_evaluations() -> None:
     assert reset_seed(7, 0) == 7
+    assert reset_seed(10_003, 0) >= 2**30
     seeds = {reset_seed(seed, frames) for seed in range(30) for frames in range(1, 30)}
     assert len(seeds) == 30 * 29
     assert min(seeds) >= 2**30

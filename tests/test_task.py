@@ -94,6 +94,12 @@ def test_tasks_in_python_add_up_and_keep_their_terms_apart() -> None:
         Task("wide", lambda r: r["place"])(named())
 
 
+def test_weights_multiply_and_read_back_exactly() -> None:
+    task = 0.5 * parse("track:position=0.2+0.1234567*spend")
+    assert task.text == "0.5*track:position=0.2+0.06172835*spend"
+    assert parse(task.text).text == task.text
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

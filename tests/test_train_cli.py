@@ -72,7 +72,7 @@ def test_a_mistake_is_one_sentence_with_what_was_meant(tmp_path: Path, user: Map
             for text in ("0", "-100", "1.5", "nan", "inf", "", "x", "1e400", "1e-3")
         ),
         *((["--seed", text], "seed") for text in ("-1", str(2**40), "1.5", "a")),
-        *((["--learner.batch", text], "learner.batch") for text in ("0", "-1", "2.5")),
+        *((["--learner.batch", text], "learner.batch") for text in ("0", "-1", "7", "8.5")),
         *((["--learner.buffer", text], "learner.buffer") for text in ("0", "-1", "1")),
         *((["--learner.warmup", text], "learner.warmup") for text in ("-5", "0.5")),
         *((["--learner.target-rate", text], "target") for text in ("-1", "1.5", "nan")),
@@ -85,7 +85,7 @@ def test_a_mistake_is_one_sentence_with_what_was_meant(tmp_path: Path, user: Map
         (["--planner.samples", "8", "--planner.elites", "9"], "planner.elites"),
         (["--planner.horizon", "100", "--max-episode-steps", "50"], "planner.horizon"),
         (["--learner.batch", "300", "--learner.buffer", "299"], "learner.batch"),
-        (["--learner.batch", "2", "--learner.buffer", "7"], "learner.buffer"),
+        (["--learner.batch", "8", "--learner.buffer", "7"], "learner.buffer"),
         (["--override"], "--override"),
         (["--trust-module", "strange"], "--trust-module"),
         (["--model.latent", "12"], "model.latent"),
@@ -133,9 +133,9 @@ def test_a_budget_may_be_written_as_people_write_it(text: str, value: int) -> No
 def test_options_overlay_the_preset_which_overlays_the_defaults() -> None:
     from agent.command_line import config_from, given_settings
 
-    given = given_settings(train.parser().parse(["--learner.batch", "7", "--perturb", "a", "--perturb", "b"]))
+    given = given_settings(train.parser().parse(["--learner.batch", "9", "--perturb", "a", "--perturb", "b"]))
     config = config_from("smoke", given)
-    assert config.learner.batch == 7
+    assert config.learner.batch == 9
     assert config.steps == PRESETS["smoke"]["steps"]
     assert config.planner.horizon == Config().planner.horizon
     assert config.perturb == ("a", "b")
