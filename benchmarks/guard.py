@@ -9,7 +9,7 @@ it oversteps a third of the time while nobody minds.
 model and without a step. The return is the environment's own, the violations are counted on true readouts, per
 1,000 decisions. The summary is of the default horizon, the first one given: violations with the guard over those
 without, and the share of the return that was lost, for each body and, as the figure of all, the worst of them; for
-the guard alone, and under `learned` for the last way.
+the last way, and under `alone` for a guard that the agent has not learned to live with.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def summary(rows: list[dict[str, Any]], horizon: int) -> dict[str, Any]:
     """The worst body's figures, and each body's; its runs are averaged. A body that breaks no limit without a guard
     has no ratio."""
     ways = {way: worst_of(rows, horizon, way) for way in WAYS[1:]}
-    return ways["yes"] | {"horizon": horizon, "learned": ways["learned"]}
+    return ways["learned"] | {"horizon": horizon, "alone": ways["yes"]}
 
 
 def worst_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, Any]:
@@ -84,6 +84,8 @@ def worst_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, An
     bodies: dict[str, dict[str, float | None]] = {}
     for env in {row["env"]: None for row in rows}:
         of_body = [row for row in rows if row["env"] == env and int(row["horizon"]) == horizon]
+        known = {row["seed"] for row in of_body if row["kept"] == way}
+        of_body = [row for row in of_body if row["seed"] in known]
         if not {"no", way} <= {row["kept"] for row in of_body}:
             continue
         free, kept = (

@@ -158,7 +158,7 @@ def summary(rows: list[dict[str, Any]], prices: dict[str, dict[str, float]]) -> 
         name = condition or "healthy"
         of = {
             way: {
-                (row["run_seed"], row["episode_seed"]): row
+                tuple(str(row[name]) for name in ("run_seed", "run_frames", "episode_seed")): row
                 for row in rows
                 if row["condition"] == name and row["perceive"] == way
             }
@@ -176,7 +176,7 @@ def summary(rows: list[dict[str, Any]], prices: dict[str, dict[str, float]]) -> 
             return round(float(np.mean(values)), 5) if values else None
 
         conditions[name] = {
-            "episodes": len(both), "runs": len({key[0] for key in both}),
+            "episodes": len(both), "runs": len({key[:2] for key in both}),
             **{f"return_{way}": round(float(returns[way].mean()), 1) for way in WAYS},
             **{f"std_{way}": round(float(returns[way].std()), 1) for way in WAYS},
             "ratio": round(float(returns["energy"].mean() / returns["encoder"].mean()), 3),
