@@ -3,9 +3,10 @@
 Nothing here touches the body, nor what predicts it: perception, dynamics and readouts stay as they are.
 What was lived is paid again at the task's price, on the true readouts that memory keeps; what was not lived
 is imagined from there under the policy that is being learned, and paid on the readouts that are foreseen
-(model-based value expansion, Feinberg et al. 2018; relabelling, Andrychowicz et al. 2017). What the model is
-unsure of costs the critic what it costs a plan, `planner.unsure`, so that the policy does not move to where
-nothing was lived (Yu et al. 2020, equation 2).
+(model-based value expansion, Feinberg et al. 2018; relabelling, Andrychowicz et al. 2017). Where a task goes
+on from the environment's own cost, what the model is unsure of costs the critic what it costs a plan,
+`planner.unsure`, so that the policy does not move to where nothing was lived (Yu et al. 2020, equation 2). A
+task of other costs alone asks for what was not lived: there doubt costs neither critic nor plans anything.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
     if memory.held == 0:
         raise ConfigError("retask: this agent has lived nothing that a task could be learned from")
     agent.normalise()
-    relabel(memory, task, judge.layout)
+    goes_on = relabel(memory, task, judge.layout)
+    unsure = config.planner.unsure if goes_on else 0.0
+    config = agent.config = replace(config, planner=replace(config.planner, unsure=unsure))
     with generators.preserved():
         torch.manual_seed(config.seed)
         facts = agent.facts
@@ -77,8 +80,11 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
     agent.config = replace(config, task=name)
 
 
-def relabel(memory: Memory, task: Task, layout: Readouts) -> None:
-    """Puts the task's price on every transition in memory, by the true readouts after it."""
+def relabel(memory: Memory, task: Task, layout: Readouts) -> bool:
+    """Puts the task's price on every transition in memory, by the true readouts after it.
+
+    Returns whether the task asked for what the environment itself charged.
+    """
     rows = np.flatnonzero(~memory.last[: len(memory)])
     after, action, own = (
         torch.from_numpy(column)
@@ -88,10 +94,18 @@ def relabel(memory: Memory, task: Task, layout: Readouts) -> None:
             memory.cost[rows],
         )
     )
-    price = task(layout.of(after, action, lambda: own)).numpy()
+    asked = False
+
+    def charged() -> torch.Tensor:
+        nonlocal asked
+        asked = True
+        return own
+
+    price = task(layout.of(after, action, charged)).numpy()
     if not np.isfinite(price).all():
         raise ConfigError(f"task: {task.name!r} is not finite on what was lived")
     memory.cost[rows] = price
+    return asked
 
 
 def forget(m: Modules, fresh: Modules) -> None:

@@ -267,6 +267,14 @@ def test_doubt_makes_what_is_imagined_dearer_to_the_critic_and_to_nobody_else(tr
     torch.testing.assert_close((dearer - target)[last], doubt, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("text", "unsure"), [(LEFT, 0.0), (f"own+0.1*{LEFT}", 2.0)])
+def test_a_task_that_does_not_go_on_from_the_environments_own_cost_is_learned_without_doubt(
+    trained_run: Path, text: str, unsure: float
+) -> None:
+    learner: Any = agents.load(trained_run, overrides={"planner.unsure": 2.0})
+    assert learner.retask(parse(text), updates=1).config.planner.unsure == unsure
+
+
 def test_a_policy_waits_for_its_new_critic(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learner: Any = agents.load(trained_run)
     before = {name: w.clone() for name, w in learner.modules.policy.state_dict().items()}
