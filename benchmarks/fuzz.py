@@ -49,7 +49,7 @@ REFUSALS = (CheckpointError, ReplayLogError, RunError, ConfigError)
 KINDS = {ARRAYS: 0.4, MANIFEST: 0.25, META: 0.2, DIGEST: 0.05, "run.json": 0.05, "config.json": 0.05}
 
 NUMBERS = (0, 1, -1, 2, 255, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, -(2**63))
-MODEL = {"model.latent": 8, "model.hidden": 8, "model.branch": 8, "model.bins": 5, "learner.batch": 4}
+MODEL = {"model.latent": 8, "model.hidden": 8, "model.branch": 8, "model.bins": 5, "learner.batch": 8}
 """A smaller agent than others are tried with: its numbers are not what is forged."""
 HOSTILE: tuple[Any, ...] = (
     *NUMBERS, 0.5, 1e308, float("nan"), float("inf"), float("-inf"), None, True, False,
