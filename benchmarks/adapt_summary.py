@@ -12,6 +12,8 @@ import numpy as np
 COLUMNS = ("env", "world", "way", "seed", "run_frames", "phase", "episode", "return", "decisions",
            "changed_at", "noticed_after", "false_alarms", "world_in_use", "cpu_ms", "commit")  # fmt: skip
 GOALS = {"detected_within_steps": 20, "regained_fraction": 0.9}
+CEILINGS = ("joule ceiling", "sac ceiling", "joule taught")
+"""Ways of agents that were trained in the changed world."""
 Row = dict[str, str]
 
 
@@ -38,7 +40,7 @@ def of_world(rows: list[Row]) -> dict[str, Any]:
     lived = [row for row in lives if not row["changed_at"] or int(row["decisions"]) > int(row["changed_at"])]
     changes = [row for row in lived if row["phase"] == "change" and row["false_alarms"] == "0"]
     back = [row for row in lived if row["phase"] == "back"]
-    ceilings = [returns(f"{kind} ceiling", "after") for kind in ("joule", "sac")]
+    ceilings = [returns(way, "after") for way in CEILINGS]
     achievable = max((value for value in ceilings if value is not None), default=None)
     seen = [int(row["noticed_after"]) for row in changes if row["noticed_after"]]
     adapted, frozen = returns("joule adapts", "after"), returns("joule frozen", "after")
@@ -123,7 +125,7 @@ def drawn(rows: list[Row], path: Path) -> None:
                 episodes = sorted({int(row["episode"]) for row in lived})
                 means = [mean(r for r in lived if int(r["episode"]) == number) for number in episodes]
                 ax.plot(range(first, first + len(means)), means, "o-", color=colour, ms=3, label=way)
-            for way, style in (("joule frozen", "C0:"), ("sac frozen", "C1:"), ("joule ceiling", "C0--"), ("sac ceiling", "C1--")):  # fmt: skip
+            for way, style in (("joule frozen", "C0:"), ("sac frozen", "C1:"), ("joule ceiling", "C0--"), ("sac ceiling", "C1--"), ("joule taught", "C2--")):  # fmt: skip
                 level = mean(r for r in here if (r["way"], r["phase"]) == (way, "after"))
                 if level is not None:
                     ax.axhline(level, color=style[:2], ls=style[2:], lw=1, label=way)
