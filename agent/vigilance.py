@@ -21,11 +21,12 @@ from jaxtyping import Float
 
 from agent.surprise import Surprise
 
-ALLOWANCE = 0.75
+ALLOWANCE = 1.25
 """In standard deviations: half of the lasting rise that is looked for (Page 1954). A smaller one would be
-used up by the gap between errors on what was learned from, which calibrate, and on what is met."""
-MOST = 3.0
-"""In standard deviations: what one step counts at most. A single shock does not make another world."""
+used up by the gap between errors on what was learned from, mostly drawn by the policy, which calibrate, and
+errors on the course of the best plan, which is what is met: half a deviation, at an episode's start one."""
+MOST = 2.5
+"""In standard deviations: what one step counts at most. A few shocks in a row do not make another world."""
 LEAST_LIVED = 300
 """Decisions of known life that a calibration needs."""
 TAIL = 0.2
@@ -146,7 +147,7 @@ class Rival:
     rival that is better than the one in use, and yet errs as in a strange world, is not taken.
     """
 
-    ALLOWANCE, LIMIT = 0.1, 5.0
+    ALLOWANCE, LIMIT, MOST = 0.1, 5.0, 3.0
     STRANGE = 1.0
     """Mean excess, in standard deviations, from which on a rival is as much a stranger here."""
 
@@ -156,10 +157,10 @@ class Rival:
     def watch(self, in_use: float, rival: float, excess: float) -> bool:
         """Takes in the errors of one step, and the rival's excess in its own world (0 when not known);
         whether the rival is held to be the better model."""
-        gain = float(np.clip(np.log(max(in_use, TINY) / max(rival, TINY)), -MOST, MOST))
+        gain = float(np.clip(np.log(max(in_use, TINY) / max(rival, TINY)), -self.MOST, self.MOST))
         self.level = max(0.0, self.level + gain - self.ALLOWANCE)
         if self.level == 0.0:
             self.steps, self.total = 0, 0.0
             return False
-        self.steps, self.total = self.steps + 1, self.total + min(excess, MOST)
+        self.steps, self.total = self.steps + 1, self.total + min(excess, self.MOST)
         return self.level > self.LIMIT and self.total < self.STRANGE * self.steps

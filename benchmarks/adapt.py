@@ -55,7 +55,7 @@ FIRST_SEED = 20_000
 TEACH_AFTER = 1_000.0
 """Gradient steps that an agent with an emptied memory forgoes, one a decision: a few rows alone mislead."""
 WORLDS: dict[str, tuple[str, ...]] = {
-    "HalfCheetah-v5": ("gravity=2", "mass.torso=2", "friction=0.3", "gain.bfoot=0", "latency=1"),
+    "HalfCheetah-v5": ("gravity=2", "mass.torso=2", "friction=0.15", "gain.bfoot=0", "latency=1"),
     "Hopper-v5": ("gravity=1.3", "mass.torso=1.5", "friction=0.5", "gain.2=0.5", "latency=1"),
 }
 

@@ -80,7 +80,7 @@ def test_a_turned_motor_is_noticed_learned_and_the_old_world_not_forgotten(
     returns(adaptive, adaptive.attend(point(adaptive)), 4, 600)
     assert adaptive.events == []  # the world has not changed
     assert same(before, weights(adaptive))
-    learning = returns(adaptive, adaptive.attend(Turned(point(adaptive))), 30, 600)
+    learning = returns(adaptive, adaptive.attend(Turned(point(adaptive))), 36, 600)
     first = adaptive.events[0]
     assert first.new
     assert 100 < first.decision <= 300
