@@ -248,8 +248,12 @@ def main() -> int:
     p.add_argument(
         "--quick", action="store_true", help="two episodes of 400 decisions each, without the planner"
     )
-    p.add_argument("--out", type=Path, help="(default: results/sensors.csv; of --quick runs/sensors-quick.csv)")
-    p.add_argument("--picture", type=Path, help="(default: docs/pictures/sensors.png, or beside --quick's table)")
+    p.add_argument(
+        "--out", type=Path, help="(default: results/sensors.csv; of --quick runs/sensors-quick.csv)"
+    )
+    p.add_argument(
+        "--picture", type=Path, help="(default: docs/pictures/sensors.png, or beside --quick's table)"
+    )
     options = p.parse_args()
     options.out = options.out or (QUICK if options.quick else RESULTS / "sensors.csv")
     options.picture = options.picture or (QUICK.with_suffix(".png") if options.quick else PICTURE)
