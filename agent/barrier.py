@@ -69,7 +69,7 @@ def lived_with(guards: tuple[str, ...], task: str) -> bool:
         return False
     charged = set()
     for term in parse(task).terms:
-        kind, _, rest = (term.text or "").rpartition("*")[2].partition(":")
+        kind, _, rest = (term.said or "").partition(":")
         charged.add(rest if kind == "keep" else f"{kind}:{rest}")
     return {"".join(text.split()) for text in guards} <= {"".join(text.split()) for text in charged}
 

@@ -37,29 +37,36 @@ class Task:
     name: str
     cost: CostFn
     parts: tuple[Task, ...] = ()
-    text: str | None = None
-    """As the command line would say it; None for a function."""
+    said: str | None = None
+    """As the command line would say it, without its weight; None for a function and for a sum."""
+    weight: float = 1.0
+    """By which `cost` is multiplied already."""
 
     @property
     def terms(self) -> tuple[Task, ...]:
         """The summands."""
         return self.parts or (self,)
 
+    @property
+    def text(self) -> str | None:
+        """As the command line would say it; None where a function is in it."""
+        texts = [
+            said if said is None or term.weight == 1.0 else f"{_number(term.weight)}*{said}"
+            for term in self.terms
+            for said in [term.said]
+        ]
+        return None if None in texts else "+".join(str(text) for text in texts)
+
     def __add__(self, other: Task) -> Task:
-        texts = (self.text, other.text)
-        text = None if None in texts else "+".join(str(t) for t in texts)
         terms = self.terms + other.terms
-        return Task(f"{self.name} + {other.name}", lambda r: self.cost(r) + other.cost(r), terms, text)
+        return Task(f"{self.name} + {other.name}", lambda r: self.cost(r) + other.cost(r), terms)
 
     def __rmul__(self, weight: float) -> Task:
         if self.parts:
             scaled = [weight * part for part in self.parts]
             return sum(scaled[1:], scaled[0])
-        text = self.text
-        if text is not None:
-            before, star, rest = text.rpartition("*")
-            text = f"{_number(weight * float(before))}*{rest}" if star else f"{_number(weight)}*{text}"
-        return Task(f"{weight:g} {self.name}", lambda r: weight * self.cost(r), (), text)
+        name, of = f"{weight:g} {self.name}", self.weight * weight
+        return Task(name, lambda r: weight * self.cost(r), (), self.said, of)
 
     def __call__(self, named: Named) -> Tensor:
         """The cost of each row [rows]. Raises TaskError when it is not one number a row."""
