@@ -29,6 +29,10 @@ FOLDS = 4
 CONTEXT_WEIGHT = 100.0
 """Ridge of the regression that says how large an error is to be expected."""
 TOGETHER = "all terms"
+STATE = frozenset({"qpos", "qvel"})
+"""Readouts from which all others of a MuJoCo body follow."""
+WITNESSES = 2
+"""The surprise of all terms is the sum of so many of the largest: what one alone is off by may be its own fault."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ class WorldModel:
 
     latent: the next latent. window: the latent after three steps, imagined without looking.
     cost: the step's cost. disagreement: deviation between the heads of the ensemble.
-    Each readout, by its name: by how much that quantity was to change with the step, and by how much it did.
+    Readouts, by name: by how much a quantity was to change with the step, and by how much it did. They are the
+    body's state, positions and velocities, where it names them so; what else is read off a body follows from those,
+    and says the same again with an error of its own. Else they are all that there are.
 
     Readouts and cost are compared by their changes because what a head is off by in one step it is off by in the
     next: a whole episode in an odd corner would else be one long surprise.
@@ -104,14 +110,16 @@ class WorldModel:
             off = ((cost - model.expected_cost(step)) / model.cost_scale).unsqueeze(1)
             # Not through the normaliser, which cuts off what is ten deviations away: a flight would be a hop.
             moved = readout.diff(dim=0) * m.readout_normalizer.scale - (m.readout(step.z) - m.readout(z[:-1]))
+            changes = dict(
+                zip(self.readout_sizes, moved.split(list(self.readout_sizes.values()), 1), strict=True)
+            )
+            state = {name: change for name, change in changes.items() if name in STATE}
             errors = {
                 "latent": z[1:] - step.z,
                 "window": window,
                 "cost": torch.cat((torch.full_like(off[:1], float("nan")), off.diff(dim=0))),
                 "disagreement": deviation,
-                **dict(
-                    zip(self.readout_sizes, moved.split(list(self.readout_sizes.values()), 1), strict=True)
-                ),
+                **(state or changes),
             }
             features = model.trunk(torch.cat((z[:-1], action), -1))
             context = torch.cat((features, deviation.clamp_min(1e-6).log(), action, action.square()), -1)
@@ -259,8 +267,8 @@ class Calibrated:
     """A watcher with what it usually sees: `surprise` gives each term's, and that of all together, in decades.
 
     A term's surprise is the larger of two rarities, of its last error and of the mean of its last two; that of
-    all terms is the largest of theirs. Each maximum is calibrated again, so that a decade means the same
-    everywhere. Spreads are fitted on three quarters of the episodes and tails on the rest, in turn.
+    all terms is the sum of the WITNESSES largest of theirs. Both are calibrated again, so that a decade means the
+    same everywhere. Spreads are fitted on three quarters of the episodes and tails on the rest, in turn.
     """
 
     def __init__(self, watcher: Watcher, episodes: Sequence[Clip]) -> None:
@@ -283,7 +291,7 @@ class Calibrated:
         rare = {view: self.tails[view](*sides) for view, sides in measured.items()}
         self.terms = {term: Tail(self._most(rare, term)) for term in lived[0].errors}
         each = np.stack([tail(self._most(rare, term)) for term, tail in self.terms.items()])
-        self.together = Tail(each.max(0) + 1e-9)
+        self.together = Tail(_of_witnesses(each))
 
     def surprise(self, clip: Clip) -> dict[str, Floats]:
         """Term -> [steps], in decades; `TOGETHER` is all terms' one."""
@@ -292,8 +300,7 @@ class Calibrated:
             view: self.tails[view](*self._measure(signals, view, self.spreads[view])) for view in self.views
         }
         found = {term: tail(self._most(rare, term)) for term, tail in self.terms.items()}
-        most = np.stack(list(found.values())).max(0)
-        return {**found, TOGETHER: self.together(most + 1e-9)}
+        return {**found, TOGETHER: self.together(_of_witnesses(np.stack(list(found.values()))))}
 
     def _spread(self, lived: Sequence[Signals], view: tuple[str, int]) -> Spread:
         term, steps = view
@@ -309,3 +316,8 @@ class Calibrated:
 
     def _most(self, rare: dict[tuple[str, int], Floats], term: str) -> Floats:
         return np.asarray(np.maximum(rare[term, 1], rare[term, RECENT]) + 1e-9)
+
+
+def _of_witnesses(each: Floats) -> Floats:
+    """The sum of the WITNESSES largest of the terms' surprises [terms, steps] at each step."""
+    return np.asarray(np.sort(each, 0)[-WITNESSES:].sum(0) + 1e-9)
