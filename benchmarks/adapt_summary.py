@@ -64,29 +64,42 @@ def of_world(rows: list[Row]) -> dict[str, Any]:
 
 
 def summary(rows: list[Row]) -> dict[str, Any]:
-    """Figures of every environment and world, and the worst of each goal: what holds for all."""
-    found: dict[str, Any] = {}
+    """Figures of every environment and world, over all of them, and of the worst.
+
+    A change that was not noticed counts as one that takes for ever. Over worlds, detection is a median, because a
+    change that changes nothing for a while cannot be seen, and fractions are means.
+    """
+    environments: dict[str, Any] = {}
+    worlds: list[dict[str, Any]] = []
     for env in sorted({row["env"] for row in rows}):
-        worlds = sorted({row["world"] for row in rows if row["env"] == env})
-        by_world = {w: of_world([r for r in rows if (r["env"], r["world"]) == (env, w)]) for w in worlds}
-        found[env] = {
-            "seeds": len({r["seed"] for r in rows if (r["env"], r["way"]) == (env, "joule adapts")}),
-            "detected_within_steps": worst(by_world, "detected_within_steps", max),
-            "regained_fraction": worst(by_world, "regained_fraction", min),
-            "kept_fraction": worst(by_world, "kept_fraction", min),
-            "worlds": by_world,
-        }
-    overall = {
-        "detected_within_steps": worst(found, "detected_within_steps", max),
-        "regained_fraction": worst(found, "regained_fraction", min),
+        names = sorted({row["world"] for row in rows if row["env"] == env})
+        by_world = {w: of_world([r for r in rows if (r["env"], r["world"]) == (env, w)]) for w in names}
+        seeds = {r["seed"] for r in rows if (r["env"], r["way"]) == (env, "joule adapts")}
+        environments[env] = {"seeds": len(seeds), **over(list(by_world.values())), "worlds": by_world}
+        worlds += by_world.values()
+    return {"goals": GOALS, **over(worlds), "environments": environments}
+
+
+def over(worlds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several worlds' figures as one; None where one of those that a mean needs is not known."""
+    steps = [np.inf if w["detected_within_steps"] is None else w["detected_within_steps"] for w in worlds]
+
+    def known(value: float) -> float | None:
+        return round(float(value), 3) if np.isfinite(value) else None
+
+    def fractions(name: str, of: Any) -> float | None:
+        values = [np.nan if w[name] is None else w[name] for w in worlds]
+        return known(of(values)) if values else None
+
+    return {
+        "detected_within_steps": known(np.median(steps)) if steps else None,
+        "detected_within_steps_worst": known(max(steps, default=np.inf)),
+        "worlds_detected_within_goal": sum(s <= GOALS["detected_within_steps"] for s in steps),
+        "regained_fraction": fractions("regained_fraction", np.mean),
+        "regained_fraction_worst": fractions("regained_fraction", np.min),
+        "kept_fraction_worst": fractions("kept_fraction", np.min),
+        "worlds_count": len(worlds),
     }
-    return {"goals": GOALS, **overall, "environments": found}
-
-
-def worst(parts: dict[str, Any], name: str, of: Any) -> float | None:
-    """The figure of the worst of several; None when one has none, because it was not noticed or measured."""
-    values = [part[name] for part in parts.values()]
-    return None if None in values or not values else float(of(values))
 
 
 def written(rows: list[Row], path: Path) -> None:
