@@ -147,7 +147,7 @@ def drawn(rows: list[Row], path: Path) -> None:
             ax.tick_params(labelsize=7)
             ax.xaxis.get_major_locator().set_params(integer=True)
         line[0].set_ylabel("return of an episode", fontsize=8)
-    axes[-1][0].set_xlabel("episode (grey: the change)", fontsize=8)
+    axes[-1][0].set_xlabel("episode (grey: it changes; the last: it changes back)", fontsize=8)
     axes[0][0].legend(fontsize=6)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
