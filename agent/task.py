@@ -50,12 +50,12 @@ class Task:
     @property
     def text(self) -> str | None:
         """As the command line would say it; None where a function is in it."""
-        texts = [
-            said if said is None or term.weight == 1.0 else f"{_number(term.weight)}*{said}"
-            for term in self.terms
-            for said in [term.said]
-        ]
-        return None if None in texts else "+".join(str(text) for text in texts)
+        texts = []
+        for term in self.terms:
+            if term.said is None:
+                return None
+            texts.append(term.said if term.weight == 1.0 else f"{_number(term.weight)}*{term.said}")
+        return "+".join(texts)
 
     def __add__(self, other: Task) -> Task:
         terms = self.terms + other.terms

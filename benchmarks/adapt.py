@@ -10,8 +10,8 @@ python benchmarks/adapt.py --runs runs/cheetah --quick        one world, one epi
 Runs are trained in the world as it is: joule adapts and, beside it, stays frozen; SAC stays frozen and, beside it,
 goes on learning. Ceilings are runs of joule or SAC trained in a changed world, by `train.py --perturb mass.torso=2`,
 or the agent itself after so many frames more of training there (`--teach`), from an empty memory: it has what it knew
-to begin with, and no old world to keep. What is achievable is the best of them. A life of an agent that adapts, per
-changed world:
+to begin with, and no old world to keep. What is achievable is the best of them, or the frozen agent where that is
+better. A life of an agent that adapts, per changed world:
 
 known     an episode in the world it knows: are there false alarms?
 change    an episode in which the world changes after CHANGE decisions: after how many more is it noticed?
@@ -156,9 +156,11 @@ class Life:
     def is_taught(self) -> None:
         """An agent with a world model is trained on in the changed world, as it was trained, from an empty memory."""
         learner, body = self.learner, self.body(self.world)
-        facts, old = learner.facts, learner.memory
-        rows = 2 * self.options.teach // facts.action_repeat + 2
-        learner.memory = Memory(rows, facts.observation_size, facts.action_size, old.readout.shape[1])
+        facts = learner.facts
+        # Of one row: `learn` makes room for what it will live.
+        learner.memory = Memory(
+            1, facts.observation_size, facts.action_size, sum(facts.readout_sizes.values())
+        )
         learner.normalised_rows = 0
         learner.begin_episode()
         learner.update_credit = -TEACH_AFTER

@@ -12,8 +12,8 @@ import numpy as np
 COLUMNS = ("env", "world", "way", "seed", "run_frames", "phase", "episode", "return", "decisions",
            "changed_at", "noticed_after", "false_alarms", "world_in_use", "cpu_ms", "commit")  # fmt: skip
 GOALS = {"detected_within_steps": 20, "regained_fraction": 0.9}
-CEILINGS = ("joule ceiling", "sac ceiling", "joule taught", "joule frozen")
-"""Ways by whose best is told what is achievable: trained in the changed world, or as good there untrained."""
+CEILINGS = ("joule ceiling", "sac ceiling", "joule taught")
+"""Ways of agents that were trained in the changed world."""
 Row = dict[str, str]
 
 
@@ -40,11 +40,11 @@ def of_world(rows: list[Row]) -> dict[str, Any]:
     lived = [row for row in lives if not row["changed_at"] or int(row["decisions"]) > int(row["changed_at"])]
     changes = [row for row in lived if row["phase"] == "change" and row["false_alarms"] == "0"]
     back = [row for row in lived if row["phase"] == "back"]
-    ceilings = [returns(way, "after") for way in CEILINGS]
-    trained = any(value is not None for value in ceilings[:-1])
-    achievable = max((v for v in ceilings if v is not None), default=None) if trained else None
     seen = [int(row["noticed_after"]) for row in changes if row["noticed_after"]]
     adapted, frozen = returns("joule adapts", "after"), returns("joule frozen", "after")
+    ceilings = [value for way in CEILINGS if (value := returns(way, "after")) is not None]
+    # What is as good there untrained is achievable, too; without a ceiling it says nothing.
+    achievable = max(ceilings if frozen is None else [*ceilings, frozen]) if ceilings else None
     gap = None if achievable is None or frozen is None else achievable - frozen
     return {
         "detected_within_steps": float(np.median(seen)) if changes and len(seen) == len(changes) else None,
