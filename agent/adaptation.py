@@ -6,6 +6,9 @@ as new ones come. What it knew of the old world is put aside, not overwritten. E
 predict each step; when another explains the present better than the one in use, the agent takes it up again.
 Energy decides which model holds.
 
+Surprise also says when to search. A plan is as good as the model it is made with: while the model foresees
+much less than it did at home, the agent acts by its policy alone, mode 1, and searches again when it does.
+
 Perception stays as it is: what is seen has not changed, only what follows from it. All models therefore
 predict the same latents, and their errors can be compared.
 """
@@ -24,7 +27,7 @@ from agent.attention import Attended
 from agent.configurator import ConfigError
 from agent.interface import TrainingEnv
 from agent.memory import Windows
-from agent.vigilance import LEAST_LIVED, Rival, Vigilance, VigilanceError, as_met, calibrate
+from agent.vigilance import LEAST_LIVED, MOST, Rival, Vigilance, VigilanceError, as_met, calibrate
 from agent.world_model import WorldModel
 from agent.worlds import SETTLED, Event, World
 
@@ -41,6 +44,10 @@ CALIBRATION = 10_000
 """The newest decisions of training, from which is told what surprise is usual."""
 WORTH = 500
 """Old steps weigh as much in learning as this many new ones would: half at first, a tenth after 4,500."""
+RECENT = 0.05
+"""Rate at which the mean of recent surprise follows: some twenty decisions."""
+LOST = 1.25
+"""Mean recent excess, in deviations of home, above which the model is not trusted with a search."""
 MOST_WORLDS = 8
 """Beyond it, the world that was longest out of use is forgotten; the first never is."""
 
@@ -77,6 +84,8 @@ class Adaptive:
         self.events: list[Event] = []
         self.excess = 0.0
         """Of the newest step, in the world in use; 0 while what is usual there is not known."""
+        self.bewilderment = 0.0
+        """Mean recent excess, by what was usual at home."""
         self._credit = 0.0
         self._obs: np.ndarray | None = None
         if learner.config.perceive == "energy":  # by what is healthy: later rows may be of dead sensors
@@ -102,7 +111,16 @@ class Adaptive:
                 while self._credit >= 1.0:
                     self._credit -= 1.0
                     self.update()
-        return self.learner.predict(observation, state, episode_start, deterministic)
+        actor = self.learner.novice if self.lost else None
+        return self.learner.predict(observation, state, episode_start, deterministic, actor)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the world is foreseen too badly for a search, so that the policy acts alone.
+
+        Never within guards: a policy does not look ahead.
+        """
+        return self.bewilderment > LOST and self.learner.barrier is None
 
     def update(self) -> None:
         """One gradient step, in which perception stands still and curiosity is off."""
@@ -164,12 +182,15 @@ class Adaptive:
 
         `found` are errors and disagreements of the newest step by all worlds.
         """
-        error, _ = found[self.worlds.index(self.world)]
+        error, disagreement = found[self.worlds.index(self.world)]
         excesses = [
             0.0 if world.usual is None else float(world.usual.excess(*pair))
             for world, pair in zip(self.worlds, found, strict=True)
         ]
         self.excess = excesses[self.worlds.index(self.world)]
+        assert self.home.usual is not None
+        strange = float(self.home.usual.excess(error, disagreement))
+        self.bewilderment += RECENT * (min(max(strange, -MOST), MOST) - self.bewilderment)
         alarm, since = False, 1
         if self.vigilance is not None:
             alarm = self.vigilance.watch(self.excess)
@@ -259,6 +280,8 @@ class Adaptive:
         self.vigilance = None if world.usual is None else Vigilance(world.usual.limit)
         for known in self.worlds:
             known.rival = Rival()
+        if not new:  # its model is known to hold
+            self.bewilderment = 0.0
         self._credit = 0.0
         self.events.append(Event(self.decisions, world.number, new, since))
 

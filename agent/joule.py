@@ -338,17 +338,19 @@ class Joule:
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
+        actor: Actor | None = None,
     ) -> tuple[np.ndarray, Any]:
         """The action for an observation [obs] or a batch [batch, obs], as in stable-baselines3.
 
-        Pass the returned state back for the next decision: it holds the plan to go on from.
+        Pass the returned state back for the next decision: it holds the plan to go on from. `actor` acts in
+        place of the configured one.
         """
         single = np.ndim(observation) == 1
         rows = np.atleast_2d(np.asarray(observation, np.float32))
         starts = np.zeros(len(rows), bool)
         if episode_start is not None:
             starts = np.atleast_1d(np.asarray(episode_start, bool))
-        action, state = self.decide(rows, state, starts, explore=not deterministic)
+        action, state = self.decide(rows, state, starts, not deterministic, actor)
         return (action[0] if single else action), state
 
     def explain(self, state: ActingState) -> dict[str, np.ndarray]:

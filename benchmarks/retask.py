@@ -6,7 +6,8 @@ python benchmarks/retask.py --env HalfCheetah-v5 --sac 100000
 
 Each way is scored by minus the task's cost summed over the decisions, on the body's true readouts:
 `unmodified` the agent as it was, `random`, `plan` planning for the costs without learning, `retask` critic and
-policy learned inside the model, `oracle` planning in true physics, `sac` trained from scratch on the task.
+policy learned inside the model and planned with, `policy` that policy alone, `oracle` planning in true physics,
+`sac` trained from scratch on the task.
 
 The summary says what fraction of another's return a way gets, both above `random`: (way - random) over
 (other - random), for each task on which the other is better than random, and its mean over those; the other is
@@ -176,8 +177,15 @@ def of_a_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         began = time.process_time()
         learned = fresh().retask(task, options.updates)
         spent = round(time.process_time() - began, 1)
-        returns = trial.scored(learned.predict, [task])[0]
-        yield row(name, "retask", returns, updates=options.updates, cpu_seconds_to_prepare=spent)
+        cost = {"updates": options.updates, "cpu_seconds_to_prepare": spent}
+        yield row(name, "retask", trial.scored(learned.predict, [task])[0], **cost)
+
+        def by_habit(
+            obs: np.ndarray, state: Any, starts: np.ndarray, learned: Joule = learned
+        ) -> tuple[np.ndarray, Any]:
+            return learned.predict(obs, state, starts, actor=learned.novice)
+
+        yield row(name, "policy", trial.scored(by_habit, [task])[0], **cost)
     for name, task in trial.tasks:
         if "own" not in trial.wanted[name]:  # the environment's own cost is not a function of its state alone
             body = trial.bodies[0]
@@ -213,7 +221,7 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, flo
         ways.setdefault(row["way"], []).append(float(row["return_mean"]))
     of = {key: {way: float(np.mean(r)) for way, r in ways.items()} for key, ways in all_runs.items()}
     found: dict[str, dict[str, float]] = {}
-    for way in ("plan", "retask"):
+    for way in ("plan", "retask", "policy"):
         shares = {
             f"{env}: {task}": (ways[way] - ways["random"]) / (ways[other] - ways["random"])
             for (env, task), ways in of.items()

@@ -121,6 +121,33 @@ def test_the_same_life_adapts_the_same_way_and_leaves_no_trace(trained_run: Path
     assert same(lives[0][2], lives[1][2])
 
 
+def searched(adaptive: Any, body: Any, decisions: int) -> np.ndarray:
+    """Which decisions of a life were searched for, and not left to the policy."""
+    found: list[bool] = []
+    state, obs = None, None
+    while len(found) < decisions:
+        if obs is None:
+            obs, _ = body.reset(seed=len(found))
+        action, state = adaptive.predict(obs, state, np.array([state is None]))
+        found.append(state.plan is not None)
+        obs, _, terminated, truncated, _ = body.step(action)
+        if terminated or truncated:
+            state, obs = None, None
+    return np.array(found)
+
+
+def test_who_foresees_too_little_acts_by_habit_and_searches_again_once_it_does(
+    trained_run: Path, unchecked: None
+) -> None:
+    adaptive = load(trained_run).adapt()
+    assert searched(adaptive, adaptive.attend(point(adaptive)), 100).mean() > 0.9
+    abroad = searched(adaptive, adaptive.attend(Turned(point(adaptive))), 900)
+    assert abroad[:40].mean() < 0.5
+    assert abroad[-200:].mean() > 0.9  # it has learned the world, and its model is worth a search
+    held = load(trained_run).guard(agents.Guard("near", lambda r: r["position"] - 1e3)).adapt()
+    assert searched(held, held.attend(Turned(point(held))), 60).all()  # habit does not look ahead
+
+
 def test_what_cannot_adapt_says_why(trained_run: Path, make_joule: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="lived too little"):
         Adaptive(make_joule())
