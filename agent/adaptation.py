@@ -6,8 +6,8 @@ as new ones come. What it knew of the old world is put aside, not overwritten. E
 predict each step; when another explains the present better than the one in use, the agent takes it up again.
 Energy decides which model holds.
 
-Surprise also says when to search. A plan is as good as the model it is made with: while the model foresees
-much less than it did at home, the agent acts by its policy alone, mode 1, and searches again when it does.
+Surprise also says when to search. A plan is as good as the model it is made with: while the model errs by
+more than its own doubt lets expect, the agent acts by its policy alone, mode 1, and searches again later.
 
 Perception stays as it is: what is seen has not changed, only what follows from it. All models therefore
 predict the same latents, and their errors can be compared.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,9 +46,10 @@ CALIBRATION = 10_000
 WORTH = 500
 """Old steps weigh as much in learning as this many new ones would: half at first, a tenth after 4,500."""
 RECENT = 0.05
-"""Rate at which the mean of recent surprise follows: some twenty decisions."""
+"""Rate at which the mean of recent excess follows: some twenty decisions."""
 LOST = 1.25
-"""Mean recent excess, in deviations of home, above which the model is not trusted with a search."""
+"""Mean recent excess, in deviations, above which the model is not trusted with a search. At home it is 0.45
+on average, and as much as this in the start of an episode."""
 MOST_WORLDS = 8
 """Beyond it, the world that was longest out of use is forgotten; the first never is."""
 
@@ -84,8 +86,8 @@ class Adaptive:
         self.events: list[Event] = []
         self.excess = 0.0
         """Of the newest step, in the world in use; 0 while what is usual there is not known."""
-        self.bewilderment = 0.0
-        """Mean recent excess, by what was usual at home."""
+        self.recent_excess = 0.0
+        """Its mean over the last decisions; by what is usual at home while nothing else is known."""
         self._credit = 0.0
         self._obs: np.ndarray | None = None
         if learner.config.perceive == "energy":  # by what is healthy: later rows may be of dead sensors
@@ -111,16 +113,17 @@ class Adaptive:
                 while self._credit >= 1.0:
                     self._credit -= 1.0
                     self.update()
-        actor = self.learner.novice if self.lost else None
+        # An episode's first decision is searched for in any case: nothing strange has happened in it yet.
+        actor = self.learner.novice if self.lost and state is not None else None
         return self.learner.predict(observation, state, episode_start, deterministic, actor)
 
     @property
     def lost(self) -> bool:
         """Whether the world is foreseen too badly for a search, so that the policy acts alone.
 
-        Never within guards: a policy does not look ahead.
+        Never within guards: a policy does not look ahead. It stays as it is while no step is attended.
         """
-        return self.bewilderment > LOST and self.learner.barrier is None
+        return self.recent_excess > LOST and self.learner.barrier is None
 
     def update(self) -> None:
         """One gradient step, in which perception stands still and curiosity is off."""
@@ -188,9 +191,11 @@ class Adaptive:
             for world, pair in zip(self.worlds, found, strict=True)
         ]
         self.excess = excesses[self.worlds.index(self.world)]
-        assert self.home.usual is not None
-        strange = float(self.home.usual.excess(error, disagreement))
-        self.bewilderment += RECENT * (min(max(strange, -MOST), MOST) - self.bewilderment)
+        usual = self.world.usual or self.home.usual
+        assert usual is not None
+        strange = float(usual.excess(error, disagreement))
+        if math.isfinite(strange):
+            self.recent_excess += RECENT * (min(max(strange, -MOST), MOST) - self.recent_excess)
         alarm, since = False, 1
         if self.vigilance is not None:
             alarm = self.vigilance.watch(self.excess)
@@ -281,7 +286,7 @@ class Adaptive:
         for known in self.worlds:
             known.rival = Rival()
         if not new:  # its model is known to hold
-            self.bewilderment = 0.0
+            self.recent_excess = 0.0
         self._credit = 0.0
         self.events.append(Event(self.decisions, world.number, new, since))
 

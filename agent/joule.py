@@ -343,7 +343,7 @@ class Joule:
         """The action for an observation [obs] or a batch [batch, obs], as in stable-baselines3.
 
         Pass the returned state back for the next decision: it holds the plan to go on from. `actor` acts in
-        place of the configured one.
+        place of the configured one; one that does not plan keeps no guard.
         """
         single = np.ndim(observation) == 1
         rows = np.atleast_2d(np.asarray(observation, np.float32))

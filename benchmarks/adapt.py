@@ -92,17 +92,11 @@ class Life:
         self.episode += 1
         print(f"{config.env} {self.world:13} {self.way:15} {phase:8} {total:10.1f} {more}", flush=True)
 
-    def held_out(self, phase: str, *perturb: str, adaptive: Any = None) -> None:
-        """Episodes side by side, without learning; by the policy alone where `adaptive` is lost by now."""
-        actor = adaptive.novice if adaptive is not None and adaptive.lost else None
-
-        def decide(obs: np.ndarray, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
-            more = {} if actor is None else {"actor": actor}
-            return self.learner.predict(obs, state, starts, **more)
-
+    def held_out(self, phase: str, *perturb: str) -> None:
+        """Episodes side by side, without learning."""
         bodies = [self.body(*perturb) for _ in range(self.options.episodes)]
         totals, counts = np.zeros(len(bodies)), np.zeros(len(bodies), int)
-        for k, _, reward in played(decide, bodies, self.options.decisions):
+        for k, _, reward in played(self.learner.predict, bodies, self.options.decisions):
             totals[k] += reward
             counts[k] += 1
         for total, count in zip(totals, counts, strict=True):
@@ -136,9 +130,9 @@ class Life:
         self.lived(adaptive, "change", f"{self.world}@{onset}", changes=True)
         for _ in range(self.options.lived):
             self.lived(adaptive, "changed", self.world)
-        self.held_out("after", self.world, adaptive=adaptive)
+        self.held_out("after", self.world)
         self.lived(adaptive, "back", self.world, undone(self.world, onset), changes=True)
-        self.held_out("home", adaptive=adaptive)
+        self.held_out("home")
 
     def learns_on(self) -> None:
         """A model-free agent goes on learning in the changed world, as it learned before."""

@@ -5,9 +5,9 @@
 
 A line is one run: the return of its last evaluation (ten held-out episodes), the health of its latent as last
 measured in training, how well named quantities are read off the latent of what is seen and of what is foreseen
-one step ahead (R², mean over readouts, on real episodes not learned from), and how well the world model's
-surprise tells impossible clips from real ones (area under the ROC curve over gross violations, as in
-intuition.py: by the prediction error of the latent alone, and by all terms).
+one step ahead (R², mean over readouts, 0 for one that is not told at all, on real episodes not learned from), and
+how well the world model's surprise tells impossible clips from real ones (area under the ROC curve over gross
+violations, as in intuition.py: by the prediction error of the latent alone, and by all terms).
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def last_row(table: Path, name: str) -> dict[str, str]:
 
 
 def determination(learner: Joule, episodes: Sequence[Episode]) -> tuple[float, float]:
-    """R² of the readouts, seen and foreseen one step ahead: means over the readouts that vary."""
+    """R² of the readouts, seen and foreseen one step ahead: means over the readouts that vary.
+
+    One that the latent tells nothing of counts 0, however far off: a cheetah does not see how far it has run.
+    """
     m = learner.modules
     seen, foreseen, truth = [], [], []
     with torch.inference_mode():
@@ -72,7 +75,7 @@ def determination(learner: Joule, episodes: Sequence[Episode]) -> tuple[float, f
     real = torch.cat(truth)
     varies = real.var(0) > 1e-6
     r2 = [
-        1.0 - (torch.cat(read) - real).square().mean(0)[varies] / real.var(0)[varies]
+        (1.0 - (torch.cat(read) - real).square().mean(0)[varies] / real.var(0)[varies]).clamp_min(0.0)
         for read in (seen, foreseen)
     ]
     return float(r2[0].mean()), float(r2[1].mean())
