@@ -3,7 +3,7 @@ their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,16 @@ Decide = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]]
 
 
 def played(
-    decide: Decide, bodies: list[Any], decisions: int, first_seed: int = FIRST_SEED
+    decide: Decide, bodies: list[Any], decisions: int, seeds: Sequence[int] | None = None
 ) -> Iterator[tuple[int, np.ndarray, float]]:
     """(which body, its action, its reward) of every step that is taken, right after it was taken.
 
-    Body k begins with seed `first_seed` + k; it rests when its episode is over, or after `decisions`.
+    Body k begins with the k-th of `seeds`, or with evaluation's k-th; it rests when its episode is over, or
+    after `decisions`.
     """
-    obs = np.stack([body.reset(seed=first_seed + k)[0] for k, body in enumerate(bodies)])
+    if seeds is None:
+        seeds = range(FIRST_SEED, FIRST_SEED + len(bodies))
+    obs = np.stack([body.reset(seed=seed)[0] for body, seed in zip(bodies, seeds, strict=True)])
     state, alive = None, np.ones(len(bodies), bool)
     for step in range(decisions):
         actions, state = decide(obs, state, np.full(len(bodies), step == 0))

@@ -3,7 +3,8 @@
 python benchmarks/guard.py runs/cheetah runs/maze     results/guard.csv, and its summary guardrail.json
 
 Rows of other runs stay in the table. In the maze the guard keeps a zone free; a robot's limit of speed is the one that
-it oversteps a third of the time while nobody minds.
+it oversteps a third of the time while nobody minds. Maze's episodes are those that begin in its left part, from
+where the way leads through the zone.
 
 `kept` says whether the guard is kept: no, yes, or yes by an agent that has learned costs that know of it, inside its
 model and without a step. The return is the environment's own, the violations are counted on true readouts, per
@@ -18,6 +19,7 @@ import argparse
 import itertools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +32,18 @@ import agent
 from agent.barrier import Violations, parse_guard
 from agent.configurator import replace
 from agent.loading import make_env
+from agent.seeds import FIRST_SEED
 from agent.task import Priced, parse
 
 GUARDS = {"HalfCheetah-v5": "speed<{speed}", "joule/Maze-v0": "zone_distance>0"}
 """The guard of each body. A readout in braces stands for a limit of the agent's own: see `limit_of`."""
 OFTEN = 1 / 3
 """Share of an unguarded agent's decisions that oversteps such a limit."""
-FIRST_SEED = 30_000
+CROSSING: dict[str, Callable[[dict[str, np.ndarray]], bool]] = {
+    "joule/Maze-v0": lambda readouts: bool(readouts["ball"][0] < -0.5)
+}
+"""Where a body's guard is in the way of few episodes: the starts, by their readouts, from which it is."""
+LIMIT_SEED = 30_000
 """Of the episodes by which it is set, which are not those that are measured."""
 WAYS = ("no", "yes", "learned")
 COLUMNS = ["env", "seed", "run_frames", "guard", "kept", "horizon", "return_mean", "return_std", "episodes", "decisions",
@@ -56,10 +63,24 @@ def limit_of(run: Path, decisions: int) -> tuple[str, str]:
         reading = Priced(parse(f"less:{found[1]}"))
         seen = [
             reading(bodies[k].facts, bodies[k].readouts(), action, -reward)
-            for k, action, reward in played(learner.predict, bodies, decisions, FIRST_SEED)
+            for k, action, reward in played(learner.predict, bodies, decisions, (LIMIT_SEED, LIMIT_SEED + 1))
         ]
         text = text.format(**{found[1]: round(float(np.quantile(seen, 1 - OFTEN)), 1)})
     return text, f"own+20*keep:{text}"
+
+
+def seeds_of(learner: Any, episodes: int) -> list[int]:
+    """The first seeds of evaluation from whose starts the guard is in the way."""
+    body, crosses = make_env(replace(learner.config, {"task": ""})), CROSSING.get(learner.config.env)
+    found: list[int] = []
+    for seed in itertools.count(FIRST_SEED):
+        if len(found) == episodes:
+            break
+        body.reset(seed=seed)
+        named = np.split(body.readouts(), np.cumsum(list(body.facts.readout_sizes.values()))[:-1])
+        if crosses is None or crosses(dict(zip(body.facts.readout_sizes, named, strict=True))):
+            found.append(seed)
+    return found
 
 
 def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.ndarray, Violations]:
@@ -67,7 +88,7 @@ def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.nd
     violations = Violations([parse_guard(text)])
     bodies = [violations.attend(make_env(replace(learner.config, {"task": ""}))) for _ in range(episodes)]
     returns = np.zeros(episodes)
-    for k, _, reward in played(learner.predict, bodies, decisions):
+    for k, _, reward in played(learner.predict, bodies, decisions, seeds_of(learner, episodes)):
         returns[k] += reward
     return returns, violations
 
