@@ -19,7 +19,6 @@ import argparse
 import itertools
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +38,8 @@ GUARDS = {"HalfCheetah-v5": "speed<{speed}", "joule/Maze-v0": "zone_distance>0"}
 """The guard of each body. A readout in braces stands for a limit of the agent's own: see `limit_of`."""
 OFTEN = 1 / 3
 """Share of an unguarded agent's decisions that oversteps such a limit."""
-CROSSING: dict[str, Callable[[dict[str, np.ndarray]], bool]] = {
-    "joule/Maze-v0": lambda readouts: bool(readouts["ball"][0] < -0.5)
-}
-"""Where a body's guard is in the way of few episodes: the starts, by their readouts, from which it is."""
+CROSSING = {"joule/Maze-v0": "keep:ball.0<-0.5"}
+"""Where a body's guard is in the way of few episodes: the limit that a start must keep, so that it is."""
 LIMIT_SEED = 30_000
 """Of the episodes by which it is set, which are not those that are measured."""
 WAYS = ("no", "yes", "learned")
@@ -71,16 +68,17 @@ def limit_of(run: Path, decisions: int) -> tuple[str, str]:
 
 def seeds_of(learner: Any, episodes: int) -> list[int]:
     """The first seeds of evaluation from whose starts the guard is in the way."""
-    body, crosses = make_env(replace(learner.config, {"task": ""})), CROSSING.get(learner.config.env)
-    found: list[int] = []
-    for seed in itertools.count(FIRST_SEED):
-        if len(found) == episodes:
-            break
+    seeds = itertools.count(FIRST_SEED)
+    if (limit := CROSSING.get(learner.config.env)) is None:
+        return list(itertools.islice(seeds, episodes))
+    body, over = make_env(replace(learner.config, {"task": ""})), Priced(parse(limit))
+    still = np.zeros(body.facts.action_size, np.float32)
+
+    def crosses(seed: int) -> bool:
         body.reset(seed=seed)
-        named = np.split(body.readouts(), np.cumsum(list(body.facts.readout_sizes.values()))[:-1])
-        if crosses is None or crosses(dict(zip(body.facts.readout_sizes, named, strict=True))):
-            found.append(seed)
-    return found
+        return over(body.facts, body.readouts(), still, 0.0) == 0.0
+
+    return list(itertools.islice(filter(crosses, seeds), episodes))
 
 
 def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.ndarray, Violations]:

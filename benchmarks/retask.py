@@ -22,6 +22,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +180,7 @@ def of_a_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         spent = round(time.process_time() - began, 1)
         cost = {"updates": options.updates, "cpu_seconds_to_prepare": spent}
         yield row(name, "retask", trial.scored(learned.predict, [task])[0], **cost)
-
-        def by_habit(
-            obs: np.ndarray, state: Any, starts: np.ndarray, learned: Joule = learned
-        ) -> tuple[np.ndarray, Any]:
-            return learned.predict(obs, state, starts, actor=learned.novice)
-
+        by_habit = partial(learned.predict, actor=learned.novice)
         yield row(name, "policy", trial.scored(by_habit, [task])[0], **cost)
     for name, task in trial.tasks:
         if "own" not in trial.wanted[name]:  # the environment's own cost is not a function of its state alone
