@@ -160,6 +160,7 @@ def shown(result: Mapping[str, Any]) -> str:
             f"{result['violations_per_1000']:.1f} violations in 1,000 decisions, the worst by "
             f"{result['worst_violation']:.2g}"
         )
+        sums += [f"{room:.2g} kept from {guard}" for guard, room in result["room"].items()]
     for event in result.get("changes_noticed") or ():
         world = "a new world" if event["new"] else f"world {event['world']} again"
         sums.append(f"a change noticed at decision {event['decision']:,}: {world}")
@@ -242,6 +243,7 @@ def main(arguments: Sequence[str]) -> int:
     result |= {"task": world.task, "retask": options.retask, "changes_noticed": noticed}
     if world.guard:
         result |= {"violations_per_1000": violations.per_thousand, "worst_violation": violations.worst}
+        result["room"] = dict(zip(world.guard, cast("Joule", learner).room()[-1].tolist(), strict=True))
     if result["planner"] is not None:
         result["planner"]["horizon"] = cast(
             "Joule", learner

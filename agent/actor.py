@@ -8,7 +8,7 @@ horizon; the planner's data train the policy.
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,16 @@ class ActingState:
         return ActingState(self.generator, plan, z, expected, surprise, action, belief)
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """What becomes of the likeliest course [batch, horizon, act] of a policy that learned to keep guards."""
+
+    breaks: Callable[[Tensor], Tensor]
+    """(course) -> where it breaks them [batch]: the search is over the whole range there."""
+    leaves: Callable[[Tensor, Tensor], Tensor]
+    """(course, plan) -> where the plan is taken in its place [batch]."""
+
+
 class Actor:
     """Chooses actions: mode 2 by the planner, with mode 1's policy as adviser; or mode 1 alone.
 
@@ -168,12 +178,13 @@ class Actor:
         generator: torch.Generator | None,
         explore: bool,
         astray: bool = False,
+        guarded: Guarded | None = None,
     ) -> tuple[Float[Tensor, "batch act"], Plan | None]:
         """An action for each environment, and the plan it came from (None in mode 1).
 
         With `explore`, the policy's action is sampled, and a plan's is drawn from its distribution. Mode 1
         needs no `energy`. `astray` says that the policy knows nothing of what this energy asks: the search
-        then does not begin near it.
+        then does not begin near it. `guarded` says when the policy is followed, and when a plan is.
         """
         with torch.inference_mode():
             if self.planner is None:
@@ -181,17 +192,29 @@ class Actor:
                     return self.policy.draw(z, generator), None
                 return self.policy(z), None
             near = self.reach > 0.0 and not astray
-            drawn = self.propose(z, world_model, generator) if self.proposals or near else None
+            asked = self.proposals or near or guarded is not None
+            drawn = self.propose(z, world_model, generator) if asked else None
         assert energy is not None
         proposals = drawn if self.proposals else None
         if near:
             assert drawn is not None
             course = drawn[:, 0]
             unknown = torch.full_like(course[:, 0, 0], torch.inf)
-            warm_start = Plan(course, unknown, mean=course, std=torch.full_like(course, self.reach))
+            width = torch.full_like(course, self.reach)
+            if guarded is not None:
+                width[guarded.breaks(course)] = 1.0
+            warm_start = Plan(course, unknown, mean=course, std=width)
         plan = self.planner(z.shape[0]).plan(
             energy, warm_start=warm_start, proposals=proposals, generator=generator
         )
+        if guarded is not None:
+            assert drawn is not None
+            course, taken = drawn[:, 0], guarded.leaves(drawn[:, 0], plan.actions)
+            plan = replace(
+                plan,
+                actions=torch.where(taken[:, None, None], plan.actions, course),
+                energy=torch.where(taken, plan.energy, energy(drawn[:, :1])[:, 0]),
+            )
         if not explore:
             return plan.actions[:, 0], plan
         action = plan.sample(0.5, generator)[:, 0]

@@ -136,7 +136,8 @@ class Adaptive:
             learner.update(self.sample())
         finally:
             encoder["lr"], learner.config = rate, config
-        self.learner.inferred_by = learner.updates  # what is known of the sensors stays
+        # What is known of the sensors stays, and of what a guard needs.
+        self.learner.inferred_by = self.learner.room_by = learner.updates
 
     # Noticing
 

@@ -134,7 +134,7 @@ class Energy:
         weights: EnergyWeights,
         terminates: bool,
         costs: StepCosts | None = None,
-        barrier: Callable[[Step, Tensor], Tensor] | None = None,
+        barrier: Callable[[Step, Tensor, int], Tensor] | None = None,
     ):
         self.z, self.world_model, self.critic, self.policy = z, world_model, critic, policy
         self.discount, self.weights, self.terminates = discount, weights, terminates
@@ -178,7 +178,7 @@ class Energy:
             if weights.unsure:
                 unsure = unsure + scale * weights.unsure * step.disagreement.sqrt()
             if self.barrier is not None:
-                over = over + self.barrier(step, flat[:, t])
+                over = over + self.barrier(step, flat[:, t], t)
             if self.terminates:
                 alive = alive * torch.sigmoid(-step.termination)
             z = step.z

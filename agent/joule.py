@@ -7,6 +7,7 @@ futures) -> action -> environment -> memory. One step of learning: windows of me
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 import planners
 from agent import generators, resume
-from agent.actor import ActingState, Actor
+from agent.actor import ActingState, Actor, Guarded
 from agent.adaptation import Adaptive
 from agent.barrier import Barrier, Guard, lived_with, parse_guard
 from agent.belief import Belief
@@ -120,6 +121,8 @@ class Joule:
         self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
         self.actor = self.make_actor(config)
         self.barrier: Barrier | None = None
+        self._room: Tensor | None = None
+        self.room_by = -1
         """Limits that are kept in planning; see `guard`."""
         if config.guard:
             self.guard(*(parse_guard(text) for text in config.guard))
@@ -215,7 +218,40 @@ class Joule:
         weights = EnergyWeights(unsure, choice.effort)
         ends = self.terminations > 0
         known = (m.world_model, m.critic, m.policy, self.discount, weights, ends)
-        return Energy(z, *known, self.judge, self.barrier)
+        barrier = self.barrier if self.barrier is None or explore else partial(self.barrier, room=self.room())
+        return Energy(z, *known, self.judge, barrier)
+
+    def room(self) -> Float[Tensor, "horizon guards"]:
+        """What is kept from each guard's limit, in its unit: more, the farther ahead. See `Barrier.room`.
+
+        It is learned from memory, and 0 without one.
+        """
+        assert self.barrier is not None, "room is kept from guards"
+        horizon = self.actor.horizon
+        if self._room is None or self.room_by != self.learner.updates or len(self._room) < horizon:
+            self._room = self.barrier.room(self.memory, self.perceive, horizon)
+            self.room_by = self.learner.updates
+        return self._room
+
+    def guarded(self, z: Float[Tensor, "batch latent"]) -> Guarded:
+        """When a policy that learned its guards is left for a plan.
+
+        Where its course is foreseen to break them, for a plan that breaks them less; else for one that
+        keeps them and costs less, whatever the model is unsure of. Doubt is a reason to search near the
+        course. As a reason to leave it, it leads away from what is seldom done, such as a way round a zone.
+        """
+
+        def breaks(course: Tensor) -> Tensor:
+            return self.energy(z).terms(course.unsqueeze(1))["guard"][:, 0] > 0.0
+
+        def leaves(course: Tensor, planned: Tensor) -> Tensor:
+            terms = self.energy(z).terms(torch.stack((course, planned), 1))
+            over = terms.pop("guard")
+            costs = torch.stack([cost for name, cost in terms.items() if name != "unsure"]).sum(0)
+            better = (costs[:, 1] <= costs[:, 0]) & (over[:, 1] <= 0.0)
+            return torch.where(over[:, 0] > 0.0, over[:, 1] <= over[:, 0], better)
+
+        return Guarded(breaks, leaves)
 
     # Other tasks
 
@@ -229,7 +265,7 @@ class Joule:
         if guards and self.config.planner.kind == "policy":
             raise ConfigError("guard: planner.kind policy does not look ahead, and can keep no guard")
         made = Barrier(guards, self.layout(), self.modules, self.facts.action_size) if guards else None
-        self.barrier = made
+        self.barrier, self._room = made, None
         said = tuple(IN_PYTHON + guard.name if guard.text is None else guard.text for guard in guards)
         self.config = replace(self.config, guard=said)
         return self
@@ -323,10 +359,13 @@ class Joule:
         energy: planners.EnergyFn | None = None if actor.planner is None else self.energy(z, explore)
         if energy is not None and witness is not None:
             energy = watched(energy, witness)
-        barrier = self.barrier
-        unknown = barrier is not None and not lived_with(self.config.guard, self.config.task)
-        astray = self.judge is not None or unknown
-        action, plan = actor.act(energy, z, self.modules.world_model, warm, generator, explore, astray)
+        guarded = self.barrier is not None
+        known = lived_with(self.config.guard, self.config.task)
+        astray = self.judge is not None or (guarded and not known)
+        within = self.guarded(z) if guarded and not astray and not explore else None
+        action, plan = actor.act(
+            energy, z, self.modules.world_model, warm, generator, explore, astray, within
+        )
         with torch.inference_mode():
             expected = self.modules.world_model.expect(z, action)
         done = action.float().cpu()

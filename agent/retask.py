@@ -5,8 +5,11 @@ What was lived is paid again at the task's price, on the true readouts that memo
 is imagined from there under the policy that is being learned, and paid on the readouts that are foreseen
 (model-based value expansion, Feinberg et al. 2018; relabelling, Andrychowicz et al. 2017). Where a task goes
 on from the environment's own cost, what the model is unsure of costs the critic what it costs a plan,
-`planner.unsure`, so that the policy does not move to where nothing was lived (Yu et al. 2020, equation 2). A
-task of other costs alone asks for what was not lived: there doubt costs neither critic nor plans anything.
+`planner.unsure`, so that the policy does not move to where nothing was lived (Yu et al. 2020, equation 2).
+What counts is by how much it exceeds the doubt of what was lived from the same place: that a place was seldom
+visited is no reason to keep away, that an action was never tried there is. Such a task goes on from the old
+one's critic, too, which knows the way. A task of other costs alone asks for what was not lived: there doubt
+costs neither critic nor plans anything, and what was learned of another task gives way to a beginner's.
 """
 
 from __future__ import annotations
@@ -59,14 +62,12 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
     config = agent.config = replace(config, planner=replace(config.planner, unsure=unsure))
     with generators.preserved():
         torch.manual_seed(config.seed)
-        facts = agent.facts
-        readouts = sum(facts.readout_sizes.values())
         # The cost head is about to learn another price: what is the environment's own is asked of a copy.
         judge.world_model = copy.deepcopy(m.world_model).requires_grad_(False)
-        fresh = Modules(
-            facts.observation_size, facts.action_size, readouts, config.model, config.regularizer
-        ).to(agent.device)
-        forget(m, fresh)
+        if not goes_on:
+            facts, readouts = agent.facts, sum(agent.facts.readout_sizes.values())
+            sizes = facts.observation_size, facts.action_size, readouts
+            forget(m, Modules(*sizes, config.model, config.regularizer).to(agent.device))
         lived = np.arange(memory.first, agent.normalised_rows) % memory.capacity
         cost, last = (torch.from_numpy(c[lived]).to(agent.device) for c in (memory.cost, memory.last))
         m.rescale(cost, last, agent.discount)
@@ -192,14 +193,16 @@ class Lesson:
         m = self.modules
         start = self.memory.windows(BATCH, 1, self.rng)[0]
         z = [self.latents[torch.from_numpy(start)].to(self.device)]
+        tried = torch.from_numpy(self.memory.action[start]).to(self.device)
         actions, costs, doubts, ends = [], [], [], []
         with self.learner.arithmetic():
+            usual = self.judge.world_model.disagreement(z[0], tried) if self.unsure else 0.0
             for _ in range(AHEAD):
                 action = m.policy.draw(z[-1]).float()
                 step = self.judge.world_model.predict(z[-1], action)
                 actions.append(action)
                 costs.append(self.judge.total(step, action).float())
-                doubts.append(self.unsure * step.disagreement.sqrt())
+                doubts.append(self.unsure * (step.disagreement.sqrt() - usual).clamp_min(0.0))
                 ends.append(
                     torch.sigmoid(step.termination.float())
                     if self.terminates

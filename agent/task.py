@@ -185,8 +185,31 @@ def _nothing(given: Given) -> CostFn:
 LIMIT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([<>])\s*([^\s<>]+)\s*")
 
 
-def limit(kind: str, text: str) -> CostFn | None:
-    """How far a readout is beyond `name<bound` or `name>bound`, below 0 within it; None for another text.
+@dataclass(frozen=True)
+class Limit:
+    """How far a readout is beyond a bound, below 0 within it; of several numbers, the farthest."""
+
+    name: str
+    sign: float
+    """1 where the readout is to stay below the bound, -1 above."""
+    bound: float
+
+    def __call__(self, r: Named) -> Tensor:
+        over = self.sign * (r[self.name] - self.bound)
+        return over.amax(-1) if over.ndim == 2 else over
+
+    def tightened(self, room: float) -> str:
+        """The limit as text, with so much room to it."""
+        return f"{self.name}{'<' if self.sign > 0 else '>'}{self.bound - self.sign * room:.3g}"
+
+    def covers(self, other: Limit) -> bool:
+        """Whether who keeps this limit keeps the other too."""
+        same = (self.name, self.sign) == (other.name, other.sign)
+        return same and self.sign * self.bound <= self.sign * other.bound
+
+
+def limit(kind: str, text: str) -> Limit | None:
+    """The limit `name<bound` or `name>bound`; None for another text.
 
     A limit on a readout of several numbers holds for each of them. Raises ConfigError for a bad bound.
     """
@@ -195,13 +218,7 @@ def limit(kind: str, text: str) -> CostFn | None:
         return None
     name, side, value = found.groups()
     (bound,) = numbers(kind, name, value.replace(",", " "))
-    sign = 1.0 if side == "<" else -1.0
-
-    def beyond(r: Named) -> Tensor:
-        over = sign * (r[name] - bound)
-        return over.amax(-1) if over.ndim == 2 else over
-
-    return beyond
+    return Limit(name, 1.0 if side == "<" else -1.0, bound)
 
 
 def _keep(given: Given) -> CostFn:

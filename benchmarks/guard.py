@@ -32,7 +32,7 @@ from agent.barrier import Violations, parse_guard
 from agent.configurator import replace
 from agent.loading import make_env
 from agent.seeds import FIRST_SEED
-from agent.task import Priced, parse
+from agent.task import Priced, limit, parse
 
 GUARDS = {"HalfCheetah-v5": "speed<{speed}", "joule/Maze-v0": "zone_distance>0"}
 """The guard of each body. A readout in braces stands for a limit of the agent's own: see `limit_of`."""
@@ -51,7 +51,8 @@ def limit_of(run: Path, decisions: int) -> tuple[str, str]:
     """The guard of a run, and the costs that a critic and a policy learn inside the model to live with it.
 
     A limit on speed means nothing to an agent that is slower anyway, so that each agent gets the speed that it
-    exceeds OFTEN: with one decimal, over two episodes without a guard.
+    exceeds OFTEN: with one decimal, over two episodes without a guard. What is learned is a limit with room to
+    the guard, as much as the agent keeps from it at the end of a plan.
     """
     learner: Any = agent.load(run)
     text = GUARDS[learner.config.env]
@@ -63,7 +64,10 @@ def limit_of(run: Path, decisions: int) -> tuple[str, str]:
             for k, action, reward in played(learner.predict, bodies, decisions, (LIMIT_SEED, LIMIT_SEED + 1))
         ]
         text = text.format(**{found[1]: round(float(np.quantile(seen, 1 - OFTEN)), 1)})
-    return text, f"own+20*keep:{text}"
+    learner.guard(parse_guard(text))
+    bound = limit("guard", text)
+    assert bound is not None, f"{text} is no limit"
+    return text, f"own+20*keep:{bound.tightened(float(learner.room()[-1, 0]))}"
 
 
 def seeds_of(learner: Any, episodes: int) -> list[int]:
@@ -150,7 +154,7 @@ def main() -> None:
     p.add_argument("runs", type=Path, nargs="+")
     p.add_argument("--episodes", type=int, default=5)
     p.add_argument("--decisions", type=int, default=1_000, help="of an episode, at most")
-    p.add_argument("--updates", type=int, default=4_000, help="of the way that is learned (default: 4000)")
+    p.add_argument("--updates", type=int, default=6_000, help="of the way that is learned (default: 6000)")
     p.add_argument("--horizons", type=int, nargs="+", default=[3, 6])
     p.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "guard.csv")
     options = p.parse_args()

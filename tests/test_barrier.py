@@ -18,6 +18,7 @@ from agent.barrier import Barrier, Guard, lived_with, parse_guard
 from agent.configurator import Config, ConfigError, from_json, replace, to_json, validate
 from agent.cost import Energy, EnergyWeights
 from agent.loading import make_env
+from agent.memory import Memory
 from agent.readouts import Readouts, TaskError
 from agent.world_model import Step
 
@@ -51,6 +52,8 @@ def test_text_that_is_no_guard_is_refused(text: str) -> None:
     [
         ("own+20*keep:speed<2+3*out-of:x=0,y=0,r=1", True),
         ("out-of:x=0,y=0,r=1+keep: speed < 2", True),
+        ("own+20*keep:speed<1.8+3*out-of:x=0,y=0,r=1", True),
+        ("own+20*keep:speed>2+3*out-of:x=0,y=0,r=1", False),
         ("own+20*keep:speed<2", False),
         ("own+keep:speed<3+out-of:x=0,y=0,r=1", False),
         ("python: careful", False),
@@ -79,6 +82,72 @@ def test_the_head_that_sees_it_worst_decides() -> None:
         Barrier([parse_guard("height<1")], LAYOUT, modules, 1)
 
 
+def test_the_room_of_a_guard_is_how_far_off_lived_steps_were_foreseen() -> None:
+    """A body that moves by its action is foreseen 0.1 short a step: 0.1, 0.2, 0.3 behind the truth."""
+
+    class Short:
+        def predict(self, z: Tensor, action: Tensor) -> Step:
+            heads = z + action - torch.tensor([[[0.1]], [[0.3]]])  # the other head sees it even less far
+            return Step(heads.expand(2, -1, -1), torch.zeros(len(z), 1), torch.zeros(len(z)))
+
+    modules: Any = SimpleNamespace(
+        readout=nn.Identity(),
+        readout_normalizer=SimpleNamespace(inverse=lambda x: x, mean=torch.zeros(1)),
+        parameters=lambda: iter([torch.zeros(1)]),
+        world_model=Short(),
+    )
+    memory = Memory(900, 1, 1, 1)
+    rng = np.random.default_rng(3)
+    for _ in range(80):
+        place = rng.uniform(-1.0, 1.0, 1)
+        memory.begin(place, place)
+        for _ in range(10):
+            action = rng.uniform(-0.2, 0.2, 1)
+            place = place + action
+            memory.add(action, 0.0, False, place, place)
+    barrier = Barrier(
+        [parse_guard("place<0.5"), parse_guard("place>-0.5")], Readouts({"place": 1}, {}), modules, 1
+    )
+
+    def perceive(obs: np.ndarray) -> Tensor:
+        return torch.from_numpy(obs.astype(np.float32))
+
+    # Heads 0.1 and 0.3 short lie 0.1 and 0.1 + 0.2 a step before on average; the worst is the nearer one.
+    room = barrier.room(memory, perceive, 3)
+    torch.testing.assert_close(room[:, 0], torch.tensor([0.1, 0.3, 0.5]))
+    assert room[:, 1].tolist() == [0.0] * 3, "who is foreseen beyond the limit needs no room to it"
+    step = Step(torch.full((2, 4, 1), 0.3), torch.zeros(4, 1), torch.zeros(4))
+    assert barrier(step, torch.zeros(4, 1), 1, room).tolist() == pytest.approx([0.1] * 4)
+    assert barrier(step, torch.zeros(4, 1), 0, room).tolist() == [0.0] * 4
+    assert barrier.room(Memory(9, 1, 1, 1), perceive, 2).tolist() == [[0.0, 0.0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("costs", "doubts", "over", "left"),
+    [
+        ((2.0, 1.0), (0.0, 5.0), (0.0, 0.0), True),
+        ((1.0, 2.0), (5.0, 0.0), (0.0, 0.0), False),  # less doubt is no reason
+        ((2.0, 1.0), (0.0, 0.0), (0.0, 1.0), False),
+        ((1.0, 9.0), (0.0, 9.0), (2.0, 1.0), True),
+        ((2.0, 1.0), (0.0, 0.0), (1.0, 2.0), False),
+    ],
+)
+def test_a_policy_that_learned_its_guards_is_left_for_what_is_safe_and_costs_less(
+    costs: tuple[float, float],
+    doubts: tuple[float, float],
+    over: tuple[float, float],
+    left: bool,
+    trained_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learner: Any = agents.load(trained_run)
+    said = {"task": costs, "unsure": doubts, "guard": over}
+    energy = SimpleNamespace(terms=lambda plans: {name: torch.tensor([pair]) for name, pair in said.items()})
+    monkeypatch.setattr(learner, "energy", lambda z: energy)
+    plans = torch.zeros(1, 3, 1), torch.ones(1, 3, 1)
+    assert learner.guarded(torch.zeros(1, 4)).leaves(*plans).tolist() == [left]
+
+
 @pytest.mark.parametrize("price", [1.0, 1e12])
 def test_no_cost_outweighs_a_guard_and_less_violation_is_better(price: float) -> None:
     world, policy, critic, _ = linear_problem(1)
@@ -86,7 +155,7 @@ def test_no_cost_outweighs_a_guard_and_less_violation_is_better(price: float) ->
     def costs(step: Step, action: Tensor) -> dict[str, Tensor]:
         return {"dear": -price * step.z[:, 0]}  # the farther over the limit, the cheaper
 
-    def barrier(step: Step, action: Tensor) -> Tensor:
+    def barrier(step: Step, action: Tensor, ahead: int = 0) -> Tensor:
         return (step.z[:, 0] - 0.5).clamp_min(0.0)
 
     weights = EnergyWeights()
