@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from agent.belief import Belief
@@ -117,12 +117,29 @@ class ActingState:
 
 @dataclass(frozen=True)
 class Guarded:
-    """What becomes of the likeliest course [batch, horizon, act] of a policy that learned to keep guards."""
+    """When the likeliest course of a policy that learned to keep its guards is left for a plan."""
 
-    breaks: Callable[[Tensor], Tensor]
-    """(course) -> where it breaks them [batch]: the search is over the whole range there."""
-    leaves: Callable[[Tensor, Tensor], Tensor]
-    """(course, plan) -> where the plan is taken in its place [batch]."""
+    terms: Callable[[Tensor], dict[str, Tensor]]
+    """The summands [batch, samples] of the energy of action sequences, `guard` among them."""
+
+    def breaks(self, course: Float[Tensor, "batch horizon act"]) -> Bool[Tensor, " batch"]:
+        """Where the course is foreseen to break the guards: the search is over the whole range there."""
+        return self.terms(course.unsqueeze(1))["guard"][:, 0] > 0.0
+
+    def leaves(
+        self, course: Float[Tensor, "batch horizon act"], planned: Float[Tensor, "batch horizon act"]
+    ) -> Bool[Tensor, " batch"]:
+        """Where the plan is taken in place of the course.
+
+        Where the course breaks the guards, for a plan that breaks them no more; else for one that keeps
+        them and costs no more, whatever the model is unsure of. Doubt is a reason to search near the
+        course. As a reason to leave it, it leads away from what is seldom done, such as a way round a zone.
+        """
+        terms = self.terms(torch.stack((course, planned), 1))
+        over = terms.pop("guard")
+        costs = torch.stack([cost for name, cost in terms.items() if name != "unsure"]).sum(0)
+        better = (costs[:, 1] <= costs[:, 0]) & (over[:, 1] <= 0.0)
+        return torch.where(over[:, 0] > 0.0, over[:, 1] <= over[:, 0], better)
 
 
 class Actor:

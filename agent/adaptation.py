@@ -69,8 +69,7 @@ class Adaptive:
             raise ConfigError("adapt: a task that is planned for teaches no critic; retask learns it")
         self.learner, self.updates, self.decisions_per_alarm = learner, updates, decisions_per_alarm
         memory = learner.memory
-        known = np.arange(memory.first, memory.rows - 1)
-        known = known[~memory.last[known % memory.capacity]]
+        known = memory.transitions()
         self.home = World(copy.deepcopy(learner.modules.world_model), known)
         try:
             error, disagreement = self.lived(known[-CALIBRATION:])

@@ -179,19 +179,10 @@ class Barrier:
         """
         like = next(self.modules.parameters())
         room = like.new_zeros(horizon, len(self.guards))
-        steps = np.arange(memory.first, memory.rows - 1)
-        steps = steps[~memory.last[steps % memory.capacity]]
+        steps = memory.transitions()
         if len(steps) < LEAST:
             return room
-        place = steps % memory.capacity
-        after, action, cost = (
-            torch.from_numpy(column)
-            for column in (
-                memory.readout[(place + 1) % memory.capacity],
-                memory.action[place],
-                memory.cost[place],
-            )
-        )
+        after, action, cost = map(torch.from_numpy, memory.outcomes(steps % memory.capacity))
         true = self.over(self.layout.of(after, action, lambda: cost))
         for guard, row in enumerate(true):
             near = row.abs().nan_to_num(nan=torch.inf).argsort(stable=True)[:NEAREST].numpy()

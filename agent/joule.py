@@ -121,9 +121,10 @@ class Joule:
         self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
         self.actor = self.make_actor(config)
         self.barrier: Barrier | None = None
+        """Limits that are kept in planning; see `guard`."""
         self._room: Tensor | None = None
         self.room_by = -1
-        """Limits that are kept in planning; see `guard`."""
+        """How many updates the networks had when the room was measured; see `room`."""
         if config.guard:
             self.guard(*(parse_guard(text) for text in config.guard))
         self.judge: Judge | None = None
@@ -233,26 +234,6 @@ class Joule:
             self.room_by = self.learner.updates
         return self._room
 
-    def guarded(self, z: Float[Tensor, "batch latent"]) -> Guarded:
-        """When a policy that learned its guards is left for a plan.
-
-        Where its course is foreseen to break them, for a plan that breaks them less; else for one that
-        keeps them and costs less, whatever the model is unsure of. Doubt is a reason to search near the
-        course. As a reason to leave it, it leads away from what is seldom done, such as a way round a zone.
-        """
-
-        def breaks(course: Tensor) -> Tensor:
-            return self.energy(z).terms(course.unsqueeze(1))["guard"][:, 0] > 0.0
-
-        def leaves(course: Tensor, planned: Tensor) -> Tensor:
-            terms = self.energy(z).terms(torch.stack((course, planned), 1))
-            over = terms.pop("guard")
-            costs = torch.stack([cost for name, cost in terms.items() if name != "unsure"]).sum(0)
-            better = (costs[:, 1] <= costs[:, 0]) & (over[:, 1] <= 0.0)
-            return torch.where(over[:, 0] > 0.0, over[:, 1] <= over[:, 0], better)
-
-        return Guarded(breaks, leaves)
-
     # Other tasks
 
     def guard(self, *guards: Guard) -> "Joule":
@@ -356,15 +337,18 @@ class Joule:
                     warm = state.plan.shifted(torch.from_numpy(starts).to(z.device))
         if starts.all():
             warm = None
-        energy: planners.EnergyFn | None = None if actor.planner is None else self.energy(z, explore)
-        if energy is not None and witness is not None:
-            energy = watched(energy, witness)
-        guarded = self.barrier is not None
-        known = lived_with(self.config.guard, self.config.task)
-        astray = self.judge is not None or (guarded and not known)
-        within = self.guarded(z) if guarded and not astray and not explore else None
+        news = self.barrier is not None and not lived_with(self.config.guard, self.config.task)
+        astray = self.judge is not None or news
+        energy: planners.EnergyFn | None = None
+        guarded = None
+        if actor.planner is not None:
+            energy = imagined = self.energy(z, explore)
+            if self.barrier is not None and not astray and not explore:
+                guarded = Guarded(imagined.terms)
+            if witness is not None:
+                energy = watched(energy, witness)
         action, plan = actor.act(
-            energy, z, self.modules.world_model, warm, generator, explore, astray, within
+            energy, z, self.modules.world_model, warm, generator, explore, astray, guarded
         )
         with torch.inference_mode():
             expected = self.modules.world_model.expect(z, action)

@@ -134,6 +134,15 @@ class Memory:
             self.terminated[steps], valid, self.readout[index],
         )  # fmt: skip
 
+    def transitions(self) -> np.ndarray:
+        """Numbers of the rows that hold a transition, oldest first; modulo capacity, their places."""
+        rows = np.arange(self.first, max(self.rows - 1, self.first))
+        return rows[~self.last[rows % self.capacity]]
+
+    def outcomes(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Readouts after the transitions at these places, their actions, and their costs [rows]."""
+        return self.readout[(place + 1) % self.capacity], self.action[place], self.cost[place]
+
     def rows_since(self, first: int) -> dict[str, np.ndarray]:
         """Columns of the rows written since absolute row `first`, oldest first, for the replay log.
 

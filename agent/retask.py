@@ -87,14 +87,7 @@ def relabel(memory: Memory, task: Task, layout: Readouts) -> bool:
     Returns whether the task asked for what the environment itself charged.
     """
     rows = np.flatnonzero(~memory.last[: len(memory)])
-    after, action, own = (
-        torch.from_numpy(column)
-        for column in (
-            memory.readout[(rows + 1) % memory.capacity],
-            memory.action[rows],
-            memory.cost[rows],
-        )
-    )
+    after, action, own = map(torch.from_numpy, memory.outcomes(rows))
     asked = False
 
     def charged() -> torch.Tensor:

@@ -14,6 +14,7 @@ from test_cost import GAMMA, linear_problem
 from torch import Tensor, nn
 
 import agent as agents
+from agent.actor import Guarded
 from agent.barrier import Barrier, Guard, lived_with, parse_guard
 from agent.configurator import Config, ConfigError, from_json, replace, to_json, validate
 from agent.cost import Energy, EnergyWeights
@@ -137,15 +138,10 @@ def test_a_policy_that_learned_its_guards_is_left_for_what_is_safe_and_costs_les
     doubts: tuple[float, float],
     over: tuple[float, float],
     left: bool,
-    trained_run: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    learner: Any = agents.load(trained_run)
     said = {"task": costs, "unsure": doubts, "guard": over}
-    energy = SimpleNamespace(terms=lambda plans: {name: torch.tensor([pair]) for name, pair in said.items()})
-    monkeypatch.setattr(learner, "energy", lambda z: energy)
-    plans = torch.zeros(1, 3, 1), torch.ones(1, 3, 1)
-    assert learner.guarded(torch.zeros(1, 4)).leaves(*plans).tolist() == [left]
+    guarded = Guarded(lambda plans: {name: torch.tensor([pair]) for name, pair in said.items()})
+    assert guarded.leaves(torch.zeros(1, 3, 1), torch.ones(1, 3, 1)).tolist() == [left]
 
 
 @pytest.mark.parametrize("price", [1.0, 1e12])
