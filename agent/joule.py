@@ -34,7 +34,7 @@ from agent.loading import make_env
 from agent.memory import Memory
 from agent.modules import Modules
 from agent.precision import Searched
-from agent.readouts import Readouts
+from agent.readouts import Readouts, TaskError
 from agent.retask import learn_task
 from agent.saving import save_as_run
 from agent.seeds import reset_seed
@@ -225,10 +225,12 @@ class Joule:
     def room(self) -> Float[Tensor, "horizon guards"]:
         """What is kept from each guard's limit, in its unit: more, the farther ahead. See `Barrier.room`.
 
-        It is learned from memory, and 0 without one.
+        It is learned from memory, and 0 without one and before the first update.
         """
         assert self.barrier is not None, "room is kept from guards"
         horizon = self.actor.horizon
+        if self.learner.updates == 0:  # what errs is a beginner's guess, not what was learned
+            return next(self.modules.parameters()).new_zeros(horizon, len(self.barrier.guards))
         if self._room is None or self.room_by != self.learner.updates or len(self._room) < horizon:
             self._room = self.barrier.room(self.memory, self.perceive, horizon)
             self.room_by = self.learner.updates
@@ -259,8 +261,18 @@ class Joule:
         return Readouts(self.facts.readout_sizes, views)
 
     def judged(self, task: Task) -> Judge:
-        """The task on this body's readouts. Raises TaskError when it does not fit them."""
-        return Judge(task, self.layout(), self.modules, self.facts.action_size)
+        """The task on this body's readouts.
+
+        Raises TaskError when it does not fit them, and when it asks for the environment's own cost of an
+        agent that knows another task's alone.
+        """
+        judge = Judge(task, self.layout(), self.modules, self.facts.action_size)
+        if judge.asks_own and self.config.task:
+            raise TaskError(
+                f"task: {task.name!r} asks for the environment's own cost, and this agent knows that of its "
+                f"task {self.config.task!r} alone; begin with the agent from before that task"
+            )
+        return judge
 
     def pursue(self, task: Task, horizon: int = PLANNED_AHEAD) -> "Joule":
         """Plans for other costs from now on, without learning: further ahead, and without the critic.
@@ -287,6 +299,7 @@ class Joule:
         """
         learn_task(self, task, self.judged(task), updates)
         self.judge, self.env, self.actor = None, None, self.make_actor(self.config)
+        self._room = None  # a guard may be on the cost
         self.begin_episode()
         return self
 

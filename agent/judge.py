@@ -22,7 +22,10 @@ class Judge:
         # Two terms of one name are two terms.
         names = [term.name for term in task.terms]
         self.names = [n if names.count(n) == 1 else f"{n} ({k})" for k, n in enumerate(names, 1)]
-        task(layout.blank(act, next(modules.parameters())))
+        blank = layout.blank(act, next(modules.parameters()))
+        task(blank)
+        self.asks_own = blank.asked_own
+        """Whether the environment's own cost is part of it."""
 
     def named(self, z: Float[Tensor, "rows latent"], step: Step, action: Float[Tensor, "rows act"]) -> Named:
         """What is foreseen at latents `z`, after `action`."""

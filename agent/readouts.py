@@ -66,6 +66,8 @@ class Named(Mapping[str, "Tensor"]):
     def __init__(self, layout: Readouts, rows: Tensor, action: Tensor, cost: Callable[[], Tensor]):
         self._layout, self._rows, self._action, self._cost = layout, rows, action, cost
         self.rows = rows.shape[0]
+        self.asked_own = False
+        """Whether the environment's own cost was asked for."""
 
     def __len__(self) -> int:
         return len(self._layout.names)
@@ -93,6 +95,7 @@ class Named(Mapping[str, "Tensor"]):
         if name == "action":
             return self._action
         if name == "cost":
+            self.asked_own = True
             return self._cost()
         layout = self._layout
         if name in layout.views:

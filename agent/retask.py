@@ -57,7 +57,8 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
     if memory.held == 0:
         raise ConfigError("retask: this agent has lived nothing that a task could be learned from")
     agent.normalise()
-    goes_on = relabel(memory, task, judge.layout)
+    goes_on = judge.asks_own
+    relabel(memory, task, judge.layout)
     unsure = config.planner.unsure if goes_on else 0.0
     config = agent.config = replace(config, planner=replace(config.planner, unsure=unsure))
     with generators.preserved():
@@ -81,25 +82,14 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
     agent.config = replace(config, task=name)
 
 
-def relabel(memory: Memory, task: Task, layout: Readouts) -> bool:
-    """Puts the task's price on every transition in memory, by the true readouts after it.
-
-    Returns whether the task asked for what the environment itself charged.
-    """
+def relabel(memory: Memory, task: Task, layout: Readouts) -> None:
+    """Puts the task's price on every transition in memory, by the true readouts after it."""
     rows = np.flatnonzero(~memory.last[: len(memory)])
     after, action, own = map(torch.from_numpy, memory.outcomes(rows))
-    asked = False
-
-    def charged() -> torch.Tensor:
-        nonlocal asked
-        asked = True
-        return own
-
-    price = task(layout.of(after, action, charged)).numpy()
+    price = task(layout.of(after, action, lambda: own)).numpy()
     if not np.isfinite(price).all():
         raise ConfigError(f"task: {task.name!r} is not finite on what was lived")
     memory.cost[rows] = price
-    return asked
 
 
 def forget(m: Modules, fresh: Modules) -> None:

@@ -18,6 +18,7 @@ import agent as agents
 import envs
 import evaluate
 from agent import Task
+from agent.barrier import parse_guard
 from agent.configurator import ConfigError, from_json, to_json
 from agent.evaluation import evaluate as play
 from agent.loading import make_env, take_up
@@ -231,6 +232,22 @@ def test_the_environments_own_cost_is_not_asked_of_the_head_that_learns_anew(
     before = price()
     learner.retask(parse("3*own"), 300)
     assert (price() - 3.0 * before).abs().mean() < 0.3 * before.abs().mean()
+
+
+def test_a_task_after_a_task_takes_its_place_and_cannot_go_on_from_what_is_gone(trained_run: Path) -> None:
+    learner: Any = agents.load(trained_run)
+    learner.guard(parse_guard("cost<0.5"))
+    learner.retask(parse(LEFT), 3)
+    known = learner.room()
+    learner.retask(parse("track:position=1"), 3)
+    assert learner.config.task == "track:position=1"
+    rows = np.flatnonzero(~learner.memory.last[: len(learner.memory)])
+    place = learner.memory.readout[rows + 1, 0]
+    np.testing.assert_allclose(learner.memory.cost[rows], np.abs(place - 1.0), atol=1e-5)
+    assert not torch.equal(learner.room(), known), "the cost that the guard is on is another one"
+    for ask in (learner.retask, learner.pursue):
+        with pytest.raises(TaskError, match=r"'own' asks for .* its task 'track:position=1' alone"):
+            ask(parse("own"))
 
 
 def test_retasking_is_repeatable_and_leaves_no_trace(trained_run: Path) -> None:
