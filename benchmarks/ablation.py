@@ -44,6 +44,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no early boost": {"learner.early_boost": 1.0},
     "no bonus of entropy": {"learner.target_entropy": -10.0},
     "SimNorm gives way to a moving target": {"regularizer": "ema"},
+    "SimNorm gives way to a penalty": {"regularizer": "sigreg"},
+    "SimNorm gives way to nothing": {"regularizer": "none"},
     "twice the hidden units": {"model.hidden": 256, "model.branch": 128},
     "half the batch": {"learner.batch": 32},
 }
