@@ -49,7 +49,9 @@ def through_a_file(saved: dict[str, Any]) -> dict[str, Any]:
     return {**arrays, **json.loads(json.dumps(values, allow_nan=False))}
 
 
-def check(name: str, moments: tuple[int, ...] = (0, 1, 37, 60), steps: int = 60, **made: Any) -> None:
+def assert_same_future(
+    name: str, moments: tuple[int, ...] = (0, 1, 37, 60), steps: int = 60, **made: Any
+) -> None:
     """At several moments: a fresh body and the same body must both live the same future from a snapshot."""
     body = envs.make(name, **made)
     body.reset(seed=3)
@@ -73,7 +75,7 @@ def check(name: str, moments: tuple[int, ...] = (0, 1, 37, 60), steps: int = 60,
 @pytest.mark.parametrize("name", ["HalfCheetah-v5", "Hopper-v5", "Reacher-v5"])
 @pytest.mark.parametrize("perturb", [(), ALL_KINDS])
 def test_three_bodies(name: str, perturb: tuple[str, ...]) -> None:
-    check(name, moments=(0, 41), perturb=perturb)
+    assert_same_future(name, moments=(0, 41), perturb=perturb)
 
 
 @pytest.mark.slow
@@ -82,13 +84,13 @@ def test_three_bodies(name: str, perturb: tuple[str, ...]) -> None:
 def test_all_bodies_of_gymnasium(name: str, made: dict[str, Any]) -> None:
     if name == "InvertedPendulum-v5" or name == "InvertedDoublePendulum-v5":
         made = {**made, **({"perturb": ALL_KINDS[:2] + ALL_KINDS[3:]} if "perturb" in made else {})}
-    check(name, **made)
+    assert_same_future(name, **made)
 
 
 @pytest.mark.parametrize("name", ["dmc:reacher-easy", "dmc:cartpole-swingup"])
 def test_dm_control(name: str) -> None:
     pytest.importorskip("dm_control")
-    check(name, moments=(0, 30), steps=20, perturb=["mass=1.5@5", "noise=0.01"])
+    assert_same_future(name, moments=(0, 30), steps=20, perturb=["mass=1.5@5", "noise=0.01"])
 
 
 @pytest.mark.slow
@@ -97,17 +99,19 @@ def test_dm_control(name: str) -> None:
 )
 def test_more_of_dm_control(task: str) -> None:
     pytest.importorskip("dm_control")
-    check(f"dmc:{task}")
+    assert_same_future(f"dmc:{task}")
 
 
 def test_without_mujoco_the_episode_is_replayed() -> None:
-    check("Counter-v0", moments=(0, 3, 9), perturb=["latency=1", "noise=0.1"], action_repeat=2)
-    check("Pendulum-v1", moments=(0, 50))
+    assert_same_future("Counter-v0", moments=(0, 3, 9), perturb=["latency=1", "noise=0.1"], action_repeat=2)
+    assert_same_future("Pendulum-v1", moments=(0, 50))
 
 
 def test_a_maze_of_gymnasium_robotics() -> None:
     pytest.importorskip("gymnasium_robotics")
-    check("PointMaze_UMaze-v3", moments=(0, 37), kwargs={"continuing_task": True, "reset_target": True})
+    assert_same_future(
+        "PointMaze_UMaze-v3", moments=(0, 37), kwargs={"continuing_task": True, "reset_target": True}
+    )
 
 
 def test_a_change_made_by_hand_is_part_of_the_state() -> None:
@@ -173,7 +177,7 @@ class Moody(gymnasium.Env[np.ndarray, np.ndarray]):
 
 def test_attributes_of_python_are_part_of_the_state() -> None:
     gymnasium.register("Moody-v0", entry_point=f"{__name__}:Moody", max_episode_steps=40)
-    check("Moody-v0", moments=(0, 1, 50))
+    assert_same_future("Moody-v0", moments=(0, 1, 50))
 
 
 def test_a_snapshot_of_another_body_is_refused() -> None:
