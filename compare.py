@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.command_line import Parser
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from report.table import Row

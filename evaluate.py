@@ -30,7 +30,8 @@ from agent.command_line import (
     in_names,
     whole_number,
 )
-from agent.configurator import Config, ConfigError
+from agent.configurator import Config
+from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 
 if TYPE_CHECKING:
@@ -217,9 +218,11 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    from agent.barrier import Violations, parse_guard
+    from agent.barrier import Violations
+    from agent.body import make_env
     from agent.evaluation import LANES, evaluate
-    from agent.loading import load_changed, make_env
+    from agent.limits import parse_guard
+    from agent.loading import load_changed
 
     torch.set_num_threads(run.config.threads)
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)

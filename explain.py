@@ -28,7 +28,7 @@ from agent.command_line import (
     in_names,
     whole_number,
 )
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def in_view(haunted: np.ndarray, plain: np.ndarray) -> bool:
 
 def stage(config: Any) -> Body:
     """The body, with a camera on it where a ghost could be drawn."""
-    from agent.loading import make_env
+    from agent.body import make_env
     from envs import ghost
 
     body: Body = make_env(config)

@@ -30,7 +30,7 @@ from agent.command_line import (
     in_names,
     whole_number,
 )
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 
 if TYPE_CHECKING:
@@ -385,7 +385,8 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    from agent.loading import load_changed, make_env
+    from agent.body import make_env
+    from agent.loading import load_changed
 
     torch.set_num_threads(run.config.threads)
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.command_line import Parser, add_settings, config_from, door, given_settings
-from agent.configurator import PRESETS, Config, ConfigError, flatten, replace, validate
+from agent.configurator import PRESETS, Config, flatten, replace, validate
+from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from agent.interface import Agent
@@ -73,7 +74,8 @@ def main(arguments: Sequence[str]) -> int:
 
     # From here on it is heavy: MuJoCo, and then torch, are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
-    from agent.loading import make_env, without_strange_settings
+    from agent.body import make_env
+    from agent.loading import without_strange_settings
 
     body = make_env(config)
     import torch
@@ -169,7 +171,7 @@ def conclude(
 def film(run: Run, learner: Agent, progress: Progress) -> None:
     """Records the evaluated agent; a machine that cannot draw gets a sentence instead of a film."""
     import envs
-    from agent.loading import make_env
+    from agent.body import make_env
     from render import record
 
     try:

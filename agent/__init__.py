@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agent.barrier import Guard
+    from agent.limits import Guard
     from agent.loading import load, make
     from agent.task import Task
 
 __all__ = ["Guard", "Task", "load", "make"]
-_HOMES = {"Guard": "barrier", "Task": "task"}
+_HOMES = {"Guard": "limits", "Task": "task"}
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from agent.attention import Attended
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 from agent.interface import TrainingEnv
 from agent.memory import Windows
 from agent.vigilance import LEAST_LIVED, MOST, Rival, Vigilance, VigilanceError, as_met, calibrate

@@ -23,11 +23,11 @@ import torch
 
 from agent import generators
 from agent.baseline_settings import KINDS, settings_for
+from agent.body import make_env
 from agent.clock import Clock
 from agent.configurator import Config
+from agent.device import pick_device
 from agent.interface import Arrays, BodyFacts, TrainingEnv
-from agent.joule import pick_device
-from agent.loading import make_env
 from agent.saving import save_as_run
 
 if TYPE_CHECKING:

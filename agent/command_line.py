@@ -28,13 +28,13 @@ from agent.configurator import (
     LISTS,
     PRESETS,
     Config,
-    ConfigError,
     PlannerConfig,
     flatten,
     replace,
     unique_keys,
     validate,
 )
+from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 
 

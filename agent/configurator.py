@@ -17,13 +17,13 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agent.errors import ConfigError
+from agent.limits import parse_guard
+from agent.task import IN_PYTHON, parse
+
 AgentKind = Literal["joule", "sac", "td3", "ppo", "tqc", "crossq", "random", "zero"]
 RegularizerKind = Literal["simnorm", "ema", "vicreg", "sigreg", "none"]
 PlannerKind = Literal["mppi", "icem", "cem", "random_shooting", "gradient", "policy"]
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be used; the message is one sentence naming field, value and range."""
 
 
 def ranged(default: Any, low: float, high: float) -> Any:
@@ -326,18 +326,14 @@ def validate(config: Config) -> Config:
     Raises ConfigError with one sentence naming the field, what was found, and what is allowed.
     """
     _check_fields(config, "")
-    if config.task and not config.task.startswith("python:"):
-        from agent.task import parse  # here, because a task's errors are this file's
-
+    if config.task and not config.task.startswith(IN_PYTHON):
         parse(config.task)
     if config.guard:
         if config.agent != "joule" or config.planner.kind == "policy":
             found = config.agent if config.agent != "joule" else "planner.kind policy"
             raise ConfigError(f"guard: {found} does not look ahead, and can keep no guard; a planner can")
-        from agent.barrier import parse_guard
-
         for text in config.guard:
-            if not text.startswith("python:"):
+            if not text.startswith(IN_PYTHON):
                 parse_guard(text)
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")

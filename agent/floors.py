@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from agent.body import make_env
 from agent.clock import Clock
 from agent.configurator import Config
 from agent.interface import Arrays, BodyFacts, TrainingEnv
-from agent.loading import make_env
 from agent.saving import save_as_run
 from agent.seeds import reset_seed
 

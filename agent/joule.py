@@ -20,17 +20,20 @@ import planners
 from agent import generators, resume
 from agent.actor import ActingState, Actor, Guarded
 from agent.adaptation import Adaptive
-from agent.barrier import Barrier, Guard, lived_with, parse_guard
+from agent.barrier import Barrier
 from agent.belief import Belief
+from agent.body import make_env
 from agent.clock import Clock
-from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, validate
+from agent.configurator import PLANNER_SETTINGS, Config, validate
 from agent.cost import Energy, EnergyWeights
+from agent.device import pick_device
+from agent.errors import ConfigError
 from agent.inference import Inference
 from agent.interface import Arrays, BodyFacts, TrainingEnv
 from agent.judge import Judge
 from agent.learner import Learner
 from agent.ledger import Forecast
-from agent.loading import make_env
+from agent.limits import Guard, lived_with, parse_guard
 from agent.memory import Memory
 from agent.modules import Modules
 from agent.precision import Searched
@@ -67,26 +70,6 @@ def watched(energy: planners.EnergyFn, witness: Witness) -> planners.EnergyFn:
         return values
 
     return seen
-
-
-class DeviceError(ValueError):
-    """A device that was asked for and is not there; one sentence."""
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device of that name; `auto` takes a GPU when there is one.
-
-    Raises DeviceError when the device is named and not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if int(index or 0) >= count:
-            found = f"{count} of them" if count else "no CUDA GPU"
-            raise DeviceError(f"device: {name} asked for, but torch sees {found}; use cpu or auto")
-    return torch.device(name)
 
 
 class Joule:

@@ -1,18 +1,18 @@
 """Agents from their names and from run folders."""
 
 import dataclasses
-import importlib
 import logging
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from agent.configurator import PLANNER_SETTINGS, Config, ConfigError, replace, validate
+from agent.configurator import PLANNER_SETTINGS, Config, replace, validate
+from agent.errors import ConfigError
 from agent.interface import Agent, BodyFacts, TrainingEnv
 from agent.runs import Run, RunError, located
 from agent.saving import named_checkpoint, newest_checkpoint, put_back
-from agent.task import IN_PYTHON, Priced, parse
+from agent.task import parse
 
 log = logging.getLogger(__name__)
 
@@ -157,26 +157,3 @@ def _facts(run: Run) -> BodyFacts:
 
 def _is_size(value: Any, most: int = 1_000_000) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
-
-
-def make_env(config: Config, **rendering: Any) -> Any:
-    """The environment of a config. Looked up by name when it is needed, because the agent package
-    does not depend on the environments: any module `envs` with a `make` of this form will do.
-    `rendering` may hold render_mode, width and height. The reward is minus the cost of the config's task,
-    if it has one. Raises ConfigError for a task that was a function: no file can hold it."""
-    price = None
-    if config.task.startswith(IN_PYTHON):
-        name = config.task.removeprefix(IN_PYTHON)
-        raise ConfigError(f"task: {name!r} was a function in Python; name a task, or hand an environment in")
-    if config.task:
-        price = Priced(parse(config.task))
-    return importlib.import_module("envs").make(
-        config.env,
-        kwargs=config.env_kwargs,
-        action_repeat=config.action_repeat,
-        max_episode_steps=config.max_episode_steps,
-        perturb=config.perturb,
-        step_timeout=config.step_timeout,
-        price=price,
-        **rendering,
-    )

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor

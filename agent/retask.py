@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 
 from agent import generators
-from agent.configurator import ConfigError
 from agent.cost import n_step_targets
+from agent.errors import ConfigError
 from agent.judge import Judge
 from agent.learner import FlatGroup, Learner
 from agent.memory import Memory

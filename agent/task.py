@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 from agent.readouts import Named, Readouts, TaskError
 
 if TYPE_CHECKING:

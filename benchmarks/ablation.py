@@ -27,9 +27,9 @@ import torch
 from training import slug
 
 import agent
+from agent.body import make_env
 from agent.configurator import Config, flatten
 from agent.evaluation import evaluate
-from agent.loading import make_env
 from compare import replace_results
 
 RESULT = sweep.ROOT / "benchmarks" / "results" / "ablation.csv"

@@ -41,8 +41,8 @@ from adapt_summary import COLUMNS, drawn, written
 from episodes import played
 
 import agent
+from agent.body import make_env
 from agent.configurator import replace
-from agent.loading import make_env
 from agent.memory import Memory
 from agent.provenance import version
 

@@ -295,7 +295,8 @@ def _(arena: Arena) -> Outcome:
     import dataclasses
 
     from agent.command_line import config_from, given_settings
-    from agent.configurator import Config, ConfigError, flatten
+    from agent.configurator import Config, flatten
+    from agent.errors import ConfigError
     from train import parser
 
     checks = refused(

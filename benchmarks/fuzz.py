@@ -38,7 +38,7 @@ from arena import Arena, steps_of, warm_up
 import agent
 from agent import checkpoint
 from agent.checkpoint import ARRAYS, DIGEST, MANIFEST, META, CheckpointError
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 from agent.replay_log import ReplayLogError
 from agent.runs import Run, RunError
 from agent.saving import named_checkpoint, put_back

@@ -28,9 +28,10 @@ import torch
 from episodes import played
 
 import agent
-from agent.barrier import Violations, parse_guard
+from agent.barrier import Violations
+from agent.body import make_env
 from agent.configurator import replace
-from agent.loading import make_env
+from agent.limits import parse_guard
 from agent.seeds import FIRST_SEED
 from agent.task import Priced, limit, parse
 

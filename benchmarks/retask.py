@@ -36,9 +36,9 @@ from torch import Tensor
 
 import agent
 import planners
+from agent.body import make_env
 from agent.configurator import Config, replace
 from agent.joule import Joule
-from agent.loading import make_env
 from agent.readouts import Readouts
 from agent.task import Priced, Task, parse
 from planners.oracle import Futures, Oracle

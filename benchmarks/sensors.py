@@ -25,9 +25,9 @@ from episodes import FIRST_SEED
 
 import agent
 from agent import provenance
+from agent.body import make_env
 from agent.configurator import replace
 from agent.joule import Joule
-from agent.loading import make_env
 from envs.perturb import Perturbed
 from envs.wrappers import Flat
 

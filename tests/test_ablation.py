@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import agent
+from agent.body import make_env
 from agent.configurator import Config, replace, validate
 from agent.evaluation import evaluate
-from agent.loading import make_env
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 

@@ -16,9 +16,9 @@ from doors import assert_refused
 import agent as agents
 import envs
 import evaluate
-from agent import loading
 from agent.adaptation import LOST, Adaptive
-from agent.configurator import ConfigError
+from agent.body import make_env
+from agent.errors import ConfigError
 
 
 class Turned:
@@ -166,8 +166,8 @@ def test_the_door_adapts_and_leaves_the_run_as_it_was(
     def contents() -> dict[str, bytes]:
         return {str(p): p.read_bytes() for p in sorted(trained_run.rglob("*")) if p.is_file()}
 
-    made = loading.make_env
-    monkeypatch.setattr(loading, "make_env", lambda config: Turned(made(config)))
+    made = make_env
+    monkeypatch.setattr("agent.body.make_env", lambda config: Turned(made(config)))
     before, out = contents(), tmp_path / "adapted.json"
     assert evaluate.main([str(trained_run), "--episodes", "10", "--adapt", "--out", str(out)]) == 0
     noticed = json.loads(out.read_text())["changes_noticed"]

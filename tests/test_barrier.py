@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 import agent as agents
 from agent.actor import Guarded
-from agent.barrier import Barrier, Guard, lived_with, parse_guard
-from agent.configurator import Config, ConfigError, from_json, replace, to_json, validate
+from agent.barrier import Barrier
+from agent.body import make_env
+from agent.configurator import Config, from_json, replace, to_json, validate
 from agent.cost import Energy, EnergyWeights
-from agent.loading import make_env
+from agent.errors import ConfigError
+from agent.limits import Guard, lived_with, parse_guard
 from agent.memory import Memory
 from agent.readouts import Readouts, TaskError
 from agent.world_model import Step

@@ -15,7 +15,6 @@ from agent.command_line import field_help
 from agent.configurator import (
     PRESETS,
     Config,
-    ConfigError,
     LearnerConfig,
     ModelConfig,
     PlannerConfig,
@@ -25,6 +24,7 @@ from agent.configurator import (
     to_json,
     validate,
 )
+from agent.errors import ConfigError
 
 SECTIONS: dict[str, type] = {
     "": Config,

@@ -14,9 +14,9 @@ from doors import assert_help_is_instant, assert_refused
 import agent
 import evaluate
 import train
-from agent.configurator import ConfigError
+from agent.body import make_env
+from agent.errors import ConfigError
 from agent.evaluation import evaluate as play
-from agent.loading import make_env
 
 BRIEF = ["--steps", "60", "--eval-episodes", "1", "--no-video", "--threads", "1"]
 SMALL = [

@@ -20,7 +20,7 @@ import envs
 import explain
 import train
 from agent import explanation as explanations
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 from envs import names
 from report import decision
 

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import checkpoint
+from agent.body import make_env
 from agent.evaluation import Evaluator
 from agent.guards import COLLAPSED_IN_A_ROW, SkipBudget, StopRun, not_finite
-from agent.loading import make_env
 from agent.runs import Run
 from agent.storage import Disk
 from agent.trainer import Trainer

@@ -15,7 +15,7 @@ import agent as agents
 import envs
 from agent import inference
 from agent.belief import Belief
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 from agent.inference import FADES, Inference
 from agent.memory import Memory
 from agent.perception import Normalizer

@@ -17,11 +17,13 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 import agent as agents
 import envs
-from agent.barrier import parse_guard
-from agent.configurator import Config, ConfigError
+from agent.configurator import Config
+from agent.device import DeviceError, pick_device
+from agent.errors import ConfigError
 from agent.evaluation import Evaluator
 from agent.floors import Floor
-from agent.joule import DeviceError, discount_for, pick_device
+from agent.joule import discount_for
+from agent.limits import parse_guard
 
 BRIEF = {"learner__warmup": 40, "learner__pretrain": 10, "learner__batch": 16}
 """Settings with which a run of a few dozen decisions goes through all of its phases."""

@@ -15,7 +15,8 @@ from tiny_env import Point
 import agent
 import envs
 import render
-from agent.configurator import Config, ConfigError, replace
+from agent.configurator import Config, replace
+from agent.errors import ConfigError
 from agent.memory import Memory
 from envs.ghost import Ghost, can_appear
 from report.film import strip_height

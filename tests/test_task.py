@@ -18,10 +18,12 @@ import agent as agents
 import envs
 import evaluate
 from agent import Task
-from agent.barrier import parse_guard
-from agent.configurator import ConfigError, from_json, to_json
+from agent.body import make_env
+from agent.configurator import from_json, to_json
+from agent.errors import ConfigError
 from agent.evaluation import evaluate as play
-from agent.loading import make_env, take_up
+from agent.limits import parse_guard
+from agent.loading import take_up
 from agent.readouts import Named, Readouts, TaskError
 from agent.retask import BATCH, Lesson, relabel
 from agent.task import parse

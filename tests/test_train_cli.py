@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import train
-from agent.configurator import PRESETS, Config, ConfigError, flatten
+from agent.configurator import PRESETS, Config, flatten
+from agent.errors import ConfigError
 from agent.runs import EVALUATION_COLUMNS
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ import agent as agents
 import train
 from agent import checkpoint, saving
 from agent import trainer as trainers
-from agent.configurator import ConfigError
+from agent.errors import ConfigError
 from agent.runs import Run
 from report.progress import Progress
 
