@@ -3,11 +3,12 @@
 LeCun 2022, section 3.1.4 and 3.2: the cost module is an immutable intrinsic cost plus a critic that
 predicts future cost. The energy of an action sequence is
 
-    E(a | z) = sum_t gamma^t s_t [c_t + w_effort |a_t|^2 + w_unsure d_t] + gamma^H s_H V(z_H)
+    E(a | z) = sum_t gamma^t s_t [c_t + w_effort |a_t|^2] + gamma^H s_H V(z_H) + w_unsure max(0, D(a) - D)
+    D(a) = sum_t gamma^t s_t d_t
 
 with c the predicted cost, d the ensemble's disagreement (the root of its mean variance), V the critic's
-cost-to-go and s_t the predicted chance of still being alive; guards lie above all of it. Terms are
-kept apart, so that a decision can be explained.
+cost-to-go and s_t the predicted chance of still being alive. D is D(a) of the policy's own course, or 0: see
+`EnergyWeights`. Guards lie above all of it. Terms are kept apart, so that a decision can be explained.
 Lower is better everywhere; reward became cost at the door of memory.
 """
 

@@ -208,7 +208,7 @@ class Joule:
         leaving = choice.reach > 0.0 and not self.astray and not ends
         price = LEAVING * choice.unsure if leaving else choice.unsure
         unsure = self.modules.price_of_disagreement(price) if heeds else 0.0
-        weights = EnergyWeights(unsure, choice.effort, leaving)
+        weights = EnergyWeights(unsure, choice.effort, leaving=leaving)
         known = (m.world_model, m.critic, m.policy, self.discount, weights, ends)
         barrier = self.barrier if self.barrier is None or explore else partial(self.barrier, room=self.room())
         return Energy(z, *known, self.judge, barrier)
@@ -264,10 +264,10 @@ class Joule:
         agent that knows another task's alone.
         """
         judge = Judge(task, self.layout(), self.modules, self.facts.action_size)
-        if judge.asks_own and self.config.task:
+        if judge.asks_own and self.config.task not in ("", "own"):
             raise TaskError(
                 f"task: {task.name!r} asks for the environment's own cost, and this agent knows that of its "
-                f"task {self.config.task!r} alone; begin with the agent from before that task"
+                f"task {self.config.task!r} alone; begin with an agent that learned by the environment's"
             )
         return judge
 

@@ -4,8 +4,8 @@ Nothing here touches the body, nor what predicts it: perception, dynamics and re
 What was lived is paid again at the task's price, on the true readouts that memory keeps; what was not lived
 is imagined from there under the policy that is being learned, and paid on the readouts that are foreseen
 (model-based value expansion, Feinberg et al. 2018; relabelling, Andrychowicz et al. 2017). Where a task goes
-on from the environment's own cost, what the model is unsure of costs the critic what it costs a plan,
-`planner.unsure`, so that the policy does not move to where nothing was lived (Yu et al. 2020, equation 2).
+on from the environment's own cost, what the model is unsure of costs the critic `planner.unsure`, in sizes of
+the usual cost, so that the policy does not move to where nothing was lived (Yu et al. 2020, equation 2).
 What counts is by how much it exceeds the doubt of what was lived from the same place: that a place was seldom
 visited is no reason to keep away, that an action was never tried there is. Such a task goes on from the old
 one's critic, too, which knows the way. A task of other costs alone asks for what was not lived: there doubt

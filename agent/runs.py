@@ -28,6 +28,7 @@ from typing import Any
 
 from agent import configurator, ledger
 from agent.checkpoint import MANIFEST, sweep
+from agent.errors import ConfigError
 from agent.logs import EVALUATION_COLUMNS, CsvLog, TensorBoardLog
 from agent.provenance import differences, modules_named, register, registered, version, versions
 from agent.storage import DISK, read_plain, replace_file, why
@@ -127,7 +128,7 @@ class Run:
             raise RunError(f"{folder}: run.json has no facts of the environment")
         try:
             config = configurator.from_json(_read_json(folder / "config.json"))
-        except configurator.ConfigError as error:
+        except ConfigError as error:
             raise RunError(f"{folder / 'config.json'}: {error}") from error
         for module in modules_named(config):
             # The name is printed for the user to copy: it must not hide a second word or a terminal code.
