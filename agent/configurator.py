@@ -128,8 +128,7 @@ class PlannerConfig:
     reach: float = ranged(0.3, 0.0, 10.0)
     """How far from the policy's course a search begins, 1 being half the action range; 0: anywhere."""
     unsure: float = ranged(1.0, -1e6, 1e6)
-    """What the heads' usual disagreement costs a plan that does not explore, in sizes of the usual cost.
-    Where no episode ends for good, three times that for what it adds to that along the policy's course."""
+    """What the heads' usual disagreement costs a plan that does not explore, in sizes of the usual cost."""
     effort: float = ranged(0.0, 0.0, 1e6)
     """Weight of the squared action in the energy."""
 

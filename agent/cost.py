@@ -3,12 +3,11 @@
 LeCun 2022, section 3.1.4 and 3.2: the cost module is an immutable intrinsic cost plus a critic that
 predicts future cost. The energy of an action sequence is
 
-    E(a | z) = sum_t gamma^t s_t [c_t + w_effort |a_t|^2] + gamma^H s_H V(z_H) + w_unsure max(0, D(a) - D)
-    D(a) = sum_t gamma^t s_t d_t
+    E(a | z) = sum_t gamma^t s_t [c_t + w_effort |a_t|^2 + w_unsure d_t] + gamma^H s_H V(z_H)
 
 with c the predicted cost, d the ensemble's disagreement (the root of its mean variance), V the critic's
-cost-to-go and s_t the predicted chance of still being alive. D is D(a) of the policy's own course, or 0: see
-`EnergyWeights`. Guards lie above all of it. Terms are kept apart, so that a decision can be explained.
+cost-to-go and s_t the predicted chance of still being alive; guards lie above all of it. Terms are
+kept apart, so that a decision can be explained.
 Lower is better everywhere; reward became cost at the door of memory.
 """
 
@@ -104,8 +103,6 @@ class EnergyWeights:
 
     unsure: float = 0.0
     effort: float = 0.0
-    leaving: bool = False
-    """Whether doubt counts only as far as it exceeds the doubt about the policy's own course."""
 
 
 StepCosts = Callable[[Step, Tensor], dict[str, Tensor]]
@@ -143,32 +140,11 @@ class Energy:
         self.discount, self.weights, self.terminates = discount, weights, terminates
         self.costs = self.learned if costs is None else costs
         self.barrier = barrier
-        self._doubts: dict[int, Tensor] = {}
         self.goes_on = costs is None  # whether the critic knows what comes after the horizon
 
     def learned(self, step: Step, action: Tensor) -> dict[str, Tensor]:
         """The cost that was learned for the task that was trained for."""
         return {"task": self.world_model.expected_cost(step)}
-
-    @torch.no_grad()
-    def doubt_of_course(self, horizon: int) -> Float[Tensor, " batch"]:
-        """The heads' deviation along the policy's own likeliest course, discounted as costs are.
-
-        To be surer than that is no merit: it would draw every plan to where much was lived, and away from
-        where the task is done.
-        """
-        if horizon not in self._doubts:
-            z, model = self.z, self.world_model
-            doubt, scale = z.new_zeros(z.shape[0]), z.new_ones(z.shape[0])
-            for _ in range(horizon):
-                step = model.predict(z, self.policy(z))
-                doubt = doubt + scale * step.disagreement.sqrt()
-                scale = scale * self.discount
-                if self.terminates:
-                    scale = scale * torch.sigmoid(-step.termination)
-                z = step.z
-            self._doubts[horizon] = doubt
-        return self._doubts[horizon]
 
     def __call__(self, actions: Float[Tensor, "batch samples horizon act"]) -> Float[Tensor, "batch samples"]:
         named = self.terms(actions)
@@ -200,7 +176,7 @@ class Energy:
             if weights.effort:
                 effort = effort + scale * weights.effort * flat[:, t].square().sum(-1)
             if weights.unsure:
-                unsure = unsure + scale * step.disagreement.sqrt()
+                unsure = unsure + scale * weights.unsure * step.disagreement.sqrt()
             if self.barrier is not None:
                 over = over + self.barrier(step, flat[:, t], t)
             if self.terminates:
@@ -212,10 +188,7 @@ class Energy:
         if weights.effort:
             terms["effort"] = effort
         if weights.unsure:
-            if weights.leaving:
-                beyond = unsure.view(batch, samples) - self.doubt_of_course(horizon).unsqueeze(1)
-                unsure = beyond.clamp_min(0.0).flatten()
-            terms["unsure"] = weights.unsure * unsure
+            terms["unsure"] = unsure
         if self.barrier is not None:
             terms["guard"] = torch.where(over > 0, FORBIDDEN * (1.0 + over), 0.0)
         return {name: term.view(batch, samples) for name, term in terms.items()}

@@ -44,10 +44,6 @@ from agent.seeds import reset_seed
 from agent.surprise import Surprise
 from agent.task import IN_PYTHON, Task
 
-LEAVING = 3.0
-"""How many times doubt counts against leaving the policy's course, where nothing ends for good. There to be
-surer than on that course is no merit: it draws plans to where much was lived, and away from where the task is
-done. Where episodes end, it is: what was lived often is what was survived."""
 PLANNED_AHEAD = 15
 """Decisions looked ahead for costs without a critic."""
 
@@ -198,17 +194,13 @@ class Joule:
         """The energy of action sequences from `z`, by the current costs.
 
         What the model is unsure of costs something, but for who explores, and for a task that is planned for
-        without having been learned: both go where little was lived. Where no episode has ended for good, a
-        search that begins at the policy's course is charged for what it adds to the doubt there, and LEAVING
-        times as much.
+        without having been learned: both go where little was lived.
         """
         m, choice = self.searched.renewed(), self.config.planner
         heeds = not explore and self.judge is None
+        unsure = self.modules.price_of_disagreement(choice.unsure) if heeds else 0.0
+        weights = EnergyWeights(unsure, choice.effort)
         ends = self.terminations > 0
-        leaving = choice.reach > 0.0 and not self.astray and not ends
-        price = LEAVING * choice.unsure if leaving else choice.unsure
-        unsure = self.modules.price_of_disagreement(price) if heeds else 0.0
-        weights = EnergyWeights(unsure, choice.effort, leaving=leaving)
         known = (m.world_model, m.critic, m.policy, self.discount, weights, ends)
         barrier = self.barrier if self.barrier is None or explore else partial(self.barrier, room=self.room())
         return Energy(z, *known, self.judge, barrier)

@@ -110,30 +110,6 @@ def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -
     assert set(trained.explain(state)) == (set() if kind == "policy" else {"task", "critic", "unsure"})
 
 
-def test_doubt_counts_against_leaving_the_policys_course_unless_an_episode_can_end_or_it_is_no_guide(
-    trained_run: Path,
-) -> None:
-    trained: Any = agents.load(trained_run)
-    z = trained.perceive(np.random.default_rng(0).uniform(-1, 1, (1, 3)).astype(np.float32))
-    usual = trained.modules.price_of_disagreement(1.0)
-
-    def charged(explore: bool = False) -> tuple[float, bool]:
-        weights = trained.energy(z, explore).weights
-        return weights.unsure / usual, weights.leaving
-
-    assert trained.terminations == 0
-    assert charged() == (pytest.approx(3.0), True)
-    assert charged(explore=True)[0] == 0.0
-    course = trained.actor.propose(z, trained.modules.world_model, None)[:, :1]
-    assert trained.energy(z).terms(course)["unsure"].item() == pytest.approx(0.0, abs=1e-5)
-    assert trained.energy(z).terms(-course.sign())["unsure"].item() > 0.0
-    trained.terminations = 1
-    assert charged() == (pytest.approx(1.0), False)
-    trained.terminations = 0
-    trained.guard(parse_guard("position<0.5"))
-    assert charged() == (pytest.approx(1.0), False)
-
-
 def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed(
     trained_run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
