@@ -84,7 +84,7 @@ def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
 
 def relabel(memory: Memory, task: Task, layout: Readouts) -> None:
     """Puts the task's price on every transition in memory, by the true readouts after it."""
-    rows = np.flatnonzero(~memory.last[: len(memory)])
+    rows = memory.transitions() % memory.capacity
     after, action, own = map(torch.from_numpy, memory.outcomes(rows))
     price = task(layout.of(after, action, lambda: own)).numpy()
     if not np.isfinite(price).all():
