@@ -2,6 +2,7 @@
 
     python benchmarks/collapse.py                     trains into runs/collapse/; -> benchmarks/results/collapse.csv
     python benchmarks/collapse.py --seeds 1 2 3       more seeds; runs that are finished are not run again
+    python benchmarks/collapse.py --table docs/collapse.md     writes the tables of what is there, and trains nothing
 
 A line is one run: the return of its last evaluation (ten held-out episodes), the health of its latent as last
 measured in training, how well named quantities are read off the latent of what is seen and of what is foreseen
@@ -33,6 +34,7 @@ import envs
 from agent.configurator import RegularizerKind
 from agent.joule import Joule
 from agent.provenance import version
+from compare import replace_results
 from envs.violations import GROSS, STAGES
 
 RESULT = ROOT / "benchmarks" / "results" / "collapse.csv"
@@ -42,6 +44,13 @@ COLUMNS = (
     "readout_r2", "foreseen_r2", "auroc_latent", "auroc_all", "pairs", "real_steps", "cpu_seconds", "commit",
 )  # fmt: skip
 HEALTH = ("rank", "std", "dead", "relative_error")
+SHOWN = {
+    "return_mean": ("return", ",.4g"), "rank": ("rank", ".1f"), "readout_r2": ("R² seen", ".2f"),
+    "foreseen_r2": ("R² foreseen", ".2f"), "auroc_latent": ("surprise, latent", ".3f"),
+    "auroc_all": ("surprise, all", ".3f"),
+}  # fmt: skip
+"""Column -> its head and its format in the tables of the page."""
+MARKERS = "<!-- collapse:begin -->", "<!-- collapse:end -->"
 
 
 def run_of(job: tuple[str, str, int], steps: int) -> training.Training:
@@ -116,6 +125,26 @@ def write(lines: Sequence[dict[str, Any]]) -> None:
     tables.write(RESULT, COLUMNS, lines)
 
 
+def shown(lines: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a table for each body, a line for each regulariser; the mean of the seeds, and each of them."""
+
+    def cell(found: Sequence[dict[str, Any]], name: str, form: str) -> str:
+        values = [float(line[name]) for line in found]
+        return f"{np.mean(values):{form}} ({', '.join(f'{value:{form}}' for value in values)})"
+
+    parts = []
+    for env in dict.fromkeys(line["env"] for line in lines):
+        heads = [f"| {env} |", *(f" {head} |" for head, _ in SHOWN.values())]
+        rows = ["".join(heads), "|---|" + "---:|" * len(SHOWN)]
+        for kind in get_args(RegularizerKind):
+            found = [line for line in lines if (line["env"], line["regularizer"]) == (env, kind)]
+            if found:
+                cells = "".join(f" {cell(found, name, form)} |" for name, (_, form) in SHOWN.items())
+                rows.append(f"| `{kind}` |{cells}")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -129,7 +158,15 @@ def main() -> int:
     parser.add_argument("--real-steps", type=int, default=4_000, metavar="N",
                         help="real steps to calibrate on, and as many to test on (default: 4000)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
+    parser.add_argument(
+        "--table", type=Path, metavar="PAGE", help="write the tables into this page, and train nothing"
+    )
     options = parser.parse_args()
+    if options.table is not None:
+        page = options.table.read_text(encoding="utf-8")
+        page = replace_results(page, shown(tables.read(RESULT)), str(options.table), MARKERS)
+        options.table.write_text(page, encoding="utf-8")
+        return 0
     torch.set_num_threads(1)
     done = {
         (line["env"], line["regularizer"], int(line["seed"]), int(line["frames"]))
