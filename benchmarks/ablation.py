@@ -21,6 +21,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import pages
 import sweep
 import tables
 import torch
@@ -30,7 +31,6 @@ import agent
 from agent.body import make_env
 from agent.configurator import Config, flatten
 from agent.evaluation import evaluate
-from compare import replace_results
 
 RESULT = sweep.ROOT / "benchmarks" / "results" / "ablation.csv"
 TASKS = ("dmc:cheetah-run", "dmc:walker-walk")
@@ -121,10 +121,6 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
     def figures(variant: str, env: str, name: str) -> list[float]:
         return [float(row[name]) for row in last if (row["variant"], row["env"]) == (variant, env)]
 
-    def cell(variant: str, env: str) -> str:
-        found = figures(variant, env, "return_mean")
-        return f"{np.mean(found):,.0f} ({', '.join(f'{x:,.0f}' for x in found)})" if found else "—"
-
     def price(variant: str) -> str:
         ratios = [
             np.mean(figures(variant, env, "cpu_seconds")) / np.mean(figures("default", env, "cpu_seconds"))
@@ -133,13 +129,16 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
         ]
         return f"{np.mean(ratios):.2f}" if ratios else "—"
 
-    head = ["| variant |", *(f" {env} |" for env in envs), " CPU time |"]
-    lines = ["".join(head), "|---|" + "---:|" * (len(envs) + 1)]
-    for variant in (*VARIANTS, *SEARCHES):
-        if any(row["variant"] == variant for row in last):
-            cells = "".join(f" {cell(variant, env)} |" for env in envs)
-            lines.append(f"| {variant} |{cells} {price(variant)} |")
-    return "\n".join(lines)
+    rows_shown = [
+        [
+            variant,
+            *(pages.mean_and_each(figures(variant, env, "return_mean"), ",.0f") for env in envs),
+            price(variant),
+        ]
+        for variant in (*VARIANTS, *SEARCHES)
+        if any(row["variant"] == variant for row in last)
+    ]
+    return pages.markdown(["variant", *envs, "CPU time"], rows_shown)
 
 
 def main() -> int:
@@ -154,9 +153,7 @@ def main() -> int:
     )
     options = p.parse_args()
     if options.table is not None:
-        page, shown = options.table, table(tables.read(RESULT), options.steps)
-        text = replace_results(page.read_text(encoding="utf-8"), shown, str(page), MARKERS)
-        page.write_text(text, encoding="utf-8")
+        pages.write(options.table, table(tables.read(RESULT), options.steps), MARKERS)
         return 0
     jobs = [
         (variant, job_of(variant, env, seed, options.steps))

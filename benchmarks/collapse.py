@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import pages
 import tables
 import torch
 import training
@@ -34,7 +35,6 @@ import envs
 from agent.configurator import RegularizerKind
 from agent.joule import Joule
 from agent.provenance import version
-from compare import replace_results
 from envs.violations import GROSS, STAGES
 
 RESULT = ROOT / "benchmarks" / "results" / "collapse.csv"
@@ -45,7 +45,7 @@ COLUMNS = (
 )  # fmt: skip
 HEALTH = ("rank", "std", "dead", "relative_error")
 SHOWN = {
-    "return_mean": ("return", ",.4g"), "rank": ("rank", ".1f"), "readout_r2": ("R² seen", ".2f"),
+    "return_mean": ("return", ",.0f"), "rank": ("rank", ".1f"), "readout_r2": ("R² seen", ".2f"),
     "foreseen_r2": ("R² foreseen", ".2f"), "auroc_latent": ("surprise, latent", ".3f"),
     "auroc_all": ("surprise, all", ".3f"),
 }  # fmt: skip
@@ -127,21 +127,18 @@ def write(lines: Sequence[dict[str, Any]]) -> None:
 
 def shown(lines: Sequence[dict[str, Any]]) -> str:
     """Markdown: a table for each body, a line for each regulariser; the mean of the seeds, and each of them."""
-
-    def cell(found: Sequence[dict[str, Any]], name: str, form: str) -> str:
-        values = [float(line[name]) for line in found]
-        return f"{np.mean(values):{form}} ({', '.join(f'{value:{form}}' for value in values)})"
-
     parts = []
     for env in dict.fromkeys(line["env"] for line in lines):
-        heads = [f"| {env} |", *(f" {head} |" for head, _ in SHOWN.values())]
-        rows = ["".join(heads), "|---|" + "---:|" * len(SHOWN)]
+        rows = []
         for kind in get_args(RegularizerKind):
             found = [line for line in lines if (line["env"], line["regularizer"]) == (env, kind)]
             if found:
-                cells = "".join(f" {cell(found, name, form)} |" for name, (_, form) in SHOWN.items())
-                rows.append(f"| `{kind}` |{cells}")
-        parts.append("\n".join(rows))
+                cells = [
+                    pages.mean_and_each([float(line[name]) for line in found], form)
+                    for name, (_, form) in SHOWN.items()
+                ]
+                rows.append([f"`{kind}`", *cells])
+        parts.append(pages.markdown([env, *(head for head, _ in SHOWN.values())], rows))
     return "\n\n".join(parts)
 
 
@@ -163,9 +160,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     if options.table is not None:
-        page = options.table.read_text(encoding="utf-8")
-        page = replace_results(page, shown(tables.read(RESULT)), str(options.table), MARKERS)
-        options.table.write_text(page, encoding="utf-8")
+        pages.write(options.table, shown(tables.read(RESULT)), MARKERS)
         return 0
     torch.set_num_threads(1)
     done = {
