@@ -24,6 +24,9 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def write(page: Path, table: str, markers: tuple[str, str]) -> None:
-    """Puts the table between the markers of the page. Raises Refusal unless each stands there once."""
-    text = page.read_text(encoding="utf-8")
-    compare.write(page, compare.replace_results(text, table, str(page), markers))
+    """Puts the table between the markers of the page. Raises SystemExit, in a sentence, where that cannot be done."""
+    try:
+        text = page.read_text(encoding="utf-8")
+        compare.write(page, compare.replace_results(text, table, str(page), markers))
+    except (OSError, compare.Refusal) as error:
+        raise SystemExit(f"error: {error}") from error
