@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.command_line import Parser
+from agent.command_line import Parser, whole_number
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--at",
-        type=int,
+        type=whole_number,
         metavar="FRAMES",
         help="budget: the last evaluation at or below it counts",
     )

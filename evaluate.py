@@ -24,6 +24,7 @@ from agent.command_line import (
     add_adapt,
     add_changes,
     check_adapt,
+    check_planning,
     check_task,
     door,
     given_settings,
@@ -187,9 +188,7 @@ def parser() -> Parser:
 
 def check(run: Run, config: Config, changes: Mapping[str, Any], out: Path) -> None:
     """Refuses what cannot end well, before anything heavy is done. Raises ConfigError."""
-    planning = [name for name in changes if name.startswith("planner.")]
-    if planning and config.agent != "joule":
-        raise ConfigError(f"--{planning[0]}: {config.agent} does not plan; joule does")
+    check_planning(changes, config)
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise ConfigError(f"--out: {out} cannot be written; give a file in a folder that takes it")
 
@@ -219,7 +218,7 @@ def main(arguments: Sequence[str]) -> int:
     import torch
 
     from agent.barrier import Violations
-    from agent.body import make_env
+    from agent.body import fitting, make_env
     from agent.evaluation import LANES, evaluate
     from agent.limits import parse_guard
     from agent.loading import load_changed
@@ -231,7 +230,7 @@ def main(arguments: Sequence[str]) -> int:
     violations = Violations([parse_guard(text) for text in world.guard])
 
     def body() -> TrainingEnv:
-        made: TrainingEnv = make_env(world)
+        made: TrainingEnv = fitting(learner.facts, make_env(world))
         return made if adaptive is None else adaptive.attend(made)
 
     def judged() -> TrainingEnv:

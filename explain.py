@@ -233,12 +233,13 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
+    from agent.body import fitting
     from agent.loading import load_changed
     from report import decision
 
     torch.set_num_threads(run.config.threads)
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
-    body = stage(world)
+    body = fitting(learner.facts, stage(world))
     try:
         result, drawn = explained(learner, body, options.episode_seed, options.step)
     finally:

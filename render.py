@@ -24,6 +24,7 @@ from agent.command_line import (
     add_adapt,
     add_changes,
     check_adapt,
+    check_planning,
     check_task,
     door,
     given_settings,
@@ -378,6 +379,7 @@ def main(arguments: Sequence[str]) -> int:
     run = Run.open(located(options.run)[0], trust_modules=options.trust_module)
 
     check_adapt(options.adapt, run.config)
+    check_planning(changes, run.config)
     if (options.imagine or options.imagine_at is not None) and run.config.agent != "joule":
         raise ConfigError(f"imagine: {run.config.agent} has no world model to imagine with; joule has")
 
@@ -385,12 +387,13 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    from agent.body import make_env
+    from agent.body import fitting, make_env
     from agent.loading import load_changed
 
     torch.set_num_threads(run.config.threads)
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
-    body: Any = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
+    drawn = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
+    body: Any = fitting(learner.facts, drawn)
     name = film_name(learner.frames, options)
     if options.adapt:
         learner = cast("Agent", cast("Joule", learner).adapt())

@@ -199,7 +199,8 @@ def measured(path: Path) -> dict[str, tuple[list[float], list[float]]]:
 
 def check_heeded(agent: str, given: Iterable[str]) -> None:
     """Refuses settings that an agent would not heed. Raises ConfigError naming the first."""
-    deaf = [name for name in given if name.startswith(("learner.", "model.", "planner.", "regularizer"))]
+    own = ("learner.", "model.", "planner.", "regularizer", "on_collapse")
+    deaf = [name for name in given if name.startswith(own)]
     if deaf and agent != "joule":
         why = "learns nothing" if agent in ("random", "zero") else "has its library's published settings"
         raise ConfigError(f"{deaf[0]}: {agent} {why}; only joule heeds it")
@@ -213,6 +214,11 @@ def resumed_config(before: Config, given: dict[str, object], override: bool) -> 
     config = validate(replace(before, given))
     old, new = flatten(before), flatten(config)
     changed = [name for name in old if old[name] != new[name]]
+    if "task" in changed:
+        raise ConfigError(
+            "task: what this run learned and remembers was priced by its own task; another one begins a new "
+            "run, or evaluate.py takes it up with --task, and with --retask"
+        )
     free = {"steps", "eval_every", "checkpoint_every", "video"}
     if not override and (bad := [name for name in changed if name not in free]):
         difference = ", ".join(f"{name} {old[name]!r} -> {new[name]!r}" for name in bad)

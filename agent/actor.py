@@ -219,19 +219,21 @@ class Actor:
             unknown = torch.full_like(course[:, 0, 0], torch.inf)
             width = torch.full_like(course, self.reach)
             if guarded is not None:
-                width[guarded.breaks(course)] = 1.0
+                with torch.no_grad():
+                    width[guarded.breaks(course)] = 1.0
             warm_start = Plan(course, unknown, mean=course, std=width)
         plan = self.planner(z.shape[0]).plan(
             energy, warm_start=warm_start, proposals=proposals, generator=generator
         )
         if guarded is not None:
             assert drawn is not None
-            course, taken = drawn[:, 0], guarded.leaves(drawn[:, 0], plan.actions)
-            plan = replace(
-                plan,
-                actions=torch.where(taken[:, None, None], plan.actions, course),
-                energy=torch.where(taken, plan.energy, energy(drawn[:, :1])[:, 0]),
-            )
+            with torch.no_grad():
+                course, taken = drawn[:, 0], guarded.leaves(drawn[:, 0], plan.actions)
+                plan = replace(
+                    plan,
+                    actions=torch.where(taken[:, None, None], plan.actions, course),
+                    energy=torch.where(taken, plan.energy, energy(drawn[:, :1])[:, 0]),
+                )
         if not explore:
             return plan.actions[:, 0], plan
         action = plan.sample(0.5, generator)[:, 0]

@@ -44,7 +44,7 @@ DECISIONS_PER_ALARM = 50_000.0
 CALIBRATION = 10_000
 """The newest decisions of training, from which is told what surprise is usual."""
 WORTH = 500
-"""Old steps weigh as much in learning as this many new ones would: half at first, a tenth after 4,500."""
+"""Old steps weigh as much in learning as this many new ones would: half after 500, a tenth after 4,500."""
 RECENT = 0.05
 """Rate at which the mean of recent excess follows: some twenty decisions."""
 LOST = 1.25
@@ -113,7 +113,8 @@ class Adaptive:
                     self._credit -= 1.0
                     self.update()
         # An episode's first decision is searched for in any case: nothing strange has happened in it yet.
-        actor = self.learner.novice if self.lost and state is not None else None
+        first = state is None or (episode_start is not None and bool(np.any(episode_start)))
+        actor = self.learner.novice if self.lost and not first else None
         return self.learner.predict(observation, state, episode_start, deterministic, actor)
 
     @property

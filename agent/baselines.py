@@ -23,7 +23,7 @@ import torch
 
 from agent import generators
 from agent.baseline_settings import KINDS, settings_for
-from agent.body import make_env
+from agent.body import entered
 from agent.clock import Clock
 from agent.configurator import Config
 from agent.device import pick_device
@@ -117,10 +117,10 @@ class Baseline:
 
         `on_step` is called after every decision, its transition stored and its gradient steps done;
         learning ends early when it returns False. The process's random generators are left as they were.
-        Without an environment, given here or before, the one of the agent's configuration is made.
-        Raises FloatingPointError when a loss is no longer finite.
+        Without an environment, given here or before, the one of the agent's configuration is made. In another
+        body than before an episode begins. Raises FloatingPointError when a loss is no longer finite.
         """
-        self.env = env or self.env or make_env(self.config)
+        self.env = entered(self, env)
         self.door.body = self.env
         until = self.frames + steps
         with self.clock.running(), generators.preserved():

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.configurator import Config
 from agent.errors import ConfigError
+from agent.interface import Agent, BodyFacts, TrainingEnv
 from agent.task import IN_PYTHON, Priced, parse
 
 
@@ -29,3 +30,34 @@ def make_env(config: Config, **rendering: Any) -> Any:
         price=price,
         **rendering,
     )
+
+
+def fitting(facts: BodyFacts, env: Any) -> Any:
+    """`env`, if it is a body as `facts` tell of it. Raises ConfigError for one that has changed since."""
+    sizes = [("observation_size", "observations of {}"), ("action_size", "actions of {}")]
+    for name, words in sizes:
+        was, found = getattr(facts, name), getattr(env.facts, name)
+        if was != found:
+            what = words.format(found)
+            raise ConfigError(f"env: {env.facts.env} has {what} numbers, and the agent was made for {was}")
+    was, found = [*facts.readout_sizes.items()], [*env.facts.readout_sizes.items()]
+    if was != found:
+        told = " and ".join(", ".join(f"{name} [{size}]" for name, size in of) for of in (found, was))
+        raise ConfigError(
+            f"env: the readouts of {env.facts.env} are not those the agent was made for: {told}"
+        )
+    return env
+
+
+def entered(agent: Agent, env: TrainingEnv | None) -> TrainingEnv:
+    """The body that an agent lives in from now on: `env`, or the one it has, or the one of its config.
+
+    An episode that is open in one body is not gone on with in another. Raises ConfigError for a body that the
+    agent was not made for.
+    """
+    if env is None:
+        return agent.env or fitting(agent.facts, make_env(agent.config))
+    fitting(agent.facts, env)
+    if agent.env is not None and env is not agent.env:
+        agent.begin_episode()
+    return env

@@ -21,7 +21,7 @@ import textwrap
 import traceback
 import types
 import typing
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
 from agent.configurator import (
@@ -185,6 +185,13 @@ def check_adapt(adapt: bool, config: Config) -> None:
     """Refuses to adapt an agent that cannot be surprised. Raises ConfigError."""
     if adapt and config.agent != "joule":
         raise ConfigError(f"--adapt: {config.agent} has no world model that could be surprised; joule has")
+
+
+def check_planning(changes: Mapping[str, Any], config: Config) -> None:
+    """Refuses settings of a planner for an agent that has none. Raises ConfigError."""
+    planning = [name for name in changes if name.startswith("planner.")]
+    if planning and config.agent != "joule":
+        raise ConfigError(f"--{planning[0]}: {config.agent} does not plan; joule does")
 
 
 def in_names(options: argparse.Namespace, first_seed: int | None = None) -> list[str]:

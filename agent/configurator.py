@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import re
 import types
 import typing
@@ -320,6 +321,14 @@ def _check_fields(node: Any, prefix: str) -> None:
             raise ConfigError(f"{name}: {value!r} is outside {bounds[0]:g} to {bounds[1]:g}")
 
 
+def check_horizon(horizon: int, limit: int | None, env: str) -> None:
+    """Raises ConfigError where a plan would reach beyond the longest episode, of `limit` decisions."""
+    if limit is not None and horizon > limit:
+        raise ConfigError(
+            f"planner.horizon: {horizon} decisions exceed an episode of {env}, which has {limit}"
+        )
+
+
 def validate(config: Config) -> Config:
     """Returns `config` when every field has its type and lies in its range, and the fields agree.
 
@@ -350,10 +359,10 @@ def validate(config: Config) -> Config:
         raise ConfigError(f"model.latent: {model.latent} is not a multiple of model.group {model.group}")
     if planner.samples and planner.elites and planner.elites > planner.samples:
         raise ConfigError(f"planner.elites: {planner.elites} exceeds planner.samples {planner.samples}")
-    if config.max_episode_steps and planner.horizon * (config.action_repeat or 1) > config.max_episode_steps:
-        raise ConfigError(
-            f"planner.horizon: {planner.horizon} decisions exceed max_episode_steps "
-            f"{config.max_episode_steps}"
+    looks_ahead = config.agent == "joule" and planner.kind != "policy"
+    if looks_ahead and config.max_episode_steps:
+        check_horizon(
+            planner.horizon, math.ceil(config.max_episode_steps / (config.action_repeat or 1)), config.env
         )
     device = config.device
     if not re.fullmatch(r"cpu|cuda|auto|cuda:(0|[1-9][0-9]?)", device):

@@ -109,6 +109,8 @@ StepCosts = Callable[[Step, Tensor], dict[str, Tensor]]
 """Named costs [rows] of a step of imagination and the action [rows, act] that led to it."""
 
 
+OWN_TERMS = frozenset({"task", "critic", "effort", "unsure", "guard"})
+"""Names of the summands that an energy has by itself."""
 FORBIDDEN = 1e9
 """What the least violation of a guard costs; other terms count for at most a quarter of it."""
 

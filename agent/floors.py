@@ -1,4 +1,4 @@
-"""The floors: an agent that acts at random and one that does nothing, for every score to stand on."""
+"""The floors: an agent that acts at random and one that rests, for every score to stand on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.body import make_env
+from agent.body import entered
 from agent.clock import Clock
 from agent.configurator import Config
 from agent.interface import Arrays, BodyFacts, TrainingEnv
@@ -18,7 +18,9 @@ from agent.seeds import reset_seed
 
 
 class Floor:
-    """Uniformly random actions (`config.agent` is random) or none at all (zero); it lives, and never learns.
+    """Uniformly random actions (`config.agent` is random), or 0, the middle of the bounds (zero).
+
+    It lives, and never learns.
 
     Raises ValueError for another kind.
     """
@@ -44,9 +46,10 @@ class Floor:
     ) -> Floor:
         """Lives for `steps` more environment frames; ends early when `on_step` returns False.
 
-        Without an environment, given here or before, the one of the agent's configuration is made.
+        Without an environment, given here or before, the one of the agent's configuration is made. In another
+        body than before an episode begins.
         """
-        self.env = env or self.env or make_env(self.config)
+        self.env = entered(self, env)
         until = self.frames + steps
         with self.clock.running():
             while self.frames < until:

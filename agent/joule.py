@@ -22,9 +22,9 @@ from agent.actor import ActingState, Actor, Guarded
 from agent.adaptation import Adaptive
 from agent.barrier import Barrier
 from agent.belief import Belief
-from agent.body import make_env
+from agent.body import entered, make_env
 from agent.clock import Clock
-from agent.configurator import PLANNER_SETTINGS, Config, validate
+from agent.configurator import PLANNER_SETTINGS, Config, check_horizon, validate
 from agent.cost import Energy, EnergyWeights
 from agent.device import pick_device
 from agent.errors import ConfigError
@@ -84,11 +84,8 @@ class Joule:
 
     def _make(self, facts: BodyFacts, config: Config, env: TrainingEnv | None) -> None:
         """The parts of an agent that has lived nothing, drawn from torch's generators."""
-        limit, horizon = facts.episode_limit, config.planner.horizon
-        if limit is not None and horizon > limit:
-            raise ConfigError(
-                f"planner.horizon: {horizon} decisions exceed an episode of {facts.env}, which has {limit}"
-            )
+        if config.planner.kind != "policy":
+            check_horizon(config.planner.horizon, facts.episode_limit, facts.env)
         self.facts, self.config, self.env = facts, config, env
         self.device = pick_device(config.device)
         readouts = sum(facts.readout_sizes.values())
@@ -134,9 +131,9 @@ class Joule:
         self.hurried = False
 
     def _rows_for(self, steps: int) -> int:
-        """Rows that a budget of frames can fill: decisions, plus a last row an episode and a spare."""
-        decisions = steps // self.facts.action_repeat + 1
-        return 2 * decisions + 2
+        """Rows that a budget of frames can fill at most: a decision a frame, where episodes end within one,
+        and as many last rows. Room that is not written takes no memory."""
+        return 2 * (steps + 1) + 2
 
     def make_actor(self, config: Config) -> Actor:
         """The actor that the configuration asks for; a planner may be swapped on a trained agent."""
@@ -263,9 +260,10 @@ class Joule:
             )
         return judge
 
-    def pursue(self, task: Task, horizon: int = PLANNED_AHEAD) -> "Joule":
+    def pursue(self, task: Task, horizon: int | None = None) -> "Joule":
         """Plans for other costs from now on, without learning: further ahead, and without the critic.
 
+        `horizon` decisions ahead, by default 15, or to the end of the longest episode where that is nearer.
         Returns itself. Raises TaskError for a task that the body's readouts do not serve, and ConfigError
         for an agent that does not plan. What is learned and saved stays as it was.
         """
@@ -273,6 +271,10 @@ class Joule:
             raise ConfigError(
                 "planner.kind: policy cannot plan for another task; choose a planner, or retask"
             )
+        limit = self.facts.episode_limit
+        if horizon is None:
+            horizon = PLANNED_AHEAD if limit is None else min(PLANNED_AHEAD, limit)
+        check_horizon(horizon, limit, self.facts.env)
         planner = replace(self.config.planner, horizon=horizon)
         config = validate(replace(self.config, planner=planner))
         self.judge, self.actor = self.judged(task), self.make_actor(config)
@@ -420,12 +422,11 @@ class Joule:
         `on_step` is called after every decision; learning ends early when it returns False.
         Gradient steps that a hurried decision left over are taken first. Without an environment, given
         here or before, the one of the agent's configuration is made. Torch's own
-        generator is left where it was. Raises StopRun when learning is no longer finite.
+        generator is left where it was. In another body than before an episode begins. Raises StopRun when
+        learning is no longer finite.
         """
-        self.env = env or self.env
+        self.env = entered(self, env)
         self.memory.reserve(min(self.config.learner.buffer, self.memory.rows + self._rows_for(steps)))
-        if self.env is None:
-            self.env = make_env(self.config)
         until = self.frames + steps
         with self.clock.running(), self.own_generator():
             self.study_what_is_due()
@@ -583,8 +584,10 @@ class Joule:
     def restore_replay(self, rows: Arrays, total: int) -> None:
         """Puts back the newest of `total` rows ever written, oldest first."""
         if total:
+            # An agent may have lived longer than its configuration's budget.
+            self.memory.reserve(min(self.config.learner.buffer, total + 1))
             self.memory.restore(rows, total)
 
     def replay_capacity(self) -> int:
-        """Rows that a resume needs."""
-        return self.memory.capacity
+        """Rows that a resume needs; the ring, which has room for the budget, never holds more."""
+        return self.config.learner.buffer

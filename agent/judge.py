@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from agent.cost import OWN_TERMS
 from agent.modules import Modules
 from agent.readouts import Named, Readouts
 from agent.task import Task
@@ -19,8 +20,8 @@ class Judge:
     def __init__(self, task: Task, layout: Readouts, modules: Modules, act: int):
         self.task, self.layout, self.modules = task, layout, modules
         self.world_model: WorldModel = modules.world_model
-        # Two terms of one name are two terms.
-        names = [term.name for term in task.terms]
+        # Two terms of one name are two terms, and so is one that has the name of an energy's own.
+        names = [f"{t.name} (task)" if t.name in OWN_TERMS else t.name for t in task.terms]
         self.names = [n if names.count(n) == 1 else f"{n} ({k})" for k, n in enumerate(names, 1)]
         blank = layout.blank(act, next(modules.parameters()))
         task(blank)

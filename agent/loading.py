@@ -56,12 +56,17 @@ def load(
 
     Without `env` the agent can predict at once, and makes its own environment when it is told to
     learn. Learning begins with a new episode, whose seed follows from the run's and its progress.
-    `overrides` changes settings by dotted name, such as {"planner.kind": "icem"}. Raises
-    RunError, CheckpointError or ConfigError with one sentence.
+    `overrides` changes settings by dotted name, such as {"planner.kind": "icem"}. What it was trained for is
+    none of them. Raises RunError, CheckpointError or ConfigError with one sentence.
     """
     folder, one = located(path)
     run = Run.open(folder, trust_modules=trust_modules)
     changes = dict(overrides or {})
+    if changes.get("task", run.config.task) != run.config.task:
+        raise ConfigError(
+            "task: what an agent learned does not change by its name; pursue plans for another, "
+            "retask learns it"
+        )
     config = without_strange_settings(validate(replace(run.config, changes)), changes)
     agent = _build(config, env.facts if env is not None else _facts(run), env)
     found = newest_checkpoint(agent, run) if one is None else named_checkpoint(agent, run, one)
@@ -130,8 +135,7 @@ def take_up(agent: Agent, text: str, updates: int | None, horizon: int | None) -
     if updates:
         able.retask(task, updates)
         return agent.config
-    ahead = {} if horizon is None else {"horizon": horizon}
-    able.pursue(task, **ahead)
+    able.pursue(task, horizon)
     return replace(agent.config, {"task": text})
 
 

@@ -15,7 +15,9 @@ from agent.regularizers import Regularizer
 class Normalizer(nn.Module):
     """Running mean and deviation of a vector, by Chan et al.'s parallel update (1979).
 
-    A dimension that never varies keeps deviation 1, so that it stays finite when it does.
+    A dimension that never varies keeps deviation 1, so that it stays finite when it does. So does one whose
+    deviation is below 1e-6, or below a millionth of its mean: that is rounding, which must not be blown up to
+    a signal. A sensor that says less is to be given in a smaller unit.
     """
 
     mean: Tensor

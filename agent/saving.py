@@ -18,7 +18,7 @@ import numpy as np
 from agent import checkpoint
 from agent.guards import StopRun, not_finite
 from agent.interface import Agent, Arrays
-from agent.replay_log import ReplayLog
+from agent.replay_log import ReplayLog, ReplayLogError
 from agent.runs import Run, RunError, alive, check_free
 from agent.storage import DISK, why
 
@@ -65,6 +65,8 @@ def save_as_run(agent: Agent, path: str | Path) -> None:
         DISK.sync(folder.parent)
     except OSError as error:
         raise RunError(f"{folder}: could not be written: {why(error)}") from error
+    except (checkpoint.CheckpointError, ReplayLogError) as error:
+        raise RunError(f"{folder}: could not be written: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # a whole save is no longer there
 
@@ -80,7 +82,7 @@ def write_checkpoint(
     """A checkpoint of everything that the rest of the run depends on; `replay` takes the rows that are new.
 
     `owing_since` says that what was due since that frame is not done. Raises StopRun, and writes nothing,
-    when a weight or anything else that is to be resumed from is not finite.
+    when a weight, a remembered row or anything else that is to be resumed from is not finite.
     """
     arrays, meta = agent.state()
     if bad := not_finite(arrays):
@@ -88,7 +90,10 @@ def write_checkpoint(
         raise StopRun(f"not finite, so not saved: {', '.join(bad[:3])}{rest}")
     files: dict[str, Any] = {}
     if replay is not None:
-        replay.append(agent.replay_rows(replay.rows))
+        rows = agent.replay_rows(replay.rows)
+        if bad := not_finite(rows):
+            raise StopRun(f"not finite, so not saved: what is remembered of {', '.join(bad)}")
+        replay.append(rows)
         files["replay"] = replay.commit()
     body: dict[str, Any] = {}
     if agent.env is not None:

@@ -23,7 +23,9 @@ from agent.saving import identity_now, newest_checkpoint, put_back, write_checkp
 
 EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 # Names, not classes: naming PlanError must not import torch.
-STOPPING = {"StopRun", "PlanError", "FloatingPointError", "CheckpointError", "ReplayLogError", "RunError"}
+STOPPING = {
+    "StopRun", "EnvFault", "PlanError", "FloatingPointError", "CheckpointError", "ReplayLogError", "RunError",
+}  # fmt: skip
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -138,7 +140,8 @@ class Trainer:
             if due(self.log_every):
                 self.log()
             if due(config.eval_every) or agent.frames >= config.steps:
-                self.score()
+                scores = self.play(owing_since=before)
+                self.score(scores)
         except Interrupted:
             self.save(owing_since=before)
             return False
@@ -176,12 +179,23 @@ class Trainer:
         self.run.log({**metrics, "decisions": agent.decisions, "episodes": agent.episodes}, agent.frames)
         self.watcher.progress(agent.frames, metrics)
 
-    def score(self) -> None:
-        """An evaluation on the held-out seeds; its time is not counted as training's."""
-        agent, spent = self.agent, self.agent.clock.seconds()
-        with agent.clock.running(False):
-            scores = self.evaluate(cast(Agent, Attentive(self)))
-        returns = scores.returns
+    def play(self, owing_since: int) -> Scores:
+        """The held-out episodes; their time is not counted as training's.
+
+        Whatever fails in them, the world of a held-out seed perhaps, what was learned before is kept.
+        """
+        try:
+            with self.agent.clock.running(False):
+                return self.evaluate(cast(Agent, Attentive(self)))
+        except Interrupted:
+            raise
+        except Exception:
+            self.save(owing_since=owing_since)
+            raise
+
+    def score(self, scores: Scores) -> None:
+        """An evaluation as a row of the protocol, and word to the display."""
+        agent, spent, returns = self.agent, self.agent.clock.seconds(), scores.returns
         # Significant digits, not decimals: an environment's rewards may be of any size.
         mean, std = (float(f"{figure:.8g}") for figure in (np.mean(returns), np.std(returns)))
         row = {

@@ -107,12 +107,12 @@ def stop_when(reached: Callable[[Any], bool]) -> Callable[[], None]:
 
 def stop_after_evaluation() -> None:
     """The run sends itself SIGTERM when its first evaluation is done and logged."""
-    from agent.trainer import Trainer
+    from agent.trainer import Scores, Trainer
 
     real = Trainer.score
 
-    def score(self: Trainer) -> None:
-        real(self)
+    def score(self: Trainer, scores: Scores) -> None:
+        real(self, scores)
         os.kill(os.getpid(), signal.SIGTERM)
 
     Trainer.score = score  # type: ignore[method-assign]

@@ -76,7 +76,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         self._perturbed, self._guard, self._flat, self._tape = perturbed, guard, flat, tape
         self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
         self._restores_exactly = True
-        self._closed = self._rendered = False
+        self._closed = self._rendered = self._diverged = False
 
     def close(self) -> None:
         """Free the simulator and its GL context."""
@@ -96,6 +96,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         if seed is not None:
             self.action_space.seed(seed)
         self.observation, info = self.env.reset(seed=seed, options=options)
+        self._diverged = False
         return self.observation.copy(), info
 
     def step(self, action: np.ndarray) -> Step:
@@ -113,8 +114,8 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             self._guard.counters["actions_clipped"] += 1
             act = np.clip(act, -1.0, 1.0)
         observation, reward, terminated, truncated, info = self.env.step(act)
-        self.observation = observation
-        if self._price is not None and not info.get("diverged", False):
+        self.observation, self._diverged = observation, bool(info.get("diverged", False))
+        if self._price is not None and not self._diverged:
             info["own_reward"] = float(reward)
             cost = self._price(self.facts, self.readouts(), act, -float(reward))
             if not np.isfinite(cost):
@@ -123,8 +124,22 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         return observation.copy(), float(reward), terminated, truncated, info
 
     def readouts(self) -> np.ndarray:
-        """Named physical quantities now, float32 [sum of facts.readout_sizes]; true even if sensors lie."""
-        return readouts.read(self._tape.env, self._guard.observation, self.facts.readout_sizes)
+        """Named physical quantities now, float32 [sum of facts.readout_sizes]; true even if sensors lie.
+
+        EnvFault where they cannot be had, have other names or sizes than before, or are not finite, but for
+        those of physics that diverged.
+        """
+        try:
+            values = readouts.read(self._tape.env, self._guard.observation, self.facts.readout_sizes)
+        except EnvError as error:
+            raise self._guard.fault(str(error)) from error
+        except Exception as error:
+            raise self._guard.fault(f"readouts raised {type(error).__name__}: {error}") from error
+        if not self._diverged and not np.isfinite(values).all():
+            edges = np.cumsum([*self.facts.readout_sizes.values()])
+            first = np.searchsorted(edges, np.flatnonzero(~np.isfinite(values))[0], side="right")
+            raise self._guard.fault(f"non-finite readout {[*self.facts.readout_sizes][first]}")
+        return values
 
     @property
     def perturbations(self) -> list[str]:

@@ -20,6 +20,9 @@ from envs.snapshot import Tape
 from envs.views import views
 from envs.wrappers import ActionRepeat, Flat, Guard
 
+TAKEN = ("action", "cost")
+"""Names that costs know beside the readouts."""
+
 
 def make(
     env: str,
@@ -185,7 +188,24 @@ def _seconds_per_frame(raw: gymnasium.Env[Any, Any], repeat: int) -> float | Non
 
 def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[str, int]:
     """Names and sizes of the readouts; an env with its own is reset once, it may need that to answer."""
-    if callable(getattr(raw.unwrapped, "readouts", None)):
+    env = raw.unwrapped
+    if not callable(getattr(env, "readouts", None)):
+        values = readouts.named(raw, np.zeros(observation_size, np.float32))
+        return {name: int(value.size) for name, value in values.items()}
+    called = "reset"
+    try:
         raw.reset()
-    values = readouts.named(raw, np.zeros(observation_size, np.float32))
-    return {name: int(value.size) for name, value in values.items()}
+        called = "readouts"
+        values = readouts.named(raw, np.zeros(observation_size, np.float32))
+    except EnvError:
+        raise
+    except Exception as error:
+        raise EnvError(f"{called}() of {env} raised {type(error).__name__}: {error}") from error
+    sizes = {name: int(value.size) for name, value in values.items()}
+    for name, size in sizes.items():
+        if not isinstance(name, str) or name in TAKEN:
+            why = f"which is no name that a readout can have ({' and '.join(TAKEN)} mean the agent's own)"
+            raise EnvError(f"readouts() of {env} names one {name!r}, {why}")
+        if size == 0:
+            raise EnvError(f"readouts() of {env}: {name} is empty; leave it out")
+    return sizes

@@ -82,6 +82,7 @@ class Maze(MujocoEnv):
         super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (6,), np.float64), **kwargs)
         self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
         self.random_goal = random_goal
+        self._wanted: ArrayLike | None = None
         self.zone_penalty = zone_penalty
         names = [self.model.geom(geom).name for geom in range(self.model.ngeom)]
         walls = [self.model.geom(name) for name in names if name.startswith("wall_")]
@@ -131,15 +132,14 @@ class Maze(MujocoEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """Start an episode; `options={"goal": (x, y)}` chooses the goal."""
-        observation, info = super().reset(seed=seed)
-        if options and "goal" in options:
-            self.set_goal(options["goal"])
-            observation, info = self._observation(), self._get_reset_info()
-        return observation, info
+        self._wanted = (options or {}).get("goal")
+        return super().reset(seed=seed)
 
     def reset_model(self) -> NDArray[np.float64]:
         """Draw the ball's place, and the goal's where that is asked for."""
-        if self.random_goal:
+        if self._wanted is not None:
+            self.set_goal(self._wanted)
+        elif self.random_goal:
             self.set_goal(self._free_place())
         start = self._free_place()
         while self.path_distance(start) < START_PATH:

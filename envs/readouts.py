@@ -35,4 +35,5 @@ def read(env: gymnasium.Env[Any, Any], observation: np.ndarray, sizes: dict[str,
     found = {name: value.size for name, value in values.items()}
     if found != sizes:
         raise EnvError(f"the readouts of {env.unwrapped} changed from {sizes} to {found}")
-    return np.concatenate([values[name] for name in sizes]).astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large for float32 is infinite, and the caller's to judge
+        return np.concatenate([values[name] for name in sizes]).astype(np.float32)

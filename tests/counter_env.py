@@ -75,6 +75,7 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
             "no reward": (observation, None, terminated, truncated, info),
             "nan reward": (observation, reward * np.nan, terminated, truncated, info),
             "inf reward": (observation, np.inf, terminated, truncated, info),
+            "huge reward": (observation, -1e39, terminated, truncated, info),
             "end": (observation, reward, "no", truncated, info),
         }
         if self.fault == "raise":
@@ -82,6 +83,30 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
         return wrong[self.fault or ""]
 
 
+class Told(Counter):
+    """A counter that names its readouts; from step `break_at` on they are wrong in the way `tells` names."""
+
+    def __init__(self, tells: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tells = tells
+
+    def readouts(self) -> dict[str, np.ndarray]:
+        good = {"time": np.array([self.t]), "place": np.zeros(2)}
+        if self.t < self.break_at:
+            return good
+        if self.tells == "raise":
+            raise OSError("the camera is on fire")
+        wrong: dict[str, dict[str, np.ndarray]] = {
+            "nan": {**good, "place": np.array([0.0, np.nan])},
+            "huge": {**good, "time": np.array([1e300])},
+            "grow": {**good, "place": np.zeros(3)},
+            "empty": {**good, "place": np.zeros(0)},
+            "action": {**good, "action": np.zeros(1)},
+        }
+        return wrong.get(self.tells, good)
+
+
 if "Counter-v0" not in gymnasium.registry:
     gymnasium.register("Counter-v0", entry_point="counter_env:Counter", max_episode_steps=10)
+    gymnasium.register("Told-v0", entry_point="counter_env:Told", max_episode_steps=10)
     gymnasium.register("Endless-v0", entry_point="counter_env:Counter")

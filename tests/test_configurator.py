@@ -79,6 +79,20 @@ def test_every_number_is_refused_outside_its_range(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"agent": "sac", "max_episode_steps": 2},
+        {"planner.kind": "policy", "max_episode_steps": 2},
+        {"max_episode_steps": 5, "action_repeat": 2},
+    ],
+)
+def test_a_horizon_is_held_against_the_decisions_of_an_episode_by_who_looks_ahead(
+    changes: dict[str, Any],
+) -> None:
+    validate(replace(Config(), changes))
+
+
+@pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"env": ""}, "env"),

@@ -17,6 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import envs
 from agent import checkpoint
 from agent.body import make_env
 from agent.evaluation import Evaluator
@@ -184,6 +185,24 @@ def test_a_disk_that_refuses_a_save_stops_the_run_with_the_old_one_whole(
     monkeypatch.setattr(trainer, "on_step", on_step)
     with pytest.raises(StopRun, match=r"No space left.*; the last good checkpoint is step-30"):
         trainer.train()
+
+
+def test_an_evaluation_that_fails_costs_nothing_that_was_learned(training: Callable[..., Trainer]) -> None:
+    trainer = training(eval_every=45, checkpoint_every=1_000)
+    evaluates = trainer.evaluate
+
+    def broken(agent: Any) -> Any:
+        raise envs.EnvFault("a wheel came off", env="x", seed=10_002, episode=0, step=3)
+
+    trainer.evaluate = broken
+    with pytest.raises(StopRun, match=r"frame 45: .*wheel came off; the last good checkpoint is step-45"):
+        trainer.train()
+    trainer.run.close()
+    again = training(trainer.run.folder, eval_every=45, checkpoint_every=1_000)
+    assert again.resume() == []
+    again.evaluate = evaluates
+    assert again.train() is None
+    assert len((again.run.folder / "evaluations.csv").read_text().splitlines()) == 3
 
 
 def test_a_folder_that_is_gone_is_not_made_again(training: Callable[..., Trainer], tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import tiny_env
 import torch
+from doors import assert_refused
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import agent as agents
 import envs
-from agent.configurator import Config
+from agent.body import make_env
+from agent.configurator import Config, replace
 from agent.device import DeviceError, pick_device
 from agent.errors import ConfigError
 from agent.evaluation import Evaluator
@@ -254,6 +256,52 @@ def test_a_loaded_agent_goes_on_learning_where_it_is_told_to(trained_run: Path) 
     updates = trained.learner.updates  # type: ignore[attr-defined]
     trained.learn(5)
     assert (trained.frames, trained.learner.updates) == (405, updates + 5)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["joule", "sac", "random"])
+def test_in_another_body_an_episode_begins(make_joule: Make, kind: str) -> None:
+    config = make_joule(**BRIEF).config
+    agent = agents.make(replace(config, {"agent": kind}), envs.make(tiny_env.ID)).learn(30)
+    elsewhere = envs.make(tiny_env.ID)
+    elsewhere.reset(seed=5)
+    resets: list[Any] = []
+    real = elsewhere.reset
+    elsewhere.reset = lambda **how: resets.append(how) or real(**how)  # type: ignore[method-assign,func-returns-value]
+    agent.learn(3, elsewhere)
+    assert agent.env is elsewhere
+    assert len(resets) == 1
+    agent.learn(3, elsewhere)
+    assert len(resets) == 1
+    with pytest.raises(ConfigError, match="has observations of 17 numbers, and the agent was made for 3"):
+        agent.learn(3, envs.make("HalfCheetah-v5"))
+
+
+def test_what_was_learned_for_one_task_is_not_taken_for_another(trained_run: Path) -> None:
+    with pytest.raises(ConfigError, match="task: what an agent learned"):
+        agents.load(trained_run, overrides={"task": "more:position"})
+    assert_refused(
+        "train",
+        ["--resume", str(trained_run), "--task", "more:position", "--override"],
+        "task: what this run",
+    )
+
+
+def test_a_plan_for_another_task_ends_with_the_episode(make_joule: Make) -> None:
+    config = replace(make_joule(**BRIEF).config, {"max_episode_steps": 6})
+    short: Any = agents.make(config, make_env(config))
+    short.pursue(agents.Task("left", lambda r: r["position"]))
+    assert short.actor.horizon == 6
+    with pytest.raises(ConfigError, match=r"7 decisions exceed an episode .*, which has 6"):
+        short.pursue(agents.Task("left", lambda r: r["position"]), horizon=7)
+
+
+def test_a_task_may_have_the_name_of_an_energys_own_term(trained_run: Path) -> None:
+    learner: Any = agents.load(trained_run, overrides={"planner.effort": 0.1})
+    learner.pursue(
+        agents.Task("guard", lambda r: r["position"]) + agents.Task("effort", lambda r: r["position"])
+    )
+    _, state = learner.predict(np.zeros(3, np.float32))
+    assert {"guard (task)", "effort (task)", "effort"} <= learner.explain(state).keys()
 
 
 def test_shapes_are_checked_where_they_are_written(make_joule: Make) -> None:

@@ -57,7 +57,7 @@ def body(observation: Any = UNIT, observation_space: Any = BOX, action_space: An
         ("HalfCheetah-v9", "exists in versions"),
         ("joule/Reech-v0", "did you mean joule/Reach-v0"),
         ("no_such_module:Env-v0", "no module 'no_such_module'"),
-        ("counter_env:Count-v0", "did you mean Counter-v"),
+        ("counter_env:Count-v0", "did you mean counter_env:Counter-v"),
         ("CartPole-v1", "Discrete(2) is not a Box"),
     ],
 )

@@ -122,6 +122,25 @@ def test_a_wrapped_replay_goes_on_in_a_larger_ring(made: Callable[..., Any], tmp
     assert [n for n in rows if not np.array_equal(rows[n], others[n])] == []
 
 
+def test_who_lived_longer_than_its_budget_remembers_all_of_it(
+    made: Callable[..., Any], tmp_path: Path
+) -> None:
+    agent = made("joule", {"steps": 20, "learner.warmup": 500}).learn(300)
+    agent.save(tmp_path / "old")
+    loaded: Any = agents.load(tmp_path / "old")
+    assert (loaded.memory.held, loaded.replay_first(), loaded.replay_total()) == (300, 0, 311)
+    rows, others = loaded.replay_rows(0), agent.replay_rows(0)
+    assert [n for n in rows if not np.array_equal(rows[n], others[n])] == []
+
+
+def test_what_is_remembered_must_be_finite(made: Callable[..., Any], tmp_path: Path) -> None:
+    agent = made("joule").learn(20)
+    agent.memory.readout[3] = np.nan
+    with pytest.raises(StopRun, match="not finite, so not saved: what is remembered of readout"):
+        agent.save(tmp_path / "bad")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_agent_that_has_not_lived_is_saved_and_begins(made: Callable[..., Any], tmp_path: Path) -> None:
     agent = made("joule")
     agent.save(tmp_path / "new")

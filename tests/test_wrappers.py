@@ -71,6 +71,7 @@ def test_action_repeat_sums_rewards_and_stops_at_the_end(
         ("no reward", "reward must be a number, not None"),
         ("nan reward", "non-finite reward"),
         ("inf reward", "non-finite reward"),
+        ("huge reward", "the reward -1e+39 is beyond"),
         ("end", "must be bool"),
         ("raise", "the motor is on fire"),
     ],
@@ -89,6 +90,37 @@ def test_a_broken_promise_stops_the_run_and_says_where(fault: str, words: str, b
     assert fault_at.action.tolist() == [0.5]
     if fault == "raise":
         assert isinstance(fault_at.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    ("tells", "words"),
+    [
+        ("raise", "readouts raised OSError: the camera is on fire"),
+        ("nan", "non-finite readout place"),
+        ("huge", "non-finite readout time"),
+        ("grow", "changed from {'time': 1, 'place': 2} to {'time': 1, 'place': 3}"),
+    ],
+)
+def test_readouts_that_break_stop_the_run_and_say_where(tells: str, words: str) -> None:
+    body = envs.make("Told-v0", kwargs={"tells": tells})
+    body.reset(seed=7)
+    for _ in range(2):
+        body.step(ZERO)
+        assert body.readouts().shape == (3,)
+    body.step(ZERO)
+    with pytest.raises(envs.EnvFault) as stop:
+        body.readouts()
+    assert words in str(stop.value)
+    assert (stop.value.seed, stop.value.step) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("tells", "words"),
+    [("raise", "raised OSError"), ("empty", "place is empty"), ("action", "names one 'action'")],
+)
+def test_a_body_whose_readouts_cannot_be_used_is_refused(tells: str, words: str) -> None:
+    with pytest.raises(envs.EnvError, match=words):
+        envs.make("Told-v0", kwargs={"tells": tells, "break_at": 0})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
