@@ -113,7 +113,8 @@ def compare(options: argparse.Namespace) -> None:
     runs = results.gather(options.runs, options.results)
     rows = table.rows(runs, options.at)
     pairs, pooled, notes = table.pairs(rows), table.pooled(rows), table.notes(rows, runs)
-    sentences = [*notes, *(pair.sentence() for pair in pairs), *(entry.sentence() for entry in pooled)]
+    over_tasks = [entry.sentence() for entry in pooled]
+    sentences = [*notes, *(pair.sentence() for pair in pairs), *over_tasks]
     kept = [(run, ledger.read(run.source, int(run.frames[run.at(options.at)]))) for run in runs]
     ledgers = [(run, entries) for run, entries in kept if entries is not None]
     markdown = table.markdown(rows, sentences)
@@ -122,7 +123,7 @@ def compare(options: argparse.Namespace) -> None:
         if not options.readme.is_file():
             raise Refusal(f"{options.readme} is not a file.")
         text = options.readme.read_text(encoding="utf-8")
-        readme = replace_results(text, table.markdown(rows, notes), str(options.readme))
+        readme = replace_results(text, table.markdown(rows, [*notes, *over_tasks]), str(options.readme))
     options.out.mkdir(parents=True, exist_ok=True)
 
     from report import curves, page

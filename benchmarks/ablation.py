@@ -104,8 +104,9 @@ def search(envs: list[str], seeds: list[int], steps: int) -> None:
         ]  # fmt: skip
         default = next((row for row in rows if row["variant"] == "default"), None)
         folder = job_of("default", env, seed, steps).folder
-        if default is None or not folder.exists():
-            print(f"{env}, seed {seed}: no searches, because the default's run is not here", flush=True)
+        lived = [int(row["frames"]) for row in tables.read(folder / "evaluations.csv")]
+        if default is None or not lived or lived[-1] != steps:
+            print(f"{env}, seed {seed}: no searches, because no run of the default ends here", flush=True)
             continue
         known = {row["variant"] for row in rows}
         for variant in (name for name in SEARCHES if name not in known):
@@ -121,12 +122,15 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
     def figures(variant: str, env: str, name: str) -> list[float]:
         return [float(row[name]) for row in last if (row["variant"], row["env"]) == (variant, env)]
 
+    def spent(variant: str) -> dict[tuple[str, str], float]:
+        return {
+            (row["env"], row["seed"]): float(row["cpu_seconds"]) for row in last if row["variant"] == variant
+        }
+
     def price(variant: str) -> str:
-        ratios = [
-            np.mean(figures(variant, env, "cpu_seconds")) / np.mean(figures("default", env, "cpu_seconds"))
-            for env in envs
-            if figures(variant, env, "cpu_seconds") and figures("default", env, "cpu_seconds")
-        ]
+        """A run costs more on a busy machine: of the same task and seed."""
+        beside = spent("default")
+        ratios = [cost / beside[run] for run, cost in spent(variant).items() if run in beside]
         return f"{np.mean(ratios):.2f}" if ratios else "—"
 
     rows_shown = [

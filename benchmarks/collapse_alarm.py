@@ -10,6 +10,7 @@ the alarm, the other figures those of the last measurement.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,6 +96,10 @@ def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> di
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     warm_up()
     lines = []
     for seed in range(1, 6):

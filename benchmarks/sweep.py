@@ -5,7 +5,8 @@
 
 Each run is `train.py` itself, in a process of its own on one thread. A run that was interrupted goes
 on where it stopped when the command is given again; one that has finished is skipped. After every
-run its evaluations are copied to benchmarks/results/<suite>/<agent>/<env>/seed<k>.csv.
+run its evaluations are copied to benchmarks/results/<suite>/<agent>/<env>/seed<k>.csv. That is the place of the
+default's: with --settings the suite must be one that is not among them, and its name says what is other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from pathlib import Path
 
 import training
 from training import ROOT
+
+OF_THE_DEFAULT = ("dmc", "gymnasium", "joule")
+"""Suites whose runs are of the default settings."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ def main() -> int:
         "--settings", nargs=argparse.REMAINDER, default=[], help="further options of train.py, last"
     )
     options = parser.parse_args()
+    if options.settings and options.suite in OF_THE_DEFAULT:
+        parser.error(f"--suite {options.suite} holds the default's runs; with --settings give another name")
     jobs = [
         Job(options.suite, agent, env, seed, options.steps, tuple(options.settings))
         for seed in options.seeds

@@ -149,6 +149,9 @@ def coverage_note(seeds: int) -> str:
     """One sentence on what a 95 % interval over so many seeds of one task is worth."""
     if seeds < 2:
         return "One seed has no interval."
+    if seeds == 2:
+        reaches = 'With 2 seeds a "95 %" interval reaches from one to the other'
+        return f"{reaches}, and contains the truth {COVERAGE[2]} of the time."
     measured = max(count for count in COVERAGE if count <= seeds)
     return f'With {measured} seeds a "95 %" interval contains the truth {COVERAGE[measured]} of the time.'
 

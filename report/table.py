@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -145,29 +145,34 @@ def pairs(table: Sequence[Row]) -> list[Pair]:
 
 
 def pooled(table: Sequence[Row]) -> list[Pooled]:
-    """Scores over the dm_control tasks that every agent there was run on; empty below two of them."""
+    """Scores over dm_control tasks, of the agents that were run on all of them, the most tasks first.
+
+    A set of tasks is what two agents share, two tasks at least; so an agent that was run on few does not keep
+    the others from being compared on many.
+    """
     ours = [row for row in table if row.task.startswith(DM_CONTROL) and not row.floor]
     labels = sorted({row.label for row in ours}, key=lambda name: (not name.startswith("joule"), name))
-    met = [{row.task for row in ours if row.label == label} for label in labels]
-    shared = sorted(set.intersection(*met)) if met else []
-    if len(shared) < 2:
-        return []
+    met = {label: {row.task for row in ours if row.label == label} for label in labels}
+    pairs_of = combinations(labels, 2) if len(labels) > 1 else [(label, label) for label in labels]
+    sets = {frozenset(met[one] & met[other]) for one, other in pairs_of}
     made = []
-    for label in labels:
-        scores = [row.scores for task in shared for row in ours if (row.task, row.label) == (task, label)]
-        gap = float(statistics.optimality_gap(DM_CONTROL_BEST)(scores))
-        made.append(
-            Pooled(
-                label=label,
-                tasks=len(shared),
-                seeds=min(map(len, scores)),
-                iqm=statistics.interval(scores),
-                median=float(statistics.median(scores)),
-                mean=float(statistics.mean(scores)),
-                gap=gap,
-            )
-        )
+    for shared in sorted(sets, key=lambda tasks: (-len(tasks), sorted(tasks))):
+        if len(shared) > 1:
+            made += [_pooled(label, ours, shared) for label in labels if met[label] >= shared]
     return made
+
+
+def _pooled(label: str, rows: Sequence[Row], tasks: Set[str]) -> Pooled:
+    scores = [row.scores for row in rows if row.label == label and row.task in tasks]
+    return Pooled(
+        label=label,
+        tasks=len(tasks),
+        seeds=min(map(len, scores)),
+        iqm=statistics.interval(scores),
+        median=float(statistics.median(scores)),
+        mean=float(statistics.mean(scores)),
+        gap=float(statistics.optimality_gap(DM_CONTROL_BEST)(scores)),
+    )
 
 
 def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
@@ -187,7 +192,8 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
             )
     seeds = sorted({row.seeds for row in learners})
     if seeds and seeds[0] < 10:
-        said.append(f"Fewest seeds in a row: {seeds[0]}. {statistics.coverage_note(seeds[0])}")
+        worth = dict.fromkeys(statistics.coverage_note(count) for count in seeds if count < 10)
+        said.append(f"Fewest seeds in a row: {seeds[0]}. {' '.join(worth)}")
     machines = {(run.device, run.threads) for run in runs if not run.floor}
     if len(machines) > 1:
         kinds = ", ".join(f"{device} with {threads} thread(s)" for device, threads in sorted(machines))

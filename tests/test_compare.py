@@ -102,6 +102,26 @@ def test_dm_control_tasks_are_pooled_and_others_are_not(tmp_path: Path, tree: Pa
     assert (entry.mean, entry.gap, entry.tasks) == (700.0, 300.0, 2)
 
 
+def test_an_agent_on_few_tasks_does_not_hide_the_others(tmp_path: Path) -> None:
+    levels = {
+        "joule": (900.0, 500.0, 100.0),
+        "sac": (500.0, 200.0, 0.0),
+        "tqc": (600.0, 400.0),
+        "ppo": (1.0,),
+    }
+    for agent, scores in levels.items():
+        for env, level in zip(("dmc:a", "dmc:b", "dmc:c"), scores, strict=False):
+            write(tmp_path / agent / env.replace(":", "-") / "seed1.csv", [level], agent=agent, env=env)
+    found = table.pooled(table.rows(results.gather([], [tmp_path])))
+    assert [(one.label, one.tasks, one.mean) for one in found] == [
+        ("joule", 3, 500.0),
+        ("sac", 3, pytest.approx(700 / 3)),
+        ("joule", 2, 700.0),
+        ("sac", 2, 350.0),
+        ("tqc", 2, 500.0),
+    ]
+
+
 def test_unequal_budgets_and_few_seeds_are_said(tmp_path: Path) -> None:
     runs = results.gather([run(tmp_path / "a", [1.0, 2.0]), run(tmp_path / "b", [1.0], seed=2)])
     said = " ".join(table.notes(table.rows(runs), runs))
