@@ -17,7 +17,7 @@ from agent import checkpoint
 from agent.guards import COLLAPSED_IN_A_ROW, StopRun
 from agent.interface import Agent
 from agent.ledger import Ledger
-from agent.replay_log import ReplayLog
+from agent.replay_log import ReplayLog, ReplayLogError
 from agent.runs import Run, differences, version
 from agent.saving import identity_now, newest_checkpoint, put_back, write_checkpoint
 
@@ -228,13 +228,17 @@ class Trainer:
         nothing, when a weight or anything else that is to be resumed from is not finite.
         """
         self.run.check_place()
-        write_checkpoint(
-            self.agent,
-            self.run,
-            self.replay,
-            scores=self.last_scores,
-            owing_since=owing_since,
-        )
+        try:
+            write_checkpoint(
+                self.agent,
+                self.run,
+                self.replay,
+                scores=self.last_scores,
+                owing_since=owing_since,
+            )
+        except (checkpoint.CheckpointError, ReplayLogError):
+            self.run.check_place()  # a folder that went meanwhile is the better reason
+            raise
         if self.replay is not None:
             kept = checkpoint.kept_files(self.run.checkpoints)
             self.replay.prune(self.agent.replay_capacity(), kept)

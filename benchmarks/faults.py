@@ -37,7 +37,8 @@ def tried(number: int) -> dict[str, str]:
         found = Outcome(False, f"the attempt failed: {type(error).__name__}: {error}")
     finally:
         arena.close()
-    text = " ".join(found.text.replace(str(arena.place), "...").split())
+    text = found.text.replace(str(arena.place), "...").replace(str(Path(__file__).parents[1]), ".")
+    text = " ".join(text.split())
     return dict(
         zip(COLUMNS, (str(number), row.fault, row.expected, text, "ok" if found.ok else "short"), strict=True)
     )

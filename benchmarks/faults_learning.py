@@ -264,7 +264,7 @@ def _(arena: Arena) -> Outcome:
     made = arena.train(changes={"steps": 40, "agent": "random"})
     path = made.folder / "config.json"
     path.write_text(path.read_text().replace('"steps": 40', '"steps": 40, "steps": 50', 1))
-    typed = arena.train("--learner.learning-rate", "1e-3", changes={"steps": 40, "agent": "random"})
+    typed = arena.train("--learner.learning-rate", "1e-3", changes={"steps": 40})
     rate = json.loads((typed.folder / "config.json").read_text())["learner"]["learning_rate"]
     assert replace(Config(), {"learner.learning_rate": 1e-3}).learner.learning_rate == 1e-3
     return all_of(
