@@ -230,7 +230,7 @@ def main(arguments: Sequence[str]) -> int:
     violations = Violations([parse_guard(text) for text in world.guard])
 
     def body() -> TrainingEnv:
-        made: TrainingEnv = fitting(learner.facts, make_env(world))
+        made: TrainingEnv = fitting(learner.facts, make_env(world), learner.config.agent)
         return made if adaptive is None else adaptive.attend(made)
 
     def judged() -> TrainingEnv:

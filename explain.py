@@ -239,7 +239,7 @@ def main(arguments: Sequence[str]) -> int:
 
     torch.set_num_threads(run.config.threads)
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
-    body = fitting(learner.facts, stage(world))
+    body = fitting(learner.facts, stage(world), learner.config.agent)
     try:
         result, drawn = explained(learner, body, options.episode_seed, options.step)
     finally:

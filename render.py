@@ -393,7 +393,7 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(run.config.threads)
     learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
     drawn = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
-    body: Any = fitting(learner.facts, drawn)
+    body: Any = fitting(learner.facts, drawn, learner.config.agent)
     name = film_name(learner.frames, options)
     if options.adapt:
         learner = cast("Agent", cast("Joule", learner).adapt())

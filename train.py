@@ -74,10 +74,12 @@ def main(arguments: Sequence[str]) -> int:
 
     # From here on it is heavy: MuJoCo, and then torch, are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
-    from agent.body import make_env
-    from agent.loading import without_strange_settings
+    from agent.body import fitting, make_env
+    from agent.loading import facts_of, without_strange_settings
 
     body = make_env(config)
+    if run is not None:
+        fitting(facts_of(run), body, config.agent)
     import torch
 
     import agent
@@ -215,9 +217,9 @@ def resumed_config(before: Config, given: dict[str, object], override: bool) -> 
     old, new = flatten(before), flatten(config)
     changed = [name for name in old if old[name] != new[name]]
     if "task" in changed:
+        other = ", or evaluate.py --task --retask takes it up" if before.agent == "joule" else ""
         raise ConfigError(
-            "task: what this run learned and remembers was priced by its own task; another one begins a new "
-            "run, or evaluate.py takes it up with --task, and with --retask"
+            f"task: what this run learned and remembers was priced by its own; another begins a run{other}"
         )
     free = {"steps", "eval_every", "checkpoint_every", "video"}
     if not override and (bad := [name for name in changed if name not in free]):

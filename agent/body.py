@@ -32,8 +32,11 @@ def make_env(config: Config, **rendering: Any) -> Any:
     )
 
 
-def fitting(facts: BodyFacts, env: Any) -> Any:
-    """`env`, if it is a body as `facts` tell of it. Raises ConfigError for one that has changed since."""
+def fitting(facts: BodyFacts, env: Any, agent: str) -> Any:
+    """`env`, if it is a body as `facts` tell of it for a kind of agent; only joule knows readouts.
+
+    Raises ConfigError for one that has changed since.
+    """
     sizes = [("observation_size", "observations of {}"), ("action_size", "actions of {}")]
     for name, words in sizes:
         was, found = getattr(facts, name), getattr(env.facts, name)
@@ -41,7 +44,7 @@ def fitting(facts: BodyFacts, env: Any) -> Any:
             what = words.format(found)
             raise ConfigError(f"env: {env.facts.env} has {what} numbers, and the agent was made for {was}")
     was, found = [*facts.readout_sizes.items()], [*env.facts.readout_sizes.items()]
-    if was != found:
+    if agent == "joule" and was != found:
         told = " and ".join(", ".join(f"{name} [{size}]" for name, size in of) for of in (found, was))
         raise ConfigError(
             f"env: the readouts of {env.facts.env} are not those the agent was made for: {told}"
@@ -56,8 +59,8 @@ def entered(agent: Agent, env: TrainingEnv | None) -> TrainingEnv:
     agent was not made for.
     """
     if env is None:
-        return agent.env or fitting(agent.facts, make_env(agent.config))
-    fitting(agent.facts, env)
+        return agent.env or fitting(agent.facts, make_env(agent.config), agent.config.agent)
+    fitting(agent.facts, env, agent.config.agent)
     if agent.env is not None and env is not agent.env:
         agent.begin_episode()
     return env

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from agent.body import fitting
 from agent.configurator import PLANNER_SETTINGS, Config, replace, validate
 from agent.errors import ConfigError
 from agent.interface import Agent, BodyFacts, TrainingEnv
@@ -68,7 +69,10 @@ def load(
             "retask learns it"
         )
     config = without_strange_settings(validate(replace(run.config, changes)), changes)
-    agent = _build(config, env.facts if env is not None else _facts(run), env)
+    facts = facts_of(run)
+    if env is not None:
+        facts = fitting(facts, env, config.agent).facts
+    agent = _build(config, facts, env)
     found = newest_checkpoint(agent, run) if one is None else named_checkpoint(agent, run, one)
     if found is None:
         raise RunError(f"{run.folder}: has no checkpoint yet")
@@ -139,7 +143,7 @@ def take_up(agent: Agent, text: str, updates: int | None, horizon: int | None) -
     return replace(agent.config, {"task": text})
 
 
-def _facts(run: Run) -> BodyFacts:
+def facts_of(run: Run) -> BodyFacts:
     """The facts of a run's environment from its file, bounded: they size the networks.
 
     Raises RunError naming the entry at fault.

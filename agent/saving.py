@@ -71,6 +71,14 @@ def save_as_run(agent: Agent, path: str | Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)  # a whole save is no longer there
 
 
+def remember(agent: Agent, replay: ReplayLog) -> None:
+    """Appends the rows that are new to the log. Raises StopRun, and appends none, when one is not finite."""
+    rows = agent.replay_rows(replay.rows)
+    if bad := not_finite(rows):
+        raise StopRun(f"not finite, so not saved: what is remembered of {', '.join(bad)}")
+    replay.append(rows)
+
+
 def write_checkpoint(
     agent: Agent,
     run: Run,
@@ -90,10 +98,7 @@ def write_checkpoint(
         raise StopRun(f"not finite, so not saved: {', '.join(bad[:3])}{rest}")
     files: dict[str, Any] = {}
     if replay is not None:
-        rows = agent.replay_rows(replay.rows)
-        if bad := not_finite(rows):
-            raise StopRun(f"not finite, so not saved: what is remembered of {', '.join(bad)}")
-        replay.append(rows)
+        remember(agent, replay)
         files["replay"] = replay.commit()
     body: dict[str, Any] = {}
     if agent.env is not None:

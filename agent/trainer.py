@@ -19,7 +19,7 @@ from agent.interface import Agent
 from agent.ledger import Ledger
 from agent.replay_log import ReplayLog, ReplayLogError
 from agent.runs import Run, differences, version
-from agent.saving import identity_now, newest_checkpoint, put_back, write_checkpoint
+from agent.saving import identity_now, newest_checkpoint, put_back, remember, write_checkpoint
 
 EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 # Names, not classes: naming PlanError must not import torch.
@@ -77,8 +77,9 @@ class Trainer:
     def train(self) -> int | None:
         """Runs to the end of the budget. Returns the signal that ended it early, or None.
 
-        Raises StopRun when the run cannot go on: its learning is not finite, its disk refuses, its folder
-        is gone, memory is short. The agent is then back at the last good checkpoint, if there is one.
+        Raises StopRun when the run cannot go on: its learning is not finite, its environment fails, its disk
+        refuses, its folder is gone, memory is short. The agent is then back at the last good checkpoint, if
+        there is one.
         """
         agent = self.agent
         handlers = {name: signal.signal(name, self._on_signal) for name in EXIT_STOPPED}
@@ -133,7 +134,7 @@ class Trainer:
 
         if self.replay is not None and agent.replay_total() - self.replay.rows > agent.replay_capacity() // 2:
             self.run.check_place()
-            self.replay.append(agent.replay_rows(self.replay.rows))  # before the ring overwrites them
+            remember(agent, self.replay)  # before the ring overwrites them
         try:
             self._go_on()
             self.watch_for_collapse()
@@ -190,7 +191,10 @@ class Trainer:
         except Interrupted:
             raise
         except Exception:
-            self.save(owing_since=owing_since)
+            try:
+                self.save(owing_since=owing_since)
+            except Exception as unsaved:  # noqa: BLE001  the first failure is the one to tell of
+                self.watcher.note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
             raise
 
     def score(self, scores: Scores) -> None:

@@ -21,6 +21,9 @@ from envs.rendering import ensure_gl
 from envs.snapshot import Tape
 from envs.wrappers import ActionRepeat, Flat, Guard, Step
 
+LARGEST_REWARD = 1e38
+"""What is remembered is a float32, which ends at 3.4e38."""
+
 
 @dataclass(frozen=True)
 class EnvFacts:
@@ -121,7 +124,12 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             if not np.isfinite(cost):
                 raise self._guard.fault(f"the task's cost is not finite, {cost}", action)
             reward = -cost
-        return observation.copy(), float(reward), terminated, truncated, info
+        reward = float(reward)
+        if abs(reward) > LARGEST_REWARD:
+            raise self._guard.fault(
+                f"the reward {reward:g} is beyond {LARGEST_REWARD:g}, in magnitude", action
+            )
+        return observation.copy(), reward, terminated, truncated, info
 
     def readouts(self) -> np.ndarray:
         """Named physical quantities now, float32 [sum of facts.readout_sizes]; true even if sensors lie.

@@ -22,6 +22,7 @@ from envs.wrappers import ActionRepeat, Flat, Guard
 
 TAKEN = ("action", "cost")
 """Names that costs know beside the readouts."""
+NO_NAME = "which is no name that a readout can have (action is what the agent did, cost what was charged)"
 
 
 def make(
@@ -87,7 +88,7 @@ def make(
         seconds_per_decision=_seconds_per_frame(raw, repeat),
         readout_sizes=_readout_sizes(raw, flat.observation_space.shape[0]),
         mujoco=physics is not None,
-        readout_views=views(raw),
+        readout_views=_views(raw),
     )
     if price is not None:  # a price that does not fit this body is refused now, not at the first step
         nothing = np.zeros(sum(facts.readout_sizes.values()), np.float32)
@@ -186,6 +187,14 @@ def _seconds_per_frame(raw: gymnasium.Env[Any, Any], repeat: int) -> float | Non
     return repeat / float(fps) if fps else None
 
 
+def _views(raw: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    """The views of the readouts, their names checked."""
+    found = views(raw)
+    if taken := found.keys() & set(TAKEN):
+        raise EnvError(f"readout_views of {raw.unwrapped} names one {min(taken)!r}, {NO_NAME}")
+    return found
+
+
 def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[str, int]:
     """Names and sizes of the readouts; an env with its own is reset once, it may need that to answer."""
     env = raw.unwrapped
@@ -204,8 +213,7 @@ def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[
     sizes = {name: int(value.size) for name, value in values.items()}
     for name, size in sizes.items():
         if not isinstance(name, str) or name in TAKEN:
-            why = f"which is no name that a readout can have ({' and '.join(TAKEN)} mean the agent's own)"
-            raise EnvError(f"readouts() of {env} names one {name!r}, {why}")
+            raise EnvError(f"readouts() of {env} names one {name!r}, {NO_NAME}")
         if size == 0:
             raise EnvError(f"readouts() of {env}: {name} is empty; leave it out")
     return sizes

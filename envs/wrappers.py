@@ -14,9 +14,6 @@ from envs.errors import EnvError, EnvFault
 from envs.hangs import WATCH
 from envs.physics import DIVERGED, Watch, find_physics, log
 
-LARGEST_REWARD = 1e38
-"""What is remembered is a float32, which ends at 3.4e38."""
-
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -279,8 +276,6 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         value = float(reward)
         if not np.isfinite(value):
             raise self.fault(f"non-finite reward {value}", action)
-        if abs(value) > LARGEST_REWARD:
-            raise self.fault(f"the reward {value:g} is beyond {LARGEST_REWARD:g}, in magnitude", action)
         return value
 
     def _count(self, warned: dict[str, int]) -> bool:

@@ -187,6 +187,20 @@ def test_a_disk_that_refuses_a_save_stops_the_run_with_the_old_one_whole(
         trainer.train()
 
 
+def test_a_remembered_row_that_is_not_finite_is_not_saved_however_small_the_ring(
+    training: Callable[..., Trainer],
+) -> None:
+    trainer = training(learner__buffer=16, checkpoint_every=10)
+    add = trainer.agent.memory.add  # type: ignore[attr-defined]
+
+    def broken(action: Any, reward: float, terminated: bool, obs: Any, readout: Any) -> None:
+        add(action, reward, terminated, obs, readout * np.nan if trainer.agent.decisions == 12 else readout)
+
+    trainer.agent.memory.add = broken  # type: ignore[attr-defined]
+    with pytest.raises(StopRun, match=r"what is remembered of readout; the last good checkpoint is step-10"):
+        trainer.train()
+
+
 def test_an_evaluation_that_fails_costs_nothing_that_was_learned(training: Callable[..., Trainer]) -> None:
     trainer = training(eval_every=45, checkpoint_every=1_000)
     evaluates = trainer.evaluate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 import agent as agents
 import envs
+import train
 from agent.body import make_env
 from agent.configurator import Config, replace
 from agent.device import DeviceError, pick_device
@@ -274,6 +276,25 @@ def test_in_another_body_an_episode_begins(make_joule: Make, kind: str) -> None:
     assert len(resets) == 1
     with pytest.raises(ConfigError, match="has observations of 17 numbers, and the agent was made for 3"):
         agent.learn(3, envs.make("HalfCheetah-v5"))
+
+
+def test_a_body_whose_readouts_were_renamed_is_not_the_one_a_world_model_knows(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readouts = tiny_env.Point.readouts
+    monkeypatch.setattr(
+        tiny_env.Point, "readouts", lambda self: {f"old_{name}": v for name, v in readouts(self).items()}
+    )
+    renamed = envs.make(tiny_env.ID)
+    words = r"readouts .* not those the agent was made for: old_position \[1\], .* and position \[1\]"
+    with pytest.raises(ConfigError, match=words):
+        agents.load(trained_run, renamed)
+    shutil.copytree(trained_run, tmp_path / "run")
+    with pytest.raises(ConfigError, match=words):
+        train.main(["--resume", str(tmp_path / "run"), "--steps", "500"])
+    floor = agents.make(replace(agents.load(trained_run).config, {"agent": "random"}), renamed)
+    monkeypatch.undo()
+    floor.learn(5, envs.make(tiny_env.ID))  # which reads none of them
 
 
 def test_what_was_learned_for_one_task_is_not_taken_for_another(trained_run: Path) -> None:

@@ -92,6 +92,16 @@ def test_a_broken_promise_stops_the_run_and_says_where(fault: str, words: str, b
         assert isinstance(fault_at.__cause__, OSError)
 
 
+def test_a_price_must_fit_what_is_remembered() -> None:
+    body = envs.make("Counter-v0", action_repeat=2, price=lambda *_: 9e37)
+    body.reset(seed=0)
+    assert body.step(ZERO)[1] == -9e37
+    body = envs.make("Counter-v0", action_repeat=2, price=lambda *_: -4e38)
+    body.reset(seed=0)
+    with pytest.raises(envs.EnvFault, match=r"the reward 4e\+38 is beyond 1e\+38"):
+        body.step(ZERO)
+
+
 @pytest.mark.parametrize(
     ("tells", "words"),
     [
