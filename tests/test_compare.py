@@ -319,12 +319,13 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert [path.name for path in tmp_path.iterdir()] == ["results"], "something was written"
 
 
-def test_the_readme_says_what_its_raw_results_say(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text((ROOT / "README.md").read_text())
-    raw = str(ROOT / "benchmarks" / "results")
-    compare.main(["--results", raw, "--out", str(tmp_path / "out"), "--readme", str(readme)])
-    assert readme.read_text() == (ROOT / "README.md").read_text()
+@pytest.mark.parametrize(("page", "raw"), [("README.md", "results"), ("docs/unseen.md", "unseen")])
+def test_a_page_says_what_its_raw_results_say(tmp_path: Path, page: str, raw: str) -> None:
+    copy = tmp_path / "page.md"
+    copy.write_text((ROOT / page).read_text())
+    rows = str(ROOT / "benchmarks" / raw)
+    compare.main(["--results", rows, "--out", str(tmp_path / "out"), "--readme", str(copy)])
+    assert copy.read_text() == (ROOT / page).read_text()
 
 
 def test_readme_without_markers_is_left_alone(tree: Path, tmp_path: Path) -> None:
