@@ -37,12 +37,12 @@ def fitting(facts: BodyFacts, env: Any, agent: str) -> Any:
 
     Raises ConfigError for one that has changed since.
     """
-    sizes = [("observation_size", "observations of {}"), ("action_size", "actions of {}")]
-    for name, words in sizes:
+    for name, what in (("observation_size", "observations"), ("action_size", "actions")):
         was, found = getattr(facts, name), getattr(env.facts, name)
         if was != found:
-            what = words.format(found)
-            raise ConfigError(f"env: {env.facts.env} has {what} numbers, and the agent was made for {was}")
+            raise ConfigError(
+                f"env: {env.facts.env} has {what} of {found} numbers, and the agent was made for {was}"
+            )
     was, found = [*facts.readout_sizes.items()], [*env.facts.readout_sizes.items()]
     if agent == "joule" and was != found:
         told = " and ".join(", ".join(f"{name} [{size}]" for name, size in of) for of in (found, was))

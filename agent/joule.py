@@ -72,6 +72,12 @@ def watched(energy: planners.EnergyFn, witness: Witness) -> planners.EnergyFn:
     return seen
 
 
+def rows_for(steps: int) -> int:
+    """Rows of memory that a budget of frames can fill at most: a decision a frame, where episodes end within
+    one, and as many last rows. Room that is not written takes no memory."""
+    return 2 * (steps + 1) + 2
+
+
 class Joule:
     """A world-model agent for one body. See `agent.load` for a trained one."""
 
@@ -95,7 +101,7 @@ class Joule:
         self.searched = Searched(self.modules, getattr(torch, config.learner.precision))
         self.discount = discount_for(facts.episode_limit)
         self.learner = Learner(self.modules, config.learner, self.discount)
-        capacity = min(config.learner.buffer, self._rows_for(config.steps))
+        capacity = min(config.learner.buffer, rows_for(config.steps))
         self.memory = Memory(capacity, facts.observation_size, facts.action_size, readouts)
         self.surprise = Surprise()
         self.novice = Actor(self.modules.policy, None, config.planner.horizon, 0)
@@ -129,11 +135,6 @@ class Joule:
         self.metrics: dict[str, float] = {}
         self.clock = Clock()
         self.hurried = False
-
-    def _rows_for(self, steps: int) -> int:
-        """Rows that a budget of frames can fill at most: a decision a frame, where episodes end within one,
-        and as many last rows. Room that is not written takes no memory."""
-        return 2 * (steps + 1) + 2
 
     def make_actor(self, config: Config) -> Actor:
         """The actor that the configuration asks for; a planner may be swapped on a trained agent."""
@@ -426,7 +427,7 @@ class Joule:
         learning is no longer finite.
         """
         self.env = entered(self, env)
-        self.memory.reserve(min(self.config.learner.buffer, self.memory.rows + self._rows_for(steps)))
+        self.memory.reserve(min(self.config.learner.buffer, self.memory.rows + rows_for(steps)))
         until = self.frames + steps
         with self.clock.running(), self.own_generator():
             self.study_what_is_due()

@@ -196,24 +196,27 @@ def _views(raw: gymnasium.Env[Any, Any]) -> dict[str, Any]:
 
 
 def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[str, int]:
-    """Names and sizes of the readouts; an env with its own is reset once, it may need that to answer."""
-    env = raw.unwrapped
-    if not callable(getattr(env, "readouts", None)):
-        values = readouts.named(raw, np.zeros(observation_size, np.float32))
-        return {name: int(value.size) for name, value in values.items()}
-    called = "reset"
+    """Names and sizes of the readouts."""
+    unseen = np.zeros(observation_size, np.float32)
+    own = callable(getattr(raw.unwrapped, "readouts", None))
+    values = _own_readouts(raw, unseen) if own else readouts.named(raw, unseen)
+    return {name: int(value.size) for name, value in values.items()}
+
+
+def _own_readouts(raw: gymnasium.Env[Any, Any], unseen: np.ndarray) -> dict[str, np.ndarray]:
+    """The readouts of an env that has its own, checked; it is reset once, it may need that to answer."""
+    env, called = raw.unwrapped, "reset"
     try:
         raw.reset()
         called = "readouts"
-        values = readouts.named(raw, np.zeros(observation_size, np.float32))
+        values = readouts.named(raw, unseen)
     except EnvError:
         raise
     except Exception as error:
         raise EnvError(f"{called}() of {env} raised {type(error).__name__}: {error}") from error
-    sizes = {name: int(value.size) for name, value in values.items()}
-    for name, size in sizes.items():
+    for name, value in values.items():
         if not isinstance(name, str) or name in TAKEN:
             raise EnvError(f"readouts() of {env} names one {name!r}, {NO_NAME}")
-        if size == 0:
+        if value.size == 0:
             raise EnvError(f"readouts() of {env}: {name} is empty; leave it out")
-    return sizes
+    return values

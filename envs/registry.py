@@ -144,9 +144,8 @@ def _nearest(name: str, env: str) -> str:
     close = list(dict.fromkeys(known[key] for key in near))[:3]
     if env.startswith("dmc:"):
         close = ["dmc:" + c.removeprefix("dm_control/").removesuffix("-v0") for c in close]
-    module = env.rpartition(":")[0]
-    if module and module != "dmc":  # an id that the module registered is found through it alone
-        close = [f"{module}:{c}" for c in close]
+    elif ":" in env:  # an id that a module registered is found through it alone
+        close = [f"{env.rpartition(':')[0]}:{c}" for c in close]
     if not close:
         return f"nothing registered is like it; for an environment of your own write module:{base}"
     return "did you mean " + " or ".join(close) + "?"
