@@ -205,6 +205,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             )
         state.set_rng(self.action_space.np_random, saved["action_space"])
         self._guard.load_state(saved["guard"])
+        self._diverged = False
         if not saved["begun"]:
             return True
         matched = self._bring_back(saved)
