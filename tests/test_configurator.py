@@ -89,7 +89,8 @@ def test_every_number_is_refused_outside_its_range(name: str) -> None:
 def test_a_horizon_is_held_against_the_decisions_of_an_episode_by_who_looks_ahead(
     changes: dict[str, Any],
 ) -> None:
-    validate(replace(Config(), changes))
+    config = replace(Config(), changes)
+    assert validate(config) == config
 
 
 @pytest.mark.parametrize(
