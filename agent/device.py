@@ -2,8 +2,10 @@
 
 import torch
 
+from joule_errors import Refused
 
-class DeviceError(ValueError):
+
+class DeviceError(Refused):
     """A device that was asked for and is not there; one sentence."""
 
 

@@ -1,5 +1,11 @@
-"""What a user asked for and cannot have, said in one sentence."""
+"""What a user asked for and cannot have, and why a run must end, said in one sentence."""
+
+from joule_errors import Refused, Stopped
 
 
-class ConfigError(ValueError):
+class ConfigError(Refused):
     """A setting that cannot be used; the message is one sentence naming field, value and range."""
+
+
+class StopRun(Stopped):
+    """A run that must not go on; the message is one sentence that says why."""

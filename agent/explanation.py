@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agent.actor import ActingState
-from agent.joule import Joule
+from agent.actor.actor import ActingState
+from agent.agent import Joule
 
 CHOSEN, RIVAL, POLICY, STILL = "chosen", "rival", "policy", "no action"
 GRID = 41

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from agent.clock import Clock
-from agent.configurator import Config
+from agent.configurator.settings import Config
 
 Arrays = dict[str, np.ndarray]
 """Flat names, parts separated by "/", to arrays."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-import compare
+from joule.commands import compare
 
 
 def mean_and_each(values: Sequence[float], form: str) -> str:

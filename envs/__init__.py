@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from envs.errors import EnvError, EnvFault, RenderError
+from envs.faults.errors import EnvError, EnvFault, RenderError
 
 if TYPE_CHECKING:
-    from envs.body import Body, EnvFacts
     from envs.construction import make
+    from envs.safe_env import Body, EnvFacts
 
 __all__ = ["Body", "EnvError", "EnvFacts", "EnvFault", "RenderError", "make"]
 
 # id -> (entry point, longest episode in steps)
 BODIES: dict[str, tuple[str, int]] = {
-    "joule/Reach-v0": ("envs.reach:Reach", 100),
-    "joule/Push-v0": ("envs.push:Push", 200),
-    "joule/Cup-v0": ("envs.cup:Cup", 200),
-    "joule/Maze-v0": ("envs.maze:Maze", 300),
+    "joule/Reach-v0": ("envs.bodies.reach:Reach", 100),
+    "joule/Push-v0": ("envs.bodies.push:Push", 200),
+    "joule/Cup-v0": ("envs.bodies.cup:Cup", 200),
+    "joule/Maze-v0": ("envs.bodies.maze:Maze", 300),
 }
 
 for _id, (_entry_point, _steps) in BODIES.items():
@@ -32,7 +32,7 @@ for _id, (_entry_point, _steps) in BODIES.items():
 
 
 # name -> the module it is imported from at first use
-_HOMES = {"Body": "body", "EnvFacts": "body", "make": "construction"}
+_HOMES = {"Body": "safe_env", "EnvFacts": "safe_env", "make": "construction"}
 
 
 def __getattr__(name: str) -> Any:

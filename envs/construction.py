@@ -9,15 +9,16 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs import readouts
-from envs.body import Body, EnvFacts, Price
-from envs.errors import EnvError
-from envs.perturb import Perturbed
-from envs.physics import dm_control_env, find_physics, route_warnings
+from envs.changes.perturbed import Perturbed
+from envs.faults.errors import EnvError
+from envs.faults.mujoco_warnings import route_warnings
+from envs.physics import dm_control_env, find_physics
+from envs.readouts import named as readouts
+from envs.readouts.derived import views
 from envs.registry import resolve
-from envs.rendering import ensure_gl, follow_body
-from envs.snapshot import Tape
-from envs.views import views
+from envs.rendering.frames import ensure_gl, follow_body
+from envs.safe_env import Body, EnvFacts, Price
+from envs.state.snapshot import Tape
 from envs.wrappers import ActionRepeat, Flat, Guard
 
 TAKEN = ("action", "cost")
@@ -46,7 +47,8 @@ def make(
         kwargs: passed to the environment's constructor.
         action_repeat: frames per decision; by default 2 for dm_control and 1 for everything else.
         max_episode_steps: episode limit in frames, in place of the registered one.
-        perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see `envs.factors.FACTORS`.
+        perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see
+            `envs.changes.factors.FACTORS`.
         render_mode: `rgb_array` to make `Body.render()` give frames of `height` x `width`.
         step_timeout: seconds after which a reset or a step counts as hung and ends the process; 0: never.
         price: replaces the reward by minus a task's cost of each decision, by the readouts after it; the

@@ -14,7 +14,7 @@ from pathlib import Path
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
 
-from envs.errors import EnvError
+from envs.faults.errors import EnvError
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")

@@ -10,9 +10,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.errors import EnvError, EnvFault
-from envs.hangs import WATCH
-from envs.physics import DIVERGED, Watch, find_physics, log
+from envs.faults.errors import EnvError, EnvFault
+from envs.faults.mujoco_warnings import DIVERGED, Watch
+from envs.faults.watchdog import WATCH
+from envs.physics import find_physics, log
 
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 FLOAT32_MAX = float(np.finfo(np.float32).max)

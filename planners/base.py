@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from joule_errors import Refused, Stopped
+
 EnergyFn = Callable[[Float[Tensor, "batch samples horizon act"]], Float[Tensor, "batch samples"]]
 """Energy of every candidate, lower is better. Rows are independent; non-finite means `never`."""
 
@@ -25,11 +27,11 @@ Bound = float | int | Tensor
 """A side of the action box: one value per action dimension, [act], or a single number."""
 
 
-class SettingError(ValueError):
+class SettingError(Refused):
     """A planner setting that cannot be used; one sentence naming the field, the value and the range."""
 
 
-class PlanError(RuntimeError):
+class PlanError(Stopped):
     """No plan can be made, for example because every candidate has a non-finite energy."""
 
 

@@ -84,8 +84,9 @@ def small() -> Changes:
 def make_joule(small: Changes) -> Callable[..., Any]:
     """`make_joule(**changes)`: an untrained agent in a body of its own; dots in names are written `__`."""
     import envs
-    from agent.configurator import Config, replace, validate
-    from agent.joule import Joule
+    from agent.agent import Joule
+    from agent.configurator.settings import Config
+    from agent.configurator.validation import replace, validate
 
     def make(body: Any = None, **changes: Any) -> Joule:
         named = {name.replace("__", "."): value for name, value in changes.items()}
@@ -99,7 +100,7 @@ def make_joule(small: Changes) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def trained_run(small: Changes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of the tiny body, made by the door itself. Not to be written to."""
-    import train
+    from joule.commands import train
 
     # A body that pays from its first step needs no curiosity, and 250 decisions are few to be calm after.
     calm = {**small, "learner.curiosity": 0.0}

@@ -1,0 +1,58 @@
+"""Running normalisation of vectors."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Normalizer(nn.Module):
+    """Running mean and deviation of a vector, by Chan et al.'s parallel update (1979).
+
+    A dimension that never varies keeps deviation 1, so that it stays finite when it does. So does one whose
+    deviation is below 1e-6, or below a millionth of its mean: that is rounding, which must not be blown up to
+    a signal. A sensor that says less is to be given in a smaller unit.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+
+    def __init__(self, size: int, clip: float = 10.0):
+        super().__init__()
+        self.clip = clip
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("variance", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("shift", torch.zeros(size), persistent=False)
+        self.register_buffer("scale", torch.ones(size), persistent=False)
+
+    @torch.no_grad()
+    def update(self, rows: Float[Tensor, "rows size"]) -> None:
+        """Takes new rows into the statistics."""
+        if rows.shape[0] == 0:
+            return
+        rows = rows.to(self.mean)
+        total = self.count + rows.shape[0]
+        delta = rows.mean(0) - self.mean
+        spread = rows.var(0, correction=0) * rows.shape[0]
+        spread = spread + self.variance * self.count + delta**2 * self.count * rows.shape[0] / total
+        self.mean += delta * rows.shape[0] / total
+        self.variance.copy_(spread / total)
+        self.count.copy_(total)
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Recomputes the float32 constants that `forward` uses; needed after loading."""
+        std = self.variance.sqrt()
+        # Relative to the mean, because a constant float32 input shows rounding as variance.
+        flat = std <= 1e-6 * self.mean.abs().clamp_min(1.0)
+        self.shift = self.mean.float()
+        self.scale = torch.where(flat, torch.ones_like(std), 1.0 / std.clamp_min(1e-12)).float()
+
+    def forward(self, rows: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
+        return ((rows - self.shift) * self.scale).clamp(-self.clip, self.clip)
+
+    def inverse(self, rows: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
+        """From normalised values back to the original units."""
+        return rows / self.scale + self.shift

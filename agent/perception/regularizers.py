@@ -1,0 +1,133 @@
+"""What keeps the representation from collapsing, as a choice on one interface, and the monitor.
+
+A joint-embedding predictor may cheat by mapping every observation to one point. Each regulariser
+answers three questions: how the raw latent is projected, which encoder makes the targets, and
+which penalty is added to the loss.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+@runtime_checkable
+class Regularizer(Protocol):
+    """The interface: `project` shapes a latent, `loss` penalises a batch of them."""
+
+    @property
+    def ema_target(self) -> bool:
+        """Whether prediction targets come from a slowly moving copy of the encoder."""
+        ...
+
+    def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]: ...
+
+    def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]: ...
+
+
+def simplicial_norm(raw: Float[Tensor, "*rows latent"], group: int) -> Float[Tensor, "*rows latent"]:
+    """Softmax over groups of `group` entries: every group is a point of a simplex.
+
+    Lavoie et al. 2022 (Simplicial Embeddings), used as SimNorm in Hansen et al. 2024 (TD-MPC2).
+    A group's members are strided, not adjacent: a softmax over a non-last axis is many times
+    faster on a CPU, and the layout is the network's own to choose.
+    """
+    return raw.unflatten(-1, (group, -1)).softmax(-2).flatten(-2)
+
+
+@dataclass(frozen=True)
+class SimNorm:
+    """Bounded, sparse latents that cannot shrink to a point without losing their softmax."""
+
+    group: int
+    ema_target: bool = False
+
+    def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        return simplicial_norm(raw, self.group)
+
+    def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        return z.new_zeros(())
+
+
+@dataclass(frozen=True)
+class Plain:
+    """No projection and no penalty; with `ema_target`, a moving-average target encoder (Grill et al.
+    2020, BYOL). Without it this is the `none` of the comparison, and may collapse."""
+
+    ema_target: bool = False
+
+    def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        return raw
+
+    def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        return z.new_zeros(())
+
+
+@dataclass(frozen=True)
+class VICReg:
+    """Keeps every dimension's deviation above one and dimensions uncorrelated.
+
+    Bardes et al. 2022, equations 1 to 4 (variance hinge and covariance; the invariance term is the
+    latent prediction itself).
+    """
+
+    covariance_weight: float = 0.04
+    ema_target: bool = False
+
+    def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        return raw
+
+    def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        centred = z - z.mean(0)
+        rows, latent = z.shape
+        std = (centred.square().sum(0) / max(rows - 1, 1) + 1e-4).sqrt()
+        covariance = centred.T @ centred / max(rows - 1, 1)
+        off_diagonal = covariance.square().sum() - covariance.diagonal().square().sum()
+        return F.relu(1.0 - std).mean() + self.covariance_weight * off_diagonal / latent
+
+
+@dataclass(frozen=True)
+class SIGReg:
+    """Pushes latents towards an isotropic Gaussian through random one-dimensional projections.
+
+    Balestriero and LeCun 2025 (LeJEPA): the Epps-Pulley statistic, the weighted distance between a
+    projection's empirical characteristic function and that of N(0, 1), by the trapezoidal rule on
+    `knots` points of [0, 3].
+    """
+
+    projections: int = 64
+    knots: int = 17
+    ema_target: bool = False
+
+    def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        return raw
+
+    def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        directions = torch.randn(z.shape[1], self.projections, device=z.device, dtype=z.dtype)
+        projected = z @ F.normalize(directions, dim=0)  # rows projections
+        t = torch.linspace(0.0, 3.0, self.knots, device=z.device, dtype=z.dtype)
+        gaussian = torch.exp(-0.5 * t.square())
+        phase = projected.unsqueeze(-1) * t  # rows projections knots
+        distance = (phase.cos().mean(0) - gaussian).square() + phase.sin().mean(0).square()
+        # The integrand is even in t: twice the half line.
+        statistic = 2.0 * torch.trapezoid(distance * gaussian, t, dim=-1)
+        return statistic.mean() * z.shape[0] / 100.0
+
+
+def make(kind: str, group: int) -> Regularizer:
+    """The regulariser of that name: simnorm, ema, vicreg, sigreg or none."""
+    match kind:
+        case "simnorm":
+            return SimNorm(group)
+        case "ema":
+            return Plain(ema_target=True)
+        case "vicreg":
+            return VICReg()
+        case "sigreg":
+            return SIGReg()
+        case "none":
+            return Plain()
+    raise ValueError(f"regularizer: {kind!r} is none of simnorm, ema, vicreg, sigreg, none")

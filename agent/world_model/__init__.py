@@ -1,0 +1,1 @@
+"""agent/world_model"""

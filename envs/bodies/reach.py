@@ -1,0 +1,170 @@
+"""`joule/Reach-v0`: a two-link arm brings its fingertip to a target, the plainest test of a world model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+from gymnasium.spaces import Box
+from numpy.typing import ArrayLike, NDArray
+
+from envs.readouts.derived import View, view
+
+MODEL = Path(__file__).parent / "reach.xml"
+
+TARGET_RADIUS = (0.15, 0.52)
+"""Nearest and farthest target from the shoulder (m); the arm itself covers 0.11 m to 0.55 m."""
+TARGET_ANGLE = 2.0
+"""Targets lie within this angle of straight ahead (rad)."""
+DISTANCE_SCALE = 0.2
+"""The distance at which the reward has fallen to 1 - tanh(1), about a quarter (m)."""
+SUCCESS_DISTANCE = 0.03
+"""A fingertip nearer than this to the target counts as there (m)."""
+
+
+class Reach(MujocoEnv):
+    r"""A two-link arm in the horizontal plane reaches a random target and stays there.
+
+    ## Action space
+    `Box(-1, 1, (2,), float32)`: joint torques.
+
+    | Num | Action          | Unit at 1 |
+    | --- | --------------- | --------- |
+    | 0   | shoulder torque | 1.5 N m   |
+    | 1   | elbow torque    | 0.6 N m   |
+
+    ## Observation space
+    `Box(-inf, inf, (10,), float64)`.
+
+    | Num | Observation                                     | Unit  |
+    | --- | ----------------------------------------------- | ----- |
+    | 0-1 | cosine of the shoulder's and the elbow's angle  | -     |
+    | 2-3 | sine of the shoulder's and the elbow's angle    | -     |
+    | 4-5 | angular velocity of the shoulder and the elbow  | rad/s |
+    | 6-7 | target, x and y                                 | m     |
+    | 8-9 | target minus fingertip, x and y                 | m     |
+
+    ## Reward
+    `1 - tanh(d / 0.2) - effort_weight * |action|^2 / 2`, with `d` the distance (m) from fingertip to target:
+    within [-0.01, 1] a step. `info` holds `reward_distance`, `reward_effort`, `distance` and `success`
+    (`d < 0.03`).
+
+    ## Starting state
+    Shoulder and elbow uniform in ±2 rad and nearly at rest; the target uniform over the area in front of the
+    arm. `reset(options={"goal": (x, y)})` chooses the target.
+
+    ## Episode end
+    Never terminates; truncated after 100 steps of 0.04 s when made through its id.
+
+    Args:
+        effort_weight: what a full-torque action costs, in reward.
+        frame_skip: physics steps of 5 ms to a step.
+        kwargs: passed to `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
+    """
+
+    metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
+
+    def __init__(self, *, effort_weight: float = 0.01, frame_skip: int = 8, **kwargs: Any) -> None:
+        kwargs.setdefault("camera_name", "view")
+        super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (10,), np.float64), **kwargs)
+        self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
+        self.effort_weight = effort_weight
+
+    @property
+    def goal(self) -> NDArray[np.float64]:
+        """The target's x and y (m)."""
+        return self.data.mocap_pos[0, :2].copy()
+
+    def set_goal(self, goal: ArrayLike) -> None:
+        """Move the target to `goal`, x and y in metres.
+
+        Raises:
+            ValueError: the arm cannot reach it.
+        """
+        target = np.asarray(goal, dtype=np.float64)
+        if target.shape != (2,) or not TARGET_RADIUS[0] <= np.hypot(*target) <= TARGET_RADIUS[1]:
+            raise ValueError(
+                f"joule/Reach-v0 takes a goal (x, y) between {TARGET_RADIUS[0]} m and {TARGET_RADIUS[1]} m "
+                f"from the shoulder, not {goal!r}."
+            )
+        self.data.mocap_pos[0, :2] = target
+        mujoco.mj_forward(self.model, self.data)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float64], dict[str, Any]]:
+        """Start an episode; `options={"goal": (x, y)}` chooses the target."""
+        observation, info = super().reset(seed=seed)
+        if options and "goal" in options:
+            self.set_goal(options["goal"])
+            observation, info = self._observation(), self._get_reset_info()
+        return observation, info
+
+    def reset_model(self) -> NDArray[np.float64]:
+        """Draw a pose of the arm and a target."""
+        self.set_state(self.np_random.uniform(-2.0, 2.0, 2), self.np_random.uniform(-0.05, 0.05, 2))
+        inner, outer = TARGET_RADIUS
+        radius = np.sqrt(self.np_random.uniform(inner**2, outer**2))
+        angle = self.np_random.uniform(-TARGET_ANGLE, TARGET_ANGLE)
+        # Rounding at the rim of the disc must not throw a drawn target out.
+        radius = np.clip(radius, inner + 1e-9, outer - 1e-9)
+        self.set_goal((radius * np.cos(angle), radius * np.sin(angle)))
+        return self._observation()
+
+    def step(
+        self, action: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], np.float64, bool, bool, dict[str, Any]]:
+        """Apply the torques for one step of 0.04 s."""
+        self.do_simulation(action, self.frame_skip)
+        # mj_step leaves positions of bodies one physics step behind the joints.
+        mujoco.mj_kinematics(self.model, self.data)
+        distance = self._distance()
+        closeness = float(1.0 - np.tanh(distance / DISTANCE_SCALE))
+        effort = self.effort_weight * float(np.mean(np.square(np.clip(action, -1.0, 1.0))))
+        info = {
+            "reward_distance": closeness,
+            "reward_effort": -effort,
+            **self._get_reset_info(),
+        }
+        if self.render_mode == "human":
+            self.render()
+        return self._observation(), np.float64(closeness - effort), False, False, info
+
+    readout_views: ClassVar[dict[str, View]] = {"position": view("fingertip", 0, 1)}
+
+    def readouts(self) -> dict[str, NDArray[np.float64]]:
+        """Named physical quantities now (m, m/s, rad, rad/s)."""
+        shoulder, elbow = self.data.qpos
+        shoulder_rate, elbow_rate = self.data.qvel
+        upper, fore = 0.30 * shoulder_rate, 0.25 * (shoulder_rate + elbow_rate)
+        heading = shoulder + elbow
+        velocity = [
+            -upper * np.sin(shoulder) - fore * np.sin(heading),
+            upper * np.cos(shoulder) + fore * np.cos(heading),
+        ]
+        return {
+            "fingertip": self._fingertip(),
+            "fingertip_velocity": np.array(velocity),
+            "target": self.goal,
+            "distance": np.array([self._distance()]),
+            "qpos": self.data.qpos.copy(),
+            "qvel": self.data.qvel.copy(),
+        }
+
+    def _fingertip(self) -> NDArray[np.float64]:
+        return self.data.site("fingertip").xpos[:2].copy()
+
+    def _distance(self) -> float:
+        return float(np.linalg.norm(self.goal - self._fingertip()))
+
+    def _observation(self) -> NDArray[np.float64]:
+        angles = self.data.qpos
+        offset = self.goal - self._fingertip()
+        return np.concatenate([np.cos(angles), np.sin(angles), self.data.qvel, self.goal, offset])
+
+    def _get_reset_info(self) -> dict[str, Any]:
+        distance = self._distance()
+        return {"distance": distance, "success": distance < SUCCESS_DISTANCE}

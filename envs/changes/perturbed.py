@@ -1,0 +1,186 @@
+"""Factors of variation: change gravity, friction, mass, motors, sensors or latency, at reset or mid-episode.
+
+`gravity=0.5` halves gravity in every episode, `gravity=0.5@300` from frame 300 of each episode on (after 300
+steps of the environment itself, whatever the action repeat), `mass.torso=2` doubles one body, `dead=hip` cuts
+one motor. Physical factors are written to fields of mjModel and undone exactly at the next reset.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from envs.changes.factors import FACTORS, ModelPatch, Perturbation, parse
+from envs.faults.errors import EnvError
+from envs.physics import dm_control_env, find_physics
+from envs.wrappers import Step
+
+
+class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+    """Applies perturbations to the physics below it and to the actions and observations that pass through it.
+
+    A later change of the same factor and target replaces the earlier one.
+    """
+
+    def __init__(self, env: gymnasium.Env[np.ndarray, np.ndarray], texts: Sequence[str] = ()) -> None:
+        super().__init__(env)
+        self._standing = sorted((parse(text) for text in texts), key=lambda p: p.onset)
+        self._active: dict[tuple[str, str | None], Perturbation] = {}
+        self._pending: list[Perturbation] = []
+        self._physics = find_physics(env)
+        self._patch = None if self._physics is None else ModelPatch(self._physics.model)
+        self._rng = np.random.default_rng()
+        self._frame = 0
+        self._queue: deque[np.ndarray] = deque()
+        size = env.observation_space.shape[0]  # type: ignore[index]
+        self._silent = np.zeros(size, bool)
+        self._last_action = np.zeros(env.action_space.shape or (0,), np.float32)
+        self.at_last_step: tuple[Perturbation, ...] = ()
+        self._tuple: tuple[Perturbation, ...] = ()
+        self._noise, self._latency, self._signals = 0.0, 0, False
+        for perturbation in self._standing:
+            self._check(perturbation)
+
+    @property
+    def last_onset(self) -> int:
+        """The frame of an episode from which on all standing changes hold."""
+        return max((p.onset for p in self._standing), default=0)
+
+    @property
+    def active(self) -> list[str]:
+        """What is changed right now, as text."""
+        return [str(perturbation) for perturbation in self._tuple]
+
+    def add(self, text: str) -> None:
+        """Change the world now, until the episode ends."""
+        perturbation = parse(text)
+        self._check(perturbation)
+        if perturbation.onset > self._frame:
+            self._pending = sorted([*self._pending, perturbation], key=lambda p: p.onset)
+        else:
+            self.set_active([*self._tuple, perturbation])
+
+    def clear(self) -> None:
+        """Undo every change, those still to come in this episode too."""
+        self._pending = []
+        self.set_active(())
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        self.clear()
+        if seed is not None:
+            # Another stream than the environment's own, which takes the bare seed.
+            self._rng = np.random.default_rng([seed, 1])
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._frame = 0
+        self._last_action = np.zeros_like(self._last_action)
+        self.follow()
+        self._pending = [p for p in self._standing if p.onset > 0]
+        self.set_active([p for p in self._standing if p.onset == 0])
+        self.at_last_step = ()
+        return (self._sense(observation) if self._signals else observation), info
+
+    def step(self, action: np.ndarray) -> Step:
+        if self._pending and self._pending[0].onset <= self._frame:
+            due = [p for p in self._pending if p.onset <= self._frame]
+            self._pending = self._pending[len(due) :]
+            self.set_active([*self._tuple, *due])
+        self._frame += 1
+        self.at_last_step = self._tuple
+        self._last_action = action
+        if not self._signals:
+            return self.env.step(action)  # type: ignore[return-value]
+        if self._latency:
+            self._queue.append(action)
+            action = self._queue.popleft()
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._sense(observation), reward, terminated, truncated, info  # type: ignore[return-value]
+
+    def set_active(self, perturbations: Sequence[Perturbation]) -> None:
+        """Make exactly these hold from now on."""
+        active = {(p.factor, p.target): p for p in perturbations}
+        if active == self._active:
+            return
+        old_latency, old_dropout = self._latency, self._active.get(("dropout", None))
+        self._active, self._tuple = active, tuple(active.values())
+        if self._patch is not None:
+            self._patch.apply([p for p in self._tuple if FACTORS[p.factor].scale is not None])
+            self._refresh()
+        value = {p.factor: p.value for p in self._tuple}
+        self._noise = value.get("noise", 0.0)
+        self._latency = int(value.get("latency", 0))
+        if self._latency != old_latency:
+            self._queue = deque(self._last_action for _ in range(self._latency))
+        if self._active.get(("dropout", None)) != old_dropout:
+            count = round(value.get("dropout", 0.0) * self._silent.size)
+            self._silent = np.zeros(self._silent.size, bool)
+            self._silent[self._rng.choice(self._silent.size, count, replace=False)] = True
+        self._signals = bool(self._noise or self._latency or self._silent.any())
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the random generator, as arrays and JSON values."""
+        return {
+            "active": [str(p) for p in self._tuple],
+            "at_last_step": [str(p) for p in self.at_last_step],
+            "pending": [f"{p}@{p.onset}" for p in self._pending],
+            "frame": self._frame,
+            "queue": np.array(self._queue, np.float32).reshape(-1, self._last_action.shape[0]),
+            "last_action": np.array(self._last_action, np.float32),
+            "silent": self._silent.copy(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up `state`; the physics below must already be where it was."""
+        self.set_active([parse(text) for text in state["active"]])
+        self.at_last_step = tuple(parse(text) for text in state["at_last_step"])
+        self._pending = [parse(text) for text in state["pending"]]
+        self._frame = int(state["frame"])
+        self._queue = deque(np.array(row) for row in state["queue"])
+        self._last_action = np.array(state["last_action"])
+        self._silent = np.array(state["silent"], bool)
+        self._signals = bool(self._noise or self._latency or self._silent.any())
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The generator of sensor noise and dropout."""
+        return self._rng
+
+    def follow(self) -> None:
+        """Look for the physics again: an environment may build a new model at a reset."""
+        self._physics = find_physics(self.env)
+        if self._physics is not None and (
+            self._patch is None or self._patch.model is not self._physics.model
+        ):
+            self._patch = ModelPatch(self._physics.model)
+
+    def _check(self, perturbation: Perturbation) -> None:
+        """EnvError if this environment has nothing the perturbation could act on."""
+        if FACTORS[perturbation.factor].scale is None:
+            return
+        if self._patch is None:
+            raise EnvError(
+                f"perturbation '{perturbation}' needs a MuJoCo body; here only latency, noise, dropout work"
+            )
+        self._patch.rows(perturbation)
+
+    def _refresh(self) -> None:
+        """dm_control finishes each step with the half that depends on the model, so that half is redone."""
+        if self._physics is not None and dm_control_env(self.env) is not None:
+            import mujoco
+
+            mujoco.mj_step1(self._physics.model, self._physics.data)
+
+    def _sense(self, observation: np.ndarray) -> np.ndarray:
+        """What the perturbed sensors show of the true observation."""
+        if self._noise:
+            observation = observation + self._noise * self._rng.standard_normal(
+                observation.shape[0], np.float32
+            )
+        if self._silent.any():
+            observation = np.where(self._silent, np.float32(0), observation)
+        return observation.astype(np.float32, copy=False)

@@ -1,0 +1,40 @@
+"""What can go wrong at the door of an environment, as three exceptions with one clear sentence each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from joule_errors import Refused, Stopped
+
+
+class EnvError(Refused):
+    """A request that cannot be served: an unknown id, an action space that is no Box, a bad perturbation."""
+
+
+class RenderError(Refused):
+    """A frame or a video that cannot be made; the sentence says what to install or set."""
+
+
+class EnvFault(Stopped):
+    """An environment that broke its contract while running; the run must stop, and this says where.
+
+    Attributes: `env` (the user's own string), `seed` (of the last seeded reset, or None), `episode` (from 0),
+    `step` (simulator frames taken in the episode, this one included), `action` (what was sent) and `cause`.
+    """
+
+    def __init__(
+        self, cause: str, *, env: str, seed: int | None, episode: int, step: int, action: Any = None
+    ) -> None:
+        self.env, self.seed, self.episode, self.step, self.action = env, seed, episode, step, action
+        self.cause = cause
+        sent = "" if action is None else f", action {_short(action)}"
+        super().__init__(
+            f"{env} failed at episode {episode}, step {step} "
+            f"(seed {'unset' if seed is None else seed}{sent}): {cause}"
+        )
+
+
+def _short(action: Any) -> str:
+    """An action as text that fits in a sentence."""
+    text = " ".join(str(action).split())
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,195 @@
+"""Every setting has a range that is enforced, a name that is suggested, a sentence that explains it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.configurator.settings import PRESETS, Config, LearnerConfig, ModelConfig, PlannerConfig
+from agent.configurator.validation import flatten, from_json, replace, to_json, validate
+from agent.errors import ConfigError
+from joule.cli.options import field_help
+
+SECTIONS: dict[str, type] = {
+    "": Config,
+    "model.": ModelConfig,
+    "learner.": LearnerConfig,
+    "planner.": PlannerConfig,
+}
+RANGES: dict[str, tuple[float, float]] = {
+    prefix + item.name: item.metadata["range"]
+    for prefix, node in SECTIONS.items()
+    for item in dataclasses.fields(node)
+    if "range" in item.metadata
+}
+
+
+def refusal(**changes: Any) -> str:
+    """Why a config with these values is refused."""
+    with pytest.raises(ConfigError) as caught:
+        validate(replace(Config(), changes))
+    return str(caught.value)
+
+
+def test_the_defaults_and_every_preset_are_valid() -> None:
+    for preset in PRESETS.values():
+        config = replace(Config(), preset)
+        assert validate(config) is config
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_every_number_is_refused_outside_its_range(name: str) -> None:
+    low, high = RANGES[name]
+    whole = isinstance(flatten(Config())[name], int) or name.split(".")[-1] in (
+        "samples",
+        "iterations",
+        "elites",
+    )
+    values: list[Any] = [
+        -(10**400),
+        10**400,
+        math.nan,
+        math.inf,
+        -math.inf,
+        "3",
+        True,
+        [3],
+        1.5 if whole else "1.5",
+    ]
+    just_below = low - 1 if whole else math.nextafter(low, -math.inf)
+    just_above = high + 1 if whole else math.nextafter(high, math.inf)
+    for value in [just_below, just_above, *values]:
+        assert refusal(**{name: value}).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"agent": "sac", "max_episode_steps": 2},
+        {"planner.kind": "policy", "max_episode_steps": 2},
+        {"max_episode_steps": 5, "action_repeat": 2},
+    ],
+)
+def test_a_horizon_is_held_against_the_decisions_of_an_episode_by_who_looks_ahead(
+    changes: dict[str, Any],
+) -> None:
+    config = replace(Config(), changes)
+    assert validate(config) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"env": ""}, "env"),
+        ({"env": "   "}, "env"),
+        ({"env": 3}, "env"),
+        ({"agent": "sacc"}, "agent"),
+        ({"agent": None}, "agent"),
+        ({"regularizer": "batchnorm"}, "regularizer"),
+        ({"planner.kind": "mpc"}, "planner.kind"),
+        ({"learner.precision": "float16"}, "learner.precision"),
+        ({"device": "gpu"}, "device"),
+        ({"device": "cuda:"}, "device"),
+        ({"device": "cuda:x"}, "device"),
+        ({"device": ""}, "device"),
+        ({"video": 1}, "video"),
+        ({"perturb": "gravity=0"}, "perturb"),
+        ({"perturb": (1,)}, "perturb"),
+        ({"env_kwargs": []}, "env_kwargs"),
+        ({"env_kwargs": {"a": {1, 2}}}, "env_kwargs"),
+        ({"env_kwargs": {1: 2}}, "env_kwargs"),
+        ({"learner.batch": 257, "learner.buffer": 256}, "learner.batch"),
+        ({"model.latent": 12}, "model.latent"),
+        ({"planner.samples": 8, "planner.elites": 9}, "planner.elites"),
+        ({"planner.horizon": 11, "max_episode_steps": 10}, "planner.horizon"),
+        ({"planner.horizon": 6, "max_episode_steps": 10, "action_repeat": 2}, "planner.horizon"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
+    message = refusal(**changes)
+    assert message.startswith(f"{named}: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("stps", "steps"),
+        ("planner.kin", "planner.kind"),
+        ("learner.bach", "learner.batch"),
+        ("agnt", "agent"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(typed: str, meant: str) -> None:
+    assert refusal(**{typed: 1}) == f"unknown setting {typed}; did you mean {meant}?"
+    section, _, leaf = typed.rpartition(".")
+    plain = {section: {leaf: 1}} if section else {leaf: 1}
+    with pytest.raises(ConfigError, match=f"did you mean {meant}"):
+        from_json(plain)
+
+
+def test_a_section_is_not_a_setting() -> None:
+    assert "unknown setting model" in refusal(model=3)
+    values: list[Any] = [[], None, "model", 3]
+    for wrong in values:
+        with pytest.raises(ConfigError, match="object of settings"):
+            from_json(wrong)
+        with pytest.raises(ConfigError, match=r"^model: expected an object"):
+            from_json({"model": wrong})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(sorted(flatten(Config()))), json_values)
+def test_any_json_is_a_config_or_refused_in_one_sentence(name: str, value: Any) -> None:
+    section, _, leaf = name.rpartition(".")
+    try:
+        config = from_json({section: {leaf: value}} if section else {leaf: value})
+    except ConfigError:
+        return
+    assert from_json(to_json(config)) == config
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    whole = {n: r for n, r in RANGES.items() if isinstance(flatten(Config())[n], int)}
+    names = draw(
+        st.sets(st.sampled_from(sorted(set(whole) - {"model.latent", "model.group", "learner.buffer"})))
+    )
+    changes: dict[str, Any] = {n: draw(st.integers(int(whole[n][0]), int(whole[n][1]))) for n in names}
+    changes["env_kwargs"] = draw(st.dictionaries(st.text(), st.integers() | st.text(), max_size=2))
+    changes["perturb"] = tuple(draw(st.lists(st.text(), max_size=2)))
+    return replace(Config(), changes)
+
+
+@given(configs())
+def test_a_config_comes_back_from_its_file(config: Config) -> None:
+    assert from_json(json.loads(json.dumps(to_json(validate(config))))) == config
+
+
+def test_every_setting_explains_itself() -> None:
+    for prefix, node in SECTIONS.items():
+        explained = field_help(node)
+        for item in dataclasses.fields(node):
+            if not dataclasses.is_dataclass(getattr(Config(), prefix.rstrip(".") or "env", None)) and prefix:
+                continue
+            if item.name not in ("model", "learner", "planner"):
+                assert explained.get(item.name, "").endswith("."), prefix + item.name
+
+
+def test_changes_leave_the_original_alone() -> None:
+    before = Config()
+    after = replace(before, {"planner.kind": "icem", "steps": 3})
+    assert (before.planner.kind, before.steps, after.planner.kind, after.steps) == ("mppi", 50_000, "icem", 3)
+    assert after.learner is before.learner

@@ -1,0 +1,246 @@
+"""Perception by energy: the least-squares solution where all is linear, and no harm where all is well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from commands import assert_refused
+from torch import Tensor, nn
+
+import envs
+import joule
+from agent.errors import ConfigError
+from agent.memory.replay_buffer import Memory
+from agent.perception import sensor_faults as inference
+from agent.perception.belief import Belief
+from agent.perception.normalizer import Normalizer
+from agent.perception.sensor_faults import FADES, Inference
+
+OBS, ACT, LATENT = 5, 2, 8
+CONSTANT = 4
+"""A sensor that never changes within an episode, as a goal does not."""
+
+
+class Linear(nn.Module):
+    """A world whose perception and dynamics are matrices, with the interface of `Modules`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        draw = torch.Generator().manual_seed(0)
+        self.normalizer = Normalizer(OBS)
+        self.encoder = nn.Linear(OBS, LATENT, bias=False)
+        self.turn = 0.4 * torch.randn(OBS, OBS, generator=draw)
+        self.turn[CONSTANT] = 0.0
+        self.turn[CONSTANT, CONSTANT] = 1.0
+        self.push = 0.4 * torch.randn(OBS, ACT, generator=draw)
+        self.push[CONSTANT] = 0.0
+        with torch.no_grad():
+            self.encoder.weight.copy_(torch.randn(LATENT, OBS, generator=draw))
+
+    @property
+    def world_model(self) -> Linear:
+        return self
+
+    def step(self, x: Tensor, action: Tensor) -> Tensor:
+        return x @ self.turn.T + action @ self.push.T
+
+    @torch.no_grad()
+    def expect(self, z: Tensor, action: Tensor) -> Tensor:
+        return self.encoder(self.step(z @ torch.linalg.pinv(self.encoder.weight).T, action))
+
+
+def lived(world: Linear, steps: int = 400, episode: int = 40) -> Memory:
+    """Remembered episodes of that world, with a little noise in its dynamics."""
+    draw, memory = torch.Generator().manual_seed(1), Memory(steps, OBS, ACT, 1)
+    for k in range(steps):
+        if k % episode == 0:
+            x = torch.randn(OBS, generator=draw)
+            memory.begin(x.numpy(), np.zeros(1, np.float32))
+            continue
+        action = torch.randn(ACT, generator=draw)
+        x = world.step(x, action)
+        x[:CONSTANT] += 0.05 * torch.randn(CONSTANT, generator=draw)
+        memory.add(action.numpy(), 0.0, False, x.numpy(), np.zeros(1, np.float32))
+    return memory
+
+
+@pytest.fixture(scope="module")
+def world() -> Linear:
+    return Linear()
+
+
+@pytest.fixture(scope="module")
+def inferring(world: Linear) -> Inference:
+    found: Any = Inference(world, lived(world))  # type: ignore[arg-type]
+    return found
+
+
+def test_places_that_were_never_written_begin_no_episode(world: Linear) -> None:
+    memory = lived(world)
+    ring = Memory(150, OBS, ACT, 1)
+    ring.restore({name: column[-150:] for name, column in memory.rows_since(0).items()}, 399)
+    before: Any = Inference(world, ring)  # type: ignore[arg-type]
+    ring.reserve(2_000)
+    ring.obs[ring.rows % 2_000 :] = 1e6  # what was never written may hold anything
+    after: Any = Inference(world, ring)  # type: ignore[arg-type]
+    assert torch.equal(before.start_information, after.start_information)
+    assert torch.equal(before.usual, after.usual)
+
+
+def episode(world: Linear, steps: int) -> tuple[list[Tensor], list[Tensor]]:
+    """True observations of an episode, and the actions between them."""
+    draw = torch.Generator().manual_seed(2)
+    seen, done = [0.5 * torch.randn(1, OBS, generator=draw)], []
+    for _ in range(steps):
+        done.append(torch.randn(1, ACT, generator=draw))
+        seen.append(world.step(seen[-1], done[-1]))
+        seen[-1][:, :CONSTANT] += 0.05 * torch.randn(CONSTANT, generator=draw)
+    return seen, done
+
+
+def test_in_a_linear_world_it_is_the_least_squares_solution(
+    world: Linear, inferring: Inference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inferring, "limit", torch.full((OBS,), torch.inf, dtype=torch.float64))
+    monkeypatch.setattr(inference, "LONGEST", 100.0)
+    rng = np.random.default_rng(3)
+    root = rng.normal(size=(OBS, OBS))
+    information = root @ root.T
+    m, x, a = rng.normal(size=OBS), rng.normal(size=OBS), rng.normal(size=ACT)
+    readings, dead = x.copy(), np.array([1, 3])
+    readings[dead] = np.nan
+
+    def batch(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.array(array, np.float32))[None]
+
+    held = Belief(
+        batch(m), torch.from_numpy(information)[None], torch.ones(1, OBS, dtype=torch.float64),
+        torch.ones(1, OBS, dtype=torch.bool), batch(m),
+    )  # fmt: skip
+    found = inferring(batch(readings), held, batch(a), torch.tensor([False]))
+
+    # All terms of the energy as rows of one system in (x dead, y), solved at once.
+    weight = world.encoder.weight.detach().double().numpy()
+    turn, push = world.turn.double().numpy(), world.push.double().numpy()
+    scale = 1.0 / np.sqrt(inferring.usual_error)
+    alive = np.setdiff1d(np.arange(OBS), dead)
+    half = np.sqrt(FADES) * np.linalg.cholesky(information).T
+    rows = np.block([
+        [scale * weight[:, dead], -scale * weight @ turn],
+        [np.zeros((OBS, len(dead))), half],
+        [np.eye(len(dead)), np.zeros((len(dead), OBS))],
+    ])  # fmt: skip
+    right = np.concatenate([
+        scale * weight @ push @ a - scale * weight[:, alive] @ x[alive], half @ m, np.zeros(len(dead))
+    ])  # fmt: skip
+    expected = np.linalg.lstsq(rows, right, rcond=None)[0][: len(dead)]
+    np.testing.assert_allclose(found.mean[0, dead].numpy(), expected, atol=2e-3)
+    assert found.trusted[0].tolist() == [k not in dead for k in range(OBS)]
+    # And the second derivative is that of the energy with y eliminated.
+    normal = rows.T @ rows
+    schur = normal[:2, :2] - normal[:2, 2:] @ np.linalg.inv(normal[2:, 2:]) @ normal[2:, :2]
+    np.testing.assert_allclose(found.information[0][np.ix_(dead, dead)].numpy(), schur, rtol=2e-3)
+
+
+def test_healthy_readings_are_taken_as_they_are(world: Linear, inferring: Inference) -> None:
+    seen, done = episode(world, 100)
+    belief, doubted = None, 0
+    for k, x in enumerate(seen):
+        belief = inferring(x, belief, done[k - 1] if k else None, torch.tensor([k == 0]))
+        taken = belief.trusted[0]
+        assert torch.equal(belief.mean[0, taken], x[0, taken])
+        doubted += int((~taken).sum())
+    assert doubted <= 2  # of 505: the largest of many surprises doubles now and then
+
+
+@pytest.mark.parametrize("onset", [0, 30])
+def test_a_dead_sensor_is_found_by_itself_and_inferred(
+    world: Linear, inferring: Inference, onset: int
+) -> None:
+    seen, done = episode(world, 80)
+    belief, missed, errors, plain = None, 0, [], []
+    for k, x in enumerate(seen):
+        readings = x.clone()
+        if k >= onset:
+            readings[:, 1] = 0.0
+        belief = inferring(readings, belief, done[k - 1] if k else None, torch.tensor([k == 0]))
+        if k > onset:
+            missed += bool(belief.trusted[0, 1])
+            errors.append(float((belief.mean - x)[0, 1] ** 2))
+            plain.append(float(x[0, 1] ** 2))
+        assert belief.trusted[0, CONSTANT]  # it stands still as well, but always did
+    assert missed == 0
+    assert np.mean(errors) < 0.05 * np.mean(plain)
+
+
+def test_a_leap_is_not_believed_and_the_sensor_is_believed_again_after_it(
+    world: Linear, inferring: Inference
+) -> None:
+    seen, done = episode(world, 20)
+    belief = None
+    for k, x in enumerate(seen):
+        readings = x.clone()
+        readings[0, 2] += 8.0 * (k == 10)
+        belief = inferring(readings, belief, done[k - 1] if k else None, torch.tensor([k == 0]))
+        if k == 10:
+            assert not belief.trusted[0, 2]
+            assert abs(float((belief.mean - x)[0, 2])) < 0.5
+    assert belief is not None
+    assert belief.trusted[0, [0, 1, 3, 4]].all()
+
+
+def test_a_batch_is_inferred_as_its_rows_are(world: Linear, inferring: Inference) -> None:
+    seen, done = episode(world, 6)
+    dead = torch.tensor([[False] * OBS, [False, True, True, False, False]])
+    starts = torch.tensor([False, False])
+    both, alone = None, [None, None]
+    for k, x in enumerate(seen):
+        readings = torch.where(dead, torch.nan, x.expand(2, -1))
+        action = done[k - 1].expand(2, -1) if k else None
+        starts = torch.full((2,), k == 0)
+        both = inferring(readings, both, action, starts)
+        for j in range(2):
+            one: Any = inferring(
+                readings[[j]], alone[j], action if action is None else action[[j]], starts[[j]]
+            )
+            alone[j] = one
+            torch.testing.assert_close(both.mean[[j]], one.mean, atol=1e-4, rtol=1e-4)
+            assert torch.equal(both.trusted[[j]], one.trusted)
+    assert both is not None
+    assert torch.equal(both.rows(torch.tensor([1])).mean, both.mean[[1]])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_agent_perceives_by_it_repeatably_and_otherwise_acts_as_before(trained_run: Path) -> None:
+    def acted(way: str, dead: bool) -> tuple[np.ndarray, Any]:
+        learner: Any = joule.load(trained_run, overrides={"perceive": way})
+        body = envs.make(learner.config.env)
+        obs, state, actions = body.reset(seed=5)[0], None, []
+        for k in range(12):
+            shown = np.where(np.array([False, dead, False]), np.nan, obs).astype(np.float32)
+            action, state = learner.predict(shown, state, np.array([k == 0]))
+            actions.append(action)
+            obs = body.step(action)[0]
+        return np.array(actions), state
+
+    plain, state = acted("encoder", dead=False)
+    assert state.belief is None
+    well, state = acted("energy", dead=False)
+    assert state.belief.trusted.all()
+    np.testing.assert_array_equal(well, plain)
+    blind, state = acted("energy", dead=True)
+    assert not state.belief.trusted[0, 1]
+    assert np.isfinite(blind).all()
+    np.testing.assert_array_equal(blind, acted("energy", dead=True)[0])
+
+
+def test_it_is_refused_where_it_makes_no_sense(make_joule: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="remembered transitions"):
+        make_joule(perceive="energy").predict(np.zeros(3, np.float32))
+    assert_refused("train", ["--perceive", "energy", "--out", str(tmp_path / "a")], "a trained agent")
+    asked = ["--perceive", "energy", "--agent", "sac", "--out", str(tmp_path / "b")]
+    assert_refused("train", asked, "sac has no world model")

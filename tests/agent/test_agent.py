@@ -1,0 +1,370 @@
+"""The agent: repeatable to the last bit, undisturbed by being watched, and able to learn."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jaxtyping
+import numpy as np
+import pytest
+import tiny_env
+import torch
+from commands import assert_refused
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import envs
+import joule
+from agent.agent import discount_for
+from agent.configurator.settings import Config
+from agent.configurator.validation import replace
+from agent.cost.constraint import parse_guard
+from agent.device import DeviceError, pick_device
+from agent.errors import ConfigError
+from joule.agents import new_agent
+from joule.baselines.trivial import Floor
+from joule.commands import train
+from joule.environment import make_env
+from joule.training.evaluation import Evaluator
+
+BRIEF = {"learner__warmup": 40, "learner__pretrain": 10, "learner__batch": 16}
+"""Settings with which a run of a few dozen decisions goes through all of its phases."""
+
+Make = Callable[..., Any]
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Bit for bit: weights, targets, optimisers, statistics, generators, counters, metrics."""
+    (arrays, meta), (others, other_meta) = one.state(), other.state()
+    assert arrays.keys() == others.keys()
+    assert [n for n in arrays if not np.array_equal(arrays[n], others[n], equal_nan=True)] == []
+    assert json.dumps(meta) == json.dumps(other_meta)
+
+
+def passed_on(source: Any, fresh: Any) -> Any:
+    """`fresh` in the state of `source`, which has gone through JSON as in a checkpoint."""
+    arrays, meta = source.state()
+    meta = json.loads(json.dumps(meta, allow_nan=False))
+    total = source.replay_total()
+    fresh.restore_replay(source.replay_rows(source.replay_first()), total)
+    fresh.load_state(arrays, meta)
+    assert fresh.env.restore(source.env.snapshot()) is not False
+    return fresh
+
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Evaluator:
+    return Evaluator(lambda: envs.make(tiny_env.ID), 10)
+
+
+def test_the_same_seed_twice_is_the_same_run_and_watching_does_not_disturb_it(
+    make_joule: Make, evaluator: Evaluator
+) -> None:
+    one = make_joule(**BRIEF).learn(90)
+    again = make_joule(**BRIEF)
+    for _ in range(3):
+        again.learn(30)
+        evaluator(again)
+    assert_same(one, again)
+    assert one.learner.updates == 10 + 50
+    assert one.metrics["surprise"] > 0
+    different = make_joule(seed=2, **BRIEF).learn(90)
+    assert not np.array_equal(one.memory.action[:50], different.memory.action[:50])
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"learner__buffer": 30}, {"regularizer": "ema"}, {"planner__kind": "icem"}]
+)
+def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(
+    make_joule: Make, changes: dict[str, Any]
+) -> None:
+    changes = {**BRIEF, **changes}
+    whole = make_joule(**changes)
+    # At the start, at the end of warm-up, in mid-episode while it plans, at an episode's end.
+    stops = [0, 40, 63, 75, 85]
+    for before, now in itertools.pairwise(stops):
+        resumed = passed_on(whole, make_joule(**changes))
+        assert_same(whole, resumed)
+        resumed.learn(now - before)
+        assert_same(whole.learn(now - before), resumed)
+    assert whole.learner.updates == 10 + 45
+
+
+@pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "random_shooting", "gradient", "policy"])
+def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -> None:
+    trained = joule.load(trained_run, overrides={"planner.kind": kind})
+    obs = np.random.default_rng(0).uniform(-1, 1, (3, 2, 3)).astype(np.float32)  # time batch obs
+    together, state = [], None
+    for t in range(3):
+        action, state = trained.predict(obs[t], state, np.full(2, t == 0))
+        assert action.shape == (2, 1)
+        assert np.abs(action).max() <= 1
+        together.append(action)
+    for row in range(2):
+        state = None
+        for t in range(3):
+            action, state = trained.predict(obs[t, row], state, np.array([t == 0]))
+            assert action.shape == (1,)
+            np.testing.assert_allclose(action, together[t][row], rtol=1e-3, atol=1e-3)
+    assert set(trained.explain(state)) == (set() if kind == "policy" else {"task", "critic", "unsure"})
+
+
+def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed(
+    trained_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shooting = joule.load(trained_run, overrides={"planner.kind": "random_shooting"})
+    assert caplog.messages == [
+        "planner random_shooting has no iterations: what was set for another is dropped"
+    ]
+    assert (shooting.config.planner.iterations, shooting.config.planner.samples) == (None, 16)
+    for given, refusal in (
+        ({"planner.kind": "random_shooting", "planner.iterations": 2}, "it accepts samples, elites"),
+        ({"planner.temperature": 0.5, "planner.kind": "cem"}, "planner.temperature: planner cem has no such"),
+        ({"planner.kind": "policy", "planner.samples": 9}, "planner.samples: planner policy has no such"),
+    ):
+        with pytest.raises(ConfigError, match=refusal):
+            joule.load(trained_run, overrides=given)
+    assert len(caplog.messages) == 1
+
+
+def test_one_training_episode_in_so_many_is_planned(make_joule: Make) -> None:
+    joule = make_joule(**BRIEF, planner__starts=60, planner__every=3)
+    planned: list[bool] = []
+
+    def on_step(agent: Any) -> bool:
+        planned.append(agent.acting is not None and agent.acting.plan is not None)
+        return True
+
+    joule.learn(200, on_step=on_step)
+    assert planned == [decision >= 60 and decision // 25 % 3 == 0 for decision in range(200)]
+    assert sum(planned) == 2 * 25
+
+
+def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy_does_not_know(
+    trained_run: Path,
+) -> None:
+    trained: Any = joule.load(trained_run, overrides={"planner.samples": 200, "planner.reach": 0.05})
+    by_habit = joule.load(trained_run, overrides={"planner.kind": "policy"})
+    obs = np.array([[0.5, 0.0, -0.5], [-0.2, 0.0, 0.3]], np.float32)
+    likely = by_habit.predict(obs)[0]
+    seen: list[torch.Tensor] = []
+
+    def begun() -> torch.Tensor:
+        seen.clear()
+        trained.decide(obs, None, np.ones(2, bool), explore=False, witness=lambda a, _: seen.append(a))
+        return seen[0][:, :, 0]
+
+    near = begun()
+    proposals = trained.config.planner.policy_trajectories
+    np.testing.assert_allclose(near[:, -proposals], likely, atol=1e-5)
+    own = near[:, : -proposals - 1]  # what lies before the warm start and the proposals
+    assert (own - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
+    trained.guard(parse_guard("position<100"))
+    assert begun().std(1).min() > 0.3
+    trained = joule.load(trained_run, overrides={"planner.policy_trajectories": 0, "planner.reach": 0.05})
+    assert (begun() - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
+
+
+def test_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path) -> None:
+    trained = joule.load(trained_run)
+    obs = np.array([[0.5, 0.0, -0.5]], np.float32)
+    fresh, _ = trained.predict(obs)
+    _, state = trained.predict(-obs)
+    state.generator.manual_seed(trained.config.seed + 10_000)
+    started, state = trained.predict(obs, state, np.array([True]))
+    np.testing.assert_array_equal(started, fresh)
+    assert np.isnan(state.surprise).all()
+
+
+@pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "gradient"])
+def test_in_a_batch_too_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path, kind: str) -> None:
+    trained = joule.load(trained_run, overrides={"planner.kind": kind, "planner.reach": 0.0})
+    obs = np.array([[0.9, 0.0, 0.9], [-0.5, 0.0, 0.5]], np.float32)
+    _, state = trained.predict(obs, None, np.ones(2, bool))
+    state.generator.manual_seed(1)
+    restarted, _ = trained.predict(obs, state, np.array([False, True]))
+    alone = state.rows(np.array([False, True]))
+    alone.generator.manual_seed(1)
+    fresh, _ = trained.predict(obs[1], alone, np.array([True]))
+    np.testing.assert_allclose(restarted[1], fresh, rtol=1e-3, atol=1e-3)
+
+
+def test_stable_baselines3_evaluates_a_loaded_agent_as_we_do(trained_run: Path, evaluator: Evaluator) -> None:
+    trained: Any = joule.load(trained_run)
+    body = envs.make(tiny_env.ID)
+    body.reset(seed=77)  # the library does not seed
+    returns, lengths = evaluate_policy(trained, body, 8, return_episode_rewards=True, warn=False)
+    assert lengths == [25] * 8
+    assert 18 < np.mean(returns) <= 25
+    assert evaluator(trained).mean == pytest.approx(np.mean(returns), abs=3)
+
+
+def test_the_tiny_body_is_learned_in_seconds(trained_run: Path, evaluator: Evaluator) -> None:
+    body = envs.make(tiny_env.ID)
+    trained = joule.load(trained_run)
+    random = evaluator(Floor(body.facts, Config(agent="random"), body)).mean
+    # Measured over six seeds at 400 frames: 20.5 to 23.6; random 11.2, standing still 13.4; at most 25.
+    assert random < 13
+    assert evaluator(trained).mean > 18
+    by_habit = joule.load(trained_run, overrides={"planner.kind": "policy"})
+    assert evaluator(by_habit).mean > random + 3
+
+
+def test_surprise_is_one_as_usual_and_large_for_a_teleport(trained_run: Path) -> None:
+    trained = joule.load(trained_run)
+    body = envs.make(tiny_env.ID)
+    usual, leaps = [], []
+    for episode in range(6):
+        obs, _ = body.reset(seed=500 + episode)
+        state = None
+        for t in range(12):
+            action, state = trained.predict(obs, state, np.array([t == 0]))
+            if t:
+                usual.append(state.surprise.item())
+            obs, *_ = body.step(action)
+        elsewhere = obs * [-1, 1, 1] + np.array([np.copysign(1.0, -obs[0]), 0, 0])
+        _, state = trained.predict(elsewhere.astype(np.float32), state, np.array([False]))
+        leaps.append(state.surprise.item())
+    assert 0.1 < np.mean(usual) < 2.0
+    assert np.min(leaps) > 3.0
+    assert np.min(leaps) > 5 * np.median(usual)
+
+
+def test_what_it_imagines_is_read_in_the_units_of_the_body(trained_run: Path) -> None:
+    trained: Any = joule.load(trained_run)
+    body = envs.make(tiny_env.ID)
+    errors, spread = [], []
+    for episode in range(8):
+        obs, _ = body.reset(seed=700 + episode)
+        actions = np.random.default_rng(episode).uniform(-1, 1, (3, 1)).astype(np.float32)
+        foreseen = trained.imagine(obs, actions)
+        real = [body.readouts()]
+        for action in actions:
+            body.step(action)
+            real.append(body.readouts())
+        assert foreseen.shape == (4, 2)
+        errors.append(foreseen - np.stack(real))
+        spread.append(np.stack(real))
+    assert np.square(errors).mean() < 0.3 * np.var(np.stack(spread), axis=(0, 1)).mean()
+
+
+def test_a_loaded_agent_goes_on_learning_where_it_is_told_to(trained_run: Path) -> None:
+    trained = joule.load(trained_run)
+    updates = trained.learner.updates  # type: ignore[attr-defined]
+    trained.learn(5)
+    assert (trained.frames, trained.learner.updates) == (405, updates + 5)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["joule", "sac", "random"])
+def test_in_another_body_an_episode_begins(make_joule: Make, kind: str) -> None:
+    config = make_joule(**BRIEF).config
+    agent = new_agent(replace(config, {"agent": kind}), envs.make(tiny_env.ID)).learn(30)
+    elsewhere = envs.make(tiny_env.ID)
+    elsewhere.reset(seed=5)
+    resets: list[Any] = []
+    real = elsewhere.reset
+    elsewhere.reset = lambda **how: resets.append(how) or real(**how)  # type: ignore[method-assign,func-returns-value]
+    agent.learn(3, elsewhere)
+    assert agent.env is elsewhere
+    assert len(resets) == 1
+    agent.learn(3, elsewhere)
+    assert len(resets) == 1
+    with pytest.raises(ConfigError, match="has observations of 17 numbers, and the agent was made for 3"):
+        agent.learn(3, envs.make("HalfCheetah-v5"))
+
+
+def test_a_body_whose_readouts_were_renamed_is_not_the_one_a_world_model_knows(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readouts = tiny_env.Point.readouts
+    monkeypatch.setattr(
+        tiny_env.Point, "readouts", lambda self: {f"old_{name}": v for name, v in readouts(self).items()}
+    )
+    renamed = envs.make(tiny_env.ID)
+    words = r"readouts .* not those the agent was made for: old_position \[1\], .* and position \[1\]"
+    with pytest.raises(ConfigError, match=words):
+        joule.load(trained_run, renamed)
+    shutil.copytree(trained_run, tmp_path / "run")
+    with pytest.raises(ConfigError, match=words):
+        train.main(["--resume", str(tmp_path / "run"), "--steps", "500"])
+    floor = new_agent(replace(joule.load(trained_run).config, {"agent": "random"}), renamed)
+    monkeypatch.undo()
+    floor.learn(5, envs.make(tiny_env.ID))  # which reads none of them
+
+
+def test_what_was_learned_for_one_task_is_not_taken_for_another(trained_run: Path) -> None:
+    with pytest.raises(ConfigError, match="task: what an agent learned"):
+        joule.load(trained_run, overrides={"task": "more:position"})
+    assert_refused(
+        "train",
+        ["--resume", str(trained_run), "--task", "more:position", "--override"],
+        "task: what this run",
+    )
+
+
+def test_a_plan_for_another_task_ends_with_the_episode(make_joule: Make) -> None:
+    config = replace(make_joule(**BRIEF).config, {"max_episode_steps": 6})
+    short: Any = new_agent(config, make_env(config))
+    short.pursue(joule.Task("left", lambda r: r["position"]))
+    assert short.actor.horizon == 6
+    with pytest.raises(ConfigError, match=r"7 decisions exceed an episode .*, which has 6"):
+        short.pursue(joule.Task("left", lambda r: r["position"]), horizon=7)
+
+
+def test_a_task_may_have_the_name_of_an_energys_own_term(trained_run: Path) -> None:
+    learner: Any = joule.load(trained_run, overrides={"planner.effort": 0.1})
+    learner.pursue(
+        joule.Task("guard", lambda r: r["position"]) + joule.Task("effort", lambda r: r["position"])
+    )
+    _, state = learner.predict(np.zeros(3, np.float32))
+    assert {"guard (task)", "effort (task)", "effort"} <= learner.explain(state).keys()
+
+
+def test_shapes_are_checked_where_they_are_written(make_joule: Make) -> None:
+    jaxtyping.config.update("jaxtyping_disable", False)
+    agent = make_joule(**{**BRIEF, "learner__pretrain": 2}).learn(44)
+    assert agent.learner.updates == 2 + 4
+    with pytest.raises(jaxtyping.TypeCheckError):
+        agent.modules.world_model.predict(torch.zeros(2, 16), torch.zeros(3, 1))
+
+
+@pytest.mark.parametrize(
+    ("length", "discount"), [(None, 0.99), (1, 0.95), (25, 0.95), (500, 0.99), (1000, 0.99), (10**6, 0.99)]
+)
+def test_the_discount_follows_the_length_of_an_episode(length: int | None, discount: float) -> None:
+    assert discount_for(length) == pytest.approx(discount)
+
+
+def test_making_and_loading_leave_the_callers_generator_alone(make_joule: Make, trained_run: Path) -> None:
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    make_joule()
+    joule.load(trained_run)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert pick_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="cuda"):
+            pick_device("cuda")
+        assert pick_device("auto").type == "cpu"
+
+
+@pytest.mark.slow
+def test_a_cheetah_is_learned_from(make_joule: Make) -> None:
+    learned = make_joule(
+        env="HalfCheetah-v5", steps=6_000, learner__warmup=1_000, model__latent=64, model__hidden=128,
+        model__branch=64, planner__samples=64,
+    ).learn(6_000)  # fmt: skip
+    cheetahs = Evaluator(lambda: envs.make("HalfCheetah-v5"), 2)
+    random = cheetahs(Floor(learned.facts, Config(agent="random"), learned.env)).mean
+    assert cheetahs(learned).mean > random + 300
+    assert learned.metrics["latent/relative_error"] < 0.5

@@ -1,0 +1,108 @@
+"""The test of surprise: its false alarms and its delay on streams whose law is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agent.world_model.change_detection import (
+    LEAST_LIVED,
+    Rival,
+    Vigilance,
+    VigilanceError,
+    calibrate,
+    counted,
+    limit_for,
+    peaks,
+)
+
+
+def stream(rng: np.random.Generator, decisions: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Errors that follow the disagreement, in logarithms with noise of deviation 0.5 and `shift` of them."""
+    disagreement = np.exp(rng.normal(-8.0, 1.0, decisions))
+    return np.exp(0.7 * np.log(disagreement) + 0.5 * (rng.normal(0, 1, decisions) + shift)), disagreement
+
+
+def test_what_is_usual_is_found_in_a_stream_of_known_law() -> None:
+    usual = calibrate(*stream(np.random.default_rng(0), 20_000), 1_000.0)
+    assert usual.slope == pytest.approx(0.7, abs=0.02)
+    assert usual.deviation == pytest.approx(0.5, rel=0.05)
+    assert usual.excess(np.exp(0.7 * -8 + 0.5 * 2), np.exp(-8)) == pytest.approx(2.0, abs=0.1)
+
+
+def test_peaks_are_the_heights_of_excursions() -> None:
+    assert peaks(np.array([1.0, 1.0, -3.0, -1.0, 2.0, -0.5, 1.0, -9.0, 0.5])) == pytest.approx(
+        [2.0, 2.5, 0.5]
+    )
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.5])
+def test_false_alarms_come_as_often_as_wanted(memory: float) -> None:
+    """Within a factor of three, also when neighbouring steps resemble each other."""
+    rng, wanted = np.random.default_rng(1), 1_000.0
+
+    def steps(count: int) -> np.ndarray:
+        noise = rng.normal(0, np.sqrt(1 - memory**2), count)
+        level, found = 0.0, np.empty(count)
+        for k, fresh in enumerate(noise):
+            level = memory * level + fresh
+            found[k] = level
+        return found
+
+    test = Vigilance(limit_for(counted(steps(20_000)), wanted))
+    alarms = 0
+    for excess in steps(100_000):
+        if test.watch(excess):
+            alarms += 1
+            test = Vigilance(test.limit)
+    assert 100_000 / wanted / 3 < alarms < 100_000 / wanted * 3
+
+
+def test_a_lasting_rise_is_found_within_twenty_steps_and_dated() -> None:
+    rng = np.random.default_rng(2)
+    usual = calibrate(*stream(rng, 10_000), 50_000.0)
+    delays, dated = [], []
+    for _ in range(50):
+        test = Vigilance(usual.limit)
+        error, disagreement = stream(rng, 60, shift=2.0)
+        for step, pair in enumerate(zip(error, disagreement, strict=True), 1):
+            if test.watch(float(usual.excess(*pair))):
+                delays.append(step)
+                dated.append(step - test.since)
+                break
+    assert len(delays) == 50
+    assert np.median(delays) <= 12
+    assert max(delays) <= 25
+    assert np.median(dated) <= 1  # the change was before the first step
+
+
+def test_disagreement_excuses_an_error() -> None:
+    """Errors rise a hundredfold where the heads expect it: no alarm; where they do not: one at once."""
+    rng = np.random.default_rng(3)
+    usual = calibrate(*stream(rng, 10_000), 50_000.0)
+    expected, unexpected = Vigilance(usual.limit), Vigilance(usual.limit)
+    error, disagreement = stream(rng, 100)
+    excused = [
+        expected.watch(float(usual.excess(e * 100**0.7, d * 100)))
+        for e, d in zip(error, disagreement, strict=True)
+    ]
+    blamed = [
+        unexpected.watch(float(usual.excess(e * 100**0.7, d)))
+        for e, d in zip(error, disagreement, strict=True)
+    ]
+    assert not any(excused)
+    assert blamed.index(True) < 6
+
+
+def test_too_short_or_too_even_a_life_is_refused() -> None:
+    with pytest.raises(VigilanceError, match=f"{LEAST_LIVED} do"):
+        calibrate(np.ones(10), np.ones(10), 100.0)
+    with pytest.raises(VigilanceError, match="does not vary"):
+        calibrate(np.ones(LEAST_LIVED), np.ones(LEAST_LIVED), 100.0)
+
+
+def test_a_rival_is_taken_when_it_errs_less_and_is_no_stranger_itself() -> None:
+    better, equal, stranger = Rival(), Rival(), Rival()
+    assert any(better.watch(2.0, 1.0, 0.0) for _ in range(12))
+    assert not any(equal.watch(1.0, 1.0, 0.0) for _ in range(200))
+    assert not any(stranger.watch(2.0, 1.0, 2.5) for _ in range(200))
