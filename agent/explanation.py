@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from agent.actor.actor import ActingState
-from agent.agent import Joule
+from agent.forecast import Forecast
+from agent.modules import Modules
 
-CHOSEN, RIVAL, POLICY, STILL = "chosen", "rival", "policy", "no action"
+CHOSEN, RUNNER_UP, POLICY, STILL = "chosen", "runner-up", "policy", "no action"
 GRID = 41
 """Energies along a side of the slice."""
 
@@ -65,8 +66,45 @@ class Explanation:
     """[readouts], by how much each readout deviates from its mean, in everything lived so far"""
 
 
-def explain(
-    learner: Joule, obs: np.ndarray, state: ActingState | None, steps: int
+def energy_terms(modules: Modules, state: ActingState) -> dict[str, np.ndarray]:
+    """The energy terms [batch] of the plan behind a decision; empty where it was not planned."""
+    if state.plan is None:
+        return {}
+    with torch.inference_mode():
+        terms = modules.energy(state.z).terms(state.plan.actions.unsqueeze(1))
+    return {name: term[:, 0].cpu().numpy() for name, term in terms.items()}
+
+
+def forecast(modules: Modules, state: ActingState) -> Forecast | None:
+    """What a decision's plan predicts of the task.
+
+    None in mode 1, which predicts nothing, and for a task that is planned for without a critic, which predicts
+    no return.
+    """
+    if state.plan is None or modules.task_cost is not None:
+        return None
+    terms, model = energy_terms(modules, state), modules.networks.world_model
+    with torch.inference_mode():
+        cost = model.expected_cost(model.predict(state.z, state.plan.actions[:, 0]))
+    return Forecast(-(terms["task"] + terms["critic"]), cost.cpu().numpy(), modules.discount)
+
+
+def imagine(modules: Modules, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """Readouts [steps + 1, readouts] predicted from `obs` [obs] under `actions` [steps, act].
+
+    Row 0 reads the present, each further row one predicted step.
+    """
+    networks = modules.networks
+    with torch.inference_mode():
+        z = modules.perceive(obs[None])
+        plan = torch.from_numpy(np.asarray(actions, np.float32)).to(modules.device)[None]
+        latents = [z, *(step.z for step in networks.world_model.rollout(z, plan))]
+        read = networks.readout(torch.cat(latents))
+        return networks.readout_normalizer.inverse(read).cpu().numpy()
+
+
+def explain_decision(
+    modules: Modules, obs: np.ndarray, state: ActingState | None, steps: int
 ) -> tuple[np.ndarray, ActingState, Explanation]:
     """The decision for one observation [obs], exactly as `predict` makes it, and why.
 
@@ -74,10 +112,12 @@ def explain(
     """
     seen: list[tuple[Tensor, Tensor]] = []
     rows, starts = obs[None], np.array([state is None])
-    action, after = learner.decide(rows, state, starts, explore=False, witness=lambda *one: seen.append(one))
+    action, after = modules.decide(
+        rows, state, starts, explore=False, on_candidates=lambda *one: seen.append(one)
+    )
     if after.plan is None:
         raise ValueError("mode 1 decides without energies")
-    obs = learner.believed(rows, after)[0]
+    obs = modules.inferred_observation(rows, after)[0]
     candidates = torch.cat([actions[0] for actions, _ in seen])
     energies = torch.cat([values[0] for _, values in seen])
     with torch.inference_mode():
@@ -85,27 +125,27 @@ def explain(
         horizon = len(chosen)
         plans = {
             CHOSEN: chosen,
-            RIVAL: rival(chosen, candidates, energies),
-            POLICY: _continued(learner, z, chosen[:0], horizon),
+            RUNNER_UP: runner_up(chosen, candidates, energies),
+            POLICY: _continued(modules, z, chosen[:0], horizon),
             STILL: torch.zeros_like(chosen),
         }
         stacked = torch.stack(list(plans.values()))[None]
-        totals, terms = learner.energy(z)(stacked)[0], learner.energy(z).terms(stacked)
+        totals, terms = modules.energy(z)(stacked)[0], modules.energy(z).terms(stacked)
         alternatives = tuple(
             Alternative(
                 name,
                 plan.cpu().numpy(),
                 float(totals[index]),
                 {term: float(value[0, index]) for term, value in terms.items()},
-                _costs(learner, z, plan),
-                learner.imagine(obs, _continued(learner, z, plan, max(steps, horizon)).cpu().numpy()),
+                _costs(modules, z, plan),
+                imagine(modules, obs, _continued(modules, z, plan, max(steps, horizon)).cpu().numpy()),
             )
             for index, (name, plan) in enumerate(plans.items())
         )
         finite = energies.isfinite()
         best = candidates[finite][energies[finite].argsort()[: max(2, int(finite.sum()) // 10)]]
-        around = slice_of(learner, z, chosen, best[:, 0].var(0))
-        usual = 1.0 / learner.modules.readout_normalizer.scale
+        around = slice_of(modules, z, chosen, best[:, 0].var(0))
+        usual = 1.0 / modules.networks.readout_normalizer.scale
     return (
         action[0],
         after,
@@ -119,7 +159,7 @@ def explain(
     )
 
 
-def rival(chosen: Tensor, candidates: Tensor, energies: Tensor) -> Tensor:
+def runner_up(chosen: Tensor, candidates: Tensor, energies: Tensor) -> Tensor:
     """The best [horizon, act] of those candidates [candidates, horizon, act] that begin quite differently:
     of the half whose first action is farthest from the chosen plan's."""
     apart = (candidates[:, 0] - chosen[0]).square().sum(-1)
@@ -127,7 +167,7 @@ def rival(chosen: Tensor, candidates: Tensor, energies: Tensor) -> Tensor:
     return candidates[torch.where(far, energies, torch.inf).nan_to_num(nan=torch.inf).argmin()]
 
 
-def slice_of(learner: Joule, z: Tensor, chosen: Tensor, variance: Tensor) -> Slice:
+def slice_of(modules: Modules, z: Tensor, chosen: Tensor, variance: Tensor) -> Slice:
     """The energy over the one or two first actions of largest `variance` [act]."""
     dimensions = variance.argsort(descending=True)[:2].tolist()
     values = torch.linspace(-1.0, 1.0, GRID, device=chosen.device)
@@ -135,13 +175,13 @@ def slice_of(learner: Joule, z: Tensor, chosen: Tensor, variance: Tensor) -> Sli
     plans = chosen.repeat(mesh[0].numel(), 1, 1)
     for dimension, column in zip(dimensions, mesh, strict=True):
         plans[:, 0, dimension] = column.flatten()
-    energy = learner.energy(z)(plans[None])[0].reshape(mesh[0].shape)
+    energy = modules.energy(z)(plans[None])[0].reshape(mesh[0].shape)
     return Slice(tuple(dimensions), values.cpu().numpy(), energy.cpu().numpy())
 
 
-def _continued(learner: Joule, z: Tensor, plan: Tensor, steps: int) -> Tensor:
+def _continued(modules: Modules, z: Tensor, plan: Tensor, steps: int) -> Tensor:
     """A plan [horizon, act] gone on with as the policy would in imagination, [steps, act]."""
-    model, policy = learner.modules.world_model, learner.modules.policy
+    model, policy = modules.networks.world_model, modules.networks.policy
     actions = list(plan)
     for action in actions:
         z = model.expect(z, action[None])
@@ -151,8 +191,8 @@ def _continued(learner: Joule, z: Tensor, plan: Tensor, steps: int) -> Tensor:
     return torch.stack(actions)
 
 
-def _costs(learner: Joule, z: Tensor, plan: Tensor) -> np.ndarray:
+def _costs(modules: Modules, z: Tensor, plan: Tensor) -> np.ndarray:
     """The task's costs [horizon] that a plan foresees."""
-    energy, steps = learner.energy(z), learner.modules.world_model.rollout(z, plan[None])
+    energy, steps = modules.energy(z), modules.networks.world_model.rollout(z, plan[None])
     costs = [sum(energy.costs(step, action[None]).values()) for step, action in zip(steps, plan, strict=True)]
     return np.array([float(cost) for cost in costs])

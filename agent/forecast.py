@@ -1,4 +1,4 @@
-"""What a decision predicts of the cost and the return."""
+"""What a decision predicts of the next cost and of the return."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 class Forecast(NamedTuple):
-    """What decisions expect, in the environment's units."""
+    """What decisions predict, in the environment's units."""
 
     returns: np.ndarray
-    """[batch], discounted, to the episode's end"""
+    """[batch], discounted return to the episode's end"""
     costs: np.ndarray
-    """[batch], of the next step"""
+    """[batch], cost of the next step"""
     discount: float
     """Per decision."""

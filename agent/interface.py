@@ -1,9 +1,10 @@
-"""What an agent asks of its body, and what a run asks of an agent, as protocols.
+"""What an agent asks of its environment, and what a run asks of an agent, as small protocols.
 
-The agent package never imports the environments; the doors hand them in.
+The agent package never imports the environments: they are handed in.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,27 +15,38 @@ from agent.configurator.settings import Config
 
 Arrays = dict[str, np.ndarray]
 """Flat names, parts separated by "/", to arrays."""
+Columns = dict[str, tuple[tuple[int, ...], str]]
+"""Name of a replay column -> (shape of one row, numpy dtype name)."""
 
 
 @runtime_checkable
-class BodyFacts(Protocol):
-    """Sizes and names that do not change during a run."""
+class EnvSpec(Protocol):
+    """Sizes and names of an environment that do not change during a run."""
 
     @property
-    def env(self) -> str: ...
+    def env(self) -> str:
+        """The id that the user gave."""
+        ...
+
     @property
     def observation_size(self) -> int: ...
     @property
     def action_size(self) -> int: ...
     @property
-    def episode_limit(self) -> int | None: ...
+    def episode_limit(self) -> int | None:
+        """Decisions until truncation; None where nothing limits an episode."""
+        ...
+
     @property
-    def action_repeat(self) -> int: ...
+    def action_repeat(self) -> int:
+        """Simulator frames per decision."""
+        ...
+
     @property
     def readout_sizes(self) -> dict[str, int]: ...
     @property
-    def readout_views(self) -> dict[str, Any] | None:
-        """Everyday names for parts of the readouts; None for a run made before there were any."""
+    def derived_readouts(self) -> dict[str, Any]:
+        """Names for parts of the readouts; see `envs.readouts.derived`."""
         ...
 
 
@@ -43,44 +55,27 @@ class TrainingEnv(Protocol):
     """A Gymnasium environment with flat float32 observations, actions in [-1, 1], and readouts."""
 
     @property
-    def facts(self) -> BodyFacts: ...
+    def env_spec(self) -> EnvSpec: ...
 
     def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]: ...
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]: ...
 
-    def readouts(self) -> np.ndarray: ...
+    def readouts(self) -> np.ndarray:
+        """Named physical quantities now, [sum of readout_sizes]."""
+        ...
 
     def snapshot(self) -> dict[str, Any]: ...
 
     def restore(self, snapshot: dict[str, Any]) -> bool:
-        """Back to a snapshot; False when only an episode's start could be had."""
+        """Goes back to a snapshot; False when only an episode's start could be had."""
         ...
 
+    def close(self) -> None: ...
 
-class Agent(Protocol):
-    """The four verbs, the counters of a run, and the state that an exact resume needs."""
 
-    kind: str
-    facts: BodyFacts
-    config: Config
-    env: TrainingEnv | None
-    frames: int
-    """Simulator frames lived."""
-    decisions: int
-    """Actions taken."""
-    episodes: int
-    """Episodes ended."""
-    metrics: dict[str, float]
-    """The newest value of everything measured, by name, such as `episode/return`, `surprise`."""
-    clock: Clock
-    """How long `learn` has taken, without what a trainer evaluates in between."""
-    hurried: bool
-    """Set to make `learn` come to the end of a decision soon: long learning may wait for the next call."""
-
-    def learn(
-        self, steps: int, env: TrainingEnv | None = None, on_step: Callable[[Any], bool] | None = None
-    ) -> Any: ...
+class Policy(Protocol):
+    """Acts. The method is that of stable-baselines3, so that its tools evaluate any agent."""
 
     def predict(
         self,
@@ -88,46 +83,135 @@ class Agent(Protocol):
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
-    ) -> tuple[np.ndarray, Any]: ...
-
-    def save(self, path: str | Path) -> None:
-        """Writes a run folder at `path`, which `agent.load` opens and `train.py --resume` goes on with."""
+    ) -> tuple[np.ndarray, Any]:
+        """The action for an observation [obs] or a batch [batch, obs], and the state for the next decision."""
         ...
 
-    def explain(self, state: Any) -> dict[str, np.ndarray]:
-        """Energy terms [batch] behind a decision; empty for an agent without energies."""
+
+class Trainable(Protocol):
+    """Learns from interaction, and counts it."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def env_spec(self) -> EnvSpec: ...
+    @property
+    def config(self) -> Config: ...
+    @property
+    def env(self) -> TrainingEnv | None: ...
+    @property
+    def frames(self) -> int:
+        """Simulator frames of training."""
         ...
+
+    @property
+    def decisions(self) -> int:
+        """Actions taken in training."""
+        ...
+
+    @property
+    def episodes(self) -> int:
+        """Episodes of training that have ended."""
+        ...
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The newest value of everything measured, by name, such as `episode/return`, `surprise`."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """How long `learn` has taken, without what a trainer evaluates in between."""
+        ...
+
+    stop_requested: bool
+    """Set to make `learn` come to the end of a decision soon; updates that are due may wait."""
+
+    def learn(
+        self, steps: int, env: TrainingEnv | None = None, on_step: Callable[[Any], bool] | None = None
+    ) -> Any: ...
 
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
         ...
 
-    def state(self) -> tuple[Arrays, dict[str, Any]]:
-        """Everything but the replay rows that a resume needs, as arrays and JSON values."""
-        ...
 
-    def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None: ...
+class ReplayRows(Protocol):
+    """The final rows of a replay buffer, which the replay log of a run keeps."""
 
-    def replay_columns(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Name -> (shape of one row, numpy dtype name); empty for an agent without a replay."""
-        ...
+    def columns(self) -> Columns: ...
 
-    def replay_total(self) -> int:
+    @property
+    def total(self) -> int:
         """Rows ever written whose content is final."""
         ...
 
-    def replay_first(self) -> int:
+    @property
+    def first(self) -> int:
         """Number of the oldest final row that is still held."""
         ...
 
-    def replay_rows(self, first: int) -> Arrays:
-        """Columns of the final rows since absolute row `first`, oldest first."""
-        ...
-
-    def restore_replay(self, rows: Arrays, total: int) -> None:
-        """Puts back the newest rows (oldest first) of `total` ever written. Call before load_state."""
-        ...
-
-    def replay_capacity(self) -> int:
+    @property
+    def capacity(self) -> int:
         """How many of the newest rows a resume needs."""
         ...
+
+    def since(self, first: int) -> Arrays:
+        """Columns of the final rows from number `first` on, oldest first."""
+        ...
+
+    def restore(self, rows: Arrays, total: int) -> None:
+        """Puts back the newest rows (oldest first) of `total` ever written. Call before load_state_dict."""
+        ...
+
+
+class Checkpointable(Protocol):
+    """Has a state from which a resume is exact."""
+
+    @property
+    def replay(self) -> ReplayRows | None:
+        """What the replay log keeps; None for an agent without a replay buffer."""
+        ...
+
+    def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
+        """Everything but the replay rows that a resume needs, as arrays and JSON values."""
+        ...
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None: ...
+
+
+class Agent(Policy, Trainable, Checkpointable, Protocol):
+    """What a run folder holds and a trainer trains."""
+
+    def save(self, path: str | Path) -> None:
+        """Writes a run folder at `path`, which `joule.load` opens and `--resume` goes on with."""
+        ...
+
+
+@runtime_checkable
+class Explainable(Protocol):
+    """Has energies behind its decisions, and a world model to imagine with."""
+
+    def explain(self, state: Any) -> dict[str, np.ndarray]:
+        """Energy terms [batch] behind a decision; empty where it was not planned."""
+        ...
+
+    def forecast(self, state: Any) -> Any:
+        """The return and the next cost that a decision predicts; None where it predicts none."""
+        ...
+
+    def imagine(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Readouts [steps + 1, readouts] predicted from `obs` [obs] under `actions` [steps, act]."""
+        ...
+
+
+EnvFactory = Callable[[Config], TrainingEnv]
+"""Makes the environment that a configuration names."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What an agent is given of its surroundings, so that it imports neither environments nor run folders."""
+
+    make_env: EnvFactory
+    save_run: Callable[[Agent, Path], None]

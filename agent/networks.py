@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from agent.actor.policy import Policy
-from agent.configurator.settings import ModelConfig
+from agent.configurator.settings import Config
 from agent.cost.critic import Critic
 from agent.cost.scaling import Scales
 from agent.layers import NormedLinear
@@ -16,7 +16,7 @@ from agent.perception.normalizer import Normalizer
 from agent.world_model.dynamics import WorldModel
 
 
-class Modules(nn.Module):
+class Networks(nn.Module):
     """Perception, world model, cost and policy for observations of size `obs`, actions of size `act`.
 
     `readouts` is the number of named physical quantities that a head reads off the detached latent;
@@ -28,23 +28,23 @@ class Modules(nn.Module):
     log_entropy_weight: Tensor
     quantiles: Tensor
 
-    def __init__(self, obs: int, act: int, readouts: int, config: ModelConfig, regularizer: str):
+    def __init__(self, obs: int, act: int, readouts: int, config: Config):
         super().__init__()
-        kind = regularizers.make(regularizer, config.group)
+        sizes, cost = config.model, config.cost
+        kind = regularizers.make(config.regularizer.kind, config.regularizer.settings)
+        latent, hidden = sizes.latent_dim, sizes.hidden_dim
         self.normalizer = Normalizer(obs)
-        self.encoder = Encoder(obs, config.hidden, config.latent, kind)
+        self.encoder = Encoder(obs, hidden, latent, kind)
         self.target_encoder = self.encoder
         if kind.ema_target:
             self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.world_model = WorldModel(
-            config.latent, act, config.hidden, config.branch, config.heads, config.bins, kind
+            latent, act, hidden, sizes.head_width, sizes.ensemble_size, cost.bins, kind
         )
-        self.critic = Critic(config.latent, act, config.hidden, config.critics, config.bins)
+        self.critic = Critic(latent, act, hidden, cost.critics, cost.bins)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        self.policy = Policy(config.latent, act, config.hidden)
-        self.readout = nn.Sequential(
-            NormedLinear(config.latent, config.hidden // 2), nn.Linear(config.hidden // 2, readouts)
-        )
+        self.policy = Policy(latent, act, hidden)
+        self.readout = nn.Sequential(NormedLinear(latent, hidden // 2), nn.Linear(hidden // 2, readouts))
         self.readout_normalizer = Normalizer(readouts)
         self.scales = Scales(Critic.LIMIT)
         self.register_buffer("spread", torch.ones(()))
@@ -52,13 +52,13 @@ class Modules(nn.Module):
         self.register_buffer("log_entropy_weight", torch.tensor(-4.6))
         self.register_buffer("quantiles", torch.tensor([0.05, 0.95]), persistent=False)
 
-    def price_of_disagreement(self, unsure: float) -> float:
+    def disagreement_cost(self, uncertainty: float) -> float:
         """What a unit of the heads' deviation costs when the usual one costs `unsure` times the usual cost.
 
         0 while none is known to be usual.
         """
         usual = float(self.usual_disagreement)
-        return unsure * float(self.world_model.cost_scale) / usual if usual else 0.0
+        return uncertainty * float(self.world_model.cost_scale) / usual if usual else 0.0
 
     def rescale(self, cost: Tensor, last: Tensor, discount: float) -> None:
         """Takes newly lived rows into the scales of the heads; see `Scales.update`."""

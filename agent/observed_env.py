@@ -1,4 +1,4 @@
-"""ATTENTION: a body whose every step is noticed, so that an agent can learn in any loop that plays it."""
+"""An environment that reports every step to an observer, so that an agent can learn in any loop that steps it."""
 
 from __future__ import annotations
 
@@ -6,37 +6,59 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agent.interface import TrainingEnv
+from agent.interface import EnvSpec, TrainingEnv
 
 
-class Noticing(Protocol):
-    """Who is told what is lived."""
+class StepObserver(Protocol):
+    """Is told of every step."""
 
-    def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None: ...
+    def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
+        """An episode begins with `obs` [obs]."""
+        ...
 
-    def notice(
+    def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
-    ) -> None: ...
+    ) -> None:
+        """`action` [act] led to `obs` [obs] and `readouts` [readouts]."""
+        ...
 
 
-class Attended:
-    """A body whose every step `agent` notices; all else is the body's own."""
+class ObservedEnv:
+    """`env`, whose every step is reported to `observer`."""
 
-    def __init__(self, body: TrainingEnv, agent: Noticing):
-        self.body, self.agent = body, agent
+    def __init__(self, env: TrainingEnv, observer: StepObserver) -> None:
+        self.env, self.observer = env, observer
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.body, name)
+    @property
+    def env_spec(self) -> EnvSpec:
+        """See `TrainingEnv`."""
+        return self.env.env_spec
 
-    def reset(self, **how: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Begins an episode."""
-        obs, info = self.body.reset(**how)
-        self.agent.begin(obs, self.body.readouts())
+        obs, info = self.env.reset(seed=seed)
+        self.observer.begin(obs, self.env.readouts())
         return obs, info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One decision. What comes of physics that diverged is not noticed: it is of no world."""
-        obs, reward, terminated, truncated, info = self.body.step(action)
+        """One decision. A step in which the physics diverged is not reported: it says nothing of the world."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
         if not info.get("diverged", False):
-            self.agent.notice(action, reward, terminated, obs, self.body.readouts())
+            self.observer.observe_step(action, reward, terminated, obs, self.env.readouts())
         return obs, reward, terminated, truncated, info
+
+    def readouts(self) -> np.ndarray:
+        """See `TrainingEnv`."""
+        return self.env.readouts()
+
+    def snapshot(self) -> dict[str, Any]:
+        """See `TrainingEnv`."""
+        return self.env.snapshot()
+
+    def restore(self, snapshot: dict[str, Any]) -> bool:
+        """See `TrainingEnv`."""
+        return self.env.restore(snapshot)
+
+    def close(self) -> None:
+        """See `TrainingEnv`."""
+        self.env.close()

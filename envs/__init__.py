@@ -14,7 +14,7 @@ from envs.faults.errors import EnvError, EnvFault, RenderError
 
 if TYPE_CHECKING:
     from envs.construction import make
-    from envs.safe_env import Body, EnvFacts
+    from envs.safe_env import SafeEnv, EnvSpec
 
 __all__ = ["Body", "EnvError", "EnvFacts", "EnvFault", "RenderError", "make"]
 

@@ -17,9 +17,9 @@ from envs.readouts import named as readouts
 from envs.readouts.derived import views
 from envs.registry import resolve
 from envs.rendering.frames import ensure_gl, follow_body
-from envs.safe_env import Body, EnvFacts, Price
-from envs.state.snapshot import Tape
-from envs.wrappers import ActionRepeat, Flat, Guard
+from envs.safe_env import SafeEnv, EnvSpec, StepCostFn
+from envs.state.snapshot import EpisodeRecord
+from envs.wrappers import ActionRepeat, Flat, FaultChecks
 
 TAKEN = ("action", "cost")
 """Names that costs know beside the readouts."""
@@ -31,22 +31,22 @@ def make(
     *,
     kwargs: Mapping[str, Any] | None = None,
     action_repeat: int | None = None,
-    max_episode_steps: int | None = None,
+    max_episode_frames: int | None = None,
     perturb: Sequence[str] = (),
     render_mode: str | None = None,
     width: int = 640,
     height: int = 480,
     shadows: bool = True,
-    step_timeout: float = 0.0,
-    price: Price | None = None,
-) -> Body:
+    step_timeout_seconds: float = 0.0,
+    cost_fn: StepCostFn | None = None,
+) -> SafeEnv:
     """Make the environment that `env` names, wrapped so that an agent meets one contract whatever it is.
 
     Args:
         env: a Gymnasium id (`HalfCheetah-v5`), your own (`module:Env-v0`), or dm_control (`dmc:walker-walk`).
         kwargs: passed to the environment's constructor.
         action_repeat: frames per decision; by default 2 for dm_control and 1 for everything else.
-        max_episode_steps: episode limit in frames, in place of the registered one.
+        max_episode_frames: episode limit in frames, in place of the registered one.
         perturb: changes of the world such as `gravity=0.5`, `mass.torso=2@300`; see
             `envs.changes.factors.FACTORS`.
         render_mode: `rgb_array` to make `Body.render()` give frames of `height` x `width`.
@@ -59,7 +59,7 @@ def make(
         EnvError: with one sentence that names what was found and what is allowed.
     """
     ensure_gl()
-    for name, value in (("action_repeat", action_repeat), ("max_episode_steps", max_episode_steps)):
+    for name, value in (("action_repeat", action_repeat), ("max_episode_frames", max_episode_frames)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise EnvError(f"{name} must be a whole number of at least 1, not {value!r}")
     found = resolve(env)
@@ -71,16 +71,16 @@ def make(
     route_warnings()
     if physics is not None and not shadows:
         physics.model.vis.quality.shadowsize = 0
-    tape = Tape(raw)
-    flat = Flat(tape)
-    guard = Guard(flat, env, step_timeout)
-    limited: gymnasium.Env[Any, Any] = guard
-    frames = max_episode_steps or found.spec.max_episode_steps
+    record = EpisodeRecord(raw)
+    flat = Flat(record)
+    checks = FaultChecks(flat, env, step_timeout_seconds)
+    limited: gymnasium.Env[Any, Any] = checks
+    frames = max_episode_frames or found.spec.max_episode_steps
     if frames is not None:
-        limited = gymnasium.wrappers.TimeLimit(guard, frames)
+        limited = gymnasium.wrappers.TimeLimit(checks, frames)
     frames = min((limit for limit in (frames, _own_limit(raw)) if limit is not None), default=None)
     assert flat.observation_space.shape is not None
-    facts = EnvFacts(
+    env_spec = EnvSpec(
         env=env,
         resolved=found.spec.id,
         observation_size=flat.observation_space.shape[0],
@@ -90,24 +90,24 @@ def make(
         seconds_per_decision=_seconds_per_frame(raw, repeat),
         readout_sizes=_readout_sizes(raw, flat.observation_space.shape[0]),
         mujoco=physics is not None,
-        readout_views=_views(raw),
+        derived_readouts=_views(raw),
     )
-    if price is not None:  # a price that does not fit this body is refused now, not at the first step
-        nothing = np.zeros(sum(facts.readout_sizes.values()), np.float32)
-        price(facts, nothing, np.zeros(facts.action_size, np.float32), 0.0)
+    if cost_fn is not None:  # a price that does not fit this body is refused now, not at the first step
+        nothing = np.zeros(sum(env_spec.readout_sizes.values()), np.float32)
+        cost_fn(env_spec, nothing, np.zeros(env_spec.action_size, np.float32), 0.0)
     perturbed = Perturbed(limited, perturb)
     if frames is not None and perturbed.last_onset >= frames:
         raise EnvError(
             f"perturb: @{perturbed.last_onset} is beyond an episode of {env}, which has {frames:,} frames"
         )
-    return Body(
+    return SafeEnv(
         ActionRepeat(perturbed, repeat),
-        facts=facts,
+        env_spec=env_spec,
         perturbed=perturbed,
-        guard=guard,
+        checks=checks,
         flat=flat,
-        tape=tape,
-        price=price,
+        record=record,
+        cost_fn=cost_fn,
     )
 
 

@@ -19,15 +19,15 @@ from envs.physics import log
 from envs.readouts import named as readouts
 from envs.rendering.frames import ensure_gl
 from envs.state import python_state as state
-from envs.state.snapshot import Tape
-from envs.wrappers import ActionRepeat, Flat, Guard, Step
+from envs.state.snapshot import EpisodeRecord
+from envs.wrappers import ActionRepeat, Flat, FaultChecks, Step
 
 LARGEST_REWARD = 1e38
 """What is remembered is a float32, which ends at 3.4e38."""
 
 
 @dataclass(frozen=True)
-class EnvFacts:
+class EnvSpec:
     """What is fixed about an environment from the moment it is made."""
 
     env: str
@@ -46,15 +46,15 @@ class EnvFacts:
     """Name and size of each readout, in the order of `Body.readouts()`."""
     mujoco: bool
     """Whether there is MuJoCo physics to perturb and to save exactly."""
-    readout_views: dict[str, dict[str, Any]] = field(default_factory=dict)
+    derived_readouts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Everyday names for parts of the readouts; see `envs.readouts.derived`."""
 
 
-Price = Callable[[EnvFacts, np.ndarray, np.ndarray, float], float]
+StepCostFn = Callable[[EnvSpec, np.ndarray, np.ndarray, float], float]
 """(facts, readouts after a decision, its action, the environment's own cost) -> the cost that counts."""
 
 
-class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """A flat float32 observation, an action in [-1, 1]^act, and the standard five values of a step.
 
     `info["frames"]` says how many simulator frames a decision took. `info["diverged"]` says that the physics
@@ -65,19 +65,19 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         self,
         env: ActionRepeat,
         *,
-        facts: EnvFacts,
+        env_spec: EnvSpec,
         perturbed: Perturbed,
-        guard: Guard,
+        checks: FaultChecks,
         flat: Flat,
-        tape: Tape,
-        price: Price | None = None,
+        record: EpisodeRecord,
+        cost_fn: StepCostFn | None = None,
     ) -> None:
         super().__init__(env)
-        self.facts, self._price = facts, price
-        self.observation_space = guard.observation_space
-        self.action_space = spaces.Box(-1.0, 1.0, (facts.action_size,), np.float32)
-        self.observation: np.ndarray = np.zeros(facts.observation_size, np.float32)
-        self._perturbed, self._guard, self._flat, self._tape = perturbed, guard, flat, tape
+        self.env_spec, self._cost_fn = env_spec, cost_fn
+        self.observation_space = checks.observation_space
+        self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
+        self.observation: np.ndarray = np.zeros(env_spec.observation_size, np.float32)
+        self._perturbed, self._checks, self._flat, self._record = perturbed, checks, flat, record
         self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
         self._restores_exactly = True
         self._closed = self._rendered = self._diverged = False
@@ -91,7 +91,7 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     @property
     def counters(self) -> dict[str, int]:
         """How often each survivable fault happened since the body was made."""
-        return dict(self._guard.counters)
+        return dict(self._checks.counters)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -106,28 +106,28 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     def step(self, action: np.ndarray) -> Step:
         """One decision: `action` [act] in [-1, 1], clipped and counted if outside, EnvFault if not finite."""
         act: np.ndarray = np.asarray(action, dtype=np.float32).reshape(-1)
-        if act.shape[0] != self.facts.action_size:
-            raise self._guard.fault(
-                f"the action has {act.shape[0]} numbers, not {self.facts.action_size}", action
+        if act.shape[0] != self.env_spec.action_size:
+            raise self._checks.fault(
+                f"the action has {act.shape[0]} numbers, not {self.env_spec.action_size}", action
             )
         largest = np.abs(act).max()
         # A NaN compares false with everything, so this also sends NaN to the check.
         if not largest <= 1.0:
             if not np.isfinite(act).all():
-                raise self._guard.fault("the action is not finite", action)
-            self._guard.counters["actions_clipped"] += 1
+                raise self._checks.fault("the action is not finite", action)
+            self._checks.counters["actions_clipped"] += 1
             act = np.clip(act, -1.0, 1.0)
         observation, reward, terminated, truncated, info = self.env.step(act)
         self.observation, self._diverged = observation, bool(info.get("diverged", False))
-        if self._price is not None and not self._diverged:
+        if self._cost_fn is not None and not self._diverged:
             info["own_reward"] = float(reward)
-            cost = self._price(self.facts, self.readouts(), act, -float(reward))
+            cost = self._cost_fn(self.env_spec, self.readouts(), act, -float(reward))
             if not np.isfinite(cost):
-                raise self._guard.fault(f"the task's cost is not finite, {cost}", action)
+                raise self._checks.fault(f"the task's cost is not finite, {cost}", action)
             reward = -cost
         reward = float(reward)
         if abs(reward) > LARGEST_REWARD:
-            raise self._guard.fault(
+            raise self._checks.fault(
                 f"the reward {reward:g} is beyond {LARGEST_REWARD:g}, in magnitude", action
             )
         return observation.copy(), reward, terminated, truncated, info
@@ -139,15 +139,15 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         those of physics that diverged.
         """
         try:
-            values = readouts.read(self._tape.env, self._guard.observation, self.facts.readout_sizes)
+            values = readouts.read(self._record.env, self._checks.observation, self.env_spec.readout_sizes)
         except EnvError as error:
-            raise self._guard.fault(str(error)) from error
+            raise self._checks.fault(str(error)) from error
         except Exception as error:
-            raise self._guard.fault(f"readouts raised {type(error).__name__}: {error}") from error
+            raise self._checks.fault(f"readouts raised {type(error).__name__}: {error}") from error
         if not self._diverged and not np.isfinite(values).all():
-            edges = np.cumsum([*self.facts.readout_sizes.values()])
+            edges = np.cumsum([*self.env_spec.readout_sizes.values()])
             first = np.searchsorted(edges, np.flatnonzero(~np.isfinite(values))[0], side="right")
-            raise self._guard.fault(f"non-finite readout {[*self.facts.readout_sizes][first]}")
+            raise self._checks.fault(f"non-finite readout {[*self.env_spec.readout_sizes][first]}")
         return values
 
     @property
@@ -166,27 +166,27 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     @property
     def exact(self) -> bool:
         """Whether `restore` brings an episode back to the last bit; False once a restore has failed to."""
-        return self._restores_exactly and self._tape.exact
+        return self._restores_exactly and self._record.exact
 
     def snapshot(self) -> dict[str, Any]:
         """Everything the future of this body depends on, as numpy arrays and JSON values under flat names."""
         saved: dict[str, Any] = {
-            "env": self.facts.resolved,
-            "sizes": [self.facts.observation_size, self.facts.action_size],
+            "env": self.env_spec.resolved,
+            "sizes": [self.env_spec.observation_size, self.env_spec.action_size],
             "action_space": state.to_json(self.action_space.np_random.bit_generator.state),
-            "begun": self._guard.episode >= 0,
-            "guard": self._guard.state(),
+            "begun": self._checks.episode >= 0,
+            "constraint": self._checks.state(),
         }
         if not saved["begun"]:
             return saved
         saved["observation"] = self.observation.copy()
-        saved["true_observation"] = self._guard.observation.copy()
+        saved["true_observation"] = self._checks.observation.copy()
         saved["seen"] = self._flat.seen.copy()
         # Gymnasium's TimeLimit keeps its count to itself.
         saved["elapsed"] = None if self._limit is None else self._limit._elapsed_steps
         saved["sensor_rng"] = state.to_json(self._perturbed.rng.bit_generator.state)
         saved |= {f"perturbed/{name}": value for name, value in self._perturbed.state().items()}
-        saved |= {f"tape/{name}": value for name, value in self._tape.save().items()}
+        saved |= {f"tape/{name}": value for name, value in self._record.save().items()}
         return saved
 
     def restore(self, saved: Mapping[str, Any]) -> bool:
@@ -198,14 +198,14 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         Raises:
             EnvError: if the snapshot is of another environment.
         """
-        sizes = [self.facts.observation_size, self.facts.action_size]
-        if saved["env"] != self.facts.resolved or list(saved["sizes"]) != sizes:
+        sizes = [self.env_spec.observation_size, self.env_spec.action_size]
+        if saved["env"] != self.env_spec.resolved or list(saved["sizes"]) != sizes:
             raise EnvError(
                 f"the snapshot is of {saved['env']} with sizes {list(saved['sizes'])}, not of "
-                f"{self.facts.resolved} with sizes {sizes}"
+                f"{self.env_spec.resolved} with sizes {sizes}"
             )
         state.set_rng(self.action_space.np_random, saved["action_space"])
-        self._guard.load_state(saved["guard"])
+        self._checks.load_state(saved["constraint"])
         self._diverged = False
         if not saved["begun"]:
             return True
@@ -216,14 +216,14 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             self.reset()
             return False
         self.observation = np.array(saved["observation"], np.float32)
-        self._guard.observation = np.array(saved["true_observation"], np.float32)
+        self._checks.observation = np.array(saved["true_observation"], np.float32)
         if self._limit is not None:
             self._limit._elapsed_steps = saved["elapsed"]
         return True
 
     def _bring_back(self, saved: Mapping[str, Any]) -> bool:
         """Repeat the saved episode up to its moment; whether it then showed the very same observation."""
-        tape = {
+        record = {
             name.removeprefix("tape/"): value for name, value in saved.items() if name.startswith("tape/")
         }
         perturbed = {
@@ -233,30 +233,30 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         }
         self._perturbed.clear()
         try:
-            shown = self._tape.begin_again(tape)
+            shown = self._record.begin_again(record)
             self._perturbed.follow()
             self._perturbed.set_active([parse(text) for text in perturbed["at_last_step"]])
-            played = self._tape.play(tape)
+            played = self._record.play(record)
             seen = self._flat.observe(shown if played is None else played)
         except Exception as error:  # noqa: BLE001  the user's environment may raise anything
             log.warning(
                 "%s: the episode could not be brought back: %s: %s",
-                self.facts.env,
+                self.env_spec.env,
                 type(error).__name__,
                 error,
             )
             return False
         self._perturbed.load_state(perturbed)
-        self._guard.watch()
+        self._checks.watch()
         return np.array_equal(seen, saved["seen"], equal_nan=True)
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """A uint8 frame [height, width, 3]; RenderError says what is missing."""
         if self.env.render_mode is None:
             raise RenderError(
-                f"{self.facts.env} was made without a render mode: envs.make(..., render_mode='rgb_array')"
+                f"{self.env_spec.env} was made without a render mode: envs.make(..., render_mode='rgb_array')"
             )
-        hint = ensure_gl() if self.facts.mujoco and not self._rendered else None
+        hint = ensure_gl() if self.env_spec.mujoco and not self._rendered else None
         if hint is not None:
             raise RenderError(hint)
         try:
@@ -273,11 +273,11 @@ class Body(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
             self._rendered = True
             atexit.register(_close, weakref.ref(self))
         if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.dtype != np.uint8:
-            raise RenderError(f"{self.facts.env} gave no uint8 frame but {type(frame).__name__}")
+            raise RenderError(f"{self.env_spec.env} gave no uint8 frame but {type(frame).__name__}")
         return frame
 
 
-def _close(body: weakref.ref[Body]) -> None:
+def _close(body: weakref.ref[SafeEnv]) -> None:
     """Close a body that is still there."""
     alive = body()
     if alive is not None:

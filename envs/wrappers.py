@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.faults.errors import EnvError, EnvFault
-from envs.faults.mujoco_warnings import DIVERGED, Watch
-from envs.faults.watchdog import WATCH
+from envs.faults.mujoco_warnings import DIVERGED, WarningMonitor
+from envs.faults.watchdog import WATCHDOG
 from envs.physics import find_physics, log
 
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
@@ -157,7 +157,7 @@ def _checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
     return space
 
 
-class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """Turns an environment's broken promise into an EnvFault that says where; counts what can be survived.
 
     Physics that diverged ends the episode instead: truncated, `info["diverged"]`, the last sound observation.
@@ -165,10 +165,10 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """
 
     def __init__(
-        self, env: gymnasium.Env[np.ndarray, np.ndarray], name: str, step_timeout: float = 0.0
+        self, env: gymnasium.Env[np.ndarray, np.ndarray], name: str, step_timeout_seconds: float = 0.0
     ) -> None:
         super().__init__(env)
-        self.name, self.step_timeout = name, step_timeout
+        self.name, self.step_timeout_seconds = name, step_timeout_seconds
         self._sent: Any = None
         self.seed: int | None = None
         self.episode, self.frame = -1, 0
@@ -177,7 +177,7 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         assert isinstance(box, spaces.Box)
         self._low, self._high = box.low, box.high
         self._bounded = bool(np.isfinite(box.low).any() or np.isfinite(box.high).any())
-        self._watch: Watch | None = None
+        self._watch: WarningMonitor | None = None
         self.observation = np.zeros(box.shape, np.float32)
 
     def fault(self, cause: str, action: Any = None) -> EnvFault:
@@ -194,14 +194,14 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         self.episode += 1
         self.frame = 0
         self._sent = None
-        if self.step_timeout:
-            WATCH.begin(self.step_timeout, self._hung)
+        if self.step_timeout_seconds:
+            WATCHDOG.begin(self.step_timeout_seconds, self._hung)
         try:
             observation, info = self.env.reset(seed=seed, options=options)
         except Exception as error:
             raise self.fault(f"reset raised {type(error).__name__}: {error}") from error
         finally:
-            WATCH.end()
+            WATCHDOG.end()
         if not np.isfinite(observation).all():
             raise self.fault(f"reset gave a non-finite observation at {_where(~np.isfinite(observation))}")
         self.watch()
@@ -211,7 +211,7 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     def watch(self) -> None:
         """Watch the physics from here on; an environment may have built a new model at its reset."""
         physics = find_physics(self.env)
-        self._watch = None if physics is None else Watch(physics)
+        self._watch = None if physics is None else WarningMonitor(physics)
 
     def state(self) -> dict[str, Any]:
         """Where we are and what was counted, as JSON."""
@@ -231,8 +231,8 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
         self.frame += 1
         self._sent = action
         watch = self._watch
-        if self.step_timeout:
-            WATCH.begin(self.step_timeout, self._hung)
+        if self.step_timeout_seconds:
+            WATCHDOG.begin(self.step_timeout_seconds, self._hung)
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
         except Exception as error:
@@ -240,7 +240,7 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
                 return self._diverged({})
             raise self.fault(f"step raised {type(error).__name__}: {error}", action) from error
         finally:
-            WATCH.end()
+            WATCHDOG.end()
         if watch is not None:
             warned = watch.read()
             if warned and self._count(warned):
@@ -263,7 +263,7 @@ class Guard(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     def _hung(self, where: str) -> str:
         """What to say of a call that does not return; `where` is the line it is at."""
         doing = "reset" if self.frame == 0 else "step"
-        cause = f"{doing} did not return within {self.step_timeout:g} s{where} (--step-timeout)"
+        cause = f"{doing} did not return within {self.step_timeout_seconds:g} s{where} (--step-timeout-seconds)"
         return str(self.fault(cause, self._sent))
 
     def _reward(self, reward: Any, action: np.ndarray) -> float:

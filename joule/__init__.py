@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agent.cost.constraint import Guard
+    from agent.cost.constraint import Constraint
     from agent.cost.task import Task
     from joule.storage.loading import load
 

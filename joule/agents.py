@@ -2,32 +2,39 @@
 
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
-from agent.interface import Agent, BodyFacts, TrainingEnv
+from agent.interface import Agent, EnvSpec, Services, TrainingEnv
+from joule.environment import make_env
+from joule.storage.saving import save_as_run
+
+SERVICES = Services(make_env, save_as_run)
+"""How agents make environments and save runs."""
 
 
 def new_agent(config: Config, env: TrainingEnv) -> Agent:
-    """A new, untrained agent of the kind `config.agent`, living in `env`.
+    """A new, untrained agent of the kind `config.agent`, for `env`.
 
-    Raises ConfigError for one that is to infer its sensors by a model that it has yet to learn.
+    Raises:
+        ConfigError: for one that is to infer its sensors by a model that it has yet to learn.
     """
     if config.perceive == "energy":
         raise ConfigError(
-            "perceive: energy is for a trained agent; learn with encoder, then evaluate.py --perceive energy"
+            "perceive: energy is for a trained agent; train with encoder, then evaluate with --perceive energy"
         )
-    return build_agent(config, env.facts, env)
+    return build_agent(config, env.env_spec, env)
 
 
-def build_agent(config: Config, facts: BodyFacts, env: TrainingEnv | None) -> Agent:
+def build_agent(config: Config, env_spec: EnvSpec, env: TrainingEnv | None) -> Agent:
+    """An agent of the kind `config.agent` with untrained networks, to be trained or restored."""
     match config.agent:
         case "joule":
-            from agent.agent import Joule
+            from agent.agent import WorldModelAgent
 
-            return Joule(facts, config, env)
+            return WorldModelAgent(env_spec, config, env, SERVICES)
         case "random" | "zero":
-            from joule.baselines.trivial import Floor
+            from joule.baselines.trivial import TrivialAgent
 
-            return Floor(facts, config, env)
+            return TrivialAgent(env_spec, config, env, SERVICES)
         case _:
             from joule.baselines.stable_baselines import Baseline
 
-            return Baseline(facts, config, env)
+            return Baseline(env_spec, config, env, SERVICES)

@@ -1,4 +1,4 @@
-"""The cross-entropy method: refit a Gaussian to the best candidates, and repeat (Rubinstein 1999)."""
+"""The cross-entropy method: fit a Gaussian to the best candidates, draw from it, repeat (Rubinstein 1999)."""
 
 from dataclasses import dataclass
 
@@ -6,46 +6,48 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planners.base import (
-    Bound,
-    Box,
-    Elites,
-    EnergyFn,
-    Plan,
-    check_settings,
-    evaluate,
-    mixed,
-    setting,
-    uniform_weights,
-)
+from planners.action_box import ActionBox
+from planners.base import Bound, EnergyFn, Plan, check_settings, setting
+from planners.elites import Elites, evaluate, uniform_weights, with_given
 
 
 @dataclass(frozen=True)
 class CEMSettings:
-    """What CEM accepts. Standard deviations are relative to the half-width of the action box."""
+    """Settings of CEM. Standard deviations are relative to the half-width of the action box."""
 
     samples: int = setting(128, 1, 1_000_000)
-    """Candidate sequences per iteration, the current mean among them."""
+    """Candidate action sequences per iteration, the current mean among them."""
     iterations: int = setting(4, 1, 1_000)
-    """Rounds of refinement."""
+    """Iterations: each draws candidates and fits the Gaussian again."""
     elites: int = setting(16, 1, 1_000_000)
-    """Candidates that the Gaussian is refitted to."""
+    """Best candidates of an iteration, which the Gaussian is fitted to."""
     std_min: float = setting(0.05, 0.0, 1e3)
-    """Least spread of the Gaussian."""
+    """Least standard deviation of the Gaussian; 1 is the half-width of the action box."""
     std_max: float = setting(1.0, 1e-9, 1e3)
-    """Greatest spread, and the first."""
+    """Greatest standard deviation of the Gaussian, and the first; 1 is the half-width of the action box."""
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
 class CEM:
-    """Gaussian search whose mean and spread are those of the elites."""
+    """Gaussian search: mean and standard deviation are those of the elites.
+
+    Args:
+        settings: the planner's own settings.
+        horizon: number of decisions planned ahead.
+        low: lower bounds of the action, a tensor [act] or one number.
+        high: upper bounds of the action, as `low`.
+        batch: number of environments planned for at once.
+
+    Raises:
+        SettingError: for bounds, a horizon or a batch that cannot be used.
+    """
 
     def __init__(self, settings: CEMSettings, horizon: int, low: Bound, high: Bound, batch: int = 1) -> None:
         self.settings, self.horizon = settings, horizon
-        self.box = Box(horizon, low, high, batch)
-        self._least, self._most = settings.std_min * self.box.half, settings.std_max * self.box.half
+        self.box = ActionBox(horizon, low, high, batch)
+        self._std_min, self._std_max = settings.std_min * self.box.half, settings.std_max * self.box.half
 
     @torch.no_grad()
     def plan(
@@ -60,13 +62,13 @@ class CEM:
         box, settings = self.box, self.settings
         noise = box.normal(settings.iterations, settings.samples, generator=generator)
         noise[:, 0] = 0  # candidate 0 is the mean itself
-        mean, std = box.start(warm_start), box.spread(warm_start, self._most)
-        given = box.given(warm_start, proposals)
+        mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)
+        given = box.given_candidates(warm_start, proposals)
         elites = Elites(settings.elites, keep=1)
         for white in noise:
             candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), white))
-            candidates, given = mixed(candidates, given), None
+            candidates, given = with_given(candidates, given), None
             elites.update(candidates, evaluate(energy, candidates))
             mean, std = elites.moments(uniform_weights(elites.energy))
-            std = std.clamp_(self._least, self._most)
+            std = std.clamp_(self._std_min, self._std_max)
         return elites.plan(mean, std)

@@ -1,9 +1,9 @@
 """Gradient planning: refine the best few candidates by descent on the energy itself.
 
-A projected quasi-Newton method: L-BFGS directions (Nocedal 1980) in the coordinates that are free to
-move, projected back onto the box (Bertsekas 1982), with Armijo backtracking. Every candidate of every
-environment is its own problem with its own step size and memory; all of them share one evaluation of
-the energy and its gradient per iteration.
+A projected quasi-Newton method: L-BFGS directions (Nocedal 1980) in the coordinates that are free to move,
+projected back onto the box (Bertsekas 1982), with Armijo backtracking. Every candidate of every environment
+is its own problem, with its own step size and history. All of them share one evaluation of the energy and its
+gradient per iteration.
 """
 
 import dataclasses
@@ -13,47 +13,49 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from planners.base import (
-    Bound,
-    Box,
-    Elites,
-    EnergyFn,
-    Plan,
-    PlanError,
-    check_settings,
-    evaluate,
-    mixed,
-    setting,
-)
+from planners.action_box import ActionBox
+from planners.base import Bound, EnergyFn, Plan, PlanError, check_settings, setting
+from planners.elites import Elites, evaluate, with_given
 
 
 @dataclass(frozen=True)
 class GradientSettings:
-    """What the gradient planner accepts. `std_max` is relative to the half-width of the action box."""
+    """Settings of the gradient planner. `std_max` is relative to the half-width of the action box."""
 
     samples: int = setting(64, 1, 1_000_000)
-    """Candidates drawn around the warm start (or the box's centre), that being one of them."""
+    """Candidate action sequences drawn around the warm start (or the box's centre), which is one of them."""
     elites: int = setting(4, 1, 1_000_000)
-    """Best candidates that are refined."""
+    """Best candidates, which the descent refines."""
     iterations: int = setting(10, 0, 100_000)
-    """Evaluations of the energy with its gradient."""
+    """Evaluations of the energy with its gradient; 0 returns the best candidate drawn."""
     memory: int = setting(10, 1, 1_000)
-    """Past steps that shape a direction; as many as there are numbers in a plan gives full BFGS."""
+    """Past steps that shape a direction (the history of L-BFGS); horizon * act of them give full BFGS."""
     std_max: float = setting(1.0, 1e-9, 1e3)
-    """Spread of the candidates drawn."""
+    """Standard deviation of the candidates drawn; 1 is the half-width of the action box."""
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
 class Gradient:
-    """Descends the energy from the best of the warm start, the proposals and random candidates."""
+    """Descends the energy from the best of the warm start, the proposals and random candidates.
+
+    Args:
+        settings: the planner's own settings.
+        horizon: number of decisions planned ahead.
+        low: lower bounds of the action, a tensor [act] or one number.
+        high: upper bounds of the action, as `low`.
+        batch: number of environments planned for at once.
+
+    Raises:
+        SettingError: for bounds, a horizon or a batch that cannot be used.
+    """
 
     def __init__(
         self, settings: GradientSettings, horizon: int, low: Bound, high: Bound, batch: int = 1
     ) -> None:
         self.settings, self.horizon = settings, horizon
-        self.box = Box(horizon, low, high, batch)
+        self.box = ActionBox(horizon, low, high, batch)
 
     def plan(
         self,
@@ -63,15 +65,19 @@ class Gradient:
         proposals: Float[Tensor, "batch n horizon act"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Plan:
-        """See `Planner.plan`. `energy` must be differentiable in the actions, else PlanError."""
+        """See `Planner.plan`.
+
+        Raises:
+            PlanError: also for an energy that is not differentiable in the actions.
+        """
         box, settings = self.box, self.settings
         with torch.no_grad():
             noise = box.normal(settings.samples, generator=generator)
-            noise[0] = 0
-            spread = box.spread(warm_start, settings.std_max * box.half)
-            drawn = box.start(warm_start).unsqueeze(1) + spread.unsqueeze(1) * noise
+            noise[0] = 0  # candidate 0 is the mean itself
+            std = box.first_std(warm_start, settings.std_max * box.half)
+            drawn = box.first_mean(warm_start).unsqueeze(1) + std.unsqueeze(1) * noise
             box.clamp_(drawn)
-            candidates = mixed(drawn, box.given(warm_start, proposals))
+            candidates = with_given(drawn, box.given_candidates(warm_start, proposals))
             elites = Elites(settings.elites, keep=1)
             elites.update(candidates, evaluate(energy, candidates))
         if settings.iterations == 0:
@@ -83,7 +89,7 @@ class Gradient:
                 break
             descent.step()
             best.append(torch.minimum(best[-1], descent.energy.amin(dim=1)))
-        # The best starting point stays among them: rounding must not make a plan worse than its start.
+        # The best starting point stays a candidate: rounding must not make a plan worse than its start.
         refined = Elites(settings.elites, keep=1)
         refined.update(
             torch.cat([elites.actions[:, :1], descent.sequences()], dim=1),
@@ -95,9 +101,10 @@ class Gradient:
 def energy_and_gradient(
     energy: EnergyFn, sequences: Float[Tensor, "batch elites horizon act"]
 ) -> tuple[Float[Tensor, "batch elites"], Float[Tensor, "batch elites horizon act"]]:
-    """Energies (non-finite ones made +inf) and their gradient in the actions.
+    """Energies, with non-finite ones made +inf, and their gradient in the actions.
 
-    Raises PlanError when the energy does not depend on the actions through autograd.
+    Raises:
+        PlanError: when the energy does not depend on the actions through autograd.
     """
     with torch.inference_mode(False), torch.enable_grad():
         actions = sequences.detach().clone().requires_grad_()
@@ -112,11 +119,24 @@ def energy_and_gradient(
 class Descent:
     """Projected L-BFGS on all candidates side by side, in coordinates where the box is [-1, 1].
 
-    Rows are candidates (batch * elites), columns the horizon * act numbers of one plan.
+    Axes: `rows` are candidates (batch * elites), `numbers` the horizon * act coordinates of one plan.
+
+    Args:
+        energy: the energy of candidates, differentiable in the actions.
+        box: the box of allowed sequences.
+        start: the candidates to refine.
+        memory: number of past steps that shape a direction.
+
+    Raises:
+        PlanError: when the energy does not depend on the actions through autograd.
     """
 
     def __init__(
-        self, energy: EnergyFn, box: Box, start: Float[Tensor, "batch elites horizon act"], memory: int
+        self,
+        energy: EnergyFn,
+        box: ActionBox,
+        start: Float[Tensor, "batch elites horizon act"],
+        memory: int,
     ) -> None:
         self._energy_fn, self._box, self._shape = energy, box, start.shape
         self._half = box.half.repeat(box.horizon)
@@ -127,63 +147,71 @@ class Descent:
         # Newest pair first: how the point moved, and how its gradient changed.
         self._moves = self._point.new_zeros(memory, rows, numbers)
         self._changes = torch.zeros_like(self._moves)
-        self._size = self._point.new_ones(rows)
+        self._step_size = self._point.new_ones(rows)
         self._direction = self._new_direction()
 
     @property
     def energy(self) -> Float[Tensor, "batch elites"]:
-        """Energy of each candidate as it stands."""
+        """Energy of each candidate now."""
         return self._value.view(self._shape[:2])
 
     def sequences(self) -> Float[Tensor, "batch elites horizon act"]:
-        """The candidates as they stand, in units of the action."""
+        """The candidates now, in units of the action."""
         return self._actions(self._point)
 
     def finished(self) -> bool:
         """Whether no candidate can still move by more than rounding."""
-        reach = self._direction.abs().amax(dim=1) * self._size
-        return not bool((reach > 4 * torch.finfo(reach.dtype).eps).any())
+        largest_move = self._direction.abs().amax(dim=1) * self._step_size
+        return not bool((largest_move > 4 * torch.finfo(largest_move.dtype).eps).any())
 
     @torch.no_grad()
     def step(self) -> None:
-        """Tries every candidate's step; accepts those that lower the energy enough, shortens the rest."""
-        trial = torch.addcmul(self._point, self._size.unsqueeze(1), self._direction).clamp_(-1, 1)
+        """Tries every candidate's step; accepts the steps that lower the energy, and shortens the others."""
+        trial = torch.addcmul(self._point, self._step_size.unsqueeze(1), self._direction).clamp_(-1, 1)
         value, slope = self._evaluate(trial)
         move = trial - self._point
         gain = (self._slope * move).sum(dim=1)
         accepted = (value <= self._value + 1e-4 * gain) & (gain < 0)
-        self._remember(accepted, move, slope - self._slope)
+        self._store(accepted, move, slope - self._slope)
         # On rejection, the minimum of the parabola through the two energies and the slope.
         parabola = -gain / (2 * (value - self._value - gain))
         shorter = torch.where(parabola.isfinite(), parabola, 0.5).clamp_(0.1, 0.5)
-        self._size = torch.where(accepted, 1, self._size * shorter)
+        self._step_size = torch.where(accepted, 1, self._step_size * shorter)
         self._point = torch.where(accepted.unsqueeze(1), trial, self._point)
         self._slope = torch.where(accepted.unsqueeze(1), slope, self._slope)
         self._value = torch.where(accepted, value, self._value)
         self._direction = torch.where(accepted.unsqueeze(1), self._new_direction(), self._direction)
 
-    def _actions(self, point: Tensor) -> Tensor:
+    def _actions(self, point: Float[Tensor, "rows numbers"]) -> Float[Tensor, "batch elites horizon act"]:
         return self._box.clamp_(torch.addcmul(self._middle, point, self._half).view(self._shape))
 
-    def _evaluate(self, point: Tensor) -> tuple[Tensor, Tensor]:
+    def _evaluate(
+        self, point: Float[Tensor, "rows numbers"]
+    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows numbers"]]:
         value, gradient = energy_and_gradient(self._energy_fn, self._actions(point))
         slope = gradient.flatten(2).flatten(0, 1) * self._half
-        # Where a derivative is not finite nothing is known: descent leaves that number as it is.
+        # A derivative that is not finite says nothing: the descent leaves that number unchanged.
         return value.flatten(), slope.nan_to_num(nan=0, posinf=0, neginf=0)
 
-    def _remember(self, accepted: Bool[Tensor, " rows"], move: Tensor, change: Tensor) -> None:
+    def _store(
+        self,
+        accepted: Bool[Tensor, " rows"],
+        move: Float[Tensor, "rows numbers"],
+        change: Float[Tensor, "rows numbers"],
+    ) -> None:
+        """Adds the pair of an accepted step to the history; the oldest pair leaves it."""
         for pairs, newest in ((self._moves, move), (self._changes, change)):
             moved = torch.cat([newest.unsqueeze(0), pairs[:-1]])
             pairs.copy_(torch.where(accepted.unsqueeze(1), moved, pairs))
 
     def _new_direction(self) -> Float[Tensor, "rows numbers"]:
-        """The two-loop recursion on the free coordinates: those not pressed against the box.
+        """The two-loop recursion on the free coordinates: those without an active bound.
 
-        Pairs without positive curvature there are passed over. Without any pair, down the gradient
-        until some number has moved by a quarter of the box.
+        Pairs without positive curvature there are skipped. Without any pair the direction is down the
+        gradient, as far as the number that moves most moves by a quarter of the box.
         """
-        pressed = ((self._point <= -1) & (self._slope > 0)) | ((self._point >= 1) & (self._slope < 0))
-        free = (~pressed).to(self._point.dtype)
+        active = ((self._point <= -1) & (self._slope > 0)) | ((self._point >= 1) & (self._slope < 0))
+        free = (~active).to(self._point.dtype)
         moves, changes = self._moves * free, self._changes * free
         curvature = (moves * changes).sum(dim=2, keepdim=True)
         square = changes.square().sum(dim=2, keepdim=True)

@@ -1,8 +1,8 @@
-"""iCEM, the cross-entropy method made sample-efficient (Pinneri et al. 2020).
+"""iCEM: the cross-entropy method made sample-efficient (Pinneri et al. 2020).
 
-Noise is correlated in time, some elites live on from iteration to iteration and from decision to
-decision, the population shrinks, and the mean joins the candidates of the last iteration. Elites
-that live on keep their known energy instead of being evaluated again.
+It adds four things to CEM. The noise is correlated along the horizon. Some elites are kept for the next
+iteration and the next decision. Each iteration draws fewer candidates. The mean is a candidate of the last
+iteration. A kept elite keeps its known energy here and is not evaluated again.
 """
 
 import math
@@ -12,42 +12,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planners.base import (
-    Bound,
-    Box,
-    Elites,
-    EnergyFn,
-    Plan,
-    check_settings,
-    evaluate,
-    mixed,
-    setting,
-    uniform_weights,
-)
+from planners.action_box import ActionBox
+from planners.base import Bound, EnergyFn, Plan, check_settings, setting
+from planners.elites import Elites, evaluate, uniform_weights, with_given
 
 
 @dataclass(frozen=True)
 class ICEMSettings:
-    """What iCEM accepts. Standard deviations are relative to the half-width of the action box."""
+    """Settings of iCEM. Standard deviations are relative to the half-width of the action box."""
 
     samples: int = setting(128, 1, 1_000_000)
-    """Candidate sequences of the first iteration."""
+    """Candidate action sequences of the first iteration."""
     iterations: int = setting(4, 1, 1_000)
-    """Rounds of refinement."""
+    """Iterations: each draws candidates and fits the Gaussian again."""
     elites: int = setting(10, 1, 1_000_000)
-    """Candidates that the Gaussian is refitted to."""
+    """Best candidates of an iteration, which the Gaussian is fitted to."""
     colour: float = setting(1.0, 0.0, 10.0)
-    """Exponent of the noise: its power falls as frequency**-colour; 0 is white, 2 a random walk."""
+    """Exponent of the noise along the horizon: power is frequency**-colour; 0 is white, 2 a random walk."""
     kept: float = setting(0.3, 0.0, 1.0)
-    """Share of the elites that lives on, into the next iteration and the next decision."""
+    """Share of the elites that is kept for the next iteration and the next decision."""
     decay: float = setting(1.25, 1.0, 10.0)
-    """Each iteration draws this many times fewer candidates, down to twice the elites."""
+    """Factor by which the number of candidates falls per iteration, down to twice the elites."""
     momentum: float = setting(0.1, 0.0, 0.999)
-    """Weight of the old mean and spread in the new ones."""
+    """Weight of the old mean and standard deviation in the new ones."""
     std_min: float = setting(0.05, 0.0, 1e3)
-    """Least spread of the Gaussian."""
+    """Least standard deviation of the Gaussian; 1 is the half-width of the action box."""
     std_max: float = setting(0.5, 1e-9, 1e3)
-    """Greatest spread, and the first."""
+    """Greatest standard deviation of the Gaussian, and the first; 1 is the half-width of the action box."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -58,10 +49,16 @@ def coloured(
 ) -> Float[Tensor, "horizon horizon"]:
     """The matrix that turns white noise along the horizon into noise of power 1/f**exponent.
 
-    Its columns are the real Fourier basis, each scaled by f**(-exponent/2), with the mean (f = 0)
-    treated as the lowest frequency. Every step keeps unit variance, so only the correlation in time
-    changes; exponent 0 gives an orthogonal matrix, which leaves white noise white. This is the
-    synthesis of Timmer and Koenig 1995 as one product instead of an inverse transform.
+    Its columns are the real Fourier basis, each scaled by f**(-exponent/2). The mean (f = 0) counts as the
+    lowest frequency. Every step keeps unit variance, so that only the correlation in time changes. Exponent 0
+    gives an orthogonal matrix, which leaves white noise white. It is the synthesis of Timmer and Koenig 1995
+    as one product instead of an inverse transform.
+
+    Args:
+        horizon: number of decisions.
+        exponent: the noise's colour.
+        dtype: dtype of the matrix.
+        device: device of the matrix.
     """
     steps = torch.arange(horizon, dtype=torch.float64)
     columns = []
@@ -77,17 +74,28 @@ def coloured(
 
 
 class ICEM:
-    """Gaussian search with coloured noise and elites that live on."""
+    """Gaussian search with coloured noise and elites that are kept from decision to decision.
+
+    Args:
+        settings: the planner's own settings.
+        horizon: number of decisions planned ahead.
+        low: lower bounds of the action, a tensor [act] or one number.
+        high: upper bounds of the action, as `low`.
+        batch: number of environments planned for at once.
+
+    Raises:
+        SettingError: for bounds, a horizon or a batch that cannot be used.
+    """
 
     def __init__(self, settings: ICEMSettings, horizon: int, low: Bound, high: Bound, batch: int = 1) -> None:
         self.settings, self.horizon = settings, horizon
-        self.box = Box(horizon, low, high, batch)
-        self._least, self._most = settings.std_min * self.box.half, settings.std_max * self.box.half
+        self.box = ActionBox(horizon, low, high, batch)
+        self._std_min, self._std_max = settings.std_min * self.box.half, settings.std_max * self.box.half
         self._colour = coloured(horizon, settings.colour, self.box.low.dtype, self.box.low.device)
         self._kept = round(settings.kept * settings.elites)
-        floor = min(2 * settings.elites, settings.samples)
-        self._sizes = [
-            max(int(settings.samples / settings.decay**k), floor) for k in range(settings.iterations)
+        least = min(2 * settings.elites, settings.samples)
+        self._samples = [
+            max(int(settings.samples / settings.decay**k), least) for k in range(settings.iterations)
         ]
 
     @torch.no_grad()
@@ -101,18 +109,20 @@ class ICEM:
     ) -> Plan:
         """See `Planner.plan`."""
         box, settings = self.box, self.settings
-        rounds = (self._colour @ box.normal(sum(self._sizes), generator=generator)).split(self._sizes)
-        # The first mean is the warm start's; the last is the search's own conclusion.
-        rounds[0][0] = 0
-        rounds[-1][0] = 0
-        mean, std = box.start(warm_start), box.spread(warm_start, self._most)
-        given = box.given(warm_start, proposals, warm_elites=self._kept)
+        noise = self._colour @ box.normal(sum(self._samples), generator=generator)
+        iterations = noise.split(self._samples)
+        # The mean itself is a candidate of the first iteration (the warm start's) and of the last (the
+        # search's result).
+        iterations[0][0] = 0
+        iterations[-1][0] = 0
+        mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)
+        given = box.given_candidates(warm_start, proposals, warm_elites=self._kept)
         elites = Elites(settings.elites, keep=self._kept)
-        for noise in rounds:
-            candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), noise))
-            candidates, given = mixed(candidates, given), None
+        for coloured_noise in iterations:
+            candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), coloured_noise))
+            candidates, given = with_given(candidates, given), None
             elites.update(candidates, evaluate(energy, candidates))
             new_mean, new_std = elites.moments(uniform_weights(elites.energy))
             mean = torch.lerp(new_mean, mean, settings.momentum)
-            std = torch.lerp(new_std, std, settings.momentum).clamp_(self._least, self._most)
+            std = torch.lerp(new_std, std, settings.momentum).clamp_(self._std_min, self._std_max)
         return elites.plan(mean, std)

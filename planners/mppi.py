@@ -1,8 +1,8 @@
 """Model predictive path integral control as TD-MPC2 runs it: elites weighted by exp(-energy).
 
-Williams et al. 2016; Hansen et al., TD-MPC2, 2024, section 3.2. Here the current mean is itself a
-candidate of every iteration, elites compete across iterations without being evaluated twice, and
-the plan returned is the best candidate evaluated. `Plan.sample` draws among the elites instead, as
+Williams et al. 2016; Hansen et al., TD-MPC2, 2024, section 3.2. Three things differ from TD-MPC2. The current
+mean is a candidate of every iteration. Elites of earlier iterations compete with new candidates and are not
+evaluated again. The plan returned is the best candidate evaluated; `Plan.sample` draws among the elites, as
 TD-MPC2 does while it explores.
 """
 
@@ -12,39 +12,52 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planners.base import Bound, Box, Elites, EnergyFn, Plan, check_settings, evaluate, mixed, setting
+from planners.action_box import ActionBox
+from planners.base import Bound, EnergyFn, Plan, check_settings, setting
+from planners.elites import Elites, evaluate, with_given
 
 
 @dataclass(frozen=True)
 class MPPISettings:
-    """What MPPI accepts. Standard deviations are relative to the half-width of the action box."""
+    """Settings of MPPI. Standard deviations are relative to the half-width of the action box."""
 
     samples: int = setting(64, 1, 1_000_000)
-    """Candidate sequences per iteration, the current mean among them."""
+    """Candidate action sequences per iteration, the current mean among them."""
     iterations: int = setting(3, 1, 1_000)
-    """Rounds of refinement."""
+    """Iterations: each draws candidates and fits the Gaussian again."""
     elites: int = setting(12, 1, 1_000_000)
-    """Candidates that shape the next round."""
+    """Best candidates, whose weighted mean and standard deviation give the next Gaussian."""
     temperature: float = setting(0.5, 1e-9, 1e9)
-    """Inverse temperature: an elite weighs exp(-temperature * (energy - least energy))."""
+    """Inverse temperature: an elite has weight exp(-temperature * (energy - least energy))."""
     relative: bool = False
-    """Measure energy differences in standard deviations of the elites, whatever the cost's scale."""
+    """Divide energy differences by the elites' standard deviation: the cost's scale then has no effect."""
     std_min: float = setting(0.05, 0.0, 1e3)
-    """Least spread of the search distribution."""
+    """Least standard deviation of the Gaussian; 1 is the half-width of the action box."""
     std_max: float = setting(2.0, 1e-9, 1e3)
-    """Greatest spread, and the first."""
+    """Greatest standard deviation of the Gaussian, and the first; 1 is the half-width of the action box."""
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
 class MPPI:
-    """Gaussian search whose mean and spread follow the elites, weighted by their energy."""
+    """Gaussian search: mean and standard deviation are those of the elites, weighted by their energy.
+
+    Args:
+        settings: the planner's own settings.
+        horizon: number of decisions planned ahead.
+        low: lower bounds of the action, a tensor [act] or one number.
+        high: upper bounds of the action, as `low`.
+        batch: number of environments planned for at once.
+
+    Raises:
+        SettingError: for bounds, a horizon or a batch that cannot be used.
+    """
 
     def __init__(self, settings: MPPISettings, horizon: int, low: Bound, high: Bound, batch: int = 1) -> None:
         self.settings, self.horizon = settings, horizon
-        self.box = Box(horizon, low, high, batch)
-        self._least, self._most = settings.std_min * self.box.half, settings.std_max * self.box.half
+        self.box = ActionBox(horizon, low, high, batch)
+        self._std_min, self._std_max = settings.std_min * self.box.half, settings.std_max * self.box.half
 
     @torch.no_grad()
     def plan(
@@ -59,24 +72,25 @@ class MPPI:
         box, settings = self.box, self.settings
         noise = box.normal(settings.iterations, settings.samples, generator=generator)
         noise[:, 0] = 0  # candidate 0 is the mean itself
-        mean, std = box.start(warm_start), box.spread(warm_start, self._most)
-        given = box.given(warm_start, proposals)
+        mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)
+        given = box.given_candidates(warm_start, proposals)
         elites = Elites(settings.elites, keep=settings.elites)
         for white in noise:
             candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), white))
-            candidates, given = mixed(candidates, given), None
+            candidates, given = with_given(candidates, given), None
             elites.update(candidates, evaluate(energy, candidates))
             mean, std = elites.moments(self._weights(elites.energy))
-            std = std.clamp_(self._least, self._most)
+            std = std.clamp_(self._std_min, self._std_max)
         return elites.plan(mean, std)
 
     def _weights(self, energy: Float[Tensor, "batch elites"]) -> Float[Tensor, "batch elites"]:
+        """Weights of the elites, best first; each row sums to 1, and an elite of energy +inf has weight 0."""
         above = energy - energy[:, :1]
         if self.settings.relative:
             finite = energy.isfinite()
             count = finite.sum(dim=1, keepdim=True)
             known = torch.where(finite, above, 0)
             centred = torch.where(finite, known - known.sum(dim=1, keepdim=True) / count, 0)
-            spread = (centred.square().sum(dim=1, keepdim=True) / count).sqrt()
-            above = above / spread.clamp_min(torch.finfo(energy.dtype).tiny)
+            std = (centred.square().sum(dim=1, keepdim=True) / count).sqrt()
+            above = above / std.clamp_min(torch.finfo(energy.dtype).tiny)
         return (above * -self.settings.temperature).softmax(dim=1)

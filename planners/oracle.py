@@ -1,6 +1,6 @@
 """The oracle: the energy of candidates under true physics, the upper bound for any learned model.
 
-Every planner that needs no gradient can plan with it, because it is an energy like any other:
+Every planner that needs no gradient can plan with it:
 
     with Oracle(env.unwrapped.model, cost, frame_skip=5, threads=2) as oracle:
         plan = planner.plan(oracle.energy(env.unwrapped.data))
@@ -24,7 +24,7 @@ _USER = int(mujoco.mjtState.mjSTATE_USER)
 
 @dataclass(frozen=True)
 class Futures:
-    """What true physics makes of candidate sequences; candidates are batch * samples in order."""
+    """What true physics makes of candidate sequences; the axis `candidates` is batch * samples, in order."""
 
     states: Float[np.ndarray, "candidates horizon_and_one state"]
     """MuJoCo's full physics state now and after every decision: time, qpos, qvel, act, …"""
@@ -50,14 +50,20 @@ CostFn = Callable[[Futures], Float[np.ndarray, "candidates horizon"]]
 
 
 class Oracle:
-    """True physics behind the planners' contract.
+    """True physics as an energy of candidates. Use it as a context, or close it, to end its threads.
 
-    `frame_skip` frames of physics make one decision. `threads` rollouts run at once; 0 uses the
-    calling thread alone. With `unit`, actions in [-1, 1] are stretched onto the actuators' control
-    range, otherwise an action is a control. `model` is read at every call, so that changes made to
-    it (gravity, friction, …) are seen. Close it, or use it as a context, to end its threads.
+    Args:
+        model: the model of the environment. It is read at every call, so that changes of it (gravity,
+            friction, …) count.
+        cost: the cost of every decision of every candidate.
+        frame_skip: frames of physics per decision.
+        threads: rollouts that run at once; 0 uses the calling thread alone.
+        unit: actions are in [-1, 1] and are scaled onto the actuators' control range; else an action is a
+            control.
 
-    Raises SettingError for `unit` with an actuator of unlimited control range.
+    Raises:
+        SettingError: for a `frame_skip` or `threads` out of range, and for `unit` with an actuator of
+            unlimited control range.
     """
 
     def __init__(
@@ -90,16 +96,22 @@ class Oracle:
         self._pool.close()
 
     def energy(self, data: mujoco.MjData | Sequence[mujoco.MjData]) -> EnergyFn:
-        """The energy of candidates from the state of `data` (copied now), or of one data per environment.
+        """The energy of candidates from the state of `data`.
 
-        A candidate during which MuJoCo warns of instability has infinite energy: `mujoco.rollout`
-        freezes it at that moment, and a frozen body may look cheap.
+        A candidate during which MuJoCo warns of instability has infinite energy. `mujoco.rollout` stops such
+        a candidate at that moment, and its last state may have a low cost.
+
+        Args:
+            data: the state of one environment, or one of each environment of the batch. It is copied now.
+
+        Returns:
+            The energy function. It raises SettingError for actions that do not fit the model or the batch.
         """
         batch = [data] if isinstance(data, mujoco.MjData) else list(data)
         start = np.stack([_state(self.model, each, _PHYSICS) for each in batch])
-        # Mocap poses, applied forces and the like; a rollout would reset what it is not given.
-        held = np.stack([_state(self.model, each, _USER) for each in batch])
-        warm = np.stack([each.qacc_warmstart for each in batch])
+        # Mocap poses, applied forces and the like; a rollout resets what it is not given.
+        user_start = np.stack([_state(self.model, each, _USER) for each in batch])
+        acceleration_start = np.stack([each.qacc_warmstart for each in batch])
 
         def energy(actions: Float[Tensor, "batch samples horizon act"]) -> Float[Tensor, "batch samples"]:
             rows, samples = actions.shape[:2]
@@ -108,33 +120,36 @@ class Oracle:
             if not repeats or flat.shape[2] != self.model.nu:
                 found, expected = (rows, flat.shape[2]), (len(batch), self.model.nu)
                 raise SettingError(f"actions: found (batch, act) {found}, the oracle expects {expected}")
-            first, user, acceleration = (np.repeat(part, repeats, axis=0) for part in (start, held, warm))
-            total = self._roll(flat, first, user, acceleration)
+            first, user, acceleration = (
+                np.repeat(part, repeats, axis=0) for part in (start, user_start, acceleration_start)
+            )
+            total = self._rollout(flat, first, user, acceleration)
             return torch.from_numpy(total).to(actions).view(rows, samples)
 
         return energy
 
-    def _roll(
+    def _rollout(
         self,
         actions: Float[np.ndarray, "candidates horizon act"],
         start: Float[np.ndarray, "candidates state"],
-        held: Float[np.ndarray, "candidates user"],
-        warm: Float[np.ndarray, "candidates nv"],
+        user: Float[np.ndarray, "candidates user"],
+        acceleration: Float[np.ndarray, "candidates nv"],
     ) -> Float[np.ndarray, " candidates"]:
+        """Energies of candidates, from each one's physics state, user state and solver warm start."""
         model, skip = self.model, self.frame_skip
         controls = actions
         if self.unit:
             low, high = model.actuator_ctrlrange.T
             controls = low + (actions + 1) / 2 * (high - low)
-        frames = np.repeat(held[:, None], actions.shape[1] * skip, axis=1)
+        frames = np.repeat(user[:, None], actions.shape[1] * skip, axis=1)
         frames[:, :, : model.nu] = np.repeat(controls, skip, axis=1)  # controls come first in the user state
         states, sensors = self._pool.rollout(
-            model, self._scratch, start, frames, control_spec=_USER, initial_warmstart=warm
+            model, self._scratch, start, frames, control_spec=_USER, initial_warmstart=acceleration
         )
         ends = np.concatenate([start[:, None], states[:, skip - 1 :: skip]], axis=1)
         futures = Futures(states=ends, sensors=sensors[:, skip - 1 :: skip], controls=controls, model=model)
         total = np.asarray(self.cost(futures), dtype=np.float64).sum(axis=1)
-        # Time stands still in a rollout that was frozen.
+        # In a rollout that was stopped the clock stops too.
         elapsed = states[:, -1, 0] - start[:, 0]
         whole = np.abs(elapsed - frames.shape[1] * model.opt.timestep) < 0.5 * model.opt.timestep
         return np.where(whole & np.isfinite(states).all(axis=(1, 2)), total, np.inf)

@@ -56,27 +56,27 @@ def small() -> Changes:
         "env": tiny_env.ID,
         "steps": 400,
         "seed": 1,
-        "eval_every": 200,
+        "eval_every_frames": 200,
         "eval_episodes": 3,
-        "checkpoint_every": 200,
+        "checkpoint_every_frames": 200,
         "video": False,
-        "model.latent": 16,
-        "model.hidden": 32,
-        "model.branch": 16,
-        "learner.batch": 64,
-        "learner.warmup": 150,
-        "learner.pretrain": 200,
-        "learner.updates_per_step": 1.0,
-        "learner.early_boost": 1.0,
-        "planner.starts": 0,
-        "planner.every": 2,
-        "learner.precision": "float32",
-        "learner.learning_rate": 2e-3,
-        "learner.encoder_learning_rate": 1e-3,
+        "model.latent-dim": 16,
+        "model.hidden_dim": 32,
+        "model.head-width": 16,
+        "learning.batch_size": 64,
+        "explore.warmup-decisions": 150,
+        "learning.pretrain-updates": 200,
+        "learning.utd": 1.0,
+        "learning.initial_utd": 1.0,
+        "explore.plan_from_decisions": 0,
+        "explore.plan-every-episodes": 2,
+        "learning.precision": "float32",
+        "learning.learning_rate": 2e-3,
+        "learning.encoder_learning_rate": 1e-3,
         "planner.samples": 16,
         "planner.iterations": 2,
         "planner.elites": 4,
-        "planner.policy_trajectories": 4,
+        "actor.proposals": 4,
     }
 
 
@@ -84,15 +84,15 @@ def small() -> Changes:
 def make_joule(small: Changes) -> Callable[..., Any]:
     """`make_joule(**changes)`: an untrained agent in a body of its own; dots in names are written `__`."""
     import envs
-    from agent.agent import Joule
+    from agent.agent import WorldModelAgent
     from agent.configurator.settings import Config
     from agent.configurator.validation import replace, validate
 
-    def make(body: Any = None, **changes: Any) -> Joule:
+    def make(body: Any = None, **changes: Any) -> WorldModelAgent:
         named = {name.replace("__", "."): value for name, value in changes.items()}
         config = validate(replace(Config(), {**small, **named}))
         body = body or envs.make(config.env)
-        return Joule(body.facts, config, body)
+        return WorldModelAgent(body.env_spec, config, body)
 
     return make
 
@@ -103,7 +103,7 @@ def trained_run(small: Changes, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from joule.commands import train
 
     # A body that pays from its first step needs no curiosity, and 250 decisions are few to be calm after.
-    calm = {**small, "learner.curiosity": 0.0}
+    calm = {**small, "explore.curiosity": 0.0}
     folder = tmp_path_factory.mktemp("trained") / "run"
     with shapes_unchecked():
         assert train.main([*as_options(calm), "--out", str(folder)]) == 0

@@ -55,7 +55,7 @@ class ActingState:
 
 
 @dataclass(frozen=True)
-class Guarded:
+class ConstrainedChoice:
     """When the likeliest course of a policy that learned to keep its guards is left for a plan."""
 
     terms: Callable[[Tensor], dict[str, Tensor]]
@@ -63,7 +63,7 @@ class Guarded:
 
     def breaks(self, course: Float[Tensor, "batch horizon act"]) -> Bool[Tensor, " batch"]:
         """Where the course is foreseen to break the guards: the search is over the whole range there."""
-        return self.terms(course.unsqueeze(1))["guard"][:, 0] > 0.0
+        return self.terms(course.unsqueeze(1))["constraint"][:, 0] > 0.0
 
     def leaves(
         self, course: Float[Tensor, "batch horizon act"], planned: Float[Tensor, "batch horizon act"]
@@ -133,8 +133,8 @@ class Actor:
         warm_start: Plan | None,
         generator: torch.Generator | None,
         explore: bool,
-        astray: bool = False,
-        guarded: Guarded | None = None,
+        task_unknown_to_policy: bool = False,
+        constrained_choice: ConstrainedChoice | None = None,
     ) -> tuple[Float[Tensor, "batch act"], Plan | None]:
         """An action for each environment, and the plan it came from (None in mode 1).
 
@@ -147,8 +147,8 @@ class Actor:
                 if explore:
                     return self.policy.draw(z, generator), None
                 return self.policy(z), None
-            near = self.reach > 0.0 and not astray
-            asked = self.proposals or near or guarded is not None
+            near = self.reach > 0.0 and not task_unknown_to_policy
+            asked = self.proposals or near or constrained_choice is not None
             drawn = self.propose(z, world_model, generator) if asked else None
         assert energy is not None
         proposals = drawn if self.proposals else None
@@ -157,17 +157,17 @@ class Actor:
             course = drawn[:, 0]
             unknown = torch.full_like(course[:, 0, 0], torch.inf)
             width = torch.full_like(course, self.reach)
-            if guarded is not None:
+            if constrained_choice is not None:
                 with torch.no_grad():
-                    width[guarded.breaks(course)] = 1.0
+                    width[constrained_choice.breaks(course)] = 1.0
             warm_start = Plan(course, unknown, mean=course, std=width)
         plan = self.planner(z.shape[0]).plan(
             energy, warm_start=warm_start, proposals=proposals, generator=generator
         )
-        if guarded is not None:
+        if constrained_choice is not None:
             assert drawn is not None
             with torch.no_grad():
-                course, taken = drawn[:, 0], guarded.leaves(drawn[:, 0], plan.actions)
+                course, taken = drawn[:, 0], constrained_choice.leaves(drawn[:, 0], plan.actions)
                 plan = replace(
                     plan,
                     actions=torch.where(taken[:, None, None], plan.actions, course),

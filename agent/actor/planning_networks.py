@@ -12,19 +12,19 @@ from torch import Tensor, nn
 
 from agent.actor.policy import Policy
 from agent.cost.critic import Critic
-from agent.networks import Modules
+from agent.networks import Networks
 from agent.world_model.dynamics import WorldModel
 
 
-class Searched:
+class PlanningNetworks:
     """World model, critic and policy of `modules`, the linear layers among them in `dtype`.
 
     Everything else, norms, scales, bins, is shared. The copies are those of the last `renewed`. With a
     `dtype` of float32 all is shared.
     """
 
-    def __init__(self, modules: Modules, dtype: torch.dtype):
-        parts = nn.ModuleList([modules.world_model, modules.critic, modules.policy])
+    def __init__(self, networks: Networks, dtype: torch.dtype):
+        parts = nn.ModuleList([networks.world_model, networks.critic, networks.policy])
         self.originals: list[Tensor] = []
         self.copies: list[Tensor] = []
         known: dict[int, Any] = {id(tensor): tensor for tensor in (*parts.parameters(), *parts.buffers())}
@@ -42,7 +42,7 @@ class Searched:
         self.policy: Policy = low_parts[2]
 
     @torch.no_grad()
-    def renewed(self) -> "Searched":
+    def renewed(self) -> "PlanningNetworks":
         """Itself, with the weights that the modules have now."""
         if self.copies:
             torch._foreach_copy_(self.copies, self.originals)

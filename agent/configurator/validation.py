@@ -9,34 +9,47 @@ import math
 import re
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from agent.configurator.settings import Config
-from agent.cost.constraint import parse_guard
+from agent.configurator import kinds
+from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
+from agent.cost.constraint import parse_constraint
 from agent.cost.task import IN_PYTHON
 from agent.cost.task_terms import parse
 from agent.errors import ConfigError
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted name -> value for every leaf field of a config tree."""
+    """Dotted name -> value for every leaf field of a config tree, and for the settings given of a kind."""
     flat: dict[str, Any] = {}
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             flat |= flatten(value, f"{prefix}{item.name}.")
+        elif prefix and item.name == "settings":
+            flat |= {prefix + name: entry for name, entry in value.items()}
         else:
             flat[prefix + item.name] = value
     return flat
 
 
-def replace(config: Config, changes: dict[str, Any]) -> Config:
-    """A copy of `config` with dotted fields changed, e.g. {"planner.kind": "icem"}.
+def known_names() -> list[str]:
+    """Every dotted name that a setting can have, those of all kinds of planners and regularisers included."""
+    own = [f"{section}.{name}" for section in KIND_SECTIONS for name in kinds.all_settings(section)]
+    return list(dict.fromkeys([*flatten(Config()), *own]))
 
-    Raises ConfigError for a name that is not a field, with the nearest one.
+
+def replace(config: Config, changes: Mapping[str, Any]) -> Config:
+    """A copy of `config` with dotted fields changed, e.g. {"planner.kind": "icem", "planner.colour": 2.0}.
+
+    None takes a planner's or regulariser's own setting back to its default.
+
+    Raises:
+        ConfigError: for a name that is not a setting, with the nearest one.
     """
     tree: dict[str, Any] = {}
-    known = flatten(config)
+    known = known_names()
     for name, value in changes.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -46,8 +59,35 @@ def replace(config: Config, changes: dict[str, Any]) -> Config:
         tree.setdefault(head, {})[leaf] = value
     top = tree.pop("", {})
     for section, values in tree.items():
-        top[section] = dataclasses.replace(getattr(config, section), **values)
+        node = getattr(config, section)
+        fields = {item.name for item in dataclasses.fields(node)}
+        own = {name: value for name, value in values.items() if name not in fields}
+        plain = {name: value for name, value in values.items() if name in fields}
+        if own:
+            merged = {**node.settings, **own}
+            plain["settings"] = {name: value for name, value in merged.items() if value is not None}
+        top[section] = dataclasses.replace(node, **plain)
     return dataclasses.replace(config, **top)
+
+
+def drop_foreign_settings(config: Config, given: Mapping[str, Any]) -> tuple[Config, list[str]]:
+    """`config` without settings of another kind of planner or regulariser, where `given` switches the kind.
+
+    `given` is what the user asked for, by dotted name; the rest comes from a preset or a run, and is dropped
+    where the new kind does not have it.
+
+    Returns:
+        The config, and the dotted names of what was dropped.
+    """
+    dropped: list[str] = []
+    for section in KIND_SECTIONS:
+        node = getattr(config, section)
+        has = kinds.settings_of(section, node.kind)
+        foreign = [n for n in node.settings if n not in has and f"{section}.{n}" not in given]
+        if foreign and f"{section}.kind" in given:
+            config = replace(config, {f"{section}.{name}": None for name in foreign})
+            dropped += [f"{section}.{name}" for name in foreign]
+    return config, dropped
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -59,10 +99,6 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in found if names.count(name) > 1)
         raise ValueError(f"the key {twice[:60]!r} comes twice")
     return found
-
-
-LISTS = ("perturb", "guard")
-"""Settings that may be given several times."""
 
 
 def to_json(config: Config) -> dict[str, Any]:
@@ -77,12 +113,16 @@ def from_json(plain: dict[str, Any]) -> Config:
     if not isinstance(plain, dict):
         raise ConfigError("config: expected an object of settings")
     flat: dict[str, Any] = {}
-    sections = {f.name for f in dataclasses.fields(Config)} & {"model", "learner", "planner"}
+    sections = {f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)}
     for name, value in plain.items():
         if name in sections:
             if not isinstance(value, dict):
                 raise ConfigError(f"{name}: expected an object of settings, found {value!r}")
-            flat |= {f"{name}.{leaf}": entry for leaf, entry in value.items()}
+            for leaf, entry in value.items():
+                own = name in KIND_SECTIONS and leaf == "settings"
+                if own and not isinstance(entry, dict):
+                    raise ConfigError(f"{name}.settings: expected an object of settings, found {entry!r}")
+                flat |= {f"{name}.{n}": v for n, v in entry.items()} if own else {f"{name}.{leaf}": entry}
         else:
             flat[name] = tuple(value) if name in LISTS and isinstance(value, list) else value
     return validate(replace(Config(), flat))
@@ -129,11 +169,18 @@ def _check_fields(node: Any, prefix: str) -> None:
             raise ConfigError(f"{name}: {value!r} is outside {bounds[0]:g} to {bounds[1]:g}")
 
 
+def setting_of(config: Config, section: str, name: str) -> Any:
+    """The value of a kind's own setting: as given, else its default; None where the kind has no such setting."""
+    node = getattr(config, section)
+    declared = kinds.settings_of(section, node.kind).get(name)
+    return None if declared is None else node.settings.get(name, declared.default)
+
+
 def check_horizon(horizon: int, limit: int | None, env: str) -> None:
     """Raises ConfigError where a plan would reach beyond the longest episode, of `limit` decisions."""
     if limit is not None and horizon > limit:
         raise ConfigError(
-            f"planner.horizon: {horizon} decisions exceed an episode of {env}, which has {limit}"
+            f"planner.horizon_decisions: {horizon} decisions exceed an episode of {env}, which has {limit}"
         )
 
 
@@ -145,13 +192,15 @@ def validate(config: Config) -> Config:
     _check_fields(config, "")
     if config.task and not config.task.startswith(IN_PYTHON):
         parse(config.task)
-    if config.guard:
-        if config.agent != "joule" or config.planner.kind == "policy":
+    if config.constraint:
+        if config.agent != "joule" or config.planner.kind == kinds.NO_PLANNER:
             found = config.agent if config.agent != "joule" else "planner.kind policy"
-            raise ConfigError(f"guard: {found} does not look ahead, and can keep no guard; a planner can")
-        for text in config.guard:
+            raise ConfigError(
+                f"constraint: {found} does not look ahead, and cannot keep a constraint; a planner can"
+            )
+        for text in config.constraint:
             if not text.startswith(IN_PYTHON):
-                parse_guard(text)
+                parse_constraint(text)
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():
@@ -160,18 +209,32 @@ def validate(config: Config) -> Config:
         json.dumps(config.env_kwargs)
     except (TypeError, ValueError):
         raise ConfigError(f"env_kwargs: {config.env_kwargs!r} cannot be written as JSON") from None
-    learner, planner, model = config.learner, config.planner, config.model
-    if learner.batch > learner.buffer:
-        raise ConfigError(f"learner.batch: {learner.batch} exceeds learner.buffer {learner.buffer}")
-    if model.latent % model.group:
-        raise ConfigError(f"model.latent: {model.latent} is not a multiple of model.group {model.group}")
-    if planner.samples and planner.elites and planner.elites > planner.samples:
-        raise ConfigError(f"planner.elites: {planner.elites} exceeds planner.samples {planner.samples}")
-    looks_ahead = config.agent == "joule" and planner.kind != "policy"
-    if looks_ahead and config.max_episode_steps:
-        check_horizon(
-            planner.horizon, math.ceil(config.max_episode_steps / (config.action_repeat or 1)), config.env
+    for section in KIND_SECTIONS:
+        node = getattr(config, section)
+        known = [*kinds.table(section), *([kinds.NO_PLANNER] if section == "planner" else [])]
+        if node.kind not in known:
+            near = difflib.get_close_matches(node.kind, known, n=1, cutoff=0.3)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(
+                f"{section}.kind: found {node.kind!r}, expected one of {', '.join(known)}{hint}"
+            )
+        kinds.check_settings(section, node.kind, node.settings)
+    learning, planner, latent = config.learning, config.planner, config.model.latent_dim
+    if learning.batch_size > learning.replay_capacity_transitions:
+        raise ConfigError(
+            f"learning.batch_size: {learning.batch_size} exceeds "
+            f"learning.replay_capacity_transitions {learning.replay_capacity_transitions}"
         )
+    group = setting_of(config, "regularizer", "group_size")
+    if group is not None and latent % group:
+        raise ConfigError(f"model.latent_dim: {latent} is not a multiple of regularizer.group_size {group}")
+    samples, elites = (setting_of(config, "planner", name) for name in ("samples", "elites"))
+    if samples is not None and elites is not None and elites > samples:
+        raise ConfigError(f"planner.elites: {elites} exceeds planner.samples {samples}")
+    looks_ahead = config.agent == "joule" and planner.kind != kinds.NO_PLANNER
+    if looks_ahead and config.max_episode_frames:
+        decisions = math.ceil(config.max_episode_frames / (config.action_repeat or 1))
+        check_horizon(planner.horizon_decisions, decisions, config.env)
     device = config.device
     if not re.fullmatch(r"cpu|cuda|auto|cuda:(0|[1-9][0-9]?)", device):
         raise ConfigError(f"device: found {device!r}, expected cpu, cuda, cuda:N or auto")

@@ -12,7 +12,7 @@ from agent.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Guard:
+class Constraint:
     """A limit on named readouts: {name -> [rows] or [rows, size]} -> how far it is overstepped [rows].
 
     Above 0 is a violation, and 0 or below is none.
@@ -24,7 +24,7 @@ class Guard:
     """As the command line would say it; None for a function."""
 
 
-def parse_guard(text: str) -> Guard:
+def parse_constraint(text: str) -> Constraint:
     """A guard from text: `speed<2`, `height>0.3`, `out-of:x=0,y=0,r=0.35`. Raises ConfigError.
 
     A limit on a readout of several numbers holds for each of them; `qpos.3<1` is one of them.
@@ -40,27 +40,27 @@ def parse_guard(text: str) -> Guard:
             near = difflib.get_close_matches(kind, ["out-of"], n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"guard: {kind!r} is no zone, out-of:x=0,y=0,r=0.3 is one{hint}")
-        return Guard(text.strip(), zone(read_given("out-of", rest)), text.strip())
+        return Constraint(text.strip(), zone(read_given("out-of", rest)), text.strip())
     over = limit("guard", text)
     if over is None:
         raise ConfigError(f"guard: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3")
-    return Guard(text.strip(), over, text.strip())
+    return Constraint(text.strip(), over, text.strip())
 
 
 @functools.lru_cache(maxsize=64)
-def lived_with(guards: tuple[str, ...], task: str) -> bool:
+def covered_by_task(constraints: tuple[str, ...], task: str) -> bool:
     """Whether a policy that learned the task of this text was charged for all that guards of these texts
     forbid, as by `own+20*keep:speed<5.8` for `speed<6`."""
     if not task or task.startswith(IN_PYTHON):
         return False
     said = [(term.said or "").partition(":") for term in parse(task).terms]
     charged = [rest if kind == "keep" else f"{kind}:{rest}" for kind, _, rest in said]
-    return all(any(_covers(one, guard) for one in charged) for guard in guards)
+    return all(any(_covers(one, constraint) for one in charged) for constraint in constraints)
 
 
-def _covers(charged: str, guard: str) -> bool:
+def _covers(charged: str, constraint: str) -> bool:
     """Whether who keeps the one limit, as text, keeps the other."""
-    one, other = (limit("guard", text) for text in (charged, guard))
+    one, other = (limit("guard", text) for text in (charged, constraint))
     if one is None or other is None:
-        return "".join(charged.split()) == "".join(guard.split())
+        return "".join(charged.split()) == "".join(constraint.split())
     return one.covers(other)

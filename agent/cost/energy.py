@@ -27,8 +27,8 @@ from agent.world_model.dynamics import Step, WorldModel
 class EnergyWeights:
     """Weights of the intrinsic terms; the task's own cost and the critic have weight one."""
 
-    unsure: float = 0.0
-    effort: float = 0.0
+    uncertainty: float = 0.0
+    action: float = 0.0
 
 
 StepCosts = Callable[[Step, Tensor], dict[str, Tensor]]
@@ -60,12 +60,12 @@ class Energy:
         weights: EnergyWeights,
         terminates: bool,
         costs: StepCosts | None = None,
-        barrier: Callable[[Step, Tensor, int], Tensor] | None = None,
+        constraint_cost: Callable[[Step, Tensor, int], Tensor] | None = None,
     ):
         self.z, self.world_model, self.critic, self.policy = z, world_model, critic, policy
         self.discount, self.weights, self.terminates = discount, weights, terminates
         self.costs = self.learned if costs is None else costs
-        self.barrier = barrier
+        self.constraint_cost = constraint_cost
         self.goes_on = costs is None  # whether the critic knows what comes after the horizon
 
     def learned(self, step: Step, action: Tensor) -> dict[str, Tensor]:
@@ -74,13 +74,13 @@ class Energy:
 
     def __call__(self, actions: Float[Tensor, "batch samples horizon act"]) -> Float[Tensor, "batch samples"]:
         named = self.terms(actions)
-        guard = named.pop("guard", None)
+        constraint = named.pop("guard", None)
         terms = list(named.values())
         total = torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
-        if guard is None:
+        if constraint is None:
             return total
         most = FORBIDDEN / 4  # a cost that is not finite says never, and goes on saying so
-        return guard + torch.where(total.isfinite(), total.clamp(-most, most), total)
+        return constraint + torch.where(total.isfinite(), total.clamp(-most, most), total)
 
     def terms(
         self, actions: Float[Tensor, "batch samples horizon act"]
@@ -91,7 +91,7 @@ class Energy:
         flat = actions.flatten(0, 1)
         weights = self.weights
         terms: dict[str, Tensor] = {}
-        effort = unsure = over = z.new_zeros(z.shape[0])
+        action = uncertainty = over = z.new_zeros(z.shape[0])
         alive: Tensor | float = 1.0
         for t in range(horizon):
             step = self.world_model.predict(z, flat[:, t])
@@ -99,22 +99,22 @@ class Energy:
             for name, cost in self.costs(step, flat[:, t]).items():
                 paid = scale * cost
                 terms[name] = terms[name] + paid if t else paid
-            if weights.effort:
-                effort = effort + scale * weights.effort * flat[:, t].square().sum(-1)
-            if weights.unsure:
-                unsure = unsure + scale * weights.unsure * step.disagreement.sqrt()
-            if self.barrier is not None:
-                over = over + self.barrier(step, flat[:, t], t)
+            if weights.action:
+                action = action + scale * weights.action * flat[:, t].square().sum(-1)
+            if weights.uncertainty:
+                uncertainty = uncertainty + scale * weights.uncertainty * step.disagreement
+            if self.constraint_cost is not None:
+                over = over + self.constraint_cost(step, flat[:, t], t)
             if self.terminates:
                 alive = alive * torch.sigmoid(-step.termination)
             z = step.z
         if self.goes_on:
             to_go = self.critic(z, self.policy(z)).mean(-1)
             terms["critic"] = self.discount**horizon * alive * to_go
-        if weights.effort:
-            terms["effort"] = effort
-        if weights.unsure:
-            terms["unsure"] = unsure
-        if self.barrier is not None:
-            terms["guard"] = torch.where(over > 0, FORBIDDEN * (1.0 + over), 0.0)
+        if weights.action:
+            terms["effort"] = action
+        if weights.uncertainty:
+            terms["unsure"] = uncertainty
+        if self.constraint_cost is not None:
+            terms["constraint"] = torch.where(over > 0, FORBIDDEN * (1.0 + over), 0.0)
         return {name: term.view(batch, samples) for name, term in terms.items()}

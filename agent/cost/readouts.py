@@ -45,18 +45,18 @@ class Readouts:
         """All that a cost may ask for."""
         return [*self.views, *(n for n in self.columns if n not in self.views), "action", "cost"]
 
-    def of(self, rows: Tensor, action: Tensor, cost: Callable[[], Tensor]) -> Named:
+    def of(self, rows: Tensor, action: Tensor, cost: Callable[[], Tensor]) -> NamedReadouts:
         """Names for readouts [rows, readouts] after a decision, its action [rows, act], and the
         environment's own cost of it [rows], asked for only where it is used."""
-        return Named(self, rows, action, cost)
+        return NamedReadouts(self, rows, action, cost)
 
-    def blank(self, act: int, like: Tensor) -> Named:
+    def blank(self, act: int, like: Tensor) -> NamedReadouts:
         """Zeros under every name, two rows on the device of `like`, to try a cost on before it counts."""
         nothing = like.new_zeros(2, max((columns.stop for columns in self.columns.values()), default=0))
         return self.of(nothing, nothing.new_zeros(2, act), lambda: nothing[:, 0])
 
 
-class Named(Mapping[str, "Tensor"]):
+class NamedReadouts(Mapping[str, "Tensor"]):
     """Rows by name: [rows] for a single number, [rows, size] for several; `name.2` is one of several.
 
     Beside the body's readouts and views there are `action` and `cost`, the environment's own cost. Raises

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.cost.readouts import Named, Readouts, TaskError
+from agent.cost.readouts import NamedReadouts, Readouts, TaskError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
 
-CostFn = Callable[[Named], "Tensor"]
+CostFn = Callable[[NamedReadouts], "Tensor"]
 IN_PYTHON = "python:"
 """How the configuration of a saved agent says that its task was a function, which no file can hold."""
 
@@ -65,9 +65,9 @@ class Task:
         name, of = f"{weight:g} {self.name}", self.weight * weight
         return Task(name, lambda r: weight * self.cost(r), (), self.said, of)
 
-    def __call__(self, named: Named) -> Tensor:
+    def __call__(self, named: NamedReadouts) -> Tensor:
         """The cost of each row [rows]. Raises TaskError when it is not one number a row."""
-        return priced(self, named)
+        return cost_per_row(self, named)
 
 
 def _number(value: float) -> str:
@@ -76,7 +76,7 @@ def _number(value: float) -> str:
     return short if float(short) == value else repr(float(value))
 
 
-def priced(task: Any, named: Named) -> Tensor:
+def cost_per_row(task: Any, named: NamedReadouts) -> Tensor:
     """What the function of a task or a guard gives, checked to be one number a row."""
     value = task.cost(named)
     if getattr(value, "shape", None) != (named.rows,):
@@ -85,18 +85,18 @@ def priced(task: Any, named: Named) -> Tensor:
     return value
 
 
-class Priced:
+class TaskReward:
     """The door by which a task replaces an environment's reward: see `price` of `envs.make`."""
 
     def __init__(self, task: Task):
         self.task = task
         self._layout: Readouts | None = None
 
-    def __call__(self, facts: Any, readouts: np.ndarray, action: np.ndarray, own: float) -> float:
+    def __call__(self, env_spec: Any, readouts: np.ndarray, action: np.ndarray, own: float) -> float:
         """Cost of one decision. Raises TaskError when the task does not fit the body."""
         import torch
 
         if self._layout is None:
-            self._layout = Readouts(facts.readout_sizes, facts.readout_views)
+            self._layout = Readouts(env_spec.readout_sizes, env_spec.derived_readouts)
         rows, acts = (torch.from_numpy(x).float()[None] for x in (readouts, action))
         return float(self.task(self._layout.of(rows, acts, lambda: torch.tensor([own])))[0])

@@ -4,33 +4,35 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agent.cost.energy import OWN_TERMS
-from agent.cost.readouts import Named, Readouts
+from agent.cost.readouts import NamedReadouts, Readouts
 from agent.cost.task import Task
-from agent.networks import Modules
+from agent.networks import Networks
 from agent.world_model.dynamics import Step, WorldModel
 
 
-class Judge:
+class TaskCost:
     """The costs of a task on imagined steps, in the body's own units, one by one.
 
     `world_model` says what the environment itself would charge for a step that it imagined. Raises TaskError
     when the task asks for what the body does not have.
     """
 
-    def __init__(self, task: Task, layout: Readouts, modules: Modules, act: int):
-        self.task, self.layout, self.modules = task, layout, modules
-        self.world_model: WorldModel = modules.world_model
+    def __init__(self, task: Task, layout: Readouts, networks: Networks, act: int):
+        self.task, self.layout, self.networks = task, layout, networks
+        self.world_model: WorldModel = networks.world_model
         # Two terms of one name are two terms, and so is one that has the name of an energy's own.
         names = [f"{t.name} (task)" if t.name in OWN_TERMS else t.name for t in task.terms]
         self.names = [n if names.count(n) == 1 else f"{n} ({k})" for k, n in enumerate(names, 1)]
-        blank = layout.blank(act, next(modules.parameters()))
+        blank = layout.blank(act, next(networks.parameters()))
         task(blank)
         self.asks_own = blank.asked_own
         """Whether the environment's own cost is part of it."""
 
-    def named(self, z: Float[Tensor, "rows latent"], step: Step, action: Float[Tensor, "rows act"]) -> Named:
+    def named(
+        self, z: Float[Tensor, "rows latent"], step: Step, action: Float[Tensor, "rows act"]
+    ) -> NamedReadouts:
         """What is foreseen at latents `z`, after `action`."""
-        m = self.modules
+        m = self.networks
         read = m.readout_normalizer.inverse(m.readout(z))
         return self.layout.of(read, action, lambda: self.world_model.expected_cost(step))
 

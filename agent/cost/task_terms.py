@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.cost.readouts import Named, TaskError
+from agent.cost.readouts import NamedReadouts, TaskError
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def numbers(kind: str, name: str, text: str) -> list[float]:
         raise ConfigError(f"{kind}: {name}={text} is not a number, or several with commas between") from None
 
 
-def distance_to(named: Named, name: str, target: list[float]) -> Tensor:
+def distance_to(named: NamedReadouts, name: str, target: list[float]) -> Tensor:
     """`name` minus `target`, [rows, size]. Raises TaskError when their sizes differ."""
     value = named[name]
     value = value.unsqueeze(-1) if value.ndim == 1 else value
@@ -120,13 +120,13 @@ class Limit:
     """1 where the readout is to stay below the bound, -1 above."""
     bound: float
 
-    def __call__(self, r: Named) -> Tensor:
+    def __call__(self, r: NamedReadouts) -> Tensor:
         over = self.sign * (r[self.name] - self.bound)
         return over.amax(-1) if over.ndim == 2 else over
 
-    def tightened(self, room: float) -> str:
+    def tightened(self, margin: float) -> str:
         """The limit as text, with so much room to it."""
-        return f"{self.name}{'<' if self.sign > 0 else '>'}{self.bound - self.sign * room:.3g}"
+        return f"{self.name}{'<' if self.sign > 0 else '>'}{self.bound - self.sign * margin:.3g}"
 
     def covers(self, other: Limit) -> bool:
         """Whether who keeps this limit keeps the other too."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-class FlatGroup:
+class FlatParameters:
     """The parameters of several modules as one vector, so that Adam, clipping and moving averages
     are a few operations instead of hundreds.
 
@@ -32,9 +32,9 @@ class FlatGroup:
             assert vector.grad is not None
             vector.grad.zero_()
 
-    def step(self, clip_norm: float) -> Tensor:
+    def step(self, max_grad_norm: float) -> Tensor:
         """Clips the joint norm and steps. A non-finite gradient changes nothing. Returns the norm."""
-        norm = nn.utils.clip_grad_norm_(self.vectors, clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.vectors, max_grad_norm)
         if torch.isfinite(norm):
             self.optimizer.step()
         return norm

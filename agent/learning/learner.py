@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agent.configurator.settings import LearnerConfig
+from agent.configurator.settings import LearningConfig
 from agent.cost.returns import bootstraps, n_step_targets
-from agent.learning.flat_parameters import FlatGroup
-from agent.learning.losses import Lived, Losses, View
+from agent.learning.flat_parameters import FlatParameters
+from agent.learning.losses import Losses, Predictions, WindowBatch
 from agent.learning.skipped_updates import SkipBudget
 from agent.memory.windows import Windows
-from agent.networks import Modules
+from agent.networks import Networks
 from agent.perception.collapse import latent_health
 from agent.world_model.dynamics import Step
 
@@ -36,27 +36,42 @@ SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
 class Learner:
     """Holds the optimisers and takes gradient steps on `modules`."""
 
-    def __init__(self, modules: Modules, config: LearnerConfig, discount: float):
-        self.modules, self.config, self.discount = modules, config, discount
-        m = modules
+    def __init__(
+        self,
+        networks: Networks,
+        config: LearningConfig,
+        discount: float,
+        *,
+        target_entropy: float,
+        curiosity: float,
+        regularizer_weight: float,
+        tau: float | None = None,
+    ):
+        self.networks, self.config, self.discount = networks, config, discount
+        self.target_entropy, self.curiosity = target_entropy, curiosity
+        self.regularizer_weight = regularizer_weight
+        self.tau = config.tau if tau is None else tau
+        m = networks
         fast = [*m.world_model.parameters(), *m.critic.parameters(), *m.readout.parameters()]
-        self.model_group = FlatGroup(
+        self.model_group = FlatParameters(
             [
                 (list(m.encoder.parameters()), config.encoder_learning_rate),
                 (fast, config.learning_rate),
             ]
         )
-        self.policy_group = FlatGroup([(list(m.policy.parameters()), config.learning_rate)])
+        self.policy_group = FlatParameters([(list(m.policy.parameters()), config.learning_rate)])
         self.moving: list[tuple[list[Tensor], list[Tensor]]] = [
             (list(m.critic.parameters()), list(m.target_critic.parameters()))
         ]
         if m.target_encoder is not m.encoder:
             self.moving.append((list(m.encoder.parameters()), list(m.target_encoder.parameters())))
         self.updates = 0
-        self.budget = SkipBudget(config.max_skips)
+        self.budget = SkipBudget(config.max_skipped_updates)
         self.collapsed = 0  # measurements in a row that saw a collapse
         self.first_std = 0.0  # deviation of the latents at the first measurement
-        weight = config.rho ** torch.arange(config.window, device=m.quantiles.device, dtype=torch.float32)
+        weight = config.rho ** torch.arange(
+            config.window_decisions, device=m.quantiles.device, dtype=torch.float32
+        )
         self.weight = (weight / weight.sum()).unsqueeze(1)
 
     @property
@@ -80,7 +95,7 @@ class Learner:
         with self.arithmetic():
             view = self.look(lived)
         losses = self.losses(lived, view)
-        loss = losses.total(self.config)
+        loss = losses.total(self.config, self.regularizer_weight)
         self.updates += 1
         if not torch.isfinite(loss):
             bad = ", ".join(
@@ -90,11 +105,11 @@ class Learner:
             return {}
         self.model_group.zero_grad()
         loss.backward()
-        norm = self.model_group.step(self.config.clip_norm)
+        norm = self.model_group.step(self.config.max_grad_norm)
         if not torch.isfinite(norm):
             self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {norm.item()})")
             return {}
-        self.modules.usual_disagreement.copy_(view.usual)
+        self.networks.usual_disagreement.copy_(view.usual)
         policy_metrics = self.update_policy(self.places(lived, view), measure)
         self.follow()
         if not measure:
@@ -115,15 +130,15 @@ class Learner:
             "critic/target_mean": view.target.mean().item(),
         }
 
-    def read(self, windows: Windows) -> Lived:
+    def read(self, windows: Windows) -> WindowBatch:
         """Windows from memory as tensors on the learner's device, observations normalised."""
-        columns = (getattr(windows, name) for name in Lived._fields)
+        columns = (getattr(windows, name) for name in WindowBatch._fields)
         obs, *rest = (torch.from_numpy(column).to(self.weight.device) for column in columns)
-        return Lived(self.modules.normalizer(obs), *rest)
+        return WindowBatch(self.networks.normalizer(obs), *rest)
 
-    def look(self, lived: Lived) -> View:
+    def look(self, lived: WindowBatch) -> Predictions:
         """What the modules make of what was lived: representations, targets, and imagination."""
-        m, config, window = self.modules, self.config, self.config.window
+        m, config, window = self.networks, self.config, self.config.window_decisions
         with torch.no_grad():
             target_z = m.target_encoder(lived.obs[1:]).float()
             asked = bootstraps(lived.valid, config.n_step)
@@ -131,10 +146,10 @@ class Learner:
             next_value[asked] = self.value(target_z[asked])
         z = m.encoder(lived.obs[0]).float()
         paid, usual = lived.cost, None
-        if config.curiosity:
+        if self.curiosity:
             places = torch.cat((z.detach().unsqueeze(0), target_z[:-1]))
             novelty, usual = self.novelty(places, lived.action, lived.valid)
-            paid = paid - config.curiosity * m.world_model.cost_scale * novelty
+            paid = paid - self.curiosity * m.world_model.cost_scale * novelty
         target = n_step_targets(
             paid, lived.terminated, lived.valid, next_value, self.discount, config.n_step
         )[:window]
@@ -150,13 +165,13 @@ class Learner:
         rows = torch.stack(latents[:-1]).flatten(0, 1)
         critic_logits = m.critic.logits(rows, lived.action[:window].flatten(0, 1)).float()
         if usual is None:
-            found = imagined.disagreement.detach().sqrt()
+            found = imagined.disagreement.detach()
             usual = self.usual(found[lived.valid[:window].flatten()])
-        return View(target_z, target, latents, imagined, critic_logits, usual)
+        return Predictions(target_z, target, latents, imagined, critic_logits, usual)
 
-    def losses(self, lived: Lived, view: View) -> Losses:
+    def losses(self, lived: WindowBatch, view: Predictions) -> Losses:
         """The loss of each term: of valid steps, the mean over the batch and rho-weighted over the window."""
-        m, window = self.modules, self.config.window
+        m, window = self.networks, self.config.window_decisions
         valid = lived.valid[:window]
         weight = self.weight * valid
         weight = weight / valid.float().mean().clamp_min(1e-6) / valid.shape[1]
@@ -172,9 +187,9 @@ class Learner:
         readout = F.mse_loss(m.readout(first.detach()), m.readout_normalizer(lived.readout[0]))
         return Losses(prediction, cost, critic, termination, regularizer, readout)
 
-    def places(self, lived: Lived, view: View) -> Float[Tensor, "rows latent"]:
+    def places(self, lived: WindowBatch, view: Predictions) -> Float[Tensor, "rows latent"]:
         """Where the policy is asked: where windows begin, and as far on as somebody still had to act."""
-        window = self.config.window
+        window = self.config.window_decisions
         length = lived.valid[:window].sum(0)
         over = (length < window) | (lived.terminated[:window] > 0).any(0)
         every = torch.arange(length.numel(), device=length.device)
@@ -195,20 +210,20 @@ class Learner:
         what an environment pays it is small change; where nothing has been paid yet, it is all there is to go
         after.
         """
-        m = self.modules
+        m = self.networks
         found = m.world_model.disagreement(z.flatten(0, 1), action.flatten(0, 1)).view(valid.shape)
         usual = self.usual(found[valid])
         return (found / usual.clamp_min(1e-12)).clamp(max=MOST_NOVEL), usual
 
     def usual(self, found: Float[Tensor, " rows"]) -> Float[Tensor, ""]:
         """What disagreement is usual, now that so much was found: a moving average, from the first on."""
-        mean, usual = found.mean(), self.modules.usual_disagreement
-        return torch.lerp(usual, mean, self.config.target_rate) if usual else mean
+        mean, usual = found.mean(), self.networks.usual_disagreement
+        return torch.lerp(usual, mean, self.tau) if usual else mean
 
     def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
         """The target critics' cost-to-go under the policy: the worst of them (Fujimoto et al. 2018)."""
-        action = self.modules.policy.draw(z)
-        return self.modules.target_critic(z, action.to(z)).float().amax(1)
+        action = self.networks.policy.draw(z)
+        return self.networks.target_critic(z, action.to(z)).float().amax(1)
 
     def update_policy(self, z: Float[Tensor, "rows latent"], measure: bool) -> dict[str, float]:
         """Moves the policy at `z` towards least cost-to-go plus an entropy bonus.
@@ -216,27 +231,27 @@ class Learner:
         The bonus' weight keeps the entropy at a target (Haarnoja et al. 2018b, section 5), so that the
         policy neither freezes on its first success nor stays a coin toss.
         """
-        m, config = self.modules, self.config
+        m, config = self.networks, self.config
         m.critic.requires_grad_(False)
         with self.arithmetic():
             action, log_prob = m.policy.sample(z)
             to_go = m.critic(z, action).float().mean(1)
         m.critic.requires_grad_(True)
         with torch.no_grad():
-            spread = torch.quantile(to_go.detach(), self.modules.quantiles)
+            spread = torch.quantile(to_go.detach(), self.networks.quantiles)
             if torch.isfinite(spread).all():  # a single infinity would stay in the average for ever
-                m.spread.lerp_((spread[1] - spread[0]).clamp_min(1e-8), config.target_rate)
+                m.spread.lerp_((spread[1] - spread[0]).clamp_min(1e-8), self.tau)
         log_prob = log_prob.float()
         loss = (
             to_go / m.spread.clamp_min(0.1 * m.critic.scale) + m.log_entropy_weight.exp() * log_prob
         ).mean()
-        surplus = -log_prob.detach().mean() - config.target_entropy * action.shape[1]
+        surplus = -log_prob.detach().mean() - self.target_entropy * action.shape[1]
         surplus = surplus.clamp(-ENTROPY_REACH, ENTROPY_REACH).nan_to_num(0.0)
         # Out of place, because the loss above still needs the weight it was made with.
         steered = (m.log_entropy_weight - ENTROPY_GAIN * surplus).clamp(*ENTROPY_WEIGHTS)
         self.policy_group.zero_grad()
         loss.backward()
-        norm = self.policy_group.step(config.clip_norm)
+        norm = self.policy_group.step(config.max_grad_norm)
         if not torch.isfinite(norm):
             self.budget.skipped(self.updates, f"the policy's gradient is not finite (norm {norm.item()})")
             return {}
@@ -254,4 +269,4 @@ class Learner:
     def follow(self) -> None:
         """Target networks move a little towards the learned ones."""
         for learned, targets in self.moving:
-            torch._foreach_lerp_(targets, learned, self.config.target_rate)
+            torch._foreach_lerp_(targets, learned, self.tau)

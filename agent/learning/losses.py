@@ -5,11 +5,11 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agent.configurator.settings import LearnerConfig
+from agent.configurator.settings import LearningConfig
 from agent.world_model.dynamics import Step
 
 
-class Lived(NamedTuple):
+class WindowBatch(NamedTuple):
     """Windows from memory as tensors: the columns of `Windows`."""
 
     obs: Float[Tensor, "time_and_one batch obs"]
@@ -20,7 +20,7 @@ class Lived(NamedTuple):
     readout: Float[Tensor, "time_and_one batch readouts"]
 
 
-class View(NamedTuple):
+class Predictions(NamedTuple):
     """What the modules make of them."""
 
     target_z: Float[Tensor, "time batch latent"]
@@ -44,13 +44,13 @@ class Losses(NamedTuple):
     regularizer: Tensor
     readout: Tensor
 
-    def total(self, config: LearnerConfig) -> Tensor:
+    def total(self, config: LearningConfig, regularizer_weight: float) -> Tensor:
         """Their weighted sum."""
         return (
             config.prediction_weight * self.prediction
             + config.cost_weight * self.cost
             + config.critic_weight * self.critic
             + config.termination_weight * self.termination
-            + config.regularizer_weight * self.regularizer
+            + regularizer_weight * self.regularizer
             + self.readout
         )

@@ -19,5 +19,5 @@ class SkipBudget:
         if len(self.recent) > self.limit:
             raise StopRun(
                 f"{cause} at update {update}; {len(self.recent)} of the last {self.window} updates were "
-                f"skipped, learner.max_skips allows {self.limit}"
+                f"skipped, learning.max_skipped_updates allows {self.limit}"
             )

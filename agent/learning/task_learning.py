@@ -4,7 +4,7 @@ Nothing here touches the body, nor what predicts it: perception, dynamics and re
 What was lived is paid again at the task's price, on the true readouts that memory keeps; what was not lived
 is imagined from there under the policy that is being learned, and paid on the readouts that are foreseen
 (model-based value expansion, Feinberg et al. 2018; relabelling, Andrychowicz et al. 2017). Where a task goes
-on from the environment's own cost, what the model is unsure of costs the critic `planner.unsure`, in sizes of
+on from the environment's own cost, what the model is unsure of costs the critic `cost.uncertainty`, in sizes of
 the usual cost, so that the policy does not move to where nothing was lived (Yu et al. 2020, equation 2).
 What counts is by how much it exceeds the doubt of what was lived from the same place: that a place was seldom
 visited is no reason to keep away, that an action was never tried there is. Such a task goes on from the old
@@ -16,84 +16,81 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from agent import random_state as generators
+from agent import random_state
 from agent.cost.readouts import Readouts
 from agent.cost.returns import n_step_targets
 from agent.cost.task import IN_PYTHON, Task
-from agent.cost.task_cost import Judge
+from agent.cost.task_cost import TaskCost
 from agent.errors import ConfigError
-from agent.learning.flat_parameters import FlatGroup
-from agent.learning.learner import Learner
-from agent.memory.replay_buffer import Memory
-from agent.networks import Modules
-
-if TYPE_CHECKING:
-    from agent.agent import Joule
+from agent.learning.flat_parameters import FlatParameters
+from agent.memory.replay_buffer import ReplayBuffer
+from agent.modules import Modules
+from agent.networks import Networks
 
 BATCH = 64
 """Windows of an update, each both as it was lived and as it would go on under the policy."""
 AHEAD = 3
 """Decisions of imagination."""
-QUICK = 0.05
+TASK_TAU = 0.05
 """Rate at which targets follow, some times that of training: what has a life there has 4,000 updates here."""
-PATIENCE = 0.25
+POLICY_DELAY = 0.25
 """Share of the updates in which the policy stands still, until the new critic is worth following."""
 
 
-def learn_task(agent: Joule, task: Task, judge: Judge, updates: int) -> None:
-    """Makes `agent` one that was trained for `task`, in place: `updates` steps of its critic and policy.
+def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost, updates: int) -> None:
+    """Makes the agent of `modules` one that was trained for `task`, by `updates` steps of its critic and policy.
 
-    Deterministic, and without trace in the process's random generators. Raises ConfigError for a memory
-    without a transition, StopRun when learning is no longer finite.
+    Deterministic. The process's random generators are left as they were.
+
+    Raises:
+        ConfigError: for a replay buffer without a transition, or less than one update.
+        StopRun: when learning is no longer finite.
     """
     if updates < 1:
         raise ConfigError(f"updates: {updates} is less than 1")
-    memory, m, config = agent.memory, agent.modules, agent.config
-    if memory.held == 0:
-        raise ConfigError("retask: this agent has lived nothing that a task could be learned from")
-    agent.normalise()
-    goes_on = judge.asks_own
-    relabel(memory, task, judge.layout)
-    unsure = config.planner.unsure if goes_on else 0.0
-    config = agent.config = replace(config, planner=replace(config.planner, unsure=unsure))
-    with generators.preserved():
+    buffer, m, config = modules.replay_buffer, modules.networks, modules.config
+    if buffer.held == 0:
+        raise ConfigError("learn_task: this agent has no experience that a task could be learned from")
+    modules.normalise()
+    continues = task_cost.asks_own
+    relabel(buffer, task, task_cost.layout)
+    uncertainty = config.cost.uncertainty if continues else 0.0
+    config = modules.config = replace(config, cost=replace(config.cost, uncertainty=uncertainty))
+    with random_state.preserved():
         torch.manual_seed(config.seed)
-        # The cost head is about to learn another price: what is the environment's own is asked of a copy.
-        judge.world_model = copy.deepcopy(m.world_model).requires_grad_(False)
-        if not goes_on:
-            facts, readouts = agent.facts, sum(agent.facts.readout_sizes.values())
-            sizes = facts.observation_size, facts.action_size, readouts
-            forget(m, Modules(*sizes, config.model, config.regularizer).to(agent.device))
-        lived = np.arange(memory.first, agent.normalised_rows) % memory.capacity
-        cost, last = (torch.from_numpy(c[lived]).to(agent.device) for c in (memory.cost, memory.last))
-        m.rescale(cost, last, agent.discount)
-        before = agent.learner
-        lesson = Lesson(agent, judge)
+        # The cost head is about to learn the task's cost. A copy still predicts the environment's own.
+        task_cost.world_model = copy.deepcopy(m.world_model).requires_grad_(False)
+        if not continues:
+            reset_costs(m, modules.new_networks())
+        held = np.arange(buffer.first, modules.normalised_rows) % buffer.capacity
+        cost, last = (torch.from_numpy(c[held]).to(modules.device) for c in (buffer.cost, buffer.last))
+        m.rescale(cost, last, modules.discount)
+        before = modules.learner
+        learner = TaskLearner(modules, task_cost)
         for done in range(updates):
-            lesson.update(teach_policy=done >= PATIENCE * updates)
-        agent.learner = Learner(m, config.learner, agent.discount)
-        agent.learner.updates, agent.learner.first_std = before.updates, before.first_std
+            learner.update(update_policy=done >= POLICY_DELAY * updates)
+        modules.learner = modules.new_learner()
+        modules.learner.updates, modules.learner.first_std = before.updates, before.first_std
     name = task.text if task.text is not None else IN_PYTHON + task.name
-    agent.config = replace(config, task=name)
+    modules.config = replace(config, task=name)
 
 
-def relabel(memory: Memory, task: Task, layout: Readouts) -> None:
-    """Puts the task's price on every transition in memory, by the true readouts after it."""
-    rows = memory.transitions() % memory.capacity
-    after, action, own = map(torch.from_numpy, memory.outcomes(rows))
-    price = task(layout.of(after, action, lambda: own)).numpy()
-    if not np.isfinite(price).all():
-        raise ConfigError(f"task: {task.name!r} is not finite on what was lived")
-    memory.cost[rows] = price
+def relabel(buffer: ReplayBuffer, task: Task, layout: Readouts) -> None:
+    """Gives every transition in the replay buffer the task's cost, by the true readouts after it."""
+    rows = buffer.transitions() % buffer.capacity
+    after, action, own = map(torch.from_numpy, buffer.outcomes(rows))
+    cost = task(layout.of(after, action, lambda: own)).numpy()
+    if not np.isfinite(cost).all():
+        raise ConfigError(f"task: {task.name!r} is not finite on the transitions in the replay buffer")
+    buffer.cost[rows] = cost
 
 
-def forget(m: Modules, fresh: Modules) -> None:
+def reset_costs(m: Networks, fresh: Networks) -> None:
     """What was learned of the task before gives way to a beginner's; the model of the world stays.
 
     The policy begins where it was, because that is where the model has been: a beginner's asks of it what
@@ -106,29 +103,28 @@ def forget(m: Modules, fresh: Modules) -> None:
     m.log_entropy_weight.copy_(fresh.log_entropy_weight)
 
 
-class Lesson:
+class TaskLearner:
     """Gradient steps on critic, cost head and policy of an agent, whose world model stands still."""
 
-    def __init__(self, agent: Joule, judge: Judge):
-        self.memory, self.judge, self.discount = agent.memory, judge, agent.discount
-        self.modules, self.config = agent.modules, agent.config.learner
-        self.terminates, self.device = agent.terminations > 0, agent.device
-        self.unsure = self.modules.price_of_disagreement(agent.config.planner.unsure)
-        quick = replace(self.config, target_rate=QUICK)
-        self.learner = Learner(self.modules, quick, agent.discount)
-        m = self.modules
+    def __init__(self, modules: Modules, task_cost: TaskCost):
+        self.replay_buffer, self.task_cost, self.discount = modules.replay_buffer, task_cost, modules.discount
+        self.networks, self.config = modules.networks, modules.config.learning
+        self.terminates, self.device = modules.terminations > 0, modules.device
+        self.uncertainty = self.networks.disagreement_cost(modules.config.cost.uncertainty)
+        self.learner = modules.new_learner(tau=TASK_TAU)
+        m = self.networks
         taught = [*m.critic.parameters(), *m.world_model.cost.parameters()]
-        self.group = FlatGroup([(taught, self.config.learning_rate)])
-        self.rng = np.random.default_rng(agent.config.seed)
-        obs = agent.memory.obs[: len(agent.memory)]
+        self.group = FlatParameters([(taught, self.config.learning_rate)])
+        self.rng = np.random.default_rng(modules.config.seed)
+        obs = modules.replay_buffer.obs[: len(modules.replay_buffer)]
         self.latents = torch.cat(
-            [agent.perceive(part).cpu() for part in np.array_split(obs, -(-len(obs) // 4096))]
+            [modules.perceive(part).cpu() for part in np.array_split(obs, -(-len(obs) // 4096))]
         )
 
-    def update(self, *, teach_policy: bool) -> None:
+    def update(self, *, update_policy: bool) -> None:
         """One step on as much of what was lived as of what is imagined."""
-        m, learner = self.modules, self.learner
-        lived, imagined = self.live_again(), self.imagine()
+        m, learner = self.networks, self.learner
+        lived, imagined = self.replayed_transitions(), self.imagine()
         z, action, cost, ends, target = (torch.cat(pair) for pair in zip(lived, imagined[:5], strict=True))
         with learner.arithmetic():
             with torch.no_grad():
@@ -143,28 +139,28 @@ class Lesson:
         learner.updates += 1
         self.group.zero_grad()
         loss.backward()
-        norm = self.group.step(self.config.clip_norm)
+        norm = self.group.step(self.config.max_grad_norm)
         if not torch.isfinite(norm):
             learner.budget.skipped(learner.updates, f"the gradient of a new task is not finite (loss {loss})")
             return
-        if teach_policy:
+        if update_policy:
             first, last = imagined[5][0], imagined[5][-1]
             learner.update_policy(torch.cat((first, last)), False)
         learner.follow()
 
-    def live_again(self) -> tuple[torch.Tensor, ...]:
+    def replayed_transitions(self) -> tuple[torch.Tensor, ...]:
         """Transitions from memory at the task's price: latents, actions, costs, endings, targets [rows]."""
         steps = self.config.n_step
-        index = self.memory.windows(BATCH, steps, self.rng)
+        index = self.replay_buffer.windows(BATCH, steps, self.rng)
         z = self.latents[torch.from_numpy(index)].to(self.device)
         here = index[:-1]
         valid, action, cost, ends = (
             torch.from_numpy(x).to(self.device)
             for x in (
-                ~self.memory.last[here],
-                self.memory.action[here],
-                self.memory.cost[here],
-                self.memory.terminated[here],
+                ~self.replay_buffer.last[here],
+                self.replay_buffer.action[here],
+                self.replay_buffer.cost[here],
+                self.replay_buffer.terminated[here],
             )
         )
         target = self.targets(z, cost, ends, valid, steps)
@@ -174,19 +170,19 @@ class Lesson:
     @torch.no_grad()
     def imagine(self) -> tuple[torch.Tensor, ...]:
         """The same of imagined transitions under the policy, and their latents [time + 1, batch, latent]."""
-        m = self.modules
-        start = self.memory.windows(BATCH, 1, self.rng)[0]
+        m = self.networks
+        start = self.replay_buffer.windows(BATCH, 1, self.rng)[0]
         z = [self.latents[torch.from_numpy(start)].to(self.device)]
-        tried = torch.from_numpy(self.memory.action[start]).to(self.device)
+        tried = torch.from_numpy(self.replay_buffer.action[start]).to(self.device)
         actions, costs, doubts, ends = [], [], [], []
         with self.learner.arithmetic():
-            usual = self.judge.world_model.disagreement(z[0], tried) if self.unsure else 0.0
+            usual = self.task_cost.world_model.disagreement(z[0], tried) if self.uncertainty else 0.0
             for _ in range(AHEAD):
                 action = m.policy.draw(z[-1]).float()
-                step = self.judge.world_model.predict(z[-1], action)
+                step = self.task_cost.world_model.predict(z[-1], action)
                 actions.append(action)
-                costs.append(self.judge.total(step, action).float())
-                doubts.append(self.unsure * (step.disagreement.sqrt() - usual).clamp_min(0.0))
+                costs.append(self.task_cost.total(step, action).float())
+                doubts.append(self.uncertainty * (step.disagreement - usual).clamp_min(0.0))
                 ends.append(
                     torch.sigmoid(step.termination.float())
                     if self.terminates

@@ -11,7 +11,7 @@ import numpy as np
 from agent.memory.windows import Windows
 
 
-class Memory:
+class ReplayBuffer:
     """A ring of `capacity` rows, written one step at a time and sampled as windows."""
 
     def __init__(self, capacity: int, obs: int, act: int, readouts: int):
@@ -32,6 +32,11 @@ class Memory:
     def first(self) -> int:
         """Number of the oldest row that is held."""
         return max(self.missing, self.rows - self.capacity)
+
+    @property
+    def total(self) -> int:
+        """Rows ever written whose content is final: all but the newest."""
+        return max(self.rows - 1, 0)
 
     def __len__(self) -> int:
         """Rows that can be read."""

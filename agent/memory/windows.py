@@ -1,5 +1,6 @@
 """A sample of windows of the replay buffer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,3 +26,9 @@ class Windows:
     """[time, batch], bool"""
     readout: np.ndarray
     """[time + 1, batch, readouts]"""
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[Windows]") -> "Windows":
+        """The windows of several samples as one, along the batch axis."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(column, 1) for column in columns))

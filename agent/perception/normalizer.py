@@ -25,6 +25,8 @@ class Normalizer(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("shift", torch.zeros(size), persistent=False)
         self.register_buffer("scale", torch.ones(size), persistent=False)
+        # The constants of `forward` follow from the statistics, whoever loads them.
+        self.register_load_state_dict_post_hook(lambda module, keys: module.refresh())
 
     @torch.no_grad()
     def update(self, rows: Float[Tensor, "rows size"]) -> None:
@@ -43,7 +45,7 @@ class Normalizer(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Recomputes the float32 constants that `forward` uses; needed after loading."""
+        """Recomputes the float32 constants that `forward` uses."""
         std = self.variance.sqrt()
         # Relative to the mean, because a constant float32 input shows rounding as variance.
         flat = std <= 1e-6 * self.mean.abs().clamp_min(1.0)

@@ -1,17 +1,22 @@
-"""What keeps the representation from collapsing, as a choice on one interface, and the monitor.
+"""Regularisers: what keeps the representation from collapsing.
 
 A joint-embedding predictor may cheat by mapping every observation to one point. Each regulariser
 answers three questions: how the raw latent is projected, which encoder makes the targets, and
 which penalty is added to the loss.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from importlib import import_module
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from agent.configurator.kinds import REGULARIZERS
+from planners.base import setting
 
 
 @runtime_checkable
@@ -42,28 +47,35 @@ def simplicial_norm(raw: Float[Tensor, "*rows latent"], group: int) -> Float[Ten
 class SimNorm:
     """Bounded, sparse latents that cannot shrink to a point without losing their softmax."""
 
-    group: int
-    ema_target: bool = False
+    group_size: int = setting(8, 2, 256)
+    """Entries in a group of the softmax."""
+    ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
-        return simplicial_norm(raw, self.group)
+        return simplicial_norm(raw, self.group_size)
 
     def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
         return z.new_zeros(())
 
 
 @dataclass(frozen=True)
-class Plain:
-    """No projection and no penalty; with `ema_target`, a moving-average target encoder (Grill et al.
-    2020, BYOL). Without it this is the `none` of the comparison, and may collapse."""
+class NoRegularizer:
+    """No projection and no penalty: the baseline of the comparison, which may collapse."""
 
-    ema_target: bool = False
+    ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
         return raw
 
     def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
         return z.new_zeros(())
+
+
+@dataclass(frozen=True)
+class MovingAverageTarget(NoRegularizer):
+    """Prediction targets from a moving-average copy of the encoder (Grill et al. 2020, BYOL)."""
+
+    ema_target: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,9 @@ class VICReg:
     latent prediction itself).
     """
 
-    covariance_weight: float = 0.04
-    ema_target: bool = False
+    covariance_weight: float = setting(0.04, 0.0, 1e6)
+    """Weight of the covariance term beside the variance term."""
+    ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
         return raw
@@ -98,9 +111,11 @@ class SIGReg:
     `knots` points of [0, 3].
     """
 
-    projections: int = 64
-    knots: int = 17
-    ema_target: bool = False
+    projections: int = setting(64, 1, 65_536)
+    """Random one-dimensional projections per batch."""
+    knots: int = setting(17, 2, 1_025)
+    """Points of the integral over frequencies."""
+    ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
         return raw
@@ -117,17 +132,18 @@ class SIGReg:
         return statistic.mean() * z.shape[0] / 100.0
 
 
-def make(kind: str, group: int) -> Regularizer:
-    """The regulariser of that name: simnorm, ema, vicreg, sigreg or none."""
-    match kind:
-        case "simnorm":
-            return SimNorm(group)
-        case "ema":
-            return Plain(ema_target=True)
-        case "vicreg":
-            return VICReg()
-        case "sigreg":
-            return SIGReg()
-        case "none":
-            return Plain()
-    raise ValueError(f"regularizer: {kind!r} is none of simnorm, ema, vicreg, sigreg, none")
+def make(kind: str, settings: Mapping[str, Any] | None = None) -> Regularizer:
+    """The regulariser of a kind, with its own settings.
+
+    Args:
+        kind: one of `agent.configurator.kinds.REGULARIZERS`.
+        settings: the kind's own settings that differ from its defaults.
+
+    Raises:
+        ValueError: for an unknown kind.
+    """
+    if kind not in REGULARIZERS:
+        raise ValueError(f"regularizer: {kind!r} is none of {', '.join(REGULARIZERS)}")
+    module, _, name = REGULARIZERS[kind].partition(":")
+    made: Regularizer = getattr(import_module(module), name)(**(settings or {}))
+    return made

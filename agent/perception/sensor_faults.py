@@ -25,8 +25,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agent.memory.replay_buffer import Memory
-from agent.networks import Modules
+from agent.memory.replay_buffer import ReplayBuffer
+from agent.networks import Networks
 from agent.perception.belief import Belief
 
 SLOPE = 0.05
@@ -82,24 +82,24 @@ def slopes(
     return y[:, 0], (y[:, 1:] - y[:, :1]).transpose(1, 2) / step
 
 
-class Inference:
+class SensorFaultInference:
     """Infers observations by the energy of `modules`, with belief calibrated on `memory`.
 
     Raises ValueError for a memory of fewer than `LEAST` transitions.
     """
 
-    def __init__(self, modules: Modules, memory: Memory):
-        if memory.held < LEAST:
+    def __init__(self, networks: Networks, replay_buffer: ReplayBuffer):
+        if replay_buffer.held < LEAST:
             raise ValueError(
-                f"needs {LEAST} remembered transitions to know its sensors by, has {memory.held}"
+                f"needs {LEAST} remembered transitions to know its sensors by, has {replay_buffer.held}"
             )
-        self.modules = modules
-        self.device = modules.normalizer.shift.device
-        size = memory.obs.shape[1]
+        self.networks = networks
+        self.device = networks.normalizer.shift.device
+        size = replay_buffer.obs.shape[1]
         # Places in the ring of the rows that it holds, oldest first: a row may follow another, or begin anew.
-        held = np.arange(memory.first, memory.rows) % memory.capacity
-        here, following, obs = held[:-1], held[1:], memory.obs
-        goes_on = ~memory.last[here]
+        held = np.arange(replay_buffer.first, replay_buffer.rows) % replay_buffer.capacity
+        here, following, obs = held[:-1], held[1:], replay_buffer.obs
+        goes_on = ~replay_buffer.last[here]
         before, after, starts = here[goes_on], following[goes_on], following[~goes_on]
         repeats = (obs[after] == obs[before]).mean(0)
         self.may_rest = torch.from_numpy(repeats > STILL)
@@ -116,11 +116,11 @@ class Inference:
         self.usual = torch.ones(size, dtype=torch.float64)
         self.limit = torch.full((size,), torch.inf, dtype=torch.float64)
         one, other = before[sample], after[sample]
-        self.calibrate(*(torch.from_numpy(x) for x in (obs[one], memory.action[one], obs[other])))
+        self.calibrate(*(torch.from_numpy(x) for x in (obs[one], replay_buffer.action[one], obs[other])))
 
     def normalised(self, readings: Float[Tensor, "rows obs"]) -> Float[Tensor, "rows obs"]:
         """Readings in standard deviations, on the CPU; 0 for one that is not a number."""
-        return self.modules.normalizer(readings.nan_to_num(0.0, 0.0, 0.0).to(self.device)).cpu()
+        return self.networks.normalizer(readings.nan_to_num(0.0, 0.0, 0.0).to(self.device)).cpu()
 
     @torch.no_grad()
     def calibrate(
@@ -130,7 +130,7 @@ class Inference:
         after: Float[Tensor, "rows obs"],
     ) -> None:
         """Learns from healthy transitions how far forecasts err, and how far readings lie from the others."""
-        m = self.modules
+        m = self.networks
         x, y, a = self.normalised(after), self.normalised(before), action.to(self.device)
         error = m.encoder(x.to(self.device)) - m.world_model.expect(m.encoder(y.to(self.device)), a)
         self.usual_error = max(float(error.square().mean()), 1e-12)
@@ -151,7 +151,7 @@ class Inference:
         action: Float[Tensor, "batch act"],
     ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, "batch latent obs"], Tensor]:
         """The next latent by what was believed, its slope by that, and the inverse of what both say of it."""
-        m, each = self.modules, mean.shape[1] + 1
+        m, each = self.networks, mean.shape[1] + 1
         actions = action.to(self.device).repeat_interleave(each, 0)
 
         def ahead(rows: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ class Inference:
         self, x: Float[Tensor, "batch obs"], expected: Tensor, by: Tensor, spread: Tensor
     ) -> Quadratic:
         """The energy of x, least over the observation before, without the readings."""
-        z, at = slopes(lambda rows: self.modules.encoder(rows.to(self.device)), x)
+        z, at = slopes(lambda rows: self.networks.encoder(rows.to(self.device)), x)
         error = (z - expected).unsqueeze(-1)
         across, along = by.mT @ at / self.usual_error, by.mT @ error / self.usual_error
         information = at.mT @ at / self.usual_error - across.mT @ spread @ across
@@ -189,9 +189,9 @@ class Inference:
         begins = starts.unsqueeze(1)
         doubt = torch.where(begins, 1.0, belief.doubt)
         still = (readings == belief.readings) & ~self.may_rest & ~begins
-        believed = torch.where(doubt > DOUBTED, 1.0 / (self.usual * doubt), SURE)
-        believed = torch.where(still | ~given, 0.0, believed)
-        weight = believed
+        inferred_observation = torch.where(doubt > DOUBTED, 1.0 / (self.usual * doubt), SURE)
+        inferred_observation = torch.where(still | ~given, 0.0, inferred_observation)
+        weight = inferred_observation
         ahead = None
         if not starts.all():
             if action is None:
@@ -223,7 +223,7 @@ class Inference:
             # What is suddenly far off is left out at once, and inferred from what was known before.
             sudden = surprise > torch.where(begins, FAR, self.limit * doubt.clamp_min(1.0))
             leapt = sudden & (weight == SURE)
-            weight = torch.where(sudden, 0.0, believed)
+            weight = torch.where(sudden, 0.0, inferred_observation)
             sure = weight == SURE
             if sure.all():
                 break

@@ -1,110 +1,127 @@
-"""ADAPTATION: when the world changes, learn it from the last steps while acting, and keep the old one.
+"""Adaptation: when the world changes, a new model learns it from the newest steps, and the old one is kept.
 
-The agent watches its own surprise (`agent.world_model.change_detection`). On an alarm it begins a new
-world: a copy of what it knew, which then learns at every decision from the steps since the change,
-beside old ones whose share falls
-as new ones come. What it knew of the old world is put aside, not overwritten. Every known world goes on to
-predict each step; when another explains the present better than the one in use, the agent takes it up again.
-Energy decides which model holds.
+The agent tests its own prediction errors (`agent.world_model.change_detection`). On an alarm it begins a new
+model: a copy of the one in use, which then learns at every decision from the steps since the change, beside
+old ones whose share falls. The old model is stored, not overwritten. Every model in the bank predicts each
+step. When another one predicts the present better than the one in use, the agent switches to it.
 
-Surprise also says when to search. A plan is as good as the model it is made with: while the model errs by
-more than its own doubt lets expect, the agent acts by its policy alone, mode 1, and searches again later.
+Prediction errors also decide when to plan. A plan is as good as its model: while the model errs by more than
+its own uncertainty explains, the agent acts by its policy alone (mode 1), and plans again later.
 
-Perception stays as it is: what is seen has not changed, only what follows from it. All models therefore
-predict the same latents, and their errors can be compared.
+Perception does not change: the observations mean what they meant, only the dynamics are new. All models
+therefore predict the same latents, and their errors can be compared.
 """
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from agent import explanation
+from agent.configurator.settings import Config
 from agent.errors import ConfigError
-from agent.interface import TrainingEnv
+from agent.forecast import Forecast
+from agent.interface import EnvSpec, TrainingEnv
 from agent.memory.windows import Windows
-from agent.observed_env import Attended
+from agent.modules import Modules
+from agent.observed_env import ObservedEnv
 from agent.world_model.change_detection import (
-    LEAST_LIVED,
-    MOST,
-    Rival,
-    Vigilance,
-    VigilanceError,
-    as_met,
+    FEWEST_DECISIONS,
+    LARGEST_STEP,
+    ChangeDetectionError,
+    ChangeDetector,
+    ModelComparison,
+    as_first_seen,
     calibrate,
 )
 from agent.world_model.dynamics import WorldModel
-from agent.world_model.model_bank import SETTLED, Event, World
-
-if TYPE_CHECKING:
-    from agent.agent import Joule
+from agent.world_model.model_bank import (
+    CALIBRATED_AFTER_DECISIONS,
+    LARGEST_BANK,
+    KnownModel,
+    ModelSwitch,
+)
 
 log = logging.getLogger(__name__)
 
-UPDATES = 2.0
-"""Gradient steps a decision while a world is being learned."""
+UTD = 2.0
+"""Gradient steps a decision while a new world is learned."""
 DECISIONS_PER_ALARM = 50_000.0
 """In a world that does not change, one false alarm in so many decisions is wanted."""
-CALIBRATION = 10_000
-"""The newest decisions of training, from which is told what surprise is usual."""
-WORTH = 500
-"""Old steps weigh as much in learning as this many new ones would: half after 500, a tenth after 4,500."""
-RECENT = 0.05
-"""Rate at which the mean of recent excess follows: some twenty decisions."""
-LOST = 1.25
-"""Mean recent excess, in deviations, above which the model is not trusted with a search. At home it is 0.45
-on average, and as much as this in the start of an episode."""
-MOST_WORLDS = 8
-"""Beyond it, the world that was longest out of use is forgotten; the first never is."""
+CALIBRATION_DECISIONS = 10_000
+"""The newest decisions of training, on which the usual errors are calibrated."""
+OLD_WEIGHT = 500
+"""Old steps have the weight of so many new ones: half of a batch after 500, a tenth after 4,500."""
+MEAN_RATE = 0.05
+"""Rate at which the mean standardised error follows: some twenty decisions."""
+LARGEST_MEAN_ERROR = 1.25
+"""Mean standardised error above which the agent does not plan. In the known world it is 0.45 on average, and
+as much as this at the start of an episode."""
 
 
-class Adaptive:
-    """A Joule agent that adapts: `predict` as before, and `attend` for the body it acts in, one at a time.
+class AdaptiveAgent:
+    """A world-model agent that adapts, in one environment at a time.
 
-    Everything else is asked of the agent itself. Steps that are not attended teach nothing. Raises
-    ConfigError for an agent that has lived too little to know what is usual, or plans for a task that its
-    critic never learned.
+    It acts in an environment that it observes: `env = adaptive.observe(env)`. Steps that are not observed
+    teach nothing.
+
+    Args:
+        modules: those of the agent.
+        utd: gradient steps a decision while a new world is learned.
+        decisions_per_alarm: the wanted rate of false alarms.
+
+    Raises:
+        ConfigError: for an agent with too little experience to know its usual errors, or one that plans for a
+            task that its critic never learned.
     """
 
     def __init__(
-        self, learner: Joule, updates: float = UPDATES, decisions_per_alarm: float = DECISIONS_PER_ALARM
-    ):
-        if learner.judge is not None:
-            raise ConfigError("adapt: a task that is planned for teaches no critic; retask learns it")
-        self.learner, self.updates, self.decisions_per_alarm = learner, updates, decisions_per_alarm
-        memory = learner.memory
-        known = memory.transitions()
-        self.home = World(copy.deepcopy(learner.modules.world_model), known)
+        self, modules: Modules, utd: float = UTD, decisions_per_alarm: float = DECISIONS_PER_ALARM
+    ) -> None:
+        if modules.task_cost is not None:
+            raise ConfigError(
+                "adapt: a task that is only planned for teaches no critic; learn_task learns it"
+            )
+        self.modules, self.utd, self.decisions_per_alarm = modules, utd, decisions_per_alarm
+        known = modules.replay_buffer.transitions()
+        self.first = KnownModel(copy.deepcopy(modules.networks.world_model), known)
         try:
-            error, disagreement = self.lived(known[-CALIBRATION:])
-            self.home.usual = calibrate(as_met(error, learner.surprise), disagreement, decisions_per_alarm)
-        except VigilanceError as error:
-            raise ConfigError(f"adapt: this agent has lived too little: {error}") from error
-        self.worlds = [self.home]
-        self.world = self.home
-        """The one in use."""
-        self.acquainted = 0
-        self.vigilance: Vigilance | None = Vigilance(self.home.usual.limit)
+            errors, disagreements = self.errors_on(known[-CALIBRATION_DECISIONS:])
+            errors = as_first_seen(errors, modules.surprise)
+            self.first.calibration = calibrate(errors, disagreements, decisions_per_alarm)
+        except ChangeDetectionError as error:
+            raise ConfigError(f"adapt: this agent has too little experience: {error}") from error
+        self.bank = [self.first]
+        self.in_use = self.first
+        self.models_begun = 0
+        self.change_detector: ChangeDetector | None = ChangeDetector(self.first.calibration.threshold)
         self.decisions = 0
-        self.events: list[Event] = []
-        self.excess = 0.0
-        """Of the newest step, in the world in use; 0 while what is usual there is not known."""
-        self.recent_excess = 0.0
-        """Its mean over the last decisions; by what is usual at home while nothing else is known."""
+        self.events: list[ModelSwitch] = []
+        self.standardised_error = 0.0
+        """Of the newest step, by the model in use; 0 while its usual errors are not known."""
+        self.mean_error = 0.0
+        """Its mean over the last decisions; by the first model's calibration where no other is known."""
         self._credit = 0.0
         self._obs: np.ndarray | None = None
-        if learner.config.perceive == "energy":  # by what is healthy: later rows may be of dead sensors
-            learner.know_sensors()
+        if modules.config.perceive == "energy":  # by healthy sensors: later rows may be of dead ones
+            modules.calibrate_sensors()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.learner, name)
+    # Policy and explanation
 
-    # Acting
+    @property
+    def config(self) -> Config:
+        """The agent's settings."""
+        return self.modules.config
+
+    @property
+    def env_spec(self) -> EnvSpec:
+        """The environment that the agent was made for."""
+        return self.modules.env_spec
 
     def predict(
         self,
@@ -113,212 +130,227 @@ class Adaptive:
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
     ) -> tuple[np.ndarray, Any]:
-        """As `Joule.predict`, for one body; what is due is learned first."""
+        """As `WorldModelAgent.predict`, for one environment; updates that are due are made first."""
         if np.ndim(observation) == 2 and len(observation) != 1:
-            raise ConfigError(f"adapt: one body at a time, found {len(observation)}")
+            raise ConfigError(f"adapt: one environment at a time, found {len(observation)}")
         if self._credit >= 1.0:
-            with self.learner.own_generator():
+            with self.modules.own_random_streams():
                 while self._credit >= 1.0:
                     self._credit -= 1.0
                     self.update()
-        # An episode's first decision is searched for in any case: nothing strange has happened in it yet.
+        # The first decision of an episode is always planned: no step of it has been observed yet.
         first = state is None or (episode_start is not None and bool(np.any(episode_start)))
-        actor = self.learner.novice if self.lost and not first else None
-        return self.learner.predict(observation, state, episode_start, deterministic, actor)
+        actor = self.modules.policy_actor if self.distrusts_model and not first else None
+        return self.modules.predict(observation, state, episode_start, deterministic, actor)
+
+    def explain(self, state: Any) -> dict[str, np.ndarray]:
+        """As `WorldModelAgent.explain`."""
+        return explanation.energy_terms(self.modules, state)
+
+    def forecast(self, state: Any) -> Forecast | None:
+        """As `WorldModelAgent.forecast`."""
+        return explanation.forecast(self.modules, state)
+
+    def imagine(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """As `WorldModelAgent.imagine`."""
+        return explanation.imagine(self.modules, obs, actions)
 
     @property
-    def lost(self) -> bool:
-        """Whether the world is foreseen too badly for a search, so that the policy acts alone.
+    def distrusts_model(self) -> bool:
+        """Whether the model errs too much to plan with, so that the policy acts alone.
 
-        Never within guards: a policy does not look ahead. It stays as it is while no step is attended.
+        Never within constraints: a policy does not look ahead.
         """
-        return self.recent_excess > LOST and self.learner.barrier is None
+        return self.mean_error > LARGEST_MEAN_ERROR and self.modules.constraint_cost is None
 
     def update(self) -> None:
-        """One gradient step, in which perception stands still and curiosity is off."""
-        learner = self.learner.learner
-        encoder, config = learner.model_group.optimizer.param_groups[0], learner.config
+        """One gradient step, with perception fixed and without curiosity."""
+        modules, learner = self.modules, self.modules.learner
+        encoder, curiosity = learner.model_group.optimizer.param_groups[0], learner.curiosity
         rate = encoder["lr"]
-        # The worlds are known by one perception. In a changed one all is new; what is wanted is the return.
-        encoder["lr"], learner.config = 0.0, dataclasses.replace(config, curiosity=0.0)
+        # All models share one perception. In a changed world all is new; what is wanted is the return.
+        encoder["lr"], learner.curiosity = 0.0, 0.0
         try:
             learner.update(self.sample())
         finally:
-            encoder["lr"], learner.config = rate, config
-        # What is known of the sensors stays, and of what a guard needs.
-        self.learner.inferred_by = self.learner.room_by = learner.updates
+            encoder["lr"], learner.curiosity = rate, curiosity
+        # The calibrations of the sensors and of the constraints' margin stay.
+        modules.sensors_calibrated_at = modules.margin_measured_at = learner.updates
 
-    # Noticing
+    # Detecting a change
 
-    def attend(self, body: TrainingEnv) -> Attended:
-        """The same body, whose every step this agent notices."""
-        return Attended(body, self)
+    def observe(self, env: TrainingEnv) -> ObservedEnv:
+        """The same environment, whose every step this agent observes."""
+        return ObservedEnv(env, self)
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
-        """An episode begins."""
-        self.learner.memory.begin(obs, readouts)
+        """An episode begins with `obs` [obs]."""
+        self.modules.replay_buffer.begin(obs, readouts)
         self._obs = obs
 
-    def notice(
+    def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
     ) -> None:
-        """Takes in one step: remembered, compared with what was expected, and learned from if need be."""
+        """Stores one step, compares it with the predictions, and learns from it where the world is new."""
         assert self._obs is not None
-        memory, before = self.learner.memory, self._obs
-        row = memory.rows - 1
-        memory.add(action, reward, terminated, obs, readouts)
+        buffer, before = self.modules.replay_buffer, self._obs
+        row = buffer.rows - 1
+        buffer.add(action, reward, terminated, obs, readouts)
         self._obs = obs
         self.decisions += 1
-        self.world.rows.append(row)
-        self.world.last_used = self.decisions
-        found = self.judged(before, action, obs)
-        self.world.recent.append(found[self.worlds.index(self.world)])
-        self.watch(found)
-        if self.world is not self.home:
-            self._credit += self.updates
-            lived = len(self.world.rows)
-            if lived >= SETTLED and lived % LEAST_LIVED == 0:
-                self.settle()
+        self.in_use.rows.append(row)
+        self.in_use.last_used = self.decisions
+        errors = self.errors_of_step(before, action, obs)
+        self.in_use.recent.append(errors[self.bank.index(self.in_use)])
+        self.detect(errors)
+        if self.in_use is not self.first:
+            self._credit += self.utd
+            count = len(self.in_use.rows)
+            if count >= CALIBRATED_AFTER_DECISIONS and count % FEWEST_DECISIONS == 0:
+                self.calibrate_in_use()
 
-    def settle(self) -> None:
-        """Takes the newest steps in the world in use for what is usual there."""
-        error, disagreement = np.array(self.world.recent).T
+    def calibrate_in_use(self) -> None:
+        """Calibrates the model in use on its newest steps."""
+        errors, disagreements = np.array(self.in_use.recent).T
         try:
-            self.world.usual = calibrate(error, disagreement, self.decisions_per_alarm)
-        except VigilanceError as why:
-            log.warning("world %d is not watched for a further change: %s", self.world.number, why)
+            self.in_use.calibration = calibrate(errors, disagreements, self.decisions_per_alarm)
+        except ChangeDetectionError as why:
+            log.warning("no further change is detected from model %d: %s", self.in_use.number, why)
             return
-        self.vigilance = Vigilance(self.world.usual.limit)
+        self.change_detector = ChangeDetector(self.in_use.calibration.threshold)
 
-    def watch(self, found: list[tuple[float, float]]) -> None:
-        """Takes up another world when it holds better, or begins a new one on an alarm.
+    def detect(self, errors: list[tuple[float, float]]) -> None:
+        """Switches to another model where it predicts better, or begins a new one on an alarm.
 
-        `found` are errors and disagreements of the newest step by all worlds.
+        Args:
+            errors: error and disagreement of the newest step, by every model of the bank.
         """
-        error, disagreement = found[self.worlds.index(self.world)]
-        excesses = [
-            0.0 if world.usual is None else float(world.usual.excess(*pair))
-            for world, pair in zip(self.worlds, found, strict=True)
+        error, disagreement = errors[self.bank.index(self.in_use)]
+        standardised = [
+            0.0 if known.calibration is None else float(known.calibration.standardise(*pair))
+            for known, pair in zip(self.bank, errors, strict=True)
         ]
-        self.excess = excesses[self.worlds.index(self.world)]
-        usual = self.world.usual or self.home.usual
-        assert usual is not None
-        strange = float(usual.excess(error, disagreement))
-        if math.isfinite(strange):
-            self.recent_excess += RECENT * (min(max(strange, -MOST), MOST) - self.recent_excess)
+        self.standardised_error = standardised[self.bank.index(self.in_use)]
+        calibration = self.in_use.calibration or self.first.calibration
+        assert calibration is not None
+        newest = float(calibration.standardise(error, disagreement))
+        if math.isfinite(newest):
+            newest = min(max(newest, -LARGEST_STEP), LARGEST_STEP)
+            self.mean_error += MEAN_RATE * (newest - self.mean_error)
         alarm, since = False, 1
-        if self.vigilance is not None:
-            alarm = self.vigilance.watch(self.excess)
-            since = max(1, self.vigilance.since)
+        if self.change_detector is not None:
+            alarm = self.change_detector.update(self.standardised_error)
+            since = max(1, self.change_detector.since)
         better = [
-            world
-            for world, pair, excess in zip(self.worlds, found, excesses, strict=True)
-            if world is not self.world and world.rival.watch(error, pair[0], excess)
+            known
+            for known, pair, own in zip(self.bank, errors, standardised, strict=True)
+            if known is not self.in_use and known.comparison.update(error, pair[0], own)
         ]
         if better:
-            self.take_up(max(better, key=lambda world: world.rival.level))
+            self.switch_to(max(better, key=lambda known: known.comparison.level))
         elif alarm:
-            self.begin_world(since)
+            self.begin_model(since)
 
-    def judged(self, obs: np.ndarray, action: np.ndarray, after: np.ndarray) -> list[tuple[float, float]]:
-        """Error and disagreement of a step by every known world."""
-        z, seen = self.learner.perceive(np.stack((obs, after))).split(1)
+    def errors_of_step(
+        self, obs: np.ndarray, action: np.ndarray, after: np.ndarray
+    ) -> list[tuple[float, float]]:
+        """Error and disagreement of one step, by every model of the bank."""
+        z, observed = self.modules.perceive(np.stack((obs, after))).split(1)
         taken = torch.from_numpy(np.asarray(action, np.float32)[None]).to(z)
         with torch.inference_mode():
-            steps = [self.model_of(world).predict(z, taken) for world in self.worlds]
-            return [(float((s.z - seen).square().mean()), float(s.disagreement)) for s in steps]
+            steps = [self.model_of(known).predict(z, taken) for known in self.bank]
+            return [(float((s.z - observed).square().mean()), float(s.disagreement)) for s in steps]
 
-    def model_of(self, world: World) -> WorldModel:
-        """The world model of a world, in use or not."""
-        return self.learner.modules.world_model if world is self.world else world.model
+    def model_of(self, known: KnownModel) -> WorldModel:
+        """The world model of a model in the bank, in use or not."""
+        return self.modules.networks.world_model if known is self.in_use else known.model
 
-    def lived(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Errors and disagreements of remembered transitions, by absolute row, under the model in use."""
-        memory, model = self.learner.memory, self.learner.modules.world_model
+    def errors_on(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Errors and disagreements [rows] of stored transitions, by row number, of the model in use."""
+        buffer, model = self.modules.replay_buffer, self.modules.networks.world_model
         errors, disagreements = [np.zeros(0)], [np.zeros(0)]
         for part in np.array_split(rows, len(rows) // 4096 + 1) if len(rows) else ():
-            here = part % memory.capacity
-            z = self.learner.perceive(memory.obs[here])
-            seen = self.learner.perceive(memory.obs[(here + 1) % memory.capacity])
+            here = part % buffer.capacity
+            z = self.modules.perceive(buffer.obs[here])
+            observed = self.modules.perceive(buffer.obs[(here + 1) % buffer.capacity])
             with torch.inference_mode():
-                step = model.predict(z, torch.from_numpy(memory.action[here]).to(z))
-                errors.append((step.z - seen).square().mean(-1).cpu().numpy())
+                step = model.predict(z, torch.from_numpy(buffer.action[here]).to(z))
+                errors.append((step.z - observed).square().mean(-1).cpu().numpy())
                 disagreements.append(step.disagreement.cpu().numpy())
         return np.concatenate(errors), np.concatenate(disagreements)
 
-    # Worlds
+    # The bank
 
-    def begin_world(self, since: int) -> None:
-        """A new world, which begins with what was known and with the last `since` steps."""
-        moved = self.rows_since(since)
-        kept = self.world.rows
-        self.put_aside()
-        before = self.home.before if self.world is self.home else np.array(kept)
-        self.acquainted += 1
-        new = World(copy.deepcopy(self.world.model), before, number=self.acquainted, rows=moved)
-        if len(self.worlds) == MOST_WORLDS:
-            others = [w for w in self.worlds if w is not self.home and w is not self.world]
-            self.worlds.remove(min(others, key=lambda world: world.last_used))
-        self.worlds.append(new)
+    def begin_model(self, since: int) -> None:
+        """A new model, which begins as the one in use and with the last `since` steps."""
+        moved = self.take_rows(since)
+        kept = self.in_use.rows
+        self.store_in_use()
+        earlier = self.first.earlier_rows if self.in_use is self.first else np.array(kept)
+        self.models_begun += 1
+        new = KnownModel(copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=moved)
+        if len(self.bank) == LARGEST_BANK:
+            others = [k for k in self.bank if k is not self.first and k is not self.in_use]
+            self.bank.remove(min(others, key=lambda known: known.last_used))
+        self.bank.append(new)
         self._use(new, since, True)
 
-    def rows_since(self, since: int) -> list[int]:
-        """Takes the last `since` rows from the world in use: they were lived in another."""
-        rows = self.world.rows
+    def take_rows(self, since: int) -> list[int]:
+        """Takes the last `since` rows from the model in use: they were collected in another world."""
+        rows = self.in_use.rows
         kept = max(len(rows) - since, 0)
         moved = rows[kept:]
         del rows[kept:]
         return moved
 
-    def take_up(self, world: World) -> None:
-        """A known world again, lived in since it is better: its weights as they were when it was left."""
-        since = max(1, world.rival.steps)
-        world.rows += self.rows_since(since)
-        self.put_aside()
-        self.learner.modules.load_state_dict(world.weights)
-        for group, state in zip(self._groups(), world.optimizers, strict=True):
+    def switch_to(self, known: KnownModel) -> None:
+        """Uses a known model again, its weights as they were when it was stored."""
+        since = max(1, known.comparison.steps)
+        known.rows += self.take_rows(since)
+        self.store_in_use()
+        self.modules.networks.load_state_dict(known.weights)
+        for group, state in zip(self._groups(), known.optimizers, strict=True):
             group.optimizer.load_state_dict(state)
-        self._use(world, since, False)
+        self._use(known, since, False)
 
-    def put_aside(self) -> None:
-        """Keeps the weights of the world in use."""
-        world, modules = self.world, self.learner.modules
-        world.weights = {name: value.clone() for name, value in modules.state_dict().items()}
-        world.optimizers = [copy.deepcopy(group.optimizer.state_dict()) for group in self._groups()]
-        world.model = copy.deepcopy(modules.world_model)
+    def store_in_use(self) -> None:
+        """Keeps the weights of the model in use."""
+        known, networks = self.in_use, self.modules.networks
+        known.weights = {name: value.clone() for name, value in networks.state_dict().items()}
+        known.optimizers = [copy.deepcopy(group.optimizer.state_dict()) for group in self._groups()]
+        known.model = copy.deepcopy(networks.world_model)
 
     def _groups(self) -> tuple[Any, Any]:
-        return self.learner.learner.model_group, self.learner.learner.policy_group
+        return self.modules.learner.model_group, self.modules.learner.policy_group
 
-    def _use(self, world: World, since: int, new: bool) -> None:
-        self.world = world
-        self.vigilance = None if world.usual is None else Vigilance(world.usual.limit)
-        for known in self.worlds:
-            known.rival = Rival()
+    def _use(self, known: KnownModel, since: int, new: bool) -> None:
+        self.in_use = known
+        calibration = known.calibration
+        self.change_detector = None if calibration is None else ChangeDetector(calibration.threshold)
+        for other in self.bank:
+            other.comparison = ModelComparison()
         if not new:  # its model is known to hold
-            self.recent_excess = 0.0
+            self.mean_error = 0.0
         self._credit = 0.0
-        self.events.append(Event(self.decisions, world.number, new, since))
+        self.events.append(ModelSwitch(self.decisions, known.number, new, since))
 
     def sample(self) -> Windows:
         """A batch for one gradient step: windows of this world, and of the one before it."""
-        learner, config = self.learner, self.learner.config.learner
-        memory, rng = learner.memory, learner.rng
-        new, old = self._held(np.array(self.world.rows, np.int64)), self._held(self.world.before)
-        count = round(config.batch * len(new) / (len(new) + WORTH)) if len(old) else config.batch
-        time = config.window + config.n_step - 1
+        modules, learning = self.modules, self.modules.config.learning
+        buffer, rng = modules.replay_buffer, modules.rng
+        new = self._held(np.array(self.in_use.rows, np.int64))
+        old = self._held(self.in_use.earlier_rows)
+        size = learning.batch_size
+        count = round(size * len(new) / (len(new) + OLD_WEIGHT)) if len(old) else size
+        time = learning.window_decisions + learning.n_step - 1
         parts = [
-            memory.sample(size, time, rng, among=rows)
-            for size, rows in ((count, new), (config.batch - count, old))
-            if size
+            buffer.sample(share, time, rng, among=rows)
+            for share, rows in ((count, new), (size - count, old))
+            if share
         ]
-        if len(parts) == 1:
-            return parts[0]
-        return Windows(
-            *(np.concatenate(pair, 1) for pair in zip(*(vars(p).values() for p in parts), strict=True))
-        )
+        return parts[0] if len(parts) == 1 else Windows.concatenate(parts)
 
     def _held(self, rows: np.ndarray) -> np.ndarray:
-        """Places in the ring of those absolute rows that it still holds."""
-        memory = self.learner.memory
-        return rows[rows >= memory.first] % memory.capacity
+        """Places in the replay buffer of those row numbers that it still holds."""
+        buffer = self.modules.replay_buffer
+        return rows[rows >= buffer.first] % buffer.capacity

@@ -1,15 +1,15 @@
-"""VIGILANCE: has the world changed? A sequential test on surprise, with a wanted rate of false alarms.
+"""Change detection: a sequential test of whether the world has changed, at a wanted rate of false alarms.
 
-A prediction error is judged by what the model itself expects it to be: where its heads disagree, it errs in
-the known world as well, at an episode's start, at a stumble. What is left of the logarithm of the error after
-that is the *excess*, the counterpart of a Kalman filter's normalised innovation (Bar-Shalom et al. 2001,
-section 5.4). One large excess is a stumble; many that are a little large are another world. Page's test
-(1954) adds up by how much excesses exceed an allowance, and never falls below zero; the world has changed
-once the sum passes a limit. Where the sum was last zero is the most likely moment of the change.
+A prediction error is compared with what the model itself leads to expect: where its heads disagree, it errs in
+the known world as well. What remains of the logarithm of the error is the *standardised error*, the
+counterpart of a Kalman filter's normalised innovation (Bar-Shalom et al. 2001, section 5.4). One large
+standardised error is an accident. Many that are a little large are a change. The CUSUM test (Page 1954) adds
+up by how much they exceed an allowance, and never falls below zero. Above a threshold, the world is held to
+have changed, most likely where the sum was last zero.
 
-The limit follows from the wanted rate of false alarms: excursions of such a sum have an exponential tail
-(Iglehart 1972), also where neighbouring steps resemble each other, so the highest excursions of a stretch of
-known life are extrapolated to the height that is reached once in so many decisions.
+The threshold follows from the wanted rate of false alarms. Excursions of such a sum have an exponential tail
+(Iglehart 1972), also where neighbouring steps are correlated. So the highest excursions on known data are
+extrapolated to the height that is reached once in so many decisions.
 """
 
 from __future__ import annotations
@@ -18,50 +18,51 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 
 from agent.perception.surprise import Surprise
 from joule_errors import Refused
 
 ALLOWANCE = 1.25
-"""In standard deviations: half of the lasting rise that is looked for (Page 1954). A smaller one would be
-used up by the gap between errors on what was learned from, mostly drawn by the policy, which calibrate, and
-errors on the course of the best plan, which is what is met: half a deviation, at an episode's start one."""
-MOST = 2.5
-"""In standard deviations: what one step counts at most. A few shocks in a row do not make another world."""
-LEAST_LIVED = 300
-"""Decisions of known life that a calibration needs."""
-TAIL = 0.2
+"""In standard deviations: half of the lasting rise that is looked for (Page 1954). The calibration uses errors
+on data that was learned from, mostly by the policy; the test sees new data under plans. That difference is
+half a deviation, at an episode's start one, and must not add up."""
+LARGEST_STEP = 2.5
+"""In standard deviations: what one error counts at most. A few accidents in a row are not a change."""
+FEWEST_DECISIONS = 300
+"""Decisions that a calibration needs."""
+TAIL_SHARE = 0.2
 """Share of the excursions, the highest ones, whose tail is extrapolated."""
-TINY = 1e-12
-"""Below it an error or a disagreement is rounding."""
+SMALLEST = 1e-12
+"""An error or a disagreement below this is rounding."""
 
 
-class VigilanceError(Refused):
-    """A stretch of life that tells nothing of what is usual; the message is one sentence."""
+class ChangeDetectionError(Refused):
+    """Data that does not tell what errors are usual; the message is one sentence."""
 
 
 @dataclass(frozen=True)
-class Usual:
-    """What errors are in a known world: log error = intercept + slope log disagreement + deviation excess."""
+class ErrorCalibration:
+    """Errors in a known world: log error = intercept + slope log disagreement + deviation * standard error."""
 
     slope: float
     intercept: float
     deviation: float
-    limit: float
-    """How high Page's sum may rise."""
+    threshold: float
+    """Height of the CUSUM sum that is an alarm."""
 
-    def excess(self, error: np.ndarray | float, disagreement: np.ndarray | float) -> np.ndarray:
-        """By how many standard deviations log errors lie above what the model's disagreement lets expect."""
-        logs = np.log(np.maximum(error, TINY)), np.log(np.maximum(disagreement, TINY))
+    def standardise(self, error: np.ndarray | float, disagreement: np.ndarray | float) -> np.ndarray:
+        """By how many standard deviations log errors exceed what the model's disagreement leads to expect."""
+        logs = np.log(np.maximum(error, SMALLEST)), np.log(np.maximum(disagreement, SMALLEST))
         return (logs[0] - self.intercept - self.slope * logs[1]) / self.deviation
 
 
-def counted(excess: np.ndarray | float) -> np.ndarray:
-    """What excesses add to Page's sum."""
-    return np.minimum(excess, MOST) - ALLOWANCE
+def cusum_step(standardised: np.ndarray | float) -> np.ndarray:
+    """What standardised errors add to the CUSUM sum."""
+    return np.minimum(standardised, LARGEST_STEP) - ALLOWANCE
 
 
-def peaks(steps: Float[np.ndarray, " decisions"]) -> Float[np.ndarray, " excursions"]:
+def excursion_heights(steps: Float[np.ndarray, " decisions"]) -> Float[np.ndarray, " excursions"]:
     """The height of each excursion of a sum of `steps` that never falls below zero."""
     found, level, highest = [], 0.0, 0.0
     for step in steps:
@@ -73,15 +74,16 @@ def peaks(steps: Float[np.ndarray, " decisions"]) -> Float[np.ndarray, " excursi
     return np.array([*found, highest] if highest > 0.0 else found)
 
 
-def limit_for(steps: Float[np.ndarray, " decisions"], decisions_per_alarm: float) -> float:
-    """The height that Page's sum reaches once in `decisions_per_alarm`, by the tail of what it reached.
+def threshold_for(steps: Float[np.ndarray, " decisions"], decisions_per_alarm: float) -> float:
+    """The height that a CUSUM sum of `steps` reaches once in `decisions_per_alarm`, by its tail.
 
-    Raises VigilanceError when the sum never rose.
+    Raises:
+        ChangeDetectionError: when the sum never rose.
     """
-    heights = np.sort(peaks(steps))
+    heights = np.sort(excursion_heights(steps))
     if not len(heights):
-        raise VigilanceError("surprise does not vary, so that no rise of it can be judged")
-    tail = max(1, round(TAIL * len(heights)))
+        raise ChangeDetectionError("surprise does not vary, so that no rise of it can be judged")
+    tail = max(1, round(TAIL_SHARE * len(heights)))
     start = float(heights[-tail - 1]) if tail < len(heights) else 0.0
     beyond = float((heights[-tail:] - start).mean())
     # Excursions above a height in so many decisions: expected * exp(-(height - start) / beyond), to be one.
@@ -93,75 +95,85 @@ def calibrate(
     error: Float[np.ndarray, " decisions"],
     disagreement: Float[np.ndarray, " decisions"],
     decisions_per_alarm: float,
-) -> Usual:
-    """What is usual, from errors and disagreements in a world that did not change, in the order of life.
+) -> ErrorCalibration:
+    """Calibrates on errors and disagreements in a world that did not change, in the order of time.
 
-    Raises VigilanceError when there are fewer than LEAST_LIVED, or they do not vary.
+    Raises:
+        ChangeDetectionError: for fewer than FEWEST_DECISIONS, or where they do not vary.
     """
-    if len(error) < LEAST_LIVED:
-        raise VigilanceError(f"{len(error)} decisions do not tell what is usual; {LEAST_LIVED} do")
-    y, x = np.log(np.maximum(error, TINY)), np.log(np.maximum(disagreement, TINY))
-    across = x - x.mean()
-    slope = float((across * y).sum() / max(float((across * across).sum()), TINY))
+    if len(error) < FEWEST_DECISIONS:
+        raise ChangeDetectionError(f"{len(error)} decisions do not tell what is usual; {FEWEST_DECISIONS} do")
+    y, x = np.log(np.maximum(error, SMALLEST)), np.log(np.maximum(disagreement, SMALLEST))
+    slope = float(stats.linregress(x, y).slope) if np.ptp(x) > 0.0 else 0.0
     rest = y - slope * x
-    # Median and quartiles: a stumble or two in the stretch must not pass for the usual.
+    # Median and quartiles: an accident or two in the data must not count as usual.
     low, middle, high = np.quantile(rest, (0.25, 0.5, 0.75))
     deviation = float(high - low) / 1.349
     if not deviation > 0.0:
-        raise VigilanceError("surprise does not vary, so that no rise of it can be judged")
-    usual = Usual(slope, float(middle), deviation, np.inf)
-    limit = limit_for(counted(usual.excess(error, disagreement)), decisions_per_alarm)
-    return Usual(slope, float(middle), deviation, limit)
+        raise ChangeDetectionError("surprise does not vary, so that no rise of it can be judged")
+    usual = ErrorCalibration(slope, float(middle), deviation, np.inf)
+    threshold = threshold_for(cusum_step(usual.standardise(error, disagreement)), decisions_per_alarm)
+    return ErrorCalibration(slope, float(middle), deviation, threshold)
 
 
-def as_met(error: Float[np.ndarray, " decisions"], met: Surprise) -> Float[np.ndarray, " decisions"]:
-    """Errors of what was lived, oldest first, as large as they were when it was met.
+def as_first_seen(error: Float[np.ndarray, " decisions"], seen: Surprise) -> Float[np.ndarray, " decisions"]:
+    """Errors on data that was learned from, oldest first, scaled to their size when the data was new.
 
-    What has been learned from since is predicted better, most so by a young agent; `met` has the mean of
-    errors on what was new, with the weights and the cap that are used here.
+    What has been learned from is predicted better, most so by a young agent. `seen` has the mean error on new
+    data, with the weights and the cap that are used here.
     """
-    weight = (1.0 - met.rate) ** np.arange(len(error))[::-1]
-    mean = float((weight * np.minimum(error, 10.0 * met.usual)).sum() / max(float(weight.sum()), TINY))
-    return error * max(met.usual / max(mean, TINY), 1.0)
+    weight = (1.0 - seen.rate) ** np.arange(len(error))[::-1]
+    total = max(float(weight.sum()), SMALLEST)
+    mean = float((weight * np.minimum(error, 10.0 * seen.usual)).sum() / total)
+    return error * max(seen.usual / max(mean, SMALLEST), 1.0)
 
 
-class Vigilance:
-    """Page's test in progress."""
+class ChangeDetector:
+    """The CUSUM test in progress."""
 
-    def __init__(self, limit: float):
-        self.limit = limit
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
         self.level = 0.0
         self.since = 0
-        """Decisions since the sum was last zero: how long ago a change is most likely to have been."""
+        """Decisions since the sum was last zero: how long ago a change most likely happened."""
 
-    def watch(self, excess: float) -> bool:
-        """Takes in one step's excess; whether the world is held to have changed."""
-        self.level = max(0.0, self.level + float(counted(excess)))
+    def update(self, standardised: float) -> bool:
+        """Takes in one step's standardised error. Returns whether the world is held to have changed."""
+        self.level = max(0.0, self.level + float(cusum_step(standardised)))
         self.since = self.since + 1 if self.level > 0.0 else 0
-        return self.level > self.limit
+        return self.level > self.threshold
 
 
-class Rival:
-    """Page's test between two models: does another explain the present better than the one in use?
+class ModelComparison:
+    """The CUSUM test of whether another model predicts the present better than the one in use.
 
-    It adds up log(error in use / error of the rival), less an allowance, both errors in one latent space. A
-    rival that is better than the one in use, and yet errs as in a strange world, is not taken.
+    It adds up log(error in use / error of the other), less an allowance, both errors in one latent space. A
+    model that is better than the one in use, but errs more than in its own world, is not taken.
     """
 
-    ALLOWANCE, LIMIT, MOST = 0.1, 5.0, 3.0
-    STRANGE = 1.0
-    """Mean excess, in standard deviations, from which on a rival is as much a stranger here."""
+    ALLOWANCE, THRESHOLD, LARGEST_STEP = 0.1, 5.0, 3.0
+    UNUSUAL = 1.0
+    """Mean standardised error above which a model does not fit the present world either."""
 
     def __init__(self) -> None:
         self.level, self.steps, self.total = 0.0, 0, 0.0
 
-    def watch(self, in_use: float, rival: float, excess: float) -> bool:
-        """Takes in the errors of one step, and the rival's excess in its own world (0 when not known);
-        whether the rival is held to be the better model."""
-        gain = float(np.clip(np.log(max(in_use, TINY) / max(rival, TINY)), -self.MOST, self.MOST))
+    def update(self, in_use: float, other: float, standardised: float) -> bool:
+        """Takes in the errors of one step.
+
+        Args:
+            in_use: error of the model in use.
+            other: error of the other model.
+            standardised: the other's error, standardised in its own world; 0 where that is not known.
+
+        Returns:
+            Whether the other is held to be the better model.
+        """
+        ratio = np.log(max(in_use, SMALLEST) / max(other, SMALLEST))
+        gain = float(np.clip(ratio, -self.LARGEST_STEP, self.LARGEST_STEP))
         self.level = max(0.0, self.level + gain - self.ALLOWANCE)
         if self.level == 0.0:
             self.steps, self.total = 0, 0.0
             return False
-        self.steps, self.total = self.steps + 1, self.total + min(excess, self.MOST)
-        return self.level > self.LIMIT and self.total < self.STRANGE * self.steps
+        self.steps, self.total = self.steps + 1, self.total + min(standardised, self.LARGEST_STEP)
+        return self.level > self.THRESHOLD and self.total < self.UNUSUAL * self.steps

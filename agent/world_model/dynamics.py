@@ -34,13 +34,16 @@ class Step(NamedTuple):
 
     @property
     def disagreement(self) -> Float[Tensor, " rows"]:
-        """Mean over dimensions of the heads' variance: what the model does not know."""
-        return variance(self.heads)
+        """Ensemble disagreement, what the model does not know: the root of the heads' mean variance."""
+        return disagreement(self.heads)
 
 
-def variance(heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " rows"]:
-    """Variance over heads, mean over dimensions. `Tensor.var` along a leading axis is ten times slower."""
-    return (heads - heads.mean(0)).square().mean((0, 2))
+def disagreement(heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " rows"]:
+    """Root over heads' variance, averaged over dimensions.
+
+    `Tensor.var` along a leading axis is ten times slower.
+    """
+    return (heads - heads.mean(0)).square().mean((0, 2)).sqrt()
 
 
 class WorldModel(nn.Module):
@@ -52,7 +55,7 @@ class WorldModel(nn.Module):
     cost_scale: Tensor
 
     def __init__(
-        self, latent: int, act: int, hidden: int, branch: int, heads: int, bins: int,
+        self, latent: int, act: int, hidden: int, head_width: int, heads: int, bins: int,
         regularizer: Regularizer,
     ):  # fmt: skip
         super().__init__()
@@ -61,9 +64,10 @@ class WorldModel(nn.Module):
         self.register_buffer("cost_scale", torch.ones(()))
         self.trunk = NormedLinear(latent + act, hidden)
         self.dynamics = nn.ModuleList(
-            nn.Sequential(NormedLinear(hidden, branch), nn.Linear(branch, latent)) for _ in range(heads)
+            nn.Sequential(NormedLinear(hidden, head_width), nn.Linear(head_width, latent))
+            for _ in range(heads)
         )
-        self.cost = nn.Sequential(NormedLinear(hidden, branch), zero_linear(branch, bins + 1))
+        self.cost = nn.Sequential(NormedLinear(hidden, head_width), zero_linear(head_width, bins + 1))
 
     def heads(self, features: Float[Tensor, "rows hidden"]) -> Float[Tensor, "heads rows latent"]:
         """What each head makes of the trunk's features."""
@@ -86,8 +90,8 @@ class WorldModel(nn.Module):
     def disagreement(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
     ) -> Float[Tensor, " rows"]:
-        """Root mean variance of the heads' predictions, without what else a step of imagination has."""
-        return variance(self.heads(self.trunk(torch.cat((z, action), -1)))).sqrt()
+        """The disagreement of `predict`, without what else a step has."""
+        return disagreement(self.heads(self.trunk(torch.cat((z, action), -1))))
 
     def rollout(
         self, z: Float[Tensor, "rows latent"], actions: Float[Tensor, "rows horizon act"]

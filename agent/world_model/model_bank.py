@@ -1,4 +1,4 @@
-"""Worlds that an agent has met: what it knew of each, and when it took one up."""
+"""The model bank: one dynamics model for each world that an agent has met."""
 
 from __future__ import annotations
 
@@ -9,40 +9,51 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from agent.world_model.change_detection import Rival, Usual
+from agent.world_model.change_detection import ErrorCalibration, ModelComparison
 from agent.world_model.dynamics import WorldModel
 
-SETTLED = 1_000
-"""Decisions after which a new world is known enough to be watched for a further change."""
+CALIBRATED_AFTER_DECISIONS = 1_000
+"""Decisions with a new model after which its errors are calibrated, so that a further change is detected."""
+LARGEST_BANK = 8
+"""Models in the bank; beyond it, the one longest out of use is dropped. The first never is."""
 
 
 @dataclass
-class World:
-    """A world that the agent knows: its weights while out of use, and what was lived in it."""
+class KnownModel:
+    """A model of one world, and the rows that were collected there."""
 
     model: WorldModel
-    """Its world model while out of use."""
-    before: np.ndarray
-    """Absolute rows of memory that were lived in the world it came from."""
-    usual: Usual | None = None
+    """The world model, while it is not the one in use."""
+    earlier_rows: np.ndarray
+    """Row numbers of the replay buffer that were collected in the world before."""
+    calibration: ErrorCalibration | None = None
+    """Its usual errors; None while they are not known."""
     number: int = 0
-    """In the order of acquaintance; the first, the world of training, is 0."""
+    """In the order of their beginning; the model of training is 0."""
     weights: dict[str, Tensor] = field(default_factory=dict)
+    """All networks, while it is not the one in use."""
     optimizers: list[dict[str, Any]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
-    """Absolute rows of memory lived in it since the agent began to adapt."""
-    recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=SETTLED))
+    """Row numbers of the replay buffer that were collected with it in use, since adaptation began."""
+    recent: deque[tuple[float, float]] = field(
+        default_factory=lambda: deque(maxlen=CALIBRATED_AFTER_DECISIONS)
+    )
     """Errors and disagreements of its newest steps in use."""
-    rival: Rival = field(default_factory=Rival)
+    comparison: ModelComparison = field(default_factory=ModelComparison)
+    """Its test against the model in use."""
     last_used: int = 0
+    """Decision at which it was last in use."""
 
 
 @dataclass(frozen=True)
-class Event:
-    """A change that was noticed: at which decision, and which world was taken up, `new` or known."""
+class ModelSwitch:
+    """A detected change: the model that is in use since."""
 
     decision: int
-    world: int
+    """At which it was detected."""
+    model: int
+    """The model's number."""
     new: bool
+    """Whether it began with this change, or was known."""
     since: int
-    """How many decisions ago the change is most likely to have been."""
+    """How many decisions before, the change most likely happened."""

@@ -38,7 +38,7 @@ import torch
 
 import joule
 from agent.configurator.validation import replace
-from agent.memory.replay_buffer import Memory
+from agent.memory.replay_buffer import ReplayBuffer
 from benchmarks import tables, training
 from benchmarks.comprehension.adapt_summary import COLUMNS, drawn, written
 from benchmarks.comprehension.episodes import played
@@ -79,7 +79,7 @@ class Life:
 
     def onset(self, at: int) -> int:
         """Environment steps at which decision `at` has been taken."""
-        return int(at * self.learner.facts.action_repeat)
+        return int(at * self.learner.env_spec.action_repeat)
 
     def add(self, phase: str, total: float, decisions: int, **more: Any) -> None:
         config = self.learner.config
@@ -103,7 +103,7 @@ class Life:
 
     def lived(self, adaptive: Any, phase: str, *perturb: str, changes: bool = False) -> None:
         """One episode of an agent that adapts; `changes` says that its world changes after CHANGE."""
-        body = adaptive.attend(self.body(*perturb))
+        body = adaptive.observe(self.body(*perturb))
         obs, _ = body.reset(seed=FIRST_SEED + self.episode)
         began, before = adaptive.decisions, len(adaptive.events)
         state, total, over, cpu = None, 0.0, False, time.process_time()
@@ -155,14 +155,14 @@ class Life:
     def is_taught(self) -> None:
         """An agent with a world model is trained on in the changed world, as it was trained, from an empty memory."""
         learner, body = self.learner, self.body(self.world)
-        facts = learner.facts
+        env_spec = learner.env_spec
         # Of one row: `learn` makes room for what it will live.
-        learner.memory = Memory(
-            1, facts.observation_size, facts.action_size, sum(facts.readout_sizes.values())
+        learner.modules.replay_buffer = ReplayBuffer(
+            1, env_spec.observation_size, env_spec.action_size, sum(env_spec.readout_sizes.values())
         )
-        learner.normalised_rows = 0
+        learner.modules.normalised_rows = 0
         learner.begin_episode()
-        learner.update_credit = -TEACH_AFTER
+        learner.interaction.update_credit = -TEACH_AFTER
         learner.learn(self.options.teach, body)
         self.held_out("after", self.world)
 
@@ -217,7 +217,7 @@ def own_runs(envs: list[str], steps: int) -> tuple[list[Path], list[Path]]:
         folder = place / training.slug(env) / training.slug(f"{kind} {world}")
         changed = ("--perturb", world) if world else ()
         new = ("--agent", kind, "--env", env, "--seed", "1", *changed)
-        return training.Training(folder, steps, new, always=("--eval-every", str(steps)))
+        return training.Training(folder, steps, new, always=("--eval-every-frames", str(steps)))
 
     plain = [run(env, kind) for env in envs for kind in ("joule", "sac")]
     changed = [run(env, "joule", world) for env in envs for world in WORLDS[env]]

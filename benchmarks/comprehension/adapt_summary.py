@@ -71,25 +71,25 @@ def summary(rows: list[Row]) -> dict[str, Any]:
     change that changes nothing for a while cannot be seen, and fractions are means.
     """
     environments: dict[str, Any] = {}
-    worlds: list[dict[str, Any]] = []
+    models: list[dict[str, Any]] = []
     for env in sorted({row["env"] for row in rows}):
         names = sorted({row["world"] for row in rows if row["env"] == env})
         by_world = {w: of_world([r for r in rows if (r["env"], r["world"]) == (env, w)]) for w in names}
         seeds = {r["seed"] for r in rows if (r["env"], r["way"]) == (env, "joule adapts")}
         environments[env] = {"seeds": len(seeds), **over(list(by_world.values())), "worlds": by_world}
-        worlds += by_world.values()
-    return {"goals": GOALS, **over(worlds), "environments": environments}
+        models += by_world.values()
+    return {"goals": GOALS, **over(models), "environments": environments}
 
 
-def over(worlds: list[dict[str, Any]]) -> dict[str, Any]:
+def over(models: list[dict[str, Any]]) -> dict[str, Any]:
     """Several worlds' figures as one; None where one of those that a mean needs is not known."""
-    steps = [np.inf if w["detected_within_steps"] is None else w["detected_within_steps"] for w in worlds]
+    steps = [np.inf if w["detected_within_steps"] is None else w["detected_within_steps"] for w in models]
 
     def known(value: float) -> float | None:
         return round(float(value), 3) if np.isfinite(value) else None
 
     def fractions(name: str, of: Any) -> float | None:
-        values = [np.nan if w[name] is None else w[name] for w in worlds]
+        values = [np.nan if w[name] is None else w[name] for w in models]
         return known(of(values)) if values else None
 
     return {
@@ -99,7 +99,7 @@ def over(worlds: list[dict[str, Any]]) -> dict[str, Any]:
         "regained_fraction": fractions("regained_fraction", np.mean),
         "regained_fraction_worst": fractions("regained_fraction", np.min),
         "kept_fraction_worst": fractions("kept_fraction", np.min),
-        "worlds_count": len(worlds),
+        "worlds_count": len(models),
     }
 
 
@@ -122,10 +122,10 @@ def drawn(rows: list[Row], path: Path) -> None:
         len(envs), across, figsize=(2.6 * across, 2.6 * len(envs)), squeeze=False, layout="constrained"
     )
     for line, env in zip(axes, envs, strict=True):
-        worlds = [world for e, world in places if e == env]
-        for ax in line[len(worlds) :]:
+        models = [world for e, world in places if e == env]
+        for ax in line[len(models) :]:
             ax.axis("off")
-        for ax, world in zip(line, worlds, strict=False):
+        for ax, world in zip(line, models, strict=False):
             here = [row for row in rows if (row["env"], row["world"]) == (env, world)]
             for way, colour in (("joule adapts", "C0"), ("sac learns on", "C1")):
                 lived = [

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 import envs
-from agent.agent import Joule
+from agent.agent import WorldModelAgent
 from agent.configurator.settings import RegularizerKind
 from benchmarks import pages, tables, training
 from benchmarks.comprehension.intuition import (
@@ -63,8 +63,8 @@ def run_of(job: tuple[str, str, int], steps: int) -> training.Training:
     """The run of a task, a regulariser and a seed."""
     env, regularizer, seed = job
     folder = ROOT / "runs" / "collapse" / env.replace("/", "-") / regularizer / f"seed{seed}"
-    new = ("--env", env, "--regularizer", regularizer, "--seed", str(seed))
-    return training.Training(folder, steps, new, always=("--eval-every", str(steps)))
+    new = ("--env", env, "--regularizer.kind", regularizer, "--seed", str(seed))
+    return training.Training(folder, steps, new, always=("--eval-every-frames", str(steps)))
 
 
 def last_row(table: Path, name: str) -> dict[str, str]:
@@ -72,26 +72,26 @@ def last_row(table: Path, name: str) -> dict[str, str]:
     return [row for row in tables.read(table) if row[name]][-1]
 
 
-def determination(learner: Joule, episodes: Sequence[Episode]) -> tuple[float, float]:
+def determination(learner: WorldModelAgent, episodes: Sequence[Episode]) -> tuple[float, float]:
     """R² of the readouts, seen and foreseen one step ahead: means over the readouts that vary.
 
     One that the latent tells nothing of counts 0, however far off: a cheetah does not see how far it has run.
     """
-    m = learner.modules
-    seen, foreseen, truth = [], [], []
+    m = learner.modules.networks
+    seen, predicted, truth = [], [], []
     with torch.inference_mode():
         for episode in episodes:
             clip = episode.clip
             z = m.encoder(m.normalizer(torch.from_numpy(clip.obs)))
             ahead = m.world_model.expect(z[:-1], torch.from_numpy(clip.action))
             seen.append(m.readout(z[1:]))
-            foreseen.append(m.readout(ahead))
+            predicted.append(m.readout(ahead))
             truth.append(m.readout_normalizer(torch.from_numpy(clip.readout[1:].astype(np.float32))))
     real = torch.cat(truth)
     varies = real.var(0) > 1e-6
     r2 = [
         (1.0 - (torch.cat(read) - real).square().mean(0)[varies] / real.var(0)[varies]).clamp_min(0.0)
-        for read in (seen, foreseen)
+        for read in (seen, predicted)
     ]
     return float(r2[0].mean()), float(r2[1].mean())
 
@@ -105,17 +105,17 @@ def examined(run: Path, options: argparse.Namespace) -> dict[str, Any]:
     test = mixed_life(body, run, options.real_steps, TEST_SEED)
     kinds = [kind for kind in GROSS if kind not in STAGES[env].without]
     pairs = {kind: pairs_of(body, test, kind, options.pairs, TEST_SEED) for kind in kinds}
-    watcher = WorldModel("world model", learner.modules, learner.facts.readout_sizes)
+    watcher = WorldModel("world model", learner.modules.networks, learner.env_spec.readout_sizes)
     watched = lines_of(watcher, {}, calibration, test, pairs)
     whole = {line["term"]: line for line in watched if line["violation"] == "all gross"}
     evaluation = last_row(run / "evaluations.csv", "return_mean")
     health = last_row(run / "metrics.csv", "latent/rank")
-    seen, foreseen = determination(learner, test)
+    seen, predicted = determination(learner, test)
     line = {
-        "env": env, "regularizer": learner.config.regularizer, "seed": learner.config.seed,
+        "env": env, "regularizer.kind": learner.config.regularizer, "seed": learner.config.seed,
         "frames": learner.frames, "return_mean": evaluation["return_mean"], "return_std": evaluation["return_std"],
         **{name: f"{float(health[f'latent/{name}']):.4g}" for name in HEALTH},
-        "readout_r2": f"{seen:.4f}", "foreseen_r2": f"{foreseen:.4f}",
+        "readout_r2": f"{seen:.4f}", "foreseen_r2": f"{predicted:.4f}",
         "auroc_latent": whole["latent"]["auroc"], "auroc_all": whole[TOGETHER]["auroc"],
         "pairs": whole[TOGETHER]["pairs"], "real_steps": whole[TOGETHER]["real_steps"],
         "cpu_seconds": evaluation["cpu_seconds"], "commit": version(),

@@ -27,9 +27,9 @@ import torch
 
 import joule
 from agent.configurator.validation import replace
-from agent.cost.constraint import parse_guard
-from agent.cost.constraint_monitor import Violations
-from agent.cost.task import Priced
+from agent.cost.constraint import parse_constraint
+from agent.cost.constraint_monitor import ConstraintMonitor
+from agent.cost.task import TaskReward
 from agent.cost.task_terms import limit, parse
 from agent.seeds import FIRST_SEED
 from benchmarks import tables
@@ -60,16 +60,16 @@ def limit_of(run: Path, decisions: int) -> tuple[str, str]:
     text = GUARDS[learner.config.env]
     if found := re.search(r"{(\w+)}", text):
         bodies = [make_env(replace(learner.config, {"task": ""})) for _ in range(2)]
-        reading = Priced(parse(f"less:{found[1]}"))
+        reading = TaskReward(parse(f"less:{found[1]}"))
         seen = [
-            reading(bodies[k].facts, bodies[k].readouts(), action, -reward)
+            reading(bodies[k].env_spec, bodies[k].readouts(), action, -reward)
             for k, action, reward in played(learner.predict, bodies, decisions, (LIMIT_SEED, LIMIT_SEED + 1))
         ]
         text = text.format(**{found[1]: round(float(np.quantile(seen, 1 - OFTEN)), 1)})
-    learner.guard(parse_guard(text))
+    learner.constraint(parse_constraint(text))
     bound = limit("guard", text)
     assert bound is not None, f"{text} is no limit"
-    return text, f"own+20*keep:{bound.tightened(float(learner.room()[-1, 0]))}"
+    return text, f"own+20*keep:{bound.tightened(float(learner.modules.margin()[-1, 0]))}"
 
 
 def seeds_of(learner: Any, episodes: int) -> list[int]:
@@ -77,20 +77,20 @@ def seeds_of(learner: Any, episodes: int) -> list[int]:
     seeds = itertools.count(FIRST_SEED)
     if (limit := CROSSING.get(learner.config.env)) is None:
         return list(itertools.islice(seeds, episodes))
-    body, over = make_env(replace(learner.config, {"task": ""})), Priced(parse(limit))
-    still = np.zeros(body.facts.action_size, np.float32)
+    body, over = make_env(replace(learner.config, {"task": ""})), TaskReward(parse(limit))
+    still = np.zeros(body.env_spec.action_size, np.float32)
 
     def crosses(seed: int) -> bool:
         body.reset(seed=seed)
-        return over(body.facts, body.readouts(), still, 0.0) == 0.0
+        return over(body.env_spec, body.readouts(), still, 0.0) == 0.0
 
     return list(itertools.islice(filter(crosses, seeds), episodes))
 
 
-def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.ndarray, Violations]:
+def lived(learner: Any, text: str, episodes: int, decisions: int) -> tuple[np.ndarray, ConstraintMonitor]:
     """Returns [episodes], and what overstepped the guard."""
-    violations = Violations([parse_guard(text)])
-    bodies = [violations.attend(make_env(replace(learner.config, {"task": ""}))) for _ in range(episodes)]
+    violations = ConstraintMonitor([parse_constraint(text)])
+    bodies = [violations.observe(make_env(replace(learner.config, {"task": ""}))) for _ in range(episodes)]
     returns = np.zeros(episodes)
     for k, _, reward in played(learner.predict, bodies, decisions, seeds_of(learner, episodes)):
         returns[k] += reward
@@ -136,14 +136,14 @@ def row_of(
     run: Path, text: str, costs: str, kept: str, horizon: int, options: argparse.Namespace
 ) -> dict[str, Any]:
     """One agent's life without its guard, with it, or with it and costs that know of it."""
-    learner: Any = joule.load(run, overrides={"planner.horizon": horizon})
+    learner: Any = joule.load(run, overrides={"planner.horizon-decisions": horizon})
     if kept == "learned":
-        learner.retask(parse(costs), options.updates)
+        learner.learn_task(parse(costs), options.updates)
     if kept != "no":
-        learner.guard(parse_guard(text))
+        learner.constraint(parse_constraint(text))
     returns, violations = lived(learner, text, options.episodes, options.decisions)
     return {
-        "env": learner.config.env, "seed": learner.config.seed, "run_frames": learner.frames, "guard": text,
+        "env": learner.config.env, "seed": learner.config.seed, "run_frames": learner.frames, "constraint": text,
         "kept": kept, "horizon": horizon, "return_mean": round(float(returns.mean()), 3),
         "return_std": round(float(returns.std()), 3), "episodes": options.episodes,
         "decisions": options.decisions, "violations_per_1000": round(violations.per_thousand, 2),
@@ -165,9 +165,9 @@ def main() -> None:
         if (env := joule.load(run).config.env) not in GUARDS:
             raise SystemExit(f"{run}: guards are known for {', '.join(GUARDS)}, not for {env}")
     rows = tables.read(options.out)
-    guards = {run: limit_of(run, options.decisions) for run in options.runs}
+    constraints = {run: limit_of(run, options.decisions) for run in options.runs}
     for run, horizon, kept in itertools.product(options.runs, options.horizons, WAYS):
-        row = row_of(run, *guards[run], kept, horizon, options)
+        row = row_of(run, *constraints[run], kept, horizon, options)
         print(row, flush=True)
         rows = tables.replaced(rows, row, ("env", "seed", "horizon", "kept"))
         tables.write(options.out, COLUMNS, rows)

@@ -32,7 +32,7 @@ import torch
 
 import envs
 import joule
-from agent.agent import Joule
+from agent.agent import WorldModelAgent
 from benchmarks import tables, training
 from benchmarks.comprehension.detection import (
     Floats,
@@ -55,7 +55,7 @@ from envs.changes.violations import GROSS, MEANINGS, STAGES, Violation, opportun
 from joule.storage.provenance import version
 
 if TYPE_CHECKING:
-    from envs import Body
+    from envs import SafeEnv
 
 RESULT = ROOT / "benchmarks" / "results" / "intuition.csv"
 SUMMARY = RESULT.with_suffix(".json")
@@ -94,10 +94,10 @@ class Pair:
     onset: int
 
 
-def actions(behaviour: str, learner: Joule, policy: Joule, seed: int) -> Iterator[Any]:
+def actions(behaviour: str, learner: WorldModelAgent, policy: WorldModelAgent, seed: int) -> Iterator[Any]:
     """A behaviour as a generator: send an observation, get an action."""
     rng = np.random.default_rng([seed, 2])
-    size = learner.facts.action_size
+    size = learner.env_spec.action_size
     acting = {"policy": policy, "planner": learner}.get(behaviour)
     state = None
     obs: Any = yield None
@@ -110,7 +110,7 @@ def actions(behaviour: str, learner: Joule, policy: Joule, seed: int) -> Iterato
             obs = yield action
 
 
-def live(body: Body, behaviour: Any, seed: int) -> Episode:
+def live(body: SafeEnv, behaviour: Any, seed: int) -> Episode:
     """A real episode of at most LONGEST steps."""
     obs, _ = body.reset(seed=seed)
     next(behaviour)
@@ -130,7 +130,7 @@ def live(body: Body, behaviour: Any, seed: int) -> Episode:
     return Episode(seed, clip, seen)
 
 
-def mixed_life(body: Body, run: Path, steps: int, first: int) -> list[Episode]:
+def mixed_life(body: SafeEnv, run: Path, steps: int, first: int) -> list[Episode]:
     """Real episodes of all behaviours in turn, of `steps` steps or a few more; seeds from `first` on."""
     learner, policy = loaded(run), loaded(run, {"planner.kind": "policy"})
     episodes: list[Episode] = []
@@ -141,7 +141,7 @@ def mixed_life(body: Body, run: Path, steps: int, first: int) -> list[Episode]:
     return episodes
 
 
-def broken(body: Body, episode: Episode, kind: str, at: int) -> tuple[Clip, list[Any]]:
+def broken(body: SafeEnv, episode: Episode, kind: str, at: int) -> tuple[Clip, list[Any]]:
     """The episode again with physics broken from step `at` on, until AFTER steps later or its end.
 
     Also the frames from BEFORE steps before, where the body renders. Raises RuntimeError when the episode
@@ -157,7 +157,7 @@ def broken(body: Body, episode: Episode, kind: str, at: int) -> tuple[Clip, list
             violation.begin()
         obs, reward, terminated, truncated, _ = body.step(real.action[step])
         if step < at and not np.array_equal(obs, real.obs[step + 1]):
-            raise RuntimeError(f"{body.facts.env}: seed {episode.seed} does not repeat itself at step {step}")
+            raise RuntimeError(f"{body.env_spec.env}: seed {episode.seed} does not repeat itself at step {step}")
         all_obs.append(obs)
         costs.append(-reward)
         readouts.append(body.readouts())
@@ -171,7 +171,7 @@ def broken(body: Body, episode: Episode, kind: str, at: int) -> tuple[Clip, list
     return clip, frames
 
 
-def pairs_of(body: Body, episodes: Sequence[Episode], kind: str, count: int, seed: int) -> list[Pair]:
+def pairs_of(body: SafeEnv, episodes: Sequence[Episode], kind: str, count: int, seed: int) -> list[Pair]:
     """Up to `count` pairs at steps drawn from those at which the violation is seen."""
     places = [
         (episode, at)
@@ -224,7 +224,7 @@ def together(parts: Sequence[Watched], terms: Sequence[str]) -> Watched:
 
 def lines_of(
     watcher: Watcher,
-    facts: dict[str, Any],
+    env_spec: dict[str, Any],
     calibration: Sequence[Episode],
     test: Sequence[Episode],
     pairs: dict[str, list[Pair]],
@@ -243,7 +243,7 @@ def lines_of(
         real, edited, delay = seen.real[term], seen.edited[term], seen.delay[term]
         lines.append(
             {
-                **facts,
+                **env_spec,
                 "watcher": watcher.name,
                 "term": term,
                 "violation": kind,
@@ -260,10 +260,10 @@ def lines_of(
     return lines
 
 
-def loaded(run: Path, changes: dict[str, Any] | None = None) -> Joule:
+def loaded(run: Path, changes: dict[str, Any] | None = None) -> WorldModelAgent:
     """The agent of a run folder, which must have a world model."""
     learner = joule.load(run, overrides=changes)
-    if not isinstance(learner, Joule):
+    if not isinstance(learner, WorldModelAgent):
         raise SystemExit(f"{run}: {learner.kind} has no world model to watch with; joule has")
     return learner
 
@@ -272,7 +272,7 @@ def trained(env: str, steps: int) -> Path:
     """The folder of this benchmark's own agent for `env`, trained or trained on to `steps` frames."""
     folder = ROOT / "runs" / "intuition" / env.replace("/", "-")
     # One evaluation at the end: what is asked here is what the model knows, not what the agent earns.
-    quiet = ("--eval-every", str(steps), "--eval-episodes", "3")
+    quiet = ("--eval-every-frames", str(steps), "--eval-episodes", "3")
     return training.all_trained([training.Training(folder, steps, ("--env", env, "--seed", "1"), quiet)])[0]
 
 
@@ -287,11 +287,11 @@ def examine(run: Path, options: argparse.Namespace) -> None:
     test = mixed_life(body, run, options.real_steps, TEST_SEED)
     kinds = [kind for kind in MEANINGS if kind not in STAGES[env].without]
     pairs = {kind: pairs_of(body, test, kind, options.pairs, TEST_SEED) for kind in kinds}
-    facts = {
+    env_spec = {
         "env": env, "agent_frames": learner.frames, "seed": learner.config.seed, "commit": version(),
     }  # fmt: skip
     print(f"{env}: " + ", ".join(f"{len(found)} {kind}" for kind, found in pairs.items()), flush=True)
-    model = WorldModel("world model", learner.modules, learner.facts.readout_sizes)
+    model = WorldModel("world model", learner.modules.networks, learner.env_spec.readout_sizes)
     watchers: list[Watcher] = [
         model,
         untrained(learner),
@@ -300,7 +300,7 @@ def examine(run: Path, options: argparse.Namespace) -> None:
     ]
     lines = []
     for watcher in watchers:
-        found = lines_of(watcher, facts, calibration, test, pairs)
+        found = lines_of(watcher, env_spec, calibration, test, pairs)
         lines += found
         for line in found:
             if line["term"] == TOGETHER:
@@ -332,7 +332,7 @@ def film(env: str, kind: str, pair: Pair, calibrated: Calibrated, folder: Path) 
         calibrated.surprise(clip.part(first, pair.at + AFTER))[TOGETHER][LEAD:]
         for clip in (pair.episode.clip, edited)
     ]
-    seconds = stage.facts.seconds_per_decision or 1 / 30
+    seconds = stage.env_spec.seconds_per_decision or 1 / 30
     stories = [Story(env, name, seconds, surprise=True) for name in ("untouched", kind)]
     pictures = []
     for index, frame in enumerate(strange):
@@ -357,7 +357,7 @@ def film(env: str, kind: str, pair: Pair, calibrated: Calibrated, folder: Path) 
     return path
 
 
-def unbroken(body: Body, episode: Episode) -> list[Any]:
+def unbroken(body: SafeEnv, episode: Episode) -> list[Any]:
     """Frames of the episode as it was, from BEFORE + AFTER steps before its end."""
     body.reset(seed=episode.seed)
     frames = []

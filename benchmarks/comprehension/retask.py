@@ -33,11 +33,11 @@ from torch import Tensor
 
 import joule
 import planners
-from agent.agent import Joule
+from agent.agent import WorldModelAgent
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.cost.readouts import Readouts
-from agent.cost.task import Priced, Task
+from agent.cost.task import TaskReward, Task
 from agent.cost.task_terms import parse
 from benchmarks import tables, training
 from benchmarks.comprehension.episodes import Decide, played
@@ -71,21 +71,21 @@ def scored(
     decide: Decide, bodies: list[Any], tasks: list[Task], decisions: int
 ) -> Float[np.ndarray, "tasks episodes"]:
     """Returns of one episode in each body by each task, none of which the body itself is told of."""
-    prices = [Priced(task) for task in tasks]
+    prices = [TaskReward(task) for task in tasks]
     totals = np.zeros((len(tasks), len(bodies)))
     for k, action, reward in played(decide, bodies, decisions):
-        for row, price in enumerate(prices):
-            totals[row, k] -= price(bodies[k].facts, bodies[k].readouts(), action, -reward)
+        for row, cost_fn in enumerate(prices):
+            totals[row, k] -= cost_fn(bodies[k].env_spec, bodies[k].readouts(), action, -reward)
     return totals
 
 
-def foreseen(futures: Futures, body: Any) -> dict[str, np.ndarray]:
+def predicted(futures: Futures, body: Any) -> dict[str, np.ndarray]:
     """The readouts that follow from states alone [candidates, horizon, size], for the oracle."""
     qpos, qvel = futures.qpos[:, 1:], futures.qvel[:, 1:]
     known = {"qpos": qpos, "qvel": qvel}
-    if body.facts.env == "joule/Maze-v0":
+    if body.env_spec.env == "joule/Maze-v0":
         known |= {"ball": qpos, "ball_velocity": qvel}
-    if body.facts.env == "joule/Reach-v0":
+    if body.env_spec.env == "joule/Reach-v0":
         shoulder, heading = qpos[..., 0], qpos.sum(-1)
         x = 0.30 * np.cos(shoulder) + 0.25 * np.cos(heading)
         known["fingertip"] = np.stack([x, 0.30 * np.sin(shoulder) + 0.25 * np.sin(heading)], -1)
@@ -94,18 +94,18 @@ def foreseen(futures: Futures, body: Any) -> dict[str, np.ndarray]:
 
 def with_true_physics(body: Any, task: Task, generator: torch.Generator) -> tuple[Oracle, Any]:
     """The oracle of a body and a `decide` that plans with it. Raises TaskError for a task that needs more."""
-    raw, act = body.unwrapped, body.facts.action_size
+    raw, act = body.unwrapped, body.env_spec.action_size
 
     def cost(futures: Futures) -> Float[np.ndarray, "candidates horizon"]:
-        known = foreseen(futures, body)
+        known = predicted(futures, body)
         sizes = {name: rows.shape[-1] for name, rows in known.items()}
-        views = {n: v for n, v in body.facts.readout_views.items() if v["of"] in sizes}
+        views = {n: v for n, v in body.env_spec.derived_readouts.items() if v["of"] in sizes}
         rows = torch.from_numpy(np.concatenate(list(known.values()), -1)).flatten(0, 1).float()
         controls = torch.from_numpy(futures.controls).flatten(0, 1).float()
         named = Readouts(sizes, views).of(rows, controls, lambda: rows.new_full((len(rows),), torch.nan))
         return task(named).view(futures.controls.shape[:2]).double().numpy()
 
-    oracle = Oracle(raw.model, cost, frame_skip=raw.frame_skip * body.facts.action_repeat, unit=True)
+    oracle = Oracle(raw.model, cost, frame_skip=raw.frame_skip * body.env_spec.action_repeat, unit=True)
     side: Tensor = torch.ones(act)
     planner = planners.make("icem", horizon=ORACLE_AHEAD, low=-side, high=side, **ORACLE)
 
@@ -130,7 +130,7 @@ class Trial:
     @classmethod
     def of(cls, config: Config, options: argparse.Namespace) -> Trial:
         """The tasks of the config's env that the command line asks for."""
-        config = replace(config, {"max_episode_steps": None})
+        config = replace(config, {"max_episode_frames": None})
         wanted = {n: t for n, t in TASKS[config.env].items() if options.only in (None, n)}
         return cls(config, wanted, [make_env(config) for _ in range(options.episodes)], options.decisions)
 
@@ -155,14 +155,14 @@ class Trial:
 def of_a_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for each task and way of a trained agent, and of those that know nothing, or everything."""
 
-    def fresh() -> Joule:
+    def fresh() -> WorldModelAgent:
         learner = joule.load(options.run)
-        assert isinstance(learner, Joule)
+        assert isinstance(learner, WorldModelAgent)
         return learner
 
     learner = fresh()
     trial = Trial.of(learner.config, options)
-    act = trial.bodies[0].facts.action_size
+    act = trial.bodies[0].env_spec.action_size
     rng = np.random.default_rng(1)
 
     def at_random(obs: np.ndarray, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -175,13 +175,13 @@ def of_a_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         totals = trial.scored(decide, [task for _, task in trial.tasks])
         yield from (row(name, way, totals[k]) for k, name in enumerate(trial.wanted))
     for name, task in trial.tasks:
-        yield row(name, "plan", trial.scored(fresh().pursue(task).predict, [task])[0])
+        yield row(name, "plan", trial.scored(fresh().plan_for(task).predict, [task])[0])
         began = time.process_time()
-        learned = fresh().retask(task, options.updates)
+        learned = fresh().learn_task(task, options.updates)
         spent = round(time.process_time() - began, 1)
         cost = {"updates": options.updates, "cpu_seconds_to_prepare": spent}
         yield row(name, "retask", trial.scored(learned.predict, [task])[0], **cost)
-        by_habit = partial(learned.predict, actor=learned.novice)
+        by_habit = partial(learned.predict, actor=learned.modules.policy_actor)
         yield row(name, "policy", trial.scored(by_habit, [task])[0], **cost)
     for name, task in trial.tasks:
         if "own" not in trial.wanted[name]:  # the environment's own cost is not a function of its state alone
@@ -207,7 +207,7 @@ def sac_of(env: str, text: str, steps: int) -> training.Training:
     """SAC's run on a task, from scratch."""
     folder = training.ROOT / "runs" / "retask" / "sac" / training.slug(env) / training.slug(text)
     new = ("--agent", "sac", "--env", env, "--task", text, "--seed", "1")
-    return training.Training(folder, steps, new, always=("--eval-every", str(steps)))
+    return training.Training(folder, steps, new, always=("--eval-every-frames", str(steps)))
 
 
 def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, float]]:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 import joule
-from agent.agent import Joule
+from agent.agent import WorldModelAgent
 from agent.configurator.validation import replace
 from benchmarks import tables
 from benchmarks.comprehension.episodes import FIRST_SEED
@@ -59,7 +59,7 @@ def true_readings(layer: Perturbed) -> np.ndarray:
     return below.seen.copy()
 
 
-def lived(learner: Joule, condition: str, seeds: list[int], decisions: int) -> list[dict[str, Any]]:
+def lived(learner: WorldModelAgent, condition: str, seeds: list[int], decisions: int) -> list[dict[str, Any]]:
     """A line for the episode of each seed, played side by side; the body must not end its episodes early."""
     config = replace(learner.config, {"perturb": (condition,) if condition else ()})
     bodies = [make_env(config) for _ in seeds]
@@ -67,19 +67,19 @@ def lived(learner: Joule, condition: str, seeds: list[int], decisions: int) -> l
     layers = [sensors_of(body) for body in bodies]
     count = len(seeds)
     returns, state = np.zeros(count), None
-    square, dead_seen, believed, healthy, doubted = (np.zeros(count) for _ in range(5))
+    square, dead_seen, inferred_observation, healthy, doubted = (np.zeros(count) for _ in range(5))
     for step in range(decisions):
         true = np.stack([true_readings(layer) for layer in layers])
         dead = np.stack([np.asarray(layer.state()["silent"]) for layer in layers])
         actions, state = learner.predict(obs, state, np.full(count, step == 0))
         if state.belief is None:
-            mean, trusted = learner.modules.normalizer(torch.from_numpy(obs)).numpy(), np.ones_like(dead)
+            mean, trusted = learner.modules.networks.normalizer(torch.from_numpy(obs)).numpy(), np.ones_like(dead)
         else:
             mean, trusted = state.belief.mean.numpy(), state.belief.trusted.numpy()
-        error = np.square(mean - learner.modules.normalizer(torch.from_numpy(true)).numpy())
+        error = np.square(mean - learner.modules.networks.normalizer(torch.from_numpy(true)).numpy())
         square += (error * dead).sum(1)
         dead_seen += dead.sum(1)
-        believed += (dead & trusted).sum(1)
+        inferred_observation += (dead & trusted).sum(1)
         healthy += (~dead).sum(1)
         doubted += (~dead & ~trusted).sum(1)
         for k, body in enumerate(bodies):
@@ -97,7 +97,7 @@ def lived(learner: Joule, condition: str, seeds: list[int], decisions: int) -> l
             "episode_seed": seed, "decisions": decisions, "return": round(float(returns[k]), 2),
             "dead": " ".join(map(str, silent[k])),
             "error_of_dead": round(float(np.sqrt(square[k] / dead_seen[k])), 4) if dead_seen[k] else "",
-            "dead_believed": round(float(believed[k] / dead_seen[k]), 5) if dead_seen[k] else "",
+            "dead_believed": round(float(inferred_observation[k] / dead_seen[k]), 5) if dead_seen[k] else "",
             "healthy_doubted": round(float(doubted[k] / healthy[k]), 5),
             "commit": provenance.version(),
         }
@@ -105,7 +105,7 @@ def lived(learner: Joule, condition: str, seeds: list[int], decisions: int) -> l
     ]  # fmt: skip
 
 
-def price(run: Path, condition: str) -> dict[str, float]:
+def cost_fn(run: Path, condition: str) -> dict[str, float]:
     """Median CPU milliseconds of perceiving alone, one body at a time, by way; and of a whole decision."""
     found = {}
     for way in WAYS:
@@ -119,9 +119,9 @@ def price(run: Path, condition: str) -> dict[str, float]:
             if state is not None:
                 began = time.process_time()
                 _ = (
-                    learner.perceive(obs[None])
+                    learner.modules.perceive(obs[None])
                     if way == "encoder"
-                    else learner.believe(obs[None], state, starts)
+                    else learner.modules.infer_observation(obs[None], state, starts)
                 )
                 spent.append(1e3 * (time.process_time() - began))
             began = time.process_time()
@@ -133,10 +133,10 @@ def price(run: Path, condition: str) -> dict[str, float]:
     return found
 
 
-def loaded(run: Path, way: str, **changes: Any) -> Joule:
+def loaded(run: Path, way: str, **changes: Any) -> WorldModelAgent:
     """A run's agent, perceiving in this way."""
     learner = joule.load(run, overrides={"perceive": way, **changes})
-    assert isinstance(learner, Joule)
+    assert isinstance(learner, WorldModelAgent)
     return learner
 
 
@@ -224,7 +224,7 @@ def picture(rows: list[dict[str, Any]], run: Path, path: Path) -> None:
         true = true_readings(layer)
         action, state = learner.predict(obs, state, np.array([state is None]))
         assert state.belief is not None
-        shown.append((true, obs.copy(), learner.believed(obs[None], state)[0]))
+        shown.append((true, obs.copy(), learner.modules.inferred_observation(obs[None], state)[0]))
         obs = body.step(action)[0]
     silent = np.flatnonzero(layer.state()["silent"])
     for panel, sensor in zip(axes[1:], silent[[0, -1]], strict=True):
@@ -266,9 +266,9 @@ def main() -> int:
             count = 2 if options.quick else max(1, round(share * options.episodes))
             for way in WAYS:
                 learner = loaded(run, way, **changes)
-                limit = learner.facts.episode_limit
+                limit = learner.env_spec.episode_limit
                 if limit is None:
-                    p.error(f"{learner.facts.env} has no limit to its episodes")
+                    p.error(f"{learner.env_spec.env} has no limit to its episodes")
                 decisions = 400 if options.quick else limit
                 mine = {
                     "env": learner.config.env, "run_seed": learner.config.seed, "run_frames": learner.frames,
@@ -290,7 +290,7 @@ def main() -> int:
                     flush=True,
                 )
     for condition in ("", GOAL):
-        prices[condition or "healthy"] = price(options.runs[0], condition)
+        prices[condition or "healthy"] = cost_fn(options.runs[0], condition)
     asked = {(learner.config.env, learner.config.planner.kind, str(decisions))}
     rows = [row for row in rows if (row["env"], row["planner"], str(row["decisions"])) in asked]
     found = summary(rows, prices)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent.agent import Joule
-from agent.networks import Modules
+from agent.agent import WorldModelAgent
+from agent.networks import Networks
 
 Floats = NDArray[np.float64]
 
@@ -89,11 +89,11 @@ class WorldModel:
 
     absolute = frozenset({"disagreement"})
 
-    def __init__(self, name: str, modules: Modules, readout_sizes: dict[str, int]) -> None:
-        self.name, self.modules, self.readout_sizes = name, modules, readout_sizes
+    def __init__(self, name: str, modules: Networks, readout_sizes: dict[str, int]) -> None:
+        self.name, self.networks, self.readout_sizes = name, modules, readout_sizes
 
     def signals(self, clip: Clip) -> Signals:
-        m, model = self.modules, self.modules.world_model
+        m, model = self.networks, self.networks.world_model
         with torch.inference_mode():
             obs, action, cost, readout = (
                 torch.from_numpy(np.ascontiguousarray(x, np.float32))
@@ -106,7 +106,7 @@ class WorldModel:
             if steps >= WINDOW:
                 ahead = torch.stack([action[k : steps - WINDOW + k + 1] for k in range(WINDOW)], 1)
                 window[WINDOW - 1 :] = z[WINDOW:] - model.rollout(z[:-WINDOW], ahead)[-1].z
-            deviation = step.disagreement.sqrt().unsqueeze(1)
+            deviation = step.disagreement.unsqueeze(1)
             off = ((cost - model.expected_cost(step)) / model.cost_scale).unsqueeze(1)
             # Not through the normaliser, which cuts off what is ten deviations away: a flight would be a hop.
             moved = readout.diff(dim=0) * m.readout_normalizer.scale - (m.readout(step.z) - m.readout(z[:-1]))
@@ -126,17 +126,17 @@ class WorldModel:
         return Signals({k: e.double().numpy() for k, e in errors.items()}, context.double().numpy())
 
 
-def untrained(agent: Joule) -> WorldModel:
+def untrained(agent: WorldModelAgent) -> WorldModel:
     """The agent's networks as they were before learning, behind the normalisers of the trained one."""
     torch.manual_seed(agent.config.seed)
-    readouts = sum(agent.facts.readout_sizes.values())
-    facts, config = agent.facts, agent.config
-    modules = Modules(facts.observation_size, facts.action_size, readouts, config.model, config.regularizer)
+    readouts = sum(agent.env_spec.readout_sizes.values())
+    env_spec, config = agent.env_spec, agent.config
+    modules = Networks(env_spec.observation_size, env_spec.action_size, readouts, config.model, config.regularizer)
     for name in ("normalizer", "readout_normalizer"):
-        getattr(modules, name).load_state_dict(getattr(agent.modules, name).state_dict())
+        getattr(modules, name).load_state_dict(getattr(agent.modules.networks, name).state_dict())
         getattr(modules, name).refresh()
-    modules.world_model.cost_scale.copy_(agent.modules.world_model.cost_scale)
-    return WorldModel("untrained world model", modules, facts.readout_sizes)
+    modules.world_model.cost_scale.copy_(agent.modules.networks.world_model.cost_scale)
+    return WorldModel("untrained world model", modules, env_spec.readout_sizes)
 
 
 class ConstantVelocity:

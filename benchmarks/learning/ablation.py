@@ -36,25 +36,25 @@ RESULT = sweep.ROOT / "benchmarks" / "results" / "ablation.csv"
 TASKS = ("dmc:cheetah-run", "dmc:walker-walk")
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no planning while learning": {"planner.starts": 100_000_000},
-    "planning in every episode from 8,000 decisions on": {"planner.every": 1},
-    "one-step returns": {"learner.n_step": 1},
-    "prediction of one step, not three": {"learner.window": 1},
-    "no curiosity": {"learner.curiosity": 0.0},
-    "no early boost": {"learner.early_boost": 1.0},
-    "no bonus of entropy": {"learner.target_entropy": -10.0},
-    "SimNorm gives way to a moving target": {"regularizer": "ema"},
-    "SimNorm gives way to a penalty": {"regularizer": "sigreg"},
-    "SimNorm gives way to nothing": {"regularizer": "none"},
-    "twice the hidden units": {"model.hidden": 256, "model.branch": 128},
-    "half the batch": {"learner.batch": 32},
+    "no planning while learning": {"explore.plan_from_decisions": 100_000_000},
+    "planning in every episode from 8,000 decisions on": {"explore.plan-every-episodes": 1},
+    "one-step returns": {"learning.n_step": 1},
+    "prediction of one step, not three": {"learning.window_decisions": 1},
+    "no curiosity": {"explore.curiosity": 0.0},
+    "no early boost": {"learning.initial_utd": 1.0},
+    "no bonus of entropy": {"actor.target_entropy": -10.0},
+    "SimNorm gives way to a moving target": {"regularizer.kind": "ema"},
+    "SimNorm gives way to a penalty": {"regularizer.kind": "sigreg"},
+    "SimNorm gives way to nothing": {"regularizer.kind": "none"},
+    "twice the hidden units": {"model.hidden_dim": 256, "model.head-width": 128},
+    "half the batch": {"learning.batch_size": 32},
 }
 """Name -> the settings that remove an ingredient, or put back what the default does without."""
 SEARCHES: dict[str, dict[str, Any]] = {
     "no search: the policy acts": {"planner.kind": "policy"},
-    "a search over the whole range": {"planner.reach": 0.0},
-    "a search without the policy's proposals": {"planner.policy_trajectories": 0},
-    "a search one decision ahead": {"planner.horizon": 1},
+    "a search over the whole range": {"actor.prior_std": 0.0},
+    "a search without the policy's proposals": {"actor.proposals": 0},
+    "a search one decision ahead": {"planner.horizon-decisions": 1},
     "one iteration, not three": {"planner.iterations": 1},
     "four times the samples": {"planner.samples": 256, "planner.elites": 48},
 }
@@ -127,7 +127,7 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
             (row["env"], row["seed"]): float(row["cpu_seconds"]) for row in last if row["variant"] == variant
         }
 
-    def price(variant: str) -> str:
+    def cost_fn(variant: str) -> str:
         """A run costs more on a busy machine: of the same task and seed."""
         beside = spent("default")
         ratios = [cost / beside[run] for run, cost in spent(variant).items() if run in beside]
@@ -137,7 +137,7 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
         [
             variant,
             *(pages.mean_and_each(figures(variant, env, "return_mean"), ",.0f") for env in envs),
-            price(variant),
+            cost_fn(variant),
         ]
         for variant in (*VARIANTS, *SEARCHES)
         if any(row["variant"] == variant for row in last)

@@ -33,24 +33,24 @@ TINY = "tiny_env:joule-tests/Point-v0"
 SMALL: dict[str, Any] = {
     "env": TINY,
     "steps": 120,
-    "eval-every": 60,
+    "eval-every-frames": 60,
     "eval-episodes": 1,
-    "checkpoint-every": 40,
-    "model.latent": 16,
-    "model.hidden": 32,
-    "model.branch": 16,
-    "learner.batch": 16,
-    "learner.warmup": 30,
-    "planner.starts": 0,
-    "planner.every": 1,
-    "learner.pretrain": 10,
-    "learner.updates-per-step": 0.5,
-    "learner.precision": "float32",
-    "planner.horizon": 2,
+    "checkpoint-every-frames": 40,
+    "model.latent-dim": 16,
+    "model.hidden_dim": 32,
+    "model.head-width": 16,
+    "learning.batch_size": 16,
+    "explore.warmup-decisions": 30,
+    "explore.plan_from_decisions": 0,
+    "explore.plan-every-episodes": 1,
+    "learning.pretrain-updates": 10,
+    "learning.utd": 0.5,
+    "learning.precision": "float32",
+    "planner.horizon-decisions": 2,
     "planner.samples": 8,
     "planner.iterations": 1,
     "planner.elites": 2,
-    "planner.policy-trajectories": 2,
+    "actor.proposals": 2,
 }
 """Settings with which a whole run takes about a second."""
 
@@ -155,12 +155,12 @@ class Arena:
         """A small run, with settings changed and further options given."""
         folder = more.pop("folder", None) or self.fresh()
         words = [*options(changes), *given, *([] if "--out" in given else ["--out", str(folder)])]
-        return self.door("train", words, folder=folder, **more)
+        return self.run_script("train", words, folder=folder, **more)
 
     def resume(self, folder: Path, *given: str, **more: Any) -> Ended:
-        return self.door("train", ["--resume", str(folder), *given], folder=folder, **more)
+        return self.run_script("train", ["--resume", str(folder), *given], folder=folder, **more)
 
-    def door(
+    def run_script(
         self,
         name: str,
         words: Sequence[str],

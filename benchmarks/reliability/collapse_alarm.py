@@ -34,13 +34,13 @@ COLUMNS = (
     "as_expected",
 )
 COLLAPSING: dict[str, Any] = {
-    "learner.cost_weight": 0.0,
-    "learner.critic_weight": 0.0,
-    "learner.termination_weight": 0.0,
-    "learner.learning_rate": 0.003,
+    "learning.cost_weight": 0.0,
+    "learning.critic_weight": 0.0,
+    "learning.termination_weight": 0.0,
+    "learning.learning_rate": 0.003,
 }
 PULLED, SATURATED = 100.0, 1.0  # weight of the pull, encoder's learning rate
-HEALTHY: dict[str, Any] = {"learner.encoder_learning_rate": 1e-3, "learner.learning_rate": 2e-3}
+HEALTHY: dict[str, Any] = {"learning.encoder_learning_rate": 1e-3, "learning.learning_rate": 2e-3}
 DECISIONS, UPDATES = 300, 1500
 
 
@@ -60,7 +60,7 @@ def pulled_together() -> Iterator[None]:
 def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
     """One run in memory: its alarm, and what was measured last."""
     import envs
-    from agent.agent import Joule
+    from agent.agent import WorldModelAgent
     from agent.configurator.settings import Config
     from agent.configurator.validation import replace, validate
     from agent.perception.collapse import COLLAPSED_IN_A_ROW
@@ -69,29 +69,29 @@ def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> di
         "env": TINY,
         "seed": seed,
         "steps": DECISIONS,
-        "learner.warmup": DECISIONS,
-        "planner.starts": 0,
-        "planner.every": 1,
-        "model.latent": 16,
-        "model.hidden": 32,
-        "model.branch": 16,
-        "learner.batch": 64,
-        "learner.pretrain": UPDATES,
+        "explore.warmup-decisions": DECISIONS,
+        "explore.plan_from_decisions": 0,
+        "explore.plan-every-episodes": 1,
+        "model.latent-dim": 16,
+        "model.hidden_dim": 32,
+        "model.head-width": 16,
+        "learning.batch_size": 64,
+        "learning.pretrain-updates": UPDATES,
     }
-    config = validate(replace(Config(), {**small, "regularizer": regularizer, **changes}))
+    config = validate(replace(Config(), {**small, "regularizer.kind": regularizer, **changes}))
     body = envs.make(config.env)
-    joule = Joule(body.facts, config, body)
-    joule.hurried = True  # the updates are taken below, one by one
+    joule = WorldModelAgent(body.env_spec, config, body)
+    joule.stop_requested = True  # the updates are taken below, one by one
     joule.learn(DECISIONS)
     alarm: int | None = None
     for _ in range(UPDATES + 1):
-        joule.study()
+        joule.interaction.update_once()
         if alarm is None and joule.metrics.get("latent/collapsed", 0) >= COLLAPSED_IN_A_ROW:
-            alarm = joule.learner.updates - 1
+            alarm = joule.modules.learner.updates - 1
     names = ("std", "dead", "rank", "relative_error")
     measured = [f"{joule.metrics[f'latent/{name}']:.4g}" for name in names]
     expected = (alarm is not None and alarm <= 1000) if kind == "collapsing" else alarm is None
-    line = (kind, regularizer, seed, joule.learner.updates, alarm, *measured, "yes" if expected else "no")
+    line = (kind, regularizer, seed, joule.modules.learner.updates, alarm, *measured, "yes" if expected else "no")
     print(*line, flush=True)
     return dict(zip(COLUMNS, line, strict=True))
 
@@ -105,10 +105,10 @@ def main() -> int:
     lines = []
     for seed in range(1, 6):
         with pulled_together():
-            changes = {**COLLAPSING, "learner.encoder_learning_rate": 0.01}
+            changes = {**COLLAPSING, "learning.encoder_learning_rate": 0.01}
             lines.append(tried("collapsing", "none", seed, changes))
     for kind, seed in (("simnorm", 1), ("simnorm", 2), ("simnorm", 3), ("none", 1), ("none", 2)):
-        changes = {**COLLAPSING, "learner.encoder_learning_rate": SATURATED}
+        changes = {**COLLAPSING, "learning.encoder_learning_rate": SATURATED}
         lines.append(tried("collapsing", kind, seed, changes))
     kinds = ("simnorm", "ema", "vicreg", "sigreg", "none")
     lines += [tried("healthy", kind, seed, HEALTHY) for kind in kinds for seed in (1, 2)]

@@ -43,7 +43,7 @@ def reseal(checkpoint: Path, change: Callable[[dict[str, Any]], object] = lambda
 
 def explicit(arena: Arena, checkpoint: Path, *words: str, **more: Any) -> bool:
     """Whether evaluate and render refuse a checkpoint that was named, with exit 2 and these words."""
-    ends = [arena.door(name, [str(checkpoint)], **more) for name in ("evaluate", "render")]
+    ends = [arena.run_script(name, [str(checkpoint)], **more) for name in ("evaluate", "render")]
     return all(e.code == 2 and e.orderly and e.says(*words) for e in ends)
 
 
@@ -234,7 +234,7 @@ def _(arena: Arena) -> Outcome:
     for name in ("empty.ckpt", "text.ckpt", "page.ckpt", "folder", "missing"):
         doors = (("train", ["--resume", str(place / name)]), ("evaluate", [str(place / name)]),
                  ("render", [str(place / name)]), ("compare", [str(place / name)]))  # fmt: skip
-        ends = [arena.door(door, words) for door, words in doors]
+        ends = [arena.run_script(run_script, words) for run_script, words in doors]
         checks[name] = all(e.code == 2 and e.orderly and e.says(name) for e in ends)
     return all_of(checks)
 
@@ -342,7 +342,7 @@ def _(arena: Arena) -> Outcome:
         checks[name] = explicit(arena, folder, name)
     folder = shelf.copy()
     (folder / "evaluations.csv").write_bytes(payload)
-    checks["evaluations.csv"] = (e := arena.door("compare", [str(folder)])).code == 2 and e.orderly
+    checks["evaluations.csv"] = (e := arena.run_script("compare", [str(folder)])).code == 2 and e.orderly
     return all_of(checks | {"nothing was executed": not mark.exists()})
 
 
@@ -481,7 +481,7 @@ def _(arena: Arena) -> Outcome:
     }
     for name, folder in names.items():
         made = arena.train(folder=folder, changes={**FLOOR, "steps": 60})
-        seen = arena.door("evaluate", [str(folder), "--episodes", "1"])
+        seen = arena.run_script("evaluate", [str(folder), "--episodes", "1"])
         more = arena.resume(folder, "--steps", "80")
         checks[name] = made.survived() and seen.code == 0 and more.survived()
     return all_of(checks)
@@ -501,7 +501,7 @@ def _(arena: Arena) -> Outcome:
         path.write_bytes(rows.tobytes())
         claim = {"rows": len(rows), "sha256": hashlib.sha256(rows.tobytes()).hexdigest()}
         reseal(newest(folder), lambda m: m["files"]["replay"]["segments"][0].update(claim))
-        found = arena.door("evaluate", [str(newest(folder))])
+        found = arena.run_script("evaluate", [str(newest(folder))])
         checks[f"{name} ({found.last[-90:]})"] = found.code == 2 and found.orderly and found.says(*words)
 
     def nan(rows: np.ndarray) -> np.ndarray:
@@ -518,16 +518,16 @@ def _(arena: Arena) -> Outcome:
 
 def no_memory_at(decision: int) -> Callable[[], None]:
     def tamper() -> None:
-        from agent.agent import Joule
+        from agent.agent import WorldModelAgent
 
-        real = Joule.study
+        real = WorldModelAgent.update_once
 
-        def study(self: Joule) -> None:
+        def study(self: WorldModelAgent) -> None:
             if self.decisions >= decision:
                 raise MemoryError
             real(self)
 
-        Joule.study = study  # type: ignore[method-assign]
+        WorldModelAgent.update_once = study  # type: ignore[method-assign]
 
     return tamper
 
@@ -538,7 +538,7 @@ def _(arena: Arena) -> Outcome:
     fewer = arena.train(limits={resource.RLIMIT_NOFILE: 12})
     size = int(re.search(r"VmSize:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024  # type: ignore[index]
     memory = arena.train(
-        limits={resource.RLIMIT_AS: size + (60 << 20)}, changes={"env": "Humanoid-v5", "learner.batch": 16384}
+        limits={resource.RLIMIT_AS: size + (60 << 20)}, changes={"env": "Humanoid-v5", "learning.batch_size": 16384}
     )
     error = arena.train(tamper=no_memory_at(60))
     again = arena.resume(error.folder)

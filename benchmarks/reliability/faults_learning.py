@@ -54,13 +54,13 @@ def poisoned_updates(first: int, last: int, what: str) -> Callable[[], None]:
         import torch
 
         from agent.learning import learner as module
-        from agent.learning.flat_parameters import FlatGroup
+        from agent.learning.flat_parameters import FlatParameters
         from agent.learning.learner import Learner
-        from agent.memory.replay_buffer import Memory
+        from agent.memory.replay_buffer import ReplayBuffer
 
         learners: list[Learner] = []
         square = torch.nn.functional.mse_loss
-        update, sample, step = Learner.update, Memory.sample, FlatGroup.step
+        update, sample, step = Learner.update, ReplayBuffer.sample, FlatParameters.step
 
         def poisoned() -> bool:
             return bool(learners) and first <= learners[0].updates + ("gradient" not in what) <= last
@@ -69,7 +69,7 @@ def poisoned_updates(first: int, last: int, what: str) -> Callable[[], None]:
             learners[:] = [self]
             return update(self, windows, **more)
 
-        def sampled(self: Memory, *given: Any) -> Any:
+        def sampled(self: ReplayBuffer, *given: Any) -> Any:
             windows = sample(self, *given)
             if what == "nan loss" and (poisoned() or (not learners and first <= 1)):
                 windows.cost[:] = np.nan
@@ -77,11 +77,11 @@ def poisoned_updates(first: int, last: int, what: str) -> Callable[[], None]:
                 windows.obs[:] = np.nan
             return windows
 
-        def stepped(self: FlatGroup, clip_norm: float) -> Any:
+        def stepped(self: FlatParameters, max_grad_norm: float) -> Any:
             if what.endswith("gradient") and poisoned():
                 assert self.vectors[0].grad is not None
                 self.vectors[0].grad[0] = torch.nan if what == "nan gradient" else torch.inf
-            return step(self, clip_norm)
+            return step(self, max_grad_norm)
 
         def squared(*given: Any) -> Any:
             return square(*given) * (
@@ -89,7 +89,7 @@ def poisoned_updates(first: int, last: int, what: str) -> Callable[[], None]:
             )
 
         module.F = types.SimpleNamespace(mse_loss=squared)  # type: ignore[assignment]
-        Learner.update, Memory.sample, FlatGroup.step = noticed, sampled, stepped  # type: ignore[method-assign, assignment]
+        Learner.update, ReplayBuffer.sample, FlatParameters.step = noticed, sampled, stepped  # type: ignore[method-assign, assignment]
 
     return tamper
 
@@ -122,17 +122,17 @@ def weights_broken_at(decision: int) -> Callable[[], None]:
     def tamper() -> None:
         import torch
 
-        from agent.agent import Joule
+        from agent.agent import WorldModelAgent
 
-        real = Joule.study_what_is_due
+        real = WorldModelAgent.run_due_updates
 
-        def study(self: Joule) -> None:
+        def update_once(self: WorldModelAgent) -> None:
             real(self)
             if self.decisions > decision:
                 with torch.no_grad():
-                    next(self.modules.readout.parameters()).view(-1)[0] = torch.nan
+                    next(self.networks.readout.parameters()).view(-1)[0] = torch.nan
 
-        Joule.study_what_is_due = study  # type: ignore[method-assign]
+        WorldModelAgent.run_due_updates = update_once  # type: ignore[method-assign]
 
     return tamper
 
@@ -157,14 +157,14 @@ def sac_broken_at(decision: int) -> Callable[[], None]:
 
 
 COLLAPSING = {
-    "regularizer": "simnorm",
-    "learner.cost-weight": 0,
-    "learner.critic-weight": 0,
-    "learner.termination-weight": 0,
-    "learner.encoder-learning-rate": 1.0,
-    "learner.learning-rate": 0.003,
-    "learner.pretrain": 1000,
-    "learner.precision": "float32",
+    "regularizer.kind": "simnorm",
+    "learning.cost-weight": 0,
+    "learning.critic-weight": 0,
+    "learning.termination-weight": 0,
+    "learning.encoder-learning-rate": 1.0,
+    "learning.learning-rate": 0.003,
+    "learning.pretrain-updates": 1000,
+    "learning.precision": "float32",
 }
 
 
@@ -214,15 +214,15 @@ def _(arena: Arena) -> Outcome:
     checks = {}
     learned = {
         "steps": 500,
-        "eval-every": 500,
+        "eval-every-frames": 500,
         "eval-episodes": 10,
-        "learner.warmup": 150,
-        "planner.starts": 0,
-        "planner.every": 1,
-        "learner.pretrain": 300,
-        "learner.batch": 64,
-        "learner.learning-rate": 0.002,
-        "learner.encoder-learning-rate": 0.001,
+        "explore.warmup-decisions": 150,
+        "explore.plan_from_decisions": 0,
+        "explore.plan-every-episodes": 1,
+        "learning.pretrain-updates": 300,
+        "learning.batch_size": 64,
+        "learning.learning-rate": 0.002,
+        "learning.encoder-learning-rate": 0.001,
     }
     for scale in (1.0, 1e6, 1e-9):
         joule = arena.train(tamper=scaled(scale), changes=learned)
@@ -236,9 +236,9 @@ def _(arena: Arena) -> Outcome:
 @row(35, "config key typo", "REJECT + nearest key")
 def _(arena: Arena) -> Outcome:
     typed = arena.train("--learner.bacth", "3")
-    checks = {"on the command line": typed.rejected("learner.batch")}
+    checks = {"on the command line": typed.rejected("learning.batch_size")}
     return all_of(
-        checks | {"in config.json": edited(arena, lambda c: c["learner"].update(bacth=3), "learner.batch")}
+        checks | {"in config.json": edited(arena, lambda c: c["learner"].update(bacth=3), "learning.batch_size")}
     )
 
 
@@ -255,7 +255,7 @@ def edited(arena: Arena, change: Callable[[dict[str, Any]], object], *words: str
 def refused_everywhere(arena: Arena, folder: Any, *words: str) -> bool:
     """Whether train --resume, evaluate and render all refuse a folder with exit 2 and these words."""
     doors = (("train", ["--resume", str(folder)]), ("evaluate", [str(folder)]), ("render", [str(folder)]))
-    ends = [arena.door(name, given) for name, given in doors]
+    ends = [arena.run_script(name, given) for name, given in doors]
     return all(e.code == 2 and e.orderly and e.says(*words) and e.seconds < 5 for e in ends)
 
 
@@ -267,9 +267,9 @@ def _(arena: Arena) -> Outcome:
     made = arena.train(changes={"steps": 40, "agent": "random"})
     path = made.folder / "config.json"
     path.write_text(path.read_text().replace('"steps": 40', '"steps": 40, "steps": 50', 1))
-    typed = arena.train("--learner.learning-rate", "1e-3", changes={"steps": 40})
+    typed = arena.train("--learning.learning-rate", "1e-3", changes={"steps": 40})
     rate = json.loads((typed.folder / "config.json").read_text())["learner"]["learning_rate"]
-    assert replace(Config(), {"learner.learning_rate": 1e-3}).learner.learning_rate == 1e-3
+    assert replace(Config(), {"learning.learning_rate": 1e-3}).learner.learning_rate == 1e-3
     return all_of(
         {
             "1e-3 typed": rate == 0.001,
@@ -306,12 +306,12 @@ def _(arena: Arena) -> Outcome:
     checks = refused(
         arena,
         *(("steps", v) for v in ("0", "-100", "1.5", "nan")),
-        ("learner.rho", "1.5"),
-        ("learner.target-rate", "-1"),
-        ("learner.batch", "0"),
-        ("learner.buffer", "0"),
-        ("learner.buffer", "-1"),
-        ("learner.warmup", "-5"),
+        ("learning.rho", "1.5"),
+        ("learning.tau", "-1"),
+        ("learning.batch_size", "0"),
+        ("learning.replay-capacity-transitions", "0"),
+        ("learning.replay-capacity-transitions", "-1"),
+        ("explore.warmup-decisions", "-5"),
     )
     tried, accepted = 0, []
     bounds = {
@@ -346,10 +346,10 @@ def _(arena: Arena) -> Outcome:
 def _(arena: Arena) -> Outcome:
     checks = refused(
         arena,
-        *(("planner.horizon", value) for value in ("0", "-1", "26")),
+        *(("planner.horizon-decisions", value) for value in ("0", "-1", "26")),
         ("planner.samples", "0"),
         ("planner.elites", "17"),
-        ("learner.buffer", "15"),
+        ("learning.replay-capacity-transitions", "15"),
     )
     default = arena.train(
         "--planner.elites", "5000", changes={"planner.samples": None, "planner.elites": None}

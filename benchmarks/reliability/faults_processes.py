@@ -24,17 +24,17 @@ def slow(what: str) -> Callable[[], None]:
     """Makes evaluations, or the learning at the end of warm-up, last as long as on a slow machine."""
 
     def tamper() -> None:
-        from agent.agent import Joule
+        from agent.agent import WorldModelAgent
 
         name = {"evaluation": "predict", "learning": "study"}[what]
-        real = getattr(Joule, name)
+        real = getattr(WorldModelAgent, name)
 
-        def slowly(self: Joule, *given: Any, **named: Any) -> Any:
+        def slowly(self: WorldModelAgent, *given: Any, **named: Any) -> Any:
             Path("busy").touch()
             time.sleep(0.2)
             return real(self, *given, **named)
 
-        setattr(Joule, name, slowly)
+        setattr(WorldModelAgent, name, slowly)
 
     return tamper
 
@@ -117,7 +117,7 @@ def _(arena: Arena) -> Outcome:
     os.close(writer)
     reader, writer = os.pipe()
     os.close(reader)
-    listing = arena.door("evaluate", [str(closed.folder), "--episodes", "1"], stdout=writer)
+    listing = arena.run_script("evaluate", [str(closed.folder), "--episodes", "1"], stdout=writer)
     os.close(writer)
     terminal = terminal_that_goes(arena)
     return all_of(
@@ -170,7 +170,7 @@ def _(arena: Arena) -> Outcome:
         time.sleep(60)
         os.kill(child, signal.SIGCONT)
 
-    found = arena.train("--step-timeout", "5", tamper=sleepy, meanwhile=meanwhile, timeout=180)
+    found = arena.train("--step-timeout-seconds", "5", tamper=sleepy, meanwhile=meanwhile, timeout=180)
     return Outcome(
         found.survived() and found.seconds > 60,
         f"stopped for 60 s with a step timeout of 5 s: {found.told()}",
@@ -214,7 +214,7 @@ def without_ffmpeg() -> None:
 @row(66, "ffmpeg/MoviePy missing", "SURVIVE, video off + hint")
 def _(arena: Arena) -> Outcome:
     found = arena.train("--video", tamper=without_ffmpeg, changes={"env": "InvertedPendulum-v5", **FLOOR})
-    render = arena.door("render", [str(found.folder)], tamper=without_ffmpeg)
+    render = arena.run_script("render", [str(found.folder)], tamper=without_ffmpeg)
     hint = found.says("no film", "pip install") and render.code == 2 and render.says("pip install")
     return Outcome(found.survived() and hint, f"train: {found.told()}, hint {hint}; render: {render.told()}")
 
@@ -313,15 +313,15 @@ def _(arena: Arena) -> Outcome:
     before = {p: p.stat().st_mtime_ns for p in made.folder.rglob("*") if p.is_file()}
     noop = arena.resume(made.folder)
     touched = sorted(p.name for p, at in before.items() if p.stat().st_mtime_ns != at)
-    changed = arena.resume(made.folder, "--learner.batch", "32")
+    changed = arena.resume(made.folder, "--learning.batch_size", "32")
     smaller = arena.resume(made.folder, "--steps", "60")
     larger = arena.resume(made.folder, "--steps", "160")
     larger_frames = larger.summary()["frames"] if larger.survived() else 0
-    forced = arena.resume(made.folder, "--steps", "200", "--learner.batch", "32", "--override")
+    forced = arena.resume(made.folder, "--steps", "200", "--learning.batch_size", "32", "--override")
     return all_of(
         {
             f"finished: exit {noop.code}, touched {touched}": noop.code == 0 and noop.says("nothing to do"),
-            "changed": changed.code == 2 and changed.says("learner.batch 16 -> 32", "--override"),
+            "changed": changed.code == 2 and changed.says("learning.batch_size 16 -> 32", "--override"),
             "smaller": smaller.code == 2 and smaller.says("steps"),
             "larger": larger_frames == 160,
             "--override": forced.survived() and forced.summary()["frames"] == 200,
@@ -358,7 +358,7 @@ def _(arena: Arena) -> Outcome:
         return Outcome(found.ok, f"{found.text}; no decimal-comma locale is here or can be made: not tried")
     for env in ("InvertedPendulum-v5", "joule/Reach-v0"):  # both read numbers out of XML
         # Short episodes: until its first seeded reset has passed, a body's own generator is as chance made it.
-        chosen = {**small, "env": env, "max-episode-steps": 20}
+        chosen = {**small, "env": env, "max-episode-frames": 20}
         point = arena.train(changes=chosen)
         there = arena.train(
             changes=chosen, folder=arena.fresh("comma"), environ=comma, tamper=speak, curve=True
@@ -369,7 +369,7 @@ def _(arena: Arena) -> Outcome:
     checks["resumed there"] = again.survived() and again.summary()["frames"] == 90
     for name, words in (("evaluate", [str(there.folder), "--episodes", "1"]),
                         ("compare", [str(there.folder), str(point.folder), "--out", str(arena.fresh())])):  # fmt: skip
-        checks[f"{name} there"] = arena.door(name, words, environ=comma, tamper=speak).code == 0
+        checks[f"{name} there"] = arena.run_script(name, words, environ=comma, tamper=speak).code == 0
     return all_of(checks)
 
 

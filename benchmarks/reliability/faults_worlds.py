@@ -88,7 +88,7 @@ class Odd(gymnasium.Env[Any, Any]):
 for _id, _limit in (("Odd-v0", 20), ("OddOnce-v0", 1), ("OddEndless-v0", None)):
     gymnasium.register(_id, entry_point="faults_worlds:Odd", max_episode_steps=_limit)
 gymnasium.register(
-    "OddAuto-v0", entry_point=lambda **_: gymnasium.wrappers.Autoreset(Odd()), max_episode_steps=20
+    "OddAuto-v0", entry_point=lambda **_: gymnasium.wrappers.Autoreset(Odd()), max_episode_frames=20
 )
 
 
@@ -147,7 +147,7 @@ def _(arena: Arena) -> Outcome:
     }
     checks = {"own run": made.code == 0}
     for name, words in doors.items():
-        refused = arena.door(name, words, environ=strange)
+        refused = arena.run_script(name, words, environ=strange)
         checks[f"{name}, a stranger's run"] = refused.code == 2 and refused.says("--trust-module tiny_env")
     checks["with the flag"] = (
         arena.resume(made.folder, "--trust-module", "tiny_env", "--steps", "60", environ=strange).code == 0
@@ -260,7 +260,7 @@ def raise_late() -> None:
 def _(arena: Arena) -> Outcome:
     import counter_env  # noqa: F401
 
-    found = arena.train(changes={"env": COUNTER, "eval-every": 1000}, tamper=raise_late)
+    found = arena.train(changes={"env": COUNTER, "eval-every-frames": 1000}, tamper=raise_late)
     saved = steps_of(found.folder)
     again = arena.resume(found.folder)
     last = found.folder / "checkpoints" / f"step-{steps_of(found.folder)[-1]}" if again.code == 0 else None
@@ -290,7 +290,7 @@ def hang(reset: bool = False) -> Callable[[], None]:
 
 @row(19, "env hangs in step", "timeout, then STOP")
 def _(arena: Arena) -> Outcome:
-    found = arena.train("--step-timeout", "1", tamper=hang(), changes={"eval-every": 1000})
+    found = arena.train("--step-timeout-seconds", "1", tamper=hang(), changes={"eval-every-frames": 1000})
     saved = steps_of(found.folder)
     again = arena.resume(found.folder)
     ok = found.stopped("did not return within 1 s", "step") and bool(saved) and again.survived()
@@ -329,15 +329,15 @@ def with_worker(kill: bool) -> Callable[[], None]:
 
 @row(20, "worker SIGKILL/OOM", "STOP/restart, env index + signal; close() works")
 def _(arena: Arena) -> Outcome:
-    found = arena.train(tamper=with_worker(kill=True), changes={"eval-every": 1000})
+    found = arena.train(tamper=with_worker(kill=True), changes={"eval-every-frames": 1000})
     ok = found.stopped("worker 0 ended with -9") and arena.resume(found.folder).survived()
     return Outcome(ok, f"Joule has no workers; an env's own, killed: {found.told()}")
 
 
 @row(21, "worker raises", "original traceback + index")
 def _(arena: Arena) -> Outcome:
-    found = arena.train(tamper=with_worker(kill=False), changes={"eval-every": 1000})
-    shown = arena.train("--debug", tamper=with_worker(kill=False), changes={"eval-every": 1000})
+    found = arena.train(tamper=with_worker(kill=False), changes={"eval-every-frames": 1000})
+    shown = arena.train("--debug", tamper=with_worker(kill=False), changes={"eval-every-frames": 1000})
     ok = found.stopped("worker 0 ended with 3") and shown.says("Traceback", "faults_worlds.py")
     return Outcome(
         ok, f"Joule has no workers; an env's own, failing: {found.told()}; --debug shows the traceback"
@@ -347,12 +347,12 @@ def _(arena: Arena) -> Outcome:
 @row(22, "no time limit / 1-step / ends at reset", "REJECT for eval; no div-by-0")
 def _(arena: Arena) -> Outcome:
     endless = odd(arena, "OddEndless-v0")
-    once = odd(arena, "OddOnce-v0", "--planner.horizon", "1", agent="joule")
+    once = odd(arena, "OddOnce-v0", "--planner.horizon-decisions", "1", agent="joule")
     return all_of(
         {
-            "endless refused": endless.rejected("max_episode_steps"),
+            "endless refused": endless.rejected("max_episode_frames"),
             "horizon over 1 step refused": odd(arena, "OddOnce-v0", agent="joule").rejected(
-                "planner.horizon"
+                "planner.horizon-decisions"
             ),
             "1-step": once.survived(),
             "terminates at once": odd(arena, end=1).survived(),
@@ -371,20 +371,20 @@ def _(arena: Arena) -> Outcome:
 @row(24, "env reuses the returned obs array", "replay unaffected")
 def _(arena: Arena) -> Outcome:
     import envs
-    from agent.memory.replay_buffer import Memory
+    from agent.memory.replay_buffer import ReplayBuffer
 
     body = envs.make(COUNTER)  # its observation is one and the same array for ever
-    memory = Memory(200, 3, 1, sum(body.facts.readout_sizes.values()))
+    replay_buffer = ReplayBuffer(200, 3, 1, sum(body.env_spec.readout_sizes.values()))
     wrong = 0
     for episode in range(10):
         obs, _ = body.reset(seed=episode)
-        memory.begin(obs, body.readouts())
+        replay_buffer.begin(obs, body.readouts())
         for _ in range(10):
             obs, reward, terminated, _, _ = body.step(np.zeros(1, np.float32))
-            memory.add(np.zeros(1, np.float32), reward, terminated, obs, body.readouts())
-    for number in range(len(memory)):
-        wrong += memory.obs[number, 0] != 1000 * (number // 11) + number % 11
-    return Outcome(wrong == 0, f"{wrong} of {len(memory)} rows wrong")
+            replay_buffer.add(np.zeros(1, np.float32), reward, terminated, obs, body.readouts())
+    for number in range(len(replay_buffer)):
+        wrong += replay_buffer.obs[number, 0] != 1000 * (number // 11) + number % 11
+    return Outcome(wrong == 0, f"{wrong} of {len(replay_buffer)} rows wrong")
 
 
 @row(25, "autoreset metadata missing/wrong", "REJECT")
@@ -398,17 +398,17 @@ def nan_weights(part: str, at: int) -> Callable[[], None]:
     def tamper() -> None:
         import torch
 
-        from agent.agent import Joule
+        from agent.agent import WorldModelAgent
 
-        real = Joule.live
+        real = WorldModelAgent.live
 
         def live(self: Any, env: Any) -> None:
             if self.decisions == at:
                 with torch.no_grad():
-                    next(getattr(self.modules, part).parameters()).fill_(float("nan"))
+                    next(getattr(self.networks, part).parameters()).fill_(float("nan"))
             real(self, env)
 
-        Joule.live = live  # type: ignore[method-assign]
+        WorldModelAgent.live = live  # type: ignore[method-assign]
 
     return tamper
 
@@ -421,12 +421,12 @@ SEARCH = ("planner.samples", "planner.iterations", "planner.elites")
 def _(arena: Arena) -> Outcome:
     checks = {}
     for at in (30, 70, 119):
-        planned = arena.train(tamper=nan_weights("critic", at), changes={"learner.updates-per-step": 0})
+        planned = arena.train(tamper=nan_weights("critic", at), changes={"learning.utd": 0})
         policy = arena.train(
             "--planner.kind",
             "policy",
             tamper=nan_weights("policy", at),
-            changes={"learner.updates-per-step": 0} | dict.fromkeys(SEARCH),
+            changes={"learning.utd": 0} | dict.fromkeys(SEARCH),
         )
         checks[f"planner, decision {at}"] = planned.stopped("seed 1", "energy")
         checks[f"policy, decision {at}"] = policy.stopped("seed 1", "action is not finite")
@@ -463,7 +463,7 @@ def warnings_surface(kinds: tuple[str, ...]) -> Outcome:
     import mujoco
 
     import envs
-    from agent.agent import Joule
+    from agent.agent import WorldModelAgent
     from agent.configurator.settings import Config
     from agent.configurator.validation import replace
     from envs.physics import find_physics
@@ -476,15 +476,15 @@ def warnings_surface(kinds: tuple[str, ...]) -> Outcome:
             settings = {
                 "env": name,
                 "steps": 60,
-                "learner.warmup": 100,
-                "model.latent": 16,
-                "model.hidden": 32,
+                "explore.warmup-decisions": 100,
+                "model.latent-dim": 16,
+                "model.hidden_dim": 32,
             }
-            joule = Joule(body.facts, replace(Config(), settings), body)
+            joule = WorldModelAgent(body.env_spec, replace(Config(), settings), body)
             joule.learn(5)
             physics = find_physics(body)
             assert physics is not None
-            real, data = body._guard.env.step, physics.data
+            real, data = body._checks.env.step, physics.data
 
             def step(
                 action: Any, data: Any = data, kind: str = kind, real: Any = real, model: Any = physics.model
@@ -496,15 +496,15 @@ def warnings_surface(kinds: tuple[str, ...]) -> Outcome:
                 data.warning[number].number += 1
                 return result
 
-            body._guard.env.step = step  # type: ignore[method-assign]
-            before, rows = joule.memory.held, joule.frames
+            body._checks.env.step = step  # type: ignore[method-assign]
+            before, rows = joule.modules.replay_buffer.held, joule.frames
             joule.learn(1)
-            body._guard.env.step = real  # type: ignore[method-assign]
-            stored = joule.memory.held - before
+            body._checks.env.step = real  # type: ignore[method-assign]
+            stored = joule.modules.replay_buffer.held - before
             surfaced += body.counters.get(f"mujoco_{kind.lower()}", 0) == 1
             teleports += stored if kind.startswith("BAD") else 1 - stored
             if kind.startswith("BAD"):
-                surfaced -= body.counters.get("diverged_steps", 0) != 1 or joule.obs is not None
+                surfaced -= body.counters.get("diverged_steps", 0) != 1 or joule.interaction.obs is not None
             assert joule.frames == rows + 1
     return Outcome(
         surfaced == tried and teleports == 0, f"{surfaced} of {tried} surfaced, {teleports} wrong rows"

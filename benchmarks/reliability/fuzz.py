@@ -40,7 +40,7 @@ from joule.storage import checkpoint
 from joule.storage.checkpoint import ARRAYS, DIGEST, MANIFEST, META, CheckpointError
 from joule.storage.replay_log import ReplayLogError
 from joule.storage.run_folder import Run, RunError
-from joule.storage.saving import named_checkpoint, put_back
+from joule.storage.saving import named_checkpoint, restore_checkpoint
 
 RESULT = Path(__file__).parents[1] / "results" / "fuzz.json"
 BATCH = 2_000  # attempts in a process of their own: one that dies takes no others with it
@@ -48,7 +48,7 @@ REFUSALS = (CheckpointError, ReplayLogError, RunError, ConfigError)
 KINDS = {ARRAYS: 0.4, MANIFEST: 0.25, META: 0.2, DIGEST: 0.05, "run.json": 0.05, "config.json": 0.05}
 
 NUMBERS = (0, 1, -1, 2, 255, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, -(2**63))
-MODEL = {"model.latent": 8, "model.hidden": 8, "model.branch": 8, "model.bins": 5, "learner.batch": 8}
+MODEL = {"model.latent-dim": 8, "model.hidden_dim": 8, "model.head-width": 8, "cost.bins": 5, "learning.batch_size": 8}
 """A smaller agent than others are tried with: its numbers are not what is forged."""
 HOSTILE: tuple[Any, ...] = (
     *NUMBERS, 0.5, 1e308, float("nan"), float("inf"), float("-inf"), None, True, False,
@@ -204,7 +204,7 @@ class Victim:
             Run.open(self.folder, trust_modules=["tiny_env"]).close()
             return
         checkpoint.kept_files(self.newest.parent)
-        put_back(self.agent, *named_checkpoint(self.agent, self.run, self.newest))
+        restore_checkpoint(self.agent, *named_checkpoint(self.agent, self.run, self.newest))
 
 
 def batch(victim: Victim, count: int, seed: int) -> dict[str, Any]:

@@ -31,12 +31,12 @@ RESULT = Path(__file__).parents[1] / "results" / "kill.json"
 RUN = {
     "env": "Hopper-v5",
     "steps": 300,
-    "checkpoint-every": 25,
-    "eval-every": 100,
-    "learner.warmup": 60,
-    "planner.starts": 0,
-    "planner.every": 1,
-    "learner.pretrain": 20,
+    "checkpoint-every-frames": 25,
+    "eval-every-frames": 100,
+    "explore.warmup-decisions": 60,
+    "explore.plan_from_decisions": 0,
+    "explore.plan-every-episodes": 1,
+    "learning.pretrain-updates": 20,
 }
 INTERVAL, LONGEST = 25, 3.0  # frames between checkpoints, seconds until a kill
 

@@ -41,13 +41,13 @@ FEW = ("HalfCheetah-v5", "Hopper-v5", "joule/Reach-v0")
 BASELINES = ("sac", "td3", "tqc", "crossq", "ppo")
 SETTINGS = {
     "steps": 120,
-    "max-episode-steps": 40,
-    "eval-every": 70,
-    "checkpoint-every": 500,
-    "learner.buffer": 60,
-    "learner.warmup": 30,
-    "planner.starts": 0,
-    "planner.every": 1,
+    "max-episode-frames": 40,
+    "eval-every-frames": 70,
+    "checkpoint-every-frames": 500,
+    "learning.replay-capacity-transitions": 60,
+    "explore.warmup-decisions": 30,
+    "explore.plan_from_decisions": 0,
+    "explore.plan-every-episodes": 1,
 }
 """The ring of 60 rows wraps at about the sixtieth decision."""
 
@@ -57,15 +57,15 @@ PPO_SETTINGS: dict[str, Any] = {"n_steps": 48, "batch_size": 16}
 
 MOMENTS: dict[str, Callable[[Any], bool]] = {
     "warm-up": lambda agent: agent.decisions == 20,
-    "mid-episode": lambda agent: agent.decisions >= 50 and agent.obs is not None,
-    "episode end": lambda agent: agent.decisions >= 55 and agent.obs is None,
+    "mid-episode": lambda agent: agent.decisions >= 50 and agent.interaction.obs is not None,
+    "episode end": lambda agent: agent.decisions >= 55 and agent.interaction.obs is None,
     "wrapped replay": lambda agent: agent.memory.rows > agent.memory.capacity + 30,
 }
 BASELINE_MOMENTS: dict[str, Callable[[Any], bool]] = {
     "warm-up": lambda agent: agent.decisions == 20,
-    "mid-episode": lambda agent: agent.decisions >= 50 and agent.door.episode_length > 0,
-    "episode end": lambda agent: agent.decisions >= 55 and agent.door.episode_length == 0,
-    "wrapped replay": lambda agent: agent.replay_total() > agent.replay_capacity() + 30,
+    "mid-episode": lambda agent: agent.decisions >= 50 and agent.run_script.episode_length > 0,
+    "episode end": lambda agent: agent.decisions >= 55 and agent.run_script.episode_length == 0,
+    "wrapped replay": lambda agent: agent.replay.total > agent.replay.capacity + 30,
 }
 
 

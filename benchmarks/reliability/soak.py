@@ -34,27 +34,27 @@ COLUMNS = ("seconds", "cpu_seconds", "steps", "rss_kib", "descriptors", "files",
 RUN: dict[str, Any] = {
     "env": "Hopper-v5",
     "steps": 10_000_000_000,
-    "max-episode-steps": 200,
-    "eval-every": 500,
+    "max-episode-frames": 200,
+    "eval-every-frames": 500,
     "eval-episodes": 1,
-    "checkpoint-every": 250,
-    "model.latent": 32,
-    "model.hidden": 64,
-    "model.branch": 32,
-    "learner.batch": 32,
-    "learner.buffer": 500,
-    "learner.warmup": 100,
-    "learner.pretrain": 10,
-    "learner.updates-per-step": 0.25,
-    "planner.starts": 0,
-    "planner.every": 1,
-    "planner.horizon": 2,
+    "checkpoint-every-frames": 250,
+    "model.latent-dim": 32,
+    "model.hidden_dim": 64,
+    "model.head-width": 32,
+    "learning.batch_size": 32,
+    "learning.replay-capacity-transitions": 500,
+    "explore.warmup-decisions": 100,
+    "learning.pretrain-updates": 10,
+    "learning.utd": 0.25,
+    "explore.plan_from_decisions": 0,
+    "explore.plan-every-episodes": 1,
+    "planner.horizon-decisions": 2,
     "planner.samples": 16,
     "planner.iterations": 1,
     "planner.elites": 4,
-    "planner.policy-trajectories": 4,
+    "actor.proposals": 4,
 }
-SETTLED = 3 * RUN["learner.buffer"]
+SETTLED = 3 * RUN["learning.replay-capacity-transitions"]
 """Steps after which everything has happened that happens once: the replay is full, and a checkpoint retired."""
 MOST_PER_HOUR = 1.0  # per cent by which memory may grow
 
@@ -160,7 +160,7 @@ def watch(hours: float, every: float) -> dict[str, Any]:
     return ended
 
 
-def judge(rows: Sequence[dict[str, str]], ended: dict[str, Any] | None) -> dict[str, Any]:
+def task_cost(rows: Sequence[dict[str, str]], ended: dict[str, Any] | None) -> dict[str, Any]:
     """The verdict on a table. Memory's slope is Theil and Sen's: the median of the slopes of all pairs of
     rows since the run had settled, with its interval of 95 %, in per cent of the median memory."""
     from scipy.stats import theilslopes
@@ -211,11 +211,11 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two looks")
     parser.add_argument("--judge", action="store_true", help="only judge the table that is there")
     given = parser.parse_args()
-    ended = None if given.judge else watch(given.hours, given.every)
+    ended = None if given.modules.task_cost else watch(given.hours, given.every)
     with TABLE.open(newline="") as file:
         # The last line of a soak that was killed may be cut.
         rows = [row for row in csv.DictReader(file) if row["strays"] is not None]
-    found = judge(rows, ended)
+    found = task_cost(rows, ended)
     VERDICT.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
     return int(not found["as_it_must"])

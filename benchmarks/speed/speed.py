@@ -30,10 +30,10 @@ import torch
 
 import envs
 import planners
-from agent.agent import Joule
+from agent.agent import WorldModelAgent
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace, validate
-from agent.memory.replay_buffer import Memory
+from agent.memory.replay_buffer import ReplayBuffer
 from agent.memory.windows import Windows
 from benchmarks.speed import peer_planner
 from benchmarks.speed.stopwatch import (
@@ -83,17 +83,17 @@ def default_env() -> str:
 
 
 SETTLED: dict[str, Any] = {
-    "learner.warmup": 100,
-    "learner.pretrain": 0,
-    "learner.early_boost": 1.0,
-    "planner.starts": 100_000_000,
+    "explore.warmup-decisions": 100,
+    "learning.pretrain-updates": 0,
+    "learning.initial_utd": 1.0,
+    "explore.plan_from_decisions": 100_000_000,
 }
 """The default without its beginning, and without the episodes that are planned: these are added by `planned`."""
 
 
 def living(config: Config) -> Any:
     """An agent that has begun to learn and is settled."""
-    repeat = envs.make(config.env).facts.action_repeat
+    repeat = envs.make(config.env).env_spec.action_repeat
     # With so short a budget the baselines' own warm-up is at its least, 100 decisions.
     short = {"steps": 1_000 * repeat} if config.agent != "joule" else {}
     config = validate(replace(config, SETTLED | short))
@@ -102,7 +102,7 @@ def living(config: Config) -> Any:
 
 def deciding(made: Any) -> Call:
     """A call that decides once as in training, going on from the decision before."""
-    observation, state = np.zeros(made.facts.observation_size, np.float32), None
+    observation, state = np.zeros(made.env_spec.observation_size, np.float32), None
 
     def decide() -> None:
         nonlocal state
@@ -111,25 +111,25 @@ def deciding(made: Any) -> Call:
     return decide
 
 
-def windows_of(joule: Joule) -> Windows:
-    learner = joule.config.learner
-    return joule.memory.sample(learner.batch, learner.window + learner.n_step - 1, joule.rng)
+def windows_of(joule: WorldModelAgent) -> Windows:
+    learner = joule.config.learning
+    return joule.modules.replay_buffer.sample(learning.batch_size, learning.window_decisions + learning.n_step - 1, joule.modules.rng)
 
 
-def updating(joule: Joule) -> Call:
+def updating(joule: WorldModelAgent) -> Call:
     """A call that samples and takes one gradient step."""
-    return lambda: joule.learner.update(windows_of(joule))
+    return lambda: joule.modules.learner.update(windows_of(joule))
 
 
-def searching(joule: Joule, batch: int = 1, **settings: Any) -> Call:
+def searching(joule: WorldModelAgent, batch: int = 1, **settings: Any) -> Call:
     """A call that plans once from fixed latents, without policy or warm start."""
-    ones = torch.ones(joule.facts.action_size, device=joule.device)
+    ones = torch.ones(joule.env_spec.action_size, device=joule.modules.device)
     kind = joule.config.planner.kind
     planner = planners.make(
         "mppi" if kind == "policy" else kind, low=-ones, high=ones, batch=batch, **settings
     )
-    energy = joule.energy(joule.perceive(np.zeros((batch, joule.facts.observation_size), np.float32)))
-    return inferring(lambda: planner.plan(energy, generator=joule.generator))
+    energy = joule.modules.energy(joule.modules.perceive(np.zeros((batch, joule.env_spec.observation_size), np.float32)))
+    return inferring(lambda: planner.plan(energy, generator=joule.modules.generator))
 
 
 def inferring(call: Call) -> Call:
@@ -146,7 +146,7 @@ def beside_baselines(config: Config, extent: Extent) -> dict[str, float]:
     """One decision all in, one update, one choice of an action: Joule's and the baselines'."""
     made = {name: living(replace(config, {"agent": name})) for name in ("joule", *BASELINES)}
     joule = made["joule"]
-    repeat = joule.facts.action_repeat
+    repeat = joule.env_spec.action_repeat
 
     def living_on(one: Any) -> Call:
         return lambda: one.learn(extent.decisions * repeat)
@@ -157,7 +157,7 @@ def beside_baselines(config: Config, extent: Extent) -> dict[str, float]:
 
     turns = take_turns({name: living_on(one) for name, one in made.items()}, extent.rounds, 0.0)
     policy = copy.copy(joule)
-    policy.actor = joule.make_actor(replace(config, {"planner.kind": "policy"}))
+    policy.actor = joule.modules.make_actor(replace(config, {"planner.kind": "policy"}))
     calls: dict[str, Call] = {
         "update": updating(joule),
         "plan": deciding(joule),
@@ -193,27 +193,27 @@ def planned(config: Config, decisions: int, alone: dict[str, float]) -> float:
     share = 0.0 if choice.starts is None else 1 / choice.every
     if decisions:
         starts = decisions if choice.starts is None else choice.starts
-        share *= max(decisions - starts, 0) / max(decisions - config.learner.warmup, 1)
+        share *= max(decisions - starts, 0) / max(decisions - config.learning.warmup, 1)
     return share * (alone["plan"] - alone["policy"])
 
 
-def beginning(joule: Joule, config: Config, alone: dict[str, float]) -> float:
+def beginning(joule: WorldModelAgent, config: Config, alone: dict[str, float]) -> float:
     """What the beginning of a whole run adds to a decision after warm-up, in milliseconds.
 
     Pre-training and the early boost are updates beyond the settled rate, counted by the agent itself. Spread
     over all decisions of `config.steps` after warm-up.
     """
-    whole = Joule(joule.facts, config)
-    whole.memory = joule.memory  # not empty, so that updates are due
-    first, last = config.learner.warmup, config.steps // joule.facts.action_repeat
+    whole = WorldModelAgent(joule.env_spec, config)
+    whole.modules.replay_buffer = joule.modules.replay_buffer  # not empty, so that updates are due
+    first, last = config.learning.warmup, config.steps // joule.env_spec.action_repeat
     updates = 0.0
     for whole.decisions in range(first, last):
         updates += whole.updates_due()
     decisions = max(last - first, 1)
-    return (updates - decisions * config.learner.updates_per_step) * alone["update"] / decisions
+    return (updates - decisions * config.learning.utd) * alone["update"] / decisions
 
 
-def beside_the_core(joule: Joule, extent: Extent) -> dict[str, float]:
+def beside_the_core(joule: WorldModelAgent, extent: Extent) -> dict[str, float]:
     """A plan of SEARCH against the rate at which this core multiplies matrices."""
     plan = searching(joule, **SEARCH)
     work = products_of(plan)
@@ -232,19 +232,19 @@ def beside_the_core(joule: Joule, extent: Extent) -> dict[str, float]:
     }
 
 
-def beside_the_peer(joule: Joule, extent: Extent) -> dict[str, float]:
+def beside_the_peer(joule: WorldModelAgent, extent: Extent) -> dict[str, float]:
     """Time of our planners over that of stable-worldmodel's, on the same energy."""
     found: dict[str, float] = {}
-    z = joule.perceive(np.zeros((1, joule.facts.observation_size), np.float32))
-    ones = torch.ones(joule.facts.action_size)
+    z = joule.modules.perceive(np.zeros((1, joule.env_spec.observation_size), np.float32))
+    ones = torch.ones(joule.env_spec.action_size)
     for kind in peer_planner.KINDS:
         planner = planners.make(kind, low=-ones, high=ones, **SEARCH)
-        energy = joule.energy(z)
+        energy = joule.modules.energy(z)
 
         def ours(planner: planners.Planner = planner, energy: Any = energy) -> object:
-            return planner.plan(energy, generator=joule.generator)
+            return planner.plan(energy, generator=joule.modules.generator)
 
-        theirs = peer_planner.make(kind, energy, joule.facts.action_size, **SEARCH)
+        theirs = peer_planner.make(kind, energy, joule.env_spec.action_size, **SEARCH)
         times = medians(take_turns({"ours": inferring(ours), "theirs": theirs}, extent.rounds, extent.turn))
         found |= {
             f"{kind}_ms": times["ours"],
@@ -254,33 +254,33 @@ def beside_the_peer(joule: Joule, extent: Extent) -> dict[str, float]:
     return found
 
 
-def growth(joule: Joule, config: Config, extent: Extent) -> dict[str, dict[int, float]]:
+def growth(joule: WorldModelAgent, config: Config, extent: Extent) -> dict[str, dict[int, float]]:
     """Milliseconds against one size at a time."""
 
     def measured(sizes: tuple[int, ...], call: Callable[[int], Call]) -> dict[int, float]:
         calls = {str(size): call(size) for size in extent.of(sizes)}
         return {int(n): ms for n, ms in medians(take_turns(calls, extent.rounds, extent.turn)).items()}
 
-    def with_(changes: dict[str, Any]) -> Joule:
-        made = Joule(joule.facts, validate(replace(config, changes)))
-        made.memory = joule.memory
+    def with_(changes: dict[str, Any]) -> WorldModelAgent:
+        made = WorldModelAgent(joule.env_spec, validate(replace(config, changes)))
+        made.modules.replay_buffer = joule.modules.replay_buffer
         return made
 
     latents = tuple(config.model.latent * n // 2 for n in (1, 2, 4, 8))
     latents = tuple(n for n in latents if n % config.model.group == 0)
-    batches = tuple(config.learner.batch * n // 4 for n in (1, 2, 4, 8, 16))
-    by_latent = {n: with_({"model.latent": n}) for n in extent.of(latents)}
+    batches = tuple(config.learning.batch * n // 4 for n in (1, 2, 4, 8, 16))
+    by_latent = {n: with_({"model.latent-dim": n}) for n in extent.of(latents)}
     memories = {
         n: filled(joule, n) for n in ((10_000, 100_000, 1_000_000) if extent is FULL else (1_000, 10_000))
     }
-    time_steps = config.learner.window + config.learner.n_step - 1
+    time_steps = config.learning.window + config.learning.n_step - 1
 
     def sampling(rows: int) -> Call:
-        return lambda: memories[rows].sample(config.learner.batch, time_steps, joule.rng)
+        return lambda: memories[rows].sample(config.learning.batch, time_steps, joule.modules.rng)
 
     def learning(rows: int) -> Call:
         sample = sampling(rows)
-        return lambda: joule.learner.update(sample())  # type: ignore[arg-type]
+        return lambda: joule.modules.learner.update(sample())  # type: ignore[arg-type]
 
     rows = tuple(memories)
     return {
@@ -291,33 +291,33 @@ def growth(joule: Joule, config: Config, extent: Extent) -> dict[str, dict[int, 
             (1, 2, 4, 8, 16), lambda n: searching(joule, **{**SEARCH, "horizon": n})
         ),
         "plan against latent": measured(latents, lambda n: searching(by_latent[n], **SEARCH)),
-        "update against batch": measured(batches, lambda n: updating(with_({"learner.batch": n}))),
+        "update against batch": measured(batches, lambda n: updating(with_({"learning.batch_size": n}))),
         "update against latent": measured(latents, lambda n: updating(by_latent[n])),
         "sampling against replay": measured(rows, sampling),
         "update against replay": measured(rows, learning),
     }
 
 
-def filled(joule: Joule, rows: int) -> Memory:
+def filled(joule: WorldModelAgent, rows: int) -> ReplayBuffer:
     """A full replay of that many rows, its episodes a thousand rows long, every page of it in use."""
-    facts = joule.facts
-    memory = Memory(rows, facts.observation_size, facts.action_size, sum(facts.readout_sizes.values()))
-    columns = {name: np.ones_like(column) for name, column in memory.columns().items()}
+    env_spec = joule.env_spec
+    replay_buffer = ReplayBuffer(rows, env_spec.observation_size, env_spec.action_size, sum(env_spec.readout_sizes.values()))
+    columns = {name: np.ones_like(column) for name, column in replay_buffer.columns().items()}
     columns["last"] = np.arange(rows) % 1_000 == 999
     columns["terminated"][:] = 0.0
-    memory.restore(columns, rows)
-    return memory
+    replay_buffer.restore(columns, rows)
+    return replay_buffer
 
 
-def on_device(joule: Joule, config: Config, extent: Extent) -> dict[str, float]:
+def on_device(joule: WorldModelAgent, config: Config, extent: Extent) -> dict[str, float]:
     """Planning and learning on `config.device`, and how far its energies are from the CPU's.
 
     Wall time. On CUDA the energy is one graph, replayed for every iteration.
     """
-    other = Joule(joule.facts, config)
-    other.modules.load_state_dict(joule.modules.state_dict())
-    other.modules.normalizer.refresh()
-    device = other.device
+    other = WorldModelAgent(joule.env_spec, config)
+    other.modules.networks.load_state_dict(joule.modules.networks.state_dict())
+    other.modules.networks.normalizer.refresh()
+    device = other.modules.device
     found = {}
 
     def wall(call: Call) -> float:
@@ -331,26 +331,26 @@ def on_device(joule: Joule, config: Config, extent: Extent) -> dict[str, float]:
             times.append(time.perf_counter() - start)
         return float(np.median(times)) * 1e3
 
-    ones = torch.ones(joule.facts.action_size, device=device)
+    ones = torch.ones(joule.env_spec.action_size, device=device)
     for batch in (1, 64):
         planner = planners.make("mppi", low=-ones, high=ones, batch=batch, **ON_DEVICE)
-        rows = np.zeros((batch, joule.facts.observation_size), np.float32)
-        energy: Any = other.energy(other.perceive(rows))
+        rows = np.zeros((batch, joule.env_spec.observation_size), np.float32)
+        energy: Any = other.modules.energy(other.modules.perceive(rows))
         if device.type == "cuda":
             energy = graphed(energy, batch, ON_DEVICE, len(ones), device)
 
         def plan(planner: planners.Planner = planner, energy: Any = energy) -> object:
-            return planner.plan(energy, generator=other.generator)
+            return planner.plan(energy, generator=other.modules.generator)
 
         found[f"plan_{batch}_ms"] = wall(inferring(plan))
     windows = windows_of(joule)
-    found["updates_per_second"] = 1e3 / wall(lambda: other.learner.update(windows))
-    other.modules.load_state_dict(joule.modules.state_dict())  # the updates moved them
+    found["updates_per_second"] = 1e3 / wall(lambda: other.modules.learner.update(windows))
+    other.modules.networks.load_state_dict(joule.modules.networks.state_dict())  # the updates moved them
     actions = torch.rand(1, 256, SEARCH["horizon"], len(ones)) * 2 - 1
-    rows = joule.memory.obs[:1]
+    rows = joule.modules.replay_buffer.obs[:1]
     with torch.inference_mode():
-        expected = joule.energy(joule.perceive(rows))(actions)
-        got = other.energy(other.perceive(rows))(actions.to(device)).cpu()
+        expected = joule.modules.energy(joule.modules.perceive(rows))(actions)
+        got = other.modules.energy(other.modules.perceive(rows))(actions.to(device)).cpu()
     found["energy_difference_in_deviations"] = ((got - expected).abs().max() / expected.std()).item()
     return found
 

@@ -161,7 +161,7 @@ class Maze(MujocoEnv):
             self.render()
         return self._observation(), np.float64(closeness - trespass), False, False, info
 
-    readout_views: ClassVar[dict[str, View]] = {"position": view("ball", 0, 1)}
+    derived_readouts: ClassVar[dict[str, View]] = {"position": view("ball", 0, 1)}
 
     def readouts(self) -> dict[str, NDArray[np.float64]]:
         """Named physical quantities now (m, m/s); `zone_distance` is negative inside the zone."""

@@ -67,11 +67,11 @@ class Reach(MujocoEnv):
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
 
-    def __init__(self, *, effort_weight: float = 0.01, frame_skip: int = 8, **kwargs: Any) -> None:
+    def __init__(self, *, action_weight: float = 0.01, frame_skip: int = 8, **kwargs: Any) -> None:
         kwargs.setdefault("camera_name", "view")
         super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (10,), np.float64), **kwargs)
         self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
-        self.effort_weight = effort_weight
+        self.action_weight = action_weight
 
     @property
     def goal(self) -> NDArray[np.float64]:
@@ -123,17 +123,17 @@ class Reach(MujocoEnv):
         mujoco.mj_kinematics(self.model, self.data)
         distance = self._distance()
         closeness = float(1.0 - np.tanh(distance / DISTANCE_SCALE))
-        effort = self.effort_weight * float(np.mean(np.square(np.clip(action, -1.0, 1.0))))
+        action = self.action_weight * float(np.mean(np.square(np.clip(action, -1.0, 1.0))))
         info = {
             "reward_distance": closeness,
-            "reward_effort": -effort,
+            "reward_effort": -action,
             **self._get_reset_info(),
         }
         if self.render_mode == "human":
             self.render()
-        return self._observation(), np.float64(closeness - effort), False, False, info
+        return self._observation(), np.float64(closeness - action), False, False, info
 
-    readout_views: ClassVar[dict[str, View]] = {"position": view("fingertip", 0, 1)}
+    derived_readouts: ClassVar[dict[str, View]] = {"position": view("fingertip", 0, 1)}
 
     def readouts(self) -> dict[str, NDArray[np.float64]]:
         """Named physical quantities now (m, m/s, rad, rad/s)."""

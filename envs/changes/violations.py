@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
 from envs.faults.errors import EnvError
-from envs.safe_env import Body
+from envs.safe_env import SafeEnv
 
 MEANINGS = {
     "up": "falls upward: gravity pulls the thing up",
@@ -77,15 +77,15 @@ class Violation:
     Raises EnvError for an unknown kind, or a body or kind that nothing is known of.
     """
 
-    def __init__(self, body: Body, kind: str, rng: np.random.Generator) -> None:
-        stage = STAGES.get(body.facts.env)
+    def __init__(self, body: SafeEnv, kind: str, rng: np.random.Generator) -> None:
+        stage = STAGES.get(body.env_spec.env)
         raw: Any = body.unwrapped
         if stage is None or not isinstance(raw, MujocoEnv):
             known = ", ".join(STAGES)
-            raise EnvError(f"violations are staged in {known}, not in {body.facts.env}")
+            raise EnvError(f"violations are staged in {known}, not in {body.env_spec.env}")
         if kind not in MEANINGS or kind in stage.without:
             known = ", ".join(name for name in MEANINGS if name not in stage.without)
-            raise EnvError(f"violation {kind!r}: {body.facts.env} has {known}")
+            raise EnvError(f"violation {kind!r}: {body.env_spec.env} has {known}")
         self.body, self.kind, self.stage = body, kind, stage
         self.model, self.data, self.raw = raw.model, raw.data, raw
         self.thing = Thing(self.model, stage.thing)
@@ -216,13 +216,13 @@ class Thing:
         self.geoms = np.flatnonzero(np.isin(model.geom_bodyid, self.bodies))
 
 
-def opportunities(body: Body) -> frozenset[str]:
+def opportunities(body: SafeEnv) -> frozenset[str]:
     """The kinds that would be seen if they began with the next step: nothing stops that does not move.
 
     A free thing must move by itself: one that is pushed is pushed on after it stopped, and where it collides,
     that it halts or turns back is no wonder. Time is seen to run backwards when anything moves.
     """
-    stage = STAGES[body.facts.env]
+    stage = STAGES[body.env_spec.env]
     raw: Any = body.unwrapped
     model, data = raw.model, raw.data
     thing = Thing(model, stage.thing)

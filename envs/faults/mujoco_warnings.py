@@ -9,7 +9,7 @@ from envs.physics import Physics, log
 DIVERGED = ("BADQPOS", "BADQVEL", "BADQACC")
 
 
-class Watch:
+class WarningMonitor:
     """Reads what MuJoCo warned of since the last reading; made anew at each reset, where time goes back."""
 
     def __init__(self, physics: Physics) -> None:

@@ -18,7 +18,7 @@ LOOKS = 20
 """Wakings that make up the limit, or more where that would be less than one a second."""
 
 
-class HangWatch:
+class Watchdog:
     """One thread that sleeps, for all environments of the process; a watched call costs two assignments."""
 
     def __init__(self) -> None:
@@ -64,5 +64,5 @@ class HangWatch:
         os._exit(1)
 
 
-WATCH = HangWatch()
-os.register_at_fork(after_in_child=WATCH.forget_thread)
+WATCHDOG = Watchdog()
+os.register_at_fork(after_in_child=WATCHDOG.forget_thread)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from envs.physics import find_physics
-from envs.safe_env import Body
+from envs.safe_env import SafeEnv
 
 
-def of_actions(body: Body) -> list[str]:
+def of_actions(body: SafeEnv) -> list[str]:
     """A name for each number of an action: its motor's, where each has one that is named."""
-    size = body.facts.action_size
+    size = body.env_spec.action_size
     physics = find_physics(body)
     plain = [f"action {index}" for index in range(size)]
     if physics is None or physics.model.nu != size:
@@ -19,11 +19,11 @@ def of_actions(body: Body) -> list[str]:
     return [physics.model.actuator(index).name or plain[index] for index in range(size)]
 
 
-def of_readouts(body: Body) -> list[str]:
+def of_readouts(body: SafeEnv) -> list[str]:
     """A name for each number of the readouts: joints for the positions and velocities of MuJoCo."""
     physics = find_physics(body)
     names = []
-    for name, size in body.facts.readout_sizes.items():
+    for name, size in body.env_spec.readout_sizes.items():
         joints = [] if physics is None or name not in ("qpos", "qvel") else list(_joints(physics.model, name))
         if len(joints) == size:
             names += [f"{name} {joint}" for joint in joints]

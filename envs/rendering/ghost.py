@@ -15,7 +15,7 @@ import numpy as np
 
 from envs.faults.errors import RenderError
 from envs.physics import Physics, dm_control_env, find_physics, parts
-from envs.safe_env import Body
+from envs.safe_env import SafeEnv
 
 TINT = (0.95, 0.20, 0.75, 1.0)
 STRENGTH = 0.5
@@ -24,12 +24,12 @@ SWELL = 1.04
 """The ghost is this much thicker than the body, so that the two never fight over a pixel."""
 
 
-def can_appear(body: Body) -> bool:
+def can_appear(body: SafeEnv) -> bool:
     """Whether a ghost can be drawn: MuJoCo's, with all of `qpos` and `qvel` among the readouts."""
     physics = find_physics(body)
     if physics is None or _viewer_of(body) is None:
         return False
-    sizes = body.facts.readout_sizes
+    sizes = body.env_spec.readout_sizes
     return (sizes.get("qpos"), sizes.get("qvel")) == (physics.model.nq, physics.model.nv)
 
 
@@ -39,11 +39,11 @@ class Ghost:
     Raises RenderError for a body whose scene cannot be reached.
     """
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: SafeEnv) -> None:
         self._body = body
         viewer = _viewer_of(body)
         if find_physics(body) is None or viewer is None:
-            raise RenderError(f"{body.facts.env} has no MuJoCo scene that a ghost could be drawn in")
+            raise RenderError(f"{body.env_spec.env} has no MuJoCo scene that a ghost could be drawn in")
         self._render = viewer
         self._model: Any = None
         self._follow()
@@ -97,7 +97,7 @@ class Ghost:
             error[turning], size[turning] = error[turning].sum(), size[turning].sum()
         return np.asarray(error < (1.0 - least) * size)
 
-    def foreseen(
+    def predicted(
         self, start: np.ndarray, qpos: np.ndarray, qvel: np.ndarray, seconds: float, readable: np.ndarray
     ) -> np.ndarray:
         """Where the body would be now, [nq], by predicted `qpos` [steps, nq] and `qvel` [steps, nv].
@@ -120,8 +120,8 @@ class Ghost:
         """The scene now as uint8 [height, width, 3], with the ghost at `qpos` [nq]."""
         self._place(qpos)
         plain = self._render(lambda scene: None).astype(np.float32)
-        haunted = self._render(self._enter).astype(np.float32)
-        return np.rint(plain + STRENGTH * (haunted - plain)).astype(np.uint8)
+        with_ghost = self._render(self._enter).astype(np.float32)
+        return np.rint(plain + STRENGTH * (with_ghost - plain)).astype(np.uint8)
 
     def distance(self, qpos: np.ndarray) -> float:
         """Mean distance (m) between the body's moving parts and the ghost's at `qpos` [nq]."""
@@ -174,7 +174,7 @@ class Ghost:
         import mujoco
 
         if scene.ngeom >= scene.maxgeom:
-            raise RenderError(f"the scene of {self._body.facts.env} has no room for a ghost")
+            raise RenderError(f"the scene of {self._body.env_spec.env} has no room for a ghost")
         scene.ngeom += 1
         part = scene.geoms[scene.ngeom - 1]
         mujoco.mjv_initGeom(part, int(shape), size * SWELL, place, turn, np.array(TINT, np.float32))
@@ -186,7 +186,7 @@ _Viewer = Callable[[Callable[[Any], None]], np.ndarray]
 """Draws the scene after a function has added to it; uint8 [height, width, 3]."""
 
 
-def _viewer_of(body: Body) -> _Viewer | None:
+def _viewer_of(body: SafeEnv) -> _Viewer | None:
     """How the frames of this body are drawn, or None where that cannot be reached."""
     from gymnasium.envs.mujoco import MujocoEnv
 
@@ -205,7 +205,7 @@ def _viewer_of(body: Body) -> _Viewer | None:
     return None
 
 
-def _by_gymnasium(body: Body, env: Any, add: Callable[[Any], None]) -> np.ndarray:
+def _by_gymnasium(body: SafeEnv, env: Any, add: Callable[[Any], None]) -> np.ndarray:
     import mujoco
 
     if env.mujoco_renderer.viewer is None:

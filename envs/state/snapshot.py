@@ -34,7 +34,7 @@ LONGEST_REPLAY = 20_000
 """Environment steps kept for a replay; a longer episode cannot be resumed exactly."""
 
 
-class Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
+class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
     """The innermost layer: remembers how the episode began and what came before its last step."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:

@@ -13,20 +13,20 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 
-from agent.interface import BodyFacts, TrainingEnv
+from agent.interface import EnvSpec, TrainingEnv
 from agent.seeds import reset_seed
 
 
-class Door(gymnasium.Env[np.ndarray, np.ndarray]):
+class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
     """A Gymnasium environment through which the library reaches the agent's body; the body may come later.
 
     Counts what the run is measured by. Gives the library only the few facts it uses: it copies `info`
     deeply at every step.
     """
 
-    def __init__(self, facts: BodyFacts, seed: int) -> None:
-        self.observation_space = spaces.Box(-np.inf, np.inf, (facts.observation_size,), np.float32)
-        self.action_space = spaces.Box(-1.0, 1.0, (facts.action_size,), np.float32)
+    def __init__(self, env_spec: EnvSpec, seed: int) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (env_spec.observation_size,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
         self.body: TrainingEnv | None = None
         self.seed = seed
         self.begun = False
@@ -96,7 +96,7 @@ class Replay(ReplayBuffer):
         index = np.arange(first, self.total) % self.buffer_size
         return {name: column[index] for name, column in self.columns().items()}
 
-    def put_back(self, rows: dict[str, np.ndarray], total: int) -> None:
+    def restore_rows(self, rows: dict[str, np.ndarray], total: int) -> None:
         """The newest rows of `total`, each at the place it had. Raises ValueError when some are missing."""
         count, needed = len(rows["reward"]), min(total, self.buffer_size)
         if count < needed:

@@ -25,10 +25,10 @@ from agent import random_state as generators
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.device import pick_device
-from agent.interface import Arrays, BodyFacts, TrainingEnv
+from agent.errors import ConfigError
+from agent.interface import Arrays, Columns, EnvSpec, ReplayRows, Services, TrainingEnv
+from agent.training_env import enter
 from joule.baselines.settings import KINDS, settings_for
-from joule.environment import entered
-from joule.storage.saving import save_as_run
 
 if TYPE_CHECKING:
     from joule.baselines.hooks import Replay
@@ -42,29 +42,30 @@ class Baseline:
 
     def __init__(
         self,
-        facts: BodyFacts,
+        env_spec: EnvSpec,
         config: Config,
         env: TrainingEnv | None = None,
+        services: Services | None = None,
         *,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         if config.agent not in KINDS:
             raise ValueError(f"agent: {config.agent} is not a baseline; choose one of {', '.join(KINDS)}")
-        from joule.baselines.hooks import Door
+        from joule.baselines.hooks import EnvBridge
 
         self.kind: str = config.agent
-        self.facts, self.config, self.env = facts, config, env
-        decisions = max(1, config.steps // facts.action_repeat)
-        self.settings = {**settings_for(self.kind, facts.env, decisions), **(settings or {})}
-        self.door = Door(facts, config.seed)
+        self.env_spec, self.config, self.env, self.services = env_spec, config, env, services
+        decisions = max(1, config.steps // env_spec.action_repeat)
+        self.settings = {**settings_for(self.kind, env_spec.env, decisions), **(settings or {})}
+        self.bridge = EnvBridge(env_spec, config.seed)
         self.frames = self.decisions = self.episodes = 0
         self.metrics: dict[str, float] = {}
         self.clock = Clock()
-        self.hurried = False
+        self.stop_requested = False
         with generators.preserved():
             self.model = self._make_model()
             self._generators = generators.capture()
-        self._living = False
+        self._learning = False
 
     def _make_model(self) -> Any:
         """The library's algorithm, seeded, on a vector of one environment."""
@@ -84,13 +85,13 @@ class Baseline:
             "crossq": sb3_contrib.CrossQ,
         }
         given = copy.deepcopy(self.settings)  # the library writes into policy_kwargs
-        vector: Any = DummyVecEnv([lambda: self.door])
+        vector: Any = DummyVecEnv([lambda: self.bridge])
         self.normalizer = None
         if given.pop("normalize", False):
             # As in rl-zoo: rewards are scaled by the return's deviation under the algorithm's own discount.
             self.normalizer = vector = VecNormalize(vector, gamma=given.get("gamma", 0.99))
         if (std := given.pop("noise_std", None)) is not None:
-            act = self.facts.action_size
+            act = self.env_spec.action_size
             given["action_noise"] = NormalActionNoise(np.zeros(act), np.full(act, std))
         if "activation_fn" in given.get("policy_kwargs", {}):
             activation = getattr(torch.nn, given["policy_kwargs"]["activation_fn"])
@@ -120,32 +121,32 @@ class Baseline:
         Without an environment, given here or before, the one of the agent's configuration is made. In another
         body than before an episode begins. Raises FloatingPointError when a loss is no longer finite.
         """
-        self.env = entered(self, env)
-        self.door.body = self.env
+        self.env = enter(self, env)
+        self.bridge.body = self.env
         until = self.frames + steps
         with self.clock.running(), generators.preserved():
             generators.restore(*self._generators)
-            self._living = True
+            self._learning = True
             try:
                 # Resets the body if no episode is under way.
                 _, callback = self.model._setup_learn(self.config.steps, reset_num_timesteps=False)
                 while self.frames < until:
-                    self._live(callback)
+                    self._step(callback)
                     if on_step is not None and not on_step(self):
                         break
             finally:
-                self._living = False
+                self._learning = False
                 self._generators = generators.capture()
         return self
 
-    def _live(self, callback: Any) -> None:
+    def _step(self, callback: Any) -> None:
         """One decision and the learning that it is due."""
-        model, door = self.model, self.door
+        model, bridge = self.model, self.bridge
         if self.kind == "ppo":
             model.collect_rollouts(model.env, callback, model.rollout_buffer, n_rollout_steps=1)
             learned = model.rollout_buffer.full
             if learned:
-                self._study()
+                self._train()
         else:
             model.collect_rollouts(
                 model.env,
@@ -157,21 +158,21 @@ class Baseline:
             )
             learned = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
             if learned:
-                self._study(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
-        if door.episodes > self.episodes:
-            self.metrics |= door.ended
-        self.frames, self.decisions, self.episodes = door.frames, int(model.num_timesteps), door.episodes
+                self._train(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
+        if bridge.episodes > self.episodes:
+            self.metrics |= bridge.ended
+        self.frames, self.decisions, self.episodes = bridge.frames, int(model.num_timesteps), bridge.episodes
         if learned:
             self._measure()
 
-    def _study(self, **settings: Any) -> None:
+    def _train(self, **settings: Any) -> None:
         """The library's own learning; weights that broke in it show as a bad argument of a distribution."""
         try:
             self.model.train(**settings)
         except ValueError as error:
             if all(bool(value.isfinite().all()) for value in self.model.policy.state_dict().values()):
                 raise
-            where = f"decision {self.model.num_timesteps} in {self.facts.env}"
+            where = f"decision {self.model.num_timesteps} in {self.env_spec.env}"
             raise FloatingPointError(f"{self.kind}: the weights are no longer finite at {where}") from error
 
     def _measure(self) -> None:
@@ -180,14 +181,14 @@ class Baseline:
             if math.isfinite(value):
                 self.metrics[name] = float(value)
             elif "loss" in name:  # other figures, such as an explained variance of nothing, may be undefined
-                where = f"decision {self.decisions} in {self.facts.env}"
+                where = f"decision {self.decisions} in {self.env_spec.env}"
                 raise FloatingPointError(f"{self.kind}: {name} became {float(value)} at {where}")
 
     def begin_episode(self) -> None:
         """Forgets the episode under way: the next decision begins a new one, with `seeds.reset_seed`."""
         self.model._last_obs = None
-        self.door.begun = False
-        self.door.episode_return, self.door.episode_length = 0.0, 0
+        self.bridge.begun = False
+        self.bridge.episode_return, self.bridge.episode_length = 0.0, 0
 
     # Acting
 
@@ -205,19 +206,17 @@ class Baseline:
         action, _ = self.model.predict(rows, deterministic=deterministic)
         return action, state
 
-    def explain(self, state: Any) -> dict[str, np.ndarray]:
-        """Nothing: a policy that acts at once has no energies to show."""
-        return {}
-
     # What a resume needs
 
     def save(self, path: str | Path) -> None:
-        """See `joule.storage.saving.save_as_run`."""
-        save_as_run(self, path)
+        """Writes a run folder at `path`. Raises as `joule.storage.saving.save_as_run`."""
+        if self.services is None:
+            raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
+        self.services.save_run(self, Path(path))
 
-    def state(self) -> tuple[Arrays, dict[str, Any]]:
+    def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """Everything but the replay and the body itself, after any decision."""
-        model, door = self.model, self.door
+        model, bridge = self.model, self.bridge
         arrays = {f"policy/{name}": _numpy(value) for name, value in model.policy.state_dict().items()}
         optimizers, variables = self._parts()
         for name, optimizer in optimizers.items():
@@ -235,7 +234,7 @@ class Baseline:
                 arrays[f"normalizer/{name}/var"] = np.array(running.var, np.float64)
                 arrays[f"normalizer/{name}/count"] = np.array(running.count, np.float64)
             arrays["normalizer/returns"] = self.normalizer.returns.copy()
-        rng_arrays, rng_meta = generators.capture() if self._living else self._generators
+        rng_arrays, rng_meta = generators.capture() if self._learning else self._generators
         arrays |= {f"rng/{name}": value for name, value in rng_arrays.items()}
         meta = {
             "decisions": self.decisions,
@@ -244,28 +243,28 @@ class Baseline:
             "learning_starts": getattr(model, "learning_starts", 0),
             "frames": self.frames,
             "episodes": self.episodes,
-            "begun": door.begun,
-            "episode_return": door.episode_return,
-            "episode_length": door.episode_length,
+            "begun": bridge.begun,
+            "episode_return": bridge.episode_return,
+            "episode_length": bridge.episode_length,
             "metrics": dict(self.metrics),
             "rng": rng_meta,
             "action_space": model.action_space.np_random.bit_generator.state,
         }
         return arrays, meta
 
-    def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Goes back to a state; the body is put back by its owner.
 
         Raises ValueError when the networks are not of this agent's sizes.
         """
-        model, door = self.model, self.door
+        model, bridge = self.model, self.bridge
         try:
             model.policy.load_state_dict(
                 {name: torch.from_numpy(value) for name, value in _under(arrays, "policy/").items()}
             )
         except RuntimeError as error:
             raise ValueError(
-                f"the checkpoint holds other networks than {self.kind} has in {self.facts.env}"
+                f"the checkpoint holds other networks than {self.kind} has in {self.env_spec.env}"
             ) from error
         optimizers, variables = self._parts()
         for name, optimizer in optimizers.items():
@@ -297,8 +296,8 @@ class Baseline:
         if self.kind != "ppo":
             # A run that is made longer keeps the warm-up it had.
             model.learning_starts = meta["learning_starts"]
-        door.frames, door.episodes, door.begun = meta["frames"], meta["episodes"], meta["begun"]
-        door.episode_return, door.episode_length = meta["episode_return"], meta["episode_length"]
+        bridge.frames, bridge.episodes, bridge.begun = meta["frames"], meta["episodes"], meta["begun"]
+        bridge.episode_return, bridge.episode_length = meta["episode_return"], meta["episode_length"]
         self.frames, self.decisions, self.episodes = meta["frames"], meta["decisions"], meta["episodes"]
         self.metrics = dict(meta["metrics"])
 
@@ -318,47 +317,44 @@ class Baseline:
         normalizer = self.normalizer
         return {} if normalizer is None else {"obs": normalizer.obs_rms, "return": normalizer.ret_rms}
 
-    def _replay(self) -> Replay | None:
-        return None if self.kind == "ppo" else self.model.replay_buffer
+    @property
+    def replay(self) -> ReplayRows | None:
+        """The rows of the library's replay buffer; None for PPO, which keeps none."""
+        return None if self.kind == "ppo" else LibraryRows(self.model.replay_buffer)
 
-    def replay_columns(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Name -> (shape of one row, numpy dtype name); empty for PPO, which keeps no replay."""
-        replay = self._replay()
-        if replay is None:
-            return {}
-        return {name: (column.shape[1:], column.dtype.name) for name, column in replay.columns().items()}
 
-    def replay_total(self) -> int:
-        """Rows ever written; a row is final at once."""
-        replay = self._replay()
-        return 0 if replay is None else replay.total
+class LibraryRows:
+    """The rows of a library's replay buffer; see `agent.interface.ReplayRows`."""
 
-    def replay_first(self) -> int:
-        """Number of the oldest row that is held."""
-        replay = self._replay()
-        return 0 if replay is None else max(0, replay.total - replay.buffer_size)
+    def __init__(self, buffer: Replay) -> None:
+        self.buffer = buffer
 
-    def replay_rows(self, first: int) -> Arrays:
-        """Columns of the rows since absolute row `first`, oldest first.
+    def columns(self) -> Columns:
+        """Name -> (shape of one row, numpy dtype name)."""
+        return {name: (column.shape[1:], column.dtype.name) for name, column in self.buffer.columns().items()}
 
-        Raises ValueError when rows that were asked for have been overwritten.
-        """
-        replay = self._replay()
-        return {} if replay is None else replay.rows_since(first)
+    @property
+    def total(self) -> int:
+        """Transitions ever written."""
+        return self.buffer.total
 
-    def restore_replay(self, rows: Arrays, total: int) -> None:
-        """Puts back the newest rows (oldest first) of `total` ever written.
+    @property
+    def first(self) -> int:
+        """Number of the oldest transition that is still held."""
+        return max(0, self.buffer.total - self.buffer.buffer_size)
 
-        Raises ValueError when fewer are given than a resume needs.
-        """
-        replay = self._replay()
-        if replay is not None:
-            replay.put_back(rows, total)
+    @property
+    def capacity(self) -> int:
+        """Transitions that a resume needs."""
+        return int(self.buffer.buffer_size)
 
-    def replay_capacity(self) -> int:
-        """How many of the newest rows a resume needs."""
-        replay = self._replay()
-        return 0 if replay is None else replay.buffer_size
+    def since(self, first: int) -> Arrays:
+        """Transitions from number `first` on, oldest first."""
+        return self.buffer.rows_since(first)
+
+    def restore(self, rows: Arrays, total: int) -> None:
+        """Puts back the newest of `total` transitions ever written, oldest first."""
+        self.buffer.restore_rows(rows, total)
 
 
 def _numpy(value: torch.Tensor) -> np.ndarray:

@@ -14,14 +14,30 @@ import difflib
 import inspect
 import json
 import re
+import sys
 import textwrap
 import types
 import typing
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
-from agent.configurator.settings import PRESETS, Config, PlannerConfig
-from agent.configurator.validation import LISTS, flatten, replace, unique_keys, validate
+from agent.configurator import kinds
+from agent.configurator.settings import (
+    KIND_SECTIONS,
+    LISTS,
+    PRESETS,
+    ActorConfig,
+    Config,
+    CostConfig,
+    PlannerConfig,
+)
+from agent.configurator.validation import (
+    drop_foreign_settings,
+    known_names,
+    replace,
+    unique_keys,
+    validate,
+)
 from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 
@@ -71,14 +87,42 @@ def add_settings(
     group = parser.add_argument_group(prefix.rstrip(".") or "run", inspect.getdoc(node).splitlines()[0])  # type: ignore[union-attr]
     for item in dataclasses.fields(node):
         default = getattr(defaults, item.name)
-        if item.name in without:
+        if item.name in without or (prefix and item.name == "settings"):
             continue
         if dataclasses.is_dataclass(default):
             sections.append((item.name, type(default), default))
             continue
-        add_setting(group, prefix + item.name, hints[item.name], default, helps.get(item.name, ""))
+        section = prefix.rstrip(".")
+        hint = hints[item.name]
+        if section in KIND_SECTIONS and item.name == "kind":
+            none = [kinds.NO_PLANNER] if section == "planner" else []
+            hint = Literal[(*kinds.table(section), *none)]  # type: ignore[valid-type]
+        add_setting(group, prefix + item.name, hint, default, helps.get(item.name, ""))
+    if prefix.rstrip(".") in KIND_SECTIONS:
+        add_kind_settings(group, prefix.rstrip("."), kind_in(sys.argv, prefix.rstrip(".")))
     for name, kind, default in sections:
         add_settings(parser, kind, default, f"{prefix}{name}.")
+
+
+def kind_in(arguments: Sequence[str], section: str) -> str:
+    """The kind of planner or regulariser that arguments name, or the default: `--help` shows its settings."""
+    flag = f"--{section}.kind"
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if word == flag:
+            return following
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+    default: str = getattr(Config(), section).kind
+    return default
+
+
+def add_kind_settings(group: Any, section: str, shown: str) -> None:
+    """Adds the settings of all kinds of a section; `--help` shows those of the kind `shown` alone."""
+    for name, of_kinds in kinds.all_settings(section).items():
+        own = dict(of_kinds).get(shown)
+        setting = own or of_kinds[0][1]
+        text = f"{setting.text} (of {shown}; default: {setting.default})" if own else argparse.SUPPRESS
+        add_setting(group, f"{section}.{name}", setting.type, None, text)
 
 
 def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> None:
@@ -87,7 +131,8 @@ def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> No
     optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
     inner = next(o for o in typing.get_args(hint) if o is not type(None)) if optional else hint
     shown = f" (default: {default})" if default not in (None, (), {}) else ""
-    text = (text + shown).replace("%", "%%")
+    if text != argparse.SUPPRESS:
+        text = (text + shown).replace("%", "%%")
     options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
     if typing.get_origin(inner) is Literal:
         group.add_argument(flag, choices=typing.get_args(inner), **options)
@@ -117,10 +162,15 @@ def add_changes(parser: Parser) -> None:
     add_setting(parser, "guard", tuple[str, ...], (), "a limit to keep, as in speed<2; repeatable")
     add_setting(parser, "task", str, "", "other costs, as in track:velocity=-2; see docs/tasks.md")
     learned = "learn the task in the model, by N updates (default: plan for it alone)"
-    parser.add_argument("--retask", type=whole_number, metavar="N", help=learned)
-    # The run's own planner shows through, so no default is shown here.
-    unset: Any = dict.fromkeys(item.name for item in dataclasses.fields(PlannerConfig))
-    add_settings(parser, PlannerConfig, PlannerConfig(**unset), "planner.", without=("starts", "every"))
+    parser.add_argument("--learn-task", type=whole_number, metavar="N", help=learned)
+    # The run's own values show through, so no default is shown here.
+    for section, node, without in (
+        ("planner.", PlannerConfig, ()),
+        ("cost.", CostConfig, ("critics", "bins")),
+        ("actor.", ActorConfig, ("target_entropy",)),
+    ):
+        unset: Any = {item.name: None for item in dataclasses.fields(node) if item.name != "settings"}
+        add_settings(parser, node, node(**unset), section, without=without)
 
 
 def add_adapt(parser: Parser) -> None:
@@ -148,7 +198,7 @@ def in_names(options: argparse.Namespace, first_seed: int | None = None) -> list
     is not the usual one."""
     asked = dict(sorted(given_settings(options).items()))
     parts = []
-    for name, value in (asked | {"retask": options.retask}).items():
+    for name, value in (asked | {"retask": options.learn_task}).items():
         if value is None:
             continue
         values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]
@@ -196,7 +246,7 @@ def json_object(text: str) -> dict[str, Any]:
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Those options that are settings of a config and were given, by dotted name."""
-    known = flatten(Config())
+    known = known_names()
     given = {name: value for name, value in vars(options).items() if name in known}
     given |= {name: tuple(given[name]) for name in LISTS if name in given}
     return given
@@ -207,11 +257,12 @@ def check_task(task: str | None, updates: int | None) -> None:
     if task is not None:
         validate(replace(Config(), {"task": task}))
     if updates is not None and (task is None or updates < 1):
-        raise ConfigError("--retask: needs a --task, and at least 1 update")
+        raise ConfigError("--learn-task: needs a --task, and at least 1 update")
 
 
 def config_from(preset: str, given: dict[str, Any]) -> Config:
     """Defaults, overlaid by a preset, overlaid by what the user gave; validated."""
     if preset not in PRESETS:
         raise ConfigError(f"--preset: {preset!r} is none of {', '.join(PRESETS)}")
-    return validate(replace(Config(), {**PRESETS[preset], **given}))
+    config, _ = drop_foreign_settings(replace(Config(), {**PRESETS[preset], **given}), given)
+    return validate(config)

@@ -109,7 +109,7 @@ def write(path: Path, text: str) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     """Reads, reckons, prints and writes. Raises Refusal or ResultsError before anything is written."""
-    from joule.report import forecasts as ledger
+    from joule.report import forecasts as forecast_log
     from joule.report import results, table
 
     runs = results.gather(options.runs, options.results)
@@ -117,8 +117,8 @@ def compare(options: argparse.Namespace) -> None:
     pairs, pooled, notes = table.pairs(rows), table.pooled(rows), table.notes(rows, runs)
     over_tasks = [entry.sentence() for entry in pooled]
     sentences = [*notes, *(pair.sentence() for pair in pairs), *over_tasks]
-    kept = [(run, ledger.read(run.source, int(run.frames[run.at(options.at)]))) for run in runs]
-    ledgers = [(run, entries) for run, entries in kept if entries is not None]
+    kept = [(run, forecast_log.read(run.source, int(run.frames[run.at(options.at)]))) for run in runs]
+    forecast_logs = [(run, entries) for run, entries in kept if entries is not None]
     markdown = table.markdown(rows, sentences)
     readme = None
     if options.readme is not None:
@@ -131,7 +131,7 @@ def compare(options: argparse.Namespace) -> None:
     from joule.report import curves, page
 
     curves.compare(runs, options.out / "compare.png")
-    html = page.build(rows, runs, pairs=pairs, pooled=pooled, notes=notes, ledgers=ledgers)
+    html = page.build(rows, runs, pairs=pairs, pooled=pooled, notes=notes, forecast_logs=forecast_logs)
     write(options.out / "compare.html", html)
     write(options.out / "table.md", markdown)
     write(options.out / "table.csv", table.comma_separated(rows))
@@ -163,7 +163,7 @@ def _show(rows: Sequence[Row], sentences: Sequence[str]) -> None:
         if above not in (None, row.task):
             shown.add_row()
         task, *cells = row.cells()
-        shown.add_row(task if row.task != above else "", *cells, style="dim" if row.floor else None)
+        shown.add_row(task if row.task != above else "", *cells, style="dim" if row.trivial else None)
         above = row.task
     console.print(shown)
     console.print()

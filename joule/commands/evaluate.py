@@ -5,7 +5,7 @@ python evaluate.py RUN --episodes 100 --seed 20000   more of them, on seeds of y
 python evaluate.py RUN --planner.kind icem           searched for by another planner
 python evaluate.py RUN --perturb gravity=0.5@300     in a world that changes
 python evaluate.py RUN --perturb mass=2 --adapt      noticing it, and learning the new world while acting
-python evaluate.py RUN --task less:velocity          another task, planned for; --retask 4000 learns it first
+python evaluate.py RUN --task less:velocity          another task, planned for; --learn-task 4000 learns it first
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ from joule.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from agent.agent import Joule
     from agent.interface import Agent, TrainingEnv
     from joule.storage.run_folder import Run
     from joule.training.evaluation import Evaluation, Predictor
-    from joule.training.forecast_log import Ledger
+    from joule.training.forecast_log import ForecastLog
 
 TIMED_DECISIONS, UNTIMED_DECISIONS = 50, 5
 """Decisions that are timed one by one, after a few that warm up the machine."""
@@ -99,14 +98,14 @@ def record(
         "frames": learner.frames,
         "planner": plain["planner"] if config.agent == "joule" else None,
         "perturb": plain["perturb"],
-        "guard": plain["guard"],
+        "constraint": plain["constraint"],
         "perceive": plain["perceive"],
         "episodes": len(returns),
         "mean": evaluation.mean,
         "std": evaluation.std,
         "iqm": float(interquartile_mean([returns])),
         "surprise": evaluation.surprise,
-        "foretold": None if evaluation.ledger is None else foretold(evaluation.ledger),
+        "foretold": None if evaluation.forecast_log is None else predicted(evaluation.forecast_log),
         "planning_ms": timing.wall_ms,
         "planning_cpu_ms": timing.cpu_ms,
         "planning_decisions": timing.decisions,
@@ -121,13 +120,13 @@ def record(
     }
 
 
-def foretold(ledger: Ledger) -> dict[str, Any]:
+def predicted(forecast_log: ForecastLog) -> dict[str, Any]:
     """How well returns to the episode's end, and the cost of the next step, were foretold, as JSON values."""
     from joule.report.forecasts import calibration
 
     found = {
-        "returns": calibration(ledger.foretold_returns, ledger.returns),
-        "costs": calibration(ledger.foretold_costs, ledger.costs),
+        "returns": calibration(forecast_log.predicted_returns, forecast_log.returns),
+        "costs": calibration(forecast_log.predicted_costs, forecast_log.costs),
     }
     return {
         name: {key: None if math.isnan(value) else value for key, value in vars(of).items()}
@@ -140,7 +139,7 @@ def shown(result: Mapping[str, Any]) -> str:
     planner = "" if result["planner"] is None else f", planner {result['planner']['kind']}"
     world = f", with {' '.join(result['perturb'])}" if result["perturb"] else ""
     task = f", for {result['task']}" if result.get("task") else ""
-    within = f", within {' and '.join(result['guard'])}" if result["guard"] else ""
+    within = f", within {' and '.join(result['guard'])}" if result["constraint"] else ""
     by = ", perceiving by energy" if result["perceive"] == "energy" else ""
     who = f"{result['agent']} after {result['frames']:,} frames"
     lines = [f"{result['env']}, {who}{planner}{world}{by}{task}{within}", ""]
@@ -161,7 +160,7 @@ def shown(result: Mapping[str, Any]) -> str:
             f"{result['violations_per_1000']:.1f} violations in 1,000 decisions, the worst by "
             f"{result['worst_violation']:.2g}"
         )
-        sums += [f"{room:.2g} kept from {guard}" for guard, room in result["room"].items()]
+        sums += [f"{margin:.2g} kept from {constraint}" for constraint, margin in result["room"].items()]
     for event in result.get("changes_noticed") or ():
         world = "a new world" if event["new"] else f"world {event['world']} again"
         sums.append(f"a change noticed at decision {event['decision']:,}: {world}")
@@ -196,7 +195,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
     task = changes.pop("task", None)
-    check_task(task, options.retask)
+    check_task(task, options.learn_task)
     for name, value, low in (("episodes", options.episodes, 1), ("seed", options.first_seed, 0)):
         if value < low:
             raise ConfigError(f"--{name}: {value} is less than {low}")
@@ -216,39 +215,42 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    from agent.cost.constraint import parse_guard
-    from agent.cost.constraint_monitor import Violations
-    from joule.environment import fitting, make_env
+    from agent.agent import WorldModelAgent
+    from agent.cost.constraint import parse_constraint
+    from agent.cost.constraint_monitor import ConstraintMonitor
+    from agent.training_env import check_spec
+    from joule.environment import make_env
     from joule.storage.loading import load_changed
-    from joule.training.evaluation import LANES, evaluate
+    from joule.training.evaluation import PARALLEL_EPISODES, evaluate
 
     torch.set_num_threads(run.config.threads)
-    learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
-    adaptive = cast("Joule", learner).adapt() if options.adapt else None
+    learner, world = load_changed(options.run, changes, task, options.learn_task, options.trust_module)
+    world_model = learner if isinstance(learner, WorldModelAgent) else None
+    adaptive = world_model.adapt() if options.adapt and world_model is not None else None
 
-    violations = Violations([parse_guard(text) for text in world.guard])
+    violations = ConstraintMonitor([parse_constraint(text) for text in world.constraint])
 
     def body() -> TrainingEnv:
-        made: TrainingEnv = fitting(learner.facts, make_env(world), learner.config.agent)
-        return made if adaptive is None else adaptive.attend(made)
+        made: TrainingEnv = check_spec(learner.env_spec, make_env(world), learner.config.agent)
+        return made if adaptive is None else adaptive.observe(made)
 
     def judged() -> TrainingEnv:
-        return cast("TrainingEnv", violations.attend(body())) if world.guard else body()
+        return cast("TrainingEnv", violations.observe(body())) if world.constraint else body()
 
     acting: Predictor = learner if adaptive is None else adaptive
-    lanes = LANES if adaptive is None else 1  # what an episode teaches is for the next one
+    lanes = PARALLEL_EPISODES if adaptive is None else 1  # what an episode teaches is for the next one
     evaluation = evaluate(acting, judged, options.episodes, options.first_seed, lanes)
     noticed = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(acting, body, options.first_seed)
     result = record(learner, run, evaluation, options.first_seed, timing)
-    result |= {"task": world.task, "retask": options.retask, "changes_noticed": noticed}
-    if world.guard:
+    result |= {"task": world.task, "retask": options.learn_task, "changes_noticed": noticed}
+    if world.constraint:
         result |= {"violations_per_1000": violations.per_thousand, "worst_violation": violations.worst}
-        result["room"] = dict(zip(world.guard, cast("Joule", learner).room()[-1].tolist(), strict=True))
+        result["room"] = dict(zip(world.constraint, world_model.modules.margin()[-1].tolist(), strict=True))
     if result["planner"] is not None:
-        result["planner"]["horizon"] = cast(
-            "Joule", learner
-        ).actor.horizon  # a task's own, if it is planned for
+        result["planner"]["horizon_decisions"] = (
+            world_model.modules.actor.horizon
+        )  # a task's own, if it is planned for
     print(shown(result))
     try:
         replace_file(out, (json.dumps(result, indent=2) + "\n").encode())

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from agent.explanation import Explanation
-    from envs import Body
+    from envs import SafeEnv
     from joule.storage.run_folder import Run
 
 WIDTH, HEIGHT = 576, 384
@@ -54,7 +54,7 @@ def parser() -> Parser:
 
 def check(run: Run, step: int, planner: str, out: Path | None) -> None:
     """Refuses what cannot end well, before anything heavy is done. Raises ConfigError."""
-    kind, limit = run.config.agent, run.env_facts.get("episode_limit")
+    kind, limit = run.config.agent, run.env_spec.get("episode_limit")
     if kind != "joule":
         raise ConfigError(f"{run.folder}: {kind} has no energies, so none of its decisions can be explained")
     if planner == "policy":
@@ -100,7 +100,7 @@ class Episode:
 
 
 @dataclass
-class Aftermath:
+class Outcome:
     """What came after a decision, while the agent went on to decide anew at every step."""
 
     costs: list[float]
@@ -114,7 +114,7 @@ class Aftermath:
         return -sum(discount**k * cost for k, cost in enumerate(self.costs))
 
 
-def aftermath(episode: Episode, action: np.ndarray, discount: float, ahead: int) -> Aftermath:
+def outcome_of(episode: Episode, action: np.ndarray, discount: float, ahead: int) -> Outcome:
     """Lives on from a decision until the future that is left is negligible, or the episode is over."""
     costs, readouts = [], [episode.body.readouts()]
     while True:
@@ -123,11 +123,11 @@ def aftermath(episode: Episode, action: np.ndarray, discount: float, ahead: int)
             readouts.append(episode.body.readouts())
         hidden = 0.0 if episode.terminated else discount ** len(costs)
         if episode.over or hidden < NEGLIGIBLE:
-            return Aftermath(costs, readouts, hidden)
+            return Outcome(costs, readouts, hidden)
         action = episode.decide()
 
 
-def true_costs(body: Body, moment: dict[str, Any], actions: np.ndarray) -> list[float] | None:
+def true_costs(body: SafeEnv, moment: dict[str, Any], actions: np.ndarray) -> list[float] | None:
     """What a plan [horizon, act] really costs, step by step, from a snapshot; shorter where the episode ends
     under way. None where the body cannot be put back."""
     if not body.restore(moment):
@@ -141,28 +141,28 @@ def true_costs(body: Body, moment: dict[str, Any], actions: np.ndarray) -> list[
     return costs
 
 
-def pictures(learner: Any, body: Body, explanation: Explanation) -> tuple[list[np.ndarray], int]:
+def pictures(learner: Any, body: SafeEnv, explanation: Explanation) -> tuple[list[np.ndarray], int]:
     """The body now, with a ghost of it where each alternative leads, and how many decisions ahead that is: as
     far as imagination reaches, or less where a ghost would have left the picture by then.
 
     None for a body that can have no ghost. Raises RenderError when nothing can be drawn here.
     """
     from envs.rendering import ghost
-    from joule.commands.render import Haunted, Imaginings
+    from joule.commands.render import GhostView, ImaginedRollouts
 
-    seconds = body.facts.seconds_per_decision
+    seconds = body.env_spec.seconds_per_decision
     if not ghost.can_appear(body) or seconds is None:
         return [], 0
-    imaginings = Imaginings(learner, body, seconds, 0)
-    haunted, where = Haunted(imaginings), imaginings.where
-    start, plain = haunted.ghost.present(), body.render()
+    rollouts = ImaginedRollouts(learner, body, seconds, 0)
+    with_ghost, where = GhostView(rollouts), rollouts.where
+    start, plain = with_ghost.ghost.present(), body.render()
     for ahead in range(len(explanation.alternatives[0].future) - 1, 0, -1):
         drawn = []
         for alternative in explanation.alternatives:
             future = alternative.future[: ahead + 1]
             qpos, qvel = future[:, where["qpos"]], future[:, where["qvel"]]
-            place = haunted.ghost.foreseen(start, qpos, qvel, seconds, haunted.readable)
-            drawn.append(haunted.ghost.draw(place))
+            place = with_ghost.ghost.predicted(start, qpos, qvel, seconds, with_ghost.readable)
+            drawn.append(with_ghost.ghost.draw(place))
             if ahead > 1 and not in_view(drawn[-1], plain):
                 break
         else:
@@ -170,25 +170,25 @@ def pictures(learner: Any, body: Body, explanation: Explanation) -> tuple[list[n
     return drawn, ahead
 
 
-def in_view(haunted: np.ndarray, plain: np.ndarray) -> bool:
+def in_view(with_ghost: np.ndarray, plain: np.ndarray) -> bool:
     """Whether a ghost is seen in a picture [height, width, 3], and is cut by neither side nor the top."""
     import numpy as np
 
-    changed = np.abs(haunted.astype(int) - plain).max(-1) > 25
+    changed = np.abs(with_ghost.astype(int) - plain).max(-1) > 25
     edges = changed[:, 0].any() or changed[:, -1].any() or changed[0].any()
     return bool(changed.any() and not edges)
 
 
-def stage(config: Any) -> Body:
+def stage(config: Any) -> SafeEnv:
     """The body, with a camera on it where a ghost could be drawn."""
     from envs.rendering import ghost
     from joule.environment import make_env
 
-    body: Body = make_env(config)
+    body: SafeEnv = make_env(config)
     if not ghost.can_appear(body):
         return body
     body.close()
-    filmed: Body = make_env(config, render_mode="rgb_array", width=WIDTH, height=HEIGHT)
+    filmed: SafeEnv = make_env(config, render_mode="rgb_array", width=WIDTH, height=HEIGHT)
     return filmed
 
 
@@ -209,7 +209,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
     task = changes.pop("task", None)
-    check_task(task, options.retask)
+    check_task(task, options.learn_task)
     for name, value, low in (("step", options.step, 1), ("seed", options.episode_seed, 0)):
         if value < low:
             raise ConfigError(f"--{name}: {value} is less than {low}")
@@ -225,13 +225,13 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    from joule.environment import fitting
+    from agent.training_env import check_spec
     from joule.report import decision
     from joule.storage.loading import load_changed
 
     torch.set_num_threads(run.config.threads)
-    learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
-    body = fitting(learner.facts, stage(world), learner.config.agent)
+    learner, world = load_changed(options.run, changes, task, options.learn_task, options.trust_module)
+    body = check_spec(learner.env_spec, stage(world), learner.config.agent)
     try:
         result, drawn = explained(learner, body, options.episode_seed, options.step)
     finally:
@@ -250,7 +250,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str, Any], list[np.ndarray]]:
+def explained(learner: Any, body: SafeEnv, seed: int, step: int) -> tuple[dict[str, Any], list[np.ndarray]]:
     """A decision as JSON values, and pictures of its alternatives.
 
     Raises ConfigError when the episode ends before that decision.
@@ -269,17 +269,17 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
         raise ConfigError(
             f"--step: {step} is beyond the episode of seed {seed}, which ended after {episode.steps}"
         )
-    seconds = body.facts.seconds_per_decision or SECONDS_AHEAD
-    horizon = learner.actor.horizon
+    seconds = body.env_spec.seconds_per_decision or SECONDS_AHEAD
+    horizon = learner.modules.actor.horizon
     ahead = max(2 * horizon, min(math.ceil(SECONDS_AHEAD / seconds), MOST_AHEAD))
     obs, moment = episode.obs, body.snapshot()
-    action, episode.state, why = explanations.explain(learner, obs, episode.state, ahead)
+    action, episode.state, why = explanations.explain_decision(learner.modules, obs, episode.state, ahead)
     forecast, surprise = learner.forecast(episode.state), float(episode.state.surprise[0])
     try:
         (drawn, ghosts), unseen = pictures(learner, body, why), None
     except envs.RenderError as error:
         drawn, ghosts, unseen = [], 0, str(error)
-    came = aftermath(episode, action, learner.discount, ahead)
+    outcome = outcome_of(episode, action, learner.modules.discount, ahead)
     alternatives = [
         {
             "name": one.name,
@@ -299,12 +299,12 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
         "frames": learner.frames,
         "planner": config["planner"],
         "perturb": config["perturb"],
-        "guard": config["guard"],
+        "constraint": config["constraint"],
         "perceive": config["perceive"],
         "seed": seed,
         "step": step,
-        "seconds_per_decision": body.facts.seconds_per_decision,
-        "discount": learner.discount,
+        "seconds_per_decision": body.env_spec.seconds_per_decision,
+        "discount": learner.modules.discount,
         "surprise": surprise,
         "alternatives": alternatives,
         "candidates": {"first_actions": why.first_actions, "energies": why.energies},
@@ -316,11 +316,11 @@ def explained(learner: Any, body: Body, seed: int, step: int) -> tuple[dict[str,
         },
         "readouts": {"names": names.of_readouts(body), "usual_change": why.usual_change},
         "came": {
-            "costs": came.costs[:ahead],
-            "readouts": np.stack(came.readouts),
-            "return": came.total(learner.discount),
-            "decisions": len(came.costs),
-            "hidden": came.hidden,
+            "costs": outcome.costs[:ahead],
+            "readouts": np.stack(outcome.readouts),
+            "return": outcome.total(learner.modules.discount),
+            "decisions": len(outcome.costs),
+            "hidden": outcome.hidden,
         },
         "foretold_return": None if forecast is None else float(forecast.returns[0]),
         "ghosts_ahead": ghosts,

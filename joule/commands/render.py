@@ -6,7 +6,7 @@ python render.py RUN --imagine                       with a ghost: what the agen
 python render.py RUN --perturb gravity=0.5@300       in a world that changes
 python render.py RUN --perturb mass=2@300 --adapt    noticing it, and learning the new world while acting
 python render.py RUN --planner.kind icem             searched for by another planner
-python render.py RUN --task less:velocity            another task, planned for; --retask 4000 learns it first
+python render.py RUN --task less:velocity            another task, planned for; --learn-task 4000 learns it first
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
@@ -36,9 +36,9 @@ from joule.cli.options import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from agent.agent import Joule
+    from agent.agent import WorldModelAgent
     from agent.interface import Agent
-    from envs import Body
+    from envs import SafeEnv
     from joule.report.film import Story
 
 MOST_DECISIONS = 1_000
@@ -53,8 +53,8 @@ CALIBRATION_PAIRS = 128
 
 
 def record(
-    learner: Agent,
-    body: Body,
+    learner: Any,
+    body: Any,
     path: str | Path,
     *,
     episodes: int = 1,
@@ -79,15 +79,15 @@ def record(
     """
     from envs.rendering.frames import write_mp4
 
-    seconds = body.facts.seconds_per_decision or 1.0 / 30.0
-    longest = min(MOST_DECISIONS, body.facts.episode_limit or MOST_DECISIONS)
+    seconds = body.env_spec.seconds_per_decision or 1.0 / 30.0
+    longest = min(MOST_DECISIONS, body.env_spec.episode_limit or MOST_DECISIONS)
     if max_seconds is not None:
         longest = max(1, min(longest, round(max_seconds / seconds)))
     if imagine_at is not None and imagine_at >= longest:
         raise ConfigError(f"imagine_at: {imagine_at} is beyond the {longest:,} decisions that are filmed")
-    view: View = Plain(body)
+    view: View = PlainView(body)
     if imagine or imagine_at is not None:
-        view = foresight(learner, body, seconds, longest // 3 if imagine_at is None else imagine_at)
+        view = imagination_view(learner, body, seconds, longest // 3 if imagine_at is None else imagine_at)
     pace = Pace(seconds)
 
     def frames() -> Iterator[np.ndarray]:
@@ -114,16 +114,31 @@ class Pace:
         self.frames_per_second = rate / self.stride * self.copies
 
 
-def explained(learner: Agent, state: Any) -> dict[str, float]:
+def inferred(learner: Any, obs: np.ndarray, state: Any) -> np.ndarray:
+    """The observation [obs] that a decision was based on, by an agent that infers what its sensors read."""
+    from agent.agent import WorldModelAgent
+    from agent.world_model.adaptation import AdaptiveAgent
+
+    if isinstance(learner, (WorldModelAgent, AdaptiveAgent)):
+        found: np.ndarray = learner.modules.inferred_observation(obs[None], state)[0]
+        return found
+    return obs
+
+
+def explained(learner: Any, state: Any) -> dict[str, float]:
     """The energy terms of a decision's plan, as many as a film can show."""
     from joule.report.film import fewer
 
+    from agent.interface import Explainable
+
+    if not isinstance(learner, Explainable):
+        return {}
     return fewer({name: float(term[0]) for name, term in learner.explain(state).items()})
 
 
 def film(
-    learner: Agent,
-    body: Body,
+    learner: Any,
+    body: Any,
     view: View,
     pace: Pace,
     seed: int,
@@ -139,19 +154,19 @@ def film(
 
     from joule.report.film import Story, annotate
 
-    attend = getattr(learner, "attend", None)
-    lived = body if attend is None else attend(body)
+    from agent.world_model.adaptation import AdaptiveAgent
+
+    lived = learner.observe(body) if isinstance(learner, AdaptiveAgent) else body
     obs, _ = lived.reset(seed=seed)
     view.begin()
     picture, state = view.picture(), None
     for step in range(1, longest + 1):
         action, state = learner.predict(obs, state, np.array([state is None]), deterministic=True)
         # What is imagined begins at what was believed.
-        believed = getattr(learner, "believed", None)
-        view.decided(obs if believed is None else believed(obs[None], state)[0], action)
+        view.decided(inferred(learner, obs, state), action)
         if step == 1:
             story = told or Story(
-                body.facts.env,
+                body.env_spec.env,
                 learner.config.agent,
                 pace.seconds_per_decision,
                 terms=tuple(explained(learner, state)),
@@ -193,10 +208,10 @@ class View(Protocol):
         ...
 
 
-class Plain:
+class PlainView:
     """The body as it is."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: SafeEnv) -> None:
         self.body = body
 
     def begin(self) -> None:
@@ -209,28 +224,28 @@ class Plain:
         return self.body.render()
 
 
-def foresight(learner: Any, body: Body, seconds: float, first: int) -> View:
+def imagination_view(learner: Any, body: SafeEnv, seconds: float, first: int) -> View:
     """A view of what happened and what was foreseen: a ghost, or curves for a body that can have none."""
     from envs.rendering import ghost
 
-    if not hasattr(learner, "imagine"):
+    if not isinstance(learner, Explainable):
         raise ConfigError(f"imagine: {learner.config.agent} has no world model to imagine with; joule has")
-    imaginings = Imaginings(learner, body, seconds, first)
-    return Haunted(imaginings) if ghost.can_appear(body) else Charted(imaginings)
+    rollouts = ImaginedRollouts(learner, body, seconds, first)
+    return GhostView(rollouts) if ghost.can_appear(body) else CurveView(rollouts)
 
 
-class Imaginings:
+class ImaginedRollouts:
     """When the agent imagines, and what it foresees: from decision `first` on, for as long again as it rests.
 
     An imagining starts from one observation and follows the actions that were really taken, so that what is
     seen to differ is the world model's error alone.
     """
 
-    def __init__(self, learner: Any, body: Body, seconds: float, first: int) -> None:
+    def __init__(self, learner: Any, body: SafeEnv, seconds: float, first: int) -> None:
         self.learner, self.body, self.seconds, self.first = learner, body, seconds, first
         self.ahead = min(max(round(SECONDS_AHEAD / seconds), LEAST_AHEAD), MOST_AHEAD)
         edges, self.where = 0, {}
-        for name, size in body.facts.readout_sizes.items():
+        for name, size in body.env_spec.readout_sizes.items():
             self.where[name] = slice(edges, edges + size)
             edges += size
         self.begin()
@@ -253,7 +268,7 @@ class Imaginings:
             self.actions.append(action)
         return starts
 
-    def foreseen(self) -> np.ndarray | None:
+    def predicted(self) -> np.ndarray | None:
         """Readouts [steps + 1, readouts] from the imagining's start until now; None while it rests."""
         import numpy as np
 
@@ -266,76 +281,79 @@ class Imaginings:
         """
         import numpy as np
 
-        memory, none = self.learner.memory, np.zeros((0, self.body.facts.action_size), np.float32)
+        replay_buffer, none = (
+            self.learner.modules.replay_buffer,
+            np.zeros((0, self.body.env_spec.action_size), np.float32),
+        )
         # Two rows are of one episode when as many episodes ended before one as before the other.
-        ends = np.concatenate([[0], np.cumsum(memory.last[: len(memory)])])
-        first = np.arange(max(len(memory) - self.ahead, 0))
+        ends = np.concatenate([[0], np.cumsum(replay_buffer.last[: len(replay_buffer)])])
+        first = np.arange(max(len(replay_buffer) - self.ahead, 0))
         first = first[ends[first] == ends[first + self.ahead]]
         first = first[np.linspace(0, len(first) - 1, min(len(first), CALIBRATION_PAIRS)).astype(int)]
         read = [
-            self.learner.imagine(memory.obs[row + self.ahead], none)[0]
-            - self.learner.imagine(memory.obs[row], none)[0]
+            self.learner.imagine(replay_buffer.obs[row + self.ahead], none)[0]
+            - self.learner.imagine(replay_buffer.obs[row], none)[0]
             for row in first
         ]
-        true = memory.readout[first + self.ahead] - memory.readout[first]
+        true = replay_buffer.readout[first + self.ahead] - replay_buffer.readout[first]
         return np.reshape(read, true.shape), true
 
 
-class Haunted:
+class GhostView:
     """The body with a ghost where the agent foresaw it to be."""
 
-    def __init__(self, imaginings: Imaginings) -> None:
+    def __init__(self, rollouts: ImaginedRollouts) -> None:
         from envs.rendering.ghost import Ghost
 
-        self.imaginings, self.body = imaginings, imaginings.body
+        self.rollouts, self.body = rollouts, rollouts.body
         self.ghost = Ghost(self.body)
-        read, true = imaginings.changes()
-        where = imaginings.where["qpos"]
+        read, true = rollouts.changes()
+        where = rollouts.where["qpos"]
         self.readable = self.ghost.readable(read[:, where], true[:, where])
 
     def begin(self) -> None:
-        self.imaginings.begin()
+        self.rollouts.begin()
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
-        if self.imaginings.decided(obs, action):
+        if self.rollouts.decided(obs, action):
             self.start = self.ghost.present()
 
     def picture(self) -> np.ndarray:
         from joule.report.imagination import caption
 
-        foreseen = self.imaginings.foreseen()
-        if foreseen is None:
+        predicted = self.rollouts.predicted()
+        if predicted is None:
             return self.body.render()
-        where, seconds = self.imaginings.where, self.imaginings.seconds
-        qpos, qvel = foreseen[:, where["qpos"]], foreseen[:, where["qvel"]]
-        place = self.ghost.foreseen(self.start, qpos, qvel, seconds, self.readable)
-        steps = len(foreseen) - 1
+        where, seconds = self.rollouts.where, self.rollouts.seconds
+        qpos, qvel = predicted[:, where["qpos"]], predicted[:, where["qvel"]]
+        place = self.ghost.predicted(self.start, qpos, qvel, seconds, self.readable)
+        steps = len(predicted) - 1
         ago = f"{steps} step{'s' if steps > 1 else ''} ago"
         off = f"{100 * self.ghost.distance(place):.0f} cm off"
         return caption(self.ghost.draw(place), f"ghost: what the agent foresaw {ago}, {off}")
 
 
-class Charted:
+class CurveView:
     """The body beside curves of its readouts, as they were and as they were foreseen."""
 
-    def __init__(self, imaginings: Imaginings) -> None:
+    def __init__(self, rollouts: ImaginedRollouts) -> None:
         from joule.report.imagination import Curves
 
-        self.imaginings, self.body = imaginings, imaginings.body
-        self.curves = Curves(self.body.facts.readout_sizes, span=100)
+        self.rollouts, self.body = rollouts, rollouts.body
+        self.curves = Curves(self.body.env_spec.readout_sizes, span=100)
 
     def begin(self) -> None:
-        self.imaginings.begin()
+        self.rollouts.begin()
         self.curves.restart()
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
-        self.imaginings.decided(obs, action)
+        self.rollouts.decided(obs, action)
 
     def picture(self) -> np.ndarray:
         from joule.report.film import side_by_side
 
-        foreseen = self.imaginings.foreseen()
-        self.curves.tell(self.body.readouts(), None if foreseen is None else foreseen[-1])
+        predicted = self.rollouts.predicted()
+        self.curves.tell(self.body.readouts(), None if predicted is None else predicted[-1])
         frame = self.body.render()
         chart = self.curves.draw(frame.shape[1], frame.shape[0])
         return side_by_side(
@@ -366,7 +384,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse(arguments)
     changes = given_settings(options)
     task = changes.pop("task", None)
-    check_task(task, options.retask)
+    check_task(task, options.learn_task)
     least = {"episodes": 1, "seed": 0, "width": 64, "height": 480, "imagine_at": 0}
     for name, low in least.items():
         value = getattr(options, name if name != "seed" else "first_seed")
@@ -386,16 +404,18 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(run.config.threads))
     import torch
 
-    from joule.environment import fitting, make_env
+    from agent.training_env import check_spec
+    from joule.environment import make_env
     from joule.storage.loading import load_changed
 
     torch.set_num_threads(run.config.threads)
-    learner, world = load_changed(options.run, changes, task, options.retask, options.trust_module)
+    learner, world = load_changed(options.run, changes, task, options.learn_task, options.trust_module)
     drawn = make_env(world, render_mode="rgb_array", width=options.width, height=options.height)
-    body: Any = fitting(learner.facts, drawn, learner.config.agent)
+    body: Any = check_spec(learner.env_spec, drawn, learner.config.agent)
     name = film_name(learner.frames, options)
     if options.adapt:
-        learner = cast("Agent", cast("Joule", learner).adapt())
+        assert isinstance(learner, WorldModelAgent)
+        learner = learner.adapt()
     try:
         path = record(
             learner,

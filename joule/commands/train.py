@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
             if said:
                 raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
         config = config_from(options.preset or "default", given)
-        check_heeded(config.agent, given)
+        check_settings_apply(config.agent, given)
         run = None
         if options.out is not None:
             from joule.storage.run_folder import check_free
@@ -72,20 +72,21 @@ def main(arguments: Sequence[str]) -> int:
             )
         run = Run.open(options.resume, trust_modules=options.trust_module)
         config = resumed_config(run.config, given, options.override)
-        check_heeded(config.agent, given)
+        check_settings_apply(config.agent, given)
 
     # From here on it is heavy: MuJoCo, and then torch, are imported once all of the above is settled.
     os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
-    from joule.environment import fitting, make_env
-    from joule.storage.loading import facts_of, without_strange_settings
+    from agent.training_env import check_spec
+    from joule.environment import make_env
+    from joule.storage.loading import spec_of_run
 
     body = make_env(config)
     if run is not None:
-        fitting(facts_of(run), body, config.agent)
+        check_spec(spec_of_run(run), body, config.agent)
     import torch
 
     from agent import random_state as generators
-    from envs.state.determinism import repeatable
+    from envs.state.determinism import is_deterministic
     from joule.report.progress import Progress
     from joule.storage.run_folder import Run
     from joule.training.evaluation import Evaluator
@@ -93,24 +94,23 @@ def main(arguments: Sequence[str]) -> int:
     from joule.training.trainer import EXIT_STOPPED, Trainer
 
     torch.set_num_threads(config.threads)
-    config = without_strange_settings(config, given)
     learner = new_agent(config, body)
-    entries = entries_of_an_evaluation(config.steps, config.eval_every)
+    entries = entries_of_an_evaluation(config.steps, config.eval_every_frames)
     evaluator = Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries)
     if run is None:
         with generators.preserved():
-            repeats = repeatable(make_env(config), config.seed)
+            repeats = is_deterministic(make_env(config), config.seed)
         command = ["python", "train.py", *arguments]
-        facts = dataclasses.asdict(body.facts) | {"repeatable": repeats}
-        run = Run.create(options.out, config, command, facts)
+        env_spec = dataclasses.asdict(body.env_spec) | {"repeatable": repeats}
+        run = Run.create(options.out, config, command, env_spec)
     with run.lock(), Progress(run.folder, config.env, config.agent, config.steps) as progress:
         trainer = Trainer(learner, run, evaluator, progress)
-        if not run.env_facts.get("repeatable", True):
+        if not run.env_spec.get("repeatable", True):
             progress.note("this environment does not repeat itself under one seed: nor will this run")
         if options.resume is not None:
             for note in trainer.resume():
                 progress.note(note)
-            done = learner.frames >= config.steps and not trainer.owing
+            done = learner.frames >= config.steps and not trainer.unfinished
             if done and run.finished_at() == learner.frames:
                 progress.note(f"nothing to do: this run has its {learner.frames:,} frames; give more --steps")
                 return 0
@@ -132,7 +132,7 @@ def conclude(
     """What a finished run leaves: a summary, its curve, a film of the agent, and how to go on."""
     from agent.errors import StopRun
     from joule.report import curves, results
-    from joule.report import forecasts as ledger
+    from joule.report import forecasts as forecast_log
     from joule.storage.run_folder import RunError
 
     config, folder = learner.config, run.folder
@@ -143,7 +143,7 @@ def conclude(
         "decisions": learner.decisions,
         "episodes": learner.episodes,
         "seconds": learner.clock.seconds(),
-        "repeatable": run.env_facts.get("repeatable", True),
+        "repeatable": run.env_spec.get("repeatable", True),
         "counters": {**counters, "updates_skipped": skipped},
     }
     try:
@@ -153,7 +153,7 @@ def conclude(
     try:
         series = measured(folder / "metrics.csv")
         curves.learning_curve(
-            results.read_run(folder), folder / "curve.png", series=series, entries=ledger.read(folder)
+            results.read_run(folder), folder / "curve.png", series=series, entries=forecast_log.read(folder)
         )
         progress.note(f"curve:    {folder / 'curve.png'}")
     except (OSError, results.ResultsError) as error:  # a log may have been switched off by a full disk
@@ -161,8 +161,8 @@ def conclude(
     if config.video:
         film(run, learner, progress)
     quoted = shlex.quote(str(folder))
-    foresees = " --imagine" if config.agent == "joule" else ""
-    progress.note(f"render:   python render.py {quoted}{foresees}")
+    predicts = " --imagine" if config.agent == "joule" else ""
+    progress.note(f"render:   python render.py {quoted}{predicts}")
     if config.agent == "joule" and config.planner.kind != "policy":
         progress.note(f"explain:  python explain.py {quoted} --step 10")
     progress.note(f"evaluate: python evaluate.py {quoted} --episodes 10")
@@ -201,7 +201,7 @@ def measured(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     return {name: found for name, found in series.items() if found[0]}
 
 
-def check_heeded(agent: str, given: Iterable[str]) -> None:
+def check_settings_apply(agent: str, given: Iterable[str]) -> None:
     """Refuses settings that an agent would not heed. Raises ConfigError naming the first."""
     own = ("learner.", "model.", "planner.", "regularizer", "on_collapse")
     deaf = [name for name in given if name.startswith(own)]
@@ -219,11 +219,11 @@ def resumed_config(before: Config, given: dict[str, object], override: bool) -> 
     old, new = flatten(before), flatten(config)
     changed = [name for name in old if old[name] != new[name]]
     if "task" in changed:
-        other = ", or evaluate.py --task --retask takes it up" if before.agent == "joule" else ""
+        other = ", or evaluate.py --task --learn-task takes it up" if before.agent == "joule" else ""
         raise ConfigError(
             f"task: what this run learned and remembers was priced by its own; another begins a run{other}"
         )
-    free = {"steps", "eval_every", "checkpoint_every", "video"}
+    free = {"steps", "eval_every_frames", "checkpoint_every_frames", "video"}
     if not override and (bad := [name for name in changed if name not in free]):
         difference = ", ".join(f"{name} {old[name]!r} -> {new[name]!r}" for name in bad)
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")

@@ -1,4 +1,4 @@
-"""The comparison: evaluations read from disk, honest statistics, figures, one page, and the film strip.
+"""Reports of runs: statistics, tables, curves, pages, and the annotation of films.
 
-This room knows only numpy, matplotlib and pillow; it reads what runs wrote and never runs an agent.
+This package reads what runs wrote and never runs an agent. It imports neither torch nor an environment.
 """

@@ -1,4 +1,8 @@
-"""The ledger of a run read back: what its decisions foretold, what came, and how well the two agree."""
+"""The forecast log of a run read back, and the calibration of its predictions.
+
+A decision predicts the discounted return to the episode's end and the cost of the next step. Each evaluation
+writes both into `forecasts.csv`, beside the observed values.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +13,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from joule.report.results import ResultsError
+from joule.report.evaluations import ResultsError
 
-COLUMNS = ("frames", "seed", "decision", "foretold_return", "return", "foretold_cost", "cost")
-_PAIRS = (("foretold_return", "return"), ("foretold_cost", "cost"))
-_LIMIT = 64 << 20  # bytes of a ledger
-_FEWEST = 3
+FILE = "forecasts.csv"
+COLUMNS = ("frames", "seed", "decision", "predicted_return", "return", "predicted_cost", "cost")
+"""The columns of the file; a decision whose return is not known leaves that cell empty."""
+_VALUES = ("predicted_return", "return", "predicted_cost", "cost")
+_MAX_BYTES = 64 << 20
+_MIN_PAIRS = 3
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well what was foretold agrees with what came; 1, 1 and 0 are perfect, NaN is not known."""
+    """How well predicted values agree with observed ones.
+
+    Correlation 1, slope 1 and bias 0 are perfect. NaN is not known.
+    """
 
     decisions: int
+    """Number of pairs."""
     correlation: float
+    """Pearson's correlation of predicted and observed values."""
     slope: float
-    """By how much what came rises when one more is foretold."""
+    """Of the least-squares line of observed values against predicted ones."""
     bias: float
-    """How much too high what was foretold is, on average."""
+    """Mean of predicted minus observed; positive where the predictions are too high."""
 
     def words(self) -> str:
         """The calibration on one line."""
@@ -44,95 +53,84 @@ class Calibration:
         return f"correlation {self.correlation:.2f}, slope {self.slope:.2f}, {count}"
 
 
-def calibration(foretold: Floats, came: Floats) -> Calibration:
-    """Pearson's correlation, the slope of the least-squares line, and the bias, over the pairs [decisions]
-    that are known; undefined where there are fewer than three, or where one of the two never changes."""
-    known = np.isfinite(foretold) & np.isfinite(came)
-    x, y = foretold[known], came[known]
+def calibration(predicted: Floats, observed: Floats) -> Calibration:
+    """The calibration over those pairs of which both values are finite.
+
+    Correlation and slope are NaN with fewer than three pairs, or where either value never changes.
+
+    Args:
+        predicted: [decisions].
+        observed: [decisions], in the same units.
+    """
+    known = np.isfinite(predicted) & np.isfinite(observed)
+    x, y = predicted[known], observed[known]
     bias = float(np.mean(x - y)) if x.size else math.nan
-    if x.size < _FEWEST or not (np.ptp(x) > 0 and np.ptp(y) > 0):
+    if x.size < _MIN_PAIRS or not (np.ptp(x) > 0 and np.ptp(y) > 0):
         return Calibration(int(x.size), math.nan, math.nan, bias)
-    dx, dy = x - x.mean(), y - y.mean()
-    together, alone = float(dx @ dy), float(dx @ dx)
-    return Calibration(int(x.size), together / math.sqrt(alone * float(dy @ dy)), together / alone, bias)
+    from scipy.stats import linregress  # here, because it takes longer to import than all of this module
+
+    line = linregress(x, y)
+    return Calibration(int(x.size), float(line.rvalue), float(line.slope), bias)
 
 
 @dataclass(frozen=True)
 class Entries:
-    """The decisions of one evaluation; every array is [decisions], NaN where something is not known."""
+    """The decisions of one evaluation; every array is [decisions], NaN where a value is not known."""
 
     frames: int
-    foretold_returns: Floats
+    predicted_returns: Floats
     returns: Floats
-    foretold_costs: Floats
+    predicted_costs: Floats
     costs: Floats
 
     def of_returns(self) -> Calibration:
-        """How well discounted returns to the episode's end were foretold."""
-        return calibration(self.foretold_returns, self.returns)
+        """Calibration of the discounted return to the episode's end."""
+        return calibration(self.predicted_returns, self.returns)
 
     def of_costs(self) -> Calibration:
-        """How well the cost of the next step was foretold."""
-        return calibration(self.foretold_costs, self.costs)
+        """Calibration of the cost of the next step."""
+        return calibration(self.predicted_costs, self.costs)
 
 
 def pooled(of_seeds: Sequence[Entries]) -> Entries:
-    """The decisions of several runs as one, at the most frames of them."""
+    """The decisions of several runs as one, at the largest number of frames among them."""
     first, *columns = zip(*(vars(entries).values() for entries in of_seeds), strict=True)
     return Entries(max(first), *(np.concatenate(column) for column in columns))
 
 
 def read(folder: Path, frames: int | None = None) -> Entries | None:
-    """The newest evaluation in a run folder's ledger, or the one at `frames`; None where there is none.
+    """One evaluation of the forecast log in a run folder. An incomplete line, left by a kill, is ignored.
 
-    A line that a kill cut is left out. Raises ResultsError for a file that is not a ledger.
+    Args:
+        folder: the run folder.
+        frames: which evaluation; None takes the newest.
+
+    Returns:
+        The entries, or None where there are none.
+
+    Raises:
+        ResultsError: for a file that is not a forecast log.
     """
-    path = folder / "ledger.csv"
+    path = folder / FILE
     if not path.is_file():
         return None
     try:
-        if path.stat().st_size > _LIMIT:
-            raise ResultsError(f"{path} is larger than a ledger can be.")
+        if path.stat().st_size > _MAX_BYTES:
+            raise ResultsError(f"{path} is larger than a forecast log can be")
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise ResultsError(f"{path} cannot be read: {fault}.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ResultsError(f"{path} cannot be read: {error}") from None
     if tuple(header) != COLUMNS:
-        raise ResultsError(f"{path} does not have the columns {', '.join(COLUMNS)}.")
+        raise ResultsError(f"{path} does not have the columns {', '.join(COLUMNS)}")
     try:
         table = np.array([[float(cell or "nan") for cell in row] for row in rows if len(row) == len(header)])
-    except ValueError as fault:
-        raise ResultsError(f"{path} holds something that is not a number: {fault}.") from None
+    except ValueError as error:
+        raise ResultsError(f"{path} holds something that is not a number: {error}") from None
     if not len(table):
         return None
     wanted = table[:, 0].max() if frames is None else frames
     chosen = table[table[:, 0] == wanted]
     if not len(chosen):
         return None
-    places = [COLUMNS.index(name) for pair in _PAIRS for name in pair]
-    return Entries(int(wanted), *(chosen[:, place] for place in places))
-
-
-def scatter(axes: Axes, entries: Entries, colour: str, quiet: str) -> None:
-    """Returns that came against those that were foretold, a dot a decision; on the dashed line they agree."""
-    x, y = entries.foretold_returns, entries.returns
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
-    axes.set_box_aspect(1)
-    axes.set_xlabel("foretold")
-    axes.set_ylabel("came")
-    if x.size:
-        low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
-        margin = 0.06 * (high - low) or 1.0
-        ends = (low - margin, high + margin)
-        axes.plot(ends, ends, color=quiet, linewidth=1.2, linestyle=(0, (4, 2)))
-        axes.scatter(x, y, s=11, color=colour, alpha=0.45, linewidths=0, rasterized=True)
-        axes.set_xlim(*ends)
-        axes.set_ylim(*ends)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(4))
-    axes.tick_params(labelsize=9)
-    axes.text(
-        0.04, 0.96, entries.of_returns().words().replace(", ", "\n"), transform=axes.transAxes,
-        va="top", fontsize=9.5, color=quiet,
-    )  # fmt: skip
+    return Entries(int(wanted), *(chosen[:, COLUMNS.index(name)] for name in _VALUES))

@@ -1,4 +1,4 @@
-"""What an agent foresaw beside what happened: a caption on a picture, or curves where no ghost can appear."""
+"""Predicted readouts beside observed ones: a caption for a frame with a ghost, or curves where no ghost can appear."""
 
 from __future__ import annotations
 
@@ -8,33 +8,42 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw
 
-from joule.report.film import CALM, INK, PAPER, QUIET, RULE, Frame, _fitted, _font
+from joule.report.film.canvas import CALM, INK, PAPER, QUIET, RULE, Frame, fitted, font_of
 
 MOST_CURVES = 6
-FORESEEN = (240, 110, 205)
-"""The colour of everything foreseen: of the ghost in the picture, and of its words."""
-_SMOOTH = 2
+PREDICTED = (240, 110, 205)
+"""The colour of predictions: of the ghost, of its caption and of the dots."""
+_OVERSAMPLING = 2
 
 
 def caption(frame: Frame, text: str) -> Frame:
-    """The frame with a line of text on dark ground in its upper left corner."""
+    """The frame with a line of text on a dark background in its upper left corner.
+
+    Args:
+        frame: uint8 [height, width, 3].
+        text: cut to the width of the frame.
+    """
     image = Image.fromarray(frame)
     unit = image.width / 640.0
-    font, margin = _font(round(15 * unit)), round(12 * unit)
-    text = _fitted(text, font, image.width - 5 * margin)
+    font, margin = font_of(round(15 * unit)), round(12 * unit)
+    text = fitted(text, font, image.width - 5 * margin)
     box = (margin, margin, round(3 * margin + font.getlength(text)), margin + round(28 * unit))
-    ground = Image.blend(image.crop(box), Image.new("RGB", (box[2] - box[0], box[3] - box[1]), PAPER), 0.8)
-    image.paste(ground, box[:2])
+    background = Image.blend(image.crop(box), Image.new("RGB", (box[2] - box[0], box[3] - box[1]), PAPER), 0.8)
+    image.paste(background, box[:2])
     middle = (box[1] + box[3]) / 2
-    ImageDraw.Draw(image).text((2 * margin, middle), text, fill=FORESEEN, font=font, anchor="lm")
+    ImageDraw.Draw(image).text((2 * margin, middle), text, fill=PREDICTED, font=font, anchor="lm")
     return np.asarray(image)
 
 
 class Curves:
-    """Readouts as they were (solid) and as they were foreseen (dots), over the last `span` frames.
+    """Observed readouts (solid lines) and predicted ones (dots) of the last frames.
 
-    `sizes` names the readouts; of all their numbers, six spread evenly are shown. The scale of a curve holds
-    all that it showed since `restart`.
+    At most six numbers, spread evenly over all, are shown. The scale of a curve covers all that it has shown since
+    `restart`.
+
+    Args:
+        sizes: size of each readout by name.
+        span: frames shown.
     """
 
     def __init__(self, sizes: Mapping[str, int], span: int) -> None:
@@ -47,23 +56,28 @@ class Curves:
 
     def restart(self) -> None:
         """Begins a new episode."""
-        self._real: deque[np.ndarray] = deque(maxlen=self.span + 1)
-        self._foreseen: deque[np.ndarray] = deque(maxlen=self.span + 1)
+        self._observed: deque[np.ndarray] = deque(maxlen=self.span + 1)
+        self._predicted: deque[np.ndarray] = deque(maxlen=self.span + 1)
         self._low = np.full(len(self.shown), np.inf)
         self._high = -self._low
 
-    def tell(self, real: np.ndarray, foreseen: np.ndarray | None) -> None:
-        """Takes in the readouts [readouts] of a frame, and what they were foreseen to be, if at all."""
+    def tell(self, observed: np.ndarray, predicted: np.ndarray | None) -> None:
+        """Takes in one frame.
+
+        Args:
+            observed: [readouts].
+            predicted: [readouts], or None where nothing was predicted for this frame.
+        """
         none = np.full(len(self.shown), np.nan)
-        self._real.append(real[self.shown])
-        self._foreseen.append(none if foreseen is None else foreseen[self.shown])
-        for row in (self._real[-1], self._foreseen[-1]):
+        self._observed.append(observed[self.shown])
+        self._predicted.append(none if predicted is None else predicted[self.shown])
+        for row in (self._observed[-1], self._predicted[-1]):
             self._low, self._high = np.fmin(self._low, row), np.fmax(self._high, row)
 
     def draw(self, width: int, height: int) -> Frame:
-        """The curves as a picture [height, width, 3]."""
+        """The curves as a picture, uint8 [height, width, 3]."""
         unit = min(width / 640.0, height / 480.0)
-        image = Image.new("RGB", (width * _SMOOTH, height * _SMOOTH), PAPER)
+        image = Image.new("RGB", (width * _OVERSAMPLING, height * _OVERSAMPLING), PAPER)
         pen = ImageDraw.Draw(image)
         rows = len(self.shown)
         margin, label = 16 * unit, 104 * unit
@@ -72,14 +86,14 @@ class Curves:
         for row in range(rows):
             top, bottom = margin + pitch * row + 6 * unit, margin + pitch * (row + 1) - 6 * unit
             middle = (top + bottom) / 2
-            pen.line(_scaled([(x0, bottom), (x1, bottom)]), fill=RULE, width=_SMOOTH)
+            pen.line(_scaled([(x0, bottom), (x1, bottom)]), fill=RULE, width=_OVERSAMPLING)
             low, high = self._low[row], self._high[row]
-            reach = max(high - low, 1e-6)
-            for values, ink, dots in ((self._real, CALM, False), (self._foreseen, FORESEEN, True)):
+            scale = max(high - low, 1e-6)
+            for values, ink, dots in ((self._observed, CALM, False), (self._predicted, PREDICTED, True)):
                 points = [
                     (
                         x0 + (x1 - x0) * (self.span + 1 - len(values) + i) / self.span,
-                        bottom - (v[row] - low) / reach * (bottom - top),
+                        bottom - (v[row] - low) / scale * (bottom - top),
                     )
                     for i, v in enumerate(values)
                 ]
@@ -89,15 +103,15 @@ class Curves:
                         if np.isfinite(y):
                             pen.ellipse(_scaled([(x - r, y - r), (x + r, y + r)]), fill=ink)
                 elif len(points) > 1:
-                    pen.line(_scaled(points), fill=ink, width=round(2 * unit * _SMOOTH), joint="curve")
-            font = _font(round(14 * unit * _SMOOTH))
-            name = _fitted(self.labels[row], font, (label - 8 * unit) * _SMOOTH)
+                    pen.line(_scaled(points), fill=ink, width=round(2 * unit * _OVERSAMPLING), joint="curve")
+            font = font_of(round(14 * unit * _OVERSAMPLING))
+            name = fitted(self.labels[row], font, (label - 8 * unit) * _OVERSAMPLING)
             pen.text(_scaled([(margin, middle - 9 * unit)])[0], name, fill=INK, font=font, anchor="lm")
-            if self._real:
-                value = f"{self._real[-1][row]:.2f}"
+            if self._observed:
+                value = f"{self._observed[-1][row]:.2f}"
                 pen.text(_scaled([(margin, middle + 9 * unit)])[0], value, fill=QUIET, font=font, anchor="lm")
         return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
 def _scaled(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    return [(x * _SMOOTH, y * _SMOOTH) for x, y in points]
+    return [(x * _OVERSAMPLING, y * _OVERSAMPLING) for x, y in points]

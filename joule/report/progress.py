@@ -1,7 +1,7 @@
-"""The live display of a training run: where it is, how well it acts, what surprises it, how long yet.
+"""The live display of a training run: frames, return, surprise, and the remaining time.
 
-On a terminal one block is kept up to date; into a file or a pipe plain lines are written, one for
-each evaluation and a few between.
+On a terminal one block is kept up to date. Into a file or a pipe, plain lines are written: one for each
+evaluation and a few between them.
 """
 
 from __future__ import annotations
@@ -24,29 +24,40 @@ from rich.table import Table
 LINES_EVERY = 20.0  # seconds between plain lines
 
 
-class Survivor(Console):
-    """A console that falls silent when nobody reads it any more, as in `| head`; the run goes on."""
+class PipeSafeConsole(Console):
+    """A console that prints nothing more once its pipe is closed, as by `| head`; the run continues."""
 
     def on_broken_pipe(self) -> None:
-        self.fall_silent()
+        """Called by rich when the pipe is closed."""
+        self.discard_output()
 
-    def fall_silent(self) -> None:
-        """Whatever else is printed, here or at the process's end, goes nowhere."""
+    def discard_output(self) -> None:
+        """Discards all further output of the process, that at its end included."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Progress:
-    """Watches one run. A context manager, so that the terminal is left in order."""
+    """The display of one run. It is a context manager, which restores the terminal at its end.
 
-    def __init__(self, folder: Path, env: str, agent: str, steps: int, console: Console | None = None):
-        self.console = console or Survivor(stderr=False, highlight=False)
+    Args:
+        folder: of the run.
+        env: id of the environment.
+        agent: name of the agent.
+        steps: budget in environment frames.
+        console: where to print; by default stdout.
+    """
+
+    def __init__(
+        self, folder: Path, env: str, agent: str, steps: int, console: Console | None = None
+    ) -> None:
+        self.console = console or PipeSafeConsole(stderr=False, highlight=False)
         self.folder, self.steps = folder, steps
         self.live: Live | None = None
         self.values: dict[str, float] = {}
         self.score: Mapping[str, Any] | None = None
-        self.rate: float | None = None  # not known before the second report
-        self.seen: tuple[float, int] | None = None
+        self.rate: float | None = None  # frames per second; not known before the second report
+        self.last_report: tuple[float, int] | None = None  # time in seconds, frames
         self.line_due = 0.0
         self.bar = Bar(
             TextColumn("{task.completed:,.0f} of {task.total:,.0f} frames"),
@@ -72,34 +83,34 @@ class Progress:
                 self.live.stop()
 
     def progress(self, frames: int, metrics: Mapping[str, float]) -> None:
-        """New values of what is measured."""
+        """Takes in the number of frames and the metrics by name."""
         now = time.monotonic()
-        if self.seen is not None and now > self.seen[0]:
-            self.rate = (frames - self.seen[1]) / (now - self.seen[0])
-        self.seen = (now, frames)
+        if self.last_report is not None and now > self.last_report[0]:
+            self.rate = (frames - self.last_report[1]) / (now - self.last_report[0])
+        self.last_report = (now, frames)
         self.values = dict(metrics)
         self.bar.update(self.task, completed=frames)
         if self.live is not None:
             self.live.update(self._picture())
         elif now >= self.line_due:
             self.line_due = now + LINES_EVERY
-            self._say(f"{frames:>9,} frames  {'  '.join(f'{n} {v}' for n, v in self._facts())}")
+            self._say(f"{frames:>9,} frames  {'  '.join(f'{n} {v}' for n, v in self._measurements())}")
 
     def evaluated(self, row: Mapping[str, Any]) -> None:
-        """An evaluation has ended; its time is no part of the pace."""
-        self.score, self.seen = row, None
+        """Takes in an evaluation: a row of evaluations.csv."""
+        self.score, self.last_report = row, None  # frames per second exclude the time of the evaluation
         self._say(
             f"{row['frames']:>9,} frames  evaluated: return {row['return_mean']:,.1f} "
             f"± {row['return_std']:,.1f} over {row['episodes']} episodes on held-out seeds"
         )
 
     def saved(self, frames: int) -> None:
-        """A checkpoint is on the disk."""
+        """Called after a checkpoint at `frames`."""
         if self.live is not None:
             self.live.update(self._picture())
 
     def note(self, sentence: str) -> None:
-        """Something the user should know."""
+        """Prints a sentence for the user."""
         self._say(sentence)
 
     def _say(self, line: str) -> None:
@@ -108,11 +119,11 @@ class Progress:
             if not self.console.is_terminal:
                 sys.stdout.flush()
         except OSError:  # the pipe or the terminal is gone
-            if not isinstance(self.console, Survivor):
+            if not isinstance(self.console, PipeSafeConsole):
                 raise
-            self.console.fall_silent()
+            self.console.discard_output()
 
-    def _facts(self) -> list[tuple[str, str]]:
+    def _measurements(self) -> list[tuple[str, str]]:
         values = self.values
         named = [
             ("return", "episode/return", "{:,.1f}"),
@@ -120,12 +131,12 @@ class Progress:
             *((name[7:], name, "{:,.2f}") for name in sorted(values) if name.startswith("energy/")),
             ("latent rank", "latent/rank", "{:.1f}"),
         ]
-        facts = [(label, form.format(values[name])) for label, name, form in named if name in values]
-        return [*facts, ("frames/s", f"{self.rate:,.0f}")] if self.rate is not None else facts
+        shown = [(label, form.format(values[name])) for label, name, form in named if name in values]
+        return [*shown, ("frames/s", f"{self.rate:,.0f}")] if self.rate is not None else shown
 
     def _picture(self) -> Group:
         table = Table.grid(padding=(0, 2))
-        for label, value in self._facts():
+        for label, value in self._measurements():
             table.add_row(f"[dim]{label}[/dim]", value)
         if self.score is not None:
             mean, std, frames = (self.score[name] for name in ("return_mean", "return_std", "frames"))

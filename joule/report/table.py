@@ -1,4 +1,7 @@
-"""The comparison as numbers: a row per task and agent, pairs of agents, and what a reader must know."""
+"""The comparison as numbers: a row per task and agent, pairs of agents, pooled scores, and notes.
+
+The score of a run is its last evaluation at the budget, never its best.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from itertools import combinations
 import numpy as np
 
 from joule.report import statistics
-from joule.report.results import Run
+from joule.report.evaluations import Run
 from joule.report.statistics import Floats, Interval
 
 HEADINGS = ("environment", "agent", "frames", "mean", "IQM", "95 % interval", "seeds", "CPU-min")
 DM_CONTROL = ("dmc:", "dm_control/")
 DM_CONTROL_BEST = 1_000.0
-"""No dm_control task returns more than this in an episode, so their returns may be pooled as they are."""
+"""The largest return of an episode of a dm_control task; with one scale for all, their returns may be pooled."""
 
 
 @dataclass(frozen=True)
@@ -26,25 +29,29 @@ class Row:
 
     task: str
     label: str
-    floor: bool
+    trivial: bool
     frames: tuple[int, int]
+    """Fewest and most frames at which a run was evaluated."""
     scores: Floats
+    """[seeds], mean return over the episodes."""
     mean: float
     iqm: Interval
     cpu_minutes: float
+    """Mean over seeds."""
     episodes: tuple[int, int]
+    """Fewest and most episodes of an evaluation."""
 
     @property
     def seeds(self) -> int:
-        """Number of runs behind the row."""
+        """Number of runs in the row."""
         return len(self.scores)
 
     def cells(self) -> tuple[str, ...]:
         """The row as text, in the order of HEADINGS."""
         low, high = self.frames
-        frames = "any" if self.floor else f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        frames = "any" if self.trivial else f"{low:,}" if low == high else f"{low:,} to {high:,}"
         ends = f"{number(self.iqm.low)} to {number(self.iqm.high)}" if self.iqm.known else "—"
-        cpu = "—" if self.floor else number(self.cpu_minutes)
+        cpu = "—" if self.trivial else number(self.cpu_minutes)
         return (
             self.task,
             self.label,
@@ -59,21 +66,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """How often a run of `ours` beats a run of `theirs` on the tasks both were run on."""
+    """Probability that a run of `ours` scores above a run of `theirs`, over the tasks that both have."""
 
     ours: str
     theirs: str
     tasks: int
     seeds: tuple[int, int]
+    """Fewest seeds of a task, on either side."""
     probability: Interval
 
     def sentence(self) -> str:
-        """The pair in words, with the counts behind it."""
+        """The pair in words, with the numbers of tasks and seeds."""
         p = self.probability
         ends = f" (95 % interval {p.low:.2f} to {p.high:.2f})" if p.known and p.low < p.high else ""
         return (
-            f"P({self.ours} > {self.theirs}) = {p.estimate:.2f}{ends} over {_count(self.tasks, 'task')}, "
-            f"at least {_count(self.seeds[0], 'seed')} against {self.seeds[1]} per task"
+            f"P({self.ours} > {self.theirs}) = {p.estimate:.2f}{ends} over {count(self.tasks, 'task')}, "
+            f"at least {count(self.seeds[0], 'seed')} against {self.seeds[1]} per task"
         )
 
 
@@ -84,28 +92,38 @@ class Pooled:
     label: str
     tasks: int
     seeds: int
+    """Fewest seeds of a task."""
     iqm: Interval
     median: float
     mean: float
     gap: float
+    """Optimality gap to DM_CONTROL_BEST."""
 
     def sentence(self) -> str:
-        """The pooled score in words, with the counts behind it."""
+        """The pooled score in words, with the numbers of tasks and seeds."""
         ends = f" (95 % interval {number(self.iqm.low)} to {number(self.iqm.high)})" if self.iqm.known else ""
         return (
             f"{self.label}: IQM {number(self.iqm.estimate)}{ends}, median {number(self.median)}, "
             f"mean {number(self.mean)}, optimality gap {number(self.gap)} "
-            f"over {_count(self.tasks, 'dm_control task')}, at least {_count(self.seeds, 'seed')} per task"
+            f"over {count(self.tasks, 'dm_control task')}, at least {count(self.seeds, 'seed')} per task"
         )
 
 
 def rows(runs: Sequence[Run], at: int | None = None) -> list[Row]:
-    """One row per task and label: tasks by name, learners by falling IQM, floors last."""
+    """One row per task and label: tasks by name, learning agents by falling IQM, trivial agents last.
+
+    Args:
+        runs: labelled runs.
+        at: budget in frames; None takes the last evaluation of each run.
+
+    Raises:
+        ResultsError: where a learning run has no evaluation at or below the budget.
+    """
     grouped: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         grouped.setdefault((run.task, run.label), []).append(run)
     made = [_row(task, label, members, at) for (task, label), members in grouped.items()]
-    return sorted(made, key=lambda row: (row.task, row.floor, -row.iqm.estimate, row.label))
+    return sorted(made, key=lambda row: (row.task, row.trivial, -row.iqm.estimate, row.label))
 
 
 def _row(task: str, label: str, runs: Sequence[Run], at: int | None) -> Row:
@@ -116,7 +134,7 @@ def _row(task: str, label: str, runs: Sequence[Run], at: int | None) -> Row:
     return Row(
         task=task,
         label=label,
-        floor=runs[0].floor,
+        trivial=runs[0].trivial,
         frames=(min(frames), max(frames)),
         scores=scores,
         mean=float(scores.mean()),
@@ -127,38 +145,38 @@ def _row(task: str, label: str, runs: Sequence[Run], at: int | None) -> Row:
 
 
 def pairs(table: Sequence[Row]) -> list[Pair]:
-    """Probability of improvement of every two learning agents that share a task, Joule named first."""
+    """Every two learning agents that share a task, Joule first."""
     labels = sorted(
-        {row.label for row in table if not row.floor}, key=lambda name: (not name.startswith("joule"), name)
+        {row.label for row in table if not row.trivial}, key=lambda name: (not name.startswith("joule"), name)
     )
     found = []
     for ours, theirs in combinations(labels, 2):
-        mine = {row.task: row.scores for row in table if row.label == ours}
-        other = {row.task: row.scores for row in table if row.label == theirs}
-        shared = [task for task in mine if task in other]
+        our_scores = {row.task: row.scores for row in table if row.label == ours}
+        their_scores = {row.task: row.scores for row in table if row.label == theirs}
+        shared = [task for task in our_scores if task in their_scores]
         if not shared:
             continue
-        x, y = [mine[task] for task in shared], [other[task] for task in shared]
+        x, y = [our_scores[task] for task in shared], [their_scores[task] for task in shared]
         seeds = (min(map(len, x)), min(map(len, y)))
         found.append(Pair(ours, theirs, len(shared), seeds, statistics.improvement_interval(x, y)))
     return found
 
 
 def pooled(table: Sequence[Row]) -> list[Pooled]:
-    """Scores over dm_control tasks, of the agents that were run on all of them, the most tasks first.
+    """Scores pooled over dm_control tasks, the largest set of tasks first.
 
-    A set of tasks is what two agents share, two tasks at least; so an agent that was run on few does not keep
-    the others from being compared on many.
+    A set is the tasks that two agents share, at least two. Every agent that has all of them is pooled over it. So
+    an agent with few tasks does not reduce the tasks on which the others are compared.
     """
-    ours = [row for row in table if row.task.startswith(DM_CONTROL) and not row.floor]
-    labels = sorted({row.label for row in ours}, key=lambda name: (not name.startswith("joule"), name))
-    met = {label: {row.task for row in ours if row.label == label} for label in labels}
+    of_suite = [row for row in table if row.task.startswith(DM_CONTROL) and not row.trivial]
+    labels = sorted({row.label for row in of_suite}, key=lambda name: (not name.startswith("joule"), name))
+    tasks_of = {label: {row.task for row in of_suite if row.label == label} for label in labels}
     pairs_of = combinations(labels, 2) if len(labels) > 1 else [(label, label) for label in labels]
-    sets = {frozenset(met[one] & met[other]) for one, other in pairs_of}
+    sets = {frozenset(tasks_of[one] & tasks_of[other]) for one, other in pairs_of}
     made = []
     for shared in sorted(sets, key=lambda tasks: (-len(tasks), sorted(tasks))):
         if len(shared) > 1:
-            made += [_pooled(label, ours, shared) for label in labels if met[label] >= shared]
+            made += [_pooled(label, of_suite, shared) for label in labels if tasks_of[label] >= shared]
     return made
 
 
@@ -176,33 +194,33 @@ def _pooled(label: str, rows: Sequence[Row], tasks: Set[str]) -> Pooled:
 
 
 def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
-    """What a reader must know to read the table rightly, each a sentence."""
-    learners = [row for row in table if not row.floor]
+    """Sentences that the table needs: how a score is made, unequal budgets, few seeds, unequal machines."""
+    learners = [row for row in table if not row.trivial]
     low, high = min(r.episodes[0] for r in table), max(r.episodes[1] for r in table)
     episodes = str(low) if low == high else f"{low} to {high}"
-    said = [
+    found = [
         f"A score is the last evaluation at the budget, never the best: {episodes} episodes on seeds not "
         "trained on. The interval is a bootstrap of the IQM over seeds; CPU-min is the CPU time of training."
     ]
     for task in dict.fromkeys(row.task for row in learners):
         ends = [row.frames for row in learners if row.task == task]
         if len({*ends}) > 1 or any(a != b for a, b in ends):
-            said.append(
+            found.append(
                 f"On {task} the budgets differ; compare at equal frames with --at {min(a for a, _ in ends)}."
             )
     seeds = sorted({row.seeds for row in learners})
     if seeds and seeds[0] < 10:
-        worth = dict.fromkeys(statistics.coverage_note(count) for count in seeds if count < 10)
-        said.append(f"Fewest seeds in a row: {seeds[0]}. {' '.join(worth)}")
-    machines = {(run.device, run.threads) for run in runs if not run.floor}
+        coverage = dict.fromkeys(statistics.coverage_note(count) for count in seeds if count < 10)
+        found.append(f"Fewest seeds in a row: {seeds[0]}. {' '.join(coverage)}")
+    machines = {(run.device, run.threads) for run in runs if not run.trivial}
     if len(machines) > 1:
         kinds = ", ".join(f"{device} with {threads} thread(s)" for device, threads in sorted(machines))
-        said.append(f"CPU times were taken on different footings: {kinds}.")
-    return said
+        found.append(f"CPU times come from different machine settings and are not comparable: {kinds}.")
+    return found
 
 
 def markdown(table: Sequence[Row], sentences: Sequence[str] = ()) -> str:
-    """The table as GitHub markdown, the sentences as a list below it; ends with a newline."""
+    """The table as GitHub markdown with the sentences as a list below it; it ends with a newline."""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row.cells()) + " |" for row in table]
     if sentences:
@@ -228,10 +246,11 @@ def comma_separated(table: Sequence[Row]) -> str:
 
 
 def number(value: float) -> str:
-    """A number with about three figures, as a table shows it."""
+    """A number with about three significant digits."""
     size = abs(value)
     return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
-def _count(amount: int, noun: str) -> str:
+def count(amount: int, noun: str) -> str:
+    """An amount with its noun, which gets an "s" unless the amount is 1."""
     return f"{amount} {noun}{'s' * (amount != 1)}"

@@ -1,4 +1,4 @@
-"""Named arrays as the bytes of a safetensors file, and back, with every claim of its header checked."""
+"""Named arrays to the bytes of a safetensors file and back. Reading checks every entry of the header."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-_HEADER_LIMIT = 4 << 20  # bytes; room for some 30,000 arrays
+_HEADER_LIMIT = 4 << 20  # bytes; enough for about 30,000 arrays
 _ITEMSIZE = {
     "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "U32": 4, "I32": 4, "F32": 4,
     "U64": 8, "I64": 8, "F64": 8,
 }  # fmt: skip
-# What a header that is not as documented can raise while it is taken apart.
-_UNSOUND = (ValueError, TypeError, KeyError, AttributeError, RecursionError, safetensors.SafetensorError)
+# Errors that parsing a malformed header can raise.
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, safetensors.SafetensorError)
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The file's bytes. Raises ValueError naming an array that is not boolean, integer or float."""
+    """Encodes arrays by name as a safetensors file.
+
+    Raises:
+        ValueError: an array is not boolean, integer or float, or there are too many arrays for the header.
+    """
     ready = {}
     for name, array in arrays.items():
         if not isinstance(name, str) or not isinstance(array, np.ndarray) or name == "__metadata__":
@@ -36,21 +40,18 @@ def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, np.ndarray]:
-    """Writable arrays by name. Raises ValueError for bytes that are not exactly such a file.
+    """Decodes a safetensors file into writable arrays by name.
 
-    The header is checked here before the library sees it, so no claim in it can exceed the bytes present.
+    The header is checked before the library reads it, so that no size in it exceeds the bytes present.
+
+    Raises:
+        ValueError: the bytes are not exactly one well-formed safetensors file.
     """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in pairs}) != len(pairs):
-            raise ValueError("a key appears twice")
-        return dict(pairs)
-
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(_HEADER_LIMIT, len(data) - 8):
         raise ValueError(f"its header claims {length} bytes, the file holds {len(data)}")
     try:
-        header = json.loads(data[8 : 8 + length], object_pairs_hook=unique)
+        header = json.loads(data[8 : 8 + length], object_pairs_hook=_unique_keys)
         spans = sorted(_span(entry) for name, entry in header.items() if name != "__metadata__")
         end = 0
         for begin, stop in spans:
@@ -60,13 +61,19 @@ def unpack(data: bytes) -> dict[str, np.ndarray]:
         if end != len(data) - 8 - length:
             raise ValueError(f"arrays claim {end} bytes, the file holds {len(data) - 8 - length}")
         loaded = safetensors.numpy.load(data)
-    except _UNSOUND as error:
-        raise ValueError(f"is not a sound safetensors file: {error}") from error
+    except _MALFORMED as error:
+        raise ValueError(f"is not a valid safetensors file: {error}") from error
     return {name: array if array.flags.writeable else array.copy() for name, array in loaded.items()}
 
 
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("a key appears twice")
+    return dict(pairs)
+
+
 def _span(entry: Any) -> tuple[int, int]:
-    """(begin, end) of one array of the header. Raises ValueError, TypeError or KeyError."""
+    """The offsets (begin, end) of one array of the header. Raises ValueError, TypeError or KeyError."""
     shape, (begin, end) = entry["shape"], entry["data_offsets"]
     counts = [*shape, begin, end]
     if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**63 for n in counts):

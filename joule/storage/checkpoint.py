@@ -1,17 +1,14 @@
-"""Checkpoints: folders that are whole or absent, whose every byte is checked, and that run nothing.
+"""Checkpoints: folders that are complete or absent, of which every byte is verified when they are read.
 
-A checkpoint `step-<n>` holds `arrays.safetensors` (weights, optimiser moments, ring pointers ...),
-`meta.json` (random generators, counters), `MANIFEST.json` (size and SHA-256 of both, who wrote it, the
-committed length and hashes of the replay log) and `MANIFEST.sha256`, in the form `sha256sum -c` reads.
-It is written under `.tmp-<pid>-<n>`, flushed, and renamed, so that a kill at any moment leaves the old
-state or the new one. Nothing here unpickles, and every size is bounded before memory is taken.
+A checkpoint `step-<n>` holds `arrays.safetensors` (weights, optimiser moments, positions in the replay
+buffer), `meta.json` (random generators, counters), and the manifest (see `manifest`). It is written under
+`.tmp-<pid>-<n>`, flushed, and renamed, so that a kill at any moment leaves the old checkpoint or the new one.
+Nothing here unpickles, and every size is bounded before memory is allocated.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -22,22 +19,28 @@ from typing import Any
 import numpy as np
 
 from joule.storage import arrays as array_file
-from joule.storage.files import DISK, Storage, read_plain, why
-from joule_errors import Refused
+from joule.storage.errors import CheckpointError
+from joule.storage.files import DISK, Storage, why
+from joule.storage.format import FORMAT
+from joule.storage.manifest import (
+    ARRAYS,
+    DIGEST,
+    MANIFEST,
+    META,
+    decode_json,
+    encode_members,
+    read_manifest,
+    read_member,
+)
 
-FORMAT = 1
-"""The layout written by this version; a larger number in a file is refused."""
+__all__ = [
+    "ARRAYS", "DIGEST", "FORMAT", "MANIFEST", "META", "Checkpoint", "CheckpointError", "kept_files", "load",
+    "newest", "save", "sweep",
+]  # fmt: skip
 
-MANIFEST, DIGEST, ARRAYS, META = "MANIFEST.json", "MANIFEST.sha256", "arrays.safetensors", "meta.json"
-# Bytes a file may have. JSON takes tens of times its size in memory, hence the tighter bounds.
-_LIMITS = {ARRAYS: 4 << 30, META: 8 << 20, MANIFEST: 8 << 20}
 _STEP = re.compile(r"step-(0|[1-9][0-9]{0,15})")
 _ASIDE = re.compile(r"\.old-(0|[1-9][0-9]{0,15})")
 _STALE = re.compile(r"\.tmp-[0-9]+-((step|old)-)?[0-9]+(-retired)?")
-
-
-class CheckpointError(Refused):
-    """A checkpoint that cannot be written or must not be read; the message is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,11 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]
     meta: dict[str, Any]
     identity: dict[str, Any]
-    """Run id, env, agent, dimensions, library versions, threads: whatever `save` was told."""
+    """What the checkpoint belongs to: run id, env, agent, dimensions, library versions, threads."""
     files: dict[str, Any]
-    """The replay log's committed segments, for `ReplayLog.open`."""
+    """The commit of the replay log, for `ReplayLog.open`, by the name "replay"."""
     skipped: tuple[str, ...] = ()
-    """Why `newest` passed over newer checkpoints, one sentence each."""
+    """Why `newest` skipped newer checkpoints, one sentence each."""
 
 
 def save(
@@ -68,11 +71,26 @@ def save(
     keep: int = 2,
     storage: Storage = DISK,
 ) -> Path:
-    """Writes `folder/step-<step>`, then removes all but the newest `keep` checkpoints; returns its path.
+    """Writes `folder/step-<step>`, then removes all but the newest `keep` checkpoints.
 
-    A save says where the run is now: checkpoints of a later step belong to a future that was abandoned
-    (an older one was resumed) and are removed. Only the holder of the run's lock may save. Raises
-    CheckpointError when a value cannot be stored or the disk refuses; what was there before still loads.
+    Checkpoints of a later step are removed too: they belong to a continuation that was abandoned when an
+    older checkpoint was resumed. Only the holder of the run's lock may save.
+
+    Args:
+        folder: where the checkpoints of the run are.
+        step: environment frames at which the checkpoint is taken.
+        arrays: Boolean, integer or float arrays by name.
+        meta: JSON values.
+        identity: what the checkpoint belongs to; see `Checkpoint`.
+        files: commits of files outside the checkpoint, by name.
+        keep: how many checkpoints stay.
+        storage: the file system.
+
+    Returns:
+        The path of the checkpoint.
+
+    Raises:
+        CheckpointError: a value cannot be stored, or the disk refuses. The earlier checkpoint still loads.
     """
     folder = Path(folder)
     if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 10**16 or keep < 1:
@@ -83,22 +101,7 @@ def save(
         packed = array_file.pack(arrays)
     except ValueError as error:
         raise CheckpointError(f"checkpoint: {error}") from error
-    members = {ARRAYS: packed, META: _json(dict(meta), "meta")}
-    manifest = _json(
-        {
-            "format": FORMAT,
-            "step": step,
-            "identity": dict(identity),
-            "members": {name: {"size": len(d), "sha256": _sha256(d)} for name, d in members.items()},
-            "files": dict(files or {}),
-        },
-        "identity or files",
-    )
-    members[MANIFEST] = manifest
-    for name, data in members.items():
-        if len(data) > _LIMITS[name]:
-            raise CheckpointError(f"checkpoint: {name} would hold {len(data)} bytes, at most {_LIMITS[name]}")
-    members[DIGEST] = _digest_line(manifest)
+    members = encode_members(step, packed, meta, identity, files or {})
     final, temporary = folder / f"step-{step}", folder / f".tmp-{os.getpid()}-{step}"
     try:
         storage.make(folder)
@@ -109,17 +112,18 @@ def save(
                 storage.write(temporary / name, data)
             storage.sync(temporary)
             if final.is_dir():
-                # A folder cannot be renamed over another; `newest` reads `.old-` if we die between the two.
+                # A folder cannot be renamed over another one. `newest` reads `.old-` after a kill between
+                # the two renames.
                 storage.rename(final, folder / f".old-{step}")
             storage.rename(temporary, final)
         except OSError:
-            _discard(temporary, storage)  # gives the space back to a full disk
+            _discard(temporary, storage)  # frees the space on a full disk
             raise
         storage.sync(folder)
         steps = sorted(n for n in _steps(storage.names(folder)) if n <= step)
         for name in storage.names(folder):
-            found = _STEP.fullmatch(name) or _ASIDE.fullmatch(name)
-            if found and (name.startswith(".") or int(found[1]) not in steps[-keep:]):
+            match = _STEP.fullmatch(name) or _ASIDE.fullmatch(name)
+            if match and (name.startswith(".") or int(match[1]) not in steps[-keep:]):
                 _retire(folder / name, storage)
     except OSError as error:
         raise CheckpointError(f"checkpoint {final} could not be written: {why(error)}") from error
@@ -127,28 +131,23 @@ def save(
 
 
 def load(path: Path, *, expect: Mapping[str, Any] | None = None) -> Checkpoint:
-    """Reads and verifies one checkpoint; `expect` names entries its identity must equal.
+    """Reads and verifies one checkpoint.
 
-    Raises CheckpointError naming the cause: missing, not a checkpoint, newer format, other identity
-    (both named), damaged, links, or files that do not belong.
+    Args:
+        path: the checkpoint's folder.
+        expect: entries that its identity must equal.
+
+    Raises:
+        CheckpointError: the folder is missing, is not a checkpoint, is damaged, holds a link or another
+            file, has another format, or has another identity (the message names both).
     """
     path = Path(path)
     try:
-        manifest = _read_manifest(path)
+        manifest = read_manifest(path)
         _check_identity(path, manifest["identity"], expect or {})
-        present = set()
-        with os.scandir(path) as entries:
-            for entry in entries:
-                present.add(entry.name)
-                if len(present) > 64:
-                    break
-        wanted = {MANIFEST, DIGEST, ARRAYS, META}
-        if present != wanted:
-            odd = ", ".join(sorted(present - wanted)[:3])
-            gone = ", ".join(sorted(wanted - present))
-            raise CheckpointError(f"{path}: " + (f"unexpected file {odd!r}" if odd else f"{gone} is missing"))
-        data = {name: _read_member(path, name, manifest["members"][name]) for name in (META, ARRAYS)}
-        meta = _parse(data[META], path / META)
+        _check_entries(path)
+        data = {name: read_member(path, name, manifest) for name in (META, ARRAYS)}
+        meta = decode_json(data[META], path / META)
     except OSError as error:
         raise CheckpointError(f"{path}: {why(error)}") from error
     try:
@@ -164,10 +163,15 @@ def newest(
     expect: Mapping[str, Any] | None = None,
     verify: Callable[[Checkpoint], object] | None = None,
 ) -> Checkpoint | None:
-    """The newest checkpoint that loads, or None when there is none at all; writes nothing.
+    """The newest checkpoint that loads, or None when there is no checkpoint. Writes nothing.
 
-    `verify` may refuse one by raising ValueError (the replay log it needs is damaged). Raises
-    CheckpointError, with the newest one's cause, when there are checkpoints and none loads.
+    Args:
+        folder: where the checkpoints of the run are.
+        expect: entries that the identity must equal.
+        verify: refuses a checkpoint by raising ValueError, for example when its replay log is damaged.
+
+    Raises:
+        CheckpointError: there are checkpoints and none loads. The message is about the newest.
     """
     folder, names = Path(folder), _names(folder)
     while True:
@@ -189,7 +193,7 @@ def newest(
                 else:
                     return replace(found, skipped=tuple(skipped))
         before, names = names, _names(folder)
-        if names == before:  # else a live run saved and pruned while we read
+        if names == before:  # otherwise a running process saved and pruned during the reads
             break
     if skipped:
         raise CheckpointError(f"no checkpoint loads: {skipped[0]}")
@@ -197,20 +201,21 @@ def newest(
 
 
 def kept_files(folder: Path, name: str = "replay") -> list[dict[str, Any]]:
-    """The entry `name` of `files` of every checkpoint whose manifest reads: what must not be pruned.
+    """The entry `name` of `files` of every checkpoint whose manifest reads: these must not be pruned.
 
-    Raises CheckpointError when a manifest may be sound but cannot be read now.
+    Raises:
+        CheckpointError: a manifest cannot be read now, but may be valid.
     """
     folder, kept = Path(folder), []
     for entry in _names(folder):
         if _STEP.fullmatch(entry) or _ASIDE.fullmatch(entry):
             try:
-                files = _read_manifest(folder / entry)["files"]
+                files = read_manifest(folder / entry)["files"]
             except CheckpointError:
                 continue  # it cannot be loaded, so it needs no replay
             except OSError as error:
                 if error.errno in (None, errno.ENOENT):
-                    continue  # nor can this one; any other fault may pass, and its replay must stay
+                    continue  # it cannot be loaded either; another fault may be temporary
                 raise CheckpointError(f"{folder / entry}: {why(error)}") from error
             if name in files:
                 kept.append(files[name])
@@ -218,9 +223,12 @@ def kept_files(folder: Path, name: str = "replay") -> list[dict[str, Any]]:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what a killed save left, and puts back a checkpoint it had set aside.
+    """Removes what a killed save left, and restores a checkpoint that it had set aside.
 
-    Only for the holder of the run's lock; `save` begins with it. Raises CheckpointError.
+    Only for the holder of the run's lock. `save` does this first.
+
+    Raises:
+        CheckpointError: the disk refuses.
     """
     try:
         if folder.is_dir():
@@ -247,11 +255,11 @@ def _names(folder: Path) -> list[str]:
 
 
 def _retire(path: Path, storage: Storage) -> None:
-    """Removes a folder under a name that is never loaded, since removal takes more than one step."""
+    """Removes a folder under a name that is never loaded, because a removal takes several steps."""
     if not path.name.startswith(".tmp-"):
-        doomed = path.with_name(f".tmp-{os.getpid()}-{path.name.lstrip('.')}-retired")
-        storage.rename(path, doomed)
-        path = doomed
+        retired = path.with_name(f".tmp-{os.getpid()}-{path.name.lstrip('.')}-retired")
+        storage.rename(path, retired)
+        path = retired
     storage.remove(path)
 
 
@@ -259,98 +267,33 @@ def _discard(folder: Path, storage: Storage) -> None:
     try:
         storage.remove(folder)
     except OSError:
-        return  # the error that brought us here is the one to report; the next save sweeps
+        return  # the caller reports the first error; the next save sweeps
 
 
 def _steps(names: Iterable[str]) -> set[int]:
-    found = (_STEP.fullmatch(name) or _ASIDE.fullmatch(name) for name in names)
-    return {int(match[1]) for match in found if match}
+    matches = (_STEP.fullmatch(name) or _ASIDE.fullmatch(name) for name in names)
+    return {int(match[1]) for match in matches if match}
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _digest_line(manifest: bytes) -> bytes:
-    return f"{_sha256(manifest)}  {MANIFEST}\n".encode()
-
-
-def _json(value: dict[str, Any], what: str) -> bytes:
-    _check_keys(value, what)
-    try:
-        return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"checkpoint: {what} cannot be written as JSON: {error}") from error
-
-
-def _check_keys(value: Any, what: str) -> None:
-    """JSON would silently turn the key 1 into "1", and the run would not be the same."""
-    if isinstance(value, Mapping):
-        for key, entry in value.items():
-            if not isinstance(key, str):
-                raise CheckpointError(f"checkpoint: {what} has the key {key!r}, which is not text")
-            _check_keys(entry, what)
-    elif isinstance(value, (list, tuple)):
-        for entry in value:
-            _check_keys(entry, what)
-
-
-def _parse(data: bytes, path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: is not JSON") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: is not a JSON object")
-    return value
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint folder, its own digest and the types of its fields checked."""
-    if not path.is_dir():
+def _check_entries(path: Path) -> None:
+    """Raises CheckpointError where the folder does not hold exactly the files of a checkpoint."""
+    present = set()
+    with os.scandir(path) as entries:
+        for entry in entries:
+            present.add(entry.name)
+            if len(present) > 64:
+                break
+    expected = {MANIFEST, DIGEST, ARRAYS, META}
+    if present != expected:
+        extra = ", ".join(sorted(present - expected)[:3])
+        missing = ", ".join(sorted(expected - present))
         raise CheckpointError(
-            f"{path}: " + ("is not a checkpoint folder" if path.exists() else "does not exist")
+            f"{path}: " + (f"unexpected file {extra!r}" if extra else f"{missing} is missing")
         )
-    if not (path / MANIFEST).exists():
-        raise CheckpointError(f"{path}: is not a checkpoint, {MANIFEST} is missing")
-    data = read_plain(path / MANIFEST, _LIMITS[MANIFEST])
-    if read_plain(path / DIGEST, 4096) != _digest_line(data):
-        raise CheckpointError(f"{path}: is damaged, {MANIFEST} does not match {DIGEST}")
-    manifest = _parse(data, path / MANIFEST)
-    version = manifest.get("format")
-    if isinstance(version, int) and version > FORMAT:
-        raise CheckpointError(f"{path}: written by a newer Joule (format {version}, this one reads {FORMAT})")
-    members = manifest.get("members")
-    sound = (
-        version == FORMAT
-        and _is_size(manifest.get("step"))
-        and isinstance(manifest.get("identity"), dict)
-        and isinstance(manifest.get("files"), dict)
-        and isinstance(members, dict)
-        and set(members) == {ARRAYS, META}
-        and all(
-            isinstance(m, dict) and _is_size(m.get("size")) and isinstance(m.get("sha256"), str)
-            for m in members.values()
-        )
-    )
-    if not sound:
-        raise CheckpointError(f"{path}: {MANIFEST} does not describe a checkpoint of format {FORMAT}")
-    return manifest
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _check_identity(path: Path, identity: Mapping[str, Any], expect: Mapping[str, Any]) -> None:
-    for name, wanted in expect.items():
-        if name not in identity or identity[name] != wanted:
+    for name, expected in expect.items():
+        if name not in identity or identity[name] != expected:
             found = repr(identity[name]) if name in identity else "not recorded"
-            raise CheckpointError(f"{path}: its {name} is {found}, expected {wanted!r}")
-
-
-def _read_member(path: Path, name: str, claim: Mapping[str, Any]) -> bytes:
-    data = read_plain(path / name, min(claim["size"], _LIMITS[name]))
-    if len(data) != claim["size"] or _sha256(data) != claim["sha256"]:
-        raise CheckpointError(f"{path}: is damaged, {name} does not match {MANIFEST}")
-    return data
+            raise CheckpointError(f"{path}: its {name} is {found}, expected {expected!r}")

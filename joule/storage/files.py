@@ -1,7 +1,7 @@
-"""The file system as checkpoints and replay see it: seven calls, each durable when it returns.
+"""The file operations of checkpoints and the replay log: seven calls, each durable when it returns.
 
-A seam, so that tests can fail the k-th call of a save with a full disk, a bad disk or a kill, for every
-k, and so that what is read is always a plain file of a bounded size, never a link.
+The protocol `Storage` lets a test fail any one call with a full disk, a bad disk or a kill. Reading is limited
+to plain files of a bounded size: links are not followed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Protocol
 
 Bytes = bytes | bytearray | memoryview
 
-# A link that a stranger left in a folder must not choose where we write or read. Where the system has
-# no such flag (Windows), `read` still checks the kind of file.
+# A link in a folder from another person must not decide where Joule writes or reads. Where the system has no
+# such flag (Windows), `open_plain` still checks the kind of file.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Storage(Protocol):
-    """What a save may do to the disk. Every call raises OSError when it fails."""
+    """The disk operations of a save. Every call raises OSError when it fails."""
 
     def make(self, folder: Path) -> None:
         """Creates a folder and its missing parents."""
@@ -29,23 +29,23 @@ class Storage(Protocol):
         """The sorted entries of a folder."""
 
     def write(self, path: Path, data: Bytes) -> None:
-        """Creates a new file holding `data`, on the disk when this returns."""
+        """Creates a new file with the content `data` and flushes it."""
 
     def append(self, path: Path, data: Bytes, at: int) -> None:
-        """Makes a file's bytes from `at` on equal `data`, on the disk when this returns."""
+        """Replaces the bytes of a file from offset `at` on with `data` and flushes it."""
 
     def rename(self, old: Path, new: Path) -> None:
-        """Moves a file over another, or a folder to a free name, at once or not at all."""
+        """Moves a file over another file, or a folder to a free name, atomically."""
 
     def sync(self, folder: Path) -> None:
-        """Puts a folder's entries (new names, renames) on the disk."""
+        """Flushes the entries of a folder (new names, renames)."""
 
     def remove(self, path: Path) -> None:
-        """Removes a file, a link (not its target), or a folder with everything in it."""
+        """Removes a file, a link (not its target), or a folder with its content."""
 
 
 class Disk:
-    """The real file system."""
+    """The real file system; see `Storage`."""
 
     def make(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -56,16 +56,16 @@ class Disk:
         return sorted(os.listdir(folder))
 
     def write(self, path: Path, data: Bytes) -> None:
-        self._put(path, data, os.O_EXCL, at=0)
+        self._write_at(path, data, os.O_EXCL, at=0)
 
     def append(self, path: Path, data: Bytes, at: int) -> None:
-        self._put(path, data, 0, at)
+        self._write_at(path, data, 0, at)
 
     def rename(self, old: Path, new: Path) -> None:
         os.replace(old, new)
 
     def sync(self, folder: Path) -> None:
-        if os.name == "nt":  # Windows cannot open a folder, and journals its names by itself
+        if os.name == "nt":  # Windows cannot open a folder; its file system journals names itself
             return
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -79,7 +79,7 @@ class Disk:
         else:
             path.unlink()
 
-    def _put(self, path: Path, data: Bytes, flags: int, at: int) -> None:
+    def _write_at(self, path: Path, data: Bytes, flags: int, at: int) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | flags | _NO_LINK, 0o644)
         try:
             os.ftruncate(handle, at)
@@ -96,7 +96,11 @@ DISK = Disk()
 
 
 def replace_file(path: Path, data: Bytes, storage: Storage = DISK) -> None:
-    """Writes a file whole: a reader, or a kill, finds the old content or the new. Raises OSError."""
+    """Replaces the content of a file atomically: a reader finds the old content or the new.
+
+    Raises:
+        OSError: the disk refuses; the old content stays.
+    """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
         if os.path.lexists(temporary):
@@ -111,10 +115,17 @@ def replace_file(path: Path, data: Bytes, storage: Storage = DISK) -> None:
 
 
 def open_plain(path: Path) -> tuple[int, int]:
-    """A descriptor of a file opened for reading, and its size. Raises OSError for a link or a non-file."""
+    """Opens a plain file for reading.
+
+    Returns:
+        The file descriptor and the size of the file in bytes.
+
+    Raises:
+        OSError: `path` is a link, is not a plain file, or cannot be opened.
+    """
     if path.is_symlink():
         raise OSError(f"{path.name} is a link")
-    # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
+    # Without O_NONBLOCK, opening a named pipe would wait for a writer.
     handle = os.open(path, os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0))
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
@@ -124,9 +135,10 @@ def open_plain(path: Path) -> tuple[int, int]:
 
 
 def read_plain(path: Path, limit: int) -> bytes:
-    """The bytes of a plain file of at most `limit` bytes, whose size is checked before any is read.
+    """The bytes of a plain file of at most `limit` bytes. The size is checked before anything is read.
 
-    Raises OSError: a link, not a file, larger than `limit`, or unreadable.
+    Raises:
+        OSError: the file is a link, is not a plain file, is larger than `limit`, or cannot be read.
     """
     handle, size = open_plain(path)
     with os.fdopen(handle, "rb") as file:
@@ -136,7 +148,7 @@ def read_plain(path: Path, limit: int) -> bytes:
 
 
 def why(error: Exception) -> str:
-    """An error as the end of a sentence, e.g. "meta.json: No such file or directory"."""
+    """An error as the end of a sentence, for example "meta.json: No such file or directory"."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     name = os.path.basename(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else ""

@@ -1,4 +1,4 @@
-"""The logs of a run: CSV tables that survive a kill, a full disk and a resume, and TensorBoard's events."""
+"""Log files: CSV tables that stay valid after a kill, a full disk or a resume, and TensorBoard's events."""
 
 from __future__ import annotations
 
@@ -11,38 +11,49 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from joule.storage.files import read_plain, replace_file
 
-_LIMIT = 1 << 30  # bytes of a table
+_LIMIT = 1 << 30  # bytes of a table that is read
 
 EVALUATION_COLUMNS = (
     "agent", "env", "seed", "frames", "decisions", "return_mean", "return_std", "episodes",
     "cpu_seconds", "wall_seconds", "threads", "device", "version",
 )  # fmt: skip
-"""The columns of evaluations.csv, and of every raw result of a comparison."""
+"""The columns of evaluations.csv, and of every result file that `compare` reads."""
 
 
 class CsvLog:
-    """A table that grows by rows and, when a new name appears, by columns. Every method raises OSError.
+    """A table that grows by rows and, when a new name appears, by columns.
 
-    Rows reach the file in one write, whole or not at all; a line cut by a kill is dropped by `truncate`.
+    Rows reach the file in one write, all or none. `truncate` drops a line that a kill cut off.
+
+    Args:
+        path: the file; it is made when the first row is added.
+        columns: the names of the first columns.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         self.off = False
+        """Whether the owner has switched this log off."""
         self._columns = list(columns)
-        self._ready = False  # whether the file has been looked at, and its header is ours
+        self._ready = False  # whether the file exists and its header is `_columns`
 
     def add(self, *rows: Mapping[str, Any]) -> None:
-        """Adds rows; a name seen for the first time becomes the last column."""
+        """Adds rows. A new name becomes the last column.
+
+        Raises:
+            OSError: when the file has other columns, or the disk refuses; then no row is added.
+        """
         if not self._ready:
             self._start()
-        fresh = [name for name in dict.fromkeys(itertools.chain(*rows)) if name not in self._columns]
-        if fresh:
-            before = [row for row in self._parse()[1:] if len(row) == len(self._columns)]
-            self._columns = self._columns + fresh
-            self._rewrite(before)
+        new_names = [name for name in dict.fromkeys(itertools.chain(*rows)) if name not in self._columns]
+        if new_names:
+            complete = [row for row in self._parse()[1:] if len(row) == len(self._columns)]
+            self._columns = self._columns + new_names
+            self._rewrite(complete)
         lines = b"".join(
             _line([_text(row[name]) if name in row else "" for name in self._columns]) for row in rows
         )
@@ -64,34 +75,41 @@ class CsvLog:
             os.close(handle)
 
     def truncate(self, frames: int) -> int:
-        """Keeps the rows whose `frames` is at most this; returns how many others could not be read."""
+        """Keeps the rows whose `frames` is at most this.
+
+        Returns:
+            How many rows could not be read, and are dropped too.
+
+        Raises:
+            OSError: when the file has other columns, or the disk refuses.
+        """
         if not os.path.lexists(self.path):
             return 0
         rows = self._parse()[1:]
         self._start()
-        at = self._columns.index("frames")
-        readable = [row for row in rows if len(row) == len(self._columns) and row[at].isdecimal()]
-        self._rewrite([row for row in readable if int(row[at]) <= frames])
+        column = self._columns.index("frames")
+        readable = [row for row in rows if len(row) == len(self._columns) and row[column].isdecimal()]
+        self._rewrite([row for row in readable if int(row[column]) <= frames])
         return len(rows) - len(readable)
 
     def _start(self) -> None:
-        """Takes over the columns of a file that is there, or makes one with ours."""
+        """Adopts the columns of an existing file, or makes a file with the first columns."""
         if os.path.lexists(self.path):
-            found = self._parse()
-            if not found or not set(self._columns) <= set(found[0]) or len(set(found[0])) < len(found[0]):
+            header, *rows = self._parse() or [[]]
+            if not set(self._columns) <= set(header) or len(set(header)) < len(header):
                 raise OSError(f"{self.path.name} does not have the columns of this log")
-            self._columns = found[0]
-            self._rewrite([row for row in found[1:] if len(row) == len(self._columns)])
+            self._columns = header
+            self._rewrite([row for row in rows if len(row) == len(self._columns)])
         else:
             self._rewrite([])
         self._ready = True
 
     def _parse(self) -> list[list[str]]:
-        """Header and rows; a last line without its end was cut by a kill, and is left out."""
+        """Header and rows. A last line without a line end was cut off by a kill, and is left out."""
         text = read_plain(self.path, _LIMIT).decode("utf-8", "replace")
-        whole = text[: text.rfind("\n") + 1].replace("\0", "")
+        lines = text[: text.rfind("\n") + 1].replace("\0", "")
         try:
-            return list(csv.reader(io.StringIO(whole, newline="")))
+            return list(csv.reader(io.StringIO(lines, newline="")))
         except csv.Error as error:
             raise OSError(f"{self.path.name} is not a table: {error}") from error
 
@@ -101,19 +119,28 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """Scalars as TensorBoard's event files, written at once, without its threads.
+    """Scalars in TensorBoard's event files, written directly and without a thread.
 
-    TensorBoard's own writer hands events to a thread, where a full disk goes unseen and a fork hangs.
+    TensorBoard's own writer passes events to a thread, which hides a full disk and blocks after a fork.
+
+    Args:
+        folder: where the event files are; it is made when the first row is added.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder
         self.off = False
+        """Whether the owner has switched this log off."""
         self._file: Any = None
         self._restart: int | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds every number of a row at step `frames`. Raises OSError or ImportError."""
+        """Adds every number of a row at step `frames`.
+
+        Raises:
+            OSError: when the disk refuses.
+            ImportError: when TensorBoard is not installed.
+        """
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
         from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
         from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
@@ -143,12 +170,17 @@ class TensorBoardLog:
             raise OSError("an event did not fit on the disk")
 
     def truncate(self, frames: int) -> int:
-        """Tells TensorBoard, with the next event, to forget what earlier files hold after `frames`."""
+        """Makes TensorBoard ignore, from the next event on, what earlier files hold after `frames`.
+
+        Returns:
+            0: no row is lost.
+        """
         self.close()
         self._restart = frames + 1
         return 0
 
     def close(self) -> None:
+        """Closes the event file; the next row starts another one."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -161,8 +193,6 @@ def _line(cells: Sequence[str]) -> bytes:
 
 
 def _text(value: Any) -> str:
-    """Numbers so that reading them back gives the same number, whatever the locale."""
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        return str(value)
-    number = value.item() if hasattr(value, "item") else value
-    return repr(number)
+    """The text of a cell. A number is written so that reading it gives the same number."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return repr(plain) if isinstance(plain, (int, float)) else str(plain)

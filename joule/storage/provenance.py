@@ -1,4 +1,4 @@
-"""Where a run comes from: the versions that made it, and whether this user made it on this machine."""
+"""The origin of a run: the versions that made it, and whether this user made it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import os
 import platform
 import subprocess
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.configurator.settings import Config
+from joule.storage.errors import RunError
 from joule.storage.files import read_plain, why
 
 _LIBRARIES = ("torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "safetensors")
@@ -21,7 +22,7 @@ _LIBRARIES = ("torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3
 
 @functools.cache
 def version() -> str:
-    """The short commit of the Joule checkout, or the package's version where there is none."""
+    """The short commit of the Joule checkout, or the package's version where there is no checkout."""
     root = Path(__file__).resolve().parents[2]
     if (root / ".git").exists():
         try:
@@ -35,12 +36,13 @@ def version() -> str:
             )
             return done.stdout.strip()
         except (OSError, subprocess.SubprocessError):
-            pass  # no git on this machine, or a checkout it does not trust: the package's version will do
-    return _installed("joule")
+            pass  # no git, or a checkout that git does not trust: the package's version is used
+    distributions = importlib.metadata.packages_distributions().get("joule", [])
+    return _installed(distributions[0]) if distributions else "none"
 
 
 def versions() -> dict[str, str]:
-    """Versions that decide whether a resumed run can be bit-exact. Names no path and no machine."""
+    """The versions on which an exact resume depends, by name. They contain no path and no host name."""
     return {
         "joule": version(),
         "python": platform.python_version(),
@@ -50,7 +52,11 @@ def versions() -> dict[str, str]:
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between a checkpoint's identity and this run's, e.g. "torch 2.12 -> 2.13"."""
+    """The entries that differ between a checkpoint's identity and the present one.
+
+    Returns:
+        One text an entry, for example "torch 2.12 -> 2.13".
+    """
     found = []
     for name in sorted({*saved, *now}):
         old, new = saved.get(name), now.get(name)
@@ -62,20 +68,27 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def modules_named(config: Config) -> list[str]:
-    """The modules that making this config's environment would import: `my_pkg` of `my_pkg:Arm-v0`."""
+    """The modules that the config's environment imports: `my_pkg` for `my_pkg:Arm-v0`."""
     module, colon, _ = config.env.partition(":")
     return [module] if colon and module != "dmc" else []
 
 
 def register(identifier: str, config: Config) -> None:
-    """Remembers that this user made this run with these modules; a run that names none needs no entry."""
+    """Adds a new run and its modules to this user's list of runs. A run without modules needs no entry.
+
+    Warns when the list cannot be written.
+
+    Args:
+        identifier: the run's id.
+        config: the run's settings.
+    """
     modules = modules_named(config)
     path = _registry()
     if not modules:
         return
     try:
         if path is None:
-            raise OSError("this user has no home folder")
+            raise OSError("there is no home folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(json.dumps([identifier, module]) + "\n" for module in modules)
         with path.open("a", encoding="utf-8") as file:
@@ -89,19 +102,42 @@ def register(identifier: str, config: Config) -> None:
         )
 
 
-def registered(identifier: str, module: str) -> bool:
+def check_trust(folder: Path, config: Config, identifier: str, trust_modules: Sequence[str]) -> None:
+    """Checks that the modules of a run's environment may be imported.
+
+    Args:
+        folder: the run folder.
+        config: the run's settings.
+        identifier: the run's id.
+        trust_modules: modules that the user trusts for this run.
+
+    Raises:
+        RunError: for a module that is neither trusted nor on this user's list for this run.
+    """
+    for module in modules_named(config):
+        # The message contains an option to copy: the name must not hide a second word or a terminal code.
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")
+        if module not in trust_modules and not _registered(identifier, module):
+            raise RunError(
+                f"{folder}: its environment {config.env} would import the module {module}; "
+                f"if you trust it, add --trust-module {module}"
+            )
+
+
+def _registered(identifier: str, module: str) -> bool:
     path = _registry()
     if path is None:
         return False
     try:
         lines = read_plain(path, 64 << 20).decode("utf-8", "replace").splitlines()
     except OSError:
-        return False  # no list: nothing is trusted without the user's word
+        return False  # without the list, only modules that the user names are trusted
     return json.dumps([identifier, module]) in lines
 
 
 def _registry() -> Path | None:
-    """This user's list of runs made here, or None where the user has no home."""
+    """The file with this user's list of runs; None where the user has no home folder."""
     state = os.environ.get("XDG_STATE_HOME", "")
     if os.path.isabs(state):
         return Path(state) / "joule" / "runs"

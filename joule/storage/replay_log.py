@@ -1,54 +1,43 @@
-"""The replay on disk: an append-only log of rows, so that a save costs only what is new.
+"""The replay buffer on disk: an append-only log of rows, so that a save writes only new rows.
 
-Rows are raw little-endian records in segment files. A segment only ever grows, up to `segment_rows`,
-and a commit names each segment with its row count and the SHA-256 of that many rows: a checkpoint that
-stores the commit stays loadable while the last segment grows behind it. A log reopened at an earlier
-commit starts a new segment instead of overwriting, so it harms no other checkpoint either.
+Rows are raw little-endian records in segment files. A segment only grows, up to `segment_rows`. A commit names
+each segment with its row count and the SHA-256 of that many rows, so that a checkpoint that stores the commit
+stays loadable while the last segment grows. A log that is reopened at an earlier commit starts a new segment
+and overwrites nothing, so that other checkpoints stay loadable.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from joule.storage.errors import ReplayLogError
 from joule.storage.files import DISK, Storage, open_plain, why
-from joule_errors import Refused
+from joule.storage.replay_commit import (
+    SEGMENT,
+    Columns,
+    Segment,
+    column_names,
+    commit_of,
+    parse_commit,
+    record_type,
+    verify_segment,
+)
 
-Columns = Mapping[str, tuple[tuple[int, ...], Any]]
-"""Name -> (shape of one row's entry, dtype), e.g. {"observation": ((17,), "float32")}."""
-
-_SEGMENT = re.compile(r"segment-([0-9]{8})\.rows")
-_CHUNK = 8 << 20  # bytes hashed at a time: verifying a file never takes more memory than this
-
-
-class ReplayLogError(Refused):
-    """Rows that cannot be stored or must not be trusted; the message is one sentence."""
-
-
-@dataclass
-class _Segment:
-    name: str
-    rows: int
-    hash: Any  # hashlib's running SHA-256 of the first `rows` records
-
-    def entry(self) -> dict[str, Any]:
-        return {"name": self.name, "rows": self.rows, "sha256": self.hash.hexdigest()}
+__all__ = ["Columns", "ReplayLog", "ReplayLogError"]
 
 
 class ReplayLog:
-    """Rows of fixed-size columns, appended in order and numbered from 0 for ever.
+    """Rows of fixed-size columns, appended in order and numbered from 0.
 
-    Rows wait in memory until `commit` (or until a segment's worth has gathered). Pruned rows keep their
-    numbers: the log holds rows `first` to `rows`; one begun from a wrapped ring starts at its oldest.
-    Raises ReplayLogError for columns or rows that do not fit, and when the disk refuses: the rows that were
-    appended are still here, and `commit` may be retried.
+    Rows wait in memory until `commit`, or until there are enough for a segment. Pruned rows keep their
+    numbers: the log holds the rows from `first` to `rows`. The log of a replay buffer that has overwritten
+    its oldest rows starts at the oldest row that is held.
     """
 
     def __init__(
@@ -60,6 +49,18 @@ class ReplayLog:
         segment_rows: int = 10_000,
         storage: Storage = DISK,
     ) -> None:
+        """Starts an empty log.
+
+        Args:
+            folder: where the segment files are; it is made when the first row is written.
+            columns: shape and dtype of one row's entry by column name.
+            first: the number of the first row.
+            segment_rows: the most rows of a segment file.
+            storage: the file system.
+
+        Raises:
+            ReplayLogError: a column cannot be stored, or the folder cannot be read.
+        """
         self.folder = Path(folder)
         self.record = record_type(columns)
         if segment_rows < 1:
@@ -67,16 +68,16 @@ class ReplayLog:
         self.first = first
         self._segment_rows = segment_rows
         self._storage = storage
-        self._segments: list[_Segment] = []
+        self._segments: list[Segment] = []
         self._pending = bytearray()
         self._frozen = False  # whether the last segment must not grow
-        self._unsynced = False  # whether the folder has a new name that is not yet on the disk
+        self._unsynced = False  # whether the folder has a new name that is not flushed
         try:
             names = storage.names(self.folder) if self.folder.is_dir() else []
         except OSError as error:
             raise ReplayLogError(f"replay {self.folder}: {why(error)}") from error
-        found = [_SEGMENT.fullmatch(name) for name in names]
-        self._serial = max((int(match[1]) for match in found if match), default=-1) + 1
+        matches = [SEGMENT.fullmatch(name) for name in names]
+        self._serial = max((int(match[1]) for match in matches if match), default=-1) + 1
 
     @classmethod
     def open(
@@ -88,34 +89,18 @@ class ReplayLog:
         segment_rows: int = 10_000,
         storage: Storage = DISK,
     ) -> ReplayLog:
-        """The log as it was at a commit; rows written after it are left out. Every row is verified.
+        """The log as it was at a commit, with every row verified. Later rows are left out.
 
-        Raises ReplayLogError naming the segment that is missing, short, a link or damaged, or the
-        columns that differ.
+        Raises:
+            ReplayLogError: a segment is missing, short, a link or damaged, or the columns differ; the
+                message names it.
         """
         log = cls(folder, columns, segment_rows=segment_rows, storage=storage)
-        log.first, claims = _check_commit(committed, log.record, log.folder)
+        log.first, claims = parse_commit(committed, log.record, log.folder)
         for name, rows, sha256 in claims:
-            digest = hashlib.sha256()
-            try:
-                handle, size = open_plain(log.folder / name)
-                with os.fdopen(handle, "rb") as file:
-                    wanted = rows * log.record.itemsize
-                    if size < wanted:
-                        raise ReplayLogError(
-                            f"replay {log.folder / name}: holds {size} bytes, {wanted} were committed"
-                        )
-                    for start in range(0, wanted, _CHUNK):
-                        digest.update(file.read(min(_CHUNK, wanted - start)))
-            except OSError as error:
-                raise ReplayLogError(f"replay {log.folder}: {why(error)}") from error
-            if digest.hexdigest() != sha256:
-                raise ReplayLogError(
-                    f"replay {log.folder / name}: is damaged, its rows are not those committed"
-                )
-            log._segments.append(_Segment(name, rows, digest))
-            # Rows beyond the commit may be another checkpoint's: they are not overwritten.
-            log._frozen = size != wanted
+            # Rows after the commit may belong to another checkpoint: a segment that has some must not grow.
+            segment, log._frozen = verify_segment(log.folder / name, rows, sha256, log.record.itemsize)
+            log._segments.append(segment)
         return log
 
     @property
@@ -128,12 +113,18 @@ class ReplayLog:
         return self.first + sum(segment.rows for segment in self._segments)
 
     def append(self, columns: Mapping[str, np.ndarray]) -> None:
-        """Adds rows: every column as [n, *shape], of its dtype or one that converts without loss."""
-        assert self.record.names is not None
-        if set(columns) != set(self.record.names):
-            raise ReplayLogError(
-                f"replay: rows have columns {sorted(columns)}, expected {sorted(self.record.names)}"
-            )
+        """Adds rows.
+
+        Args:
+            columns: every column as [n, *shape], of its dtype or one that converts without loss.
+
+        Raises:
+            ReplayLogError: the columns do not fit; then no row is added. Or the disk refuses; then the rows
+                are added, and `commit` may be retried.
+        """
+        names = column_names(self.record)
+        if set(columns) != set(names):
+            raise ReplayLogError(f"replay: rows have columns {sorted(columns)}, expected {sorted(names)}")
         arrays = {name: np.asarray(array) for name, array in columns.items()}
         count = {len(array) if array.ndim else -1 for array in arrays.values()}
         if len(count) != 1:
@@ -152,18 +143,26 @@ class ReplayLog:
             self._write()
 
     def commit(self) -> dict[str, Any]:
-        """Puts all rows on the disk and returns what `open` needs to find and verify them, as JSON."""
+        """Writes all rows to the disk.
+
+        Returns:
+            What `open` needs to find and verify them, as JSON values.
+
+        Raises:
+            ReplayLogError: the disk refuses; `commit` may be retried.
+        """
         self._write()
-        return {
-            "first": self.first,
-            "record": _describe(self.record),
-            "segments": [segment.entry() for segment in self._segments],
-        }
+        return commit_of(self.first, self.record, self._segments)
 
     def prune(self, keep_rows: int, kept: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Lets go of segments before the last `keep_rows` rows, and removes files nobody names.
+        """Drops the segments before the last `keep_rows` rows, and removes files that no commit names.
 
-        `kept` are the commits of every checkpoint that must stay loadable (`checkpoint.kept_files`).
+        Args:
+            keep_rows: how many of the newest rows stay.
+            kept: the commits of every checkpoint that must stay loadable (`checkpoint.kept_files`).
+
+        Raises:
+            ReplayLogError: a commit is not readable, or the disk refuses.
         """
         while self._segments and self.first + self._segments[0].rows <= self._stored - keep_rows:
             self.first += self._segments.pop(0).rows
@@ -175,21 +174,24 @@ class ReplayLog:
             raise ReplayLogError(f"replay {self.folder}: a checkpoint's commit is not readable") from error
         try:
             for name in self._storage.names(self.folder) if self.folder.is_dir() else []:
-                if _SEGMENT.fullmatch(name) and name not in named:
+                if SEGMENT.fullmatch(name) and name not in named:
                     self._storage.remove(self.folder / name)
         except OSError as error:
             raise ReplayLogError(f"replay {self.folder}: {why(error)}") from error
 
     def read(self, first: int, last: int) -> dict[str, np.ndarray]:
-        """Rows first to last (exclusive), as one array [last - first, *shape] for each column."""
+        """The rows `first` to `last` (exclusive), every column as [last - first, *shape].
+
+        Raises:
+            ReplayLogError: the log does not hold these rows, or a segment cannot be read.
+        """
         if not self.first <= first <= last <= self.rows:
             raise ReplayLogError(
                 f"replay: rows {first} to {last} were asked for, {self.first} to {self.rows} are held"
             )
-        assert self.record.names is not None
         columns = {
             name: np.empty((last - first, *self.record[name].shape), self.record[name].base)
-            for name in self.record.names
+            for name in column_names(self.record)
         }
         for start, rows in self._pieces(first, last):
             for name, column in columns.items():
@@ -197,11 +199,11 @@ class ReplayLog:
         return columns
 
     def read_tail(self, count: int) -> dict[str, np.ndarray]:
-        """The last `count` rows, or all that are held when there are fewer."""
+        """The last `count` rows, or all rows that are held when there are fewer. Raises as `read`."""
         return self.read(max(self.first, self.rows - count), self.rows)
 
     def _pieces(self, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(number of the first row, records) of each segment's share of rows first to last."""
+        """(number of the first row, records) of each segment's share of the rows first to last."""
         begin, size = self.first, self.record.itemsize
         for segment in self._segments:
             low, high = max(first, begin), min(last, begin + segment.rows)
@@ -223,14 +225,14 @@ class ReplayLog:
             yield low, np.frombuffer(bytes(self._pending), self.record)[low - begin : last - begin]
 
     def _write(self) -> None:
-        """Moves waiting rows to the disk; what was written is dropped from memory piece by piece."""
+        """Writes the waiting rows to the disk. Each piece leaves memory once it is written."""
         size = self.record.itemsize
         try:
             while self._pending:
                 tail = self._segments[-1] if self._segments else None
                 if tail is None or self._frozen or tail.rows >= self._segment_rows:
                     self._storage.make(self.folder)
-                    tail = _Segment(f"segment-{self._serial:08d}.rows", 0, hashlib.sha256())
+                    tail = Segment(f"segment-{self._serial:08d}.rows", 0, hashlib.sha256())
                 share = bytes(self._pending[: (self._segment_rows - tail.rows) * size])
                 self._storage.append(self.folder / tail.name, share, at=tail.rows * size)
                 if not tail.rows:
@@ -244,52 +246,3 @@ class ReplayLog:
                 self._unsynced = False
         except OSError as error:
             raise ReplayLogError(f"replay {self.folder} could not be written: {why(error)}") from error
-
-
-def record_type(columns: Columns) -> np.dtype[Any]:
-    """The packed little-endian record of one row. Raises ReplayLogError for a column that is not numeric."""
-    fields = []
-    for name, (shape, dtype) in columns.items():
-        kind = np.dtype(dtype)
-        if kind.kind not in "biuf" or kind.itemsize > 8:
-            raise ReplayLogError(f"replay: column {name} has dtype {kind}, which cannot be stored")
-        fields.append((name, kind.newbyteorder("<"), tuple(shape)))
-    record = np.dtype(fields)
-    if not fields or not record.itemsize:
-        raise ReplayLogError("replay: a row needs at least one column of at least one number")
-    return record
-
-
-def _describe(record: np.dtype[Any]) -> list[list[Any]]:
-    assert record.names is not None
-    return [[name, record[name].base.str, list(record[name].shape)] for name in record.names]
-
-
-def _check_commit(
-    committed: Any, record: np.dtype[Any], folder: Path
-) -> tuple[int, list[tuple[str, int, str]]]:
-    """(first row, [(segment, rows, sha256)]) of a commit read from a file that a stranger may have made."""
-    if not isinstance(committed, Mapping) or set(committed) != {"first", "record", "segments"}:
-        raise ReplayLogError(f"replay {folder}: the checkpoint's commit is not one of a replay log")
-    if committed["record"] != _describe(record):
-        raise ReplayLogError(
-            f"replay {folder}: holds rows of {committed['record']}, expected {_describe(record)}"
-        )
-    claims: dict[str, tuple[str, int, str]] = {}
-    entries = committed["segments"]
-    for entry in entries if isinstance(entries, list) else [None]:
-        match entry:
-            case {"name": str(name), "rows": int(rows), "sha256": str(sha256)} if (
-                _SEGMENT.fullmatch(name) and name not in claims and _is_count(rows) and rows
-            ):
-                claims[name] = (name, rows, sha256)
-            case _:
-                raise ReplayLogError(f"replay {folder}: the commit names a segment {str(entry)[:120]}")
-    first = committed["first"]
-    if not _is_count(first):
-        raise ReplayLogError(f"replay {folder}: the commit's first row is {first!r}")
-    return first, list(claims.values())
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53

@@ -1,7 +1,7 @@
-"""What a checkpoint of an agent holds, and how it comes to be an agent again; the verb `save`.
+"""Saves agents as checkpoints of a run, and restores them.
 
-A checkpoint belongs to a run folder: its identity names the run, its rows lie in the run's replay log. So
-an agent that is saved from Python becomes a run of its own, that every door opens and that can be resumed.
+A checkpoint belongs to a run folder: its identity names the run, and its replay rows are in the run's replay log.
+So an agent that is saved from Python becomes a run of its own, which every command opens and which can be resumed.
 """
 
 from __future__ import annotations
@@ -18,107 +18,129 @@ import numpy as np
 from agent.errors import StopRun
 from agent.interface import Agent, Arrays
 from joule.storage import checkpoint
+from joule.storage.checkpoint import Checkpoint, CheckpointError
+from joule.storage.env_spec import spec_to_json
+from joule.storage.errors import ReplayLogError, RunError
 from joule.storage.files import DISK, why
-from joule.storage.finite import not_finite
-from joule.storage.replay_log import ReplayLog, ReplayLogError
-from joule.storage.run_folder import Run, RunError, alive, check_free
+from joule.storage.replay_log import ReplayLog
+from joule.storage.run_folder import Run
+from joule.storage.run_lock import alive
+from joule.storage.run_paths import check_free
 
-FACTS = (
-    "env", "observation_size", "action_size", "episode_limit", "action_repeat", "readout_sizes",
-    "readout_views", "resolved", "seconds_per_decision", "mujoco", "repeatable",
-)  # fmt: skip
-"""What run.json says of an environment; the second line as far as it is known."""
+Saved = tuple[Checkpoint, ReplayLog | None]
+"""A verified checkpoint, and the verified replay log at its commit, ready for appending."""
+
 _STALE = re.compile(r"\.tmp-([0-9]+)-agent")
-
-# What a state that is not as an agent wrote it can raise while it is put back.
-UNSOUND = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError)
+_MAY_BE_INFINITE = ("acting/", "env/")
+"""Prefixes of arrays that are not checked: energies of a plan are infinite where a prediction diverged, and the
+state of an environment is the environment's matter."""
+_SECTIONS = ("agent", "env", "clocks", "scores", "counters", "unfinished")
+"""The objects in meta.json."""
+# Errors that a state which no agent wrote can raise while it is restored.
+_INVALID_STATE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError)
 
 
 def save_as_run(agent: Agent, path: str | Path) -> None:
-    """Writes a new run folder at `path` that holds the agent as it is: whole, or not at all.
+    """Writes a new run folder that holds the agent as it is. The folder is complete or absent.
 
-    Raises RunError when there is something at `path`, its parent is missing or the disk refuses, and StopRun
-    when a weight is not finite.
+    Args:
+        agent: the agent.
+        path: the folder; nothing may be there, and its parent must exist.
+
+    Raises:
+        RunError: when the path is taken or the disk refuses.
+        StopRun: when a weight or a replay row is not finite.
     """
     folder = Path(path)
     if os.path.lexists(folder):
-        raise RunError(f"{folder}: is there already; save to a path that is free")
+        raise RunError(f"{folder}: exists already; save to a path that is free")
     check_free(folder)
-    facts = {name: getattr(agent.facts, name) for name in FACTS if hasattr(agent.facts, name)}
-    if facts["env"] != agent.config.env:
+    if agent.env_spec.env != agent.config.env:
         raise RunError(
-            f"{folder}: not saved, the agent lives in {facts['env']} and its config names {agent.config.env}"
+            f"{folder}: not saved, the agent acts in {agent.env_spec.env} and its config names {agent.config.env}"
         )
     temporary = folder.with_name(f".tmp-{os.getpid()}-agent")
     try:
         DISK.make(folder.parent)
-        for name in DISK.names(folder.parent):
-            left = _STALE.fullmatch(name)
-            if left and (int(left[1]) == os.getpid() or not alive(int(left[1]))):
-                DISK.remove(folder.parent / name)  # of a save that was killed
-        with Run.create(temporary, agent.config, ["agent.save", str(folder)], facts) as run:
-            columns = agent.replay_columns()
-            replay = ReplayLog(run.replay, columns, first=agent.replay_first()) if columns else None
-            # What the newest decision owes a run, its evaluation perhaps, is done when the run is resumed.
-            owing = max(agent.frames - agent.facts.action_repeat, 0) if agent.frames else None
-            write_checkpoint(agent, run, replay, owing_since=owing)
+        _remove_stale(folder.parent)
+        with Run.create(temporary, agent.config, [], spec_to_json(agent.env_spec)) as run:
+            replay = agent.replay
+            log = ReplayLog(run.replay, replay.columns(), first=replay.first) if replay is not None else None
+            # A resume completes the last decision: it logs it and evaluates where an evaluation is due.
+            unfinished = max(agent.frames - agent.env_spec.action_repeat, 0) if agent.frames else None
+            write_checkpoint(agent, run, log, unfinished_since=unfinished)
         DISK.rename(temporary, folder)
         DISK.sync(folder.parent)
     except OSError as error:
         raise RunError(f"{folder}: could not be written: {why(error)}") from error
-    except (checkpoint.CheckpointError, ReplayLogError) as error:
+    except (CheckpointError, ReplayLogError) as error:
         raise RunError(f"{folder}: could not be written: {error}") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # a whole save is no longer there
+        shutil.rmtree(temporary, ignore_errors=True)  # does not exist after a complete save
 
 
-def remember(agent: Agent, replay: ReplayLog) -> None:
-    """Appends the rows that are new to the log. Raises StopRun, and appends none, when one is not finite."""
-    rows = agent.replay_rows(replay.rows)
-    if bad := not_finite(rows):
-        raise StopRun(f"not finite, so not saved: what is remembered of {', '.join(bad)}")
-    replay.append(rows)
+def append_replay(agent: Agent, log: ReplayLog) -> None:
+    """Appends the replay rows that the log does not have yet. An agent without a replay buffer has none.
+
+    Raises:
+        StopRun: when a row is not finite; then no row is appended.
+        ReplayLogError: when the disk refuses.
+    """
+    if agent.replay is None:
+        return
+    rows = agent.replay.since(log.rows)
+    if names := not_finite(rows):
+        raise StopRun(f"not finite, so not saved: replay column {', '.join(names)}")
+    log.append(rows)
 
 
 def write_checkpoint(
     agent: Agent,
     run: Run,
-    replay: ReplayLog | None,
+    log: ReplayLog | None,
     *,
     scores: Mapping[str, float] | None = None,
-    owing_since: int | None = None,
+    unfinished_since: int | None = None,
 ) -> None:
-    """A checkpoint of everything that the rest of the run depends on; `replay` takes the rows that are new.
+    """Writes a checkpoint with everything that an exact resume needs.
 
-    `owing_since` says that what was due since that frame is not done. Raises StopRun, and writes nothing,
-    when a weight, a remembered row or anything else that is to be resumed from is not finite.
+    Args:
+        agent: the agent.
+        run: the run that the checkpoint belongs to.
+        log: takes the replay rows that are new; None for an agent without a replay buffer.
+        scores: the results of the last evaluation by name.
+        unfinished_since: the frame since which logging and evaluation are not done; None when they are.
+
+    Raises:
+        StopRun: when a weight, a replay row or another saved number is not finite; then nothing is written.
+        CheckpointError, ReplayLogError: when the disk refuses.
     """
-    arrays, meta = agent.state()
-    if bad := not_finite(arrays):
-        rest = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise StopRun(f"not finite, so not saved: {', '.join(bad[:3])}{rest}")
+    arrays, meta = agent.state_dict()
+    if names := not_finite(arrays):
+        rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise StopRun(f"not finite, so not saved: {', '.join(names[:3])}{rest}")
     files: dict[str, Any] = {}
-    if replay is not None:
-        remember(agent, replay)
-        files["replay"] = replay.commit()
-    body: dict[str, Any] = {}
+    if log is not None:
+        append_replay(agent, log)
+        files["replay"] = log.commit()
+    env_values: dict[str, Any] = {}
     if agent.env is not None:
         for name, value in agent.env.snapshot().items():
             if isinstance(value, np.ndarray):
                 arrays[f"env/{name}"] = value
             else:
-                body[name] = value
+                env_values[name] = value
     checkpoint.save(
         run.checkpoints,
         agent.frames,
         arrays,
         {
             "agent": meta,
-            "env": body,
+            "env": env_values,
             "clocks": agent.clock.seconds(),
             "scores": dict(scores or {}),
             "counters": dict(run.counters),
-            "owing": {} if owing_since is None else {"since": owing_since},
+            "unfinished": {} if unfinished_since is None else {"since": unfinished_since},
         },
         identity=identity_now(agent, run),
         files=files,
@@ -126,78 +148,97 @@ def write_checkpoint(
 
 
 def identity_of(agent: Agent, run: Run) -> dict[str, Any]:
-    """What must be equal for a checkpoint to fit an agent of a run."""
+    """The identity that a checkpoint must have to fit an agent of a run."""
     return {
         "run": run.id,
         "agent": agent.config.agent,
         "env": agent.config.env,
-        "observation_size": agent.facts.observation_size,
-        "action_size": agent.facts.action_size,
+        "observation_size": agent.env_spec.observation_size,
+        "action_size": agent.env_spec.action_size,
     }
 
 
 def identity_now(agent: Agent, run: Run) -> dict[str, Any]:
-    """What a checkpoint says of its origin; threads as they are now, whatever the run began with."""
+    """The identity of a checkpoint that is saved now, with the present number of threads and versions."""
     return run.identity(**identity_of(agent, run), threads=agent.config.threads)
 
 
-Saved = tuple[checkpoint.Checkpoint, ReplayLog | None]
-"""A verified checkpoint, and the verified replay log that belongs to it, open to be gone on with."""
-
-
 def named_checkpoint(agent: Agent, run: Run, path: Path) -> Saved:
-    """One checkpoint of `run`. Raises CheckpointError or ReplayLogError when it does not verify."""
+    """One checkpoint of `run`, verified.
+
+    Raises:
+        CheckpointError, ReplayLogError: when the checkpoint or its replay log does not verify.
+    """
     saved = checkpoint.load(path, expect=identity_of(agent, run))
     return saved, _replay_of(agent, saved, run)
 
 
 def newest_checkpoint(agent: Agent, run: Run) -> Saved | None:
-    """The newest checkpoint of `run` that verifies together with its replay; None when it has none.
+    """The newest checkpoint of `run` that verifies together with its replay log; None when there is none.
 
-    Raises CheckpointError when there are checkpoints and none verifies.
+    Raises:
+        CheckpointError: when there are checkpoints and none verifies.
     """
-    replay: ReplayLog | None = None
+    log: ReplayLog | None = None
 
-    def verify(saved: checkpoint.Checkpoint) -> None:
-        nonlocal replay
-        replay = _replay_of(agent, saved, run)
+    def verify(saved: Checkpoint) -> None:
+        nonlocal log
+        log = _replay_of(agent, saved, run)
 
     found = checkpoint.newest(run.checkpoints, expect=identity_of(agent, run), verify=verify)
-    return None if found is None else (found, replay)
+    return None if found is None else (found, log)
 
 
-def _replay_of(agent: Agent, saved: checkpoint.Checkpoint, run: Run) -> ReplayLog | None:
+def restore_checkpoint(agent: Agent, saved: Checkpoint, log: ReplayLog | None) -> None:
+    """Restores the replay rows and the state of a checkpoint into an agent.
+
+    Args:
+        agent: the agent.
+        saved: a verified checkpoint.
+        log: the replay log at the checkpoint's commit; None for an agent without a replay buffer.
+
+    Raises:
+        CheckpointError: when the checkpoint does not hold the state of this agent.
+    """
+    try:
+        if log is not None and agent.replay is not None:
+            rows = log.read_tail(min(agent.replay.capacity, log.rows - log.first))
+            if names := not_finite(rows):
+                raise ValueError(f"its replay holds numbers that are not finite in {', '.join(names)}")
+            agent.replay.restore(rows, log.rows)
+        own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
+        agent.load_state_dict(own, saved.meta["agent"])
+        agent.clock.set(saved.meta["clocks"])
+        if log is not None and agent.replay is not None and agent.replay.total != log.rows:
+            raise ValueError(f"its replay log has {log.rows} rows, its state counts {agent.replay.total}")
+    except _INVALID_STATE as error:
+        raise CheckpointError(
+            f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
+        ) from error
+
+
+def not_finite(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """The names of the arrays that hold a NaN or an infinity where none may be."""
+    checked = {n: a for n, a in arrays.items() if a.dtype.kind == "f" and not n.startswith(_MAY_BE_INFINITE)}
+    return [name for name, array in checked.items() if not np.isfinite(array).all()]
+
+
+def _replay_of(agent: Agent, saved: Checkpoint, run: Run) -> ReplayLog | None:
     """The replay log as it was at a checkpoint, verified. Raises CheckpointError or ReplayLogError."""
-    for name in ("agent", "env", "clocks", "scores", "counters", "owing"):
+    for name in _SECTIONS:
         if not isinstance(saved.meta.get(name), dict):
-            raise checkpoint.CheckpointError(f"{saved.path}: meta.json has no {name}")
-    columns = agent.replay_columns()
-    if not columns:
+            raise CheckpointError(f"{saved.path}: meta.json has no {name}")
+    if agent.replay is None:
         return None
     committed = saved.files.get("replay")
     if not isinstance(committed, dict):
-        raise checkpoint.CheckpointError(f"{saved.path}: names no replay")
-    return ReplayLog.open(run.replay, columns, committed)
+        raise CheckpointError(f"{saved.path}: names no replay")
+    return ReplayLog.open(run.replay, agent.replay.columns(), committed)
 
 
-def put_back(agent: Agent, saved: checkpoint.Checkpoint, log: ReplayLog | None) -> None:
-    """Puts a checkpoint's replay and state into an agent.
-
-    Raises CheckpointError when the checkpoint does not hold what this agent is made of.
-    """
-    try:
-        if log is not None:
-            count = min(agent.replay_capacity(), log.rows - log.first)
-            rows = log.read_tail(count)
-            if bad := not_finite(rows):
-                raise ValueError(f"its replay holds numbers that are not finite in {', '.join(bad)}")
-            agent.restore_replay(rows, log.rows)
-        own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
-        agent.load_state(own, saved.meta["agent"])
-        agent.clock.set(saved.meta["clocks"])
-        if log is not None and agent.replay_total() != log.rows:
-            raise ValueError(f"its replay has {log.rows} rows, {agent.replay_total()} were lived")
-    except UNSOUND as error:
-        raise checkpoint.CheckpointError(
-            f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
-        ) from error
+def _remove_stale(folder: Path) -> None:
+    """Removes the temporary folders of saves that were killed."""
+    for name in DISK.names(folder):
+        match = _STALE.fullmatch(name)
+        if match and (int(match[1]) == os.getpid() or not alive(int(match[1]))):
+            DISK.remove(folder / name)

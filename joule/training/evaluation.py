@@ -13,12 +13,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from agent import random_state as generators
-from agent.interface import TrainingEnv
+from agent.actor.actor import ActingState
+from agent.interface import Explainable, TrainingEnv
 from agent.seeds import FIRST_SEED
-from joule.training.forecast_log import MOST_OF_AN_EVALUATION, Account, Ledger, joined
+from joule.training.forecast_log import MOST_OF_AN_EVALUATION, ForecastLog, ForecastRecorder, joined
 from joule_errors import Refused
 
-LANES = 32
+PARALLEL_EPISODES = 32
 """Episodes played side by side at most: each holds an environment in memory."""
 
 
@@ -57,7 +58,7 @@ class Evaluation:
     """Episodes that ended because the physics diverged"""
     surprise: float | None
     """Mean over all decisions that had one; None for an agent without a world model"""
-    ledger: Ledger | None
+    forecast_log: ForecastLog | None
     """What was foretold and what came, of some decisions; None for an agent that foretells nothing"""
 
     @property
@@ -85,7 +86,7 @@ class Evaluator:
         episodes: int,
         first_seed: int = FIRST_SEED,
         entries: int = MOST_OF_AN_EVALUATION,
-        lanes: int = LANES,
+        lanes: int = PARALLEL_EPISODES,
     ) -> None:
         if episodes < 1:
             raise EvaluationError(f"episodes: {episodes} is too few, an evaluation needs at least 1")
@@ -98,10 +99,10 @@ class Evaluator:
     def _add_env(self) -> None:
         env = self.make_env()
         self._envs.append(env)
-        if env.facts.episode_limit is None:
+        if env.env_spec.episode_limit is None:
             self.close()
             raise EvaluationError(
-                f"{env.facts.env}: an evaluation needs an episode limit, give max_episode_steps"
+                f"{env.env_spec.env}: an evaluation needs an episode limit, give max_episode_steps"
             )
 
     def __call__(self, agent: Predictor) -> Evaluation:
@@ -116,22 +117,20 @@ class Evaluator:
                 parts.append(_play(agent, envs, self.first_seed + k, share))
         surprises = np.concatenate([part.surprises for part in parts])
         seen = surprises[~np.isnan(surprises)]
-        ledger = joined([part.ledger for part in parts])
+        forecast_log = joined([part.forecast_log for part in parts])
         return Evaluation(
             returns=np.concatenate([part.returns for part in parts]),
             lengths=np.concatenate([part.lengths for part in parts]),
             frames=np.concatenate([part.frames for part in parts]),
             diverged=sum(part.diverged for part in parts),
             surprise=float(seen.mean()) if seen.size else None,
-            ledger=ledger if ledger.decisions.size else None,
+            forecast_log=forecast_log if forecast_log.decisions.size else None,
         )
 
     def close(self) -> None:
         """Closes the environments; the next call makes new ones."""
         while self._envs:
-            close = getattr(self._envs.pop(), "close", None)
-            if close is not None:
-                close()
+            self._envs.pop().close()
 
 
 def evaluate(
@@ -139,7 +138,7 @@ def evaluate(
     make_env: Callable[[], TrainingEnv],
     episodes: int,
     first_seed: int = FIRST_SEED,
-    lanes: int = LANES,
+    lanes: int = PARALLEL_EPISODES,
 ) -> Evaluation:
     """One evaluation with environments of its own. Raises EvaluationError as `Evaluator` does."""
     evaluator = Evaluator(make_env, episodes, first_seed, lanes=lanes)
@@ -158,7 +157,7 @@ class _Played(NamedTuple):
     diverged: int
     surprises: np.ndarray
     """[decisions], NaN where there was none"""
-    ledger: Ledger
+    forecast_log: ForecastLog
 
 
 def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int, entries: int) -> _Played:
@@ -170,18 +169,20 @@ def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int, entries: i
     lanes = np.arange(count)
     starts = np.ones(count, bool)
     state: Any = None
-    limit = envs[0].facts.episode_limit
+    limit = envs[0].env_spec.episode_limit
     assert limit is not None
-    account, forecast = Account(first_seed, count, limit, entries), getattr(agent, "forecast", None)
+    forecasts, forecast = (
+        ForecastRecorder(first_seed, count, limit, entries),
+        getattr(agent, "forecast", None),
+    )
     decision = 0
     while lanes.size:
         actions, state = agent.predict(obs, state, starts, deterministic=True)
-        if forecast is not None and account.due(decision) and (foretold := forecast(state)) is not None:
-            account.foretell(decision, lanes, foretold)
+        if forecast is not None and forecasts.due(decision) and (predicted := forecast(state)) is not None:
+            forecasts.record_forecast(decision, lanes, predicted)
         decision += 1
-        surprise = getattr(state, "surprise", None)
-        if surprise is not None:
-            surprises.append(np.asarray(surprise, np.float64))
+        if isinstance(state, ActingState):
+            surprises.append(np.asarray(state.surprise, np.float64))
         keep = np.ones(lanes.size, bool)
         rows = []
         for row, lane in enumerate(lanes):
@@ -189,13 +190,13 @@ def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int, entries: i
             returns[lane] += reward
             lengths[lane] += 1
             frames[lane] += info["frames"]
-            account.came(int(lane), float(reward), terminated)
+            forecasts.record_outcome(int(lane), float(reward), terminated)
             diverged += bool(info.get("diverged", False))
             keep[row] = not (terminated or truncated)
             rows.append(seen)
         obs, lanes = np.stack(rows)[keep], lanes[keep]
         starts = np.zeros(lanes.size, bool)
-        if lanes.size and not keep.all() and hasattr(state, "rows"):
+        if lanes.size and not keep.all() and isinstance(state, ActingState):
             state = state.rows(keep)
     seen_surprises = np.concatenate([*surprises, np.zeros(0)])
-    return _Played(returns, lengths, frames, diverged, seen_surprises, account.settle())
+    return _Played(returns, lengths, frames, diverged, seen_surprises, forecasts.settle())

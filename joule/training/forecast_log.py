@@ -18,22 +18,22 @@ from agent.forecast import Forecast
 
 COLUMNS = ("frames", "seed", "decision", "foretold_return", "return", "foretold_cost", "cost")
 """The columns of ledger.csv; a decision without a known return leaves that cell empty."""
-MOST_UNSEEN = 0.02
+LARGEST_HIDDEN_SHARE = 0.02
 MOST_OF_A_RUN, MOST_OF_AN_EVALUATION, MOST_OF_AN_EPISODE = 100_000, 1_000, 100
 """Decisions written down; neighbours foretell much the same, and a forecast takes a moment too."""
 
 
 @dataclass(frozen=True, eq=False)
-class Ledger:
+class ForecastLog:
     """Decisions of an evaluation, by seed and then by time; every array is [entries], float64 or int64."""
 
     seeds: np.ndarray
     decisions: np.ndarray
     """Decisions taken before in the episode."""
-    foretold_returns: np.ndarray
+    predicted_returns: np.ndarray
     returns: np.ndarray
     """What came, NaN where a time limit hid it."""
-    foretold_costs: np.ndarray
+    predicted_costs: np.ndarray
     costs: np.ndarray
 
     def rows(self, frames: int) -> list[dict[str, int | float]]:
@@ -52,13 +52,13 @@ def entries_of_an_evaluation(steps: int, every: int) -> int:
     return max(1, min(MOST_OF_AN_EVALUATION, MOST_OF_A_RUN // (steps // every + 1)))
 
 
-def joined(ledgers: Sequence[Ledger]) -> Ledger:
+def joined(forecast_logs: Sequence[ForecastLog]) -> ForecastLog:
     """One ledger of several, at least one."""
-    columns = zip(*(vars(ledger).values() for ledger in ledgers), strict=True)
-    return Ledger(*(np.concatenate(column) for column in columns))
+    columns = zip(*(vars(forecast_log).values() for forecast_log in forecast_logs), strict=True)
+    return ForecastLog(*(np.concatenate(column) for column in columns))
 
 
-class Account:
+class ForecastRecorder:
     """Keeps the ledger of episodes that are played side by side.
 
     Of `episodes` of at most `limit` decisions it writes down `entries` at most, evenly spread, and of each
@@ -71,7 +71,7 @@ class Account:
         of_each = min(MOST_OF_AN_EPISODE, entries // math.ceil(episodes / self._lanes_apart))
         self._decisions_apart = math.ceil(limit / of_each)
         self._rewards: list[list[float]] = [[] for _ in range(episodes)]
-        self._foretold: list[list[tuple[int, float, float]]] = [[] for _ in range(episodes)]
+        self._forecasts: list[list[tuple[int, float, float]]] = [[] for _ in range(episodes)]
         self._ended: list[bool] = [False] * episodes
         self._discount = 1.0
 
@@ -79,28 +79,28 @@ class Account:
         """Whether decisions taken after this many others are written down."""
         return decision % self._decisions_apart == 0
 
-    def foretell(self, decision: int, lanes: np.ndarray, forecast: Forecast) -> None:
+    def record_forecast(self, decision: int, lanes: np.ndarray, forecast: Forecast) -> None:
         """Takes down what the episodes `lanes` [batch] expect of a decision."""
         self._discount = forecast.discount
         for lane, value, cost in zip(lanes, forecast.returns, forecast.costs, strict=True):
             if lane % self._lanes_apart == 0:
-                self._foretold[lane].append((decision, float(value), float(cost)))
+                self._forecasts[lane].append((decision, float(value), float(cost)))
 
-    def came(self, lane: int, reward: float, terminated: bool) -> None:
+    def record_outcome(self, lane: int, reward: float, terminated: bool) -> None:
         """Takes down what a step of an episode gave, and whether the world ended it there."""
         self._rewards[lane].append(reward)
         self._ended[lane] = terminated
 
-    def settle(self) -> Ledger:
+    def settle(self) -> ForecastLog:
         """The entries of all episodes, which have ended."""
         seeds, entries = [], []
-        for lane, foretold in enumerate(self._foretold):
+        for lane, predicted in enumerate(self._forecasts):
             returns = returns_to_go(self._rewards[lane], self._discount, self._ended[lane])
-            for decision, value, cost in foretold:
+            for decision, value, cost in predicted:
                 seeds.append(self.first_seed + lane)
                 entries.append((decision, value, returns[decision], cost, -self._rewards[lane][decision]))
         decisions, *numbers = np.array(entries, np.float64).reshape(-1, 5).T
-        return Ledger(np.array(seeds, np.int64), decisions.astype(np.int64), *numbers)
+        return ForecastLog(np.array(seeds, np.int64), decisions.astype(np.int64), *numbers)
 
 
 def returns_to_go(rewards: Sequence[float], discount: float, terminated: bool) -> np.ndarray:
@@ -115,5 +115,5 @@ def returns_to_go(rewards: Sequence[float], discount: float, terminated: bool) -
         returns[decision] = value
     if not terminated:
         hidden = discount ** np.arange(len(rewards), 0, -1)
-        returns[hidden > MOST_UNSEEN] = np.nan
+        returns[hidden > LARGEST_HIDDEN_SHARE] = np.nan
     return returns

@@ -20,8 +20,14 @@ from joule.storage import checkpoint
 from joule.storage.checkpoint import CheckpointError
 from joule.storage.replay_log import ReplayLog, ReplayLogError
 from joule.storage.run_folder import Run, RunError, differences, version
-from joule.storage.saving import identity_now, newest_checkpoint, put_back, remember, write_checkpoint
-from joule.training.forecast_log import Ledger
+from joule.storage.saving import (
+    append_replay,
+    identity_now,
+    newest_checkpoint,
+    restore_checkpoint,
+    write_checkpoint,
+)
+from joule.training.forecast_log import ForecastLog
 from joule_errors import Stopped
 
 EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -40,10 +46,10 @@ class Scores(Protocol):
     def returns(self) -> np.ndarray: ...
 
     @property
-    def ledger(self) -> Ledger | None: ...
+    def forecast_log(self) -> ForecastLog | None: ...
 
 
-class Watcher(Protocol):
+class RunCallback(Protocol):
     """Who is told how the run goes: a progress display."""
 
     def progress(self, frames: int, metrics: Mapping[str, float]) -> None: ...
@@ -58,18 +64,17 @@ class Watcher(Protocol):
 class Trainer:
     """Drives `agent` in `run`; `evaluate` plays the held-out episodes with the agent as it is."""
 
-    def __init__(self, agent: Agent, run: Run, evaluate: Callable[[Agent], Scores], watcher: Watcher):
-        self.agent, self.run, self.evaluate, self.watcher = agent, run, evaluate, watcher
+    def __init__(self, agent: Agent, run: Run, evaluate: Callable[[Agent], Scores], callback: RunCallback):
+        self.agent, self.run, self.evaluate, self.callback = agent, run, evaluate, callback
         config = agent.config
         self.log_every = max(1, min(1_000, config.steps // 20))
         self.frames = agent.frames
         self.stopped_by: int | None = None
         self.replay: ReplayLog | None = None
-        columns = agent.replay_columns()
-        if columns:
-            self.replay = ReplayLog(run.replay, columns)
+        if agent.replay is not None:
+            self.replay = ReplayLog(run.replay, agent.replay.columns())
         self.last_scores: dict[str, float] = {}
-        self.owing = False
+        self.unfinished = False
         """Whether the newest decision was cut short, and its log, evaluation and checkpoint are due."""
         self.alarmed = False
         """Whether the representation had collapsed when it was last looked at."""
@@ -87,7 +92,7 @@ class Trainer:
         handlers[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
             with agent.clock.running():
-                if self.owing:
+                if self.unfinished:
                     agent.learn(0)  # gradient steps that were put off
                     self.on_step(agent)
                 remaining = agent.config.steps - agent.frames
@@ -113,7 +118,7 @@ class Trainer:
             if found is None:
                 return f"{where}: {cause}"
             saved, log = found
-            put_back(agent, saved, log)
+            restore_checkpoint(agent, saved, log)
             return f"{where}: {cause}; the last good checkpoint is {saved.path.name}"
         except (ValueError, OSError, MemoryError) as error:
             return f"{where}: {cause}; no checkpoint could be read back: {error}"
@@ -122,7 +127,7 @@ class Trainer:
         if self.stopped_by is not None:  # asked twice: at once
             raise SystemExit(EXIT_STOPPED[number])
         self.stopped_by = number
-        self.agent.hurried = True
+        self.agent.stop_requested = True
 
     def on_step(self, agent: Agent) -> bool:
         """What is due after a decision. Returns False to end the run."""
@@ -132,22 +137,25 @@ class Trainer:
         def due(every: int) -> bool:
             return agent.frames // every > before // every
 
-        if self.replay is not None and agent.replay_total() - self.replay.rows > agent.replay_capacity() // 2:
+        log, rows = self.replay, agent.replay
+        if log is not None and rows is not None and rows.total - log.rows > rows.capacity // 2:
             self.run.check_place()
-            remember(agent, self.replay)  # before the ring overwrites them
+            append_replay(agent, log)  # before they are overwritten
         try:
             self._go_on()
             self.watch_for_collapse()
             if due(self.log_every):
                 self.log()
-            if due(config.eval_every) or agent.frames >= config.steps:
-                scores = self.play(owing_since=before)
+            if due(config.eval_every_frames) or agent.frames >= config.steps:
+                scores = self.play(unfinished_since=before)
                 self.score(scores)
         except Interrupted:
-            self.save(owing_since=before)
+            self.save(unfinished_since=before)
             return False
-        self.owing = False
-        if self.stopped_by is not None or (due(config.checkpoint_every) and agent.frames < config.steps):
+        self.unfinished = False
+        if self.stopped_by is not None or (
+            due(config.checkpoint_every_frames) and agent.frames < config.steps
+        ):
             self.save()
         return self.stopped_by is None
 
@@ -166,11 +174,11 @@ class Trainer:
         std, rank = (agent.metrics.get(f"latent/{name}", math.nan) for name in ("std", "rank"))
         sentence = (
             f"the representation has collapsed (std {std:.2g}, effective rank {rank:.1f}, "
-            f"{COLLAPSED_IN_A_ROW} measurements in a row); another --regularizer may hold it"
+            f"{COLLAPSED_IN_A_ROW} measurements in a row); another --regularizer.kind may hold it"
         )
         if agent.config.on_collapse == "stop":
             raise StopRun(sentence)
-        self.watcher.note(f"warning: {sentence}")
+        self.callback.note(f"warning: {sentence}")
 
     def log(self) -> None:
         """A row of metrics, and word to the display."""
@@ -178,23 +186,23 @@ class Trainer:
         # In one order, whether the run was resumed or not: a table grows its columns as it meets them.
         metrics = {k: v for k, v in sorted(agent.metrics.items()) if math.isfinite(v)}
         self.run.log({**metrics, "decisions": agent.decisions, "episodes": agent.episodes}, agent.frames)
-        self.watcher.progress(agent.frames, metrics)
+        self.callback.progress(agent.frames, metrics)
 
-    def play(self, owing_since: int) -> Scores:
+    def play(self, unfinished_since: int) -> Scores:
         """The held-out episodes; their time is not counted as training's.
 
         Whatever fails in them, the world of a held-out seed perhaps, what was learned before is kept.
         """
         try:
             with self.agent.clock.running(False):
-                return self.evaluate(cast(Agent, Attentive(self)))
+                return self.evaluate(cast(Agent, InterruptiblePolicy(self)))
         except Interrupted:
             raise
         except Exception:
             try:
-                self.save(owing_since=owing_since)
+                self.save(unfinished_since=unfinished_since)
             except Exception as unsaved:  # noqa: BLE001  the first failure is the one to tell of
-                self.watcher.note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
+                self.callback.note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
             raise
 
     def score(self, scores: Scores) -> None:
@@ -218,14 +226,14 @@ class Trainer:
             "version": version(),
         }
         self.run.evaluated(row)
-        if scores.ledger is not None:
-            self.run.account(scores.ledger.rows(agent.frames))
+        if scores.forecast_log is not None:
+            self.run.forecasts(scores.forecast_log.rows(agent.frames))
         self.last_scores = {"return_mean": mean, "return_std": std}
-        self.watcher.evaluated(row)
+        self.callback.evaluated(row)
 
     # Checkpoints
 
-    def save(self, owing_since: int | None = None) -> None:
+    def save(self, unfinished_since: int | None = None) -> None:
         """A checkpoint of everything that the rest of the run depends on.
 
         `owing_since` says that what was due since that frame is not done. Raises StopRun, and writes
@@ -238,15 +246,15 @@ class Trainer:
                 self.run,
                 self.replay,
                 scores=self.last_scores,
-                owing_since=owing_since,
+                unfinished_since=unfinished_since,
             )
         except (CheckpointError, ReplayLogError):
             self.run.check_place()  # a folder that went meanwhile is the better reason
             raise
-        if self.replay is not None:
+        if self.replay is not None and self.agent.replay is not None:
             kept = checkpoint.kept_files(self.run.checkpoints)
-            self.replay.prune(self.agent.replay_capacity(), kept)
-        self.watcher.saved(self.agent.frames)
+            self.replay.prune(self.agent.replay.capacity, kept)
+        self.callback.saved(self.agent.frames)
 
     def resume(self) -> list[str]:
         """Goes back to the newest checkpoint that verifies, or to the start when there is none yet.
@@ -260,7 +268,7 @@ class Trainer:
             self.run.truncate_logs(0)
             return ["this run has no checkpoint yet: it starts over"]
         saved, self.replay = found
-        put_back(agent, saved, self.replay)
+        restore_checkpoint(agent, saved, self.replay)
         notes = list(saved.skipped)
         self.run.counters.update(saved.meta["counters"])
         if changed := differences(saved.identity, identity_now(agent, self.run)):
@@ -278,14 +286,14 @@ class Trainer:
         if not exact:
             self.run.counters["inexact_resumes"] = self.run.counters.get("inexact_resumes", 0) + 1
         since = saved.meta["owing"].get("since")
-        self.owing, self.frames = since is not None, agent.frames if since is None else since
+        self.unfinished, self.frames = since is not None, agent.frames if since is None else since
         self.alarmed = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
-        self.run.truncate_logs(saved.step - self.owing)  # a row that is owed is written again
+        self.run.truncate_logs(saved.step - self.unfinished)  # a row that is owed is written again
         self.last_scores = dict(saved.meta["scores"])
         return notes
 
 
-class Attentive:
+class InterruptiblePolicy:
     """A trainer's agent while it is evaluated: it raises Interrupted once a signal has come."""
 
     def __init__(self, trainer: Trainer):

@@ -22,11 +22,11 @@ import joule
 from agent.agent import discount_for
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
-from agent.cost.constraint import parse_guard
+from agent.cost.constraint import parse_constraint
 from agent.device import DeviceError, pick_device
 from agent.errors import ConfigError
 from joule.agents import new_agent
-from joule.baselines.trivial import Floor
+from joule.baselines.trivial import TrivialAgent
 from joule.commands import train
 from joule.environment import make_env
 from joule.training.evaluation import Evaluator
@@ -39,7 +39,7 @@ Make = Callable[..., Any]
 
 def assert_same(one: Any, other: Any) -> None:
     """Bit for bit: weights, targets, optimisers, statistics, generators, counters, metrics."""
-    (arrays, meta), (others, other_meta) = one.state(), other.state()
+    (arrays, meta), (others, other_meta) = one.state_dict(), other.state_dict()
     assert arrays.keys() == others.keys()
     assert [n for n in arrays if not np.array_equal(arrays[n], others[n], equal_nan=True)] == []
     assert json.dumps(meta) == json.dumps(other_meta)
@@ -47,11 +47,11 @@ def assert_same(one: Any, other: Any) -> None:
 
 def passed_on(source: Any, fresh: Any) -> Any:
     """`fresh` in the state of `source`, which has gone through JSON as in a checkpoint."""
-    arrays, meta = source.state()
+    arrays, meta = source.state_dict()
     meta = json.loads(json.dumps(meta, allow_nan=False))
-    total = source.replay_total()
-    fresh.restore_replay(source.replay_rows(source.replay_first()), total)
-    fresh.load_state(arrays, meta)
+    total = source.replay.total
+    fresh.replay.restore(source.replay.since(source.replay.first), total)
+    fresh.load_state_dict(arrays, meta)
     assert fresh.env.restore(source.env.snapshot()) is not False
     return fresh
 
@@ -73,14 +73,14 @@ def test_the_same_seed_twice_is_the_same_run_and_watching_does_not_disturb_it(
         again.learn(30)
         evaluator(again)
     assert_same(one, again)
-    assert one.learner.updates == 10 + 50
+    assert one.modules.learner.updates == 10 + 50
     assert one.metrics["surprise"] > 0
     different = make_joule(seed=2, **BRIEF).learn(90)
-    assert not np.array_equal(one.memory.action[:50], different.memory.action[:50])
+    assert not np.array_equal(one.modules.replay_buffer.action[:50], different.modules.replay_buffer.action[:50])
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"learner__buffer": 30}, {"regularizer": "ema"}, {"planner__kind": "icem"}]
+    "changes", [{}, {"learner__buffer": 30}, {"regularizer.kind": "ema"}, {"planner__kind": "icem"}]
 )
 def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(
     make_joule: Make, changes: dict[str, Any]
@@ -94,7 +94,7 @@ def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(
         assert_same(whole, resumed)
         resumed.learn(now - before)
         assert_same(whole.learn(now - before), resumed)
-    assert whole.learner.updates == 10 + 45
+    assert whole.modules.learner.updates == 10 + 45
 
 
 @pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "random_shooting", "gradient", "policy"])
@@ -135,11 +135,11 @@ def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed
 
 
 def test_one_training_episode_in_so_many_is_planned(make_joule: Make) -> None:
-    joule = make_joule(**BRIEF, planner__starts=60, planner__every=3)
+    joule = make_joule(**BRIEF, explore__plan_from_decisions=60, explore__plan_every_episodes=3)
     planned: list[bool] = []
 
     def on_step(agent: Any) -> bool:
-        planned.append(agent.acting is not None and agent.acting.plan is not None)
+        planned.append(agent.interaction.acting is not None and agent.interaction.acting.plan is not None)
         return True
 
     joule.learn(200, on_step=on_step)
@@ -150,7 +150,7 @@ def test_one_training_episode_in_so_many_is_planned(make_joule: Make) -> None:
 def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy_does_not_know(
     trained_run: Path,
 ) -> None:
-    trained: Any = joule.load(trained_run, overrides={"planner.samples": 200, "planner.reach": 0.05})
+    trained: Any = joule.load(trained_run, overrides={"planner.samples": 200, "actor.prior_std": 0.05})
     by_habit = joule.load(trained_run, overrides={"planner.kind": "policy"})
     obs = np.array([[0.5, 0.0, -0.5], [-0.2, 0.0, 0.3]], np.float32)
     likely = by_habit.predict(obs)[0]
@@ -158,7 +158,7 @@ def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy
 
     def begun() -> torch.Tensor:
         seen.clear()
-        trained.decide(obs, None, np.ones(2, bool), explore=False, witness=lambda a, _: seen.append(a))
+        trained.modules.decide(obs, None, np.ones(2, bool), explore=False, on_candidates=lambda a, _: seen.append(a))
         return seen[0][:, :, 0]
 
     near = begun()
@@ -166,9 +166,9 @@ def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy
     np.testing.assert_allclose(near[:, -proposals], likely, atol=1e-5)
     own = near[:, : -proposals - 1]  # what lies before the warm start and the proposals
     assert (own - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
-    trained.guard(parse_guard("position<100"))
+    trained.constraint(parse_constraint("position<100"))
     assert begun().std(1).min() > 0.3
-    trained = joule.load(trained_run, overrides={"planner.policy_trajectories": 0, "planner.reach": 0.05})
+    trained = joule.load(trained_run, overrides={"actor.proposals": 0, "actor.prior_std": 0.05})
     assert (begun() - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
 
 
@@ -185,13 +185,13 @@ def test_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "gradient"])
 def test_in_a_batch_too_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path, kind: str) -> None:
-    trained = joule.load(trained_run, overrides={"planner.kind": kind, "planner.reach": 0.0})
+    trained = joule.load(trained_run, overrides={"planner.kind": kind, "actor.prior_std": 0.0})
     obs = np.array([[0.9, 0.0, 0.9], [-0.5, 0.0, 0.5]], np.float32)
     _, state = trained.predict(obs, None, np.ones(2, bool))
     state.generator.manual_seed(1)
     restarted, _ = trained.predict(obs, state, np.array([False, True]))
     alone = state.rows(np.array([False, True]))
-    alone.generator.manual_seed(1)
+    alone.modules.generator.manual_seed(1)
     fresh, _ = trained.predict(obs[1], alone, np.array([True]))
     np.testing.assert_allclose(restarted[1], fresh, rtol=1e-3, atol=1e-3)
 
@@ -209,7 +209,7 @@ def test_stable_baselines3_evaluates_a_loaded_agent_as_we_do(trained_run: Path, 
 def test_the_tiny_body_is_learned_in_seconds(trained_run: Path, evaluator: Evaluator) -> None:
     body = envs.make(tiny_env.ID)
     trained = joule.load(trained_run)
-    random = evaluator(Floor(body.facts, Config(agent="random"), body)).mean
+    random = evaluator(TrivialAgent(body.env_spec, Config(agent="random"), body)).mean
     # Measured over six seeds at 400 frames: 20.5 to 23.6; random 11.2, standing still 13.4; at most 25.
     assert random < 13
     assert evaluator(trained).mean > 18
@@ -244,22 +244,22 @@ def test_what_it_imagines_is_read_in_the_units_of_the_body(trained_run: Path) ->
     for episode in range(8):
         obs, _ = body.reset(seed=700 + episode)
         actions = np.random.default_rng(episode).uniform(-1, 1, (3, 1)).astype(np.float32)
-        foreseen = trained.imagine(obs, actions)
+        predicted = trained.imagine(obs, actions)
         real = [body.readouts()]
         for action in actions:
             body.step(action)
             real.append(body.readouts())
-        assert foreseen.shape == (4, 2)
-        errors.append(foreseen - np.stack(real))
+        assert predicted.shape == (4, 2)
+        errors.append(predicted - np.stack(real))
         spread.append(np.stack(real))
     assert np.square(errors).mean() < 0.3 * np.var(np.stack(spread), axis=(0, 1)).mean()
 
 
 def test_a_loaded_agent_goes_on_learning_where_it_is_told_to(trained_run: Path) -> None:
     trained = joule.load(trained_run)
-    updates = trained.learner.updates  # type: ignore[attr-defined]
+    updates = trained.modules.learner.updates  # type: ignore[attr-defined]
     trained.learn(5)
-    assert (trained.frames, trained.learner.updates) == (405, updates + 5)  # type: ignore[attr-defined]
+    assert (trained.frames, trained.modules.learner.updates) == (405, updates + 5)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", ["joule", "sac", "random"])
@@ -294,9 +294,9 @@ def test_a_body_whose_readouts_were_renamed_is_not_the_one_a_world_model_knows(
     shutil.copytree(trained_run, tmp_path / "run")
     with pytest.raises(ConfigError, match=words):
         train.main(["--resume", str(tmp_path / "run"), "--steps", "500"])
-    floor = new_agent(replace(joule.load(trained_run).config, {"agent": "random"}), renamed)
+    trivial = new_agent(replace(joule.load(trained_run).config, {"agent": "random"}), renamed)
     monkeypatch.undo()
-    floor.learn(5, envs.make(tiny_env.ID))  # which reads none of them
+    trivial.learn(5, envs.make(tiny_env.ID))  # which reads none of them
 
 
 def test_what_was_learned_for_one_task_is_not_taken_for_another(trained_run: Path) -> None:
@@ -310,17 +310,17 @@ def test_what_was_learned_for_one_task_is_not_taken_for_another(trained_run: Pat
 
 
 def test_a_plan_for_another_task_ends_with_the_episode(make_joule: Make) -> None:
-    config = replace(make_joule(**BRIEF).config, {"max_episode_steps": 6})
+    config = replace(make_joule(**BRIEF).config, {"max_episode_frames": 6})
     short: Any = new_agent(config, make_env(config))
-    short.pursue(joule.Task("left", lambda r: r["position"]))
-    assert short.actor.horizon == 6
+    short.plan_for(joule.Task("left", lambda r: r["position"]))
+    assert short.modules.actor.horizon == 6
     with pytest.raises(ConfigError, match=r"7 decisions exceed an episode .*, which has 6"):
-        short.pursue(joule.Task("left", lambda r: r["position"]), horizon=7)
+        short.plan_for(joule.Task("left", lambda r: r["position"]), horizon=7)
 
 
 def test_a_task_may_have_the_name_of_an_energys_own_term(trained_run: Path) -> None:
-    learner: Any = joule.load(trained_run, overrides={"planner.effort": 0.1})
-    learner.pursue(
+    learner: Any = joule.load(trained_run, overrides={"cost.action": 0.1})
+    learner.plan_for(
         joule.Task("guard", lambda r: r["position"]) + joule.Task("effort", lambda r: r["position"])
     )
     _, state = learner.predict(np.zeros(3, np.float32))
@@ -330,9 +330,9 @@ def test_a_task_may_have_the_name_of_an_energys_own_term(trained_run: Path) -> N
 def test_shapes_are_checked_where_they_are_written(make_joule: Make) -> None:
     jaxtyping.config.update("jaxtyping_disable", False)
     agent = make_joule(**{**BRIEF, "learner__pretrain": 2}).learn(44)
-    assert agent.learner.updates == 2 + 4
+    assert agent.modules.learner.updates == 2 + 4
     with pytest.raises(jaxtyping.TypeCheckError):
-        agent.modules.world_model.predict(torch.zeros(2, 16), torch.zeros(3, 1))
+        agent.modules.networks.world_model.predict(torch.zeros(2, 16), torch.zeros(3, 1))
 
 
 @pytest.mark.parametrize(
@@ -361,10 +361,10 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 @pytest.mark.slow
 def test_a_cheetah_is_learned_from(make_joule: Make) -> None:
     learned = make_joule(
-        env="HalfCheetah-v5", steps=6_000, learner__warmup=1_000, model__latent=64, model__hidden=128,
-        model__branch=64, planner__samples=64,
+        env="HalfCheetah-v5", steps=6_000, explore__warmup_decisions=1_000, model__latent_dim=64, model__hidden_dim=128,
+        model__head_width=64, planner__samples=64,
     ).learn(6_000)  # fmt: skip
     cheetahs = Evaluator(lambda: envs.make("HalfCheetah-v5"), 2)
-    random = cheetahs(Floor(learned.facts, Config(agent="random"), learned.env)).mean
+    random = cheetahs(TrivialAgent(learned.env_spec, Config(agent="random"), learned.env)).mean
     assert cheetahs(learned).mean > random + 300
     assert learned.metrics["latent/relative_error"] < 0.5

@@ -19,7 +19,7 @@ from joule.training.evaluation import evaluate
 def test_every_variant_is_a_configuration_that_differs_from_the_default(variant: str) -> None:
     config = validate(replace(Config(), {**ablation.VARIANTS, **ablation.SEARCHES}[variant]))
     assert (config == Config()) == (variant == "default")
-    assert variant not in ablation.SEARCHES or config.learner == Config().learner
+    assert variant not in ablation.SEARCHES or config.learning == Config().learner
     assert not ablation.VARIANTS.keys() & ablation.SEARCHES.keys()
 
 

@@ -25,7 +25,7 @@ def weights(module: nn.Module) -> int:
 
 def test_the_products_of_a_plan_are_those_of_its_layers(make_joule: Callable[..., Any]) -> None:
     joule = make_joule()
-    m = joule.modules
+    m = joule.modules.networks
     search = {"horizon": 3, "samples": 16, "iterations": 2, "elites": 4}
     each = 3 * weights(m.world_model) + weights(m.policy) + weights(m.critic)
     counted = stopwatch.products_of(speed.searching(joule, **search))
@@ -86,7 +86,7 @@ def test_another_device_agrees_with_the_cpu(
     monkeypatch.setattr(speed, "ON_DEVICE", {"horizon": 2, "samples": 8, "iterations": 2, "elites": 2})
     joule = make_joule().learn(60)
     with torch.no_grad():
-        for p in joule.modules.parameters():  # heads that begin at zero would agree on anything
+        for p in joule.modules.networks.parameters():  # heads that begin at zero would agree on anything
             p.add_(0.1 * torch.randn_like(p))
     found = speed.on_device(joule, joule.config, speed.QUICK)
     assert found.pop("energy_difference_in_deviations") < 1e-5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.configurator.settings import ModelConfig
-from agent.networks import Modules
+from agent.networks import Networks
 from benchmarks.comprehension.watchers import (
     TOGETHER,
     Calibrated,
@@ -100,19 +100,19 @@ def test_false_alarms_come_at_the_rate_that_was_asked_for_and_shocks_are_seen() 
 
 
 def test_a_world_model_is_not_surprised_for_ever_by_a_head_that_is_off() -> None:
-    facts = {"place": 1, "speed": 2}
-    modules = Modules(3, 1, 3, ModelConfig(latent=16, hidden=16, branch=8), "simnorm")
+    env_spec = {"place": 1, "speed": 2}
+    modules = Networks(3, 1, 3, ModelConfig(latent=16, hidden=16, head_width=8), "simnorm")
     rng = np.random.default_rng(0)
     obs, readout = rng.normal(size=(7, 3)).astype(np.float32), np.zeros((7, 3), np.float32)
     action, cost = rng.normal(size=(6, 1)).astype(np.float32), np.zeros(6, np.float32)
     beyond = np.array([0, 5, 0], np.float32)
-    watcher = WorldModel("world model", modules, facts)
+    watcher = WorldModel("world model", modules, env_spec)
     plain = watcher.signals(Clip(obs, action, cost, readout)).errors
     off = watcher.signals(Clip(obs, action, cost + 3.0, readout + beyond)).errors
     leaping = readout + beyond * (np.arange(7) > 3)[:, None]
     leap = watcher.signals(Clip(obs, action, cost, leaping)).errors
-    assert {name: plain[name].shape for name in facts} == {"place": (6, 1), "speed": (6, 2)}
-    for name in ("cost", *facts):
+    assert {name: plain[name].shape for name in env_spec} == {"place": (6, 1), "speed": (6, 2)}
+    for name in ("cost", *env_spec):
         np.testing.assert_allclose(off[name], plain[name], atol=1e-5)
     moved = leap["speed"] - plain["speed"]
     assert np.flatnonzero(np.abs(moved).max(1) > 1e-3).tolist() == [3]

@@ -38,7 +38,7 @@ BOX = spaces.Box(-1.0, 1.0, (2,), np.float32)
 UNIT = np.zeros(2, np.float32)
 
 
-def body(observation: Any = UNIT, observation_space: Any = BOX, action_space: Any = BOX) -> envs.Body:
+def body(observation: Any = UNIT, observation_space: Any = BOX, action_space: Any = BOX) -> envs.SafeEnv:
     shown = {"observation": observation, "observation_space": observation_space, "action_space": action_space}
     return envs.make("Spaces-v0", kwargs=shown)
 
@@ -101,26 +101,26 @@ def test_a_missing_package_comes_with_its_command(
 def test_the_newest_version_is_taken_and_recorded() -> None:
     for version in (2, 10, 9):
         gymnasium.register(f"Versioned-v{version}", entry_point="counter_env:Counter")
-    facts = envs.make("counter_env:Versioned").facts
-    assert (facts.env, facts.resolved) == ("counter_env:Versioned", "Versioned-v10")
-    assert facts.episode_limit is None
-    assert envs.make("counter_env:Counter-v0", action_repeat=3).facts.episode_limit == 4
+    env_spec = envs.make("counter_env:Versioned").env_spec
+    assert (env_spec.env, env_spec.resolved) == ("counter_env:Versioned", "Versioned-v10")
+    assert env_spec.episode_limit is None
+    assert envs.make("counter_env:Counter-v0", action_repeat=3).env_spec.episode_limit == 4
 
 
 def test_facts_of_a_mujoco_body() -> None:
-    facts = envs.make("InvertedPendulum-v5", max_episode_steps=100, action_repeat=2).facts
-    assert (facts.observation_size, facts.action_size, facts.episode_limit) == (4, 1, 50)
-    assert facts.readout_sizes == {"qpos": 2, "qvel": 2}
-    assert facts.mujoco
-    assert facts.seconds_per_decision == pytest.approx(0.08)
+    env_spec = envs.make("InvertedPendulum-v5", max_episode_frames=100, action_repeat=2).env_spec
+    assert (env_spec.observation_size, env_spec.action_size, env_spec.episode_limit) == (4, 1, 50)
+    assert env_spec.readout_sizes == {"qpos": 2, "qvel": 2}
+    assert env_spec.mujoco
+    assert env_spec.seconds_per_decision == pytest.approx(0.08)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True])
 def test_impossible_numbers_are_refused(value: Any) -> None:
     with pytest.raises(envs.EnvError, match="action_repeat"):
         envs.make("counter_env:Counter-v0", action_repeat=value)
-    with pytest.raises(envs.EnvError, match="max_episode_steps"):
-        envs.make("counter_env:Counter-v0", max_episode_steps=value)
+    with pytest.raises(envs.EnvError, match="max_episode_frames"):
+        envs.make("counter_env:Counter-v0", max_episode_frames=value)
 
 
 def test_unknown_keywords_are_refused() -> None:

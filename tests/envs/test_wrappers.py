@@ -17,7 +17,7 @@ from envs.rendering.frames import ensure_gl, write_mp4
 ZERO = np.zeros(1, np.float32)
 
 
-def counter(**kwargs: Any) -> envs.Body:
+def counter(**kwargs: Any) -> envs.SafeEnv:
     return envs.make("Counter-v0", kwargs=kwargs)
 
 
@@ -93,10 +93,10 @@ def test_a_broken_promise_stops_the_run_and_says_where(fault: str, words: str, b
 
 
 def test_a_price_must_fit_what_is_remembered() -> None:
-    body = envs.make("Counter-v0", action_repeat=2, price=lambda *_: 9e37)
+    body = envs.make("Counter-v0", action_repeat=2, cost_fn=lambda *_: 9e37)
     body.reset(seed=0)
     assert body.step(ZERO)[1] == -9e37
-    body = envs.make("Counter-v0", action_repeat=2, price=lambda *_: -4e38)
+    body = envs.make("Counter-v0", action_repeat=2, cost_fn=lambda *_: -4e38)
     body.reset(seed=0)
     with pytest.raises(envs.EnvFault, match=r"the reward 4e\+38 is beyond 1e\+38"):
         body.step(ZERO)
@@ -172,7 +172,7 @@ def test_divergence_truncates_and_never_teleports(name: str, field: str, value: 
     if name.startswith("dmc:"):
         pytest.importorskip("dm_control")
     body = envs.make(name)
-    zero = np.zeros(body.facts.action_size, np.float32)
+    zero = np.zeros(body.env_spec.action_size, np.float32)
     for round_ in range(2):
         body.reset(seed=round_)
         sound = body.step(zero)[0]
@@ -188,7 +188,7 @@ def test_divergence_truncates_and_never_teleports(name: str, field: str, value: 
     assert "diverged" not in body.step(zero)[4]
 
 
-def physics_data(body: envs.Body) -> Any:
+def physics_data(body: envs.SafeEnv) -> Any:
     from envs.physics import find_physics
 
     physics = find_physics(body)
@@ -224,7 +224,7 @@ def test_nothing_is_written_to_the_working_folder(tmp_path: Path, monkeypatch: p
 def test_an_episode_of_dm_control_is_500_decisions_and_a_truncation() -> None:
     pytest.importorskip("dm_control")
     body = envs.make("dmc:pendulum-swingup")
-    assert (body.facts.resolved, body.facts.episode_limit) == ("dm_control/pendulum-swingup-v0", 500)
+    assert (body.env_spec.resolved, body.env_spec.episode_limit) == ("dm_control/pendulum-swingup-v0", 500)
     body.reset(seed=0)
     for decision in range(1, 501):
         _, _, terminated, truncated, info = body.step(ZERO)
@@ -303,7 +303,7 @@ def test_a_runner_is_followed_by_the_camera_and_a_table_top_is_not() -> None:
         assert model_of(body).vis.quality.shadowsize == 0
         return body.unwrapped.mujoco_renderer.default_cam_config or {}  # type: ignore[attr-defined]
 
-    def model_of(body: envs.Body) -> Any:
+    def model_of(body: envs.SafeEnv) -> Any:
         return body.unwrapped.model  # type: ignore[attr-defined]
 
     assert config("HalfCheetah-v5")["type"] == int(mujoco.mjtCamera.mjCAMERA_TRACKING)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from agent.actor.planning_networks import Searched
+from agent.actor.planning_networks import PlanningNetworks
 from agent.layers import NormedLinear
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -19,15 +19,15 @@ def moved(joule: Any, seed: int) -> None:
     """Other weights, so that heads that begin at zero say something."""
     torch.manual_seed(seed)
     with torch.no_grad():
-        for p in joule.modules.parameters():
+        for p in joule.modules.networks.parameters():
             p.add_(0.1 * torch.randn_like(p))
 
 
 def test_only_linear_layers_are_copied_and_the_rest_is_shared(make_joule: Callable[..., Any]) -> None:
-    m = make_joule().modules
-    searched = Searched(m, torch.bfloat16)
+    m = make_joule().networks
+    planning_networks = PlanningNetworks(m, torch.bfloat16)
     for name in ("world_model", "critic", "policy"):
-        ours, theirs = getattr(searched, name), getattr(m, name)
+        ours, theirs = getattr(planning_networks, name), getattr(m, name)
         for (key, low), whole in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             if "norm" in key:
                 assert low is whole, key
@@ -47,24 +47,24 @@ def test_on_a_gpu_too_each_layer_gets_the_precision_of_its_weights() -> None:
 
 
 def test_float32_searches_the_networks_themselves(make_joule: Callable[..., Any]) -> None:
-    m = make_joule().modules
-    searched = Searched(m, torch.float32)
-    assert searched.copies == []
+    m = make_joule().networks
+    planning_networks = PlanningNetworks(m, torch.float32)
+    assert planning_networks.copies == []
     for name in ("world_model", "critic", "policy"):
-        pairs = zip(getattr(searched, name).parameters(), getattr(m, name).parameters(), strict=True)
+        pairs = zip(getattr(planning_networks, name).parameters(), getattr(m, name).parameters(), strict=True)
         assert all(one is other for one, other in pairs)
 
 
 def test_an_energy_in_bfloat16_ranks_candidates_as_in_float32(make_joule: Callable[..., Any]) -> None:
     whole = make_joule()
-    low = make_joule(learner__precision="bfloat16")
+    low = make_joule(learning__precision="bfloat16")
     moved(whole, 1)
-    low.modules.load_state_dict(whole.modules.state_dict())
-    z = whole.perceive(np.zeros((1, whole.facts.observation_size), np.float32))
+    low.modules.networks.load_state_dict(whole.modules.networks.state_dict())
+    z = whole.modules.perceive(np.zeros((1, whole.env_spec.observation_size), np.float32))
     torch.manual_seed(2)
-    actions = torch.rand(1, 200, 3, whole.facts.action_size) * 2 - 1
+    actions = torch.rand(1, 200, 3, whole.env_spec.action_size) * 2 - 1
     with torch.inference_mode():
-        expected, got = whole.energy(z)(actions)[0], low.energy(z)(actions)[0]
+        expected, got = whole.modules.energy(z)(actions)[0], low.modules.energy(z)(actions)[0]
     assert got.dtype == torch.float32
     assert not torch.equal(got, expected)
     error = (got - expected) - (got - expected).mean()
@@ -73,21 +73,21 @@ def test_an_energy_in_bfloat16_ranks_candidates_as_in_float32(make_joule: Callab
 
 def test_a_plan_sees_every_change_of_the_weights(make_joule: Callable[..., Any]) -> None:
     # By learning, by loading, and by whatever writes them.
-    joule, other = (make_joule(learner__precision="bfloat16", seed=seed) for seed in (1, 2))
+    joule, other = (make_joule(learning__precision="bfloat16", seed=seed) for seed in (1, 2))
     moved(other, 3)
     z = torch.rand(1, joule.config.model.latent)
     torch.manual_seed(4)
-    actions = torch.rand(1, 8, 3, joule.facts.action_size)
+    actions = torch.rand(1, 8, 3, joule.env_spec.action_size)
 
     def energy(agent: Any) -> torch.Tensor:
         with torch.inference_mode():
-            return agent.energy(z)(actions)
+            return agent.modules.energy(z)(actions)
 
     before = energy(joule)
-    joule.modules.load_state_dict(other.modules.state_dict())
+    joule.modules.networks.load_state_dict(other.modules.networks.state_dict())
     assert torch.equal(energy(joule), energy(other))
     assert not torch.equal(energy(joule), before)
     joule.learn(160)
     after = energy(joule)
-    joule.study()
+    joule.interaction.update_once()
     assert not torch.equal(energy(joule), after)

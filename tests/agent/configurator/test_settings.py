@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.configurator.settings import PRESETS, Config, LearnerConfig, ModelConfig, PlannerConfig
+from agent.configurator.settings import PRESETS, Config, LearningConfig, ModelConfig, PlannerConfig
 from agent.configurator.validation import flatten, from_json, replace, to_json, validate
 from agent.errors import ConfigError
 from joule.cli.options import field_help
@@ -19,7 +19,7 @@ from joule.cli.options import field_help
 SECTIONS: dict[str, type] = {
     "": Config,
     "model.": ModelConfig,
-    "learner.": LearnerConfig,
+    "learner.": LearningConfig,
     "planner.": PlannerConfig,
 }
 RANGES: dict[str, tuple[float, float]] = {
@@ -71,9 +71,9 @@ def test_every_number_is_refused_outside_its_range(name: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"agent": "sac", "max_episode_steps": 2},
-        {"planner.kind": "policy", "max_episode_steps": 2},
-        {"max_episode_steps": 5, "action_repeat": 2},
+        {"agent": "sac", "max_episode_frames": 2},
+        {"planner.kind": "policy", "max_episode_frames": 2},
+        {"max_episode_frames": 5, "action_repeat": 2},
     ],
 )
 def test_a_horizon_is_held_against_the_decisions_of_an_episode_by_who_looks_ahead(
@@ -91,9 +91,9 @@ def test_a_horizon_is_held_against_the_decisions_of_an_episode_by_who_looks_ahea
         ({"env": 3}, "env"),
         ({"agent": "sacc"}, "agent"),
         ({"agent": None}, "agent"),
-        ({"regularizer": "batchnorm"}, "regularizer"),
+        ({"regularizer.kind": "batchnorm"}, "regularizer"),
         ({"planner.kind": "mpc"}, "planner.kind"),
-        ({"learner.precision": "float16"}, "learner.precision"),
+        ({"learning.precision": "float16"}, "learning.precision"),
         ({"device": "gpu"}, "device"),
         ({"device": "cuda:"}, "device"),
         ({"device": "cuda:x"}, "device"),
@@ -104,11 +104,11 @@ def test_a_horizon_is_held_against_the_decisions_of_an_episode_by_who_looks_ahea
         ({"env_kwargs": []}, "env_kwargs"),
         ({"env_kwargs": {"a": {1, 2}}}, "env_kwargs"),
         ({"env_kwargs": {1: 2}}, "env_kwargs"),
-        ({"learner.batch": 257, "learner.buffer": 256}, "learner.batch"),
-        ({"model.latent": 12}, "model.latent"),
+        ({"learning.batch_size": 257, "learning.replay-capacity-transitions": 256}, "learning.batch_size"),
+        ({"model.latent-dim": 12}, "model.latent-dim"),
         ({"planner.samples": 8, "planner.elites": 9}, "planner.elites"),
-        ({"planner.horizon": 11, "max_episode_steps": 10}, "planner.horizon"),
-        ({"planner.horizon": 6, "max_episode_steps": 10, "action_repeat": 2}, "planner.horizon"),
+        ({"planner.horizon-decisions": 11, "max_episode_frames": 10}, "planner.horizon-decisions"),
+        ({"planner.horizon-decisions": 6, "max_episode_frames": 10, "action_repeat": 2}, "planner.horizon-decisions"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
@@ -122,7 +122,7 @@ def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], named: str) 
     [
         ("stps", "steps"),
         ("planner.kin", "planner.kind"),
-        ("learner.bach", "learner.batch"),
+        ("learner.bach", "learning.batch_size"),
         ("agnt", "agent"),
     ],
 )
@@ -165,7 +165,7 @@ def test_any_json_is_a_config_or_refused_in_one_sentence(name: str, value: Any) 
 def configs(draw: st.DrawFn) -> Config:
     whole = {n: r for n, r in RANGES.items() if isinstance(flatten(Config())[n], int)}
     names = draw(
-        st.sets(st.sampled_from(sorted(set(whole) - {"model.latent", "model.group", "learner.buffer"})))
+        st.sets(st.sampled_from(sorted(set(whole) - {"model.latent-dim", "regularizer.group-size", "learning.replay-capacity-transitions"})))
     )
     changes: dict[str, Any] = {n: draw(st.integers(int(whole[n][0]), int(whole[n][1]))) for n in names}
     changes["env_kwargs"] = draw(st.dictionaries(st.text(), st.integers() | st.text(), max_size=2))

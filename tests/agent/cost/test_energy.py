@@ -15,7 +15,7 @@ import planners
 from agent.actor.actor import Actor
 from agent.cost.energy import Energy, EnergyWeights
 from agent.cost.returns import bootstraps, n_step_targets
-from agent.memory.replay_buffer import Memory
+from agent.memory.replay_buffer import ReplayBuffer
 
 
 def targets(cost: Any, terminated: Any, valid: Any, value: Any, n: int) -> np.ndarray:
@@ -41,14 +41,14 @@ def test_a_constant_cost_sums_to_a_geometric_series(n: int) -> None:
 def test_windows_of_an_episode_have_the_targets_of_its_ending(n: int, terminates: bool) -> None:
     # An episode of `length` steps at cost 2, then another world whose cost must not be seen.
     length, cost, value = 5, 2.0, 11.0
-    memory = Memory(100, 1, 1, 1)
+    replay_buffer = ReplayBuffer(100, 1, 1, 1)
     for episode, steps in enumerate((length, 20)):
-        memory.begin(np.zeros(1), np.zeros(1))
+        replay_buffer.begin(np.zeros(1), np.zeros(1))
         for t in range(steps):
             end = terminates and episode == 0 and t == steps - 1
             reward = -cost if episode == 0 else -1e6
-            memory.add(np.zeros(1), reward, end, np.array([t + 1.0]), np.array([t + 1.0]))
-    windows = memory.sample(400, 8, np.random.default_rng(1))
+            replay_buffer.add(np.zeros(1), reward, end, np.array([t + 1.0]), np.array([t + 1.0]))
+    windows = replay_buffer.sample(400, 8, np.random.default_rng(1))
     got = n_step_targets(
         torch.from_numpy(windows.cost).double(),
         torch.from_numpy(windows.terminated).double(),
@@ -140,7 +140,7 @@ def test_the_energy_is_the_sum_of_its_formula() -> None:
     generator = torch.Generator().manual_seed(2)
     z = torch.randn(2, 4, generator=generator, dtype=torch.float64)
     actions = torch.rand(2, 3, 5, 2, generator=generator, dtype=torch.float64) - 0.5
-    energy = Energy(z, world, critic, policy, GAMMA, EnergyWeights(unsure=0.7, effort=0.2), terminates=True)
+    energy = Energy(z, world, critic, policy, GAMMA, EnergyWeights(uncertainty=0.7, action=0.2), terminates=True)
     terms = energy.terms(actions)
     survival = 1 / (1 + np.exp(-1.2))
     for i in range(2):

@@ -17,16 +17,16 @@ from commands import assert_refused
 import envs
 import joule
 from agent.configurator.validation import from_json, to_json
-from agent.cost.constraint import parse_guard
-from agent.cost.readouts import Named, Readouts, TaskError
+from agent.cost.constraint import parse_constraint
+from agent.cost.readouts import NamedReadouts, Readouts, TaskError
 from agent.cost.task_terms import parse
 from agent.errors import ConfigError
-from agent.learning.task_learning import BATCH, Lesson, relabel
+from agent.learning.task_learning import BATCH, TaskLearner, relabel
 from joule import Task
 from joule.agents import new_agent
 from joule.commands import evaluate
 from joule.environment import make_env
-from joule.storage.loading import take_up
+from joule.storage.loading import apply_task
 from joule.training.evaluation import evaluate as play
 
 Make = Callable[..., Any]
@@ -41,7 +41,7 @@ LAYOUT = Readouts(
 )
 
 
-def named() -> Named:
+def named() -> NamedReadouts:
     """Two rows: place, a half turn about x or none, a rate, and velocities."""
     rows = [[3.0, 4.0, 0.0, 2.0, 0.0, 0.0, 7.0, 3.0, 4.0], [0.3, 0.4, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0, -2.0]]
     action = torch.tensor([[1.0, -1.0], [0.5, 0.0]])
@@ -131,7 +131,7 @@ def test_a_cheetah_has_everyday_names_for_its_root() -> None:
     raw: Any = body.unwrapped
     raw.set_state(np.array([1.0, 0.2, math.pi / 3, *[0.0] * 6]), np.array([-2.0, 0.5, *[0.0] * 7]))
     rows = torch.from_numpy(body.readouts())[None]
-    r = Readouts(body.facts.readout_sizes, body.facts.readout_views).of(
+    r = Readouts(body.env_spec.readout_sizes, body.env_spec.derived_readouts).of(
         rows, torch.zeros(1, 6), lambda: rows[:, 0]
     )
     true_height = raw.data.body("torso").xpos[2]
@@ -146,8 +146,8 @@ def test_views_agree_with_the_simulator(env: str) -> None:
     body.reset(seed=3)
     raw: Any = body.unwrapped
     rows = torch.from_numpy(body.readouts())[None]
-    act = torch.zeros(1, body.facts.action_size)
-    r = Readouts(body.facts.readout_sizes, body.facts.readout_views).of(rows, act, lambda: rows[:, 0])
+    act = torch.zeros(1, body.env_spec.action_size)
+    r = Readouts(body.env_spec.readout_sizes, body.env_spec.derived_readouts).of(rows, act, lambda: rows[:, 0])
     if env == "joule/Reach-v0":
         assert r["position"][0].tolist() == pytest.approx(raw.data.site("fingertip").xpos[:2], abs=1e-5)
     else:
@@ -182,29 +182,29 @@ def test_planning_and_retasking_both_serve_a_task_that_was_not_trained_for(
     trained_run: Path, tmp_path: Path
 ) -> None:
     unmodified = joule.load(trained_run)
-    config = take_up(joule.load(trained_run), LEFT, None, 5)
+    config = apply_task(joule.load(trained_run), LEFT, None, 5)
     before = returns(unmodified, config)
 
     planning: Any = joule.load(trained_run)
     _, state = planning.predict(np.zeros(3, np.float32))
-    take_up(planning, LEFT, None, 5)
+    apply_task(planning, LEFT, None, 5)
     _, state = planning.predict(np.zeros(3, np.float32), state)  # from the next decision on
     assert list(planning.explain(state)) == ["track position=-1"]
     assert state.plan.actions.shape[1] == 5
     assert planning.config == unmodified.config  # what would be saved
 
     learned: Any = joule.load(trained_run)
-    world = {n: p.clone() for n, p in learned.modules.world_model.dynamics.state_dict().items()}
-    frames, costs = learned.frames, learned.memory.cost.copy()
-    learned.retask(parse(LEFT), 300)
+    world = {n: p.clone() for n, p in learned.modules.networks.world_model.dynamics.state_dict().items()}
+    frames, costs = learned.frames, learned.modules.replay_buffer.cost.copy()
+    learned.learn_task(parse(LEFT), 300)
     assert learned.frames == frames
     assert learned.env is None
-    assert all(torch.equal(world[n], p) for n, p in learned.modules.world_model.dynamics.state_dict().items())
-    rows = np.flatnonzero(~learned.memory.last[: len(learned.memory)])
+    assert all(torch.equal(world[n], p) for n, p in learned.modules.networks.world_model.dynamics.state_dict().items())
+    rows = np.flatnonzero(~learned.modules.replay_buffer.last[: len(learned.modules.replay_buffer)])
     np.testing.assert_allclose(
-        learned.memory.cost[rows], np.abs(learned.memory.readout[rows + 1, 0] + 1.0), atol=1e-5
+        learned.modules.replay_buffer.cost[rows], np.abs(learned.modules.replay_buffer.readout[rows + 1, 0] + 1.0), atol=1e-5
     )
-    assert not np.array_equal(costs[rows], learned.memory.cost[rows])
+    assert not np.array_equal(costs[rows], learned.modules.replay_buffer.cost[rows])
 
     # A return of 0 would be to start at the goal; both come much nearer to it than the agent as it was.
     assert returns(planning, config) > 0.6 * before
@@ -215,41 +215,41 @@ def test_planning_and_retasking_both_serve_a_task_that_was_not_trained_for(
     assert again.config.task == LEFT
     assert returns(again) == returns(learned)
     again.learn(3)  # in a body that pays by the task
-    row = again.memory.head - 1
-    assert again.memory.cost[row] == pytest.approx(abs(again.memory.readout[row + 1, 0] + 1.0), abs=1e-5)
+    row = again.modules.replay_buffer.head - 1
+    assert again.modules.replay_buffer.cost[row] == pytest.approx(abs(again.modules.replay_buffer.readout[row + 1, 0] + 1.0), abs=1e-5)
 
 
 def test_the_environments_own_cost_is_not_asked_of_the_head_that_learns_anew(
     trained_run: Path,
 ) -> None:
     learner: Any = joule.load(trained_run)
-    rows = np.flatnonzero(~learner.memory.last[: len(learner.memory)])
-    z = learner.perceive(learner.memory.obs[rows])
-    action = torch.from_numpy(learner.memory.action[rows])
+    rows = np.flatnonzero(~learner.modules.replay_buffer.last[: len(learner.modules.replay_buffer)])
+    z = learner.modules.perceive(learner.modules.replay_buffer.obs[rows])
+    action = torch.from_numpy(learner.modules.replay_buffer.action[rows])
 
-    def price() -> torch.Tensor:
-        model = learner.modules.world_model
+    def cost_fn() -> torch.Tensor:
+        model = learner.modules.networks.world_model
         with torch.inference_mode():
             return model.expected_cost(model.predict(z, action))
 
-    before = price()
-    learner.retask(parse("3*own"), 300)
+    before = cost_fn()
+    learner.learn_task(parse("3*own"), 300)
     # A head that asked itself would run away; one that learned nothing would be off by twice as much.
-    assert (price() - 3.0 * before).abs().mean() < before.abs().mean()
+    assert (cost_fn() - 3.0 * before).abs().mean() < before.abs().mean()
 
 
 def test_a_task_after_a_task_takes_its_place_and_cannot_go_on_from_what_is_gone(trained_run: Path) -> None:
     learner: Any = joule.load(trained_run)
-    learner.guard(parse_guard("cost<0.5"))
-    learner.retask(parse(LEFT), 3)
-    known = learner.room()
-    learner.retask(parse("track:position=1"), 3)
+    learner.constraint(parse_constraint("cost<0.5"))
+    learner.learn_task(parse(LEFT), 3)
+    known = learner.modules.margin()
+    learner.learn_task(parse("track:position=1"), 3)
     assert learner.config.task == "track:position=1"
-    rows = np.flatnonzero(~learner.memory.last[: len(learner.memory)])
-    place = learner.memory.readout[rows + 1, 0]
-    np.testing.assert_allclose(learner.memory.cost[rows], np.abs(place - 1.0), atol=1e-5)
-    assert not torch.equal(learner.room(), known), "the cost that the guard is on is another one"
-    for ask in (learner.retask, learner.pursue):
+    rows = np.flatnonzero(~learner.modules.replay_buffer.last[: len(learner.modules.replay_buffer)])
+    place = learner.modules.replay_buffer.readout[rows + 1, 0]
+    np.testing.assert_allclose(learner.modules.replay_buffer.cost[rows], np.abs(place - 1.0), atol=1e-5)
+    assert not torch.equal(learner.modules.margin(), known), "the cost that the guard is on is another one"
+    for ask in (learner.learn_task, learner.plan_for):
         with pytest.raises(TaskError, match=r"'own' asks for .* its task 'track:position=1' alone"):
             ask(parse("own"))
 
@@ -259,11 +259,11 @@ def test_retasking_is_repeatable_and_leaves_no_trace(trained_run: Path) -> None:
     task = Task("left", lambda r: (r["position"] + 1.0).abs())
     torch.manual_seed(1)
     drawn = torch.get_rng_state()
-    one.retask(task, 5)  # type: ignore[attr-defined]
+    one.learn_task(task, 5)  # type: ignore[attr-defined]
     assert torch.equal(torch.get_rng_state(), drawn)
     torch.manual_seed(2)
-    two.retask(task, 5)  # type: ignore[attr-defined]
-    first, second = one.state()[0], two.state()[0]
+    two.learn_task(task, 5)  # type: ignore[attr-defined]
+    first, second = one.state_dict()[0], two.state_dict()[0]
     assert [n for n in first if n.startswith("weights") and not np.array_equal(first[n], second[n])] == []
     with pytest.raises(ConfigError, match="'left' was a function in Python"):
         make_env(one.config)
@@ -272,10 +272,10 @@ def test_retasking_is_repeatable_and_leaves_no_trace(trained_run: Path) -> None:
 def test_doubt_makes_what_is_imagined_dearer_to_the_critic_and_to_nobody_else(trained_run: Path) -> None:
     task = parse(LEFT)
     imagined = []
-    for unsure in (0.0, 2.0):
-        learner: Any = joule.load(trained_run, overrides={"planner.unsure": unsure})
-        relabel(learner.memory, task, learner.judged(task).layout)
-        lesson = Lesson(learner, learner.judged(task))
+    for uncertainty in (0.0, 2.0):
+        learner: Any = joule.load(trained_run, overrides={"cost.uncertainty": uncertainty})
+        relabel(learner.modules.replay_buffer, task, learner.task_cost_of(task).layout)
+        lesson = TaskLearner(learner, learner.task_cost_of(task))
         torch.manual_seed(0)
         imagined.append(lesson.imagine())
     (z, action, cost, _, target, _), (*same, _, dearer, _) = imagined
@@ -283,58 +283,58 @@ def test_doubt_makes_what_is_imagined_dearer_to_the_critic_and_to_nobody_else(tr
         assert torch.equal(one, other)
     assert (dearer >= target - 1e-6).all()
     assert 0.3 < (dearer > target + 1e-6).float().mean() < 1.0, "less doubt than about what was lived is free"
-    model, usual = learner.modules.world_model, learner.modules.usual_disagreement
+    model, usual = learner.modules.networks.world_model, learner.modules.networks.usual_disagreement
     first, last = slice(BATCH), slice(-BATCH, None)  # the last step's cost is all that differs there
-    starts = learner.memory.windows(BATCH, 1, np.random.default_rng(learner.config.seed))[0]
-    tried = torch.from_numpy(learner.memory.action[starts])
-    more = model.predict(z[last], action[last]).disagreement.sqrt() - model.disagreement(z[first], tried)
+    starts = learner.modules.replay_buffer.windows(BATCH, 1, np.random.default_rng(learner.config.seed))[0]
+    tried = torch.from_numpy(learner.modules.replay_buffer.action[starts])
+    more = model.predict(z[last], action[last]).disagreement - model.disagreement(z[first], tried)
     doubt = more.clamp_min(0.0) * 2.0 * model.cost_scale / usual
     torch.testing.assert_close((dearer - target)[last], doubt, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("text", "unsure"), [(LEFT, 0.0), (f"own+0.1*{LEFT}", 2.0)])
 def test_a_task_that_does_not_go_on_from_the_environments_own_cost_is_learned_without_doubt(
-    trained_run: Path, text: str, unsure: float
+    trained_run: Path, text: str, uncertainty: float
 ) -> None:
-    learner: Any = joule.load(trained_run, overrides={"planner.unsure": 2.0})
-    assert learner.retask(parse(text), updates=1).config.planner.unsure == unsure
+    learner: Any = joule.load(trained_run, overrides={"cost.uncertainty": 2.0})
+    assert learner.learn_task(parse(text), updates=1).config.planner.uncertainty == uncertainty
 
 
 def test_a_policy_waits_for_its_new_critic(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learner: Any = joule.load(trained_run)
-    before = {name: w.clone() for name, w in learner.modules.policy.state_dict().items()}
+    before = {name: w.clone() for name, w in learner.modules.networks.policy.state_dict().items()}
     taught: list[bool] = []
-    update = Lesson.update
+    update = TaskLearner.update
 
-    def watched(lesson: Lesson, *, teach_policy: bool) -> None:
+    def watched(lesson: TaskLearner, *, teach_policy: bool) -> None:
         taught.append(teach_policy)
         update(lesson, teach_policy=False)
 
-    monkeypatch.setattr(Lesson, "update", watched)
-    learner.retask(parse(LEFT), 8)
+    monkeypatch.setattr(TaskLearner, "update", watched)
+    learner.learn_task(parse(LEFT), 8)
     assert taught == [False, False, *[True] * 6]
-    assert all(torch.equal(w, before[name]) for name, w in learner.modules.policy.state_dict().items())
+    assert all(torch.equal(w, before[name]) for name, w in learner.modules.networks.policy.state_dict().items())
 
 
 def test_a_run_from_before_there_were_views_asks_its_body(trained_run: Path) -> None:
     old: Any = joule.load(trained_run)
-    old.facts.readout_views = None
-    old.pursue(parse(LEFT))
+    old.env_spec.derived_readouts = None
+    old.plan_for(parse(LEFT))
     with pytest.raises(TaskError, match="'velocity' is no readout"):
-        old.pursue(parse("less:velocity"))
+        old.plan_for(parse("less:velocity"))
 
 
 def test_the_door_takes_a_task(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "left.json"
     given = ["--task", LEFT, "--episodes", "2", "--out", str(out)]
-    assert evaluate.main([str(trained_run), *given, "--planner.horizon", "4"]) == 0
+    assert evaluate.main([str(trained_run), *given, "--planner.horizon-decisions", "4"]) == 0
     planned = json.loads(out.read_text())
     assert (planned["task"], planned["retask"], planned["planner"]["horizon"]) == (LEFT, None, 4)
-    assert evaluate.main([str(trained_run), *given, "--retask", "5"]) == 0
+    assert evaluate.main([str(trained_run), *given, "--learn-task", "5"]) == 0
     assert json.loads(out.read_text())["retask"] == 5
     assert f"for {LEFT}" in capsys.readouterr().out
     assert_refused("evaluate", [str(trained_run), "--task", "trak:position=1"], "did you mean track")
-    assert_refused("evaluate", [str(trained_run), "--retask", "5"], "--retask: needs a --task")
+    assert_refused("evaluate", [str(trained_run), "--learn-task", "5"], "--learn-task: needs a --task")
 
 
 def test_a_baseline_learns_the_task_by_its_reward(make_joule: Make) -> None:
@@ -342,7 +342,7 @@ def test_a_baseline_learns_the_task_by_its_reward(make_joule: Make) -> None:
     body = make_env(config)
     sac = new_agent(config, body)
     sac.learn(30)
-    rows = sac.replay_rows(0)
+    rows = sac.replay.since(0)
     assert (rows["reward"] < 0).all()
     with pytest.raises(ConfigError, match="sac has no world model"):
-        take_up(sac, "more:position", 5, None)
+        apply_task(sac, "more:position", 5, None)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agent.configurator.settings import LearnerConfig, ModelConfig
-from agent.learning.flat_parameters import FlatGroup
+from agent.configurator.settings import LearningConfig, ModelConfig
+from agent.learning.flat_parameters import FlatParameters
 from agent.learning.learner import Learner
 from agent.memory.windows import Windows
-from agent.networks import Modules
+from agent.networks import Networks
 
 OBS, ACT, READOUTS, BATCH, WINDOW = 5, 2, 3, 32, 3
 KINDS = ("simnorm", "ema", "vicreg", "sigreg", "none")
@@ -22,14 +22,14 @@ KINDS = ("simnorm", "ema", "vicreg", "sigreg", "none")
 
 def small_learner(regularizer: str = "simnorm", seed: int = 0, **settings: Any) -> Learner:
     torch.manual_seed(seed)
-    model = ModelConfig(latent=16, hidden=32, branch=16)
-    modules = Modules(OBS, ACT, READOUTS, model, regularizer)
+    model = ModelConfig(latent=16, hidden=32, head_width=16)
+    networks = Networks(OBS, ACT, READOUTS, model, regularizer)
     chosen: dict[str, Any] = {"batch": BATCH, "window": WINDOW, "precision": "float32"}
     chosen |= {"learning_rate": 1e-3, "encoder_learning_rate": 1e-3, **settings}
-    learner = Learner(modules, LearnerConfig(**chosen), 0.97)
+    learner = Learner(networks, LearningConfig(**chosen), 0.97)
     windows = batch()
-    modules.normalizer.update(torch.from_numpy(windows.obs.reshape(-1, OBS)))
-    modules.readout_normalizer.update(torch.from_numpy(windows.readout.reshape(-1, READOUTS)))
+    networks.normalizer.update(torch.from_numpy(windows.obs.reshape(-1, OBS)))
+    networks.readout_normalizer.update(torch.from_numpy(windows.readout.reshape(-1, READOUTS)))
     return learner
 
 
@@ -66,9 +66,9 @@ def network() -> nn.Sequential:
 
 
 @pytest.mark.parametrize("clip_norm", [1e9, 0.05])
-def test_a_flat_group_steps_as_adam_does_on_separate_parameters(clip_norm: float) -> None:
+def test_a_flat_group_steps_as_adam_does_on_separate_parameters(max_grad_norm: float) -> None:
     ours, theirs = network(), network()
-    group = FlatGroup([(list(ours[0].parameters()), 1e-2), (list(ours[2].parameters()), 1e-3)])
+    group = FlatParameters([(list(ours[0].parameters()), 1e-2), (list(ours[2].parameters()), 1e-3)])
     rates = [{"params": theirs[0].parameters(), "lr": 1e-2}, {"params": theirs[2].parameters(), "lr": 1e-3}]
     adam = torch.optim.Adam(rates, eps=1e-8)
     x = torch.randn(8, 4)
@@ -77,8 +77,8 @@ def test_a_flat_group_steps_as_adam_does_on_separate_parameters(clip_norm: float
         adam.zero_grad()
         for net in (ours, theirs):
             (scale * net(x).square().sum()).backward()
-        norm = group.step(clip_norm)
-        expected = nn.utils.clip_grad_norm_(theirs.parameters(), clip_norm)
+        norm = group.step(max_grad_norm)
+        expected = nn.utils.clip_grad_norm_(theirs.parameters(), max_grad_norm)
         adam.step()
         torch.testing.assert_close(norm, expected)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
@@ -87,7 +87,7 @@ def test_a_flat_group_steps_as_adam_does_on_separate_parameters(clip_norm: float
 
 def test_the_parameters_of_a_flat_group_are_views_of_it_and_stay_so() -> None:
     net = network()
-    group = FlatGroup([(list(net.parameters()), 1e-2)])
+    group = FlatParameters([(list(net.parameters()), 1e-2)])
     (vector,) = group.vectors
     net(torch.randn(3, 4)).sum().backward()
     net.load_state_dict(network().state_dict())
@@ -104,7 +104,7 @@ def test_the_parameters_of_a_flat_group_are_views_of_it_and_stay_so() -> None:
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(poison: float) -> None:
     net = network()
-    group = FlatGroup([(list(net.parameters()), 1e-2)])
+    group = FlatParameters([(list(net.parameters()), 1e-2)])
     net(torch.randn(3, 4)).sum().backward()
     group.step(1.0)
     before = weights(net)
@@ -120,14 +120,14 @@ def test_a_gradient_that_is_not_finite_changes_nothing(poison: float) -> None:
 def test_an_update_that_is_not_finite_is_counted_and_leaves_no_trace(field: str, measure: bool) -> None:
     learner = small_learner()
     learner.update(batch())
-    before = weights(learner.modules)
+    before = weights(learner.networks)
     bad = batch()
     getattr(bad, field)[0, 0] = np.nan
     learner.update(bad, measure=measure)
-    assert (learner.skipped, moved(before, learner.modules)) == (1, set())
+    assert (learner.skipped, moved(before, learner.networks)) == (1, set())
     learner.update(batch())
     assert (learner.skipped, learner.updates) == (1, 3)
-    assert all(bool(v.isfinite().all()) for v in weights(learner.modules).values())
+    assert all(bool(v.isfinite().all()) for v in weights(learner.networks).values())
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -154,10 +154,10 @@ def test_readouts_do_not_shape_what_they_read() -> None:
     ]
     off: dict[str, Any] = dict.fromkeys(others, 0.0)
     learner = small_learner(**off)
-    before = weights(learner.modules)
+    before = weights(learner.networks)
     for _ in range(3):
         learner.update(batch())
-    changed = {name.split(".")[0] for name in moved(before, learner.modules)}
+    changed = {name.split(".")[0] for name in moved(before, learner.networks)}
     assert changed == {"readout", "policy", "spread", "log_entropy_weight", "usual_disagreement"}
 
 
@@ -166,9 +166,9 @@ def test_neither_target_nor_policy_loss_reaches_the_model() -> None:
     others: list[str] = [f"{name}_weight" for name in ("cost", "critic", "termination", "regularizer")]
     off: dict[str, Any] = dict.fromkeys(others, 0.0)
     learner = small_learner("ema", **off)
-    before = weights(learner.modules)
+    before = weights(learner.networks)
     learner.update(batch())
-    changed = {".".join(name.split(".")[:2]) for name in moved(before, learner.modules)}
+    changed = {".".join(name.split(".")[:2]) for name in moved(before, learner.networks)}
     expected = {
         "encoder",
         "target_encoder",
@@ -185,22 +185,22 @@ def test_neither_target_nor_policy_loss_reaches_the_model() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.05, 1.0])
 def test_targets_move_towards_what_is_learned_by_their_rate(rate: float) -> None:
-    learner = small_learner("ema", target_rate=rate)
-    modules = learner.modules
+    learner = small_learner("ema", tau=rate)
+    networks = learner.networks
     learner.update(batch())  # so that the target has fallen behind
-    before = weights(modules)
+    before = weights(networks)
     learner.update(batch(seed=1))
     for name in ("encoder", "critic"):
-        for key, now in getattr(modules, name).state_dict().items():
+        for key, now in getattr(networks, name).state_dict().items():
             old = before[f"target_{name}.{key}"]
             expected = old + rate * (now - old)
-            got = getattr(modules, f"target_{name}").state_dict()[key]
+            got = getattr(networks, f"target_{name}").state_dict()[key]
             torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_without_a_moving_target_the_encoder_is_its_own() -> None:
-    modules = small_learner("simnorm").modules
-    assert modules.target_encoder is modules.encoder
+    networks = small_learner("simnorm").networks
+    assert networks.target_encoder is networks.encoder
 
 
 @pytest.mark.parametrize("kind", ["simnorm", "ema", "vicreg", "sigreg"])
@@ -222,7 +222,7 @@ def test_what_lies_beyond_an_episodes_end_has_no_influence(kind: str, n_step: in
         metrics = [learner.update(seen, measure=True) for _ in range(2)]
         for one in metrics:
             del one["critic/target_mean"]  # a mean over all rows, for the eye alone
-        results.append((metrics, weights(learner.modules)))
+        results.append((metrics, weights(learner.networks)))
     (metrics, after), (other_metrics, other_after) = results
     for ours, theirs in zip(metrics, other_metrics, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
@@ -248,12 +248,12 @@ def test_a_masked_window_counts_by_its_valid_transitions() -> None:
 def test_novelty_is_disagreement_in_units_of_what_is_usual() -> None:
     learner = small_learner()
     windows = batch()
-    m = learner.modules
+    m = learner.networks
     with torch.no_grad():
         z = m.encoder(m.normalizer(torch.from_numpy(windows.obs)))[:-1]
         action, valid = torch.from_numpy(windows.action), torch.from_numpy(windows.valid)
         step = m.world_model.predict(z.flatten(0, 1), action.flatten(0, 1))
-        expected = step.disagreement.sqrt().view(valid.shape)
+        expected = step.disagreement.view(valid.shape)
     novelty, usual = learner.novelty(z, action, valid)
     assert usual == pytest.approx(expected[valid].mean().item())
     torch.testing.assert_close(novelty, (expected / usual).clamp(max=5.0))

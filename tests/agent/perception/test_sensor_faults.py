@@ -14,11 +14,11 @@ from torch import Tensor, nn
 import envs
 import joule
 from agent.errors import ConfigError
-from agent.memory.replay_buffer import Memory
-from agent.perception import sensor_faults as inference
+from agent.memory.replay_buffer import ReplayBuffer
+from agent.perception import sensor_faults as sensor_inference
 from agent.perception.belief import Belief
 from agent.perception.normalizer import Normalizer
-from agent.perception.sensor_faults import FADES, Inference
+from agent.perception.sensor_faults import FADES, SensorFaultInference
 
 OBS, ACT, LATENT = 5, 2, 8
 CONSTANT = 4
@@ -53,19 +53,19 @@ class Linear(nn.Module):
         return self.encoder(self.step(z @ torch.linalg.pinv(self.encoder.weight).T, action))
 
 
-def lived(world: Linear, steps: int = 400, episode: int = 40) -> Memory:
+def lived(world: Linear, steps: int = 400, episode: int = 40) -> ReplayBuffer:
     """Remembered episodes of that world, with a little noise in its dynamics."""
-    draw, memory = torch.Generator().manual_seed(1), Memory(steps, OBS, ACT, 1)
+    draw, replay_buffer = torch.Generator().manual_seed(1), ReplayBuffer(steps, OBS, ACT, 1)
     for k in range(steps):
         if k % episode == 0:
             x = torch.randn(OBS, generator=draw)
-            memory.begin(x.numpy(), np.zeros(1, np.float32))
+            replay_buffer.begin(x.numpy(), np.zeros(1, np.float32))
             continue
         action = torch.randn(ACT, generator=draw)
         x = world.step(x, action)
         x[:CONSTANT] += 0.05 * torch.randn(CONSTANT, generator=draw)
-        memory.add(action.numpy(), 0.0, False, x.numpy(), np.zeros(1, np.float32))
-    return memory
+        replay_buffer.add(action.numpy(), 0.0, False, x.numpy(), np.zeros(1, np.float32))
+    return replay_buffer
 
 
 @pytest.fixture(scope="module")
@@ -74,19 +74,19 @@ def world() -> Linear:
 
 
 @pytest.fixture(scope="module")
-def inferring(world: Linear) -> Inference:
-    found: Any = Inference(world, lived(world))  # type: ignore[arg-type]
+def inferring(world: Linear) -> SensorFaultInference:
+    found: Any = SensorFaultInference(world, lived(world))  # type: ignore[arg-type]
     return found
 
 
 def test_places_that_were_never_written_begin_no_episode(world: Linear) -> None:
-    memory = lived(world)
-    ring = Memory(150, OBS, ACT, 1)
-    ring.restore({name: column[-150:] for name, column in memory.rows_since(0).items()}, 399)
-    before: Any = Inference(world, ring)  # type: ignore[arg-type]
+    replay_buffer = lived(world)
+    ring = ReplayBuffer(150, OBS, ACT, 1)
+    ring.restore({name: column[-150:] for name, column in replay_buffer.rows_since(0).items()}, 399)
+    before: Any = SensorFaultInference(world, ring)  # type: ignore[arg-type]
     ring.reserve(2_000)
     ring.obs[ring.rows % 2_000 :] = 1e6  # what was never written may hold anything
-    after: Any = Inference(world, ring)  # type: ignore[arg-type]
+    after: Any = SensorFaultInference(world, ring)  # type: ignore[arg-type]
     assert torch.equal(before.start_information, after.start_information)
     assert torch.equal(before.usual, after.usual)
 
@@ -103,10 +103,10 @@ def episode(world: Linear, steps: int) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def test_in_a_linear_world_it_is_the_least_squares_solution(
-    world: Linear, inferring: Inference, monkeypatch: pytest.MonkeyPatch
+    world: Linear, inferring: SensorFaultInference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inferring, "limit", torch.full((OBS,), torch.inf, dtype=torch.float64))
-    monkeypatch.setattr(inference, "LONGEST", 100.0)
+    monkeypatch.setattr(sensor_inference, "LONGEST", 100.0)
     rng = np.random.default_rng(3)
     root = rng.normal(size=(OBS, OBS))
     information = root @ root.T
@@ -146,7 +146,7 @@ def test_in_a_linear_world_it_is_the_least_squares_solution(
     np.testing.assert_allclose(found.information[0][np.ix_(dead, dead)].numpy(), schur, rtol=2e-3)
 
 
-def test_healthy_readings_are_taken_as_they_are(world: Linear, inferring: Inference) -> None:
+def test_healthy_readings_are_taken_as_they_are(world: Linear, inferring: SensorFaultInference) -> None:
     seen, done = episode(world, 100)
     belief, doubted = None, 0
     for k, x in enumerate(seen):
@@ -159,7 +159,7 @@ def test_healthy_readings_are_taken_as_they_are(world: Linear, inferring: Infere
 
 @pytest.mark.parametrize("onset", [0, 30])
 def test_a_dead_sensor_is_found_by_itself_and_inferred(
-    world: Linear, inferring: Inference, onset: int
+    world: Linear, inferring: SensorFaultInference, onset: int
 ) -> None:
     seen, done = episode(world, 80)
     belief, missed, errors, plain = None, 0, [], []
@@ -178,7 +178,7 @@ def test_a_dead_sensor_is_found_by_itself_and_inferred(
 
 
 def test_a_leap_is_not_believed_and_the_sensor_is_believed_again_after_it(
-    world: Linear, inferring: Inference
+    world: Linear, inferring: SensorFaultInference
 ) -> None:
     seen, done = episode(world, 20)
     belief = None
@@ -193,7 +193,7 @@ def test_a_leap_is_not_believed_and_the_sensor_is_believed_again_after_it(
     assert belief.trusted[0, [0, 1, 3, 4]].all()
 
 
-def test_a_batch_is_inferred_as_its_rows_are(world: Linear, inferring: Inference) -> None:
+def test_a_batch_is_inferred_as_its_rows_are(world: Linear, inferring: SensorFaultInference) -> None:
     seen, done = episode(world, 6)
     dead = torch.tensor([[False] * OBS, [False, True, True, False, False]])
     starts = torch.tensor([False, False])

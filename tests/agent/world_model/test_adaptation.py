@@ -16,7 +16,7 @@ from commands import assert_refused
 import envs
 import joule
 from agent.errors import ConfigError
-from agent.world_model.adaptation import LOST, Adaptive
+from agent.world_model.adaptation import LOST, AdaptiveAgent
 from joule.commands import evaluate
 from joule.environment import make_env
 
@@ -49,7 +49,7 @@ def returns(learner: Any, body: Any, episodes: int, first: int) -> list[float]:
 
 
 def weights(learner: Any) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in learner.modules.state_dict().items()}
+    return {name: value.clone() for name, value in learner.modules.networks.state_dict().items()}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -61,7 +61,7 @@ def load(run: Path) -> Any:
 
     It plans as it did while it learned: 250 decisions are few to know what the model is unsure of.
     """
-    return joule.load(run, overrides={"planner.unsure": 0.0})
+    return joule.load(run, overrides={"cost.uncertainty": 0.0})
 
 
 def point(learner: Any) -> Any:
@@ -77,10 +77,10 @@ def test_a_turned_motor_is_noticed_learned_and_the_old_world_not_forgotten(
     good = np.mean(returns(frozen, point(frozen), 10, 500))
     poor = np.mean(returns(frozen, Turned(point(frozen)), 10, 500))
 
-    returns(adaptive, adaptive.attend(point(adaptive)), 4, 600)
+    returns(adaptive, adaptive.observe(point(adaptive)), 4, 600)
     assert adaptive.events == []  # the world has not changed
     assert same(before, weights(adaptive))
-    learning = returns(adaptive, adaptive.attend(Turned(point(adaptive))), 36, 600)
+    learning = returns(adaptive, adaptive.observe(Turned(point(adaptive))), 36, 600)
     first = adaptive.events[0]
     assert first.new
     assert 100 < first.decision <= 300
@@ -93,7 +93,7 @@ def test_a_turned_motor_is_noticed_learned_and_the_old_world_not_forgotten(
     assert regained - poor > 0.7 * (good - poor), (good, poor, regained, learning)
 
     lived = adaptive.decisions
-    returns(adaptive, adaptive.attend(point(adaptive)), 1, 700)
+    returns(adaptive, adaptive.observe(point(adaptive)), 1, 700)
     assert adaptive.world is adaptive.home
     assert same(before, weights(adaptive))
     back = adaptive.events[-1]
@@ -102,7 +102,7 @@ def test_a_turned_motor_is_noticed_learned_and_the_old_world_not_forgotten(
     # Who goes on learning in the plain way learns with all its parts.
     config = adaptive.learner.learner.config
     adaptive.learn(3, env=point(adaptive))
-    assert config.curiosity == adaptive.config.learner.curiosity
+    assert config.curiosity == adaptive.config.learning.curiosity
     name = "encoder.hidden.linear.weight"
     assert not torch.equal(before[name], weights(adaptive)[name])
 
@@ -113,7 +113,7 @@ def test_the_same_life_adapts_the_same_way_and_leaves_no_trace(trained_run: Path
         torch.manual_seed(noise)
         adaptive = load(trained_run).adapt()
         outside = torch.get_rng_state()
-        got = returns(adaptive, adaptive.attend(Turned(point(adaptive))), 10, 40)
+        got = returns(adaptive, adaptive.observe(Turned(point(adaptive))), 10, 40)
         assert torch.equal(torch.get_rng_state(), outside)
         lives.append((got, adaptive.events, weights(adaptive)))
     assert lives[0][:2] == lives[1][:2]
@@ -138,9 +138,9 @@ def excess(adaptive: Any, body: Any, decisions: int) -> np.ndarray:
 
 def test_a_world_is_foreseen_too_badly_until_it_is_learned(trained_run: Path, unchecked: None) -> None:
     adaptive = load(trained_run).adapt()
-    home = excess(adaptive, adaptive.attend(point(adaptive)), 100)
+    home = excess(adaptive, adaptive.observe(point(adaptive)), 100)
     assert home.max() < LOST
-    abroad = excess(adaptive, adaptive.attend(Turned(point(adaptive))), 900)
+    abroad = excess(adaptive, adaptive.observe(Turned(point(adaptive))), 900)
     assert abroad[20:40].mean() > home.mean() + 0.5
     assert abroad[-200:].mean() < home.mean() + 0.5
 
@@ -149,7 +149,7 @@ def test_who_foresees_too_little_acts_by_habit_and_searches_again_once_it_does(
     trained_run: Path, unchecked: None
 ) -> None:
     adaptive, held = load(trained_run).adapt(), load(trained_run)
-    held = held.guard(joule.Guard("near", lambda r: r["position"] - 1e3)).adapt()
+    held = held.constraint(joule.Constraint("near", lambda r: r["position"] - 1e3)).adapt()
     obs = np.zeros(3, np.float32)
 
     def searches(one: Any, recent_excess: float, first: bool) -> bool:
@@ -165,13 +165,13 @@ def test_who_foresees_too_little_acts_by_habit_and_searches_again_once_it_does(
 
 def test_what_cannot_adapt_says_why(trained_run: Path, make_joule: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="lived too little"):
-        Adaptive(make_joule())
+        AdaptiveAgent(make_joule())
     adaptive = load(trained_run).adapt()
     with pytest.raises(ConfigError, match="one body at a time"):
         adaptive.predict(np.zeros((2, 3), np.float32))
     planning = load(trained_run)
     with pytest.raises(ConfigError, match="retask"):
-        planning.pursue(joule.Task("left", lambda r: r["position"]), horizon=5).adapt()
+        planning.plan_for(joule.Task("left", lambda r: r["position"]), horizon=5).adapt()
 
 
 def test_the_door_adapts_and_leaves_the_run_as_it_was(

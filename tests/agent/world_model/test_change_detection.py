@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from agent.world_model.change_detection import (
-    LEAST_LIVED,
-    Rival,
-    Vigilance,
-    VigilanceError,
+    FEWEST_DECISIONS,
+    ModelComparison,
+    ChangeDetector,
+    ChangeDetectionError,
     calibrate,
     counted,
     limit_for,
@@ -37,24 +37,24 @@ def test_peaks_are_the_heights_of_excursions() -> None:
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.5])
-def test_false_alarms_come_as_often_as_wanted(memory: float) -> None:
+def test_false_alarms_come_as_often_as_wanted(replay_buffer: float) -> None:
     """Within a factor of three, also when neighbouring steps resemble each other."""
     rng, wanted = np.random.default_rng(1), 1_000.0
 
     def steps(count: int) -> np.ndarray:
-        noise = rng.normal(0, np.sqrt(1 - memory**2), count)
+        noise = rng.normal(0, np.sqrt(1 - replay_buffer**2), count)
         level, found = 0.0, np.empty(count)
         for k, fresh in enumerate(noise):
-            level = memory * level + fresh
+            level = replay_buffer * level + fresh
             found[k] = level
         return found
 
-    test = Vigilance(limit_for(counted(steps(20_000)), wanted))
+    test = ChangeDetector(limit_for(counted(steps(20_000)), wanted))
     alarms = 0
     for excess in steps(100_000):
         if test.watch(excess):
             alarms += 1
-            test = Vigilance(test.limit)
+            test = ChangeDetector(test.limit)
     assert 100_000 / wanted / 3 < alarms < 100_000 / wanted * 3
 
 
@@ -63,7 +63,7 @@ def test_a_lasting_rise_is_found_within_twenty_steps_and_dated() -> None:
     usual = calibrate(*stream(rng, 10_000), 50_000.0)
     delays, dated = [], []
     for _ in range(50):
-        test = Vigilance(usual.limit)
+        test = ChangeDetector(usual.limit)
         error, disagreement = stream(rng, 60, shift=2.0)
         for step, pair in enumerate(zip(error, disagreement, strict=True), 1):
             if test.watch(float(usual.excess(*pair))):
@@ -80,7 +80,7 @@ def test_disagreement_excuses_an_error() -> None:
     """Errors rise a hundredfold where the heads expect it: no alarm; where they do not: one at once."""
     rng = np.random.default_rng(3)
     usual = calibrate(*stream(rng, 10_000), 50_000.0)
-    expected, unexpected = Vigilance(usual.limit), Vigilance(usual.limit)
+    expected, unexpected = ChangeDetector(usual.limit), ChangeDetector(usual.limit)
     error, disagreement = stream(rng, 100)
     excused = [
         expected.watch(float(usual.excess(e * 100**0.7, d * 100)))
@@ -95,14 +95,14 @@ def test_disagreement_excuses_an_error() -> None:
 
 
 def test_too_short_or_too_even_a_life_is_refused() -> None:
-    with pytest.raises(VigilanceError, match=f"{LEAST_LIVED} do"):
+    with pytest.raises(ChangeDetectionError, match=f"{FEWEST_DECISIONS} do"):
         calibrate(np.ones(10), np.ones(10), 100.0)
-    with pytest.raises(VigilanceError, match="does not vary"):
-        calibrate(np.ones(LEAST_LIVED), np.ones(LEAST_LIVED), 100.0)
+    with pytest.raises(ChangeDetectionError, match="does not vary"):
+        calibrate(np.ones(FEWEST_DECISIONS), np.ones(FEWEST_DECISIONS), 100.0)
 
 
 def test_a_rival_is_taken_when_it_errs_less_and_is_no_stranger_itself() -> None:
-    better, equal, stranger = Rival(), Rival(), Rival()
+    better, equal, stranger = ModelComparison(), ModelComparison(), ModelComparison()
     assert any(better.watch(2.0, 1.0, 0.0) for _ in range(12))
     assert not any(equal.watch(1.0, 1.0, 0.0) for _ in range(200))
     assert not any(stranger.watch(2.0, 1.0, 2.5) for _ in range(200))

@@ -224,9 +224,9 @@ def test_maze_paths_go_round_walls_and_obey_the_triangle() -> None:
 
 
 def test_maze_zone_readout_is_negative_inside_and_costs_only_when_asked() -> None:
-    free, guarded = make("Maze"), make("Maze", zone_penalty=0.5)
+    free, constrained_choice = make("Maze"), make("Maze", zone_penalty=0.5)
     rewards = []
-    for body in (free, guarded):
+    for body in (free, constrained_choice):
         body.reset(seed=0)
         body.set_state(np.array([0.1, 0.0]), np.zeros(2))
         _, reward, _, _, info = body.step(np.zeros(2, np.float32))

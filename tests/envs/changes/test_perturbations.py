@@ -13,7 +13,7 @@ from envs.changes.factors import FACTORS, parse
 from envs.physics import find_physics
 
 
-def model_of(body: envs.Body) -> Any:
+def model_of(body: envs.SafeEnv) -> Any:
     physics = find_physics(body)
     assert physics is not None
     return physics.model
@@ -90,7 +90,7 @@ def test_every_factor_changes_the_future_and_is_undone_to_the_byte(text: str) ->
     before = every_byte(model_of(body))
     action = np.full(6, 0.7, np.float32)
 
-    def future(of: envs.Body) -> np.ndarray:
+    def future(of: envs.SafeEnv) -> np.ndarray:
         return np.array([of.step(action)[0] for _ in range(20)])
 
     plain.reset(seed=1)

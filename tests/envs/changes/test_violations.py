@@ -15,10 +15,10 @@ ONSET, STEPS = 20, 30
 CASES = [(env, kind) for env, stage in STAGES.items() for kind in MEANINGS if kind not in stage.without]
 
 
-def push_over_the_edge(body: envs.Body) -> None:
+def push_over_the_edge(body: envs.SafeEnv) -> None:
     """Cup: it falls at once. Push: the block slides. A robot hops."""
     raw: Any = body.unwrapped
-    match body.facts.env:
+    match body.env_spec.env:
         case "joule/Cup-v0":
             raw.data.qpos[3:6] = 0.3, 0.0, 0.5
         case "joule/Push-v0":
@@ -28,7 +28,7 @@ def push_over_the_edge(body: envs.Body) -> None:
             raw.data.qvel[:2] = 2.0
 
 
-def episode(body: envs.Body, kind: str | None, seed: int = 3) -> tuple[np.ndarray, frozenset[str]]:
+def episode(body: envs.SafeEnv, kind: str | None, seed: int = 3) -> tuple[np.ndarray, frozenset[str]]:
     """Observations [STEPS + 1, obs], and what could have been seen at the onset."""
     rng = np.random.default_rng(seed)
     obs, _ = body.reset(seed=seed)
@@ -41,20 +41,20 @@ def episode(body: envs.Body, kind: str | None, seed: int = 3) -> tuple[np.ndarra
             seen = opportunities(body)
             if violation is not None:
                 violation.begin()
-        observed.append(body.step(rng.uniform(-1.0, 1.0, body.facts.action_size).astype(np.float32))[0])
+        observed.append(body.step(rng.uniform(-1.0, 1.0, body.env_spec.action_size).astype(np.float32))[0])
     if violation is not None:
         violation.end()
     return np.stack(observed), seen
 
 
 @pytest.fixture(scope="module")
-def bodies() -> dict[str, envs.Body]:
+def bodies() -> dict[str, envs.SafeEnv]:
     return {env: envs.make(env) for env in STAGES}
 
 
 @pytest.mark.parametrize(("env", "kind"), CASES)
 def test_an_edit_changes_the_episode_from_its_step_on_alone(
-    bodies: dict[str, envs.Body], env: str, kind: str
+    bodies: dict[str, envs.SafeEnv], env: str, kind: str
 ) -> None:
     body = bodies[env]
     real, _ = episode(body, None)
@@ -67,7 +67,7 @@ def test_an_edit_changes_the_episode_from_its_step_on_alone(
     np.testing.assert_array_equal(episode(body, None)[0], real)
 
 
-def test_without_contact_a_cup_falls_through_the_table(bodies: dict[str, envs.Body]) -> None:
+def test_without_contact_a_cup_falls_through_the_table(bodies: dict[str, envs.SafeEnv]) -> None:
     body = bodies["joule/Cup-v0"]
     body.reset(seed=1)
     raw: Any = body.unwrapped
@@ -85,7 +85,7 @@ def test_without_contact_a_cup_falls_through_the_table(bodies: dict[str, envs.Bo
     assert raw.data.qpos[5] - fallen == pytest.approx(-0.5 * 9.81 * (steps * raw.dt) ** 2, rel=0.05)
 
 
-def test_a_falling_cup_can_be_hung_in_the_air(bodies: dict[str, envs.Body]) -> None:
+def test_a_falling_cup_can_be_hung_in_the_air(bodies: dict[str, envs.SafeEnv]) -> None:
     body = bodies["joule/Cup-v0"]
     body.reset(seed=1)
     raw: Any = body.unwrapped
@@ -103,7 +103,7 @@ def test_a_falling_cup_can_be_hung_in_the_air(bodies: dict[str, envs.Body]) -> N
     assert not raw.data.qvel[3:9].any()
 
 
-def test_a_block_stops_dead_only_where_nothing_holds_it(bodies: dict[str, envs.Body]) -> None:
+def test_a_block_stops_dead_only_where_nothing_holds_it(bodies: dict[str, envs.SafeEnv]) -> None:
     body = bodies["joule/Push-v0"]
     raw: Any = body.unwrapped
     slides = {"stop", "reverse"}
@@ -117,7 +117,7 @@ def test_a_block_stops_dead_only_where_nothing_holds_it(bodies: dict[str, envs.B
         assert opportunities(body) & slides == ({"reverse"} if touching else slides)
 
 
-def test_backwards_the_body_passes_through_its_own_past(bodies: dict[str, envs.Body]) -> None:
+def test_backwards_the_body_passes_through_its_own_past(bodies: dict[str, envs.SafeEnv]) -> None:
     body = bodies["HalfCheetah-v5"]
     body.reset(seed=2)
     raw: Any = body.unwrapped
@@ -134,7 +134,7 @@ def test_backwards_the_body_passes_through_its_own_past(bodies: dict[str, envs.B
     violation.end()
 
 
-def test_what_is_unknown_is_refused(bodies: dict[str, envs.Body]) -> None:
+def test_what_is_unknown_is_refused(bodies: dict[str, envs.SafeEnv]) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(envs.EnvError, match="violation 'swap'"):
         Violation(bodies["Hopper-v5"], "swap", rng)

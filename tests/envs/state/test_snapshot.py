@@ -29,11 +29,11 @@ TASKS = ["walker-walk", "hopper-hop", "finger-turn_hard", "point_mass-hard", "fi
 ALL_KINDS = ("mass=1.5", "gravity=0.7@20", "dead=0@30", "latency=2", "noise=0.01", "dropout=0.2")
 
 
-def live(body: envs.Body, steps: int, rng: np.random.Generator) -> list[Any]:
+def live(body: envs.SafeEnv, steps: int, rng: np.random.Generator) -> list[Any]:
     """Take random actions, beginning anew at each end; everything that came back."""
     seen: list[Any] = []
     for _ in range(steps):
-        action = rng.uniform(-1, 1, body.facts.action_size).astype(np.float32)
+        action = rng.uniform(-1, 1, body.env_spec.action_size).astype(np.float32)
         observation, reward, terminated, truncated, _ = body.step(action)
         seen += [observation.tobytes(), reward, terminated, truncated, body.readouts().tobytes()]
         if terminated or truncated:
@@ -80,7 +80,7 @@ def test_three_bodies(name: str, perturb: tuple[str, ...]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUJOCO)
-@pytest.mark.parametrize("made", [{}, {"perturb": ALL_KINDS}, {"action_repeat": 3, "max_episode_steps": 50}])
+@pytest.mark.parametrize("made", [{}, {"perturb": ALL_KINDS}, {"action_repeat": 3, "max_episode_frames": 50}])
 def test_all_bodies_of_gymnasium(name: str, made: dict[str, Any]) -> None:
     if name == "InvertedPendulum-v5" or name == "InvertedDoublePendulum-v5":
         made = {**made, **({"perturb": ALL_KINDS[:2] + ALL_KINDS[3:]} if "perturb" in made else {})}
@@ -209,5 +209,5 @@ def test_an_env_that_cannot_be_repeated_says_so_and_begins_anew() -> None:
     saved = body.snapshot()
     assert not body.restore(saved)
     assert not body.exact
-    assert body.snapshot()["guard"]["episode"] == saved["guard"]["episode"] + 1
-    assert body.snapshot()["guard"]["frame"] == 0
+    assert body.snapshot()["constraint"]["episode"] == saved["constraint"]["episode"] + 1
+    assert body.snapshot()["constraint"]["frame"] == 0

@@ -19,7 +19,7 @@ from agent import random_state as generators
 from agent.configurator.settings import Config
 from joule.baselines.settings import KINDS, published, settings_for
 from joule.baselines.stable_baselines import Baseline
-from joule.baselines.trivial import Floor
+from joule.baselines.trivial import TrivialAgent
 from joule.training.evaluation import Evaluator
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -43,25 +43,25 @@ def small(kind: Any, **settings: Any) -> Baseline:
     """A baseline small enough to learn within milliseconds, in a body of its own."""
     env = envs.make(tiny_env.ID)
     chosen = {**SMALL[kind], **({} if kind == "ppo" else {"learning_starts": 20}), **settings}
-    return Baseline(env.facts, Config(env=tiny_env.ID, agent=kind, seed=3), env, settings=chosen)
+    return Baseline(env.env_spec, Config(env=tiny_env.ID, agent=kind, seed=3), env, settings=chosen)
 
 
 def saved_and_rebuilt(agent: Any, fresh: Any) -> Any:
     """`fresh` in the state of `agent`, which has passed through JSON as in a checkpoint."""
-    arrays, meta = agent.state()
+    arrays, meta = agent.state_dict()
     assert all(isinstance(value, np.ndarray) for value in arrays.values())
     meta = json.loads(json.dumps(meta, allow_nan=False))
-    if agent.replay_columns():
-        total = agent.replay_total()
-        fresh.restore_replay(agent.replay_rows(agent.replay_first()), total)
-    fresh.load_state(arrays, meta)
+    if agent.replay.columns():
+        total = agent.replay.total
+        fresh.replay.restore(agent.replay.since(agent.replay.first), total)
+    fresh.load_state_dict(arrays, meta)
     assert fresh.env.restore(agent.env.snapshot()) is not False
     return fresh
 
 
 def assert_same(one: Any, other: Any) -> None:
     """Bit for bit: weights, targets, optimisers, generators, counters, metrics."""
-    (arrays, meta), (others, other_meta) = one.state(), other.state()
+    (arrays, meta), (others, other_meta) = one.state_dict(), other.state_dict()
     assert arrays.keys() == others.keys()
     assert [n for n in arrays if not np.array_equal(arrays[n], others[n])] == []
     assert meta == other_meta
@@ -75,7 +75,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(kind: Any) -> None:
         resumed = saved_and_rebuilt(small(kind).learn(first), small(kind)).learn(70 - first)
         assert_same(whole, resumed)
     assert whole.metrics["episode/length"] == 25
-    assert whole.state()[1]["updates"] > 0
+    assert whole.state_dict()[1]["updates"] > 0
 
 
 def test_learning_leaves_nothing_in_the_temporary_folder(
@@ -83,7 +83,7 @@ def test_learning_leaves_nothing_in_the_temporary_folder(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     learner = small("ppo").learn(33)
-    assert learner.state()[1]["updates"] > 0
+    assert learner.state_dict()[1]["updates"] > 0
     assert "train/value_loss" in learner.metrics  # what the library measures still comes through
     assert list(tmp_path.iterdir()) == []
 
@@ -94,21 +94,21 @@ def test_a_wrapped_replay_is_put_back_where_it_was() -> None:
     resumed.learn(30)
     assert_same(whole, resumed)
     with pytest.raises(ValueError, match="overwritten"):
-        whole.replay_rows(40)
+        whole.replay.since(40)
     with pytest.raises(ValueError, match="needs 30"):
-        resumed.restore_replay(whole.replay_rows(60), 80)
+        resumed.replay.restore(whole.replay.since(60), 80)
 
 
 def test_a_resume_at_an_episodes_edge_does_not_repeat_the_runs_first_episode() -> None:
     agent = small("td3").learn(30)
-    arrays, meta = agent.state()
-    first = agent.replay_rows(0)["obs"][0]
+    arrays, meta = agent.state_dict()
+    first = agent.replay.since(0)["obs"][0]
     resumed = small("td3")
-    resumed.load_state(arrays, meta)
+    resumed.load_state_dict(arrays, meta)
     resumed.begin_episode()  # as when a body could not be brought back
     resumed.learn(1)
     assert resumed.decisions == 31
-    assert (resumed.replay_rows(0)["obs"][0] != first).any()
+    assert (resumed.replay.since(0)["obs"][0] != first).any()
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_a_resume_at_an_episodes_edge_does_not_repeat_the_runs_first_episode() -
 def test_resume_is_exact_at_published_settings(kind: Any, env_id: str) -> None:
     def fresh() -> Baseline:
         env = envs.make(env_id)
-        return Baseline(env.facts, Config(env=env_id, agent=kind, steps=1_000), env)
+        return Baseline(env.env_spec, Config(env=env_id, agent=kind, steps=1_000), env)
 
     steps = {"ppo": 1_300, "crossq": 120}.get(kind, 240)  # CrossQ's critics are wide and slow
     resumed = saved_and_rebuilt(fresh().learn(steps // 2), fresh()).learn(steps - steps // 2)
@@ -127,7 +127,7 @@ def test_resume_is_exact_at_published_settings(kind: Any, env_id: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_are_those_of_the_librarys_own_learn(kind: Any) -> None:
     mine, theirs = small(kind).learn(64), small(kind)
-    theirs.door.body = theirs.env
+    theirs.bridge.body = theirs.env
     model = theirs.model
     if kind == "ppo":  # the library's own buffer in place of ours
         from stable_baselines3.common.buffers import RolloutBuffer
@@ -166,20 +166,20 @@ def test_sac_learns_the_point() -> None:
         "batch_size": 64,
         "policy_kwargs": {"net_arch": [32, 32]},
     }
-    agent = Baseline(env.facts, Config(env=tiny_env.ID, agent="sac", steps=600), env, settings=settings)
-    floor = evaluator(Floor(env.facts, Config(env=tiny_env.ID, agent="random"), env)).mean
-    assert floor < 15
+    agent = Baseline(env.env_spec, Config(env=tiny_env.ID, agent="sac", steps=600), env, settings=settings)
+    trivial = evaluator(TrivialAgent(env.env_spec, Config(env=tiny_env.ID, agent="random"), env)).mean
+    assert trivial < 15
     assert evaluator(agent.learn(600)).mean > 20
 
 
 class Flawed(gymnasium.Wrapper[Any, Any, Any, Any]):
     """A body whose physics diverges at every 7th step, or whose reward explodes."""
 
-    facts: Any
+    env_spec: Any
 
     def __init__(self, body: Any, reward: float = 0.0) -> None:
         super().__init__(body)
-        self.facts, self.reward, self.steps = body.facts, reward, 0
+        self.env_spec, self.reward, self.steps = body.env_spec, reward, 0
 
     def step(self, action: Any) -> Any:
         obs, reward, terminated, truncated, info = self.env.step(action)
@@ -200,9 +200,9 @@ def test_a_diverged_step_is_never_stored() -> None:
     agent = small("sac")
     flawed: Any = Flawed(agent.env)
     agent.learn(35, flawed)
-    rows = agent.replay_rows(0)
+    rows = agent.replay.since(0)
     assert agent.decisions == 35
-    assert agent.replay_total() == len(rows["reward"]) == 30
+    assert agent.replay.total == len(rows["reward"]) == 30
     assert rows["reward"].min() >= 0.0
     # What is stored is whole: within an episode each row goes on where the last one ended.
     within = np.arange(29)[np.arange(29) % 6 != 5]
@@ -211,7 +211,7 @@ def test_a_diverged_step_is_never_stored() -> None:
 
 def test_the_time_limit_truncates_and_bootstraps() -> None:
     agent = small("td3").learn(60)
-    rows = agent.replay_rows(0)
+    rows = agent.replay.since(0)
     ends = np.flatnonzero(rows["done"])
     assert ends.tolist() == [24, 49]
     np.testing.assert_array_equal(rows["timeout"], rows["done"])
@@ -240,7 +240,7 @@ def test_settings_are_the_published_ones() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_settings_reach_the_library(kind: Any) -> None:
     env = envs.make("HalfCheetah-v5")
-    agent = Baseline(env.facts, Config(agent=kind))
+    agent = Baseline(env.env_spec, Config(agent=kind))
     plain = {"noise_std", "normalize", "policy_kwargs", "train_freq", "clip_range"}
     for name, value in agent.settings.items():
         assert name in plain or getattr(agent.model, name) == value, name
@@ -268,7 +268,7 @@ def test_a_batch_is_predicted_like_its_rows(kind: Any) -> None:
 def test_ppo_acts_on_normalised_observations() -> None:
     agent = small("ppo").learn(60)
     assert agent.normalizer is not None
-    arrays, _ = agent.state()
+    arrays, _ = agent.state_dict()
     obs = np.array([[0.3, -0.1, 0.8]], np.float32)
     mean, var = arrays["normalizer/obs/mean"], arrays["normalizer/obs/var"]
     seen = torch.as_tensor((obs - mean) / np.sqrt(var + agent.normalizer.epsilon), dtype=torch.float32)
@@ -278,9 +278,9 @@ def test_ppo_acts_on_normalised_observations() -> None:
 
 
 def test_a_state_of_other_networks_is_refused() -> None:
-    arrays, meta = small("sac").state()
+    arrays, meta = small("sac").state_dict()
     with pytest.raises(ValueError, match="other networks than td3"):
-        small("td3").load_state(arrays, meta)
+        small("td3").load_state_dict(arrays, meta)
 
 
 def test_stable_baselines3_evaluates_what_we_load() -> None:
@@ -289,7 +289,7 @@ def test_stable_baselines3_evaluates_what_we_load() -> None:
 
     body = envs.make(tiny_env.ID)
     env = Monitor(body)
-    agents: list[Any] = [small("ppo").learn(40), Floor(body.facts, Config(agent="random"))]
+    agents: list[Any] = [small("ppo").learn(40), TrivialAgent(body.env_spec, Config(agent="random"))]
     for agent in agents:
         mean: Any
         mean, _ = evaluate_policy(agent, env, n_eval_episodes=2)
@@ -298,12 +298,12 @@ def test_stable_baselines3_evaluates_what_we_load() -> None:
 
 @pytest.mark.parametrize("kind", ["random", "zero"])
 def test_floors(kind: Any) -> None:
-    def floor() -> Floor:
+    def trivial() -> TrivialAgent:
         env = envs.make(tiny_env.ID)
-        return Floor(env.facts, Config(env=tiny_env.ID, agent=kind), env)
+        return TrivialAgent(env.env_spec, Config(env=tiny_env.ID, agent=kind), env)
 
-    whole = floor().learn(60)
-    assert_same(whole, saved_and_rebuilt(floor().learn(31), floor()).learn(29))
+    whole = trivial().learn(60)
+    assert_same(whole, saved_and_rebuilt(trivial().learn(31), trivial()).learn(29))
     obs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     actions, state = whole.predict(obs)
     assert (np.unique(actions).size == 5) == (kind == "random")

@@ -14,7 +14,7 @@ import pytest
 
 from joule.commands import compare
 from joule.report import curves, page, results, table
-from joule.report import forecasts as ledger
+from joule.report import forecasts as forecast_log
 from joule.report.results import COLUMNS, ResultsError
 
 ROOT = Path(__file__).parents[3]
@@ -242,10 +242,10 @@ def test_page_is_self_contained_and_escapes_what_it_was_given(tmp_path: Path) ->
 
 def keep_ledger(folder: Path, returns: list[tuple[float, float | None]], frames: int = 20) -> None:
     lines = [
-        f"{frames},10000,{k},{foretold},{'' if came is None else came},-1.0,{-k}"
-        for k, (foretold, came) in enumerate(returns)
+        f"{frames},10000,{k},{predicted},{'' if outcome is None else outcome},-1.0,{-k}"
+        for k, (predicted, outcome) in enumerate(returns)
     ]
-    (folder / "ledger.csv").write_text("\n".join([",".join(ledger.COLUMNS), *lines]) + "\n")
+    (folder / "ledger.csv").write_text("\n".join([",".join(forecast_log.COLUMNS), *lines]) + "\n")
 
 
 def test_what_was_foretold_is_shown_where_a_ledger_was_kept(tmp_path: Path) -> None:
@@ -260,8 +260,8 @@ def test_what_was_foretold_is_shown_where_a_ledger_was_kept(tmp_path: Path) -> N
     assert compare.main([str(first), str(second), "--at", "10", "--out", str(tmp_path / "early")]) == 0
     assert "What was foretold" not in (tmp_path / "early" / "compare.html").read_text()
     runs = results.gather([first, second])
-    kept = [(one, entries) for one in runs if (entries := ledger.read(one.source)) is not None]
-    (axes,) = curves.foretold(kept).axes
+    kept = [(one, entries) for one in runs if (entries := forecast_log.read(one.source)) is not None]
+    (axes,) = curves.predicted(kept).axes
     assert len(axes.collections[0].get_offsets()) == 5, "all seeds of a task share a panel"  # type: ignore[arg-type]
     figure = curves.learning_curve(runs[0], entries=kept[0][1])
     assert "correlation 1.00" in figure.axes[1].texts[0].get_text()

@@ -19,9 +19,9 @@ from joule.training.evaluation import evaluate as play
 
 BRIEF = ["--steps", "60", "--eval-episodes", "1", "--no-video", "--threads", "1"]
 SMALL = [
-    *("--model.latent", "16", "--model.hidden", "16", "--model.branch", "16"),
-    *("--learner.batch", "16", "--learner.warmup", "30", "--learner.pretrain", "2"),
-    *("--planner.samples", "16", "--planner.elites", "4", "--planner.policy-trajectories", "4"),
+    *("--model.latent-dim", "16", "--model.hidden_dim", "16", "--model.head-width", "16"),
+    *("--learning.batch_size", "16", "--explore.warmup-decisions", "30", "--learning.pretrain-updates", "2"),
+    *("--planner.samples", "16", "--planner.elites", "4", "--actor.proposals", "4"),
     *BRIEF,
 ]
 
@@ -131,7 +131,7 @@ def test_a_guard_that_is_broken_is_counted(joule_run: Path, capsys: pytest.Captu
     out = joule_run / "within.json"
 
     def within(limit: str) -> dict[str, Any]:
-        assert evaluate.main([str(joule_run), "--episodes", "2", "--guard", limit, "--out", str(out)]) == 0
+        assert evaluate.main([str(joule_run), "--episodes", "2", "--constraint", limit, "--out", str(out)]) == 0
         result: dict[str, Any] = json.loads(out.read_text())
         return result
 

@@ -62,14 +62,14 @@ def test_the_decision_is_the_one_of_the_episode_and_what_came_is_what_came(
     chosen, *_ = explained["alternatives"]
     np.testing.assert_allclose(chosen["actions"][0], lived[4][1], rtol=1e-5)
     costs = [cost for *_, cost in lived[4:]]
-    came, discount = explained["came"], explained["discount"]
-    np.testing.assert_allclose(came["costs"], costs[: len(came["costs"])], rtol=1e-5)
-    assert came["decisions"] == len(costs) == 21
-    assert came["return"] == pytest.approx(-sum(discount**k * cost for k, cost in enumerate(costs)), rel=1e-5)
-    assert came["hidden"] == pytest.approx(discount**21, rel=1e-5)
-    assert chosen["true_costs"][0] == came["costs"][0]
+    outcome, discount = explained["came"], explained["discount"]
+    np.testing.assert_allclose(outcome["costs"], costs[: len(outcome["costs"])], rtol=1e-5)
+    assert outcome["decisions"] == len(costs) == 21
+    assert outcome["return"] == pytest.approx(-sum(discount**k * cost for k, cost in enumerate(costs)), rel=1e-5)
+    assert outcome["hidden"] == pytest.approx(discount**21, rel=1e-5)
+    assert chosen["true_costs"][0] == outcome["costs"][0]
     positions = [obs[0] for obs, *_ in lived[4:]]
-    seen = np.array(came["readouts"])[:, explained["readouts"]["names"].index("position")]
+    seen = np.array(outcome["readouts"])[:, explained["readouts"]["names"].index("position")]
     np.testing.assert_allclose(seen, positions[: len(seen)], rtol=1e-5)
 
 
@@ -102,10 +102,10 @@ def test_energies_are_those_that_the_search_compared(trained_run: Path) -> None:
     # Of an even number of candidates the median that torch takes is the lower of the middle two.
     assert np.abs(rival.actions[0] - chosen.actions[0]) >= np.quantile(apart, 0.5, method="lower") - 1e-6
     with torch.inference_mode():
-        np.testing.assert_allclose(policy.actions[:1], trained.modules.policy(state.z).numpy(), rtol=1e-5)
+        np.testing.assert_allclose(policy.actions[:1], trained.modules.networks.policy(state.z).numpy(), rtol=1e-5)
     assert {one.future.shape for one in why.alternatives} == {(9, 2)}
     np.testing.assert_allclose(still.future[0], chosen.future[0])
-    discounts = trained.discount ** np.arange(3)
+    discounts = trained.modules.discount ** np.arange(3)
     assert float(discounts @ chosen.costs) == pytest.approx(chosen.terms["task"], rel=1e-4)
     at = np.interp(chosen.actions[0, 0], why.slice.values, why.slice.energy)
     assert at == pytest.approx(chosen.energy, abs=0.05)
@@ -155,7 +155,7 @@ def test_it_says_what_it_shows(explained: dict[str, Any]) -> None:
 
 
 def test_a_body_with_a_ghost_is_drawn_once_for_every_alternative(make_joule: Any, tmp_path: Path) -> None:
-    learner = make_joule(env="joule/Push-v0", max_episode_steps=20)
+    learner = make_joule(env="joule/Push-v0", max_episode_frames=20)
     body = explain.stage(learner.config)
     result, drawn = explain.explained(learner, body, 1, 2)
     if result["no_picture"]:
@@ -178,9 +178,9 @@ def test_a_ghost_is_in_view_when_it_is_seen_and_not_cut() -> None:
         ("right", 9, 29),
         ("top", 0, 9),
     ):
-        haunted = plain.copy()
-        haunted[rows : rows + 3, columns : columns + 3] = 90
-        seen[name] = explain.in_view(haunted, plain)
+        with_ghost = plain.copy()
+        with_ghost[rows : rows + 3, columns : columns + 3] = 90
+        seen[name] = explain.in_view(with_ghost, plain)
     assert seen == {"within": True, "gone": False, "left": False, "right": False, "top": False}
 
 
@@ -212,7 +212,7 @@ def test_a_run_without_energies_is_refused(trained_run: Path, tmp_path: Path) ->
 def test_it_writes_into_the_run_and_names_what_was_changed(trained_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
-    options = ["--step", "1", "--planner.effort", "0.2", "--perturb", "noise=0.1"]
+    options = ["--step", "1", "--cost.action", "0.2", "--perturb", "noise=0.1"]
     assert explain.main([str(run), *options]) == 0
     stem = "step-400-seed-10000-decision-1-noise-0.1-effort-0.2"
     assert {path.name for path in (run / "explanations").iterdir()} == {f"{stem}.png", f"{stem}.json"}
@@ -224,14 +224,14 @@ def test_it_writes_into_the_run_and_names_what_was_changed(trained_run: Path, tm
 def test_another_task_and_a_guard_are_explained_too(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--step", "2", "--out", str(tmp_path), "--task", "more:position", "--planner.horizon", "4"]
-    assert explain.main([str(trained_run), *options, "--guard", "position<-2"]) == 0
+    options = ["--step", "2", "--out", str(tmp_path), "--task", "more:position", "--planner.horizon-decisions", "4"]
+    assert explain.main([str(trained_run), *options, "--constraint", "position<-2"]) == 0
     (values,) = tmp_path.glob("*.json")
     result = json.loads(values.read_text())
     for one in result["alternatives"]:
         assert set(one["terms"]) == {"more position", "guard"}
         assert len(one["foreseen_costs"]) == len(one["true_costs"]) == 4
-        assert one["terms"]["guard"] > 0, "the line ends at -1.5"
+        assert one["terms"]["constraint"] > 0, "the line ends at -1.5"
         (goes,) = [value for name, value in one["terms"].items() if name != "guard"]
         assert decision.discounted(result, one["foreseen_costs"]) == pytest.approx(goes, rel=1e-4)
     assert result["foretold_return"] is None
@@ -249,7 +249,7 @@ def test_numbers_are_named() -> None:
     assert names.of_readouts(cheetah)[:3] == ["qpos rootx", "qpos rootz", "qpos rooty"]
     assert len(names.of_readouts(cheetah)) == 18
     push = names.of_readouts(envs.make("joule/Push-v0"))
-    assert len(push) == len(set(push)) == sum(envs.make("joule/Push-v0").facts.readout_sizes.values())
+    assert len(push) == len(set(push)) == sum(envs.make("joule/Push-v0").env_spec.readout_sizes.values())
     point = envs.make(tiny_env.ID)
     assert (names.of_actions(point), names.of_readouts(point)) == (["action 0"], ["position", "distance"])
 

@@ -16,7 +16,7 @@ import envs
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.errors import ConfigError
-from agent.memory.replay_buffer import Memory
+from agent.memory.replay_buffer import ReplayBuffer
 from envs.rendering.ghost import Ghost, can_appear
 from joule.agents import new_agent
 from joule.commands import render
@@ -103,17 +103,17 @@ def test_a_video_runs_as_fast_as_the_world(seconds: float, stride: int, copies: 
 
 
 def test_an_agent_with_a_world_model_is_filmed_beside_what_it_foresaw(tmp_path: Path) -> None:
-    sizes = {"model.latent": 16, "model.hidden": 16, "model.branch": 16, "learner.batch": 16}
-    lived = {"learner.warmup": 30, "learner.pretrain": 2, "planner.samples": 16, "planner.elites": 4}
+    sizes = {"model.latent-dim": 16, "model.hidden_dim": 16, "model.head-width": 16, "learning.batch_size": 16}
+    lived = {"explore.warmup-decisions": 30, "learning.pretrain-updates": 2, "planner.samples": 16, "planner.elites": 4}
     config = replace(Config(), {**sizes, **lived, "steps": 60, "env": "joule-tests/Drawn-v0"})
     learner = new_agent(config, drawn()).learn(60)
-    foreseen = render.record(learner, drawn(), tmp_path / "film.mp4", imagine_at=5)
+    predicted = render.record(learner, drawn(), tmp_path / "film.mp4", imagine_at=5)
     terms = len(learner.explain(learner.predict(np.zeros(3))[1]))
     assert terms >= 2
     width = 2 * 120 + 4
-    assert iio.imread(foreseen).shape[0] == 26
-    assert iio.imread(foreseen).shape[1] > 90 + strip_height(width, terms=terms)
-    assert iio.imread(foreseen).shape[2] == width
+    assert iio.imread(predicted).shape[0] == 26
+    assert iio.imread(predicted).shape[1] > 90 + strip_height(width, terms=terms)
+    assert iio.imread(predicted).shape[2] == width
 
 
 def test_only_a_world_model_can_imagine(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_what_breaks_while_filming_is_named_and_leaves_no_file(tmp_path: Path) -
 
 def lived(body: Any, decisions: int) -> tuple[np.ndarray, np.ndarray]:
     """True qpos and qvel [decisions + 1, ...] of a body under random actions."""
-    sizes = body.facts.readout_sizes
+    sizes = body.env_spec.readout_sizes
     first = 0
     where = {}
     for name, size in sizes.items():
@@ -141,7 +141,7 @@ def lived(body: Any, decisions: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     rows = [body.readouts()]
     for _ in range(decisions):
-        body.step(rng.uniform(-1, 1, body.facts.action_size).astype(np.float32))
+        body.step(rng.uniform(-1, 1, body.env_spec.action_size).astype(np.float32))
         rows.append(body.readouts())
     return np.stack(rows)[:, where["qpos"]], np.stack(rows)[:, where["qvel"]]
 
@@ -153,16 +153,16 @@ def test_a_ghost_that_foresaw_the_truth_is_where_the_body_is(env: str) -> None:
     body.reset(seed=3)
     start = ghost.present()
     qpos, qvel = lived(body, 20)
-    everything, seconds = np.ones(qpos.shape[1], bool), body.facts.seconds_per_decision
-    read = ghost.foreseen(start, qpos, qvel, seconds, everything)
+    everything, seconds = np.ones(qpos.shape[1], bool), body.env_spec.seconds_per_decision
+    read = ghost.predicted(start, qpos, qvel, seconds, everything)
     np.testing.assert_allclose(read, qpos[-1], atol=1e-5)
     assert ghost.distance(read) < 1e-5
     assert ghost.distance(start) > 0.005
     # A reading that is off by a constant still tells how far the body moved.
     first = np.arange(qpos.shape[1]) < 1
-    np.testing.assert_allclose(ghost.foreseen(start, qpos + 7.0 * first, qvel, seconds, everything), read)
+    np.testing.assert_allclose(ghost.predicted(start, qpos + 7.0 * first, qvel, seconds, everything), read)
     # Where the reading is worthless, the velocities tell it nearly as well.
-    drifted = ghost.foreseen(start, np.where(first, 0.0, qpos), qvel, seconds, ~first)
+    drifted = ghost.predicted(start, np.where(first, 0.0, qpos), qvel, seconds, ~first)
     np.testing.assert_allclose(drifted[1:], read[1:])
     assert 0.0 < abs(drifted[0] - read[0]) < 0.02
 
@@ -174,7 +174,7 @@ def test_an_unreadable_orientation_is_turned_by_its_velocity() -> None:
     start, qvel = ghost.present(), np.zeros((11, 8))
     start[5:] = 1.0, 0.0, 0.0, 0.0
     qvel[:, 7] = 0.5 * np.pi  # for a second: a quarter of a turn about the vertical
-    turned = ghost.foreseen(start, np.zeros((11, 9)), qvel, 0.1, np.zeros(9, bool))
+    turned = ghost.predicted(start, np.zeros((11, 9)), qvel, 0.1, np.zeros(9, bool))
     np.testing.assert_allclose(turned[5:], [np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)], atol=1e-6)
     np.testing.assert_allclose(turned[:5], start[:5])
 
@@ -221,12 +221,12 @@ def test_imaginings_take_turns_with_rest_and_follow_the_actions_taken() -> None:
         def imagine(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
             return np.concatenate([obs[:1], obs[0] + np.cumsum(actions[:, 0])])[:, None]
 
-    imaginings = render.Imaginings(Dreamer(), drawn(), seconds=0.05, first=3)
-    assert imaginings.ahead == 20
+    rollouts = render.ImaginedRollouts(Dreamer(), drawn(), seconds=0.05, first=3)
+    assert rollouts.ahead == 20
     seen = []
     for step in range(50):
-        started = imaginings.decided(np.full(3, step), np.ones(1))
-        found = imaginings.foreseen()
+        started = rollouts.decided(np.full(3, step), np.ones(1))
+        found = rollouts.predicted()
         seen.append(0 if found is None else len(found) - 1)
         assert started == (step in (3, 43))
         assert found is None or found[-1, 0] == step + 1
@@ -235,19 +235,19 @@ def test_imaginings_take_turns_with_rest_and_follow_the_actions_taken() -> None:
 
 def test_changes_in_memory_never_cross_an_episode() -> None:
     class Reader:
-        memory = Memory(200, 3, 1, 2)
+        replay_buffer = ReplayBuffer(200, 3, 1, 2)
 
         def imagine(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
             return obs[None, :2]
 
-    memory = Reader.memory
+    replay_buffer = Reader.replay_buffer
     for episode in range(3):
         row = np.array([100.0 * episode, 0.0, 0.0], np.float32)
-        memory.begin(row, row[:2])
+        replay_buffer.begin(row, row[:2])
         for step in range(1, 31):
             row = np.array([100.0 * episode + step, 0.0, 0.0], np.float32)
-            memory.add(np.zeros(1), 0.0, False, row, row[:2])
-    read, true = render.Imaginings(Reader(), drawn(), seconds=0.05, first=0).changes()
+            replay_buffer.add(np.zeros(1), 0.0, False, row, row[:2])
+    read, true = render.ImaginedRollouts(Reader(), drawn(), seconds=0.05, first=0).changes()
     assert len(true) == 3 * 11
     np.testing.assert_array_equal(true[:, 0], 20.0)
     np.testing.assert_array_equal(read, true)
@@ -260,8 +260,8 @@ def test_a_video_is_named_after_what_it_shows() -> None:
     assert name() == "step-500"
     changed = ["--perturb", "gravity=0.5@300", "--planner.kind", "icem", "--seed", "3"]
     assert name("--imagine-at", "7", *changed) == "step-500-imagine-at-7-gravity-0.5@300-kind-icem-seed-3"
-    assert name("--guard", "speed<2") != name("--guard", "speed>2")
-    assert name("--task", "own", "--retask", "50", "--adapt") == "step-500-task-own-retask-50-adapt"
+    assert name("--constraint", "speed<2") != name("--constraint", "speed>2")
+    assert name("--task", "own", "--learn-task", "50", "--adapt") == "step-500-task-own-retask-50-adapt"
 
 
 def test_help_is_instant() -> None:

@@ -22,7 +22,7 @@ from joule.storage.run_folder import EVALUATION_COLUMNS
 
 ROOT = Path(__file__).parents[3]
 POINT = "tiny_env:joule-tests/Point-v0"
-SMALL = ["--env", POINT, "--preset", "smoke", "--no-video", "--learner.precision", "float32"]
+SMALL = ["--env", POINT, "--preset", "smoke", "--no-video", "--learning.precision", "float32"]
 
 
 @pytest.fixture
@@ -74,35 +74,35 @@ def test_a_mistake_is_one_sentence_with_what_was_meant(tmp_path: Path, user: Map
             for text in ("0", "-100", "1.5", "nan", "inf", "", "x", "1e400", "1e-3")
         ),
         *((["--seed", text], "seed") for text in ("-1", str(2**40), "1.5", "a")),
-        *((["--learner.batch", text], "learner.batch") for text in ("0", "-1", "7", "8.5")),
-        *((["--learner.buffer", text], "learner.buffer") for text in ("0", "-1", "1")),
-        *((["--learner.warmup", text], "learner.warmup") for text in ("-5", "0.5")),
-        *((["--learner.target-rate", text], "target") for text in ("-1", "1.5", "nan")),
-        *((["--learner.learning-rate", text], "learning") for text in ("0", "-0.1", "2", "fast", "inf")),
-        *((["--learner.n-step", text], "n") for text in ("0", "33")),
-        *((["--planner.horizon", text], "planner.horizon") for text in ("0", "-1", "1.5", "201")),
+        *((["--learning.batch_size", text], "learning.batch_size") for text in ("0", "-1", "7", "8.5")),
+        *((["--learning.replay-capacity-transitions", text], "learning.replay-capacity-transitions") for text in ("0", "-1", "1")),
+        *((["--explore.warmup-decisions", text], "explore.warmup-decisions") for text in ("-5", "0.5")),
+        *((["--learning.tau", text], "target") for text in ("-1", "1.5", "nan")),
+        *((["--learning.learning-rate", text], "learning") for text in ("0", "-0.1", "2", "fast", "inf")),
+        *((["--learning.n-step", text], "n") for text in ("0", "33")),
+        *((["--planner.horizon-decisions", text], "planner.horizon-decisions") for text in ("0", "-1", "1.5", "201")),
         *((["--planner.samples", text], "planner.samples") for text in ("0", "-3", "many")),
         *((["--planner.iterations", text], "planner.iterations") for text in ("0", "-3")),
         (["--planner.kind", "mpc"], "planner.kind"),
         (["--planner.samples", "8", "--planner.elites", "9"], "planner.elites"),
-        (["--planner.horizon", "100", "--max-episode-steps", "50"], "planner.horizon"),
-        (["--learner.batch", "300", "--learner.buffer", "299"], "learner.batch"),
-        (["--learner.batch", "8", "--learner.buffer", "7"], "learner.buffer"),
+        (["--planner.horizon-decisions", "100", "--max-episode-frames", "50"], "planner.horizon-decisions"),
+        (["--learning.batch_size", "300", "--learning.replay-capacity-transitions", "299"], "learning.batch_size"),
+        (["--learning.batch_size", "8", "--learning.replay-capacity-transitions", "7"], "learning.replay-capacity-transitions"),
         (["--override"], "--override"),
         (["--trust-module", "strange"], "--trust-module"),
-        (["--model.latent", "12"], "model.latent"),
-        (["--model.heads", "1"], "model.heads"),
-        (["--eval-every", "0"], "eval_every"),
+        (["--model.latent-dim", "12"], "model.latent-dim"),
+        (["--model.ensemble_size", "1"], "model.ensemble_size"),
+        (["--eval-every-frames", "0"], "eval_every_frames"),
         (["--eval-episodes", "0"], "eval_episodes"),
-        (["--checkpoint-every", "0"], "checkpoint_every"),
+        (["--checkpoint-every-frames", "0"], "checkpoint_every_frames"),
         (["--threads", "0"], "threads"),
         (["--action-repeat", "0"], "action_repeat"),
-        (["--max-episode-steps", "1"], "max_episode_steps"),
+        (["--max-episode-frames", "1"], "max_episode_frames"),
         (["--agent", "sacc"], "agent"),
-        (["--agent", "sac", "--learner.batch", "64"], "learner.batch: sac"),
+        (["--agent", "sac", "--learning.batch_size", "64"], "learning.batch_size: sac"),
         (["--agent", "zero", "--planner.kind", "icem"], "planner.kind: zero"),
-        (["--agent", "ppo", "--regularizer", "vicreg"], "regularizer: ppo"),
-        (["--regularizer", "batchnorm"], "regularizer"),
+        (["--agent", "ppo", "--regularizer.kind", "vicreg"], "regularizer: ppo"),
+        (["--regularizer.kind", "batchnorm"], "regularizer"),
         (["--env", ""], "env"),
         (["--env-kwargs", "[1]"], "env-kwargs"),
         (["--env-kwargs", "{"], "env-kwargs"),
@@ -135,9 +135,9 @@ def test_a_budget_may_be_written_as_people_write_it(text: str, value: int) -> No
 def test_options_overlay_the_preset_which_overlays_the_defaults() -> None:
     from joule.cli.options import config_from, given_settings
 
-    given = given_settings(train.parser().parse(["--learner.batch", "9", "--perturb", "a", "--perturb", "b"]))
+    given = given_settings(train.parser().parse(["--learning.batch_size", "9", "--perturb", "a", "--perturb", "b"]))
     config = config_from("smoke", given)
-    assert config.learner.batch == 9
+    assert config.learning.batch == 9
     assert config.steps == PRESETS["smoke"]["steps"]
     assert config.planner.horizon == Config().planner.horizon
     assert config.perturb == ("a", "b")
@@ -147,7 +147,7 @@ def test_a_run_that_is_interrupted_goes_on_and_ends_as_documented(
     tmp_path: Path, user: Mapping[str, str]
 ) -> None:
     command = [sys.executable, str(ROOT / "train.py"), *SMALL, "--steps", "400", "--out", "a run"]
-    command += ["--eval-every", "200", "--checkpoint-every", "150"]
+    command += ["--eval-every-frames", "200", "--checkpoint-every-frames", "150"]
     process = subprocess.Popen(command, cwd=tmp_path, env=user, stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + 240
     while not (tmp_path / "a run/checkpoints/step-150").exists() and time.monotonic() < end:
@@ -160,8 +160,8 @@ def test_a_run_that_is_interrupted_goes_on_and_ends_as_documented(
 
     done = typed(user, tmp_path, "--resume", "a run")
     assert (done.returncode, done.stderr) == (0, "")
-    for door in ("render.py", "explain.py", "evaluate.py", "compare.py", "train.py --resume"):
-        assert f"python {door} 'a run'" in done.stdout
+    for run_script in ("render.py", "explain.py", "evaluate.py", "compare.py", "train.py --resume"):
+        assert f"python {run_script} 'a run'" in done.stdout
     run = tmp_path / "a run"
     found = {path.name for path in run.iterdir()}
     assert found >= {

@@ -33,12 +33,12 @@ def _fast() -> Iterator[None]:
         yield
 
 
-def rows(first: int, last: int, branch: int = 0) -> dict[str, np.ndarray]:
+def rows(first: int, last: int, head_width: int = 0) -> dict[str, np.ndarray]:
     """Rows whose every column says which row and which history it belongs to."""
     number = np.arange(first, last)
     return {
         "row": number,
-        "obs": np.stack([number, number * 0.1, number * 0 + branch], axis=1).astype(np.float32),
+        "obs": np.stack([number, number * 0.1, number * 0 + head_width], axis=1).astype(np.float32),
         "image": np.broadcast_to((number % 251).astype(np.uint8)[:, None, None], (last - first, 2, 2)),
         "last": number % 7 == 0,
         "readout": np.empty((last - first, 0), np.float32),
@@ -68,7 +68,7 @@ class Histories(RuleBasedStateMachine):
         self.log = new(self.folder)
         self.held: list[int] = []  # the branch each row was written in; its index is its number
         self.kept: list[tuple[dict[str, Any], list[int]]] = []
-        self.branch = 0
+        self.head_width = 0
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -80,8 +80,8 @@ class Histories(RuleBasedStateMachine):
 
     @rule(count=st.integers(0, 12))
     def append(self, count: int) -> None:
-        self.log.append(rows(len(self.held), len(self.held) + count, self.branch))
-        self.held += [self.branch] * count
+        self.log.append(rows(len(self.held), len(self.held) + count, self.head_width))
+        self.held += [self.head_width] * count
 
     @rule()
     def commit(self) -> None:
@@ -97,7 +97,7 @@ class Histories(RuleBasedStateMachine):
     def resume(self, which: int) -> None:
         committed, held = self.kept[which % len(self.kept)]
         self.log, self.held = reopen(self.folder, committed), list(held)
-        self.branch += 1
+        self.head_width += 1
 
     @invariant()
     def holds_its_rows(self) -> None:
@@ -210,10 +210,10 @@ def test_resuming_an_older_commit_harms_no_newer_one(tmp_path: Path) -> None:
     log.append(rows(7, 9))
     newer = log.commit()
     other = reopen(tmp_path, older)
-    other.append(rows(7, 12, branch=1))
-    branch = other.commit()
+    other.append(rows(7, 12, head_width=1))
+    head_width = other.commit()
     assert same(reopen(tmp_path, newer).read(0, 9), rows(0, 9))
-    assert same(reopen(tmp_path, branch).read(7, 12), rows(7, 12, branch=1))
+    assert same(reopen(tmp_path, head_width).read(7, 12), rows(7, 12, head_width=1))
 
 
 def test_prune_frees_the_disk(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from agent.configurator.settings import Config
 from joule.storage import logs, provenance
 from joule.storage.run_folder import EVALUATION_COLUMNS, Run, RunError, differences, version, versions
 
-FACTS = {"env": "HalfCheetah-v5", "observation_size": 17}
+SPEC_FIELDS = {"env": "HalfCheetah-v5", "observation_size": 17}
 ROOT = Path(__file__).parents[3]
 
 
@@ -33,7 +33,7 @@ def _own_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(folder: Path, **settings: Any) -> Run:
-    return Run.create(folder, Config(**settings), ["train.py", "--env", "a b"], FACTS)
+    return Run.create(folder, Config(**settings), ["train.py", "--env", "a b"], SPEC_FIELDS)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -50,9 +50,9 @@ def evaluation(frames: int) -> dict[str, Any]:
 
 def test_a_run_is_what_it_was_created_as(tmp_path: Path) -> None:
     config = Config(env="dmc:walker-walk", seed=7, perturb=("gravity=0.5@300",), env_kwargs={"a": [1, None]})
-    made = Run.create(tmp_path / "run", config, ["train.py", "--env", "a b"], FACTS)
+    made = Run.create(tmp_path / "run", config, ["train.py", "--env", "a b"], SPEC_FIELDS)
     found = Run.open(tmp_path / "run")
-    assert (found.config, found.id, found.env_facts) == (config, made.id, FACTS)
+    assert (found.config, found.id, found.env_spec) == (config, made.id, SPEC_FIELDS)
     assert (tmp_path / "run/command.txt").read_text() == "train.py --env 'a b'\n"
     assert found.identity(observation_size=17)["observation_size"] == 17
     assert str(tmp_path) not in (tmp_path / "run/versions.json").read_text()
@@ -172,7 +172,7 @@ def test_links_inside_a_run_are_not_followed(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning, match="switched off"):
         run.evaluated(evaluation(1))
     with pytest.warns(RuntimeWarning, match="switched off"):
-        run.account([{"frames": 1}])
+        run.forecasts([{"frames": 1}])
     for name in ("checkpoints", "replay", "videos"):
         with pytest.raises(RunError, match="link"):
             getattr(run, name)
@@ -272,7 +272,7 @@ def measure(run: Run, first: int, last: int) -> None:
         run.log({"loss": frames / 7, **({"late": 1.0} if frames >= 50 else {})}, frames)
         if frames % 20 == 0:
             run.evaluated(evaluation(frames))
-            run.account([{"frames": frames, "seed": 1, "decision": k, "cost": k / 3} for k in range(3)])
+            run.forecasts([{"frames": frames, "seed": 1, "decision": k, "cost": k / 3} for k in range(3)])
 
 
 def test_a_killed_and_resumed_run_logs_what_an_uninterrupted_one_does(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from joule.storage.run_folder import RunError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
-WRAPPED = {"learner.buffer": 30}
+WRAPPED = {"learning.replay-capacity-transitions": 30}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def made(small: dict[str, Any]) -> Callable[..., Any]:
     """`made(kind, **changes)`: an untrained agent, as a user makes one in Python."""
-    brief = {"steps": 90, "eval_every": 40, "learner.warmup": 35, "learner.pretrain": 8, "learner.batch": 16}
+    brief = {"steps": 90, "eval_every_frames": 40, "explore.warmup-decisions": 35, "learning.pretrain-updates": 8, "learning.batch_size": 16}
 
     def make(kind: str, changes: dict[str, Any] | None = None) -> Any:
         config = validate(replace(Config(), {**small, **brief, "agent": kind, **(changes or {})}))
@@ -52,12 +52,12 @@ def made(small: dict[str, Any]) -> Callable[..., Any]:
 
 def assert_same(one: Any, other: Any) -> None:
     """The same agents to the last bit, replay included."""
-    (arrays, meta), (others, other_meta) = one.state(), other.state()
+    (arrays, meta), (others, other_meta) = one.state_dict(), other.state_dict()
     assert arrays.keys() == others.keys()
     assert [n for n in arrays if not np.array_equal(arrays[n], others[n], equal_nan=True)] == []
     assert json.dumps(meta) == json.dumps(other_meta)
-    assert one.replay_first() == other.replay_first()
-    rows, other_rows = (a.replay_rows(a.replay_first()) for a in (one, other))
+    assert one.replay.first == other.replay.first
+    rows, other_rows = (a.replay.since(a.replay.first) for a in (one, other))
     assert [n for n in rows if not np.array_equal(rows[n], other_rows[n])] == []
 
 
@@ -69,7 +69,7 @@ def test_a_saved_agent_is_resumed_as_if_it_had_gone_on_in_python(
     made: Callable[..., Any], kind: str, changes: dict[str, Any], first: int, tmp_path: Path
 ) -> None:
     agent = made(kind, changes).learn(61)  # in mid-episode
-    assert agent.replay_first() == first
+    assert agent.replay.first == first
     agent.save(tmp_path / "at 61")
     loaded = joule.load(tmp_path / "at 61")
     assert (loaded.frames, loaded.config) == (61, agent.config)
@@ -113,30 +113,30 @@ def test_a_saved_agent_is_evaluated_by_the_doors_and_owes_its_run_a_score(
 
 def test_a_wrapped_replay_goes_on_in_a_larger_ring(made: Callable[..., Any], tmp_path: Path) -> None:
     made("joule", WRAPPED).learn(61).save(tmp_path / "small")
-    larger = joule.load(tmp_path / "small", overrides={"learner.buffer": 1_000})
-    assert larger.replay_first() == 34
+    larger = joule.load(tmp_path / "small", overrides={"learning.replay-capacity-transitions": 1_000})
+    assert larger.replay.first == 34
     larger.learn(60)
     larger.save(tmp_path / "large")
     again: Any = joule.load(tmp_path / "large")
-    assert (again.replay_first(), again.replay_total()) == (34, larger.replay_total())
-    rows, others = (a.replay_rows(34) for a in (larger, again))
+    assert (again.replay.first, again.replay.total) == (34, larger.replay.total)
+    rows, others = (a.replay.since(34) for a in (larger, again))
     assert [n for n in rows if not np.array_equal(rows[n], others[n])] == []
 
 
 def test_who_lived_longer_than_its_budget_remembers_all_of_it(
     made: Callable[..., Any], tmp_path: Path
 ) -> None:
-    agent = made("joule", {"steps": 20, "learner.warmup": 500}).learn(300)
+    agent = made("joule", {"steps": 20, "explore.warmup-decisions": 500}).learn(300)
     agent.save(tmp_path / "old")
     loaded: Any = joule.load(tmp_path / "old")
-    assert (loaded.memory.held, loaded.replay_first(), loaded.replay_total()) == (300, 0, 311)
-    rows, others = loaded.replay_rows(0), agent.replay_rows(0)
+    assert (loaded.modules.replay_buffer.held, loaded.replay.first, loaded.replay.total) == (300, 0, 311)
+    rows, others = loaded.replay.since(0), agent.replay.since(0)
     assert [n for n in rows if not np.array_equal(rows[n], others[n])] == []
 
 
 def test_what_is_remembered_must_be_finite(made: Callable[..., Any], tmp_path: Path) -> None:
     agent = made("joule").learn(20)
-    agent.memory.readout[3] = np.nan
+    agent.modules.replay_buffer.readout[3] = np.nan
     with pytest.raises(StopRun, match="not finite, so not saved: what is remembered of readout"):
         agent.save(tmp_path / "bad")
     assert list(tmp_path.iterdir()) == []
@@ -168,7 +168,7 @@ def test_a_path_that_cannot_be_saved_to_is_refused_untouched(
         with pytest.raises(RunError, match=cause) as caught:
             agent.save(tmp_path / name)
         assert "\n" not in str(caught.value)
-    agent.facts = type("Facts", (), {**vars(agent.facts), "env": "Hopper-v5"})
+    agent.env_spec = type("Facts", (), {**vars(agent.env_spec), "env": "Hopper-v5"})
     with pytest.raises(RunError, match="lives in Hopper-v5 and its config names"):
         agent.save(tmp_path / "other")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dangling", "empty", "file"]
@@ -197,7 +197,7 @@ def test_a_save_is_whole_or_absent(
     assert os.listdir(tmp_path) == ["run"]
     assert joule.load(tmp_path / "run").frames == 40
     with torch.no_grad():
-        agent.modules.readout[1].weight[0, 0] = torch.inf
+        agent.modules.networks.readout[1].weight[0, 0] = torch.inf
     monkeypatch.undo()
     with pytest.raises(StopRun, match=r"not finite, so not saved: weights/readout"):
         agent.save(tmp_path / "broken")

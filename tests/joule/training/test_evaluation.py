@@ -25,7 +25,7 @@ class Countdown:
 
     def __init__(self, limit: int | None = 10) -> None:
         type(self).made += 1
-        self.facts = SimpleNamespace(env="Countdown", episode_limit=limit)
+        self.env_spec = SimpleNamespace(env="Countdown", episode_limit=limit)
 
     def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         assert seed is not None
@@ -48,12 +48,12 @@ def make(limit: int | None = 10) -> Any:
 
 
 @dataclass
-class Memory:
+class ReplayBuffer:
     seeds: np.ndarray
     surprise: np.ndarray
 
-    def rows(self, keep: np.ndarray) -> Memory:
-        return Memory(self.seeds[keep], self.surprise[keep])
+    def rows(self, keep: np.ndarray) -> ReplayBuffer:
+        return ReplayBuffer(self.seeds[keep], self.surprise[keep])
 
 
 class Echo:
@@ -65,13 +65,13 @@ class Echo:
         state: Any = None,
         episode_start: Any = None,
         deterministic: bool = True,
-    ) -> tuple[np.ndarray, Memory]:
+    ) -> tuple[np.ndarray, ReplayBuffer]:
         obs = observation
         assert deterministic
         assert (episode_start == (obs[:, 1] == 0)).all()
         if state is not None:
             np.testing.assert_array_equal(state.seeds, obs[:, 0])
-        return obs, Memory(obs[:, 0], np.where(episode_start, np.nan, obs[:, 1]))
+        return obs, ReplayBuffer(obs[:, 0], np.where(episode_start, np.nan, obs[:, 1]))
 
 
 def test_rows_are_dropped_as_episodes_end_and_results_come_in_order() -> None:

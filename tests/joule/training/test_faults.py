@@ -53,8 +53,8 @@ def training(make_joule: Callable[..., Any], tmp_path: Path, unchecked: None) ->
     def make(folder: Path | None = None, **changes: Any) -> Trainer:
         few = {
             "steps": 90,
-            "checkpoint_every": 30,
-            "eval_every": 90,
+            "checkpoint_every_frames": 30,
+            "eval_every_frames": 90,
             "eval_episodes": 1,
             "learner__warmup": 20,
             "learner__pretrain": 5,
@@ -90,8 +90,8 @@ def test_only_what_a_resume_learns_from_must_be_finite() -> None:
 
 
 def test_learning_that_stays_not_finite_rolls_back_and_stops(training: Callable[..., Trainer]) -> None:
-    trainer = training(learner__max_skips=3)
-    sample = trainer.agent.memory.sample  # type: ignore[attr-defined]
+    trainer = training(learning__max_skipped_updates=3)
+    sample = trainer.agent.replay_buffer.sample  # type: ignore[attr-defined]
 
     def poisoned(*given: Any) -> Any:
         windows = sample(*given)
@@ -99,7 +99,7 @@ def test_learning_that_stays_not_finite_rolls_back_and_stops(training: Callable[
             windows.cost[:] = np.nan
         return windows
 
-    trainer.agent.memory.sample = poisoned  # type: ignore[attr-defined]
+    trainer.agent.replay_buffer.sample = poisoned  # type: ignore[attr-defined]
     with pytest.raises(
         StopRun, match=r"seed 1, frame 5\d: a loss is not finite .*critic nan.*good checkpoint is step-30"
     ):
@@ -113,7 +113,7 @@ def test_weights_that_are_not_finite_are_never_saved(training: Callable[..., Tra
     trainer.agent.learn(25, on_step=trainer.on_step)
     trainer.save()
     with torch.no_grad():
-        trainer.agent.modules.readout[1].weight[0, 0] = torch.inf  # type: ignore[attr-defined]
+        trainer.agent.networks.readout[1].weight[0, 0] = torch.inf  # type: ignore[attr-defined]
     with pytest.raises(StopRun, match=r"not finite, so not saved: weights/readout\.1\.weight"):
         trainer.save()
     found = checkpoint.newest(trainer.run.checkpoints)
@@ -132,7 +132,7 @@ def test_a_collapse_is_told_once_or_ends_the_run(training: Callable[..., Trainer
                 trainer.watch_for_collapse()
             return
         trainer.watch_for_collapse()
-    assert len(trainer.watcher.notes) == trainer.run.counters["collapse_alarms"] == 1  # type: ignore[attr-defined]
+    assert len(trainer.callback.notes) == trainer.run.counters["collapse_alarms"] == 1  # type: ignore[attr-defined]
 
 
 def test_a_signal_puts_off_what_is_due_and_a_resume_makes_up_for_it(
@@ -140,7 +140,7 @@ def test_a_signal_puts_off_what_is_due_and_a_resume_makes_up_for_it(
 ) -> None:
     whole = training()
     assert whole.train() is None
-    expected, _ = whole.agent.state()
+    expected, _ = whole.agent.state_dict()
     folder = whole.run.folder.rename(tmp_path / "whole")
     trainer = training()
     # In the learning that ends the warm-up, at an ordinary decision, and in the last evaluation.
@@ -159,9 +159,9 @@ def test_a_signal_puts_off_what_is_due_and_a_resume_makes_up_for_it(
         trainer.run.close()
         trainer = training(trainer.run.folder)
         assert trainer.resume() == []
-        assert trainer.owing
+        assert trainer.unfinished
     assert trainer.train() is None
-    arrays, _ = trainer.agent.state()
+    arrays, _ = trainer.agent.state_dict()
     assert arrays.keys() == expected.keys()
     assert [name for name in arrays if not np.array_equal(arrays[name], expected[name])] == []
     assert (folder / "metrics.csv").read_text() == (trainer.run.folder / "metrics.csv").read_text()
@@ -193,19 +193,19 @@ def test_a_disk_that_refuses_a_save_stops_the_run_with_the_old_one_whole(
 def test_a_remembered_row_that_is_not_finite_is_not_saved_however_small_the_ring(
     training: Callable[..., Trainer],
 ) -> None:
-    trainer = training(learner__buffer=16, checkpoint_every=10)
-    add = trainer.agent.memory.add  # type: ignore[attr-defined]
+    trainer = training(learning__replay_capacity_transitions=16, checkpoint_every_frames=10)
+    add = trainer.agent.replay_buffer.add  # type: ignore[attr-defined]
 
     def broken(action: Any, reward: float, terminated: bool, obs: Any, readout: Any) -> None:
         add(action, reward, terminated, obs, readout * np.nan if trainer.agent.decisions == 12 else readout)
 
-    trainer.agent.memory.add = broken  # type: ignore[attr-defined]
+    trainer.agent.replay_buffer.add = broken  # type: ignore[attr-defined]
     with pytest.raises(StopRun, match=r"what is remembered of readout; the last good checkpoint is step-10"):
         trainer.train()
 
 
 def test_an_evaluation_that_fails_costs_nothing_that_was_learned(training: Callable[..., Trainer]) -> None:
-    trainer = training(eval_every=45, checkpoint_every=1_000)
+    trainer = training(eval_every_frames=45, checkpoint_every_frames=1_000)
     evaluates = trainer.evaluate
 
     def broken(agent: Any) -> Any:
@@ -215,7 +215,7 @@ def test_an_evaluation_that_fails_costs_nothing_that_was_learned(training: Calla
     with pytest.raises(StopRun, match=r"frame 45: .*wheel came off; the last good checkpoint is step-45"):
         trainer.train()
     trainer.run.close()
-    again = training(trainer.run.folder, eval_every=45, checkpoint_every=1_000)
+    again = training(trainer.run.folder, eval_every_frames=45, checkpoint_every_frames=1_000)
     assert again.resume() == []
     again.evaluate = evaluates
     assert again.train() is None

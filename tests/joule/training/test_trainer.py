@@ -25,9 +25,9 @@ from joule.training import trainer as trainers
 
 BRIEF: dict[str, Any] = {
     "steps": 90,
-    "eval_every": 40,
+    "eval_every_frames": 40,
     "eval_episodes": 2,
-    "checkpoint_every": 30,
+    "checkpoint_every_frames": 30,
     "learner__batch": 16,
     "learner__warmup": 35,
     "learner__pretrain": 8,
@@ -50,7 +50,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     """Same weights, replay, counters and logs."""
     for name in ("evaluations.csv", "ledger.csv", "metrics.csv"):
         assert rows(one / name) == rows(other / name)
-    (arrays, meta), (others, other_meta) = joule.load(one).state(), joule.load(other).state()
+    (arrays, meta), (others, other_meta) = joule.load(one).state_dict(), joule.load(other).state_dict()
     assert [n for n in arrays if not np.array_equal(arrays[n], others[n], equal_nan=True)] == []
     assert meta == other_meta
     newest = max((p.name for p in (one / "checkpoints").iterdir()), key=lambda name: int(name.split("-")[1]))
@@ -138,7 +138,7 @@ def test_a_finished_run_is_left_alone_by_a_resume_and_goes_on_with_a_larger_budg
     assert (joule.load(folder).frames, len(rows(folder / "evaluations.csv"))) == (100, 4)
     longer = tmp_path / "longer"
     assert train.main([*options(**{**BRIEF, "steps": 100}), "--out", str(longer)]) == 0
-    arrays, others = joule.load(folder).state()[0], joule.load(longer).state()[0]
+    arrays, others = joule.load(folder).state_dict()[0], joule.load(longer).state_dict()[0]
     assert [n for n in arrays if not np.array_equal(arrays[n], others[n], equal_nan=True)] == []
 
 
@@ -160,12 +160,12 @@ def test_a_changed_setting_is_refused_with_its_difference_and_leaves_the_run_alo
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    with pytest.raises(ConfigError, match=r"planner.horizon 3 -> 5.*--override"):
-        train.main(["--resume", str(folder), "--planner.horizon", "5", "--steps", "120"])
+    with pytest.raises(ConfigError, match=r"planner.horizon-decisions 3 -> 5.*--override"):
+        train.main(["--resume", str(folder), "--planner.horizon-decisions", "5", "--steps", "120"])
     with pytest.raises(ConfigError, match="steps: 50 is less than the run's own 90"):
         train.main(["--resume", str(folder), "--steps", "50"])
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
-    changed = ["--resume", str(folder), "--planner.horizon", "2", "--steps", "95", "--override"]
+    changed = ["--resume", str(folder), "--planner.horizon-decisions", "2", "--steps", "95", "--override"]
     assert train.main(changed) == 0
     changed_agent = joule.load(folder)
     assert (changed_agent.frames, changed_agent.config.planner.horizon) == (95, 2)
@@ -183,7 +183,7 @@ def test_a_run_evaluates_logs_and_saves_when_it_is_due(whole: Path) -> None:
 
 
 def test_the_time_of_evaluations_is_not_counted_as_training(make_joule: Any, tmp_path: Path) -> None:
-    agent = make_joule(steps=10, eval_every=1, learner__warmup=100)
+    agent = make_joule(steps=10, eval_every_frames=1, explore__warmup_decisions=100)
     run = Run.create(tmp_path / "run", agent.config, ["train.py"], {})
 
     def slow(_: Any) -> Any:
@@ -201,7 +201,7 @@ def test_the_time_of_evaluations_is_not_counted_as_training(make_joule: Any, tmp
 
 class Scored:
     returns = np.array([1.0, 3.0])
-    ledger = None
+    forecast_log = None
 
 
 class Silent(Progress):
@@ -250,9 +250,9 @@ def test_a_checkpoint_with_a_forged_state_is_refused(whole: Path, forged: dict[s
     found = saving.newest_checkpoint(learner, run)
     assert found is not None
     saved, log = found
-    saving.put_back(learner, saved, log)
+    saving.restore_checkpoint(learner, saved, log)
     meta = saved.meta["agent"]
     for name, value in forged.items():
         meta[name] = {**meta[name], **value} if isinstance(value, dict) else value
     with pytest.raises(checkpoint.CheckpointError, match="does not hold the state of this agent"):
-        saving.put_back(learner, saved, log)
+        saving.restore_checkpoint(learner, saved, log)

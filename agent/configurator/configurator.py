@@ -1,0 +1,119 @@
+"""CONFIGURATOR: sets the other modules for another task, other costs and constraints, on a live agent.
+
+LeCun 2022, section 3.1.2: the configurator takes input from all other modules and configures them for the task
+at hand. The settings of a run are its other half: `agent.configurator.settings`.
+"""
+
+from dataclasses import replace
+
+from agent.configurator.kinds import NO_PLANNER
+from agent.configurator.validation import check_horizon, validate
+from agent.cost.constraint import Constraint, parse_constraint
+from agent.cost.constraint_cost import ConstraintCost
+from agent.cost.readouts import TaskError
+from agent.cost.task import IN_PYTHON, Task
+from agent.cost.task_cost import TaskCost
+from agent.errors import ConfigError
+from agent.learning.task_learning import learn_task_in_imagination
+from agent.modules import Modules
+
+PLANNED_AHEAD_DECISIONS = 15
+"""Decisions looked ahead for costs without a critic."""
+
+
+class Configurator:
+    """Changes what an agent's modules plan for."""
+
+    def __init__(self, modules: Modules) -> None:
+        self.modules = modules
+
+    def constrain_as_configured(self) -> None:
+        """Keeps the constraints that the configuration names. Raises as `constrain`."""
+        self.constrain(*(parse_constraint(text) for text in self.modules.config.constraint))
+
+    def constrain(self, *constraints: Constraint) -> None:
+        """Plans within these constraints from now on, whatever the costs say; with none, within none.
+
+        A constraint given as text is saved with the agent. One given as a function cannot be: what was saved
+        loads only with `settings={"constraint": ()}`.
+
+        Raises:
+            TaskError: for a constraint on a readout that the environment does not have.
+            ConfigError: for an agent that does not plan.
+        """
+        modules = self.modules
+        if constraints and modules.config.planner.kind == NO_PLANNER:
+            raise ConfigError(
+                "constraint: planner.kind policy does not look ahead, and cannot keep a constraint"
+            )
+        act = modules.env_spec.action_size
+        made = ConstraintCost(constraints, modules.layout(), modules.networks, act) if constraints else None
+        modules.constraint_cost = made
+        modules.forget_margin()
+        said = tuple(IN_PYTHON + one.name if one.text is None else one.text for one in constraints)
+        modules.config = replace(modules.config, constraint=said)
+
+    def plan_for(self, task: Task, horizon_decisions: int | None = None) -> None:
+        """Plans for other costs from now on, without learning (zero-shot): without the critic, and further ahead.
+
+        What was learned and is saved stays as it was.
+
+        Args:
+            task: the costs.
+            horizon_decisions: decisions looked ahead; by default 15, or an episode where that is shorter.
+
+        Raises:
+            TaskError: for a task that the environment's readouts do not serve.
+            ConfigError: for an agent that does not plan, or a horizon beyond an episode.
+        """
+        modules = self.modules
+        if modules.config.planner.kind == NO_PLANNER:
+            raise ConfigError(
+                "planner.kind: policy cannot plan for another task; choose a planner, or learn the task"
+            )
+        limit = modules.env_spec.episode_limit
+        if horizon_decisions is None:
+            horizon_decisions = (
+                PLANNED_AHEAD_DECISIONS if limit is None else min(PLANNED_AHEAD_DECISIONS, limit)
+            )
+        check_horizon(horizon_decisions, limit, modules.env_spec.env)
+        planner = replace(modules.config.planner, horizon_decisions=horizon_decisions)
+        config = validate(replace(modules.config, planner=planner))
+        modules.task_cost, modules.actor = self.task_cost(task), modules.make_actor(config)
+
+    def learn_task(self, task: Task, updates: int = 4_000) -> None:
+        """Learns a critic, a policy and a cost head for other costs, from replay and imagination alone.
+
+        The world model stays as it is, and no step is taken in the environment. The costs in the replay buffer
+        become the task's. The agent plans, learns and is saved by them from now on.
+
+        Args:
+            task: the costs.
+            updates: gradient steps.
+
+        Raises:
+            TaskError: as `plan_for`.
+            ConfigError: for an empty replay buffer, or less than one update.
+            StopRun: when learning is no longer finite.
+        """
+        modules = self.modules
+        learn_task_in_imagination(modules, task, self.task_cost(task), updates)
+        modules.task_cost, modules.actor = None, modules.make_actor(modules.config)
+        modules.forget_margin()  # a constraint may be on the cost
+
+    def task_cost(self, task: Task) -> TaskCost:
+        """The task on this environment's readouts.
+
+        Raises:
+            TaskError: where it does not fit them, and where it asks for the environment's own cost of an agent
+                that knows another task's alone.
+        """
+        modules = self.modules
+        cost = TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
+        learned = modules.config.task
+        if cost.asks_own and learned not in ("", "own"):
+            raise TaskError(
+                f"task: {task.name!r} asks for the environment's own cost, and this agent knows that of its "
+                f"task {learned!r} alone; begin with an agent that learned by the environment's"
+            )
+        return cost

@@ -1,0 +1,119 @@
+"""The settings that a kind of planner or regulariser has of its own, read without importing it.
+
+A kind is a class in a module, with a frozen dataclass of its settings beside it, named after the class
+(`ICEM`, `ICEMSettings`), or a dataclass itself. Importing the module may import torch, which takes seconds;
+`--help` and every refusal must be instant. So the dataclass is read from the source: the name of a field, its
+type, its default and range, and the docstring under it.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import planners
+from agent.errors import ConfigError
+
+REGULARIZERS: dict[str, str] = {
+    "simnorm": "agent.perception.regularizers:SimNorm",
+    "ema": "agent.perception.regularizers:MovingAverageTarget",
+    "vicreg": "agent.perception.regularizers:VICReg",
+    "sigreg": "agent.perception.regularizers:SIGReg",
+    "none": "agent.perception.regularizers:NoRegularizer",
+}
+"""Kind -> module and class. One line here and one class add a regulariser."""
+
+NO_PLANNER = "policy"
+"""The kind of planner that acts by the policy alone (mode 1)."""
+
+_TYPES = {"int": int, "float": float, "bool": bool}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a kind."""
+
+    name: str
+    type: type
+    default: int | float | bool
+    low: float | None
+    high: float | None
+    text: str
+    """What it is, for `--help`."""
+
+    def check(self, where: str, value: Any) -> None:
+        """Raises ConfigError unless `value` has the type and lies in the range."""
+        number = isinstance(value, (int, float) if self.type is float else int) and not isinstance(
+            value, bool
+        )
+        if not (isinstance(value, bool) if self.type is bool else number):
+            expected = {int: "a whole number", float: "a number", bool: "true or false"}[self.type]
+            raise ConfigError(f"{where}: found {value!r}, expected {expected}")
+        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
+            raise ConfigError(f"{where}: {value!r} is outside {self.low:g} to {self.high:g}")
+
+
+def table(section: str) -> Mapping[str, str]:
+    """Kind -> module and class, for the section `planner` or `regularizer` of the settings."""
+    return planners.KINDS if section == "planner" else REGULARIZERS
+
+
+def settings_of(section: str, kind: str) -> dict[str, Setting]:
+    """The own settings of a kind, by name; none for a kind that has none."""
+    home = table(section).get(kind)
+    return {} if home is None else _read(home)
+
+
+def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:
+    """Name -> the kinds that have a setting of this name, each with its own."""
+    found: dict[str, list[tuple[str, Setting]]] = {}
+    for kind in table(section):
+        for name, setting in settings_of(section, kind).items():
+            found.setdefault(name, []).append((kind, setting))
+    return found
+
+
+def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a setting that the kind does not have, or a value that it does not take."""
+    has = settings_of(section, kind)
+    for name, value in given.items():
+        where = f"{section}.{name}"
+        if name not in has:
+            near = difflib.get_close_matches(name, has, n=1, cutoff=0.5)
+            known = f"; it has {', '.join(has)}" if has else ""
+            hint = f"; did you mean {section}.{near[0]}?" if near else known
+            raise ConfigError(f"{where}: {section} {kind} has no such setting{hint}")
+        has[name].check(where, value)
+
+
+@functools.cache
+def _read(home: str) -> dict[str, Setting]:
+    module, _, name = home.partition(":")
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        return {}
+    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    node = classes.get(f"{name}Settings", classes.get(name))
+    return {} if node is None else {setting.name: setting for setting in _fields(node)}
+
+
+def _fields(node: ast.ClassDef) -> Iterator[Setting]:
+    for line, following in zip(node.body, [*node.body[1:], None], strict=True):
+        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value):
+            continue
+        if not (isinstance(line.annotation, ast.Name) and line.annotation.id in _TYPES):
+            continue
+        values = line.value.args if isinstance(line.value, ast.Call) else [line.value]
+        default, *bounds = (ast.literal_eval(value) for value in values)
+        low, high = bounds if bounds else (None, None)
+        text = ""
+        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            text = str(following.value.value)
+        yield Setting(line.target.id, _TYPES[line.annotation.id], default, low, high, text)

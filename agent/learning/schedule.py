@@ -1,0 +1,56 @@
+"""What follows from a run's length and progress: the discount, room for rows, updates and planning."""
+
+from agent.configurator.settings import ExploreConfig, LearningConfig
+
+
+def discount_for(episode_decisions: int | None) -> float:
+    """The discount per decision that suits an episode's length.
+
+    About five horizons an episode (Hansen et al. 2024, appendix on hyperparameters), between 0.95 and 0.99;
+    0.99 without a limit.
+    """
+    if episode_decisions is None:
+        return 0.99
+    share = episode_decisions / 5
+    return min(max((share - 1) / share, 0.95), 0.99) if share > 1 else 0.95
+
+
+def rows_for(steps: int) -> int:
+    """Rows of the replay buffer that a budget of frames can fill at most.
+
+    One decision a frame, where every episode ends after one, and as many last rows. Rows that are not written
+    take no memory.
+    """
+    return 2 * (steps + 1) + 2
+
+
+def updates_due(decisions: int, transitions: int, explore: ExploreConfig, learning: LearningConfig) -> float:
+    """Gradient steps that a decision adds.
+
+    None in warm-up, a pre-training at its end, and then the update-to-data ratio, which begins higher: early
+    updates still change what is tried next.
+
+    Args:
+        decisions: taken so far, this one included.
+        transitions: held in the replay buffer.
+    """
+    if decisions < explore.warmup_decisions or transitions == 0:
+        return 0.0
+    if decisions == max(explore.warmup_decisions, 1):
+        return float(learning.pretrain_updates)
+    fades = max(0.0, 1.0 - decisions / learning.initial_utd_decisions)
+    return learning.utd + (learning.initial_utd - learning.utd) * fades
+
+
+def is_planned(decisions: int, episode: int, explore: ExploreConfig) -> bool:
+    """Whether a decision of training is planned.
+
+    A young model promises too much to a planner, and the policy costs little. But planned actions must also be
+    executed in training; otherwise planning exploits model errors that the data never corrects.
+
+    Args:
+        decisions: taken so far.
+        episode: number of the episode, from 0.
+    """
+    start = explore.plan_from_decisions
+    return start is not None and decisions >= start and episode % explore.plan_every_episodes == 0

@@ -1,0 +1,46 @@
+"""The rows of a replay buffer as a replay log keeps them."""
+
+from agent.interface import Arrays, Columns
+from agent.memory.replay_buffer import ReplayBuffer
+
+
+class BufferRows:
+    """The final rows of one replay buffer; see `agent.interface.ReplayRows`.
+
+    Args:
+        buffer: the replay buffer.
+        capacity: rows that a resume needs at most.
+    """
+
+    def __init__(self, buffer: ReplayBuffer, capacity: int) -> None:
+        self.buffer, self._capacity = buffer, capacity
+
+    def columns(self) -> Columns:
+        """Name -> (shape of a row, dtype)."""
+        return {name: (c.shape[1:], c.dtype.name) for name, c in self.buffer.columns().items()}
+
+    @property
+    def total(self) -> int:
+        """Rows whose content is final: all but the newest."""
+        return self.buffer.total
+
+    @property
+    def first(self) -> int:
+        """Number of the oldest row that is held."""
+        return self.buffer.first
+
+    @property
+    def capacity(self) -> int:
+        """Rows that a resume needs; the buffer, which has room for the budget, never holds more."""
+        return self._capacity
+
+    def since(self, first: int) -> Arrays:
+        """Final rows from row number `first` on. Raises ValueError for rows that were overwritten."""
+        return self.buffer.rows_since(first)
+
+    def restore(self, rows: Arrays, total: int) -> None:
+        """Puts back the newest of `total` rows ever written, oldest first."""
+        if total:
+            # The agent may have collected more than its configuration's budget.
+            self.buffer.reserve(min(self._capacity, total + 1))
+            self.buffer.restore(rows, total)

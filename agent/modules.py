@@ -1,0 +1,349 @@
+"""The modules of one agent, wired: perception, world model, cost, actor and short-term memory.
+
+One decision: observation -> perception -> z -> actor (the planner minimises the energy of imagined futures)
+-> action. The configurator (`agent.configurator.configurator`) sets them for the task at hand, and
+`agent.learning` trains them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import planners
+from agent import random_state
+from agent.actor.actor import ActingState, Actor, ConstrainedChoice
+from agent.actor.planning_networks import PlanningNetworks
+from agent.configurator.kinds import NO_PLANNER
+from agent.configurator.settings import Config
+from agent.configurator.validation import check_horizon
+from agent.cost.constraint import covered_by_task
+from agent.cost.constraint_cost import ConstraintCost
+from agent.cost.energy import Energy, EnergyWeights
+from agent.cost.readouts import Readouts
+from agent.cost.task_cost import TaskCost
+from agent.device import pick_device
+from agent.errors import ConfigError
+from agent.interface import EnvSpec
+from agent.learning.learner import Learner
+from agent.learning.schedule import discount_for, rows_for
+from agent.memory.replay_buffer import ReplayBuffer
+from agent.networks import Networks
+from agent.perception.belief import Belief
+from agent.perception.sensor_faults import SensorFaultInference
+from agent.perception.surprise import Surprise
+
+CandidatesCallback = Callable[[Tensor, Tensor], None]
+"""Told of candidates [batch, samples, horizon, act] and their energies [batch, samples]."""
+ACTING_SEED = 10_000
+"""Added to the run's seed for the generator of an agent that acts without learning."""
+
+
+def with_callback(energy: planners.EnergyFn, on_candidates: CandidatesCallback) -> planners.EnergyFn:
+    """The same energy, with a callback at every evaluation."""
+
+    def evaluated(actions: Tensor) -> Tensor:
+        values = energy(actions)
+        on_candidates(actions.detach(), values.detach())
+        return values
+
+    return evaluated
+
+
+class Modules:
+    """Perception, world model, cost, actor and memory of one agent.
+
+    Args:
+        env_spec: sizes and names of the environment.
+        config: the settings.
+
+    Raises:
+        ConfigError: where the horizon exceeds an episode, or a setting of the planner is refused.
+        DeviceError: where the device is not there.
+    """
+
+    def __init__(self, env_spec: EnvSpec, config: Config) -> None:
+        if config.planner.kind != NO_PLANNER:
+            check_horizon(config.planner.horizon_decisions, env_spec.episode_limit, env_spec.env)
+        self.env_spec, self.config = env_spec, config
+        self.device = pick_device(config.device)
+        self.networks = self.new_networks()
+        self.planning_networks = PlanningNetworks(self.networks, getattr(torch, config.learning.precision))
+        self.discount = discount_for(env_spec.episode_limit)
+        self.learner = self.new_learner()
+        capacity = min(config.learning.replay_capacity_transitions, rows_for(config.steps))
+        self.replay_buffer = ReplayBuffer(
+            capacity, env_spec.observation_size, env_spec.action_size, self.readouts_size
+        )
+        self.surprise = Surprise()
+        self.policy_actor = Actor(self.networks.policy, None, config.planner.horizon_decisions, 0)
+        self.actor = self.make_actor(config)
+        self.constraint_cost: ConstraintCost | None = None
+        """Limits that planning keeps; see `Configurator.constrain`."""
+        self._margin: Tensor | None = None
+        self.margin_measured_at = -1
+        """Updates of the networks when the margin was measured; see `margin`."""
+        self.task_cost: TaskCost | None = None
+        """Costs that are planned for in place of the learned ones; see `Configurator.plan_for`."""
+        self.sensor_inference: SensorFaultInference | None = None
+        self.sensors_calibrated_at = -1
+        """Updates of the networks when the sensor inference was calibrated; see `infer_observation`."""
+        self.rng = np.random.default_rng(config.seed)
+        self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        self.random_streams = random_state.streams(self.device)
+        """Where torch's own generators are when this agent continues learning; other agents have others."""
+        self.learning = False
+        """Whether the agent is inside `learn`."""
+        self.terminations = 0
+        """Episodes of training that ended by termination."""
+        self.normalised_rows = 0
+        """Rows of the replay buffer that the running statistics contain."""
+
+    @property
+    def readouts_size(self) -> int:
+        """Length of the readout vector."""
+        return sum(self.env_spec.readout_sizes.values())
+
+    def new_networks(self) -> Networks:
+        """Untrained networks of this agent's sizes, on its device."""
+        spec, config = self.env_spec, self.config
+        return Networks(spec.observation_size, spec.action_size, self.readouts_size, config).to(self.device)
+
+    def new_learner(self, tau: float | None = None) -> Learner:
+        """A learner of the networks that has taken no step; `tau` replaces the setting."""
+        config = self.config
+        return Learner(
+            self.networks,
+            config.learning,
+            self.discount,
+            target_entropy=config.actor.target_entropy,
+            curiosity=config.explore.curiosity,
+            regularizer_weight=config.regularizer.weight,
+            tau=tau,
+        )
+
+    def make_actor(self, config: Config) -> Actor:
+        """The actor that a configuration asks for. Raises SettingError for a setting that is refused."""
+        choice, policy = config.planner, config.actor
+        if choice.kind == NO_PLANNER:
+            return self.policy_actor
+        ones = torch.ones(self.env_spec.action_size, device=self.device)
+
+        def make_planner(batch: int) -> planners.Planner:
+            return planners.make(
+                choice.kind,
+                horizon=choice.horizon_decisions, low=-ones, high=ones, batch=batch, **choice.settings,
+            )  # fmt: skip
+
+        make_planner(1)  # a setting that this kind refuses is refused now, not at the first plan
+        return Actor(
+            self.networks.policy, make_planner, choice.horizon_decisions, policy.proposals, policy.prior_std
+        )
+
+    # Perception
+
+    def perceive(self, obs: np.ndarray) -> Float[Tensor, "batch latent"]:
+        """Observations [batch, obs] to latents."""
+        with torch.inference_mode():
+            rows = torch.from_numpy(np.ascontiguousarray(obs, np.float32)).to(self.device)
+            return self.networks.encoder(self.networks.normalizer(rows))
+
+    def infer_observation(self, obs: np.ndarray, state: ActingState | None, starts: np.ndarray) -> Belief:
+        """Sensor-fault inference: the observations [batch, obs] that the sensors should have read.
+
+        Raises:
+            ConfigError: where the replay buffer holds too little to calibrate the sensors.
+        """
+        if self.sensor_inference is None or self.sensors_calibrated_at != self.learner.updates:
+            self.calibrate_sensors()
+        assert self.sensor_inference is not None
+        belief, action = (None, None) if state is None else (state.belief, state.action)
+        rows = torch.from_numpy(np.array(obs, np.float32))  # a copy: the belief keeps it
+        return self.sensor_inference(rows, belief, action, torch.from_numpy(starts))
+
+    def calibrate_sensors(self) -> None:
+        """Learns from the replay buffer what the sensors usually read. Raises as `infer_observation`."""
+        try:
+            self.sensor_inference = SensorFaultInference(self.networks, self.replay_buffer)
+        except ValueError as error:
+            raise ConfigError(f"perceive: energy {error}") from None
+        self.sensors_calibrated_at = self.learner.updates
+
+    def inferred_observation(self, obs: np.ndarray, state: ActingState) -> np.ndarray:
+        """The observations [batch, obs] that a decision was based on: inferred, or `obs` by the encoder."""
+        if state.belief is None:
+            return obs
+        return self.networks.normalizer.inverse(state.belief.mean.to(self.device)).cpu().numpy()
+
+    def normalise(self) -> None:
+        """Takes the rows that arrived since the last call into the running statistics."""
+        buffer, networks = self.replay_buffer, self.networks
+        first = max(self.normalised_rows, buffer.first)
+        index = np.arange(first, buffer.total) % buffer.capacity
+        obs, readout, cost, last = (
+            torch.from_numpy(column[index]).to(self.device)
+            for column in (buffer.obs, buffer.readout, buffer.cost, buffer.last)
+        )
+        networks.normalizer.update(obs)
+        networks.readout_normalizer.update(readout)
+        networks.rescale(cost, last, self.discount)
+        self.normalised_rows = buffer.total
+
+    # Cost
+
+    def energy(self, z: Float[Tensor, "batch latent"], explore: bool = False) -> Energy:
+        """The energy of action sequences from `z`, by the present costs.
+
+        Uncertainty has no cost while exploring, nor for a task that is planned for without having been
+        learned: both must go where there is little experience.
+        """
+        networks, weights = self.planning_networks.renewed(), self.config.cost
+        penalised = not explore and self.task_cost is None
+        uncertainty = self.networks.disagreement_cost(weights.uncertainty) if penalised else 0.0
+        limits = self.constraint_cost
+        constraint = None if limits is None or explore else partial(limits, margin=self.margin())
+        return Energy(
+            z,
+            networks.world_model,
+            networks.critic,
+            networks.policy,
+            self.discount,
+            EnergyWeights(uncertainty, weights.action),
+            self.terminations > 0,
+            self.task_cost,
+            constraint,
+        )
+
+    @property
+    def task_unknown_to_policy(self) -> bool:
+        """Whether the policy has not learned what is asked: another task, or a new constraint."""
+        new_limit = self.constraint_cost is not None and not covered_by_task(
+            self.config.constraint, self.config.task
+        )
+        return self.task_cost is not None or new_limit
+
+    def margin(self) -> Float[Tensor, "horizon constraints"]:
+        """The safety margin that is kept from each constraint, in its unit, for each decision of the horizon.
+
+        It is measured on the replay buffer: see `ConstraintCost.margin`. 0 without one, and before the first
+        update.
+        """
+        assert self.constraint_cost is not None, "a margin is kept from constraints"
+        horizon = self.actor.horizon
+        if self.learner.updates == 0:  # the errors of untrained networks say nothing
+            return next(self.networks.parameters()).new_zeros(horizon, len(self.constraint_cost.constraints))
+        measured = self._margin
+        if measured is None or self.margin_measured_at != self.learner.updates or len(measured) < horizon:
+            measured = self.constraint_cost.margin(self.replay_buffer, self.perceive, horizon)
+            self._margin, self.margin_measured_at = measured, self.learner.updates
+        return measured
+
+    def forget_margin(self) -> None:
+        """Has the margin measured again at the next plan: the constraints or the costs have changed."""
+        self._margin = None
+
+    def layout(self) -> Readouts:
+        """The names of the environment's readouts."""
+        return Readouts(self.env_spec.readout_sizes, self.env_spec.derived_readouts)
+
+    # Actor
+
+    def decide(
+        self,
+        obs: np.ndarray,
+        state: ActingState | None,
+        starts: np.ndarray,
+        explore: bool,
+        actor: Actor | None = None,
+        on_candidates: CandidatesCallback | None = None,
+    ) -> tuple[np.ndarray, ActingState]:
+        """Decides for observations [batch, obs].
+
+        Args:
+            obs: observations [batch, obs].
+            state: what the last decision returned; None at the start.
+            starts: [batch], marks environments whose episode begins: their warm start is dropped.
+            explore: samples the policy's action, and draws a plan's from its distribution.
+            actor: acts in place of the configured one.
+            on_candidates: told of every batch of candidates that the planner evaluates.
+
+        Returns:
+            Actions [batch, act], and the state for the next decision.
+        """
+        actor = actor or self.actor
+        if state is not None and len(state.z) != len(obs):
+            state = None
+        belief = None
+        if self.config.perceive == "energy" and not self.learning:
+            belief = self.infer_observation(obs, state, starts)
+            with torch.inference_mode():
+                z = self.networks.encoder(belief.mean.to(self.device))
+        else:
+            z = self.perceive(obs)
+        if state is None:
+            generator = torch.Generator(self.device).manual_seed(self.config.seed + ACTING_SEED)
+            state, starts = None, np.ones(len(obs), bool)
+        else:
+            generator = state.generator
+        surprise = np.full(len(obs), np.nan)
+        warm = None
+        with torch.inference_mode():
+            if state is not None:
+                errors = (state.expected - z).square().mean(-1).cpu().numpy()
+                surprise[~starts] = self.surprise.relative(errors)[~starts]
+                # A plan of another horizon, made for the task before, is no warm start for this one.
+                if state.plan is not None and state.plan.actions.shape[1] == actor.horizon:
+                    warm = state.plan.shifted(torch.from_numpy(starts).to(z.device))
+        if starts.all():
+            warm = None
+        unknown = self.task_unknown_to_policy
+        energy: planners.EnergyFn | None = None
+        choice = None
+        if actor.planner is not None:
+            energy = predicted = self.energy(z, explore)
+            if self.constraint_cost is not None and not unknown and not explore:
+                choice = ConstrainedChoice(predicted.terms)
+            if on_candidates is not None:
+                energy = with_callback(energy, on_candidates)
+        action, plan = actor.act(
+            energy, z, self.networks.world_model, warm, generator, explore, unknown, choice
+        )
+        with torch.inference_mode():
+            expected = self.networks.world_model.expect(z, action)
+        taken = action.float().cpu()
+        return taken.numpy(), ActingState(generator, plan, z, expected, surprise, taken, belief)
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any,
+        episode_start: np.ndarray | None,
+        deterministic: bool,
+        actor: Actor | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """`decide` for an observation [obs] or a batch [batch, obs], as stable-baselines3 asks for it."""
+        single = np.ndim(observation) == 1
+        rows = np.atleast_2d(np.asarray(observation, np.float32))
+        starts = np.zeros(len(rows), bool)
+        if episode_start is not None:
+            starts = np.atleast_1d(np.asarray(episode_start, bool))
+        action, state = self.decide(rows, state, starts, not deterministic, actor)
+        return (action[0] if single else action), state
+
+    @contextmanager
+    def own_random_streams(self) -> Iterator[None]:
+        """Inside, torch's generators are this agent's: what it learns does not depend on who drew before."""
+        before = random_state.streams(self.device)
+        random_state.set_streams(self.random_streams, self.device)
+        self.learning = True
+        try:
+            yield
+        finally:
+            self.learning = False
+            self.random_streams = random_state.streams(self.device)
+            random_state.set_streams(before, self.device)

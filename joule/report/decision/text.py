@@ -1,0 +1,119 @@
+"""An explained decision in words: what was decided, why, and what happened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Record = Mapping[str, Any]
+"""The JSON values of an explanation."""
+
+
+def shown(record: Record) -> str:
+    """The decision as text: a table with one row per alternative, and a few sentences."""
+    alternatives = record["alternatives"]
+    terms = list(alternatives[0]["terms"])
+    best = alternatives[0]["energy"]
+    names = ["energy", "above", *terms, "predicted", "executed"]
+    widths = [max(12, len(name) + 2) for name in names]
+    lines = [heading(record), "", f"{'plan':<12}" + "".join(map(str.rjust, names, widths))]
+    for plan in alternatives:
+        predicted, executed = over_horizon(record, plan)
+        parts = [plan["terms"][name] for name in terms]
+        numbers = [plan["energy"], plan["energy"] - best, *parts, predicted, executed]
+        lines.append(f"{plan['name']:<12}" + "".join(map(str.rjust, map(short, numbers), widths)))
+    horizon = count(len(alternatives[0]["actions"]), "decision")
+    lines += [
+        "",
+        f"predicted, executed: discounted cost of the plan's {horizon}, by the model and in the environment",
+        reason(record),
+        *outcome_of(record),
+    ]
+    if record["no_picture"]:
+        lines.append(f"no picture of the environment: {record['no_picture']}")
+    return "\n".join(lines)
+
+
+def heading(record: Record) -> str:
+    """Which decision it is: of which agent, in which environment and episode."""
+    changes = f", with {' '.join(record['perturb'])}" if record["perturb"] else ""
+    changes += f", within {' '.join(record['constraint'])}" if record["constraint"] else ""
+    changes += f", for {record['task']}" if record["task"] else ""
+    return (
+        f"{record['env']}, {record['agent']} after {record['frames']:,} frames, planner "
+        f"{record['planner']['kind']}{changes}: decision {record['step']:,} of the episode of "
+        f"seed {record['seed']}"
+    )
+
+
+def reason(record: Record) -> str:
+    """Why the chosen plan was chosen, in one sentence."""
+    chosen, *rejected = record["alternatives"]
+    nearest = min(rejected, key=lambda plan: plan["energy"])
+    gap = nearest["energy"] - chosen["energy"]
+    changes = {name: value - chosen["terms"][name] for name, value in nearest["terms"].items()}
+    better = [f"{short(value)} by its {name}" for name, value in changes.items() if value > 0]
+    worse = [f"{short(-value)} by its {name}" for name, value in changes.items() if value < 0]
+    if breaks_a_constraint(nearest) and not breaks_a_constraint(chosen):
+        return "the chosen plan is the only one of these that keeps the constraints"
+    if gap < 0:
+        return f"the planner missed a better plan: {nearest['name']} has an energy lower by {short(-gap)}"
+    sentence = f"the chosen plan is better than the nearest rejected one, {nearest['name']}, by {short(gap)}"
+    if better and worse:
+        return f"{sentence}: better {' and '.join(better)}, worse {' and '.join(worse)}"
+    return f"{sentence}: {' and '.join(better)}" if better else sentence
+
+
+def outcome_of(record: Record) -> list[str]:
+    """What was predicted and what was observed: a sentence on the cost of the horizon, and one on the return."""
+    chosen, outcome = record["alternatives"][0], record["came"]
+    observed = outcome["costs"][: len(chosen["actions"])]
+    predicted = discounted(record, chosen["foreseen_costs"][: len(observed)])
+    sentences = [
+        f"over {count(len(observed), 'decision')} the predicted cost was {short(predicted)} and the observed "
+        f"cost {short(discounted(record, observed))}, with a new plan at every decision"
+    ]
+    if record["foretold_return"] is None:
+        return [*sentences, "it predicted no return, because this task is planned for without a critic"]
+    hidden = f", {100 * outcome['hidden']:.0f} % of the future unseen" if outcome["hidden"] >= 0.005 else ""
+    sentences.append(
+        f"the predicted return was {short(record['foretold_return'])} and the observed return "
+        f"{short(outcome['return'])}, over {count(outcome['decisions'], 'decision')}{hidden}"
+    )
+    return sentences
+
+
+def breaks_a_constraint(plan: Record) -> bool:
+    """Whether a plan is predicted to break a constraint, which no other term outweighs."""
+    return bool(plan["terms"].get("constraint", 0.0) > 0)
+
+
+def over_horizon(record: Record, plan: Record) -> tuple[float, float]:
+    """Discounted cost of a plan over those of its decisions that could be executed.
+
+    Returns:
+        The predicted cost, and that of the same actions in the environment; NaN where the environment could not
+        be put back to execute them.
+    """
+    predicted, executed = plan["foreseen_costs"], plan["true_costs"]
+    if executed is None:
+        return discounted(record, predicted), math.nan
+    return discounted(record, predicted[: len(executed)]), discounted(record, executed)
+
+
+def discounted(record: Record, costs: Sequence[float]) -> float:
+    """The discounted sum of costs, one per decision."""
+    return float(sum(record["discount"] ** k * cost for k, cost in enumerate(costs)))
+
+
+def short(value: float) -> str:
+    """A number with about four significant digits and a true minus sign; a dash where it is not known."""
+    if math.isnan(value):
+        return "\N{EM DASH}"
+    return f"{value:,.4g}".replace("-", "\N{MINUS SIGN}")
+
+
+def count(amount: int, noun: str) -> str:
+    """An amount with its noun, which gets an "s" unless the amount is 1."""
+    return f"{amount:,} {noun}{'s' * (amount != 1)}"

@@ -1,0 +1,113 @@
+"""Labels of runs: only runs that differ in nothing but the seed share a label and a task."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from joule.report.evaluations import NUMBERS, ResultsError, Run
+
+_TASK = ("env_kwargs", "action_repeat", "max_episode_frames", "perturb", "task")
+"""Settings that change the task."""
+_NEITHER = (
+    "env",
+    "agent",
+    "seed",
+    "steps",
+    "eval_every_frames",
+    "eval_episodes",
+    "checkpoint_every_frames",
+    "video",
+    "device",
+    "threads",
+    "step_timeout_seconds",
+    "on_collapse",
+)
+"""Settings that change neither the task nor what is learned."""
+_WORLD_MODEL = (
+    "model.",
+    "regularizer.",
+    "cost.",
+    "actor.",
+    "planner.",
+    "explore.",
+    "learning.",
+    "constraint",
+    "perceive",
+)
+"""Beginnings of the settings that apply only to an agent with a world model."""
+
+
+def labelled(runs: Sequence[Run]) -> list[Run]:
+    """The runs with `label` and `task` set.
+
+    Settings in which runs of one agent differ become part of its label. Runs that still share label, task and
+    seed, such as the same settings before and after a change of the code, get their folder or suite as well.
+
+    Raises:
+        ResultsError: for two runs that hold the same numbers, or that cannot be told apart.
+    """
+    of_agent: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        of_agent[run.agent].append(run)
+    named = []
+    for run in runs:
+        kept = {name: run.settings[name] for name in differing(of_agent[run.agent]) if name in run.settings}
+        changed = {name: run.settings[name] for name in _TASK if run.settings.get(name)}
+        named.append(replace(run, label=_with(run.agent, kept), task=_with(run.env, changed)))
+    repeated = _repeated(named)
+    final = [
+        replace(run, label=f"{run.label} · {run.suite or run.source.resolve().name}")
+        if (run.label, run.task) in repeated
+        else run
+        for run in named
+    ]
+    first: dict[tuple[str, str, int], Run] = {}
+    for run in final:
+        other = first.setdefault((run.label, run.task, run.seed), run)
+        if other is not run:
+            raise ResultsError(
+                f"{other.source} and {run.source} cannot be told apart: rename one of the folders"
+            )
+    return final
+
+
+def differing(runs: Iterable[Run]) -> list[str]:
+    """Names of the settings that affect what is learned and differ between these runs of one agent."""
+    runs = [run for run in runs if run.settings]
+    known = [run.settings for run in runs]
+    names = sorted({name for settings in known for name in settings if name not in (*_NEITHER, *_TASK)})
+    if any(run.agent != "joule" for run in runs):
+        names = [name for name in names if not name.startswith(_WORLD_MODEL)]
+    return [name for name in names if len({_plain(settings.get(name)) for settings in known}) > 1]
+
+
+def _repeated(runs: Sequence[Run]) -> set[tuple[str, str]]:
+    """Labels and tasks under which several runs have one seed."""
+    first: dict[tuple[str, str, int], Run] = {}
+    repeated = set()
+    for run in runs:
+        other = first.setdefault((run.label, run.task, run.seed), run)
+        if other is run:
+            continue
+        repeated.add((run.label, run.task))
+        if all(np.array_equal(other.columns[name], run.columns[name]) for name in NUMBERS):
+            raise ResultsError(f"{other.source} and {run.source} hold the same run; give only one of them")
+    return repeated
+
+
+def _with(name: str, settings: dict[str, Any]) -> str:
+    if not settings:
+        return name
+    return f"{name} ({', '.join(f'{key}={_plain(value)}' for key, value in settings.items())})"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(_plain(entry) for entry in value)
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

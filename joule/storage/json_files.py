@@ -1,0 +1,54 @@
+"""The JSON files of a run folder: indented objects of a bounded size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.configurator.validation import unique_keys
+from joule.storage.errors import RunError
+from joule.storage.files import read_plain, replace_file, why
+
+_LIMIT = 1 << 20  # bytes
+
+
+def encode_object(value: Mapping[str, Any]) -> bytes:
+    """The content of a JSON file.
+
+    Raises:
+        TypeError: for a value that JSON does not have.
+    """
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def write_object(path: Path, value: Mapping[str, Any]) -> None:
+    """Replaces a JSON file atomically.
+
+    Raises:
+        RunError: for a value that JSON does not have, and when the disk refuses.
+    """
+    try:
+        replace_file(path, encode_object(value))
+    except (OSError, TypeError) as error:
+        raise RunError(f"{path}: {why(error)}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a run folder, which may come from another person.
+
+    Raises:
+        RunError: for a file that is missing, a link, larger than 1 MiB, or not a JSON object.
+    """
+    try:
+        value = json.loads(read_plain(path, _LIMIT), object_pairs_hook=unique_keys)
+    except FileNotFoundError:
+        raise RunError(f"{path.parent}: is not a run folder, {path.name} is missing") from None
+    except OSError as error:
+        raise RunError(f"{path}: {why(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: is not a JSON object")
+    return value

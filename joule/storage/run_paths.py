@@ -1,0 +1,62 @@
+"""Paths of run folders: the default path, whether a path is free, and the run that a path names."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+from pathlib import Path
+
+from agent.configurator.settings import Config
+from joule.storage.errors import RunError
+from joule.storage.files import why
+from joule.storage.manifest import MANIFEST
+
+RUNS = Path("runs")
+"""The parent of every run folder that was given no path; it is made when it is missing."""
+
+
+def default_folder(config: Config) -> Path:
+    """A free path `runs/<env>-<agent>-seed<k>-<time>`."""
+    env = re.sub(r"[^A-Za-z0-9._-]+", "-", config.env).strip(".-")[:80] or "env"
+    time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = f"{env}-{config.agent}-seed{config.seed}-{time}"
+    folder, number = RUNS / name, 2
+    while folder.exists():
+        folder, number = RUNS / f"{name}-{number}", number + 1
+    return folder
+
+
+def check_free(folder: Path) -> None:
+    """Checks that a new run can have this folder: an empty or missing one, whose parent exists.
+
+    A missing parent is refused because a mistyped path would otherwise make folders in an unexpected place.
+
+    Raises:
+        RunError: for a folder that holds something, a file, a missing parent, or a path that cannot be read.
+    """
+    try:
+        if os.path.lexists(folder):
+            if not folder.is_dir():
+                raise RunError(f"{folder}: is a file, a run needs a folder")
+            if any(folder.iterdir()):
+                raise RunError(f"{folder}: is not empty; choose another folder, or resume that run")
+        elif folder.parent != RUNS and not folder.parent.exists():
+            raise RunError(f"{folder}: its parent folder {folder.parent} does not exist; make it first")
+    except OSError as error:
+        raise RunError(f"{folder}: a run cannot be written there: {why(error)}") from error
+
+
+def located(path: str | Path) -> tuple[Path, Path | None]:
+    """The run folder that `path` names, and the checkpoint where it names one of the run's `step-<n>`."""
+    folder = Path(path)
+    return (folder.parent.parent, folder) if (folder / MANIFEST).exists() else (folder, None)
+
+
+def folder_identity(folder: Path) -> tuple[int, int] | None:
+    """Device and inode of a folder, which change when it is removed and made again; None where it is missing."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,60 @@
+"""The factory: a planner from the name of its kind and its settings."""
+
+import difflib
+import typing
+from importlib import import_module
+from typing import Any
+
+from planners.base import Bound, Planner, SettingError
+from planners.kinds import KINDS
+
+
+def settings(kind: str) -> type:
+    """The frozen dataclass of the settings that a kind of planner has.
+
+    Raises:
+        SettingError: for an unknown kind, with the nearest one.
+    """
+    module, name = _module_and_class(kind)
+    found: type = getattr(import_module(module), f"{name}Settings")
+    return found
+
+
+def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **values: Any) -> Planner:
+    """A planner for `batch` environments at once, over `horizon` decisions in the box [low, high].
+
+    Args:
+        kind: one of `planners.kinds.KINDS`.
+        horizon: number of decisions planned ahead.
+        low: lower bounds of the action, a tensor [act] or one number. A tensor fixes the planner's dtype and
+            device.
+        high: upper bounds of the action, as `low`.
+        batch: number of environments planned for at once.
+        values: settings of the kind, by name; None leaves a setting at its default.
+
+    Raises:
+        SettingError: for an unknown kind or setting, with the nearest name, and for a value out of range.
+    """
+    accepted = settings(kind)
+    types = typing.get_type_hints(accepted)
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        if name not in types:
+            near = difflib.get_close_matches(name, types, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingError(f"{name}: planner {kind} accepts {', '.join(types)}{hint}")
+        if types[name] is float and type(value) is int:
+            given[name] = float(value)
+    module, name = _module_and_class(kind)
+    planner: Planner = getattr(import_module(module), name)(accepted(**given), horizon, low, high, batch)
+    return planner
+
+
+def _module_and_class(kind: str) -> tuple[str, str]:
+    """Names of the module and of the class of a kind. Raises SettingError for an unknown one."""
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SettingError(f"planner kind: found {kind!r}, expected one of {', '.join(KINDS)}{hint}")
+    module, _, name = KINDS[kind].partition(":")
+    return module, name
