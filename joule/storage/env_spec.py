@@ -71,9 +71,16 @@ def spec_of_run(run: Run) -> EnvSpec:
         raise _wrong(run, "readout_sizes", entries)
     if not isinstance(entries.get("derived_readouts"), dict):
         raise _wrong(run, "derived_readouts", entries)
-    known = {name: entries.get(name) for name in names if name != "other"}
-    other = {name: value for name, value in entries.items() if name not in names}
-    return StoredEnvSpec(**known, other=other)
+    return StoredEnvSpec(
+        env=entries["env"],
+        observation_size=entries["observation_size"],
+        action_size=entries["action_size"],
+        episode_limit=limit,
+        action_repeat=entries["action_repeat"],
+        readout_sizes=sizes,
+        derived_readouts=entries["derived_readouts"],
+        other={name: value for name, value in entries.items() if name not in names},
+    )
 
 
 def _wrong(run: Run, name: str, entries: Mapping[str, Any]) -> RunError:

@@ -1,7 +1,7 @@
 """The file operations of checkpoints and the replay log: seven calls, each durable when it returns.
 
-The protocol `Storage` lets a test fail any one call with a full disk, a bad disk or a kill. Reading is limited
-to plain files of a bounded size: links are not followed.
+The protocol `Storage` lets a test fail any one call with a full disk, a bad disk or a kill. Only plain files
+of a bounded size are read; links are not followed.
 """
 
 from __future__ import annotations

@@ -32,13 +32,13 @@ def load(
 ) -> Agent:
     """Loads the trained agent of a run. It can predict at once.
 
-    Further learning begins with a new episode, whose seed follows from the run's seed and its frames, so that it
-    is the same every time the run is loaded.
+    Further learning begins with a new episode. Its seed follows from the run's seed and frames, so that it is
+    the same every time the run is loaded.
 
     Args:
-        path: a run folder, for its newest checkpoint that verifies, or one of its `checkpoints/step-<n>` folders.
+        path: a run folder, for its newest checkpoint that verifies, or one of its `checkpoints/step-<n>`.
         env: the environment to learn in. Without it the agent makes the one of its settings when it learns.
-        overrides: settings to change, by dotted name, such as {"planner.kind": "icem"}. The task cannot change.
+        overrides: settings to change by dotted name, such as {"planner.kind": "icem"}; not the task.
         trust_modules: modules that the run's environment may import although another user made the run.
 
     Raises:
@@ -52,8 +52,8 @@ def load(
     changes = dict(overrides or {})
     if changes.get("task", run.config.task) != run.config.task:
         raise ConfigError(
-            "task: the setting says what the agent was trained for and cannot change; plan_for plans for another "
-            "task, learn_task learns it"
+            "task: the setting says what the agent was trained for and cannot change; plan_for plans for "
+            "another task, learn_task learns it"
         )
     config, dropped = drop_foreign_settings(replace(run.config, changes), changes)
     if dropped:
@@ -114,7 +114,7 @@ def apply_task(agent: Agent, text: str, updates: int | None, horizon: int | None
         The settings of an environment whose reward is minus the cost of the task.
 
     Raises:
-        ConfigError: for a task that does not fit the environment, and where there is nothing to learn it with.
+        ConfigError: for a task that does not fit the environment, and for an agent that cannot learn it.
     """
     config = validate(replace(agent.config, {"task": text}))
     if agent.config.task == text and not updates:

@@ -1,4 +1,4 @@
-"""The commit of a replay log: the rows and files that a checkpoint refers to, as JSON, and its verification."""
+"""The commit of a replay log: the rows and files that a checkpoint refers to, and their verification."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The replay buffer on disk: an append-only log of rows, so that a save writes only new rows.
 
-Rows are raw little-endian records in segment files. A segment only grows, up to `segment_rows`. A commit names
-each segment with its row count and the SHA-256 of that many rows, so that a checkpoint that stores the commit
-stays loadable while the last segment grows. A log that is reopened at an earlier commit starts a new segment
-and overwrites nothing, so that other checkpoints stay loadable.
+Rows are raw little-endian records in segment files. A segment only grows, up to `segment_rows`. A commit
+names each segment with its row count and the SHA-256 of that many rows, so that a checkpoint that stores the
+commit stays loadable while the last segment grows. A log that is reopened at an earlier commit starts a new
+segment and overwrites nothing, so that other checkpoints stay loadable.
 """
 
 from __future__ import annotations

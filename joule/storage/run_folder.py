@@ -5,7 +5,8 @@
     checkpoints/  replay/  videos/  explanations/  summary.json  run.lock
 
 A folder may come from another person. Nothing in it is executed, links in it are not followed, and sizes are
-bounded. A module that its environment names is imported only when this user made the run, or trusts the module.
+bounded. A module that its environment names is imported only when this user made the run or names the module
+as trusted.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class Run:
         Args:
             out: the folder; None chooses runs/<env>-<agent>-seed<k>-<time>.
             config: the settings.
-            command: the words of the shell command that makes the run; empty for a run made from Python, which
-                has no command.txt.
+            command: the words of the shell command that makes the run; empty for a run that is made from
+                Python, which gets no command.txt.
             env_spec: sizes and names of the environment, as JSON values.
 
         Raises:
@@ -119,8 +120,8 @@ class Run:
             trust_modules: modules that the run's environment may import although another user made the run.
 
         Raises:
-            RunError: for a folder that is not a run, is of another format, holds a damaged or oversized file or
-                a setting out of range, or names a module that is not trusted.
+            RunError: for a folder that is not a run, is of another format, holds a damaged or oversized file
+                or a setting out of range, or names a module that is not trusted.
         """
         folder = Path(path)
         try:

@@ -64,8 +64,8 @@ def alive(process: int) -> bool:
 def _acquire(handle: int) -> None:
     """Locks an open file, or raises BlockingIOError.
 
-    A process that was forked from the holder keeps the lock until it closes its copy of the file, which can be
-    a moment after the holder has died. So the lock of a dead holder is waited for.
+    A process that was forked from the holder keeps the lock until it closes its copy of the file. That can be
+    shortly after the holder has died, so the lock of a dead holder is waited for.
     """
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:

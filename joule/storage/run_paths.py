@@ -54,7 +54,7 @@ def located(path: str | Path) -> tuple[Path, Path | None]:
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:
-    """Device and inode of a folder, which change when it is removed and made again; None where it is missing."""
+    """Device and inode of a folder; they change when it is made again. None where it is missing."""
     try:
         status = os.stat(folder)
     except OSError:

@@ -1,7 +1,7 @@
 """Saves agents as checkpoints of a run, and restores them.
 
-A checkpoint belongs to a run folder: its identity names the run, and its replay rows are in the run's replay log.
-So an agent that is saved from Python becomes a run of its own, which every command opens and which can be resumed.
+A checkpoint belongs to a run folder: its identity names the run, and its replay rows are in the run's replay
+log. So an agent that is saved from Python becomes a run of its own, which every command can open and resume.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Saved = tuple[Checkpoint, ReplayLog | None]
 
 _STALE = re.compile(r"\.tmp-([0-9]+)-agent")
 _MAY_BE_INFINITE = ("acting/", "env/")
-"""Prefixes of arrays that are not checked: energies of a plan are infinite where a prediction diverged, and the
-state of an environment is the environment's matter."""
+"""Prefixes of arrays that are not checked. Energies of a plan are infinite where a prediction diverged. The
+state of an environment may hold any number."""
 _SECTIONS = ("agent", "env", "clocks", "scores", "counters", "unfinished")
 """The objects in meta.json."""
 # Errors that a state which no agent wrote can raise while it is restored.
@@ -57,7 +57,8 @@ def save_as_run(agent: Agent, path: str | Path) -> None:
     check_free(folder)
     if agent.env_spec.env != agent.config.env:
         raise RunError(
-            f"{folder}: not saved, the agent acts in {agent.env_spec.env} and its config names {agent.config.env}"
+            f"{folder}: not saved, because the agent acts in {agent.env_spec.env} "
+            f"and its settings name {agent.config.env}"
         )
     temporary = folder.with_name(f".tmp-{os.getpid()}-agent")
     try:
