@@ -124,7 +124,7 @@ def _(arena: Arena) -> Outcome:
 def _(arena: Arena) -> Outcome:
     found = arena.train(changes={"env": "InvertedPendulum", "steps": 40})
     resolved = (
-        json.loads((found.folder / "run.json").read_text())["env_facts"]["resolved"] if not found.code else ""
+        json.loads((found.folder / "run.json").read_text())["env_spec"]["resolved"] if not found.code else ""
     )
     missing = arena.train(changes={"env": "InvertedPendulum-v99"})
     ok = resolved == "InvertedPendulum-v5" and missing.rejected("exists in versions")
@@ -363,7 +363,7 @@ def _(arena: Arena) -> Outcome:
 @row(23, "env nondeterministic under seed", "detected by twin rollout, run labelled")
 def _(arena: Arena) -> Outcome:
     noisy, sound = odd(arena, noise=True), odd(arena)
-    label, other = noisy.summary().get("repeatable"), sound.summary().get("repeatable")
+    label, other = noisy.summary().get("deterministic"), sound.summary().get("deterministic")
     ok = noisy.survived() and label is False and other is True and noisy.says("does not repeat itself")
     return Outcome(ok, f"{noisy.told()}, repeatable: {label}; a sound one: {other}")
 

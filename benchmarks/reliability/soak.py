@@ -59,7 +59,7 @@ SETTLED = 3 * RUN["learning.replay-capacity-transitions"]
 MOST_PER_HOUR = 1.0  # per cent by which memory may grow
 
 EXPECTED = re.compile(
-    r"(config|versions|run|summary)\.json|command\.txt|(metrics|evaluations|ledger)\.csv|run\.lock"
+    r"(config|versions|run|summary)\.json|command\.txt|(metrics|evaluations|forecasts)\.csv|run\.lock"
     r"|tensorboard/events\.out\.tfevents\.[0-9.]+|replay/segment-[0-9]{8}\.rows"
     r"|checkpoints/step-[0-9]+/(arrays\.safetensors|meta\.json|MANIFEST\.json|MANIFEST\.sha256)"
     r"|tmp/torchinductor_[a-z0-9_-]+"

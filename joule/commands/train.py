@@ -90,22 +90,22 @@ def main(arguments: Sequence[str]) -> int:
     from joule.report.progress import Progress
     from joule.storage.run_folder import Run
     from joule.training.evaluation import Evaluator
-    from joule.training.forecast_log import entries_of_an_evaluation
+    from joule.training.forecast_log import max_entries
     from joule.training.trainer import EXIT_STOPPED, Trainer
 
     torch.set_num_threads(config.threads)
     learner = new_agent(config, body)
-    entries = entries_of_an_evaluation(config.steps, config.eval_every_frames)
+    entries = max_entries(config.steps, config.eval_every_frames)
     evaluator = Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries)
     if run is None:
         with generators.preserved():
             repeats = is_deterministic(make_env(config), config.seed)
         command = ["python", "train.py", *arguments]
-        env_spec = dataclasses.asdict(body.env_spec) | {"repeatable": repeats}
+        env_spec = dataclasses.asdict(body.env_spec) | {"deterministic": repeats}
         run = Run.create(options.out, config, command, env_spec)
     with run.lock(), Progress(run.folder, config.env, config.agent, config.steps) as progress:
         trainer = Trainer(learner, run, evaluator, progress)
-        if not run.env_spec.get("repeatable", True):
+        if not run.env_spec.get("deterministic", True):
             progress.note("this environment does not repeat itself under one seed: nor will this run")
         if options.resume is not None:
             for note in trainer.resume():
@@ -143,7 +143,7 @@ def conclude(
         "decisions": learner.decisions,
         "episodes": learner.episodes,
         "seconds": learner.clock.seconds(),
-        "repeatable": run.env_spec.get("repeatable", True),
+        "deterministic": run.env_spec.get("deterministic", True),
         "counters": {**counters, "updates_skipped": skipped},
     }
     try:

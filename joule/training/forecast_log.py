@@ -1,9 +1,9 @@
-"""The ledger of an agent's word: what a decision foretold, beside what came of it.
+"""The forecast log: what decisions of an evaluation predicted, beside what was observed (value calibration).
 
-A decision that was planned foretells its immediate cost, and the discounted return from there to the
-episode's end. An evaluation writes both down and, once the episode has ended, what came. Where a time limit
-cut the episode off, the return that would have followed is not known: a decision so close to the cut that
-more than `MOST_UNSEEN` of its discounted future lies behind it has no return in the ledger.
+A planned decision predicts its immediate cost, and the discounted return from there to the episode's end. An
+evaluation records both and, once the episode has ended, the observed values. Where a time limit cut the episode
+off, the return that would have followed is not known: a decision with more than `LARGEST_HIDDEN_SHARE` of its
+discounted future behind the cut has no return in the log.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ import numpy as np
 
 from agent.forecast import Forecast
 
-COLUMNS = ("frames", "seed", "decision", "foretold_return", "return", "foretold_cost", "cost")
-"""The columns of ledger.csv; a decision without a known return leaves that cell empty."""
+COLUMNS = ("frames", "seed", "decision", "predicted_return", "return", "predicted_cost", "cost")
+"""The columns of forecasts.csv. A decision without a known return leaves that cell empty."""
 LARGEST_HIDDEN_SHARE = 0.02
-MOST_OF_A_RUN, MOST_OF_AN_EVALUATION, MOST_OF_AN_EPISODE = 100_000, 1_000, 100
-"""Decisions written down; neighbours foretell much the same, and a forecast takes a moment too."""
+MAX_PER_RUN, MAX_PER_EVALUATION, MAX_PER_EPISODE = 100_000, 1_000, 100
+"""Decisions recorded at most: neighbouring ones predict much the same, and a forecast takes time."""
 
 
 @dataclass(frozen=True, eq=False)
 class ForecastLog:
-    """Decisions of an evaluation, by seed and then by time; every array is [entries], float64 or int64."""
+    """Recorded decisions of an evaluation, by seed and then by time; every array is [entries]."""
 
     seeds: np.ndarray
+    """int64, the episode's seed"""
     decisions: np.ndarray
-    """Decisions taken before in the episode."""
+    """int64, decisions taken before in the episode"""
     predicted_returns: np.ndarray
     returns: np.ndarray
-    """What came, NaN where a time limit hid it."""
+    """observed; NaN where a time limit hid it"""
     predicted_costs: np.ndarray
     costs: np.ndarray
 
     def rows(self, frames: int) -> list[dict[str, int | float]]:
-        """The entries as rows of ledger.csv; six digits are enough for a plot, and halve the file."""
+        """The entries as rows of forecasts.csv, to six significant digits."""
         table = []
         for row in zip(*vars(self).values(), strict=True):
             seed, decision, *numbers = row
@@ -47,66 +48,70 @@ class ForecastLog:
         return table
 
 
-def entries_of_an_evaluation(steps: int, every: int) -> int:
-    """How many decisions one evaluation of a run writes down, so that the ledger of all stays small."""
-    return max(1, min(MOST_OF_AN_EVALUATION, MOST_OF_A_RUN // (steps // every + 1)))
+def max_entries(steps: int, eval_every_frames: int) -> int:
+    """Decisions that each evaluation of a run records, so that the log of the whole run stays small."""
+    return max(1, min(MAX_PER_EVALUATION, MAX_PER_RUN // (steps // eval_every_frames + 1)))
 
 
-def joined(forecast_logs: Sequence[ForecastLog]) -> ForecastLog:
-    """One ledger of several, at least one."""
-    columns = zip(*(vars(forecast_log).values() for forecast_log in forecast_logs), strict=True)
+def joined(logs: Sequence[ForecastLog]) -> ForecastLog:
+    """The entries of several logs, at least one, as one."""
+    columns = zip(*(vars(log).values() for log in logs), strict=True)
     return ForecastLog(*(np.concatenate(column) for column in columns))
 
 
 class ForecastRecorder:
-    """Keeps the ledger of episodes that are played side by side.
+    """Records forecasts of episodes that are played side by side.
 
-    Of `episodes` of at most `limit` decisions it writes down `entries` at most, evenly spread, and of each
-    `MOST_OF_AN_EPISODE`.
+    Args:
+        first_seed: seed of episode 0.
+        episodes: number of episodes.
+        limit: decisions of the longest episode.
+        entries: decisions recorded at most, evenly spread; at most MAX_PER_EPISODE of each episode.
     """
 
     def __init__(self, first_seed: int, episodes: int, limit: int, entries: int) -> None:
         self.first_seed = first_seed
-        self._lanes_apart = math.ceil(episodes / entries)
-        of_each = min(MOST_OF_AN_EPISODE, entries // math.ceil(episodes / self._lanes_apart))
-        self._decisions_apart = math.ceil(limit / of_each)
+        self._episode_stride = math.ceil(episodes / entries)
+        per_episode = min(MAX_PER_EPISODE, entries // math.ceil(episodes / self._episode_stride))
+        self._decision_stride = math.ceil(limit / per_episode)
         self._rewards: list[list[float]] = [[] for _ in range(episodes)]
         self._forecasts: list[list[tuple[int, float, float]]] = [[] for _ in range(episodes)]
-        self._ended: list[bool] = [False] * episodes
+        self._terminated: list[bool] = [False] * episodes
         self._discount = 1.0
 
     def due(self, decision: int) -> bool:
-        """Whether decisions taken after this many others are written down."""
-        return decision % self._decisions_apart == 0
+        """Whether decisions taken after this many others are recorded."""
+        return decision % self._decision_stride == 0
 
-    def record_forecast(self, decision: int, lanes: np.ndarray, forecast: Forecast) -> None:
-        """Takes down what the episodes `lanes` [batch] expect of a decision."""
+    def record_forecast(self, decision: int, episodes: np.ndarray, forecast: Forecast) -> None:
+        """Records what a decision in the episodes numbered `episodes` [batch] predicts."""
         self._discount = forecast.discount
-        for lane, value, cost in zip(lanes, forecast.returns, forecast.costs, strict=True):
-            if lane % self._lanes_apart == 0:
-                self._forecasts[lane].append((decision, float(value), float(cost)))
+        for episode, value, cost in zip(episodes, forecast.returns, forecast.costs, strict=True):
+            if episode % self._episode_stride == 0:
+                self._forecasts[episode].append((decision, float(value), float(cost)))
 
-    def record_outcome(self, lane: int, reward: float, terminated: bool) -> None:
-        """Takes down what a step of an episode gave, and whether the world ended it there."""
-        self._rewards[lane].append(reward)
-        self._ended[lane] = terminated
+    def record_outcome(self, episode: int, reward: float, terminated: bool) -> None:
+        """Records the reward of a step, and whether the episode terminated with it."""
+        self._rewards[episode].append(reward)
+        self._terminated[episode] = terminated
 
-    def settle(self) -> ForecastLog:
-        """The entries of all episodes, which have ended."""
+    def finish(self) -> ForecastLog:
+        """The log of all episodes, which have ended."""
         seeds, entries = [], []
-        for lane, predicted in enumerate(self._forecasts):
-            returns = returns_to_go(self._rewards[lane], self._discount, self._ended[lane])
+        for episode, predicted in enumerate(self._forecasts):
+            rewards = self._rewards[episode]
+            returns = returns_to_go(rewards, self._discount, self._terminated[episode])
             for decision, value, cost in predicted:
-                seeds.append(self.first_seed + lane)
-                entries.append((decision, value, returns[decision], cost, -self._rewards[lane][decision]))
+                seeds.append(self.first_seed + episode)
+                entries.append((decision, value, returns[decision], cost, -rewards[decision]))
         decisions, *numbers = np.array(entries, np.float64).reshape(-1, 5).T
         return ForecastLog(np.array(seeds, np.int64), decisions.astype(np.int64), *numbers)
 
 
 def returns_to_go(rewards: Sequence[float], discount: float, terminated: bool) -> np.ndarray:
-    """The discounted sum of rewards from each decision to the episode's end, [decisions].
+    """The discounted sum of rewards from each decision to the episode's end [decisions].
 
-    NaN where the episode did not end by itself and more than `MOST_UNSEEN` of its discounted future is
+    NaN where the episode did not terminate and more than `LARGEST_HIDDEN_SHARE` of its discounted future is
     hidden.
     """
     returns, value = np.empty(len(rewards)), 0.0

@@ -236,7 +236,7 @@ class Trainer:
     def save(self, unfinished_since: int | None = None) -> None:
         """A checkpoint of everything that the rest of the run depends on.
 
-        `owing_since` says that what was due since that frame is not done. Raises StopRun, and writes
+        `unfinished_since` says that what was due since that frame is not done. Raises StopRun, and writes
         nothing, when a weight or anything else that is to be resumed from is not finite.
         """
         self.run.check_place()
@@ -285,7 +285,7 @@ class Trainer:
                 exact = False
         if not exact:
             self.run.counters["inexact_resumes"] = self.run.counters.get("inexact_resumes", 0) + 1
-        since = saved.meta["owing"].get("since")
+        since = saved.meta["unfinished"].get("since")
         self.unfinished, self.frames = since is not None, agent.frames if since is None else since
         self.alarmed = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
         self.run.truncate_logs(saved.step - self.unfinished)  # a row that is owed is written again

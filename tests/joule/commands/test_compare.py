@@ -245,7 +245,7 @@ def keep_ledger(folder: Path, returns: list[tuple[float, float | None]], frames:
         f"{frames},10000,{k},{predicted},{'' if outcome is None else outcome},-1.0,{-k}"
         for k, (predicted, outcome) in enumerate(returns)
     ]
-    (folder / "ledger.csv").write_text("\n".join([",".join(forecast_log.COLUMNS), *lines]) + "\n")
+    (folder / "forecasts.csv").write_text("\n".join([",".join(forecast_log.COLUMNS), *lines]) + "\n")
 
 
 def test_what_was_foretold_is_shown_where_a_ledger_was_kept(tmp_path: Path) -> None:

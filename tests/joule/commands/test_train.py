@@ -166,7 +166,7 @@ def test_a_run_that_is_interrupted_goes_on_and_ends_as_documented(
     found = {path.name for path in run.iterdir()}
     assert found >= {
         "config.json", "command.txt", "versions.json", "run.json", "metrics.csv", "evaluations.csv",
-        "ledger.csv",
+        "forecasts.csv",
         "tensorboard", "checkpoints", "replay", "curve.png", "summary.json",
     }  # fmt: skip
     assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -24,7 +24,7 @@ from agent.perception.collapse import COLLAPSED_IN_A_ROW
 from joule.environment import make_env
 from joule.storage import checkpoint
 from joule.storage.files import Disk
-from joule.storage.finite import not_finite
+from joule.storage.saving import not_finite
 from joule.storage.run_folder import Run
 from joule.training.evaluation import Evaluator
 from joule.training.trainer import Trainer

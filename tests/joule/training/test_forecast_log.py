@@ -128,7 +128,7 @@ def test_a_forecast_is_minus_the_energy_of_the_plan_and_the_cost_of_its_first_st
 
 
 def test_the_ledger_of_a_run_is_read_back_by_evaluation(trained_run: Path, tmp_path: Path) -> None:
-    with (trained_run / "ledger.csv").open(newline="") as file:
+    with (trained_run / "forecasts.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == forecast_log.COLUMNS == read_back.COLUMNS
     assert {row["frames"] for row in rows} == {"200", "400"}
@@ -143,8 +143,8 @@ def test_the_ledger_of_a_run_is_read_back_by_evaluation(trained_run: Path, tmp_p
     assert newest.of_returns().words() == "every decision too near the time limit"
     assert read_back.read(trained_run, 300) is None
     assert read_back.read(tmp_path) is None
-    path = tmp_path / "ledger.csv"
-    path.write_text((trained_run / "ledger.csv").read_text() + "400,10")  # a kill came within a write
+    path = tmp_path / "forecasts.csv"
+    path.write_text((trained_run / "forecasts.csv").read_text() + "400,10")  # a kill came within a write
     again = read_back.read(tmp_path)
     assert again is not None
     np.testing.assert_array_equal(again.costs, newest.costs)

@@ -48,7 +48,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Same weights, replay, counters and logs."""
-    for name in ("evaluations.csv", "ledger.csv", "metrics.csv"):
+    for name in ("evaluations.csv", "forecasts.csv", "metrics.csv"):
         assert rows(one / name) == rows(other / name)
     (arrays, meta), (others, other_meta) = joule.load(one).state_dict(), joule.load(other).state_dict()
     assert [n for n in arrays if not np.array_equal(arrays[n], others[n], equal_nan=True)] == []
