@@ -229,7 +229,7 @@ class Run:
         self._logs.add_evaluation(row)
 
     def forecasts(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Adds rows to forecasts.csv, with the columns `forecast_log.COLUMNS`. Raises as `log`."""
+        """Adds rows to forecasts.csv, with the columns `logs.FORECAST_COLUMNS`. Raises as `log`."""
         self.check_place()
         self._logs.add_forecasts(rows)
 

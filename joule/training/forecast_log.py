@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.forecast import Forecast
+from joule.storage.logs import FORECAST_COLUMNS as COLUMNS
 
-COLUMNS = ("frames", "seed", "decision", "predicted_return", "return", "predicted_cost", "cost")
-"""The columns of forecasts.csv. A decision without a known return leaves that cell empty."""
 LARGEST_HIDDEN_SHARE = 0.02
 MAX_PER_RUN, MAX_PER_EVALUATION, MAX_PER_EPISODE = 100_000, 1_000, 100
 """Decisions recorded at most: neighbouring ones predict much the same, and a forecast takes time."""
