@@ -1,4 +1,4 @@
-"""The oracle against MuJoCo stepped by hand."""
+"""The oracle against MuJoCo stepped in Python."""
 
 import mujoco
 import numpy as np
@@ -41,19 +41,20 @@ def model() -> mujoco.MjModel:
 
 
 def moving(model: mujoco.MjModel, seed: int) -> mujoco.MjData:
-    """An arm scraping along the floor, pushed from outside and watched by a displaced target."""
-    data, source = mujoco.MjData(model), np.random.default_rng(seed)
-    data.qpos[:], data.qvel[:] = [0.6, 0.1], 0.1 * source.normal(size=2)
-    data.mocap_pos[:] = source.normal(size=3)
+    """An arm in contact with the floor, with an applied force and a displaced mocap target."""
+    data, rng = mujoco.MjData(model), np.random.default_rng(seed)
+    data.qpos[:], data.qvel[:] = [0.6, 0.1], 0.1 * rng.normal(size=2)
+    data.mocap_pos[:] = rng.normal(size=3)
     data.xfrc_applied[3, 2] = -1.0
     mujoco.mj_step(model, data, 40)
     assert data.ncon
     return data
 
 
-def by_hand(
+def stepped(
     model: mujoco.MjModel, data: mujoco.MjData, controls: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    """States [horizon + 1, state] and sensor data [horizon, sensor] of `mj_step` under the controls."""
     states, sensors = [np.r_[data.time, data.qpos, data.qvel]], []
     for control in controls:
         data.ctrl[:] = control
@@ -65,21 +66,21 @@ def by_hand(
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-def test_futures_are_those_of_mj_step(model: mujoco.MjModel, threads: int) -> None:
-    seen: list[Futures] = []
+def test_futures_equal_those_of_mj_step(model: mujoco.MjModel, threads: int) -> None:
+    received: list[Futures] = []
 
     def cost(futures: Futures) -> np.ndarray:
-        seen.append(futures)
+        received.append(futures)
         return futures.sensors.sum(axis=2) + futures.controls[..., 0] + futures.qvel[:, 1:, 0]
 
     actions = torch.rand(2, 5, HORIZON, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    bodies = [moving(model, seed) for seed in (1, 2)]
+    starts = [moving(model, seed) for seed in (1, 2)]
     with Oracle(model, cost, frame_skip=SKIP, threads=threads) as oracle:
-        energy = oracle.energy(bodies)(actions)
-    futures = seen[0]
+        energy = oracle.energy(starts)(actions)
+    futures = received[0]
     for row, sample in np.ndindex(2, 5):
         controls, place = actions[row, sample].numpy(), row * 5 + sample
-        states, sensors = by_hand(model, moving(model, row + 1), controls)
+        states, sensors = stepped(model, moving(model, row + 1), controls)
         np.testing.assert_array_equal(futures.states[place], states)
         np.testing.assert_array_equal(futures.sensors[place], sensors)
         np.testing.assert_array_equal(futures.qpos[place], states[:, 1:3])
@@ -87,7 +88,7 @@ def test_futures_are_those_of_mj_step(model: mujoco.MjModel, threads: int) -> No
         assert energy[row, sample].item() == pytest.approx(total, rel=1e-12)
 
 
-def test_a_diverged_candidate_has_infinite_energy_and_harms_no_other(model: mujoco.MjModel) -> None:
+def test_a_diverged_candidate_has_infinite_energy_and_changes_no_other(model: mujoco.MjModel) -> None:
     actions = torch.zeros(1, 3, HORIZON, 2)
     actions[0, 1, HORIZON // 2] = 1e30
     model.actuator_ctrllimited[:] = 0
@@ -97,7 +98,7 @@ def test_a_diverged_candidate_has_infinite_energy_and_harms_no_other(model: mujo
         assert oracle.energy(moving(model, 1))(actions[:, ::2]).tolist() == [[0.0, 0.0]]
 
 
-def test_unit_actions_span_the_control_range_and_the_model_is_read_afresh(model: mujoco.MjModel) -> None:
+def test_unit_actions_span_the_control_range_and_changes_of_the_model_count(model: mujoco.MjModel) -> None:
     def cost(futures: Futures) -> np.ndarray:
         return futures.controls[..., 1] + 100 * futures.qvel[:, 1:, 0]
 
@@ -117,9 +118,9 @@ def test_unit_actions_span_the_control_range_and_the_model_is_read_afresh(model:
 
 
 @pytest.mark.parametrize("kind", ["cem", "icem", "mppi"])
-def test_planners_act_on_true_physics(model: mujoco.MjModel, kind: str) -> None:
+def test_planners_lower_the_energy_under_true_physics(model: mujoco.MjModel, kind: str) -> None:
     def cost(futures: Futures) -> np.ndarray:
-        return -futures.qvel[:, 1:, 0]  # swing the shoulder forward
+        return -futures.qvel[:, 1:, 0]  # turn the shoulder forwards
 
     data = mujoco.MjData(model)
     side = torch.ones(2, dtype=torch.float64)
@@ -127,7 +128,7 @@ def test_planners_act_on_true_physics(model: mujoco.MjModel, kind: str) -> None:
     with Oracle(model, cost, frame_skip=SKIP, unit=True) as oracle:
         energy = oracle.energy(data)
         plan = planner.plan(energy, generator=torch.Generator().manual_seed(0))
-        idle = energy(torch.zeros(1, 1, 5, 2, dtype=torch.float64))
-        assert plan.energy.item() < idle.item() - 1
+        zero_actions = energy(torch.zeros(1, 1, 5, 2, dtype=torch.float64))
+        assert plan.energy.item() < zero_actions.item() - 1
         with pytest.raises(planners.PlanError, match="differentiable"):
             planners.make("gradient", horizon=5, low=-side, high=side).plan(energy)

@@ -20,19 +20,21 @@ from planners.elites import Elites, uniform_weights
 MODULES = [f"planners.{found.name}" for found in pkgutil.iter_modules(planners.__path__)]
 
 
-def functions(module: types.ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Every function and method that a module defines, by qualified name."""
-    for name, value in vars(module).items():
-        if getattr(value, "__module__", None) != module.__name__:
-            continue
-        if inspect.isfunction(value):
-            yield name, value
-        elif inspect.isclass(value):
-            for key, member in vars(value).items():
-                found = member.fget if isinstance(member, property) else member
-                written = not key.startswith("__") or (key == "__init__" and not typing.is_protocol(value))
-                if inspect.isfunction(found) and written:
-                    yield f"{name}.{key}", found
+def layers(function: Callable[..., Any] | None) -> Iterator[types.FunctionType]:
+    """A function and what it wraps, outermost first."""
+    while function is not None:
+        if inspect.isfunction(function):
+            yield function
+        function = getattr(function, "__wrapped__", None)
+
+
+def functions(module: types.ModuleType) -> Iterator[Callable[..., Any]]:
+    """Every function and method in the source of a module."""
+    for owner in (module, *(value for value in vars(module).values() if inspect.isclass(value))):
+        for member in vars(owner).values():
+            found = member.fget if isinstance(member, property) else member
+            if found is not None and any(f.__code__.co_filename == module.__file__ for f in layers(found)):
+                yield found
 
 
 def parts(annotation: Any) -> list[Any]:
@@ -43,11 +45,13 @@ def parts(annotation: Any) -> list[Any]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_function_is_checked_and_every_tensor_has_a_shape(name: str) -> None:
-    for qualified, function in functions(importlib.import_module(name)):
-        assert hasattr(function, "__wrapped__"), f"{name}.{qualified} is not checked"
+    for function in functions(importlib.import_module(name)):
+        where = f"{name}.{function.__qualname__}"
+        files = {layer.__code__.co_filename for layer in layers(function)}
+        assert jaxtyping.jaxtyped.__code__.co_filename in files, f"{where} is not checked"
         for argument, annotation in typing.get_type_hints(function).items():
             bare = any(part in (torch.Tensor, np.ndarray) for part in parts(annotation))
-            assert not bare, f"{name}.{qualified}: {argument} has no shape"
+            assert not bare, f"{where}: {argument} has no shape"
 
 
 def test_a_wrong_shape_is_an_error() -> None:
