@@ -1,4 +1,4 @@
-"""Disks that fail: at the k-th call, by a kill, or by a power cut that forgets what was not flushed."""
+"""Disks that fail: at the k-th call, by a kill, or by a power cut that loses what was not flushed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from joule.storage.files import Bytes, Disk
 
 
 class Killed(BaseException):
-    """The process is dead: nothing it would have done afterwards happens."""
+    """The process was killed: nothing after it happens."""
 
 
 class FaultyDisk(Disk):
     """Fails its k-th call (from 0) with an errno, or with Killed when `fault` is "kill".
 
-    A failing write leaves half of its bytes. `struck` tells whether call k was reached.
+    A failing write leaves half of its bytes. `failed` says whether call k was reached.
     """
 
     def __init__(self, k: int, fault: str) -> None:
-        self.left, self.fault, self.struck = k, fault, False
+        self.calls_left, self.fault, self.failed = k, fault, False
 
     def _call(self, before_failing: Callable[[], None] = lambda: None) -> None:
-        if self.struck and self.fault == "kill":
+        if self.failed and self.fault == "kill":
             raise Killed
-        self.left -= 1
-        if self.left == -1:
-            self.struck = True
+        self.calls_left -= 1
+        if self.calls_left == -1:
+            self.failed = True
             before_failing()
             if self.fault == "kill":
                 raise Killed
@@ -66,13 +66,13 @@ class FaultyDisk(Disk):
         super().remove(path)
 
 
-class ForgetfulDisk(FaultyDisk):
-    """A disk whose names are lost by a power cut unless their folder was flushed: `cut` undoes them."""
+class UnflushedDisk(FaultyDisk):
+    """Loses names at a power cut unless their folder was flushed: `cut_power` undoes them."""
 
     def __init__(self, k: int = -1) -> None:
         super().__init__(k, "kill")
         self._undo: list[tuple[Path, Callable[[], object]]] = []
-        self._bin = Path(tempfile.mkdtemp())
+        self._removed = Path(tempfile.mkdtemp())
 
     def write(self, path: Path, data: Bytes) -> None:
         super().write(path, data)
@@ -89,8 +89,8 @@ class ForgetfulDisk(FaultyDisk):
         self._undo.append((new.parent, lambda: os.rename(new, old)))
 
     def remove(self, path: Path) -> None:
-        if not self.struck and self.left != 0:
-            kept = self._bin / f"{len(self._undo)}-{os.urandom(4).hex()}"
+        if not self.failed and self.calls_left != 0:
+            kept = self._removed / f"{len(self._undo)}-{os.urandom(4).hex()}"
             (shutil.copytree if path.is_dir() else shutil.copy)(path, kept)
             self._undo.append((path.parent, lambda: os.rename(kept, path)))
         super().remove(path)
@@ -99,14 +99,14 @@ class ForgetfulDisk(FaultyDisk):
         super().sync(folder)
         self._undo = [(place, undo) for place, undo in self._undo if place != folder]
 
-    def cut(self) -> None:
-        """The power goes: unflushed names are as they were, newest first."""
+    def cut_power(self) -> None:
+        """Undoes names that were not flushed, newest first."""
         for _, undo in reversed(self._undo):
             undo()
-        shutil.rmtree(self._bin)
+        shutil.rmtree(self._removed)
 
 
 def _remove_one(path: Path) -> None:
-    """What a removal that was interrupted leaves of a folder: all but one file."""
+    """Removes one file of a folder, as a removal that is interrupted does."""
     if path.is_dir():
         next(iter(sorted(path.iterdir()))).unlink()

@@ -1,4 +1,4 @@
-"""The replay log gives back exactly the rows of any commit it owes, and nothing that was tampered with."""
+"""The replay log returns exactly the rows of every kept commit, and refuses rows that were changed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from faulty_storage import FaultyDisk, ForgetfulDisk, Killed
+from faulty_storage import FaultyDisk, Killed, UnflushedDisk
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -25,20 +24,15 @@ COLUMNS = {"row": ((), "int64"), "obs": ((3,), "float32"), "image": ((2, 2), "ui
 SIZE = 8 + 12 + 4 + 1
 SEGMENT = 5
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _fast() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("joule.storage.files.os.fsync", lambda handle: None)
-        yield
+pytestmark = pytest.mark.usefixtures("no_flush")
 
 
-def rows(first: int, last: int, head_width: int = 0) -> dict[str, np.ndarray]:
-    """Rows whose every column says which row and which history it belongs to."""
+def rows(first: int, last: int, history: int = 0) -> dict[str, np.ndarray]:
+    """Rows whose columns name the row and the history that it belongs to."""
     number = np.arange(first, last)
     return {
         "row": number,
-        "obs": np.stack([number, number * 0.1, number * 0 + head_width], axis=1).astype(np.float32),
+        "obs": np.stack([number, number * 0.1, number * 0 + history], axis=1).astype(np.float32),
         "image": np.broadcast_to((number % 251).astype(np.uint8)[:, None, None], (last - first, 2, 2)),
         "last": number % 7 == 0,
         "readout": np.empty((last - first, 0), np.float32),
@@ -60,15 +54,15 @@ def reopen(folder: Path, committed: Any, **more: Any) -> ReplayLog:
 
 
 class Histories(RuleBasedStateMachine):
-    """Appends, commits, prunes and reopens at any kept commit, against a plain list of rows."""
+    """Appends, commits, prunes and reopens at any kept commit, compared with a plain list of rows."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.log = new(self.folder)
-        self.held: list[int] = []  # the branch each row was written in; its index is its number
+        self.held: list[int] = []  # row number -> the history that wrote the row
         self.kept: list[tuple[dict[str, Any], list[int]]] = []
-        self.head_width = 0
+        self.history = 0
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -80,8 +74,8 @@ class Histories(RuleBasedStateMachine):
 
     @rule(count=st.integers(0, 12))
     def append(self, count: int) -> None:
-        self.log.append(rows(len(self.held), len(self.held) + count, self.head_width))
-        self.held += [self.head_width] * count
+        self.log.append(rows(len(self.held), len(self.held) + count, self.history))
+        self.held += [self.history] * count
 
     @rule()
     def commit(self) -> None:
@@ -97,7 +91,7 @@ class Histories(RuleBasedStateMachine):
     def resume(self, which: int) -> None:
         committed, held = self.kept[which % len(self.kept)]
         self.log, self.held = reopen(self.folder, committed), list(held)
-        self.head_width += 1
+        self.history += 1
 
     @invariant()
     def holds_its_rows(self) -> None:
@@ -122,62 +116,62 @@ TestHistories.settings = settings(
 
 
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "kill"])
-def test_a_fault_at_any_call_loses_no_commit_and_may_be_retried(tmp_path: Path, fault: str) -> None:
+def test_a_fault_at_any_call_loses_no_commit_and_can_be_retried(tmp_path: Path, fault: str) -> None:
     for k in range(100):
         folder, disk = tmp_path / str(k), FaultyDisk(-1, fault)
         log = new(folder, storage=disk)
         log.append(rows(0, 8))
-        owed = [(log.commit(), 8)]
+        commits = [(log.commit(), 8)]
 
-        def save(log: ReplayLog = log, owed: list[Any] = owed) -> None:
-            """What a training loop does at a checkpoint that is not the run's first."""
+        def save(log: ReplayLog = log, commits: list[Any] = commits) -> None:
+            """The calls of a trainer at a checkpoint that is not the run's first."""
             if log.rows == 8:
                 log.append(rows(8, 23))
-            owed.append((log.commit(), 23))
-            log.prune(5, [committed for committed, _ in owed])
-            owed.append((log.commit(), 23))
-            del owed[:-1]
-            log.prune(5, [owed[0][0]])
+            commits.append((log.commit(), 23))
+            log.prune(5, [committed for committed, _ in commits])
+            commits.append((log.commit(), 23))
+            del commits[:-1]
+            log.prune(5, [commits[0][0]])
 
-        disk.left = k
+        disk.calls_left = k
         try:
             save()
         except ReplayLogError:
             save()
         except Killed:
             pass
-        for committed, count in owed:
+        for committed, count in commits:
             found = reopen(folder, committed)
             assert found.rows == count
             assert same(found.read_tail(5), rows(count - 5, count))
-        if not disk.struck:
+        if not disk.failed:
             assert len(list(folder.iterdir())) == 2
             return
-    raise AssertionError("no commit passed untouched")
+    raise AssertionError("every commit failed")
 
 
-def test_a_power_cut_keeps_what_was_committed(tmp_path: Path) -> None:
+def test_a_power_cut_loses_no_commit(tmp_path: Path) -> None:
     for k in range(100):
-        folder, disk = tmp_path / str(k), ForgetfulDisk()
+        folder, disk = tmp_path / str(k), UnflushedDisk()
         log = new(folder, storage=disk)
         log.append(rows(0, 8))
         commits = [(log.commit(), 8)]
-        disk.left = k
+        disk.calls_left = k
         try:
             log.append(rows(8, 23))
             commits.append((log.commit(), 23))
             log.prune(20, [commits[0][0]])
         except Killed:
             pass
-        disk.cut()
+        disk.cut_power()
         for committed, count in commits:
             assert same(reopen(folder, committed).read(0, count), rows(0, count))
-        if not disk.struck:
+        if not disk.failed:
             return
-    raise AssertionError("no commit passed untouched")
+    raise AssertionError("every commit failed")
 
 
-def test_a_commit_writes_only_what_is_new(tmp_path: Path) -> None:
+def test_a_commit_writes_only_new_rows(tmp_path: Path) -> None:
     class Counting(Disk):
         bytes = 0
 
@@ -196,27 +190,27 @@ def test_a_commit_writes_only_what_is_new(tmp_path: Path) -> None:
     assert disk.bytes == 1_003 * SIZE
 
 
-def test_an_append_replaces_what_a_failed_one_left(tmp_path: Path) -> None:
+def test_an_append_overwrites_the_bytes_of_a_failed_one(tmp_path: Path) -> None:
     disk, path = Disk(), tmp_path / "file"
     disk.append(path, b"whole, then cut", at=0)
     disk.append(path, b"new", at=7)
     assert path.read_bytes() == b"whole, new"
 
 
-def test_resuming_an_older_commit_harms_no_newer_one(tmp_path: Path) -> None:
+def test_resuming_at_an_older_commit_keeps_the_newer_one(tmp_path: Path) -> None:
     log = new(tmp_path)
     log.append(rows(0, 7))
     older = log.commit()
     log.append(rows(7, 9))
     newer = log.commit()
     other = reopen(tmp_path, older)
-    other.append(rows(7, 12, head_width=1))
-    head_width = other.commit()
+    other.append(rows(7, 12, history=1))
+    resumed = other.commit()
     assert same(reopen(tmp_path, newer).read(0, 9), rows(0, 9))
-    assert same(reopen(tmp_path, head_width).read(7, 12), rows(7, 12, head_width=1))
+    assert same(reopen(tmp_path, resumed).read(7, 12), rows(7, 12, history=1))
 
 
-def test_prune_frees_the_disk(tmp_path: Path) -> None:
+def test_prune_removes_segment_files(tmp_path: Path) -> None:
     log = new(tmp_path)
     for start in range(0, 200, 10):
         log.append(rows(start, start + 10))
@@ -228,7 +222,7 @@ def test_prune_frees_the_disk(tmp_path: Path) -> None:
         log.read(0, 10)
 
 
-def test_damage_is_refused(tmp_path: Path) -> None:
+def test_damaged_segments_are_refused(tmp_path: Path) -> None:
     log = new(tmp_path)
     log.append(rows(0, 12))
     committed, rng = log.commit(), random.Random(1)
@@ -272,7 +266,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
         {"rows": 1 << 60}, {"rows": 2.0}, {"rows": True}, {"sha256": None}, {"rows": 10**9},
     ],
 )  # fmt: skip
-def test_a_hostile_commit_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_forged_commit_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     log = new(tmp_path)
     log.append(rows(0, 3))
     committed = log.commit()
@@ -293,7 +287,7 @@ def test_a_hostile_commit_is_refused(tmp_path: Path, change: dict[str, Any]) -> 
             reopen(tmp_path, other)
 
 
-def test_other_columns_are_named(tmp_path: Path) -> None:
+def test_the_refusal_of_other_columns_names_both(tmp_path: Path) -> None:
     log = new(tmp_path)
     log.append(rows(0, 3))
     committed = log.commit()
@@ -312,7 +306,9 @@ def test_other_columns_are_named(tmp_path: Path) -> None:
         ({"row": np.array([1, None])}, "row is object"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused_whole(tmp_path: Path, change: dict[str, Any], match: str) -> None:
+def test_rows_that_do_not_fit_are_refused_together(
+    tmp_path: Path, change: dict[str, Any], match: str
+) -> None:
     log = new(tmp_path)
     with pytest.raises(ReplayLogError, match=match):
         log.append({**rows(0, 2), **change})

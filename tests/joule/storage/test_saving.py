@@ -41,7 +41,13 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def made(small: dict[str, Any]) -> Callable[..., Any]:
     """`made(kind, **changes)`: an untrained agent, as a user makes one in Python."""
-    brief = {"steps": 90, "eval_every_frames": 40, "explore.warmup-decisions": 35, "learning.pretrain-updates": 8, "learning.batch_size": 16}
+    brief = {
+        "steps": 90,
+        "eval_every_frames": 40,
+        "explore.warmup-decisions": 35,
+        "learning.pretrain-updates": 8,
+        "learning.batch_size": 16,
+    }
 
     def make(kind: str, changes: dict[str, Any] | None = None) -> Any:
         config = validate(replace(Config(), {**small, **brief, "agent": kind, **(changes or {})}))
