@@ -21,6 +21,7 @@ from agent.configurator.settings import PRESETS, Config
 from agent.configurator.validation import flatten, replace, validate
 from agent.errors import ConfigError
 from joule.agents import new_agent
+from joule.cli.command_line import command_words
 from joule.cli.options import Parser, add_settings, config_from, given_settings
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
     if run is None:
         with generators.preserved():
             repeats = is_deterministic(make_env(config), config.seed)
-        command = ["python", "train.py", *arguments]
+        command = command_words("train", arguments)
         env_spec = dataclasses.asdict(body.env_spec) | {"deterministic": repeats}
         run = Run.create(options.out, config, command, env_spec)
     with run.lock(), Progress(run.folder, config.env, config.agent, config.steps) as progress:

@@ -1,0 +1,36 @@
+"""The words of a shell command that runs Joule, in the form in which this process was started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+_SCRIPTS = ("train.py", "evaluate.py", "render.py", "explain.py", "compare.py")
+
+
+def command_words(command: str, arguments: Sequence[str] = ()) -> list[str]:
+    """The words that run `command` in the folder in which this process was started.
+
+    A process that was started as `python train.py` gives `python <command>.py` of the same checkout. One that was
+    started as `joule train` gives `joule <command>`. Every other process, such as `python -m joule train` or a
+    notebook, gives `python -m joule <command>`.
+
+    Args:
+        command: the name of the command, such as "train".
+        arguments: its arguments.
+
+    Returns:
+        The words; `shlex.join` makes them a line for a shell.
+    """
+    program = sys.argv[0] if sys.argv else ""
+    folder, name = os.path.split(program)
+    python = sys.orig_argv[0] if sys.orig_argv else "python"
+    if name in _SCRIPTS:
+        return [python, os.path.join(folder, f"{command}.py"), *arguments]
+    if name in ("joule", "joule.exe"):
+        on_path = shutil.which("joule")
+        same = on_path is not None and os.path.realpath(on_path) == os.path.realpath(program)
+        return ["joule" if same else program, command, *arguments]
+    return [python, "-m", "joule", command, *arguments]

@@ -1,0 +1,110 @@
+"""The logs of a run keep every digit, continue after a kill, and switch off on a full disk."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_files import TABLES, evaluation, make_run, table
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
+
+from joule.storage import logs as log_files
+from joule.storage.run_folder import EVALUATION_COLUMNS, Run, RunError
+
+
+def test_a_new_metric_adds_a_column_and_every_digit_is_kept(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run.log({"loss": 1 / 3}, 10)
+    run.log({"loss": float("nan"), "late, name": 1e-300}, 20)
+    run.log({"other": 5}, 30)
+    assert table(run.folder / "metrics.csv") == [
+        {"frames": "10", "loss": repr(1 / 3), "late, name": "", "other": ""},
+        {"frames": "20", "loss": "nan", "late, name": "1e-300", "other": ""},
+        {"frames": "30", "loss": "", "late, name": "", "other": "5"},
+    ]
+    run.evaluated(evaluation(30))
+    assert list(table(run.folder / "evaluations.csv")[0]) == list(EVALUATION_COLUMNS)
+    with pytest.raises(RunError, match="frames"):
+        run.evaluated({name: 0 for name in EVALUATION_COLUMNS if name != "frames"})
+
+
+def write_logs(run: Run, first: int, last: int) -> None:
+    for frames in range(first, last, 10):
+        run.log({"loss": frames / 7, **({"late": 1.0} if frames >= 50 else {})}, frames)
+        if frames % 20 == 0:
+            run.evaluated(evaluation(frames))
+            run.forecasts([{"frames": frames, "seed": 1, "decision": k, "cost": k / 3} for k in range(3)])
+
+
+def test_a_killed_and_resumed_run_has_the_logs_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = make_run(tmp_path / "whole")
+    write_logs(whole, 10, 100)
+    killed = make_run(tmp_path / "killed")
+    write_logs(killed, 10, 80)
+    killed.close()
+    for name in TABLES:
+        with (killed.folder / name).open("a") as file:
+            file.write("80,0.3")  # the kill cut a write off
+    with Run.open(killed.folder) as resumed, resumed.lock():
+        resumed.truncate_logs(40)
+        write_logs(resumed, 50, 100)
+        assert resumed.counters == {"log_failures": 0, "log_rows_lost": 0}
+    for name in TABLES:
+        assert (killed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    board = EventAccumulator(str(killed.folder / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("loss")] == list(range(10, 100, 10))
+
+
+def test_unreadable_rows_are_dropped_and_counted(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    write_logs(run, 10, 50)
+    path = run.folder / "metrics.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b"\0\0\xff\xfe\n", b"x,y\n", *lines[2:]]))
+    run.truncate_logs(30)
+    assert [row["frames"] for row in table(path)] == ["10", "20", "30"]
+    assert run.counters["log_rows_lost"] == 2
+    path.write_text("not,a,metrics,file\n1,2,3,4\n")
+    with pytest.raises(RunError, match="columns"):
+        Run.open(run.folder).truncate_logs(30)
+
+
+def test_a_full_disk_switches_a_log_off_without_a_partial_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "run")
+    run.log({"loss": 1.0}, 10)
+    before = (run.folder / "metrics.csv").read_bytes()
+    write = os.write
+    monkeypatch.setattr(log_files.os, "write", lambda handle, data: write(handle, data[: len(data) // 2]))
+    with pytest.warns(RuntimeWarning, match=r"metrics\.csv is switched off"):
+        run.log({"loss": 2.0}, 20)
+    monkeypatch.undo()
+    run.log({"loss": 3.0}, 30)
+    assert (run.folder / "metrics.csv").read_bytes() == before
+    assert run.counters == {"log_failures": 1, "log_rows_lost": 2}
+    run.finish({"frames": 30, "counters": {"diverged_steps": 4}})
+    summary = json.loads((run.folder / "summary.json").read_text())
+    assert summary == {"frames": 30, "counters": {"diverged_steps": 4, **run.counters}}
+
+
+def test_without_tensorboard_the_table_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *rest: Any, **more: Any) -> Any:
+        if name.startswith("tensorboard"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        return real(name, *rest, **more)
+
+    run = make_run(tmp_path / "run")
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.warns(RuntimeWarning, match="tensorboard is switched off"):
+        run.log({"loss": 1.0}, 10)
+    assert len(table(run.folder / "metrics.csv")) == 1
