@@ -1,4 +1,4 @@
-"""Tables of results in the pages of docs/, written from raw rows between two markers."""
+"""Tables of results in Markdown pages, written from raw rows between two markers."""
 
 from __future__ import annotations
 
@@ -7,26 +7,36 @@ from pathlib import Path
 
 import numpy as np
 
-from joule.commands import compare
+from joule.report.markdown_page import with_table
+from joule.storage.files import replace_file
+from joule_errors import Refused
 
 
 def mean_and_each(values: Sequence[float], form: str) -> str:
-    """A cell: the mean of the seeds and, in brackets, each of them, all in the format `form`; a dash for none."""
+    """A cell: the mean over seeds, and each seed's value in brackets; a dash where there is none.
+
+    Args:
+        values: one per seed.
+        form: format of a number, such as ".2f".
+    """
     if not values:
         return "—"
     return f"{np.mean(values):{form}} ({', '.join(f'{value:{form}}' for value in values)})"
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is names, and whose others are figures."""
+    """A Markdown table whose first column is text and whose others are numbers."""
     lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
     return "\n".join((lines[0], "|---|" + "---:|" * (len(heads) - 1), *lines[1:]))
 
 
 def write(page: Path, table: str, markers: tuple[str, str]) -> None:
-    """Puts the table between the markers of the page. Raises SystemExit, in a sentence, where that cannot be done."""
+    """Puts a table between the two markers of a page.
+
+    Raises:
+        SystemExit: where that cannot be done; the message is one sentence.
+    """
     try:
-        text = page.read_text(encoding="utf-8")
-        compare.write(page, compare.replace_results(text, table, str(page), markers))
-    except (OSError, compare.Refusal) as error:
+        replace_file(page, with_table(page, table, markers).encode())
+    except (OSError, Refused) as error:
         raise SystemExit(f"error: {error}") from error

@@ -1,4 +1,4 @@
-"""Tables of raw results: CSV files that grow by rows, and keep those that were not tried again."""
+"""Tables of raw results: CSV files to which a benchmark adds rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table, all values as text; none where there is no file yet."""
+    """The rows of a table, all values as text; none where the file does not exist."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
@@ -19,7 +19,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """The whole table, in place of what was there."""
+    """Writes the whole table, in place of the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
@@ -28,6 +28,6 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def replaced(rows: Iterable[dict[str, Any]], row: dict[str, Any], key: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows with `row` at their end, in place of one that is the same in the columns of `key`."""
+    """The rows with `row` at their end, without those that are equal to it in the columns of `key`."""
     same = [str(row[name]) for name in key]
     return [*(old for old in rows if [str(old[name]) for name in key] != same), row]

@@ -95,7 +95,7 @@ def record(
         for number in range(seed, seed + episodes):
             story = yield from film(learner, body, view, pace, number, longest, story, on_step)
             if on_episode is not None:
-                on_episode(number, story.total_return, story.step)
+                on_episode(number, story.total_return, story.decisions)
 
     write_mp4(path, frames(), pace.frames_per_second)
     return Path(path)

@@ -15,23 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from joule.storage.files import why
+from joule.storage.logs import EVALUATION_COLUMNS as COLUMNS
 from joule_errors import Refused
 
-COLUMNS = (
-    "agent",
-    "env",
-    "seed",
-    "frames",
-    "decisions",
-    "return_mean",
-    "return_std",
-    "episodes",
-    "cpu_seconds",
-    "wall_seconds",
-    "threads",
-    "device",
-    "version",
-)
 NUMBERS = ("frames", "decisions", "return_mean", "return_std", "episodes", "cpu_seconds", "wall_seconds")
 TRIVIAL_AGENTS = ("random", "zero")
 """Agents that do not learn: their score is the same at every budget."""
@@ -149,11 +136,6 @@ def read_evaluations(path: Path) -> Run:
     return Run(
         path, text["agent"], text["env"], seed, columns, text["threads"], text["device"], text["version"]
     )
-
-
-def why(error: Exception) -> str:
-    """An error as the end of a sentence."""
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error).rstrip(".")
 
 
 def _number(path: Path, index: int, name: str, row: dict[str, Any]) -> float:

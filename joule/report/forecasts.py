@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joule.report.evaluations import ResultsError
+from joule.storage.files import why
+from joule.storage.logs import FORECAST_COLUMNS as COLUMNS
+from joule.storage.run_logs import FORECASTS
 
-FILE = "forecasts.csv"
-COLUMNS = ("frames", "seed", "decision", "predicted_return", "return", "predicted_cost", "cost")
-"""The columns of the file; a decision whose return is not known leaves that cell empty."""
 _VALUES = ("predicted_return", "return", "predicted_cost", "cost")
 _MAX_BYTES = 64 << 20
 _MIN_PAIRS = 3
@@ -111,7 +111,7 @@ def read(folder: Path, frames: int | None = None) -> Entries | None:
     Raises:
         ResultsError: for a file that is not a forecast log.
     """
-    path = folder / FILE
+    path = folder / FORECASTS
     if not path.is_file():
         return None
     try:
@@ -120,7 +120,7 @@ def read(folder: Path, frames: int | None = None) -> Entries | None:
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ResultsError(f"{path} cannot be read: {error}") from None
+        raise ResultsError(f"{path} cannot be read: {why(error)}") from None
     if tuple(header) != COLUMNS:
         raise ResultsError(f"{path} does not have the columns {', '.join(COLUMNS)}")
     try:

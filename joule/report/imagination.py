@@ -1,4 +1,4 @@
-"""Predicted readouts beside observed ones: a caption for a frame with a ghost, or curves where no ghost can appear."""
+"""Predicted readouts beside observed ones: a caption for a frame with a ghost, and curves without a ghost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def caption(frame: Frame, text: str) -> Frame:
     font, margin = font_of(round(15 * unit)), round(12 * unit)
     text = fitted(text, font, image.width - 5 * margin)
     box = (margin, margin, round(3 * margin + font.getlength(text)), margin + round(28 * unit))
-    background = Image.blend(image.crop(box), Image.new("RGB", (box[2] - box[0], box[3] - box[1]), PAPER), 0.8)
+    background = Image.blend(
+        image.crop(box), Image.new("RGB", (box[2] - box[0], box[3] - box[1]), PAPER), 0.8
+    )
     image.paste(background, box[:2])
     middle = (box[1] + box[3]) / 2
     ImageDraw.Draw(image).text((2 * margin, middle), text, fill=PREDICTED, font=font, anchor="lm")
@@ -38,8 +40,8 @@ def caption(frame: Frame, text: str) -> Frame:
 class Curves:
     """Observed readouts (solid lines) and predicted ones (dots) of the last frames.
 
-    At most six numbers, spread evenly over all, are shown. The scale of a curve covers all that it has shown since
-    `restart`.
+    At most six numbers, spread evenly over all, are shown. The scale of a curve covers all that it has shown
+    since `restart`.
 
     Args:
         sizes: size of each readout by name.

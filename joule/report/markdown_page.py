@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from joule.report.evaluations import ResultsError, why
+from joule.report.evaluations import ResultsError
+from joule.storage.files import why
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -18,7 +19,7 @@ def with_table(page: Path, table: str, markers: tuple[str, str] = (BEGIN, END)) 
         markers: the lines before and after it.
 
     Raises:
-        ResultsError: for a page that is not a readable file, or that does not hold each marker once, in order.
+        ResultsError: for a page that cannot be read, or that does not hold each marker once, in order.
     """
     if not page.is_file():
         raise ResultsError(f"{page} is not a file")

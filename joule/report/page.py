@@ -129,4 +129,3 @@ def _data_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     save(figure, buffer)
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-

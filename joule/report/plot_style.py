@@ -1,7 +1,7 @@
 """The look of every figure: the theme, the style of each agent, and how a figure is saved.
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart. Every agent also has its own line
-style, so that a figure can be read without colours. matplotlib is used through `Figure`, never through
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart. Every agent also has its own
+line style, so that a figure can be read without colours. matplotlib is used through `Figure`, never through
 pyplot: no window and no global state.
 """
 

@@ -7,7 +7,6 @@ evaluation and a few between them.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -21,20 +20,9 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from joule.report.console import PipeSafeConsole
+
 LINES_EVERY = 20.0  # seconds between plain lines
-
-
-class PipeSafeConsole(Console):
-    """A console that prints nothing more once its pipe is closed, as by `| head`; the run continues."""
-
-    def on_broken_pipe(self) -> None:
-        """Called by rich when the pipe is closed."""
-        self.discard_output()
-
-    def discard_output(self) -> None:
-        """Discards all further output of the process, that at its end included."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Progress:

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from joule.report.evaluations import ResultsError, Run, read_evaluations, why
+from joule.report.evaluations import ResultsError, Run, read_evaluations
 from joule.report.labels import labelled
+from joule.storage.files import why
+from joule.storage.run_logs import EVALUATIONS
 
 _KIND_SETTINGS = ("planner.settings.", "regularizer.settings.")
 
@@ -25,14 +27,14 @@ def read_run(folder: Path | str) -> Run:
         ResultsError: for a folder that is not a run, with the nearest way to name one.
     """
     folder = Path(folder)
-    path = folder / "evaluations.csv"
+    path = folder / EVALUATIONS
     if not folder.exists():
         raise ResultsError(f"{folder} does not exist")
     if not folder.is_dir():
         raise ResultsError(f"{folder} is a file; give the folder of a run")
     if not path.is_file():
         raise ResultsError(
-            f"{folder} is not a run with evaluations: it holds no evaluations.csv{_hint(folder)}"
+            f"{folder} is not a run with evaluations: it holds no {EVALUATIONS}{_hint(folder)}"
         )
     run = read_evaluations(path)
     command, settings = "", {}
@@ -111,7 +113,7 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _hint(folder: Path) -> str:
-    if next(folder.glob("*/evaluations.csv"), None):
+    if next(folder.glob(f"*/{EVALUATIONS}"), None):
         return f", but runs lie under it (give {folder}/*)"
     if next(folder.rglob("seed*.csv"), None):
         return f", but results lie under it (give --results {folder})"

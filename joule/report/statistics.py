@@ -172,8 +172,7 @@ def _paired(ours: Scores, theirs: Scores) -> tuple[Strata, Strata]:
 def _improvement(x: Strata, y: Strata) -> Floats:
     # The exact method differs only in the p-value, which is not used, and takes long.
     wins = [
-        mannwhitneyu(mine, other, axis=-1, method="asymptotic").statistic
-        / (mine.shape[-1] * other.shape[-1])
+        mannwhitneyu(mine, other, axis=-1, method="asymptotic").statistic / (mine.shape[-1] * other.shape[-1])
         for mine, other in zip(x, y, strict=True)
     ]
     return np.mean(wins, axis=0)

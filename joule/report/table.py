@@ -20,7 +20,7 @@ from joule.report.statistics import Floats, Interval
 HEADINGS = ("environment", "agent", "frames", "mean", "IQM", "95 % interval", "seeds", "CPU-min")
 DM_CONTROL = ("dmc:", "dm_control/")
 DM_CONTROL_BEST = 1_000.0
-"""The largest return of an episode of a dm_control task; with one scale for all, their returns may be pooled."""
+"""The largest return of an episode of any dm_control task. So their returns may be pooled as they are."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,8 @@ def pairs(table: Sequence[Row]) -> list[Pair]:
 def pooled(table: Sequence[Row]) -> list[Pooled]:
     """Scores pooled over dm_control tasks, the largest set of tasks first.
 
-    A set is the tasks that two agents share, at least two. Every agent that has all of them is pooled over it. So
-    an agent with few tasks does not reduce the tasks on which the others are compared.
+    A set is the tasks that two agents share, at least two. Every agent that has them all is pooled over it.
+    So an agent with few tasks does not reduce the tasks on which the others are compared.
     """
     of_suite = [row for row in table if row.task.startswith(DM_CONTROL) and not row.trivial]
     labels = sorted({row.label for row in of_suite}, key=lambda name: (not name.startswith("joule"), name))

@@ -38,8 +38,8 @@ TERMS = ("#56B4E9", "#E69F00", "#CC79A7", "#8c6bb1", "#b8a200", "#d45c3c", "#6f7
 OBSERVED, QUIET = "#1d2126", "#5b626c"
 MOST_CURVES = 4
 FORBIDDEN = 5e8
-"""A plan of a higher energy breaks a constraint: the energy charges 1e9 and more for that, and at most a quarter of
-it for all other terms."""
+"""A plan of a higher energy breaks a constraint: `agent.cost.energy` charges 1e9 or more for that, and at
+most a quarter of 1e9 for all other terms."""
 TITLES = {
     "chosen": "chosen",
     "rival": "rival: best that begins differently",
@@ -199,7 +199,14 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
         bar.update_ticks()
         bar.outline.set_visible(False)
     axes.scatter(
-        candidates[:, 0], candidates[:, 1], s=5, color="white", alpha=0.55, linewidths=0, clip_on=False, zorder=3
+        candidates[:, 0],
+        candidates[:, 1],
+        s=5,
+        color="white",
+        alpha=0.55,
+        linewidths=0,
+        clip_on=False,
+        zorder=3,
     )
     for (x, y), (colour, marker) in reversed(list(zip(firsts, LOOKS, strict=True))):
         axes.plot(
@@ -221,12 +228,14 @@ def _costs(figure: Figure, place: SubplotSpec, record: Record) -> None:
     horizon, colour = len(chosen["actions"]), LOOKS[0][0]
     ahead = np.arange(1, max(len(outcome), horizon) + 1)
     above.axvspan(0.5, horizon + 0.5, color=colour, alpha=0.07, linewidth=0)
-    above.plot(ahead[: len(outcome)], outcome, color=OBSERVED, marker=".", linewidth=1.4, label="with replanning")
+    above.plot(
+        ahead[: len(outcome)], outcome, color=OBSERVED, marker=".", linewidth=1.4, label="with replanning"
+    )
     if chosen["true_costs"] is not None:
         executed = chosen["true_costs"]
         above.plot(
-            ahead[: len(executed)], executed, color=colour, marker="o", markerfacecolor="white", linewidth=1.2,
-            linestyle=(0, (3, 1.5)), label="plan executed",
+            ahead[: len(executed)], executed, color=colour, marker="o", markerfacecolor="white",
+            linewidth=1.2, linestyle=(0, (3, 1.5)), label="plan executed",
         )  # fmt: skip
     above.plot(ahead[:horizon], chosen["foreseen_costs"], color=colour, marker="o", label="predicted")
     above.set_xlim(0.5, ahead[-1] + 0.5)
@@ -275,7 +284,14 @@ def _futures(figure: Figure, place: SubplotSpec, record: Record) -> None:
                 steps[horizon:], futures[index, horizon:, readout], color=colour, linewidth=width,
                 linestyle=(0, (2.5, 1.5)),
             )  # fmt: skip
-        axes.plot(steps[: len(outcome)], outcome[:, readout], color=OBSERVED, linewidth=1.1, marker=".", markersize=4)
+        axes.plot(
+            steps[: len(outcome)],
+            outcome[:, readout],
+            color=OBSERVED,
+            linewidth=1.1,
+            marker=".",
+            markersize=4,
+        )
         axes.set_title(record["readouts"]["names"][readout], loc="left", fontsize=10.5)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -66,7 +66,7 @@ def reason(record: Record) -> str:
 
 
 def outcome_of(record: Record) -> list[str]:
-    """What was predicted and what was observed: a sentence on the cost of the horizon, and one on the return."""
+    """Predicted and observed values: a sentence on the cost of the horizon, and one on the return."""
     chosen, outcome = record["alternatives"][0], record["came"]
     observed = outcome["costs"][: len(chosen["actions"])]
     predicted = discounted(record, chosen["foreseen_costs"][: len(observed)])
@@ -93,8 +93,8 @@ def over_horizon(record: Record, plan: Record) -> tuple[float, float]:
     """Discounted cost of a plan over those of its decisions that could be executed.
 
     Returns:
-        The predicted cost, and that of the same actions in the environment; NaN where the environment could not
-        be put back to execute them.
+        The predicted cost, and that of the same actions in the environment; NaN where the environment could
+        not be restored to execute them.
     """
     predicted, executed = plan["foreseen_costs"], plan["true_costs"]
     if executed is None:

@@ -22,7 +22,7 @@ class FilmPanel:
 
     env: str
     agent: str
-    step: int
+    decisions: int
     """Decisions so far; 0 after a reset."""
     seconds: float
     """Simulated time of the episode."""
@@ -81,7 +81,7 @@ class Story:
 
     def restart(self) -> None:
         """Begins a new episode; the scale stays, so that bars of two episodes can be compared."""
-        self.step, self.total_return = 0, 0.0
+        self.decisions, self.total_return = 0, 0.0
         self._surprises: deque[float] = deque(maxlen=_HISTORY)
         self._surprise: float | None = None
         self._energies: dict[str, float] = {}
@@ -104,7 +104,7 @@ class Story:
         if unknown:
             shown = ", ".join(self.terms) or "none"
             raise ValueError(f"energy term {unknown[0]} was not announced; the film shows {shown}")
-        self.step += 1
+        self.decisions += 1
         self.total_return += reward
         self._surprise, self._energies = surprise, energies
         if surprise is not None:
@@ -116,12 +116,12 @@ class Story:
         return self.panel()
 
     def panel(self) -> FilmPanel:
-        """The present panel; step 0 before the first decision, for the frame after a reset."""
+        """The present panel, before the first decision too: for the frame after a reset."""
         return FilmPanel(
             env=self.env,
             agent=self.agent,
-            step=self.step,
-            seconds=self.step * self.seconds_per_decision,
+            decisions=self.decisions,
+            seconds=self.decisions * self.seconds_per_decision,
             total_return=self.total_return,
             surprise=self._surprise,
             surprises=tuple(self._surprises),

@@ -1,7 +1,7 @@
 """The strip below the frames of a film: return, surprise, and the energy of the plan.
 
-The strip's height depends only on the width and on the terms that the film shows. So every frame of a film has
-one size, and an even one, as video codecs need it.
+The height of the strip depends only on the width and on the terms of the film. So all frames of a film have
+the same even size, as video codecs need it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from joule.report.film.canvas import ALARM, CALM, COLOURS, INK, PAPER, QUIET, RULE, Frame, even, fitted, font_of
+from joule.report.film.canvas import (
+    ALARM,
+    CALM,
+    COLOURS,
+    INK,
+    PAPER,
+    QUIET,
+    RULE,
+    Frame,
+    even,
+    fitted,
+    font_of,
+)
 from joule.report.film.story import FilmPanel
 
 _OVERSAMPLING = 3
@@ -72,10 +84,10 @@ def strip_height(width: int, *, terms: int) -> int:
 
 def _title(draw: ImageDraw.ImageDraw, panel: FilmPanel, width: int, margin: int, y: int, unit: float) -> None:
     font, strong = font_of(round(15 * unit)), font_of(round(15 * unit), bold=True)
-    clock = f"step {panel.step:,}   {panel.seconds:.2f} s"
+    clock = f"decision {panel.decisions:,}   {panel.seconds:.2f} s"
     draw.text((width - margin, y), clock, fill=QUIET, font=font, anchor="rm")
     # The widest form of the clock is kept free, so that a long env id neither meets it nor moves with it.
-    free = width - 2 * margin - font.getlength("step 000,000   0000.00 s") - 12 * unit
+    free = width - 2 * margin - font.getlength("decision 000,000   0000.00 s") - 12 * unit
     agent = f"   {panel.agent}"
     env = fitted(panel.env, strong, free - font.getlength(agent))
     draw.text((margin, y), env, fill=INK, font=strong, anchor="lm")
@@ -93,7 +105,11 @@ def _number(
 ) -> None:
     draw.text((left, top), name, fill=QUIET, font=font_of(round(12 * unit)), anchor="lt")
     draw.text(
-        (left, top + round(18 * unit)), value, fill=ink, font=font_of(round(23 * unit), bold=True), anchor="lt"
+        (left, top + round(18 * unit)),
+        value,
+        fill=ink,
+        font=font_of(round(23 * unit), bold=True),
+        anchor="lt",
     )
 
 
@@ -110,7 +126,7 @@ def _history(
     box: tuple[int, int, int, int],
     unit: float,
 ) -> None:
-    """The latest surprises on a square-root axis, the newest at the right; a dashed line marks level 1, "as usual".
+    """The latest surprises on a square-root axis, the newest at the right; level 1, "as usual", is dashed.
 
     It is drawn three times as large and then reduced, because pillow does not smooth its lines.
     """

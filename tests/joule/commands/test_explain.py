@@ -150,7 +150,7 @@ def test_it_says_what_it_shows(explained: dict[str, Any]) -> None:
         "worse 0.5 by its critic"
     )
     told["alternatives"][2] |= {"terms": {"task": 1.0, "critic": 1.0}, "energy": 2.0}
-    assert decision.reason(told) == "the search missed a better plan: policy has an energy lower by 1"
+    assert decision.reason(told) == "the planner missed a better plan: policy has an energy lower by 1"
     decision.draw(told, [])
 
 
@@ -240,7 +240,7 @@ def test_another_task_and_a_guard_are_explained_too(
     np.testing.assert_allclose(result["came"]["costs"][: len(chosen)], chosen, rtol=1e-4)
     said = capsys.readouterr().out
     assert "within position<-2, for more:position" in said
-    assert "foretold no return" in said
+    assert "predicted no return" in said
 
 
 def test_numbers_are_named() -> None:

@@ -1,4 +1,4 @@
-"""The film strip: even and constant sizes, an untouched picture, bars that mean what they show."""
+"""The strip of a film: one even size, an unchanged picture, and bars that show the energies."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from joule.report import film
-from joule.report.film import Story, annotate, side_by_side
+from joule.report.film import Frame, Story, annotate, side_by_side
+from joule.report.film.canvas import ALARM, COLOURS
 
-TERMS = ("task", "value", "effort", "disagreement", "guard")
+TERMS = ("task", "critic", "action", "uncertainty", "constraint")
 
 
-def picture(width: int, height: int) -> film.Frame:
+def picture(width: int, height: int) -> Frame:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -37,30 +37,30 @@ def test_every_frame_of_a_film_has_one_even_size(width: int, height: int, terms:
     assert len(np.unique(shown[height + 1 :].reshape(-1, 3), axis=0)) > 10, "the strip is blank"
 
 
-def test_story_sums_reward_and_counts_time() -> None:
+def test_story_sums_reward_and_counts_decisions() -> None:
     story = Story("Hopper-v5", "sac", 0.5)
     story.tell(2.0)
     panel = story.tell(-0.5)
-    assert (panel.total_return, panel.step, panel.seconds) == (1.5, 2, 1.0)
+    assert (panel.total_return, panel.decisions, panel.seconds) == (1.5, 2, 1.0)
     story.restart()
-    assert (story.panel().total_return, story.panel().step) == (0.0, 0)
+    assert (story.panel().total_return, story.panel().decisions) == (0.0, 0)
 
 
 def test_scale_rises_at_once_and_falls_slowly() -> None:
-    story = Story("Hopper-v5", "joule", 0.1, terms=("task", "value"))
-    assert story.tell(0.0, energies={"task": -2.0, "value": 8.0}).scale == 8.0
-    later = story.tell(0.0, energies={"task": -2.0, "value": 0.1}).scale
+    story = Story("Hopper-v5", "joule", 0.1, terms=("task", "critic"))
+    assert story.tell(0.0, energies={"task": -2.0, "critic": 8.0}).scale == 8.0
+    later = story.tell(0.0, energies={"task": -2.0, "critic": 0.1}).scale
     assert 7.9 < later < 8.0
-    assert story.tell(0.0, energies={"task": -20.0, "value": float("nan")}).scale == 20.0
+    assert story.tell(0.0, energies={"task": -20.0, "critic": float("nan")}).scale == 20.0
 
 
 def test_bars_point_left_for_good_and_right_for_bad_in_constant_colours() -> None:
     def columns(value: float) -> np.ndarray:
         story = Story("Hopper-v5", "joule", 0.1, terms=TERMS)
-        strip = annotate(picture(640, 480), panel=story.tell(0.0, energies={"task": 0.0, "value": value}))[
+        strip = annotate(picture(640, 480), panel=story.tell(0.0, energies={"task": 0.0, "critic": value}))[
             480:
         ]
-        return np.flatnonzero((strip == film.COLOURS[1]).all(axis=-1).any(axis=0))
+        return np.flatnonzero((strip == COLOURS[1]).all(axis=-1).any(axis=0))
 
     good, bad = columns(-5.0), columns(5.0)
     assert good.max() <= bad.min()
@@ -71,24 +71,24 @@ def test_bars_point_left_for_good_and_right_for_bad_in_constant_colours() -> Non
 def test_a_higher_surprise_changes_the_picture_in_alarm() -> None:
     def alarmed(value: float) -> bool:
         panel = Story("Hopper-v5", "joule", 0.1, terms=TERMS, surprise=True).tell(0.0, surprise=value)
-        return bool((annotate(picture(640, 480), panel=panel)[480:] == film.ALARM).all(axis=-1).any())
+        return bool((annotate(picture(640, 480), panel=panel)[480:] == ALARM).all(axis=-1).any())
 
     assert not alarmed(1.0)
     assert alarmed(5.0)
 
 
-def test_unannounced_energy_and_odd_frames_are_refused() -> None:
+def test_unknown_energy_terms_and_frames_of_another_type_are_refused() -> None:
     story = Story("Hopper-v5", "joule", 0.1, terms=("task",))
-    with pytest.raises(ValueError, match="valeu was not announced"):
-        story.tell(0.0, energies={"valeu": 1.0})
-    assert story.panel().step == 0
+    with pytest.raises(ValueError, match="critc was not announced"):
+        story.tell(0.0, energies={"critc": 1.0})
+    assert story.panel().decisions == 0
     with pytest.raises(ValueError, match="uint8"):
         annotate(np.zeros((10, 10, 3), dtype=np.float32), panel=story.panel())  # type: ignore[arg-type]
 
 
 def test_side_by_side_keeps_both_pictures() -> None:
     left, right = picture(320, 240), picture(200, 180)
-    sheet = side_by_side([left, right], ["what happened", "what was foreseen " * 9])
+    sheet = side_by_side([left, right], ["what happened", "what was predicted " * 9])
     bar = sheet.shape[0] - 240
     np.testing.assert_array_equal(sheet[bar:, :320], left)
     np.testing.assert_array_equal(sheet[bar : bar + 180, 324:], right)
@@ -97,8 +97,8 @@ def test_side_by_side_keeps_both_pictures() -> None:
         side_by_side([left], [])
 
 
-def test_a_long_film_stays_cheap_in_cpu_time() -> None:
-    # Ten times the usual cost: this catches work that grows with the film, not a slow machine.
+def test_the_cost_of_a_frame_does_not_grow_with_the_film() -> None:
+    # The bound is ten times the usual cost, so that only work that grows with the film exceeds it.
     story, frame = Story("Hopper-v5", "joule", 0.1, terms=TERMS, surprise=True), picture(640, 480)
     for _ in range(2_000):
         panel = story.tell(1.0, surprise=1.0, energies=dict.fromkeys(TERMS, 1.0))

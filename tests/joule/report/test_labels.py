@@ -1,0 +1,73 @@
+"""Only repetitions with other seeds share a label and a task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from result_files import write_evaluations, write_run, write_tree
+
+from agent.configurator.settings import Config
+from agent.configurator.validation import flatten
+from joule.report import labels
+from joule.report.evaluations import ResultsError
+from joule.report.results import gather
+
+
+def test_settings_and_perturbations_are_never_pooled(tmp_path: Path) -> None:
+    perturbed: dict[str, object] = {"planner": {"kind": "mppi"}, "perturb": ["gravity=0.5@300"]}
+    runs = gather(
+        [
+            write_run(tmp_path / "a", [1.0]),
+            write_run(tmp_path / "b", [2.0], settings={"planner": {"kind": "icem"}}),
+            write_run(tmp_path / "c", [3.0], settings=perturbed),
+        ]
+    )
+    assert {(run.label, run.task) for run in runs} == {
+        ("joule (planner.kind=mppi)", "Hopper-v5"),
+        ("joule (planner.kind=icem)", "Hopper-v5"),
+        ("joule (planner.kind=mppi)", "Hopper-v5 (perturb=gravity=0.5@300)"),
+    }
+
+
+def test_a_task_is_its_own_row_and_settings_of_the_world_model_do_not_split_a_baseline(
+    tmp_path: Path,
+) -> None:
+    small: dict[str, object] = {"task": "", "learning": {"batch_size": 64}, "cost": {"action": 0.0}}
+    large: dict[str, object] = {"task": "", "learning": {"batch_size": 128}, "cost": {"action": 0.1}}
+    runs = gather(
+        [
+            write_run(tmp_path / "a", [1.0], agent="sac", settings=small),
+            write_run(tmp_path / "b", [2.0], agent="sac", seed=2, settings=large),
+            write_run(tmp_path / "c", [-3.0], agent="sac", settings={"task": "track:velocity=2"}),
+        ]
+    )
+    assert {(run.label, run.task) for run in runs} == {
+        ("sac", "Hopper-v5"),
+        ("sac", "Hopper-v5 (task=track:velocity=2)"),
+    }
+
+
+def test_equal_settings_and_seeds_are_told_apart_by_folder_or_suite(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a", [1.0])
+    with pytest.raises(ResultsError, match="hold the same run"):
+        gather([first, write_run(tmp_path / "b", [1.0])])
+    # The same settings and seed with other numbers, as before and after a change of the code.
+    assert {run.label for run in gather([first, write_run(tmp_path / "after", [2.0])])} == {
+        "joule · a",
+        "joule · after",
+    }
+    tree = write_tree(tmp_path / "results")
+    write_evaluations(
+        tree / "after" / "joule" / "joule" / "Push-v0" / "seed1.csv", [1.0], env="joule/Push-v0"
+    )
+    ours = {run.label for run in gather([], [tree]) if (run.agent, run.env) == ("joule", "joule/Push-v0")}
+    assert ours == {"joule · main", "joule · after"}
+
+
+def test_every_setting_that_labels_treat_apart_exists() -> None:
+    names = list(flatten(Config()))
+    assert set(labels._TASK) | set(labels._NEITHER) <= set(names)
+    sections = {name.split(".")[0] + "." for name in names if "." in name}
+    assert sections | {"constraint", "perceive"} == set(labels._WORLD_MODEL)
+    assert {"constraint", "perceive"} <= set(names)

@@ -1,0 +1,71 @@
+"""Results are read from run folders and trees, and refused with the file's name where they are broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from result_files import write_evaluations, write_run, write_tree
+
+from joule.report import results
+from joule.report.evaluations import COLUMNS, ResultsError
+
+
+def test_suites_are_read_from_the_path(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path)
+    assert {run.suite for run in results.read_tree(tree)} == {"main"}
+
+
+def test_a_folder_given_twice_counts_once(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", [1.0])
+    assert len(results.gather([folder, folder])) == 1
+
+
+def test_settings_have_the_names_of_the_command_line() -> None:
+    config = {
+        "env_kwargs": {"random_goal": True},
+        "model": {"latent_dim": 64},
+        "planner": {"kind": "icem", "settings": {"colour": 2.0}},
+        "regularizer": {"kind": "simnorm", "settings": {}},
+    }
+    assert results.flatten(config) == {
+        "env_kwargs": {"random_goal": True},
+        "model.latent_dim": 64,
+        "planner.kind": "icem",
+        "planner.colour": 2.0,
+        "regularizer.kind": "simnorm",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        (",".join(COLUMNS) + "\n", "holds no evaluation yet"),
+        ("agent,env,seed\n1,2,3\n", "lacks the columns frames"),
+        (",".join(COLUMNS) + "\njoule,E,1,10,10,nan,0,1,1,1,1,cpu,v\n", "row 2: return_mean is nan"),
+        (",".join(COLUMNS) + "\njoule,E,1,10,10,oops,0,1,1,1,1,cpu,v\n", "'oops', which is not a number"),
+        (",".join(COLUMNS) + "\n" + "joule,E,1,10,10,1,0,1,1,1,1,cpu,v\n" * 2, "out of order"),
+        (",".join(COLUMNS) + "\njoule,E\n", "frames is None"),
+    ],
+)
+def test_a_broken_file_is_refused_by_name(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "evaluations.csv").write_text(content)
+    with pytest.raises(ResultsError, match=message) as caught:
+        results.read_run(tmp_path)
+    assert str(tmp_path / "evaluations.csv") in str(caught.value)
+
+
+def test_a_broken_config_is_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", [1.0])
+    (folder / "config.json").write_text("[1, 2]")
+    with pytest.raises(ResultsError, match="not an object of settings"):
+        results.read_run(folder)
+
+
+def test_a_folder_that_is_no_run_gets_a_hint(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "a", [1.0])
+    write_evaluations(tmp_path / "tree" / "joule" / "Hopper-v5" / "seed1.csv", [1.0])
+    for name, hint in (("runs", "give .*runs/\\*"), ("tree", "give --results")):
+        with pytest.raises(ResultsError, match=hint):
+            results.read_run(tmp_path / name)

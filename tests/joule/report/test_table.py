@@ -1,0 +1,78 @@
+"""The table: the score at the budget, pairs over shared tasks, pooled scores, and the notes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from result_files import write_evaluations, write_run, write_tree
+
+from joule.report import table
+from joule.report.evaluations import ResultsError
+from joule.report.results import gather
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return write_tree(tmp_path / "results")
+
+
+def test_score_is_the_last_evaluation_at_the_budget_never_the_best(tree: Path) -> None:
+    runs = gather([], [tree])
+    rows = {(row.task, row.label): row for row in table.rows(runs)}
+    ours = rows["Hopper-v5", "joule"]
+    assert ours.seeds == 3
+    assert ours.mean == pytest.approx(102.0)
+    assert ours.cpu_minutes == pytest.approx(3.0)
+    assert ours.iqm.low <= 102.0 <= ours.iqm.high
+    assert rows["Hopper-v5", "random"].cells()[2] == "any"
+    early = {(row.task, row.label): row for row in table.rows(runs, at=19)}["Hopper-v5", "joule"]
+    assert early.mean == 100.0
+    assert early.frames == (10, 10)
+    assert table.rows(runs, at=20)[0].frames == (20, 20), "the budget itself counts"
+    with pytest.raises(ResultsError, match="no evaluation at or below 9 frames"):
+        table.rows(runs, at=9)
+
+
+def test_pairs_cover_shared_tasks_and_leave_trivial_agents_out(tree: Path) -> None:
+    (pair,) = table.pairs(table.rows(gather([], [tree])))
+    assert (pair.ours, pair.theirs, pair.tasks) == ("joule", "sac", 2)
+    assert pair.probability.estimate == 1.0
+
+
+def test_dm_control_tasks_are_pooled_and_others_are_not(tmp_path: Path, tree: Path) -> None:
+    assert table.pooled(table.rows(gather([], [tree]))) == []
+    for env, level in (("dmc:walker-walk", 900.0), ("dmc:cheetah-run", 500.0)):
+        for seed in (1, 2):
+            path = tmp_path / "dmc" / env.replace(":", "-") / f"seed{seed}.csv"
+            write_evaluations(path, [level], env=env, seed=seed)
+    (entry,) = table.pooled(table.rows(gather([], [tmp_path / "dmc"])))
+    assert (entry.mean, entry.gap, entry.tasks) == (700.0, 300.0, 2)
+
+
+def test_an_agent_with_few_tasks_does_not_hide_the_others(tmp_path: Path) -> None:
+    levels = {
+        "joule": (900.0, 500.0, 100.0),
+        "sac": (500.0, 200.0, 0.0),
+        "tqc": (600.0, 400.0),
+        "ppo": (1.0,),
+    }
+    for agent, scores in levels.items():
+        for env, level in zip(("dmc:a", "dmc:b", "dmc:c"), scores, strict=False):
+            path = tmp_path / agent / env.replace(":", "-") / "seed1.csv"
+            write_evaluations(path, [level], agent=agent, env=env)
+    found = table.pooled(table.rows(gather([], [tmp_path])))
+    assert [(entry.label, entry.tasks, entry.mean) for entry in found] == [
+        ("joule", 3, 500.0),
+        ("sac", 3, pytest.approx(700 / 3)),
+        ("joule", 2, 700.0),
+        ("sac", 2, 350.0),
+        ("tqc", 2, 500.0),
+    ]
+
+
+def test_notes_name_unequal_budgets_and_few_seeds(tmp_path: Path) -> None:
+    runs = gather([write_run(tmp_path / "a", [1.0, 2.0]), write_run(tmp_path / "b", [1.0], seed=2)])
+    notes = " ".join(table.notes(table.rows(runs), runs))
+    assert "--at 10" in notes
+    assert "about 50 %" in notes
