@@ -89,7 +89,9 @@ def _row(figure: Figure, below: float, height: float, sides: tuple[float, float]
 
 def _title(figure: Figure, record: Record) -> None:
     height = figure.get_figheight()
-    figure.text(0.012, 1 - 0.17 / height, heading(record), weight="bold", fontsize=13, va="top")
+    title = heading(record)
+    fontsize = 13 * min(1.0, 120 / len(title))  # 120 characters of size 13 fill the width
+    figure.text(0.012, 1 - 0.17 / height, title, weight="bold", fontsize=fontsize, va="top")
     for line, sentence in enumerate((reason(record), *outcome_of(record))):
         text = f"{sentence[0].upper()}{sentence[1:]}."
         figure.text(0.012, 1 - (0.48 + 0.2 * line) / height, text, va="top", fontsize=9.8, color=QUIET)
@@ -142,7 +144,8 @@ def _differences(axes: Axes, record: Record) -> None:
     axes.spines["left"].set_visible(False)
     axes.grid(False)
     axes.set_title("Energy above the chosen plan's", loc="left", fontsize=11)
-    axes.set_xlabel("worse \N{RIGHTWARDS ARROW}", loc="right")
+    worse = "worse \N{RIGHTWARDS ARROW}"
+    axes.set_title(worse, loc="right", fontsize=9.5, fontweight="normal", color=QUIET)
     handles: list[Any] = [Patch(color=shade, label=name) for name, shade in zip(terms, TERMS, strict=False)]
     handles.append(Line2D([], [], marker="d", color=OBSERVED, linestyle="", label="sum"))
     axes.legend(
@@ -171,7 +174,7 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
     known = above[np.isfinite(above)]
     firsts = np.array([plan["actions"][0] for plan in record["alternatives"]])[:, found["indices"]]
     candidates = np.array(record["candidates"]["first_actions"])[:, found["indices"]]
-    axes.set_title("Energy above it, by first action", loc="left", fontsize=11)
+    axes.set_title("Energy by first action", loc="left", fontsize=11)
     mark = "dots" if len(found["indices"]) == 2 else "ticks"
     broken = "; dark: breaks a constraint" if record["constraint"] else ""
     axes.set_xlabel(f"{found['dimensions'][0]}      ({mark}: candidates{broken})")
@@ -194,6 +197,7 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
         bar = figure.colorbar(
             filled, ax=axes, fraction=0.046, pad=0.03, anchor=(0.0, 1.0), panchor=(0.5, 1.0)
         )
+        bar.set_label("above the chosen plan's", fontsize=8.5)
         bar.ax.tick_params(labelsize=8)
         bar.locator = MaxNLocator(5)
         bar.update_ticks()
@@ -228,20 +232,18 @@ def _costs(figure: Figure, place: SubplotSpec, record: Record) -> None:
     horizon, colour = len(chosen["actions"]), LOOKS[0][0]
     ahead = np.arange(1, max(len(outcome), horizon) + 1)
     above.axvspan(0.5, horizon + 0.5, color=colour, alpha=0.07, linewidth=0)
-    above.plot(
-        ahead[: len(outcome)], outcome, color=OBSERVED, marker=".", linewidth=1.4, label="with replanning"
-    )
+    above.plot(ahead[: len(outcome)], outcome, color=OBSERVED, marker=".", linewidth=1.4, label="observed")
     if chosen["true_costs"] is not None:
         executed = chosen["true_costs"]
         above.plot(
             ahead[: len(executed)], executed, color=colour, marker="o", markerfacecolor="white",
-            linewidth=1.2, linestyle=(0, (3, 1.5)), label="plan executed",
+            linewidth=1.2, linestyle=(0, (3, 1.5)), label="executed",
         )  # fmt: skip
     above.plot(ahead[:horizon], chosen["foreseen_costs"], color=colour, marker="o", label="predicted")
     above.set_xlim(0.5, ahead[-1] + 0.5)
     above.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     above.yaxis.set_major_locator(MaxNLocator(4))
-    above.set_title("Cost by decision", loc="left", fontsize=11)
+    above.set_title("Costs", loc="left", fontsize=11)
     above.set_xlabel("decisions ahead", labelpad=1)
     above.legend(
         frameon=False, fontsize=8.5, ncols=3, loc="lower right", bbox_to_anchor=(1.02, 1.01),

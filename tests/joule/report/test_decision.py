@@ -1,0 +1,110 @@
+"""An explained decision as text and as a figure, drawn from its JSON values alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from joule.report import decision
+
+HORIZON, ACTIONS, READOUTS, AHEAD = 3, 6, 8, 10
+
+
+def explanation(**changes: Any) -> dict[str, Any]:
+    """The JSON values of an explanation whose energies are 1, 2, 3 and 4."""
+    rng = np.random.default_rng(0)
+    alternatives = []
+    for index, name in enumerate(("chosen", "rival", "policy", "no action")):
+        terms = {"task": 0.5 + index, "critic": 0.25, "action": 0.0, "uncertainty": 0.25, "constraint": 0.0}
+        alternatives.append(
+            {
+                "name": name,
+                "energy": sum(terms.values()),
+                "terms": terms,
+                "actions": rng.uniform(-1, 1, (HORIZON, ACTIONS)).tolist(),
+                "foreseen_costs": rng.random(HORIZON).tolist(),
+                "true_costs": rng.random(HORIZON).tolist(),
+                "foreseen_readouts": rng.normal(size=(AHEAD + 1, READOUTS)).tolist(),
+            }
+        )
+    grid = np.linspace(-1, 1, 41)
+    record: dict[str, Any] = {
+        "env": "HalfCheetah-v5",
+        "agent": "joule",
+        "frames": 50_000,
+        "planner": {"kind": "mppi"},
+        "perturb": ["gravity=0.5@30"],
+        "constraint": ["speed<2"],
+        "task": "",
+        "seed": 10_000,
+        "step": 40,
+        "seconds_per_decision": 0.05,
+        "discount": 0.5,
+        "alternatives": alternatives,
+        "candidates": {"first_actions": rng.uniform(-1, 1, (30, ACTIONS)).tolist()},
+        "slice": {
+            "dimensions": ["bthigh", "fshin"],
+            "indices": [0, 4],
+            "values": grid.tolist(),
+            "energy": (1.0 + grid[:, None] ** 2 + grid[None] ** 2).tolist(),
+        },
+        "readouts": {"names": [f"qpos {k}" for k in range(READOUTS)], "usual_change": [1.0] * READOUTS},
+        "came": {
+            "costs": [1.0, 1.0, 1.0, 5.0],
+            "readouts": rng.normal(size=(AHEAD + 1, READOUTS)).tolist(),
+            "return": -2.5,
+            "decisions": 4,
+            "hidden": 0.0625,
+        },
+        "foretold_return": -2.0,
+        "ghosts_ahead": 10,
+        "no_picture": None,
+    }
+    return record | changes
+
+
+def test_text_names_the_decision_and_compares_predictions_with_observations() -> None:
+    record = explanation()
+    text = decision.shown(record)
+    assert "with gravity=0.5@30, within speed<2: decision 40 of the episode of seed 10000" in text
+    assert "better than the nearest rejected one, rival, by 1: 1 by its task" in text
+    predicted = decision.short(decision.discounted(record, record["alternatives"][0]["foreseen_costs"]))
+    assert f"over 3 decisions the predicted cost was {predicted} and the observed cost 1.75" in text
+    minus = "\N{MINUS SIGN}"
+    assert f"the predicted return was {minus}2 and the observed return {minus}2.5, over 4 decisions" in text
+    assert "6 % of the future unseen" in text
+
+
+def test_a_task_without_critic_predicts_no_return() -> None:
+    assert "it predicted no return" in decision.shown(explanation(foretold_return=None))
+
+
+def test_a_plan_that_breaks_a_constraint_is_named_as_such() -> None:
+    record = explanation()
+    for plan in record["alternatives"][1:]:
+        plan["terms"]["constraint"] = 1e9
+        plan["energy"] += 1e9
+    assert decision.reason(record) == "the chosen plan is the only one of these that keeps the constraints"
+    labels = [text.get_text() for axes in decision.draw(record, []).axes for text in axes.texts]
+    assert sum("breaks a constraint" in label for label in labels) == 3
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("pictures", [0, 4])
+def test_figure_is_drawn_for_one_and_two_action_dimensions(
+    dimensions: int, pictures: int, tmp_path: Path
+) -> None:
+    record = explanation()
+    if dimensions == 1:
+        record["slice"] = {
+            "dimensions": ["bthigh"],
+            "indices": [0],
+            "values": [-1.0, 0.0, 1.0],
+            "energy": [2.0, 1.0, 2.0],
+        }
+    frames = [np.zeros((48, 64, 3), np.uint8)] * pictures
+    decision.draw(record, frames, tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 50_000
