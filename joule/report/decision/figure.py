@@ -40,12 +40,8 @@ MOST_CURVES = 4
 FORBIDDEN = 5e8
 """A plan of a higher energy breaks a constraint: `agent.cost.energy` charges 1e9 or more for that, and at
 most a quarter of 1e9 for all other terms."""
-TITLES = {
-    "chosen": "chosen",
-    "rival": "rival: best that begins differently",
-    "policy": "policy: without planning",
-    "no action": "no action",
-}
+TITLES = {"rival": "rival: best that begins differently", "policy": "policy: without planning"}
+"""What the title of a picture says where the name of the alternative is not enough."""
 
 
 def draw(record: Record, pictures: Sequence[Frame], path: Path | None = None) -> Figure:
@@ -104,7 +100,9 @@ def _pictures(figure: Figure, place: SubplotSpec, record: Record, pictures: Sequ
         axes = figure.add_subplot(cells[index])
         axes.imshow(picture)
         axes.set_axis_off()
-        axes.set_title(TITLES[plan["name"]], color=LOOKS[index][0], fontsize=10.5, loc="left", pad=4)
+        axes.set_title(
+            TITLES.get(plan["name"], plan["name"]), color=LOOKS[index][0], fontsize=10.5, loc="left", pad=4
+        )
         if not index:
             note = f"ghost: {seconds:.2f} s ahead, as imagined"
             axes.text(

@@ -30,7 +30,7 @@ class FilmPanel:
     surprise: float | None = None
     surprises: Sequence[float] = ()
     """Those of the latest decisions, the newest last."""
-    watches_surprise: bool = False
+    shows_surprise: bool = False
     """Whether the film shows surprise, also where this frame has none."""
     terms: Sequence[str] = ()
     """Names of the energy terms that the film shows, in order, the same for all its frames."""
@@ -125,7 +125,7 @@ class Story:
             total_return=self.total_return,
             surprise=self._surprise,
             surprises=tuple(self._surprises),
-            watches_surprise=self.surprise,
+            shows_surprise=self.surprise,
             terms=self.terms,
             energies=self._energies,
             scale=self.scale or 1.0,

@@ -58,7 +58,7 @@ def annotate(frame: Frame, *, panel: FilmPanel) -> Frame:
 
     bottom, top = strip - round(10 * unit), rule + round(9 * unit)
     _number(draw, "return", _short(panel.total_return), margin, top, unit)
-    if panel.watches_surprise:
+    if panel.shows_surprise:
         left = round(148 * unit)
         _surprise(draw, panel.surprise, left, top, unit)
         # The curve is below the number where there are energies, and to its right otherwise.
