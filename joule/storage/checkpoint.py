@@ -55,7 +55,7 @@ class Checkpoint:
     identity: dict[str, Any]
     """What the checkpoint belongs to: run id, env, agent, dimensions, library versions, threads."""
     files: dict[str, Any]
-    """The commit of the replay log, for `ReplayLog.open`, by the name "replay"."""
+    """The commits of the replay logs by name, for `ReplayLogs.open`."""
     skipped: tuple[str, ...] = ()
     """Why `newest` skipped newer checkpoints, one sentence each."""
 
@@ -200,7 +200,7 @@ def newest(
     return None
 
 
-def kept_files(folder: Path, name: str = "replay") -> list[dict[str, Any]]:
+def kept_files(folder: Path, name: str = "replay") -> list[Any]:
     """The entry `name` of `files` of every checkpoint whose manifest reads: these must not be pruned.
 
     Raises:

@@ -1,21 +1,28 @@
-"""The sizes and names of an environment as `run.json` stores them, and back.
+"""The specification of an environment as `run.json` stores it, and back.
 
-They size the networks of a loaded agent, and may come from another person: each is checked and bounded.
+It sizes the networks of a loaded agent, and may come from another person: every entry is checked and bounded.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.interface import EnvSpec
+from envs.env_spec import ObservationPart
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
 
 _LARGEST_SIZE = 1_000_000
+_MOST_PARTS, _MOST_AXES = 64, 8
 _LONGEST_EPISODE_DECISIONS = 10**12
+_DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,26 +30,35 @@ class StoredEnvSpec:
     """The specification of an environment that has not been made; see `agent.interface.EnvSpec`."""
 
     env: str
-    observation_size: int
+    observation: tuple[ObservationPart, ...]
     action_size: int
     episode_limit: int | None
     action_repeat: int
     readout_sizes: dict[str, int]
-    derived_readouts: dict[str, Any] = field(default_factory=dict)
+    derived_readouts: dict[str, Any]
     other: dict[str, Any] = field(default_factory=dict)
     """Entries that an agent does not use, such as the registered id."""
+
+    @property
+    def observation_size(self) -> int:
+        """How many numbers an observation has, over all parts."""
+        return sum(part.size for part in self.observation)
 
 
 def spec_to_json(env_spec: EnvSpec) -> dict[str, Any]:
     """The specification of an environment as JSON values, for `Run.create`."""
+    own = {"env": env_spec.env, "observation": [], "observation_size": env_spec.observation_size}
     if isinstance(env_spec, StoredEnvSpec):
         values = dataclasses.asdict(env_spec)
-        return values | values.pop("other")
+        other = values.pop("other")
+        return own | values | other
     if dataclasses.is_dataclass(env_spec) and not isinstance(env_spec, type):
         return dataclasses.asdict(env_spec)
-    return {
-        "env": env_spec.env,
-        "observation_size": env_spec.observation_size,
+    return own | {
+        "observation": [
+            {"name": part.name, "shape": list(part.shape), "dtype": part.dtype}
+            for part in env_spec.observation
+        ],
         "action_size": env_spec.action_size,
         "episode_limit": env_spec.episode_limit,
         "action_repeat": env_spec.action_repeat,
@@ -57,34 +73,43 @@ def spec_of_run(run: Run) -> EnvSpec:
     Raises:
         RunError: for an entry that is missing, of another type, or too large; the message names it.
     """
-    entries, names = run.env_spec, [item.name for item in dataclasses.fields(StoredEnvSpec)]
-    if not isinstance(entries.get("env"), str):
-        raise _wrong(run, "env", entries)
-    for name in ("observation_size", "action_size", "action_repeat"):
-        if not _is_size(entries.get(name)):
-            raise _wrong(run, name, entries)
-    limit = entries.get("episode_limit")
-    if not (limit is None or _is_size(limit, _LONGEST_EPISODE_DECISIONS)):
-        raise _wrong(run, "episode_limit", entries)
-    sizes = entries.get("readout_sizes")
-    if not (isinstance(sizes, dict) and all(map(_is_size, sizes.values()))):
-        raise _wrong(run, "readout_sizes", entries)
-    if not isinstance(entries.get("derived_readouts"), dict):
-        raise _wrong(run, "derived_readouts", entries)
-    return StoredEnvSpec(
-        env=entries["env"],
-        observation_size=entries["observation_size"],
-        action_size=entries["action_size"],
-        episode_limit=limit,
-        action_repeat=entries["action_repeat"],
-        readout_sizes=sizes,
-        derived_readouts=entries["derived_readouts"],
-        other={name: value for name, value in entries.items() if name not in names},
-    )
+    entries = run.env_spec
+    limit, sizes = entries.get("episode_limit"), entries.get("readout_sizes")
+    observation = _parts(entries.get("observation"))
+    checks = {
+        "env": isinstance(entries.get("env"), str),
+        "observation": observation is not None,
+        "action_size": _is_size(entries.get("action_size")),
+        "episode_limit": limit is None or _is_size(limit, _LONGEST_EPISODE_DECISIONS),
+        "action_repeat": _is_size(entries.get("action_repeat")),
+        "readout_sizes": isinstance(sizes, dict) and all(map(_is_size, sizes.values())),
+        "derived_readouts": isinstance(entries.get("derived_readouts"), dict),
+    }
+    for name, valid in checks.items():
+        if not valid:
+            raise RunError(f"{run.folder}: run.json gives {name} as {str(entries.get(name))[:60]}")
+    assert observation is not None
+    known = {name: entries[name] for name in checks if name != "observation"}
+    other = {name: value for name, value in entries.items() if name not in (*checks, "observation_size")}
+    return StoredEnvSpec(observation=observation, other=other, **known)
 
 
-def _wrong(run: Run, name: str, entries: Mapping[str, Any]) -> RunError:
-    return RunError(f"{run.folder}: run.json gives {name} as {str(entries.get(name))[:60]}")
+def _parts(value: Any) -> tuple[ObservationPart, ...] | None:
+    """The parts of an observation; None where they are not as `spec_to_json` writes them, or too large."""
+    if not (isinstance(value, (list, tuple)) and 1 <= len(value) <= _MOST_PARTS):
+        return None
+    parts = []
+    for entry in value:
+        if not isinstance(entry, Mapping):
+            return None
+        name, shape, dtype = (entry.get(key) for key in ("name", "shape", "dtype"))
+        if not (isinstance(name, str) and dtype in _DTYPES and isinstance(shape, (list, tuple))):
+            return None
+        if len(shape) > _MOST_AXES or not all(map(_is_size, shape)):
+            return None
+        parts.append(ObservationPart(name, tuple(shape), dtype))
+    unique = len({part.name for part in parts}) == len(parts)
+    return tuple(parts) if unique and sum(math.prod(p.shape) for p in parts) <= _LARGEST_SIZE else None
 
 
 def _is_size(value: Any, largest: int = _LARGEST_SIZE) -> bool:

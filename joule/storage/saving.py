@@ -22,13 +22,13 @@ from joule.storage.checkpoint import Checkpoint, CheckpointError
 from joule.storage.env_spec import spec_to_json
 from joule.storage.errors import ReplayLogError, RunError
 from joule.storage.files import DISK, why
-from joule.storage.replay_log import ReplayLog
+from joule.storage.replay_logs import ReplayLogs, not_finite
 from joule.storage.run_folder import Run
 from joule.storage.run_lock import alive
 from joule.storage.run_paths import check_free
 
-Saved = tuple[Checkpoint, ReplayLog | None]
-"""A verified checkpoint, and the verified replay log at its commit, ready for appending."""
+Saved = tuple[Checkpoint, ReplayLogs]
+"""A verified checkpoint, and the verified replay logs at its commit, ready for appending."""
 
 _STALE = re.compile(r"\.tmp-([0-9]+)-agent")
 _MAY_BE_INFINITE = ("acting/", "env/")
@@ -65,11 +65,10 @@ def save_as_run(agent: Agent, path: str | Path) -> None:
         DISK.make(folder.parent)
         _remove_stale(folder.parent)
         with Run.create(temporary, agent.config, [], spec_to_json(agent.env_spec)) as run:
-            replay = agent.replay
-            log = ReplayLog(run.replay, replay.columns(), first=replay.first) if replay is not None else None
             # A resume completes the last decision: it logs it and evaluates where an evaluation is due.
-            unfinished = max(agent.frames - agent.env_spec.action_repeat, 0) if agent.frames else None
-            write_checkpoint(agent, run, log, unfinished_since=unfinished)
+            decision_frames = agent.env_spec.action_repeat * agent.config.num_envs
+            unfinished = max(agent.frames - decision_frames, 0) if agent.frames else None
+            write_checkpoint(agent, run, ReplayLogs(run.replay, agent), unfinished_since=unfinished)
         DISK.rename(temporary, folder)
         DISK.sync(folder.parent)
     except OSError as error:
@@ -80,25 +79,10 @@ def save_as_run(agent: Agent, path: str | Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)  # does not exist after a complete save
 
 
-def append_replay(agent: Agent, log: ReplayLog) -> None:
-    """Appends the replay rows that the log does not have yet. An agent without a replay buffer has none.
-
-    Raises:
-        StopRun: when a row is not finite; then no row is appended.
-        ReplayLogError: when the disk refuses.
-    """
-    if agent.replay is None:
-        return
-    rows = agent.replay.since(log.rows)
-    if names := not_finite(rows):
-        raise StopRun(f"not finite, so not saved: replay column {', '.join(names)}")
-    log.append(rows)
-
-
 def write_checkpoint(
     agent: Agent,
     run: Run,
-    log: ReplayLog | None,
+    logs: ReplayLogs,
     *,
     scores: Mapping[str, float] | None = None,
     unfinished_since: int | None = None,
@@ -108,7 +92,7 @@ def write_checkpoint(
     Args:
         agent: the agent.
         run: the run that the checkpoint belongs to.
-        log: takes the replay rows that are new; None for an agent without a replay buffer.
+        logs: take the replay rows that are new.
         scores: the results of the last evaluation by name.
         unfinished_since: the frame since which logging and evaluation are not done; None when they are.
 
@@ -117,13 +101,12 @@ def write_checkpoint(
         CheckpointError, ReplayLogError: when the disk refuses.
     """
     arrays, meta = agent.state_dict()
-    if names := not_finite(arrays):
+    checked = {name: array for name, array in arrays.items() if not name.startswith(_MAY_BE_INFINITE)}
+    if names := not_finite(checked):
         rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise StopRun(f"not finite, so not saved: {', '.join(names[:3])}{rest}")
-    files: dict[str, Any] = {}
-    if log is not None:
-        append_replay(agent, log)
-        files["replay"] = log.commit()
+    logs.append()
+    files = logs.commit()
     env_values: dict[str, Any] = {}
     if agent.env is not None:
         for name, value in agent.env.snapshot().items():
@@ -180,61 +163,44 @@ def newest_checkpoint(agent: Agent, run: Run) -> Saved | None:
     Raises:
         CheckpointError: when there are checkpoints and none verifies.
     """
-    log: ReplayLog | None = None
+    verified: list[ReplayLogs] = []
 
     def verify(saved: Checkpoint) -> None:
-        nonlocal log
-        log = _replay_of(agent, saved, run)
+        verified.append(_replay_of(agent, saved, run))
 
     found = checkpoint.newest(run.checkpoints, expect=identity_of(agent, run), verify=verify)
-    return None if found is None else (found, log)
+    return None if found is None else (found, verified[-1])
 
 
-def restore_checkpoint(agent: Agent, saved: Checkpoint, log: ReplayLog | None) -> None:
+def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> None:
     """Restores the replay rows and the state of a checkpoint into an agent.
 
     Args:
         agent: the agent.
         saved: a verified checkpoint.
-        log: the replay log at the checkpoint's commit; None for an agent without a replay buffer.
+        logs: the replay logs at the checkpoint's commit.
 
     Raises:
         CheckpointError: when the checkpoint does not hold the state of this agent.
     """
     try:
-        if log is not None and agent.replay is not None:
-            rows = log.read_tail(min(agent.replay.capacity, log.rows - log.first))
-            if names := not_finite(rows):
-                raise ValueError(f"its replay holds numbers that are not finite in {', '.join(names)}")
-            agent.replay.restore(rows, log.rows)
+        logs.restore()
         own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
         agent.load_state_dict(own, saved.meta["agent"])
         agent.clock.set(saved.meta["clocks"])
-        if log is not None and agent.replay is not None and agent.replay.total != log.rows:
-            raise ValueError(f"its replay log has {log.rows} rows, its state counts {agent.replay.total}")
+        logs.check_counts()
     except _INVALID_STATE as error:
         raise CheckpointError(
             f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
         ) from error
 
 
-def not_finite(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """The names of the arrays that hold a NaN or an infinity where none may be."""
-    checked = {n: a for n, a in arrays.items() if a.dtype.kind == "f" and not n.startswith(_MAY_BE_INFINITE)}
-    return [name for name, array in checked.items() if not np.isfinite(array).all()]
-
-
-def _replay_of(agent: Agent, saved: Checkpoint, run: Run) -> ReplayLog | None:
-    """The replay log as it was at a checkpoint, verified. Raises CheckpointError or ReplayLogError."""
+def _replay_of(agent: Agent, saved: Checkpoint, run: Run) -> ReplayLogs:
+    """The replay logs as they were at a checkpoint, verified. Raises CheckpointError or ReplayLogError."""
     for name in _SECTIONS:
         if not isinstance(saved.meta.get(name), dict):
             raise CheckpointError(f"{saved.path}: meta.json has no {name}")
-    if agent.replay is None:
-        return None
-    committed = saved.files.get("replay")
-    if not isinstance(committed, dict):
-        raise CheckpointError(f"{saved.path}: names no replay")
-    return ReplayLog.open(run.replay, agent.replay.columns(), committed)
+    return ReplayLogs.open(run.replay, agent, saved.files)
 
 
 def _remove_stale(folder: Path) -> None:

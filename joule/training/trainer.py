@@ -16,12 +16,11 @@ import numpy as np
 from agent.errors import StopRun
 from agent.interface import Agent
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
-from joule.storage import checkpoint
 from joule.storage.checkpoint import CheckpointError
-from joule.storage.replay_log import ReplayLog, ReplayLogError
+from joule.storage.replay_log import ReplayLogError
+from joule.storage.replay_logs import ReplayLogs
 from joule.storage.run_folder import Run, RunError, differences, version
 from joule.storage.saving import (
-    append_replay,
     identity_now,
     newest_checkpoint,
     restore_checkpoint,
@@ -70,9 +69,7 @@ class Trainer:
         self.log_every = max(1, min(1_000, config.steps // 20))
         self.frames = agent.frames
         self.stopped_by: int | None = None
-        self.replay: ReplayLog | None = None
-        if agent.replay is not None:
-            self.replay = ReplayLog(run.replay, agent.replay.columns())
+        self.replay = ReplayLogs(run.replay, agent)
         self.last_scores: dict[str, float] = {}
         self.unfinished = False
         """Whether the newest decision was cut short, and its log, evaluation and checkpoint are due."""
@@ -117,8 +114,8 @@ class Trainer:
             found = newest_checkpoint(agent, self.run)
             if found is None:
                 return f"{where}: {cause}"
-            saved, log = found
-            restore_checkpoint(agent, saved, log)
+            saved, logs = found
+            restore_checkpoint(agent, saved, logs)
             return f"{where}: {cause}; the last good checkpoint is {saved.path.name}"
         except (ValueError, OSError, MemoryError) as error:
             return f"{where}: {cause}; no checkpoint could be read back: {error}"
@@ -137,10 +134,9 @@ class Trainer:
         def due(every: int) -> bool:
             return agent.frames // every > before // every
 
-        log, rows = self.replay, agent.replay
-        if log is not None and rows is not None and rows.total - log.rows > rows.capacity // 2:
+        if self.replay.due:
             self.run.check_place()
-            append_replay(agent, log)  # before they are overwritten
+            self.replay.append()
         try:
             self._go_on()
             self.watch_for_collapse()
@@ -251,9 +247,7 @@ class Trainer:
         except (CheckpointError, ReplayLogError):
             self.run.check_place()  # a folder that went meanwhile is the better reason
             raise
-        if self.replay is not None and self.agent.replay is not None:
-            kept = checkpoint.kept_files(self.run.checkpoints)
-            self.replay.prune(self.agent.replay.capacity, kept)
+        self.replay.prune(self.run.checkpoints)
         self.callback.saved(self.agent.frames)
 
     def resume(self) -> list[str]:

@@ -200,7 +200,7 @@ def test_a_remembered_row_that_is_not_finite_is_not_saved_however_small_the_ring
         add(action, reward, terminated, obs, readout * np.nan if trainer.agent.decisions == 12 else readout)
 
     trainer.agent.replay_buffer.add = broken  # type: ignore[attr-defined]
-    with pytest.raises(StopRun, match=r"what is remembered of readout; the last good checkpoint is step-10"):
+    with pytest.raises(StopRun, match=r"replay column readout; the last good checkpoint is step-10"):
         trainer.train()
 
 
