@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
 from benchmarks.reliability.arena import TINY, warm_up
+
+from benchmarks import tables
 
 RESULT = Path(__file__).parents[1] / "results" / "collapse_alarm.csv"
 COLUMNS = (
@@ -91,7 +92,15 @@ def tried(kind: str, regularizer: str, seed: int, changes: dict[str, Any]) -> di
     names = ("std", "dead", "rank", "relative_error")
     measured = [f"{joule.metrics[f'latent/{name}']:.4g}" for name in names]
     expected = (alarm is not None and alarm <= 1000) if kind == "collapsing" else alarm is None
-    line = (kind, regularizer, seed, joule.modules.learner.updates, alarm, *measured, "yes" if expected else "no")
+    line = (
+        kind,
+        regularizer,
+        seed,
+        joule.modules.learner.updates,
+        alarm,
+        *measured,
+        "yes" if expected else "no",
+    )
     print(*line, flush=True)
     return dict(zip(COLUMNS, line, strict=True))
 

@@ -1,51 +1,65 @@
-"""The rows of the table of faults: each tries one fault and says what came of it."""
+"""The table of faults: each entry injects one fault and states what happened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.reliability.arena import Arena, Ended
+from benchmarks.reliability.command_result import CommandResult
+from benchmarks.reliability.sandbox import Sandbox
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened, in words, and whether it is what the table expects."""
+    """What happened."""
 
     ok: bool
+    """Whether it is what the table expects."""
     text: str
 
 
+Attempt = Callable[[Sandbox], Outcome]
+
+
 @dataclass(frozen=True)
-class Row:
-    """One fault of the table."""
+class Fault:
+    """One entry of the table."""
 
     number: int
-    fault: str
+    name: str
     expected: str
-    attempt: Callable[[Arena], Outcome]
+    attempt: Attempt
+    """Injects the fault."""
 
 
-ROWS: dict[int, Row] = {}
+FAULTS: dict[int, Fault] = {}
+"""Every fault by its number."""
 
 
-def row(number: int, fault: str, expected: str) -> Callable[[Callable[[Arena], Outcome]], None]:
-    """Enters a function as the attempt of a row."""
+def fault(number: int, name: str, expected: str) -> Callable[[Attempt], Attempt]:
+    """Enters a function in the table as the attempt of a fault.
 
-    def enter(attempt: Callable[[Arena], Outcome]) -> None:
-        assert number not in ROWS
-        ROWS[number] = Row(number, fault, expected, attempt)
+    Args:
+        number: its number in the table.
+        name: the fault.
+        expected: what must happen.
+    """
+
+    def enter(attempt: Attempt) -> Attempt:
+        assert number not in FAULTS, f"two faults have the number {number}"
+        FAULTS[number] = Fault(number, name, expected, attempt)
+        return attempt
 
     return enter
 
 
-def outcome(found: Ended, ok: bool) -> Outcome:
-    """That of a single run."""
-    return Outcome(ok, found.told() + ("" if found.orderly else " (with a traceback)"))
+def outcome(result: CommandResult, ok: bool) -> Outcome:
+    """The outcome of a single command."""
+    return Outcome(ok, result.describe() + ("" if result.no_traceback else " (with a traceback)"))
 
 
 def all_of(checks: Mapping[str, bool]) -> Outcome:
-    """That of several attempts, the failed ones named."""
+    """The outcome of several checks by name; the text names those that failed."""
     failed = [name for name, ok in checks.items() if not ok]
     text = f"{len(checks) - len(failed)} of {len(checks)} as expected"
     return Outcome(

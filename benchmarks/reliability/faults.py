@@ -1,9 +1,10 @@
-"""Tries every fault of the table and writes what came of it, failures left in.
+"""Injects every fault of the table and records the outcome, failures included.
 
-    python benchmarks/faults.py                    all 72 rows -> benchmarks/results/faults.csv
-    python benchmarks/faults.py --rows 19 43 61    some of them; the other rows of the file stay
+    python benchmarks/reliability/faults.py                    all faults -> benchmarks/results/faults.csv
+    python benchmarks/reliability/faults.py --rows 19 43 61    some of them; the other rows of the file stay
 
-Columns: id, fault, expected, outcome, verdict (ok, or short of what is expected). Needs the extra `dev`.
+Columns: id, fault, expected, outcome, and verdict: "ok" or "short", where the outcome is not the expected one.
+It needs the extra `dev`.
 """
 
 from __future__ import annotations
@@ -15,51 +16,66 @@ import traceback
 from pathlib import Path
 
 from benchmarks import tables
-from benchmarks.reliability import faults_files, faults_learning, faults_processes, faults_worlds
-from benchmarks.reliability.arena import Arena, warm_up
-from benchmarks.reliability.fault_table import ROWS, Outcome
+from benchmarks.reliability import (
+    faults_checkpoints,
+    faults_disk,
+    faults_env_failures,
+    faults_environments,
+    faults_hostile_files,
+    faults_learning,
+    faults_machine,
+    faults_physics,
+    faults_settings,
+    faults_signals,
+)
+from benchmarks.reliability.fault_table import FAULTS, Outcome
+from benchmarks.reliability.sandbox import ROOT, Sandbox, preload
 
-RESULT = Path(__file__).parents[1] / "results" / "faults.csv"
+RESULT = ROOT / "benchmarks" / "results" / "faults.csv"
 COLUMNS = ("id", "fault", "expected", "outcome", "verdict")
-PARTS = (faults_worlds, faults_learning, faults_files, faults_processes)
+MODULES = (
+    faults_environments, faults_env_failures, faults_physics, faults_learning, faults_settings, faults_disk,
+    faults_checkpoints, faults_hostile_files, faults_signals, faults_machine,
+)  # fmt: skip
+"""The modules whose import fills the table."""
 
 
 def tried(number: int) -> dict[str, str]:
-    """One line of the table. A defect of the attempt itself counts as short."""
-    row, arena = ROWS[number], Arena()
+    """The row of one fault. An attempt that raises counts as short."""
+    fault, sandbox = FAULTS[number], Sandbox()
     try:
-        found = row.attempt(arena)
-    except Exception as error:  # noqa: BLE001  whatever it is, the table says so and the next row is tried
+        found = fault.attempt(sandbox)
+    except Exception as error:  # noqa: BLE001  the table records it, and the next fault is tried
         traceback.print_exc()
         found = Outcome(False, f"the attempt failed: {type(error).__name__}: {error}")
     finally:
-        arena.close()
-    text = found.text.replace(str(arena.place), "...").replace(str(Path(__file__).parents[2]), ".")
-    text = " ".join(text.split())
-    return dict(
-        zip(COLUMNS, (str(number), row.fault, row.expected, text, "ok" if found.ok else "short"), strict=True)
-    )
+        sandbox.close()
+    text = " ".join(found.text.replace(str(sandbox.place), "...").replace(str(ROOT), ".").split())
+    verdict = "ok" if found.ok else "short"
+    return dict(zip(COLUMNS, (str(number), fault.name, fault.expected, text, verdict), strict=True))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", nargs="+", type=int, default=sorted(ROWS), metavar="N")
-    rows = parser.parse_args().rows
-    lines = {int(line["id"]): line for line in tables.read(RESULT)}
-    warm_up()
-    for number in rows:
-        began = time.monotonic()
-        line = lines[number] = tried(number)
-        print(
-            f"{number:>3} {line['verdict']:<6}{time.monotonic() - began:6.1f} s  {line['outcome']}",
-            flush=True,
-        )
-        tables.write(RESULT, COLUMNS, (lines[key] for key in sorted(lines)))
-    short = [number for number in lines if lines[number]["verdict"] != "ok"]
-    count = len(lines) - len(short)
-    print(f"{len(lines)} of {len(ROWS)} tried, {count} as written; short: {sorted(short) or 'none'}")
+    parser.add_argument(
+        "--rows", nargs="+", type=int, choices=sorted(FAULTS), default=sorted(FAULTS), metavar="N",
+        help="numbers of faults (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
+    given = parser.parse_args()
+    rows = {int(row["id"]): row for row in tables.read(given.out)}
+    preload()
+    for number in given.rows:
+        start = time.monotonic()
+        row = rows[number] = tried(number)
+        seconds = time.monotonic() - start
+        print(f"{number:>3} {row['verdict']:<6}{seconds:6.1f} s  {row['outcome']}", flush=True)
+        tables.write(given.out, COLUMNS, (rows[key] for key in sorted(rows)))
+    short = sorted(number for number, row in rows.items() if row["verdict"] != "ok")
+    ok = len(rows) - len(short)
+    print(f"{len(rows)} of {len(FAULTS)} tried, {ok} ok; short: {short or 'none'}")
     return 0
 
 

@@ -33,9 +33,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reliability.arena import Arena, steps_of, warm_up
+
 import joule
 from agent.errors import ConfigError
-from benchmarks.reliability.arena import Arena, steps_of, warm_up
 from joule.storage import checkpoint
 from joule.storage.checkpoint import ARRAYS, DIGEST, MANIFEST, META, CheckpointError
 from joule.storage.replay_log import ReplayLogError
@@ -48,7 +49,13 @@ REFUSALS = (CheckpointError, ReplayLogError, RunError, ConfigError)
 KINDS = {ARRAYS: 0.4, MANIFEST: 0.25, META: 0.2, DIGEST: 0.05, "run.json": 0.05, "config.json": 0.05}
 
 NUMBERS = (0, 1, -1, 2, 255, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, -(2**63))
-MODEL = {"model.latent-dim": 8, "model.hidden_dim": 8, "model.head-width": 8, "cost.bins": 5, "learning.batch_size": 8}
+MODEL = {
+    "model.latent-dim": 8,
+    "model.hidden_dim": 8,
+    "model.head-width": 8,
+    "cost.bins": 5,
+    "learning.batch_size": 8,
+}
 """A smaller agent than others are tried with: its numbers are not what is forged."""
 HOSTILE: tuple[Any, ...] = (
     *NUMBERS, 0.5, 1e308, float("nan"), float("inf"), float("-inf"), None, True, False,

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reliability.arena import Arena, Ended, fingerprint, steps_of, wait_for, warm_up
+
 from joule.storage import checkpoint
 from joule.storage.files import Disk
 

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
 from benchmarks.reliability.arena import Arena, fingerprint, steps_of, warm_up
+
+from benchmarks import tables
 
 RESULT = Path(__file__).parents[1] / "results" / "resume.csv"
 COLUMNS = ("body", "agent", "moment", "stopped_at", "exact", "differs", "hash")

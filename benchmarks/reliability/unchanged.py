@@ -49,7 +49,7 @@ def fingerprint(checkout: Path, env: str) -> dict[str, list[str]]:
                 rows = list(csv.DictReader(file))
             columns += ["|".join(row[key] for row in rows) for key in rows[0] if key not in VARIES]
         return {
-            "arrays": sorted(_hash(f"{a.dtype}{a.shape}".encode() + a.tobytes()) for a in arrays),
+            "arrays": sorted(_hash(f"{a.dtype}{a.size}".encode() + a.tobytes()) for a in arrays),
             "columns": sorted(_hash(column.encode()) for column in columns),
         }
 

@@ -1,0 +1,90 @@
+"""Copies of a finished run for damaging, and checkpoints with valid hashes after a change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.reliability.run_fingerprint import newest_checkpoint
+from benchmarks.reliability.sandbox import Sandbox
+
+Manifest = dict[str, Any]
+CHECKPOINT_FILES = ("arrays.safetensors", "meta.json", "MANIFEST.json", "MANIFEST.sha256")
+
+
+class FinishedRun:
+    """One finished run, which is copied for every attempt to damage it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        result = sandbox.train()
+        assert result.code == 0, result.describe()
+        self.folder = result.folder
+
+    def copy(self) -> Path:
+        """A new copy of the run folder."""
+        folder = self.sandbox.new_path()
+        shutil.copytree(self.folder, folder)
+        return folder
+
+
+def checkpoint_refused(sandbox: Sandbox, folder: Path, *words: str, **run: Any) -> bool:
+    """Whether evaluate and render refuse the newest checkpoint by name, with exit code 2 and these words.
+
+    Args:
+        sandbox: runs the commands.
+        folder: the run folder.
+        words: words of the message.
+        run: keyword arguments of `Sandbox.run_command`.
+    """
+    return refused_by_readers(sandbox, newest_checkpoint(folder), *words, **run)
+
+
+def refused_by_readers(sandbox: Sandbox, path: Path, *words: str, **run: Any) -> bool:
+    """Whether evaluate and render refuse a path with exit code 2 and these words."""
+    results = [sandbox.run_command(name, [str(path)], **run) for name in ("evaluate", "render")]
+    return all(r.code == 2 and r.no_traceback and r.mentions(*words) for r in results)
+
+
+def flip_bit(path: Path, share: float = 0.5) -> None:
+    """Flips one bit of a file, at this share of its length."""
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * share)] ^= 4
+    path.write_bytes(data)
+
+
+def change_json(path: Path, **values: Any) -> None:
+    """Replaces values of a JSON object in a file."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a run's newest checkpoint."""
+    manifest: Manifest = json.loads((newest_checkpoint(folder) / "MANIFEST.json").read_text())
+    return manifest
+
+
+def replay_segment(folder: Path) -> Path:
+    """A file of the run's replay log."""
+    return next((folder / "replay").iterdir())
+
+
+def reseal(checkpoint: Path, change: Callable[[Manifest], object] = lambda manifest: None) -> None:
+    """Makes the manifest of a changed checkpoint valid again, as somebody could who knows the format.
+
+    Args:
+        checkpoint: folder of the checkpoint.
+        change: changes the manifest before its digest is made.
+    """
+    manifest = json.loads((checkpoint / "MANIFEST.json").read_text())
+    for name, member in manifest["members"].items():
+        data = (checkpoint / name).read_bytes()
+        member.update(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    change(manifest)
+    data = json.dumps(manifest, indent=1, sort_keys=True).encode()
+    (checkpoint / "MANIFEST.json").write_bytes(data)
+    (checkpoint / "MANIFEST.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  MANIFEST.json\n")
