@@ -112,7 +112,8 @@ def test_a_closed_pipe_is_no_error(tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "raw"), [("README.md", "results"), ("docs/reports/unseen.md", "results_held_out_tasks")]
+    ("page", "raw"),
+    [("docs/reports/results.md", "results"), ("docs/reports/unseen.md", "results_held_out_tasks")],
 )
 def test_a_page_says_what_its_raw_results_say(tmp_path: Path, page: str, raw: str) -> None:
     copy = tmp_path / "page.md"
