@@ -16,7 +16,7 @@ METRICS, EVALUATIONS, FORECASTS = "metrics.csv", "evaluations.csv", "forecasts.c
 
 
 class RunLogs:
-    """Writes the logs of a run. A log that fails switches itself off and is counted; the run goes on.
+    """Writes the logs of a run. A log that fails switches itself off and is counted; the run continues.
 
     Args:
         folder: the run folder.
