@@ -11,7 +11,7 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import drop_foreign_settings, replace, validate
 from agent.cost.task_terms import parse
 from agent.errors import ConfigError
-from agent.interface import Agent, TrainingEnv
+from agent.interface import Agent, TrainingEnv, TrainingEnvs
 from agent.training_env import check_spec
 from joule.agents import build_agent
 from joule.storage.env_spec import spec_of_run
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def load(
     path: str | Path,
-    env: TrainingEnv | None = None,
+    env: TrainingEnv | TrainingEnvs | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
     trust_modules: Sequence[str] = (),
