@@ -1,10 +1,10 @@
-"""Damages checkpoints and replays, and counts how much of it is noticed.
+"""Damages checkpoints and replay logs, and counts how often the damage is detected.
 
-    python benchmarks/corrupt.py           -> benchmarks/results/corrupt.csv
+    python benchmarks/reliability/corrupt.py           -> benchmarks/results/corrupt.csv
 
-Bits are flipped, files cut short and files swapped between two runs, at random places of the newest
-checkpoint of a small run and of the replay that it commits. What was damaged must be refused when it is
-loaded. Beside it, as the bar to pass: how often the library's own reader notices the same flip.
+Bits are flipped, files are cut short, and files are swapped between two runs, at random places of the newest
+checkpoint of a small run and of the replay log that it commits. Every damage must be refused when it is loaded.
+For comparison, the table states how often safetensors itself refuses the same flipped or shortened file.
 """
 
 from __future__ import annotations
@@ -16,34 +16,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import tables
-from benchmarks.reliability.arena import Arena, steps_of, warm_up
+from benchmarks.reliability.run_fingerprint import newest_checkpoint
+from benchmarks.reliability.sandbox import ROOT, Sandbox, preload
 from joule.storage import checkpoint
 from joule.storage.replay_log import ReplayLog
 
-RESULT = Path(__file__).parents[1] / "results" / "corrupt.csv"
+RESULT = ROOT / "benchmarks" / "results" / "corrupt.csv"
 COLUMNS = ("damage", "tried", "refused", "library_refused", "loaded")
+ARRAYS = "arrays.safetensors"
+
+Attempt = Callable[[], tuple[str, bool, bool]]
+"""Damages a file once: what was damaged, whether Joule refuses it, and whether safetensors does."""
 
 
-def members(run: Path) -> list[Path]:
-    """The files a resume reads: those of the newest checkpoint, and the committed replay."""
-    newest = run / "checkpoints" / f"step-{steps_of(run)[-1]}"
-    return sorted([*newest.iterdir(), *(run / "replay").iterdir()])
+def files_of(run: Path) -> list[Path]:
+    """The files that a resume reads: those of the newest checkpoint, and the committed replay."""
+    return sorted([*newest_checkpoint(run).iterdir(), *(run / "replay").iterdir()])
 
 
-class Victim:
-    """A run on the disk that is damaged, loaded and put right again."""
+class Target:
+    """A run on the disk whose files are damaged, loaded and repaired."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self.newest = run / "checkpoints" / f"step-{steps_of(run)[-1]}"
-        saved = checkpoint.load(self.newest)
-        record = saved.files["replay"]["record"]
+        self.newest = newest_checkpoint(run)
+        record = checkpoint.load(self.newest).files["replay"]["record"]
         self.columns = {name: (tuple(shape), dtype) for name, dtype, shape in record}
-        self.committed = sum(s["rows"] for s in saved.files["replay"]["segments"])
-        self.content = {path: path.read_bytes() for path in members(run)}
+        self.content = {path: path.read_bytes() for path in files_of(run)}
 
     def refuses(self) -> bool:
-        """Whether loading the checkpoint and its replay is refused, as doors would refuse it."""
+        """Whether loading the checkpoint and its replay is refused."""
         try:
             saved = checkpoint.load(self.newest)
             ReplayLog.open(self.run / "replay", self.columns, saved.files["replay"])
@@ -51,7 +53,8 @@ class Victim:
             return True
         return False
 
-    def damaged(self, path: Path, data: bytes) -> bool:
+    def refuses_damage(self, path: Path, data: bytes) -> bool:
+        """Whether loading is refused while a file has this content."""
         path.write_bytes(data)
         try:
             return self.refuses()
@@ -59,25 +62,25 @@ class Victim:
             path.write_bytes(self.content[path])
 
 
-def library_notices(name: str, data: bytes) -> bool:
-    """Whether safetensors itself would refuse these arrays."""
+def library_refuses(name: str, data: bytes) -> bool:
+    """Whether safetensors itself refuses this content of the arrays; False for another file."""
     import safetensors.numpy
 
-    if name != "arrays.safetensors":
+    if name != ARRAYS:
         return False
     try:
         safetensors.numpy.load(data)
-    except Exception:  # noqa: BLE001  whatever it is, it was noticed
+    except Exception:  # noqa: BLE001  any exception is a refusal
         return True
     return False
 
 
-def attempt(count: int, once: Callable[[], tuple[str, bool, bool]], damage: str) -> dict[str, object]:
-    """A line of the result. `once` damages something; it says what, and whether we and the library refuse."""
+def row_of(damage: str, count: int, attempt: Attempt) -> dict[str, object]:
+    """A row of the result: the outcomes of `count` attempts."""
     loaded: list[str] = []
     refused = library = 0
     for _ in range(count):
-        what, ours, theirs = once()
+        what, ours, theirs = attempt()
         refused, library = refused + ours, library + theirs
         if not ours:
             loaded.append(what)
@@ -85,53 +88,58 @@ def attempt(count: int, once: Callable[[], tuple[str, bool, bool]], damage: str)
     return dict(zip(COLUMNS, (damage, count, refused, library, "; ".join(loaded)), strict=True))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--flips", type=int, default=1000, metavar="N")
-    parser.add_argument("--truncations", type=int, default=200, metavar="N")
-    parser.add_argument("--swaps", type=int, default=20, metavar="N")
-    given, rng, arena = parser.parse_args(), random.Random(1), Arena()
-    warm_up()
-    first, second = arena.train(), arena.train("--seed", "2")
-    victim, other = Victim(first.folder), {path.name: path for path in members(second.folder)}
-    assert not victim.refuses()
-    paths = list(victim.content)
-    arrays = victim.newest / "arrays.safetensors"
+def attempts(target: Target, other: dict[str, Path], rng: random.Random) -> dict[str, Attempt]:
+    """Damage -> its attempt. `other` has the files of another run by name."""
+    paths = list(target.content)
+    arrays = target.newest / ARRAYS
 
-    def place() -> Path:
+    def draw() -> Path:
         return rng.choice([*paths, arrays, arrays])
 
     def flip() -> tuple[str, bool, bool]:
-        path = place()
-        data = bytearray(victim.content[path])
+        path = draw()
+        data = bytearray(target.content[path])
         bit = rng.randrange(8 * len(data))
         data[bit // 8] ^= 1 << bit % 8
-        return (
-            f"{path.name} bit {bit}",
-            victim.damaged(path, bytes(data)),
-            library_notices(path.name, bytes(data)),
-        )
+        refused = target.refuses_damage(path, bytes(data))
+        return f"{path.name} bit {bit}", refused, library_refuses(path.name, bytes(data))
 
     def cut() -> tuple[str, bool, bool]:
-        path = place()
-        data = victim.content[path][: rng.randrange(len(victim.content[path]))]
-        return f"{path.name} at {len(data)}", victim.damaged(path, data), library_notices(path.name, data)
+        path = draw()
+        data = target.content[path][: rng.randrange(len(target.content[path]))]
+        refused = target.refuses_damage(path, data)
+        return f"{path.name} at {len(data)}", refused, library_refuses(path.name, data)
 
     def swap() -> tuple[str, bool, bool]:
         path = rng.choice(paths)
         name = rng.choice([n for n in other if n == path.name or rng.random() < 0.3])
-        return f"{path.name} by {name}", victim.damaged(path, other[name].read_bytes()), False
+        return f"{path.name} by {name}", target.refuses_damage(path, other[name].read_bytes()), False
 
-    lines = [
-        attempt(given.flips, flip, "one bit flipped"),
-        attempt(given.truncations, cut, "cut short"),
-        attempt(given.swaps, swap, "swapped with another run's"),
-    ]
-    arena.close()
-    tables.write(RESULT, COLUMNS, lines)
-    return int(any(line["tried"] != line["refused"] for line in lines))
+    return {"one bit flipped": flip, "cut short": cut, "swapped with another run's": swap}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--flips", type=int, default=1000, metavar="N", help="default: %(default)s")
+    parser.add_argument("--truncations", type=int, default=200, metavar="N", help="default: %(default)s")
+    parser.add_argument("--swaps", type=int, default=20, metavar="N", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
+    given = parser.parse_args()
+    preload()
+    sandbox = Sandbox()
+    try:
+        first, second = sandbox.train(), sandbox.train("--seed", "2")
+        target, other = Target(first.folder), {path.name: path for path in files_of(second.folder)}
+        assert not target.refuses()
+        counts = (given.flips, given.truncations, given.swaps)
+        damages = attempts(target, other, random.Random(1)).items()
+        rows = [row_of(name, count, once) for (name, once), count in zip(damages, counts, strict=True)]
+    finally:
+        sandbox.close()
+    tables.write(given.out, COLUMNS, rows)
+    return int(any(row["tried"] != row["refused"] for row in rows))
 
 
 if __name__ == "__main__":

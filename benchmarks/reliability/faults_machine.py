@@ -78,7 +78,8 @@ def missing_gl(sandbox: Sandbox) -> Outcome:
 @fault(68, "frame size changes, 0-frame video", "no crash, valid file or none")
 def video_frames(sandbox: Sandbox) -> Outcome:
     import imageio.v2 as imageio
-    from envs.rendering.frames import write_mp4
+
+    from envs.rendering.video import write_mp4
 
     path, empty = sandbox.place / "video.mp4", sandbox.place / "empty.mp4"
     sizes = [(64, 64), (48, 80), (65, 33), (64, 64)]

@@ -1,11 +1,11 @@
-"""Watches one long training run from outside: its memory, its open descriptors, what it leaves lying about.
+"""Watches one long training run from outside: its memory, its open file descriptors, and the files it leaves.
 
-    python benchmarks/soak.py --hours 2    -> benchmarks/results/soak.csv and soak.json
-    python benchmarks/soak.py --judge      -> soak.json again, from the soak.csv that is there
+    python benchmarks/reliability/soak.py --hours 2         -> benchmarks/results/soak.csv and soak.json
+    python benchmarks/reliability/soak.py --judge-only      -> soak.json again, from the soak.csv that is there
 
-The run is small, so that its replay is full at once and episodes, evaluations and checkpoints come by the
-hundred. It has a temporary folder, a working folder and a home of its own. A row is written at every look, so
-a soak that is cut short is a shorter soak: soak.json says how long it was.
+The run is small: its replay buffer is full after minutes, and it makes hundreds of episodes, evaluations and
+checkpoints. It has a temporary folder, a working folder and a home folder of its own. Every sample adds a row to
+the table, so that a soak that is ended early is valid; soak.json states its length.
 """
 
 from __future__ import annotations
@@ -26,90 +26,99 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.arena import ROOT, steps_of
+import numpy as np
 
-RESULTS = Path(__file__).parents[1] / "results"
-TABLE, VERDICT = RESULTS / "soak.csv", RESULTS / "soak.json"
-COLUMNS = ("seconds", "cpu_seconds", "steps", "rss_kib", "descriptors", "files", "strays")
+from benchmarks.reliability.run_fingerprint import checkpoint_frames
+from benchmarks.reliability.sandbox import ROOT, words_of
+
+RESULTS = ROOT / "benchmarks" / "results"
+COLUMNS = ("seconds", "cpu_seconds", "steps", "rss_kib", "descriptors", "files", "stray_files")
+CAPACITY, EVAL_EVERY, CHECKPOINT_EVERY = 500, 500, 250
 RUN: dict[str, Any] = {
     "env": "Hopper-v5",
     "steps": 10_000_000_000,
-    "max-episode-frames": 200,
-    "eval-every-frames": 500,
-    "eval-episodes": 1,
-    "checkpoint-every-frames": 250,
-    "model.latent-dim": 32,
+    "max_episode_frames": 200,
+    "eval_every_frames": EVAL_EVERY,
+    "eval_episodes": 1,
+    "checkpoint_every_frames": CHECKPOINT_EVERY,
+    "model.latent_dim": 32,
     "model.hidden_dim": 64,
-    "model.head-width": 32,
+    "model.head_width": 32,
     "learning.batch_size": 32,
-    "learning.replay-capacity-transitions": 500,
-    "explore.warmup-decisions": 100,
-    "learning.pretrain-updates": 10,
+    "learning.replay_capacity_transitions": CAPACITY,
+    "explore.warmup_decisions": 100,
+    "learning.pretrain_updates": 10,
     "learning.utd": 0.25,
     "explore.plan_from_decisions": 0,
-    "explore.plan-every-episodes": 1,
-    "planner.horizon-decisions": 2,
+    "explore.plan_every_episodes": 1,
+    "planner.horizon_decisions": 2,
     "planner.samples": 16,
     "planner.iterations": 1,
     "planner.elites": 4,
     "actor.proposals": 4,
 }
-SETTLED = 3 * RUN["learning.replay-capacity-transitions"]
-"""Steps after which everything has happened that happens once: the replay is full, and a checkpoint retired."""
-MOST_PER_HOUR = 1.0  # per cent by which memory may grow
-
+SETTLED = 3 * CAPACITY
+"""Steps until the replay buffer is full and a checkpoint was removed; earlier rows are not judged."""
+LARGEST_SLOPE = 1.0
+"""Growth of memory that is allowed, in per cent per hour."""
+STOPPED = 143
+"""Exit code of a run that SIGTERM ended."""
+END_SECONDS = 1800
+"""A run of low priority may wait long for the processor."""
 EXPECTED = re.compile(
     r"(config|versions|run|summary)\.json|command\.txt|(metrics|evaluations|forecasts)\.csv|run\.lock"
-    r"|tensorboard/events\.out\.tfevents\.[0-9.]+|replay/segment-[0-9]{8}\.rows"
+    r"|tensorboard/events\.out\.tfevents\.[0-9.]+|replay/(stream-[0-9]+/)?segment-[0-9]{8}\.rows"
     r"|checkpoints/step-[0-9]+/(arrays\.safetensors|meta\.json|MANIFEST\.json|MANIFEST\.sha256)"
     r"|tmp/torchinductor_[a-z0-9_-]+"
 )
-"""The last is an empty folder that torch makes once for each user, when it is imported."""
+"""Files that a run may have. The last is an empty folder that torch makes for each user when it is imported."""
 
 
 class Soak:
-    """A training run in a place of its own, and what can be seen of it from outside."""
+    """A training run in folders of its own."""
 
     def __init__(self) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="joule-soak-"))
         for name in ("tmp", "cwd", "home"):
             (self.place / name).mkdir()
         self.folder = self.place / "run"
-        words = [word for name, value in RUN.items() for word in (f"--{name}", str(value))]
-        command = [sys.executable, str(ROOT / "train.py"), *words, "--no-video", "--out", str(self.folder)]
-        given = {"TMPDIR": str(self.place / "tmp"), "HOME": str(self.place / "home"), "OMP_NUM_THREADS": "1"}
+        words = [*words_of(RUN), "--no-video", "--out", str(self.folder)]
+        variables = {
+            "TMPDIR": str(self.place / "tmp"),
+            "HOME": str(self.place / "home"),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+        }
         self.log = (self.place / "log").open("wb")
         self.process = subprocess.Popen(
-            command,
-            cwd=self.place / "cwd",
-            env={**os.environ, **given, "PYTHONPATH": str(ROOT)},
-            stdout=self.log,
-            stderr=self.log,
-        )
-        self.began = time.monotonic()
-        self._odd: set[str] = set()
+            [sys.executable, str(ROOT / "train.py"), *words],
+            cwd=self.place / "cwd", env={**os.environ, **variables}, stdout=self.log, stderr=self.log,
+        )  # fmt: skip
+        self.start = time.monotonic()
+        self._unexpected: set[str] = set()
 
-    def look(self) -> dict[str, Any]:
+    def sample(self) -> dict[str, Any]:
         """A row of the table. Raises OSError when the process is gone."""
-        of = Path(f"/proc/{self.process.pid}")
-        status = dict(line.split(":", 1) for line in (of / "status").read_text().splitlines())
-        ticks = (of / "stat").read_text().rpartition(")")[2].split()
+        process = Path(f"/proc/{self.process.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        ticks = (process / "stat").read_text().rpartition(")")[2].split()
         paths = list(self.paths())
-        odd = {path for path in paths if not EXPECTED.fullmatch(path)}
-        lasting, self._odd = odd & self._odd, odd  # a save's own temporary folder is gone at the next look
-        row = (
-            round(time.monotonic() - self.began, 1),
+        unexpected = {path for path in paths if not EXPECTED.fullmatch(path)}
+        # The temporary folder of a save is gone at the next sample.
+        stray, self._unexpected = unexpected & self._unexpected, unexpected
+        values = (
+            round(time.monotonic() - self.start, 1),
             (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK"),
-            max(steps_of(self.folder), default=0),
+            max(checkpoint_frames(self.folder), default=0),
             int(status["VmRSS"].split()[0]),
-            len(os.listdir(of / "fd")),
+            len(os.listdir(process / "fd")),
             len(paths),
-            " ".join(sorted(lasting)),
+            " ".join(sorted(stray)),
         )
-        return dict(zip(COLUMNS, row, strict=True))
+        return dict(zip(COLUMNS, values, strict=True))
 
     def paths(self) -> Iterator[str]:
-        """Every file of the run folder by its path there; every file and folder in the places for strays."""
+        """Every file of the run folder, and every file and folder of the temporary and the working folder."""
         for root in (self.folder, self.place / "tmp", self.place / "cwd"):
             for folder, folders, names in os.walk(root):
                 for name in names if root == self.folder else [*names, *folders]:
@@ -117,12 +126,12 @@ class Soak:
                     yield str(inside) if root == self.folder else f"{root.name}/{inside}"
 
     def end(self) -> dict[str, Any]:
-        """Ends the run as a user would, and says how it ended and what it left that it should not."""
+        """Ends the run by SIGTERM: its exit code, the seconds that it took, and the stray files that it left."""
         asked = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(1800)  # a run of low priority may wait long for its turn
+            code = self.process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
@@ -130,95 +139,115 @@ class Soak:
         self.log.close()
         return {"exit_code": code, "seconds_to_end": round(time.monotonic() - asked, 1), "left": left}
 
-    def said(self) -> str:
+    def output(self) -> str:
+        """What the run printed."""
         return (self.place / "log").read_text(errors="replace")
 
 
-def watch(hours: float, every: float) -> dict[str, Any]:
-    """Runs and looks until the time is over, the run ends, or a signal comes; how the run ended."""
+def watch(table: Path, hours: float, every: float) -> dict[str, Any]:
+    """Trains and samples until the time is over, the run ends, or a signal comes.
+
+    Args:
+        table: the CSV file of samples.
+        hours: how long.
+        every: seconds between two samples.
+
+    Returns:
+        How the run ended; see `Soak.end`.
+    """
     soak = Soak()
-    print(f"training in {soak.folder}, process {soak.process.pid}; rows go to {TABLE}", flush=True)
-    asked: list[int] = []
+    print(f"training in {soak.folder}, process {soak.process.pid}; rows go to {table}", flush=True)
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: asked.append(number))
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with TABLE.open("w", newline="") as file:
+        signal.signal(number, lambda number, _: signals.append(number))
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        while not asked and time.monotonic() - soak.began < hours * 3600 and soak.process.poll() is None:
+        while not signals and time.monotonic() - soak.start < hours * 3600 and soak.process.poll() is None:
             try:
-                writer.writerow(soak.look())
+                writer.writerow(soak.sample())
             except OSError:
-                break  # it ended between the question and the look
+                break  # it ended after `poll`
             file.flush()
             time.sleep(every)
     ended = soak.end()
-    if ended["exit_code"] == 143:
+    if ended["exit_code"] == STOPPED:
         shutil.rmtree(soak.place)
     else:
-        print(soak.said()[-2000:], flush=True)
+        print(soak.output()[-2000:], flush=True)
     return ended
 
 
-def task_cost(rows: Sequence[dict[str, str]], ended: dict[str, Any] | None) -> dict[str, Any]:
-    """The verdict on a table. Memory's slope is Theil and Sen's: the median of the slopes of all pairs of
-    rows since the run had settled, with its interval of 95 %, in per cent of the median memory."""
+def judge(rows: Sequence[dict[str, str]], ended: dict[str, Any] | None) -> dict[str, Any]:
+    """The verdict on a table.
+
+    The slope of the memory is the Theil-Sen estimate over the settled rows, with its 95 % interval, in per cent
+    of the median memory per hour.
+
+    Args:
+        rows: the samples.
+        ended: how the run ended; None where it is not known.
+    """
     from scipy.stats import theilslopes
 
     settled = [row for row in rows if int(row["steps"]) >= SETTLED]
     if len(settled) < 10:
-        raise SystemExit(f"only {len(settled)} rows since step {SETTLED}: too short a soak to judge")
+        raise SystemExit(f"only {len(settled)} rows since step {SETTLED}: the soak is too short to judge")
     hours = [float(row["seconds"]) / 3600 for row in settled]
     memory = [int(row["rss_kib"]) for row in settled]
-    middle = sorted(memory)[len(memory) // 2]
-    slope, _, low, high = (100 * float(figure) / middle for figure in theilslopes(memory, hours))
+    median = float(np.median(memory))
+    slope, _, low, high = (100 * float(figure) / median for figure in theilslopes(memory, hours))
     descriptors = [int(row["descriptors"]) for row in settled]
     tenth = max(1, len(settled) // 10)
-    # A look may fall into a write, when one more is open: what counts is how few there are between writes.
+    # A sample during a write counts one more; the minimum is the number between writes.
     early, late = min(descriptors[:tenth]), min(descriptors[-tenth:])
-    strays = sorted(
-        {path for row in rows for path in row["strays"].split()} | set((ended or {}).get("left", []))
-    )
+    stray = {path for row in rows for path in row["stray_files"].split()} | set((ended or {}).get("left", []))
+    steps = int(rows[-1]["steps"])
     found = {
-        "command": shlex.join(["python", "benchmarks/soak.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "benchmarks/reliability/soak.py", *sys.argv[1:]]),
         "run": RUN,
         "hours": round(float(rows[-1]["seconds"]) / 3600, 3),
         "hours_settled": round(hours[-1] - hours[0], 3),
         "cpu_seconds": float(rows[-1]["cpu_seconds"]),
-        "steps": int(rows[-1]["steps"]),
-        "checkpoints": int(rows[-1]["steps"]) // RUN["checkpoint-every"],
-        "evaluations": int(rows[-1]["steps"]) // RUN["eval-every"],
-        "looks": len(rows),
-        "rss_mib": round(middle / 1024, 1),
+        "steps": steps,
+        "checkpoints": steps // CHECKPOINT_EVERY,
+        "evaluations": steps // EVAL_EVERY,
+        "samples": len(rows),
+        "rss_mib": round(median / 1024, 1),
         "rss_mib_range": [round(min(memory) / 1024, 1), round(max(memory) / 1024, 1)],
         "slope_percent_per_hour": round(slope, 3),
         "slope_interval": [round(low, 3), round(high, 3)],
         "descriptors": [early, late],
         "descriptors_most": max(descriptors),
         "files_most": max(int(row["files"]) for row in settled),
-        "strays": strays,
+        "stray_files": sorted(stray),
         "ended": ended,
     }
-    sound = slope < MOST_PER_HOUR and early == late and not strays
-    return {**found, "as_it_must": sound and (ended is None or ended["exit_code"] == 143)}
+    clean = slope < LARGEST_SLOPE and early == late and not stray
+    return {**found, "passed": clean and (ended is None or ended["exit_code"] == STOPPED)}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--hours", type=float, default=2.0, metavar="N")
-    parser.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two looks")
-    parser.add_argument("--judge", action="store_true", help="only judge the table that is there")
+    parser.add_argument("--hours", type=float, default=2.0, metavar="N", help="default: %(default)s")
+    parser.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two samples")
+    parser.add_argument("--judge-only", action="store_true", help="judge the table that is there")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS / "soak.csv",
+        help="the table; the verdict is beside it (default: the committed one)",
+    )  # fmt: skip
     given = parser.parse_args()
-    ended = None if given.modules.task_cost else watch(given.hours, given.every)
-    with TABLE.open(newline="") as file:
-        # The last line of a soak that was killed may be cut.
-        rows = [row for row in csv.DictReader(file) if row["strays"] is not None]
-    found = task_cost(rows, ended)
-    VERDICT.write_text(json.dumps(found, indent=2) + "\n")
-    print(json.dumps(found, indent=2))
-    return int(not found["as_it_must"])
+    ended = None if given.judge_only else watch(given.out, given.hours, given.every)
+    with given.out.open(newline="") as file:
+        # The last line of a soak that was killed may be incomplete.
+        rows = [row for row in csv.DictReader(file) if row["stray_files"] is not None]
+    text = json.dumps(judge(rows, ended), indent=2)
+    given.out.with_suffix(".json").write_text(text + "\n")
+    print(text)
+    return int(not json.loads(text)["passed"])
 
 
 if __name__ == "__main__":

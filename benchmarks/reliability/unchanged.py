@@ -1,13 +1,13 @@
-"""Whether a change of the code changes what is learned: the same weights and metrics before and after, bit for bit.
+"""Tests whether a change of the code changes what is learned, bit for bit.
 
     python benchmarks/reliability/unchanged.py --before REV
 
-Trains 3,000 frames of four environments with default settings and seed 1, once in a checkout of REV and once in this
-one, and compares every array of the last checkpoint and every column of the metrics. Arrays and columns are compared
-by content, not by name, so that a renamed part still counts as the same. What REV has and this checkout has not is
-reported, and ends the command with exit code 1.
+It trains 3,000 frames in four environments with default settings and seed 1, in a checkout of REV and in this one,
+and compares every array of the last checkpoint and every column of the metrics. Arrays and columns are compared by
+content, not by name, so that a renamed one counts as the same. The exit code is 1 where REV has an array or a column
+that this checkout does not have.
 
-`--record FILE` keeps the fingerprints of this checkout in a file that a later call reads with `--before FILE`.
+`--record FILE` writes the fingerprints of this checkout to a file that a later call reads with `--before FILE`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVS = ("HalfCheetah-v5", "Hopper-v5", "dmc:walker-walk", "joule/Push-v0")
 FRAMES = 3_000
 VARIES = {"cpu_seconds", "wall_seconds", "version"}
-"""Columns that differ between two runs of one program."""
+"""Columns that differ between two runs of the same code."""
 
 
 def fingerprint(checkout: Path, env: str) -> dict[str, list[str]]:
-    """Hashes of every array of the last checkpoint and of every column of the logs, sorted."""
+    """Trains one environment with the code of a checkout.
+
+    Returns:
+        The sorted hashes of the arrays of the last checkpoint, and of the columns of the logs.
+    """
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "run"
         options = ["--env", env, "--steps", str(FRAMES), "--seed", "1", "--eval-episodes", "2", "--no-video"]
@@ -65,7 +69,7 @@ def fingerprints(checkout: Path, workers: int) -> dict[str, dict[str, list[str]]
 
 
 def recorded(before: str, workers: int) -> dict[str, dict[str, list[str]]]:
-    """Fingerprints from a file, or of a revision that is checked out beside this one for the purpose."""
+    """Fingerprints from a file, or of a revision, which is checked out in a temporary folder."""
     if Path(before).is_file():
         found: dict[str, dict[str, list[str]]] = json.loads(Path(before).read_text())
         return found
@@ -83,7 +87,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--before", metavar="REV", help="a revision, or a file that --record wrote")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="keep the fingerprints of this checkout")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the fingerprints of this checkout")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="runs at a time (default: 2)")
     options = parser.parse_args()
     now = fingerprints(ROOT, options.workers)
@@ -94,9 +98,9 @@ def main() -> int:
     same = True
     for env, before in recorded(options.before, options.workers).items():
         for kind, hashes in before.items():
-            lost = collections.Counter(hashes) - collections.Counter(now[env][kind])
-            same &= not lost
-            print(f"{env}: {len(hashes) - lost.total()} of {len(hashes)} {kind} are the same")
+            missing = collections.Counter(hashes) - collections.Counter(now[env][kind])
+            same &= not missing
+            print(f"{env}: {len(hashes) - missing.total()} of {len(hashes)} {kind} are the same")
     return 0 if same else 1
 
 
