@@ -1,4 +1,4 @@
-"""One torch thread, rendering without a display, and one trained run."""
+"""Settings of every test (one torch thread, no display), and fixtures: small agents and a trained run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 torch.set_num_threads(1)
-# A busy machine must not fail a property. Every run tries the same examples, so that what passed here
-# passes elsewhere; HYPOTHESIS_PROFILE=search looks for new ones.
+# A deadline would fail properties on a busy machine. Every run tries the same examples, so that a test that
+# passes here passes elsewhere; HYPOTHESIS_PROFILE=search looks for new ones.
 hypothesis.settings.register_profile("joule", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "joule"))
@@ -31,7 +31,10 @@ Changes = dict[str, Any]
 
 @contextmanager
 def shapes_unchecked() -> Iterator[None]:
-    """Checks take longer than a small network: whole runs, checked in parts elsewhere, go without."""
+    """Turns the checks of shapes off: they take longer than a small network does.
+
+    Whole training runs use it. Other tests check the same functions with the checks on.
+    """
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
@@ -49,7 +52,7 @@ def unchecked() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small() -> Changes:
-    """Settings, by dotted name, with which the tiny body is learned in seconds."""
+    """Settings, by dotted name, with which an agent learns the tiny environment in seconds."""
     import tiny_env
 
     return {
@@ -60,16 +63,16 @@ def small() -> Changes:
         "eval_episodes": 3,
         "checkpoint_every_frames": 200,
         "video": False,
-        "model.latent-dim": 16,
+        "model.latent_dim": 16,
         "model.hidden_dim": 32,
-        "model.head-width": 16,
+        "model.head_width": 16,
         "learning.batch_size": 64,
-        "explore.warmup-decisions": 150,
-        "learning.pretrain-updates": 200,
+        "explore.warmup_decisions": 150,
+        "learning.pretrain_updates": 200,
         "learning.utd": 1.0,
         "learning.initial_utd": 1.0,
         "explore.plan_from_decisions": 0,
-        "explore.plan-every-episodes": 2,
+        "explore.plan_every_episodes": 2,
         "learning.precision": "float32",
         "learning.learning_rate": 2e-3,
         "learning.encoder_learning_rate": 1e-3,
@@ -81,37 +84,49 @@ def small() -> Changes:
 
 
 @pytest.fixture(scope="session")
-def make_joule(small: Changes) -> Callable[..., Any]:
-    """`make_joule(**changes)`: an untrained agent in a body of its own; dots in names are written `__`."""
-    import envs
-    from agent.agent import WorldModelAgent
-    from agent.configurator.settings import Config
-    from agent.configurator.validation import replace, validate
+def make_agent(small: Changes) -> Callable[..., Any]:
+    """`make_agent(environment, **changes)`: an untrained agent; `__` stands for a dot in names of settings.
 
-    def make(body: Any = None, **changes: Any) -> WorldModelAgent:
+    Without an `environment`, one is made from the settings.
+    """
+    import envs
+    from agent.configurator.settings import Config
+    from agent.configurator.validation import drop_foreign_settings, replace, validate
+    from joule.agents import build_agent
+
+    def make(environment: Any = None, /, **changes: Any) -> Any:
         named = {name.replace("__", "."): value for name, value in changes.items()}
-        config = validate(replace(Config(), {**small, **named}))
-        body = body or envs.make(config.env)
-        return WorldModelAgent(body.env_spec, config, body)
+        config = replace(Config(), {**small, **named})
+        config, _ = drop_foreign_settings(config, named)
+        validate(config)
+        env = environment or envs.make(config.env)
+        return build_agent(config, env.env_spec, env)
 
     return make
 
 
 @pytest.fixture(scope="session")
+def make_joule(make_agent: Callable[..., Any]) -> Callable[..., Any]:
+    """The old name of `make_agent`."""
+    return make_agent
+
+
+@pytest.fixture(scope="session")
 def trained_run(small: Changes, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run of the tiny body, made by the door itself. Not to be written to."""
+    """The folder of a finished run of the tiny environment, made by `joule train`. Read-only."""
     from joule.commands import train
 
-    # A body that pays from its first step needs no curiosity, and 250 decisions are few to be calm after.
-    calm = {**small, "explore.curiosity": 0.0}
+    # The reward is positive from the first step, so curiosity is not needed; 250 decisions are too few for it
+    # to fade.
+    settings = {**small, "explore.curiosity": 0.0}
     folder = tmp_path_factory.mktemp("trained") / "run"
     with shapes_unchecked():
-        assert train.main([*as_options(calm), "--out", str(folder)]) == 0
+        assert train.main([*as_options(settings), "--out", str(folder)]) == 0
     return folder
 
 
 def as_options(changes: Changes) -> list[str]:
-    """Settings by dotted name as they are typed."""
+    """Settings by dotted name as options of the command line."""
     typed = []
     for name, value in changes.items():
         flag = name.replace("_", "-")
@@ -125,5 +140,5 @@ def as_options(changes: Changes) -> list[str]:
 
 @pytest.fixture(scope="session")
 def options(small: Changes) -> Callable[..., list[str]]:
-    """`options(**changes)`: the small settings with changes, as they are typed."""
+    """`options(**changes)`: the small settings with changes, as options of the command line."""
     return lambda **changes: as_options({**small, **{n.replace("__", "."): v for n, v in changes.items()}})

@@ -1,8 +1,7 @@
-"""ACTOR: mode 1, a policy that acts at once, and mode 2, a search for the least energy.
+"""ACTOR: mode 1 acts by the policy, mode 2 by planning through the world model.
 
-LeCun 2022, section 3.1.1 to 3.1.3: mode 1 goes from perception to action through a learned policy;
-mode 2 plans through the world model. The policy proposes candidates to the planner and closes its
-horizon; the planner's data train the policy.
+LeCun 2022, sections 3.1.1 to 3.1.3. The policy proposes candidates to the planner, and it closes the planning
+horizon. The data that the planner collects train the policy.
 """
 
 import functools
@@ -17,28 +16,32 @@ from torch import Tensor
 
 from agent.actor.policy import Policy
 from agent.perception.belief import Belief
+from agent.world_model.dynamics import WorldModel
 from planners import EnergyFn, Plan, Planner
+
+ELITE_TEMPERATURE = 0.5
+"""Inverse temperature at which an elite is drawn while exploring; see `Plan.sample`."""
 
 
 @dataclass(frozen=True)
 class ActingState:
-    """What acting carries from one decision to the next; callers pass it back unread."""
+    """What one decision hands to the next; callers pass it back unchanged."""
 
     generator: torch.Generator
     plan: Plan | None
-    z: Tensor
-    """[batch, latent], where this decision was taken."""
-    expected: Tensor
-    """[batch, latent], where the world model expects to be next."""
+    z: Float[Tensor, "batch latent"]
+    """Latents at which this decision was taken."""
+    expected: Float[Tensor, "batch latent"]
+    """The next latents that the world model predicts."""
     surprise: np.ndarray
-    """[batch], how unexpected this observation was; 1 is as usual, NaN at an episode's start."""
-    action: Tensor | None = None
-    """[batch, act], what was decided."""
+    """[batch], error of this observation's prediction over the usual one; NaN at an episode's start."""
+    action: Float[Tensor, "batch act"] | None = None
+    """The actions of this decision."""
     belief: Belief | None = None
-    """What perception by energy holds of the sensors; None where the encoder believes them all."""
+    """State of the sensor-fault inference; None where the encoder takes the readings as they are."""
 
     def rows(self, keep: np.ndarray) -> "ActingState":
-        """The state of those environments alone for which `keep` [batch] is true."""
+        """The state of the environments for which `keep` [batch] is true."""
         index = torch.from_numpy(np.flatnonzero(keep)).to(self.z.device)
         plan = None
         if self.plan is not None:
@@ -56,40 +59,46 @@ class ActingState:
 
 @dataclass(frozen=True)
 class ConstrainedChoice:
-    """When the likeliest course of a policy that learned to keep its guards is left for a plan."""
+    """Chooses between the policy's sequence and a plan, where the policy learned to keep the constraints."""
 
     terms: Callable[[Tensor], dict[str, Tensor]]
-    """The summands [batch, samples] of the energy of action sequences, `guard` among them."""
+    """Terms [batch, samples] of the energy of action sequences, `constraint` among them."""
 
-    def breaks(self, course: Float[Tensor, "batch horizon act"]) -> Bool[Tensor, " batch"]:
-        """Where the course is foreseen to break the guards: the search is over the whole range there."""
-        return self.terms(course.unsqueeze(1))["constraint"][:, 0] > 0.0
+    def violates(self, sequence: Float[Tensor, "batch horizon act"]) -> Bool[Tensor, " batch"]:
+        """Where the policy's sequence is predicted to violate a constraint."""
+        return self.terms(sequence.unsqueeze(1))["constraint"][:, 0] > 0.0
 
-    def leaves(
-        self, course: Float[Tensor, "batch horizon act"], planned: Float[Tensor, "batch horizon act"]
+    def prefers_plan(
+        self, sequence: Float[Tensor, "batch horizon act"], planned: Float[Tensor, "batch horizon act"]
     ) -> Bool[Tensor, " batch"]:
-        """Where the plan is taken in place of the course.
+        """Where the plan replaces the policy's sequence.
 
-        Where the course breaks the guards, for a plan that breaks them no more; else for one that keeps
-        them and costs no more, whatever the model is unsure of. Doubt is a reason to search near the
-        course. As a reason to leave it, it leads away from what is seldom done, such as a way round a zone.
+        Where the sequence violates a constraint, the plan is taken if it violates it no more. Elsewhere it is
+        taken if it keeps the constraints and costs no more. Uncertainty does not count here: it keeps the
+        search near the policy, but as a reason to leave the policy's sequence it would lead away from rare
+        actions, such as those that pass around a zone.
         """
-        terms = self.terms(torch.stack((course, planned), 1))
-        over = terms.pop("guard")
-        costs = torch.stack([cost for name, cost in terms.items() if name != "unsure"]).sum(0)
-        better = (costs[:, 1] <= costs[:, 0]) & (over[:, 1] <= 0.0)
-        return torch.where(over[:, 0] > 0.0, over[:, 1] <= over[:, 0], better)
+        terms = self.terms(torch.stack((sequence, planned), 1))
+        violation = terms.pop("constraint")
+        costs = torch.stack([cost for name, cost in terms.items() if name != "uncertainty"]).sum(0)
+        better = (costs[:, 1] <= costs[:, 0]) & (violation[:, 1] <= 0.0)
+        return torch.where(violation[:, 0] > 0.0, violation[:, 1] <= violation[:, 0], better)
 
 
 class Actor:
-    """Chooses actions: mode 2 by the planner, with mode 1's policy as adviser; or mode 1 alone.
+    """Chooses actions by the planner with the policy as prior (mode 2), or by the policy alone (mode 1).
 
-    Holds no state between decisions: the warm start goes in and comes out as a Plan, so that
-    evaluation cannot disturb training. `make_planner` builds a planner for a number of environments
-    (None for mode 1); `proposals` is how many candidates the policy proposes, the first of them its most
-    likely course. Around that course the search begins, `reach` half-widths of the action range wide; with a
-    reach of 0 it begins from the last plan, as wide as the planner does by itself. A search that strays far
-    from what the policy has lived finds where the model is wrong: least energy is there.
+    It holds no state between decisions: the warm start goes in and comes out as a Plan, so an evaluation
+    cannot disturb training.
+
+    Args:
+        policy: mode 1.
+        make_planner: makes a planner for a number of environments; None acts in mode 1.
+        horizon: decisions looked ahead.
+        proposals: candidates that the policy proposes; the first one is its most likely sequence.
+        prior_std: width of the first sampling distribution around the policy's sequence, in units of half the
+            action range. With 0 the search starts from the last plan, as wide as the planner's own settings
+            say. A search far from the policy finds errors of the model, where predicted energy is too low.
     """
 
     def __init__(
@@ -98,28 +107,29 @@ class Actor:
         make_planner: Callable[[int], Planner] | None,
         horizon: int,
         proposals: int,
-        reach: float = 0.0,
+        prior_std: float = 0.0,
     ):
-        self.policy, self.horizon, self.proposals, self.reach = policy, horizon, proposals, reach
+        self.policy, self.horizon, self.proposals = policy, horizon, proposals
+        self.prior_std = prior_std
         self.planner = None if make_planner is None else functools.cache(make_planner)
 
     @torch.inference_mode()
     def propose(
         self,
         z: Float[Tensor, "batch latent"],
-        world_model: Any,
+        world_model: WorldModel,
         generator: torch.Generator | None,
     ) -> Float[Tensor, "batch n horizon act"]:
-        """Action sequences that the policy would take in imagination, the most likely one first."""
-        batch, n = z.shape[0], max(1, self.proposals)  # one, when only the course is asked for
+        """Action sequences that the policy takes in imagination, the most likely one first."""
+        batch, n = z.shape[0], max(1, self.proposals)  # one where only the most likely sequence is needed
         rows = z.repeat_interleave(n, 0)
-        # One draw for all environments, as in the planners: a batch plan equals separate plans.
-        shape = (self.horizon, n, self.policy.actions)
+        # One draw for all environments, as in the planners: a batch of plans equals separate plans.
+        shape = (self.horizon, n, self.policy.action_size)
         noise = torch.randn(shape, generator=generator, device=z.device)
         noise[:, 0] = 0.0
         actions = []
         for t in range(self.horizon):
-            action = self.policy.spread(rows, noise[t])
+            action = self.policy.with_noise(rows, noise[t])
             actions.append(action)
             if t + 1 < self.horizon:
                 rows = world_model.expect(rows, action)
@@ -129,53 +139,64 @@ class Actor:
         self,
         energy: EnergyFn | None,
         z: Float[Tensor, "batch latent"],
-        world_model: Any,
+        world_model: WorldModel,
         warm_start: Plan | None,
         generator: torch.Generator | None,
         explore: bool,
         task_unknown_to_policy: bool = False,
         constrained_choice: ConstrainedChoice | None = None,
     ) -> tuple[Float[Tensor, "batch act"], Plan | None]:
-        """An action for each environment, and the plan it came from (None in mode 1).
+        """An action for each environment.
 
-        With `explore`, the policy's action is sampled, and a plan's is drawn from its distribution. Mode 1
-        needs no `energy`. `astray` says that the policy knows nothing of what this energy asks: the search
-        then does not begin near it. `guarded` says when the policy is followed, and when a plan is.
+        Args:
+            energy: what the planner minimises; mode 1 needs none.
+            z: latents.
+            world_model: predicts the states at which the policy is asked for proposals.
+            warm_start: the last plan, shifted.
+            generator: of the random draws.
+            explore: samples the policy's action, or draws an action from the plan's distribution.
+            task_unknown_to_policy: the policy has not learned the costs of `energy`; the search then does not
+                start from it.
+            constrained_choice: chooses between the policy's sequence and the plan.
+
+        Returns:
+            The actions, and the plan they come from; None in mode 1.
         """
         with torch.inference_mode():
             if self.planner is None:
                 if explore:
                     return self.policy.draw(z, generator), None
                 return self.policy(z), None
-            near = self.reach > 0.0 and not task_unknown_to_policy
-            asked = self.proposals or near or constrained_choice is not None
-            drawn = self.propose(z, world_model, generator) if asked else None
+            near_policy = self.prior_std > 0.0 and not task_unknown_to_policy
+            needed = self.proposals or near_policy or constrained_choice is not None
+            drawn = self.propose(z, world_model, generator) if needed else None
         assert energy is not None
         proposals = drawn if self.proposals else None
-        if near:
+        if near_policy:
             assert drawn is not None
-            course = drawn[:, 0]
-            unknown = torch.full_like(course[:, 0, 0], torch.inf)
-            width = torch.full_like(course, self.reach)
+            sequence = drawn[:, 0]
+            unknown = torch.full_like(sequence[:, 0, 0], torch.inf)
+            width = torch.full_like(sequence, self.prior_std)
             if constrained_choice is not None:
                 with torch.no_grad():
-                    width[constrained_choice.breaks(course)] = 1.0
-            warm_start = Plan(course, unknown, mean=course, std=width)
+                    width[constrained_choice.violates(sequence)] = 1.0
+            warm_start = Plan(sequence, unknown, mean=sequence, std=width)
         plan = self.planner(z.shape[0]).plan(
             energy, warm_start=warm_start, proposals=proposals, generator=generator
         )
         if constrained_choice is not None:
             assert drawn is not None
             with torch.no_grad():
-                course, taken = drawn[:, 0], constrained_choice.leaves(drawn[:, 0], plan.actions)
+                sequence = drawn[:, 0]
+                taken = constrained_choice.prefers_plan(sequence, plan.actions)
                 plan = replace(
                     plan,
-                    actions=torch.where(taken[:, None, None], plan.actions, course),
+                    actions=torch.where(taken[:, None, None], plan.actions, sequence),
                     energy=torch.where(taken, plan.energy, energy(drawn[:, :1])[:, 0]),
                 )
         if not explore:
             return plan.actions[:, 0], plan
-        action = plan.sample(0.5, generator)[:, 0]
+        action = plan.sample(ELITE_TEMPERATURE, generator)[:, 0]
         if plan.std is not None:
             noise = torch.randn(action.shape, generator=generator, device=action.device)
             action = (action + noise * plan.std[:, 0]).clamp(-1.0, 1.0)

@@ -1,7 +1,7 @@
-"""The networks that planning searches, with matrices in the precision of the large products.
+"""The networks that planning evaluates, with their matrices in the precision of the matrix products.
 
-A search asks the same weights thousands of times, and nothing of their gradients. Autocast would cast every
-weight at every product; here one copy a decision does it.
+Planning evaluates the same weights thousands of times and needs no gradients. Autocast would convert every
+weight at every product; here the weights are converted once a decision.
 """
 
 import copy
@@ -17,10 +17,14 @@ from agent.world_model.dynamics import WorldModel
 
 
 class PlanningNetworks:
-    """World model, critic and policy of `modules`, the linear layers among them in `dtype`.
+    """World model, critic and policy of `networks`, with the linear layers in `dtype`.
 
-    Everything else, norms, scales, bins, is shared. The copies are those of the last `renewed`. With a
-    `dtype` of float32 all is shared.
+    Everything else (norms, scales, bins) is shared with `networks`. The copies of the linear layers are those
+    of the last call of `renewed`. With float32 everything is shared.
+
+    Args:
+        networks: the networks that learn.
+        dtype: of the matrix products.
     """
 
     def __init__(self, networks: Networks, dtype: torch.dtype):
@@ -43,7 +47,7 @@ class PlanningNetworks:
 
     @torch.no_grad()
     def renewed(self) -> "PlanningNetworks":
-        """Itself, with the weights that the modules have now."""
+        """Itself, with the present weights of the networks that learn."""
         if self.copies:
             torch._foreach_copy_(self.copies, self.originals)
         return self

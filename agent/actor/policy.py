@@ -1,4 +1,4 @@
-"""Mode 1: the policy that acts at once."""
+"""The policy (mode 1): acts without planning."""
 
 import math
 
@@ -10,15 +10,22 @@ from torch import Tensor, nn
 from agent.layers import NormedLinear
 
 LOG_STD_LOW, LOG_STD_HIGH = -10.0, 2.0
+"""Bounds of the log standard deviation before squashing."""
 
 
 class Policy(nn.Module):
-    """Mode 1: z -> a squashed Gaussian over actions in [-1, 1] (Haarnoja et al. 2018)."""
+    """z -> a squashed Gaussian over actions in [-1, 1] (Haarnoja et al. 2018, appendix C).
+
+    Args:
+        latent: size of z.
+        act: size of an action.
+        hidden: width of the hidden layers.
+    """
 
     def __init__(self, latent: int, act: int, hidden: int):
         super().__init__()
-        self.actions = act
-        self.body = nn.Sequential(NormedLinear(latent, hidden), NormedLinear(hidden, hidden))
+        self.action_size = act
+        self.trunk = nn.Sequential(NormedLinear(latent, hidden), NormedLinear(hidden, hidden))
         self.out = nn.Linear(hidden, 2 * act)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
@@ -27,8 +34,8 @@ class Policy(nn.Module):
     def distribution(
         self, z: Float[Tensor, "rows latent"]
     ) -> tuple[Float[Tensor, "rows act"], Float[Tensor, "rows act"]]:
-        """Mean and log deviation before squashing."""
-        mean, log_std = self.out(self.body(z)).chunk(2, -1)
+        """Mean and log standard deviation before squashing."""
+        mean, log_std = self.out(self.trunk(z)).chunk(2, -1)
         log_std = LOG_STD_LOW + 0.5 * (LOG_STD_HIGH - LOG_STD_LOW) * (log_std.tanh() + 1.0)
         return mean, log_std
 
@@ -54,16 +61,16 @@ class Policy(nn.Module):
         z: Float[Tensor, "rows latent"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "rows act"]:
-        """An action as `sample` gives it, without the work of its log-probability."""
+        """An action as from `sample`, without its log-probability."""
         mean, log_std = self.distribution(z)
         mean, log_std = mean.float(), log_std.float()
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         return torch.addcmul(mean, noise, log_std.exp()).tanh()
 
-    def spread(
+    def with_noise(
         self, z: Float[Tensor, "rows latent"], noise: Float[Tensor, "n act"]
     ) -> Float[Tensor, "rows act"]:
-        """Actions for given standard normal `noise`, which repeats every n rows; noise 0 is the likeliest."""
+        """Actions for standard normal `noise`, which repeats every n rows; 0 gives the most likely action."""
         mean, log_std = self.distribution(z)
-        mean, width = mean.float().unflatten(0, (-1, len(noise))), log_std.float().exp()
-        return torch.addcmul(mean, noise, width.unflatten(0, (-1, len(noise)))).tanh().flatten(0, 1)
+        mean, std = mean.float().unflatten(0, (-1, len(noise))), log_std.float().exp()
+        return torch.addcmul(mean, noise, std.unflatten(0, (-1, len(noise)))).tanh().flatten(0, 1)

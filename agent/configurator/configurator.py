@@ -111,7 +111,7 @@ class Configurator:
         modules = self.modules
         cost = TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
         learned = modules.config.task
-        if cost.asks_own and learned not in ("", "own"):
+        if cost.uses_own_cost and learned not in ("", "own"):
             raise TaskError(
                 f"task: {task.name!r} asks for the environment's own cost, and this agent knows that of its "
                 f"task {learned!r} alone; begin with an agent that learned by the environment's"

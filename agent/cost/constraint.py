@@ -1,4 +1,4 @@
-"""GUARDS in words: limits on named readouts, and whether a task was charged for what they forbid."""
+"""Constraints in words: limits on named readouts, and whether a task charges for violating them."""
 
 from __future__ import annotations
 
@@ -13,54 +13,61 @@ from agent.errors import ConfigError
 
 @dataclass(frozen=True)
 class Constraint:
-    """A limit on named readouts: {name -> [rows] or [rows, size]} -> how far it is overstepped [rows].
+    """A hard limit on named readouts: {name -> [rows] or [rows, size]} -> violation [rows].
 
-    Above 0 is a violation, and 0 or below is none.
+    Above 0 is a violation; 0 or below is none.
     """
 
     name: str
     cost: CostFn
     text: str | None = None
-    """As the command line would say it; None for a function."""
+    """The constraint as an option of the command line; None for a function."""
 
 
 def parse_constraint(text: str) -> Constraint:
-    """A guard from text: `speed<2`, `height>0.3`, `out-of:x=0,y=0,r=0.35`. Raises ConfigError.
+    """A constraint from text, such as `speed<2`, `height>0.3` or `out-of:x=0,y=0,r=0.35`.
 
-    A limit on a readout of several numbers holds for each of them; `qpos.3<1` is one of them.
+    A limit on a readout of several numbers holds for each of them; `qpos.3<1` limits one of them.
+
+    Raises:
+        ConfigError: for text that is no constraint.
     """
     kind, colon, rest = text.partition(":")
     if text.startswith(IN_PYTHON):
         raise ConfigError(
-            f"guard: {rest!r} was a function in Python, which no file holds; load without it, by "
-            "overrides={'guard': ()}, and give it again"
+            f"constraint: {rest!r} was a function in Python, which no file can hold; load with the setting "
+            "constraint=() and give it again"
         )
     if colon:
         if kind.strip() != "out-of":
             near = difflib.get_close_matches(kind, ["out-of"], n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"guard: {kind!r} is no zone, out-of:x=0,y=0,r=0.3 is one{hint}")
+            raise ConfigError(f"constraint: {kind!r} is no zone, out-of:x=0,y=0,r=0.3 is one{hint}")
         return Constraint(text.strip(), zone(read_given("out-of", rest)), text.strip())
-    over = limit("guard", text)
+    over = limit("constraint", text)
     if over is None:
-        raise ConfigError(f"guard: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3")
+        raise ConfigError(
+            f"constraint: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3"
+        )
     return Constraint(text.strip(), over, text.strip())
 
 
 @functools.lru_cache(maxsize=64)
 def covered_by_task(constraints: tuple[str, ...], task: str) -> bool:
-    """Whether a policy that learned the task of this text was charged for all that guards of these texts
-    forbid, as by `own+20*keep:speed<5.8` for `speed<6`."""
+    """Whether a policy that learned the task of this text was charged for every violation of the constraints.
+
+    `own+20*keep:speed<5.8` covers `speed<6`, for example.
+    """
     if not task or task.startswith(IN_PYTHON):
         return False
-    said = [(term.said or "").partition(":") for term in parse(task).terms]
+    said = [(term.unweighted_text or "").partition(":") for term in parse(task).terms]
     charged = [rest if kind == "keep" else f"{kind}:{rest}" for kind, _, rest in said]
     return all(any(_covers(one, constraint) for one in charged) for constraint in constraints)
 
 
 def _covers(charged: str, constraint: str) -> bool:
     """Whether who keeps the one limit, as text, keeps the other."""
-    one, other = (limit("guard", text) for text in (charged, constraint))
+    one, other = (limit("constraint", text) for text in (charged, constraint))
     if one is None or other is None:
         return "".join(charged.split()) == "".join(constraint.split())
     return one.covers(other)

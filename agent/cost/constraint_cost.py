@@ -1,104 +1,132 @@
-"""GUARDS in planning: limits that no learned cost can outweigh, judged by the worst of the ensemble.
+"""Constraints in planning: hard limits that no learned cost can outweigh.
 
-The immutable part of LeCun's cost module (2022, section 3.2): a candidate that breaks a guard within the
-horizon loses to every one that breaks none, and among those that do, less is better, so that a body that is
-already where it must not be finds the way out.
+They are the immutable part of LeCun's cost module (2022, section 3.2). A candidate that violates a constraint
+within the horizon loses to every candidate that violates none. Among candidates that violate one, less
+violation is better, so that the planner leaves a forbidden state. The worst head of the ensemble counts.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from agent.cost.constraint import Constraint
 from agent.cost.readouts import NamedReadouts, Readouts
 from agent.cost.task import cost_per_row
+from agent.interface import Observation
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.world_model.dynamics import Step
 
-NEAREST = 256
-"""Lived steps, those nearest to a limit, by which is told how well it is foreseen."""
-LEAST = 64
-"""Fewer tell nothing."""
-OFTEN = 0.95
-"""Share of them that the room of a guard is enough for."""
-Perceive = Callable[[np.ndarray], Tensor]
-"""Observations [rows, obs] to latents."""
+NEAREST_STEPS = 256
+"""Steps of the replay buffer on which a safety margin is measured: those nearest to the limit."""
+FEWEST_STEPS = 64
+"""With fewer steps no margin is measured."""
+QUANTILE = 0.95
+"""Share of these steps whose prediction error the safety margin covers."""
+Perceive = Callable[[Observation], Tensor]
+"""Observations [rows, obs], or such parts, to latents [rows, latent]."""
 
 
 class ConstraintCost:
-    """How far imagined steps overstep guards, by the head of the ensemble that sees it worst.
+    """By how much predicted steps violate constraints, by the head of the ensemble that predicts the worst.
 
-    Raises TaskError when a guard asks for what the body does not have.
+    Args:
+        constraints: the constraints.
+        layout: the names of the environment's readouts.
+        networks: predict the readouts.
+        act: size of an action.
+
+    Raises:
+        TaskError: for a constraint on a readout that the environment does not have.
     """
 
     def __init__(self, constraints: Sequence[Constraint], layout: Readouts, networks: Networks, act: int):
         self.constraints, self.layout, self.networks = tuple(constraints), layout, networks
-        self.amount(self.over(layout.blank(act, next(networks.parameters()))))
+        self.total(self.violations(layout.blank(act, next(networks.parameters()))))
 
-    def over(self, named: NamedReadouts) -> Tensor:
-        """How far each guard is overstepped, below 0 within it [guards, rows]."""
+    def violations(self, named: NamedReadouts) -> Float[Tensor, "constraints rows"]:
+        """The violation of each constraint, below 0 within it."""
         return torch.stack([cost_per_row(constraint, named) for constraint in self.constraints])
 
-    def amount(self, over: Tensor) -> Tensor:
-        """The sum of what guards are overstepped by [rows]; what is not a number is infinite."""
-        return over.clamp_min(0.0).sum(0).nan_to_num(nan=torch.inf, posinf=torch.inf)
+    def total(self, violations: Float[Tensor, "constraints *rows"]) -> Float[Tensor, "*rows"]:
+        """The sum of the violations; what is not a number is infinite."""
+        return violations.clamp_min(0.0).sum(0).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
-    def predicted(self, step: Step, action: Tensor) -> Tensor:
-        """`over` after a step of imagination, by every head [guards, heads, rows]."""
-        m, heads = self.networks, step.heads.shape[0]
-        read = m.readout_normalizer.inverse(m.readout(step.heads.flatten(0, 1)))
+    def predicted(
+        self, step: Step, action: Float[Tensor, "rows act"]
+    ) -> Float[Tensor, "constraints heads rows"]:
+        """`violations` after a predicted step, by every head."""
+        networks, heads = self.networks, step.heads.shape[0]
+        read = networks.readout_normalizer.inverse(networks.readout(step.heads.flatten(0, 1)))
         named = self.layout.of(
-            read, action.repeat(heads, 1), lambda: m.world_model.expected_cost(step).repeat(heads)
+            read, action.repeat(heads, 1), lambda: networks.world_model.expected_cost(step).repeat(heads)
         )
-        return self.over(named).unflatten(1, (heads, -1))
+        return self.violations(named).unflatten(1, (heads, -1))
 
-    def __call__(self, step: Step, action: Tensor, ahead: int = 0, margin: Tensor | None = None) -> Tensor:
-        """`amount` after a step of imagination, `ahead` decisions after the first, by its worst head [rows].
+    def __call__(
+        self,
+        step: Step,
+        action: Float[Tensor, "rows act"],
+        ahead: int = 0,
+        margin: Float[Tensor, "horizon constraints"] | None = None,
+    ) -> Float[Tensor, " rows"]:
+        """`total` after a predicted step, by its worst head.
 
-        `room` [horizon, guards] is kept from each limit, as `room` of memory gives it.
+        Args:
+            step: the predicted step.
+            action: the action that leads to it.
+            ahead: decisions between the first predicted step and this one.
+            margin: safety margin kept from each limit, in its unit; see `margin`.
         """
-        over = self.predicted(step, action)
+        violations = self.predicted(step, action)
         if margin is not None:
-            over = over + margin[ahead, :, None, None]
-        return self.amount(over).amax(0)
+            violations = violations + margin[ahead, :, None, None]
+        return self.total(violations).amax(0)
 
     @torch.no_grad()
-    def margin(self, replay_buffer: ReplayBuffer, perceive: Perceive, horizon: int) -> Tensor:
-        """By how much lived steps were farther over each guard than the worst head had foreseen, nineteen
-        times in twenty, one to `horizon` decisions ahead [horizon, guards]: of those nearest to the limit.
+    def margin(
+        self, replay_buffer: ReplayBuffer, perceive: Perceive, horizon: int
+    ) -> Float[Tensor, "horizon constraints"]:
+        """The safety margin of each constraint, for predictions 1 to `horizon` decisions ahead.
 
-        A quantile of errors that were made bounds the next one as long as life goes on alike (Lindemann et
-        al. 2023, section III); a limit is tightened along the horizon as in Chisci et al. 2001. 0 where less
-        than LEAST steps are remembered, and never less than nearer at hand.
+        It is the 95 % quantile of the amount by which the true violation exceeds the one that the worst head
+        predicts, over the stored steps nearest to the limit. A quantile of past errors bounds the next error
+        while the data stay alike (Lindemann et al. 2023, section III); a limit is tightened along the horizon
+        as in Chisci et al. 2001.
+
+        Args:
+            replay_buffer: stored steps.
+            perceive: observations to latents.
+            horizon: decisions looked ahead.
+
+        Returns:
+            The margins, in each limit's unit, never below 0 and never decreasing along the horizon. They are
+            0 where fewer than FEWEST_STEPS steps are stored.
         """
         like = next(self.networks.parameters())
         margin = like.new_zeros(horizon, len(self.constraints))
         steps = replay_buffer.transitions()
-        if len(steps) < LEAST:
+        if len(steps) < FEWEST_STEPS:
             return margin
-        after, action, cost = map(torch.from_numpy, replay_buffer.outcomes(steps % replay_buffer.capacity))
-        true = self.over(self.layout.of(after, action, lambda: cost))
+        after, action, cost = map(torch.from_numpy, replay_buffer.outcomes(replay_buffer.place(steps)))
+        true = self.violations(self.layout.of(after, action, lambda: cost))
         for constraint, row in enumerate(true):
-            near = row.abs().nan_to_num(nan=torch.inf).argsort(stable=True)[:NEAREST].numpy()
+            whole = row.abs().nan_to_num(nan=torch.inf).argsort(stable=True)[:NEAREST_STEPS].numpy()
             for ahead in range(horizon):
-                # Its step and those before it are one piece of life where their numbers are.
-                whole = near[near >= ahead]
-                whole = whole[steps[whole] - steps[whole - ahead] == ahead]
-                if len(whole) < LEAST:
+                first = replay_buffer.earlier(steps[whole], ahead)
+                same_episode = replay_buffer.holds(first) & ~replay_buffer.last[replay_buffer.place(first)]
+                whole, first = whole[same_episode], first[same_episode]
+                if len(whole) < FEWEST_STEPS:
                     break
-                first = steps[whole] - ahead
-                z = perceive(replay_buffer.obs[first % replay_buffer.capacity])
+                z = perceive(replay_buffer.observations(replay_buffer.place(first)))
                 for k in range(ahead + 1):
-                    done = torch.from_numpy(replay_buffer.action[(first + k) % replay_buffer.capacity]).to(
-                        like
-                    )
-                    step = self.networks.world_model.predict(z, done)
+                    place = replay_buffer.place(replay_buffer.earlier(steps[whole], ahead - k))
+                    taken = torch.from_numpy(replay_buffer.action[place]).to(like)
+                    step = self.networks.world_model.predict(z, taken)
                     z = step.z
-                error = row[torch.from_numpy(whole)].to(like) - self.predicted(step, done)[constraint].amax(0)
-                margin[ahead, constraint] = error.nan_to_num(nan=torch.inf).quantile(OFTEN)
+                predicted = self.predicted(step, taken)[constraint].amax(0)
+                error = row[torch.from_numpy(whole)].to(like) - predicted
+                margin[ahead, constraint] = error.nan_to_num(nan=torch.inf).quantile(QUANTILE)
         return margin.clamp_min(0.0).cummax(0).values

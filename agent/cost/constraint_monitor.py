@@ -1,6 +1,4 @@
-"""Counts the steps that overstep constraints."""
-
-from __future__ import annotations
+"""Counts the environment steps that violate constraints."""
 
 from collections.abc import Sequence
 
@@ -15,22 +13,22 @@ from agent.observed_env import ObservedEnv
 
 
 class ConstraintMonitor:
-    """Counts the steps of bodies that overstep guards, on their true readouts; `cost` is what a body charged.
+    """Counts the steps of environments that violate constraints, by their true readouts.
 
-    Raises TaskError where a guard does not fit a body that it counts in.
+    The readout `cost` is minus the reward of the step. All environments must have the same readouts.
     """
 
     def __init__(self, constraints: Sequence[Constraint]):
         self.constraints = tuple(constraints)
-        self.over: list[float] = []
-        """How far each step that was taken is over its worst limit; 0 within all."""
+        self.violations: list[float] = []
+        """The largest violation of each step, in the unit of its limit; 0 within all limits."""
         self._layout: Readouts | None = None
 
-    def observe(self, body: TrainingEnv) -> ObservedEnv:
-        """The same body, whose every step is counted from now on. All must be of one kind."""
+    def observe(self, env: TrainingEnv) -> ObservedEnv:
+        """The same environment, every step of which is counted from now on."""
         if self._layout is None:
-            self._layout = Readouts(body.env_spec.readout_sizes, body.env_spec.derived_readouts or {})
-        return ObservedEnv(body, self)
+            self._layout = Readouts(env.env_spec.readout_sizes, env.env_spec.derived_readouts or {})
+        return ObservedEnv(env, self)
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """An episode begins, which is no step."""
@@ -38,20 +36,23 @@ class ConstraintMonitor:
     def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
     ) -> None:
-        """Takes in a step."""
+        """Counts a step.
+
+        Raises:
+            TaskError: for a constraint that does not fit the environment's readouts.
+        """
         assert self._layout is not None
-        rows, acted = (torch.from_numpy(np.asarray(x, np.float32))[None] for x in (readouts, action))
-        named = self._layout.of(rows, acted, lambda: rows.new_tensor([-float(reward)]))
-        self.over.append(
-            max(0.0, *(float(cost_per_row(constraint, named)[0]) for constraint in self.constraints))
-        )
+        rows, taken = (torch.from_numpy(np.asarray(x, np.float32))[None] for x in (readouts, action))
+        named = self._layout.of(rows, taken, lambda: rows.new_tensor([-float(reward)]))
+        worst = (float(cost_per_row(constraint, named)[0]) for constraint in self.constraints)
+        self.violations.append(max(0.0, *worst))
 
     @property
     def per_thousand(self) -> float:
-        """Violations in 1,000 decisions; 0 before the first."""
-        return 1000.0 * float(np.mean(np.array(self.over) > 0.0)) if self.over else 0.0
+        """Steps that violate a constraint, per 1,000 decisions; 0 before the first."""
+        return 1000.0 * float(np.mean(np.array(self.violations) > 0.0)) if self.violations else 0.0
 
     @property
     def worst(self) -> float:
-        """The furthest that a limit was overstepped, in its own unit."""
-        return max(self.over, default=0.0)
+        """The largest violation, in the unit of its limit."""
+        return max(self.violations, default=0.0)

@@ -1,4 +1,4 @@
-"""The trainable cost: an ensemble of critics."""
+"""The critic: the trainable part of the cost, an ensemble of two-hot heads."""
 
 import torch
 from jaxtyping import Float
@@ -8,21 +8,29 @@ from agent.layers import NormedLinear, TwoHot, zero_linear
 
 
 class Critic(nn.Module):
-    """The trainable cost: an ensemble that predicts the discounted cost still to come.
+    """Predicts the cost-to-go, the discounted sum of future costs; it is minus the return.
 
-    (z [rows, latent], action [rows, act]) -> two-hot logits [rows, critics, bins] of the cost-to-go over
-    `scale`, the size of returns here. Evenly spaced bins, because what tells one action from another is a
-    small share of the cost-to-go, which a logarithmic code blurs.
+    (z, action) -> two-hot logits of the cost-to-go over `scale`, the usual size of a cost-to-go in this
+    environment. The bins are evenly spaced: actions differ by a small share of the cost-to-go, which
+    logarithmic bins do not resolve.
+
+    Args:
+        latent: size of z.
+        act: size of an action.
+        hidden: width of the hidden layers.
+        critics: size of the ensemble.
+        bins: of each head.
     """
 
     LIMIT = 5.0
+    """The largest value of a head, in units of `scale`."""
     scale: Tensor
 
     def __init__(self, latent: int, act: int, hidden: int, critics: int, bins: int):
         super().__init__()
         self.two_hot = TwoHot(bins, self.LIMIT, logarithmic=False)
         self.register_buffer("scale", torch.ones(()))
-        # Separate products, because on a CPU they take 60 % of the time of one batched product.
+        # Separate products: on a CPU they take 60 % of the time of one batched product.
         self.members = nn.ModuleList(
             nn.Sequential(
                 NormedLinear(latent + act, hidden), NormedLinear(hidden, hidden), zero_linear(hidden, bins)

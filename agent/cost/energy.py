@@ -1,14 +1,14 @@
-"""COST: intrinsic costs and the trainable critic; together, the energy of an imagined future.
+"""COST: the energy of an imagined future, from intrinsic costs and the trainable critic.
 
-LeCun 2022, section 3.1.4 and 3.2: the cost module is an immutable intrinsic cost plus a critic that
-predicts future cost. The energy of an action sequence is
+LeCun 2022, sections 3.1.4 and 3.2: the cost module is an immutable intrinsic cost plus a critic that predicts
+future cost. The energy of an action sequence a from the latent z is
 
-    E(a | z) = sum_t gamma^t s_t [c_t + w_effort |a_t|^2 + w_unsure d_t] + gamma^H s_H V(z_H)
+    E(a | z) = sum_t gamma^t s_t [ c_t + w_action |a_t|^2 + w_uncertainty d_t ] + gamma^H s_H V(z_H) +
+    constraints
 
-with c the predicted cost, d the ensemble's disagreement (the root of its mean variance), V the critic's
-cost-to-go and s_t the predicted chance of still being alive; guards lie above all of it. Terms are
-kept apart, so that a decision can be explained.
-Lower is better everywhere; reward became cost at the door of memory.
+with c the predicted cost, d the ensemble's disagreement, V the critic's cost-to-go, and s_t the predicted
+probability that the episode has not terminated. The terms are kept apart, so that a decision can be
+explained. Lower is better everywhere.
 """
 
 from collections.abc import Callable
@@ -25,29 +25,37 @@ from agent.world_model.dynamics import Step, WorldModel
 
 @dataclass(frozen=True)
 class EnergyWeights:
-    """Weights of the intrinsic terms; the task's own cost and the critic have weight one."""
+    """Weights of the intrinsic terms; the task's cost and the critic have weight one."""
 
     uncertainty: float = 0.0
+    """Of the ensemble's disagreement."""
     action: float = 0.0
+    """Of the squared action (control cost)."""
 
 
 StepCosts = Callable[[Step, Tensor], dict[str, Tensor]]
-"""Named costs [rows] of a step of imagination and the action [rows, act] that led to it."""
-OWN_TERMS = frozenset({"task", "critic", "effort", "unsure", "guard"})
-"""Names of the summands that an energy has by itself."""
+"""A predicted step and the action [rows, act] that leads to it -> named costs [rows]."""
+OWN_TERMS = frozenset({"task", "critic", "control", "uncertainty", "constraint"})
+"""Names of the terms that an energy has by itself."""
 FORBIDDEN = 1e9
-"""What the least violation of a guard costs; other terms count for at most a quarter of it."""
+"""Energy of the smallest violation of a constraint; the other terms count for at most a quarter of it."""
 
 
 class Energy:
     """The energy of candidate action sequences from one latent per environment.
 
-    z [batch, latent]. Calling it with actions [batch, samples, horizon, act] gives [batch, samples];
-    `terms` gives the summands by name. `terminates` says whether this world has ever ended an
-    episode by termination: only then is survival predicted. `costs` stand in place of the learned cost
-    and of the critic, which knows nothing of them: a task that is planned for, and was not learned. `barrier`
-    says how far a step oversteps the guards: a sequence that does so anywhere has an energy above every
-    one that does not.
+    Args:
+        z: the latents.
+        world_model: predicts the steps.
+        critic: predicts the cost-to-go after the horizon.
+        policy: takes the action at which the critic is asked.
+        discount: per decision.
+        weights: of the intrinsic terms.
+        terminates: whether an episode has ever ended by termination; only then is survival predicted.
+        costs: replace the learned cost, and the critic, which does not know them: a task that is planned for
+            without having been learned.
+        constraint_cost: violation [rows] of a predicted step, from the step, its action, and the number of
+            decisions ahead. The energy of a sequence with a violation exceeds that of every sequence without.
     """
 
     def __init__(
@@ -64,57 +72,60 @@ class Energy:
     ):
         self.z, self.world_model, self.critic, self.policy = z, world_model, critic, policy
         self.discount, self.weights, self.terminates = discount, weights, terminates
-        self.costs = self.learned if costs is None else costs
+        self.costs = self.learned_costs if costs is None else costs
         self.constraint_cost = constraint_cost
-        self.goes_on = costs is None  # whether the critic knows what comes after the horizon
+        self.uses_critic = costs is None
 
-    def learned(self, step: Step, action: Tensor) -> dict[str, Tensor]:
-        """The cost that was learned for the task that was trained for."""
+    def learned_costs(
+        self, step: Step, action: Float[Tensor, "rows act"]
+    ) -> dict[str, Float[Tensor, " rows"]]:
+        """The cost of the task that the agent was trained for."""
         return {"task": self.world_model.expected_cost(step)}
 
     def __call__(self, actions: Float[Tensor, "batch samples horizon act"]) -> Float[Tensor, "batch samples"]:
+        """The energy of each sequence."""
         named = self.terms(actions)
-        constraint = named.pop("guard", None)
+        constraint = named.pop("constraint", None)
         terms = list(named.values())
         total = torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
         if constraint is None:
             return total
-        most = FORBIDDEN / 4  # a cost that is not finite says never, and goes on saying so
+        most = FORBIDDEN / 4  # an energy that is not finite stays so: no planner chooses it
         return constraint + torch.where(total.isfinite(), total.clamp(-most, most), total)
 
     def terms(
         self, actions: Float[Tensor, "batch samples horizon act"]
     ) -> dict[str, Float[Tensor, "batch samples"]]:
-        """The energy's summands, each [batch, samples]."""
+        """The terms of the energy by name; a term of weight zero is not computed."""
         batch, samples, horizon, _ = actions.shape
         z = self.z.repeat_interleave(samples, 0)
         flat = actions.flatten(0, 1)
         weights = self.weights
         terms: dict[str, Tensor] = {}
-        action = uncertainty = over = z.new_zeros(z.shape[0])
-        alive: Tensor | float = 1.0
+        control = uncertainty = violation = z.new_zeros(z.shape[0])
+        survival: Tensor | float = 1.0
         for t in range(horizon):
             step = self.world_model.predict(z, flat[:, t])
-            scale = self.discount**t * alive
+            scale = self.discount**t * survival
             for name, cost in self.costs(step, flat[:, t]).items():
-                paid = scale * cost
-                terms[name] = terms[name] + paid if t else paid
+                discounted = scale * cost
+                terms[name] = terms[name] + discounted if t else discounted
             if weights.action:
-                action = action + scale * weights.action * flat[:, t].square().sum(-1)
+                control = control + scale * weights.action * flat[:, t].square().sum(-1)
             if weights.uncertainty:
                 uncertainty = uncertainty + scale * weights.uncertainty * step.disagreement
             if self.constraint_cost is not None:
-                over = over + self.constraint_cost(step, flat[:, t], t)
+                violation = violation + self.constraint_cost(step, flat[:, t], t)
             if self.terminates:
-                alive = alive * torch.sigmoid(-step.termination)
+                survival = survival * torch.sigmoid(-step.termination)
             z = step.z
-        if self.goes_on:
+        if self.uses_critic:
             to_go = self.critic(z, self.policy(z)).mean(-1)
-            terms["critic"] = self.discount**horizon * alive * to_go
+            terms["critic"] = self.discount**horizon * survival * to_go
         if weights.action:
-            terms["effort"] = action
+            terms["control"] = control
         if weights.uncertainty:
-            terms["unsure"] = uncertainty
+            terms["uncertainty"] = uncertainty
         if self.constraint_cost is not None:
-            terms["constraint"] = torch.where(over > 0, FORBIDDEN * (1.0 + over), 0.0)
+            terms["constraint"] = torch.where(violation > 0, FORBIDDEN * (1.0 + violation), 0.0)
         return {name: term.view(batch, samples) for name, term in terms.items()}

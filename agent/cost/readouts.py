@@ -1,4 +1,4 @@
-"""Readouts by name: what a cost written in Python sees of rows of physical quantities, true or imagined."""
+"""Readouts by name: what a cost in Python reads from rows of physical quantities, observed or imagined."""
 
 from __future__ import annotations
 
@@ -11,63 +11,75 @@ from agent.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-KINDS = ("value", "length", "cos", "up")
+DERIVATIONS = ("value", "length", "cos", "up")
+"""How a derived readout is computed; see `envs.readouts.derived`."""
 
 
 class TaskError(ConfigError):
-    """A task or a guard that this body cannot be judged by; one sentence."""
+    """A task or a constraint that does not fit an environment's readouts; one sentence."""
 
 
 class Readouts:
-    """The layout of a body's readout vector: name -> columns, and the views computed from them.
+    """The layout of a readout vector: name -> columns, and the readouts derived from them.
 
-    `views` is as in `envs.readouts.derived`. Raises TaskError for a view that does not fit the sizes.
+    Args:
+        sizes: name -> length of each part of the vector, in order.
+        derived: name -> derived readout, as in `envs.readouts.derived`.
+
+    Raises:
+        TaskError: for a derived readout that does not fit the sizes.
     """
 
-    def __init__(self, sizes: Mapping[str, int], views: Mapping[str, Any]):
-        self.views, self.columns, edge = dict(views), dict[str, slice](), 0
+    def __init__(self, sizes: Mapping[str, int], derived: Mapping[str, Any]):
+        self.derived, self.columns, edge = dict(derived), dict[str, slice](), 0
         for name, size in sizes.items():
             self.columns[name] = slice(edge, edge + size)
             edge += size
-        for name, view in self.views.items():
+        for name, source in self.derived.items():
             try:
-                whole = isinstance(view["at"], list) and len(view["at"]) > 0
-                fits = whole and all(0 <= int(k) < sizes[view["of"]] for k in view["at"])
-                fits = fits and view["as"] in KINDS and (view["as"] != "up" or len(view["at"]) == 4)
-                float(view["sign"]), float(view["plus"])
+                listed = isinstance(source["at"], list) and len(source["at"]) > 0
+                fits = listed and all(0 <= int(k) < sizes[source["of"]] for k in source["at"])
+                fits = fits and source["as"] in DERIVATIONS
+                fits = fits and (source["as"] != "up" or len(source["at"]) == 4)
+                float(source["sign"]), float(source["plus"])
             except (KeyError, TypeError, ValueError):
                 fits = False
             if not fits:
-                raise TaskError(f"the view {name!r} of the readouts does not fit them: {view!r}")
+                raise TaskError(f"the derived readout {name!r} does not fit the readouts: {source!r}")
 
     @property
     def names(self) -> list[str]:
-        """All that a cost may ask for."""
-        return [*self.views, *(n for n in self.columns if n not in self.views), "action", "cost"]
+        """All names that a cost may use."""
+        return [*self.derived, *(n for n in self.columns if n not in self.derived), "action", "cost"]
 
     def of(self, rows: Tensor, action: Tensor, cost: Callable[[], Tensor]) -> NamedReadouts:
-        """Names for readouts [rows, readouts] after a decision, its action [rows, act], and the
-        environment's own cost of it [rows], asked for only where it is used."""
+        """Rows by name.
+
+        Args:
+            rows: readouts [rows, readouts] after a decision.
+            action: its action [rows, act].
+            cost: gives the environment's own cost of it [rows]; called only where the cost is used.
+        """
         return NamedReadouts(self, rows, action, cost)
 
     def blank(self, act: int, like: Tensor) -> NamedReadouts:
-        """Zeros under every name, two rows on the device of `like`, to try a cost on before it counts."""
-        nothing = like.new_zeros(2, max((columns.stop for columns in self.columns.values()), default=0))
-        return self.of(nothing, nothing.new_zeros(2, act), lambda: nothing[:, 0])
+        """Two rows of zeros on the device of `like`, to check that a cost can be computed."""
+        zeros = like.new_zeros(2, max((columns.stop for columns in self.columns.values()), default=0))
+        return self.of(zeros, zeros.new_zeros(2, act), lambda: zeros[:, 0])
 
 
 class NamedReadouts(Mapping[str, "Tensor"]):
     """Rows by name: [rows] for a single number, [rows, size] for several; `name.2` is one of several.
 
-    Beside the body's readouts and views there are `action` and `cost`, the environment's own cost. Raises
-    TaskError for a name that this body does not have.
+    Beside the readouts there are `action`, and `cost`, the environment's own cost. A name that the
+    environment does not have raises TaskError.
     """
 
     def __init__(self, layout: Readouts, rows: Tensor, action: Tensor, cost: Callable[[], Tensor]):
         self._layout, self._rows, self._action, self._cost = layout, rows, action, cost
         self.rows = rows.shape[0]
-        self.asked_own = False
-        """Whether the environment's own cost was asked for."""
+        self.own_cost_used = False
+        """Whether the environment's own cost has been read."""
 
     def __len__(self) -> int:
         return len(self._layout.names)
@@ -88,34 +100,34 @@ class NamedReadouts(Mapping[str, "Tensor"]):
             near = difflib.get_close_matches(name, self._layout.names, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             known = ", ".join(self._layout.names)
-            raise TaskError(f"{name!r} is no readout of this body, which has {known}{hint}")
+            raise TaskError(f"{name!r} is no readout of this environment, which has {known}{hint}")
         return found
 
     def _find(self, name: str) -> Tensor | None:
         if name == "action":
             return self._action
         if name == "cost":
-            self.asked_own = True
+            self.own_cost_used = True
             return self._cost()
         layout = self._layout
-        if name in layout.views:
-            view = layout.views[name]
-            part = self._rows[:, layout.columns[view["of"]]][:, view["at"]]
-            return _seen(part, view)
+        if name in layout.derived:
+            source = layout.derived[name]
+            part = self._rows[:, layout.columns[source["of"]]][:, source["at"]]
+            return _derive(part, source)
         if name in layout.columns:
-            return _plain(self._rows[:, layout.columns[name]])
+            return _squeezed(self._rows[:, layout.columns[name]])
         return None
 
 
-def _seen(part: Tensor, view: Mapping[str, Any]) -> Tensor:
-    if view["as"] == "up":  # the last entry of the rotation matrix of a quaternion w x y z of any length
+def _derive(part: Tensor, source: Mapping[str, Any]) -> Tensor:
+    if source["as"] == "up":  # the last entry of the rotation matrix of a quaternion w x y z of any length
         square = part.square()
         return 1.0 - 2.0 * (square[:, 1] + square[:, 2]) / square.sum(-1).clamp_min(1e-12)
-    if view["as"] == "length":
+    if source["as"] == "length":
         return part.norm(dim=-1)
-    value = part * view["sign"] + view["plus"]
-    return _plain(value.cos() if view["as"] == "cos" else value)
+    value = part * source["sign"] + source["plus"]
+    return _squeezed(value.cos() if source["as"] == "cos" else value)
 
 
-def _plain(part: Tensor) -> Tensor:
+def _squeezed(part: Tensor) -> Tensor:
     return part[:, 0] if part.shape[1] == 1 else part

@@ -1,8 +1,9 @@
-"""TASKS: costs on named readouts, so that one world model serves wishes it was never trained for.
+"""Tasks: costs on named readouts, so that a trained world model serves costs it was not trained for.
 
-A task is plain Python on readouts, `Task("run backwards", lambda r: r["velocity"])`, or text for the command
-line, `track:velocity=-2+0.1*spend`. Batched tensors go in, a cost for each row comes out; lower is better.
-It judges a decision by the readouts after it: true ones in memory and in the body, else imagined ones.
+A task is a Python function of readouts, `Task("run backwards", lambda r: r["velocity"])`, or text for the
+command line, `track:velocity=-2+0.1*control`. It takes batched tensors and returns one cost a row; lower is
+better. It scores a decision by the readouts after it: observed ones in the environment and in the replay
+buffer, predicted ones in imagination.
 """
 
 from __future__ import annotations
@@ -19,39 +20,41 @@ if TYPE_CHECKING:
 
 
 CostFn = Callable[[NamedReadouts], "Tensor"]
+"""Named readouts -> cost [rows]."""
 IN_PYTHON = "python:"
-"""How the configuration of a saved agent says that its task was a function, which no file can hold."""
+"""Begins the setting of a task that is a Python function, which no file can hold."""
 
 
 @dataclass(frozen=True)
 class Task:
     """A cost on named readouts: {name -> [rows] or [rows, size]} -> [rows].
 
-    Tasks add up, and take a weight: `Task(...) + 0.1 * Task(...)`; `terms` are the summands, which an energy
-    keeps apart.
+    Tasks can be added and weighted: `Task(...) + 0.1 * Task(...)`. The energy keeps the `terms` of the sum
+    apart.
     """
 
     name: str
     cost: CostFn
     parts: tuple[Task, ...] = ()
-    said: str | None = None
-    """As the command line would say it, without its weight; None for a function and for a sum."""
+    unweighted_text: str | None = None
+    """The term as the command line writes it, without its weight; None for a function and for a sum."""
     weight: float = 1.0
-    """By which `cost` is multiplied already."""
+    """The factor that `cost` already contains."""
 
     @property
     def terms(self) -> tuple[Task, ...]:
-        """The summands."""
+        """The terms of the sum."""
         return self.parts or (self,)
 
     @property
     def text(self) -> str | None:
-        """As the command line would say it; None where a function is in it."""
+        """The task as the command line writes it; None where a term is a function."""
         texts = []
         for term in self.terms:
-            if term.said is None:
+            if term.unweighted_text is None:
                 return None
-            texts.append(term.said if term.weight == 1.0 else f"{_number(term.weight)}*{term.said}")
+            weight = "" if term.weight == 1.0 else f"{_number(term.weight)}*"
+            texts.append(weight + term.unweighted_text)
         return "+".join(texts)
 
     def __add__(self, other: Task) -> Task:
@@ -62,8 +65,8 @@ class Task:
         if self.parts:
             scaled = [weight * part for part in self.parts]
             return sum(scaled[1:], scaled[0])
-        name, of = f"{weight:g} {self.name}", self.weight * weight
-        return Task(name, lambda r: weight * self.cost(r), (), self.said, of)
+        name, product = f"{weight:g} {self.name}", self.weight * weight
+        return Task(name, lambda r: weight * self.cost(r), (), self.unweighted_text, product)
 
     def __call__(self, named: NamedReadouts) -> Tensor:
         """The cost of each row [rows]. Raises TaskError when it is not one number a row."""
@@ -71,13 +74,17 @@ class Task:
 
 
 def _number(value: float) -> str:
-    """A number as short as reads back the same."""
+    """The shortest text from which the number reads back exactly."""
     short = f"{value:g}"
     return short if float(short) == value else repr(float(value))
 
 
 def cost_per_row(task: Any, named: NamedReadouts) -> Tensor:
-    """What the function of a task or a guard gives, checked to be one number a row."""
+    """The cost [rows] of a task or the violation [rows] of a constraint.
+
+    Raises:
+        TaskError: where its function does not return one number a row.
+    """
     value = task.cost(named)
     if getattr(value, "shape", None) != (named.rows,):
         found = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else f"{type(value).__name__}"
@@ -86,14 +93,24 @@ def cost_per_row(task: Any, named: NamedReadouts) -> Tensor:
 
 
 class TaskReward:
-    """The door by which a task replaces an environment's reward: see `price` of `envs.make`."""
+    """Replaces an environment's reward by minus the cost of a task; see `cost_fn` of `envs.make`."""
 
     def __init__(self, task: Task):
         self.task = task
         self._layout: Readouts | None = None
 
     def __call__(self, env_spec: Any, readouts: np.ndarray, action: np.ndarray, own: float) -> float:
-        """Cost of one decision. Raises TaskError when the task does not fit the body."""
+        """Cost of one decision.
+
+        Args:
+            env_spec: sizes and names of the environment.
+            readouts: [readouts], after the decision.
+            action: [act].
+            own: the environment's own cost.
+
+        Raises:
+            TaskError: for a task that does not fit the environment's readouts.
+        """
         import torch
 
         if self._layout is None:

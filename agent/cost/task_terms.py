@@ -1,4 +1,4 @@
-"""The terms that a task in text is made of."""
+"""The terms that a task in text is made of, and how they are read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cost.readouts import NamedReadouts, TaskError
+from agent.cost.task import CostFn, Task
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
-from agent.cost.task import CostFn, Task
 
 Given = dict[str, str]
+"""Arguments of a term: key -> value."""
 
 
 def numbers(kind: str, name: str, text: str) -> list[float]:
@@ -78,7 +79,7 @@ def _less(given: Given) -> CostFn:
 
 
 def none_given(kind: str, given: Given) -> None:
-    """Raises ConfigError where something was given."""
+    """Raises ConfigError where a term that takes no arguments is given some."""
     if given:
         raise ConfigError(f"{kind}: takes nothing, found {', '.join(given)}")
 
@@ -93,8 +94,8 @@ def _still(given: Given) -> CostFn:
     return lambda r: r["qvel"].abs().flatten(1).mean(-1) if r["qvel"].ndim > 1 else r["qvel"].abs()
 
 
-def _spend(given: Given) -> CostFn:
-    none_given("spend", given)
+def _control(given: Given) -> CostFn:
+    none_given("control", given)
     return lambda r: r["action"].square().mean(-1)
 
 
@@ -113,11 +114,14 @@ LIMIT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([<>])\s*([^\s<>]+)\s*")
 
 @dataclass(frozen=True)
 class Limit:
-    """How far a readout is beyond a bound, below 0 within it; of several numbers, the farthest."""
+    """A bound on a readout. Called, it gives the violation [rows], below 0 within the bound.
+
+    For a readout of several numbers it gives the largest violation.
+    """
 
     name: str
     sign: float
-    """1 where the readout is to stay below the bound, -1 above."""
+    """1 where the readout must stay below the bound, -1 above."""
     bound: float
 
     def __call__(self, r: NamedReadouts) -> Tensor:
@@ -125,11 +129,11 @@ class Limit:
         return over.amax(-1) if over.ndim == 2 else over
 
     def tightened(self, margin: float) -> str:
-        """The limit as text, with so much room to it."""
+        """The text of the limit that is stricter by a margin."""
         return f"{self.name}{'<' if self.sign > 0 else '>'}{self.bound - self.sign * margin:.3g}"
 
     def covers(self, other: Limit) -> bool:
-        """Whether who keeps this limit keeps the other too."""
+        """Whether keeping this limit implies keeping the other."""
         same = (self.name, self.sign) == (other.name, other.sign)
         return same and self.sign * self.bound <= self.sign * other.bound
 
@@ -137,7 +141,10 @@ class Limit:
 def limit(kind: str, text: str) -> Limit | None:
     """The limit `name<bound` or `name>bound`; None for another text.
 
-    A limit on a readout of several numbers holds for each of them. Raises ConfigError for a bad bound.
+    A limit on a readout of several numbers holds for each of them.
+
+    Raises:
+        ConfigError: for a bound that is not one number.
     """
     found = LIMIT.fullmatch(text)
     if found is None:
@@ -155,7 +162,7 @@ def _keep(given: Given) -> CostFn:
 
 
 def zone(given: Given) -> CostFn:
-    """How deep a place lies in a disc: 1 at its centre, 0 at its rim and outside."""
+    """The depth of a place in a disc: 1 at its centre, 0 at its edge and outside. Raises ConfigError."""
     odd, of = sorted(given.keys() - {"x", "y", "r", "of"}), given.get("of", "position")
     if odd or not given.keys() >= {"x", "y", "r"}:
         raise ConfigError(
@@ -170,11 +177,11 @@ def zone(given: Given) -> CostFn:
 
 KINDS: dict[str, Callable[[Given], CostFn]] = {
     "track": _track, "reach": _reach, "more": _more, "less": _less, "upright": _upright,
-    "still": _still, "out-of": zone, "keep": _keep, "spend": _spend, "own": _own, "nothing": _nothing,
+    "still": _still, "out-of": zone, "keep": _keep, "control": _control, "own": _own, "nothing": _nothing,
 }  # fmt: skip
 EXAMPLES = {
     "track": "track:velocity=-2", "reach": "reach:position=0.2,0.3", "more": "more:height",
-    "less": "less:velocity", "upright": "upright", "still": "still", "spend": "spend", "own": "own",
+    "less": "less:velocity", "upright": "upright", "still": "still", "control": "control", "own": "own",
     "nothing": "nothing", "out-of": "out-of:x=0.1,y=0,r=0.3", "keep": "keep:speed<8",
 }  # fmt: skip
 
@@ -182,7 +189,10 @@ EXAMPLES = {
 def parse(text: str) -> Task:
     """A task from text: terms joined by `+`, each `[weight*]kind[:key=value,...]`, of the kinds in KINDS.
 
-    Raises ConfigError with one sentence. Whether the body has the readouts is seen when it meets one.
+    Whether an environment has the readouts is checked when the task meets one.
+
+    Raises:
+        ConfigError: for text that is no task.
     """
     terms = [_term(part.strip()) for part in re.split(r"(?<![0-9.][eE])\+", text)]
     return sum(terms[1:], terms[0])
@@ -207,7 +217,11 @@ def _term(text: str) -> Task:
 
 
 def read_given(kind: str, text: str) -> Given:
-    """`key=value,key=value`; a part without `=` goes on with the value before it, or is a key alone."""
+    """`key=value,key=value`; a part without `=` continues the value before it, or is a key without value.
+
+    Raises:
+        ConfigError: for text that cannot be read, and for a key that comes twice.
+    """
     given: Given = {}
     last = None
     for part in text.split(","):

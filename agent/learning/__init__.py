@@ -1,1 +1,1 @@
-"""agent/learning"""
+"""How the modules learn: the losses, one gradient step, the schedule, the interaction loop, learning a task."""

@@ -1,1 +1,1 @@
-"""agent/world_model"""
+"""WORLD MODEL: predicts the next latent. Holds the dynamics ensemble, change detection and adaptation."""
