@@ -17,12 +17,12 @@ from agent.cost.constraint import Constraint
 from agent.cost.task import Task
 from agent.errors import ConfigError
 from agent.forecast import Forecast
-from agent.interface import Arrays, EnvSpec, Services, TrainingEnv
+from agent.interface import Arrays, EnvSpec, Services, TrainingEnv, TrainingEnvs
 from agent.learning.interaction import Interaction
 from agent.learning.schedule import rows_for
-from agent.memory.replay_rows import BufferRows
+from agent.memory.replay_rows import StreamRows
 from agent.modules import Modules
-from agent.training_env import enter
+from agent.training_env import as_several, enter
 from agent.world_model.adaptation import AdaptiveAgent
 
 
@@ -32,7 +32,7 @@ class WorldModelAgent:
     Args:
         env_spec: sizes and names of the environment.
         config: the settings.
-        env: the environment to learn in; None until `learn` needs one.
+        env: the environment to learn in, or several; None until `learn` needs one.
         services: how environments are made and runs are saved; None for an agent that does neither.
 
     Raises:
@@ -45,18 +45,21 @@ class WorldModelAgent:
         self,
         env_spec: EnvSpec,
         config: Config,
-        env: TrainingEnv | None = None,
+        env: TrainingEnv | TrainingEnvs | None = None,
         services: Services | None = None,
     ) -> None:
         with random_state.preserved():
             torch.manual_seed(config.seed)
             self.modules = Modules(env_spec, config)
-        self.env_spec, self.env, self.services = env_spec, env, services
+        self.env_spec, self.services = env_spec, services
+        self.env: TrainingEnv | TrainingEnvs | None = env
         self.interaction = Interaction(self.modules)
         self.configurator = Configurator(self.modules)
         if config.constraint:
             self.configurator.constrain_as_configured()
-        self.replay = BufferRows(self.modules.replay_buffer, config.learning.replay_capacity_transitions)
+        buffer = self.modules.replay_buffer
+        share = -(-config.learning.replay_capacity_transitions // config.num_envs)
+        self.replay = [StreamRows(buffer, stream, share) for stream in range(config.num_envs)]
         self.clock = Clock()
 
     # Policy and explanation
@@ -101,7 +104,7 @@ class WorldModelAgent:
     def learn(
         self,
         steps: int,
-        env: TrainingEnv | None = None,
+        env: TrainingEnv | TrainingEnvs | None = None,
         on_step: Callable[["WorldModelAgent"], bool] | None = None,
     ) -> "WorldModelAgent":
         """Learns for `steps` more environment frames.
@@ -109,10 +112,10 @@ class WorldModelAgent:
         Updates that an interrupted decision left are made first. Torch's own generator is left where it was.
 
         Args:
-            steps: environment frames.
-            env: the environment; default the one of before, or the one of the configuration. In another one
-                than before, an episode begins.
-            on_step: called after every decision; learning ends early when it returns False.
+            steps: environment frames, over all environments.
+            env: the environment, or `num_envs` of them; default those of before, or of the configuration. In
+                others than before, episodes begin.
+            on_step: called after every decision (of all environments); learning ends early when it returns False.
 
         Returns:
             The agent itself.
@@ -122,13 +125,14 @@ class WorldModelAgent:
             ConfigError: for an environment that the agent was not made for.
         """
         self.env = enter(self, env)
+        envs = as_several(self.env)
         buffer, capacity = self.modules.replay_buffer, self.config.learning.replay_capacity_transitions
         buffer.reserve(min(capacity, buffer.rows + rows_for(steps)))
         until = self.frames + steps
         with self.clock.running(), self.modules.own_random_streams():
             self.interaction.run_due_updates()
             while self.frames < until:
-                self.interaction.step(self.env)
+                self.interaction.step(envs)
                 if on_step is not None and not on_step(self):
                     break
         return self

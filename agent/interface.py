@@ -3,7 +3,7 @@
 The agent package never imports the environments: they are handed in.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,11 +12,27 @@ import numpy as np
 
 from agent.clock import Clock
 from agent.configurator.settings import Config
+from agent.forecast import Forecast
 
 Arrays = dict[str, np.ndarray]
 """Flat names, parts separated by "/", to arrays."""
 Columns = dict[str, tuple[tuple[int, ...], str]]
 """Name of a replay column -> (shape of one row, numpy dtype name)."""
+Observation = np.ndarray | Mapping[str, np.ndarray]
+"""One array where the observation has one part, else an array for each part; leading axes as needed."""
+
+
+class ObservationPart(Protocol):
+    """A named part of an observation."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the dtype, such as float32 or uint8."""
+        ...
 
 
 @runtime_checkable
@@ -29,7 +45,15 @@ class EnvSpec(Protocol):
         ...
 
     @property
-    def observation_size(self) -> int: ...
+    def observation(self) -> Sequence[ObservationPart]:
+        """The parts of an observation; a flat state is one part."""
+        ...
+
+    @property
+    def observation_size(self) -> int:
+        """Numbers in an observation of one flat part."""
+        ...
+
     @property
     def action_size(self) -> int: ...
     @property
@@ -74,6 +98,40 @@ class TrainingEnv(Protocol):
     def close(self) -> None: ...
 
 
+StepResult = tuple[Observation, float, bool, bool, dict[str, Any]]
+"""Observation, reward, terminated, truncated, info."""
+
+
+@runtime_checkable
+class TrainingEnvs(Protocol):
+    """Several environments of one kind, stepped side by side; see `agent.training_env.OneEnv` for one."""
+
+    @property
+    def env_spec(self) -> EnvSpec: ...
+    @property
+    def num_envs(self) -> int: ...
+
+    def reset(self, seeds: Mapping[int, int | None]) -> dict[int, Observation]:
+        """Begins an episode in each environment that `seeds` names; its first observation, by number."""
+        ...
+
+    def step(self, actions: np.ndarray) -> Sequence[StepResult]:
+        """One decision in every environment, `actions` [envs, act]."""
+        ...
+
+    def readouts(self) -> np.ndarray:
+        """[envs, readouts]"""
+        ...
+
+    def snapshot(self) -> dict[str, Any]: ...
+
+    def restore(self, snapshot: dict[str, Any]) -> bool:
+        """Goes back to a snapshot; False when only an episode's start could be had."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Policy(Protocol):
     """Acts. The method is that of stable-baselines3, so that its tools evaluate any agent."""
 
@@ -98,7 +156,7 @@ class Trainable(Protocol):
     @property
     def config(self) -> Config: ...
     @property
-    def env(self) -> TrainingEnv | None: ...
+    def env(self) -> TrainingEnv | TrainingEnvs | None: ...
     @property
     def frames(self) -> int:
         """Simulator frames of training."""
@@ -128,7 +186,10 @@ class Trainable(Protocol):
     """Set to make `learn` come to the end of a decision soon; updates that are due may wait."""
 
     def learn(
-        self, steps: int, env: TrainingEnv | None = None, on_step: Callable[[Any], bool] | None = None
+        self,
+        steps: int,
+        env: TrainingEnv | TrainingEnvs | None = None,
+        on_step: Callable[[Any], bool] | None = None,
     ) -> Any: ...
 
     def begin_episode(self) -> None:
@@ -169,8 +230,8 @@ class Checkpointable(Protocol):
     """Has a state from which a resume is exact."""
 
     @property
-    def replay(self) -> ReplayRows | None:
-        """What the replay log keeps; None for an agent without a replay buffer."""
+    def replay(self) -> Sequence[ReplayRows]:
+        """What the replay logs keep, one for each stream of the replay buffer; empty without one."""
         ...
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
@@ -189,15 +250,20 @@ class Agent(Policy, Trainable, Checkpointable, Protocol):
 
 
 @runtime_checkable
-class Explainable(Protocol):
+class Forecasting(Protocol):
+    """Predicts what its decisions lead to."""
+
+    def forecast(self, state: Any) -> Forecast | None:
+        """The return and the next cost that a decision predicts; None where it predicts none."""
+        ...
+
+
+@runtime_checkable
+class Explainable(Forecasting, Protocol):
     """Has energies behind its decisions, and a world model to imagine with."""
 
     def explain(self, state: Any) -> dict[str, np.ndarray]:
         """Energy terms [batch] behind a decision; empty where it was not planned."""
-        ...
-
-    def forecast(self, state: Any) -> Any:
-        """The return and the next cost that a decision predicts; None where it predicts none."""
         ...
 
     def imagine(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -205,8 +271,8 @@ class Explainable(Protocol):
         ...
 
 
-EnvFactory = Callable[[Config], TrainingEnv]
-"""Makes the environment that a configuration names."""
+EnvFactory = Callable[[Config], TrainingEnv | TrainingEnvs]
+"""Makes the environment that a configuration names, or as many as it asks for."""
 
 
 @dataclass(frozen=True)

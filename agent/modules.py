@@ -29,9 +29,10 @@ from agent.cost.readouts import Readouts
 from agent.cost.task_cost import TaskCost
 from agent.device import pick_device
 from agent.errors import ConfigError
-from agent.interface import EnvSpec
+from agent.interface import EnvSpec, Observation
 from agent.learning.learner import Learner
 from agent.learning.schedule import discount_for, rows_for
+from agent.memory.columns import columns_of, map_parts
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.perception.belief import Belief
@@ -77,9 +78,7 @@ class Modules:
         self.discount = discount_for(env_spec.episode_limit)
         self.learner = self.new_learner()
         capacity = min(config.learning.replay_capacity_transitions, rows_for(config.steps))
-        self.replay_buffer = ReplayBuffer(
-            capacity, env_spec.observation_size, env_spec.action_size, self.readouts_size
-        )
+        self.replay_buffer = ReplayBuffer(capacity, columns_of(env_spec), config.num_envs)
         self.surprise = Surprise()
         self.policy_actor = Actor(self.networks.policy, None, config.planner.horizon_decisions, 0)
         self.actor = self.make_actor(config)
@@ -101,8 +100,8 @@ class Modules:
         """Whether the agent is inside `learn`."""
         self.terminations = 0
         """Episodes of training that ended by termination."""
-        self.normalised_rows = 0
-        """Rows of the replay buffer that the running statistics contain."""
+        self.normalised_rows = [0] * config.num_envs
+        """Rows of each stream of the replay buffer that the running statistics contain."""
 
     @property
     def readouts_size(self) -> int:
@@ -147,11 +146,20 @@ class Modules:
 
     # Perception
 
-    def perceive(self, obs: np.ndarray) -> Float[Tensor, "batch latent"]:
-        """Observations [batch, obs] to latents."""
+    def tensors(self, obs: Observation) -> Any:
+        """Observations as tensors on the agent's device: one, or one for each part."""
+
+        def tensor(part: np.ndarray) -> Tensor:
+            # Numbers are float32 throughout; images keep their dtype until the encoder reads them.
+            kept = part if part.dtype == np.uint8 else np.asarray(part, np.float32)
+            return torch.from_numpy(np.ascontiguousarray(kept)).to(self.device)
+
+        return map_parts(tensor, obs)
+
+    def perceive(self, obs: Observation) -> Float[Tensor, "batch latent"]:
+        """Observations [batch, obs], or such parts, to latents."""
         with torch.inference_mode():
-            rows = torch.from_numpy(np.ascontiguousarray(obs, np.float32)).to(self.device)
-            return self.networks.encoder(self.networks.normalizer(rows))
+            return self.networks.encoder(self.networks.normalizer(self.tensors(obs)))
 
     def infer_observation(self, obs: np.ndarray, state: ActingState | None, starts: np.ndarray) -> Belief:
         """Sensor-fault inference: the observations [batch, obs] that the sensors should have read.
@@ -183,16 +191,16 @@ class Modules:
     def normalise(self) -> None:
         """Takes the rows that arrived since the last call into the running statistics."""
         buffer, networks = self.replay_buffer, self.networks
-        first = max(self.normalised_rows, buffer.first)
-        index = np.arange(first, buffer.total) % buffer.capacity
-        obs, readout, cost, last = (
-            torch.from_numpy(column[index]).to(self.device)
-            for column in (buffer.obs, buffer.readout, buffer.cost, buffer.last)
-        )
-        networks.normalizer.update(obs)
-        networks.readout_normalizer.update(readout)
-        networks.rescale(cost, last, self.discount)
-        self.normalised_rows = buffer.total
+        for number, stream in enumerate(buffer.streams):
+            places = buffer.place(buffer.numbers(number, self.normalised_rows[number], stream.total))
+            networks.normalizer.update(self.tensors(buffer.observations(places)))
+            readout, cost, last = (
+                torch.from_numpy(column[places]).to(self.device)
+                for column in (buffer.readout, buffer.cost, buffer.last)
+            )
+            networks.readout_normalizer.update(readout)
+            networks.rescale(cost, last, self.discount, number)
+            self.normalised_rows[number] = stream.total
 
     # Cost
 
@@ -255,7 +263,7 @@ class Modules:
 
     def decide(
         self,
-        obs: np.ndarray,
+        obs: Observation,
         state: ActingState | None,
         starts: np.ndarray,
         explore: bool,
@@ -276,10 +284,13 @@ class Modules:
             Actions [batch, act], and the state for the next decision.
         """
         actor = actor or self.actor
-        if state is not None and len(state.z) != len(obs):
+        batch = len(starts)
+        if state is not None and len(state.z) != batch:
             state = None
         belief = None
         if self.config.perceive == "energy" and not self.learning:
+            if not isinstance(obs, np.ndarray):
+                raise ConfigError("perceive: energy infers observations of one part, a vector of sensors")
             belief = self.infer_observation(obs, state, starts)
             with torch.inference_mode():
                 z = self.networks.encoder(belief.mean.to(self.device))
@@ -287,10 +298,10 @@ class Modules:
             z = self.perceive(obs)
         if state is None:
             generator = torch.Generator(self.device).manual_seed(self.config.seed + ACTING_SEED)
-            state, starts = None, np.ones(len(obs), bool)
+            state, starts = None, np.ones(batch, bool)
         else:
             generator = state.generator
-        surprise = np.full(len(obs), np.nan)
+        surprise = np.full(batch, np.nan)
         warm = None
         with torch.inference_mode():
             if state is not None:

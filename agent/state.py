@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agent import random_state
 from agent.actor.actor import ActingState
-from agent.interface import Arrays
+from agent.interface import Arrays, Observation
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.interaction import Interaction
 from agent.modules import Modules
@@ -38,26 +38,24 @@ def capture(modules: Modules, interaction: Interaction) -> tuple[Arrays, dict[st
     drawn = random_state.streams(modules.device) if modules.learning else modules.random_streams
     arrays |= {f"random/{name}": to_array(state) for name, state in drawn.items()}
     arrays["random/agent"] = to_array(modules.generator.get_state())
-    replay_buffer = modules.replay_buffer
-    if replay_buffer.rows:
-        for name, column in replay_buffer.columns().items():
-            arrays[f"newest_row/{name}"] = np.array(column[replay_buffer.head])
-    if interaction.obs is not None:
-        arrays["obs"] = interaction.obs.copy()
-    acting = interaction.acting
-    if acting is not None:
-        arrays |= {"acting/z": to_array(acting.z), "acting/expected": to_array(acting.expected)}
-        for name in PLAN_FIELDS:
-            value = None if acting.plan is None else getattr(acting.plan, name)
-            if value is not None:
-                arrays[f"acting/plan/{name}"] = to_array(value)
+    for number, stream in enumerate(modules.replay_buffer.streams):
+        if stream.rows:
+            arrays |= {f"newest_row/{number}/{name}": value for name, value in stream.newest().items()}
+    for number, obs in enumerate(interaction.obs):
+        if obs is not None:
+            parts = obs if isinstance(obs, Mapping) else {"": obs}
+            arrays |= {f"obs/{number}/{name}": part.copy() for name, part in parts.items()}
+    for number, acting in enumerate(interaction.acting):
+        if acting is not None:
+            arrays |= {f"acting/{number}/{name}": value for name, value in _acting_arrays(acting).items()}
     meta = {name: getattr(interaction, name) for name in COUNTERS} | {
         "terminations": modules.terminations,
-        "normalised_rows": modules.normalised_rows,
-        "seeded": interaction.seeded,
-        "rows": replay_buffer.rows,
+        "normalised_rows": list(modules.normalised_rows),
+        "seeded": list(interaction.seeded),
+        "rows": [stream.rows for stream in modules.replay_buffer.streams],
+        "episode_number": list(interaction.episode_number),
         "update_credit": interaction.update_credit,
-        "episode_return": interaction.episode_return,
+        "episode_return": list(interaction.episode_return),
         "updates": modules.learner.updates,
         "skipped": modules.learner.budget.total,
         "recent_skips": list(modules.learner.budget.recent),
@@ -101,33 +99,21 @@ def restore(
         modules.generator.set_state(drawn)
     else:  # of another kind of device, whose generator counts otherwise
         modules.generator.manual_seed(modules.config.seed + meta["decisions"])
-    replay_buffer = modules.replay_buffer
-    if meta["rows"]:
-        newest = {name: arrays[f"newest_row/{name}"][None] for name in replay_buffer.columns()}
-        replay_buffer.restore(newest, meta["rows"])
-    interaction.obs = arrays["obs"].copy() if "obs" in arrays else None
-    interaction.acting = None
-    if "acting/z" in arrays:
-        # A plan of another horizon, left by a planner that was swapped since, cannot start the next one.
-        actions = arrays.get("acting/plan/actions")
-        fits = actions is not None and actions.shape[1] == modules.config.planner.horizon_decisions
-        plan = {
-            name: torch.from_numpy(arrays[f"acting/plan/{name}"].copy()).to(modules.device)
-            for name in PLAN_FIELDS
-            if fits and f"acting/plan/{name}" in arrays
-        }
-        interaction.acting = ActingState(
-            modules.generator,
-            Plan(**plan) if plan else None,
-            torch.from_numpy(arrays["acting/z"].copy()).to(modules.device),
-            torch.from_numpy(arrays["acting/expected"].copy()).to(modules.device),
-            np.full(1, np.nan),
-        )
+    for number, stream in enumerate(modules.replay_buffer.streams):
+        newest = _under(arrays, f"newest_row/{number}/")
+        if newest:
+            rows = {name: value[None] for name, value in newest.items()}
+            stream.restore(rows, meta["rows"][number])
+        interaction.obs[number] = _observation(_under(arrays, f"obs/{number}/"))
+        saved = _under(arrays, f"acting/{number}/")
+        interaction.acting[number] = _acting_state(modules, saved) if saved else None
     for name in COUNTERS:
         setattr(interaction, name, meta[name])
-    modules.terminations, modules.normalised_rows = meta["terminations"], meta["normalised_rows"]
-    interaction.seeded = meta["seeded"]
-    interaction.update_credit, interaction.episode_return = meta["update_credit"], meta["episode_return"]
+    modules.terminations, modules.normalised_rows = meta["terminations"], list(meta["normalised_rows"])
+    interaction.seeded = [bool(seeded) for seeded in meta["seeded"]]
+    interaction.episode_number = [int(number) for number in meta["episode_number"]]
+    interaction.update_credit = meta["update_credit"]
+    interaction.episode_return = [float(value) for value in meta["episode_return"]]
     learner = modules.learner
     learner.updates, learner.collapsed = meta["updates"], meta["collapsed"]
     learner.first_std = meta["first_std"]
@@ -142,3 +128,42 @@ def restore(
 
 def _groups(modules: Modules) -> dict[str, FlatParameters]:
     return {"model": modules.learner.model_group, "policy": modules.learner.policy_group}
+
+
+def _acting_arrays(acting: ActingState) -> Arrays:
+    """The acting state of one environment as arrays; its generator is the agent's own."""
+    arrays = {"z": to_array(acting.z), "expected": to_array(acting.expected)}
+    for name in PLAN_FIELDS:
+        value = None if acting.plan is None else getattr(acting.plan, name)
+        if value is not None:
+            arrays[f"plan/{name}"] = to_array(value)
+    return arrays
+
+
+def _acting_state(modules: Modules, arrays: Arrays) -> ActingState:
+    """The inverse of `_acting_arrays`."""
+
+    def tensor(name: str) -> Tensor:
+        return torch.from_numpy(np.array(arrays[name])).to(modules.device)
+
+    # A plan of another horizon, left by a planner that was replaced since, cannot start the next search.
+    actions = arrays.get("plan/actions")
+    fits = actions is not None and actions.shape[1] == modules.config.planner.horizon_decisions
+    plan = {name: tensor(f"plan/{name}") for name in PLAN_FIELDS if fits and f"plan/{name}" in arrays}
+    return ActingState(
+        modules.generator,
+        Plan(**plan) if plan else None,
+        tensor("z"),
+        tensor("expected"),
+        np.full(1, np.nan),
+    )
+
+
+def _observation(parts: Arrays) -> Observation | None:
+    if not parts:
+        return None
+    return parts[""].copy() if "" in parts else {name: part.copy() for name, part in parts.items()}
+
+
+def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

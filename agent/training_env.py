@@ -1,10 +1,13 @@
-"""The environment that an agent acts in: the one handed in, or the one of its configuration."""
+"""The environments that an agent acts in: handed in, or those of its configuration."""
 
-from typing import Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
-from agent.interface import EnvSpec, Services, TrainingEnv
+from agent.interface import EnvSpec, Observation, Services, StepResult, TrainingEnv, TrainingEnvs
 
 
 class HasSpec(Protocol):
@@ -42,6 +45,49 @@ def check_spec(env_spec: EnvSpec, env: Env, kind: str) -> Env:
     return env
 
 
+class OneEnv:
+    """One environment as the special case of several; see `agent.interface.TrainingEnvs`."""
+
+    num_envs = 1
+
+    def __init__(self, env: TrainingEnv) -> None:
+        self.env = env
+
+    @property
+    def env_spec(self) -> EnvSpec:
+        """See `TrainingEnv`."""
+        return self.env.env_spec
+
+    def reset(self, seeds: Mapping[int, int | None]) -> dict[int, Observation]:
+        """Begins an episode."""
+        return {0: self.env.reset(seed=seeds[0])[0]}
+
+    def step(self, actions: np.ndarray) -> list[StepResult]:
+        """One decision, `actions` [1, act]."""
+        return [self.env.step(actions[0])]
+
+    def readouts(self) -> np.ndarray:
+        """[1, readouts]"""
+        return self.env.readouts()[None]
+
+    def snapshot(self) -> dict[str, Any]:
+        """See `TrainingEnv`."""
+        return self.env.snapshot()
+
+    def restore(self, snapshot: dict[str, Any]) -> bool:
+        """See `TrainingEnv`."""
+        return self.env.restore(snapshot)
+
+    def close(self) -> None:
+        """See `TrainingEnv`."""
+        self.env.close()
+
+
+def as_several(env: TrainingEnv | TrainingEnvs) -> TrainingEnvs:
+    """Several environments, or one as the special case."""
+    return env if isinstance(env, TrainingEnvs) else OneEnv(env)
+
+
 class ActsInEnv(Protocol):
     """What `enter` asks of an agent."""
 
@@ -50,22 +96,26 @@ class ActsInEnv(Protocol):
     @property
     def config(self) -> Config: ...
     @property
-    def env(self) -> TrainingEnv | None: ...
+    def env(self) -> TrainingEnv | TrainingEnvs | None: ...
     @property
     def services(self) -> Services | None: ...
 
     def begin_episode(self) -> None: ...
 
 
-def enter(agent: ActsInEnv, env: TrainingEnv | None) -> TrainingEnv:
+def enter(agent: ActsInEnv, env: Any) -> Any:
     """The environment that an agent acts in from now on: `env`, or the one it has, or that of its config.
 
     An episode that is open in one environment does not continue in another.
 
+    Args:
+        agent: the agent.
+        env: one environment, or several; None for the one of before, or of the configuration.
+
     Raises:
         ConfigError: for an environment that the agent was not made for, or where none can be made.
     """
-    kind = agent.config.agent
+    kind, wanted = agent.config.agent, agent.config.num_envs
     if env is None:
         if agent.env is not None:
             return agent.env
@@ -73,6 +123,9 @@ def enter(agent: ActsInEnv, env: TrainingEnv | None) -> TrainingEnv:
             raise ConfigError("env: this agent was made without a way to make environments; hand one in")
         return check_spec(agent.env_spec, agent.services.make_env(agent.config), kind)
     check_spec(agent.env_spec, env, kind)
+    count = env.num_envs if isinstance(env, TrainingEnvs) else 1
+    if count != wanted:
+        raise ConfigError(f"env: {count} environments were handed in, and num_envs is {wanted}")
     if agent.env is not None and env is not agent.env:
         agent.begin_episode()
     return env

@@ -1,37 +1,72 @@
-"""The environment that a configuration names."""
+"""Environments by id or by the settings of a run."""
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import envs
 from agent.configurator.settings import Config
+from agent.configurator.validation import replace, validate
 from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_terms import parse
 from agent.errors import ConfigError
+from joule.settings import ENV_SETTINGS, merged
 
 if TYPE_CHECKING:
     from envs.safe_env import SafeEnv
+    from envs.vector import SafeEnvs
+
+_configs: weakref.WeakKeyDictionary[SafeEnv, Config] = weakref.WeakKeyDictionary()
+"""The settings of the environments made here, so that an agent that gets one is saved with them."""
 
 
-def make_env(config: Config, **rendering: Any) -> SafeEnv:
-    """The environment of a config; its reward is minus the cost of the config's task, where it has one.
+def make_env(
+    env: str | Config,
+    *,
+    render_mode: str | None = None,
+    width: int = 640,
+    height: int = 480,
+    shadows: bool = True,
+    **settings: Any,
+) -> SafeEnv:
+    """Makes an environment: flat float32 observations, actions in [-1, 1], named readouts, exact snapshots.
+
+    Its reward is minus the cost of the task, where the settings have one.
 
     Args:
-        config: names the environment and how it is changed.
-        rendering: render_mode, width and height, as for `envs.make`.
+        env: an id (`HalfCheetah-v5`, `my_pkg:MyArm-v0`, `dmc:walker-walk`, `joule/Push-v0`), or the settings of
+            a run.
+        render_mode: `rgb_array` for an environment that renders frames.
+        width: of a frame in pixels.
+        height: of a frame in pixels.
+        shadows: whether frames have shadows; without, small frames take half the time.
+        settings: of the environment, where `env` is an id: `env_kwargs`, `action_repeat`,
+            `max_episode_frames`, `perturb`, `task`, `step_timeout_seconds`; see `joule.Config`.
 
     Raises:
-        ConfigError: for a task that was a Python function: no file can hold it.
+        ConfigError: for a setting that cannot be used, and for a task that was a Python function: no file can
+            hold it.
         EnvError: for an environment that cannot be made.
     """
+    if isinstance(env, str):
+        if foreign := [name for name in settings if name not in ENV_SETTINGS]:
+            raise ConfigError(
+                f"{foreign[0]}: is no setting of an environment; those are {', '.join(ENV_SETTINGS)}"
+            )
+        config = validate(replace(Config(), {**merged(None, settings), "env": env}))
+    elif settings:
+        raise ConfigError(f"{min(settings)}: the settings are in the configuration already")
+    else:
+        config = env
     cost_fn = None
     if config.task.startswith(IN_PYTHON):
         name = config.task.removeprefix(IN_PYTHON)
         raise ConfigError(f"task: {name!r} was a function in Python; name a task, or hand an environment in")
     if config.task:
         cost_fn = TaskReward(parse(config.task))
-    return envs.make(
+    made = envs.make(
         config.env,
         kwargs=config.env_kwargs,
         action_repeat=config.action_repeat,
@@ -39,5 +74,27 @@ def make_env(config: Config, **rendering: Any) -> SafeEnv:
         perturb=config.perturb,
         step_timeout_seconds=config.step_timeout_seconds,
         cost_fn=cost_fn,
-        **rendering,
+        render_mode=render_mode,
+        width=width,
+        height=height,
+        shadows=shadows,
     )
+    _configs[made] = config
+    return made
+
+
+def make_envs(config: Config) -> SafeEnv | SafeEnvs:
+    """The environments of training: one, or `num_envs` of them side by side. Raises as `make_env`."""
+    if config.num_envs == 1:
+        return make_env(config)
+    from envs.vector import SafeEnvs
+
+    return SafeEnvs([partial(make_env, config)] * config.num_envs, config.vector_mode)
+
+
+def settings_of(env: object) -> dict[str, Any]:
+    """The settings by which `make_env` made an environment, by name; empty for any other object."""
+    from envs.safe_env import SafeEnv
+
+    config = _configs.get(env) if isinstance(env, SafeEnv) else None
+    return {} if config is None else {name: vars(config)[name] for name in ENV_SETTINGS}

@@ -1,11 +1,13 @@
-"""The interaction loop: one decision in the environment, stored, and the gradient steps that it adds."""
+"""The interaction loop: decisions in one or several environments, stored, and the updates that they add."""
 
 import numpy as np
 import torch
 
+from agent.actor import acting_batch
 from agent.actor.actor import ActingState
-from agent.interface import TrainingEnv
+from agent.interface import Observation, TrainingEnvs
 from agent.learning.schedule import is_planned, updates_due
+from agent.memory.columns import stack_parts
 from agent.modules import Modules
 from agent.seeds import reset_seed
 
@@ -14,7 +16,10 @@ NORMALISE_EVERY, MEASURE_EVERY = 100, 250
 
 
 class Interaction:
-    """Where an agent's training is: its counters, its open episode, and the updates that are due."""
+    """Where an agent's training is: its counters, its open episodes, and the updates that are due.
+
+    Environment `i` writes to stream `i` of the replay buffer. One environment is the special case of one stream.
+    """
 
     def __init__(self, modules: Modules) -> None:
         self.modules = modules
@@ -23,67 +28,115 @@ class Interaction:
         """Gradient steps that are due, a fraction of one included."""
         self.stop_requested = False
         self.metrics: dict[str, float] = {}
-        self.episode_return = 0.0
-        self.obs: np.ndarray | None = None
-        """The newest observation [obs] of the open episode; None between episodes."""
-        self.seeded = False
-        """Whether the environment was reset with a seed, and continues from there by itself."""
-        self.acting: ActingState | None = None
+        count = len(modules.replay_buffer.streams)
+        self.obs: list[Observation | None] = [None] * count
+        """The newest observation of each open episode; None between episodes."""
+        self.acting: list[ActingState | None] = [None] * count
+        """The acting state of each open episode; None before its first decision, and in warm-up."""
+        self.episode_return = [0.0] * count
+        self.episode_number = [0] * count
+        """Number of each open episode, from 0; it says whether the episode is planned."""
+        self.seeded = [False] * count
+        """Whether each environment was reset with a seed, and continues from there by itself."""
 
     def begin_episode(self) -> None:
-        """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
-        self.obs, self.acting, self.seeded = None, None, False
+        """Forgets the open episodes: the next decision resets the environments, with `seeds.reset_seed`."""
+        count = len(self.obs)
+        self.obs, self.acting = [None] * count, [None] * count
+        self.seeded = [False] * count
 
-    def step(self, env: TrainingEnv) -> None:
-        """One decision in the environment, stored in the replay buffer, and the updates that it adds."""
-        config = self.modules.config
-        self.collect(env)
-        held = self.modules.replay_buffer.held
-        self.update_credit += updates_due(self.decisions, held, config.explore, config.learning)
+    def step(self, envs: TrainingEnvs) -> None:
+        """One decision in every environment, stored in the replay buffer, and the updates that they add."""
+        modules, config = self.modules, self.modules.config
+        before = self.decisions
+        self.collect(envs)
+        for decisions in range(before + 1, self.decisions + 1):
+            held = modules.replay_buffer.held
+            self.update_credit += updates_due(decisions, held, config.explore, config.learning)
         self.run_due_updates()
 
-    def collect(self, env: TrainingEnv) -> None:
-        """One decision in the environment, stored in the replay buffer."""
+    def collect(self, envs: TrainingEnvs) -> None:
+        """One decision in every environment, stored in the replay buffer."""
+        modules, streams = self.modules, self.modules.replay_buffer.streams
+        self._begin_episodes(envs)
+        actions = self._decide()
+        results = envs.step(actions)
+        readouts = envs.readouts()
+        self.decisions += envs.num_envs
+        predicted = []
+        for i, (obs, reward, terminated, _, info) in enumerate(results):
+            self.frames += info["frames"]
+            # An observation after physics diverged is not one of this environment: nothing is learned from it.
+            if not info.get("diverged", False):
+                streams[i].add(actions[i], reward, terminated, obs, readouts[i])
+                self.episode_return[i] += float(reward)
+                if self.acting[i] is not None:
+                    predicted.append(i)
+            self.obs[i] = obs
+        self._measure_surprise(predicted)
+        for i, (_, _, terminated, truncated, _) in enumerate(results):
+            if terminated or truncated:
+                modules.terminations += terminated
+                self.episodes += 1
+                self.metrics["episode/return"] = self.episode_return[i]
+                self.obs[i] = None
+
+    def _begin_episodes(self, envs: TrainingEnvs) -> None:
+        """Resets the environments that have no open episode."""
+        seed = self.modules.config.seed
+        closed = [i for i, obs in enumerate(self.obs) if obs is None]
+        if not closed:
+            return
+        seeds = {i: None if self.seeded[i] else reset_seed(seed, self.frames, i) for i in closed}
+        first = envs.reset(seeds)
+        readouts = envs.readouts()
+        for place, i in enumerate(closed):
+            self.obs[i] = first[i]
+            self.seeded[i] = True
+            self.modules.replay_buffer.streams[i].begin(first[i], readouts[i])
+            self.episode_return[i], self.acting[i] = 0.0, None
+            self.episode_number[i] = self.episodes + len(self.obs) - len(closed) + place
+
+    def _decide(self) -> np.ndarray:
+        """Actions [streams, act]: random in warm-up, then planned or by the policy, as the schedule says."""
         modules, config = self.modules, self.modules.config
-        if self.obs is None:
-            seed = None if self.seeded else reset_seed(config.seed, self.frames)
-            self.obs, _ = env.reset(seed=seed)
-            self.seeded = True
-            modules.replay_buffer.begin(self.obs, env.readouts())
-            self.episode_return, self.acting = 0.0, None
+        count, act = len(self.obs), modules.env_spec.action_size
         if self.decisions < config.explore.warmup_decisions:
-            action = modules.rng.uniform(-1.0, 1.0, modules.env_spec.action_size).astype(np.float32)
-        else:
-            start = np.array([self.acting is None])
-            if self.acting is None:
-                self.acting = self.first_acting_state()
-            planned = is_planned(self.decisions, self.episodes, config.explore)
-            actor = modules.actor if planned else modules.policy_actor
-            batch, self.acting = modules.decide(self.obs[None], self.acting, start, explore=True, actor=actor)
-            action = batch[0]
-        obs, reward, terminated, truncated, info = env.step(action)
-        self.frames += info["frames"]
-        self.decisions += 1
-        # An observation after physics diverged is not one of this environment: nothing is learned from it.
-        if not info.get("diverged", False):
-            modules.replay_buffer.add(action, reward, terminated, obs, env.readouts())
-            self.episode_return += float(reward)
-            if self.acting is not None:
-                # The prediction was made before this observation was known: its error is always held out.
-                error = (self.acting.expected - modules.perceive(obs[None])).square().mean().item()
-                self.metrics["surprise"] = modules.surprise.observe(error)
-        self.obs = obs
-        if terminated or truncated:
-            modules.terminations += terminated
-            self.episodes += 1
-            self.metrics["episode/return"] = self.episode_return
-            self.obs = None
+            return np.stack([modules.rng.uniform(-1.0, 1.0, act) for _ in range(count)]).astype(np.float32)
+        actions: np.ndarray = np.zeros((count, act), np.float32)
+        planned = [is_planned(self.decisions, number, config.explore) for number in self.episode_number]
+        for with_plan, actor in ((True, modules.actor), (False, modules.policy_actor)):
+            rows = [i for i in range(count) if planned[i] is with_plan]
+            if not rows:
+                continue
+            starts = np.array([self.acting[i] is None for i in rows])
+            state = acting_batch.joined([self.acting[i] or self.first_acting_state() for i in rows])
+            obs = stack_parts([self.obs[i] for i in rows])
+            batch, state = modules.decide(obs, state, starts, explore=True, actor=actor)
+            actions[rows] = batch
+            for i, own in zip(rows, acting_batch.separate(state), strict=True):
+                self.acting[i] = own
+        return actions
+
+    def _measure_surprise(self, rows: list[int]) -> None:
+        """Compares the newest observations of these environments with what was predicted of them."""
+        if not rows:
+            return
+        # The predictions were made before these observations were known: their errors are always held out.
+        z = self.modules.perceive(stack_parts([self.obs[i] for i in rows]))
+        for place, i in enumerate(rows):
+            state = self.acting[i]
+            assert state is not None
+            error = (state.expected - z[place : place + 1]).square().mean().item()
+            self.metrics["surprise"] = self.modules.surprise.observe(error)
 
     def first_acting_state(self) -> ActingState:
         """The state at an episode's start in training: no plan, and the agent's own generator."""
         modules = self.modules
         z = torch.zeros(1, modules.config.model.latent_dim, device=modules.device)
         return ActingState(modules.generator, None, z, z, np.full(1, np.nan))
+
+    # Updates
 
     def run_due_updates(self) -> None:
         """The gradient steps that are due; where a stop is requested, they wait for the next call."""
@@ -102,7 +155,14 @@ class Interaction:
         measure = updates % MEASURE_EVERY == 0
         self.metrics |= modules.learner.update(windows, measure=measure)
         self.metrics["learning/skipped_updates"] = float(modules.learner.skipped)
-        if measure and self.acting is not None and self.acting.plan is not None:
-            with torch.inference_mode():
-                terms = modules.energy(self.acting.z).terms(self.acting.plan.actions.unsqueeze(1))
-            self.metrics |= {f"energy/{name}": float(term[0, 0]) for name, term in terms.items()}
+        if measure:
+            self._measure_energy()
+
+    def _measure_energy(self) -> None:
+        """The energy terms of the newest plan of the first environment."""
+        state = self.acting[0]
+        if state is None or state.plan is None:
+            return
+        with torch.inference_mode():
+            terms = self.modules.energy(state.z).terms(state.plan.actions.unsqueeze(1))
+        self.metrics |= {f"energy/{name}": float(term[0, 0]) for name, term in terms.items()}

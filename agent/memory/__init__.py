@@ -1,1 +1,1 @@
-"""agent/memory"""
+"""SHORT-TERM MEMORY: the replay buffer of transitions, sampled as windows."""

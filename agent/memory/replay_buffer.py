@@ -1,157 +1,202 @@
-"""SHORT-TERM MEMORY: what was lived, kept for learning.
+"""The replay buffer: transitions of one or several environment streams, sampled as windows.
 
-A ring of rows in flat numpy arrays. A row is an observation and, unless it is an episode's last,
-the action taken there, its cost and whether it terminated; the next observation is the next row.
-Reward becomes cost here, at the door, and nowhere else. Windows never cross an episode: rows after
-its end are masked as invalid.
+LeCun's short-term memory (2022, section 3.1). No window crosses the end of an episode, nor from one stream to
+another. A row has a *number*, which it keeps, and a *place* in the columns, which a later row may take over.
+With S streams, the k-th row of stream s has the number k * S + s.
 """
 
 import numpy as np
 
+from agent.interface import Arrays, Columns, Observation
+from agent.memory.columns import map_parts, observation_in
+from agent.memory.replay_stream import ReplayStream
 from agent.memory.windows import Windows
 
 
 class ReplayBuffer:
-    """A ring of `capacity` rows, written one step at a time and sampled as windows."""
+    """Columns of `capacity` rows, divided evenly among the streams.
 
-    def __init__(self, capacity: int, obs: int, act: int, readouts: int):
-        self.capacity = capacity
-        # np.empty touches no page until it is written: a large ring costs what it holds.
-        self.obs = np.empty((capacity, obs), np.float32)
-        self.action = np.empty((capacity, act), np.float32)
-        self.cost = np.empty(capacity, np.float32)
-        self.terminated = np.empty(capacity, np.float32)
-        self.last = np.ones(capacity, np.bool_)
-        self.readout = np.empty((capacity, readouts), np.float32)
-        self.head = -1  # row of the newest observation
-        self.rows = 0  # rows ever written
-        self.held = 0  # transitions in the ring
-        self.missing = 0  # oldest rows of a longer past, which were never put back
+    Args:
+        capacity: rows in all.
+        columns: name -> (shape of a row, dtype); see `agent.memory.columns.columns_of`.
+        streams: environments that write here side by side.
+    """
+
+    def __init__(self, capacity: int, columns: Columns, streams: int = 1) -> None:
+        self._spec = columns
+        self.rows_per_stream = -(-capacity // streams)
+        self.columns = self._allocate(streams * self.rows_per_stream)
+        self.streams = [ReplayStream(self._share(self.columns, s)) for s in range(streams)]
+
+    def _allocate(self, rows: int) -> Arrays:
+        # np.empty touches no page until it is written: a large buffer costs what it holds.
+        columns = {name: np.empty((rows, *shape), dtype) for name, (shape, dtype) in self._spec.items()}
+        columns["last"].fill(True)
+        return columns
+
+    def _share(self, columns: Arrays, stream: int) -> Arrays:
+        rows = slice(stream * self.rows_per_stream, (stream + 1) * self.rows_per_stream)
+        return {name: column[rows] for name, column in columns.items()}
 
     @property
-    def first(self) -> int:
-        """Number of the oldest row that is held."""
-        return max(self.missing, self.rows - self.capacity)
+    def capacity(self) -> int:
+        """Rows that fit."""
+        return len(self.columns["last"])
 
     @property
-    def total(self) -> int:
-        """Rows ever written whose content is final: all but the newest."""
-        return max(self.rows - 1, 0)
+    def held(self) -> int:
+        """Transitions that can be sampled."""
+        return sum(stream.held for stream in self.streams)
 
-    def __len__(self) -> int:
-        """Rows that can be read."""
-        return min(self.rows, self.capacity)
+    @property
+    def rows(self) -> int:
+        """Rows ever written."""
+        return sum(stream.rows for stream in self.streams)
 
-    def begin(self, obs: np.ndarray, readout: np.ndarray) -> None:
-        """Opens an episode with its first observation."""
-        self.head = (self.head + 1) % self.capacity
-        self.held -= not self.last[self.head]  # a row never written counts as a last one
-        self.rows += 1
-        self.obs[self.head] = obs
-        self.readout[self.head] = readout
-        self.action[self.head] = 0.0
-        self.cost[self.head] = 0.0
-        self.terminated[self.head] = 0.0
-        self.last[self.head] = True  # until an action follows, nothing may be read beyond it
+    @property
+    def obs(self) -> Observation:
+        """Observations by place: one array, or an array for each part."""
+        return observation_in(self.columns)
 
-    def add(
-        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readout: np.ndarray
-    ) -> None:
-        """Appends a transition and the observation it led to."""
-        row = self.head
-        self.action[row] = action
-        self.cost[row] = -reward
-        self.terminated[row] = float(terminated)
-        self.begin(obs, readout)
-        self.last[row] = False
-        self.held += 1
+    @property
+    def action(self) -> np.ndarray:
+        """[places, act]"""
+        return self.columns["action"]
+
+    @property
+    def cost(self) -> np.ndarray:
+        """[places]"""
+        return self.columns["cost"]
+
+    @property
+    def terminated(self) -> np.ndarray:
+        """[places], 1 where the episode terminated with the transition"""
+        return self.columns["terminated"]
+
+    @property
+    def last(self) -> np.ndarray:
+        """[places], whether the row is an episode's last, without a transition"""
+        return self.columns["last"]
+
+    @property
+    def readout(self) -> np.ndarray:
+        """[places, readouts]"""
+        return self.columns["readout"]
+
+    def observations(self, places: np.ndarray) -> Observation:
+        """The observations at these places."""
+        found: Observation = map_parts(lambda part: part[places], self.obs)
+        return found
 
     def reserve(self, capacity: int) -> None:
-        """Makes room for `capacity` rows, if there is less; what is held stays, each row under its number."""
+        """Makes room for `capacity` rows, where there is less; what is held stays."""
         if capacity <= self.capacity:
             return
-        numbers = np.arange(self.first, self.rows)
-        for name, column in self.columns().items():
-            grown = np.empty((capacity, *column.shape[1:]), column.dtype)
-            if name == "last":
-                grown.fill(True)
-            grown[numbers % capacity] = column[numbers % self.capacity]
-            setattr(self, name, grown)
-        self.missing, self.capacity, self.head = self.first, capacity, (self.rows - 1) % capacity
+        self.rows_per_stream = -(-capacity // len(self.streams))
+        self.columns = self._allocate(len(self.streams) * self.rows_per_stream)
+        for number, stream in enumerate(self.streams):
+            stream.move_to(self._share(self.columns, number))
+
+    # Rows by number and by place
+
+    def place(self, numbers: np.ndarray) -> np.ndarray:
+        """Places of the rows with these numbers."""
+        count = len(self.streams)
+        return (numbers % count) * self.rows_per_stream + (numbers // count) % self.rows_per_stream
+
+    def after(self, places: np.ndarray) -> np.ndarray:
+        """Places of the rows that follow those at `places`."""
+        base = places - places % self.rows_per_stream
+        return base + (places + 1 - base) % self.rows_per_stream
+
+    def holds(self, numbers: np.ndarray) -> np.ndarray:
+        """Whether the rows with these numbers are still held."""
+        firsts = np.array([stream.first for stream in self.streams])
+        return numbers // len(self.streams) >= firsts[numbers % len(self.streams)]
+
+    def newest(self, stream: int = 0) -> int:
+        """Number of the newest row of a stream."""
+        return (self.streams[stream].rows - 1) * len(self.streams) + stream
+
+    def numbers(self, stream: int, first: int | None = None, end: int | None = None) -> np.ndarray:
+        """Numbers of a stream's rows, from its `first`-th to before its `end`-th; by default all that are held."""
+        own = self.streams[stream]
+        rows = np.arange(
+            own.first if first is None else max(first, own.first), own.rows if end is None else end
+        )
+        return rows * len(self.streams) + stream
+
+    def transitions(self) -> np.ndarray:
+        """Numbers of the rows that hold a transition, oldest first."""
+        count = len(self.streams)
+        finals = [self.numbers(s, end=max(own.total, own.first)) for s, own in enumerate(self.streams)]
+        numbers = finals[0] if count == 1 else np.sort(np.concatenate(finals))
+        return numbers[~self.last[self.place(numbers)]]
+
+    def earlier(self, numbers: np.ndarray, decisions: int) -> np.ndarray:
+        """Numbers of the rows `decisions` before those with these numbers, in the same stream."""
+        return numbers - decisions * len(self.streams)
+
+    def filled(self) -> np.ndarray:
+        """Places of all rows that can be read, in the order of places."""
+        return np.concatenate(
+            [s * self.rows_per_stream + np.arange(len(stream)) for s, stream in enumerate(self.streams)]
+        )
+
+    def outcomes(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Readouts after the transitions at these places, their actions, and their costs [rows]."""
+        return self.readout[self.after(places)], self.action[places], self.cost[places]
+
+    # Sampling
 
     def windows(
         self, batch: int, time: int, rng: np.random.Generator, among: np.ndarray | None = None
     ) -> np.ndarray:
-        """Rows [time + 1, batch] of windows that start uniformly at any stored transition, or at one
-        `among` those places in the ring, and rest on an episode's last row. Raises ValueError when no
-        transition is stored."""
+        """Places [time + 1, batch] of windows.
+
+        A window starts at any stored transition with equal probability. It rests on the last row of its episode.
+
+        Args:
+            batch: windows.
+            time: transitions of a window.
+            rng: the generator that draws the starts.
+            among: places to start at, in place of all.
+
+        Raises:
+            ValueError: when no transition is stored.
+        """
         if self.held == 0 or (among is not None and len(among) == 0):
-            raise ValueError("memory: no transition to sample")
+            raise ValueError("replay: no transition to sample")
         if among is not None:
             start = rng.choice(among, batch)
         else:
-            filled = len(self)
-            start = rng.integers(0, filled, batch)
+            start = self._filled(rng, batch)
             while (bad := self.last[start]).any():
-                start[bad] = rng.integers(0, filled, int(bad.sum()))
+                start[bad] = self._filled(rng, int(bad.sum()))
         index = np.empty((time + 1, batch), np.int64)
         index[0] = start
         for k in range(time):
-            following = (index[k] + 1) % self.capacity
-            index[k + 1] = np.where(self.last[index[k]], index[k], following)
+            index[k + 1] = np.where(self.last[index[k]], index[k], self.after(index[k]))
         return index
+
+    def _filled(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Places [count] of rows that were written, uniformly over all streams."""
+        lengths = np.array([len(stream) for stream in self.streams])
+        drawn = rng.integers(0, lengths.sum(), count)
+        if len(self.streams) == 1:
+            return drawn
+        ends = lengths.cumsum()
+        stream = np.searchsorted(ends, drawn, side="right")
+        return stream * self.rows_per_stream + drawn - (ends - lengths)[stream]
 
     def sample(
         self, batch: int, time: int, rng: np.random.Generator, among: np.ndarray | None = None
     ) -> Windows:
-        """`batch` windows of `time` transitions, starting uniformly at any stored transition, or at one
-        `among` those places in the ring.
-
-        Raises ValueError when no transition is stored.
-        """
+        """`batch` windows of `time` transitions; arguments and errors as for `windows`."""
         index = self.windows(batch, time, rng, among)
         valid = ~self.last[index[:-1]]
         steps = index[:-1]
         return Windows(
-            self.obs[index], self.action[steps], self.cost[steps],
+            self.observations(index), self.action[steps], self.cost[steps],
             self.terminated[steps], valid, self.readout[index],
         )  # fmt: skip
-
-    def transitions(self) -> np.ndarray:
-        """Numbers of the rows that hold a transition, oldest first; modulo capacity, their places."""
-        rows = np.arange(self.first, max(self.rows - 1, self.first))
-        return rows[~self.last[rows % self.capacity]]
-
-    def outcomes(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Readouts after the transitions at these places, their actions, and their costs [rows]."""
-        return self.readout[(place + 1) % self.capacity], self.action[place], self.cost[place]
-
-    def rows_since(self, first: int) -> dict[str, np.ndarray]:
-        """Columns of the rows written since absolute row `first`, oldest first, for the replay log.
-
-        The newest row is left out: it changes when its action is added.
-        Raises ValueError when rows that were asked for have been overwritten.
-        """
-        if first < self.first:
-            raise ValueError(f"memory: rows before {self.first} were overwritten or never put back")
-        index = np.arange(first, max(self.rows - 1, first)) % self.capacity
-        return {name: column[index] for name, column in self.columns().items()}
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """The ring's arrays by name."""
-        return {
-            "obs": self.obs, "action": self.action, "cost": self.cost,
-            "terminated": self.terminated, "last": self.last, "readout": self.readout,
-        }  # fmt: skip
-
-    def restore(self, rows: dict[str, np.ndarray], total_rows: int) -> None:
-        """Puts back the newest rows (oldest first), each at the place in the ring it had."""
-        count = len(rows["last"])
-        index = np.arange(total_rows - count, total_rows) % self.capacity
-        for name, column in self.columns().items():
-            column[index] = rows[name]
-        if total_rows - count != self.rows:  # else they go on from the rows that are here
-            self.missing = total_rows - count
-        self.rows = total_rows
-        self.held = int(np.count_nonzero(~self.last))
-        self.head = (total_rows - 1) % self.capacity

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.interface import Observation
+
 
 @dataclass(frozen=True)
 class Windows:
     """A sample of windows; time is the first axis.
 
-    `valid[k]` says that transition k belongs to the same episode as transition 0; it is true for
-    k = 0 and never returns to true. Where it is false the rows repeat the episode's last one.
+    `valid[k]` says that transition k belongs to the same episode as transition 0. It is true for k = 0 and never
+    returns to true. Where it is false, the rows repeat the last row of the episode.
     """
 
-    obs: np.ndarray
-    """[time + 1, batch, obs]"""
+    obs: Observation
+    """[time + 1, batch, obs], or this for each part of the observation"""
     action: np.ndarray
     """[time, batch, act]"""
     cost: np.ndarray
@@ -30,5 +32,11 @@ class Windows:
     @classmethod
     def concatenate(cls, parts: "Sequence[Windows]") -> "Windows":
         """The windows of several samples as one, along the batch axis."""
+
+        def joined(columns: tuple) -> Observation:  # type: ignore[type-arg]
+            if isinstance(columns[0], np.ndarray):
+                return np.concatenate(columns, 1)
+            return {name: np.concatenate([part[name] for part in columns], 1) for name in columns[0]}
+
         columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return cls(*(np.concatenate(column, 1) for column in columns))
+        return cls(*(joined(column) for column in columns))  # type: ignore[arg-type]

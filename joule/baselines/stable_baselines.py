@@ -26,7 +26,7 @@ from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.device import pick_device
 from agent.errors import ConfigError
-from agent.interface import Arrays, Columns, EnvSpec, ReplayRows, Services, TrainingEnv
+from agent.interface import Arrays, Columns, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
 from agent.training_env import enter
 from joule.baselines.settings import KINDS, settings_for
 
@@ -44,7 +44,7 @@ class Baseline:
         self,
         env_spec: EnvSpec,
         config: Config,
-        env: TrainingEnv | None = None,
+        env: TrainingEnv | TrainingEnvs | None = None,
         services: Services | None = None,
         *,
         settings: Mapping[str, Any] | None = None,
@@ -54,7 +54,8 @@ class Baseline:
         from joule.baselines.hooks import EnvBridge
 
         self.kind: str = config.agent
-        self.env_spec, self.config, self.env, self.services = env_spec, config, env, services
+        self.env_spec, self.config, self.services = env_spec, config, services
+        self.env: TrainingEnv | TrainingEnvs | None = env
         decisions = max(1, config.steps // env_spec.action_repeat)
         self.settings = {**settings_for(self.kind, env_spec.env, decisions), **(settings or {})}
         self.bridge = EnvBridge(env_spec, config.seed)
@@ -111,7 +112,7 @@ class Baseline:
     def learn(
         self,
         steps: int,
-        env: TrainingEnv | None = None,
+        env: TrainingEnv | TrainingEnvs | None = None,
         on_step: Callable[[Any], bool] | None = None,
     ) -> Baseline:
         """Lives and learns for `steps` more environment frames.
@@ -318,9 +319,9 @@ class Baseline:
         return {} if normalizer is None else {"obs": normalizer.obs_rms, "return": normalizer.ret_rms}
 
     @property
-    def replay(self) -> ReplayRows | None:
-        """The rows of the library's replay buffer; None for PPO, which keeps none."""
-        return None if self.kind == "ppo" else LibraryRows(self.model.replay_buffer)
+    def replay(self) -> list[ReplayRows]:
+        """The rows of the library's replay buffer; none for PPO, which keeps none."""
+        return [] if self.kind == "ppo" else [LibraryRows(self.model.replay_buffer)]
 
 
 class LibraryRows:

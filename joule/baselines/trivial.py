@@ -12,7 +12,7 @@ import numpy as np
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
-from agent.interface import Arrays, EnvSpec, ReplayRows, Services, TrainingEnv
+from agent.interface import Arrays, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
 from agent.seeds import reset_seed
 from agent.training_env import enter
 
@@ -28,19 +28,20 @@ class TrivialAgent:
         ValueError: for another kind.
     """
 
-    replay: ReplayRows | None = None
+    replay: tuple[ReplayRows, ...] = ()
 
     def __init__(
         self,
         env_spec: EnvSpec,
         config: Config,
-        env: TrainingEnv | None = None,
+        env: TrainingEnv | TrainingEnvs | None = None,
         services: Services | None = None,
     ) -> None:
         if config.agent not in ("random", "zero"):
             raise ValueError(f"agent: {config.agent} is not a trivial agent; choose random or zero")
         self.kind: str = config.agent
-        self.env_spec, self.config, self.env, self.services = env_spec, config, env, services
+        self.env_spec, self.config, self.services = env_spec, config, services
+        self.env: TrainingEnv | TrainingEnvs | None = env
         self.rng = np.random.default_rng(config.seed)
         self.frames = self.decisions = self.episodes = 0
         self.episode_return, self.episode_length = 0.0, 0
@@ -71,19 +72,20 @@ class TrivialAgent:
         return (actions[0] if np.ndim(observation) == 1 else actions), count + 1
 
     def learn(
-        self, steps: int, env: TrainingEnv | None = None, on_step: Callable[[Any], bool] | None = None
+        self, steps: int, env: TrainingEnv | TrainingEnvs | None = None, on_step: Callable[[Any], bool] | None = None
     ) -> TrivialAgent:
         """Steps its environment for `steps` more frames; ends early when `on_step` returns False."""
-        self.env = enter(self, env)
+        env = enter(self, env)
+        self.env = env
         until = self.frames + steps
         with self.clock.running():
             while self.frames < until:
-                self._step(self.env)
+                self._step(env)
                 if on_step is not None and not on_step(self):
                     break
         return self
 
-    def _step(self, env: TrainingEnv) -> None:
+    def _step(self, env: Any) -> None:
         if not self.under_way:
             env.reset(seed=None if self.seeded else reset_seed(self.config.seed, self.frames))
             self.under_way = self.seeded = True

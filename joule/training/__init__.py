@@ -1,1 +1,1 @@
-"""joule/training"""
+"""Training runs: the trainer, evaluations on held-out seeds, and the log of forecasts."""

@@ -1,43 +1,26 @@
-"""How well an agent does: episodes on held-out seeds, without learning and without exploration.
+"""Evaluation: episodes on held-out seeds, without learning and without exploration.
 
-All episodes are played side by side, so that the agent decides for a whole batch at once. Evaluation
-leaves no trace: neither in the agent, nor in the random generators of the process.
+All episodes are played side by side, so that the agent decides for a whole batch at once. An evaluation changes
+nothing, neither in the agent nor in the random generators of the process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from agent import random_state as generators
+from agent import random_state
 from agent.actor.actor import ActingState
-from agent.interface import Explainable, TrainingEnv
+from agent.interface import Forecasting, Policy, TrainingEnv
 from agent.seeds import FIRST_SEED
-from joule.training.forecast_log import MOST_OF_AN_EVALUATION, ForecastLog, ForecastRecorder, joined
+from joule.training.forecast_log import MAX_PER_EVALUATION, ForecastLog, ForecastRecorder, joined
 from joule_errors import Refused
 
 PARALLEL_EPISODES = 32
 """Episodes played side by side at most: each holds an environment in memory."""
-
-
-class Predictor(Protocol):
-    """The one verb of an agent that an evaluation needs.
-
-    When episodes end before others, their rows leave the batch: a state with a method `rows(keep)` is asked
-    for the rows that stay; any other state is passed back as it is. An agent with a method `forecast(state)`
-    is asked what its decisions expect.
-    """
-
-    def predict(
-        self,
-        observation: np.ndarray,
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = True,
-    ) -> tuple[np.ndarray, Any]: ...
 
 
 class EvaluationError(Refused):
@@ -46,7 +29,7 @@ class EvaluationError(Refused):
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What the episodes gave, in the order of their seeds."""
+    """The results of the episodes, in the order of their seeds."""
 
     returns: np.ndarray
     """[episodes], the sum of rewards, float64"""
@@ -55,11 +38,11 @@ class Evaluation:
     frames: np.ndarray
     """[episodes], simulator frames"""
     diverged: int
-    """Episodes that ended because the physics diverged"""
+    """Episodes that ended because the physics diverged."""
     surprise: float | None
-    """Mean over all decisions that had one; None for an agent without a world model"""
+    """Mean over all decisions that had one; None for an agent without a world model."""
     forecast_log: ForecastLog | None
-    """What was foretold and what came, of some decisions; None for an agent that foretells nothing"""
+    """Predicted and observed values of some decisions; None for an agent that predicts nothing."""
 
     @property
     def mean(self) -> float:
@@ -73,11 +56,20 @@ class Evaluation:
 
 
 class Evaluator:
-    """Plays `episodes` episodes with seeds `first_seed`, `first_seed` + 1, ...; keeps its environments.
+    """Plays episodes with seeds `first_seed`, `first_seed` + 1, ...; keeps its environments.
 
-    The ledger of an evaluation has at most `entries` entries. At most `lanes` episodes are played side by
-    side: an agent that learns from its episodes plays them one after the other. Raises EvaluationError when
-    an episode of the environment has no limit, or none is asked for.
+    An agent that is `Forecasting` is asked for its forecasts. When episodes end before others, their rows leave
+    the batch: an `ActingState` is reduced to the rows that stay, any other state is passed back as it is.
+
+    Args:
+        make_env: makes one environment.
+        episodes: number of episodes.
+        first_seed: seed of the first.
+        entries: decisions in the forecast log at most.
+        parallel: episodes side by side at most; 1 for an agent that learns from its episodes.
+
+    Raises:
+        EvaluationError: when an episode of the environment has no limit, or none is asked for.
     """
 
     def __init__(
@@ -85,15 +77,15 @@ class Evaluator:
         make_env: Callable[[], TrainingEnv],
         episodes: int,
         first_seed: int = FIRST_SEED,
-        entries: int = MOST_OF_AN_EVALUATION,
-        lanes: int = PARALLEL_EPISODES,
+        entries: int = MAX_PER_EVALUATION,
+        parallel: int = PARALLEL_EPISODES,
     ) -> None:
         if episodes < 1:
             raise EvaluationError(f"episodes: {episodes} is too few, an evaluation needs at least 1")
         self.make_env, self.episodes, self.first_seed = make_env, episodes, first_seed
-        self.entries, self.lanes = entries, lanes
+        self.entries, self.parallel = entries, parallel
         self._envs: list[TrainingEnv] = []
-        with generators.preserved():
+        with random_state.preserved():
             self._add_env()
 
     def _add_env(self) -> None:
@@ -102,29 +94,29 @@ class Evaluator:
         if env.env_spec.episode_limit is None:
             self.close()
             raise EvaluationError(
-                f"{env.env_spec.env}: an evaluation needs an episode limit, give max_episode_steps"
+                f"{env.env_spec.env}: an evaluation needs an episode limit, give max_episode_frames"
             )
 
-    def __call__(self, agent: Predictor) -> Evaluation:
+    def __call__(self, agent: Policy) -> Evaluation:
         """Plays all episodes with the agent as it is."""
-        with generators.preserved():
-            while len(self._envs) < min(self.episodes, self.lanes):
+        with random_state.preserved():
+            while len(self._envs) < min(self.episodes, self.parallel):
                 self._add_env()
             parts = []
-            for k in range(0, self.episodes, self.lanes):
-                envs = self._envs[: min(self.lanes, self.episodes - k)]
+            for k in range(0, self.episodes, self.parallel):
+                envs = self._envs[: min(self.parallel, self.episodes - k)]
                 share = max(1, self.entries * len(envs) // self.episodes)
                 parts.append(_play(agent, envs, self.first_seed + k, share))
         surprises = np.concatenate([part.surprises for part in parts])
-        seen = surprises[~np.isnan(surprises)]
-        forecast_log = joined([part.forecast_log for part in parts])
+        known = surprises[~np.isnan(surprises)]
+        log = joined([part.forecast_log for part in parts])
         return Evaluation(
             returns=np.concatenate([part.returns for part in parts]),
             lengths=np.concatenate([part.lengths for part in parts]),
             frames=np.concatenate([part.frames for part in parts]),
             diverged=sum(part.diverged for part in parts),
-            surprise=float(seen.mean()) if seen.size else None,
-            forecast_log=forecast_log if forecast_log.decisions.size else None,
+            surprise=float(known.mean()) if known.size else None,
+            forecast_log=log if log.decisions.size else None,
         )
 
     def close(self) -> None:
@@ -134,14 +126,14 @@ class Evaluator:
 
 
 def evaluate(
-    agent: Predictor,
+    agent: Policy,
     make_env: Callable[[], TrainingEnv],
     episodes: int,
     first_seed: int = FIRST_SEED,
-    lanes: int = PARALLEL_EPISODES,
+    parallel: int = PARALLEL_EPISODES,
 ) -> Evaluation:
     """One evaluation with environments of its own. Raises EvaluationError as `Evaluator` does."""
-    evaluator = Evaluator(make_env, episodes, first_seed, lanes=lanes)
+    evaluator = Evaluator(make_env, episodes, first_seed, parallel=parallel)
     try:
         return evaluator(agent)
     finally:
@@ -149,7 +141,7 @@ def evaluate(
 
 
 class _Played(NamedTuple):
-    """What episodes that were played side by side gave, as in `Evaluation`."""
+    """Results of episodes that were played side by side, as in `Evaluation`."""
 
     returns: np.ndarray
     lengths: np.ndarray
@@ -160,43 +152,43 @@ class _Played(NamedTuple):
     forecast_log: ForecastLog
 
 
-def _play(agent: Predictor, envs: list[TrainingEnv], first_seed: int, entries: int) -> _Played:
-    """One episode in each environment, `entries` of its decisions at most in the ledger."""
+def _play(agent: Policy, envs: list[TrainingEnv], first_seed: int, entries: int) -> _Played:
+    """One episode in each environment, with at most `entries` decisions in the forecast log."""
     count = len(envs)
     returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
     diverged, surprises = 0, []
     obs = np.stack([env.reset(seed=first_seed + k)[0] for k, env in enumerate(envs)])
-    lanes = np.arange(count)
+    open_episodes = np.arange(count)
     starts = np.ones(count, bool)
     state: Any = None
     limit = envs[0].env_spec.episode_limit
     assert limit is not None
-    forecasts, forecast = (
-        ForecastRecorder(first_seed, count, limit, entries),
-        getattr(agent, "forecast", None),
-    )
+    recorder = ForecastRecorder(first_seed, count, limit, entries)
+    forecasting = agent if isinstance(agent, Forecasting) else None
     decision = 0
-    while lanes.size:
+    while open_episodes.size:
         actions, state = agent.predict(obs, state, starts, deterministic=True)
-        if forecast is not None and forecasts.due(decision) and (predicted := forecast(state)) is not None:
-            forecasts.record_forecast(decision, lanes, predicted)
+        if forecasting is not None and recorder.due(decision):
+            forecast = forecasting.forecast(state)
+            if forecast is not None:
+                recorder.record_forecast(decision, open_episodes, forecast)
         decision += 1
         if isinstance(state, ActingState):
             surprises.append(np.asarray(state.surprise, np.float64))
-        keep = np.ones(lanes.size, bool)
+        keep = np.ones(open_episodes.size, bool)
         rows = []
-        for row, lane in enumerate(lanes):
-            seen, reward, terminated, truncated, info = envs[lane].step(actions[row])
-            returns[lane] += reward
-            lengths[lane] += 1
-            frames[lane] += info["frames"]
-            forecasts.record_outcome(int(lane), float(reward), terminated)
+        for row, episode in enumerate(open_episodes):
+            observed, reward, terminated, truncated, info = envs[episode].step(actions[row])
+            returns[episode] += reward
+            lengths[episode] += 1
+            frames[episode] += info["frames"]
+            recorder.record_outcome(int(episode), float(reward), terminated)
             diverged += bool(info.get("diverged", False))
             keep[row] = not (terminated or truncated)
-            rows.append(seen)
-        obs, lanes = np.stack(rows)[keep], lanes[keep]
-        starts = np.zeros(lanes.size, bool)
-        if lanes.size and not keep.all() and isinstance(state, ActingState):
+            rows.append(observed)
+        obs, open_episodes = np.stack(rows)[keep], open_episodes[keep]
+        starts = np.zeros(open_episodes.size, bool)
+        if open_episodes.size and not keep.all() and isinstance(state, ActingState):
             state = state.rows(keep)
-    seen_surprises = np.concatenate([*surprises, np.zeros(0)])
-    return _Played(returns, lengths, frames, diverged, seen_surprises, forecasts.settle())
+    all_surprises = np.concatenate([*surprises, np.zeros(0)])
+    return _Played(returns, lengths, frames, diverged, all_surprises, recorder.finish())

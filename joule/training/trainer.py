@@ -1,55 +1,56 @@
-"""A run from its first frame to its last: living, learning, evaluating, logging, never losing work.
+"""The trainer: a run from its first frame to its last, with logs, evaluations and checkpoints.
 
-The trainer is what stands between an agent and its run folder. It is called after every decision and
-does what is due: a row of metrics, an evaluation on held-out seeds, a checkpoint. A signal ends a run
-after a checkpoint, within seconds: what that decision still owed is done first when the run is resumed.
+The trainer stands between an agent and its run folder. It is called after every decision and does what is due: a
+row of metrics, an evaluation on held-out seeds, a checkpoint. A signal ends a run after a checkpoint, within
+seconds; what is then still due for the last decision is done first when the run is resumed.
 """
 
 import math
 import signal
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
 from agent.errors import StopRun
-from agent.interface import Agent
+from agent.interface import Agent, Forecasting, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
-from joule.storage.checkpoint import CheckpointError
-from joule.storage.replay_log import ReplayLogError
+from joule.storage.errors import CheckpointError, ReplayLogError, RunError
+from joule.storage.provenance import differences, version
 from joule.storage.replay_logs import ReplayLogs
-from joule.storage.run_folder import Run, RunError, differences, version
-from joule.storage.saving import (
-    identity_now,
-    newest_checkpoint,
-    restore_checkpoint,
-    write_checkpoint,
-)
+from joule.storage.run_folder import Run
+from joule.storage.saving import identity_now, newest_checkpoint, restore_checkpoint, write_checkpoint
 from joule.training.forecast_log import ForecastLog
 from joule_errors import Stopped
 
 EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+"""Exit codes of a run that a signal ended."""
 STOPPING = (Stopped, FloatingPointError, CheckpointError, ReplayLogError, RunError)
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""Errors that a run may meet; any other one is a defect."""
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 class Interrupted(Exception):
-    """A signal asked the run to end while a decision still had an evaluation to come."""
+    """A signal asked the run to end while an evaluation was due."""
 
 
 class Scores(Protocol):
-    """What an evaluation gives: returns [episodes], and what was foretold and what came."""
+    """The results of an evaluation that a run records."""
 
     @property
-    def returns(self) -> np.ndarray: ...
+    def returns(self) -> np.ndarray:
+        """[episodes]"""
+        ...
 
     @property
     def forecast_log(self) -> ForecastLog | None: ...
 
 
 class RunCallback(Protocol):
-    """Who is told how the run goes: a progress display."""
+    """Is told how the run goes, such as a progress display."""
 
     def progress(self, frames: int, metrics: Mapping[str, float]) -> None: ...
 
@@ -61,36 +62,44 @@ class RunCallback(Protocol):
 
 
 class Trainer:
-    """Drives `agent` in `run`; `evaluate` plays the held-out episodes with the agent as it is."""
+    """Trains an agent in a run folder.
 
-    def __init__(self, agent: Agent, run: Run, evaluate: Callable[[Agent], Scores], callback: RunCallback):
+    Args:
+        agent: the agent.
+        run: the run folder, locked.
+        evaluate: plays the held-out episodes with the agent as it is.
+        callback: is told how the run goes.
+    """
+
+    def __init__(
+        self, agent: Agent, run: Run, evaluate: Callable[[Policy], Scores], callback: RunCallback
+    ) -> None:
         self.agent, self.run, self.evaluate, self.callback = agent, run, evaluate, callback
-        config = agent.config
-        self.log_every = max(1, min(1_000, config.steps // 20))
+        self.log_every_frames = max(1, min(1_000, agent.config.steps // 20))
         self.frames = agent.frames
         self.stopped_by: int | None = None
-        self.replay = ReplayLogs(run.replay, agent)
+        self.logs = ReplayLogs(run.replay, agent)
         self.last_scores: dict[str, float] = {}
         self.unfinished = False
-        """Whether the newest decision was cut short, and its log, evaluation and checkpoint are due."""
-        self.alarmed = False
-        """Whether the representation had collapsed when it was last looked at."""
+        """Whether the log, evaluation and checkpoint of the newest decision are still due."""
+        self.collapse_reported = False
 
     def train(self) -> int | None:
-        """Runs to the end of the budget. Returns the signal that ended it early, or None.
+        """Runs to the end of the budget.
 
-        Raises StopRun when the run cannot go on: its learning is not finite, its environment fails, its disk
-        refuses, its folder is gone, memory is short. The agent is then back at the last good checkpoint, if
-        there is one.
+        Returns:
+            The signal that ended the run early, or None.
+
+        Raises:
+            StopRun: when the run cannot continue: its learning is not finite, its environment fails, the disk
+                refuses, its folder is gone, or memory is short. The agent is then back at the last good
+                checkpoint, where there is one.
         """
         agent = self.agent
-        handlers = {name: signal.signal(name, self._on_signal) for name in EXIT_STOPPED}
-        # A closed terminal must not end a run that was left to itself.
-        handlers[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
-            with agent.clock.running():
+            with self._signals(), agent.clock.running():
                 if self.unfinished:
-                    agent.learn(0)  # gradient steps that were put off
+                    agent.learn(0)  # updates that were put off
                     self.on_step(agent)
                 remaining = agent.config.steps - agent.frames
                 if remaining > 0 and self.stopped_by is None:
@@ -100,14 +109,28 @@ class Trainer:
         except Exception as error:
             if (cause := why_stopped(error)) is None:
                 raise
-            raise StopRun(self._give_up(cause)) from error
-        finally:
-            for name, handler in handlers.items():
-                signal.signal(name, handler)
+            raise StopRun(self._restore_last_good(cause)) from error
         return self.stopped_by
 
-    def _give_up(self, cause: str) -> str:
-        """Goes back to the last good checkpoint; the sentence that says what happened, where, and to what."""
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Inside, SIGINT and SIGTERM end the run after a checkpoint, and a closed terminal does not.
+
+        Only the main thread of a process can handle signals; elsewhere they are left as they are.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._on_signal) for number in EXIT_STOPPED}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _restore_last_good(self, cause: str) -> str:
+        """Goes back to the last good checkpoint. Returns the sentence that says what happened and where."""
         agent = self.agent
         where = f"{agent.config.env}, seed {agent.config.seed}, frame {agent.frames}"
         try:
@@ -118,91 +141,89 @@ class Trainer:
             restore_checkpoint(agent, saved, logs)
             return f"{where}: {cause}; the last good checkpoint is {saved.path.name}"
         except (ValueError, OSError, MemoryError) as error:
-            return f"{where}: {cause}; no checkpoint could be read back: {error}"
+            return f"{where}: {cause}; no checkpoint could be read: {error}"
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped_by is not None:  # asked twice: at once
+        if self.stopped_by is not None:  # the second signal ends the process at once
             raise SystemExit(EXIT_STOPPED[number])
         self.stopped_by = number
         self.agent.stop_requested = True
 
     def on_step(self, agent: Agent) -> bool:
-        """What is due after a decision. Returns False to end the run."""
+        """Does what is due after a decision. Returns False to end the run."""
         config, before = agent.config, self.frames
         self.frames = agent.frames
 
         def due(every: int) -> bool:
             return agent.frames // every > before // every
 
-        if self.replay.due:
+        if self.logs.due:
             self.run.check_place()
-            self.replay.append()
+            self.logs.append()
         try:
-            self._go_on()
-            self.watch_for_collapse()
-            if due(self.log_every):
+            self.check_interrupted()
+            self.check_collapse()
+            if due(self.log_every_frames):
                 self.log()
             if due(config.eval_every_frames) or agent.frames >= config.steps:
-                scores = self.play(unfinished_since=before)
-                self.score(scores)
+                self.record(self.play(unfinished_since=before))
         except Interrupted:
             self.save(unfinished_since=before)
             return False
         self.unfinished = False
-        if self.stopped_by is not None or (
-            due(config.checkpoint_every_frames) and agent.frames < config.steps
-        ):
+        saving = due(config.checkpoint_every_frames) and agent.frames < config.steps
+        if saving or self.stopped_by is not None:
             self.save()
         return self.stopped_by is None
 
-    def _go_on(self) -> None:
+    def check_interrupted(self) -> None:
         """Raises Interrupted when a signal has asked the run to end."""
         if self.stopped_by is not None:
             raise Interrupted
 
-    def watch_for_collapse(self) -> None:
-        """Warns once of a representation that has collapsed, or raises StopRun, as the config says."""
-        agent, alarmed = self.agent, self.alarmed
-        self.alarmed = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
-        if not self.alarmed or alarmed:
+    def check_collapse(self) -> None:
+        """Warns once of a collapsed representation, or raises StopRun, as the settings say."""
+        agent, reported = self.agent, self.collapse_reported
+        self.collapse_reported = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
+        if not self.collapse_reported or reported:
             return
         self.run.counters["collapse_alarms"] = self.run.counters.get("collapse_alarms", 0) + 1
         std, rank = (agent.metrics.get(f"latent/{name}", math.nan) for name in ("std", "rank"))
         sentence = (
             f"the representation has collapsed (std {std:.2g}, effective rank {rank:.1f}, "
-            f"{COLLAPSED_IN_A_ROW} measurements in a row); another --regularizer.kind may hold it"
+            f"{COLLAPSED_IN_A_ROW} measurements in a row); another --regularizer.kind may prevent it"
         )
         if agent.config.on_collapse == "stop":
             raise StopRun(sentence)
         self.callback.note(f"warning: {sentence}")
 
     def log(self) -> None:
-        """A row of metrics, and word to the display."""
+        """Writes a row of metrics, and tells the callback."""
         agent = self.agent
-        # In one order, whether the run was resumed or not: a table grows its columns as it meets them.
+        # In one order, whether the run was resumed or not: the table adds columns in the order of their rows.
         metrics = {k: v for k, v in sorted(agent.metrics.items()) if math.isfinite(v)}
         self.run.log({**metrics, "decisions": agent.decisions, "episodes": agent.episodes}, agent.frames)
         self.callback.progress(agent.frames, metrics)
 
     def play(self, unfinished_since: int) -> Scores:
-        """The held-out episodes; their time is not counted as training's.
+        """Plays the held-out episodes; their time does not count as training's.
 
-        Whatever fails in them, the world of a held-out seed perhaps, what was learned before is kept.
+        Whatever fails in them, what was learned before is saved.
         """
         try:
             with self.agent.clock.running(False):
-                return self.evaluate(cast(Agent, InterruptiblePolicy(self)))
+                return self.evaluate(interruptible(self.agent, self.check_interrupted))
         except Interrupted:
             raise
         except Exception:
             try:
                 self.save(unfinished_since=unfinished_since)
-            except Exception as unsaved:  # noqa: BLE001  the first failure is the one to tell of
+            except Exception as unsaved:  # noqa: BLE001  the first failure is the one to report
                 self.callback.note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
             raise
 
-    def score(self, scores: Scores) -> None:
-        """An evaluation as a row of the protocol, and word to the display."""
+    def record(self, scores: Scores) -> None:
+        """Writes an evaluation as a row of the protocol, and tells the callback."""
         agent, spent, returns = self.agent, self.agent.clock.seconds(), scores.returns
         # Significant digits, not decimals: an environment's rewards may be of any size.
         mean, std = (float(f"{figure:.8g}") for figure in (np.mean(returns), np.std(returns)))
@@ -230,39 +251,41 @@ class Trainer:
     # Checkpoints
 
     def save(self, unfinished_since: int | None = None) -> None:
-        """A checkpoint of everything that the rest of the run depends on.
+        """Writes a checkpoint of everything that the rest of the run depends on.
 
-        `unfinished_since` says that what was due since that frame is not done. Raises StopRun, and writes
-        nothing, when a weight or anything else that is to be resumed from is not finite.
+        Args:
+            unfinished_since: the frame since which logging and evaluation are not done; None when they are.
+
+        Raises:
+            StopRun: when a weight or anything else that is saved is not finite; then nothing is written.
         """
         self.run.check_place()
         try:
             write_checkpoint(
-                self.agent,
-                self.run,
-                self.replay,
-                scores=self.last_scores,
-                unfinished_since=unfinished_since,
+                self.agent, self.run, self.logs, scores=self.last_scores, unfinished_since=unfinished_since
             )
         except (CheckpointError, ReplayLogError):
             self.run.check_place()  # a folder that went meanwhile is the better reason
             raise
-        self.replay.prune(self.run.checkpoints)
+        self.logs.prune(self.run.checkpoints)
         self.callback.saved(self.agent.frames)
 
     def resume(self) -> list[str]:
         """Goes back to the newest checkpoint that verifies, or to the start when there is none yet.
 
-        Returns what the user should know. Raises CheckpointError when there are checkpoints and none
-        can be used.
+        Returns:
+            Sentences that the user should know.
+
+        Raises:
+            CheckpointError: when there are checkpoints and none can be used.
         """
         agent = self.agent
         found = newest_checkpoint(agent, self.run)
         if found is None:
             self.run.truncate_logs(0)
             return ["this run has no checkpoint yet: it starts over"]
-        saved, self.replay = found
-        restore_checkpoint(agent, saved, self.replay)
+        saved, self.logs = found
+        restore_checkpoint(agent, saved, self.logs)
         notes = list(saved.skipped)
         self.run.counters.update(saved.meta["counters"])
         if changed := differences(saved.identity, identity_now(agent, self.run)):
@@ -272,7 +295,7 @@ class Trainer:
             arrays = {n[4:]: a for n, a in saved.arrays.items() if n.startswith("env/")}
             if agent.env.restore({**saved.meta["env"], **arrays}) is False:
                 notes.append(
-                    "this environment cannot be put back mid-episode: "
+                    "this environment cannot be restored in mid-episode: "
                     "resumed at an episode's start, which is not exact"
                 )
                 agent.begin_episode()
@@ -281,30 +304,49 @@ class Trainer:
             self.run.counters["inexact_resumes"] = self.run.counters.get("inexact_resumes", 0) + 1
         since = saved.meta["unfinished"].get("since")
         self.unfinished, self.frames = since is not None, agent.frames if since is None else since
-        self.alarmed = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
-        self.run.truncate_logs(saved.step - self.unfinished)  # a row that is owed is written again
+        self.collapse_reported = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
+        self.run.truncate_logs(saved.step - self.unfinished)  # a row that is still due is written again
         self.last_scores = dict(saved.meta["scores"])
         return notes
 
 
 class InterruptiblePolicy:
-    """A trainer's agent while it is evaluated: it raises Interrupted once a signal has come."""
+    """A policy that calls `check` before every decision."""
 
-    def __init__(self, trainer: Trainer):
-        self._trainer = trainer
+    def __init__(self, policy: Policy, check: Callable[[], None]) -> None:
+        self._policy, self._check = policy, check
 
-    def predict(self, *given: Any, **named: Any) -> Any:
-        self._trainer._go_on()
-        return self._trainer.agent.predict(*given, **named)
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        """See `agent.interface.Policy`."""
+        self._check()
+        return self._policy.predict(observation, state, episode_start, deterministic)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._trainer.agent, name)
+
+class InterruptibleForecasting(InterruptiblePolicy):
+    """The same for an agent that predicts its returns."""
+
+    def __init__(self, agent: Forecasting, policy: Policy, check: Callable[[], None]) -> None:
+        super().__init__(policy, check)
+        self.forecast = agent.forecast
+
+
+def interruptible(agent: Policy, check: Callable[[], None]) -> InterruptiblePolicy:
+    """An agent for an evaluation, which calls `check` before every decision."""
+    if isinstance(agent, Forecasting):
+        return InterruptibleForecasting(agent, agent, check)
+    return InterruptiblePolicy(agent, check)
 
 
 def why_stopped(error: Exception) -> str | None:
     """The cause in words when an error is one that a run may meet, or None when it is a defect."""
     if isinstance(error, STOPPING):
         return str(error)
-    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "memory is short"
     return None

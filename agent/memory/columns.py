@@ -1,0 +1,53 @@
+"""The columns of a replay buffer: one for each part of an observation, and those of a transition."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from agent.interface import Columns, EnvSpec, Observation
+
+OBSERVATION = "obs"
+"""Column of the only part of an observation; with several parts, `obs/<part>` for each."""
+Array = TypeVar("Array")
+Result = TypeVar("Result")
+
+
+def columns_of(spec: EnvSpec) -> Columns:
+    """Name -> (shape of a row, dtype) for an environment's transitions; every part in its own dtype."""
+    parts = {part.name: (tuple(part.shape), part.dtype) for part in spec.observation}
+    if len(parts) == 1:
+        observation = {OBSERVATION: next(iter(parts.values()))}
+    else:
+        observation = {f"{OBSERVATION}/{name}": part for name, part in parts.items()}
+    return {
+        **observation,
+        "action": ((spec.action_size,), "float32"),
+        "cost": ((), "float32"),
+        "terminated": ((), "float32"),
+        "last": ((), "bool"),
+        "readout": ((sum(spec.readout_sizes.values()),), "float32"),
+    }
+
+
+def observation_in(columns: Mapping[str, np.ndarray]) -> Observation:
+    """The observation among columns: one array, or an array for each part."""
+    if OBSERVATION in columns:
+        return columns[OBSERVATION]
+    prefix = f"{OBSERVATION}/"
+    return {name.removeprefix(prefix): c for name, c in columns.items() if name.startswith(prefix)}
+
+
+def map_parts(function: Callable[[Any], Result], observation: Any) -> Any:
+    """`function` of an observation that is one array or tensor, or of each part of a mapping."""
+    if isinstance(observation, Mapping):
+        return {name: function(part) for name, part in observation.items()}
+    return function(observation)
+
+
+def stack_parts(observations: Sequence[Observation | None]) -> Observation:
+    """Observations of several environments as a batch, part by part."""
+    first = observations[0]
+    if isinstance(first, Mapping):
+        return {name: np.stack([obs[name] for obs in observations]) for name in first}  # type: ignore[index,call-overload]
+    return np.stack(observations)  # type: ignore[arg-type]

@@ -1,0 +1,115 @@
+"""One environment's rows in a replay buffer, written one step at a time."""
+
+import numpy as np
+
+from agent.interface import Arrays, Observation
+from agent.memory.columns import observation_in
+
+
+class ReplayStream:
+    """Rows of one environment, in columns of fixed capacity; the oldest are overwritten.
+
+    A row is an observation and, unless it is an episode's last, the action taken there, its cost and whether the
+    episode terminated with it. The next observation is the next row. Reward becomes cost here, and nowhere
+    else.
+
+    Args:
+        columns: name -> array [capacity, *shape of a row], written in place.
+    """
+
+    def __init__(self, columns: Arrays) -> None:
+        self.columns = columns
+        self.head = -1
+        """Place of the newest observation."""
+        self.rows = 0
+        """Rows ever written."""
+        self.held = 0
+        """Transitions that can be sampled."""
+        self.missing = 0
+        """Oldest rows of a longer past, which were never restored."""
+
+    @property
+    def capacity(self) -> int:
+        """Rows that fit."""
+        return len(self.columns["last"])
+
+    @property
+    def first(self) -> int:
+        """Number of the oldest row that is held."""
+        return max(self.missing, self.rows - self.capacity)
+
+    @property
+    def total(self) -> int:
+        """Rows ever written whose content is final: all but the newest."""
+        return max(self.rows - 1, 0)
+
+    def __len__(self) -> int:
+        """Rows that can be read."""
+        return min(self.rows, self.capacity)
+
+    def begin(self, obs: Observation, readout: np.ndarray) -> None:
+        """Opens an episode with its first observation."""
+        columns = self.columns
+        self.head = (self.head + 1) % self.capacity
+        self.held -= not columns["last"][self.head]  # a row never written counts as a last one
+        self.rows += 1
+        stored = observation_in(columns)
+        if isinstance(stored, np.ndarray):
+            stored[self.head] = obs
+        else:
+            for name, part in stored.items():
+                part[self.head] = obs[name]  # type: ignore[call-overload]
+        columns["readout"][self.head] = readout
+        columns["action"][self.head] = 0.0
+        columns["cost"][self.head] = 0.0
+        columns["terminated"][self.head] = 0.0
+        columns["last"][self.head] = True  # until an action follows, nothing may be read beyond it
+
+    def add(
+        self, action: np.ndarray, reward: float, terminated: bool, obs: Observation, readout: np.ndarray
+    ) -> None:
+        """Appends a transition and the observation it led to."""
+        columns, row = self.columns, self.head
+        columns["action"][row] = action
+        columns["cost"][row] = -reward
+        columns["terminated"][row] = float(terminated)
+        self.begin(obs, readout)
+        columns["last"][row] = False
+        self.held += 1
+
+    def since(self, first: int) -> Arrays:
+        """Columns of the final rows from row number `first` on, oldest first.
+
+        The newest row is left out: it changes when its action is added.
+
+        Raises:
+            ValueError: for rows that were overwritten or never restored.
+        """
+        if first < self.first:
+            raise ValueError(f"replay: rows before {self.first} were overwritten or never restored")
+        index = np.arange(first, max(self.total, first)) % self.capacity
+        return {name: column[index] for name, column in self.columns.items()}
+
+    def newest(self) -> Arrays:
+        """The newest row, by column."""
+        return {name: np.array(column[self.head]) for name, column in self.columns.items()}
+
+    def restore(self, rows: Arrays, total: int) -> None:
+        """Puts back the newest rows (oldest first) of `total`, each at the place it had."""
+        count = len(rows["last"])
+        index = np.arange(total - count, total) % self.capacity
+        for name, column in self.columns.items():
+            column[index] = rows[name]
+        if total - count != self.rows:  # else they continue the rows that are here
+            self.missing = total - count
+        self.rows = total
+        self.held = int(np.count_nonzero(~self.columns["last"]))
+        self.head = (total - 1) % self.capacity
+
+    def move_to(self, columns: Arrays) -> None:
+        """Copies what is held into larger columns, each row under its number, and continues there."""
+        numbers = np.arange(self.first, self.rows)
+        for name, column in self.columns.items():
+            columns[name][numbers % len(columns[name])] = column[numbers % self.capacity]
+        self.missing, self.columns = self.first, columns
+        self.head = (self.rows - 1) % self.capacity

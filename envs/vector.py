@@ -1,0 +1,187 @@
+"""Several environments of one kind, stepped side by side by gymnasium's vector environments.
+
+`sync` steps them in turn in this process; a snapshot holds every one of them, so that a resume is exact.
+`async` gives each a process of its own, for environments whose step takes longer than the hand-over (about
+0.2 ms).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+from envs.env_spec import EnvSpec
+from envs.faults.errors import EnvFault
+from envs.safe_env import SafeEnv
+from joule_errors import Stopped
+
+Mode = Literal["sync", "async"]
+Result = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
+
+
+class ProcessFault(Stopped):
+    """A fault of an environment that runs in a process of its own; the message is one sentence."""
+
+
+class SafeEnvs:
+    """Environments of one kind.
+
+    Args:
+        makers: makes each of them; for `async` they are sent to the processes.
+        mode: `sync` or `async`.
+
+    Attributes:
+        env_spec: what is fixed about each of them.
+        num_envs: how many they are.
+    """
+
+    def __init__(self, makers: Sequence[Callable[[], SafeEnv]], mode: Mode = "sync") -> None:
+        self.num_envs = len(makers)
+        self.vector: SyncVectorEnv | AsyncVectorEnv
+        if mode == "sync":
+            self.vector = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
+        else:
+            self.vector = AsyncVectorEnv(
+                [_InProcess(maker) for maker in makers],
+                shared_memory=False,
+                context="spawn",  # a fork would copy the locks of torch's and MuJoCo's threads
+                autoreset_mode=AutoresetMode.DISABLED,
+            )
+        self.env_spec: EnvSpec = self.vector.get_attr("env_spec")[0]
+        self._closed = False
+
+    def reset(self, seeds: Mapping[int, int | None]) -> dict[int, np.ndarray]:
+        """Begins an episode in each environment that `seeds` names; its first observation, by number."""
+        mask = np.array([number in seeds for number in range(self.num_envs)])
+        every = [seeds.get(number) for number in range(self.num_envs)]
+        obs, _ = self._ask(lambda: self.vector.reset(seed=every, options={"reset_mask": mask}))
+        return {number: np.array(obs[number]) for number in seeds}
+
+    def step(self, actions: np.ndarray) -> list[Result]:
+        """One decision in every environment, `actions` [envs, act]."""
+        sent = np.asarray(actions, np.float32)
+        obs, rewards, terminated, truncated, infos = self._ask(lambda: self.vector.step(sent))
+        return [
+            (np.array(obs[k]), float(rewards[k]), bool(terminated[k]), bool(truncated[k]), _info_of(infos, k))
+            for k in range(self.num_envs)
+        ]
+
+    def readouts(self) -> np.ndarray:
+        """[envs, readouts], float32"""
+        return np.stack(self._ask(lambda: self.vector.call("readouts")))
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """How often each survivable fault happened, over all environments."""
+        total: dict[str, int] = {}
+        for counters in self._ask(lambda: self.vector.get_attr("counters")):
+            for name, count in counters.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything the future of these environments depends on, under the number of each."""
+        saved = self._ask(lambda: self.vector.call("snapshot"))
+        return {f"{k}/{name}": value for k, one in enumerate(saved) for name, value in one.items()}
+
+    def restore(self, saved: Mapping[str, Any]) -> bool:
+        """Returns to a snapshot, where all environments are in this process.
+
+        False where one of them could not be restored to the last bit: their episodes then begin anew.
+        """
+        if not isinstance(self.vector, SyncVectorEnv):
+            return False
+        exact = True
+        for number, env in enumerate(self.vector.envs):
+            assert isinstance(env, SafeEnv)
+            prefix = f"{number}/"
+            own = {name.removeprefix(prefix): v for name, v in saved.items() if name.startswith(prefix)}
+            exact &= env.restore(own)
+            # Gymnasium returns the newest observations of all environments, also when it resets only one.
+            self.vector._env_obs[number] = env.observation.copy()  # type: ignore[call-overload]
+        return exact
+
+    def close(self) -> None:
+        """Frees the simulators, and ends their processes."""
+        if not self._closed:
+            self._closed = True
+            broken = isinstance(self.vector, AsyncVectorEnv) and not all(
+                process.is_alive() for process in self.vector.processes
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.vector.close(**({"terminate": True} if broken else {}))
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        """`call`, where the end of a process is a fault that names the environment."""
+        if isinstance(self.vector, SyncVectorEnv):
+            return call()
+        try:
+            with warnings.catch_warnings():
+                # Gymnasium prints the traceback of a process before it raises its error; the error says enough.
+                warnings.simplefilter("ignore")
+                return call()
+        except (EOFError, ConnectionError) as error:
+            ended = [
+                f"{number} (exit code {process.exitcode})"
+                for number, process in enumerate(self.vector.processes)
+                if not process.is_alive()
+            ]
+            which = ", ".join(ended) or "unknown"
+            raise ProcessFault(
+                f"{self.env_spec.env}: the process of environment {which} ended during a step"
+            ) from error
+
+
+class _InProcess:
+    """Makes an environment in a process of its own, whose faults reach the parent as one sentence."""
+
+    def __init__(self, maker: Callable[[], SafeEnv]) -> None:
+        self.maker = maker
+
+    def __call__(self) -> gymnasium.Env[Any, Any]:
+        if multiprocessing.parent_process() is None:
+            return self.maker()  # gymnasium makes one more in the parent, to read its spaces
+        # Ctrl-C reaches every process of the terminal. The parent decides when an environment ends.
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)
+        return _Reporting(self.maker())
+
+
+class _Reporting(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Raises faults as `ProcessFault`, which can be sent to another process and made again there."""
+
+    def reset(self, **how: Any) -> Any:
+        return self._told(lambda: self.env.reset(**how))
+
+    def step(self, action: Any) -> Any:
+        return self._told(lambda: self.env.step(action))
+
+    def readouts(self) -> np.ndarray:
+        return self._told(self.env.get_wrapper_attr("readouts"))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _told(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except EnvFault as fault:
+            raise ProcessFault(str(fault)) from None
+
+
+def _info_of(infos: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """The info of one environment, from gymnasium's dictionary of arrays with a mask beside each."""
+    found = {}
+    for name, values in infos.items():
+        mask = infos.get(f"_{name}")
+        if name.startswith("_") or mask is None or not mask[number]:
+            continue
+        found[name] = _info_of(values, number) if isinstance(values, Mapping) else values[number]
+    return found
+

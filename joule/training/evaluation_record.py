@@ -1,0 +1,73 @@
+"""An evaluation as JSON values: what was evaluated, and its results."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from agent.configurator.validation import to_json
+from agent.interface import Agent
+from joule.report.forecasts import calibration
+from joule.report.statistics import interquartile_mean
+from joule.storage.provenance import versions
+from joule.training.decision_time import DecisionTime
+from joule.training.evaluation import Evaluation
+from joule.training.forecast_log import ForecastLog
+
+
+def evaluation_record(
+    agent: Agent, run_id: str | None, evaluation: Evaluation, first_seed: int, timing: DecisionTime
+) -> dict[str, Any]:
+    """The JSON values of an evaluation.
+
+    Args:
+        agent: the agent.
+        run_id: of its run; None for an agent in memory.
+        evaluation: the results.
+        first_seed: of the first episode; the others follow.
+        timing: how long a decision takes.
+    """
+    config, returns = agent.config, evaluation.returns
+    plain = to_json(config)
+    return {
+        "run": run_id,
+        "env": config.env,
+        "agent": config.agent,
+        "training_seed": config.seed,
+        "frames": agent.frames,
+        "planner": plain["planner"] if config.agent == "joule" else None,
+        "perturb": plain["perturb"],
+        "constraint": plain["constraint"],
+        "perceive": plain["perceive"],
+        "episodes": len(returns),
+        "mean": evaluation.mean,
+        "std": evaluation.std,
+        "iqm": float(interquartile_mean([returns])),
+        "surprise": evaluation.surprise,
+        "forecast": None if evaluation.forecast_log is None else _calibrations(evaluation.forecast_log),
+        "planning_ms": timing.wall_ms,
+        "planning_cpu_ms": timing.cpu_ms,
+        "planning_decisions": timing.decisions,
+        "diverged": evaluation.diverged,
+        "seeds": list(range(first_seed, first_seed + len(returns))),
+        "returns": [float(value) for value in returns],
+        "lengths": [int(value) for value in evaluation.lengths],
+        "episode_frames": [int(value) for value in np.asarray(evaluation.frames)],
+        "threads": config.threads,
+        "device": config.device,
+        "versions": versions(),
+    }
+
+
+def _calibrations(log: ForecastLog) -> dict[str, Any]:
+    """How well returns to the episode's end, and the cost of the next step, were predicted."""
+    found = {
+        "returns": calibration(log.predicted_returns, log.returns),
+        "costs": calibration(log.predicted_costs, log.costs),
+    }
+    return {
+        name: {key: None if math.isnan(value) else value for key, value in vars(of).items()}
+        for name, of in found.items()
+    }

@@ -1,0 +1,93 @@
+"""Several environments side by side: the same steps as one by one, exact snapshots, and faults that are named."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from typing import Any
+
+import counter_env  # noqa: F401 - registers Counter-v0
+import numpy as np
+import pytest
+
+import envs
+from envs.vector import ProcessFault, SafeEnvs
+
+COUNTER = "counter_env:Counter-v0"
+
+
+def counters(count: int, mode: Any = "sync", **kwargs: Any) -> SafeEnvs:
+    return SafeEnvs([partial(envs.make, COUNTER, kwargs=kwargs)] * count, mode)
+
+
+def actions(rng: np.random.Generator, several: SafeEnvs) -> np.ndarray:
+    return rng.uniform(-1.0, 1.0, (several.num_envs, several.env_spec.action_size)).astype(np.float32)
+
+
+@pytest.mark.parametrize("mode", ["sync", pytest.param("async", marks=pytest.mark.slow)])
+def test_each_environment_is_stepped_as_if_alone(mode: Any) -> None:
+    several = counters(3, mode, terminate_at=6)
+    alone = [envs.make(COUNTER, kwargs={"terminate_at": 6}) for _ in range(3)]
+    assert several.env_spec == alone[0].env_spec
+    rng = np.random.default_rng(0)
+    try:
+        begun = several.reset({k: 100 + k for k in range(3)})
+        for k, env in enumerate(alone):
+            np.testing.assert_array_equal(begun[k], env.reset(seed=100 + k)[0])
+        for _ in range(20):
+            sent = actions(rng, several)
+            closed = []
+            for k, (obs, reward, terminated, truncated, info) in enumerate(several.step(sent)):
+                expected = alone[k].step(sent[k])
+                np.testing.assert_array_equal(obs, expected[0])
+                assert (reward, terminated, truncated) == expected[1:4]
+                assert info["frames"] == expected[4]["frames"]
+                if terminated or truncated:
+                    closed.append(k)
+            np.testing.assert_array_equal(several.readouts(), np.stack([env.readouts() for env in alone]))
+            if closed:
+                again = several.reset(dict.fromkeys(closed))
+                assert list(again) == closed
+                for k in closed:
+                    np.testing.assert_array_equal(again[k], alone[k].reset()[0])
+    finally:
+        several.close()
+
+
+def test_a_snapshot_restores_every_environment_to_the_last_bit() -> None:
+    first, second = (
+        SafeEnvs([partial(envs.make, "InvertedPendulum-v5")] * 2, "sync") for _ in range(2)
+    )
+    rng = np.random.default_rng(1)
+    first.reset({0: 1, 1: 2})
+    for _ in range(3):
+        first.step(0.1 * actions(rng, first))
+    saved = first.snapshot()
+    assert second.restore(saved)
+    for _ in range(4):
+        sent = 0.1 * actions(rng, first)
+        for one, other in zip(first.step(sent), second.step(sent), strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            assert one[1:4] == other[1:4]
+    # One of them begins an episode while the other continues.
+    np.testing.assert_array_equal(first.reset({1: None})[1], second.reset({1: None})[1])
+    first.close()
+    second.close()
+
+
+@pytest.mark.slow
+def test_a_fault_in_a_process_is_one_sentence_and_its_end_is_named() -> None:
+    several = counters(2, "async", fault="raise", break_at=2)
+    several.reset({0: 1, 1: 2})
+    with pytest.raises(ProcessFault, match="failed at episode 0"):
+        for _ in range(4):
+            several.step(np.zeros((2, several.env_spec.action_size), np.float32))
+    several.close()
+    several = counters(2, "async")
+    several.reset({0: 1, 1: 2})
+    os.kill(several.vector.processes[1].pid, signal.SIGKILL)  # type: ignore[union-attr]
+    with pytest.raises(ProcessFault, match=r"environment 1 \(exit code -9\)"):
+        for _ in range(3):
+            several.step(np.zeros((2, several.env_spec.action_size), np.float32))
+    several.close()
