@@ -111,7 +111,7 @@ class TrainingEnvs(Protocol):
     @property
     def num_envs(self) -> int: ...
 
-    def reset(self, seeds: Mapping[int, int | None]) -> dict[int, Observation]:
+    def reset(self, seeds: Mapping[int, int | None]) -> Mapping[int, Observation]:
         """Begins an episode in each environment that `seeds` names; its first observation, by number."""
         ...
 

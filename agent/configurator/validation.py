@@ -201,6 +201,10 @@ def validate(config: Config) -> Config:
         for text in config.constraint:
             if not text.startswith(IN_PYTHON):
                 parse_constraint(text)
+    if config.num_envs > 1 and config.agent != "joule":
+        raise ConfigError(
+            f"num_envs: found {config.num_envs}, and {config.agent} takes 1; only joule takes several"
+        )
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():

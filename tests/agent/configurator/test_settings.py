@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.configurator.settings import PRESETS, Config, LearningConfig, ModelConfig, PlannerConfig
+from agent.configurator.settings import PRESETS, AgentKind, Config, LearningConfig, ModelConfig, PlannerConfig
 from agent.configurator.validation import flatten, from_json, replace, to_json, validate
 from agent.errors import ConfigError
 from joule.cli.options import field_help
@@ -115,6 +115,14 @@ def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], named: str) 
     message = refusal(**changes)
     assert message.startswith(f"{named}: ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("agent", [kind for kind in get_args(AgentKind) if kind != "joule"])
+def test_only_the_world_model_agent_takes_several_environments(agent: str) -> None:
+    assert refusal(agent=agent, num_envs=3) == (
+        f"num_envs: found 3, and {agent} takes 1; only joule takes several"
+    )
+    assert validate(replace(Config(), {"num_envs": 3})).num_envs == 3
 
 
 @pytest.mark.parametrize(
