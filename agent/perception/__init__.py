@@ -1,1 +1,1 @@
-"""PERCEPTION: from observations to latents. Holds the encoder, its regularisers, surprise and fault inference."""
+"""PERCEPTION: observations to latents. Holds the encoder, regularisers, surprise, sensor-fault inference."""

@@ -1,6 +1,4 @@
-"""What perception by energy holds of the sensors, and acting carries from one decision to the next."""
-
-from __future__ import annotations
+"""State of the sensor-fault inference, which acting carries from one decision to the next."""
 
 from dataclasses import dataclass, fields
 
@@ -10,19 +8,19 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """What is believed of the sensors after a decision's readings."""
+    """The estimate of an observation after the readings of a decision."""
 
     mean: Float[Tensor, "batch obs"]
-    """What they should have read, normalised, float32."""
+    """What the sensors should have read, normalised, float32."""
     information: Float[Tensor, "batch obs obs"]
     """Second derivative of half the energy around the mean."""
-    doubt: Float[Tensor, "batch obs"]
+    surprise: Float[Tensor, "batch obs"]
     """Running mean of every sensor's surprise; 1 is usual."""
     trusted: Bool[Tensor, "batch obs"]
     """Whether a reading was taken as it is."""
     readings: Float[Tensor, "batch obs"]
     """The readings themselves, in the sensors' own units."""
 
-    def rows(self, index: Tensor) -> Belief:
-        """The belief of those environments alone."""
+    def rows(self, index: Tensor) -> "Belief":
+        """The belief of the environments with these numbers alone."""
         return Belief(**{item.name: getattr(self, item.name)[index] for item in fields(self)})

@@ -1,7 +1,7 @@
 """PERCEPTION: from an observation to a latent state z.
 
-LeCun's perception module estimates the state of the world from the senses. Observations are
-normalised by running statistics, then encoded; there is no decoder, here or in any loss.
+LeCun's perception module (2022, section 3.1) estimates the state of the world from sensors. Observations are
+normalised by running statistics, then encoded. There is no decoder, here or in any loss.
 """
 
 from jaxtyping import Float
@@ -12,7 +12,14 @@ from agent.perception.regularizers import Regularizer
 
 
 class Encoder(nn.Module):
-    """obs [*, obs] -> z [*, latent]: a normed hidden layer, then the regulariser's projection."""
+    """Normalised observation -> z: one hidden layer, then the regulariser's projection.
+
+    Args:
+        obs: size of an observation.
+        hidden: width of the hidden layer.
+        latent: size of z.
+        regularizer: shapes the latent.
+    """
 
     def __init__(self, obs: int, hidden: int, latent: int, regularizer: Regularizer):
         super().__init__()
@@ -21,4 +28,5 @@ class Encoder(nn.Module):
         self.out = nn.Linear(hidden, latent)
 
     def forward(self, normalised: Float[Tensor, "*rows obs"]) -> Float[Tensor, "*rows latent"]:
+        """The latents of observations."""
         return self.regularizer.project(full(self.out(self.hidden(normalised))))

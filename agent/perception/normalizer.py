@@ -6,16 +6,22 @@ from torch import Tensor, nn
 
 
 class Normalizer(nn.Module):
-    """Running mean and deviation of a vector, by Chan et al.'s parallel update (1979).
+    """Running mean and deviation of a vector, by the parallel update of Chan et al. (1979).
 
-    A dimension that never varies keeps deviation 1, so that it stays finite when it does. So does one whose
-    deviation is below 1e-6, or below a millionth of its mean: that is rounding, which must not be blown up to
-    a signal. A sensor that says less is to be given in a smaller unit.
+    A dimension that never varies keeps deviation 1, so that it stays finite when it does vary. So does a
+    dimension whose deviation is below 1e-6, or below a millionth of its mean: that is rounding, not a signal.
+    A sensor with a smaller signal must be given in a smaller unit.
+
+    Args:
+        size: length of the vector.
+        clip: normalised values are clipped to [-clip, clip].
     """
 
     mean: Tensor
     variance: Tensor
     count: Tensor
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, size: int, clip: float = 10.0):
         super().__init__()
@@ -25,7 +31,7 @@ class Normalizer(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("shift", torch.zeros(size), persistent=False)
         self.register_buffer("scale", torch.ones(size), persistent=False)
-        # The constants of `forward` follow from the statistics, whoever loads them.
+        # `shift` and `scale` are not saved: they are computed from the statistics that are loaded.
         self.register_load_state_dict_post_hook(lambda module, keys: module.refresh())
 
     @torch.no_grad()
@@ -53,6 +59,7 @@ class Normalizer(nn.Module):
         self.scale = torch.where(flat, torch.ones_like(std), 1.0 / std.clamp_min(1e-12)).float()
 
     def forward(self, rows: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
+        """Normalised rows."""
         return ((rows - self.shift) * self.scale).clamp(-self.clip, self.clip)
 
     def inverse(self, rows: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:

@@ -1,7 +1,7 @@
-"""Regularisers: what keeps the representation from collapsing.
+"""Regularisers: they keep the representation from collapsing.
 
-A joint-embedding predictor may cheat by mapping every observation to one point. Each regulariser
-answers three questions: how the raw latent is projected, which encoder makes the targets, and
+The prediction loss of a joint-embedding predictor is least where every observation has the same latent. A
+regulariser prevents that. It defines how the raw latent is projected, which encoder computes the targets, and
 which penalty is added to the loss.
 """
 
@@ -21,53 +21,61 @@ from planners.base import setting
 
 @runtime_checkable
 class Regularizer(Protocol):
-    """The interface: `project` shapes a latent, `loss` penalises a batch of them."""
+    """What every regulariser has."""
 
     @property
     def ema_target(self) -> bool:
-        """Whether prediction targets come from a slowly moving copy of the encoder."""
+        """Whether prediction targets come from a moving average of the encoder."""
         ...
 
-    def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]: ...
+    def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        """The latent of the encoder's or the dynamics' raw output."""
+        ...
 
-    def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]: ...
+    def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        """The penalty on a batch of latents."""
+        ...
 
 
 def simplicial_norm(raw: Float[Tensor, "*rows latent"], group: int) -> Float[Tensor, "*rows latent"]:
     """Softmax over groups of `group` entries: every group is a point of a simplex.
 
-    Lavoie et al. 2022 (Simplicial Embeddings), used as SimNorm in Hansen et al. 2024 (TD-MPC2).
-    A group's members are strided, not adjacent: a softmax over a non-last axis is many times
-    faster on a CPU, and the layout is the network's own to choose.
+    Lavoie et al. 2022 (Simplicial Embeddings), used as SimNorm in Hansen et al. 2024 (TD-MPC2). The members
+    of a group are strided, not adjacent: on a CPU a softmax over an axis that is not the last is many times
+    faster, and the network can learn either layout.
     """
     return raw.unflatten(-1, (group, -1)).softmax(-2).flatten(-2)
 
 
 @dataclass(frozen=True)
 class SimNorm:
-    """Bounded, sparse latents that cannot shrink to a point without losing their softmax."""
+    """Bounded, sparse latents: each group of entries is a softmax (`simplicial_norm`)."""
 
     group_size: int = setting(8, 2, 256)
     """Entries in a group of the softmax."""
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        """Softmax over groups."""
         return simplicial_norm(raw, self.group_size)
 
     def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        """No penalty."""
         return z.new_zeros(())
 
 
 @dataclass(frozen=True)
 class NoRegularizer:
-    """No projection and no penalty: the baseline of the comparison, which may collapse."""
+    """No projection and no penalty: the baseline of the comparison. The representation may collapse."""
 
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        """The raw output itself."""
         return raw
 
     def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        """No penalty."""
         return z.new_zeros(())
 
 
@@ -80,10 +88,10 @@ class MovingAverageTarget(NoRegularizer):
 
 @dataclass(frozen=True)
 class VICReg:
-    """Keeps every dimension's deviation above one and dimensions uncorrelated.
+    """Keeps every dimension's standard deviation above one, and the dimensions uncorrelated.
 
-    Bardes et al. 2022, equations 1 to 4 (variance hinge and covariance; the invariance term is the
-    latent prediction itself).
+    Bardes et al. 2022, equations 1 to 4: the variance hinge and the covariance. Their invariance term is the
+    latent prediction itself.
     """
 
     covariance_weight: float = setting(0.04, 0.0, 1e6)
@@ -91,9 +99,11 @@ class VICReg:
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        """The raw output itself."""
         return raw
 
     def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        """Variance hinge plus weighted covariance."""
         centred = z - z.mean(0)
         rows, latent = z.shape
         std = (centred.square().sum(0) / max(rows - 1, 1) + 1e-4).sqrt()
@@ -104,11 +114,11 @@ class VICReg:
 
 @dataclass(frozen=True)
 class SIGReg:
-    """Pushes latents towards an isotropic Gaussian through random one-dimensional projections.
+    """Moves latents towards an isotropic Gaussian, by random one-dimensional projections.
 
-    Balestriero and LeCun 2025 (LeJEPA): the Epps-Pulley statistic, the weighted distance between a
-    projection's empirical characteristic function and that of N(0, 1), by the trapezoidal rule on
-    `knots` points of [0, 3].
+    Balestriero and LeCun 2025 (LeJEPA): the Epps-Pulley statistic, which is the weighted distance between the
+    empirical characteristic function of a projection and that of N(0, 1), by the trapezoidal rule on `knots`
+    points of [0, 3].
     """
 
     projections: int = setting(64, 1, 65_536)
@@ -118,9 +128,11 @@ class SIGReg:
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        """The raw output itself."""
         return raw
 
     def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        """The statistic, averaged over projections drawn anew at every call."""
         directions = torch.randn(z.shape[1], self.projections, device=z.device, dtype=z.dtype)
         projected = z @ F.normalize(directions, dim=0)  # rows projections
         t = torch.linspace(0.0, 3.0, self.knots, device=z.device, dtype=z.dtype)

@@ -19,7 +19,7 @@ import envs
 import joule
 from agent import explanation as explanations
 from agent.errors import ConfigError
-from envs.readouts import names
+from envs.readouts.labels import action_labels, readout_labels
 from joule.commands import explain, train
 from joule.report import decision
 
@@ -217,7 +217,7 @@ def test_it_writes_into_the_run_and_names_what_was_changed(trained_run: Path, tm
     stem = "step-400-seed-10000-decision-1-noise-0.1-effort-0.2"
     assert {path.name for path in (run / "explanations").iterdir()} == {f"{stem}.png", f"{stem}.json"}
     result = json.loads((run / "explanations" / f"{stem}.json").read_text())
-    assert set(result["alternatives"][0]["terms"]) == {"task", "critic", "effort", "unsure"}
+    assert set(result["alternatives"][0]["terms"]) == {"task", "critic", "control", "uncertainty"}
     assert result["surprise"] is None
 
 
@@ -245,13 +245,13 @@ def test_another_task_and_a_guard_are_explained_too(
 
 def test_numbers_are_named() -> None:
     cheetah = envs.make("HalfCheetah-v5")
-    assert names.of_actions(cheetah) == ["bthigh", "bshin", "bfoot", "fthigh", "fshin", "ffoot"]
-    assert names.of_readouts(cheetah)[:3] == ["qpos rootx", "qpos rootz", "qpos rooty"]
-    assert len(names.of_readouts(cheetah)) == 18
-    push = names.of_readouts(envs.make("joule/Push-v0"))
+    assert action_labels(cheetah) == ["bthigh", "bshin", "bfoot", "fthigh", "fshin", "ffoot"]
+    assert readout_labels(cheetah)[:3] == ["qpos rootx", "qpos rootz", "qpos rooty"]
+    assert len(readout_labels(cheetah)) == 18
+    push = readout_labels(envs.make("joule/Push-v0"))
     assert len(push) == len(set(push)) == sum(envs.make("joule/Push-v0").env_spec.readout_sizes.values())
     point = envs.make(tiny_env.ID)
-    assert (names.of_actions(point), names.of_readouts(point)) == (["action 0"], ["position", "distance"])
+    assert (action_labels(point), readout_labels(point)) == (["action 0"], ["position", "distance"])
 
 
 def test_help_is_instant() -> None:

@@ -121,7 +121,7 @@ def test_a_forecast_is_minus_the_energy_of_the_plan_and_the_cost_of_its_first_st
     _, state = trained.predict(obs)
     terms, predicted = trained.explain(state), trained.forecast(state)
     np.testing.assert_array_equal(predicted.returns, -(terms["task"] + terms["critic"]))
-    assert (terms["effort"] > 0).all(), "effort is no part of what the world pays"
+    assert (terms["control"] > 0).all(), "the control cost is no part of the environment's reward"
     one = trained.modules.energy(state.z).terms(state.plan.actions[:, None, :1])["task"][:, 0].detach().numpy()
     np.testing.assert_allclose(predicted.costs, one, rtol=1e-5)
     assert predicted.discount == trained.modules.discount
