@@ -40,7 +40,7 @@ MOST_CURVES = 4
 FORBIDDEN = 5e8
 """A plan of a higher energy breaks a constraint: `agent.cost.energy` charges 1e9 or more for that, and at
 most a quarter of 1e9 for all other terms."""
-TITLES = {"rival": "rival: best that begins differently", "policy": "policy: without planning"}
+TITLES = {"runner-up": "runner-up: best that begins differently", "policy": "policy: without planning"}
 """What the title of a picture says where the name of the alternative is not enough."""
 
 
@@ -226,18 +226,18 @@ def _costs(figure: Figure, place: SubplotSpec, record: Record) -> None:
     """Predicted and observed costs: by decision for the chosen plan, and summed for every plan."""
     cells = place.subgridspec(2, 1, hspace=0.75)
     above, below = figure.add_subplot(cells[0]), figure.add_subplot(cells[1])
-    chosen, outcome = record["alternatives"][0], record["came"]["costs"]
+    chosen, outcome = record["alternatives"][0], record["outcome"]["costs"]
     horizon, colour = len(chosen["actions"]), LOOKS[0][0]
     ahead = np.arange(1, max(len(outcome), horizon) + 1)
     above.axvspan(0.5, horizon + 0.5, color=colour, alpha=0.07, linewidth=0)
     above.plot(ahead[: len(outcome)], outcome, color=OBSERVED, marker=".", linewidth=1.4, label="observed")
-    if chosen["true_costs"] is not None:
-        executed = chosen["true_costs"]
+    if chosen["executed_costs"] is not None:
+        executed = chosen["executed_costs"]
         above.plot(
             ahead[: len(executed)], executed, color=colour, marker="o", markerfacecolor="white",
             linewidth=1.2, linestyle=(0, (3, 1.5)), label="executed",
         )  # fmt: skip
-    above.plot(ahead[:horizon], chosen["foreseen_costs"], color=colour, marker="o", label="predicted")
+    above.plot(ahead[:horizon], chosen["predicted_costs"], color=colour, marker="o", label="predicted")
     above.set_xlim(0.5, ahead[-1] + 0.5)
     above.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     above.yaxis.set_major_locator(MaxNLocator(4))
@@ -264,8 +264,8 @@ def _costs(figure: Figure, place: SubplotSpec, record: Record) -> None:
 
 def _futures(figure: Figure, place: SubplotSpec, record: Record) -> None:
     """The readouts in which the imagined futures differ most, beside the observed ones."""
-    futures = np.array([plan["foreseen_readouts"] for plan in record["alternatives"]], np.float64)
-    outcome = np.array(record["came"]["readouts"], np.float64)
+    futures = np.array([plan["predicted_readouts"] for plan in record["alternatives"]], np.float64)
+    outcome = np.array(record["outcome"]["readouts"], np.float64)
     usual = np.array(record["readouts"]["usual_change"], np.float64)
     apart = np.ptp(futures, axis=0).max(axis=0) / np.where(usual > 0, usual, 1.0)
     shown = np.sort(np.argsort(-apart, kind="stable")[:MOST_CURVES])

@@ -67,18 +67,18 @@ def reason(record: Record) -> str:
 
 def outcome_of(record: Record) -> list[str]:
     """Predicted and observed values: a sentence on the cost of the horizon, and one on the return."""
-    chosen, outcome = record["alternatives"][0], record["came"]
+    chosen, outcome = record["alternatives"][0], record["outcome"]
     observed = outcome["costs"][: len(chosen["actions"])]
-    predicted = discounted(record, chosen["foreseen_costs"][: len(observed)])
+    predicted = discounted(record, chosen["predicted_costs"][: len(observed)])
     sentences = [
         f"over {count(len(observed), 'decision')} the predicted cost was {short(predicted)} and the observed "
         f"cost {short(discounted(record, observed))}, with a new plan at every decision"
     ]
-    if record["foretold_return"] is None:
+    if record["predicted_return"] is None:
         return [*sentences, "it predicted no return, because this task is planned for without a critic"]
     hidden = f", {100 * outcome['hidden']:.0f} % of the future unseen" if outcome["hidden"] >= 0.005 else ""
     sentences.append(
-        f"the predicted return was {short(record['foretold_return'])} and the observed return "
+        f"the predicted return was {short(record['predicted_return'])} and the observed return "
         f"{short(outcome['return'])}, over {count(outcome['decisions'], 'decision')}{hidden}"
     )
     return sentences
@@ -96,7 +96,7 @@ def over_horizon(record: Record, plan: Record) -> tuple[float, float]:
         The predicted cost, and that of the same actions in the environment; NaN where the environment could
         not be restored to execute them.
     """
-    predicted, executed = plan["foreseen_costs"], plan["true_costs"]
+    predicted, executed = plan["predicted_costs"], plan["executed_costs"]
     if executed is None:
         return discounted(record, predicted), math.nan
     return discounted(record, predicted[: len(executed)]), discounted(record, executed)
