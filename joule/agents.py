@@ -1,20 +1,66 @@
-"""Agents by the name of their kind."""
+"""Agents by the name of their kind. Every agent is made here, and every one sets torch's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
-from agent.interface import Agent, EnvSpec, Services, TrainingEnv
-from joule.environment import make_env
+from agent.interface import Agent, EnvSpec, Services, TrainingEnv, TrainingEnvs
+from joule import threads
+from joule.environment import make_envs, settings_of
+from joule.settings import ENV_SETTINGS, config_from, merged
 from joule.storage.saving import save_as_run
 
-SERVICES = Services(make_env, save_as_run)
+SERVICES = Services(make_envs, save_as_run)
 """How agents make environments and save runs."""
 
 
-def new_agent(config: Config, env: TrainingEnv) -> Agent:
-    """A new, untrained agent of the kind `config.agent`, for `env`.
+def make(
+    agent: str = "joule",
+    *,
+    env: str | TrainingEnv | TrainingEnvs,
+    preset: str = "default",
+    settings: Mapping[str, Any] | None = None,
+    **keywords: Any,
+) -> Agent:
+    """Makes an untrained agent; `agent.learn(50_000)` trains it, `agent.save(folder)` writes a run folder.
+
+    Args:
+        agent: `joule`, a stable-baselines3 baseline (`sac`, `td3`, `ppo`, `tqc`, `crossq`), or a trivial agent
+            (`random`, `zero`).
+        env: an id, such as `HalfCheetah-v5` or `my_pkg:MyArm-v0`, or an environment made by `joule.make_env`.
+        preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.
+        settings: by dotted name, such as {"planner.kind": "icem"}; see `joule.Config`.
+        keywords: settings without a dot, such as `seed=1`.
 
     Raises:
-        ConfigError: for one that is to infer its sensors by a model that it has yet to learn.
+        ConfigError: for a setting that cannot be used, or an object that is no environment.
+        EnvError: for an environment that cannot be made.
+    """
+    given = merged(settings, keywords) | {"agent": agent}
+    if isinstance(env, str):
+        config = config_from(preset, given | {"env": env})
+        return new_agent(config, make_envs(config))
+    if not isinstance(env, (TrainingEnv, TrainingEnvs)):
+        raise ConfigError(
+            f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, or joule.make_env(id)"
+        )
+    if twice := [name for name in ENV_SETTINGS if name in given]:
+        raise ConfigError(f"{twice[0]}: the environment is made already; give it to joule.make_env")
+    made = settings_of(env) | {"env": env.env_spec.env}
+    if isinstance(env, TrainingEnvs):
+        made["num_envs"] = env.num_envs
+    config = config_from(preset, given | made)
+    return new_agent(config, env)
+
+
+def new_agent(config: Config, env: TrainingEnv | TrainingEnvs) -> Agent:
+    """An untrained agent of the kind `config.agent`, for `env`.
+
+    Raises:
+        ConfigError: for an agent that is to infer its sensors by a model that it has yet to learn.
     """
     if config.perceive == "energy":
         raise ConfigError(
@@ -23,8 +69,15 @@ def new_agent(config: Config, env: TrainingEnv) -> Agent:
     return build_agent(config, env.env_spec, env)
 
 
-def build_agent(config: Config, env_spec: EnvSpec, env: TrainingEnv | None) -> Agent:
-    """An agent of the kind `config.agent` with untrained networks, to be trained or restored."""
+def build_agent(config: Config, env_spec: EnvSpec, env: TrainingEnv | TrainingEnvs | None) -> Agent:
+    """An agent of the kind `config.agent` with untrained networks, to be trained or restored.
+
+    Args:
+        config: the settings; `threads` sets torch's threads for the whole process.
+        env_spec: sizes and names of the environment.
+        env: the environment to learn in; None until `learn` needs one.
+    """
+    threads.set_torch(config.threads)
     match config.agent:
         case "joule":
             from agent.agent import WorldModelAgent

@@ -1,1 +1,1 @@
-"""joule/cli"""
+"""The command line: the parser, the options made from the settings, and how a command ends."""

@@ -6,7 +6,10 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+_ROOT = Path(__file__).resolve().parents[2]
+"""The checkout with the scripts, where this is one."""
 _SCRIPTS = ("train.py", "evaluate.py", "render.py", "explain.py", "compare.py")
 
 
@@ -27,7 +30,7 @@ def command_words(command: str, arguments: Sequence[str] = ()) -> list[str]:
     program = sys.argv[0] if sys.argv else ""
     folder, name = os.path.split(program)
     python = sys.orig_argv[0] if sys.orig_argv else "python"
-    if name in _SCRIPTS:
+    if name in _SCRIPTS and Path(folder).resolve() == _ROOT:
         return [python, os.path.join(folder, f"{command}.py"), *arguments]
     if name in ("joule", "joule.exe"):
         on_path = shutil.which("joule")

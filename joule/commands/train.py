@@ -1,233 +1,176 @@
-"""Train an agent: it lives in a body, learns a world model of it, and acts by minimising energy.
+"""Train an agent: it learns a world model of its environment, and acts by minimising energy.
 
 python train.py                                      HalfCheetah-v5, the world-model agent
 python train.py --env my_pkg:MyArm-v0 --steps 50000  an environment of your own
-python train.py --agent sac --env dmc:walker-walk    a model-free baseline, same run layout
-python train.py --preset smoke                       the whole path in under a minute
-python train.py --resume runs/...                    go on exactly where a run stopped
+python train.py --agent sac --env dmc:walker-walk    a model-free baseline, with the same run folder
+python train.py --preset smoke                       everything in about a minute
+python train.py --resume runs/...                    continue a run exactly where it stopped
 """
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import os
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.configurator.settings import PRESETS, Config
-from agent.configurator.validation import flatten, replace, validate
 from agent.errors import ConfigError
-from joule.agents import new_agent
+from joule import threads
 from joule.cli.command_line import command_words
-from joule.cli.options import Parser, add_settings, config_from, given_settings
+from joule.cli.options import add_settings, given_settings
+from joule.cli.parser import Parser
+from joule.settings import config_from, merged, resumed_config
 
 if TYPE_CHECKING:
-    from agent.interface import Agent
-    from joule.report.progress import Progress
-    from joule.storage.run_folder import Run
-    from joule.training.trainer import Trainer
+    from joule.training.session import TrainedRun
+    from joule.training.trainer import RunCallback
 
 
-def parser() -> Parser:
-    """The options of this door: every setting of a run, and where it goes."""
+def parser(arguments: Sequence[str] = ()) -> Parser:
+    """The options of this command; `arguments` names the planner whose settings the help shows."""
     p = Parser(prog="train.py", description=__doc__)
     p.add_argument("--preset", metavar="NAME", help=f"one of {', '.join(PRESETS)}")
-    p.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: a new one in runs/)")
-    p.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run")
+    p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: a new one in runs/)")
+    p.add_argument("--resume", type=Path, metavar="RUN", help="continue a run")
     p.add_argument("--override", action="store_true", help="with --resume: allow settings to change")
     p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
-                   help="with --resume: import this module of a run made elsewhere")  # fmt: skip
+                   help="with --resume: import this module of a run made by another user")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    add_settings(p, Config, Config())
+    add_settings(p, Config, Config(), arguments=arguments)
     return p
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = parser().parse(arguments)
+    """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
+    options = parser(arguments).parse(arguments)
     given = given_settings(options)
-    if options.resume is None:
-        for flag, said in (("--override", options.override), ("--trust-module", options.trust_module)):
-            if said:
-                raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
-        config = config_from(options.preset or "default", given)
-        check_settings_apply(config.agent, given)
-        run = None
-        if options.out is not None:
-            from joule.storage.run_folder import check_free
-
-            check_free(options.out)
-    else:
-        from joule.storage.run_folder import Run
-
-        if options.out is not None:
-            raise ConfigError(
-                f"--out: a resumed run goes on in its own folder; copy {options.resume} to {options.out} "
-                f"and --resume {options.out} to have it there"
-            )
-        if options.preset is not None:
-            raise ConfigError(
-                "--preset: a resumed run keeps its settings; name those to change, with --override"
-            )
-        run = Run.open(options.resume, trust_modules=options.trust_module)
-        config = resumed_config(run.config, given, options.override)
-        check_settings_apply(config.agent, given)
-
-    # From here on it is heavy: MuJoCo, and then torch, are imported once all of the above is settled.
-    os.environ.setdefault("OMP_NUM_THREADS", str(config.threads))
-    from agent.training_env import check_spec
-    from joule.environment import make_env
-    from joule.storage.loading import spec_of_run
-
-    body = make_env(config)
-    if run is not None:
-        check_spec(spec_of_run(run), body, config.agent)
-    import torch
-
-    from agent import random_state as generators
-    from envs.state.determinism import is_deterministic
-    from joule.report.progress import Progress
-    from joule.storage.run_folder import Run
-    from joule.training.evaluation import Evaluator
-    from joule.training.forecast_log import max_entries
-    from joule.training.trainer import EXIT_STOPPED, Trainer
-
-    torch.set_num_threads(config.threads)
-    learner = new_agent(config, body)
-    entries = max_entries(config.steps, config.eval_every_frames)
-    evaluator = Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries)
-    if run is None:
-        with generators.preserved():
-            repeats = is_deterministic(make_env(config), config.seed)
-        command = command_words("train", arguments)
-        env_spec = dataclasses.asdict(body.env_spec) | {"deterministic": repeats}
-        run = Run.create(options.out, config, command, env_spec)
-    with run.lock(), Progress(run.folder, config.env, config.agent, config.steps) as progress:
-        trainer = Trainer(learner, run, evaluator, progress)
-        if not run.env_spec.get("deterministic", True):
-            progress.note("this environment does not repeat itself under one seed: nor will this run")
-        if options.resume is not None:
-            for note in trainer.resume():
-                progress.note(note)
-            done = learner.frames >= config.steps and not trainer.unfinished
-            if done and run.finished_at() == learner.frames:
-                progress.note(f"nothing to do: this run has its {learner.frames:,} frames; give more --steps")
-                return 0
-            if config != run.config:
-                run.reconfigure(config)
-        stopped_by = trainer.train()
-        evaluator.close()
-        if stopped_by is not None:
-            again = f"python train.py --resume {shlex.quote(str(run.folder))}"
-            progress.note(f"stopped at {learner.frames:,} frames; go on with: {again}")
-            return EXIT_STOPPED[stopped_by]
-        conclude(run, learner, body.counters, trainer, progress)
-    return 0
+    trained = _train(
+        given,
+        preset=options.preset,
+        out=options.out,
+        resume=options.resume,
+        override=options.override,
+        trust_modules=options.trust_module,
+        command=command_words("train", arguments),
+        callback=None,
+        from_command_line=True,
+    )
+    return trained.exit_code
 
 
-def conclude(
-    run: Run, learner: Agent, counters: dict[str, int], trainer: Trainer, progress: Progress
-) -> None:
-    """What a finished run leaves: a summary, its curve, a film of the agent, and how to go on."""
-    from agent.errors import StopRun
-    from joule.report import curves, results
-    from joule.report import forecasts as forecast_log
-    from joule.storage.run_folder import RunError
+def train(
+    *,
+    env: str | None = None,
+    agent: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    preset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    override: bool = False,
+    trust_modules: Sequence[str] = (),
+    callback: RunCallback | None = None,
+    **keywords: Any,
+) -> TrainedRun:
+    """Trains an agent in a run folder, with evaluations, checkpoints, a learning curve and a film.
 
-    config, folder = learner.config, run.folder
-    skipped = int(learner.metrics.get("learner/skipped", 0))
-    summary = {
-        **trainer.last_scores,
-        "frames": learner.frames,
-        "decisions": learner.decisions,
-        "episodes": learner.episodes,
-        "seconds": learner.clock.seconds(),
-        "deterministic": run.env_spec.get("deterministic", True),
-        "counters": {**counters, "updates_skipped": skipped},
-    }
-    try:
-        run.finish(summary)
-    except RunError as error:
-        raise StopRun(f"the run has ended, its last checkpoint is whole, but: {error}") from error
-    try:
-        series = measured(folder / "metrics.csv")
-        curves.learning_curve(
-            results.read_run(folder), folder / "curve.png", series=series, entries=forecast_log.read(folder)
-        )
-        progress.note(f"curve:    {folder / 'curve.png'}")
-    except (OSError, results.ResultsError) as error:  # a log may have been switched off by a full disk
-        progress.note(f"no curve: {error}")
-    if config.video:
-        film(run, learner, progress)
-    quoted = shlex.quote(str(folder))
-    predicts = " --imagine" if config.agent == "joule" else ""
-    progress.note(f"render:   python render.py {quoted}{predicts}")
-    if config.agent == "joule" and config.planner.kind != "policy":
-        progress.note(f"explain:  python explain.py {quoted} --step 10")
-    progress.note(f"evaluate: python evaluate.py {quoted} --episodes 10")
-    progress.note(f"compare:  python compare.py {quoted} OTHER_RUN")
-    progress.note(
-        f"resume:   python train.py --resume {quoted} --steps {2 * max(config.steps, learner.frames)}"
+    It does what the command `train` does. Signals are left to the program: KeyboardInterrupt ends the run, and
+    `resume` continues it from its last checkpoint.
+
+    Args:
+        env: an id, such as `HalfCheetah-v5` (the default) or `my_pkg:MyArm-v0`.
+        agent: `joule` (the default), `sac`, `td3`, `ppo`, `tqc`, `crossq`, `random` or `zero`.
+        out: the run folder; by default runs/<env>-<agent>-seed<k>-<time>.
+        preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.
+        settings: by dotted name, such as {"planner.kind": "icem"}; see `joule.Config`.
+        resume: a run folder to continue, in place of a new one.
+        override: with `resume`, allows settings to change.
+        trust_modules: with `resume`, modules that the run's environment may import although another user made
+            the run.
+        callback: is told how the run goes; by default a display on stdout.
+        keywords: settings without a dot, such as `steps=50_000` and `seed=1`.
+
+    Returns:
+        The run folder, the trained agent and the last evaluation.
+
+    Raises:
+        Refused: for input that cannot be used; its subclasses are ConfigError, RunError, CheckpointError.
+        StopRun: when the run cannot continue.
+    """
+    given = merged(settings, keywords)
+    given |= {name: value for name, value in (("env", env), ("agent", agent)) if value is not None}
+    return _train(
+        given,
+        preset=preset,
+        out=None if out is None else Path(out),
+        resume=None if resume is None else Path(resume),
+        override=override,
+        trust_modules=trust_modules,
+        command=command_words("train", _arguments(preset, given)),
+        callback=callback,
+        from_command_line=False,
     )
 
 
-def film(run: Run, learner: Agent, progress: Progress) -> None:
-    """Records the evaluated agent; a machine that cannot draw gets a sentence instead of a film."""
-    import envs
-    from joule.commands.render import record
-    from joule.environment import make_env
+def _train(
+    given: Mapping[str, Any],
+    *,
+    preset: str | None,
+    out: Path | None,
+    resume: Path | None,
+    override: bool,
+    trust_modules: Sequence[str],
+    command: Sequence[str],
+    callback: RunCallback | None,
+    from_command_line: bool,
+) -> TrainedRun:
+    """Checks the input, and trains or resumes. Of threads and signals only a command disposes."""
+    if resume is None:
+        for flag, said in (("--override", override), ("--trust-module", trust_modules)):
+            if said:
+                raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
+        config = config_from(preset or "default", given)
+        if from_command_line:
+            threads.set_variables(config.threads)
+        if out is not None:
+            from joule.storage.run_paths import check_free
 
-    try:
-        stage = make_env(learner.config, render_mode="rgb_array")
-        seconds = min(30.0, learner.config.steps * 0.01)
-        path = record(learner, stage, run.videos / f"step-{learner.frames}.mp4", max_seconds=seconds)
-        stage.close()
-        progress.note(f"film:     {path}")
-    except (envs.RenderError, envs.EnvError) as error:  # some bodies have no picture of themselves
-        progress.note(f"no film: {error}")
+            check_free(out)
+        # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
+        from joule.training.session import train_new
 
-
-def measured(path: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Series for the curve's lower panels from metrics.csv: name -> (frames, values)."""
-    wanted = ("surprise", "latent/rank", "latent/relative_error")
-    series: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in wanted}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            for name in wanted:
-                if row.get(name):
-                    series[name][0].append(float(row["frames"]))
-                    series[name][1].append(float(row[name]))
-    return {name: found for name, found in series.items() if found[0]}
-
-
-def check_settings_apply(agent: str, given: Iterable[str]) -> None:
-    """Refuses settings that an agent would not heed. Raises ConfigError naming the first."""
-    own = ("learner.", "model.", "planner.", "regularizer", "on_collapse")
-    deaf = [name for name in given if name.startswith(own)]
-    if deaf and agent != "joule":
-        why = "learns nothing" if agent in ("random", "zero") else "has its library's published settings"
-        raise ConfigError(f"{deaf[0]}: {agent} {why}; only joule heeds it")
-
-
-def resumed_config(before: Config, given: dict[str, object], override: bool) -> Config:
-    """The config of a resumed run: its own, with what the user may change.
-
-    A larger budget is always allowed. Raises ConfigError naming the differences otherwise.
-    """
-    config = validate(replace(before, given))
-    old, new = flatten(before), flatten(config)
-    changed = [name for name in old if old[name] != new[name]]
-    if "task" in changed:
-        other = ", or evaluate.py --task --learn-task takes it up" if before.agent == "joule" else ""
+        return train_new(config, out, command, callback=callback, handle_signals=from_command_line)
+    if out is not None:
         raise ConfigError(
-            f"task: what this run learned and remembers was priced by its own; another begins a run{other}"
+            f"--out: a resumed run stays in its own folder; copy {resume} to {out} and --resume {out} to "
+            "have it there"
         )
-    free = {"steps", "eval_every_frames", "checkpoint_every_frames", "video"}
-    if not override and (bad := [name for name in changed if name not in free]):
-        difference = ", ".join(f"{name} {old[name]!r} -> {new[name]!r}" for name in bad)
-        raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
-    if config.steps < before.steps:
-        raise ConfigError(f"steps: {config.steps} is less than the run's own {before.steps}")
-    return config
+    if preset is not None:
+        raise ConfigError("--preset: a resumed run keeps its settings; name those to change, with --override")
+    if from_command_line:
+        threads.set_variables(given.get("threads") or threads.of_run(resume))
+    from joule.storage.run_folder import Run
+
+    run = Run.open(resume, trust_modules=trust_modules)
+    config = resumed_config(run.config, given, override)
+    from joule.training.session import train_further
+
+    return train_further(run, config, callback=callback, handle_signals=from_command_line)
+
+
+def _arguments(preset: str | None, given: Mapping[str, Any]) -> list[str]:
+    """The arguments of the command that makes the same run as a call from Python."""
+    import json
+
+    words = [] if preset is None else ["--preset", preset]
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, (tuple, list)):
+            words += [word for text in value for word in (flag, str(text))]
+        elif isinstance(value, dict):
+            words += [flag, json.dumps(value)]
+        elif value is not None:
+            words += [flag, str(value)]
+    return words

@@ -1,0 +1,31 @@
+"""`python -m joule COMMAND ...`; the command `joule` begins here too."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+
+def put_current_directory_last() -> None:
+    """Moves the current directory to the end of the import path.
+
+    `python -m` puts it first. A folder of the user's, such as `agent`, must not hide Joule's own package. So
+    this runs before any of them is imported. The user's environments are still found.
+    """
+    here = os.path.realpath(os.getcwd())
+    others = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
+    if len(others) < len(sys.path):
+        sys.path[:] = [*others, here]
+
+
+def main() -> NoReturn:
+    """Runs the command that the arguments of the process name, and ends the process with its exit code."""
+    put_current_directory_last()
+    from joule.cli.main import dispatch, run_command
+
+    run_command(dispatch)
+
+
+if __name__ == "__main__":
+    main()

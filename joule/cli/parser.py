@@ -1,0 +1,93 @@
+"""The parser of the commands: one sentence for a mistake, and numbers as people write them.
+
+It is argparse, because it starts in milliseconds where richer libraries take half a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from agent.configurator.validation import unique_keys
+from agent.errors import ConfigError
+from joule.cli.command_line import command_words
+
+
+class Parser(argparse.ArgumentParser):
+    """The options of one command.
+
+    Args:
+        prog: the script of the command, such as `train.py`. Help and examples show the command in the form in
+            which the process was started.
+        description: what the command does, with examples that begin with `python <prog>`.
+        operands: of the command, such as `RUN`. The usage line names them, and not the many options.
+    """
+
+    def __init__(self, prog: str, description: str | None = None, operands: str = "") -> None:
+        words = shlex.join(command_words(prog.removesuffix(".py")))
+        usage = " ".join(part for part in (words, operands, "[options]") if part)
+        super().__init__(
+            prog=words,
+            usage=usage.replace("%", "%%"),
+            description=(description or "").replace(f"python {prog}", words),
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse for a mistake. Raises ConfigError."""
+        raise ConfigError(message)
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The options.
+
+        Raises:
+            ConfigError: for an option that does not exist, with the nearest one, and for a bad value.
+        """
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            name = unknown[0].split("=")[0]
+            if not name.startswith("-"):
+                raise ConfigError(f"unexpected argument {name}; options begin with --")
+            known = [option for action in self._actions for option in action.option_strings]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            raise ConfigError(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else ""))
+        return options
+
+
+def whole_number(text: str) -> int:
+    """An int, also from 1e5 and 100_000, because people write budgets so."""
+    try:
+        return int(text)
+    except ValueError:
+        value = number(text)
+        if value != int(value):
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
+        return int(value)
+
+
+def number(text: str) -> float:
+    """A finite float."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    return value
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        value = json.loads(text, object_pairs_hook=unique_keys)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object such as '{{\"key\": 1}}'")
+    return value

@@ -1,0 +1,55 @@
+"""Options that the commands for trained agents share: what is changed about the agent and its environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.configurator.settings import ActorConfig, Config, CostConfig, PlannerConfig
+from joule.cli.options import add_setting, add_settings
+from joule.cli.parser import Parser, whole_number
+
+SECTIONS = (
+    ("planner.", PlannerConfig, ()),
+    ("cost.", CostConfig, ("critics", "bins")),
+    ("actor.", ActorConfig, ("target_entropy",)),
+)
+"""Settings of a trained agent that may change, without those that its networks were trained with."""
+
+
+def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = False) -> None:
+    """Adds the run and everything that may be changed about its agent and environment.
+
+    Args:
+        parser: where to.
+        arguments: the command line; see `add_settings`.
+        adapt: whether the command can show an agent that adapts.
+    """
+    parser.add_argument(
+        "run", type=Path, metavar="RUN", help="a run folder, or one of its checkpoints/step-<n>"
+    )
+    parser.add_argument("--trust-module", action="append", default=[], metavar="NAME",
+                        help="import this module of a run made by another user; repeatable")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    if adapt:
+        parser.add_argument("--adapt", action="store_true",
+                            help="detect changes of the environment and learn them while acting")  # fmt: skip
+    add_setting(parser, "device", str, None, "cpu, cuda, cuda:1, or auto (default: the run's own)")
+    change = "change the environment, as in gravity=0.5, or gravity=0.5@300 from frame 300 on; repeatable"
+    add_setting(parser, "perturb", tuple[str, ...], (), change)
+    inferred = "`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision"
+    add_setting(parser, "perceive", typing.get_type_hints(Config)["perceive"], "encoder", inferred)
+    limit = "a constraint that plans must keep, as in speed<2; repeatable"
+    add_setting(parser, "constraint", tuple[str, ...], (), limit)
+    add_setting(parser, "task", str, "", "other costs to plan for, as in track:velocity=-2")
+    learned = (
+        "learn the task in imagination first, by so many updates (default: plan for it without learning)"
+    )
+    parser.add_argument("--learn-task", type=whole_number, metavar="UPDATES", help=learned)
+    for prefix, node, without in SECTIONS:
+        # The run's own values apply, so the help shows no default.
+        unset: Any = {item.name: None for item in dataclasses.fields(node) if item.name != "settings"}
+        add_settings(parser, node, node(**unset), prefix, without=without, arguments=arguments)

@@ -1,0 +1,102 @@
+"""An episode, decision by decision, and the outcome of one of its decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agent.interface import Policy
+from envs.safe_env import SafeEnv
+
+NEGLIGIBLE = 0.01
+"""Costs are summed until the discounted future that is left is this share of the whole."""
+
+
+class Episode:
+    """An agent in an environment, without exploration.
+
+    Args:
+        policy: the agent.
+        env: the environment; it is reset.
+        seed: of the episode.
+    """
+
+    def __init__(self, policy: Policy, env: SafeEnv, seed: int) -> None:
+        self.policy, self.env, self.seed = policy, env, seed
+        self.obs, _ = env.reset(seed=seed)
+        self.state: Any = None
+        """What the last decision returned; None before the first."""
+        self.decisions = 0
+        self.ended = self.terminated = False
+
+    def decide(self) -> np.ndarray:
+        """The next action [act]."""
+        start = np.array([self.state is None])
+        action, self.state = self.policy.predict(self.obs, self.state, start, deterministic=True)
+        return action
+
+    def act(self, action: np.ndarray) -> float:
+        """Takes one step with `action` [act]. Returns its cost."""
+        self.obs, reward, self.terminated, truncated, _ = self.env.step(action)
+        self.decisions += 1
+        self.ended = self.terminated or truncated
+        return -float(reward)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was observed after a decision, while the agent made a new plan at every further decision."""
+
+    costs: list[float]
+    readouts: list[np.ndarray]
+    """[readouts] before the decision and after each step, as far as the imagined futures reach."""
+    hidden: float
+    """Share of the discounted future that was not observed any more."""
+
+    def total_return(self, discount: float) -> float:
+        """The discounted return."""
+        return -sum(discount**k * cost for k, cost in enumerate(self.costs))
+
+
+def outcome_of(episode: Episode, action: np.ndarray, discount: float, ahead: int) -> Outcome:
+    """Continues an episode until the future that is left is negligible, or the episode ends.
+
+    Args:
+        episode: before the decision.
+        action: [act], what was decided.
+        discount: per decision.
+        ahead: decisions of which the readouts are kept.
+    """
+    costs, readouts = [], [episode.env.readouts()]
+    while True:
+        costs.append(episode.act(action))
+        if len(costs) <= ahead:
+            readouts.append(episode.env.readouts())
+        hidden = 0.0 if episode.terminated else discount ** len(costs)
+        if episode.ended or hidden < NEGLIGIBLE:
+            return Outcome(costs, readouts, hidden)
+        action = episode.decide()
+
+
+def executed_costs(env: SafeEnv, snapshot: dict[str, Any], actions: np.ndarray) -> list[float] | None:
+    """The costs of a plan that is executed from a snapshot, without planning again.
+
+    Args:
+        env: the environment.
+        snapshot: its state before the plan.
+        actions: [horizon, act].
+
+    Returns:
+        One cost per step, fewer where the episode ends; None where the state could not be restored exactly.
+    """
+    if not env.restore(snapshot):
+        return None
+    costs = []
+    for action in actions:
+        _, reward, terminated, truncated, _ = env.step(action)
+        costs.append(-float(reward))
+        if terminated or truncated:
+            break
+    return costs

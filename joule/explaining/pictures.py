@@ -1,0 +1,77 @@
+"""Pictures of an explained decision: the environment, with a ghost in the imagined pose of each alternative."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.agent import WorldModelAgent
+from agent.explanation import Alternative
+from envs.rendering.ghost import can_appear
+from envs.safe_env import SafeEnv
+from joule.filming.imagined_rollouts import ImaginedRollouts
+from joule.filming.views import GhostView
+from joule.trained import Trained
+
+WIDTH, HEIGHT = 576, 384
+"""Of a picture, in pixels."""
+VISIBLE_CHANGE = 25
+"""By how much a ghost changes the colour of a pixel that shows it, of 255."""
+
+
+def env_for_pictures(trained: Trained) -> SafeEnv:
+    """The environment to show the agent in, made for rendering where a ghost can appear in it."""
+    env = trained.make_env()
+    if not can_appear(env):
+        return env
+    env.close()
+    return trained.make_env(render_mode="rgb_array", width=WIDTH, height=HEIGHT)
+
+
+def ghost_pictures(
+    agent: WorldModelAgent, env: SafeEnv, alternatives: Sequence[Alternative]
+) -> tuple[list[np.ndarray], int]:
+    """The environment now, with a ghost where each alternative leads.
+
+    Args:
+        agent: the agent.
+        env: the environment, as it is before the decision.
+        alternatives: the plans that are compared.
+
+    Returns:
+        One picture per alternative, uint8 [height, width, 3], and how many decisions ahead the ghosts are: as
+        far as the imagined futures reach, or less, so that every ghost is in view. No pictures and 0 where no
+        ghost can appear.
+
+    Raises:
+        RenderError: without OpenGL.
+    """
+    seconds = env.env_spec.seconds_per_decision
+    if not can_appear(env) or seconds is None:
+        return [], 0
+    view = GhostView(agent, env, ImaginedRollouts(agent, seconds, 0))
+    start, plain = view.ghost.present(), env.render()
+    drawn: list[np.ndarray] = []
+    ahead = 0
+    for ahead in range(len(alternatives[0].future) - 1, 0, -1):
+        drawn = []
+        for alternative in alternatives:
+            drawn.append(view.ghost.draw(view.pose(start, alternative.future[: ahead + 1])))
+            if ahead > 1 and not in_view(drawn[-1], plain):
+                break
+        else:
+            break
+    return drawn, ahead
+
+
+def in_view(with_ghost: np.ndarray, plain: np.ndarray) -> bool:
+    """Whether a ghost is seen, and is not cut by the left, right or upper edge.
+
+    Args:
+        with_ghost: uint8 [height, width, 3].
+        plain: the same picture without it.
+    """
+    changed = np.abs(with_ghost.astype(int) - plain).max(-1) > VISIBLE_CHANGE
+    edges = changed[:, 0].any() or changed[:, -1].any() or changed[0].any()
+    return bool(changed.any() and not edges)

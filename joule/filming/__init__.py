@@ -1,0 +1,1 @@
+"""Films of an agent: recorded episodes, and views of what its world model predicts."""

@@ -1,0 +1,103 @@
+"""Predictions that a film shows: rollouts of the world model under the actions that the agent takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agent.interface import Explainable
+from agent.memory.replay_buffer import ReplayBuffer
+
+SECONDS_AHEAD, FEWEST_AHEAD, MOST_AHEAD = 1.0, 15, 25
+"""A rollout lasts one second of simulated time, within these bounds in decisions."""
+CALIBRATION_PAIRS = 128
+"""Pairs of observations from the replay buffer that show how well readouts are predicted."""
+
+
+class ImaginedRollouts:
+    """Rollouts that begin at decision `first` of an episode, with a pause as long as a rollout between two.
+
+    A rollout begins at one observation and follows the actions that are taken. So all that differs from the
+    environment is the error of the world model.
+
+    Args:
+        agent: has the world model.
+        seconds: simulated time of a decision.
+        first: decision at which the first rollout begins.
+    """
+
+    def __init__(self, agent: Explainable, seconds: float, first: int) -> None:
+        self.agent, self.seconds, self.first = agent, seconds, first
+        self.ahead = min(max(round(SECONDS_AHEAD / seconds), FEWEST_AHEAD), MOST_AHEAD)
+        """Decisions of a rollout."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins an episode."""
+        self.decision = 0
+        self._start: np.ndarray | None = None
+        self._actions: list[np.ndarray] = []
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> bool:
+        """Takes in a decision.
+
+        Args:
+            obs: [obs], the observation of the decision.
+            action: [act].
+
+        Returns:
+            Whether a rollout begins with it.
+        """
+        since = self.decision - self.first
+        begins = since >= 0 and since % (2 * self.ahead) == 0
+        self.decision += 1
+        if begins:
+            self._start, self._actions = obs, []
+        if len(self._actions) == self.ahead:
+            self._start, self._actions = None, []
+        if self._start is not None:
+            self._actions.append(action)
+        return begins
+
+    def predicted(self) -> np.ndarray | None:
+        """Readouts [steps + 1, readouts] from the beginning of the rollout until now; None in a pause."""
+        return None if self._start is None else self.agent.imagine(self._start, np.stack(self._actions))
+
+
+def readout_slices(sizes: dict[str, int]) -> dict[str, slice]:
+    """Name -> the place of a readout in the vector of all readouts."""
+    slices, edge = {}, 0
+    for name, size in sizes.items():
+        slices[name] = slice(edge, edge + size)
+        edge += size
+    return slices
+
+
+def readout_changes(agent: Explainable, buffer: ReplayBuffer, ahead: int) -> tuple[np.ndarray, np.ndarray]:
+    """How readouts changed between observations of one episode, `ahead` decisions apart.
+
+    Args:
+        agent: has the readout heads.
+        buffer: its experience.
+        ahead: decisions.
+
+    Returns:
+        The changes as the heads read them, and those in the simulator, each [pairs, readouts]. No pairs before
+        there is experience.
+    """
+    places = buffer.filled()
+    # Two rows are of one episode when as many episodes ended before the one as before the other.
+    ended = np.concatenate([[0], np.cumsum(buffer.last[places])])
+    stream = places // buffer.rows_per_stream
+    first = np.arange(max(len(places) - ahead, 0))
+    first = first[(ended[first] == ended[first + ahead]) & (stream[first] == stream[first + ahead])]
+    first = first[np.linspace(0, len(first) - 1, min(len(first), CALIBRATION_PAIRS)).astype(int)]
+
+    def read_at(row: int) -> np.ndarray:
+        obs = buffer.observations(places[row])
+        assert isinstance(obs, np.ndarray), "an agent imagines from observations of one part"
+        readouts: np.ndarray = agent.imagine(obs, np.zeros((0, buffer.action.shape[1]), np.float32))[0]
+        return readouts
+
+    read = [read_at(row + ahead) - read_at(row) for row in first]
+    true = buffer.readout[places[first + ahead]] - buffer.readout[places[first]]
+    return np.reshape(read, true.shape), true

@@ -1,0 +1,205 @@
+"""Records a film: episodes of an agent as frames with a strip, written as a video."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from agent.actor.actor import ActingState
+from agent.agent import WorldModelAgent
+from agent.configurator.settings import Config
+from agent.errors import ConfigError
+from agent.interface import Explainable, Policy
+from agent.seeds import FIRST_SEED
+from agent.world_model.adaptation import AdaptiveAgent
+from envs.rendering.video import write_mp4
+from envs.safe_env import SafeEnv
+from joule.filming.views import PlainView, View, imagination_view
+from joule.report.film import Story, annotate, fewer
+
+MOST_DECISIONS = 1_000
+"""Decisions of one episode that are filmed at most."""
+SLOWEST, FASTEST = 10.0, 60.0
+"""Bounds of the frames per second of a video."""
+USUAL_SECONDS = 1.0 / 30.0
+"""Simulated time of a decision where the environment does not say it."""
+
+
+class FilmedAgent(Policy, Protocol):
+    """What a film asks of an agent."""
+
+    @property
+    def config(self) -> Config: ...
+
+
+class FilmCallback(Protocol):
+    """Told how far a film is."""
+
+    def step(self, seed: int, decisions: int, longest: int) -> None:
+        """`decisions` of at most `longest` are filmed, of the episode with this seed."""
+        ...
+
+    def episode(self, seed: int, total_return: float, decisions: int) -> None:
+        """The episode with this seed has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Which decisions become frames, so that a video runs at the speed of the simulated time."""
+
+    seconds_per_decision: float
+
+    @property
+    def stride(self) -> int:
+        """Decisions per frame, where decisions are fast."""
+        return max(1, math.ceil(1.0 / self.seconds_per_decision / FASTEST - 1e-9))
+
+    @property
+    def copies(self) -> int:
+        """Frames per decision, where decisions are slow."""
+        return max(1, math.ceil(SLOWEST * self.seconds_per_decision - 1e-9))
+
+    @property
+    def frames_per_second(self) -> float:
+        """Of the video."""
+        return 1.0 / self.seconds_per_decision / self.stride * self.copies
+
+
+def record(
+    agent: FilmedAgent,
+    env: SafeEnv,
+    path: str | Path,
+    *,
+    episodes: int = 1,
+    seed: int = FIRST_SEED,
+    max_seconds: float | None = None,
+    imagine: bool = False,
+    imagine_at: int | None = None,
+    callback: FilmCallback | None = None,
+) -> Path:
+    """Films episodes of an agent, without exploration, and writes a video. An existing video is replaced.
+
+    At most 1,000 decisions of an episode are filmed. Frames are encoded one at a time.
+
+    Args:
+        agent: the agent.
+        env: made with `render_mode="rgb_array"`.
+        path: the video file.
+        episodes: number of episodes; episode i begins with seed `seed` + i.
+        seed: of the first episode.
+        max_seconds: simulated time of an episode that is filmed at most.
+        imagine: shows the predicted state too, again and again.
+        imagine_at: decision of the first prediction; by default a third of the episode. It implies `imagine`.
+        callback: told how far the film is.
+
+    Returns:
+        The path of the video.
+
+    Raises:
+        RenderError: without OpenGL or ffmpeg, or when the file cannot be written.
+        ConfigError: when asked for predictions of an agent without a world model, or from a decision on that
+            is not filmed.
+    """
+    seconds = env.env_spec.seconds_per_decision or USUAL_SECONDS
+    longest = min(MOST_DECISIONS, env.env_spec.episode_limit or MOST_DECISIONS)
+    if max_seconds is not None:
+        longest = max(1, min(longest, round(max_seconds / seconds)))
+    if imagine_at is not None and imagine_at >= longest:
+        raise ConfigError(f"imagine_at: {imagine_at} is beyond the {longest:,} decisions that are filmed")
+    view: View = PlainView(env)
+    if imagine or imagine_at is not None:
+        view = imagination_view(agent, env, seconds, longest // 3 if imagine_at is None else imagine_at)
+    pace = Pace(seconds)
+
+    def frames() -> Iterator[np.ndarray]:
+        story = None
+        for number in range(seed, seed + episodes):
+            story = yield from _episode(agent, env, view, pace, number, longest, story, callback)
+            if callback is not None:
+                callback.episode(number, story.total_return, story.decisions)
+
+    write_mp4(path, frames(), pace.frames_per_second)
+    return Path(path)
+
+
+def _episode(
+    agent: FilmedAgent,
+    env: SafeEnv,
+    view: View,
+    pace: Pace,
+    seed: int,
+    longest: int,
+    before: Story | None,
+    callback: FilmCallback | None,
+) -> Generator[np.ndarray, None, Story]:
+    """The frames of one episode: its start, every `pace.stride`-th decision, and its end.
+
+    Args:
+        before: the story of the episode before, whose scale of energies stays.
+
+    Returns:
+        The story of this episode.
+    """
+    # An agent that adapts learns only from steps that it observes.
+    observed: Any = agent.observe(env) if isinstance(agent, AdaptiveAgent) else env
+    obs, _ = observed.reset(seed=seed)
+    view.begin()
+    picture, state, story = view.picture(), None, before
+    for step in range(1, longest + 1):
+        action, state = agent.predict(obs, state, np.array([state is None]), deterministic=True)
+        # A rollout begins at the observation that the decision was based on.
+        view.decided(_believed(agent, obs, state), action)
+        if step == 1:
+            story = story or Story(
+                env.env_spec.env,
+                agent.config.agent,
+                pace.seconds_per_decision,
+                terms=tuple(_energies(agent, state)),
+                surprise=isinstance(state, ActingState),
+            )
+            story.restart()
+            yield annotate(picture, panel=story.panel())
+        assert story is not None
+        obs, reward, terminated, truncated, _ = observed.step(action)
+        ended = terminated or truncated or step == longest
+        if callback is not None:
+            callback.step(seed, step, longest)
+        shown = ended or step % pace.stride == 0
+        energies = _energies(agent, state) if shown else {}
+        panel = story.tell(reward, surprise=_surprise(state), energies=energies)
+        if shown:
+            frame = annotate(view.picture(), panel=panel)
+            for _ in range(pace.copies):
+                yield frame
+        if ended:
+            break
+    assert story is not None, "an episode has at least one decision"
+    return story
+
+
+def _believed(agent: FilmedAgent, obs: np.ndarray, state: Any) -> np.ndarray:
+    """The observation [obs] that a decision was based on: inferred, where the agent infers its sensors."""
+    if isinstance(agent, (WorldModelAgent, AdaptiveAgent)):
+        inferred: np.ndarray = agent.modules.inferred_observation(obs[None], state)[0]
+        return inferred
+    return obs
+
+
+def _energies(agent: FilmedAgent, state: Any) -> dict[str, float]:
+    """The energy terms of a decision's plan, as many as a film can show."""
+    if not isinstance(agent, Explainable):
+        return {}
+    return fewer({name: float(term[0]) for name, term in agent.explain(state).items()})
+
+
+def _surprise(state: Any) -> float | None:
+    """The surprise of a decision's observation; None at the start, and for an agent that reports none."""
+    if isinstance(state, ActingState) and math.isfinite(state.surprise[0]):
+        return float(state.surprise[0])
+    return None

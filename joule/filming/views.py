@@ -1,0 +1,134 @@
+"""Views of an environment: the pictures that the frames of a film are made of."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from agent.agent import WorldModelAgent
+from agent.errors import ConfigError
+from agent.world_model.adaptation import AdaptiveAgent
+from envs.rendering.ghost import Ghost, can_appear
+from envs.safe_env import SafeEnv
+from joule.filming.imagined_rollouts import ImaginedRollouts, readout_changes, readout_slices
+from joule.report.film import side_by_side
+from joule.report.imagination import Curves, caption
+
+CURVE_SPAN = 100
+"""Decisions that the curves of readouts show."""
+
+
+class View(Protocol):
+    """Draws an environment; it is told of each decision before the step is taken."""
+
+    def begin(self) -> None:
+        """Begins an episode."""
+        ...
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+        """Takes in a decision: `obs` [obs] and `action` [act]."""
+        ...
+
+    def picture(self) -> np.ndarray:
+        """The picture now, uint8 [height, width, 3]."""
+        ...
+
+
+class PlainView:
+    """The environment as it renders itself."""
+
+    def __init__(self, env: SafeEnv) -> None:
+        self.env = env
+
+    def begin(self) -> None:
+        """Nothing to do."""
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+        """Nothing to do."""
+
+    def picture(self) -> np.ndarray:
+        """See `View`."""
+        return self.env.render()
+
+
+def imagination_view(agent: Any, env: SafeEnv, seconds: float, first: int) -> View:
+    """A view of the environment and of its predicted state: with a ghost, or with curves where none can appear.
+
+    Args:
+        agent: the agent.
+        env: made for rendering.
+        seconds: simulated time of a decision.
+        first: decision at which the first rollout begins.
+
+    Raises:
+        ConfigError: for an agent without a world model.
+    """
+    if not isinstance(agent, (WorldModelAgent, AdaptiveAgent)):
+        raise ConfigError(f"imagine: {agent.config.agent} has no world model to imagine with; joule has")
+    rollouts = ImaginedRollouts(agent, seconds, first)
+    return GhostView(agent, env, rollouts) if can_appear(env) else CurveView(env, rollouts)
+
+
+class GhostView:
+    """The environment with a ghost of the robot in its predicted pose."""
+
+    def __init__(
+        self, agent: WorldModelAgent | AdaptiveAgent, env: SafeEnv, rollouts: ImaginedRollouts
+    ) -> None:
+        self.env, self.rollouts, self.ghost = env, rollouts, Ghost(env)
+        self.slices = readout_slices(env.env_spec.readout_sizes)
+        read, true = readout_changes(agent, agent.modules.replay_buffer, rollouts.ahead)
+        positions = self.slices["qpos"]
+        self.readable = self.ghost.readable(read[:, positions], true[:, positions])
+        """Which positions the readout heads can predict, [nq]."""
+
+    def begin(self) -> None:
+        """See `View`."""
+        self.rollouts.begin()
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+        """See `View`."""
+        if self.rollouts.decided(obs, action):
+            self.start = self.ghost.present()
+
+    def picture(self) -> np.ndarray:
+        """See `View`."""
+        predicted = self.rollouts.predicted()
+        if predicted is None:
+            return self.env.render()
+        pose = self.pose(self.start, predicted)
+        steps = len(predicted) - 1
+        text = f"ghost: predicted {steps} step{'s' * (steps > 1)} ago, {100 * self.ghost.distance(pose):.0f} cm off"
+        return caption(self.ghost.draw(pose), text)
+
+    def pose(self, start: np.ndarray, readouts: np.ndarray) -> np.ndarray:
+        """The predicted pose [nq] after readouts [steps + 1, readouts] that begin at the pose `start` [nq]."""
+        qpos, qvel = readouts[:, self.slices["qpos"]], readouts[:, self.slices["qvel"]]
+        return self.ghost.predicted(start, qpos, qvel, self.rollouts.seconds, self.readable)
+
+
+class CurveView:
+    """The environment beside curves of its observed and predicted readouts."""
+
+    def __init__(self, env: SafeEnv, rollouts: ImaginedRollouts) -> None:
+        self.env, self.rollouts = env, rollouts
+        self.curves = Curves(env.env_spec.readout_sizes, span=CURVE_SPAN)
+
+    def begin(self) -> None:
+        """See `View`."""
+        self.rollouts.begin()
+        self.curves.restart()
+
+    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+        """See `View`."""
+        self.rollouts.decided(obs, action)
+
+    def picture(self) -> np.ndarray:
+        """See `View`."""
+        predicted = self.rollouts.predicted()
+        self.curves.tell(self.env.readouts(), None if predicted is None else predicted[-1])
+        frame = self.env.render()
+        chart = self.curves.draw(frame.shape[1], frame.shape[0])
+        titles = ["environment", "readouts: observed (line), predicted (dots)"]
+        return side_by_side([frame, chart], titles)

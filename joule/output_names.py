@@ -1,0 +1,37 @@
+"""Names of the files that evaluations, films and explanations are written to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from agent.configurator.settings import LISTS
+from agent.seeds import FIRST_SEED
+
+
+def name_parts(
+    changes: Mapping[str, Any], *, learn_task: int | None = None, adapt: bool = False, seed: int = FIRST_SEED
+) -> list[str]:
+    """Parts of a file's name that say what was changed about a trained agent and its environment.
+
+    The same changes give the same name, so that the newer file replaces the older; other changes do not.
+
+    Args:
+        changes: settings by dotted name, the task among them.
+        learn_task: updates by which the task was learned.
+        adapt: whether the agent adapted.
+        seed: of the first episode; named where it is not the default.
+    """
+    parts = []
+    for name, value in [*sorted(changes.items()), ("learn_task", learn_task)]:
+        if value is None:
+            continue
+        values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]
+        texts = [text.replace("<", " below ").replace(">", " above ") for text in values]
+        parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in texts]
+    if adapt:
+        parts.append("adapt")
+    if seed != FIRST_SEED:
+        parts.append(f"seed-{seed}")
+    return parts

@@ -1,0 +1,54 @@
+"""An evaluation as text: one row per episode, and a line that sums up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def shown(record: Mapping[str, Any]) -> str:
+    """The text of an evaluation.
+
+    Args:
+        record: its JSON values, as the command `evaluate` writes them.
+    """
+    lines = [_heading(record), "", f"{'seed':>10}{'return':>14}{'decisions':>12}"]
+    for row in zip(record["seeds"], record["returns"], record["lengths"], strict=True):
+        lines.append("{:>10}{:>14,.2f}{:>12,}".format(*row))
+    return "\n".join([*lines, "", "; ".join(_summary(record))])
+
+
+def _heading(record: Mapping[str, Any]) -> str:
+    """What was evaluated."""
+    planner = "" if record["planner"] is None else f", planner {record['planner']['kind']}"
+    changes = f", with {' '.join(record['perturb'])}" if record["perturb"] else ""
+    perceiving = ", perceiving by energy" if record["perceive"] == "energy" else ""
+    task = f", for {record['task']}" if record["task"] else ""
+    within = f", within {' and '.join(record['constraint'])}" if record["constraint"] else ""
+    trained = f"{record['agent']} after {record['frames']:,} frames"
+    return f"{record['env']}, {trained}{planner}{changes}{perceiving}{task}{within}"
+
+
+def _summary(record: Mapping[str, Any]) -> list[str]:
+    """The parts of the line that sums up."""
+    parts = [f"mean {record['mean']:,.2f}, std {record['std']:,.2f}, IQM {record['iqm']:,.2f}"]
+    if record["surprise"] is not None:
+        parts.append(f"surprise {record['surprise']:.2f}")
+    returns = (record["forecast"] or {}).get("returns", {})
+    if returns.get("slope") is not None:
+        parts.append(
+            "returns predicted with correlation {correlation:.2f}, slope {slope:.2f}".format(**returns)
+        )
+    parts.append(f"{record['planning_ms']:.1f} ms a decision")
+    if record["constraint"]:
+        parts.append(
+            f"{record['violations_per_1000']:.1f} violations in 1,000 decisions, the worst by "
+            f"{record['worst_violation']:.2g}"
+        )
+        parts += [f"safety margin {margin:.2g} from {limit}" for limit, margin in record["margin"].items()]
+    for event in record["changes_detected"] or ():
+        model = "a new model" if event["new"] else f"model {event['model']} again"
+        parts.append(f"a change detected at decision {event['decision']:,}: {model}")
+    if record["diverged"]:
+        parts.append(f"{record['diverged']} of {record['episodes']} episodes ended in diverged physics")
+    return parts

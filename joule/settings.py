@@ -1,0 +1,106 @@
+"""The settings of a run, from a preset and from what the user gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agent.configurator.settings import LISTS, PRESETS, Config
+from agent.configurator.validation import drop_foreign_settings, flatten, replace, validate
+from agent.errors import ConfigError
+
+ENV_SETTINGS = (
+    "env_kwargs",
+    "action_repeat",
+    "max_episode_frames",
+    "perturb",
+    "task",
+    "step_timeout_seconds",
+)
+"""Settings of the environment, beside its id."""
+_OF_JOULE = ("model.", "regularizer.", "cost.", "actor.", "planner.", "explore.", "learning.", "on_collapse")
+"""What only the world-model agent uses."""
+_FREE = ("steps", "eval_every_frames", "checkpoint_every_frames", "video")
+"""Settings that a resumed run may change without being told so."""
+
+
+def merged(settings: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted name, as Python code gives them.
+
+    Args:
+        settings: by dotted name, such as {"planner.kind": "icem"}.
+        keywords: those without a dot, given as keyword arguments. Of `perturb` and `constraint`, one text or
+            any sequence of them will do.
+
+    Raises:
+        ConfigError: for a setting that is given twice.
+    """
+    given = dict(settings or {})
+    if twice := given.keys() & keywords.keys():
+        raise ConfigError(f"{min(twice)}: given as a keyword and in settings; give it once")
+    given |= keywords
+    for name in LISTS:
+        if name in given:
+            value = given[name]
+            given[name] = (value,) if isinstance(value, str) else tuple(value)
+    return given
+
+
+def config_from(preset: str, given: Mapping[str, Any]) -> Config:
+    """The settings of a new run: the defaults, changed by a preset, changed by what the user gave.
+
+    Args:
+        preset: a name in `PRESETS`.
+        given: values by dotted name.
+
+    Raises:
+        ConfigError: for an unknown preset, and for a setting that is unknown, out of range, or not used by
+            the agent.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"--preset: {preset!r} is none of {', '.join(PRESETS)}")
+    config, _ = drop_foreign_settings(replace(Config(), {**PRESETS[preset], **given}), given)
+    validate(config)
+    check_agent_uses(config.agent, given)
+    return config
+
+
+def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> Config:
+    """The settings of a resumed run: its own, with the changes that the user may make.
+
+    A larger budget and other intervals are always allowed.
+
+    Args:
+        before: the run's own.
+        given: values by dotted name.
+        override: allows all other changes, except that of the task.
+
+    Raises:
+        ConfigError: for a change that is not allowed; the message names the difference.
+    """
+    config, _ = drop_foreign_settings(replace(before, given), given)
+    validate(config)
+    check_agent_uses(config.agent, given)
+    old, new = flatten(before), flatten(config)
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if "task" in changed:
+        way = ", or evaluate this one with --task and --learn-task" if before.agent == "joule" else ""
+        raise ConfigError(f"task: this run learned by the costs of its own task; train another run{way}")
+    if not override and (refused := [name for name in changed if name not in _FREE]):
+        difference = ", ".join(f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in refused)
+        raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
+    if config.steps < before.steps:
+        raise ConfigError(f"steps: {config.steps} is less than the run's own {before.steps}")
+    return config
+
+
+def check_agent_uses(agent: str, given: Iterable[str]) -> None:
+    """Refuses settings that an agent does not use.
+
+    Raises:
+        ConfigError: for the first of them.
+    """
+    unused = [name for name in given if name.startswith(_OF_JOULE)]
+    if unused and agent != "joule":
+        why = "learns nothing" if agent in ("random", "zero") else "has its library's published settings"
+        raise ConfigError(f"{unused[0]}: {agent} {why}; only joule uses this setting")

@@ -1,0 +1,131 @@
+"""A trained agent and its environment, as a command asks for them: from a run folder, with changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.configurator import validation
+from agent.configurator.settings import Config
+from agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from agent.agent import WorldModelAgent
+    from agent.interface import Agent
+    from envs import SafeEnv
+    from joule.storage.run_folder import Run
+
+_OF_ENV = ("max_episode_frames", "perturb", "step_timeout_seconds")
+"""Settings that may be changed for an agent in memory: they are of its environment alone."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A loaded agent, with its changes."""
+
+    agent: Agent
+    env_config: Config
+    """The settings of the environment to show it in."""
+
+    @property
+    def world_model(self) -> WorldModelAgent | None:
+        """The agent where it has a world model, else None."""
+        from agent.agent import WorldModelAgent
+
+        return self.agent if isinstance(self.agent, WorldModelAgent) else None
+
+    def make_env(self, **rendering: Any) -> SafeEnv:
+        """The environment to show the agent in.
+
+        Args:
+            rendering: as for `joule.make_env`.
+
+        Raises:
+            ConfigError: for an environment that does not fit the agent.
+        """
+        from agent.training_env import check_spec
+        from joule.environment import make_env
+
+        made = make_env(self.env_config, **rendering)
+        return check_spec(self.agent.env_spec, made, self.agent.config.agent)
+
+
+class Request:
+    """A trained agent as it is asked for. All that needs no network and no simulator is checked at once.
+
+    Args:
+        source: a run folder, one of its checkpoints, or an agent in memory.
+        changes: settings by dotted name, `task` among them. Another task is planned for; see `learn_task`.
+        learn_task: gradient steps to learn the task with; None plans for it without learning.
+        adapt: whether the agent is to detect changes of its environment and learn them.
+        trust_modules: modules that the run's environment may import although another user made the run.
+
+    Raises:
+        RunError: for a folder that is not a run, or is not trusted.
+        ConfigError: for changes that this agent cannot have.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Agent,
+        changes: Mapping[str, Any],
+        *,
+        learn_task: int | None = None,
+        adapt: bool = False,
+        trust_modules: Sequence[str] = (),
+    ) -> None:
+        self.source, self.changes, self.learn_task, self.adapt = source, dict(changes), learn_task, adapt
+        self.trust_modules = trust_modules
+        self.run: Run | None = None
+        self.checkpoint: Path | None = None
+        self._check_task()
+        if isinstance(source, (str, os.PathLike)):
+            from joule.storage.run_folder import Run, located
+
+            folder, self.checkpoint = located(Path(source))
+            self.run = Run.open(folder, trust_modules=trust_modules)
+            self.config = self.run.config
+        else:
+            self.config = source.config
+            if foreign := [name for name in self.changes if name not in _OF_ENV]:
+                raise ConfigError(
+                    f"{foreign[0]}: an agent in memory keeps its settings; save it, and name its run folder"
+                )
+        self._check_agent()
+
+    def _check_task(self) -> None:
+        task = self.changes.get("task")
+        if task is not None:
+            validation.validate(validation.replace(Config(), {"task": task}))
+        if self.learn_task is not None and (task is None or self.learn_task < 1):
+            raise ConfigError("--learn-task: needs a --task, and at least 1 update")
+
+    def _check_agent(self) -> None:
+        kind = self.config.agent
+        planning = [name for name in self.changes if name.startswith("planner.")]
+        if planning and kind != "joule":
+            raise ConfigError(f"--{planning[0]}: {kind} does not plan; joule does")
+        if self.adapt and kind != "joule":
+            raise ConfigError(f"--adapt: {kind} has no world model that could detect a change; joule has")
+
+    def load(self) -> Trained:
+        """The agent with its changes.
+
+        Raises:
+            RunError, CheckpointError, ReplayLogError: as `joule.load`.
+            ConfigError: for a task that does not fit the environment.
+        """
+        if not isinstance(self.source, (str, os.PathLike)):
+            config = validation.validate(validation.replace(self.config, self.changes))
+            return Trained(self.source, config)
+        from joule.storage.loading import load_changed
+
+        settings = {name: value for name, value in self.changes.items() if name != "task"}
+        task = self.changes.get("task")
+        agent, env_config = load_changed(
+            Path(self.source), settings, task, self.learn_task, self.trust_modules
+        )
+        return Trained(agent, env_config)

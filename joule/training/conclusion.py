@@ -1,0 +1,110 @@
+"""The end of a run: its summary, its learning curve, its film, and the commands that follow."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import envs
+from agent.configurator.kinds import NO_PLANNER
+from agent.errors import StopRun
+from agent.interface import Agent
+from joule.cli.command_line import command_words
+from joule.environment import make_env
+from joule.filming.recording import record
+from joule.report import curves, forecasts, results
+from joule.storage.errors import RunError
+from joule.storage.run_folder import Run
+from joule.training.trainer import RunCallback
+
+CURVES = ("surprise", "latent/rank", "latent/relative_error")
+"""Columns of metrics.csv that are drawn below the learning curve."""
+MOST_SECONDS, SECONDS_PER_FRAME = 30.0, 0.01
+"""Simulated time of the film, at most; less for a short run."""
+
+
+def conclude(
+    run: Run, agent: Agent, counters: Mapping[str, int], scores: Mapping[str, float], callback: RunCallback
+) -> None:
+    """Writes what a finished run leaves, and prints the commands that follow.
+
+    Args:
+        run: the run.
+        agent: the trained agent.
+        counters: survivable faults of the environment, by name.
+        scores: the last evaluation.
+        callback: gets a note for every file and every command.
+
+    Raises:
+        StopRun: when the summary cannot be written.
+    """
+    config, folder = agent.config, run.folder
+    skipped = int(agent.metrics.get("learner/skipped", 0))
+    summary = {
+        **scores,
+        "frames": agent.frames,
+        "decisions": agent.decisions,
+        "episodes": agent.episodes,
+        "seconds": agent.clock.seconds(),
+        "deterministic": run.env_spec.get("deterministic", True),
+        "counters": {**counters, "updates_skipped": skipped},
+    }
+    try:
+        run.finish(summary)
+    except RunError as error:
+        raise StopRun(f"the run has ended and its last checkpoint is complete, but: {error}") from error
+    try:
+        curves.learning_curve(
+            results.read_run(folder),
+            folder / "curve.png",
+            series=_series(folder / "metrics.csv"),
+            entries=forecasts.read(folder),
+        )
+        callback.note(f"curve:    {folder / 'curve.png'}")
+    except (OSError, results.ResultsError) as error:  # a full disk may have switched a log off
+        callback.note(f"no curve: {error}")
+    if config.video:
+        _film(run, agent, callback)
+    imagine = ["--imagine"] if config.agent == "joule" else []
+    callback.note(f"render:   {_command('render', folder, *imagine)}")
+    if config.agent == "joule" and config.planner.kind != NO_PLANNER:
+        callback.note(f"explain:  {_command('explain', folder, '--step', '10')}")
+    callback.note(f"evaluate: {_command('evaluate', folder, '--episodes', '10')}")
+    callback.note(f"compare:  {_command('compare', folder)} OTHER_RUN")
+    more = 2 * max(config.steps, agent.frames)
+    callback.note(f"resume:   {resume_command(folder)} --steps {more}")
+
+
+def resume_command(folder: Path) -> str:
+    """The command that resumes a run."""
+    return _command("train", "--resume", folder)
+
+
+def _command(name: str, *arguments: object) -> str:
+    return shlex.join(command_words(name, [str(argument) for argument in arguments]))
+
+
+def _film(run: Run, agent: Agent, callback: RunCallback) -> None:
+    """Films the evaluated agent; a machine that cannot render gets a sentence instead of a film."""
+    try:
+        env = make_env(agent.config, render_mode="rgb_array")
+        seconds = min(MOST_SECONDS, agent.config.steps * SECONDS_PER_FRAME)
+        path = record(agent, env, run.videos / f"step-{agent.frames}.mp4", max_seconds=seconds)
+        env.close()
+        callback.note(f"film:     {path}")
+    except (envs.RenderError, envs.EnvError) as error:  # some environments cannot be rendered
+        callback.note(f"no film: {error}")
+
+
+def _series(path: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Columns of metrics.csv for the panels below the curve: name -> (frames, values)."""
+    series: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in CURVES}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name in CURVES:
+                if row.get(name):
+                    series[name][0].append(float(row["frames"]))
+                    series[name][1].append(float(row[name]))
+    return {name: found for name, found in series.items() if found[0]}

@@ -1,0 +1,143 @@
+"""A training session: from the settings to a run folder with a trained agent, its curve and its film."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import random_state
+from agent.configurator.settings import Config
+from agent.interface import Agent
+from agent.training_env import check_spec
+from envs.safe_env import SafeEnv
+from envs.state.determinism import is_deterministic
+from envs.vector import SafeEnvs
+from joule.agents import new_agent
+from joule.environment import make_env, make_envs
+from joule.report.progress import Progress
+from joule.storage.env_spec import spec_of_run, spec_to_json
+from joule.storage.run_folder import Run
+from joule.training.conclusion import conclude, resume_command
+from joule.training.evaluation import Evaluator
+from joule.training.forecast_log import max_entries
+from joule.training.trainer import EXIT_STOPPED, RunCallback, Trainer
+
+
+@dataclass(frozen=True)
+class TrainedRun(os.PathLike[str]):
+    """A run folder with the agent that was trained in it. It can be given wherever a run folder is asked for."""
+
+    folder: Path
+    agent: Agent
+    evaluation: dict[str, float]
+    """The last evaluation: `return_mean` and `return_std` over episodes on held-out seeds."""
+    stopped_by: int | None = None
+    """The signal that ended the run early; None for a run that reached its budget."""
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with."""
+        return 0 if self.stopped_by is None else EXIT_STOPPED[self.stopped_by]
+
+
+def train_new(
+    config: Config,
+    out: Path | None,
+    command: Sequence[str],
+    *,
+    callback: RunCallback | None = None,
+    handle_signals: bool = False,
+) -> TrainedRun:
+    """Makes a run folder and trains an agent in it.
+
+    Args:
+        config: the settings.
+        out: the folder; None chooses runs/<env>-<agent>-seed<k>-<time>.
+        command: the words of a shell command that makes the same run.
+        callback: is told how the run goes; by default a display on stdout.
+        handle_signals: whether SIGINT and SIGTERM end the run after a checkpoint.
+
+    Raises:
+        RunError: for a folder that is not free.
+        StopRun: when the run cannot continue.
+    """
+    env = make_envs(config)
+    agent = new_agent(config, env)
+    evaluator = _evaluator(config)
+    with random_state.preserved():
+        twin = make_env(config)
+        deterministic = is_deterministic(twin, config.seed)
+        twin.close()
+    run = Run.create(out, config, command, spec_to_json(env.env_spec) | {"deterministic": deterministic})
+    return _session(run, agent, env, evaluator, callback, handle_signals, resumed=False)
+
+
+def train_further(
+    run: Run, config: Config, *, callback: RunCallback | None = None, handle_signals: bool = False
+) -> TrainedRun:
+    """Resumes a run exactly where it stopped.
+
+    Args:
+        run: the run.
+        config: its settings, with what may change.
+        callback: as for `train_new`.
+        handle_signals: as for `train_new`.
+
+    Raises:
+        RunError: for a folder that another process uses.
+        CheckpointError, ReplayLogError: when there are checkpoints and none verifies.
+        StopRun: when the run cannot continue.
+    """
+    env = check_spec(spec_of_run(run), make_envs(config), config.agent)
+    return _session(
+        run, new_agent(config, env), env, _evaluator(config), callback, handle_signals, resumed=True
+    )
+
+
+def _evaluator(config: Config) -> Evaluator:
+    entries = max_entries(config.steps, config.eval_every_frames)
+    return Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries)
+
+
+def _session(
+    run: Run,
+    agent: Agent,
+    env: SafeEnv | SafeEnvs,
+    evaluator: Evaluator,
+    callback: RunCallback | None,
+    handle_signals: bool,
+    resumed: bool,
+) -> TrainedRun:
+    config = agent.config
+    with ExitStack() as stack:
+        stack.enter_context(run.lock())
+        if callback is None:
+            callback = stack.enter_context(Progress(run.folder, config.env, config.agent, config.steps))
+        trainer = Trainer(agent, run, evaluator, callback)
+        if not run.env_spec.get("deterministic", True):
+            callback.note(
+                "this environment differs under the same seed, so this run cannot be repeated exactly"
+            )
+        if resumed:
+            for note in trainer.resume():
+                callback.note(note)
+            done = agent.frames >= config.steps and not trainer.unfinished
+            if done and run.finished_at() == agent.frames:
+                callback.note(f"nothing to do: this run has its {agent.frames:,} frames; give more --steps")
+                return TrainedRun(run.folder, agent, trainer.last_scores)
+            if config != run.config:
+                run.reconfigure(config)
+        stopped_by = trainer.train(handle_signals)
+        evaluator.close()
+        if stopped_by is None:
+            conclude(run, agent, env.counters, trainer.last_scores, callback)
+        else:
+            again = resume_command(run.folder)
+            callback.note(f"stopped at {agent.frames:,} frames; continue with: {again}")
+    return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
