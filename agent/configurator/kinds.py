@@ -86,8 +86,13 @@ def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
         where = f"{section}.{name}"
         if name not in has:
             near = difflib.get_close_matches(name, has, n=1, cutoff=0.5)
-            known = f"; it has {', '.join(has)}" if has else ""
-            hint = f"; did you mean {section}.{near[0]}?" if near else known
+            others = [other for other, _ in all_settings(section).get(name, ())]
+            if others:
+                hint = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
+            elif near:
+                hint = f"; did you mean {section}.{near[0]}?"
+            else:
+                hint = f"; it has {', '.join(has)}" if has else ""
             raise ConfigError(f"{where}: {section} {kind} has no such setting{hint}")
         has[name].check(where, value)
 

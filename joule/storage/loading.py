@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from agent.errors import ConfigError
 from agent.interface import Agent, TrainingEnv, TrainingEnvs
 from agent.training_env import check_spec
 from joule.agents import build_agent
+from joule.settings import merged
 from joule.storage.env_spec import spec_of_run
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
@@ -24,10 +26,10 @@ log = logging.getLogger(__name__)
 
 
 def load(
-    path: str | Path,
+    path: str | os.PathLike[str],
     env: TrainingEnv | TrainingEnvs | None = None,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     trust_modules: Sequence[str] = (),
 ) -> Agent:
     """Loads the trained agent of a run. It can predict at once.
@@ -38,7 +40,7 @@ def load(
     Args:
         path: a run folder, for its newest checkpoint that verifies, or one of its `checkpoints/step-<n>`.
         env: the environment to learn in. Without it the agent makes the one of its settings when it learns.
-        overrides: settings to change by dotted name, such as {"planner.kind": "icem"}; not the task.
+        settings: what to change by dotted name, such as {"planner.kind": "icem"}; not the task.
         trust_modules: modules that the run's environment may import although another user made the run.
 
     Raises:
@@ -47,9 +49,9 @@ def load(
         ReplayLogError: when the replay log of the chosen checkpoint does not verify.
         ConfigError: for a setting that cannot be changed so, or an environment that does not fit.
     """
-    folder, chosen = located(path)
+    folder, chosen = located(Path(path))
     run = Run.open(folder, trust_modules=trust_modules)
-    changes = dict(overrides or {})
+    changes = merged(settings, {})
     if changes.get("task", run.config.task) != run.config.task:
         raise ConfigError(
             "task: the setting says what the agent was trained for and cannot change; plan_for plans for "
@@ -93,7 +95,7 @@ def load_changed(
     Raises:
         ConfigError, RunError, CheckpointError, ReplayLogError: as `load` and `apply_task`.
     """
-    agent = load(path, overrides=changes, trust_modules=trust_modules)
+    agent = load(path, settings=changes, trust_modules=trust_modules)
     if task is None:
         return agent, agent.config
     return agent, apply_task(agent, task, updates, changes.get("planner.horizon_decisions"))

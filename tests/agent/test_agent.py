@@ -99,7 +99,7 @@ def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(
 
 @pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "random_shooting", "gradient", "policy"])
 def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -> None:
-    trained = joule.load(trained_run, overrides={"planner.kind": kind})
+    trained = joule.load(trained_run, settings={"planner.kind": kind})
     obs = np.random.default_rng(0).uniform(-1, 1, (3, 2, 3)).astype(np.float32)  # time batch obs
     together, state = [], None
     for t in range(3):
@@ -119,7 +119,7 @@ def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -
 def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed(
     trained_run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shooting = joule.load(trained_run, overrides={"planner.kind": "random_shooting"})
+    shooting = joule.load(trained_run, settings={"planner.kind": "random_shooting"})
     assert caplog.messages == [
         "planner random_shooting has no iterations: what was set for another is dropped"
     ]
@@ -130,7 +130,7 @@ def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed
         ({"planner.kind": "policy", "planner.samples": 9}, "planner.samples: planner policy has no such"),
     ):
         with pytest.raises(ConfigError, match=refusal):
-            joule.load(trained_run, overrides=given)
+            joule.load(trained_run, settings=given)
     assert len(caplog.messages) == 1
 
 
@@ -150,8 +150,8 @@ def test_one_training_episode_in_so_many_is_planned(make_joule: Make) -> None:
 def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy_does_not_know(
     trained_run: Path,
 ) -> None:
-    trained: Any = joule.load(trained_run, overrides={"planner.samples": 200, "actor.prior_std": 0.05})
-    by_habit = joule.load(trained_run, overrides={"planner.kind": "policy"})
+    trained: Any = joule.load(trained_run, settings={"planner.samples": 200, "actor.prior_std": 0.05})
+    by_habit = joule.load(trained_run, settings={"planner.kind": "policy"})
     obs = np.array([[0.5, 0.0, -0.5], [-0.2, 0.0, 0.3]], np.float32)
     likely = by_habit.predict(obs)[0]
     seen: list[torch.Tensor] = []
@@ -168,7 +168,7 @@ def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy
     assert (own - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
     trained.constraint(parse_constraint("position<100"))
     assert begun().std(1).min() > 0.3
-    trained = joule.load(trained_run, overrides={"actor.proposals": 0, "actor.prior_std": 0.05})
+    trained = joule.load(trained_run, settings={"actor.proposals": 0, "actor.prior_std": 0.05})
     assert (begun() - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
 
 
@@ -185,7 +185,7 @@ def test_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "gradient"])
 def test_in_a_batch_too_a_new_episode_forgets_the_plan_of_the_last(trained_run: Path, kind: str) -> None:
-    trained = joule.load(trained_run, overrides={"planner.kind": kind, "actor.prior_std": 0.0})
+    trained = joule.load(trained_run, settings={"planner.kind": kind, "actor.prior_std": 0.0})
     obs = np.array([[0.9, 0.0, 0.9], [-0.5, 0.0, 0.5]], np.float32)
     _, state = trained.predict(obs, None, np.ones(2, bool))
     state.generator.manual_seed(1)
@@ -213,7 +213,7 @@ def test_the_tiny_body_is_learned_in_seconds(trained_run: Path, evaluator: Evalu
     # Measured over six seeds at 400 frames: 20.5 to 23.6; random 11.2, standing still 13.4; at most 25.
     assert random < 13
     assert evaluator(trained).mean > 18
-    by_habit = joule.load(trained_run, overrides={"planner.kind": "policy"})
+    by_habit = joule.load(trained_run, settings={"planner.kind": "policy"})
     assert evaluator(by_habit).mean > random + 3
 
 
@@ -301,7 +301,7 @@ def test_a_body_whose_readouts_were_renamed_is_not_the_one_a_world_model_knows(
 
 def test_what_was_learned_for_one_task_is_not_taken_for_another(trained_run: Path) -> None:
     with pytest.raises(ConfigError, match="task: what an agent learned"):
-        joule.load(trained_run, overrides={"task": "more:position"})
+        joule.load(trained_run, settings={"task": "more:position"})
     assert_refused(
         "train",
         ["--resume", str(trained_run), "--task", "more:position", "--override"],
@@ -319,7 +319,7 @@ def test_a_plan_for_another_task_ends_with_the_episode(make_joule: Make) -> None
 
 
 def test_a_task_may_have_the_name_of_an_energys_own_term(trained_run: Path) -> None:
-    learner: Any = joule.load(trained_run, overrides={"cost.action": 0.1})
+    learner: Any = joule.load(trained_run, settings={"cost.action": 0.1})
     learner.plan_for(
         joule.Task("guard", lambda r: r["position"]) + joule.Task("effort", lambda r: r["position"])
     )

@@ -33,7 +33,7 @@ def test_another_search_is_measured_on_the_agent_as_it_was_trained(trained_run: 
         "cpu_seconds": "7",
     }
     row = ablation.searched(trained_run, "no search: the policy acts", {**default, "return_mean": "1e9"})
-    by_habit = joule.load(trained_run, overrides={"planner.kind": "policy"})
+    by_habit = joule.load(trained_run, settings={"planner.kind": "policy"})
     same = evaluate(by_habit, lambda: make_env(by_habit.config), 3)
     assert (row["variant"], row["return_mean"]) == ("no search: the policy acts", same.mean)
     assert row | {"variant": "default", "return_mean": 0, "return_std": 0} == default | {

@@ -173,7 +173,7 @@ def test_no_cost_outweighs_a_guard_and_less_violation_is_better(cost_fn: float) 
 def test_an_agent_keeps_a_guard_that_its_task_pulls_it_over(trained_run: Path) -> None:
     def broken(*constraints: str) -> float:
         """Share of decisions after which the body is beyond 0.2, of those from starts within it."""
-        learner: Any = joule.load(trained_run, overrides={"constraint": constraints, "planner.horizon-decisions": 4})
+        learner: Any = joule.load(trained_run, settings={"constraint": constraints, "planner.horizon-decisions": 4})
         body = make_env(learner.config)
         seen = []
         for seed in range(12):
@@ -212,5 +212,5 @@ def test_a_guard_is_saved_with_its_agent_and_never_lost_in_silence(trained_run: 
     learner.constraint(Constraint("left", lambda r: r["position"])).save(tmp_path / "function")
     with pytest.raises(ConfigError, match="'left' was a function in Python"):
         joule.load(tmp_path / "function")
-    free: Any = joule.load(tmp_path / "function", overrides={"constraint": ()})
+    free: Any = joule.load(tmp_path / "function", settings={"constraint": ()})
     assert free.modules.constraint_cost is None

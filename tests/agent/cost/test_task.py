@@ -273,7 +273,7 @@ def test_doubt_makes_what_is_imagined_dearer_to_the_critic_and_to_nobody_else(tr
     task = parse(LEFT)
     imagined = []
     for uncertainty in (0.0, 2.0):
-        learner: Any = joule.load(trained_run, overrides={"cost.uncertainty": uncertainty})
+        learner: Any = joule.load(trained_run, settings={"cost.uncertainty": uncertainty})
         relabel(learner.modules.replay_buffer, task, learner.task_cost_of(task).layout)
         lesson = TaskLearner(learner, learner.task_cost_of(task))
         torch.manual_seed(0)
@@ -296,7 +296,7 @@ def test_doubt_makes_what_is_imagined_dearer_to_the_critic_and_to_nobody_else(tr
 def test_a_task_that_does_not_go_on_from_the_environments_own_cost_is_learned_without_doubt(
     trained_run: Path, text: str, uncertainty: float
 ) -> None:
-    learner: Any = joule.load(trained_run, overrides={"cost.uncertainty": 2.0})
+    learner: Any = joule.load(trained_run, settings={"cost.uncertainty": 2.0})
     assert learner.learn_task(parse(text), updates=1).config.planner.uncertainty == uncertainty
 
 

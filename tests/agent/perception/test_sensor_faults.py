@@ -217,7 +217,7 @@ def test_a_batch_is_inferred_as_its_rows_are(world: Linear, inferring: SensorFau
 @pytest.mark.usefixtures("unchecked")
 def test_an_agent_perceives_by_it_repeatably_and_otherwise_acts_as_before(trained_run: Path) -> None:
     def acted(way: str, dead: bool) -> tuple[np.ndarray, Any]:
-        learner: Any = joule.load(trained_run, overrides={"perceive": way})
+        learner: Any = joule.load(trained_run, settings={"perceive": way})
         body = envs.make(learner.config.env)
         obs, state, actions = body.reset(seed=5)[0], None, []
         for k in range(12):

@@ -61,7 +61,7 @@ def load(run: Path) -> Any:
 
     It plans as it did while it learned: 250 decisions are few to know what the model is unsure of.
     """
-    return joule.load(run, overrides={"cost.uncertainty": 0.0})
+    return joule.load(run, settings={"cost.uncertainty": 0.0})
 
 
 def point(learner: Any) -> Any:

@@ -115,7 +115,7 @@ def test_energies_are_those_that_the_search_compared(trained_run: Path) -> None:
 
 def policy_alone(run: Path) -> Any:
     unset = dict.fromkeys(f"planner.{name}" for name in ("samples", "iterations", "elites", "temperature"))
-    return joule.load(run, overrides={"planner.kind": "policy", **unset})
+    return joule.load(run, settings={"planner.kind": "policy", **unset})
 
 
 def test_the_slice_lies_in_the_two_first_actions_that_vary_most() -> None:

@@ -126,7 +126,7 @@ def test_a_saved_agent_is_evaluated_by_commands_and_when_it_is_resumed(
 
 def test_an_overwritten_replay_continues_in_a_larger_buffer(made: Callable[..., Any], tmp_path: Path) -> None:
     made("joule", OVERWRITTEN).learn(61).save(tmp_path / "small")
-    larger: Any = joule.load(tmp_path / "small", overrides={"learning.replay_capacity_transitions": 1_000})
+    larger: Any = joule.load(tmp_path / "small", settings={"learning.replay_capacity_transitions": 1_000})
     assert larger.replay[0].first == 34
     larger.learn(60)
     larger.save(tmp_path / "large")

@@ -108,7 +108,7 @@ def test_an_evaluation_is_the_same_to_the_last_bit_with_and_without_a_ledger(tra
     # A point that has learned its line for 400 steps knows what its next step costs: over seeds the median
     # is 0.8, with a wide spread; by chance it would be within 0.25 of nothing.
     assert read_back.calibration(with_it.forecast_log.predicted_costs, with_it.forecast_log.costs).correlation > 0.4
-    alone = joule.load(trained_run, overrides={"planner.kind": "policy", **dict.fromkeys(UNSET)})
+    alone = joule.load(trained_run, settings={"planner.kind": "policy", **dict.fromkeys(UNSET)})
     assert evaluate(alone, make, 1).forecast_log is None, "mode 1 foretells nothing"
 
 
@@ -116,7 +116,7 @@ UNSET = ("planner.samples", "planner.iterations", "planner.elites", "planner.tem
 
 
 def test_a_forecast_is_minus_the_energy_of_the_plan_and_the_cost_of_its_first_step(trained_run: Path) -> None:
-    trained: Any = joule.load(trained_run, overrides={"cost.action": 0.1})
+    trained: Any = joule.load(trained_run, settings={"cost.action": 0.1})
     obs = np.random.default_rng(0).uniform(-1, 1, (2, 3)).astype(np.float32)
     _, state = trained.predict(obs)
     terms, predicted = trained.explain(state), trained.forecast(state)
