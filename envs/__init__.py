@@ -1,43 +1,57 @@
-"""Bodies and worlds: one way to make any Gymnasium environment safe, flat, repeatable and resumable.
+"""Gymnasium environments made safe, flat and resumable.
 
-Importing this package registers Joule's own bodies (`joule/Reach-v0`, ...) and stays light: MuJoCo and the
-wrappers are imported when the first environment is made.
+    env = envs.make("HalfCheetah-v5", perturb=["gravity=0.5"])
+    observation, info = env.reset(seed=1)
+
+`make` finds the environment that an id names and puts the wrappers around it. The result is a `SafeEnv`. It
+has flat float32 observations and actions in [-1, 1]. It stops with a sentence where the environment breaks
+its contract. It has named readouts, perturbations, and snapshots that restore an episode exactly.
+
+Packages: `bodies` (Joule's own environments), `changes` (perturbations), `faults` (errors, checks of the
+contract, MuJoCo's warnings, the watchdog), `readouts` (named physical quantities), `rendering` (OpenGL,
+cameras, videos, ghosts), `state` (snapshots, the determinism check).
+
+Importing this package registers Joule's own environments (`joule/Reach-v0`, ...). It does not import MuJoCo;
+the first call of `make` does.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+from envs.env_spec import EnvSpec, ObservationPart
 from envs.faults.errors import EnvError, EnvFault, RenderError
 
 if TYPE_CHECKING:
     from envs.construction import make
-    from envs.safe_env import SafeEnv, EnvSpec
+    from envs.safe_env import SafeEnv
 
-__all__ = ["Body", "EnvError", "EnvFacts", "EnvFault", "RenderError", "make"]
+__all__ = ["EnvError", "EnvFault", "EnvSpec", "ObservationPart", "RenderError", "SafeEnv", "make"]
 
-# id -> (entry point, longest episode in steps)
-BODIES: dict[str, tuple[str, int]] = {
+OWN_ENVS: dict[str, tuple[str, int]] = {
     "joule/Reach-v0": ("envs.bodies.reach:Reach", 100),
     "joule/Push-v0": ("envs.bodies.push:Push", 200),
     "joule/Cup-v0": ("envs.bodies.cup:Cup", 200),
     "joule/Maze-v0": ("envs.bodies.maze:Maze", 300),
 }
+"""Joule's own environments: id -> (entry point, episode limit in steps)."""
 
-for _id, (_entry_point, _steps) in BODIES.items():
+for _id, (_entry_point, _steps) in OWN_ENVS.items():
     if _id not in gymnasium.registry:
         gymnasium.register(id=_id, entry_point=_entry_point, max_episode_steps=_steps)
 
-
-# name -> the module it is imported from at first use
-_HOMES = {"Body": "safe_env", "EnvFacts": "safe_env", "make": "construction"}
+_LAZY = {"SafeEnv": "envs.safe_env", "make": "envs.construction"}
+"""Name -> the module that it is imported from at its first use."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        import importlib
-
-        return getattr(importlib.import_module(f"envs.{_HOMES[name]}"), name)
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'envs' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "OWN_ENVS"])

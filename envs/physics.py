@@ -1,8 +1,4 @@
-"""Where an environment keeps its MuJoCo physics, and a watch on the warnings that physics raises in silence.
-
-MuJoCo resets itself when its state diverges and Gymnasium reports nothing: observations stay finite and
-training receives a teleport. The watch reads every warning counter, and the clock, around each step.
-"""
+"""Access to the MuJoCo physics of an environment, Gymnasium's or dm_control's."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ class Physics:
 
 
 def find_physics(env: gymnasium.Env[Any, Any]) -> Physics | None:
-    """The MuJoCo model and data behind `env` now, or None; dm_control may swap them at a reset."""
+    """The MuJoCo model and data of `env` now, or None. dm_control may replace them at a reset."""
     control = dm_control_env(env)
     for part in parts(env) if control is None else [control.physics]:
         model, data = getattr(part, "model", None), getattr(part, "data", None)
@@ -36,7 +32,7 @@ def find_physics(env: gymnasium.Env[Any, Any]) -> Physics | None:
 
 
 def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
-    """The Python objects that make up an environment: itself, nested envs, dm_control's env and task."""
+    """The Python objects of an environment: itself, environments in it, dm_control's env and task."""
     base = env.unwrapped
     found: list[Any] = [base]
     for value in vars(base).values():
@@ -49,7 +45,7 @@ def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
 
 
 def dm_control_env(env: gymnasium.Env[Any, Any]) -> Any | None:
-    """The dm_control environment under shimmy's wrapper, or None."""
+    """The dm_control environment inside shimmy's wrapper, or None."""
     base = env.unwrapped
     if type(base).__module__.startswith("shimmy.dm_control"):
         return vars(base)["_env"]

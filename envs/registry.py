@@ -1,9 +1,10 @@
-"""From the string a user types to a registered Gymnasium id; every other string meets a helpful refusal."""
+"""The registry: from the id that a user types to a registered environment, or to a helpful refusal."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -22,19 +23,30 @@ _ROBOTICS = re.compile(
     r"(PointMaze|AntMaze|Fetch|Hand(Reach|Manipulate)|AdroitHand|FrankaKitchen|ShadowHand)", re.IGNORECASE
 )
 LONGEST_ID = 200
+"""Characters."""
 FORMS = "NAME-v0, module:NAME-v0, namespace/NAME-v0 or dmc:domain-task"
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A registered environment: its spec, and how many frames a decision lasts by default."""
+    """A registered environment."""
 
     spec: EnvSpec
+    """Gymnasium's own specification of it."""
     action_repeat: int
+    """Simulator frames per decision by default."""
 
 
 def resolve(env: str) -> Resolved:
-    """Find what `env` names, importing the package that registers it; EnvError names the nearest ids."""
+    """Finds the environment that an id names, and imports the package that registers it.
+
+    Args:
+        env: an id in one of the `FORMS`.
+
+    Raises:
+        EnvError: for a malformed or unknown id (with the nearest ones), and for a package that is missing or
+            fails.
+    """
     if not isinstance(env, str) or not env.strip():
         raise EnvError(f"the environment id is empty: give one of the forms {FORMS}")
     if len(env) > LONGEST_ID:
@@ -42,7 +54,7 @@ def resolve(env: str) -> Resolved:
     prefix, _, name = env.rpartition(":")
     if prefix == "dmc":
         _need("shimmy", "dm_control", extra="dmc", env=env)
-        # dm_control's suite writes domain-task; shimmy registers each as dm_control/domain-task-v0.
+        # dm_control's suite says domain-task; shimmy registers each as dm_control/domain-task-v0.
         name = f"dm_control/{name}"
     elif prefix and not _MODULE.fullmatch(prefix):
         raise EnvError(f"malformed environment id {env!r}: the forms are {FORMS}")
@@ -55,7 +67,7 @@ def resolve(env: str) -> Resolved:
 
 
 def _find(name: str, env: str) -> EnvSpec:
-    """The spec called `name`, in its newest version if none is given."""
+    """The spec called `name`, in its newest version if none is given. Raises EnvError."""
     for attempt in (_registered, _after_optional_imports):
         spec = attempt(name, env)
         if spec is not None:
@@ -64,6 +76,7 @@ def _find(name: str, env: str) -> EnvSpec:
 
 
 def _registered(name: str, env: str) -> EnvSpec | None:
+    """The spec called `name` among those registered now, or None."""
     if name in gymnasium.registry:
         return gymnasium.registry[name]
     namespace, base, version = parse_env_id(name)
@@ -76,7 +89,7 @@ def _registered(name: str, env: str) -> EnvSpec | None:
 
 
 def _after_optional_imports(name: str, env: str) -> EnvSpec | None:
-    """Look again once the package that would register `name` has been imported."""
+    """The spec called `name` after an import of the package that registers it, or None. Raises EnvError."""
     if name.startswith("dm_control/"):
         _need("shimmy", "dm_control", extra="dmc", env=env)
         _register("shimmy", extra="dmc", env=env)
@@ -87,21 +100,23 @@ def _after_optional_imports(name: str, env: str) -> EnvSpec | None:
 
 
 def _install(extra: str) -> str:
-    """What to type for an extra: from a checkout by its path, not by a name that others may have."""
+    """The command that installs an extra, for a checkout by its path."""
     checkout = Path(__file__).parents[1]
-    from_checkout = (checkout / "pyproject.toml").is_file()
-    return f'pip install -e "{checkout}[{extra}]"' if from_checkout else f'pip install "joule[{extra}]"'
+    if (checkout / "pyproject.toml").is_file():
+        return f'pip install -e "{checkout}[{extra}]"'
+    name = importlib.metadata.packages_distributions().get("joule", ["joule"])[0]
+    return f'pip install "{name}[{extra}]"'
 
 
 def _need(*packages: str, extra: str, env: str) -> None:
-    """Refuse with the exact command to type if an optional package is not installed."""
+    """EnvError with the exact command to type if an optional package is not installed."""
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise EnvError(f"{env} needs the package {package}, install it with: {_install(extra)}")
 
 
 def _register(package: str, *, extra: str, env: str) -> None:
-    """Import an optional package for the ids it registers; it may not fit the installed MuJoCo."""
+    """Imports an optional package, which registers its ids. Raises EnvError where it fails to import."""
     try:
         gymnasium.register_envs(importlib.import_module(package))
     except Exception as error:
@@ -112,7 +127,7 @@ def _register(package: str, *, extra: str, env: str) -> None:
 
 
 def _import(module: str, env: str) -> None:
-    """Import the user's module; a module in the working directory counts, as it does for `python file.py`."""
+    """Imports the user's module, from the working directory too, as `python file.py` does. Raises EnvError."""
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
@@ -129,7 +144,7 @@ def _import(module: str, env: str) -> None:
 
 
 def _nearest(name: str, env: str) -> str:
-    """A sentence's end that names the ids most like `name`."""
+    """The end of a sentence, with the ids nearest to `name`."""
     namespace, base, version = parse_env_id(name)
     versions = sorted(
         spec.version
@@ -144,8 +159,8 @@ def _nearest(name: str, env: str) -> str:
     close = list(dict.fromkeys(known[key] for key in near))[:3]
     if env.startswith("dmc:"):
         close = ["dmc:" + c.removeprefix("dm_control/").removesuffix("-v0") for c in close]
-    elif ":" in env:  # an id that a module registered is found through it alone
+    elif ":" in env:  # an id that a module registers is found only through that module
         close = [f"{env.rpartition(':')[0]}:{c}" for c in close]
     if not close:
-        return f"nothing registered is like it; for an environment of your own write module:{base}"
+        return f"no registered id is like it; for an environment of your own write module:{base}"
     return "did you mean " + " or ".join(close) + "?"

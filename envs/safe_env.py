@@ -1,11 +1,10 @@
-"""The body an agent lives in: the outermost wrapper, and all one may know and ask of an environment."""
+"""The environment that an agent acts in: the outermost wrapper."""
 
 from __future__ import annotations
 
 import atexit
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
@@ -13,52 +12,42 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.changes.factors import parse
-from envs.changes.perturbed import Perturbed
+from envs.changes.perturbation import Perturbed
+from envs.env_spec import EnvSpec
+from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, RenderError
 from envs.physics import log
-from envs.readouts import named as readouts
-from envs.rendering.frames import ensure_gl
-from envs.state import python_state as state
+from envs.readouts.named import readout_vector
+from envs.rendering.opengl import ensure_gl
+from envs.state import python_state
 from envs.state.snapshot import EpisodeRecord
-from envs.wrappers import ActionRepeat, Flat, FaultChecks, Step
+from envs.wrappers import ActionRepeat, Flat, Step
 
 LARGEST_REWARD = 1e38
-"""What is remembered is a float32, which ends at 3.4e38."""
-
-
-@dataclass(frozen=True)
-class EnvSpec:
-    """What is fixed about an environment from the moment it is made."""
-
-    env: str
-    """The string the user gave."""
-    resolved: str
-    """The registered id with its version."""
-    observation_size: int
-    action_size: int
-    episode_limit: int | None
-    """Decisions until truncation; None if nothing limits an episode."""
-    action_repeat: int
-    """Simulator frames per decision."""
-    seconds_per_decision: float | None
-    """Simulated seconds per decision; None if the environment does not say."""
-    readout_sizes: dict[str, int]
-    """Name and size of each readout, in the order of `Body.readouts()`."""
-    mujoco: bool
-    """Whether there is MuJoCo physics to perturb and to save exactly."""
-    derived_readouts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Everyday names for parts of the readouts; see `envs.readouts.derived`."""
-
+"""The replay buffer stores float32, whose largest number is 3.4e38."""
 
 StepCostFn = Callable[[EnvSpec, np.ndarray, np.ndarray, float], float]
-"""(facts, readouts after a decision, its action, the environment's own cost) -> the cost that counts."""
+"""The cost of one decision, in place of the environment's own.
+
+(spec, readouts [sum of readout_sizes] after the decision, action [act], the environment's own cost) ->
+cost."""
 
 
 class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """A flat float32 observation, an action in [-1, 1]^act, and the standard five values of a step.
+    """An environment with flat float32 observations [obs] and actions [act] in [-1, 1]; `envs.make` makes it.
 
-    `info["frames"]` says how many simulator frames a decision took. `info["diverged"]` says that the physics
-    broke in this step: it is truncated and must not be stored.
+    A step returns Gymnasium's five values. `info["frames"]` is the number of simulator frames of the
+    decision. `info["diverged"]` says that the physics diverged in this step: it is truncated and must not be
+    stored.
+
+    Args:
+        env: the wrappers below this one.
+        env_spec: sizes and names of the environment.
+        perturbed: the wrapper that perturbs, among those below.
+        checks: the wrapper that checks, among those below.
+        flat: the wrapper that flattens, among those below.
+        record: the wrapper that records the episode, among those below.
+        cost_fn: replaces the reward by minus this cost; None keeps the environment's reward.
     """
 
     def __init__(
@@ -77,26 +66,31 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.observation_space = checks.observation_space
         self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
         self.observation: np.ndarray = np.zeros(env_spec.observation_size, np.float32)
+        """The last observation [obs], perturbed sensors included."""
         self._perturbed, self._checks, self._flat, self._record = perturbed, checks, flat, record
         self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
         self._restores_exactly = True
         self._closed = self._rendered = self._diverged = False
 
     def close(self) -> None:
-        """Free the simulator and its GL context."""
+        """Frees the simulator and its OpenGL context."""
         if not self._closed:
             self._closed = True
             self.env.close()
 
     @property
     def counters(self) -> dict[str, int]:
-        """How often each survivable fault happened since the body was made."""
+        """How often each fault that a run survives has happened since the environment was made."""
         return dict(self._checks.counters)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode; a seed makes it, and all that follow, repeatable."""
+        """Begins an episode. A seed determines it and all that follow.
+
+        Raises:
+            EnvFault: when the environment raises, or gives an observation that is not finite.
+        """
         if seed is not None:
             self.action_space.seed(seed)
         self.observation, info = self.env.reset(seed=seed, options=options)
@@ -104,7 +98,18 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         return self.observation.copy(), info
 
     def step(self, action: np.ndarray) -> Step:
-        """One decision: `action` [act] in [-1, 1], clipped and counted if outside, EnvFault if not finite."""
+        """Takes one decision.
+
+        Args:
+            action: [act] in [-1, 1]; a number outside is clipped and counted.
+
+        Returns:
+            Observation [obs], reward (summed over the frames of the decision), terminated, truncated, info.
+
+        Raises:
+            EnvFault: for an action that is not finite or of another size, and when the environment breaks its
+                contract.
+        """
         act: np.ndarray = np.asarray(action, dtype=np.float32).reshape(-1)
         if act.shape[0] != self.env_spec.action_size:
             raise self._checks.fault(
@@ -133,13 +138,16 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         return observation.copy(), reward, terminated, truncated, info
 
     def readouts(self) -> np.ndarray:
-        """Named physical quantities now, float32 [sum of facts.readout_sizes]; true even if sensors lie.
+        """Named physical quantities now, float32 [sum of `env_spec.readout_sizes`].
 
-        EnvFault where they cannot be had, have other names or sizes than before, or are not finite, but for
-        those of physics that diverged.
+        They are true even where sensors are perturbed.
+
+        Raises:
+            EnvFault: when they cannot be read, or have other names or sizes than before. Also when one is not
+                finite, unless the physics has just diverged.
         """
         try:
-            values = readouts.read(self._record.env, self._checks.observation, self.env_spec.readout_sizes)
+            values = readout_vector(self._record.env, self._checks.observation, self.env_spec.readout_sizes)
         except EnvError as error:
             raise self._checks.fault(str(error)) from error
         except Exception as error:
@@ -152,51 +160,59 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
 
     @property
     def perturbations(self) -> list[str]:
-        """What is changed in the world right now."""
+        """The perturbations that are active now."""
         return self._perturbed.active
 
     def perturb(self, text: str) -> None:
-        """Change the world from the next step to the end of the episode; `text` as for `envs.make`."""
+        """Perturbs the environment from the next step to the end of the episode.
+
+        Args:
+            text: a perturbation as in `envs.make`, such as `gravity=0.5`.
+
+        Raises:
+            EnvError: for a perturbation that is malformed or has nothing to act on here.
+        """
         self._perturbed.add(text)
 
     def unperturb(self) -> None:
-        """Put the world back as it was made, for the rest of the episode."""
+        """Undoes every perturbation for the rest of the episode."""
         self._perturbed.clear()
 
     @property
     def exact(self) -> bool:
-        """Whether `restore` brings an episode back to the last bit; False once a restore has failed to."""
+        """Whether `restore` is exact to the last bit; False once a restore has failed to be."""
         return self._restores_exactly and self._record.exact
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything the future of this body depends on, as numpy arrays and JSON values under flat names."""
+        """Everything that the future of this environment depends on, as arrays and JSON values by name."""
         saved: dict[str, Any] = {
             "env": self.env_spec.resolved,
             "sizes": [self.env_spec.observation_size, self.env_spec.action_size],
-            "action_space": state.to_json(self.action_space.np_random.bit_generator.state),
-            "begun": self._checks.episode >= 0,
-            "constraint": self._checks.state(),
+            "action_space": python_state.to_json(self.action_space.np_random.bit_generator.state),
+            "started": self._checks.episode >= 0,
+            "checks": self._checks.state(),
         }
-        if not saved["begun"]:
+        if not saved["started"]:
             return saved
         saved["observation"] = self.observation.copy()
         saved["true_observation"] = self._checks.observation.copy()
-        saved["seen"] = self._flat.seen.copy()
-        # Gymnasium's TimeLimit keeps its count to itself.
+        saved["flat_observation"] = self._flat.observation.copy()
+        # Gymnasium's TimeLimit has no public counter.
         saved["elapsed"] = None if self._limit is None else self._limit._elapsed_steps
-        saved["sensor_rng"] = state.to_json(self._perturbed.rng.bit_generator.state)
+        saved["sensor_rng"] = python_state.to_json(self._perturbed.rng.bit_generator.state)
         saved |= {f"perturbed/{name}": value for name, value in self._perturbed.state().items()}
-        saved |= {f"tape/{name}": value for name, value in self._record.save().items()}
+        saved |= {f"record/{name}": value for name, value in self._record.save().items()}
         return saved
 
     def restore(self, saved: Mapping[str, Any]) -> bool:
-        """Return to a snapshot; `self.observation` is the observation there.
+        """Goes back to a snapshot; `self.observation` is then the observation of that moment.
 
-        False, and a new episode with the restored random generators, if the episode could not be brought back
-        to the last bit (`exact` is False from then on).
+        Returns:
+            False if the episode could not be restored to the last bit. Then a new episode has begun, with the
+            restored random generators, and `exact` is False from now on.
 
         Raises:
-            EnvError: if the snapshot is of another environment.
+            EnvError: for a snapshot of another environment.
         """
         sizes = [self.env_spec.observation_size, self.env_spec.action_size]
         if saved["env"] != self.env_spec.resolved or list(saved["sizes"]) != sizes:
@@ -204,14 +220,14 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
                 f"the snapshot is of {saved['env']} with sizes {list(saved['sizes'])}, not of "
                 f"{self.env_spec.resolved} with sizes {sizes}"
             )
-        state.set_rng(self.action_space.np_random, saved["action_space"])
-        self._checks.load_state(saved["constraint"])
+        python_state.set_rng(self.action_space.np_random, saved["action_space"])
+        self._checks.load_state(saved["checks"])
         self._diverged = False
-        if not saved["begun"]:
+        if not saved["started"]:
             return True
-        matched = self._bring_back(saved)
-        state.set_rng(self._perturbed.rng, saved["sensor_rng"])
-        if not matched:
+        exact = self._restore_episode(saved)
+        python_state.set_rng(self._perturbed.rng, saved["sensor_rng"])
+        if not exact:
             self._restores_exactly = False
             self.reset()
             return False
@@ -221,37 +237,34 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             self._limit._elapsed_steps = saved["elapsed"]
         return True
 
-    def _bring_back(self, saved: Mapping[str, Any]) -> bool:
-        """Repeat the saved episode up to its moment; whether it then showed the very same observation."""
-        record = {
-            name.removeprefix("tape/"): value for name, value in saved.items() if name.startswith("tape/")
-        }
-        perturbed = {
-            name.removeprefix("perturbed/"): value
-            for name, value in saved.items()
-            if name.startswith("perturbed/")
-        }
+    def _restore_episode(self, saved: Mapping[str, Any]) -> bool:
+        """Brings the episode to the saved moment; whether the observation there is the saved one."""
+        record, perturbed = _under("record/", saved), _under("perturbed/", saved)
         self._perturbed.clear()
         try:
-            shown = self._record.begin_again(record)
-            self._perturbed.follow()
+            first = self._record.reset_as(record)
+            self._perturbed.find_model()
             self._perturbed.set_active([parse(text) for text in perturbed["at_last_step"]])
-            played = self._record.play(record)
-            seen = self._flat.observe(shown if played is None else played)
+            last = self._record.replay(record)
+            observation = self._flat.observe(first if last is None else last)
         except Exception as error:  # noqa: BLE001  the user's environment may raise anything
             log.warning(
-                "%s: the episode could not be brought back: %s: %s",
+                "%s: the episode could not be restored: %s: %s",
                 self.env_spec.env,
                 type(error).__name__,
                 error,
             )
             return False
         self._perturbed.load_state(perturbed)
-        self._checks.watch()
-        return np.array_equal(seen, saved["seen"], equal_nan=True)
+        self._checks.monitor_physics()
+        return np.array_equal(observation, saved["flat_observation"], equal_nan=True)
 
     def render(self) -> np.ndarray:  # type: ignore[override]
-        """A uint8 frame [height, width, 3]; RenderError says what is missing."""
+        """A uint8 frame [height, width, 3].
+
+        Raises:
+            RenderError: when no frame can be made, with what is missing.
+        """
         if self.env.render_mode is None:
             raise RenderError(
                 f"{self.env_spec.env} was made without a render mode: envs.make(..., render_mode='rgb_array')"
@@ -269,7 +282,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
                 "try another MUJOCO_GL: egl, osmesa or glfw"
             ) from error
         if not self._rendered:
-            # EGL takes itself down at exit; a context freed later prints a traceback, so ours goes first.
+            # EGL ends itself at exit; a context that is freed later prints a traceback, so this one is freed
+            # first.
             self._rendered = True
             atexit.register(_close, weakref.ref(self))
         if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.dtype != np.uint8:
@@ -277,8 +291,13 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         return frame
 
 
-def _close(body: weakref.ref[SafeEnv]) -> None:
-    """Close a body that is still there."""
-    alive = body()
-    if alive is not None:
-        alive.close()
+def _under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)}
+
+
+def _close(reference: weakref.ref[SafeEnv]) -> None:
+    """Closes an environment that still exists."""
+    env = reference()
+    if env is not None:
+        env.close()

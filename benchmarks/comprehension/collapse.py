@@ -24,6 +24,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
+from benchmarks.comprehension.watchers import TOGETHER, WorldModel
 
 import envs
 from agent.agent import WorldModelAgent
@@ -38,9 +39,8 @@ from benchmarks.comprehension.intuition import (
     mixed_life,
     pairs_of,
 )
-from benchmarks.comprehension.watchers import TOGETHER, WorldModel
+from benchmarks.comprehension.violations import GROSS, STAGES
 from benchmarks.training import ROOT
-from envs.changes.violations import GROSS, STAGES
 from joule.storage.provenance import version
 
 RESULT = ROOT / "benchmarks" / "results" / "collapse.csv"

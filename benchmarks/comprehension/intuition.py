@@ -29,6 +29,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from benchmarks.comprehension.watchers import (
+    TOGETHER,
+    Calibrated,
+    Clip,
+    ConstantVelocity,
+    Watcher,
+    WorldModel,
+    untrained,
+)
 
 import envs
 import joule
@@ -41,17 +50,8 @@ from benchmarks.comprehension.detection import (
     latency,
     pairwise_accuracy,
 )
-from benchmarks.comprehension.watchers import (
-    TOGETHER,
-    Calibrated,
-    Clip,
-    ConstantVelocity,
-    Watcher,
-    WorldModel,
-    untrained,
-)
+from benchmarks.comprehension.violations import GROSS, MEANINGS, STAGES, Violation, opportunities
 from benchmarks.training import ROOT
-from envs.changes.violations import GROSS, MEANINGS, STAGES, Violation, opportunities
 from joule.storage.provenance import version
 
 if TYPE_CHECKING:
@@ -157,7 +157,9 @@ def broken(body: SafeEnv, episode: Episode, kind: str, at: int) -> tuple[Clip, l
             violation.begin()
         obs, reward, terminated, truncated, _ = body.step(real.action[step])
         if step < at and not np.array_equal(obs, real.obs[step + 1]):
-            raise RuntimeError(f"{body.env_spec.env}: seed {episode.seed} does not repeat itself at step {step}")
+            raise RuntimeError(
+                f"{body.env_spec.env}: seed {episode.seed} does not repeat itself at step {step}"
+            )
         all_obs.append(obs)
         costs.append(-reward)
         readouts.append(body.readouts())
@@ -262,7 +264,7 @@ def lines_of(
 
 def loaded(run: Path, changes: dict[str, Any] | None = None) -> WorldModelAgent:
     """The agent of a run folder, which must have a world model."""
-    learner = joule.load(run, overrides=changes)
+    learner = joule.load(run, settings=changes)
     if not isinstance(learner, WorldModelAgent):
         raise SystemExit(f"{run}: {learner.kind} has no world model to watch with; joule has")
     return learner
@@ -320,7 +322,7 @@ def examine(run: Path, options: argparse.Namespace) -> None:
 def film(env: str, kind: str, pair: Pair, calibrated: Calibrated, folder: Path) -> Path:
     """A pair as an mp4, twins side by side over their surprise, and as stills in a PNG."""
     from benchmarks.comprehension.stills import stills
-    from envs.rendering.frames import write_mp4
+    from envs.rendering.video import write_mp4
     from joule.report.film import Story, annotate, side_by_side
 
     stage = envs.make(env, render_mode="rgb_array", width=480, height=360)

@@ -26,7 +26,7 @@ from agent.agent import WorldModelAgent
 from agent.configurator.validation import replace
 from benchmarks import tables
 from benchmarks.comprehension.episodes import FIRST_SEED
-from envs.changes.perturbed import Perturbed
+from envs.changes.perturbation import Perturbed
 from envs.wrappers import Flat
 from joule.environment import make_env
 from joule.storage import provenance
@@ -56,7 +56,7 @@ def true_readings(layer: Perturbed) -> np.ndarray:
     below: Any = layer.env
     while not isinstance(below, Flat):
         below = below.env
-    return below.seen.copy()
+    return below.observation.copy()
 
 
 def lived(learner: WorldModelAgent, condition: str, seeds: list[int], decisions: int) -> list[dict[str, Any]]:
@@ -73,7 +73,10 @@ def lived(learner: WorldModelAgent, condition: str, seeds: list[int], decisions:
         dead = np.stack([np.asarray(layer.state()["silent"]) for layer in layers])
         actions, state = learner.predict(obs, state, np.full(count, step == 0))
         if state.belief is None:
-            mean, trusted = learner.modules.networks.normalizer(torch.from_numpy(obs)).numpy(), np.ones_like(dead)
+            mean, trusted = (
+                learner.modules.networks.normalizer(torch.from_numpy(obs)).numpy(),
+                np.ones_like(dead),
+            )
         else:
             mean, trusted = state.belief.mean.numpy(), state.belief.trusted.numpy()
         error = np.square(mean - learner.modules.networks.normalizer(torch.from_numpy(true)).numpy())
@@ -135,7 +138,7 @@ def cost_fn(run: Path, condition: str) -> dict[str, float]:
 
 def loaded(run: Path, way: str, **changes: Any) -> WorldModelAgent:
     """A run's agent, perceiving in this way."""
-    learner = joule.load(run, overrides={"perceive": way, **changes})
+    learner = joule.load(run, settings={"perceive": way, **changes})
     assert isinstance(learner, WorldModelAgent)
     return learner
 

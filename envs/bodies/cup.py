@@ -1,4 +1,4 @@
-"""`joule/Cup-v0`: an arm brings a cup away from a table's edge, where a clumsy move lets it fall."""
+"""`joule/Cup-v0`: an arm moves a cup from a table's edge to a goal; a wrong push lets the cup fall."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from numpy.typing import ArrayLike, NDArray
 MODEL = Path(__file__).parent / "cup.xml"
 
 GOAL_X, GOAL_Y = (-0.05, 0.08), (-0.15, 0.15)
-"""Where goals may lie on the table (m)."""
+"""Ranges of a goal on the table (m)."""
 PLACE_SCALE = 0.12
-"""The cup's distance from the goal at which `place` has fallen to 1 - tanh(1), about a quarter (m)."""
-RIM = 0.09
+"""Distance of the cup from the goal at which `place` is 1 - tanh(1), about a quarter (m)."""
+CUP_HEIGHT = 0.09
 """Height of the cup (m)."""
 START_CLEARANCE = 0.09
-"""The rod starts at least this far from the cup's middle (m)."""
+"""Least horizontal distance of the rod from the cup's axis at the start (m)."""
 FALLEN_UPRIGHTNESS, FALLEN_HEIGHT = 0.5, -0.05
-"""A cup that leans beyond 60 degrees, or whose foot is 5 cm below the table's top, has fallen."""
+"""A cup that leans by more than 60 degrees, or whose foot is 5 cm below the table's top, has fallen."""
 LANDED_HEIGHT = -0.38
-"""Below this the cup is at the floor (m)."""
+"""A cup below this height is on the floor (m)."""
 REST_SPEED, REST_SPIN = 0.03, 0.5
-"""A fallen cup slower than both lies still (m/s, rad/s)."""
+"""A fallen cup slower than both is at rest (m/s, rad/s)."""
 SUCCESS_DISTANCE = 0.03
-"""A standing cup nearer than this to the goal counts as there (m)."""
+"""A standing cup nearer to the goal than this is a success (m)."""
 
 
 class Cup(MujocoEnv):
-    r"""A three-joint arm moves an open cup from a table's edge to a marked place, without letting it fall.
+    r"""A three-joint arm moves an open cup from a table's edge to a goal; the cup must not fall.
 
-    The cup is a free, hollow body of 0.15 kg. The rod pushes it from outside (low: it slides; near the rim:
-    it tips) or reaches into it and drags it. Pushed over the edge, it falls 0.45 m to the floor.
+    The cup is a free, hollow body of 0.15 kg. The rod can push it from outside, where a low push makes it
+    slide and a push near the rim tips it over. The rod can also enter it and drag it. A cup that is pushed
+    over the edge falls 0.45 m to the floor.
 
-    ## Action space
-    `Box(-1, 1, (3,), float32)`: joint torques and a force, each against a damper, so that the joint settles
-    at a speed in proportion.
+    ## Action space `Box(-1, 1, (3,), float32)`: joint torques and a force, each against a damper, so that a
+    joint's final speed is proportional to its action.
 
     | Num | Action              | At 1    | Speed at 1 |
     | --- | ------------------- | ------- | ---------- |
@@ -47,10 +47,9 @@ class Cup(MujocoEnv):
     | 1   | elbow torque        | 0.6 N m | 2 rad/s    |
     | 2   | lift force, upwards | 3 N     | 0.3 m/s    |
 
-    ## Observation space
-    `Box(-inf, inf, (27,), float64)`. Lengths are in decimetres, so that the numbers are of the order of
-    one; readouts, goals and everything else are in metres. Heights are above the table's top; the cup is
-    where its foot is.
+    ## Observation space `Box(-inf, inf, (27,), float64)`. Lengths are in decimetres, so that the numbers are
+    of the order of one; readouts, goals and all else are in metres. Heights are above the table's top. The
+    cup's position is that of its foot.
 
     | Num   | Observation                                            | Unit        |
     | ----- | ------------------------------------------------------ | ----------- |
@@ -66,27 +65,25 @@ class Cup(MujocoEnv):
     | 25-26 | goal minus cup, x and y                                | dm          |
 
     ## Reward
-    `upright * (place + 0.5 * (1 - place) * near)`, within [0, 1] a step, and 0 once the cup has fallen:
+    `upright * (place + 0.5 * (1 - place) * near)`, within [0, 1] per step, and 0 once the cup has fallen:
 
     - `upright`: the cosine of the cup's tilt;
     - `place = 1 - tanh(d / 0.12)`, with `d` the distance from the cup's foot to the goal (m);
-    - `near`: half for the fingertip being over the cup's middle, half for being lowered into it.
+    - `near`: half for a fingertip above the cup's axis, half for one that is lowered into the cup.
 
-    `info` holds the parts as `reward_upright`, `reward_place` and `reward_near`, and `distance`, `fallen` and
+    `info` has the parts as `reward_upright`, `reward_place` and `reward_near`, and `distance`, `fallen` and
     `success` (`d < 0.03` and standing).
 
-    ## Starting state
-    The cup 0.06 m to 0.09 m inside the edge at any angle; the goal 0.12 m to 0.25 m inside it; the arm
-    anywhere, its fingertip 0.03 m to 0.17 m above the table and clear of the cup.
-    `reset(options={"goal": (x, y)})` chooses the goal.
+    ## Starting state The cup is 0.06 m to 0.09 m inside the edge, at any angle. The goal is 0.12 m to 0.25 m
+    inside it; `reset(options={"goal": (x, y)})` sets it. The arm has any pose in which its fingertip is 0.03
+    m to 0.17 m above the table and clear of the cup.
 
-    ## Episode end
-    Terminates when a fallen cup (leaning beyond 60 degrees, or below the table's top) has reached the floor
-    or lies still. Truncated after 200 steps of 0.04 s when made through its id.
+    ## Episode end Terminates when a fallen cup (leaning by more than 60 degrees, or below the table's top) is
+    on the floor or at rest. Truncated after 200 steps of 0.04 s when made through its id.
 
     Args:
-        frame_skip: physics steps of 4 ms to a step.
-        kwargs: passed to `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
+        frame_skip: physics steps of 4 ms per step.
+        kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
@@ -100,19 +97,19 @@ class Cup(MujocoEnv):
 
     @property
     def goal(self) -> NDArray[np.float64]:
-        """The marked place's x and y (m)."""
+        """The goal's x and y (m)."""
         return self.data.mocap_pos[0, :2].copy()
 
     @property
     def fallen(self) -> bool:
-        """Whether the cup leans beyond 60 degrees or has left the table."""
+        """Whether the cup leans by more than 60 degrees or has left the table."""
         return bool(self._axis()[2] < FALLEN_UPRIGHTNESS or self.data.qpos[5] < FALLEN_HEIGHT)
 
     def set_goal(self, goal: ArrayLike) -> None:
-        """Move the marked place to `goal`, x and y in metres.
+        """Moves the goal to `goal`, x and y in metres.
 
         Raises:
-            ValueError: the place is not finite or out of the table's middle part.
+            ValueError: for a place that is not finite or outside of `GOAL_X` and `GOAL_Y`.
         """
         place = np.asarray(goal, dtype=np.float64)
         low, high = np.transpose([GOAL_X, GOAL_Y])
@@ -127,7 +124,7 @@ class Cup(MujocoEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Start an episode; `options={"goal": (x, y)}` chooses the goal."""
+        """Starts an episode; `options={"goal": (x, y)}` sets the goal. Raises ValueError for a bad one."""
         observation, info = super().reset(seed=seed)
         if options and "goal" in options:
             self.set_goal(options["goal"])
@@ -135,25 +132,27 @@ class Cup(MujocoEnv):
         return observation, info
 
     def reset_model(self) -> NDArray[np.float64]:
-        """Draw the cup, the goal and the arm's pose."""
+        """Draws the cup, the goal and the arm's pose."""
         random = self.np_random
         cup = [self.edge - random.uniform(0.06, 0.09), random.uniform(-0.12, 0.12), 0.0]
-        turn = random.uniform(-np.pi, np.pi) / 2
+        half_angle = random.uniform(-np.pi, np.pi) / 2
         goal = [random.uniform(*GOAL_X), np.clip(cup[1] + random.uniform(-0.10, 0.10), *GOAL_Y)]
         self.set_goal(goal)
         clear = False
         while not clear:
             arm = [random.uniform(-0.8, 0.8), random.uniform(-1.5, 1.5), random.uniform(0.03, 0.17)]
-            self.set_state(np.array([*arm, *cup, np.cos(turn), 0, 0, np.sin(turn)]), np.zeros(self.model.nv))
+            self.set_state(
+                np.array([*arm, *cup, np.cos(half_angle), 0, 0, np.sin(half_angle)]), np.zeros(self.model.nv)
+            )
             clear = bool(np.linalg.norm(self._fingertip()[:2] - cup[:2]) > START_CLEARANCE)
         return self._observation()
 
     def step(
         self, action: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], np.float64, bool, bool, dict[str, Any]]:
-        """Apply the torques for one step of 0.04 s."""
+        """Applies the torques and the force for one step of 0.04 s."""
         self.do_simulation(action, self.frame_skip)
-        # mj_step leaves positions of bodies one physics step behind the joints.
+        # mj_step leaves the positions of bodies one physics step behind the joints.
         mujoco.mj_kinematics(self.model, self.data)
         upright, place, near = self._reward_parts()
         info = {
@@ -165,7 +164,7 @@ class Cup(MujocoEnv):
         if self.render_mode == "human":
             self.render()
         reward = np.float64(0.0 if self.fallen else upright * (place + 0.5 * (1.0 - place) * near))
-        return self._observation(), reward, self._settled(), False, info
+        return self._observation(), reward, self._ended(), False, info
 
     def readouts(self) -> dict[str, NDArray[np.float64]]:
         """Named physical quantities now (m, m/s, rad, rad/s)."""
@@ -193,7 +192,8 @@ class Cup(MujocoEnv):
         return np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
 
     def _spin(self) -> NDArray[np.float64]:
-        """The cup's angular velocity in the world's axes; MuJoCo keeps a free body's in the body's own."""
+        """The cup's angular velocity in world axes; MuJoCo gives a free body's in the body's own axes
+        (rad/s)."""
         spin = np.zeros(3)
         mujoco.mju_rotVecQuat(spin, self.data.qvel[6:9], self.data.qpos[6:10])
         return spin
@@ -201,16 +201,17 @@ class Cup(MujocoEnv):
     def _distance(self) -> float:
         return float(np.linalg.norm(self.data.qpos[3:6] - [*self.goal, 0.0]))
 
-    def _settled(self) -> bool:
+    def _ended(self) -> bool:
+        """Whether a fallen cup is on the floor or at rest."""
         speed, spin = np.linalg.norm(self.data.qvel[3:6]), np.linalg.norm(self.data.qvel[6:9])
         landed = self.data.qpos[5] < LANDED_HEIGHT
         return bool(self.fallen and (landed or (speed < REST_SPEED and spin < REST_SPIN)))
 
     def _reward_parts(self) -> tuple[float, float, float]:
         gap = self._fingertip() - self.data.qpos[3:6]
-        aside = float(np.hypot(gap[0], gap[1]))
-        lowered = float(np.clip((RIM + 0.03 - gap[2]) / RIM, 0.0, 1.0))
-        near = 0.5 * (1.0 - np.tanh(aside / 0.10)) + 0.5 * (1.0 - np.tanh(aside / 0.04)) * lowered
+        horizontal = float(np.hypot(gap[0], gap[1]))
+        lowered = float(np.clip((CUP_HEIGHT + 0.03 - gap[2]) / CUP_HEIGHT, 0.0, 1.0))
+        near = 0.5 * (1.0 - np.tanh(horizontal / 0.10)) + 0.5 * (1.0 - np.tanh(horizontal / 0.04)) * lowered
         place = 1.0 - np.tanh(self._distance() / PLACE_SCALE)
         return max(0.0, float(self._axis()[2])), float(place), float(near)
 

@@ -1,4 +1,4 @@
-"""`joule/Push-v0`: a pusher brings a block to a goal pose, the plainest test of contact."""
+"""`joule/Push-v0`: a pusher moves a block to a goal pose, the simplest test of contact."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from numpy.typing import ArrayLike, NDArray
 
 MODEL = Path(__file__).parent / "push.xml"
 
-GOAL_REACH = 0.25
-"""Goals lie within this of the table's centre along x and y (m), where the pusher can get round the block."""
+GOAL_RANGE = 0.25
+"""Greatest x and y of a goal (m), so that the pusher can move around the block there."""
 STANDOFF = 0.09
-"""How far behind the block's centre the pusher stands to push it (m)."""
-STANCE_BLEND = 0.02
-"""Nearer to the goal than this the standoff shrinks with the distance, so that it does not jump (m)."""
+"""Distance from the block's centre to the place where the pusher should be (m)."""
+STANDOFF_BLEND = 0.02
+"""Nearer to the goal than this (m) the standoff falls with the distance, so that the place does not jump."""
 PLACE_SCALE = 0.15
-"""The block's distance from the goal at which `place` has fallen to 1 - tanh(1), about a quarter (m)."""
+"""Distance of the block from the goal at which `place` is 1 - tanh(1), about a quarter (m)."""
 NEAR_SCALE = 0.15
-"""The same for the pusher's distance from its place behind the block (m)."""
+"""Distance of the pusher from its place behind the block at which `near` is 1 - tanh(1) (m)."""
 SUCCESS_DISTANCE, SUCCESS_ANGLE = 0.03, 0.3
-"""A block nearer than both to the goal pose counts as there (m, rad)."""
+"""A block nearer to the goal pose than both is a success (m, rad)."""
 
 
 class Push(MujocoEnv):
     r"""A pusher, free in the plane, pushes a block over a table to a goal pose (x, y, angle).
 
-    The block is a free body held by gravity and friction alone: it turns when pushed off centre, and can be
-    tipped, thrown or lost in a corner.
+    The block is a free body on which gravity, friction and contacts act. It turns when it is pushed off
+    centre. It can be tipped over, thrown, or pushed into a corner from where it cannot be moved.
 
     ## Action space
-    `Box(-1, 1, (2,), float32)`: forces on the pusher, which moves against a damper and so settles at a speed
-    in proportion to them.
+    `Box(-1, 1, (2,), float32)`: forces on the pusher. It moves against a damper, so that its final speed is
+    proportional to the force.
 
     | Num | Action       | Force at 1 | Speed at 1 |
     | --- | ------------ | ---------- | ---------- |
@@ -44,7 +44,7 @@ class Push(MujocoEnv):
 
     ## Observation space
     `Box(-inf, inf, (20,), float64)`. Lengths are in decimetres, so that the numbers are of the order of one;
-    readouts, goals and everything else are in metres.
+    readouts, goals and all else are in metres.
 
     | Num   | Observation                                             | Unit  |
     | ----- | ------------------------------------------------------- | ----- |
@@ -61,27 +61,26 @@ class Push(MujocoEnv):
     | 18-19 | place behind the block minus pusher, x and y            | dm    |
 
     ## Reward
-    `place * (0.8 + 0.2 * turn) + 0.5 * (1 - place) * near`, within [0, 1] a step:
+    `place * (0.8 + 0.2 * turn) + 0.5 * (1 - place) * near`, within [0, 1] per step:
 
     - `place = 1 - tanh(d / 0.15)`, with `d` the block's distance from the goal (m);
     - `turn = (1 + cos e) / 2`, with `e` the angle between the block and the goal;
     - `near = 1 - tanh(n / 0.15)`, with `n` the pusher's distance from its place behind the block, as seen
-      from the goal (m): the guide that says from where a push helps.
+      from the goal (m), which is where a push moves the block to the goal.
 
-    `info` holds the three parts as `reward_place`, `reward_turn` and `reward_near`, and `distance`,
+    `info` has the three parts as `reward_place`, `reward_turn` and `reward_near`, and `distance`,
     `angle_error` and `success` (`d < 0.03` and `|e| < 0.3`).
 
-    ## Starting state
-    The block uniform in ±0.10 m about the centre at any angle; the goal 0.10 m to 0.20 m from it, turned by
-    at most 0.5 rad; the pusher 0.12 m to 0.25 m from the block.
-    `reset(options={"goal": (x, y, angle)})` chooses the goal.
+    ## Starting state The block is uniform in ±0.10 m around the centre, at any angle. The goal is 0.10 m to
+    0.20 m from it and turned by at most 0.5 rad; `reset(options={"goal": (x, y, angle)})` sets it. The pusher
+    is 0.12 m to 0.25 m from the block.
 
     ## Episode end
     Never terminates; truncated after 200 steps of 0.04 s when made through its id.
 
     Args:
-        frame_skip: physics steps of 5 ms to a step.
-        kwargs: passed to `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
+        frame_skip: physics steps of 5 ms per step.
+        kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
@@ -98,15 +97,15 @@ class Push(MujocoEnv):
         return np.array([*self.data.mocap_pos[0, :2], _heading(self.data.mocap_quat[0])])
 
     def set_goal(self, goal: ArrayLike) -> None:
-        """Move the ghost to `goal`: x and y in metres, angle in radians.
+        """Moves the goal to `goal`: x and y in metres, angle in radians.
 
         Raises:
-            ValueError: the pose is not finite or too near the table's edge.
+            ValueError: for a pose that is not finite or too near the table's edge.
         """
         pose = np.asarray(goal, dtype=np.float64)
-        if pose.shape != (3,) or not np.all(np.isfinite(pose)) or np.max(np.abs(pose[:2])) > GOAL_REACH:
+        if pose.shape != (3,) or not np.all(np.isfinite(pose)) or np.max(np.abs(pose[:2])) > GOAL_RANGE:
             raise ValueError(
-                f"joule/Push-v0 takes a goal (x, y, angle) with x and y within ±{GOAL_REACH} m, not {goal!r}."
+                f"joule/Push-v0 takes a goal (x, y, angle) with x and y within ±{GOAL_RANGE} m, not {goal!r}."
             )
         self.data.mocap_pos[0, :2] = pose[:2]
         self.data.mocap_quat[0] = _quaternion(pose[2])
@@ -115,7 +114,8 @@ class Push(MujocoEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Start an episode; `options={"goal": (x, y, angle)}` chooses the goal."""
+        """Starts an episode; `options={"goal": (x, y, angle)}` sets the goal. Raises ValueError for a bad
+        one."""
         observation, info = super().reset(seed=seed)
         if options and "goal" in options:
             self.set_goal(options["goal"])
@@ -123,14 +123,14 @@ class Push(MujocoEnv):
         return observation, info
 
     def reset_model(self) -> NDArray[np.float64]:
-        """Draw the block, the goal and the pusher."""
+        """Draws the poses of the block, the goal and the pusher."""
         random = self.np_random
         block = random.uniform(-0.10, 0.10, 2)
         angle = random.uniform(-np.pi, np.pi)
-        pusher = block + self._away(0.12, 0.25)
-        goal = block + self._away(0.10, 0.20)
-        while np.max(np.abs(goal)) > GOAL_REACH:
-            goal = block + self._away(0.10, 0.20)
+        pusher = block + self._random_offset(0.12, 0.25)
+        goal = block + self._random_offset(0.10, 0.20)
+        while np.max(np.abs(goal)) > GOAL_RANGE:
+            goal = block + self._random_offset(0.10, 0.20)
         qpos = np.array([*pusher, *block, self._rest_height, *_quaternion(angle)])
         self.set_state(qpos, np.zeros(self.model.nv))
         self.set_goal([*goal, angle + random.uniform(-0.5, 0.5)])
@@ -139,7 +139,7 @@ class Push(MujocoEnv):
     def step(
         self, action: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], np.float64, bool, bool, dict[str, Any]]:
-        """Apply the forces for one step of 0.04 s."""
+        """Applies the forces for one step of 0.04 s."""
         self.do_simulation(action, self.frame_skip)
         place, turn, near = self._reward_parts()
         reward = np.float64(place * (0.8 + 0.2 * turn) + 0.5 * (1.0 - place) * near)
@@ -170,8 +170,8 @@ class Push(MujocoEnv):
             "qvel": self.data.qvel.copy(),
         }
 
-    def _away(self, near: float, far: float) -> NDArray[np.float64]:
-        """A random step in the plane, between `near` and `far` long (m)."""
+    def _random_offset(self, near: float, far: float) -> NDArray[np.float64]:
+        """A random vector in the plane, between `near` and `far` long (m)."""
         bearing, length = self.np_random.uniform(-np.pi, np.pi), self.np_random.uniform(near, far)
         return length * np.array([np.cos(bearing), np.sin(bearing)])
 
@@ -179,20 +179,20 @@ class Push(MujocoEnv):
         return float(np.linalg.norm(self.data.mocap_pos[0, :2] - self.data.qpos[2:4]))
 
     def _angle_error(self) -> float:
-        """The goal's angle minus the block's, in (-pi, pi]."""
+        """The goal's angle minus the block's, in (-pi, pi] (rad)."""
         error = self.goal[2] - _heading(self.data.qpos[5:9])
         return float(np.arctan2(np.sin(error), np.cos(error)))
 
-    def _stance(self) -> NDArray[np.float64]:
-        """The place behind the block, as seen from the goal, from where a push brings it home."""
+    def _place_behind(self) -> NDArray[np.float64]:
+        """The place behind the block, as seen from the goal (m)."""
         block = self.data.qpos[2:4]
         offset = self.data.mocap_pos[0, :2] - block
-        # At the goal no side is the back: the place moves to the block's middle over the last centimetres.
-        return block - STANDOFF * offset / max(self._distance(), STANCE_BLEND)
+        # At the goal no side is behind: there the place moves to the block's centre.
+        return block - STANDOFF * offset / max(self._distance(), STANDOFF_BLEND)
 
     def _reward_parts(self) -> tuple[float, float, float]:
         place = 1.0 - np.tanh(self._distance() / PLACE_SCALE)
-        near = 1.0 - np.tanh(np.linalg.norm(self._stance() - self.data.qpos[:2]) / NEAR_SCALE)
+        near = 1.0 - np.tanh(np.linalg.norm(self._place_behind() - self.data.qpos[:2]) / NEAR_SCALE)
         return float(place), float(0.5 * (1.0 + np.cos(self._angle_error()))), float(near)
 
     def _observation(self) -> NDArray[np.float64]:
@@ -208,7 +208,7 @@ class Push(MujocoEnv):
                 [np.cos(angle), np.sin(angle), _turn_rate(qpos[5:9], qvel[5:8]), _uprightness(qpos[5:9])],
                 10 * (self.data.mocap_pos[0, :2] - qpos[2:4]),
                 [np.cos(error), np.sin(error)],
-                10 * (self._stance() - qpos[:2]),
+                10 * (self._place_behind() - qpos[:2]),
             ]
         )
 
@@ -219,7 +219,7 @@ class Push(MujocoEnv):
 
 
 def _quaternion(angle: float) -> NDArray[np.float64]:
-    """The turn by `angle` about the vertical."""
+    """The rotation by `angle` about the vertical."""
     return np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)])
 
 
@@ -236,6 +236,7 @@ def _uprightness(quaternion: NDArray[np.float64]) -> float:
 
 
 def _turn_rate(quaternion: NDArray[np.float64], spin: NDArray[np.float64]) -> float:
-    """The rate of turning about the vertical; MuJoCo keeps a free body's spin in its own axes."""
+    """The angular velocity about the vertical; MuJoCo gives a free body's angular velocity in the body's own
+    axes."""
     w, x, y, z = quaternion
     return float(np.dot([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], spin))

@@ -1,4 +1,4 @@
-"""`joule/Reach-v0`: a two-link arm brings its fingertip to a target, the plainest test of a world model."""
+"""`joule/Reach-v0`: a two-link arm moves its fingertip to a target, the simplest test of a world model."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
-from envs.readouts.derived import View, view
+from envs.readouts.derived import DerivedReadout, derived
 
 MODEL = Path(__file__).parent / "reach.xml"
 
 TARGET_RADIUS = (0.15, 0.52)
-"""Nearest and farthest target from the shoulder (m); the arm itself covers 0.11 m to 0.55 m."""
+"""Least and greatest distance of a target from the shoulder (m); the arm itself covers 0.11 m to 0.55 m."""
 TARGET_ANGLE = 2.0
-"""Targets lie within this angle of straight ahead (rad)."""
+"""Greatest angle between a target and the x axis (rad)."""
 DISTANCE_SCALE = 0.2
-"""The distance at which the reward has fallen to 1 - tanh(1), about a quarter (m)."""
+"""Distance at which the reward is 1 - tanh(1), about a quarter (m)."""
 SUCCESS_DISTANCE = 0.03
-"""A fingertip nearer than this to the target counts as there (m)."""
+"""A fingertip nearer to the target than this is a success (m)."""
 
 
 class Reach(MujocoEnv):
-    r"""A two-link arm in the horizontal plane reaches a random target and stays there.
+    r"""A two-link arm in the horizontal plane moves its fingertip to a random target and keeps it there.
 
     ## Action space
     `Box(-1, 1, (2,), float32)`: joint torques.
@@ -47,31 +47,29 @@ class Reach(MujocoEnv):
     | 6-7 | target, x and y                                 | m     |
     | 8-9 | target minus fingertip, x and y                 | m     |
 
-    ## Reward
-    `1 - tanh(d / 0.2) - effort_weight * |action|^2 / 2`, with `d` the distance (m) from fingertip to target:
-    within [-0.01, 1] a step. `info` holds `reward_distance`, `reward_effort`, `distance` and `success`
-    (`d < 0.03`).
+    ## Reward `1 - tanh(d / 0.2) - control_cost_weight * |action|^2 / 2`, with `d` the distance (m) from
+    fingertip to target. It is within [-0.01, 1] per step. `info` has its parts `reward_distance` and
+    `reward_control`, and `distance` and `success` (`d < 0.03`).
 
-    ## Starting state
-    Shoulder and elbow uniform in ±2 rad and nearly at rest; the target uniform over the area in front of the
-    arm. `reset(options={"goal": (x, y)})` chooses the target.
+    ## Starting state Shoulder and elbow are uniform in ±2 rad and nearly at rest. The target is uniform over
+    the area in front of the arm; `reset(options={"goal": (x, y)})` sets it.
 
     ## Episode end
     Never terminates; truncated after 100 steps of 0.04 s when made through its id.
 
     Args:
-        effort_weight: what a full-torque action costs, in reward.
-        frame_skip: physics steps of 5 ms to a step.
-        kwargs: passed to `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
+        control_cost_weight: cost of an action at full torque, in reward per step.
+        frame_skip: physics steps of 5 ms per step.
+        kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
 
-    def __init__(self, *, action_weight: float = 0.01, frame_skip: int = 8, **kwargs: Any) -> None:
+    def __init__(self, *, control_cost_weight: float = 0.01, frame_skip: int = 8, **kwargs: Any) -> None:
         kwargs.setdefault("camera_name", "view")
         super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (10,), np.float64), **kwargs)
         self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
-        self.action_weight = action_weight
+        self.control_cost_weight = control_cost_weight
 
     @property
     def goal(self) -> NDArray[np.float64]:
@@ -79,10 +77,10 @@ class Reach(MujocoEnv):
         return self.data.mocap_pos[0, :2].copy()
 
     def set_goal(self, goal: ArrayLike) -> None:
-        """Move the target to `goal`, x and y in metres.
+        """Moves the target to `goal`, x and y in metres.
 
         Raises:
-            ValueError: the arm cannot reach it.
+            ValueError: for a goal that the arm cannot reach.
         """
         target = np.asarray(goal, dtype=np.float64)
         if target.shape != (2,) or not TARGET_RADIUS[0] <= np.hypot(*target) <= TARGET_RADIUS[1]:
@@ -96,7 +94,7 @@ class Reach(MujocoEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Start an episode; `options={"goal": (x, y)}` chooses the target."""
+        """Starts an episode; `options={"goal": (x, y)}` sets the target. Raises ValueError for a bad goal."""
         observation, info = super().reset(seed=seed)
         if options and "goal" in options:
             self.set_goal(options["goal"])
@@ -104,12 +102,12 @@ class Reach(MujocoEnv):
         return observation, info
 
     def reset_model(self) -> NDArray[np.float64]:
-        """Draw a pose of the arm and a target."""
+        """Draws a pose of the arm and a target."""
         self.set_state(self.np_random.uniform(-2.0, 2.0, 2), self.np_random.uniform(-0.05, 0.05, 2))
         inner, outer = TARGET_RADIUS
         radius = np.sqrt(self.np_random.uniform(inner**2, outer**2))
         angle = self.np_random.uniform(-TARGET_ANGLE, TARGET_ANGLE)
-        # Rounding at the rim of the disc must not throw a drawn target out.
+        # Rounding must not put a drawn target outside of the allowed radius.
         radius = np.clip(radius, inner + 1e-9, outer - 1e-9)
         self.set_goal((radius * np.cos(angle), radius * np.sin(angle)))
         return self._observation()
@@ -117,23 +115,23 @@ class Reach(MujocoEnv):
     def step(
         self, action: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], np.float64, bool, bool, dict[str, Any]]:
-        """Apply the torques for one step of 0.04 s."""
+        """Applies the torques for one step of 0.04 s."""
         self.do_simulation(action, self.frame_skip)
-        # mj_step leaves positions of bodies one physics step behind the joints.
+        # mj_step leaves the positions of bodies one physics step behind the joints.
         mujoco.mj_kinematics(self.model, self.data)
         distance = self._distance()
         closeness = float(1.0 - np.tanh(distance / DISTANCE_SCALE))
-        action = self.action_weight * float(np.mean(np.square(np.clip(action, -1.0, 1.0))))
+        control_cost = self.control_cost_weight * float(np.mean(np.square(np.clip(action, -1.0, 1.0))))
         info = {
             "reward_distance": closeness,
-            "reward_effort": -action,
+            "reward_control": -control_cost,
             **self._get_reset_info(),
         }
         if self.render_mode == "human":
             self.render()
-        return self._observation(), np.float64(closeness - action), False, False, info
+        return self._observation(), np.float64(closeness - control_cost), False, False, info
 
-    derived_readouts: ClassVar[dict[str, View]] = {"position": view("fingertip", 0, 1)}
+    derived_readouts: ClassVar[dict[str, DerivedReadout]] = {"position": derived("fingertip", 0, 1)}
 
     def readouts(self) -> dict[str, NDArray[np.float64]]:
         """Named physical quantities now (m, m/s, rad, rad/s)."""

@@ -1,14 +1,14 @@
-"""The table of what can be changed in a world, how a change is written, and how it is put on a MuJoCo model.
+"""The factors of variation: what can be changed, how a change is written, and its range.
 
-A physical factor multiplies fields of mjModel; a signal factor (latency, noise, dropout) has no field and is
-applied by `envs.changes.perturbed.Perturbed`.
+A physical factor multiplies fields of MuJoCo's model. A signal factor (latency, noise, dropout) has no field;
+the wrapper in `envs.changes.perturbation` applies it to actions and observations.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -18,19 +18,25 @@ import numpy as np
 from envs.faults.errors import EnvError
 
 Rows = np.ndarray | slice
+"""Rows of a field of the model: bodies or actuators."""
 Scale = Callable[[Any, Rows, float], None]
+"""(model, rows, value): multiplies rows of fields of the model by the value."""
 
 _TEXT = re.compile(r"(?P<factor>[^=.@\s]+)(\.(?P<target>[^=@]+))?=(?P<value>[^=@]+)(@(?P<onset>[^=@]+))?")
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One parsed change: which factor, by how much, of which body or motor (None: all), from when on."""
+    """One change."""
 
     factor: str
+    """Name of the factor."""
     value: float
+    """By how much; see the factor's meaning."""
     target: str | None = None
+    """Name of the body or actuator, or index of the actuator; None is all of them."""
     onset: int = 0
+    """The frame of the episode from which on it holds."""
 
     def __str__(self) -> str:
         if self.factor == "dead":
@@ -39,25 +45,30 @@ class Perturbation:
 
 
 def _text(value: float) -> str:
-    """A number as short as reads back the same."""
+    """The shortest text that gives the same number again."""
     return str(int(value)) if value == int(value) else repr(value)
 
 
 @dataclass(frozen=True)
 class Factor:
-    """One row of the table: its meaning, its range, and which mjModel fields it scales (none: a signal)."""
+    """One row of the table of factors."""
 
     meaning: str
     low: float
+    """Least value allowed."""
     high: float
+    """Greatest value allowed."""
     fields: tuple[str, ...] = ()
+    """Fields of the model that it scales; none for a signal factor."""
     scale: Scale | None = None
     target: str | None = None
+    """What a target names: `body` or `actuator`; None if it has no target."""
     whole: bool = False
+    """Whether the value is a whole number."""
 
 
 def _scaling(*fields: str) -> Scale:
-    """Multiply the given rows of mjModel fields."""
+    """Multiplies the given rows of fields of the model."""
 
     def scale(model: Any, rows: Rows, value: float) -> None:
         for field in fields:
@@ -67,12 +78,12 @@ def _scaling(*fields: str) -> Scale:
 
 
 def _scale_motors(model: Any, rows: Rows, value: float) -> None:
-    """Scale the force of motors: gain and bias both, so that a weak servo still aims where it is told."""
+    """Scales the force of motors: gain and bias together, so that a weak position servo keeps its target."""
     import mujoco
 
     muscle = int(mujoco.mjtGain.mjGAIN_MUSCLE)
     for row in np.arange(model.nu)[rows]:
-        # A muscle's parameters are lengths and velocities but for the peak force and its scale.
+        # A muscle's parameters are lengths and velocities, except for the peak force and its scale.
         columns = slice(2, 4) if model.actuator_gaintype[row] == muscle else slice(None)
         model.actuator_gainprm[row, columns] *= value
         model.actuator_biasprm[row, columns] *= value
@@ -91,14 +102,19 @@ FACTORS: dict[str, Factor] = {
     "damping": Factor("damping of all joints", 0.0, 100.0, ("dof_damping",), _scaling("dof_damping")),
     "gain": Factor("force of all motors or of one", 0.0, 10.0, _MOTOR, _scale_motors, "actuator"),
     "dead": Factor("a motor, by index or name, without force", 0.0, 0.0, _MOTOR, _scale_motors, "actuator"),
-    "latency": Factor("steps between an action and its effect", 0, 100, whole=True),
+    "latency": Factor("frames between an action and its effect", 0, 100, whole=True),
     "noise": Factor("standard deviation of noise on every sensor, in its own units", 0.0, 100.0),
     "dropout": Factor("share of the sensors, drawn anew each episode, that read 0", 0.0, 1.0),
 }
+"""Name -> factor. The ranges are those of domain randomisation too."""
 
 
 def parse(text: str) -> Perturbation:
-    """Read `factor[.target]=value[@step]`; EnvError names the nearest factor and the range allowed."""
+    """A perturbation from its text, `factor[.target]=value[@frame]` or `dead=motor[@frame]`.
+
+    Raises:
+        EnvError: for a malformed text, an unknown factor (with the nearest one), and a value out of range.
+    """
     match = _TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise EnvError(
@@ -112,13 +128,13 @@ def parse(text: str) -> Perturbation:
     factor = FACTORS[name]
     onset = _number(match["onset"] or "0", text)
     if onset < 0 or onset != int(onset):
-        raise EnvError(f"perturbation {text!r}: the step after @ must be a whole number of at least 0")
+        raise EnvError(f"perturbation {text!r}: the frame after @ must be a whole number of at least 0")
     if name == "dead":
         if target is not None:
             raise EnvError(f"perturbation {text!r}: write dead=INDEX or dead=NAME")
         return Perturbation(name, 0.0, match["value"].strip(), int(onset))
     if target is not None and factor.target is None:
-        raise EnvError(f"perturbation {text!r}: {name} acts on the whole world, write {name}=VALUE")
+        raise EnvError(f"perturbation {text!r}: {name} has no target, write {name}=VALUE")
     value = _number(match["value"], text)
     if not factor.low <= value <= factor.high or (factor.whole and value != int(value)):
         kind = "a whole number" if factor.whole else "a number"
@@ -127,6 +143,7 @@ def parse(text: str) -> Perturbation:
 
 
 def _number(word: str, text: str) -> float:
+    """A word of a perturbation's text as a finite number. Raises EnvError."""
     try:
         value = float(word)
     except ValueError:
@@ -134,95 +151,3 @@ def _number(word: str, text: str) -> float:
     if not np.isfinite(value):
         raise EnvError(f"perturbation {text!r}: {word!r} is not a finite number")
     return value
-
-
-class ModelPatch:
-    """Scales fields of one mjModel and can put every byte of it back."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self._base: dict[str, Any] = {}
-
-    def rows(self, perturbation: Perturbation) -> Rows:
-        """The rows of bodies or motors that a perturbation is about; EnvError if there are none."""
-        import mujoco
-
-        kind = FACTORS[perturbation.factor].target
-        if kind is None:
-            return slice(None)
-        body = kind == "body"
-        count, first = (self.model.nbody, 1) if body else (self.model.nu, 0)
-        if perturbation.target is None:
-            return slice(first, count)
-        label = int(mujoco.mjtObj.mjOBJ_BODY if body else mujoco.mjtObj.mjOBJ_ACTUATOR)
-        names = {mujoco.mj_id2name(self.model, label, row): row for row in range(first, count)}
-        if perturbation.target in names:
-            return np.array([names[perturbation.target]])
-        if not body and perturbation.target.isdecimal() and int(perturbation.target) < count:
-            return np.array([int(perturbation.target)])
-        known = [name for name in names if name]
-        near = difflib.get_close_matches(perturbation.target, known, n=1, cutoff=0.4)
-        word = "body" if body else "motor"
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none with a name'}"
-        span = "" if body else f" (or an index from 0 to {count - 1})"
-        raise EnvError(
-            f"perturbation '{perturbation}': there is no {word} {perturbation.target!r}, {hint}{span}"
-        )
-
-    def apply(self, perturbations: Sequence[Perturbation]) -> None:
-        """Leave the model as it came, changed by exactly these."""
-        self.undo()
-        for perturbation in perturbations:
-            factor = FACTORS[perturbation.factor]
-            assert factor.scale is not None
-            for field in factor.fields:
-                if field not in self._base:
-                    self._base[field] = attrgetter(field)(self.model).copy()
-            factor.scale(self.model, self.rows(perturbation), perturbation.value)
-        if any(perturbation.factor == "mass" for perturbation in perturbations):
-            self._derive()
-
-    def undo(self) -> None:
-        """Every field that was touched, back to the bytes it held."""
-        for field, value in self._base.items():
-            if isinstance(value, np.ndarray):
-                attrgetter(field)(self.model)[...] = value
-            else:
-                owner, _, leaf = field.rpartition(".")
-                setattr(attrgetter(owner)(self.model), leaf, value)
-        self._base.clear()
-
-    def _derive(self) -> None:
-        """Recompute what MuJoCo precomputes from masses (inverse weights, which set how stiff contacts are).
-
-        On scratch data, since mj_setConst moves the body to its reference pose. What it changes is kept for
-        `undo`. The framing of the camera (`stat.extent` and the like) stays.
-        """
-        import mujoco
-
-        model = self.model
-        arrays = {name: getattr(model, name) for name in _array_fields(model) if name not in self._base}
-        before = {name: array.copy() for name, array in arrays.items()}
-        stat = {name: getattr(model.stat, name) for name in ("extent", "meansize", "meanmass", "meaninertia")}
-        center = model.stat.center.copy()
-        mujoco.mj_setConst(model, mujoco.MjData(model))
-        for name, array in arrays.items():
-            if array.tobytes() != before[name].tobytes():
-                self._base[name] = before[name]
-        for name, value in stat.items():
-            if name.startswith("mean") and name != "meansize":
-                self._base[f"stat.{name}"] = value
-            else:
-                setattr(model.stat, name, value)
-        model.stat.center[:] = center
-
-
-def _array_fields(model: Any) -> list[str]:
-    """Names of all numeric arrays of an mjModel."""
-    return [
-        name
-        for name in dir(model)
-        if not name.startswith("_")
-        and isinstance(getattr(model, name), np.ndarray)
-        and name not in ("names", "paths")
-    ]

@@ -1,4 +1,4 @@
-"""What can go wrong at the door of an environment, as three exceptions with one clear sentence each."""
+"""The errors of environments: three exceptions, each with one sentence for the user."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from joule_errors import Refused, Stopped
 
 
 class EnvError(Refused):
-    """A request that cannot be served: an unknown id, an action space that is no Box, a bad perturbation."""
+    """A request that cannot be met: an unknown id, an action space that is no Box, a bad perturbation."""
 
 
 class RenderError(Refused):
-    """A frame or a video that cannot be made; the sentence says what to install or set."""
+    """A frame or a video that cannot be made; the sentence says what to install or to set."""
 
 
 class EnvFault(Stopped):
-    """An environment that broke its contract while running; the run must stop, and this says where.
+    """An environment that broke its contract while running. The run must stop; the sentence says where.
 
-    Attributes: `env` (the user's own string), `seed` (of the last seeded reset, or None), `episode` (from 0),
-    `step` (simulator frames taken in the episode, this one included), `action` (what was sent) and `cause`.
+    Args:
+        cause: what went wrong.
+        env: the id that the user gave.
+        seed: of the last seeded reset, or None.
+        episode: number of the episode, from 0.
+        step: simulator frames taken in the episode, this one included.
+        action: what was sent to the environment, or None.
     """
 
     def __init__(
@@ -35,6 +40,6 @@ class EnvFault(Stopped):
 
 
 def _short(action: Any) -> str:
-    """An action as text that fits in a sentence."""
+    """An action as text of at most 120 characters."""
     text = " ".join(str(action).split())
     return text if len(text) <= 120 else text[:117] + "..."

@@ -1,7 +1,8 @@
-"""Readouts: the named physical quantities of a body, read off the simulator to check a world model.
+"""Readouts: the named physical quantities of an environment, read from its simulator.
 
-A body may define `readouts() -> dict[str, np.ndarray]` of its own; every other MuJoCo body gives its joint
-positions and velocities, and an environment without physics gives what it shows.
+An environment may have a method `readouts() -> dict[str, np.ndarray]` of its own. Any other environment with
+MuJoCo gives its joint positions and velocities, `qpos` and `qvel`. An environment without physics gives its
+observation.
 """
 
 from __future__ import annotations
@@ -15,13 +16,22 @@ from envs.faults.errors import EnvError
 from envs.physics import find_physics
 
 
-def named(env: gymnasium.Env[Any, Any], observation: np.ndarray) -> dict[str, np.ndarray]:
-    """The readouts of `env` now, each a flat array; `observation` stands in where there is no physics."""
-    own = getattr(env.unwrapped, "readouts", None)
-    if callable(own):
-        given = own()
+def has_own_readouts(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether the environment has a method `readouts`."""
+    return callable(getattr(env.unwrapped, "readouts", None))
+
+
+def named_readouts(env: gymnasium.Env[Any, Any], observation: np.ndarray) -> dict[str, np.ndarray]:
+    """The readouts of `env` now, each a flat array; `observation` [obs] is used where there is no physics.
+
+    Raises:
+        EnvError: when the environment's own method gives no dict of arrays.
+    """
+    base: Any = env.unwrapped
+    if has_own_readouts(env):
+        given = base.readouts()
         if not isinstance(given, dict) or not given:
-            raise EnvError(f"readouts() of {env.unwrapped} must give a dict of arrays, it gave {given!r}")
+            raise EnvError(f"readouts() of {base} must give a dict of arrays, it gave {given!r}")
         return {name: np.asarray(value, np.float64).reshape(-1) for name, value in given.items()}
     physics = find_physics(env)
     if physics is not None:
@@ -29,11 +39,19 @@ def named(env: gymnasium.Env[Any, Any], observation: np.ndarray) -> dict[str, np
     return {"obs": observation}
 
 
-def read(env: gymnasium.Env[Any, Any], observation: np.ndarray, sizes: dict[str, int]) -> np.ndarray:
-    """The readouts as one float32 vector [sum of sizes], in the order of `sizes`."""
-    values = named(env, observation)
+def readout_vector(
+    env: gymnasium.Env[Any, Any], observation: np.ndarray, sizes: dict[str, int]
+) -> np.ndarray:
+    """The readouts as one float32 vector [sum of sizes], in the order of `sizes`.
+
+    A number beyond float32 becomes infinite.
+
+    Raises:
+        EnvError: when their names or sizes are not those of `sizes`.
+    """
+    values = named_readouts(env, observation)
     found = {name: value.size for name, value in values.items()}
     if found != sizes:
         raise EnvError(f"the readouts of {env.unwrapped} changed from {sizes} to {found}")
-    with np.errstate(over="ignore"):  # what is too large for float32 is infinite, and the caller's to judge
+    with np.errstate(over="ignore"):
         return np.concatenate([values[name] for name in sizes]).astype(np.float32)

@@ -1,1 +1,5 @@
-"""envs/rendering"""
+"""Rendering with or without a screen: OpenGL, cameras, videos, and the ghost of a predicted pose.
+
+`opengl` chooses the backend, `camera` keeps a moving robot in view, `video` writes mp4 files, and `ghost`
+draws a robot twice in its scene.
+"""

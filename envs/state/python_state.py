@@ -1,4 +1,4 @@
-"""The state an environment keeps in Python: its random generators, and what its attributes hold."""
+"""The state that an environment keeps in Python: its random generators, and numbers in its attributes."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import numpy as np
 from envs.physics import parts
 
 LARGEST_ARRAY = 4096
-"""Numbers in an attribute beyond which it is taken for a table, not for state."""
+"""A larger array in an attribute counts as a constant table, not as state (numbers)."""
 _SCALARS = frozenset({bool, int, float, str, np.bool_, *(np.dtype(code).type for code in "bhilBHILefd")})
 
 
-def plain(value: Any) -> Any:
-    """A scalar as JSON has it, which knows neither NumPy's types nor infinity."""
+def json_scalar(value: Any) -> Any:
+    """A scalar for JSON, which has neither NumPy's types nor infinity."""
     value = value.item() if isinstance(value, np.generic) else value
     return {"float": str(value)} if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def scalars(part: Any) -> dict[str, Any]:
-    """The numbers, truths and texts that a Python object holds as attributes, by exact type: no enums."""
-    return {name: plain(value) for name, value in vars(part).items() if type(value) in _SCALARS}
+    """The numbers, booleans and strings in the attributes of an object, for JSON; subclasses are left out."""
+    return {name: json_scalar(value) for name, value in vars(part).items() if type(value) in _SCALARS}
 
 
-def load_scalars(owner: dict[str, Any], values: dict[str, Any]) -> None:
-    """Set attributes to what `scalars` gave, in the NumPy type they have now."""
+def load_scalars(attributes: dict[str, Any], values: dict[str, Any]) -> None:
+    """Sets attributes to what `scalars` gave, each in the NumPy type that it has now."""
     for name, value in values.items():
-        plain = float(value["float"]) if isinstance(value, dict) else value
-        now = owner.get(name)
-        owner[name] = type(now)(plain) if isinstance(now, np.generic) else plain
+        scalar = float(value["float"]) if isinstance(value, dict) else value
+        now = attributes.get(name)
+        attributes[name] = type(now)(scalar) if isinstance(now, np.generic) else scalar
 
 
 def copies(part: Any) -> dict[str, np.ndarray]:
-    """Copies of the small numeric arrays that a Python object holds as attributes."""
+    """Copies of the small numeric arrays in the attributes of an object."""
     return {
         name: value.copy()
         for name, value in vars(part).items()
@@ -45,22 +45,22 @@ def copies(part: Any) -> dict[str, np.ndarray]:
 
 
 def load_arrays(part: Any, saved: Mapping[str, Any], prefix: str) -> None:
-    """Set attributes to what `copies` gave; in place where that can be, for others may share the memory."""
+    """Sets attributes to what `copies` gave, in place where possible: other objects may share the memory."""
     for name in [name.removeprefix(prefix) for name in saved if name.startswith(prefix)]:
-        wanted, now = saved[prefix + name], vars(part).get(name)
+        value, now = saved[prefix + name], vars(part).get(name)
         if now is None:
-            setattr(part, name, np.array(wanted))  # what an env makes for itself at its first reset
+            setattr(part, name, np.array(value))  # an attribute that the environment makes at its first reset
             continue
-        if not isinstance(now, np.ndarray) or now.tobytes() == np.asarray(wanted).tobytes():
+        if not isinstance(now, np.ndarray) or now.tobytes() == np.asarray(value).tobytes():
             continue
-        if now.shape == wanted.shape and now.flags.writeable:
-            now[...] = wanted
+        if now.shape == value.shape and now.flags.writeable:
+            now[...] = value
         else:
-            setattr(part, name, np.array(wanted))
+            setattr(part, name, np.array(value))
 
 
 def generators(env: gymnasium.Env[Any, Any]) -> list[Any]:
-    """The random generators of an environment and of those nested in it."""
+    """The random generators of an environment and of the environments in it."""
     found = [part.np_random for part in parts(env) if isinstance(part, gymnasium.Env)]
     return [rng for rng in found if isinstance(rng, np.random.Generator | np.random.RandomState)]
 
@@ -74,13 +74,13 @@ def rng_states(env: gymnasium.Env[Any, Any]) -> list[Any]:
 
 
 def set_rng_states(env: gymnasium.Env[Any, Any], states: list[Any]) -> None:
-    """Put back what `rng_states` gave, in its JSON form."""
+    """Sets what `rng_states` gave, in its JSON form."""
     for rng, state in zip(generators(env), states, strict=True):
         set_rng(rng, state)
 
 
 def set_rng(rng: Any, state: Any) -> None:
-    """Put one generator into a state in its JSON form."""
+    """Sets one generator to a state in its JSON form."""
     if isinstance(rng, np.random.Generator):
         rng.bit_generator.state = from_json(state)
     else:
@@ -88,7 +88,7 @@ def set_rng(rng: Any, state: Any) -> None:
 
 
 def to_json(value: Any) -> Any:
-    """A generator's state in JSON: integers beyond 2^63 as text, arrays as lists."""
+    """The state of a generator for JSON: integers beyond 2^63 as text, arrays as lists."""
     if isinstance(value, dict):
         return {key: to_json(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray):

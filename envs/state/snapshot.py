@@ -1,17 +1,18 @@
-"""Exact resume: everything an episode's future depends on, as arrays and JSON values.
+"""Snapshots of an episode: everything its future depends on, as arrays and JSON values.
 
-`qpos` and `qvel` are not enough: MuJoCo's derived quantities lag by a step and its solver starts from its
-last answer. So the state *before* the last environment step is kept, with that step's action, and a restore
-begins the same episode again, sets that state and takes the step once more. An environment without MuJoCo is
-brought back by replaying the episode's actions. Either way the observation must come out the same to the last
-bit; where it does not, the restore says so and a new episode begins.
+`qpos` and `qvel` are not enough: MuJoCo's derived quantities lag by a step, and its solver starts from its
+last solution. So the record keeps the state *before* the last step, and that step's action. A restore resets
+the environment as at the start of the episode, sets that state, and takes the step again. An environment
+without MuJoCo is restored by a replay of the episode's actions. Either way the observation must be the same
+to the last bit. Where it is not, the restore says so and a new episode begins.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -21,9 +22,9 @@ from envs.state.python_state import (
     copies,
     from_json,
     generators,
+    json_scalar,
     load_arrays,
     load_scalars,
-    plain,
     rng_states,
     scalars,
     set_rng_states,
@@ -31,54 +32,68 @@ from envs.state.python_state import (
 )
 
 LONGEST_REPLAY = 20_000
-"""Environment steps kept for a replay; a longer episode cannot be resumed exactly."""
+"""Actions kept for a replay, in environment steps; a longer episode cannot be restored exactly."""
+
+
+@runtime_checkable
+class HasExtraState(Protocol):
+    """An environment whose steps depend on state that neither MuJoCo nor its attributes hold."""
+
+    def extra_state(self) -> Mapping[str, Any]:
+        """That state, as arrays and JSON values."""
+        ...
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Sets what `extra_state` gave."""
+        ...
 
 
 class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """The innermost layer: remembers how the episode began and what came before its last step."""
+    """The innermost wrapper: keeps the start of the episode and the state before its last step."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         self._physics: Physics | None = None
         self._parts: list[Any] = []
         self._scalars: list[tuple[dict[str, Any], tuple[str, ...]]] = []
-        self._begun: dict[str, Any] | None = None
-        self._begun_arrays: list[dict[str, np.ndarray]] = []
+        self._reset: dict[str, Any] | None = None
+        self._reset_arrays: list[dict[str, np.ndarray]] = []
         self._before: dict[str, Any] = {}
         self._state = np.zeros(0)
         self._actions: list[np.ndarray] = []
         self._rngs: list[Any] = []
         self._rng_after_reset: list[Any] = []
-        self._extra = hasattr(env.unwrapped, "extra_state")
+        base: Any = env.unwrapped
+        self._extra: HasExtraState | None = base if isinstance(base, HasExtraState) else None
         self._by_state = _only_known_layers(env) and find_physics(env) is not None
-        self._repeatable = True
+        self._options_are_json = True
         self._nondeterministic = bool(env.spec and env.spec.nondeterministic)
 
     @property
     def exact(self) -> bool:
-        """Whether a restore promises to be bit-exact here and now."""
+        """Whether a restore of this moment is exact to the last bit."""
         within = self._by_state or len(self._actions) < LONGEST_REPLAY
-        return within and self._repeatable and not self._nondeterministic
+        return within and self._options_are_json and not self._nondeterministic
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        self._repeatable = _is_json(options)
-        self._begun = {
+        self._options_are_json = _is_json(options)
+        self._reset = {
             "seed": seed,
-            "options": options if self._repeatable else None,
+            "options": options if self._options_are_json else None,
             "rng": rng_states(self.env),
-            # An env may count its episodes, or make them harder.
+            # An environment may count its episodes, or make them harder.
             "scalars": [scalars(part) for part in parts(self.env)],
         }
-        self._begun_arrays = [copies(part) for part in parts(self.env)]
+        self._reset_arrays = [copies(part) for part in parts(self.env)]
         result = self.env.reset(seed=seed, options=options)
-        self._begin()
+        self._start()
         return result
 
     def step(self, action: np.ndarray) -> Any:
         if self._by_state:
-            self._remember(action)
+            self._keep_moment(action)
         elif len(self._actions) < LONGEST_REPLAY:
             self._actions.append(action)
         result = self.env.step(action)
@@ -91,65 +106,67 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         return result
 
     def save(self) -> dict[str, Any]:
-        """What a restore needs, as a flat dict of arrays and JSON values."""
-        assert self._begun is not None
+        """What a restore needs, as a flat dict of arrays and JSON values. The episode must have started."""
+        assert self._reset is not None
         saved: dict[str, Any] = {
             "by_state": self._by_state,
-            "begun": {**self._begun, "rng": [to_json(state) for state in self._begun["rng"]]},
+            "reset": {**self._reset, "rng": [to_json(state) for state in self._reset["rng"]]},
             "rng": [to_json(state) for state in rng_states(self.env)],
-            "scalars": [{name: plain(owner[name]) for name in names} for owner, names in self._scalars],
+            "scalars": [
+                {name: json_scalar(attributes[name]) for name in names} for attributes, names in self._scalars
+            ],
         }
         for index, part in enumerate(self._parts):
             saved |= {f"array/{index}/{name}": array for name, array in copies(part).items()}
-        for index, arrays in enumerate(self._begun_arrays):
-            saved |= {f"begun/array/{index}/{name}": array for name, array in arrays.items()}
-        if self._extra:
-            extra = self.env.unwrapped.extra_state()  # type: ignore[attr-defined]
-            saved |= {f"extra/{name}": value for name, value in extra.items()}
+        for index, arrays in enumerate(self._reset_arrays):
+            saved |= {f"reset/array/{index}/{name}": array for name, array in arrays.items()}
+        if self._extra is not None:
+            saved |= {f"extra/{name}": value for name, value in self._extra.extra_state().items()}
         if self._by_state and self._before:
             before = self._before
             saved["before/state"] = self._state.copy()
             saved["before/action"] = np.array(before["action"])
             saved["before/rng"] = [to_json(state) for state in before["rng"]]
             saved["before/scalars"] = [
-                dict(zip(names, map(plain, values), strict=True))
+                dict(zip(names, map(json_scalar, values), strict=True))
                 for (_, names), values in zip(self._scalars, before["scalars"], strict=True)
             ]
-            if self._extra:
-                saved |= {f"before/extra/{k}": v for k, v in before["extra"].items()}
+            if self._extra is not None:
+                saved |= {f"before/extra/{name}": value for name, value in before["extra"].items()}
         elif not self._by_state:
             saved["actions"] = np.array(self._actions)
         return saved
 
-    def begin_again(self, saved: dict[str, Any]) -> Any:
-        """The saved episode's reset once more; returns its observation."""
-        begun = saved["begun"]
-        for index, (part, values) in enumerate(zip(parts(self.env), begun["scalars"], strict=True)):
+    def reset_as(self, saved: dict[str, Any]) -> Any:
+        """Resets the environment as at the start of a saved episode; returns the observation."""
+        start = saved["reset"]
+        for index, (part, values) in enumerate(zip(parts(self.env), start["scalars"], strict=True)):
             load_scalars(vars(part), values)
-            load_arrays(part, saved, f"begun/array/{index}/")
-        self._begun_arrays = [copies(part) for part in parts(self.env)]
-        set_rng_states(self.env, begun["rng"])
-        self._begun = {**begun, "rng": [from_json(state) for state in begun["rng"]]}
-        observation, _ = self.env.reset(seed=begun["seed"], options=begun["options"])
-        self._begin()
+            load_arrays(part, saved, f"reset/array/{index}/")
+        self._reset_arrays = [copies(part) for part in parts(self.env)]
+        set_rng_states(self.env, start["rng"])
+        self._reset = {**start, "rng": [from_json(state) for state in start["rng"]]}
+        observation, _ = self.env.reset(seed=start["seed"], options=start["options"])
+        self._start()
         return observation
 
-    def play(self, saved: dict[str, Any]) -> Any:
-        """From the reset to the saved moment; returns the observation there, or None if no step was taken."""
+    def replay(self, saved: dict[str, Any]) -> Any:
+        """Goes from the reset to the saved moment; returns the observation there, or None without a step."""
         observation = None
         if "before/state" in saved:
-            self._rewind(saved)
+            self._set_moment(saved)
             action = np.array(saved["before/action"])
-            self._remember(action)
+            self._keep_moment(action)
             observation = self.env.step(action)[0]
         elif not saved["by_state"]:
             for action in saved["actions"]:
                 self._actions.append(np.array(action))
                 observation = self.env.step(np.array(action))[0]
-        self._settle(saved)
+        self._set_python_state(saved)
         return observation
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
+        """Prepares the record of an episode, after its reset."""
         self._physics = find_physics(self.env) if self._by_state else None
         self._parts = parts(self.env)
         self._before = {}
@@ -164,8 +181,8 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._state = np.zeros(mujoco.mj_stateSize(self._physics.model, self._signature))
             self._get_state = mujoco.mj_getState
 
-    def _remember(self, action: np.ndarray) -> None:
-        """Note the moment before a step."""
+    def _keep_moment(self, action: np.ndarray) -> None:
+        """Keeps the moment before a step, and its action."""
         assert self._physics is not None
         self._get_state(self._physics.model, self._physics.data, self._state, self._signature)
         self._before = {
@@ -175,13 +192,13 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
                 rng.bit_generator.state if isinstance(rng, np.random.Generator) else state
                 for rng, state in zip(self._rngs, self._rng_after_reset, strict=True)
             ],
-            "scalars": [_values(owner, names) for owner, names in self._scalars],
+            "scalars": [_values(attributes, names) for attributes, names in self._scalars],
         }
-        if self._extra:
-            self._before["extra"] = self.env.unwrapped.extra_state()  # type: ignore[attr-defined]
+        if self._extra is not None:
+            self._before["extra"] = self._extra.extra_state()
 
-    def _rewind(self, saved: dict[str, Any]) -> None:
-        """Set the moment before the last step."""
+    def _set_moment(self, saved: dict[str, Any]) -> None:
+        """Sets the moment before the last step."""
         import mujoco
 
         assert self._physics is not None
@@ -190,28 +207,28 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         if dm_control_env(self.env) is not None:
             # dm_control begins a step with its second half and relies on the first one having been done.
             mujoco.mj_step1(model, data)
-        for (owner, _), values in zip(self._scalars, saved["before/scalars"], strict=True):
-            load_scalars(owner, values)
+        for (attributes, _), values in zip(self._scalars, saved["before/scalars"], strict=True):
+            load_scalars(attributes, values)
         self._load_extra(saved, "before/extra/")
         set_rng_states(self.env, saved["before/rng"])
 
-    def _settle(self, saved: dict[str, Any]) -> None:
-        """Set what is not physics to what it was at the saved moment."""
-        for (owner, _), values in zip(self._scalars, saved["scalars"], strict=True):
-            load_scalars(owner, values)
+    def _set_python_state(self, saved: dict[str, Any]) -> None:
+        """Sets what is not physics to its values at the saved moment."""
+        for (attributes, _), values in zip(self._scalars, saved["scalars"], strict=True):
+            load_scalars(attributes, values)
         for index, part in enumerate(self._parts):
             load_arrays(part, saved, f"array/{index}/")
         self._load_extra(saved, "extra/")
         set_rng_states(self.env, saved["rng"])
 
     def _load_extra(self, saved: dict[str, Any], prefix: str) -> None:
-        if self._extra:
+        if self._extra is not None:
             state = {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
-            self.env.unwrapped.load_extra_state(state)  # type: ignore[attr-defined]
+            self._extra.load_extra_state(state)
 
 
 def _only_known_layers(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether no layer around the raw environment could keep a state that we do not see."""
+    """Whether no wrapper around the raw environment could keep state that the record does not see."""
     known = (gymnasium.wrappers.OrderEnforcing, gymnasium.wrappers.PassiveEnvChecker)
     while isinstance(env, gymnasium.Wrapper):
         if not isinstance(env, known):
@@ -223,7 +240,7 @@ def _only_known_layers(env: gymnasium.Env[Any, Any]) -> bool:
 
 
 def _is_json(options: Any) -> bool:
-    """Whether reset options can be kept in a snapshot."""
+    """Whether reset options can be stored in a snapshot."""
     try:
         json.dumps(options, allow_nan=False)
     except (TypeError, ValueError):
@@ -231,7 +248,8 @@ def _is_json(options: Any) -> bool:
     return True
 
 
-def _values(owner: dict[str, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
+def _values(attributes: dict[str, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
+    """The values of attributes; `itemgetter` is the fastest way, and this runs at every step."""
     if len(names) < 2:
-        return tuple(owner[name] for name in names)
-    return itemgetter(*names)(owner)  # type: ignore[no-any-return]
+        return tuple(attributes[name] for name in names)
+    return itemgetter(*names)(attributes)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""An environment whose observation says which episode and step it is, and that breaks on request."""
+"""An environment whose observation says which episode and step it is, and that fails on request."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ from gymnasium import spaces
 class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
     """Observation [1000 * episode + t, action, a random number], reward t; `episode` counts resets from 0.
 
-    `terminate_at` and `truncate_at` end an episode of their own accord at that t. `break_at` makes step t go
-    wrong in the way `fault` names. The observation array is one and the same object for ever.
+    The observation is always the same array object.
+
+    Args:
+        terminate_at: the t at which an episode terminates.
+        truncate_at: the t at which the environment itself truncates an episode.
+        fault: what goes wrong; a key of `_faulty`, or "raise".
+        break_at: the t at which it goes wrong.
+        render_mode: see Gymnasium.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -49,7 +55,7 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
         observation = self._observe(float(action[0]))
         terminated, truncated = self.t == self.terminate_at, self.t == self.truncate_at
         good: tuple[Any, ...] = (observation, float(self.t), terminated, truncated, {})
-        return good if self.t != self.break_at or self.fault is None else self._broken(good)
+        return good if self.t != self.break_at or self.fault is None else self._faulty(good)
 
     def render(self) -> np.ndarray:
         return np.full((64, 64, 3), self.t, np.uint8)
@@ -58,10 +64,10 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
         self._shared[:] = 1000 * self.episode + self.t, action, self.np_random.random()
         return self._shared
 
-    def _broken(self, good: tuple[Any, ...]) -> Any:
+    def _faulty(self, good: tuple[Any, ...]) -> Any:
         observation, reward, terminated, truncated, info = good
         nan = observation * np.nan
-        wrong: dict[str, Any] = {
+        returned: dict[str, Any] = {
             "none": None,
             "four": good[:4],
             "shape": (np.zeros(4), *good[1:]),
@@ -80,33 +86,38 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
         }
         if self.fault == "raise":
             raise OSError("the motor is on fire")
-        return wrong[self.fault or ""]
+        return returned[self.fault or ""]
 
 
-class Told(Counter):
-    """A counter that names its readouts; from step `break_at` on they are wrong in the way `tells` names."""
+class CounterWithReadouts(Counter):
+    """A counter with readouts of its own; from step `break_at` on they are wrong.
 
-    def __init__(self, tells: str = "", **kwargs: Any) -> None:
+    Args:
+        readout_fault: how they are wrong; a key of `faulty`, or "raise".
+        kwargs: keyword arguments of `Counter`.
+    """
+
+    def __init__(self, readout_fault: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.tells = tells
+        self.readout_fault = readout_fault
 
     def readouts(self) -> dict[str, np.ndarray]:
         good = {"time": np.array([self.t]), "place": np.zeros(2)}
         if self.t < self.break_at:
             return good
-        if self.tells == "raise":
+        if self.readout_fault == "raise":
             raise OSError("the camera is on fire")
-        wrong: dict[str, dict[str, np.ndarray]] = {
+        faulty: dict[str, dict[str, np.ndarray]] = {
             "nan": {**good, "place": np.array([0.0, np.nan])},
             "huge": {**good, "time": np.array([1e300])},
             "grow": {**good, "place": np.zeros(3)},
             "empty": {**good, "place": np.zeros(0)},
             "action": {**good, "action": np.zeros(1)},
         }
-        return wrong.get(self.tells, good)
+        return faulty.get(self.readout_fault, good)
 
 
 if "Counter-v0" not in gymnasium.registry:
     gymnasium.register("Counter-v0", entry_point="counter_env:Counter", max_episode_steps=10)
-    gymnasium.register("Told-v0", entry_point="counter_env:Told", max_episode_steps=10)
+    gymnasium.register("CounterWithReadouts-v0", "counter_env:CounterWithReadouts", max_episode_steps=10)
     gymnasium.register("Endless-v0", entry_point="counter_env:Counter")

@@ -1,4 +1,4 @@
-"""Perturbations: how they are written, what they do, and that nothing of them is left after a reset."""
+"""Perturbations: how they are written, what they change, and that a reset undoes them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from envs.changes.factors import FACTORS, parse
 from envs.physics import find_physics
 
 
-def model_of(body: envs.SafeEnv) -> Any:
-    physics = find_physics(body)
+def model_of(env: envs.SafeEnv) -> Any:
+    physics = find_physics(env)
     assert physics is not None
     return physics.model
 
 
 def every_byte(model: Any) -> dict[str, bytes]:
-    """All that an mjModel holds: its arrays, its options and its statistics."""
-    held: dict[str, bytes] = {}
+    """All fields of an mjModel: its arrays, its options and its statistics."""
+    found: dict[str, bytes] = {}
     for owner, prefix in ((model, ""), (model.opt, "opt."), (model.stat, "stat.")):
         for name in dir(owner):
             value = None if name.startswith("_") else getattr(owner, name)
             if isinstance(value, np.ndarray | float | int):
-                held[prefix + name] = np.asarray(value).tobytes()
-    return held
+                found[prefix + name] = np.asarray(value).tobytes()
+    return found
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def every_byte(model: Any) -> dict[str, bytes]:
         (" latency=3 ", ("latency", 3.0, None, 0)),
     ],
 )
-def test_how_a_perturbation_is_written(text: str, expected: tuple[Any, ...]) -> None:
+def test_text_of_a_perturbation(text: str, expected: tuple[Any, ...]) -> None:
     parsed = parse(text)
     assert (parsed.factor, parsed.value, parsed.target, parsed.onset) == expected
     assert parse(f"{parsed}@{parsed.onset}") == parsed
@@ -63,20 +63,20 @@ def test_how_a_perturbation_is_written(text: str, expected: tuple[Any, ...]) -> 
         ("latency=1.5", "a whole number from 0 to 100"),
         ("gravity=1@-1", "whole number of at least 0"),
         ("gravity=1@1.5", "whole number of at least 0"),
-        ("gravity.torso=1", "acts on the whole world"),
+        ("gravity.torso=1", "gravity has no target, write gravity=VALUE"),
         ("mass.tors=2", "did you mean torso?"),
         ("dead=6", "index from 0 to 5"),
         ("dead=bthig", "did you mean bthigh?"),
     ],
 )
-def test_a_bad_perturbation_is_refused_in_words(text: str, words: str) -> None:
+def test_a_bad_perturbation_is_refused_with_a_sentence(text: str, words: str) -> None:
     with pytest.raises(envs.EnvError) as refusal:
         envs.make("HalfCheetah-v5", perturb=[text])
     assert words in str(refusal.value)
 
 
-def test_physics_needs_a_mujoco_body() -> None:
-    with pytest.raises(envs.EnvError, match="needs a MuJoCo body"):
+def test_physical_factors_need_mujoco() -> None:
+    with pytest.raises(envs.EnvError, match="needs MuJoCo physics"):
         envs.make("Counter-v0", perturb=["gravity=0.5"])
 
 
@@ -86,36 +86,36 @@ MOTORS = ["gain=0.5", "gain.bthigh=2", "dead=2"]
 
 @pytest.mark.parametrize("text", PHYSICAL + MOTORS)
 def test_every_factor_changes_the_future_and_is_undone_to_the_byte(text: str) -> None:
-    plain, body = envs.make("HalfCheetah-v5"), envs.make("HalfCheetah-v5")
-    before = every_byte(model_of(body))
+    plain, env = envs.make("HalfCheetah-v5"), envs.make("HalfCheetah-v5")
+    before = every_byte(model_of(env))
     action = np.full(6, 0.7, np.float32)
 
     def future(of: envs.SafeEnv) -> np.ndarray:
         return np.array([of.step(action)[0] for _ in range(20)])
 
     plain.reset(seed=1)
-    body.reset(seed=1)
-    np.testing.assert_array_equal(future(plain), future(body))
-    body.perturb(text)
-    changed = {name for name, held in every_byte(model_of(body)).items() if held != before[name]}
+    env.reset(seed=1)
+    np.testing.assert_array_equal(future(plain), future(env))
+    env.perturb(text)
+    changed = {name for name, value in every_byte(model_of(env)).items() if value != before[name]}
     assert FACTORS[parse(text).factor].fields[0] in changed
-    assert not np.array_equal(future(plain), future(body))
+    assert not np.array_equal(future(plain), future(env))
     plain.reset()
-    body.reset()
-    assert every_byte(model_of(body)) == before
-    np.testing.assert_array_equal(future(plain), future(body))
+    env.reset()
+    assert every_byte(model_of(env)) == before
+    np.testing.assert_array_equal(future(plain), future(env))
 
 
-def test_a_heavier_body_has_its_derived_constants_recomputed() -> None:
-    # This body has no armature, so that its inverse weights scale exactly with its mass.
-    body = envs.make("InvertedDoublePendulum-v5", perturb=["mass=2"])
-    model = model_of(body)
+def test_a_heavier_robot_has_its_derived_constants_recomputed() -> None:
+    # This robot has no armature, so that its inverse weights scale exactly with its mass.
+    env = envs.make("InvertedDoublePendulum-v5", perturb=["mass=2"])
+    model = model_of(env)
     mass, inverse, extent = model.body_subtreemass.copy(), model.body_invweight0.copy(), model.stat.extent
-    body.reset(seed=0)
+    env.reset(seed=0)
     np.testing.assert_allclose(model.body_subtreemass, 2 * mass)
     np.testing.assert_allclose(model.body_invweight0, inverse / 2)
     assert model.stat.extent == extent
-    body.unperturb()
+    env.unperturb()
     np.testing.assert_array_equal(model.body_subtreemass, mass)
 
 
@@ -123,67 +123,67 @@ def test_a_heavier_body_has_its_derived_constants_recomputed() -> None:
 def test_a_mass_of_one_changes_nothing(name: str) -> None:
     if name.startswith("dmc:"):
         pytest.importorskip("dm_control")
-    body = envs.make(name)
-    body.reset(seed=0)
-    before = every_byte(model_of(body))
-    body.perturb("mass=1")
-    assert every_byte(model_of(body)) == before
+    env = envs.make(name)
+    env.reset(seed=0)
+    before = every_byte(model_of(env))
+    env.perturb("mass=1")
+    assert every_byte(model_of(env)) == before
 
 
-def test_an_onset_counts_environment_steps_of_each_episode() -> None:
-    body = envs.make("HalfCheetah-v5", perturb=["gravity=0.5@3"], action_repeat=2)
+def test_an_onset_counts_frames_of_each_episode() -> None:
+    env = envs.make("HalfCheetah-v5", perturb=["gravity=0.5@3"], action_repeat=2)
     gravity = []
     for episode in range(2):
-        body.reset(seed=episode)
+        env.reset(seed=episode)
         for _ in range(3):
-            gravity.append(float(model_of(body).opt.gravity[2]))
-            body.step(np.zeros(6, np.float32))
+            gravity.append(float(model_of(env).opt.gravity[2]))
+            env.step(np.zeros(6, np.float32))
     assert gravity == pytest.approx([-9.81, -9.81, -9.81 / 2] * 2)
 
 
 def test_a_later_change_replaces_an_earlier_one() -> None:
-    body = envs.make("HalfCheetah-v5", perturb=["gravity=0.5", "mass=2"])
-    body.reset(seed=0)
-    body.perturb("gravity=3")
-    assert model_of(body).opt.gravity[2] == pytest.approx(-9.81 * 3)
-    assert body.perturbations == ["gravity=3", "mass=2"]
-    body.unperturb()
-    assert model_of(body).opt.gravity[2] == -9.81
-    body.reset()
-    assert body.perturbations == ["gravity=0.5", "mass=2"]
+    env = envs.make("HalfCheetah-v5", perturb=["gravity=0.5", "mass=2"])
+    env.reset(seed=0)
+    env.perturb("gravity=3")
+    assert model_of(env).opt.gravity[2] == pytest.approx(-9.81 * 3)
+    assert env.perturbations == ["gravity=3", "mass=2"]
+    env.unperturb()
+    assert model_of(env).opt.gravity[2] == -9.81
+    env.reset()
+    assert env.perturbations == ["gravity=0.5", "mass=2"]
 
 
-def test_latency_delays_actions_by_environment_steps() -> None:
-    body = envs.make("Counter-v0", perturb=["latency=2"])
+def test_latency_delays_actions_by_frames() -> None:
+    env = envs.make("Counter-v0", perturb=["latency=2"])
     for _ in range(2):
-        body.reset(seed=0)
+        env.reset(seed=0)
         for value in (-1.0, 0.5, 1.0, 0.0, 0.0):
-            body.step(np.array([value], np.float32))
-        received = [float(action[0]) for action in body.unwrapped.received]  # type: ignore[attr-defined]
+            env.step(np.array([value], np.float32))
+        received = [float(action[0]) for action in env.unwrapped.received]  # type: ignore[attr-defined]
         assert received == [2.0, 2.0, -2.0, 4.0, 6.0]
 
 
-def test_noise_has_its_deviation_and_leaves_readouts_true() -> None:
-    body = envs.make("Swimmer-v5", perturb=["noise=0.5"])
+def test_noise_has_its_standard_deviation_and_does_not_reach_readouts() -> None:
+    env = envs.make("Swimmer-v5", perturb=["noise=0.5"])
     plain = envs.make("Swimmer-v5")
-    body.reset(seed=5)
+    env.reset(seed=5)
     plain.reset(seed=5)
     errors = []
     for _ in range(500):
-        shown, true = body.step(np.zeros(2, np.float32))[0], plain.step(np.zeros(2, np.float32))[0]
-        np.testing.assert_array_equal(body.readouts(), plain.readouts())
+        shown, true = env.step(np.zeros(2, np.float32))[0], plain.step(np.zeros(2, np.float32))[0]
+        np.testing.assert_array_equal(env.readouts(), plain.readouts())
         errors.append(shown - true)
     assert np.std(errors) == pytest.approx(0.5, rel=0.05)
     assert np.mean(errors) == pytest.approx(0.0, abs=0.05)
 
 
 def test_dropout_is_drawn_for_each_episode_and_repeats_with_the_seed() -> None:
-    body = envs.make("HalfCheetah-v5", perturb=["dropout=0.3"])
+    env = envs.make("HalfCheetah-v5", perturb=["dropout=0.3"])
 
     def dead(seed: int | None) -> tuple[int, ...]:
-        first = body.reset(seed=seed)[0] == 0
-        body.step(np.ones(6, np.float32))
-        assert ((body.observation == 0) == first).all()
+        first = env.reset(seed=seed)[0] == 0
+        env.step(np.ones(6, np.float32))
+        assert ((env.observation == 0) == first).all()
         return tuple(np.flatnonzero(first))
 
     run = [dead(3), dead(None), dead(None)]
@@ -192,7 +192,7 @@ def test_dropout_is_drawn_for_each_episode_and_repeats_with_the_seed() -> None:
     assert [dead(3), dead(None), dead(None)] == run
 
 
-def test_dm_control_feels_a_change_from_the_very_next_step() -> None:
+def test_a_change_acts_from_the_next_step_on_in_dm_control() -> None:
     pytest.importorskip("dm_control")
     heavy, switched = envs.make("dmc:walker-walk"), envs.make("dmc:walker-walk")
     heavy.reset(seed=0)

@@ -1,8 +1,8 @@
-"""Factors of variation: change gravity, friction, mass, motors, sensors or latency, at reset or mid-episode.
+"""Perturbations of an environment, from a reset on or from the middle of an episode.
 
-`gravity=0.5` halves gravity in every episode, `gravity=0.5@300` from frame 300 of each episode on (after 300
-steps of the environment itself, whatever the action repeat), `mass.torso=2` doubles one body, `dead=hip` cuts
-one motor. Physical factors are written to fields of mjModel and undone exactly at the next reset.
+`gravity=0.5` halves gravity in every episode, and `gravity=0.5@300` from frame 300 of each episode on (frames
+of the environment itself, whatever the action repeat). `mass.torso=2` doubles one body's mass, `dead=hip`
+disables one motor. Physical factors are written to MuJoCo's model and undone exactly at the next reset.
 """
 
 from __future__ import annotations
@@ -14,16 +14,24 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.changes.factors import FACTORS, ModelPatch, Perturbation, parse
+from envs.changes.factors import FACTORS, Perturbation, parse
+from envs.changes.model_patch import ModelPatch
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env, find_physics
 from envs.wrappers import Step
 
 
 class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """Applies perturbations to the physics below it and to the actions and observations that pass through it.
+    """Applies perturbations to the physics, and to the actions and observations that pass through.
 
-    A later change of the same factor and target replaces the earlier one.
+    A later perturbation of the same factor and target replaces the earlier one.
+
+    Args:
+        env: the environment, with flat observations.
+        texts: the standing perturbations, which hold in every episode.
+
+    Raises:
+        EnvError: for a perturbation that is malformed or has nothing to act on here.
     """
 
     def __init__(self, env: gymnasium.Env[np.ndarray, np.ndarray], texts: Sequence[str] = ()) -> None:
@@ -40,6 +48,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._silent = np.zeros(size, bool)
         self._last_action = np.zeros(env.action_space.shape or (0,), np.float32)
         self.at_last_step: tuple[Perturbation, ...] = ()
+        """What was active in the last step."""
         self._tuple: tuple[Perturbation, ...] = ()
         self._noise, self._latency, self._signals = 0.0, 0, False
         for perturbation in self._standing:
@@ -47,16 +56,20 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
     @property
     def last_onset(self) -> int:
-        """The frame of an episode from which on all standing changes hold."""
+        """The frame of an episode from which on all standing perturbations hold."""
         return max((p.onset for p in self._standing), default=0)
 
     @property
     def active(self) -> list[str]:
-        """What is changed right now, as text."""
+        """The perturbations that hold now, as text."""
         return [str(perturbation) for perturbation in self._tuple]
 
     def add(self, text: str) -> None:
-        """Change the world now, until the episode ends."""
+        """Perturbs the environment now, or at the onset that the text gives, until the episode ends.
+
+        Raises:
+            EnvError: for a perturbation that is malformed or has nothing to act on here.
+        """
         perturbation = parse(text)
         self._check(perturbation)
         if perturbation.onset > self._frame:
@@ -65,7 +78,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             self.set_active([*self._tuple, perturbation])
 
     def clear(self) -> None:
-        """Undo every change, those still to come in this episode too."""
+        """Undoes every perturbation of this episode, those still to come included."""
         self._pending = []
         self.set_active(())
 
@@ -74,12 +87,12 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     ) -> tuple[np.ndarray, dict[str, Any]]:
         self.clear()
         if seed is not None:
-            # Another stream than the environment's own, which takes the bare seed.
+            # Another stream than that of the environment, which takes the bare seed.
             self._rng = np.random.default_rng([seed, 1])
         observation, info = self.env.reset(seed=seed, options=options)
         self._frame = 0
         self._last_action = np.zeros_like(self._last_action)
-        self.follow()
+        self.find_model()
         self._pending = [p for p in self._standing if p.onset > 0]
         self.set_active([p for p in self._standing if p.onset == 0])
         self.at_last_step = ()
@@ -102,7 +115,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         return self._sense(observation), reward, terminated, truncated, info  # type: ignore[return-value]
 
     def set_active(self, perturbations: Sequence[Perturbation]) -> None:
-        """Make exactly these hold from now on."""
+        """Makes exactly these perturbations hold from now on."""
         active = {(p.factor, p.target): p for p in perturbations}
         if active == self._active:
             return
@@ -110,7 +123,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._active, self._tuple = active, tuple(active.values())
         if self._patch is not None:
             self._patch.apply([p for p in self._tuple if FACTORS[p.factor].scale is not None])
-            self._refresh()
+            self._recompute_dm_control()
         value = {p.factor: p.value for p in self._tuple}
         self._noise = value.get("noise", 0.0)
         self._latency = int(value.get("latency", 0))
@@ -123,7 +136,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._signals = bool(self._noise or self._latency or self._silent.any())
 
     def state(self) -> dict[str, Any]:
-        """Everything but the random generator, as arrays and JSON values."""
+        """Everything but the random generator, as arrays and JSON values; `silent` [obs] marks dropped
+        sensors."""
         return {
             "active": [str(p) for p in self._tuple],
             "at_last_step": [str(p) for p in self.at_last_step],
@@ -135,7 +149,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up `state`; the physics below must already be where it was."""
+        """Sets what `state` gave; the physics below must already be in its state of that moment."""
         self.set_active([parse(text) for text in state["active"]])
         self.at_last_step = tuple(parse(text) for text in state["at_last_step"])
         self._pending = [parse(text) for text in state["pending"]]
@@ -150,8 +164,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         """The generator of sensor noise and dropout."""
         return self._rng
 
-    def follow(self) -> None:
-        """Look for the physics again: an environment may build a new model at a reset."""
+    def find_model(self) -> None:
+        """Finds the model again: an environment may build a new one at a reset."""
         self._physics = find_physics(self.env)
         if self._physics is not None and (
             self._patch is None or self._patch.model is not self._physics.model
@@ -159,24 +173,25 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             self._patch = ModelPatch(self._physics.model)
 
     def _check(self, perturbation: Perturbation) -> None:
-        """EnvError if this environment has nothing the perturbation could act on."""
+        """EnvError if this environment has nothing that the perturbation could act on."""
         if FACTORS[perturbation.factor].scale is None:
             return
         if self._patch is None:
             raise EnvError(
-                f"perturbation '{perturbation}' needs a MuJoCo body; here only latency, noise, dropout work"
+                f"perturbation '{perturbation}' needs MuJoCo physics; "
+                "here only latency, noise and dropout work"
             )
         self._patch.rows(perturbation)
 
-    def _refresh(self) -> None:
-        """dm_control finishes each step with the half that depends on the model, so that half is redone."""
+    def _recompute_dm_control(self) -> None:
+        """Repeats the half step that dm_control ends every step with, because it depends on the model."""
         if self._physics is not None and dm_control_env(self.env) is not None:
             import mujoco
 
             mujoco.mj_step1(self._physics.model, self._physics.data)
 
     def _sense(self, observation: np.ndarray) -> np.ndarray:
-        """What the perturbed sensors show of the true observation."""
+        """What the perturbed sensors read, [obs], of the true observation."""
         if self._noise:
             observation = observation + self._noise * self._rng.standard_normal(
                 observation.shape[0], np.float32

@@ -1,0 +1,174 @@
+"""Checks of the contract of an environment, at every reset and every step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs.faults.errors import EnvFault
+from envs.faults.mujoco_warnings import CLOCK, DIVERGED, WarningMonitor
+from envs.faults.watchdog import WATCHDOG
+from envs.physics import find_physics, log
+from envs.wrappers import Step
+
+
+class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+    """Raises EnvFault where the environment breaks its contract, and counts faults that a run survives.
+
+    Physics that diverges ends the episode: the step is truncated, has `info["diverged"]`, and repeats the
+    last observation before the divergence.
+
+    Args:
+        env: an environment with flat float32 observations.
+        name: the id that the user gave, for messages.
+        step_timeout_seconds: a reset or step that takes longer ends the process; 0 never does.
+    """
+
+    def __init__(
+        self, env: gymnasium.Env[np.ndarray, np.ndarray], name: str, step_timeout_seconds: float = 0.0
+    ) -> None:
+        super().__init__(env)
+        self.name, self.step_timeout_seconds = name, step_timeout_seconds
+        self._last_action: Any = None
+        self.seed: int | None = None
+        self.episode, self.frame = -1, 0
+        self.counters: Counter[str] = Counter()
+        box = env.observation_space
+        assert isinstance(box, spaces.Box)
+        self._low, self._high = box.low, box.high
+        self._bounded = bool(np.isfinite(box.low).any() or np.isfinite(box.high).any())
+        self._warnings: WarningMonitor | None = None
+        self.observation = np.zeros(box.shape, np.float32)
+        """The last observation that passed the checks."""
+
+    def fault(self, cause: str, action: Any = None) -> EnvFault:
+        """An EnvFault with the seed, the episode and the step of now."""
+        return EnvFault(
+            cause, env=self.name, seed=self.seed, episode=self.episode, step=self.frame, action=action
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        if seed is not None:
+            self.seed = seed
+        self.episode += 1
+        self.frame = 0
+        self._last_action = None
+        if self.step_timeout_seconds:
+            WATCHDOG.begin(self.step_timeout_seconds, self._timed_out)
+        try:
+            observation, info = self.env.reset(seed=seed, options=options)
+        except Exception as error:
+            raise self.fault(f"reset raised {type(error).__name__}: {error}") from error
+        finally:
+            WATCHDOG.end()
+        if not np.isfinite(observation).all():
+            raise self.fault(f"reset gave a non-finite observation at {_places(~np.isfinite(observation))}")
+        self.monitor_physics()
+        self.observation = observation
+        return observation, info
+
+    def monitor_physics(self) -> None:
+        """Starts a monitor of MuJoCo's warnings; an environment may have built a new model at its reset."""
+        physics = find_physics(self.env)
+        self._warnings = None if physics is None else WarningMonitor(physics)
+
+    def state(self) -> dict[str, Any]:
+        """Seed, episode, frame and counters, as JSON."""
+        return {
+            "seed": self.seed,
+            "episode": self.episode,
+            "frame": self.frame,
+            "counters": dict(self.counters),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Sets what `state` gave."""
+        self.seed, self.episode, self.frame = state["seed"], state["episode"], state["frame"]
+        self.counters = Counter(state["counters"])
+
+    def step(self, action: np.ndarray) -> Step:
+        self.frame += 1
+        self._last_action = action
+        monitor = self._warnings
+        if self.step_timeout_seconds:
+            WATCHDOG.begin(self.step_timeout_seconds, self._timed_out)
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+        except Exception as error:
+            if monitor is not None and self._count(monitor.read()):
+                return self._diverged({})
+            raise self.fault(f"step raised {type(error).__name__}: {error}", action) from error
+        finally:
+            WATCHDOG.end()
+        if monitor is not None:
+            warnings = monitor.read()
+            if warnings and self._count(warnings):
+                return self._diverged(info)
+        if not np.isfinite(observation).all():
+            if monitor is not None and not monitor.state_is_finite():
+                self._count({"BADQPOS": 1})
+                return self._diverged(info)
+            raise self.fault(f"non-finite observation at {_places(~np.isfinite(observation))}", action)
+        reward = self._checked_reward(reward, action)
+        if not isinstance(terminated, bool | np.bool_) or not isinstance(truncated, bool | np.bool_):
+            raise self.fault(
+                f"terminated and truncated must be bool, not {terminated!r}, {truncated!r}", action
+            )
+        if self._bounded and ((observation < self._low) | (observation > self._high)).any():
+            self.counters["obs_out_of_bounds"] += 1
+        self.observation = observation
+        return observation, reward, bool(terminated), bool(truncated), info
+
+    def _timed_out(self, where: str) -> str:
+        """The sentence for a call that does not return; `where` is its line in the source."""
+        call = "reset" if self.frame == 0 else "step"
+        limit = f"{self.step_timeout_seconds:g} s"
+        cause = f"{call} did not return within {limit}{where} (--step-timeout-seconds)"
+        return str(self.fault(cause, self._last_action))
+
+    def _checked_reward(self, reward: Any, action: np.ndarray) -> float:
+        """The reward as a float. Raises EnvFault for anything but one finite number."""
+        number = isinstance(reward, float | int | np.floating | np.integer | np.bool_)
+        # A 0-d array is a number to NumPy; an array of shape (1,) is a mistake that broadcasts later.
+        if not number and not (
+            isinstance(reward, np.ndarray) and reward.shape == () and reward.dtype.kind in "biuf"
+        ):
+            raise self.fault(f"the reward must be a number, not {reward!r} ({type(reward).__name__})", action)
+        value = float(reward)
+        if not np.isfinite(value):
+            raise self.fault(f"non-finite reward {value}", action)
+        return value
+
+    def _count(self, warnings: dict[str, int]) -> bool:
+        """Counts MuJoCo's warnings and logs each survivable kind once; whether the physics diverged."""
+        diverged = False
+        for name, times in warnings.items():
+            diverged |= name in DIVERGED or name == CLOCK
+            key = f"mujoco_{name.lower()}"
+            if key not in self.counters and name not in DIVERGED:
+                log.warning(
+                    "%s: MuJoCo warned of %s at episode %d, step %d; further warnings are counted",
+                    self.name,
+                    name,
+                    self.episode,
+                    self.frame,
+                )
+            self.counters[key] += times
+        return diverged
+
+    def _diverged(self, info: dict[str, Any]) -> Step:
+        """The last step of an episode whose physics diverged; it must not be stored."""
+        self.counters["diverged_steps"] += 1
+        return self.observation.copy(), 0.0, False, True, {**info, "diverged": True}
+
+
+def _places(mask: np.ndarray) -> str:
+    """The first indices of a mask as text."""
+    found = np.flatnonzero(mask)
+    return "index " + ", ".join(map(str, found[:5])) + (", ..." if found.size > 5 else "")

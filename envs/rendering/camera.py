@@ -1,0 +1,59 @@
+"""Cameras that keep a moving robot in view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from envs.physics import dm_control_env, find_physics
+
+
+def follow_robot(env: gymnasium.Env[Any, Any]) -> None:
+    """Makes the camera follow the robot, if the model has a tracking camera and no other was chosen.
+
+    Gymnasium's default camera is fixed, so a running robot leaves the picture within seconds. Its floor ends
+    where a fast robot still runs.
+    """
+    physics = find_physics(env)
+    if physics is None:
+        return
+    import mujoco
+    from gymnasium.envs.mujoco import MujocoEnv
+
+    tracking = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
+    cameras = [row for row, mode in enumerate(physics.model.cam_mode) if int(mode) in tracking]
+    base: Any = env.unwrapped
+    if dm_control_env(env) is not None:
+        camera = cameras[0] if cameras else min(physics.model.ncam, 1) - 1
+        base.render_kwargs.setdefault("camera_id", camera)
+    elif cameras and isinstance(base, MujocoEnv) and base.camera_id is None and base.camera_name is None:
+        extend_floor(physics.model)
+        renderer = base.mujoco_renderer
+        renderer.camera_id = None
+        renderer.default_cam_config = {
+            "elevation": -20.0,
+            **(renderer.default_cam_config or {}),
+            "type": int(mujoco.mjtCamera.mjCAMERA_TRACKING),
+            "trackbodyid": int(physics.model.cam_bodyid[cameras[0]]),
+        }
+
+
+def extend_floor(model: Any) -> None:
+    """Draws every plane to the horizon, with the same size of texture.
+
+    The size of a plane is only its size in the picture: for contacts a plane has no end. The texture repeats
+    are per plane where it has a size, and per metre where it has none.
+    """
+    import mujoco
+
+    if (model.sensor_type == int(mujoco.mjtSensor.mjSENS_RANGEFINDER)).any():
+        return  # for a rangefinder a plane does have an end
+    resized = set()
+    for plane in np.flatnonzero(model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)):
+        size, material = model.geom_size[plane, :2], int(model.geom_matid[plane])
+        if size.all() and material >= 0 and not model.mat_texuniform[material] and material not in resized:
+            model.mat_texrepeat[material] /= 2.0 * size
+            resized.add(material)
+        size[:] = 0.0

@@ -1,0 +1,96 @@
+"""Videos: frames written as an mp4 file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.faults.errors import RenderError
+
+
+def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> bool:
+    """Writes uint8 frames [height, width, 3] as an H.264 video. The file appears complete or not at all.
+
+    An odd height or width loses a row or a column. A frame of another size is resized to that of the first.
+
+    Args:
+        path: the file; its folder is made.
+        frames: the frames; an exception that they raise is passed on.
+        fps: frames per second.
+
+    Returns:
+        False, and no file, where there is no frame.
+
+    Raises:
+        RenderError: without ffmpeg, for a frame of another kind, or when the file cannot be written.
+    """
+    import imageio.v2 as imageio
+
+    path = Path(path)
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        return False
+    height, width = first.shape[0] // 2 * 2, first.shape[1] // 2 * 2
+    if min(height, width) < 2:
+        raise RenderError(f"a frame of {first.shape[1]} x {first.shape[0]} pixels is too small for a video")
+    part = path.with_name(f".{path.stem}.part{os.getpid()}.mp4")
+    try:
+        with _render_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.touch()  # a path that cannot be written is named here, and not in ffmpeg's own words
+            writer: Any = imageio.get_writer(
+                part,
+                format="FFMPEG",  # type: ignore[arg-type]
+                fps=fps,
+                codec="libx264",
+                pixelformat="yuv420p",
+                macro_block_size=2,
+                quality=8,
+            )
+        try:
+            frame: np.ndarray | None = first
+            while frame is not None:
+                with _render_errors():
+                    writer.append_data(_fitted(frame, height, width))
+                # Outside of the context: an error in making a frame is no error of the video.
+                frame = next(stream, None)
+        finally:
+            with _render_errors():
+                writer.close()
+        with _render_errors():
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+@contextmanager
+def _render_errors() -> Iterator[None]:
+    """Turns errors of imageio and of the file system into RenderError."""
+    try:
+        yield
+    except RenderError:
+        raise
+    except (ImportError, RuntimeError) as error:
+        raise RenderError(
+            f'no video was made, ffmpeg is missing: pip install "imageio[ffmpeg]" ({error})'
+        ) from error
+    except OSError as error:
+        raise RenderError(f"no video was made: {str(error).splitlines()[0]}") from error
+
+
+def _fitted(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`frame` at height x width: without its odd row or column, or resized if it is of another size."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise RenderError(f"a frame must be uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}")
+    if frame.shape[0] // 2 * 2 == height and frame.shape[1] // 2 * 2 == width:
+        return np.ascontiguousarray(frame[:height, :width])
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(frame).resize((width, height)))

@@ -1,0 +1,116 @@
+"""Observation and action spaces: which ones are accepted, and how an observation becomes one flat vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from envs.faults.errors import EnvError
+
+
+def flat_observation_space(space: spaces.Space[Any]) -> spaces.Box:
+    """The flat float32 Box of an observation space.
+
+    Raises:
+        EnvError: for a space with images, without a fixed size, or without any number.
+    """
+    _refuse_images(space)
+    if not space.is_np_flattenable:
+        raise EnvError(f"the observation space {space} has no fixed size and cannot be flattened")
+    flat = spaces.flatten_space(space)
+    if not isinstance(flat, spaces.Box) or flat.shape[0] == 0:
+        raise EnvError(f"the observation space {space} holds no number")
+    with np.errstate(over="ignore"):
+        return spaces.Box(flat.low.astype(np.float32), flat.high.astype(np.float32), dtype=np.float32)
+
+
+def _refuse_images(space: spaces.Space[Any], name: str = "") -> None:
+    """EnvError for uint8 with three axes or more, at any depth of a Dict or Tuple; a frame stack has four."""
+    if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) >= 3:
+        what = f"the observation {name!r}" if name else "the observation"
+        raise EnvError(
+            f"{what} is an image (uint8 {list(space.shape)}), and pixels are not supported yet: use the version of "
+            "this environment that shows its state, or a wrapper that leaves the image out"
+        )
+    named = space.spaces.items() if isinstance(space, spaces.Dict) else []
+    if isinstance(space, spaces.Tuple):
+        named = [(str(index), inner) for index, inner in enumerate(space.spaces)]
+    for key, inner in named:
+        _refuse_images(inner, f"{name}/{key}" if name else str(key))
+
+
+def flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:
+    """A function that gives an observation of `space` as one vector, in memory of its own.
+
+    The order is that of `gymnasium.spaces.flatten`: Dict and Tuple observations end to end (Gymnasium sorts
+    the keys of a Dict), Discrete ones as one-hot. The function raises ValueError for an observation that does
+    not fit.
+    """
+    if isinstance(space, spaces.Box):
+        return _box_flattener(space)
+    if isinstance(space, spaces.Dict):
+        named = [(key, flattener(inner)) for key, inner in space.spaces.items()]
+
+        def flatten_dict(observation: Any) -> np.ndarray:
+            if not isinstance(observation, dict) or len(observation) != len(named):
+                raise ValueError(f"the observation is not a dict of {[key for key, _ in named]}")
+            return np.concatenate([flatten(observation[key]) for key, flatten in named])
+
+        return flatten_dict
+    if isinstance(space, spaces.Tuple):
+        inner_flatteners = [flattener(inner) for inner in space.spaces]
+
+        def flatten_tuple(observation: Any) -> np.ndarray:
+            if not isinstance(observation, tuple | list) or len(observation) != len(inner_flatteners):
+                raise ValueError(f"the observation is not a tuple of {len(inner_flatteners)}")
+            return np.concatenate([f(part) for f, part in zip(inner_flatteners, observation, strict=True)])
+
+        return flatten_tuple
+
+    def flatten_other(observation: Any) -> np.ndarray:
+        if not space.contains(observation):
+            raise ValueError(f"the observation {observation!r} is not in {space}")
+        return np.array(spaces.flatten(space, observation), dtype=np.float64).ravel()
+
+    return flatten_other
+
+
+def _box_flattener(space: spaces.Box) -> Callable[[Any], np.ndarray]:
+    """For a Box: copies, checks the shape, and widens every dtype but float32 and float64 to float64."""
+    shape = space.shape
+
+    def flatten(observation: Any) -> np.ndarray:
+        array = np.array(observation)
+        if array.shape != shape:
+            raise ValueError(f"the observation has shape {array.shape}, the space {shape}")
+        if array.dtype != np.float32 and array.dtype != np.float64:
+            if array.dtype.kind not in "biuf":
+                raise ValueError(f"the observation holds {array.dtype}, not numbers")
+            array = array.astype(np.float64)
+        return array.reshape(-1)
+
+    return flatten
+
+
+def checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
+    """The action Box.
+
+    Raises:
+        EnvError: for a space that is not a Box of floats with finite, ordered bounds.
+    """
+    if not isinstance(space, spaces.Box) or space.dtype is None or space.dtype.kind != "f":
+        raise EnvError(
+            f"the action space {space} is not a Box of floats: Joule acts in continuous spaces only"
+        )
+    if np.isnan(space.low).any() or np.isnan(space.high).any():
+        raise EnvError(f"the action space {space} has NaN bounds: give finite ones")
+    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+        raise EnvError(
+            f"the action space {space} is unbounded: give it finite bounds, e.g. with RescaleAction"
+        )
+    if (space.low > space.high).any():
+        raise EnvError(f"the action space {space} has a low bound above its high one")
+    return space

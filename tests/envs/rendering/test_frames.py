@@ -1,0 +1,81 @@
+"""Frames: the choice of OpenGL, the camera, and what a frame shows."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import counter_env  # noqa: F401 - registers Counter-v0
+import numpy as np
+import pytest
+
+import envs
+from envs.physics import find_physics
+from envs.rendering import opengl
+from envs.rendering.opengl import ensure_gl
+
+
+def test_opengl_is_chosen_and_a_value_that_works_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opengl.sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    installed = {"egl", "osmesa"}
+    monkeypatch.setattr(opengl, "_can_load", lambda backend: backend in installed)
+    for asked, found, chosen, has_hint in [
+        (None, {"egl", "osmesa"}, "egl", False),
+        (None, {"osmesa"}, "osmesa", False),
+        (None, set(), "off", True),
+        ("osmesa", {"egl", "osmesa"}, "osmesa", False),
+        ("glfw", {"egl"}, "glfw", False),
+        ("nonsense", {"egl"}, "egl", True),
+        ("egl", set(), "off", True),
+    ]:
+        installed.clear()
+        installed.update(found)
+        if asked is None:
+            monkeypatch.delenv("MUJOCO_GL", raising=False)
+        else:
+            monkeypatch.setenv("MUJOCO_GL", asked)
+        assert (ensure_gl() is not None) == has_hint, (asked, found)
+        assert os.environ["MUJOCO_GL"] == chosen
+
+
+def test_rendering_needs_a_render_mode() -> None:
+    with pytest.raises(envs.RenderError, match="render_mode='rgb_array'"):
+        envs.make("Counter-v0").render()
+    env = envs.make("Counter-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    assert env.render().shape == (64, 64, 3)
+
+
+def test_the_camera_follows_a_running_robot_and_not_an_arm() -> None:
+    import mujoco
+
+    def camera(name: str) -> dict[str, Any]:
+        env = envs.make(name, render_mode="rgb_array", shadows=False)
+        base: Any = env.unwrapped
+        assert base.model.vis.quality.shadowsize == 0
+        return base.mujoco_renderer.default_cam_config or {}
+
+    assert camera("HalfCheetah-v5")["type"] == int(mujoco.mjtCamera.mjCAMERA_TRACKING)
+    assert camera("HalfCheetah-v5")["trackbodyid"] == 1
+    assert "type" not in camera("Reacher-v5")
+
+
+def test_a_frame_has_its_size_and_shows_the_robot_wherever_it_is() -> None:
+    hint = ensure_gl()
+    if hint is not None:
+        pytest.skip(hint)
+    env = envs.make("Hopper-v5", render_mode="rgb_array", width=320, height=240)
+    env.reset(seed=0)
+    frames = [env.render()]
+    physics = find_physics(env)
+    assert physics is not None
+    physics.data.qpos[0] += 5
+    env.step(np.zeros(3, np.float32))
+    frames.append(env.render())
+    for frame in frames:
+        assert frame.shape == (240, 320, 3)
+        # The hopper is orange, the floor and the sky are not.
+        assert (frame[..., 0].astype(int) - frame[..., 2] > 40).sum() > 500
+    env.close()

@@ -1,0 +1,41 @@
+"""Videos: what is written, and errors as one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import envs
+from envs.rendering.video import write_mp4
+
+
+def test_odd_frames_are_cut_and_no_frame_gives_no_file(tmp_path: Path) -> None:
+    import imageio.v2 as imageio
+
+    odd = np.full((101, 75, 3), 200, np.uint8)
+    path = tmp_path / "a film — ü" / "film.mp4"
+    assert write_mp4(path, [odd, odd, np.zeros((40, 60, 3), np.uint8)], fps=10)
+    frames = imageio.mimread(path)
+    assert [frame.shape for frame in frames] == [(100, 74, 3)] * 3
+    assert frames[0].mean() > 190
+    assert not write_mp4(tmp_path / "none.mp4", [], fps=10)
+    assert [p.name for p in tmp_path.rglob("*.mp4")] == ["film.mp4"]
+
+
+def test_a_missing_ffmpeg_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "no-ffmpeg"))
+    with pytest.raises(envs.RenderError, match="no video was made"):
+        write_mp4(tmp_path / "film.mp4", [np.zeros((64, 64, 3), np.uint8)], fps=10)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [(np.zeros((1, 64, 3), np.uint8), "too small"), (np.zeros((64, 64, 3)), "must be uint8")],
+)
+def test_frames_that_cannot_be_written_are_refused(tmp_path: Path, frame: np.ndarray, words: str) -> None:
+    with pytest.raises(envs.RenderError, match=words):
+        write_mp4(tmp_path / "film.mp4", [frame], fps=10)
+    assert list(tmp_path.iterdir()) == []

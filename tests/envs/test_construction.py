@@ -1,0 +1,85 @@
+"""Making an environment: its specification, and arguments that are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import envs
+
+
+def test_specification_of_a_mujoco_environment() -> None:
+    env_spec = envs.make("InvertedPendulum-v5", max_episode_frames=100, action_repeat=2).env_spec
+    assert (env_spec.observation_size, env_spec.action_size, env_spec.episode_limit) == (4, 1, 50)
+    assert env_spec.observation == (envs.ObservationPart("state", (4,), "float32"),)
+    assert env_spec.readout_sizes == {"qpos": 2, "qvel": 2}
+    assert env_spec.mujoco
+    assert env_spec.seconds_per_decision == pytest.approx(0.08)
+
+
+def test_the_observation_size_is_that_of_all_parts() -> None:
+    flat = envs.make("InvertedPendulum-v5").env_spec
+    parts = (
+        envs.ObservationPart("state", (4,), "float32"),
+        envs.ObservationPart("pixels", (8, 8, 3), "uint8"),
+    )
+    assert [part.size for part in parts] == [4, 192]
+    assert dataclasses.replace(flat, observation=parts).observation_size == 196
+
+
+def test_a_run_can_store_the_specification_as_json() -> None:
+    stored = json.loads(json.dumps(dataclasses.asdict(envs.make("HalfCheetah-v5").env_spec)))
+    assert stored["observation"] == [{"name": "state", "shape": [17], "dtype": "float32"}]
+    assert stored["observation_size"] == 17
+
+
+def test_the_episode_limit_is_in_decisions() -> None:
+    assert envs.make("counter_env:Counter-v0", action_repeat=3).env_spec.episode_limit == 4
+    assert envs.make("counter_env:Endless-v0").env_spec.episode_limit is None
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+def test_counts_that_are_no_positive_whole_numbers_are_refused(value: Any) -> None:
+    with pytest.raises(envs.EnvError, match="action_repeat"):
+        envs.make("counter_env:Counter-v0", action_repeat=value)
+    with pytest.raises(envs.EnvError, match="max_episode_frames"):
+        envs.make("counter_env:Counter-v0", max_episode_frames=value)
+
+
+def test_unknown_keywords_are_refused() -> None:
+    with pytest.raises(envs.EnvError, match="gravty"):
+        envs.make("HalfCheetah-v5", kwargs={"gravty": 1})
+
+
+def test_a_dm_control_episode_is_500_decisions_and_a_truncation() -> None:
+    import numpy as np
+
+    pytest.importorskip("dm_control")
+    env = envs.make("dmc:pendulum-swingup")
+    assert (env.env_spec.resolved, env.env_spec.episode_limit) == ("dm_control/pendulum-swingup-v0", 500)
+    env.reset(seed=0)
+    for decision in range(1, 501):
+        _, _, terminated, truncated, info = env.step(np.zeros(1, np.float32))
+        assert info["frames"] == 2
+        assert (terminated, truncated) == (False, decision == 500)
+
+
+def test_importing_envs_is_light_and_registers_the_environments() -> None:
+    script = (
+        "import sys, envs, gymnasium; assert not {'mujoco', 'torch', 'scipy'} & set(sys.modules), 'heavy';"
+        "assert 'make' in dir(envs); print(gymnasium.make('joule/Reach-v0').spec.max_episode_steps)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "100", result.stderr
+
+
+def test_mujoco_is_not_imported_before_its_opengl_is_chosen() -> None:
+    modules = "envs.construction, joule.environment, joule.storage.loading"
+    script = f"import sys, {modules}; sys.exit('mujoco' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2]).returncode == 0
