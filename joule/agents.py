@@ -83,10 +83,14 @@ def build_agent(config: Config, env_spec: EnvSpec, env: TrainingEnv | TrainingEn
             from agent.agent import WorldModelAgent
 
             return WorldModelAgent(env_spec, config, env, SERVICES)
-        case "random" | "zero":
-            from joule.baselines.trivial import TrivialAgent
+        case "random":
+            from joule.baselines.trivial import RandomAgent
 
-            return TrivialAgent(env_spec, config, env, SERVICES)
+            return RandomAgent(env_spec, config, env, SERVICES)
+        case "zero":
+            from joule.baselines.trivial import ZeroAgent
+
+            return ZeroAgent(env_spec, config, env, SERVICES)
         case _:
             from joule.baselines.stable_baselines import Baseline
 

@@ -1,9 +1,9 @@
-"""The published settings of the model-free baselines, so that none is handicapped and each can be checked.
+"""The published settings of the model-free baselines, so that each can be checked and none is at a disadvantage.
 
 Source: DLR-RM/rl-baselines3-zoo, hyperparams/{sac,td3,tqc,crossq,ppo}.yml, section "Mujoco Envs", commit
-22e3ff2450fd92033f7f032915e1f64894a09584 (April 2026). What is not listed is the library's own default.
-rl-zoo publishes for the v4 bodies (v2 for the inverted pendulums, Reacher and HumanoidStandup); their
-entries are used for the same body in any version. A body without an entry gets `mujoco-defaults`.
+22e3ff2450fd92033f7f032915e1f64894a09584 (April 2026). A setting that is not listed has the library's default.
+rl-zoo publishes for the v4 environments (v2 for the inverted pendulums, Reacher and HumanoidStandup). An entry
+is used for the same environment in any version. An environment without an entry gets `mujoco-defaults`.
 
 | kind   | mujoco-defaults                                                                         |
 |--------|-----------------------------------------------------------------------------------------|
@@ -15,12 +15,12 @@ entries are used for the same body in any version. A body without an entry gets 
 
 CrossQ's wide critics cost some 25 times SAC's CPU time per decision.
 
-Two deviations, both for runs shorter than the million steps that these settings were published for:
-- `learning_starts` is at most a tenth of the run's decisions (and at least the library's own 100): a run of
-  50,000 would otherwise spend a fifth of its budget on random actions. This favours the baseline; pass
-  `learning_starts` in `Baseline(settings=...)` for the published number.
-- PPO on Swimmer is published for four environments of 1,024 steps; there is one body here, so it collects
-  the same 4,096 transitions from that one.
+Two settings differ. They are published for a million steps, and runs here are shorter:
+- `learning_starts` is at most a tenth of the run's decisions, and at least the library's own 100. With the
+  published number, a run of 50,000 steps would spend a fifth of its budget on random actions. This favours the
+  baseline; `Baseline(settings={"learning_starts": 10_000})` takes the published number.
+- PPO on Swimmer is published for four environments of 1,024 steps each. There is one environment here, and PPO
+  collects the same 4,096 transitions in it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _ppo(*values: float, **more: Any) -> dict[str, Any]:
     return {**dict(zip(_PPO, values, strict=True)), **more}
 
 
-_BODIES: dict[str, dict[str, dict[str, Any]]] = {
+_TUNED: dict[str, dict[str, dict[str, Any]]] = {
     "sac": {"Swimmer": {"gamma": 0.999}},
     "td3": {"Swimmer": {"gamma": 0.9999}},
     "tqc": {"Hopper": {"top_quantiles_to_drop_per_net": 5}, "Swimmer": {"gamma": 0.999}},
@@ -106,17 +106,23 @@ _BODIES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 KINDS = tuple(_MUJOCO_DEFAULTS)
+"""The algorithms."""
 
 
 def published(kind: str, env: str) -> dict[str, Any]:
-    """rl-zoo's settings of algorithm `kind` for the environment id `env`; the table above says the rule."""
-    body = re.fullmatch(r"([A-Za-z0-9]+)-v\d+", env)
-    own = _BODIES[kind].get(body[1], {}) if body else {}
-    return {**_MUJOCO_DEFAULTS[kind], **own}
+    """rl-zoo's settings of an algorithm for an environment; the table above states the rule.
+
+    Args:
+        kind: one of `KINDS`.
+        env: the id, such as `Hopper-v5`.
+    """
+    name = re.fullmatch(r"([A-Za-z0-9]+)-v\d+", env)
+    tuned = _TUNED[kind].get(name[1], {}) if name else {}
+    return {**_MUJOCO_DEFAULTS[kind], **tuned}
 
 
 def settings_for(kind: str, env: str, decisions: int) -> dict[str, Any]:
-    """What a run of `decisions` uses: the published settings, warm-up at most a tenth of the run."""
+    """The settings of a run of `decisions`: those published, with warm-up at most a tenth of the run."""
     settings = published(kind, env)
     if "learning_starts" in settings:
         settings["learning_starts"] = min(settings["learning_starts"], max(100, decisions // 10))

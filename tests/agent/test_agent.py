@@ -26,7 +26,7 @@ from agent.cost.constraint import parse_constraint
 from agent.device import DeviceError, pick_device
 from agent.errors import ConfigError
 from joule.agents import new_agent
-from joule.baselines.trivial import TrivialAgent
+from joule.baselines.trivial import RandomAgent
 from joule.commands import train
 from joule.environment import make_env
 from joule.training.evaluation import Evaluator
@@ -209,7 +209,7 @@ def test_stable_baselines3_evaluates_a_loaded_agent_as_we_do(trained_run: Path, 
 def test_the_tiny_body_is_learned_in_seconds(trained_run: Path, evaluator: Evaluator) -> None:
     body = envs.make(tiny_env.ID)
     trained = joule.load(trained_run)
-    random = evaluator(TrivialAgent(body.env_spec, Config(agent="random"), body)).mean
+    random = evaluator(RandomAgent(body.env_spec, Config(agent="random"), body)).mean
     # Measured over six seeds at 400 frames: 20.5 to 23.6; random 11.2, standing still 13.4; at most 25.
     assert random < 13
     assert evaluator(trained).mean > 18
@@ -365,6 +365,6 @@ def test_a_cheetah_is_learned_from(make_joule: Make) -> None:
         model__head_width=64, planner__samples=64,
     ).learn(6_000)  # fmt: skip
     cheetahs = Evaluator(lambda: envs.make("HalfCheetah-v5"), 2)
-    random = cheetahs(TrivialAgent(learned.env_spec, Config(agent="random"), learned.env)).mean
+    random = cheetahs(RandomAgent(learned.env_spec, Config(agent="random"), learned.env)).mean
     assert cheetahs(learned).mean > random + 300
     assert learned.metrics["latent/relative_error"] < 0.5

@@ -1,0 +1,67 @@
+"""The environment through which stable-baselines3 steps that of an agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from agent.interface import EnvSpec, TrainingEnv
+from agent.seeds import reset_seed
+
+
+class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A Gymnasium environment that passes every call to `env`, and counts frames and episodes.
+
+    The library copies `info` deeply at every step, so it gets only what its buffers need.
+
+    Args:
+        env_spec: sizes of the environment.
+        seed: of the run.
+    """
+
+    def __init__(self, env_spec: EnvSpec, seed: int) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (env_spec.observation_size,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
+        self.action_size = env_spec.action_size
+        self.env: TrainingEnv | None = None
+        """Where the agent acts; set before the first reset."""
+        self.seed = seed
+        self.seeded = False
+        """Whether `env` was reset with a seed, and continues from there by itself."""
+        self.frames = self.episodes = 0
+        self.episode_return, self.episode_length = 0.0, 0
+        self.newest_episode: dict[str, float] = {}
+        """Metrics of the episode that ended last."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begins an episode. The library's own seed is not used: it would repeat the run's first episode."""
+        assert self.env is not None
+        observation, _ = self.env.reset(seed=None if self.seeded else reset_seed(self.seed, self.frames))
+        self.seeded = True
+        self.episode_return, self.episode_length = 0.0, 0
+        return observation, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One decision, `action` [act]; `info["diverged"]` says whether the physics diverged."""
+        assert self.env is not None
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.frames += info["frames"]
+        self.episode_return += float(reward)
+        self.episode_length += 1
+        if terminated or truncated:
+            self.episodes += 1
+            self.newest_episode = {
+                "episode/return": self.episode_return,
+                "episode/length": self.episode_length,
+            }
+        return observation, reward, terminated, truncated, {"diverged": info.get("diverged", False)}
+
+    def forget_episode(self) -> None:
+        """Forgets the open episode: the next reset has a seed again."""
+        self.seeded = False
+        self.episode_return, self.episode_length = 0.0, 0

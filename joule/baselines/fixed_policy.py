@@ -1,0 +1,157 @@
+"""The base of agents that do not learn: all that a run asks of an agent, except how it acts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agent.clock import Clock
+from agent.configurator.settings import Config
+from agent.errors import ConfigError
+from agent.interface import Arrays, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
+from agent.seeds import reset_seed
+from agent.training_env import enter
+from joule.baselines.single_env import single_env
+
+COUNTERS = ("frames", "decisions", "episodes", "episode_return", "episode_length", "under_way", "seeded")
+
+
+class FixedPolicyAgent(ABC):
+    """Steps an environment by a fixed policy, and counts; a subclass gives `kind` and `act`.
+
+    See `joule.baselines.trivial` for two of them.
+
+    Args:
+        env_spec: sizes and names of the environment.
+        config: the settings; `config.agent` is the subclass's `kind`.
+        env: the environment to act in; None until `learn` needs one.
+        services: how environments are made and runs are saved; None for an agent that does neither.
+
+    Raises:
+        ConfigError: for settings of another kind of agent, or several environments.
+    """
+
+    kind: str
+    """The name of the agent in the settings."""
+    replay: tuple[ReplayRows, ...] = ()
+
+    def __init__(
+        self,
+        env_spec: EnvSpec,
+        config: Config,
+        env: TrainingEnv | TrainingEnvs | None = None,
+        services: Services | None = None,
+    ) -> None:
+        if config.agent != self.kind:
+            raise ConfigError(f"agent: the settings are of {config.agent}, and this agent is {self.kind}")
+        self.env_spec, self.config, self.services = env_spec, config, services
+        self.env = single_env(env, self.kind)
+        self.rng = np.random.default_rng(config.seed)
+        """For `explore`; its state is saved."""
+        self.frames = self.decisions = self.episodes = 0
+        self.episode_return, self.episode_length = 0.0, 0
+        self.under_way = self.seeded = False
+        """Whether an episode is open, and whether the environment was reset with a seed."""
+        self.obs = np.zeros(env_spec.observation_size, np.float32)
+        """The newest observation [obs] of the open episode."""
+        self.metrics: dict[str, float] = {}
+        self.clock = Clock()
+        self.stop_requested = False
+
+    @abstractmethod
+    def act(self, obs: np.ndarray, decision: int) -> np.ndarray:
+        """The policy: actions [batch, act] in [-1, 1].
+
+        Args:
+            obs: observations [batch, obs].
+            decision: decisions taken before, since the state of `predict` was None.
+        """
+
+    def explore(self) -> np.ndarray:
+        """The action [act] of a decision in training; by default that of the policy for `self.obs`."""
+        return self.act(self.obs[None], self.episode_length)[0]
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        """The action for an observation [obs] or a batch [batch, obs]; `state` counts the decisions."""
+        decision = 0 if state is None else int(state)
+        actions = self.act(np.atleast_2d(np.asarray(observation, np.float32)), decision)
+        return (actions[0] if np.ndim(observation) == 1 else actions), decision + 1
+
+    def learn(
+        self,
+        steps: int,
+        env: TrainingEnv | TrainingEnvs | None = None,
+        on_step: Callable[[Any], bool] | None = None,
+    ) -> FixedPolicyAgent:
+        """Steps the environment for `steps` more frames.
+
+        Args:
+            steps: environment frames.
+            env: the environment; default that of before, or of the configuration. In another one than
+                before, an episode begins.
+            on_step: called after every decision; the loop ends early when it returns False.
+
+        Returns:
+            The agent itself.
+
+        Raises:
+            ConfigError: for an environment that the agent was not made for.
+        """
+        entered: TrainingEnv = enter(self, single_env(env, self.kind))
+        self.env = entered
+        until = self.frames + steps
+        with self.clock.running():
+            while self.frames < until:
+                self._step(entered)
+                if on_step is not None and not on_step(self):
+                    break
+        return self
+
+    def _step(self, env: TrainingEnv) -> None:
+        if not self.under_way:
+            self.obs, _ = env.reset(seed=None if self.seeded else reset_seed(self.config.seed, self.frames))
+            self.under_way = self.seeded = True
+            self.episode_return, self.episode_length = 0.0, 0
+        self.obs, reward, terminated, truncated, info = env.step(self.explore())
+        self.frames += info["frames"]
+        self.decisions += 1
+        self.episode_return += float(reward)
+        self.episode_length += 1
+        if terminated or truncated:
+            self.episodes += 1
+            self.under_way = False
+            self.metrics |= {"episode/return": self.episode_return, "episode/length": self.episode_length}
+
+    def begin_episode(self) -> None:
+        """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
+        self.under_way = self.seeded = False
+
+    def save(self, path: str | Path) -> None:
+        """Writes a run folder at `path`. Raises as `joule.storage.saving.save_as_run`."""
+        if self.services is None:
+            raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
+        self.services.save_run(self, Path(path))
+
+    def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
+        """The newest observation, the counters and the random generator."""
+        counters = {name: getattr(self, name) for name in COUNTERS}
+        meta = counters | {"metrics": dict(self.metrics), "rng": self.rng.bit_generator.state}
+        return {"obs": self.obs.copy()}, meta
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Goes back to a state; the owner of the environment restores that."""
+        self.obs = arrays["obs"].copy()
+        for name in COUNTERS:
+            setattr(self, name, meta[name])
+        self.metrics = dict(meta["metrics"])
+        self.rng.bit_generator.state = meta["rng"]

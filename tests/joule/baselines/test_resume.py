@@ -1,0 +1,66 @@
+"""A resumed baseline is the uninterrupted one, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from small_baselines import assert_same_state, restored, small_baseline
+
+import envs
+from agent.configurator.settings import Config
+from joule.baselines.settings import KINDS
+from joule.baselines.stable_baselines import Baseline
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_run_equals_the_uninterrupted_run(kind: str) -> None:
+    whole = small_baseline(kind).learn(70)
+    # 43: in the middle of an episode and, for PPO, of a rollout. 50: at the end of an episode.
+    for first in (43, 50):
+        resumed = restored(small_baseline(kind).learn(first), small_baseline(kind)).learn(70 - first)
+        assert_same_state(whole, resumed)
+    assert whole.metrics["episode/length"] == 25
+    assert whole.state_dict()[1]["updates"] > 0
+
+
+def test_an_overwritten_replay_buffer_is_restored_row_by_row() -> None:
+    whole = small_baseline("sac", buffer_size=30).learn(80)
+    resumed = restored(small_baseline("sac", buffer_size=30).learn(50), small_baseline("sac", buffer_size=30))
+    resumed.learn(30)
+    assert_same_state(whole, resumed)
+    with pytest.raises(ValueError, match="overwritten"):
+        whole.replay[0].since(40)
+    with pytest.raises(ValueError, match="needs 30"):
+        resumed.replay[0].restore(whole.replay[0].since(60), 80)
+
+
+def test_a_resume_between_episodes_does_not_repeat_the_first_episode() -> None:
+    agent = small_baseline("td3").learn(30)
+    arrays, meta = agent.state_dict()
+    first = agent.replay[0].since(0)["obs"][0]
+    resumed = small_baseline("td3")
+    resumed.load_state_dict(arrays, meta)
+    resumed.begin_episode()  # as for an environment that cannot be restored
+    resumed.learn(1)
+    assert resumed.decisions == 31
+    assert (resumed.replay[0].since(0)["obs"][0] != first).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "Hopper-v5"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resume_is_exact_at_published_settings(kind: Any, env_id: str) -> None:
+    def fresh() -> Baseline:
+        env = envs.make(env_id)
+        return Baseline(env.env_spec, Config(env=env_id, agent=kind, steps=1_000), env)
+
+    steps = {"ppo": 1_300, "crossq": 120}.get(kind, 240)  # CrossQ's critics are wide and slow
+    resumed = restored(fresh().learn(steps // 2), fresh()).learn(steps - steps // 2)
+    assert_same_state(fresh().learn(steps), resumed)
+
+
+def test_a_state_of_other_networks_is_refused() -> None:
+    arrays, meta = small_baseline("sac").state_dict()
+    with pytest.raises(ValueError, match="other networks than this td3 agent"):
+        small_baseline("td3").load_state_dict(arrays, meta)
