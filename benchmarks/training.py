@@ -1,4 +1,4 @@
-"""The runs that a benchmark trains for itself: `train.py` in a process of its own, begun or gone on with."""
+"""The runs that a benchmark trains for itself: the train command in a process of its own, resumable."""
 
 from __future__ import annotations
 
@@ -12,52 +12,71 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+RUNS = ROOT / "runs"
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def command(folder: Path, steps: int, new: Sequence[str], always: Sequence[str] = ()) -> list[str]:
-    """What trains the run in `folder` to `steps` frames: on from its last checkpoint, or, where there is none,
-    anew with the options `new`. The options `always` are given in both cases."""
+    """The command that trains a run to a budget. It resumes the run where there is a checkpoint.
+
+    Args:
+        folder: the run folder; one without a checkpoint is removed.
+        steps: budget in environment frames.
+        new: options of a new run.
+        always: options of a new and of a resumed run.
+    """
     train = [sys.executable, str(ROOT / "train.py"), "--no-video", "--steps", str(steps), *always]
     if (folder / "checkpoints").exists():
         return [*train, "--resume", str(folder)]
-    shutil.rmtree(folder, ignore_errors=True)  # died before its first checkpoint
+    shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     return [*train, "--out", str(folder), *new]
 
 
+def single_thread() -> dict[str, str]:
+    """The environment variables of a process that computes on one thread."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
 @dataclass(frozen=True)
-class Training:
-    """A run that is wanted: where, how long, with which options anew, and which in any case."""
+class TrainingRun:
+    """A run that a benchmark needs."""
 
     folder: Path
     steps: int
+    """Budget in environment frames."""
     new: tuple[str, ...]
+    """Options of a new run."""
     always: tuple[str, ...] = ()
+    """Options of a new and of a resumed run."""
 
     @property
     def log(self) -> Path:
-        """What `train.py` says goes here."""
+        """The file with the output of the command."""
         return self.folder.with_name(self.folder.name + ".log")
 
 
-def trained(wanted: Training) -> bool:
-    """Trains a run, or trains it on; a finished one is not trained again. Returns whether it got to its end."""
-    train = command(wanted.folder, wanted.steps, wanted.new, wanted.always)
-    with wanted.log.open("a") as log:
-        return not subprocess.run(
-            train, check=False, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        ).returncode
+def train(run: TrainingRun) -> bool:
+    """Trains a run, or resumes it. Returns whether it reached its budget."""
+    words = command(run.folder, run.steps, run.new, run.always)
+    with run.log.open("a") as log:
+        done = subprocess.run(words, check=False, stdout=log, stderr=log, env=single_thread())
+    return done.returncode == 0
 
 
-def all_trained(wanted: Sequence[Training], workers: int = 2) -> list[Path]:
-    """Trains runs, some side by side. Returns their folders. Raises SystemExit, naming the logs of those that failed."""
+def train_all(runs: Sequence[TrainingRun], workers: int = 2) -> list[Path]:
+    """Trains runs, `workers` at a time, and returns their folders.
+
+    Raises:
+        SystemExit: where a run does not reach its budget; the message names its log.
+    """
     with ThreadPoolExecutor(workers) as pool:
-        ended = list(pool.map(trained, wanted))
-    if failed := [str(one.log) for one, well in zip(wanted, ended, strict=True) if not well]:
-        raise SystemExit(f"training did not get to its end: see {', '.join(failed)}")
-    return [one.folder for one in wanted]
+        finished = list(pool.map(train, runs))
+    if failed := [str(run.log) for run, done in zip(runs, finished, strict=True) if not done]:
+        raise SystemExit(f"training did not reach its budget: see {', '.join(failed)}")
+    return [run.folder for run in runs]
 
 
 def slug(text: str) -> str:
-    """A text as the name of a folder."""
+    """A text as the name of a folder: letters, digits and hyphens."""
     return "-".join("".join(c if c.isalnum() else " " for c in text).split())

@@ -1,34 +1,45 @@
-"""One episode in each of several bodies side by side, for programs that judge what is lived by a measure of
-their own."""
+"""Episodes that are played side by side, for benchmarks with a measure of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agent.seeds import FIRST_SEED
 
 Decide = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]]
-"""(observations [bodies, obs], state, starts [bodies]) -> (actions [bodies, act], state), as `predict`."""
+"""(observations [envs, obs], state, starts [envs]) -> (actions [envs, act], state), as `predict`."""
 
 
-def played(
-    decide: Decide, bodies: list[Any], decisions: int, seeds: Sequence[int] | None = None
-) -> Iterator[tuple[int, np.ndarray, float]]:
-    """(which body, its action, its reward) of every step that is taken, right after it was taken.
+class Step(NamedTuple):
+    """One step of one environment."""
 
-    Body k begins with the k-th of `seeds`, or with evaluation's k-th; it rests when its episode is over, or
-    after `decisions`.
+    env: int
+    """Number of the environment."""
+    action: np.ndarray
+    reward: float
+
+
+def play(
+    decide: Decide, envs: Sequence[Any], decisions: int, seeds: Sequence[int] | None = None
+) -> Iterator[Step]:
+    """Plays one episode in each environment, and yields every step right after it.
+
+    Args:
+        decide: chooses the actions of all environments.
+        envs: the environments.
+        decisions: an episode ends after so many, if not before.
+        seeds: one for each environment; default those of an evaluation.
     """
     if seeds is None:
-        seeds = range(FIRST_SEED, FIRST_SEED + len(bodies))
-    obs = np.stack([body.reset(seed=seed)[0] for body, seed in zip(bodies, seeds, strict=True)])
-    state, alive = None, np.ones(len(bodies), bool)
+        seeds = range(FIRST_SEED, FIRST_SEED + len(envs))
+    obs = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)])
+    state, running = None, np.ones(len(envs), bool)
     for step in range(decisions):
-        actions, state = decide(obs, state, np.full(len(bodies), step == 0))
-        for k in np.flatnonzero(alive):
-            obs[k], reward, terminated, truncated, _ = bodies[k].step(actions[k])
-            alive[k] = not (terminated or truncated)
-            yield int(k), actions[k], float(reward)
+        actions, state = decide(obs, state, np.full(len(envs), step == 0))
+        for k in np.flatnonzero(running):
+            obs[k], reward, terminated, truncated, _ = envs[k].step(actions[k])
+            running[k] = not (terminated or truncated)
+            yield Step(int(k), actions[k], float(reward))

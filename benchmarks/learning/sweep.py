@@ -1,18 +1,17 @@
-"""Runs agents on tasks over seeds, two at a time, resumable, and collects the protocol's CSVs.
+"""Trains agents on tasks with several seeds, two runs at a time, and collects their evaluations.
 
-    python benchmarks/sweep.py --suite gymnasium --agents joule sac --envs HalfCheetah-v5 \\
+    python benchmarks/learning/sweep.py --suite gymnasium --agents joule sac --envs HalfCheetah-v5 \\
         --seeds 1 2 --steps 50000
 
-Each run is `train.py` itself, in a process of its own on one thread. A run that was interrupted goes
-on where it stopped when the command is given again; one that has finished is skipped. After every
-run its evaluations are copied to benchmarks/results/<suite>/<agent>/<env>/seed<k>.csv. That is the place of the
-default's: with --settings the suite must be one that is not among them, and its name says what is other.
+Each run is the train command in a process of its own, on one thread. When the command is given again, it resumes
+interrupted runs and skips finished ones. While a run trains, its evaluations are copied to
+benchmarks/results/<suite>/<agent>/<env>/seed<k>.csv. The suites dmc, gymnasium and joule hold runs with default
+settings only; with --settings, choose another suite, whose name says what differs.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -22,11 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import training
-from benchmarks.training import ROOT
+from benchmarks import tables, training
+from benchmarks.training import RESULTS, ROOT, RUNS
 
-OF_THE_DEFAULT = ("dmc", "gymnasium", "joule")
-"""Suites whose runs are of the default settings."""
+DEFAULT_SUITES = ("dmc", "gymnasium", "joule")
+"""Suites whose runs have default settings."""
+COLLECT_SECONDS = 5.0
+"""Seconds between two copies of the evaluations."""
 
 
 @dataclass(frozen=True)
@@ -39,37 +40,36 @@ class Job:
     seed: int
     steps: int
     settings: tuple[str, ...]
+    """Further options of the train command."""
+
+    @property
+    def env_folder(self) -> str:
+        """The environment as the name of a folder."""
+        return self.env.replace(":", "-").replace("/", "-")
 
     @property
     def folder(self) -> Path:
-        """Where the run lives while it grows."""
-        return ROOT / "runs" / "sweep" / self.suite / self.agent / self.safe_env / f"seed{self.seed}"
+        """The run folder."""
+        return RUNS / "sweep" / self.suite / self.agent / self.env_folder / f"seed{self.seed}"
 
     @property
     def result(self) -> Path:
-        """Where its evaluations are kept."""
-        tree = ROOT / "benchmarks" / "results" / self.suite / self.agent / self.safe_env
-        return tree / f"seed{self.seed}.csv"
-
-    @property
-    def safe_env(self) -> str:
-        return self.env.replace(":", "-").replace("/", "-")
+        """The file that its evaluations are copied to."""
+        return RESULTS / self.suite / self.agent / self.env_folder / f"seed{self.seed}.csv"
 
     def command(self) -> list[str]:
-        """A new run, or the continuation of one that has begun."""
+        """The command that starts or resumes the run."""
         new = ["--agent", self.agent, "--env", self.env, "--seed", str(self.seed), *self.settings]
         return training.command(self.folder, self.steps, new)
 
     def finished(self) -> bool:
-        """Whether the stored result already reaches the budget."""
-        if not self.result.exists():
-            return False
-        last = self.result.read_text().strip().splitlines()[-1].split(",")
-        return last[0] == self.agent and int(last[3]) >= self.steps
+        """Whether the collected evaluations reach the budget."""
+        rows = tables.read(self.result)
+        return bool(rows) and rows[-1]["agent"] == self.agent and int(rows[-1]["frames"]) >= self.steps
 
 
 def collect(job: Job) -> None:
-    """Copies a run's evaluations to the results."""
+    """Copies the evaluations of a run to the results."""
     source = job.folder / "evaluations.csv"
     if source.exists():
         job.result.parent.mkdir(parents=True, exist_ok=True)
@@ -77,19 +77,23 @@ def collect(job: Job) -> None:
 
 
 def execute(job: Job, collect: Callable[[Job], None] = collect) -> int:
-    """Runs one job to its end; `collect` keeps its evaluations as they come. Returns its exit code."""
+    """Trains one run to its budget and returns the exit code.
+
+    Args:
+        job: the run.
+        collect: copies its evaluations; called while the run trains and at its end.
+    """
     if job.finished():
-        print(f"done already: {job.result.relative_to(ROOT)}", flush=True)
+        print(f"finished before: {job.result.relative_to(ROOT)}", flush=True)
         return 0
     job.folder.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     log = job.folder.parent / f"seed{job.seed}.log"
     with log.open("a") as output:
         process = subprocess.Popen(
-            job.command(), cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            job.command(), cwd=ROOT, env=training.single_thread(), stdout=output, stderr=subprocess.STDOUT
         )
         while process.poll() is None:
-            time.sleep(5.0)
+            time.sleep(COLLECT_SECONDS)
             collect(job)
     collect(job)
     print(f"exit {process.returncode}: {job.agent} {job.env} seed {job.seed} ({log})", flush=True)
@@ -104,14 +108,16 @@ def main() -> int:
     parser.add_argument("--agents", nargs="+", required=True)
     parser.add_argument("--envs", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--steps", type=int, required=True, help="frames of each run")
+    parser.add_argument("--steps", type=int, required=True, help="budget of each run in frames")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     parser.add_argument(
-        "--settings", nargs=argparse.REMAINDER, default=[], help="further options of train.py, last"
+        "--settings", nargs=argparse.REMAINDER, default=[], help="further options of train; must come last"
     )
     options = parser.parse_args()
-    if options.settings and options.suite in OF_THE_DEFAULT:
-        parser.error(f"--suite {options.suite} holds the default's runs; with --settings give another name")
+    if options.settings and options.suite in DEFAULT_SUITES:
+        parser.error(
+            f"--suite {options.suite} holds runs with default settings; name another with --settings"
+        )
     jobs = [
         Job(options.suite, agent, env, seed, options.steps, tuple(options.settings))
         for seed in options.seeds

@@ -119,7 +119,7 @@ def one_warning(env_id: str, kind: str) -> tuple[bool, int]:
     counted = env.counters.get(f"mujoco_{kind.lower()}", 0) == 1
     if not kind.startswith("BAD"):
         return counted, 1 - stored
-    truncated = env.counters.get("diverged_steps", 0) == 1 and agent.interaction.obs is None
+    truncated = env.counters.get("diverged_steps", 0) == 1 and agent.interaction.obs[0] is None
     return counted and truncated, stored
 
 

@@ -49,9 +49,9 @@ PPO_SETTINGS: dict[str, Any] = {"n_steps": 48, "batch_size": 16}
 Reached = Callable[[Any], bool]
 MOMENTS: dict[str, Reached] = {
     "warm-up": lambda agent: agent.decisions == 20,
-    "mid-episode": lambda agent: agent.decisions >= 50 and agent.interaction.obs is not None,
-    "episode end": lambda agent: agent.decisions >= 55 and agent.interaction.obs is None,
-    "wrapped replay": lambda agent: agent.replay.total > agent.replay.capacity + 30,
+    "mid-episode": lambda agent: agent.decisions >= 50 and agent.interaction.obs[0] is not None,
+    "episode end": lambda agent: agent.decisions >= 55 and agent.interaction.obs[0] is None,
+    "wrapped replay": lambda agent: agent.replay[0].total > agent.replay[0].capacity + 30,
 }
 """Moment of the world-model agent -> whether it is reached."""
 BASELINE_MOMENTS: dict[str, Reached] = {

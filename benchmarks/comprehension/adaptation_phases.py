@@ -1,0 +1,159 @@
+"""The phases of one agent under one change of its environment; see `adaptation.py`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agent.configurator.validation import replace
+from agent.memory.columns import columns_of
+from agent.memory.replay_buffer import ReplayBuffer
+from benchmarks.comprehension.episodes import play
+from joule.environment import make_env
+from joule.storage.provenance import version
+
+ADAPTING_SEED = 20_000
+"""Seed of the first episode with adaptation."""
+UPDATES_FORGONE = 1_000.0
+"""Gradient steps that training with an empty replay buffer forgoes, because few rows mislead."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long each phase is."""
+
+    episodes: int
+    """Held-out episodes."""
+    changed_episodes: int
+    """Episodes of the phase `changed`."""
+    decisions: int
+    """Decisions of an episode, at most."""
+    change: int
+    """Decisions before the change."""
+    train_on_frames: int
+    """Frames of `Phases.train_on`."""
+
+
+def undo(perturbation: str, onset: int) -> str:
+    """The perturbation that undoes another one from the frame `onset` of an episode on."""
+    factor = perturbation.partition("=")[0]
+    return f"{factor}={0 if factor == 'latency' else 1}@{onset}"
+
+
+class Phases:
+    """Plays the phases of an agent, and collects their rows.
+
+    Args:
+        agent: the agent, which was trained in the unchanged environment, unless it is a ceiling.
+        method: name of what it does.
+        perturbation: the change.
+        settings: how long each phase is.
+    """
+
+    def __init__(self, agent: Any, method: str, perturbation: str, settings: Settings) -> None:
+        self.agent, self.method, self.perturbation = agent, method, perturbation
+        self.settings = settings
+        self.rows: list[dict[str, Any]] = []
+
+    def env(self, *perturb: str) -> Any:
+        """An environment with these perturbations."""
+        return make_env(replace(self.agent.config, {"perturb": perturb}))
+
+    def add(self, phase: str, total: float, decisions: int, **more: Any) -> None:
+        """Adds the row of an episode with the return `total`."""
+        config = self.agent.config
+        self.rows.append({
+            "env": config.env, "perturbation": self.perturbation, "method": self.method, "seed": config.seed,
+            "run_frames": self.agent.frames, "phase": phase, "episode": len(self.rows),
+            "return": round(total, 2), "decisions": decisions, "commit": version(), **more,
+        })  # fmt: skip
+        print(
+            f"{config.env} {self.perturbation:13} {self.method:15} {phase:8} {total:10.1f} {more}", flush=True
+        )
+
+    def hold_out(self, phase: str, *perturb: str) -> None:
+        """Held-out episodes without learning, played side by side."""
+        envs = [self.env(*perturb) for _ in range(self.settings.episodes)]
+        returns, counts = np.zeros(len(envs)), np.zeros(len(envs), int)
+        for k, _, reward in play(self.agent.predict, envs, self.settings.decisions):
+            returns[k] += reward
+            counts[k] += 1
+        for total, count in zip(returns, counts, strict=True):
+            self.add(phase, float(total), int(count))
+
+    # Methods
+
+    def stay_frozen(self) -> None:
+        """Without learning, in both environments."""
+        self.hold_out("after", self.perturbation)
+        self.hold_out("home")
+
+    def adapt(self) -> None:
+        """A world-model agent adapts."""
+        adaptive = self.agent.adapt()
+        onset = self.settings.change * self.agent.env_spec.action_repeat  # frames
+        self._adapting_episode(adaptive, "known")
+        self._adapting_episode(adaptive, "change", f"{self.perturbation}@{onset}", changes=True)
+        for _ in range(self.settings.changed_episodes):
+            self._adapting_episode(adaptive, "changed", self.perturbation)
+        self.hold_out("after", self.perturbation)
+        back = (self.perturbation, undo(self.perturbation, onset))
+        self._adapting_episode(adaptive, "back", *back, changes=True)
+        self.hold_out("home")
+
+    def _adapting_episode(self, adaptive: Any, phase: str, *perturb: str, changes: bool = False) -> None:
+        """One episode with adaptation; `changes` says that the environment changes after `settings.change`."""
+        env, change = adaptive.observe(self.env(*perturb)), self.settings.change
+        obs, _ = env.reset(seed=ADAPTING_SEED + len(self.rows))
+        first, events = adaptive.decisions, len(adaptive.events)
+        state, total, over, start = None, 0.0, False, time.process_time()
+        while not over and adaptive.decisions - first < self.settings.decisions:
+            action, state = adaptive.predict(obs, state, np.array([state is None]))
+            obs, reward, terminated, truncated, _ = env.step(action)
+            total, over = total + reward, terminated or truncated
+        decisions = adaptive.decisions - first
+        detected = [event.decision - first for event in adaptive.events[events:]]
+        after = [decision - change for decision in detected if decision > change]
+        false = {"known": len(detected), "change": len(detected) - len(after)}
+        cpu_ms = 1e3 * (time.process_time() - start) / decisions
+        self.add(
+            phase, total, decisions, changed_at=change if changes else "",
+            detected_after=after[0] if changes and after else "", false_alarms=false.get(phase, 0),
+            model_in_use=adaptive.in_use.number, cpu_ms=round(cpu_ms, 1),
+        )  # fmt: skip
+
+    def learn_on(self) -> None:
+        """A model-free agent goes on learning in the changed environment, as it learned before.
+
+        It gets as many episodes there as an adapting agent: that of the change, and those of `changed`.
+        """
+        ended: list[tuple[float, int]] = []
+        episodes = self.agent.episodes
+
+        def on_step(agent: Any) -> bool:
+            nonlocal episodes
+            if agent.episodes > episodes:
+                ended.append((agent.metrics["episode/return"], agent.decisions))
+                episodes = agent.episodes
+            return len(ended) < self.settings.changed_episodes + 1
+
+        first = self.agent.decisions
+        self.agent.learn(10**9, self.env(self.perturbation), on_step)
+        for total, decision in ended:
+            self.add("changed", total, decision - first)
+            first = decision
+        self.hold_out("after", self.perturbation)
+        self.hold_out("home")
+
+    def train_on(self) -> None:
+        """A world-model agent is trained on in the changed environment, from an empty replay buffer."""
+        agent, modules = self.agent, self.agent.modules
+        modules.replay_buffer = ReplayBuffer(1, columns_of(agent.env_spec))  # `learn` reserves what it needs
+        modules.normalised_rows = [0]
+        agent.begin_episode()
+        agent.interaction.update_credit = -UPDATES_FORGONE
+        agent.learn(self.settings.train_on_frames, self.env(self.perturbation))
+        self.hold_out("after", self.perturbation)
