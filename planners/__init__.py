@@ -1,4 +1,4 @@
-"""Planners: each searches for the action sequence of least energy.
+"""Planners: optimisers of action sequences. Each finds a sequence of low energy.
 
     planner = planners.make("mppi", horizon=3, low=low, high=high)
     plan = planner.plan(energy)      # energy: [batch samples horizon act] -> [batch samples]

@@ -1,4 +1,4 @@
-"""The box of allowed action sequences, and the candidates that a search in it starts from."""
+"""The box of allowed action sequences, and the candidates that a planner starts from."""
 
 import torch
 from jaxtyping import Float

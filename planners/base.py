@@ -1,6 +1,6 @@
 """The contract of a planner: what goes in, what comes out, and how its settings are declared.
 
-A planner searches for the action sequence of least energy. It knows tensors and one callable, the energy of
+A planner optimises action sequences for least energy. It knows tensors and one callable, the energy of
 candidate sequences. It knows nothing of models, agents or environments.
 
 Axes: `batch` (environments planned for at once), `samples` (candidates), `elites` (the best candidates),
@@ -37,14 +37,14 @@ class PlanError(Stopped):
 
 @dataclass(frozen=True)
 class Plan:
-    """The sequence of least energy that a planner found, and the state of its search at the end."""
+    """The sequence of least energy that a planner found, and the state of the optimiser at its end."""
 
     actions: Float[Tensor, "batch horizon act"]
     """The best sequence evaluated, inside the box."""
     energy: Float[Tensor, " batch"]
     """Its energy, finite."""
     mean: Float[Tensor, "batch horizon act"] | None = None
-    """Mean of the sampling distribution after its last update; the next search is centred on it."""
+    """Mean of the sampling distribution after its last update; the next plan starts from it."""
     std: Float[Tensor, "batch horizon act"] | None = None
     """Standard deviation of the sampling distribution, in units of the action."""
     elites: Float[Tensor, "batch elites horizon act"] | None = None
@@ -125,7 +125,8 @@ class Planner(Protocol):
         Args:
             energy: the energy of candidates.
             warm_start: a plan to start from; shift the plan of the last decision first, with `Plan.shifted`.
-                Its mean centres the search. Its `std`, where it has one, is the first width of the search.
+                Its mean is the first mean of the sampling distribution; its `std`, where it has one, the
+                first width.
             proposals: candidates of the caller, for example from a policy. Like the warm start, they are
                 projected onto the box and then evaluated unchanged.
             generator: source of all noise. The noise is shared over the batch, so a batch of plans equals the

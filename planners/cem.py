@@ -31,7 +31,7 @@ class CEMSettings:
 
 
 class CEM:
-    """Gaussian search: mean and standard deviation are those of the elites.
+    """Iterated Gaussian sampling: mean and standard deviation are those of the elites.
 
     Args:
         settings: the planner's own settings.

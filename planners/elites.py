@@ -1,4 +1,4 @@
-"""Candidates, their energies, and the elites: the best candidates of a search."""
+"""Candidates, their energies, and the elites: the best candidates found."""
 
 import math
 
@@ -47,7 +47,7 @@ def uniform_weights(energy: Float[Tensor, "batch elites"]) -> Float[Tensor, "bat
 
 
 class Elites:
-    """The best candidates of a search, best first; place 0 is the best of all iterations.
+    """The best candidates found, best first; place 0 is the best of all iterations.
 
     Args:
         count: number of elites.

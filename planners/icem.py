@@ -74,7 +74,7 @@ def coloured(
 
 
 class ICEM:
-    """Gaussian search with coloured noise and elites that are kept from decision to decision.
+    """Iterated Gaussian sampling with coloured noise and elites that are kept from decision to decision.
 
     Args:
         settings: the planner's own settings.
@@ -111,8 +111,7 @@ class ICEM:
         box, settings = self.box, self.settings
         noise = self._colour @ box.normal(sum(self._samples), generator=generator)
         iterations = noise.split(self._samples)
-        # The mean itself is a candidate of the first iteration (the warm start's) and of the last (the
-        # search's result).
+        # The mean itself is a candidate of the first iteration (that of the warm start) and of the last one.
         iterations[0][0] = 0
         iterations[-1][0] = 0
         mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)

@@ -41,7 +41,7 @@ class MPPISettings:
 
 
 class MPPI:
-    """Gaussian search: mean and standard deviation are those of the elites, weighted by their energy.
+    """Iterated Gaussian sampling: mean and standard deviation are those of the elites, by weight.
 
     Args:
         settings: the planner's own settings.

@@ -124,7 +124,7 @@ class Cup(MujocoEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Starts an episode; `options={"goal": (x, y)}` sets the goal. Raises ValueError for a bad one."""
+        """Starts an episode; `options={"goal": (x, y)}` sets the goal. Raises ValueError for a bad goal."""
         observation, info = super().reset(seed=seed)
         if options and "goal" in options:
             self.set_goal(options["goal"])
@@ -192,8 +192,7 @@ class Cup(MujocoEnv):
         return np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
 
     def _spin(self) -> NDArray[np.float64]:
-        """The cup's angular velocity in world axes; MuJoCo gives a free body's in the body's own axes
-        (rad/s)."""
+        """The cup's angular velocity in fixed axes (rad/s); MuJoCo gives it in the cup's own axes."""
         spin = np.zeros(3)
         mujoco.mju_rotVecQuat(spin, self.data.qvel[6:9], self.data.qpos[6:10])
         return spin

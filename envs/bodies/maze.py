@@ -129,7 +129,7 @@ class Maze(MujocoEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Starts an episode; `options={"goal": (x, y)}` sets the goal. Raises ValueError for a bad one."""
+        """Starts an episode; `options={"goal": (x, y)}` sets the goal. Raises ValueError for a bad goal."""
         self._chosen_goal = (options or {}).get("goal")
         return super().reset(seed=seed)
 

@@ -115,7 +115,7 @@ class Push(MujocoEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """Starts an episode; `options={"goal": (x, y, angle)}` sets the goal. Raises ValueError for a bad
-        one."""
+        goal."""
         observation, info = super().reset(seed=seed)
         if options and "goal" in options:
             self.set_goal(options["goal"])
@@ -236,7 +236,6 @@ def _uprightness(quaternion: NDArray[np.float64]) -> float:
 
 
 def _turn_rate(quaternion: NDArray[np.float64], spin: NDArray[np.float64]) -> float:
-    """The angular velocity about the vertical; MuJoCo gives a free body's angular velocity in the body's own
-    axes."""
+    """The angular velocity about the vertical (rad/s); MuJoCo gives a free body's in the body's own axes."""
     w, x, y, z = quaternion
     return float(np.dot([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], spin))

@@ -19,37 +19,37 @@ SLEEPS_PER_LIMIT = 20
 
 
 class Watchdog:
-    """One sleeping thread for all environments of the process. A watched call costs two assignments."""
+    """One sleeping thread for all environments of the process. A monitored call costs two assignments."""
 
     def __init__(self) -> None:
         self._call: tuple[float, Callable[[str], str]] | None = None
         self._calls = 0
         self._thread: threading.Thread | None = None
-        self._watched_thread = 0
+        self._monitored_thread = 0
 
     def begin(self, seconds: float, describe: Callable[[str], str]) -> None:
-        """Starts to watch a call; `end` must follow within the time limit.
+        """Starts to monitor a call; `end` must follow within the time limit.
 
         Args:
             seconds: the time limit. After it the process prints the description and ends with exit code 1.
             describe: gives the sentence to print, from the place in the source where the call is.
         """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-            self._watched_thread = threading.get_ident()
+            self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+            self._monitored_thread = threading.get_ident()
             self._thread.start()
         self._calls += 1
         self._call = seconds, describe
 
     def end(self) -> None:
-        """Says that the watched call has returned."""
+        """Says that the monitored call has returned."""
         self._call = None
 
     def forget_thread(self) -> None:
         """For a forked child process, which has this object but not its thread."""
         self._thread, self._call = None, None
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         last_call, slept, pause = 0, 0.0, 0.0
         while True:
             time.sleep(pause)
@@ -63,9 +63,9 @@ class Watchdog:
                 self._stop(call[1])
 
     def _stop(self, describe: Callable[[str], str]) -> None:
-        frame = sys._current_frames().get(self._watched_thread)
+        frame = sys._current_frames().get(self._monitored_thread)
         where = "" if frame is None else f", at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-        show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""  # a live display hides it
+        show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""  # a progress display hides it
         os.write(2, f"{show_cursor}stopped: {describe(where)}\n".encode(errors="replace"))
         os._exit(1)
 

@@ -58,7 +58,7 @@ def test_a_candidate_of_non_finite_energy_is_never_chosen(
     kind: str, value: float, share: float, seed: int
 ) -> None:
     def non_finite(actions: Tensor) -> Tensor:
-        # Without pattern over the box, so that the search cannot learn to avoid them.
+        # Without pattern over the box, so that the planner cannot learn to avoid them.
         return (1e4 * actions.sum((2, 3))).sin() < 2 * share - 1
 
     def energy(actions: Tensor) -> Tensor:

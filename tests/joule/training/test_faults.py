@@ -235,7 +235,7 @@ HANGING = """
 import sys, time
 sys.path.insert(0, {tests!r})
 import envs, numpy as np, tiny_env
-body = envs.make(tiny_env.ID, step_timeout=0.4)
+body = envs.make(tiny_env.ID, step_timeout_seconds=0.4)
 body.reset(seed=3)
 body.step(np.zeros(1))
 def step(action):

@@ -1,0 +1,31 @@
+"""The watchdog: a call that does not return ends its process, and a slow call does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import time
+from envs.faults.watchdog import WATCHDOG
+WATCHDOG.begin(0.3, lambda where: "the call did not return" + where)
+until = time.monotonic() + {seconds}
+while time.monotonic() < until:
+    time.sleep(0.01)
+WATCHDOG.end()
+time.sleep(0.6)
+print("returned")
+"""
+
+
+@pytest.mark.parametrize(("seconds", "returns"), [(0.05, True), (60.0, False)])
+def test_a_call_that_does_not_return_ends_the_process(seconds: float, returns: bool) -> None:
+    script = SCRIPT.format(seconds=seconds)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert result.returncode == (0 if returns else 1)
+    assert result.stdout.strip() == ("returned" if returns else "")
+    assert result.stderr.startswith("" if returns else "stopped: the call did not return, at <string>:")
