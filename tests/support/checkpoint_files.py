@@ -27,7 +27,10 @@ json_values = st.recursive(
 
 def put(folder: Path, step: int, **more: Any) -> Path:
     """Saves a small checkpoint whose content names its step; returns its path."""
-    arrays = {"w/0": np.full((3, 4), step, np.float32), "count": np.array(step, np.int64)}
+    arrays: dict[str, np.ndarray] = {
+        "w/0": np.full((3, 4), step, np.float32),
+        "count": np.array(step, np.int64),
+    }
     files = {"replay": {"at": step}}
     return save(folder, step, arrays, {"step": step}, identity=IDENTITY, files=files, **more)
 

@@ -15,16 +15,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_env
 import torch
 
-import envs
 import joule
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace, validate
 from agent.errors import StopRun
 from joule.agents import new_agent
 from joule.commands import evaluate, train
+from joule.environment import make_envs
 from joule.storage.replay_log import ReplayLog
 from joule.storage.run_folder import RunError
 
@@ -52,7 +51,7 @@ def made(small: dict[str, Any]) -> Callable[..., Any]:
 
     def make(kind: str, changes: dict[str, Any] | None = None) -> Any:
         config = validate(replace(Config(), {**small, **short, "agent": kind, **(changes or {})}))
-        return new_agent(config, envs.make(tiny_env.ID))
+        return new_agent(config, make_envs(config))
 
     return make
 
@@ -110,6 +109,21 @@ def test_a_loaded_agent_learns_the_same_every_time(
     one.learn(9)
     one.save(tmp_path / "at 90")
     assert_same(joule.load(tmp_path / "copy"), joule.load(tmp_path / "at 90"))
+
+
+def test_every_stream_of_several_environments_is_saved_and_resumed(
+    made: Callable[..., Any], tmp_path: Path
+) -> None:
+    agent = made("joule", {"num_envs": 2}).learn(62)
+    assert [(stream.first, stream.total) for stream in agent.replay] == [(0, 32), (0, 32)]
+    agent.save(tmp_path / "at 62")
+    assert sorted(p.name for p in (tmp_path / "at 62/replay").iterdir()) == [
+        "segment-00000000.rows", "stream-1",
+    ]  # fmt: skip
+    agent.learn(28)
+    agent.save(tmp_path / "at 90")
+    assert train.main(["--resume", str(tmp_path / "at 62")]) == 0
+    assert_same(joule.load(tmp_path / "at 62"), joule.load(tmp_path / "at 90"))
 
 
 def test_a_saved_agent_is_evaluated_by_commands_and_when_it_is_resumed(
