@@ -9,7 +9,8 @@ its contract. It has named readouts, perturbations, and snapshots that restore a
 
 Packages: `bodies` (Joule's own environments), `changes` (perturbations), `faults` (errors, checks of the
 contract, MuJoCo's warnings, the watchdog), `readouts` (named physical quantities), `rendering` (OpenGL,
-cameras, videos, ghosts), `state` (snapshots, the determinism check).
+cameras, videos, ghosts), `state` (snapshots, the determinism check). The module `vector` steps several
+environments side by side.
 
 Importing this package registers Joule's own environments (`joule/Reach-v0`, ...). It does not import MuJoCo;
 the first call of `make` does.
