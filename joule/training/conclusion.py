@@ -41,7 +41,7 @@ def conclude(
         StopRun: when the summary cannot be written.
     """
     config, folder = agent.config, run.folder
-    skipped = int(agent.metrics.get("learner/skipped", 0))
+    skipped = int(agent.metrics.get("learning/skipped_updates", 0))
     summary = {
         **scores,
         "frames": agent.frames,

@@ -1,31 +1,32 @@
-"""Evaluation: side by side is one by one, rows are dropped as episodes end, and no trace is left."""
+"""An evaluation plays episodes side by side as if one by one, and changes nothing but its own environments."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from env_doubles import BareEnv, spec_of
 
-from agent import random_state as generators
+from agent import random_state
+from agent.actor.actor import ActingState
 from joule.training.evaluation import EvaluationError, Evaluator, evaluate
 
 
-class Countdown:
-    """An episode of seed 10_000 + k ends after 2 + k % 4 steps; obs = [seed, t]; reward = seed / 10_000 + t.
+class Countdown(BareEnv):
+    """Episodes of seed 10_000 + k end after 2 + k % 4 steps; observations are [seed, t], rewards seed / 10_000 + t.
 
-    It draws from every global generator, as a careless environment may.
+    It draws from every global random generator, as an environment of the user may.
     """
 
     made = 0
 
     def __init__(self, limit: int | None = 10) -> None:
         type(self).made += 1
-        self.env_spec = SimpleNamespace(env="Countdown", episode_limit=limit)
+        self.env_spec = spec_of("Countdown", observation_size=2, action_size=2, episode_limit=limit)
+        self.seed, self.t = 0, 0
 
     def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         assert seed is not None
@@ -42,22 +43,8 @@ class Countdown:
         return np.array([self.seed, self.t], np.float32), self.seed / 1e4 + self.t, done, truncated, info
 
 
-def make(limit: int | None = 10) -> Any:
-    """A Countdown, of which an evaluation uses no more than it has."""
-    return Countdown(limit)
-
-
-@dataclass
-class ReplayBuffer:
-    seeds: np.ndarray
-    surprise: np.ndarray
-
-    def rows(self, keep: np.ndarray) -> ReplayBuffer:
-        return ReplayBuffer(self.seeds[keep], self.surprise[keep])
-
-
 class Echo:
-    """Acts what it sees, and remembers which row is whose."""
+    """Returns observations as actions. Its state holds them too, so that a row in a wrong place is noticed."""
 
     def predict(
         self,
@@ -65,18 +52,19 @@ class Echo:
         state: Any = None,
         episode_start: Any = None,
         deterministic: bool = True,
-    ) -> tuple[np.ndarray, ReplayBuffer]:
-        obs = observation
+    ) -> tuple[np.ndarray, ActingState]:
         assert deterministic
-        assert (episode_start == (obs[:, 1] == 0)).all()
+        assert (episode_start == (observation[:, 1] == 0)).all()
         if state is not None:
-            np.testing.assert_array_equal(state.seeds, obs[:, 0])
-        return obs, ReplayBuffer(obs[:, 0], np.where(episode_start, np.nan, obs[:, 1]))
+            np.testing.assert_array_equal(state.z[:, 0], observation[:, 0])
+        z = torch.from_numpy(observation)
+        surprise = np.where(episode_start, np.nan, observation[:, 1])
+        return observation, ActingState(torch.Generator(), None, z, z, surprise)
 
 
-def test_rows_are_dropped_as_episodes_end_and_results_come_in_order() -> None:
+def test_rows_leave_the_batch_as_episodes_end_and_results_follow_the_seeds() -> None:
     count = 70  # more than are played side by side
-    evaluation = evaluate(Echo(), make, count)
+    evaluation = evaluate(Echo(), Countdown, count)
     k = np.arange(count)
     lengths = 2 + k % 4
     np.testing.assert_array_equal(evaluation.lengths, lengths)
@@ -90,39 +78,39 @@ def test_rows_are_dropped_as_episodes_end_and_results_come_in_order() -> None:
     assert evaluation.surprise == pytest.approx(surprises.mean())
 
 
-def test_environments_are_made_once_and_the_generators_left_alone() -> None:
+def test_environments_are_made_once_and_the_global_generators_do_not_move() -> None:
     Countdown.made = 0
-    evaluator = Evaluator(make, 3)
-    before = generators.capture()
+    evaluator = Evaluator(Countdown, 3)
+    before = random_state.capture()
     one, two = evaluator(Echo()), evaluator(Echo())
     assert Countdown.made == 3
     np.testing.assert_array_equal(one.returns, two.returns)
-    after = generators.capture()
+    after = random_state.capture()
     assert all(np.array_equal(before[0][name], after[0][name]) for name in before[0])
     assert before[1] == after[1]
     torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002
-    moved = generators.capture()
+    moved = random_state.capture()
     assert all(not np.array_equal(moved[0][name], after[0][name]) for name in ("torch", "numpy", "python"))
-    generators.restore(*before)
-    assert generators.capture()[1] == before[1]
+    random_state.restore(*before)
+    assert random_state.capture()[1] == before[1]
 
 
-def test_generators_go_on_where_they_were() -> None:
-    random.random()  # leaves a second value waiting
+def test_restored_generators_repeat_their_numbers() -> None:
+    random.random()  # Python's and NumPy's generators now hold a second value back
     np.random.standard_normal()  # noqa: NPY002
-    captured = generators.capture()
+    captured = random_state.capture()
 
     def draw() -> list[float]:
-        draws = [random.random(), random.random(), *torch.randn(2).tolist()]
-        return [*draws, np.random.standard_normal(), np.random.rand()]  # noqa: NPY002
+        numbers = [random.random(), random.random(), *torch.randn(2).tolist()]
+        return [*numbers, np.random.standard_normal(), np.random.rand()]  # noqa: NPY002
 
     first = draw()
-    generators.restore(*captured)
+    random_state.restore(*captured)
     assert draw() == first
 
 
-def test_what_cannot_be_evaluated_is_refused() -> None:
+def test_an_evaluation_needs_an_episode_limit_and_an_episode() -> None:
     with pytest.raises(EvaluationError, match="needs an episode limit"):
-        Evaluator(lambda: make(None), 3)
+        Evaluator(lambda: Countdown(None), 3)
     with pytest.raises(EvaluationError, match="at least 1"):
-        Evaluator(make, 0)
+        Evaluator(Countdown, 0)

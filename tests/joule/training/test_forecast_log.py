@@ -1,166 +1,159 @@
-"""The ledger: what was foretold is settled by what came, and nothing of an evaluation changes by it."""
+"""The forecast log: predicted beside observed values, bounded in size, and without effect on the evaluation."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny_env
+from env_doubles import BareEnv, spec_of
 
 import envs
 import joule
 from agent.forecast import Forecast
-from joule.report import forecasts as read_back
-from joule.report.results import ResultsError
-from joule.training import forecast_log as forecast_log
+from joule.report import forecasts
+from joule.storage.logs import FORECAST_COLUMNS
+from joule.training import forecast_log
 from joule.training.evaluation import Evaluator, evaluate
 
 DISCOUNT = 0.9
 
 
-class Steady:
-    """Rewards of 1 + t at step t, until step `ends` where seed 10_000 + k ends by itself if k is even, and by
-    its limit if k is odd."""
+class Steady(BareEnv):
+    """Rewards of 1 + t at step t, for `length` steps. Observations are [seed, t].
 
-    def __init__(self, ends: int) -> None:
-        self.ends = ends
-        self.env_spec = SimpleNamespace(env="Steady", episode_limit=ends)
+    The episode terminates where its seed is even, and is truncated where it is odd.
+    """
 
-    def reset(self, *, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+    def __init__(self, length: int) -> None:
+        self.length, self.seed, self.t = length, 0, 0
+        self.env_spec = spec_of("Steady", observation_size=2, action_size=1, episode_limit=length)
+
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        assert seed is not None
         self.seed, self.t = seed, 0
         return np.array([seed, 0.0]), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         self.t += 1
-        done, by_itself = self.t == self.ends, self.seed % 2 == 0
-        seen = np.array([self.seed, float(self.t)])
-        return seen, float(self.t), done and by_itself, done and not by_itself, {"frames": 1}
+        done, terminates = self.t == self.length, self.seed % 2 == 0
+        observation = np.array([self.seed, float(self.t)])
+        return observation, float(self.t), done and terminates, done and not terminates, {"frames": 1}
 
 
-def remaining(ends: int, t: np.ndarray) -> np.ndarray:
-    """sum_{j=t}^{ends-1} DISCOUNT^(j-t) (1 + j), in closed form."""
-    n, g = ends - t, DISCOUNT
-    steady = (1 - g**n) / (1 - g)
+def discounted_return(length: int, t: np.ndarray) -> np.ndarray:
+    """sum_{j=t}^{length-1} DISCOUNT^(j-t) (1 + j), in closed form."""
+    n, g = length - t, DISCOUNT
+    constant = (1 - g**n) / (1 - g)
     rising = g * (1 - n * g ** (n - 1) + (n - 1) * g**n) / (1 - g) ** 2
-    return (1 + t) * steady + rising
+    return (1 + t) * constant + rising
 
 
-class Prophet:
-    """Foretells the exact return of a terminating episode, and the exact cost; counts how often."""
+class ExactForecasts:
+    """Predicts the exact return of a terminating episode, and the exact cost; counts its forecasts."""
 
-    def __init__(self, ends: int) -> None:
-        self.ends, self.asked = ends, 0
+    def __init__(self, length: int) -> None:
+        self.length, self.count = length, 0
 
-    def predict(self, observation: np.ndarray, state: Any = None, *_: Any, **__: Any) -> tuple[Any, Any]:
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((len(observation), 1)), observation[:, 1]
 
     def forecast(self, state: Any) -> Forecast:
-        self.asked += 1
-        return Forecast(remaining(self.ends, state), -(1.0 + state), DISCOUNT)
+        self.count += 1
+        return Forecast(discounted_return(self.length, state), -(1.0 + state), DISCOUNT)
 
 
-@pytest.mark.parametrize(("ends", "apart"), [(40, 1), (250, 3)])
-def test_what_was_foretold_stands_beside_what_came(ends: int, apart: int) -> None:
-    prophet = Prophet(ends)
-    kept = evaluate(prophet, lambda: Steady(ends), 4).forecast_log  # type: ignore[arg-type, return-value]
-    assert kept is not None
-    times = np.arange(0, ends, apart)
-    assert prophet.asked == len(times) <= forecast_log.MOST_OF_AN_EPISODE
-    np.testing.assert_array_equal(kept.seeds, np.repeat(10_000 + np.arange(4), len(times)))
-    np.testing.assert_array_equal(kept.decisions, np.tile(times, 4))
-    np.testing.assert_array_equal(kept.costs, kept.predicted_costs)
-    by_itself = kept.seeds % 2 == 0
-    np.testing.assert_allclose(kept.returns[by_itself], kept.predicted_returns[by_itself], rtol=1e-12)
-    # A time limit hides DISCOUNT**n of the future of a decision that is n steps before it: too much below 38.
-    cut, left = kept.returns[~by_itself], ends - kept.decisions[~by_itself]
-    np.testing.assert_array_equal(np.isnan(cut), left < 38)
-    np.testing.assert_allclose(cut[left >= 38], kept.predicted_returns[~by_itself][left >= 38], rtol=1e-12)
+@pytest.mark.parametrize(("length", "stride"), [(40, 1), (250, 3)])
+def test_predicted_values_are_logged_beside_observed_ones(length: int, stride: int) -> None:
+    agent = ExactForecasts(length)
+    log = evaluate(agent, lambda: Steady(length), 4).forecast_log
+    assert log is not None
+    decisions = np.arange(0, length, stride)
+    assert agent.count == len(decisions) <= forecast_log.MAX_PER_EPISODE
+    np.testing.assert_array_equal(log.seeds, np.repeat(10_000 + np.arange(4), len(decisions)))
+    np.testing.assert_array_equal(log.decisions, np.tile(decisions, 4))
+    np.testing.assert_array_equal(log.costs, log.predicted_costs)
+    terminated = log.seeds % 2 == 0
+    np.testing.assert_allclose(log.returns[terminated], log.predicted_returns[terminated], rtol=1e-12)
+    # A time limit hides DISCOUNT**n of the future of a decision n steps before it: too much where n < 38.
+    truncated, left = log.returns[~terminated], length - log.decisions[~terminated]
+    np.testing.assert_array_equal(np.isnan(truncated), left < 38)
+    known = left >= 38
+    np.testing.assert_allclose(truncated[known], log.predicted_returns[~terminated][known], rtol=1e-12)
 
 
-def test_however_many_episodes_are_played_the_ledger_is_bounded() -> None:
-    for episodes, entries in ((70, 200), (70, 35), (3, 1)):
-        kept = Evaluator(lambda: Steady(30), episodes, entries=entries)(Prophet(30)).forecast_log  # type: ignore[arg-type, return-value]
-        assert kept is not None
-        assert 0 < len(kept.decisions) <= entries
-    assert forecast_log.entries_of_an_evaluation(50_000, 10_000) == forecast_log.MOST_OF_AN_EVALUATION
-    assert forecast_log.entries_of_an_evaluation(10**7, 100) * (10**5 + 1) <= 2 * forecast_log.MOST_OF_A_RUN
-    assert forecast_log.entries_of_an_evaluation(10**10, 1) == 1
+@pytest.mark.parametrize(("episodes", "entries"), [(70, 200), (70, 35), (3, 1)])
+def test_the_log_of_an_evaluation_is_bounded(episodes: int, entries: int) -> None:
+    log = Evaluator(lambda: Steady(30), episodes, entries=entries)(ExactForecasts(30)).forecast_log
+    assert log is not None
+    assert 0 < len(log.decisions) <= entries
 
 
-def test_an_evaluation_is_the_same_to_the_last_bit_with_and_without_a_ledger(trained_run: Path) -> None:
-    class Silent:
-        def __init__(self, trained: Any) -> None:
-            self.predict = trained.predict
+def test_the_log_of_a_run_is_bounded() -> None:
+    assert forecast_log.max_entries(50_000, 10_000) == forecast_log.MAX_PER_EVALUATION
+    assert forecast_log.max_entries(10**7, 100) * (10**5 + 1) <= 2 * forecast_log.MAX_PER_RUN
+    assert forecast_log.max_entries(10**10, 1) == 1
 
-    def make() -> Any:
+
+class WithoutForecasts:
+    """The policy of an agent, and nothing else of it."""
+
+    def __init__(self, agent: Any) -> None:
+        self.predict = agent.predict
+
+
+def test_forecasts_do_not_change_an_evaluation(trained_run: Path) -> None:
+    def make() -> envs.SafeEnv:
         return envs.make(tiny_env.ID)
 
-    trained = joule.load(trained_run)
-    with_it, without = evaluate(trained, make, 3), evaluate(Silent(trained), make, 3)
-    assert with_it.returns.tobytes() == without.returns.tobytes()
-    assert with_it.surprise == without.surprise
+    agent = joule.load(trained_run)
+    with_log, without = evaluate(agent, make, 3), evaluate(WithoutForecasts(agent), make, 3)
+    assert with_log.returns.tobytes() == without.returns.tobytes()
+    assert with_log.surprise == without.surprise
     assert without.forecast_log is None
-    assert with_it.forecast_log is not None
-    # A point that has learned its line for 400 steps knows what its next step costs: over seeds the median
-    # is 0.8, with a wide spread; by chance it would be within 0.25 of nothing.
-    assert read_back.calibration(with_it.forecast_log.predicted_costs, with_it.forecast_log.costs).correlation > 0.4
-    alone = joule.load(trained_run, settings={"planner.kind": "policy", **dict.fromkeys(UNSET)})
-    assert evaluate(alone, make, 1).forecast_log is None, "mode 1 foretells nothing"
+    log = with_log.forecast_log
+    assert log is not None
+    # After 400 steps the model predicts the next cost. Over seeds the median correlation is 0.8, with a wide
+    # spread; by chance it would be below 0.25.
+    assert forecasts.calibration(log.predicted_costs, log.costs).correlation > 0.4
 
 
-UNSET = ("planner.samples", "planner.iterations", "planner.elites", "planner.temperature")
+def test_an_agent_that_does_not_plan_has_no_forecast_log(trained_run: Path) -> None:
+    policy = joule.load(trained_run, settings={"planner.kind": "policy"})
+    assert evaluate(policy, lambda: envs.make(tiny_env.ID), 1).forecast_log is None
 
 
-def test_a_forecast_is_minus_the_energy_of_the_plan_and_the_cost_of_its_first_step(trained_run: Path) -> None:
-    trained: Any = joule.load(trained_run, settings={"cost.action": 0.1})
+def test_a_forecast_is_minus_the_energy_without_the_terms_of_the_planner(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run, settings={"cost.action": 0.1})
     obs = np.random.default_rng(0).uniform(-1, 1, (2, 3)).astype(np.float32)
-    _, state = trained.predict(obs)
-    terms, predicted = trained.explain(state), trained.forecast(state)
-    np.testing.assert_array_equal(predicted.returns, -(terms["task"] + terms["critic"]))
+    _, state = agent.predict(obs)
+    terms, forecast = agent.explain(state), agent.forecast(state)
+    np.testing.assert_array_equal(forecast.returns, -(terms["task"] + terms["critic"]))
     assert (terms["control"] > 0).all(), "the control cost is no part of the environment's reward"
-    one = trained.modules.energy(state.z).terms(state.plan.actions[:, None, :1])["task"][:, 0].detach().numpy()
-    np.testing.assert_allclose(predicted.costs, one, rtol=1e-5)
-    assert predicted.discount == trained.modules.discount
+    first = agent.modules.energy(state.z).terms(state.plan.actions[:, None, :1])
+    np.testing.assert_allclose(forecast.costs, first["task"][:, 0].detach().numpy(), rtol=1e-5)
+    assert forecast.discount == agent.modules.discount
 
 
-def test_the_ledger_of_a_run_is_read_back_by_evaluation(trained_run: Path, tmp_path: Path) -> None:
+def test_every_evaluation_of_a_run_is_in_its_forecast_log(trained_run: Path) -> None:
     with (trained_run / "forecasts.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == forecast_log.COLUMNS == read_back.COLUMNS
+    assert tuple(rows[0]) == FORECAST_COLUMNS
     assert {row["frames"] for row in rows} == {"200", "400"}
     assert len(rows) == 2 * 3 * 25
-    assert {row["return"] for row in rows} == {""}, "25 decisions are too few to see a return's end"
-    newest, first = read_back.read(trained_run), read_back.read(trained_run, 200)
+    assert {row["return"] for row in rows} == {""}, "after 25 decisions too much of every return is hidden"
+    newest, first = forecasts.read(trained_run), forecasts.read(trained_run, 200)
     assert newest is not None
     assert first is not None
     assert (newest.frames, first.frames) == (400, 200)
     np.testing.assert_array_equal(newest.costs, [float(row["cost"]) for row in rows[75:]])
     assert np.isnan(newest.returns).all()
-    assert newest.of_returns().words() == "every decision too near the time limit"
-    assert read_back.read(trained_run, 300) is None
-    assert read_back.read(tmp_path) is None
-    path = tmp_path / "forecasts.csv"
-    path.write_text((trained_run / "forecasts.csv").read_text() + "400,10")  # a kill came within a write
-    again = read_back.read(tmp_path)
-    assert again is not None
-    np.testing.assert_array_equal(again.costs, newest.costs)
-    for text, word in ((",".join(forecast_log.COLUMNS) + "\n1,2,3,x,,,\n", "not a number"), ("a,b\n", "columns")):
-        path.write_text(text)
-        with pytest.raises(ResultsError, match=word):
-            read_back.read(tmp_path)
-
-
-def test_calibration_is_that_of_a_line() -> None:
-    predicted = np.array([1.0, 2.0, 4.0, np.nan, 9.0])
-    found = read_back.calibration(predicted, 3.0 + 0.5 * predicted)
-    assert (found.decisions, found.correlation, found.slope) == (4, pytest.approx(1), pytest.approx(0.5))
-    assert found.bias == pytest.approx(4 - 5)
-    wild = read_back.calibration(np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, -1.0, 1.0, 0.0]))
-    assert wild.correlation == pytest.approx(np.corrcoef([0, 1, 2, 3], [1, -1, 1, 0])[0, 1])
-    assert wild.slope == pytest.approx(np.polyfit([0, 1, 2, 3], [1, -1, 1, 0], 1)[0])
-    for few in (predicted[:2], np.ones(5)):
-        assert np.isnan(read_back.calibration(few, few).slope)
