@@ -1,4 +1,4 @@
-"""How long an agent has learned, over all the processes it has lived in."""
+"""Measures how long an agent has learned, over all processes of its run."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Adds up seconds of this process's CPU, `cpu`, and of wall clock, `wall`, while it runs."""
+    """Adds up seconds of this process's CPU time (`cpu`) and of wall time (`wall`) while it runs."""
 
     def __init__(self) -> None:
         self._spent = {"cpu": 0.0, "wall": 0.0}
         self._since: dict[str, float] | None = None
 
     def seconds(self) -> dict[str, float]:
-        """What has been added up until now."""
+        """The seconds so far, by name."""
         if self._since is None:
             return dict(self._spent)
         now = _now()
         return {name: spent + now[name] - self._since[name] for name, spent in self._spent.items()}
 
     def set(self, seconds: Mapping[str, float]) -> None:
-        """Goes on from what another clock has added up. Raises KeyError or ValueError for what is none."""
+        """Continues from the `seconds` of another clock. Raises KeyError or ValueError for other values."""
         self._spent = {name: float(seconds[name]) for name in self._spent}
 
     @contextmanager
     def running(self, on: bool = True) -> Iterator[None]:
-        """Runs inside, or stands still when not `on`; afterwards it does what it did before."""
+        """Runs inside the block, or stops there when not `on`; afterwards it does what it did before."""
         before = self._since is not None
         self._switch(on)
         try:

@@ -1,16 +1,15 @@
-"""Why an agent decided as it did: the plan it chose beside plans it rejected, and the energy around them.
+"""Explains a decision: the chosen plan beside rejected plans, and the energy around them.
 
-Everything is read off the search itself. The candidates are those that the planner considered; the energies
-are those it compared; the futures are what the world model imagines. Past a plan's horizon they go on as the
-policy would, which is what the critic's cost-to-go assumes.
+The candidates are those that the planner evaluated, with the energies that it compared. The futures are those
+that the world model predicts. After a plan's horizon they continue under the policy, as the critic's
+cost-to-go assumes.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from agent.actor.actor import ActingState
@@ -24,27 +23,27 @@ GRID = 41
 
 @dataclass(frozen=True, eq=False)
 class Alternative:
-    """A plan that was, or could have been, chosen."""
+    """A plan that was chosen, or could have been."""
 
     name: str
     actions: np.ndarray
     """[horizon, act]"""
     energy: float
-    """What the planner compares."""
+    """By which the planner compares it."""
     terms: dict[str, float]
-    """The summands of its energy."""
+    """The terms of its energy."""
     costs: np.ndarray
-    """[horizon], what the task's costs are foreseen to be, step by step"""
+    """[horizon], the predicted costs of the task, step by step"""
     future: np.ndarray
-    """[steps + 1, readouts], what it foresees: the present, the plan, and then the policy"""
+    """[steps + 1, readouts], predicted readouts: the present, under the plan, and then under the policy"""
 
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """The energy over one or two numbers of the first action; the rest is as in the chosen plan."""
+    """The energy over one or two dimensions of the first action; the rest is as in the chosen plan."""
 
     dimensions: tuple[int, ...]
-    """Those in which the best candidates differ most."""
+    """The dimensions in which the best candidates differ most."""
     values: np.ndarray
     """[grid], along each side"""
     energy: np.ndarray
@@ -58,12 +57,12 @@ class Explanation:
     alternatives: tuple[Alternative, ...]
     """The chosen plan first."""
     first_actions: np.ndarray
-    """[candidates, act], how the candidates of the search begin"""
+    """[candidates, act], the first actions of the candidates"""
     energies: np.ndarray
     """[candidates]"""
     slice: Slice
     usual_change: np.ndarray
-    """[readouts], by how much each readout deviates from its mean, in everything lived so far"""
+    """[readouts], the standard deviation of each readout over the experience so far"""
 
 
 def energy_terms(modules: Modules, state: ActingState) -> dict[str, np.ndarray]:
@@ -76,10 +75,10 @@ def energy_terms(modules: Modules, state: ActingState) -> dict[str, np.ndarray]:
 
 
 def forecast(modules: Modules, state: ActingState) -> Forecast | None:
-    """What a decision's plan predicts of the task.
+    """The return and the next cost that a decision's plan predicts.
 
-    None in mode 1, which predicts nothing, and for a task that is planned for without a critic, which predicts
-    no return.
+    None in mode 1, which has no plan, and for a task that is planned for without a critic, which predicts no
+    return.
     """
     if state.plan is None or modules.task_cost is not None:
         return None
@@ -106,20 +105,30 @@ def imagine(modules: Modules, obs: np.ndarray, actions: np.ndarray) -> np.ndarra
 def explain_decision(
     modules: Modules, obs: np.ndarray, state: ActingState | None, steps: int
 ) -> tuple[np.ndarray, ActingState, Explanation]:
-    """The decision for one observation [obs], exactly as `predict` makes it, and why.
+    """The decision for one observation [obs], as `predict` makes it, and its explanation.
 
-    Futures reach `steps` decisions ahead. Raises ValueError for an agent that acts by its policy alone.
+    Args:
+        modules: those of the agent.
+        obs: the observation [obs].
+        state: what the last decision returned; None at an episode's start.
+        steps: decisions that the predicted futures reach ahead.
+
+    Returns:
+        The action [act], the state for the next decision, and the explanation.
+
+    Raises:
+        ValueError: for an agent that acts by its policy alone.
     """
-    seen: list[tuple[Tensor, Tensor]] = []
+    evaluated: list[tuple[Tensor, Tensor]] = []
     rows, starts = obs[None], np.array([state is None])
     action, after = modules.decide(
-        rows, state, starts, explore=False, on_candidates=lambda *one: seen.append(one)
+        rows, state, starts, explore=False, on_candidates=lambda *one: evaluated.append(one)
     )
     if after.plan is None:
-        raise ValueError("mode 1 decides without energies")
+        raise ValueError("the policy alone (mode 1) decides without energies")
     obs = modules.inferred_observation(rows, after)[0]
-    candidates = torch.cat([actions[0] for actions, _ in seen])
-    energies = torch.cat([values[0] for _, values in seen])
+    candidates = torch.cat([actions[0] for actions, _ in evaluated])
+    energies = torch.cat([values[0] for _, values in evaluated])
     with torch.inference_mode():
         chosen, z = after.plan.actions[0], after.z
         horizon = len(chosen)
@@ -159,16 +168,30 @@ def explain_decision(
     )
 
 
-def runner_up(chosen: Tensor, candidates: Tensor, energies: Tensor) -> Tensor:
-    """The best [horizon, act] of those candidates [candidates, horizon, act] that begin quite differently:
-    of the half whose first action is farthest from the chosen plan's."""
+def runner_up(
+    chosen: Float[Tensor, "horizon act"],
+    candidates: Float[Tensor, "candidates horizon act"],
+    energies: Float[Tensor, " candidates"],
+) -> Float[Tensor, "horizon act"]:
+    """The best candidate of the half whose first action is farthest from the chosen plan's.
+
+    Args:
+        chosen: the chosen plan.
+        candidates: the candidates of the search.
+        energies: their energies.
+    """
     apart = (candidates[:, 0] - chosen[0]).square().sum(-1)
     far = apart >= apart.median()
     return candidates[torch.where(far, energies, torch.inf).nan_to_num(nan=torch.inf).argmin()]
 
 
-def slice_of(modules: Modules, z: Tensor, chosen: Tensor, variance: Tensor) -> Slice:
-    """The energy over the one or two first actions of largest `variance` [act]."""
+def slice_of(
+    modules: Modules,
+    z: Float[Tensor, "1 latent"],
+    chosen: Float[Tensor, "horizon act"],
+    variance: Float[Tensor, " act"],
+) -> Slice:
+    """The energy over the one or two dimensions of the first action with the largest `variance`."""
     dimensions = variance.argsort(descending=True)[:2].tolist()
     values = torch.linspace(-1.0, 1.0, GRID, device=chosen.device)
     mesh = torch.meshgrid(*[values] * len(dimensions), indexing="xy")
@@ -179,8 +202,10 @@ def slice_of(modules: Modules, z: Tensor, chosen: Tensor, variance: Tensor) -> S
     return Slice(tuple(dimensions), values.cpu().numpy(), energy.cpu().numpy())
 
 
-def _continued(modules: Modules, z: Tensor, plan: Tensor, steps: int) -> Tensor:
-    """A plan [horizon, act] gone on with as the policy would in imagination, [steps, act]."""
+def _continued(
+    modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "horizon act"], steps: int
+) -> Float[Tensor, "steps act"]:
+    """A plan, continued by the policy in imagination to `steps` decisions."""
     model, policy = modules.networks.world_model, modules.networks.policy
     actions = list(plan)
     for action in actions:
@@ -191,8 +216,8 @@ def _continued(modules: Modules, z: Tensor, plan: Tensor, steps: int) -> Tensor:
     return torch.stack(actions)
 
 
-def _costs(modules: Modules, z: Tensor, plan: Tensor) -> np.ndarray:
-    """The task's costs [horizon] that a plan foresees."""
+def _costs(modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "horizon act"]) -> np.ndarray:
+    """The predicted costs [horizon] of the task under a plan."""
     energy, steps = modules.energy(z), modules.networks.world_model.rollout(z, plan[None])
     costs = [sum(energy.costs(step, action[None]).values()) for step, action in zip(steps, plan, strict=True)]
     return np.array([float(cost) for cost in costs])

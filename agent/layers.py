@@ -1,4 +1,4 @@
-"""Layers that perception, world model, cost and actor are made of."""
+"""Layers that perception, world model, cost and actor share."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class NormedLinear(nn.Module):
-    """Linear, LayerNorm, ReLU. ReLU because Mish takes a quarter of an update on a CPU."""
+    """Linear, LayerNorm, ReLU. On a CPU, Mish in place of ReLU would take a quarter of an update."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -15,26 +15,28 @@ class NormedLinear(nn.Module):
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Float[Tensor, "*rows inputs"]) -> Float[Tensor, "*rows outputs"]:
-        # The functions at once: calling the two modules takes as much time as a small layer's norm.
+        """The layer's output, in the precision of its weights."""
+        # The functions in place of the modules: calling the two modules takes as long as the norm of a small
+        # layer.
         linear, norm = self.linear, self.norm
         weight = linear.weight
         # Float32 weights leave the precision of the product to autocast.
         x = x if weight.dtype == torch.float32 else x.to(weight.dtype)
         y = F.linear(x, weight, linear.bias)
         if y.dtype != norm.weight.dtype and not y.is_cpu:
-            y = full(y)  # a GPU's norm takes no bfloat16 with float32 weights
+            y = full(y)  # on a GPU the norm refuses bfloat16 with float32 weights
         y = torch.relu_(torch.layer_norm(y, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
-        # What comes next has weights of the same precision, and autocast mends float32 alone.
+        # The next layer has weights of the same precision, and autocast converts float32 only.
         return y if weight.dtype == torch.float32 else y.to(weight.dtype)
 
 
 def full(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """At least float32: what follows the matrix products is computed in no less."""
+    """`x` in at least float32, the precision of everything but the matrix products."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer that starts at zero: a two-hot head then begins with the value 0, not a guess."""
+    """A linear layer initialised with zeros: a two-hot head then begins with the value 0."""
     layer = nn.Linear(inputs, outputs)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -52,11 +54,15 @@ def symexp(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 class TwoHot(nn.Module):
-    """A scalar as a categorical over bins between -`limit` and `limit`.
+    """A scalar as a categorical distribution over bins between -`limit` and `limit`.
 
-    `value` reads the expectation, `loss` is the cross-entropy to the two nearest bins. The bins are evenly
-    spaced, or with `logarithmic` evenly in symlog (Hafner et al. 2023, section 3), which has room for rare
-    large numbers at the price of a coarse view of them.
+    `value` is the expectation; `loss` is the cross-entropy to the two nearest bins.
+
+    Args:
+        bins: number of bins.
+        limit: of the scalar, after symlog where `logarithmic`.
+        logarithmic: spaces the bins evenly in symlog (Hafner et al. 2023, section 3): large values fit, at a
+            coarser resolution.
     """
 
     centres: Tensor
@@ -67,7 +73,7 @@ class TwoHot(nn.Module):
         self.register_buffer("centres", torch.linspace(-limit, limit, bins), persistent=False)
 
     def value(self, logits: Float[Tensor, "*rows bins"]) -> Float[Tensor, "*rows"]:
-        """Expected scalar under the logits."""
+        """The expected scalar under the logits."""
         share = logits.float().flatten(0, -2).softmax(-1)
         mean = torch.mv(share, self.centres.float()).view(logits.shape[:-1])
         return symexp(mean) if self.logarithmic else mean
@@ -75,10 +81,10 @@ class TwoHot(nn.Module):
     def loss(
         self, logits: Float[Tensor, "*rows bins"], target: Float[Tensor, "*rows"]
     ) -> Float[Tensor, "*rows"]:
-        """Cross-entropy against the two-hot code of `target`, per row."""
+        """The cross-entropy to the two-hot code of `target`, per row."""
         coded = symlog(target) if self.logarithmic else target
         position = (coded.clamp(-self.limit, self.limit) + self.limit) * ((self.bins - 1) / (2 * self.limit))
-        # A target that is not a number makes a loss that is none, for the learner to skip, and no crash.
+        # A target that is not a number gives a loss that is not a number, which the learner skips.
         lower = position.floor().clamp(0, self.bins - 2).nan_to_num(0.0)
         weight = (position - lower).unsqueeze(-1)
         index = lower.long().unsqueeze(-1)

@@ -17,15 +17,23 @@ from agent.world_model.dynamics import WorldModel
 
 
 class Networks(nn.Module):
-    """Perception, world model, cost and policy for observations of size `obs`, actions of size `act`.
+    """The networks of perception, world model, cost and policy, and their running statistics.
 
-    `readouts` is the number of named physical quantities that a head reads off the detached latent;
-    they never shape it.
+    The readout head reads named physical quantities off the detached latent: they never shape it.
+
+    Args:
+        obs: size of an observation.
+        act: size of an action.
+        readouts: number of named physical quantities.
+        config: the settings.
     """
 
     spread: Tensor
+    """Range of the costs-to-go in a batch, from the 5 % to the 95 % quantile; a moving average."""
     usual_disagreement: Tensor
+    """Moving average of the ensemble disagreement on stored transitions; 0 before the first update."""
     log_entropy_weight: Tensor
+    """Logarithm of the weight of the policy's entropy bonus."""
     quantiles: Tensor
 
     def __init__(self, obs: int, act: int, readouts: int, config: Config):
@@ -46,23 +54,24 @@ class Networks(nn.Module):
         self.policy = Policy(latent, act, hidden)
         self.readout = nn.Sequential(NormedLinear(latent, hidden // 2), nn.Linear(hidden // 2, readouts))
         self.readout_normalizer = Normalizer(readouts)
-        self.scales = Scales(Critic.LIMIT)
+        self.scales = Scales(Critic.LIMIT, config.num_envs)
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("usual_disagreement", torch.zeros(()))
         self.register_buffer("log_entropy_weight", torch.tensor(-4.6))
         self.register_buffer("quantiles", torch.tensor([0.05, 0.95]), persistent=False)
 
     def disagreement_cost(self, uncertainty: float) -> float:
-        """What a unit of the heads' deviation costs when the usual one costs `unsure` times the usual cost.
+        """Weight of disagreement in the energy, in the environment's unit of cost.
 
-        0 while none is known to be usual.
+        With it, the usual disagreement costs `uncertainty` times the usual cost. It is 0 while the usual
+        disagreement is not known.
         """
         usual = float(self.usual_disagreement)
         return uncertainty * float(self.world_model.cost_scale) / usual if usual else 0.0
 
-    def rescale(self, cost: Tensor, last: Tensor, discount: float) -> None:
-        """Takes newly lived rows into the scales of the heads; see `Scales.update`."""
-        self.scales.update(cost, last, discount)
+    def rescale(self, cost: Tensor, last: Tensor, discount: float, stream: int = 0) -> None:
+        """Takes new rows into the scales of the heads; see `Scales.update`."""
+        self.scales.update(cost, last, discount, stream)
         self.world_model.cost_scale.fill_(self.scales.cost())
         to_go = self.scales.cost_to_go()
         for critic in (self.critic, self.target_critic):

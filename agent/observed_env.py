@@ -1,4 +1,4 @@
-"""An environment that reports every step to an observer, so that an agent can learn in any loop that steps it."""
+"""An environment that reports every step to an observer: an agent can learn in any loop that steps it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ObservedEnv:
         return obs, info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One decision. A step in which the physics diverged is not reported: it says nothing of the world."""
+        """One decision. A step in which the physics diverged is not reported."""
         obs, reward, terminated, truncated, info = self.env.step(action)
         if not info.get("diverged", False):
             self.observer.observe_step(action, reward, terminated, obs, self.env.readouts())

@@ -1,7 +1,7 @@
-"""The random generators that a whole process shares, captured and put back.
+"""Captures and restores the random generators that a whole process shares.
 
-stable-baselines3 and many environments draw from torch's, numpy's and Python's global generators. An
-evaluation in the middle of training, or a second agent in the same process, must not shift their streams.
+stable-baselines3 and many environments draw from the global generators of torch, numpy and Python. An
+evaluation during training, or a second agent in the same process, must not change what they draw.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def capture() -> Captured:
 
 
 def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Puts back what `capture` gave. CUDA states are put back on the devices that are here."""
+    """Restores what `capture` returned; CUDA states on the devices that exist."""
     torch.set_rng_state(torch.from_numpy(np.array(arrays["torch"], np.uint8)))
     name, position, has_gauss, gauss = meta["numpy"]
     np.random.set_state((name, arrays["numpy"], position, has_gauss, gauss))  # noqa: NPY002
@@ -48,7 +48,7 @@ def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
 
 
 def streams(device: torch.device) -> dict[str, torch.Tensor]:
-    """Where torch's own generators are that a computation on `device` draws from."""
+    """The states of torch's global generators that a computation on `device` draws from."""
     found = {"torch": torch.get_rng_state()}
     if device.type == "cuda":
         found["cuda"] = torch.cuda.get_rng_state(device)
@@ -56,7 +56,7 @@ def streams(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def set_streams(found: Mapping[str, torch.Tensor], device: torch.device) -> None:
-    """Puts them there, as far as they are known."""
+    """Sets the states that `streams` returned."""
     torch.set_rng_state(found["torch"])
     if "cuda" in found and device.type == "cuda":
         torch.cuda.set_rng_state(found["cuda"], device)
@@ -64,7 +64,7 @@ def set_streams(found: Mapping[str, torch.Tensor], device: torch.device) -> None
 
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Whatever happens inside, the global generators are afterwards where they were before."""
+    """Restores the global generators at the end of the block."""
     before = capture()
     try:
         yield

@@ -1,21 +1,27 @@
-"""Seeds of environments: an evaluation's, and an agent's own, wherever its learning begins or goes on."""
+"""Seeds of environments, of an evaluation and of training."""
 
 from __future__ import annotations
 
 FIRST_SEED = 10_000
-"""Seeds of evaluation begin here."""
+"""Seeds of evaluations begin here."""
 _HALF = 2**30
 
 
-def reset_seed(seed: int, frames: int) -> int:
-    """The seed with which an agent that has lived `frames` resets an environment it has not lived in yet.
+def reset_seed(seed: int, frames: int, stream: int = 0) -> int:
+    """The seed of the first reset of an environment in training.
 
-    The run's own at its start, where it lies below FIRST_SEED. Else and later a number from 2**30 to
-    2**31 - 1, made of the run's seed and its progress: no episode is lived twice, and none of an
-    evaluation's, whose seeds begin at FIRST_SEED.
+    At the start of a run it is the run's own seed, where that is below FIRST_SEED. Otherwise it is a number
+    from 2**30 to 2**31 - 1 that follows from the arguments, so that no episode is repeated and none of an
+    evaluation is trained on.
+
+    Args:
+        seed: of the run.
+        frames: simulator frames of training so far.
+        stream: number of the environment among several.
     """
-    import numpy as np  # here, so that the doors' help is instant
+    import numpy as np  # here, because it takes long and `--help` must be instant
 
-    if frames == 0 and seed < FIRST_SEED:
+    if frames == 0 and stream == 0 and seed < FIRST_SEED:
         return seed
-    return _HALF + int(np.random.SeedSequence((seed, frames)).generate_state(1)[0]) % _HALF
+    entropy = (seed, frames, stream) if stream else (seed, frames)
+    return _HALF + int(np.random.SeedSequence(entropy).generate_state(1)[0]) % _HALF

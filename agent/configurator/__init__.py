@@ -1,1 +1,1 @@
-"""CONFIGURATOR: the settings of a run, their validation, and switching tasks and constraints on a live agent."""
+"""CONFIGURATOR: settings and their validation; switching tasks, costs and constraints on a live agent."""

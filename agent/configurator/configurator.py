@@ -1,7 +1,7 @@
 """CONFIGURATOR: sets the other modules for another task, other costs and constraints, on a live agent.
 
-LeCun 2022, section 3.1.2: the configurator takes input from all other modules and configures them for the task
-at hand. The settings of a run are its other half: `agent.configurator.settings`.
+LeCun 2022, section 3.1.2: the configurator takes input from all other modules and configures them for the
+task at hand. The settings of a run are its other half: `agent.configurator.settings`.
 """
 
 from dataclasses import replace
@@ -54,7 +54,7 @@ class Configurator:
         modules.config = replace(modules.config, constraint=said)
 
     def plan_for(self, task: Task, horizon_decisions: int | None = None) -> None:
-        """Plans for other costs from now on, without learning (zero-shot): without the critic, and further ahead.
+        """Plans for other costs from now on, without learning (zero-shot), without the critic, further ahead.
 
         What was learned and is saved stays as it was.
 
@@ -84,8 +84,8 @@ class Configurator:
     def learn_task(self, task: Task, updates: int = 4_000) -> None:
         """Learns a critic, a policy and a cost head for other costs, from replay and imagination alone.
 
-        The world model stays as it is, and no step is taken in the environment. The costs in the replay buffer
-        become the task's. The agent plans, learns and is saved by them from now on.
+        The world model stays as it is, and no step is taken in the environment. The costs in the replay
+        buffer become the task's. The agent plans, learns and is saved by them from now on.
 
         Args:
             task: the costs.
@@ -105,7 +105,8 @@ class Configurator:
         """The task on this environment's readouts.
 
         Raises:
-            TaskError: where it does not fit them, and where it asks for the environment's own cost of an agent
+            TaskError: where it does not fit them, and where it asks for the environment's own cost of an
+                agent
                 that knows another task's alone.
         """
         modules = self.modules

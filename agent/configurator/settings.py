@@ -50,8 +50,8 @@ class CostConfig:
     """The energy's terms, and the critic."""
 
     uncertainty: float = ranged(1.0, -1e6, 1e6)
-    """Weight of ensemble disagreement in the energy, in units of the usual cost at the usual disagreement. Not
-    applied while exploring."""
+    """Weight of ensemble disagreement in the energy: 1 makes the usual disagreement cost as much as the usual
+    cost. Not applied while exploring."""
     action: float = ranged(0.0, 0.0, 1e6)
     """Weight of the squared action in the energy (control cost)."""
     critics: int = ranged(2, 2, 32)
@@ -96,7 +96,7 @@ class ExploreConfig:
     plan_every_episodes: int = ranged(3, 1, 100_000_000)
     """From then on one training episode of this many is planned; the policy explores in the others."""
     curiosity: float = ranged(0.02, 0.0, 100.0)
-    """What the critic is paid for the model's usual disagreement, in units of the environment's usual cost."""
+    """Bonus of the critic for the model's usual disagreement, in units of the environment's usual cost."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,10 @@ class Config:
     """Frames per decision; by default 2 for dm_control and 1 elsewhere."""
     max_episode_frames: int | None = ranged(None, 2, 1_000_000_000)
     """Frames per episode; by default the environment's own limit."""
+    num_envs: int = ranged(1, 1, 1_024)
+    """Environments of training that are stepped side by side, their decisions made as one batch."""
+    vector_mode: Literal["sync", "async"] = "sync"
+    """How several environments are stepped: in turn, or in a process each (a resume is then not exact)."""
     perturb: tuple[str, ...] = ()
     """Perturbations, such as `gravity=0.5`, or `gravity=0.5@300` from frame 300 of an episode on."""
     task: str = ""

@@ -170,7 +170,7 @@ def _check_fields(node: Any, prefix: str) -> None:
 
 
 def setting_of(config: Config, section: str, name: str) -> Any:
-    """The value of a kind's own setting: as given, else its default; None where the kind has no such setting."""
+    """The value of a kind's own setting, given or default; None where the kind has no such setting."""
     node = getattr(config, section)
     declared = kinds.settings_of(section, node.kind).get(name)
     return None if declared is None else node.settings.get(name, declared.default)

@@ -1,1 +1,1 @@
-"""How the modules learn: the losses, one gradient step, the schedule, the interaction loop, learning a task."""
+"""How the modules learn: losses, one gradient step, schedule, interaction loop, learning another task."""

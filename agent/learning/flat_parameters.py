@@ -1,14 +1,17 @@
 """Parameters of several modules as one vector, with their optimiser."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
 class FlatParameters:
-    """The parameters of several modules as one vector, so that Adam, clipping and moving averages
-    are a few operations instead of hundreds.
+    """The parameters of several modules, each part as one vector.
 
-    `rates` gives a learning rate per part; each part is one tensor for the optimiser.
+    Adam, gradient clipping and moving averages are then a few operations instead of hundreds.
+
+    Args:
+        parts: for each part its parameters and its learning rate.
     """
 
     def __init__(self, parts: list[tuple[list[nn.Parameter], float]]):
@@ -28,12 +31,17 @@ class FlatParameters:
         self.optimizer = torch.optim.Adam(self.groups, fused=True, eps=1e-8)
 
     def zero_grad(self) -> None:
+        """Sets the gradients to zero."""
         for vector in self.vectors:
             assert vector.grad is not None
             vector.grad.zero_()
 
-    def step(self, max_grad_norm: float) -> Tensor:
-        """Clips the joint norm and steps. A non-finite gradient changes nothing. Returns the norm."""
+    def step(self, max_grad_norm: float) -> Float[Tensor, ""]:
+        """Clips the joint gradient norm and takes an Adam step. A non-finite gradient changes nothing.
+
+        Returns:
+            The norm before clipping.
+        """
         norm = nn.utils.clip_grad_norm_(self.vectors, max_grad_norm)
         if torch.isfinite(norm):
             self.optimizer.step()

@@ -1,4 +1,4 @@
-"""What one update computes from a batch of windows."""
+"""The data, the predictions and the losses of one gradient step."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from agent.world_model.dynamics import Step
 
 
 class WindowBatch(NamedTuple):
-    """Windows from memory as tensors: the columns of `Windows`."""
+    """Windows of the replay buffer as tensors; the columns of `Windows`, with normalised observations."""
 
     obs: Float[Tensor, "time_and_one batch obs"]
     action: Float[Tensor, "time batch act"]
@@ -21,30 +21,32 @@ class WindowBatch(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What the modules make of them."""
+    """What the networks compute from a batch of windows."""
 
     target_z: Float[Tensor, "time batch latent"]
+    """Latents of the observations that followed, by the target encoder."""
     target: Float[Tensor, "window batch"]
-    """The critic's."""
+    """Targets of the critic."""
     latents: list[Float[Tensor, "batch latent"]]
-    """Imagined along the window, from the encoder's first on."""
+    """Predicted along the window, beginning with the encoder's first latent."""
     imagined: Step
+    """Predicted steps, flattened over time and batch."""
     critic_logits: Float[Tensor, "rows critics bins"]
-    usual: Float[Tensor, ""]
-    """What disagreement is usual."""
+    usual_disagreement: Float[Tensor, ""]
+    """The moving average of the disagreement, this batch included."""
 
 
 class Losses(NamedTuple):
-    """The terms that one update makes smaller."""
+    """The terms that one gradient step minimises."""
 
-    prediction: Tensor
-    cost: Tensor
-    critic: Tensor
-    termination: Tensor
-    regularizer: Tensor
-    readout: Tensor
+    prediction: Float[Tensor, ""]
+    cost: Float[Tensor, ""]
+    critic: Float[Tensor, ""]
+    termination: Float[Tensor, ""]
+    regularizer: Float[Tensor, ""]
+    readout: Float[Tensor, ""]
 
-    def total(self, config: LearningConfig, regularizer_weight: float) -> Tensor:
+    def total(self, config: LearningConfig, regularizer_weight: float) -> Float[Tensor, ""]:
         """Their weighted sum."""
         return (
             config.prediction_weight * self.prediction

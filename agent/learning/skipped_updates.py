@@ -1,19 +1,28 @@
-"""What must never go on unseen: learning that is no longer finite, and a representation that collapsed."""
+"""Ends a run whose updates are no longer finite."""
 
 from agent.errors import StopRun
 
 
 class SkipBudget:
-    """Gradient steps may be skipped, but not many: more than `limit` among the last `window` end the run."""
+    """Counts skipped gradient steps; too many among the recent updates end the run.
+
+    Args:
+        limit: largest number of skipped updates among the last `window`.
+        window: number of updates.
+    """
 
     def __init__(self, limit: int, window: int = 100):
         self.limit, self.window = limit, window
         self.total = 0
         self.recent: list[int] = []
-        """Numbers of the updates that were skipped, as far as the window reaches back."""
+        """Numbers of the skipped updates within the window."""
 
     def skipped(self, update: int, cause: str) -> None:
-        """Takes note that update number `update` was skipped. Raises StopRun beyond the limit."""
+        """Counts update number `update` as skipped.
+
+        Raises:
+            StopRun: beyond the limit.
+        """
         self.total += 1
         self.recent = [number for number in self.recent if number > update - self.window] + [update]
         if len(self.recent) > self.limit:

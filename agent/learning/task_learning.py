@@ -1,25 +1,28 @@
-"""A new task inside an old model: critic, policy and cost head learned from replay and imagination.
+"""Learns another task with a trained world model: critic, policy and cost head, from replay and imagination.
 
-Nothing here touches the body, nor what predicts it: perception, dynamics and readouts stay as they are.
-What was lived is paid again at the task's price, on the true readouts that memory keeps; what was not lived
-is imagined from there under the policy that is being learned, and paid on the readouts that are foreseen
-(model-based value expansion, Feinberg et al. 2018; relabelling, Andrychowicz et al. 2017). Where a task goes
-on from the environment's own cost, what the model is unsure of costs the critic `cost.uncertainty`, in sizes of
-the usual cost, so that the policy does not move to where nothing was lived (Yu et al. 2020, equation 2).
-What counts is by how much it exceeds the doubt of what was lived from the same place: that a place was seldom
-visited is no reason to keep away, that an action was never tried there is. Such a task goes on from the old
-one's critic, too, which knows the way. A task of other costs alone asks for what was not lived: there doubt
-costs neither critic nor plans anything, and what was learned of another task gives way to a beginner's.
+No step is taken in the environment; perception, dynamics and readout head stay as they are. The transitions
+in the replay buffer get the costs of the task, by the readouts stored with them (relabelling, Andrychowicz et
+al. 2017). From their states, transitions are imagined under the policy that is being learned, with costs by
+predicted readouts (model-based value expansion, Feinberg et al. 2018).
+
+A task that contains the environment's own cost starts from the present critic, and pays `cost.uncertainty`
+for ensemble disagreement, in units of the usual cost, so that the policy does not move to states without data
+(Yu et al. 2020, equation 2). Only disagreement above that of the logged action in the same state is
+penalised: rarely visited states are not avoided, untried actions are.
+
+A task without the environment's own cost needs states without data. It pays nothing for disagreement, while
+it is learned and later in planning, and starts from an untrained critic.
 """
-
-from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from agent import random_state
 from agent.cost.readouts import Readouts
@@ -32,20 +35,26 @@ from agent.memory.replay_buffer import ReplayBuffer
 from agent.modules import Modules
 from agent.networks import Networks
 
-BATCH = 64
-"""Windows of an update, each both as it was lived and as it would go on under the policy."""
-AHEAD = 3
-"""Decisions of imagination."""
+BATCH_SIZE = 64
+"""Windows of an update from the replay buffer, and as many from imagination."""
+IMAGINED_DECISIONS = 3
+"""Decisions imagined from each state."""
 TASK_TAU = 0.05
-"""Rate at which targets follow, some times that of training: what has a life there has 4,000 updates here."""
+"""Rate at which target networks follow, several times that of training, because there are fewer updates."""
 POLICY_DELAY = 0.25
-"""Share of the updates in which the policy stands still, until the new critic is worth following."""
+"""Share of the updates before the policy is updated: at first the critic is that of another task."""
 
 
 def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost, updates: int) -> None:
-    """Makes the agent of `modules` one that was trained for `task`, by `updates` steps of its critic and policy.
+    """Trains critic, policy and cost head of an agent for a task. Deterministic.
 
-    Deterministic. The process's random generators are left as they were.
+    The process's random generators are left as they are.
+
+    Args:
+        modules: those of the agent.
+        task: the task.
+        task_cost: its costs on imagined steps.
+        updates: gradient steps.
 
     Raises:
         ConfigError: for a replay buffer without a transition, or less than one update.
@@ -53,23 +62,24 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
     """
     if updates < 1:
         raise ConfigError(f"updates: {updates} is less than 1")
-    buffer, m, config = modules.replay_buffer, modules.networks, modules.config
+    buffer, networks, config = modules.replay_buffer, modules.networks, modules.config
     if buffer.held == 0:
         raise ConfigError("learn_task: this agent has no experience that a task could be learned from")
     modules.normalise()
-    continues = task_cost.asks_own
+    continues = task_cost.uses_own_cost
     relabel(buffer, task, task_cost.layout)
     uncertainty = config.cost.uncertainty if continues else 0.0
     config = modules.config = replace(config, cost=replace(config.cost, uncertainty=uncertainty))
     with random_state.preserved():
         torch.manual_seed(config.seed)
-        # The cost head is about to learn the task's cost. A copy still predicts the environment's own.
-        task_cost.world_model = copy.deepcopy(m.world_model).requires_grad_(False)
+        # The cost head learns the task's cost from here on. A copy still predicts the environment's own.
+        task_cost.world_model = copy.deepcopy(networks.world_model).requires_grad_(False)
         if not continues:
-            reset_costs(m, modules.new_networks())
-        held = np.arange(buffer.first, modules.normalised_rows) % buffer.capacity
-        cost, last = (torch.from_numpy(c[held]).to(modules.device) for c in (buffer.cost, buffer.last))
-        m.rescale(cost, last, modules.discount)
+            reset_costs(networks, modules.new_networks())
+        for number, end in enumerate(modules.normalised_rows):
+            held = buffer.place(buffer.numbers(number, end=end))
+            cost, last = (torch.from_numpy(c[held]).to(modules.device) for c in (buffer.cost, buffer.last))
+            networks.rescale(cost, last, modules.discount, number)
         before = modules.learner
         learner = TaskLearner(modules, task_cost)
         for done in range(updates):
@@ -81,8 +91,12 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
 
 
 def relabel(buffer: ReplayBuffer, task: Task, layout: Readouts) -> None:
-    """Gives every transition in the replay buffer the task's cost, by the true readouts after it."""
-    rows = buffer.transitions() % buffer.capacity
+    """Gives every transition in the replay buffer the task's cost, by the readouts after it.
+
+    Raises:
+        ConfigError: where a cost is not finite.
+    """
+    rows = buffer.place(buffer.transitions())
     after, action, own = map(torch.from_numpy, buffer.outcomes(rows))
     cost = task(layout.of(after, action, lambda: own)).numpy()
     if not np.isfinite(cost).all():
@@ -90,21 +104,37 @@ def relabel(buffer: ReplayBuffer, task: Task, layout: Readouts) -> None:
     buffer.cost[rows] = cost
 
 
-def reset_costs(m: Networks, fresh: Networks) -> None:
-    """What was learned of the task before gives way to a beginner's; the model of the world stays.
+def reset_costs(networks: Networks, untrained: Networks) -> None:
+    """Replaces critic, scales, cost head and entropy weight by untrained ones; the world model stays.
 
-    The policy begins where it was, because that is where the model has been: a beginner's asks of it what
-    was never lived.
+    The policy stays too: the data, and so the model, are near what it does.
     """
     for name in ("critic", "target_critic", "scales"):
-        getattr(m, name).load_state_dict(getattr(fresh, name).state_dict())
-    m.world_model.cost.load_state_dict(fresh.world_model.cost.state_dict())
-    m.spread.copy_(fresh.spread)
-    m.log_entropy_weight.copy_(fresh.log_entropy_weight)
+        getattr(networks, name).load_state_dict(getattr(untrained, name).state_dict())
+    networks.world_model.cost.load_state_dict(untrained.world_model.cost.state_dict())
+    networks.spread.copy_(untrained.spread)
+    networks.log_entropy_weight.copy_(untrained.log_entropy_weight)
+
+
+class Transitions(NamedTuple):
+    """Transitions with the costs of the task."""
+
+    z: Float[Tensor, "rows latent"]
+    action: Float[Tensor, "rows act"]
+    cost: Float[Tensor, " rows"]
+    termination: Float[Tensor, " rows"]
+    """Probability that the episode terminates with the transition; 0 or 1 where it is observed."""
+    target: Float[Tensor, " rows"]
+    """Target of the critic."""
 
 
 class TaskLearner:
-    """Gradient steps on critic, cost head and policy of an agent, whose world model stands still."""
+    """Gradient steps on the critic, the cost head and the policy of an agent; its world model is fixed.
+
+    Args:
+        modules: those of the agent, whose replay buffer has the costs of the task.
+        task_cost: its costs on imagined steps.
+    """
 
     def __init__(self, modules: Modules, task_cost: TaskCost):
         self.replay_buffer, self.task_cost, self.discount = modules.replay_buffer, task_cost, modules.discount
@@ -112,30 +142,38 @@ class TaskLearner:
         self.terminates, self.device = modules.terminations > 0, modules.device
         self.uncertainty = self.networks.disagreement_cost(modules.config.cost.uncertainty)
         self.learner = modules.new_learner(tau=TASK_TAU)
-        m = self.networks
-        taught = [*m.critic.parameters(), *m.world_model.cost.parameters()]
-        self.group = FlatParameters([(taught, self.config.learning_rate)])
+        trained = (self.networks.critic, self.networks.world_model.cost)
+        parameters = [parameter for part in trained for parameter in part.parameters()]
+        self.group = FlatParameters([(parameters, self.config.learning_rate)])
         self.rng = np.random.default_rng(modules.config.seed)
-        obs = modules.replay_buffer.obs[: len(modules.replay_buffer)]
-        self.latents = torch.cat(
-            [modules.perceive(part).cpu() for part in np.array_split(obs, -(-len(obs) // 4096))]
-        )
+        places = self.replay_buffer.filled()
+        self.latents = torch.zeros(int(places[-1]) + 1, modules.config.model.latent_dim)
+        """[places, latent], of the observations in the replay buffer."""
+        for part in np.array_split(places, -(-len(places) // 4096)):
+            self.latents[part] = modules.perceive(self.replay_buffer.observations(part)).cpu()
 
     def update(self, *, update_policy: bool) -> None:
-        """One step on as much of what was lived as of what is imagined."""
-        m, learner = self.networks, self.learner
-        lived, imagined = self.replayed_transitions(), self.imagine()
-        z, action, cost, ends, target = (torch.cat(pair) for pair in zip(lived, imagined[:5], strict=True))
+        """One gradient step on transitions of the replay buffer and as many imagined ones.
+
+        Raises:
+            StopRun: when more updates are skipped than `learning.max_skipped_updates` allows.
+        """
+        networks, learner = self.networks, self.learner
+        replayed = self.replayed_transitions()
+        imagined, latents = self.imagine()
+        pairs = zip(replayed, imagined, strict=True)
+        batch = Transitions(*(torch.cat(pair) for pair in pairs))
         with learner.arithmetic():
             with torch.no_grad():
-                features = m.world_model.trunk(torch.cat((z, action), -1))
-            said = m.world_model.cost(features).float()
-            logits = m.critic.logits(z, action).float()
-        scaled = (target / m.critic.scale).unsqueeze(1).expand(-1, logits.shape[1])
-        loss = m.critic.two_hot.loss(logits, scaled).mean()
-        loss = loss + m.world_model.two_hot.loss(said[:, :-1], cost / m.world_model.cost_scale).mean()
-        real = len(lived[0])  # whether an episode ended is known of what was lived
-        loss = loss + F.binary_cross_entropy_with_logits(said[:real, -1], ends[:real])
+                features = networks.world_model.trunk(torch.cat((batch.z, batch.action), -1))
+            said = networks.world_model.cost(features).float()
+            logits = networks.critic.logits(batch.z, batch.action).float()
+        target = (batch.target / networks.critic.scale).unsqueeze(1).expand(-1, logits.shape[1])
+        loss = networks.critic.two_hot.loss(logits, target).mean()
+        scaled_cost = batch.cost / networks.world_model.cost_scale
+        loss = loss + networks.world_model.two_hot.loss(said[:, :-1], scaled_cost).mean()
+        real = len(replayed.z)  # terminations are learned from observed transitions alone
+        loss = loss + F.binary_cross_entropy_with_logits(said[:real, -1], batch.termination[:real])
         learner.updates += 1
         self.group.zero_grad()
         loss.backward()
@@ -144,17 +182,16 @@ class TaskLearner:
             learner.budget.skipped(learner.updates, f"the gradient of a new task is not finite (loss {loss})")
             return
         if update_policy:
-            first, last = imagined[5][0], imagined[5][-1]
-            learner.update_policy(torch.cat((first, last)), False)
-        learner.follow()
+            learner.update_policy(torch.cat((latents[0], latents[-1])), False)
+        learner.update_targets()
 
-    def replayed_transitions(self) -> tuple[torch.Tensor, ...]:
-        """Transitions from memory at the task's price: latents, actions, costs, endings, targets [rows]."""
+    def replayed_transitions(self) -> Transitions:
+        """Transitions of the replay buffer."""
         steps = self.config.n_step
-        index = self.replay_buffer.windows(BATCH, steps, self.rng)
+        index = self.replay_buffer.windows(BATCH_SIZE, steps, self.rng)
         z = self.latents[torch.from_numpy(index)].to(self.device)
         here = index[:-1]
-        valid, action, cost, ends = (
+        valid, action, cost, terminated = (
             torch.from_numpy(x).to(self.device)
             for x in (
                 ~self.replay_buffer.last[here],
@@ -163,42 +200,47 @@ class TaskLearner:
                 self.replay_buffer.terminated[here],
             )
         )
-        target = self.targets(z, cost, ends, valid, steps)
+        target = self.targets(z, cost, terminated, valid, steps)
         keep = valid.flatten()
-        return tuple(x.flatten(0, 1)[keep] for x in (z[:-1], action, cost, ends, target))
+        return Transitions(*(x.flatten(0, 1)[keep] for x in (z[:-1], action, cost, terminated, target)))
 
     @torch.no_grad()
-    def imagine(self) -> tuple[torch.Tensor, ...]:
-        """The same of imagined transitions under the policy, and their latents [time + 1, batch, latent]."""
-        m = self.networks
-        start = self.replay_buffer.windows(BATCH, 1, self.rng)[0]
+    def imagine(self) -> tuple[Transitions, Float[Tensor, "time_and_one batch latent"]]:
+        """Imagined transitions under the policy, and the latents along them."""
+        networks, model = self.networks, self.task_cost.world_model
+        start = self.replay_buffer.windows(BATCH_SIZE, 1, self.rng)[0]
         z = [self.latents[torch.from_numpy(start)].to(self.device)]
-        tried = torch.from_numpy(self.replay_buffer.action[start]).to(self.device)
-        actions, costs, doubts, ends = [], [], [], []
+        logged = torch.from_numpy(self.replay_buffer.action[start]).to(self.device)
+        actions, costs, penalties, terminations = [], [], [], []
         with self.learner.arithmetic():
-            usual = self.task_cost.world_model.disagreement(z[0], tried) if self.uncertainty else 0.0
-            for _ in range(AHEAD):
-                action = m.policy.draw(z[-1]).float()
-                step = self.task_cost.world_model.predict(z[-1], action)
+            usual = model.disagreement(z[0], logged) if self.uncertainty else 0.0
+            for _ in range(IMAGINED_DECISIONS):
+                action = networks.policy.draw(z[-1]).float()
+                step = model.predict(z[-1], action)
                 actions.append(action)
                 costs.append(self.task_cost.total(step, action).float())
-                doubts.append(self.uncertainty * (step.disagreement - usual).clamp_min(0.0))
-                ends.append(
-                    torch.sigmoid(step.termination.float())
-                    if self.terminates
-                    else torch.zeros_like(costs[-1])
-                )
+                penalties.append(self.uncertainty * (step.disagreement - usual).clamp_min(0.0))
+                terminates = torch.sigmoid(step.termination.float())
+                terminations.append(terminates if self.terminates else torch.zeros_like(costs[-1]))
                 z.append(step.z.float())
-        latents, action, cost, doubt, ending = (torch.stack(x) for x in (z, actions, costs, doubts, ends))
-        target = self.targets(latents, cost + doubt, ending, torch.ones_like(cost, dtype=torch.bool), AHEAD)
-        flat = tuple(x.flatten(0, 1) for x in (latents[:-1], action, cost, ending, target))
-        return (*flat, latents)
+        latents, action, cost, penalty, termination = (
+            torch.stack(x) for x in (z, actions, costs, penalties, terminations)
+        )
+        valid = torch.ones_like(cost, dtype=torch.bool)
+        target = self.targets(latents, cost + penalty, termination, valid, IMAGINED_DECISIONS)
+        flat = (x.flatten(0, 1) for x in (latents[:-1], action, cost, termination, target))
+        return Transitions(*flat), latents
 
     @torch.no_grad()
     def targets(
-        self, z: torch.Tensor, cost: torch.Tensor, ends: torch.Tensor, valid: torch.Tensor, steps: int
-    ) -> torch.Tensor:
-        """Costs-to-go [time, batch] along latents [time + 1, batch, latent]."""
+        self,
+        z: Float[Tensor, "time_and_one batch latent"],
+        cost: Float[Tensor, "time batch"],
+        termination: Float[Tensor, "time batch"],
+        valid: Bool[Tensor, "time batch"],
+        steps: int,
+    ) -> Float[Tensor, "time batch"]:
+        """Targets of the critic along latents; see `n_step_targets`."""
         with self.learner.arithmetic():
             value = self.learner.value(z[1:].flatten(0, 1)).view(cost.shape)
-        return n_step_targets(cost, ends, valid, value, self.discount, steps)
+        return n_step_targets(cost, termination, valid, value, self.discount, steps)

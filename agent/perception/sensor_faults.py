@@ -101,8 +101,8 @@ class SensorFaultInference:
     def __init__(self, networks: Networks, replay_buffer: ReplayBuffer):
         if replay_buffer.held < FEWEST_TRANSITIONS:
             raise ValueError(
-                f"needs {FEWEST_TRANSITIONS} transitions in the replay buffer to calibrate the sensors, and has "
-                f"{replay_buffer.held}"
+                f"needs {FEWEST_TRANSITIONS} transitions in the replay buffer to calibrate the sensors, "
+                f"and has {replay_buffer.held}"
             )
         self.networks = networks
         self.device = networks.normalizer.shift.device

@@ -185,7 +185,7 @@ class AdaptiveAgent:
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """An episode begins with `obs` [obs]."""
-        self.modules.replay_buffer.begin(obs, readouts)
+        self.modules.replay_buffer.streams[0].begin(obs, readouts)
         self._obs = obs
 
     def observe_step(
@@ -194,8 +194,8 @@ class AdaptiveAgent:
         """Stores one step, compares it with the predictions, and learns from it where the world is new."""
         assert self._obs is not None
         buffer, before = self.modules.replay_buffer, self._obs
-        row = buffer.rows - 1
-        buffer.add(action, reward, terminated, obs, readouts)
+        row = buffer.newest()
+        buffer.streams[0].add(action, reward, terminated, obs, readouts)
         self._obs = obs
         self.decisions += 1
         self.in_use.rows.append(row)
@@ -270,9 +270,9 @@ class AdaptiveAgent:
         buffer, model = self.modules.replay_buffer, self.modules.networks.world_model
         errors, disagreements = [np.zeros(0)], [np.zeros(0)]
         for part in np.array_split(rows, len(rows) // 4096 + 1) if len(rows) else ():
-            here = part % buffer.capacity
-            z = self.modules.perceive(buffer.obs[here])
-            observed = self.modules.perceive(buffer.obs[(here + 1) % buffer.capacity])
+            here = buffer.place(part)
+            z = self.modules.perceive(buffer.observations(here))
+            observed = self.modules.perceive(buffer.observations(buffer.after(here)))
             with torch.inference_mode():
                 step = model.predict(z, torch.from_numpy(buffer.action[here]).to(z))
                 errors.append((step.z - observed).square().mean(-1).cpu().numpy())
@@ -353,4 +353,4 @@ class AdaptiveAgent:
     def _held(self, rows: np.ndarray) -> np.ndarray:
         """Places in the replay buffer of those row numbers that it still holds."""
         buffer = self.modules.replay_buffer
-        return rows[rows >= buffer.first] % buffer.capacity
+        return buffer.place(rows[buffer.holds(rows)])

@@ -1,7 +1,7 @@
 """Change detection: a sequential test of whether the world has changed, at a wanted rate of false alarms.
 
-A prediction error is compared with what the model itself leads to expect: where its heads disagree, it errs in
-the known world as well. What remains of the logarithm of the error is the *standardised error*, the
+A prediction error is compared with what the model itself leads to expect: where its heads disagree, it errs
+in the known world as well. What remains of the logarithm of the error is the *standardised error*, the
 counterpart of a Kalman filter's normalised innovation (Bar-Shalom et al. 2001, section 5.4). One large
 standardised error is an accident. Many that are a little large are a change. The CUSUM test (Page 1954) adds
 up by how much they exceed an allowance, and never falls below zero. Above a threshold, the world is held to
@@ -24,11 +24,11 @@ from agent.perception.surprise import Surprise
 from joule_errors import Refused
 
 ALLOWANCE = 1.25
-"""In standard deviations: half of the lasting rise that is looked for (Page 1954). The calibration uses errors
-on data that was learned from, mostly by the policy; the test sees new data under plans. That difference is
-half a deviation, at an episode's start one, and must not add up."""
+"""In standard deviations: half of the lasting rise that the test looks for (Page 1954). The calibration uses
+errors on training data, mostly of the policy; the test runs on new data under plans. The difference is half a
+deviation, and one at an episode's start; it must not add up."""
 LARGEST_STEP = 2.5
-"""In standard deviations: what one error counts at most. A few accidents in a row are not a change."""
+"""In standard deviations: the most that one error adds. A few outliers in a row are not a change."""
 FEWEST_DECISIONS = 300
 """Decisions that a calibration needs."""
 TAIL_SHARE = 0.2
@@ -43,7 +43,7 @@ class ChangeDetectionError(Refused):
 
 @dataclass(frozen=True)
 class ErrorCalibration:
-    """Errors in a known world: log error = intercept + slope log disagreement + deviation * standard error."""
+    """Errors in a known world: log error = intercept + slope log disagreement + deviation standard error."""
 
     slope: float
     intercept: float

@@ -1,9 +1,9 @@
-"""WORLD MODEL: what the next latent will be, by an ensemble, and what the step costs.
+"""WORLD MODEL: predicts the next latent by an ensemble, and the cost of the step.
 
-The module LeCun puts at the centre: it predicts the representation of the next state, never the
-observation. One trunk reads (z, action); from it an ensemble of heads predicts z', and the
-immediate cost and the chance of termination are read off the same features, so that one pass of
-matrix products serves a whole step of imagination.
+LeCun 2022, section 4.4: it predicts the representation of the next state, never the observation. A trunk
+reads (z, action). From its features the dynamics heads predict the next latent, and the cost head predicts
+the immediate cost and the probability of termination, so that a predicted step needs one pass of matrix
+products.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from agent.perception.regularizers import Regularizer
 
 
 class Step(NamedTuple):
-    """One step of imagination for `rows` states at once."""
+    """A predicted step of `rows` states at once."""
 
     heads: Float[Tensor, "heads rows latent"]
     """Each head's prediction of the next latent."""
@@ -29,27 +29,34 @@ class Step(NamedTuple):
 
     @property
     def z(self) -> Float[Tensor, "rows latent"]:
-        """The ensemble's mean: the state that imagination goes on from."""
+        """The ensemble's mean, from which a rollout continues."""
         return self.heads.mean(0)
 
     @property
     def disagreement(self) -> Float[Tensor, " rows"]:
-        """Ensemble disagreement, what the model does not know: the root of the heads' mean variance."""
+        """Ensemble disagreement, the model's uncertainty; see `disagreement`."""
         return disagreement(self.heads)
 
 
 def disagreement(heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " rows"]:
-    """Root over heads' variance, averaged over dimensions.
-
-    `Tensor.var` along a leading axis is ten times slower.
-    """
+    """Ensemble disagreement: the root of the variance over heads, averaged over dimensions."""
+    # Not `Tensor.var`: along a leading axis it is ten times slower.
     return (heads - heads.mean(0)).square().mean((0, 2)).sqrt()
 
 
 class WorldModel(nn.Module):
-    """predict(z, a) -> Step, for latents of width `latent` and actions of width `act`.
+    """(z, action) -> Step.
 
-    The cost head sees costs over `cost_scale`, their root mean square here.
+    The cost head learns costs over `cost_scale`, their root mean square in this environment.
+
+    Args:
+        latent: size of z.
+        act: size of an action.
+        hidden: width of the trunk.
+        head_width: width of the layer before each head.
+        heads: dynamics heads in the ensemble.
+        bins: of the two-hot cost head.
+        regularizer: shapes the predicted latents.
     """
 
     cost_scale: Tensor
@@ -70,13 +77,13 @@ class WorldModel(nn.Module):
         self.cost = nn.Sequential(NormedLinear(hidden, head_width), zero_linear(head_width, bins + 1))
 
     def heads(self, features: Float[Tensor, "rows hidden"]) -> Float[Tensor, "heads rows latent"]:
-        """What each head makes of the trunk's features."""
-        # Over the axis that SimNorm takes, a bfloat16 softmax takes eight times a cast and a float32 one.
+        """The next latent by each head, from the trunk's features."""
+        # Along SimNorm's axis a bfloat16 softmax takes eight times as long as a cast and a float32 softmax.
         raw = full(torch.stack([head(features) for head in self.dynamics]))
         return self.regularizer.project(raw)
 
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
-        """One step of imagination from `z` under `action`."""
+        """One predicted step from `z` under `action`."""
         features = self.trunk(torch.cat((z, action), -1))
         logits = full(self.cost(features))
         return Step(self.heads(features), logits[:, :-1], logits[:, -1])
@@ -84,19 +91,19 @@ class WorldModel(nn.Module):
     def expect(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
     ) -> Float[Tensor, "rows latent"]:
-        """The `z` of `predict`, without the work of what the step costs."""
+        """The `z` of `predict`, without the cost head."""
         return self.heads(self.trunk(torch.cat((z, action), -1))).mean(0)
 
     def disagreement(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
     ) -> Float[Tensor, " rows"]:
-        """The disagreement of `predict`, without what else a step has."""
+        """The `disagreement` of `predict`, without the cost head."""
         return disagreement(self.heads(self.trunk(torch.cat((z, action), -1))))
 
     def rollout(
         self, z: Float[Tensor, "rows latent"], actions: Float[Tensor, "rows horizon act"]
     ) -> list[Step]:
-        """Imagines `horizon` steps from `z` under an action sequence."""
+        """The `horizon` predicted steps from `z` under an action sequence."""
         steps: list[Step] = []
         for action in actions.unbind(1):
             steps.append(self.predict(z, action))
@@ -104,7 +111,7 @@ class WorldModel(nn.Module):
         return steps
 
     def expected_cost(self, step: Step) -> Float[Tensor, " rows"]:
-        """Immediate cost in the environment's units."""
+        """The immediate cost in the environment's units."""
         return self.two_hot.value(step.cost_logits) * self.cost_scale
 
     def loss(
@@ -114,7 +121,18 @@ class WorldModel(nn.Module):
         cost: Float[Tensor, " rows"],
         terminated: Float[Tensor, " rows"],
     ) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"], Float[Tensor, " rows"]]:
-        """Per row: latent prediction error (mean over heads), cost and termination losses."""
+        """Losses of predicted steps, per row.
+
+        Args:
+            step: the predicted steps.
+            target: the latents that followed.
+            cost: the costs that were paid.
+            terminated: 1 where the episode terminated.
+
+        Returns:
+            The squared latent prediction error, averaged over heads and dimensions; the cost head's
+            cross-entropy; and the termination's.
+        """
         prediction = (step.heads - target).square().mean((0, 2))
         cost_loss = self.two_hot.loss(step.cost_logits, cost / self.cost_scale)
         termination_loss = F.binary_cross_entropy_with_logits(step.termination, terminated, reduction="none")
