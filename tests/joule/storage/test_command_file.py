@@ -13,6 +13,7 @@ import pytest
 
 from agent.configurator.settings import Config
 from joule.cli.command_line import command_words
+from joule.commands import train
 from joule.storage.run_folder import Run
 
 ROOT = Path(__file__).parents[3]
@@ -39,14 +40,17 @@ def test_a_run_made_from_python_has_no_command(tmp_path: Path) -> None:
     assert sorted(p.name for p in run.folder.iterdir()) == ["config.json", "run.json", "versions.json"]
 
 
-def test_a_trained_run_is_made_again_by_its_command(tmp_path: Path) -> None:
+def test_a_trained_run_is_made_again_by_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "a folder"
     folder.mkdir()
-    train = os.path.relpath(ROOT / "train.py", tmp_path)
-    command = [sys.executable, train, "--agent", "random", "--env", "InvertedPendulum-v5", "--steps", "40",
-               "--env-kwargs", '{"reset_noise_scale": 0.05}', "--max-episode-frames", "20",
-               "--eval-episodes", "1", "--no-video", "--out", "a folder/it's run 1"]  # fmt: skip
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    script = os.path.relpath(ROOT / "train.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [script])
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, script])
+    arguments = ["--agent", "random", "--env", "InvertedPendulum-v5", "--steps", "40",
+                 "--env-kwargs", '{"reset_noise_scale": 0.05}', "--max-episode-frames", "20",
+                 "--eval-episodes", "1", "--no-video", "--out", "a folder/it's run 1"]  # fmt: skip
+    assert train.main(arguments) == 0
     first = (folder / "it's run 1").rename(folder / "first")
     shell(first / "command.txt", tmp_path)
     again = folder / "it's run 1"
