@@ -104,13 +104,14 @@ def _read(home: str) -> dict[str, Setting]:
     if found is None or found.origin is None:
         return {}
     tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    classes = {node.name: node for node in ast.iter_child_nodes(tree) if isinstance(node, ast.ClassDef)}
     node = classes.get(f"{name}Settings", classes.get(name))
     return {} if node is None else {setting.name: setting for setting in _fields(node)}
 
 
 def _fields(node: ast.ClassDef) -> Iterator[Setting]:
-    for line, following in zip(node.body, [*node.body[1:], None], strict=True):
+    lines = [*ast.iter_child_nodes(node)]
+    for line, following in zip(lines, [*lines[1:], None], strict=True):
         if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value):
             continue
         if not (isinstance(line.annotation, ast.Name) and line.annotation.id in _TYPES):

@@ -125,10 +125,10 @@ def add_kind_settings(group: Any, section: str, kind: str) -> None:
 
 def field_help(node: type) -> dict[str, str]:
     """Field name -> the docstring under the field in the source of a dataclass."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(node))).body[0]
-    assert isinstance(tree, ast.ClassDef)
+    source = ast.parse(textwrap.dedent(inspect.getsource(node)))
+    lines = [line for of_class in ast.iter_child_nodes(source) for line in ast.iter_child_nodes(of_class)]
     found = {}
-    for line, following in zip(tree.body, tree.body[1:], strict=False):
+    for line, following in zip(lines, lines[1:], strict=False):
         if (
             isinstance(line, ast.AnnAssign)
             and isinstance(line.target, ast.Name)

@@ -99,7 +99,7 @@ class GhostView:
             return self.env.render()
         pose = self.pose(self.start, predicted)
         steps = len(predicted) - 1
-        text = f"ghost: predicted {steps} step{'s' * (steps > 1)} ago, {100 * self.ghost.distance(pose):.0f} cm off"
+        text = f"ghost: predicted {steps} decision{'s' * (steps > 1)} ago, {100 * self.ghost.distance(pose):.0f} cm off"
         return caption(self.ghost.draw(pose), text)
 
     def pose(self, start: np.ndarray, readouts: np.ndarray) -> np.ndarray:

@@ -71,9 +71,9 @@ def train_new(
     agent = new_agent(config, env)
     evaluator = _evaluator(config)
     with random_state.preserved():
-        twin = make_env(config)
-        deterministic = is_deterministic(twin, config.seed)
-        twin.close()
+        checked = make_env(config)
+        deterministic = is_deterministic(checked, config.seed)
+        checked.close()
     run = Run.create(out, config, command, spec_to_json(env.env_spec) | {"deterministic": deterministic})
     return _session(run, agent, env, evaluator, callback, handle_signals, resumed=False)
 

@@ -64,7 +64,7 @@ def draw(record: Record, pictures: Sequence[Frame], path: Path | None = None) ->
             _pictures(figure, _row(figure, below, heights[0], (0.012, 0.988)), record, pictures)
             below += heights[0] + 0.4
         middle = _row(figure, below, heights[-2], (0.07, 0.985)).subgridspec(
-            1, 3, width_ratios=(1.3, 1.0, 1.15), wspace=0.33
+            1, 3, width_ratios=(1.3, 1.0, 1.15), wspace=0.38
         )
         _differences(figure.add_subplot(middle[0]), record)
         _slice(figure, middle[1], record)
