@@ -300,7 +300,7 @@ def test_a_body_whose_readouts_were_renamed_is_not_the_one_a_world_model_knows(
 
 
 def test_what_was_learned_for_one_task_is_not_taken_for_another(trained_run: Path) -> None:
-    with pytest.raises(ConfigError, match="task: what an agent learned"):
+    with pytest.raises(ConfigError, match="task: the setting says what the agent was trained for"):
         joule.load(trained_run, settings={"task": "more:position"})
     assert_refused(
         "train",
