@@ -1,0 +1,57 @@
+"""The settings of a run: presets, changes from Python, and what a resumed run may change."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.configurator.settings import PRESETS, Config
+from agent.configurator.validation import replace
+from agent.errors import ConfigError
+from joule.settings import config_from, merged, resumed_config
+
+
+def test_given_settings_replace_the_preset_which_replaces_the_defaults() -> None:
+    config = config_from("smoke", {"learning.batch_size": 9, "perturb": ("mass=2", "gravity=0.5")})
+    assert config.learning.batch_size == 9
+    assert config.steps == PRESETS["smoke"]["steps"]
+    assert config.planner.horizon_decisions == Config().planner.horizon_decisions
+    assert config.perturb == ("mass=2", "gravity=0.5")
+
+
+def test_a_preset_keeps_what_another_planner_has_and_drops_the_rest() -> None:
+    config = config_from("smoke", {"planner.kind": "random_shooting"})
+    assert set(config.planner.settings) == {"samples", "elites"}, "it has no iterations"
+
+
+def test_settings_from_python_take_keywords_and_dotted_names() -> None:
+    given = merged({"planner.kind": "icem"}, {"seed": 3, "perturb": "mass=2", "constraint": ["speed<2"]})
+    assert given == {"planner.kind": "icem", "seed": 3, "perturb": ("mass=2",), "constraint": ("speed<2",)}
+    with pytest.raises(ConfigError, match="seed: given as a keyword and in settings"):
+        merged({"seed": 1}, {"seed": 2})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"stps": 5}, "unknown setting stps; did you mean steps"),
+        ({"agent": "sac", "planner.kind": "icem"}, "planner.kind: sac has its library's published settings"),
+        ({"agent": "zero", "explore.curiosity": 0.0}, "explore.curiosity: zero learns nothing"),
+        ({"steps": "many"}, "steps: found 'many'"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config_from("default", given)
+
+
+def test_a_resumed_run_may_grow_and_other_changes_need_override() -> None:
+    before = replace(Config(), {"steps": 100, "planner.kind": "icem", "planner.colour": 2.0})
+    assert resumed_config(before, {"steps": 200, "video": False}, override=False).steps == 200
+    with pytest.raises(ConfigError, match=r"planner.colour 2.0 -> 1.0\); add --override"):
+        resumed_config(before, {"planner.colour": 1.0}, override=False)
+    changed = resumed_config(before, {"planner.kind": "mppi"}, override=True)
+    assert (changed.planner.kind, changed.planner.settings) == ("mppi", {})
+    with pytest.raises(ConfigError, match="steps: 50 is less than the run's own 100"):
+        resumed_config(before, {"steps": 50}, override=True)
+    with pytest.raises(ConfigError, match="task: this run learned by the costs of its own task"):
+        resumed_config(before, {"task": "less:velocity"}, override=True)
