@@ -1,4 +1,4 @@
-"""The door that evaluates: it says what an evaluation gives, and changes nothing else of a run."""
+"""The command evaluate: it writes the results of an evaluation, and changes nothing else of a run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from joule.training.evaluation import evaluate as play
 
 BRIEF = ["--steps", "60", "--eval-episodes", "1", "--no-video", "--threads", "1"]
 SMALL = [
-    *("--model.latent-dim", "16", "--model.hidden_dim", "16", "--model.head-width", "16"),
-    *("--learning.batch_size", "16", "--explore.warmup-decisions", "30", "--learning.pretrain-updates", "2"),
+    *("--model.latent-dim", "16", "--model.hidden-dim", "16", "--model.head-width", "16"),
+    *("--learning.batch-size", "16", "--explore.warmup-decisions", "30", "--learning.pretrain-updates", "2"),
     *("--planner.samples", "16", "--planner.elites", "4", "--actor.proposals", "4"),
     *BRIEF,
 ]
 
 
-def lived(folder: Path, kind: str) -> Path:
-    """A run folder of an agent that has lived 60 steps on a line."""
+def trained(folder: Path, kind: str) -> Path:
+    """A run folder of an agent that was trained for 60 steps on a line."""
     settings = SMALL if kind == "joule" else BRIEF
     assert train.main(["--env", tiny_env.ID, "--agent", kind, "--out", str(folder), *settings]) == 0
     return folder
@@ -35,12 +35,12 @@ def lived(folder: Path, kind: str) -> Path:
 
 @pytest.fixture(scope="module")
 def joule_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lived(tmp_path_factory.mktemp("runs") / "joule", "joule")
+    return trained(tmp_path_factory.mktemp("runs") / "joule", "joule")
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lived(tmp_path_factory.mktemp("runs") / "zero", "zero")
+def zero_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "zero", "zero")
 
 
 def evaluated(run: Path, *options: str, name: str = "evaluation") -> dict[str, Any]:
@@ -53,13 +53,11 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_it_writes_and_prints_what_an_evaluation_gives(
-    joule_run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_writes_and_prints_the_results(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(joule_run)
     result = evaluated(joule_run, "--episodes", "5", "--seed", "20000", name="evaluation-seed-20000")
-    learner = joule.load(joule_run)
-    expected = play(learner, lambda: make_env(learner.config), 5, 20_000)
+    agent = joule.load(joule_run)
+    expected = play(agent, lambda: make_env(agent.config), 5, 20_000)
     assert result["returns"] == expected.returns.tolist()
     assert result["lengths"] == [25] * 5
     assert result["seeds"] == [20_000, 20_001, 20_002, 20_003, 20_004]
@@ -67,6 +65,7 @@ def test_it_writes_and_prints_what_an_evaluation_gives(
     assert result["std"] == pytest.approx(expected.std)
     assert result["iqm"] == pytest.approx(np.sort(expected.returns)[1:4].mean())
     assert result["surprise"] == pytest.approx(expected.surprise)
+    assert set(result["forecast"]) == {"returns", "costs"}
     assert result["frames"] == 60
     assert 0 < result["planning_ms"] < 10_000
     printed = capsys.readouterr().out
@@ -77,37 +76,72 @@ def test_it_writes_and_prints_what_an_evaluation_gives(
     assert after == before
 
 
-def test_planner_and_world_can_be_changed(joule_run: Path) -> None:
+def test_planner_and_environment_can_be_changed(joule_run: Path) -> None:
     plain = evaluated(joule_run, "--episodes", "2")
     before = (joule_run / "evaluation.json").read_bytes()
     policy = ("--planner.kind", "policy")
-    acting = evaluated(joule_run, "--episodes", "2", *policy, name="evaluation-kind-policy")
-    blinded = evaluated(joule_run, "--episodes", "2", "--perturb", "noise=1.0", name="evaluation-noise-1.0")
-    assert (joule_run / "evaluation.json").read_bytes() == before  # another question, another file
-    assert [r["planner"]["kind"] for r in (plain, acting, blinded)] == ["mppi", "policy", "mppi"]
-    assert blinded["perturb"] == ["noise=1.0"]
-    assert len({tuple(r["returns"]) for r in (plain, acting, blinded)}) == 3
+    by_policy = evaluated(joule_run, "--episodes", "2", *policy, name="evaluation-kind-policy")
+    noisy = evaluated(joule_run, "--episodes", "2", "--perturb", "noise=1.0", name="evaluation-noise-1.0")
+    assert (joule_run / "evaluation.json").read_bytes() == before, "other changes have another file"
+    assert [r["planner"]["kind"] for r in (plain, by_policy, noisy)] == ["mppi", "policy", "mppi"]
+    assert noisy["perturb"] == ["noise=1.0"]
+    assert len({tuple(r["returns"]) for r in (plain, by_policy, noisy)}) == 3
+
+
+def test_another_task_is_planned_for_or_learned(
+    joule_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = ("--episodes", "2", "--task", "more:position")
+    planned = evaluated(joule_run, *task, name="evaluation-task-more-position")
+    assert (planned["task"], planned["learn_task"]) == ("more:position", None)
+    assert planned["planner"]["horizon_decisions"] == 15
+    assert "for more:position" in capsys.readouterr().out
+    name = "evaluation-task-more-position-learn-task-3"
+    learned = evaluated(joule_run, *task, "--learn-task", "3", name=name)
+    assert (learned["learn_task"], learned["planner"]["horizon_decisions"]) == (3, 3)
 
 
 def test_one_checkpoint_of_a_run_can_be_evaluated(joule_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "of-a-checkpoint.json"
-    assert (
-        evaluate.main([str(joule_run / "checkpoints" / "step-60"), "--episodes", "2", "--out", str(out)]) == 0
-    )
+    checkpoint = joule_run / "checkpoints" / "step-60"
+    assert evaluate.main([str(checkpoint), "--episodes", "2", "--out", str(out)]) == 0
     assert json.loads(out.read_text())["returns"] == evaluated(joule_run, "--episodes", "2")["returns"]
 
 
-def test_an_agent_without_a_planner_is_evaluated_but_given_none(still: Path) -> None:
-    result = evaluated(still, "--episodes", "2")
-    assert (result["planner"], result["surprise"]) == (None, None)
+def test_an_agent_without_a_planner_is_evaluated_and_gets_none(zero_run: Path) -> None:
+    result = evaluated(zero_run, "--episodes", "2")
+    assert (result["planner"], result["surprise"], result["forecast"]) == (None, None, None)
     with pytest.raises(ConfigError, match=r"--planner.kind: zero does not plan"):
-        evaluate.main([str(still), "--planner.kind", "icem"])
+        evaluate.main([str(zero_run), "--planner.kind", "icem"])
+    with pytest.raises(ConfigError, match="--adapt: zero has no world model"):
+        evaluate.main([str(zero_run), "--adapt"])
 
 
-def test_what_cannot_be_written_is_refused_before_it_is_played(still: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_refused_before_the_episodes(zero_run: Path, tmp_path: Path) -> None:
     for out in (tmp_path / "missing" / "a.json", tmp_path):
         with pytest.raises(ConfigError, match="cannot be written"):
-            evaluate.main([str(still), "--out", str(out)])
+            evaluate.main([str(zero_run), "--out", str(out)])
+
+
+def test_violations_of_a_constraint_are_counted(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = joule_run / "within.json"
+
+    def within(limit: str) -> dict[str, Any]:
+        options = ["--episodes", "2", "--constraint", limit, "--out", str(out)]
+        assert evaluate.main([str(joule_run), *options]) == 0
+        result: dict[str, Any] = json.loads(out.read_text())
+        return result
+
+    always = within("position>9")
+    assert always["violations_per_1000"] == 1000.0
+    assert 7.5 <= always["worst_violation"] <= 10.5
+    assert set(always["margin"]) == {"position>9"}
+    printed = capsys.readouterr().out
+    assert "1000.0 violations in 1,000 decisions, the worst by" in printed
+    assert "from position>9" in printed
+    assert within("position<9")["violations_per_1000"] == 0.0
+    assert within("cost>1")["violations_per_1000"] == 1000.0, "the reward is never negative"
+    assert within("cost<1")["violations_per_1000"] == 0.0
 
 
 def test_help_is_instant() -> None:
@@ -121,24 +155,9 @@ def test_help_is_instant() -> None:
         (["no-such-run"], "does not exist"),
         ([".", "--episodes", "0"], "--episodes: 0"),
         ([".", "--episode", "3"], "did you mean --episodes?"),
+        ([".", "--learn-task", "5"], "--learn-task: needs a --task"),
+        ([".", "--task", "fly"], "task"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
     assert_refused("evaluate", arguments, sentence)
-
-
-def test_a_guard_that_is_broken_is_counted(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = joule_run / "within.json"
-
-    def within(limit: str) -> dict[str, Any]:
-        assert evaluate.main([str(joule_run), "--episodes", "2", "--constraint", limit, "--out", str(out)]) == 0
-        result: dict[str, Any] = json.loads(out.read_text())
-        return result
-
-    always = within("position>9")
-    assert always["violations_per_1000"] == 1000.0
-    assert 7.5 <= always["worst_violation"] <= 10.5
-    assert "1000.0 violations in 1,000 decisions, the worst by" in capsys.readouterr().out
-    assert within("position<9")["violations_per_1000"] == 0.0
-    assert within("cost>1")["violations_per_1000"] == 1000.0  # the body pays, and never charges
-    assert within("cost<1")["violations_per_1000"] == 0.0
