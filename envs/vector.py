@@ -182,6 +182,6 @@ def _info_of(infos: Mapping[str, Any], number: int) -> dict[str, Any]:
         mask = infos.get(f"_{name}")
         if name.startswith("_") or mask is None or not mask[number]:
             continue
-        found[name] = _info_of(values, number) if isinstance(values, Mapping) else values[number]
+        value = _info_of(values, number) if isinstance(values, Mapping) else values[number]
+        found[name] = value.item() if isinstance(value, np.generic) else value
     return found
-

@@ -7,9 +7,8 @@ seconds; what is then still due for the last decision is done first when the run
 
 import math
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, Protocol
 
@@ -84,8 +83,12 @@ class Trainer:
         """Whether the log, evaluation and checkpoint of the newest decision are still due."""
         self.collapse_reported = False
 
-    def train(self) -> int | None:
+    def train(self, handle_signals: bool = True) -> int | None:
         """Runs to the end of the budget.
+
+        Args:
+            handle_signals: whether SIGINT and SIGTERM end the run after a checkpoint. Only the main thread of a
+                process can handle signals.
 
         Returns:
             The signal that ended the run early, or None.
@@ -97,7 +100,7 @@ class Trainer:
         """
         agent = self.agent
         try:
-            with self._signals(), agent.clock.running():
+            with self._signals() if handle_signals else nullcontext(), agent.clock.running():
                 if self.unfinished:
                     agent.learn(0)  # updates that were put off
                     self.on_step(agent)
@@ -114,13 +117,7 @@ class Trainer:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Inside, SIGINT and SIGTERM end the run after a checkpoint, and a closed terminal does not.
-
-        Only the main thread of a process can handle signals; elsewhere they are left as they are.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        """Inside, SIGINT and SIGTERM end the run after a checkpoint, and a closed terminal does not."""
         before = {number: signal.signal(number, self._on_signal) for number in EXIT_STOPPED}
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:

@@ -131,6 +131,6 @@ def test_loaded_statistics_normalise_as_the_saved_ones() -> None:
 @pytest.mark.parametrize("heads", [2, 5])
 def test_what_is_expected_next_is_where_the_whole_prediction_goes_on_from(heads: int) -> None:
     torch.manual_seed(0)
-    model = WorldModel(16, 3, 32, 24, heads, 11, regularizers.make("simnorm", 8))
+    model = WorldModel(16, 3, 32, 24, heads, 11, regularizers.make("simnorm"))
     z, action = torch.rand(7, 16), torch.rand(7, 3)
     assert torch.equal(model.expect(z, action), model.predict(z, action).z)

@@ -56,9 +56,7 @@ def test_each_environment_is_stepped_as_if_alone(mode: Any) -> None:
 
 
 def test_a_snapshot_restores_every_environment_to_the_last_bit() -> None:
-    first, second = (
-        SafeEnvs([partial(envs.make, "InvertedPendulum-v5")] * 2, "sync") for _ in range(2)
-    )
+    first, second = (SafeEnvs([partial(envs.make, "InvertedPendulum-v5")] * 2, "sync") for _ in range(2))
     rng = np.random.default_rng(1)
     first.reset({0: 1, 1: 2})
     for _ in range(3):
@@ -86,7 +84,9 @@ def test_a_fault_in_a_process_is_one_sentence_and_its_end_is_named() -> None:
     several.close()
     several = counters(2, "async")
     several.reset({0: 1, 1: 2})
-    os.kill(several.vector.processes[1].pid, signal.SIGKILL)  # type: ignore[union-attr]
+    victim = several.vector.processes[1].pid  # type: ignore[union-attr]
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
     with pytest.raises(ProcessFault, match=r"environment 1 \(exit code -9\)"):
         for _ in range(3):
             several.step(np.zeros((2, several.env_spec.action_size), np.float32))

@@ -126,7 +126,9 @@ def test_no_window_crosses_a_stream(streams: list[Episodes], capacity: int, time
     assert isinstance(windows.obs, np.ndarray)
     assert set(windows.obs[0, :, 0]) <= set(held)
     numbers = buffer.transitions()
-    assert sorted(buffer.obs[buffer.place(numbers), 0]) == sorted(held)  # type: ignore[call-overload]
+    stored = buffer.obs
+    assert isinstance(stored, np.ndarray)
+    assert sorted(stored[buffer.place(numbers), 0]) == sorted(held)
     assert buffer.holds(numbers).all()
 
 
@@ -187,6 +189,8 @@ def test_a_larger_buffer_knows_which_rows_were_never_restored() -> None:
     large.streams[0].restore({name: value[None] for name, value in stream.newest().items()}, stream.rows)
     assert (large.streams[0].first, large.held) == (stream.first, 15)
     windows = large.sample(200, 3, np.random.default_rng(0))
+    assert isinstance(windows.obs, np.ndarray)
+    assert isinstance(small.obs, np.ndarray)
     assert np.isin(windows.obs, small.obs).all()
     with pytest.raises(ValueError, match="never restored"):
         large.streams[0].since(stream.first - 1)
@@ -241,7 +245,7 @@ def test_every_part_of_an_observation_keeps_its_dtype() -> None:
         readout_sizes={"height": 1},
     )
     buffer = ReplayBuffer(10, columns_of(spec))
-    seen = [
+    seen: list[dict[str, np.ndarray]] = [
         {"state": np.full(3, t, np.float32), "camera": np.full((4, 4, 3), 10 * t, np.uint8)} for t in range(4)
     ]
     buffer.streams[0].begin(seen[0], np.zeros(1))
@@ -249,7 +253,10 @@ def test_every_part_of_an_observation_keeps_its_dtype() -> None:
         buffer.streams[0].add(np.zeros(2), 0.0, False, obs, np.zeros(1))
     windows = buffer.sample(16, 2, np.random.default_rng(0))
     assert isinstance(windows.obs, dict)
-    assert {name: part.dtype.name for name, part in windows.obs.items()} == {"state": "float32", "camera": "uint8"}
+    assert {name: part.dtype.name for name, part in windows.obs.items()} == {
+        "state": "float32",
+        "camera": "uint8",
+    }
     assert windows.obs["camera"].shape == (3, 16, 4, 4, 3)
     np.testing.assert_array_equal(windows.obs["camera"][..., 0, 0, 0], 10 * windows.obs["state"][..., 0])
     stacked = stack_parts(seen)

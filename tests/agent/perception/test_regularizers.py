@@ -86,16 +86,16 @@ def test_descending_a_penalty_undoes_a_collapse() -> None:
         optimizer = torch.optim.Adam([z], 0.03)
         for _ in range(150):
             optimizer.zero_grad()
-            make(kind, 8).loss(z).backward()
+            make(kind).loss(z).backward()
             optimizer.step()
         assert 0.6 < z.std(0).mean().item() < 1.5, kind
 
 
 def test_only_ema_has_a_moving_target_and_unknown_names_are_refused() -> None:
     kinds = ("simnorm", "ema", "vicreg", "sigreg", "none")
-    assert [kind for kind in kinds if make(kind, 8).ema_target] == ["ema"]
+    assert [kind for kind in kinds if make(kind).ema_target] == ["ema"]
     with pytest.raises(ValueError, match="simnorm, ema, vicreg, sigreg, none"):
-        make("batchnorm", 8)
+        make("batchnorm")
 
 
 ROWS, LATENT = 128, 32

@@ -1,4 +1,4 @@
-"""The test of surprise: its false alarms and its delay on streams whose law is known."""
+"""The CUSUM test: its false alarms and its delay on streams of known distribution."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 
 from agent.world_model.change_detection import (
     FEWEST_DECISIONS,
-    ModelComparison,
-    ChangeDetector,
     ChangeDetectionError,
+    ChangeDetector,
+    ModelComparison,
     calibrate,
-    counted,
-    limit_for,
-    peaks,
+    cusum_step,
+    excursion_heights,
+    threshold_for,
 )
 
 
@@ -23,38 +23,38 @@ def stream(rng: np.random.Generator, decisions: int, shift: float = 0.0) -> tupl
     return np.exp(0.7 * np.log(disagreement) + 0.5 * (rng.normal(0, 1, decisions) + shift)), disagreement
 
 
-def test_what_is_usual_is_found_in_a_stream_of_known_law() -> None:
+def test_the_calibration_finds_the_parameters_of_a_known_stream() -> None:
     usual = calibrate(*stream(np.random.default_rng(0), 20_000), 1_000.0)
     assert usual.slope == pytest.approx(0.7, abs=0.02)
     assert usual.deviation == pytest.approx(0.5, rel=0.05)
-    assert usual.excess(np.exp(0.7 * -8 + 0.5 * 2), np.exp(-8)) == pytest.approx(2.0, abs=0.1)
+    assert usual.standardise(np.exp(0.7 * -8 + 0.5 * 2), np.exp(-8)) == pytest.approx(2.0, abs=0.1)
 
 
-def test_peaks_are_the_heights_of_excursions() -> None:
-    assert peaks(np.array([1.0, 1.0, -3.0, -1.0, 2.0, -0.5, 1.0, -9.0, 0.5])) == pytest.approx(
+def test_the_heights_of_excursions() -> None:
+    assert excursion_heights(np.array([1.0, 1.0, -3.0, -1.0, 2.0, -0.5, 1.0, -9.0, 0.5])) == pytest.approx(
         [2.0, 2.5, 0.5]
     )
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.5])
-def test_false_alarms_come_as_often_as_wanted(replay_buffer: float) -> None:
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_false_alarms_come_as_often_as_wanted(correlation: float) -> None:
     """Within a factor of three, also when neighbouring steps resemble each other."""
     rng, wanted = np.random.default_rng(1), 1_000.0
 
     def steps(count: int) -> np.ndarray:
-        noise = rng.normal(0, np.sqrt(1 - replay_buffer**2), count)
+        noise = rng.normal(0, np.sqrt(1 - correlation**2), count)
         level, found = 0.0, np.empty(count)
         for k, fresh in enumerate(noise):
-            level = replay_buffer * level + fresh
+            level = correlation * level + fresh
             found[k] = level
         return found
 
-    test = ChangeDetector(limit_for(counted(steps(20_000)), wanted))
+    test = ChangeDetector(threshold_for(cusum_step(steps(20_000)), wanted))
     alarms = 0
-    for excess in steps(100_000):
-        if test.watch(excess):
+    for standardised in steps(100_000):
+        if test.update(standardised):
             alarms += 1
-            test = ChangeDetector(test.limit)
+            test = ChangeDetector(test.threshold)
     assert 100_000 / wanted / 3 < alarms < 100_000 / wanted * 3
 
 
@@ -63,10 +63,10 @@ def test_a_lasting_rise_is_found_within_twenty_steps_and_dated() -> None:
     usual = calibrate(*stream(rng, 10_000), 50_000.0)
     delays, dated = [], []
     for _ in range(50):
-        test = ChangeDetector(usual.limit)
+        test = ChangeDetector(usual.threshold)
         error, disagreement = stream(rng, 60, shift=2.0)
         for step, pair in enumerate(zip(error, disagreement, strict=True), 1):
-            if test.watch(float(usual.excess(*pair))):
+            if test.update(float(usual.standardise(*pair))):
                 delays.append(step)
                 dated.append(step - test.since)
                 break
@@ -80,29 +80,29 @@ def test_disagreement_excuses_an_error() -> None:
     """Errors rise a hundredfold where the heads expect it: no alarm; where they do not: one at once."""
     rng = np.random.default_rng(3)
     usual = calibrate(*stream(rng, 10_000), 50_000.0)
-    expected, unexpected = ChangeDetector(usual.limit), ChangeDetector(usual.limit)
+    expected, unexpected = ChangeDetector(usual.threshold), ChangeDetector(usual.threshold)
     error, disagreement = stream(rng, 100)
     excused = [
-        expected.watch(float(usual.excess(e * 100**0.7, d * 100)))
+        expected.update(float(usual.standardise(e * 100**0.7, d * 100)))
         for e, d in zip(error, disagreement, strict=True)
     ]
     blamed = [
-        unexpected.watch(float(usual.excess(e * 100**0.7, d)))
+        unexpected.update(float(usual.standardise(e * 100**0.7, d)))
         for e, d in zip(error, disagreement, strict=True)
     ]
     assert not any(excused)
     assert blamed.index(True) < 6
 
 
-def test_too_short_or_too_even_a_life_is_refused() -> None:
+def test_too_little_or_constant_data_is_refused() -> None:
     with pytest.raises(ChangeDetectionError, match=f"{FEWEST_DECISIONS} do"):
         calibrate(np.ones(10), np.ones(10), 100.0)
     with pytest.raises(ChangeDetectionError, match="does not vary"):
         calibrate(np.ones(FEWEST_DECISIONS), np.ones(FEWEST_DECISIONS), 100.0)
 
 
-def test_a_rival_is_taken_when_it_errs_less_and_is_no_stranger_itself() -> None:
-    better, equal, stranger = ModelComparison(), ModelComparison(), ModelComparison()
-    assert any(better.watch(2.0, 1.0, 0.0) for _ in range(12))
-    assert not any(equal.watch(1.0, 1.0, 0.0) for _ in range(200))
-    assert not any(stranger.watch(2.0, 1.0, 2.5) for _ in range(200))
+def test_another_model_is_taken_when_it_errs_less_and_no_more_than_usual() -> None:
+    better, equal, unusual = ModelComparison(), ModelComparison(), ModelComparison()
+    assert any(better.update(2.0, 1.0, 0.0) for _ in range(12))
+    assert not any(equal.update(1.0, 1.0, 0.0) for _ in range(200))
+    assert not any(unusual.update(2.0, 1.0, 2.5) for _ in range(200))

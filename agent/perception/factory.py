@@ -1,0 +1,69 @@
+"""The encoder that fits the parts of an observation.
+
+Another kind of observation is one class in a file of its own, and one line in `ENCODERS`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from torch import nn
+
+from agent.errors import ConfigError
+from agent.interface import ObservationPart
+from agent.perception.encoder import Encoder
+from agent.perception.normalizer import Normalizer
+from agent.perception.regularizers import Regularizer
+
+
+class EncoderKind(Protocol):
+    """A way to encode observations.
+
+    The normaliser has `update(obs)` and maps observations to what the encoder reads. Both take one tensor where the
+    observation has one part, else a mapping of tensors.
+    """
+
+    def accepts(self, parts: Sequence[ObservationPart]) -> bool:
+        """Whether it can encode these parts."""
+        ...
+
+    def normalizer(self, parts: Sequence[ObservationPart]) -> nn.Module: ...
+
+    def encoder(
+        self, parts: Sequence[ObservationPart], hidden_dim: int, latent_dim: int, regularizer: Regularizer
+    ) -> nn.Module: ...
+
+
+class StateEncoding:
+    """One flat vector of numbers: running normalisation and a small network."""
+
+    def accepts(self, parts: Sequence[ObservationPart]) -> bool:
+        """See `EncoderKind`."""
+        return len(parts) == 1 and len(parts[0].shape) == 1 and np.dtype(parts[0].dtype).kind == "f"
+
+    def normalizer(self, parts: Sequence[ObservationPart]) -> Normalizer:
+        """See `EncoderKind`."""
+        return Normalizer(parts[0].shape[0])
+
+    def encoder(
+        self, parts: Sequence[ObservationPart], hidden_dim: int, latent_dim: int, regularizer: Regularizer
+    ) -> Encoder:
+        """See `EncoderKind`."""
+        return Encoder(parts[0].shape[0], hidden_dim, latent_dim, regularizer)
+
+
+ENCODERS: list[EncoderKind] = [StateEncoding()]
+"""The kinds of encoders; the first that accepts an observation is taken."""
+
+
+def encoder_kind(parts: Sequence[ObservationPart]) -> EncoderKind:
+    """The kind of encoder for an observation of these parts.
+
+    Raises:
+        ConfigError: where no kind accepts them.
+    """
+    for kind in ENCODERS:
+        if kind.accepts(parts):
+            return kind
+    found = ", ".join(f"{part.name} {list(part.shape)} {part.dtype}" for part in parts)
+    raise ConfigError(f"env: no encoder takes an observation of {found}; one flat vector of numbers is taken")
