@@ -1,0 +1,106 @@
+"""The ghost: it appears at its pose and nowhere else, and predicted readouts put it where the robot is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import envs
+from envs.rendering.ghost import Ghost, can_appear
+from envs.safe_env import SafeEnv
+
+
+def played(env: SafeEnv, decisions: int) -> tuple[np.ndarray, np.ndarray]:
+    """True qpos and qvel [decisions + 1, ...] of an environment under random actions."""
+    first, where = 0, {}
+    for name, size in env.env_spec.readout_sizes.items():
+        where[name] = slice(first, first + size)
+        first += size
+    env.reset(seed=3)
+    rng = np.random.default_rng(0)
+    rows = [env.readouts()]
+    for _ in range(decisions):
+        env.step(rng.uniform(-1, 1, env.env_spec.action_size).astype(np.float32))
+        rows.append(env.readouts())
+    return np.stack(rows)[:, where["qpos"]], np.stack(rows)[:, where["qvel"]]
+
+
+@pytest.mark.parametrize("name", ["HalfCheetah-v5", "joule/Push-v0", "joule/Cup-v0"])
+def test_a_ghost_of_true_readouts_is_where_the_robot_is(name: str) -> None:
+    env: Any = envs.make(name)
+    ghost = Ghost(env)
+    env.reset(seed=3)
+    start = ghost.present()
+    qpos, qvel = played(env, 20)
+    readable, seconds = np.ones(qpos.shape[1], bool), env.env_spec.seconds_per_decision
+    pose = ghost.predicted(start, qpos, qvel, seconds, readable)
+    np.testing.assert_allclose(pose, qpos[-1], atol=1e-5)
+    assert ghost.distance(pose) < 1e-5
+    assert ghost.distance(start) > 0.005
+    # A prediction that is off by a constant still gives how far the robot moved.
+    first = np.arange(qpos.shape[1]) < 1
+    np.testing.assert_allclose(ghost.predicted(start, qpos + 7.0 * first, qvel, seconds, readable), pose)
+    # Where the position is not readable, the integrated velocity is nearly as good.
+    integrated = ghost.predicted(start, np.where(first, 0.0, qpos), qvel, seconds, ~first)
+    np.testing.assert_allclose(integrated[1:], pose[1:])
+    assert 0.0 < abs(integrated[0] - pose[0]) < 0.02
+
+
+def test_an_unreadable_orientation_is_turned_by_its_velocity() -> None:
+    env: Any = envs.make("joule/Push-v0")
+    env.reset(seed=3)
+    ghost = Ghost(env)
+    start, qvel = ghost.present(), np.zeros((11, 8))
+    start[5:] = 1.0, 0.0, 0.0, 0.0
+    qvel[:, 7] = 0.5 * np.pi  # for one second: a quarter of a turn about the vertical
+    turned = ghost.predicted(start, np.zeros((11, 9)), qvel, 0.1, np.zeros(9, bool))
+    np.testing.assert_allclose(turned[5:], [np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)], atol=1e-6)
+    np.testing.assert_allclose(turned[:5], start[:5])
+
+
+def test_positions_are_readable_when_their_changes_are_predicted() -> None:
+    ghost = Ghost(envs.make("joule/Push-v0"))
+    true = np.random.default_rng(0).normal(size=(50, 9))
+    true[:, 6:8] = 0.0  # a block that never tips
+    read = true + 0.1
+    read[:, 1] = 0.0
+    read[:, 2] *= -1.0
+    # pusher x, pusher y, block x, y, z, then its quaternion as one
+    assert ghost.readable(read, true).tolist() == [True, False, False, True, True, *4 * [True]]
+    read[:, 5:] = 0.0
+    assert ghost.readable(read, true).tolist()[5:] == 4 * [False]
+    assert not ghost.readable(true[:0], true[:0]).any()
+
+
+def test_the_ghost_appears_at_its_pose_and_nowhere_else() -> None:
+    env = envs.make("joule/Push-v0", render_mode="rgb_array", width=160, height=120)
+    env.reset(seed=1)
+    try:
+        plain = env.render().astype(int)
+    except envs.RenderError as error:
+        pytest.skip(str(error))
+    assert can_appear(env)
+    ghost = Ghost(env)
+    before = env.snapshot()
+    here, away = ghost.present(), ghost.present()
+    away[:2] = -away[:2]  # the pusher alone
+    changed = {
+        name: np.abs(ghost.draw(pose) - plain).max(-1) > 25 for name, pose in (("here", here), ("away", away))
+    }
+    assert changed["away"].sum() > 20
+    assert (changed["away"] & ~changed["here"]).sum() > 20, "a moved pusher appears where there was none"
+    assert changed["away"].mean() < 0.2, "the rest of the scene stays as it is"
+    np.testing.assert_array_equal(env.render(), plain)
+    assert all(np.array_equal(before[name], value) for name, value in env.snapshot().items())
+
+
+def test_the_floor_is_drawn_without_end_and_stays_the_same_to_the_robot() -> None:
+    rendered, plain = envs.make("HalfCheetah-v5", render_mode="rgb_array"), envs.make("HalfCheetah-v5")
+    mujoco_env: Any = rendered.unwrapped
+    assert not mujoco_env.model.geom_size[0, :2].any()
+    for env in (rendered, plain):
+        env.reset(seed=3)
+    for _ in range(50):
+        np.testing.assert_array_equal(rendered.step(np.ones(6))[0], plain.step(np.ones(6))[0])

@@ -1,0 +1,115 @@
+"""Films contain every decision, at the speed of the simulated time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from drawn_env import ID, drawn
+
+import envs
+from agent.configurator.settings import Config
+from agent.configurator.validation import replace
+from agent.errors import ConfigError
+from joule.agents import new_agent
+from joule.filming.recording import Pace, record
+from joule.report.film import strip_height
+
+
+class ZeroPolicy:
+    """An agent without a world model that does nothing; it has what a film asks of one."""
+
+    config = Config(agent="zero")
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        return np.zeros(1, np.float32), None
+
+
+class Heard:
+    """A callback that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int, int]] = []
+        self.episodes: list[tuple[int, float, int]] = []
+
+    def step(self, seed: int, decisions: int, longest: int) -> None:
+        self.steps.append((seed, decisions, longest))
+
+    def episode(self, seed: int, total_return: float, decisions: int) -> None:
+        self.episodes.append((seed, total_return, decisions))
+
+
+def test_a_film_contains_every_decision_of_every_episode(tmp_path: Path) -> None:
+    heard, path = Heard(), tmp_path / "videos" / "film.mp4"
+    made = record(ZeroPolicy(), drawn(), path, episodes=2, seed=5, callback=heard)
+    frames = iio.imread(made)
+    assert frames.shape == (2 * 26, 90 + strip_height(120, terms=0), 120, 3)
+    assert iio.immeta(made)["fps"] == pytest.approx(20)
+    brightness = frames[:, :80].mean((1, 2, 3))
+    np.testing.assert_allclose(brightness, np.tile(8 * np.arange(26), 2), atol=4)
+    assert [(seed, decisions) for seed, _, decisions in heard.episodes] == [(5, 25), (6, 25)]
+    assert heard.steps[0] == (5, 1, 25)
+    assert len(heard.steps) == 50
+    env = drawn()
+    env.reset(seed=5)
+    assert heard.episodes[0][1] == pytest.approx(sum(env.step(np.zeros(1))[1] for _ in range(25)))
+    assert [file.name for file in path.parent.iterdir()] == ["film.mp4"]
+
+
+def test_a_film_is_cut_to_max_seconds(tmp_path: Path) -> None:
+    made = record(ZeroPolicy(), drawn(), tmp_path / "film.mp4", max_seconds=0.5)
+    assert len(iio.imread(made)) == 11
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stride", "copies", "rate"), [(0.05, 1, 1, 20), (0.008, 3, 1, 125 / 3), (0.25, 1, 3, 12)]
+)
+def test_a_video_runs_at_the_speed_of_the_simulated_time(
+    seconds: float, stride: int, copies: int, rate: float
+) -> None:
+    pace = Pace(seconds)
+    assert (pace.stride, pace.copies) == (stride, copies)
+    assert pace.frames_per_second == pytest.approx(rate)
+    assert copies / (pace.frames_per_second * stride) == pytest.approx(seconds)
+
+
+def test_an_agent_with_a_world_model_is_filmed_beside_its_predictions(tmp_path: Path) -> None:
+    changes = {
+        "model.latent_dim": 16, "model.hidden_dim": 16, "model.head_width": 16, "learning.batch_size": 16,
+        "explore.warmup_decisions": 30, "learning.pretrain_updates": 2, "planner.samples": 16,
+        "planner.elites": 4, "steps": 60, "env": ID,
+    }  # fmt: skip
+    agent: Any = new_agent(replace(Config(), changes), drawn())
+    agent.learn(60)
+    made = record(agent, drawn(), tmp_path / "film.mp4", imagine_at=5)
+    terms = len(agent.explain(agent.predict(np.zeros(3, np.float32))[1]))
+    assert terms >= 2
+    width = 2 * 120 + 4
+    frames = iio.imread(made)
+    assert frames.shape[0] == 26
+    assert frames.shape[1] > 90 + strip_height(width, terms=terms)
+    assert frames.shape[2] == width
+
+
+def test_only_a_world_model_can_imagine(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="zero has no world model"):
+        record(ZeroPolicy(), drawn(), tmp_path / "film.mp4", imagine=True)
+    with pytest.raises(ConfigError, match="imagine_at: 25 is beyond the 25 decisions"):
+        record(ZeroPolicy(), drawn(), tmp_path / "film.mp4", imagine_at=25)
+
+
+def test_a_fault_while_filming_is_named_and_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(envs.EnvFault, match="a joint came off"):
+        record(ZeroPolicy(), drawn(breaks_at=3), tmp_path / "film.mp4")
+    with pytest.raises(envs.RenderError, match="render_mode"):
+        record(ZeroPolicy(), envs.make(ID), tmp_path / "film.mp4")
+    assert not list(tmp_path.iterdir())
