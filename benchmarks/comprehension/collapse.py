@@ -1,196 +1,192 @@
-"""What keeps a representation from collapsing, compared: the same agent with each regulariser.
+"""Compares what keeps the representation from collapsing: the same agent with each regulariser.
 
-    python benchmarks/collapse.py                     trains into runs/collapse/; -> benchmarks/results/collapse.csv
-    python benchmarks/collapse.py --seeds 1 2 3       more seeds; runs that are finished are not run again
-    python benchmarks/collapse.py --table docs/collapse.md     writes the tables of what is there, and trains nothing
+    python benchmarks/comprehension/collapse.py                  trains into runs/collapse/; -> benchmarks/results/collapse.csv
+    python benchmarks/comprehension/collapse.py --seeds 1 2 3    more seeds; finished runs are not repeated
+    python benchmarks/comprehension/collapse.py --table          writes the tables into the report, and trains nothing
 
-A line is one run: the return of its last evaluation (ten held-out episodes), the health of its latent as last
-measured in training, how well named quantities are read off the latent of what is seen and of what is foreseen
-one step ahead (R², mean over readouts, 0 for one that is not told at all, on real episodes not learned from), and
-how well the world model's surprise tells impossible clips from real ones (area under the ROC curve over gross
-violations, as in intuition.py: by the prediction error of the latent alone, and by all terms).
+A row is one run: the return of its last evaluation (ten held-out episodes), the health of its latent as last
+measured in training, R² of the readouts, and the area under the ROC curve with which surprise tells impossible clips
+from real ones, over gross violations (see intuition.py), by the error of the latent alone and by all terms. R² is
+that of a readout that is predicted from the latent of an observation (`readout_r2`), or from the latent predicted one
+step ahead (`predicted_r2`): the mean over readouts, on real episodes that were not learned from. A readout that the
+latent does not determine counts as 0.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.comprehension.watchers import TOGETHER, WorldModel
 
 import envs
 from agent.agent import WorldModelAgent
-from agent.configurator.settings import RegularizerKind
+from agent.configurator.kinds import REGULARIZERS
 from benchmarks import pages, tables, training
-from benchmarks.comprehension.intuition import (
+from benchmarks.comprehension.clip_pairs import pairs_of
+from benchmarks.comprehension.detector_scores import ALL_GROSS, rows_of
+from benchmarks.comprehension.mixed_episodes import (
     CALIBRATION_SEED,
     TEST_SEED,
     Episode,
-    lines_of,
     loaded,
-    mixed_life,
-    pairs_of,
+    mixed_episodes,
 )
+from benchmarks.comprehension.surprise_calibration import ALL_TERMS
+from benchmarks.comprehension.surprise_detectors import world_model_detector
 from benchmarks.comprehension.violations import GROSS, STAGES
-from benchmarks.training import ROOT
 from joule.storage.provenance import version
 
-RESULT = ROOT / "benchmarks" / "results" / "collapse.csv"
+RESULT = training.RESULTS / "collapse.csv"
+PAGE = training.ROOT / "docs" / "reports" / "collapse.md"
+MARKERS = "<!-- collapse:begin -->", "<!-- collapse:end -->"
 TASKS = ("HalfCheetah-v5", "joule/Push-v0")
 COLUMNS = (
     "env", "regularizer", "seed", "frames", "return_mean", "return_std", "rank", "std", "dead", "relative_error",
-    "readout_r2", "foreseen_r2", "auroc_latent", "auroc_all", "pairs", "real_steps", "cpu_seconds", "commit",
+    "readout_r2", "predicted_r2", "auroc_latent", "auroc_all", "pairs", "real_steps", "cpu_seconds", "commit",
 )  # fmt: skip
 HEALTH = ("rank", "std", "dead", "relative_error")
 SHOWN = {
-    "return_mean": ("return", ",.0f"), "rank": ("rank", ".1f"), "readout_r2": ("R² seen", ".2f"),
-    "foreseen_r2": ("R² foreseen", ".2f"), "auroc_latent": ("surprise, latent", ".3f"),
+    "return_mean": ("return", ",.0f"), "rank": ("rank", ".1f"), "readout_r2": ("R² observed", ".2f"),
+    "predicted_r2": ("R² predicted", ".2f"), "auroc_latent": ("surprise, latent", ".3f"),
     "auroc_all": ("surprise, all", ".3f"),
 }  # fmt: skip
-"""Column -> its head and its format in the tables of the page."""
-MARKERS = "<!-- collapse:begin -->", "<!-- collapse:end -->"
+"""Column -> its heading and its format in the tables of the page."""
+LEAST_VARIANCE = 1e-6
+"""Variance of a normalised readout below which it has no R²."""
 
 
-def run_of(job: tuple[str, str, int], steps: int) -> training.Training:
+def run_of(env: str, regularizer: str, seed: int, steps: int) -> training.TrainingRun:
     """The run of a task, a regulariser and a seed."""
-    env, regularizer, seed = job
-    folder = ROOT / "runs" / "collapse" / env.replace("/", "-") / regularizer / f"seed{seed}"
+    folder = training.RUNS / "collapse" / env.replace("/", "-") / regularizer / f"seed{seed}"
     new = ("--env", env, "--regularizer.kind", regularizer, "--seed", str(seed))
-    return training.Training(folder, steps, new, always=("--eval-every-frames", str(steps)))
+    return training.TrainingRun(folder, steps, new, always=("--eval-every-frames", str(steps)))
 
 
-def last_row(table: Path, name: str) -> dict[str, str]:
-    """The last row of a CSV in which column `name` is filled."""
-    return [row for row in tables.read(table) if row[name]][-1]
+def last_row(table: Path, column: str) -> dict[str, str]:
+    """The last row of a CSV in which a column is filled."""
+    return [row for row in tables.read(table) if row[column]][-1]
 
 
-def determination(learner: WorldModelAgent, episodes: Sequence[Episode]) -> tuple[float, float]:
-    """R² of the readouts, seen and foreseen one step ahead: means over the readouts that vary.
+def readout_r2(agent: WorldModelAgent, episodes: Sequence[Episode]) -> tuple[float, float]:
+    """R² of the readouts on real episodes: the mean over the readouts that vary.
 
-    One that the latent tells nothing of counts 0, however far off: a cheetah does not see how far it has run.
+    Returns:
+        R² from the latents of observations, and from the latents predicted one step ahead.
     """
-    m = learner.modules.networks
-    seen, predicted, truth = [], [], []
+    m = agent.modules.networks
+    from_observed, from_predicted, truth = [], [], []
     with torch.inference_mode():
         for episode in episodes:
             clip = episode.clip
             z = m.encoder(m.normalizer(torch.from_numpy(clip.obs)))
-            ahead = m.world_model.expect(z[:-1], torch.from_numpy(clip.action))
-            seen.append(m.readout(z[1:]))
-            predicted.append(m.readout(ahead))
+            predicted = m.world_model.expect(z[:-1], torch.from_numpy(clip.action))
+            from_observed.append(m.readout(z[1:]))
+            from_predicted.append(m.readout(predicted))
             truth.append(m.readout_normalizer(torch.from_numpy(clip.readout[1:].astype(np.float32))))
-    real = torch.cat(truth)
-    varies = real.var(0) > 1e-6
-    r2 = [
-        (1.0 - (torch.cat(read) - real).square().mean(0)[varies] / real.var(0)[varies]).clamp_min(0.0)
-        for read in (seen, predicted)
-    ]
-    return float(r2[0].mean()), float(r2[1].mean())
+    true = torch.cat(truth)
+    varies = true.var(0) > LEAST_VARIANCE
+
+    def mean_r2(read: list[torch.Tensor]) -> float:
+        error = (torch.cat(read) - true).square().mean(0)[varies]
+        return float((1.0 - error / true.var(0)[varies]).clamp_min(0.0).mean())
+
+    return mean_r2(from_observed), mean_r2(from_predicted)
 
 
-def examined(run: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The line of one run."""
-    learner = loaded(run)
-    env = learner.config.env
-    body = envs.make(env)
-    calibration = mixed_life(body, run, options.real_steps, CALIBRATION_SEED)
-    test = mixed_life(body, run, options.real_steps, TEST_SEED)
-    kinds = [kind for kind in GROSS if kind not in STAGES[env].without]
-    pairs = {kind: pairs_of(body, test, kind, options.pairs, TEST_SEED) for kind in kinds}
-    watcher = WorldModel("world model", learner.modules.networks, learner.env_spec.readout_sizes)
-    watched = lines_of(watcher, {}, calibration, test, pairs)
-    whole = {line["term"]: line for line in watched if line["violation"] == "all gross"}
+def row_of(run: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """The row of one run."""
+    agent = loaded(run)
+    config = agent.config
+    env = envs.make(config.env)
+    calibration = mixed_episodes(env, run, options.real_steps, CALIBRATION_SEED)
+    test = mixed_episodes(env, run, options.real_steps, TEST_SEED)
+    kinds = [kind for kind in GROSS if kind not in STAGES[config.env].without]
+    pairs = {kind: pairs_of(env, test, kind, options.pairs, TEST_SEED) for kind in kinds}
+    scores = rows_of(world_model_detector(agent), calibration, test, pairs)
+    by_term = {row["term"]: row for row in scores if row["violation"] == ALL_GROSS}
     evaluation = last_row(run / "evaluations.csv", "return_mean")
     health = last_row(run / "metrics.csv", "latent/rank")
-    seen, predicted = determination(learner, test)
-    line = {
-        "env": env, "regularizer.kind": learner.config.regularizer, "seed": learner.config.seed,
-        "frames": learner.frames, "return_mean": evaluation["return_mean"], "return_std": evaluation["return_std"],
+    observed, predicted = readout_r2(agent, test)
+    row = {
+        "env": config.env, "regularizer": config.regularizer.kind, "seed": config.seed, "frames": agent.frames,
+        "return_mean": evaluation["return_mean"], "return_std": evaluation["return_std"],
         **{name: f"{float(health[f'latent/{name}']):.4g}" for name in HEALTH},
-        "readout_r2": f"{seen:.4f}", "foreseen_r2": f"{predicted:.4f}",
-        "auroc_latent": whole["latent"]["auroc"], "auroc_all": whole[TOGETHER]["auroc"],
-        "pairs": whole[TOGETHER]["pairs"], "real_steps": whole[TOGETHER]["real_steps"],
+        "readout_r2": f"{observed:.4f}", "predicted_r2": f"{predicted:.4f}",
+        "auroc_latent": by_term["latent"]["auroc"], "auroc_all": by_term[ALL_TERMS]["auroc"],
+        "pairs": by_term[ALL_TERMS]["pairs"], "real_steps": by_term[ALL_TERMS]["real_steps"],
         "cpu_seconds": evaluation["cpu_seconds"], "commit": version(),
     }  # fmt: skip
-    print("  ".join(f"{name} {value}" for name, value in line.items()), flush=True)
-    return line
+    print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    return row
 
 
-def write(lines: Sequence[dict[str, Any]]) -> None:
-    """The table, in the order of tasks, regularisers and seeds."""
-    kinds = list(get_args(RegularizerKind))
-    lines = sorted(lines, key=lambda x: (x["env"], kinds.index(x["regularizer"]), int(x["seed"])))
-    tables.write(RESULT, COLUMNS, lines)
+def write(rows: Sequence[dict[str, Any]]) -> None:
+    """Writes the table, in the order of tasks, regularisers and seeds."""
+    kinds = list(REGULARIZERS)
+    ordered = sorted(rows, key=lambda row: (row["env"], kinds.index(row["regularizer"]), int(row["seed"])))
+    tables.write(RESULT, COLUMNS, ordered)
 
 
-def shown(lines: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a table for each body, a line for each regulariser; the mean of the seeds, and each of them."""
+def report(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a table for each environment, a line for each regulariser, with the mean and each seed."""
     parts = []
-    for env in dict.fromkeys(line["env"] for line in lines):
-        rows = []
-        for kind in get_args(RegularizerKind):
-            found = [line for line in lines if (line["env"], line["regularizer"]) == (env, kind)]
-            if found:
+    for env in dict.fromkeys(row["env"] for row in rows):
+        lines = []
+        for kind in REGULARIZERS:
+            own = [row for row in rows if (row["env"], row["regularizer"]) == (env, kind)]
+            if own:
                 cells = [
-                    pages.mean_and_each([float(line[name]) for line in found], form)
+                    pages.mean_and_each([float(row[name]) for row in own], form)
                     for name, (_, form) in SHOWN.items()
                 ]
-                rows.append([f"`{kind}`", *cells])
-        parts.append(pages.markdown([env, *(head for head, _ in SHOWN.values())], rows))
+                lines.append([f"`{kind}`", *cells])
+        parts.append(pages.markdown([env, *(heading for heading, _ in SHOWN.values())], lines))
     return "\n\n".join(parts)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--envs", nargs="+", choices=list(STAGES), default=list(TASKS), metavar="ENV")
-    parser.add_argument("--regularizers", nargs="+", choices=get_args(RegularizerKind),
-                        default=list(get_args(RegularizerKind)), metavar="KIND")  # fmt: skip
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--steps", type=int, default=15_000, help="frames of each run (default: 15000)")
-    parser.add_argument("--pairs", type=int, default=40, help="pairs of each kind at most (default: 40)")
-    parser.add_argument("--real-steps", type=int, default=4_000, metavar="N",
-                        help="real steps to calibrate on, and as many to test on (default: 4000)")  # fmt: skip
-    parser.add_argument("--workers", type=int, default=2, help="runs at a time")
-    parser.add_argument(
-        "--table", type=Path, metavar="PAGE", help="write the tables into this page, and train nothing"
-    )
-    options = parser.parse_args()
+    kinds = list(REGULARIZERS)
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--envs", nargs="+", choices=list(STAGES), default=list(TASKS), metavar="ENV")
+    p.add_argument("--regularizers", nargs="+", choices=kinds, default=kinds, metavar="KIND")
+    p.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
+    p.add_argument("--steps", type=int, default=15_000, help="frames of each run (default: 15000)")
+    p.add_argument("--pairs", type=int, default=40, help="pairs of each kind, at most (default: 40)")
+    p.add_argument("--real-steps", type=int, default=4_000, metavar="N",
+                   help="real steps to calibrate on, and as many to test on (default: 4000)")  # fmt: skip
+    p.add_argument("--workers", type=int, default=2, help="runs at a time")
+    p.add_argument("--table", type=Path, nargs="?", const=PAGE, metavar="PAGE",
+                   help="write the tables into a page (default: docs/reports/collapse.md), and train nothing")  # fmt: skip
+    options = p.parse_args()
     if options.table is not None:
-        pages.write(options.table, shown(tables.read(RESULT)), MARKERS)
+        pages.write(options.table, report(tables.read(RESULT)), MARKERS)
         return 0
     torch.set_num_threads(1)
     done = {
-        (line["env"], line["regularizer"], int(line["seed"]), int(line["frames"]))
-        for line in tables.read(RESULT)
+        (row["env"], row["regularizer"], int(row["seed"]))
+        for row in tables.read(RESULT)
+        if int(row["frames"]) >= options.steps
     }
-    wanted = [
-        (env, kind, seed)
+    runs = [
+        run_of(env, kind, seed, options.steps)
         for seed, env, kind in itertools.product(options.seeds, options.envs, options.regularizers)
-        if not any(key[:3] == (env, kind, seed) and key[3] >= options.steps for key in done)
+        if (env, kind, seed) not in done
     ]
     with ThreadPoolExecutor(options.workers) as pool:
-        runs = [run_of(job, options.steps) for job in wanted]
-        for run, well in zip(runs, pool.map(training.trained, runs), strict=True):
-            if not well:
-                print(f"a run did not get to its end: see {run.log}", flush=True)
+        for run, finished in zip(runs, pool.map(training.train, runs), strict=True):
+            if not finished:
+                print(f"a run did not reach its budget: see {run.log}", flush=True)
                 continue
-            line = examined(run.folder, options)
-            write(tables.replaced(tables.read(RESULT), line, ("env", "regularizer", "seed")))
-    for env, kind in itertools.product(options.envs, options.regularizers):
-        of_kind = [x for x in tables.read(RESULT) if (x["env"], x["regularizer"]) == (env, kind)]
-        if of_kind:
-            mean = {name: math.fsum(float(x[name]) for x in of_kind) / len(of_kind) for name in COLUMNS[4:14]}
-            print(env, kind, f"seeds {len(of_kind)}", *(f"{n} {v:.4g}" for n, v in mean.items()))
+            row = row_of(run.folder, options)
+            write(tables.replaced(tables.read(RESULT), row, ("env", "regularizer", "seed")))
+    print(report(tables.read(RESULT)))
     return 0
 
 

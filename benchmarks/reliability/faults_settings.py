@@ -123,11 +123,13 @@ def out_of_range() -> Iterator[tuple[str, str]]:
 def refused_by_name(flag: str, value: str) -> bool:
     """Whether an option with this value is refused, and the message names the setting."""
     from agent.errors import ConfigError
-    from joule.cli.options import config_from, given_settings
+    from joule.cli.options import given_settings
     from joule.commands.train import parser
+    from joule.settings import config_from
 
+    words = [flag, value]
     try:
-        config_from("default", given_settings(parser().parse([flag, value])))
+        config_from("default", given_settings(parser(words).parse(words)))
     except ConfigError as error:
         return flag in str(error) or flag[2:].replace("-", "_") in str(error)
     return False

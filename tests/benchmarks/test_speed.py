@@ -1,4 +1,4 @@
-"""What is said about speed: products are counted as the layers have them, and the last line can be read."""
+"""The benchmark of speed: products are counted as the layers have them, and the last line is JSON."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from torch import nn
 
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
-from benchmarks.speed import speed, stopwatch
+from benchmarks.speed import agent_calls, device, speed, stopwatch
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-def weights(module: nn.Module) -> int:
+def weights_of(module: nn.Module) -> int:
     """Weights of the matrix products, without biases and norms."""
     return sum(p.numel() for p in module.parameters() if p.ndim == 2)
 
 
-def test_the_products_of_a_plan_are_those_of_its_layers(make_joule: Callable[..., Any]) -> None:
-    joule = make_joule()
-    m = joule.modules.networks
-    search = {"horizon": 3, "samples": 16, "iterations": 2, "elites": 4}
-    each = 3 * weights(m.world_model) + weights(m.policy) + weights(m.critic)
-    counted = stopwatch.products_of(speed.searching(joule, **search))
-    assert counted == pytest.approx(2 * 2 * 16 * each, rel=0.01)  # the planner's own moments are small
+def test_the_products_of_a_plan_are_those_of_its_layers(make_agent: Callable[..., Any]) -> None:
+    agent = make_agent()
+    m = agent.modules.networks
+    settings = {"horizon": 3, "samples": 16, "iterations": 2, "elites": 4}
+    per_candidate = 3 * weights_of(m.world_model) + weights_of(m.policy) + weights_of(m.critic)
+    counted = stopwatch.count_products(agent_calls.plan_call(agent, **settings))
+    assert counted == pytest.approx(2 * 2 * 16 * per_candidate, rel=0.01)  # the planner's own are few
 
 
 def test_the_rate_is_that_of_the_best_size() -> None:
@@ -43,10 +43,10 @@ def test_the_slope_is_the_power_of_the_growth(power: float) -> None:
     assert stopwatch.slope({n: 3.0 * n**power for n in (10, 20, 80)}) == pytest.approx(power)
 
 
-def test_turns_are_taken_and_their_time_is_per_call() -> None:
+def test_calls_take_turns_and_their_time_is_per_call() -> None:
     order = []
 
-    def busy(name: str, size: int) -> Callable[[], object]:
+    def sorting(name: str, size: int) -> Callable[[], object]:
         x = np.ones(size)
 
         def call() -> None:
@@ -56,13 +56,13 @@ def test_turns_are_taken_and_their_time_is_per_call() -> None:
 
         return call
 
-    figures = stopwatch.take_turns({"small": busy("a", 1_000), "large": busy("b", 100_000)}, 3, 0.0)
+    figures = stopwatch.take_turns({"small": sorting("a", 1_000), "large": sorting("b", 100_000)}, 3, 0.0)
     assert order == [*"aabb", *"ababab"]
     times = stopwatch.medians(figures)
     assert times["large"] > 5 * times["small"]
 
 
-def test_the_last_line_says_what_joule_costs_beside_the_baselines(
+def test_the_last_line_has_the_cost_relative_to_the_baselines(
     small: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = replace(Config(), {**small, "steps": 1_000})
@@ -72,22 +72,21 @@ def test_the_last_line_says_what_joule_costs_beside_the_baselines(
     for name in ("cpu_ratio_to_sac", "plan_ms", "policy_ms", "update_ms", "matmul_fraction"):
         assert figures[name] > 0
     assert figures["plan_ms"] > figures["policy_ms"]
-    assert figures["cpu_ratio_to_sac"] == pytest.approx(
-        figures["decision_ms"] / figures["sac_decision_ms"], rel=1e-3
-    )
+    ratio = figures["decision_ms"] / figures["sac_decision_ms"]
+    assert figures["cpu_ratio_to_sac"] == pytest.approx(ratio, rel=1e-3)
     if not torch.cuda.is_available():
-        assert "cuda: unmeasured, because torch sees no CUDA GPU here" in lines
+        assert "cuda: not measured, because torch finds no CUDA GPU here" in lines
 
 
 def test_another_device_agrees_with_the_cpu(
-    make_joule: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    make_agent: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The CPU stands in for the other device: the way there is the same.
-    monkeypatch.setattr(speed, "ON_DEVICE", {"horizon": 2, "samples": 8, "iterations": 2, "elites": 2})
-    joule = make_joule().learn(60)
+    # The CPU stands in for the other device: the code is the same.
+    monkeypatch.setattr(device, "DEVICE_PLAN", {"horizon": 2, "samples": 8, "iterations": 2, "elites": 2})
+    agent = make_agent().learn(60)
     with torch.no_grad():
-        for p in joule.modules.networks.parameters():  # heads that begin at zero would agree on anything
+        for p in agent.modules.networks.parameters():  # heads that begin at zero would agree on anything
             p.add_(0.1 * torch.randn_like(p))
-    found = speed.on_device(joule, joule.config, speed.QUICK)
+    found = device.measure_device(agent, agent.config, stopwatch.QUICK)
     assert found.pop("energy_difference_in_deviations") < 1e-5
     assert all(value > 0 for value in found.values())

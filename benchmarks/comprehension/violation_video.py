@@ -1,0 +1,64 @@
+"""A video of a violation: the real and the edited clip side by side, each above its surprise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import envs
+from benchmarks.comprehension.clip_pairs import AFTER, BEFORE, LEAD, Pair, edited_episode, real_frames
+from benchmarks.comprehension.detector_scores import ALARM
+from benchmarks.comprehension.stills import stills
+from benchmarks.comprehension.surprise_calibration import ALL_TERMS, CalibratedDetector
+from benchmarks.comprehension.violations import MEANINGS
+from envs.rendering.video import write_mp4
+from joule.report.film import Story, annotate, side_by_side
+
+WIDTH, HEIGHT = 480, 360
+SPEED = 0.5
+"""Of the video, relative to the simulated time."""
+ALARM_LEVEL = 2.0
+"""Where an alarm is on the scale of surprise in a film's strip."""
+STILL_STEPS = (-4, 1, 3, 6, 12)
+"""Steps since the violation of which there is a still; step 1 is that of its first observation."""
+
+
+def write_video(env_id: str, kind: str, pair: Pair, detector: CalibratedDetector, folder: Path) -> Path:
+    """Writes a pair as an mp4, and stills of it as a PNG.
+
+    Args:
+        env_id: the environment.
+        kind: kind of violation.
+        pair: the pair.
+        detector: gives the surprise.
+        folder: where to; it is made where it is missing.
+
+    Returns:
+        The path of the video.
+    """
+    env = envs.make(env_id, render_mode="rgb_array", width=WIDTH, height=HEIGHT)
+    edited, edited_pictures = edited_episode(env, pair.episode, kind, pair.at)
+    real_pictures = real_frames(env, pair.episode, pair.at)
+    env.close()
+    clips = (pair.episode.clip, edited)
+    surprises = [
+        detector.surprise(clip.part(pair.first, pair.at + AFTER))[ALL_TERMS][LEAD:] for clip in clips
+    ]
+    seconds = env.env_spec.seconds_per_decision or 1 / 30
+    stories = [Story(env_id, name, seconds, surprise=True) for name in ("untouched", kind)]
+    frames = []
+    for index, pictures in enumerate(zip(real_pictures, edited_pictures, strict=False)):
+        both = []
+        for story, picture, surprise, clip in zip(stories, pictures, surprises, clips, strict=True):
+            reward = -float(clip.cost[pair.at - BEFORE + index])
+            level = ALARM_LEVEL * float(surprise[index]) / ALARM
+            both.append(annotate(picture, panel=story.tell(reward, surprise=level)))
+        frames.append(side_by_side(both, ["what is possible", MEANINGS[kind]]))
+    name = f"{env_id.replace('/', '-')}-{kind}"
+    path = folder / f"{name}.mp4"
+    write_mp4(path, frames, SPEED / seconds)
+    steps = [step for step in STILL_STEPS if BEFORE + step - 1 < len(edited_pictures)]
+    stills(
+        folder / f"{name}.png", [edited_pictures[BEFORE + step - 1] for step in steps], steps,
+        *(surprise[BEFORE + steps[0] :] for surprise in surprises), alarm=ALARM, title=MEANINGS[kind].split(":")[0],
+    )  # fmt: skip
+    return path
