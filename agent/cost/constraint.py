@@ -6,8 +6,9 @@ import difflib
 import functools
 from dataclasses import dataclass
 
+from agent.cost.regions import Region, parse_disc, parse_limit
 from agent.cost.task import IN_PYTHON, CostFn
-from agent.cost.task_terms import limit, parse, read_given, zone
+from agent.cost.task_terms import parse
 from agent.errors import ConfigError
 
 
@@ -32,42 +33,49 @@ def parse_constraint(text: str) -> Constraint:
     Raises:
         ConfigError: for text that is no constraint.
     """
-    kind, colon, rest = text.partition(":")
     if text.startswith(IN_PYTHON):
         raise ConfigError(
-            f"constraint: {rest!r} was a function in Python, which no file can hold; load with the setting "
-            "constraint=() and give it again"
+            f"constraint: {text.removeprefix(IN_PYTHON)!r} was a function in Python, which no file can hold; "
+            'load without it, by settings={"constraint": ()}, and give it again'
         )
+    return Constraint(text.strip(), _region(text), text.strip())
+
+
+def _region(text: str) -> Region:
+    kind, colon, rest = text.partition(":")
     if colon:
         if kind.strip() != "out-of":
             near = difflib.get_close_matches(kind, ["out-of"], n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"constraint: {kind!r} is no zone, out-of:x=0,y=0,r=0.3 is one{hint}")
-        return Constraint(text.strip(), zone(read_given("out-of", rest)), text.strip())
-    over = limit("constraint", text)
-    if over is None:
+        return parse_disc(rest)
+    limit = parse_limit("constraint", text)
+    if limit is None:
         raise ConfigError(
             f"constraint: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3"
         )
-    return Constraint(text.strip(), over, text.strip())
+    return limit
 
 
 @functools.lru_cache(maxsize=64)
 def covered_by_task(constraints: tuple[str, ...], task: str) -> bool:
-    """Whether a policy that learned the task of this text was charged for every violation of the constraints.
+    """Whether a policy that learned a task was charged for every violation of the constraints.
 
-    `own+20*keep:speed<5.8` covers `speed<6`, for example.
+    It was where, for each constraint, a term of positive weight charges for a region that contains the forbidden
+    one, as `own+20*keep:speed<5.8` does for `speed<6`. A task that rewards entering a region of the same
+    readout, by a negative weight, covers nothing. A function in Python is never covered.
+
+    Args:
+        constraints: as text.
+        task: as text.
     """
-    if not task or task.startswith(IN_PYTHON):
+    if not task or any(text.startswith(IN_PYTHON) for text in (task, *constraints)):
         return False
-    said = [(term.unweighted_text or "").partition(":") for term in parse(task).terms]
-    charged = [rest if kind == "keep" else f"{kind}:{rest}" for kind, _, rest in said]
-    return all(any(_covers(one, constraint) for one in charged) for constraint in constraints)
+    charges = [(term.weight, term.region) for term in parse(task).terms if term.region is not None]
+    return all(_charged(_region(text), charges) for text in constraints)
 
 
-def _covers(charged: str, constraint: str) -> bool:
-    """Whether who keeps the one limit, as text, keeps the other."""
-    one, other = (limit("constraint", text) for text in (charged, constraint))
-    if one is None or other is None:
-        return "".join(charged.split()) == "".join(constraint.split())
-    return one.covers(other)
+def _charged(region: Region, charges: list[tuple[float, Region]]) -> bool:
+    same = [(weight, other) for weight, other in charges if other.readout == region.readout]
+    rewarded = any(weight < 0.0 for weight, _ in same)
+    return not rewarded and any(weight > 0.0 and other.covers(region) for weight, other in same)

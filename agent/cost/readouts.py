@@ -119,6 +119,15 @@ class NamedReadouts(Mapping[str, "Tensor"]):
         return None
 
 
+def difference(named: NamedReadouts, name: str, target: list[float]) -> Tensor:
+    """The readout `name` minus `target`, [rows, size]. Raises TaskError when their sizes differ."""
+    value = named[name]
+    value = value.unsqueeze(-1) if value.ndim == 1 else value
+    if value.shape[1] != len(target):
+        raise TaskError(f"{name}: found {len(target)} numbers for {value.shape[1]}; {name}.0 names the first")
+    return value - value.new_tensor(target)
+
+
 def _derive(part: Tensor, source: Mapping[str, Any]) -> Tensor:
     if source["as"] == "up":  # the last entry of the rotation matrix of a quaternion w x y z of any length
         square = part.square()

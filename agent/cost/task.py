@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.cost.readouts import NamedReadouts, Readouts, TaskError
+from agent.cost.regions import Region
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,8 @@ class Task:
     """The term as the command line writes it, without its weight; None for a function and for a sum."""
     weight: float = 1.0
     """The factor that `cost` already contains."""
+    region: Region | None = None
+    """The region that the term charges for entering; None for another cost, and for a sum."""
 
     @property
     def terms(self) -> tuple[Task, ...]:
@@ -66,7 +69,8 @@ class Task:
             scaled = [weight * part for part in self.parts]
             return sum(scaled[1:], scaled[0])
         name, product = f"{weight:g} {self.name}", self.weight * weight
-        return Task(name, lambda r: weight * self.cost(r), (), self.unweighted_text, product)
+        text, region = self.unweighted_text, self.region
+        return Task(name, lambda r: weight * self.cost(r), (), text, product, region)
 
     def __call__(self, named: NamedReadouts) -> Tensor:
         """The cost of each row [rows]. Raises TaskError when it is not one number a row."""

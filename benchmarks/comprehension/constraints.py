@@ -34,8 +34,9 @@ from agent.agent import WorldModelAgent
 from agent.configurator.validation import replace
 from agent.cost.constraint import parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
+from agent.cost.regions import parse_limit
 from agent.cost.task import TaskReward
-from agent.cost.task_terms import limit, parse
+from agent.cost.task_terms import parse
 from agent.seeds import FIRST_SEED
 from benchmarks import tables
 from benchmarks.comprehension.episodes import play
@@ -102,7 +103,7 @@ def constraint_of(run: Path, decisions: int) -> tuple[str, str]:
         ]
         text = text.format(**{found[1]: round(float(np.quantile(values, 1 - VIOLATED_SHARE)), 1)})
     agent.constrain(parse_constraint(text))
-    bound = limit("constraint", text)
+    bound = parse_limit("constraint", text)
     assert bound is not None, f"{text} is no limit"
     margin = float(agent.modules.margin()[-1, 0])
     return text, f"own+20*keep:{bound.tightened(margin)}"

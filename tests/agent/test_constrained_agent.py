@@ -1,0 +1,82 @@
+"""A trained agent within constraints: it keeps them, saves them, and never loses them silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import assert_refused
+
+import joule
+from agent.cost.constraint import Constraint, parse_constraint
+from agent.cost.task_terms import parse
+from agent.errors import ConfigError
+from joule.environment import make_env
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+def violating(run: Path, *constraints: str) -> float:
+    """Share of decisions after which the position is above 0.2, in episodes that start below 0."""
+    changes = {"constraint": constraints, "planner.horizon_decisions": 4}
+    agent = joule.load(run, settings=changes)
+    env = make_env(agent.config)
+    found = []
+    for seed in range(12):
+        obs, _ = env.reset(seed=10_000 + seed)
+        if obs[0] > 0.0:
+            continue
+        state = None
+        for _ in range(25):
+            action, state = agent.predict(obs, state, np.array([state is None]))
+            obs, *_ = env.step(action)
+            found.append(obs[0] > 0.2)
+    return float(np.mean(found))
+
+
+def test_an_agent_keeps_a_constraint_that_its_reward_opposes(trained_run: Path) -> None:
+    assert violating(trained_run) > 0.1
+    assert violating(trained_run, "position<0.1") < 0.03  # the model errs by a few hundredths
+
+
+def test_constraints_are_set_and_removed_on_a_live_agent(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.constrain(Constraint("left", lambda r: r["position"]))
+    _, state = agent.predict(np.array([1.0, 0.0, 0.0], np.float32))
+    assert agent.explain(state)["constraint"][0] > 1e9
+    assert "constraint" not in agent.constrain().explain(state)
+    assert_refused(
+        "evaluate", [str(trained_run), "--constraint", "position?2"], "is no limit such as speed<2"
+    )
+
+
+def test_a_constraint_is_saved_with_its_agent(trained_run: Path, tmp_path: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.constrain(parse_constraint("position<0.5")).save(tmp_path / "text")
+    loaded: Any = joule.load(tmp_path / "text")
+    assert [one.name for one in loaded.modules.constraint_cost.constraints] == ["position<0.5"]
+    agent.constrain(Constraint("left", lambda r: r["position"])).save(tmp_path / "function")
+    with pytest.raises(ConfigError, match="'left' was a function in Python"):
+        joule.load(tmp_path / "function")
+    free: Any = joule.load(tmp_path / "function", settings={"constraint": ()})
+    assert free.modules.constraint_cost is None
+
+
+@pytest.mark.parametrize(
+    ("task", "unknown"),
+    [
+        ("own+20*keep:position<0.5", False),
+        ("own+0*keep:position<0.5", True),
+        ("own+-1*keep:position<0.5", True),
+        ("own", True),
+    ],
+)
+def test_planning_starts_from_the_policy_only_where_it_was_charged_for_the_constraint(
+    trained_run: Path, task: str, unknown: bool
+) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.configurator.learn_task(parse(task), updates=1)
+    agent.constrain(parse_constraint("position<0.5"))
+    assert agent.modules.task_unknown_to_policy is unknown
