@@ -17,7 +17,7 @@ def explanation(**changes: Any) -> dict[str, Any]:
     """The JSON values of an explanation whose energies are 1, 2, 3 and 4."""
     rng = np.random.default_rng(0)
     alternatives = []
-    for index, name in enumerate(("chosen", "rival", "policy", "no action")):
+    for index, name in enumerate(("chosen", "runner-up", "policy", "no action")):
         terms = {"task": 0.5 + index, "critic": 0.25, "action": 0.0, "uncertainty": 0.25, "constraint": 0.0}
         alternatives.append(
             {
@@ -25,9 +25,9 @@ def explanation(**changes: Any) -> dict[str, Any]:
                 "energy": sum(terms.values()),
                 "terms": terms,
                 "actions": rng.uniform(-1, 1, (HORIZON, ACTIONS)).tolist(),
-                "foreseen_costs": rng.random(HORIZON).tolist(),
-                "true_costs": rng.random(HORIZON).tolist(),
-                "foreseen_readouts": rng.normal(size=(AHEAD + 1, READOUTS)).tolist(),
+                "predicted_costs": rng.random(HORIZON).tolist(),
+                "executed_costs": rng.random(HORIZON).tolist(),
+                "predicted_readouts": rng.normal(size=(AHEAD + 1, READOUTS)).tolist(),
             }
         )
     grid = np.linspace(-1, 1, 41)
@@ -52,14 +52,14 @@ def explanation(**changes: Any) -> dict[str, Any]:
             "energy": (1.0 + grid[:, None] ** 2 + grid[None] ** 2).tolist(),
         },
         "readouts": {"names": [f"qpos {k}" for k in range(READOUTS)], "usual_change": [1.0] * READOUTS},
-        "came": {
+        "outcome": {
             "costs": [1.0, 1.0, 1.0, 5.0],
             "readouts": rng.normal(size=(AHEAD + 1, READOUTS)).tolist(),
             "return": -2.5,
             "decisions": 4,
             "hidden": 0.0625,
         },
-        "foretold_return": -2.0,
+        "predicted_return": -2.0,
         "ghosts_ahead": 10,
         "no_picture": None,
     }
@@ -70,8 +70,8 @@ def test_text_names_the_decision_and_compares_predictions_with_observations() ->
     record = explanation()
     text = decision.shown(record)
     assert "with gravity=0.5@30, within speed<2: decision 40 of the episode of seed 10000" in text
-    assert "better than the nearest rejected one, rival, by 1: 1 by its task" in text
-    predicted = decision.short(decision.discounted(record, record["alternatives"][0]["foreseen_costs"]))
+    assert "better than the nearest rejected one, runner-up, by 1: 1 by its task" in text
+    predicted = decision.short(decision.discounted(record, record["alternatives"][0]["predicted_costs"]))
     assert f"over 3 decisions the predicted cost was {predicted} and the observed cost 1.75" in text
     minus = "\N{MINUS SIGN}"
     assert f"the predicted return was {minus}2 and the observed return {minus}2.5, over 4 decisions" in text
@@ -79,7 +79,7 @@ def test_text_names_the_decision_and_compares_predictions_with_observations() ->
 
 
 def test_a_task_without_critic_predicts_no_return() -> None:
-    assert "it predicted no return" in decision.shown(explanation(foretold_return=None))
+    assert "it predicted no return" in decision.shown(explanation(predicted_return=None))
 
 
 def test_a_plan_that_breaks_a_constraint_is_named_as_such() -> None:
