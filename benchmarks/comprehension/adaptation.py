@@ -52,7 +52,7 @@ Key = tuple[str, str, str, str]
 
 def methods_of(agent: str, settings: Settings) -> dict[str, Callable[[Phases], None]]:
     """Method -> what an agent of this kind does."""
-    methods = {f"{agent} frozen": Phases.stay_frozen}
+    methods: dict[str, Callable[[Phases], None]] = {f"{agent} frozen": Phases.stay_frozen}
     if agent != "joule":
         return methods | {f"{agent} learns on": Phases.learn_on}
     methods["joule adapts"] = Phases.adapt

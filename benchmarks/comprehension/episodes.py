@@ -39,7 +39,7 @@ def play(
     state, running = None, np.ones(len(envs), bool)
     for step in range(decisions):
         actions, state = decide(obs, state, np.full(len(envs), step == 0))
-        for k in np.flatnonzero(running):
+        for k in map(int, np.flatnonzero(running)):
             obs[k], reward, terminated, truncated, _ = envs[k].step(actions[k])
             running[k] = not (terminated or truncated)
-            yield Step(int(k), actions[k], float(reward))
+            yield Step(k, actions[k], float(reward))

@@ -141,7 +141,8 @@ def rows_of_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     def random(obs: np.ndarray, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
         return rng.uniform(-1, 1, (len(obs), size)).astype(np.float32), None
 
-    for method, decide in (("unmodified", agent.predict), ("random", random)):
+    deciders: dict[str, Decide] = {"unmodified": agent.predict, "random": random}
+    for method, decide in deciders.items():
         totals = trial.scores(decide, list(trial.tasks.values()))
         yield from (row(name, method, totals[k]) for k, name in enumerate(trial.tasks))
     for name, task in trial.tasks.items():
@@ -158,9 +159,9 @@ def rows_of_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         if "own" in trial.costs[name]:  # the environment's own cost does not follow from its state alone
             continue
         env = trial.envs[0]
-        oracle, decide = oracle_for(env, task, torch.Generator().manual_seed(1))
+        oracle, by_oracle = oracle_for(env, task, torch.Generator().manual_seed(1))
         with oracle:
-            yield row(name, "oracle", scores(decide, [env], [task], options.decisions)[0])
+            yield row(name, "oracle", scores(by_oracle, [env], [task], options.decisions)[0])
 
 
 def rows_of_sac(options: argparse.Namespace) -> Iterator[dict[str, Any]]:

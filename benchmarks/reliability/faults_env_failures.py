@@ -45,7 +45,7 @@ def patch_step(env_class: str, change: Callable[[int], object]) -> Patch:
 @fault(18, "env raises mid-episode", "STOP (or <=k restarts); partial episode not marked terminal")
 def env_raises(sandbox: Sandbox) -> Outcome:
     def raise_once(steps: int) -> None:
-        if steps == 145:  # after the determinism check and the first checkpoint
+        if steps == 95:  # after the determinism check and the first checkpoint, in training
             raise RuntimeError("the motor is on fire")
 
     patch = patch_step("counter_env.Counter", raise_once)

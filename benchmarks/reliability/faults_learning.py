@@ -79,7 +79,7 @@ def updates_not_finite(first: int, last: int, what: str) -> Patch:
         def sample(self: ReplayBuffer, *given: Any) -> Any:
             windows = real_sample(self, *given)
             if what in ("nan loss", "nan latent") and hit(1):
-                column = windows.cost if what == "nan loss" else windows.obs
+                column: Any = windows.cost if what == "nan loss" else windows.obs
                 column[:] = np.nan
             return windows
 

@@ -24,15 +24,16 @@ def nan_weights(network: str, decision: int) -> Patch:
     def patch() -> None:
         import torch
 
+        from agent.interface import TrainingEnvs
         from agent.learning.interaction import Interaction
 
         real = Interaction.step
 
-        def step(self: Interaction, env: Any) -> None:
+        def step(self: Interaction, envs: TrainingEnvs) -> None:
             if self.decisions == decision:
                 with torch.no_grad():
                     next(getattr(self.modules.networks, network).parameters()).fill_(float("nan"))
-            real(self, env)
+            real(self, envs)
 
         Interaction.step = step  # type: ignore[method-assign]
 

@@ -103,21 +103,34 @@ def values_out_of_range(sandbox: Sandbox) -> Outcome:
 
 
 def out_of_range() -> Iterator[tuple[str, str]]:
-    """Option and value, for several values outside the range of every numeric setting."""
-    from agent.configurator.settings import Config
-    from agent.configurator.validation import flatten
+    """Option and value, for several values outside the range of every numeric setting.
 
-    defaults = flatten(Config())
-    sections = {f.name: getattr(Config(), f.name) for f in dataclasses.fields(Config)}
-    nodes = {"": Config()} | {f"{n}.": node for n, node in sections.items() if dataclasses.is_dataclass(node)}
+    Of a planner's or regulariser's own settings, those of the default kinds are included.
+    """
+    for name, low, high, whole in ranges():
+        fraction = ["1.5"] if whole else []
+        for value in (low - 1, high * 2 + 1, "nan", "inf", "three", *fraction):
+            yield f"--{name}".replace("_", "-"), str(value)
+
+
+def ranges() -> Iterator[tuple[str, float, float, bool]]:
+    """Name, lowest and highest value of every numeric setting, and whether it is a whole number by default."""
+    from agent.configurator import kinds
+    from agent.configurator.settings import KIND_SECTIONS, Config
+
+    nodes: dict[str, Any] = {"": Config()}
+    for item in dataclasses.fields(Config):
+        if dataclasses.is_dataclass(node := getattr(Config(), item.name)):
+            nodes[f"{item.name}."] = node
     for prefix, node in nodes.items():
-        for item in dataclasses.fields(node):  # type: ignore[arg-type]
-            if "range" not in item.metadata:
-                continue
-            low, high = item.metadata["range"]
-            fraction = ["1.5"] if isinstance(defaults[prefix + item.name], int) else []
-            for value in (low - 1, high * 2 + 1, "nan", "inf", "three", *fraction):
-                yield f"--{prefix}{item.name}".replace("_", "-"), str(value)
+        for item in dataclasses.fields(node):
+            if "range" in item.metadata:
+                low, high = item.metadata["range"]
+                yield prefix + item.name, low, high, isinstance(getattr(node, item.name), int)
+    for section in KIND_SECTIONS:
+        for name, setting in kinds.settings_of(section, getattr(Config(), section).kind).items():
+            if setting.low is not None and setting.high is not None:
+                yield f"{section}.{name}", setting.low, setting.high, setting.type is int
 
 
 def refused_by_name(flag: str, value: str) -> bool:

@@ -100,13 +100,13 @@ def stop_after_evaluation() -> None:
     """The run sends itself SIGTERM when its first evaluation is logged."""
     from joule.training.trainer import Trainer
 
-    real = Trainer.score
+    real = Trainer.record
 
-    def score(self: Trainer, scores: Any) -> None:
+    def record(self: Trainer, scores: Any) -> None:
         real(self, scores)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    Trainer.score = score  # type: ignore[method-assign]
+    Trainer.record = record  # type: ignore[method-assign]
 
 
 def moments_of(agent: str) -> dict[str, Reached]:

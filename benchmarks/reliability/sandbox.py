@@ -171,7 +171,7 @@ class Sandbox:
         start = time.monotonic()
         child = os.fork()
         if child == 0:
-            patches = [] if curve else [_draw_no_curve]
+            patches: list[Patch] = [] if curve else [_draw_no_curve]
             patches += [patch] if patch is not None else []
 
             def command() -> None:
@@ -207,8 +207,8 @@ class Sandbox:
             os.environ.pop(variable, None)
             if value is not None:
                 os.environ[variable] = value
-        for limit, value in limits.items():
-            resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
+        for limit, most in limits.items():
+            resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))
 
 
 def _run(name: str, words: Sequence[str], patches: Sequence[Patch]) -> NoReturn:

@@ -77,7 +77,7 @@ def energy_difference(agent: WorldModelAgent, other: WorldModelAgent) -> float:
     """The largest difference between two agents' energies of random plans, in deviations of the energies."""
     shape = (1, COMPARED_SAMPLES, REFERENCE_PLAN["horizon"], agent.env_spec.action_size)
     actions = torch.rand(*shape) * 2 - 1
-    obs = agent.modules.replay_buffer.obs[:1]
+    obs = agent.modules.replay_buffer.observations(np.zeros(1, np.int64))
     with torch.inference_mode():
         expected = agent.modules.energy(agent.modules.perceive(obs))(actions)
         on_device = actions.to(other.modules.device)

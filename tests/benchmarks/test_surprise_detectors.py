@@ -8,12 +8,13 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.networks import Networks
 from benchmarks.comprehension.surprise_detectors import Clip, ConstantVelocityDetector, WorldModelDetector
+from envs.env_spec import ObservationPart
 
 
 def test_a_constant_error_of_a_head_is_not_surprising_and_a_jump_is() -> None:
     sizes = {"place": 1, "speed": 2}
     settings = {"model.latent_dim": 16, "model.hidden_dim": 16, "model.head_width": 8}
-    networks = Networks(3, 1, 3, replace(Config(), settings))
+    networks = Networks([ObservationPart("state", (3,), "float32")], 1, 3, replace(Config(), settings))
     rng = np.random.default_rng(0)
     obs, readout = rng.normal(size=(7, 3)).astype(np.float32), np.zeros((7, 3), np.float32)
     action, cost = rng.normal(size=(6, 1)).astype(np.float32), np.zeros(6, np.float32)
