@@ -14,6 +14,8 @@ from torch import Tensor
 
 from agent.actor.actor import ActingState
 from agent.forecast import Forecast
+from agent.interface import Observation
+from agent.memory.columns import stack_parts
 from agent.modules import Modules
 
 CHOSEN, RUNNER_UP, POLICY, STILL = "chosen", "runner-up", "policy", "no action"
@@ -88,14 +90,14 @@ def forecast(modules: Modules, state: ActingState) -> Forecast | None:
     return Forecast(-(terms["task"] + terms["critic"]), cost.cpu().numpy(), modules.discount)
 
 
-def imagine(modules: Modules, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
+def imagine(modules: Modules, obs: Observation, actions: np.ndarray) -> np.ndarray:
     """Readouts [steps + 1, readouts] predicted from `obs` [obs] under `actions` [steps, act].
 
     Row 0 reads the present, each further row one predicted step.
     """
     networks = modules.networks
     with torch.inference_mode():
-        z = modules.perceive(obs[None])
+        z = modules.perceive(stack_parts([obs]))
         plan = torch.from_numpy(np.asarray(actions, np.float32)).to(modules.device)[None]
         latents = [z, *(step.z for step in networks.world_model.rollout(z, plan))]
         read = networks.readout(torch.cat(latents))

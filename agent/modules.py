@@ -5,7 +5,7 @@ One decision: observation -> perception -> z -> actor (the planner minimises the
 `agent.learning` trains them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from agent.errors import ConfigError
 from agent.interface import EnvSpec, Observation
 from agent.learning.learner import Learner
 from agent.learning.schedule import discount_for, rows_for
-from agent.memory.columns import columns_of, map_parts
+from agent.memory.columns import columns_of, map_parts, stack_parts
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.perception.belief import Belief
@@ -111,7 +111,7 @@ class Modules:
     def new_networks(self) -> Networks:
         """Untrained networks of this agent's sizes, on its device."""
         spec, config = self.env_spec, self.config
-        return Networks(spec.observation_size, spec.action_size, self.readouts_size, config).to(self.device)
+        return Networks(spec.observation, spec.action_size, self.readouts_size, config).to(self.device)
 
     def new_learner(self, tau: float | None = None) -> Learner:
         """A learner of the networks that has taken no step; `tau` replaces the setting."""
@@ -331,16 +331,18 @@ class Modules:
 
     def predict(
         self,
-        observation: np.ndarray,
+        observation: Observation,
         state: Any,
         episode_start: np.ndarray | None,
         deterministic: bool,
         actor: Actor | None = None,
     ) -> tuple[np.ndarray, Any]:
         """`decide` for an observation [obs] or a batch [batch, obs], as stable-baselines3 asks for it."""
-        single = np.ndim(observation) == 1
-        rows = np.atleast_2d(np.asarray(observation, np.float32))
-        starts = np.zeros(len(rows), bool)
+        part = self.env_spec.observation[0]
+        first = observation[part.name] if isinstance(observation, Mapping) else observation
+        single = np.ndim(first) == len(part.shape)
+        rows = stack_parts([observation]) if single else observation
+        starts = np.zeros(1 if single else len(first), bool)
         if episode_start is not None:
             starts = np.atleast_1d(np.asarray(episode_start, bool))
         action, state = self.decide(rows, state, starts, not deterministic, actor)

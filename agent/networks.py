@@ -1,6 +1,8 @@
 """The networks of one agent, built together: what a checkpoint of weights holds."""
 
 import copy
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +11,10 @@ from agent.actor.policy import Policy
 from agent.configurator.settings import Config
 from agent.cost.critic import Critic
 from agent.cost.scaling import Scales
+from agent.interface import ObservationPart
 from agent.layers import NormedLinear
 from agent.perception import regularizers
-from agent.perception.encoder import Encoder
+from agent.perception.factory import encoder_kind
 from agent.perception.normalizer import Normalizer
 from agent.world_model.dynamics import WorldModel
 
@@ -22,12 +25,16 @@ class Networks(nn.Module):
     The readout head reads named physical quantities off the detached latent: they never shape it.
 
     Args:
-        obs: size of an observation.
+        observation: the parts of an observation; they decide the encoder (`agent.perception.factory`).
         act: size of an action.
         readouts: number of named physical quantities.
         config: the settings.
     """
 
+    normalizer: Any
+    """Maps observations to what the encoder reads; `update` takes new ones into its statistics."""
+    encoder: Any
+    """Maps normalised observations to latents."""
     spread: Tensor
     """Range of the costs-to-go in a batch, from the 5 % to the 95 % quantile; a moving average."""
     usual_disagreement: Tensor
@@ -36,13 +43,15 @@ class Networks(nn.Module):
     """Logarithm of the weight of the policy's entropy bonus."""
     quantiles: Tensor
 
-    def __init__(self, obs: int, act: int, readouts: int, config: Config):
+    def __init__(self, observation: Sequence[ObservationPart], act: int, readouts: int, config: Config):
         super().__init__()
         sizes, cost = config.model, config.cost
         kind = regularizers.make(config.regularizer.kind, config.regularizer.settings)
+        encoding = encoder_kind(observation)
+        self.regularizer = kind
         latent, hidden = sizes.latent_dim, sizes.hidden_dim
-        self.normalizer = Normalizer(obs)
-        self.encoder = Encoder(obs, hidden, latent, kind)
+        self.normalizer = encoding.normalizer(observation)
+        self.encoder = encoding.encoder(observation, hidden, latent, kind)
         self.target_encoder = self.encoder
         if kind.ema_target:
             self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)

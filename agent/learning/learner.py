@@ -8,6 +8,7 @@ encoder's latent of the observation that followed, without gradient. The equatio
 import math
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -18,6 +19,7 @@ from agent.cost.returns import bootstraps, n_step_targets
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.losses import Losses, Predictions, WindowBatch
 from agent.learning.skipped_updates import SkipBudget
+from agent.memory.columns import map_parts
 from agent.memory.windows import Windows
 from agent.networks import Networks
 from agent.perception.collapse import latent_health
@@ -154,21 +156,24 @@ class Learner:
             "critic/target_mean": view.target.mean().item(),
         }
 
+    def _tensor(self, column: np.ndarray) -> Tensor:
+        return torch.from_numpy(column).to(self.weight.device)
+
     def batch_of(self, windows: Windows) -> WindowBatch:
         """Windows as tensors on the learner's device, with normalised observations."""
         columns = (getattr(windows, name) for name in WindowBatch._fields)
-        obs, *rest = (torch.from_numpy(column).to(self.weight.device) for column in columns)
+        obs, *rest = (map_parts(self._tensor, column) for column in columns)
         return WindowBatch(self.networks.normalizer(obs), *rest)
 
     def predict(self, batch: WindowBatch) -> Predictions:
         """Latents, targets, and the predicted steps along the windows."""
         networks, config, window = self.networks, self.config, self.config.window_decisions
         with torch.no_grad():
-            target_z = networks.target_encoder(batch.obs[1:]).float()
+            target_z = networks.target_encoder(map_parts(lambda part: part[1:], batch.obs)).float()
             used = bootstraps(batch.valid, config.n_step)
             next_value = torch.zeros_like(batch.cost)
             next_value[used] = self.value(target_z[used])
-        z = networks.encoder(batch.obs[0]).float()
+        z = networks.encoder(map_parts(lambda part: part[0], batch.obs)).float()
         cost, usual = batch.cost, None
         if self.curiosity:
             stored = torch.cat((z.detach().unsqueeze(0), target_z[:-1]))
@@ -207,7 +212,7 @@ class Learner:
         target = (view.target / networks.critic.scale).flatten().unsqueeze(1).expand(-1, critics)
         critic = (weight * networks.critic.two_hot.loss(view.critic_logits, target).mean(1)).sum()
         first = view.latents[0]
-        regularizer = networks.encoder.regularizer.loss(first)
+        regularizer = networks.regularizer.loss(first)
         readout = F.mse_loss(networks.readout(first.detach()), networks.readout_normalizer(batch.readout[0]))
         return Losses(prediction, cost, critic, termination, regularizer, readout)
 

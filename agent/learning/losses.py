@@ -1,6 +1,6 @@
 """The data, the predictions and the losses of one gradient step."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -12,7 +12,8 @@ from agent.world_model.dynamics import Step
 class WindowBatch(NamedTuple):
     """Windows of the replay buffer as tensors; the columns of `Windows`, with normalised observations."""
 
-    obs: Float[Tensor, "time_and_one batch obs"]
+    obs: Any
+    """[time + 1, batch, obs], normalised, or such a tensor for each part of the observation."""
     action: Float[Tensor, "time batch act"]
     cost: Float[Tensor, "time batch"]
     terminated: Float[Tensor, "time batch"]

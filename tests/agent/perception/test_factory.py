@@ -1,0 +1,119 @@
+"""The encoder follows from the parts of an observation; another kind is a class and a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agent.agent import WorldModelAgent
+from agent.errors import ConfigError
+from agent.interface import ObservationPart as AnyPart
+from agent.perception import factory
+from agent.perception.encoder import Encoder
+from agent.perception.factory import StateEncoding, encoder_kind
+from agent.perception.normalizer import Normalizer
+from envs.env_spec import ObservationPart
+
+STATE, CAMERA = ObservationPart("state", (3,), "float32"), ObservationPart("camera", (8, 8, 3), "uint8")
+
+
+def test_a_flat_state_is_encoded_and_anything_else_is_refused_by_name() -> None:
+    assert isinstance(encoder_kind([STATE]), StateEncoding)
+    with pytest.raises(ConfigError, match=r"camera \[8, 8, 3\] uint8"):
+        encoder_kind([STATE, CAMERA])
+
+
+class CameraNormalizer(nn.Module):
+    """Normalises the state; a few pixels become numbers in [0, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = Normalizer(3)
+
+    def update(self, obs: Mapping[str, Tensor]) -> None:
+        assert obs["camera"].dtype == torch.uint8
+        self.state.update(obs["state"])
+
+    def forward(self, obs: Mapping[str, Tensor]) -> Tensor:
+        pixels = obs["camera"][..., :4, 0, 0].float() / 255.0
+        return torch.cat((self.state(obs["state"]), pixels), -1)
+
+
+class CameraEncoding:
+    """A double of an encoder for two parts."""
+
+    def accepts(self, parts: Sequence[AnyPart]) -> bool:
+        return [one.name for one in parts] == ["state", "camera"]
+
+    def normalizer(self, parts: Sequence[AnyPart]) -> nn.Module:
+        return CameraNormalizer()
+
+    def encoder(self, parts: Any, hidden_dim: int, latent_dim: int, regularizer: Any) -> nn.Module:
+        return Encoder(7, hidden_dim, latent_dim, regularizer)
+
+
+class CameraEnv:
+    """The tiny environment, observed through a state and a picture."""
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+        self.env_spec = replace(env.env_spec, observation=(STATE, CAMERA))
+
+    def _observe(self, obs: np.ndarray) -> dict[str, np.ndarray]:
+        picture = np.zeros((8, 8, 3), np.uint8)
+        picture[:4, 0, 0] = np.clip(100 + 50 * obs[0], 0, 255)
+        return {"state": obs, "camera": picture}
+
+    def reset(self, *, seed: int | None = None) -> Any:
+        obs, info = self.env.reset(seed=seed)
+        return self._observe(obs), info
+
+    def step(self, action: np.ndarray) -> Any:
+        obs, *rest = self.env.step(action)
+        return self._observe(obs), *rest
+
+    def readouts(self) -> np.ndarray:
+        found: np.ndarray = self.env.readouts()
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.env.snapshot()
+        return found
+
+    def restore(self, snapshot: dict[str, Any]) -> bool:
+        return bool(self.env.restore(snapshot))
+
+    def close(self) -> None:
+        self.env.close()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_agent_learns_from_two_parts_in_their_own_dtypes(
+    make_agent: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factory, "ENCODERS", [*factory.ENCODERS, CameraEncoding()])
+    plain = make_agent()
+    env: Any = CameraEnv(plain.env)
+    agent = WorldModelAgent(env.env_spec, plain.config, env)
+    agent.learn(220)
+    buffer = agent.modules.replay_buffer
+    assert isinstance(buffer.obs, dict)
+    dtypes = {name: column.dtype.name for name, column in buffer.obs.items()}
+    assert dtypes == {"state": "float32", "camera": "uint8"}
+    assert agent.modules.learner.updates > 200
+    obs, _ = env.reset(seed=1)
+    action, _ = agent.predict(obs)
+    assert action.shape == (1,)
+    assert agent.imagine(obs, np.zeros((2, 1), np.float32)).shape == (3, agent.modules.readouts_size)
+    arrays, meta = agent.state_dict()
+    again = WorldModelAgent(env.env_spec, plain.config, env)
+    for rows, own in zip(again.replay, agent.replay, strict=True):
+        rows.restore(own.since(own.first), own.total)
+    again.load_state_dict(arrays, meta)
+    np.testing.assert_array_equal(again.predict(obs)[0], action)
