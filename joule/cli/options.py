@@ -103,10 +103,9 @@ def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> No
 
 def kind_in(arguments: Sequence[str], section: str) -> str:
     """The kind of planner or regulariser that a command line names, or the default."""
-    flag, found = f"--{section}.kind", Config().planner.kind
-    if section == "regularizer":
-        found = Config().regularizer.kind
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    flag, default = f"--{section}.kind", Config()
+    found = default.planner.kind if section == "planner" else default.regularizer.kind
+    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if word == flag:
             found = following
         elif word.startswith(f"{flag}="):

@@ -1,0 +1,89 @@
+"""The options: made from the settings, grouped by module, with the settings of the chosen planner."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from agent.configurator.settings import ActorConfig, Config, LearningConfig
+from agent.errors import ConfigError
+from joule.cli.options import field_help, given_settings, kind_in
+from joule.cli.parser import Parser, json_object, number, whole_number
+from joule.commands import evaluate, train
+
+
+def help_of(arguments: list[str]) -> str:
+    return train.parser(arguments).format_help()
+
+
+def test_settings_are_grouped_by_module() -> None:
+    text = help_of([])
+    groups = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    modules = ["model:", "regularizer:", "cost:", "actor:", "planner:", "explore:", "learning:"]
+    assert groups == ["options:", "run:", *modules]
+    assert "usage: " in text
+    assert "[options]" in text.splitlines()[0]
+
+
+def test_the_help_shows_the_settings_of_the_planner_that_the_arguments_name() -> None:
+    assert "--planner.temperature" in help_of([])
+    assert "--planner.colour" not in help_of([])
+    for arguments in (["--planner.kind", "icem"], ["--planner.kind=icem", "--help"]):
+        assert "--planner.colour" in help_of(arguments)
+        assert "of icem" in help_of(arguments)
+        assert "--planner.temperature" not in help_of(arguments)
+    assert "--planner.samples" not in help_of(["--planner.kind", "policy"])
+    assert "--regularizer.group-size" not in help_of(["--regularizer.kind", "vicreg"])
+    assert "--planner.colour" in evaluate.parser(["RUN", "--planner.kind", "icem"]).format_help()
+
+
+def test_the_last_kind_that_is_named_counts() -> None:
+    assert kind_in([], "planner") == Config().planner.kind
+    assert kind_in(["--planner.kind", "cem", "--planner.kind=icem"], "planner") == "icem"
+    assert kind_in(["--planner.kind"], "planner") == ""
+    assert kind_in(["--planner.kind", "cem"], "regularizer") == Config().regularizer.kind
+
+
+def test_a_setting_of_another_kind_is_read_and_refused_by_validation() -> None:
+    options = train.parser().parse(["--planner.colour", "2"])
+    assert given_settings(options) == {"planner.colour": 2.0}
+    with pytest.raises(ConfigError, match="planner mppi has no such setting; icem has it"):
+        train.main(["--planner.colour", "2"])
+
+
+def test_only_given_options_are_settings() -> None:
+    arguments = ["--perturb", "mass=2", "--perturb", "gravity=0.5", "--no-video", "--learning.utd", "0.5"]
+    given = given_settings(train.parser().parse([*arguments, "--out", "run"]))
+    assert given == {"perturb": ("mass=2", "gravity=0.5"), "video": False, "learning.utd": 0.5}
+
+
+def test_the_help_of_a_setting_is_the_docstring_under_it() -> None:
+    found = field_help(ActorConfig)
+    assert found["proposals"] == "Candidate sequences that the policy proposes to the planner."
+    assert set(found) == set(vars(ActorConfig()))
+    assert all(set(field_help(node)) == set(vars(node())) for node in (LearningConfig,))
+
+
+@pytest.mark.parametrize(("text", "value"), [("2000", 2000), ("1e3", 1000), ("1_000", 1000), ("2.5e3", 2500)])
+def test_a_budget_may_be_written_as_people_write_it(text: str, value: int) -> None:
+    assert whole_number(text) == value
+
+
+def test_a_value_that_cannot_be_read_is_named() -> None:
+    for reader, text in ((whole_number, "1.5"), (number, "fast"), (number, "inf"), (json_object, "[1]")):
+        with pytest.raises(argparse.ArgumentTypeError, match=text.replace("[", r"\[")):
+            reader(text)
+    with pytest.raises(argparse.ArgumentTypeError, match="the key 'a' comes twice"):
+        json_object('{"a": 1, "a": 2}')
+
+
+def test_help_and_examples_have_the_form_in_which_the_process_was_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/bin/joule", "train"])
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/joule")
+    text = Parser("train.py", "Train.\n\npython train.py --preset smoke").format_help()
+    assert text.startswith("usage: joule train [options]")
+    assert "joule train --preset smoke" in text
+    assert "train.py" not in text
