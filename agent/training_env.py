@@ -115,17 +115,17 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
     Raises:
         ConfigError: for an environment that the agent was not made for, or where none can be made.
     """
-    kind, wanted = agent.config.agent, agent.config.num_envs
-    if env is None:
-        if agent.env is not None:
-            return agent.env
+    if env is None and agent.env is None:
         if agent.services is None:
             raise ConfigError("env: this agent was made without a way to make environments; hand one in")
-        return check_spec(agent.env_spec, agent.services.make_env(agent.config), kind)
-    check_spec(agent.env_spec, env, kind)
-    count = env.num_envs if isinstance(env, TrainingEnvs) else 1
-    if count != wanted:
-        raise ConfigError(f"env: {count} environments were handed in, and num_envs is {wanted}")
-    if agent.env is not None and env is not agent.env:
+        return check_spec(agent.env_spec, agent.services.make_env(agent.config), agent.config.agent)
+    entered = agent.env if env is None else env
+    if env is not None:
+        check_spec(agent.env_spec, env, agent.config.agent)
+    count = entered.num_envs if isinstance(entered, TrainingEnvs) else 1
+    if count != agent.config.num_envs:
+        found = f"{count} environments were" if count > 1 else "1 environment was"
+        raise ConfigError(f"env: {found} handed in, and num_envs is {agent.config.num_envs}")
+    if agent.env is not None and entered is not agent.env:
         agent.begin_episode()
-    return env
+    return entered

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from quiet_callback import QuietCallback
 
+from agent.configurator.settings import Config
 from joule.commands import train
-from joule.environment import make_env
+from joule.environment import make_env, make_envs
 from joule.storage.run_folder import Run
 from joule.training.evaluation import Evaluator
 from joule.training.trainer import Trainer
@@ -26,6 +27,8 @@ BRIEF: dict[str, Any] = {
     "learning__pretrain_updates": 8,
 }
 """A run through all phases in 90 frames. Episodes end at 25, 50 and 75, checkpoints are at 30, 60 and the end."""
+
+_OF_ENVS = ("env", "num_envs", "vector_mode")
 
 
 @pytest.fixture
@@ -87,7 +90,14 @@ def training(make_agent: Callable[..., Any], tmp_path: Path, unchecked: None) ->
             "learning__utd": 0.5,
             "learning__initial_utd": 0.5,
         }
-        agent = make_agent(**{**brief, **changes})
+        named = {**brief, **changes}
+        several = "num_envs" in changes
+        env = (
+            make_envs(Config(**{name: named[name] for name in _OF_ENVS if name in named}))
+            if several
+            else None
+        )
+        agent = make_agent(env, **named)
         run = Run.open(folder) if folder else Run.create(tmp_path / "run", agent.config, ["test"], {})
         return Trainer(agent, run, Evaluator(lambda: make_env(agent.config), 1), QuietCallback())
 

@@ -1,0 +1,137 @@
+"""Several environments side by side: the agent learns, keeps their streams apart, and is resumed exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ending_env
+import numpy as np
+import pytest
+import tiny_env
+from run_comparison import assert_same_run, assert_same_state
+
+import envs
+import joule
+from agent.errors import ConfigError
+from envs.vector import SafeEnvs
+from joule.commands import train
+from joule.environment import make_env, make_envs
+from joule.training.evaluation import evaluate
+from joule.training.trainer import Trainer
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+Make = Callable[..., Any]
+BRIEF = {"explore__warmup_decisions": 30, "learning__pretrain_updates": 5, "learning__batch_size": 16}
+
+
+def side_by_side(count: int, env: str = tiny_env.ID) -> SafeEnvs:
+    return SafeEnvs([partial(envs.make, env)] * count)
+
+
+def test_an_agent_learns_in_three_environments_as_in_one(make_agent: Make, trained_run: Path) -> None:
+    agent = make_agent(side_by_side(3), num_envs=3, explore__curiosity=0.0)
+    untrained = evaluate(agent, lambda: envs.make(tiny_env.ID), 10).mean
+    agent.learn(400)
+    assert (agent.frames, agent.decisions, agent.episodes) == (402, 402, 15)
+    in_three = evaluate(agent, lambda: envs.make(tiny_env.ID), 10).mean
+    in_one = evaluate(joule.load(trained_run), lambda: envs.make(tiny_env.ID), 10).mean
+    assert untrained < 15
+    assert min(in_three, in_one) > 18
+    assert in_three == pytest.approx(in_one, abs=4)
+
+
+def test_the_replay_of_three_environments_holds_three_streams(make_agent: Make) -> None:
+    agent = make_agent(side_by_side(3, ending_env.ID), env=ending_env.ID, num_envs=3, **BRIEF)
+    agent.learn(120)
+    streams = [rows.since(rows.first) for rows in agent.replay]
+    assert len(streams) == 3
+    transitions = [int((~rows["last"]).sum()) for rows in streams]
+    # The newest row of a stream is not final: where its episode is open, its transition is not there yet.
+    assert transitions == [40, 40, 40]
+    assert sum(int(rows["last"].sum()) for rows in streams) > 3, "episodes end"
+    first_goals = {float(rows["obs"][0, 2]) for rows in streams}
+    assert len(first_goals) == 3, "environments begin with different seeds"
+    for rows in streams:
+        goal, last = rows["obs"][:, 2], rows["last"]
+        np.testing.assert_array_equal(goal[1:] == goal[:-1], ~last[:-1])  # one goal an episode, in order
+
+
+def test_one_environment_side_by_side_is_one_environment(make_agent: Make) -> None:
+    single = make_agent(envs.make(ending_env.ID), env=ending_env.ID, **BRIEF).learn(90)
+    several = make_agent(side_by_side(1, ending_env.ID), env=ending_env.ID, **BRIEF).learn(90)
+    assert single.episodes > 2
+    assert_same_state(single, several)
+    assert isinstance(make_envs(single.config), envs.SafeEnv)
+
+
+@pytest.mark.parametrize("frame", [21, 48, 75])  # in warm-up; in mid-episode; after a checkpoint at frame 60
+def test_a_killed_run_in_three_environments_is_resumed_exactly(
+    frame: int, brief_options: Make, at_frame: Make, runs: Path, tmp_path: Path
+) -> None:
+    arguments = brief_options(env=ending_env.ID, num_envs=3)
+    whole, folder = runs / "three-envs", tmp_path / "run"
+    if not whole.exists():
+        assert train.main([*arguments, "--out", str(whole)]) == 0
+    assert joule.load(whole).episodes > 3
+
+    class Killed(BaseException):
+        """Stands for the end of the process."""
+
+    def die() -> None:
+        raise Killed
+
+    at_frame(frame, die)
+    with pytest.raises(Killed):
+        train.main([*arguments, "--out", str(folder)])
+    at_frame(None, die)
+    assert train.main(["--resume", str(folder)]) == 0
+    assert_same_run(whole, folder)
+
+
+def test_a_resume_is_exact_where_streams_have_overwritten_rows(
+    make_agent: Make, training: Callable[..., Trainer]
+) -> None:
+    changes = {"env": ending_env.ID, "num_envs": 3, "learning__replay_capacity_transitions": 40}
+    whole = training(**changes)
+    assert whole.train() is None
+    whole.run.close()
+    assert [rows.total - rows.first < rows.total for rows in whole.agent.replay] == [True] * 3
+    whole.run.folder.rename(whole.run.folder.with_name("whole"))
+    first = training(**changes)
+    first.agent.learn(66, on_step=first.on_step)
+    first.save(unfinished_since=63)
+    second = training(first.run.folder, **changes)
+    assert second.resume() == []
+    assert second.train() is None
+    assert_same_state(whole.agent, second.agent)
+
+
+@pytest.mark.slow
+def test_processes_are_resumed_at_the_start_of_their_episodes(training: Callable[..., Trainer]) -> None:
+    changes = {"env": ending_env.ID, "num_envs": 2, "vector_mode": "async"}
+    first = training(**changes)
+    first.agent.learn(45, on_step=first.on_step)
+    first.save(unfinished_since=44)
+    first.agent.env.close()  # type: ignore[union-attr]
+    second = training(first.run.folder, **changes)
+    (note,) = second.resume()
+    assert "not exact" in note
+    assert second.run.counters["inexact_resumes"] == 1
+    assert second.train() is None
+    assert second.agent.frames == 90
+    second.agent.env.close()  # type: ignore[union-attr]
+
+
+def test_another_number_of_environments_is_refused(make_agent: Make, tmp_path: Path) -> None:
+    agent = make_agent(side_by_side(2), num_envs=2, **BRIEF)
+    with pytest.raises(ConfigError, match="3 environments were handed in, and num_envs is 2"):
+        agent.learn(3, side_by_side(3))
+    with pytest.raises(ConfigError, match="1 environment was handed in, and num_envs is 2"):
+        agent.learn(3, make_env(tiny_env.ID))
+    wrong = make_agent(side_by_side(3), num_envs=2, **BRIEF)
+    with pytest.raises(ConfigError, match="3 environments were handed in, and num_envs is 2"):
+        wrong.learn(3)
