@@ -1,0 +1,179 @@
+"""`import joule`: what it offers, that it is instant, and that it does what the commands do."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tiny_env
+from commands import ROOT, run_python
+from drawn_env import ID as DRAWN
+
+import joule
+from agent.agent import WorldModelAgent
+from agent.errors import ConfigError
+from joule.baselines.trivial import RandomAgent
+from joule.storage.errors import RunError
+from joule_errors import Refused
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+SMALL: dict[str, Any] = {
+    "model.latent_dim": 16, "model.hidden_dim": 16, "model.head_width": 16, "learning.batch_size": 16,
+    "explore.warmup_decisions": 30, "learning.pretrain_updates": 2, "planner.samples": 16,
+    "planner.elites": 4, "actor.proposals": 4,
+}  # fmt: skip
+BRIEF: dict[str, Any] = {"eval_episodes": 1, "video": False}
+NAMES = ["Config", "Constraint", "Task", "compare", "evaluate", "explain", "load", "make", "make_env", "render",
+         "train"]  # fmt: skip
+
+
+def test_the_import_is_instant_and_brings_neither_torch_nor_mujoco() -> None:
+    program = "import sys, joule\nprint(*dir(joule))\nassert not {'torch', 'mujoco', 'numpy'} & sys.modules.keys()"
+    done = run_python(["-c", program], ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == NAMES
+
+
+def test_every_name_is_there_and_documented() -> None:
+    assert dir(joule) == NAMES == joule.__all__
+    for name in NAMES:
+        assert inspect.getdoc(getattr(joule, name)), name
+    for function in (joule.make, joule.train, joule.evaluate, joule.render, joule.explain, joule.compare):
+        text = inspect.getdoc(function) or ""
+        assert "Args:" in text
+        assert "Raises:" in text
+    with pytest.raises(AttributeError, match="module 'joule' has no attribute 'fly'"):
+        joule.fly  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_an_agent_is_made_learns_is_saved_and_loaded(tmp_path: Path) -> None:
+    agent = joule.make("joule", env=tiny_env.ID, seed=3, settings=SMALL)
+    assert isinstance(agent, WorldModelAgent)
+    assert (agent.config.seed, agent.config.model.latent_dim) == (3, 16)
+    assert agent.learn(60) is agent
+    agent.save(tmp_path / "point")
+    loaded = joule.load(tmp_path / "point", settings={"planner.kind": "icem", "perturb": "noise=0.1"})
+    assert (loaded.frames, loaded.config.planner.kind, loaded.config.perturb) == (60, "icem", ("noise=0.1",))
+    obs = np.array([0.3, 0.0, -0.4], np.float32)
+    expected = joule.load(tmp_path / "point").predict(obs)[0]
+    np.testing.assert_array_equal(agent.predict(obs)[0], expected)
+
+
+def test_stable_baselines_evaluates_a_loaded_agent(trained_run: Path) -> None:
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    agent: Any = joule.load(trained_run)
+    returns, lengths = evaluate_policy(
+        agent, joule.make_env(agent.config), n_eval_episodes=2, warn=False, return_episode_rewards=True
+    )
+    assert lengths == [25, 25]
+    assert np.isfinite(returns).all()
+
+
+def test_an_environment_may_be_made_first_and_its_settings_are_saved(tmp_path: Path) -> None:
+    env = joule.make_env(tiny_env.ID, max_episode_frames=10, perturb=["noise=0.1"])
+    agent = joule.make("random", env=env)
+    assert isinstance(agent, RandomAgent)
+    agent.learn(20)
+    assert agent.episodes == 2
+    agent.save(tmp_path / "run")
+    config = joule.load(tmp_path / "run").config
+    assert (config.max_episode_frames, config.perturb) == (10, ("noise=0.1",))
+    with pytest.raises(ConfigError, match="perturb: the environment is made already"):
+        joule.make("random", env=env, perturb="noise=1")
+    with pytest.raises(ConfigError, match="env: found int; give an id"):
+        joule.make("random", env=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="seed: is no setting of an environment"):
+        joule.make_env(tiny_env.ID, seed=3)
+    with pytest.raises(ConfigError, match="unknown setting stps; did you mean steps"):
+        joule.make("random", env=tiny_env.ID, stps=5)
+
+
+def test_a_run_is_trained_resumed_evaluated_explained_and_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = joule.train(env=tiny_env.ID, steps=60, seed=2, out="run", settings=SMALL, **BRIEF)
+    assert run.folder == Path("run")
+    assert (run.agent.frames, run.stopped_by) == (60, None)
+    assert set(run.evaluation) == {"return_mean", "return_std"}
+    assert json.loads((run.folder / "summary.json").read_text())["return_mean"] == run.evaluation["return_mean"]
+    command = (run.folder / "command.txt").read_text()
+    assert " -m joule train " in command
+    assert "--seed 2" in command
+    assert "--no-video" in command
+    longer = joule.train(resume=run, steps=90, settings={})
+    assert longer.agent.frames == 90
+    assert "evaluate: " in capsys.readouterr().out
+
+    result = joule.evaluate(run, episodes=2)
+    assert result.paths == (Path("run/evaluation.json"),)
+    assert dict(result) == json.loads(Path("run/evaluation.json").read_text())
+    assert f"mean {result['mean']:,.2f}" in str(result)
+    noisy = joule.evaluate("run", episodes=2, perturb="noise=1.0", settings={"planner.kind": "icem"})
+    assert noisy.paths == (Path("run/evaluation-noise-1.0-kind-icem.json"),)
+    assert noisy["returns"] != result["returns"]
+
+    why = joule.explain(run, step=3)
+    assert [path.suffix for path in why.paths] == [".png", ".json"]
+    assert dict(why) == json.loads(why.paths[1].read_text())
+    assert "decision 3 of the episode" in str(why)
+
+    (row,) = joule.compare([run])
+    assert (row.task, row.label, row.seeds) == (tiny_env.ID, "joule", 1)
+    assert not Path("comparison").exists(), "Python gets rows; files are asked for"
+    joule.compare([run], out="table")
+    assert (Path("table") / "compare.html").exists()
+
+
+def test_an_agent_in_memory_is_evaluated_explained_and_filmed(tmp_path: Path) -> None:
+    agent: Any = joule.make("joule", env=tiny_env.ID, settings=SMALL)
+    agent.learn(60)
+    agent.constrain(joule.Constraint("left", lambda r: r["position"]))
+    result = joule.evaluate(agent, 2, max_episode_frames=10)
+    assert (result["run"], result.paths, result["lengths"]) == (None, (), [10, 10])
+    assert set(result["margin"]) == {"python:left"}
+    why = joule.explain(agent, 2)
+    assert (why["run"], why.paths) == (None, ())
+    with pytest.raises(ConfigError, match="an agent in memory keeps its settings"):
+        joule.evaluate(agent, settings={"planner.kind": "icem"})
+    filmed = joule.make("zero", env=DRAWN)
+    with pytest.raises(ConfigError, match="give the video file"):
+        joule.render(filmed)
+    film = joule.render(filmed, out=tmp_path / "film.mp4")
+    assert len(iio.imread(film)) == 26
+
+
+def test_bad_input_is_one_refusal(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="does not exist"):
+        joule.load(tmp_path / "none")
+    with pytest.raises(ConfigError, match="--episodes: 0"):
+        joule.evaluate(tmp_path, 0)
+    with pytest.raises(Refused, match="is not a run"):
+        joule.compare([tmp_path])
+    with pytest.raises(ConfigError, match="--override"):
+        joule.train(env=tiny_env.ID, override=True)
+
+
+@pytest.mark.parametrize("kind", ["package", "folder", "file"])
+def test_a_package_of_the_users_that_hides_one_of_joule_is_named(kind: str, tmp_path: Path) -> None:
+    if kind == "file":
+        (tmp_path / "agent.py").write_text("")
+    else:
+        (tmp_path / "agent").mkdir()
+        (tmp_path / "agent" / ("__init__.py" if kind == "package" else "mine.py")).write_text("")
+    (tmp_path / "program.py").write_text("import joule\njoule.Config\n")
+    done = run_python(["program.py"], tmp_path, {"PYTHONPATH": str(ROOT)})
+    if kind == "folder":  # a folder without __init__.py comes after every real package
+        assert done.returncode == 0
+        return
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: joule: ")
+    assert "hides Joule's own package 'agent'; rename it" in last
