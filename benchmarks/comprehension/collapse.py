@@ -127,11 +127,11 @@ def row_of(run: Path, options: argparse.Namespace) -> dict[str, Any]:
     return row
 
 
-def write(rows: Sequence[dict[str, Any]]) -> None:
-    """Writes the table, in the order of tasks, regularisers and seeds."""
+def write(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Writes the table at `path`, in the order of tasks, regularisers and seeds."""
     kinds = list(REGULARIZERS)
     ordered = sorted(rows, key=lambda row: (row["env"], kinds.index(row["regularizer"]), int(row["seed"])))
-    tables.write(RESULT, COLUMNS, ordered)
+    tables.write(path, COLUMNS, ordered)
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
@@ -162,16 +162,17 @@ def main() -> int:
     p.add_argument("--real-steps", type=int, default=4_000, metavar="N",
                    help="real steps to calibrate on, and as many to test on (default: 4000)")  # fmt: skip
     p.add_argument("--workers", type=int, default=2, help="runs at a time")
+    p.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
     p.add_argument("--table", type=Path, nargs="?", const=PAGE, metavar="PAGE",
                    help="write the tables into a page (default: docs/reports/collapse.md), and train nothing")  # fmt: skip
     options = p.parse_args()
     if options.table is not None:
-        pages.write(options.table, report(tables.read(RESULT)), MARKERS)
+        pages.write(options.table, report(tables.read(options.out)), MARKERS)
         return 0
     torch.set_num_threads(1)
     done = {
         (row["env"], row["regularizer"], int(row["seed"]))
-        for row in tables.read(RESULT)
+        for row in tables.read(options.out)
         if int(row["frames"]) >= options.steps
     }
     runs = [
@@ -185,8 +186,9 @@ def main() -> int:
                 print(f"a run did not reach its budget: see {run.log}", flush=True)
                 continue
             row = row_of(run.folder, options)
-            write(tables.replaced(tables.read(RESULT), row, ("env", "regularizer", "seed")))
-    print(report(tables.read(RESULT)))
+            rows = tables.replaced(tables.read(options.out), row, ("env", "regularizer", "seed"))
+            write(rows, options.out)
+    print(report(tables.read(options.out)))
     return 0
 
 

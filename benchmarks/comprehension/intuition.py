@@ -98,7 +98,7 @@ def examine(run: Path, options: argparse.Namespace) -> None:
             rows.append(run_columns | row)
             if row["term"] == ALL_TERMS:
                 print("  ".join(str(row[name]) for name in SHOWN), flush=True)
-    write(rows)
+    write(rows, options.out)
     if options.videos is not None:
         from benchmarks.comprehension.violation_video import write_video
 
@@ -108,12 +108,12 @@ def examine(run: Path, options: argparse.Namespace) -> None:
                 print(write_video(env_id, kind, found[0], calibrated, options.videos), flush=True)
 
 
-def write(rows: Sequence[dict[str, Any]]) -> None:
-    """Writes rows into the table; those of other environments and seeds stay."""
+def write(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Writes rows into the table at `path`; those of other environments and seeds stay."""
     tried = {(row["env"], str(row["seed"])) for row in rows}
-    kept = [row for row in tables.read(RESULT) if (row["env"], row["seed"]) not in tried]
+    kept = [row for row in tables.read(path) if (row["env"], row["seed"]) not in tried]
     order = list(STAGES)
-    tables.write(RESULT, COLUMNS, sorted([*kept, *rows], key=lambda row: order.index(row["env"])))
+    tables.write(path, COLUMNS, sorted([*kept, *rows], key=lambda row: order.index(row["env"])))
 
 
 def summary(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
@@ -153,14 +153,15 @@ def main() -> int:
     p.add_argument("--real-steps", type=int, default=12_000, metavar="N",
                    help="real steps to calibrate on, and as many to test on (default: 12000)")  # fmt: skip
     p.add_argument("--videos", type=Path, metavar="FOLDER", help="write a video of each kind into it")
+    p.add_argument("--out", type=Path, default=RESULT, help="the table; the summary is beside it")
     options = p.parse_args()
     torch.set_num_threads(1)
     for run in options.runs or (trained(env, options.steps) for env in options.envs):
         examine(run, options)
-    found = summary(tables.read(RESULT))
-    path = RESULT.with_suffix(".json")
+    found = summary(tables.read(options.out))
+    path = options.out.with_suffix(".json")
     path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
-    print(RESULT, path)
+    print(options.out, path)
     return 0
 
 

@@ -56,7 +56,7 @@ def play_run(run: Path, options: argparse.Namespace, rows: Rows) -> Rows:
             limit = agent.env_spec.episode_limit
             if limit is None:
                 raise SystemExit(f"{agent.env_spec.env}: its episodes have no limit")
-            decisions = QUICK_DECISIONS if options.quick else limit
+            decisions = min(QUICK_DECISIONS, limit) if options.quick else limit
             config = agent.config
             own = {"env": config.env, "planner": config.planner.kind, "decisions": str(decisions)}
             key = own | {
