@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
@@ -13,10 +13,31 @@ from joule.environment import make_envs, settings_of
 from joule.settings import ENV_SETTINGS, config_from, merged
 from joule.storage.saving import save_as_run
 
+if TYPE_CHECKING:
+    from agent.agent import WorldModelAgent
+
 SERVICES = Services(make_envs, save_as_run)
 """How agents make environments and save runs."""
 
 
+@overload
+def make(
+    agent: Literal["joule"] = "joule",
+    *,
+    env: str | TrainingEnv | TrainingEnvs,
+    preset: str = ...,
+    settings: Mapping[str, Any] | None = ...,
+    **keywords: Any,
+) -> WorldModelAgent: ...
+@overload
+def make(
+    agent: str,
+    *,
+    env: str | TrainingEnv | TrainingEnvs,
+    preset: str = ...,
+    settings: Mapping[str, Any] | None = ...,
+    **keywords: Any,
+) -> Agent: ...
 def make(
     agent: str = "joule",
     *,

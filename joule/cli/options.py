@@ -10,6 +10,7 @@ import argparse
 import ast
 import dataclasses
 import inspect
+import itertools
 import textwrap
 import types
 import typing
@@ -127,7 +128,7 @@ def field_help(node: type) -> dict[str, str]:
     source = ast.parse(textwrap.dedent(inspect.getsource(node)))
     lines = [line for of_class in ast.iter_child_nodes(source) for line in ast.iter_child_nodes(of_class)]
     found = {}
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in itertools.pairwise(lines):
         if (
             isinstance(line, ast.AnnAssign)
             and isinstance(line.target, ast.Name)

@@ -98,8 +98,8 @@ class GhostView:
         if predicted is None:
             return self.env.render()
         pose = self.pose(self.start, predicted)
-        steps = len(predicted) - 1
-        text = f"ghost: predicted {steps} decision{'s' * (steps > 1)} ago, {100 * self.ghost.distance(pose):.0f} cm off"
+        steps, off = len(predicted) - 1, 100 * self.ghost.distance(pose)
+        text = f"ghost: predicted {steps} decision{'s' * (steps > 1)} ago, {off:.0f} cm off"
         return caption(self.ghost.draw(pose), text)
 
     def pose(self, start: np.ndarray, readouts: np.ndarray) -> np.ndarray:

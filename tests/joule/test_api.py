@@ -34,7 +34,9 @@ NAMES = ["Config", "Constraint", "Task", "compare", "evaluate", "explain", "load
 
 
 def test_the_import_is_instant_and_brings_neither_torch_nor_mujoco() -> None:
-    program = "import sys, joule\nprint(*dir(joule))\nassert not {'torch', 'mujoco', 'numpy'} & sys.modules.keys()"
+    program = (
+        "import sys, joule\nprint(*dir(joule))\nassert not {'torch', 'mujoco', 'numpy'} & sys.modules.keys()"
+    )
     done = run_python(["-c", program], ROOT)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == NAMES
@@ -88,7 +90,7 @@ def test_an_environment_may_be_made_first_and_its_settings_are_saved(tmp_path: P
     with pytest.raises(ConfigError, match="perturb: the environment is made already"):
         joule.make("random", env=env, perturb="noise=1")
     with pytest.raises(ConfigError, match="env: found int; give an id"):
-        joule.make("random", env=3)  # type: ignore[arg-type]
+        joule.make("random", env=3)  # type: ignore[call-overload]
     with pytest.raises(ConfigError, match="seed: is no setting of an environment"):
         joule.make_env(tiny_env.ID, seed=3)
     with pytest.raises(ConfigError, match="unknown setting stps; did you mean steps"):
@@ -103,7 +105,9 @@ def test_a_run_is_trained_resumed_evaluated_explained_and_compared(
     assert run.folder == Path("run")
     assert (run.agent.frames, run.stopped_by) == (60, None)
     assert set(run.evaluation) == {"return_mean", "return_std"}
-    assert json.loads((run.folder / "summary.json").read_text())["return_mean"] == run.evaluation["return_mean"]
+    assert (
+        json.loads((run.folder / "summary.json").read_text())["return_mean"] == run.evaluation["return_mean"]
+    )
     command = (run.folder / "command.txt").read_text()
     assert " -m joule train " in command
     assert "--seed 2" in command

@@ -88,9 +88,7 @@ def test_planner_and_environment_can_be_changed(joule_run: Path) -> None:
     assert len({tuple(r["returns"]) for r in (plain, by_policy, noisy)}) == 3
 
 
-def test_another_task_is_planned_for_or_learned(
-    joule_run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_task_is_planned_for_or_learned(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task = ("--episodes", "2", "--task", "more:position")
     planned = evaluated(joule_run, *task, name="evaluation-task-more-position")
     assert (planned["task"], planned["learn_task"]) == ("more:position", None)

@@ -80,7 +80,12 @@ def test_all_plans_are_executed_in_the_environment(explained: dict[str, Any], tr
             position += speed
             costs.append(-max(0.0, 1.0 - abs(position - goal)))
         np.testing.assert_allclose(plan["executed_costs"], costs, atol=1e-5)
-    assert [one["name"] for one in explained["alternatives"]] == ["chosen", "runner-up", "policy", "no action"]
+    assert [one["name"] for one in explained["alternatives"]] == [
+        "chosen",
+        "runner-up",
+        "policy",
+        "no action",
+    ]
     assert not np.any(explained["alternatives"][3]["actions"])
 
 

@@ -77,7 +77,10 @@ def test_a_mistake_is_one_sentence_with_what_was_meant(tmp_path: Path, user: Map
         *((["--learning.replay-capacity-transitions", text], "capacity") for text in ("0", "-1", "1")),
         *((["--explore.warmup-decisions", text], "explore.warmup-decisions") for text in ("-5", "0.5")),
         *((["--learning.tau", text], "learning.tau") for text in ("-1", "1.5", "nan")),
-        *((["--learning.learning-rate", text], "learning-rate") for text in ("0", "-0.1", "2", "fast", "inf")),
+        *(
+            (["--learning.learning-rate", text], "learning-rate")
+            for text in ("0", "-0.1", "2", "fast", "inf")
+        ),
         *((["--learning.n-step", text], "learning.n-step") for text in ("0", "33")),
         *((["--planner.horizon-decisions", text], "horizon") for text in ("0", "-1", "1.5", "201")),
         *((["--planner.samples", text], "planner.samples") for text in ("0", "-3", "many")),
