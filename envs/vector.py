@@ -7,15 +7,19 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import signal
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import wait
 from typing import Any, Literal
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector.async_vector_env import _async_worker
 
 from envs.env_spec import EnvSpec
 from envs.faults.errors import EnvFault
@@ -53,7 +57,11 @@ class SafeEnvs:
                 shared_memory=False,
                 context="spawn",  # a fork would copy the locks of torch's and MuJoCo's threads
                 autoreset_mode=AutoresetMode.DISABLED,
+                worker=_serve,
             )
+            # Python itself would end the processes by SIGTERM, which they ignore, and wait for ever. Functions
+            # that are registered later run earlier.
+            atexit.register(_close, weakref.ref(self))
         self.env_spec: EnvSpec = self.vector.get_attr("env_spec")[0]
         self._closed = False
 
@@ -129,6 +137,8 @@ class SafeEnvs:
                 warnings.simplefilter("ignore")
                 return call()
         except (EOFError, ConnectionError) as error:
+            # A process closes its pipe a moment before it has ended.
+            wait([process.sentinel for process in self.vector.processes], timeout=5.0)
             ended = [
                 f"{number} (exit code {process.exitcode})"
                 for number, process in enumerate(self.vector.processes)
@@ -138,6 +148,42 @@ class SafeEnvs:
             raise ProcessFault(
                 f"{self.env_spec.env}: the process of environment {which} ended during a step"
             ) from error
+
+
+def _close(reference: weakref.ref[SafeEnvs]) -> None:
+    """Closes environments that still exist."""
+    several = reference()
+    if several is not None:
+        several.close()
+
+
+def _serve(index: int, maker: Any, pipe: Any, *others: Any) -> None:
+    """What a process of an environment does: gymnasium's worker, with a pipe whose end is no error."""
+    quiet: Any = _Pipe(pipe)
+    _async_worker(index, maker, quiet, *others)
+
+
+class _Pipe:
+    """A connection to the parent. When the parent has ended, so does this process, without a word."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def recv(self) -> Any:
+        return self._while_connected(self.connection.recv)
+
+    def send(self, message: Any) -> None:
+        self._while_connected(lambda: self.connection.send(message))
+
+    def close(self) -> None:
+        self.connection.close()
+
+    @staticmethod
+    def _while_connected(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except (EOFError, ConnectionError):
+            raise SystemExit(0) from None  # no Exception, so that gymnasium does not report it
 
 
 class _InProcess:

@@ -73,7 +73,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     Args:
         before: the run's own.
         given: values by dotted name.
-        override: allows all other changes, except that of the task.
+        override: allows all other changes, except those of the task and of the number of environments.
 
     Raises:
         ConfigError: for a change that is not allowed; the message names the difference.
@@ -86,12 +86,26 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     if "task" in changed:
         way = ", or evaluate this one with --task and --learn-task" if before.agent == "joule" else ""
         raise ConfigError(f"task: this run learned by the costs of its own task; train another run{way}")
+    check_num_envs(before, config)
     if not override and (refused := [name for name in changed if name not in _FREE]):
         difference = ", ".join(f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in refused)
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
     if config.steps < before.steps:
         raise ConfigError(f"steps: {config.steps} is less than the run's own {before.steps}")
     return config
+
+
+def check_num_envs(before: Config, config: Config) -> None:
+    """Refuses another number of environments for an agent that has learned: the replay has a stream of each.
+
+    Raises:
+        ConfigError: for a number that differs.
+    """
+    if config.num_envs != before.num_envs:
+        raise ConfigError(
+            f"num_envs: the replay of this run has a stream for each of {before.num_envs} environments, not "
+            f"{config.num_envs}; train another run"
+        )
 
 
 def check_agent_uses(agent: str, given: Iterable[str]) -> None:

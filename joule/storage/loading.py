@@ -15,7 +15,7 @@ from agent.errors import ConfigError
 from agent.interface import Agent, TrainingEnv, TrainingEnvs
 from agent.training_env import check_spec
 from joule.agents import build_agent
-from joule.settings import merged
+from joule.settings import check_num_envs, merged
 from joule.storage.env_spec import spec_of_run
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
@@ -61,6 +61,7 @@ def load(
     if dropped:
         log.warning("dropped, because the new kind does not have them: %s", ", ".join(dropped))
     validate(config)
+    check_num_envs(run.config, config)
     env_spec = spec_of_run(run)
     if env is not None:
         env_spec = check_spec(env_spec, env, config.agent).env_spec

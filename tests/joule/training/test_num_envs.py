@@ -68,28 +68,43 @@ def test_one_environment_side_by_side_is_one_environment(make_agent: Make) -> No
     assert isinstance(make_envs(single.config), envs.SafeEnv)
 
 
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def die() -> None:
+    raise Killed
+
+
+@pytest.fixture
+def whole(brief_options: Make, runs: Path) -> Path:
+    """A run in three environments that nothing interrupted. Read-only."""
+    folder = runs / "three-envs"
+    if not folder.exists():
+        assert train.main([*brief_options(env=ending_env.ID, num_envs=3), "--out", str(folder)]) == 0
+    return folder
+
+
 @pytest.mark.parametrize("frame", [21, 48, 75])  # in warm-up; in mid-episode; after a checkpoint at frame 60
 def test_a_killed_run_in_three_environments_is_resumed_exactly(
-    frame: int, brief_options: Make, at_frame: Make, runs: Path, tmp_path: Path
+    whole: Path, frame: int, brief_options: Make, at_frame: Make, tmp_path: Path
 ) -> None:
-    arguments = brief_options(env=ending_env.ID, num_envs=3)
-    whole, folder = runs / "three-envs", tmp_path / "run"
-    if not whole.exists():
-        assert train.main([*arguments, "--out", str(whole)]) == 0
+    folder = tmp_path / "run"
     assert joule.load(whole).episodes > 3
-
-    class Killed(BaseException):
-        """Stands for the end of the process."""
-
-    def die() -> None:
-        raise Killed
-
     at_frame(frame, die)
     with pytest.raises(Killed):
-        train.main([*arguments, "--out", str(folder)])
+        train.main([*brief_options(env=ending_env.ID, num_envs=3), "--out", str(folder)])
     at_frame(None, die)
     assert train.main(["--resume", str(folder)]) == 0
     assert_same_run(whole, folder)
+
+
+def test_a_run_keeps_its_number_of_environments(whole: Path) -> None:
+    why = "num_envs: the replay of this run has a stream for each of 3 environments, not 2"
+    with pytest.raises(ConfigError, match=why):
+        train.main(["--resume", str(whole), "--num-envs", "2", "--steps", "120", "--override"])
+    with pytest.raises(ConfigError, match=why):
+        joule.load(whole, settings={"num_envs": 2})
 
 
 def test_a_resume_is_exact_where_streams_have_overwritten_rows(
@@ -108,6 +123,16 @@ def test_a_resume_is_exact_where_streams_have_overwritten_rows(
     assert second.resume() == []
     assert second.train() is None
     assert_same_state(whole.agent, second.agent)
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_run_as_environments_in_turn(
+    whole: Path, brief_options: Make, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    arguments = brief_options(env=ending_env.ID, num_envs=3, vector_mode="async")
+    assert train.main([*arguments, "--out", str(folder)]) == 0
+    assert_same_run(whole, folder)
 
 
 @pytest.mark.slow
