@@ -1,8 +1,9 @@
-"""Perception by energy: the least-squares solution where all is linear, and no harm where all is well."""
+"""Sensor-fault inference: the least-squares solution where all is linear, and no harm where all sensors work."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from torch import Tensor, nn
 import envs
 import joule
 from agent.errors import ConfigError
+from agent.memory.columns import columns_of
 from agent.memory.replay_buffer import ReplayBuffer
-from agent.perception import sensor_faults as sensor_inference
+from agent.perception import sensor_faults
 from agent.perception.belief import Belief
 from agent.perception.normalizer import Normalizer
-from agent.perception.sensor_faults import FADES, SensorFaultInference
+from agent.perception.sensor_faults import INFORMATION_KEPT, SensorFaultInference
+from envs.env_spec import ObservationPart
 
 OBS, ACT, LATENT = 5, 2, 8
 CONSTANT = 4
@@ -26,7 +29,7 @@ CONSTANT = 4
 
 
 class Linear(nn.Module):
-    """A world whose perception and dynamics are matrices, with the interface of `Modules`."""
+    """A system whose perception and dynamics are matrices, with the interface of `Networks`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,19 +56,25 @@ class Linear(nn.Module):
         return self.encoder(self.step(z @ torch.linalg.pinv(self.encoder.weight).T, action))
 
 
-def lived(world: Linear, steps: int = 400, episode: int = 40) -> ReplayBuffer:
-    """Remembered episodes of that world, with a little noise in its dynamics."""
-    draw, replay_buffer = torch.Generator().manual_seed(1), ReplayBuffer(steps, OBS, ACT, 1)
+SPEC: Any = SimpleNamespace(
+    observation=[ObservationPart("state", (OBS,), "float32")], action_size=ACT, readout_sizes={"none": 1}
+)
+
+
+def collected(world: Linear, steps: int = 400, episode: int = 40) -> ReplayBuffer:
+    """Episodes of that system, with a little noise in its dynamics."""
+    draw, buffer = torch.Generator().manual_seed(1), ReplayBuffer(steps, columns_of(SPEC))
+    stream = buffer.streams[0]
     for k in range(steps):
         if k % episode == 0:
             x = torch.randn(OBS, generator=draw)
-            replay_buffer.begin(x.numpy(), np.zeros(1, np.float32))
+            stream.begin(x.numpy(), np.zeros(1, np.float32))
             continue
         action = torch.randn(ACT, generator=draw)
         x = world.step(x, action)
         x[:CONSTANT] += 0.05 * torch.randn(CONSTANT, generator=draw)
-        replay_buffer.add(action.numpy(), 0.0, False, x.numpy(), np.zeros(1, np.float32))
-    return replay_buffer
+        stream.add(action.numpy(), 0.0, False, x.numpy(), np.zeros(1, np.float32))
+    return buffer
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +84,20 @@ def world() -> Linear:
 
 @pytest.fixture(scope="module")
 def inferring(world: Linear) -> SensorFaultInference:
-    found: Any = SensorFaultInference(world, lived(world))  # type: ignore[arg-type]
+    found: Any = SensorFaultInference(world, collected(world))  # type: ignore[arg-type]
     return found
 
 
 def test_places_that_were_never_written_begin_no_episode(world: Linear) -> None:
-    replay_buffer = lived(world)
-    ring = ReplayBuffer(150, OBS, ACT, 1)
-    ring.restore({name: column[-150:] for name, column in replay_buffer.rows_since(0).items()}, 399)
-    before: Any = SensorFaultInference(world, ring)  # type: ignore[arg-type]
-    ring.reserve(2_000)
-    ring.obs[ring.rows % 2_000 :] = 1e6  # what was never written may hold anything
-    after: Any = SensorFaultInference(world, ring)  # type: ignore[arg-type]
+    rows = collected(world).streams[0].since(0)
+    small = ReplayBuffer(150, columns_of(SPEC))
+    small.streams[0].restore({name: column[-150:] for name, column in rows.items()}, 399)
+    before: Any = SensorFaultInference(world, small)  # type: ignore[arg-type]
+    small.reserve(2_000)
+    observations = small.obs
+    assert isinstance(observations, np.ndarray)
+    observations[small.rows % 2_000 :] = 1e6  # a place that was never written may hold anything
+    after: Any = SensorFaultInference(world, small)  # type: ignore[arg-type]
     assert torch.equal(before.start_information, after.start_information)
     assert torch.equal(before.usual, after.usual)
 
@@ -94,19 +105,19 @@ def test_places_that_were_never_written_begin_no_episode(world: Linear) -> None:
 def episode(world: Linear, steps: int) -> tuple[list[Tensor], list[Tensor]]:
     """True observations of an episode, and the actions between them."""
     draw = torch.Generator().manual_seed(2)
-    seen, done = [0.5 * torch.randn(1, OBS, generator=draw)], []
+    observed, taken = [0.5 * torch.randn(1, OBS, generator=draw)], []
     for _ in range(steps):
-        done.append(torch.randn(1, ACT, generator=draw))
-        seen.append(world.step(seen[-1], done[-1]))
-        seen[-1][:, :CONSTANT] += 0.05 * torch.randn(CONSTANT, generator=draw)
-    return seen, done
+        taken.append(torch.randn(1, ACT, generator=draw))
+        observed.append(world.step(observed[-1], taken[-1]))
+        observed[-1][:, :CONSTANT] += 0.05 * torch.randn(CONSTANT, generator=draw)
+    return observed, taken
 
 
-def test_in_a_linear_world_it_is_the_least_squares_solution(
+def test_in_a_linear_system_it_is_the_least_squares_solution(
     world: Linear, inferring: SensorFaultInference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inferring, "limit", torch.full((OBS,), torch.inf, dtype=torch.float64))
-    monkeypatch.setattr(sensor_inference, "LONGEST", 100.0)
+    monkeypatch.setattr(sensor_faults, "LARGEST_MOVE", 100.0)
     rng = np.random.default_rng(3)
     root = rng.normal(size=(OBS, OBS))
     information = root @ root.T
@@ -128,7 +139,7 @@ def test_in_a_linear_world_it_is_the_least_squares_solution(
     turn, push = world.turn.double().numpy(), world.push.double().numpy()
     scale = 1.0 / np.sqrt(inferring.usual_error)
     alive = np.setdiff1d(np.arange(OBS), dead)
-    half = np.sqrt(FADES) * np.linalg.cholesky(information).T
+    half = np.sqrt(INFORMATION_KEPT) * np.linalg.cholesky(information).T
     rows = np.block([
         [scale * weight[:, dead], -scale * weight @ turn],
         [np.zeros((OBS, len(dead))), half],
@@ -147,27 +158,27 @@ def test_in_a_linear_world_it_is_the_least_squares_solution(
 
 
 def test_healthy_readings_are_taken_as_they_are(world: Linear, inferring: SensorFaultInference) -> None:
-    seen, done = episode(world, 100)
-    belief, doubted = None, 0
-    for k, x in enumerate(seen):
-        belief = inferring(x, belief, done[k - 1] if k else None, torch.tensor([k == 0]))
-        taken = belief.trusted[0]
-        assert torch.equal(belief.mean[0, taken], x[0, taken])
-        doubted += int((~taken).sum())
-    assert doubted <= 2  # of 505: the largest of many surprises doubles now and then
+    observed, taken = episode(world, 100)
+    belief, not_trusted = None, 0
+    for k, x in enumerate(observed):
+        belief = inferring(x, belief, taken[k - 1] if k else None, torch.tensor([k == 0]))
+        trusted = belief.trusted[0]
+        assert torch.equal(belief.mean[0, trusted], x[0, trusted])
+        not_trusted += int((~trusted).sum())
+    assert not_trusted <= 2  # of 505: the largest of many surprises doubles now and then
 
 
 @pytest.mark.parametrize("onset", [0, 30])
 def test_a_dead_sensor_is_found_by_itself_and_inferred(
     world: Linear, inferring: SensorFaultInference, onset: int
 ) -> None:
-    seen, done = episode(world, 80)
+    observed, taken = episode(world, 80)
     belief, missed, errors, plain = None, 0, [], []
-    for k, x in enumerate(seen):
+    for k, x in enumerate(observed):
         readings = x.clone()
         if k >= onset:
             readings[:, 1] = 0.0
-        belief = inferring(readings, belief, done[k - 1] if k else None, torch.tensor([k == 0]))
+        belief = inferring(readings, belief, taken[k - 1] if k else None, torch.tensor([k == 0]))
         if k > onset:
             missed += bool(belief.trusted[0, 1])
             errors.append(float((belief.mean - x)[0, 1] ** 2))
@@ -177,15 +188,15 @@ def test_a_dead_sensor_is_found_by_itself_and_inferred(
     assert np.mean(errors) < 0.05 * np.mean(plain)
 
 
-def test_a_leap_is_not_believed_and_the_sensor_is_believed_again_after_it(
+def test_a_jump_of_a_reading_is_not_trusted_and_the_sensor_is_again_after_it(
     world: Linear, inferring: SensorFaultInference
 ) -> None:
-    seen, done = episode(world, 20)
+    observed, taken = episode(world, 20)
     belief = None
-    for k, x in enumerate(seen):
+    for k, x in enumerate(observed):
         readings = x.clone()
         readings[0, 2] += 8.0 * (k == 10)
-        belief = inferring(readings, belief, done[k - 1] if k else None, torch.tensor([k == 0]))
+        belief = inferring(readings, belief, taken[k - 1] if k else None, torch.tensor([k == 0]))
         if k == 10:
             assert not belief.trusted[0, 2]
             assert abs(float((belief.mean - x)[0, 2])) < 0.5
@@ -194,13 +205,13 @@ def test_a_leap_is_not_believed_and_the_sensor_is_believed_again_after_it(
 
 
 def test_a_batch_is_inferred_as_its_rows_are(world: Linear, inferring: SensorFaultInference) -> None:
-    seen, done = episode(world, 6)
+    observed, taken = episode(world, 6)
     dead = torch.tensor([[False] * OBS, [False, True, True, False, False]])
     starts = torch.tensor([False, False])
     both, alone = None, [None, None]
-    for k, x in enumerate(seen):
+    for k, x in enumerate(observed):
         readings = torch.where(dead, torch.nan, x.expand(2, -1))
-        action = done[k - 1].expand(2, -1) if k else None
+        action = taken[k - 1].expand(2, -1) if k else None
         starts = torch.full((2,), k == 0)
         both = inferring(readings, both, action, starts)
         for j in range(2):
@@ -215,16 +226,16 @@ def test_a_batch_is_inferred_as_its_rows_are(world: Linear, inferring: SensorFau
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_an_agent_perceives_by_it_repeatably_and_otherwise_acts_as_before(trained_run: Path) -> None:
+def test_an_agent_infers_its_sensors_repeatably_and_acts_as_before_where_they_work(trained_run: Path) -> None:
     def acted(way: str, dead: bool) -> tuple[np.ndarray, Any]:
-        learner: Any = joule.load(trained_run, settings={"perceive": way})
-        body = envs.make(learner.config.env)
-        obs, state, actions = body.reset(seed=5)[0], None, []
+        agent: Any = joule.load(trained_run, settings={"perceive": way})
+        env = envs.make(agent.config.env)
+        obs, state, actions = env.reset(seed=5)[0], None, []
         for k in range(12):
             shown = np.where(np.array([False, dead, False]), np.nan, obs).astype(np.float32)
-            action, state = learner.predict(shown, state, np.array([k == 0]))
+            action, state = agent.predict(shown, state, np.array([k == 0]))
             actions.append(action)
-            obs = body.step(action)[0]
+            obs = env.step(action)[0]
         return np.array(actions), state
 
     plain, state = acted("encoder", dead=False)
@@ -238,9 +249,9 @@ def test_an_agent_perceives_by_it_repeatably_and_otherwise_acts_as_before(traine
     np.testing.assert_array_equal(blind, acted("energy", dead=True)[0])
 
 
-def test_it_is_refused_where_it_makes_no_sense(make_joule: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="remembered transitions"):
-        make_joule(perceive="energy").predict(np.zeros(3, np.float32))
+def test_it_is_refused_for_agents_without_a_trained_world_model(make_agent: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="transitions"):
+        make_agent(perceive="energy").predict(np.zeros(3, np.float32))
     assert_refused("train", ["--perceive", "energy", "--out", str(tmp_path / "a")], "a trained agent")
     asked = ["--perceive", "energy", "--agent", "sac", "--out", str(tmp_path / "b")]
     assert_refused("train", asked, "sac has no world model")
