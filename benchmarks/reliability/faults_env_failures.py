@@ -63,7 +63,7 @@ def env_raises(sandbox: Sandbox) -> Outcome:
     return Outcome(stopped and again.survived() and terminations == 0, text)
 
 
-@fault(19, "env hangs in step", "timeout, then STOP")
+@fault(19, "env does not return from step", "timeout, then STOP")
 def env_does_not_return(sandbox: Sandbox) -> Outcome:
     def wait_for_ever(steps: int) -> None:
         while steps == 150:
