@@ -1,5 +1,8 @@
 """Parameters of several modules as one vector, with their optimiser."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -33,8 +36,18 @@ class FlatParameters:
     def zero_grad(self) -> None:
         """Sets the gradients to zero."""
         for vector in self.vectors:
-            assert vector.grad is not None
-            vector.grad.zero_()
+            if vector.grad is not None:
+                vector.grad.zero_()
+
+    @contextmanager
+    def frozen(self, part: int) -> Iterator[None]:
+        """In the block, steps leave out a part: its parameters, optimiser state and share of the norm."""
+        vector = self.vectors[part]
+        gradient, vector.grad = vector.grad, None
+        try:
+            yield
+        finally:
+            vector.grad = gradient
 
     def step(self, max_grad_norm: float) -> Float[Tensor, ""]:
         """Clips the joint gradient norm and takes an Adam step. A non-finite gradient changes nothing.

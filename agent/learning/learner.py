@@ -37,6 +37,10 @@ SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
 """Losses that are metrics under their own name."""
 
 
+ENCODER = 0
+"""Place of the encoder's parameters in `Learner.model_group`."""
+
+
 class Learner:
     """Holds the optimisers and takes gradient steps on the networks.
 
@@ -102,7 +106,14 @@ class Learner:
             return torch.autocast(self.weight.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
-    def update(self, windows: Windows, *, measure: bool = False) -> dict[str, float]:
+    def update(
+        self,
+        windows: Windows,
+        *,
+        measure: bool = False,
+        encoder_frozen: bool = False,
+        curiosity: float | None = None,
+    ) -> dict[str, float]:
         """One gradient step on all networks.
 
         A step whose loss or gradient is not finite changes nothing and is counted in `skipped`.
@@ -110,6 +121,9 @@ class Learner:
         Args:
             windows: a sample of the replay buffer.
             measure: computes metrics.
+            encoder_frozen: leaves out the encoder: it gets no gradient, and its parameters and its optimiser
+                state do not change.
+            curiosity: replaces the learner's own, for this step.
 
         Returns:
             The metrics, by name; empty without `measure`.
@@ -117,9 +131,10 @@ class Learner:
         Raises:
             StopRun: when more updates are skipped than `learning.max_skipped_updates` allows.
         """
+        curiosity = self.curiosity if curiosity is None else curiosity
         batch = self.batch_of(windows)
         with self.arithmetic():
-            view = self.predict(batch)
+            view = self.predict(batch, curiosity, encoder_frozen)
         losses = self.losses(batch, view)
         loss = losses.total(self.config, self.regularizer_weight)
         self.updates += 1
@@ -129,9 +144,10 @@ class Learner:
             )
             self.budget.skipped(self.updates, f"a loss is not finite ({bad or loss.item()})")
             return {}
-        self.model_group.zero_grad()
-        loss.backward()
-        norm = self.model_group.step(self.config.max_grad_norm)
+        with self.model_group.frozen(ENCODER) if encoder_frozen else nullcontext():
+            self.model_group.zero_grad()
+            loss.backward()
+            norm = self.model_group.step(self.config.max_grad_norm)
         if not torch.isfinite(norm):
             self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {norm.item()})")
             return {}
@@ -165,20 +181,21 @@ class Learner:
         obs, *rest = (map_parts(self._tensor, column) for column in columns)
         return WindowBatch(self.networks.normalizer(obs), *rest)
 
-    def predict(self, batch: WindowBatch) -> Predictions:
-        """Latents, targets, and the predicted steps along the windows."""
+    def predict(self, batch: WindowBatch, curiosity: float, encoder_frozen: bool) -> Predictions:
+        """Latents, targets, and the predicted steps along the windows; see `update`."""
         networks, config, window = self.networks, self.config, self.config.window_decisions
         with torch.no_grad():
             target_z = networks.target_encoder(map_parts(lambda part: part[1:], batch.obs)).float()
             used = bootstraps(batch.valid, config.n_step)
             next_value = torch.zeros_like(batch.cost)
             next_value[used] = self.value(target_z[used])
-        z = networks.encoder(map_parts(lambda part: part[0], batch.obs)).float()
+        with torch.no_grad() if encoder_frozen else nullcontext():
+            z = networks.encoder(map_parts(lambda part: part[0], batch.obs)).float()
         cost, usual = batch.cost, None
-        if self.curiosity:
+        if curiosity:
             stored = torch.cat((z.detach().unsqueeze(0), target_z[:-1]))
             novelty, usual = self.novelty(stored, batch.action, batch.valid)
-            cost = cost - self.curiosity * networks.world_model.cost_scale * novelty
+            cost = cost - curiosity * networks.world_model.cost_scale * novelty
         target = n_step_targets(
             cost, batch.terminated, batch.valid, next_value, self.discount, config.n_step
         )[:window]

@@ -166,14 +166,8 @@ class AdaptiveAgent:
     def update(self) -> None:
         """One gradient step, with perception fixed and without curiosity."""
         modules, learner = self.modules, self.modules.learner
-        encoder, curiosity = learner.model_group.optimizer.param_groups[0], learner.curiosity
-        rate = encoder["lr"]
-        # All models share one perception. In a changed world all is new; what is wanted is the return.
-        encoder["lr"], learner.curiosity = 0.0, 0.0
-        try:
-            learner.update(self.sample())
-        finally:
-            encoder["lr"], learner.curiosity = rate, curiosity
+        # All models share one perception. In a changed world curiosity would reward every state: all are new.
+        learner.update(self.sample(), encoder_frozen=True, curiosity=0.0)
         # The calibrations of the sensors and of the constraints' margin stay.
         modules.sensors_calibrated_at = modules.margin_measured_at = learner.updates
 

@@ -1,4 +1,4 @@
-"""One gradient step: what it must move, what it must not, and what must leave no trace in it."""
+"""One gradient step: which parameters it moves, and what has no influence on it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,32 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agent.configurator.settings import LearningConfig, ModelConfig
+from agent.configurator.settings import Config, LearningConfig, ModelConfig, RegularizerConfig
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.learner import Learner
 from agent.memory.windows import Windows
 from agent.networks import Networks
+from envs.env_spec import ObservationPart
 
 OBS, ACT, READOUTS, BATCH, WINDOW = 5, 2, 3, 32, 3
 KINDS = ("simnorm", "ema", "vicreg", "sigreg", "none")
 
 
 def small_learner(regularizer: str = "simnorm", seed: int = 0, **settings: Any) -> Learner:
+    """A learner of small networks; `settings` are those of `LearningConfig`, and curiosity."""
     torch.manual_seed(seed)
-    model = ModelConfig(latent=16, hidden=32, head_width=16)
-    networks = Networks(OBS, ACT, READOUTS, model, regularizer)
-    chosen: dict[str, Any] = {"batch": BATCH, "window": WINDOW, "precision": "float32"}
+    curiosity, weight = settings.pop("curiosity", 0.0), settings.pop("regularizer_weight", 1.0)
+    chosen: dict[str, Any] = {"batch_size": BATCH, "window_decisions": WINDOW}
     chosen |= {"learning_rate": 1e-3, "encoder_learning_rate": 1e-3, **settings}
-    learner = Learner(networks, LearningConfig(**chosen), 0.97)
+    learning = LearningConfig(**chosen)
+    model = ModelConfig(latent_dim=16, hidden_dim=32, head_width=16)
+    config = Config(model=model, regularizer=RegularizerConfig(kind=regularizer), learning=learning)
+    networks = Networks((ObservationPart("state", (OBS,), "float32"),), ACT, READOUTS, config)
+    learner = Learner(
+        networks, learning, 0.97, target_entropy=-0.5, curiosity=curiosity, regularizer_weight=weight
+    )
     windows = batch()
+    assert isinstance(windows.obs, np.ndarray)
     networks.normalizer.update(torch.from_numpy(windows.obs.reshape(-1, OBS)))
     networks.readout_normalizer.update(torch.from_numpy(windows.readout.reshape(-1, READOUTS)))
     return learner
@@ -41,12 +49,12 @@ def batch(time: int = WINDOW, seed: int = 0) -> Windows:
     action = rng.uniform(-1, 1, (time, BATCH, ACT))
     for k in range(time):
         obs.append(obs[-1] @ a.T + action[k] @ b.T)
-    seen = np.stack(obs)
+    observed = np.stack(obs)
     valid = np.ones((time, BATCH), bool)
     valid[1:, : BATCH // 4] = False
     terminated = np.zeros((time, BATCH))
     terminated[0, : BATCH // 8] = 1
-    floats = (seen, action, np.square(seen[1:]).mean(-1), terminated)
+    floats = (observed, action, np.square(observed[1:]).mean(-1), terminated)
     o, u, c, t = (x.astype(np.float32) for x in floats)
     return Windows(o, u, c, t, valid, np.ascontiguousarray(o[..., :READOUTS] * 10 + 3))
 
@@ -56,7 +64,7 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
 
 
 def moved(before: dict[str, Tensor], module: nn.Module) -> set[str]:
-    """Names of what is no longer what it was, bit for bit."""
+    """Names of the tensors that changed, bit for bit."""
     return {name for name, value in module.state_dict().items() if not torch.equal(before[name], value)}
 
 
@@ -65,7 +73,7 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
 
 
-@pytest.mark.parametrize("clip_norm", [1e9, 0.05])
+@pytest.mark.parametrize("max_grad_norm", [1e9, 0.05])
 def test_a_flat_group_steps_as_adam_does_on_separate_parameters(max_grad_norm: float) -> None:
     ours, theirs = network(), network()
     group = FlatParameters([(list(ours[0].parameters()), 1e-2), (list(ours[2].parameters()), 1e-3)])
@@ -85,7 +93,7 @@ def test_a_flat_group_steps_as_adam_does_on_separate_parameters(max_grad_norm: f
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
-def test_the_parameters_of_a_flat_group_are_views_of_it_and_stay_so() -> None:
+def test_the_parameters_of_a_flat_group_stay_views_of_it() -> None:
     net = network()
     group = FlatParameters([(list(net.parameters()), 1e-2)])
     (vector,) = group.vectors
@@ -117,7 +125,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(poison: float) -> None:
 
 @pytest.mark.parametrize("measure", [False, True])
 @pytest.mark.parametrize("field", ["obs", "cost", "action", "readout"])
-def test_an_update_that_is_not_finite_is_counted_and_leaves_no_trace(field: str, measure: bool) -> None:
+def test_an_update_that_is_not_finite_is_counted_and_changes_nothing(field: str, measure: bool) -> None:
     learner = small_learner()
     learner.update(batch())
     before = weights(learner.networks)
@@ -144,14 +152,12 @@ def test_fifty_updates_on_one_batch_learn_it_with_every_regulariser(kind: str) -
     names = ["loss/cost", "loss/termination", "latent/readout_error"]
     names += ["loss/prediction"] if kind in ("simnorm", "none") else []
     assert [name for name in names if not last[name] < 0.9 * first[name]] == []
-    if kind in ("vicreg", "sigreg"):  # a weak loss of prediction is easily had by shrinking: they forbid it
+    if kind in ("vicreg", "sigreg"):  # a shrinking latent lowers the prediction loss: they prevent it
         assert last["latent/std"] > 0.9 * first["latent/std"]
 
 
-def test_readouts_do_not_shape_what_they_read() -> None:
-    others: list[str] = [
-        f"{name}_weight" for name in ("prediction", "cost", "critic", "termination", "regularizer")
-    ]
+def test_the_readout_loss_does_not_shape_the_latent() -> None:
+    others = [f"{name}_weight" for name in ("prediction", "cost", "critic", "termination", "regularizer")]
     off: dict[str, Any] = dict.fromkeys(others, 0.0)
     learner = small_learner(**off)
     before = weights(learner.networks)
@@ -161,9 +167,9 @@ def test_readouts_do_not_shape_what_they_read() -> None:
     assert changed == {"readout", "policy", "spread", "log_entropy_weight", "usual_disagreement"}
 
 
-def test_neither_target_nor_policy_loss_reaches_the_model() -> None:
-    # With the prediction weight alone, nothing but encoder and dynamics may move; the policy moves itself.
-    others: list[str] = [f"{name}_weight" for name in ("cost", "critic", "termination", "regularizer")]
+def test_neither_the_target_nor_the_policy_loss_reaches_the_model() -> None:
+    # With the prediction loss alone, nothing but encoder and dynamics may move; the policy has its own step.
+    others = [f"{name}_weight" for name in ("cost", "critic", "termination", "regularizer")]
     off: dict[str, Any] = dict.fromkeys(others, 0.0)
     learner = small_learner("ema", **off)
     before = weights(learner.networks)
@@ -183,9 +189,9 @@ def test_neither_target_nor_policy_loss_reaches_the_model() -> None:
     assert not any(name.startswith("world_model.cost") for name in changed)
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.05, 1.0])
-def test_targets_move_towards_what_is_learned_by_their_rate(rate: float) -> None:
-    learner = small_learner("ema", tau=rate)
+@pytest.mark.parametrize("tau", [0.0, 0.05, 1.0])
+def test_target_networks_follow_at_the_rate_tau(tau: float) -> None:
+    learner = small_learner("ema", tau=tau)
     networks = learner.networks
     learner.update(batch())  # so that the target has fallen behind
     before = weights(networks)
@@ -193,12 +199,12 @@ def test_targets_move_towards_what_is_learned_by_their_rate(rate: float) -> None
     for name in ("encoder", "critic"):
         for key, now in getattr(networks, name).state_dict().items():
             old = before[f"target_{name}.{key}"]
-            expected = old + rate * (now - old)
+            expected = old + tau * (now - old)
             got = getattr(networks, f"target_{name}").state_dict()[key]
             torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_without_a_moving_target_the_encoder_is_its_own() -> None:
+def test_without_a_moving_average_the_encoder_is_its_own_target() -> None:
     networks = small_learner("simnorm").networks
     assert networks.target_encoder is networks.encoder
 
@@ -211,17 +217,18 @@ def test_what_lies_beyond_an_episodes_end_has_no_influence(kind: str, n_step: in
     rng = np.random.default_rng(7)
     beyond = ~windows.valid
     other = dataclasses.replace(windows, **{name: value.copy() for name, value in vars(windows).items()})
+    assert isinstance(other.obs, np.ndarray)
     other.obs[1:][beyond] = rng.normal(size=(beyond.sum(), OBS)) * 100
     other.readout[1:][beyond] = 1e3
     other.cost[beyond] = 1e4
     other.terminated[beyond] = 1 - other.terminated[beyond]
     results = []
-    for seen in (windows, other):
+    for one in (windows, other):
         learner = small_learner(kind, n_step=n_step)
         torch.manual_seed(11)
-        metrics = [learner.update(seen, measure=True) for _ in range(2)]
-        for one in metrics:
-            del one["critic/target_mean"]  # a mean over all rows, for the eye alone
+        metrics = [learner.update(one, measure=True) for _ in range(2)]
+        for measured in metrics:
+            del measured["critic/target_mean"]  # a mean over all rows, which trains nothing
         results.append((metrics, weights(learner.networks)))
     (metrics, after), (other_metrics, other_after) = results
     for ours, theirs in zip(metrics, other_metrics, strict=True):
@@ -231,21 +238,21 @@ def test_what_lies_beyond_an_episodes_end_has_no_influence(kind: str, n_step: in
 
 
 def test_a_masked_window_counts_by_its_valid_transitions() -> None:
-    # All windows masked after their first step: the same as the loss of windows one step long, whose
-    # weights are those of the first step alone.
+    # Windows that are masked after their first step have the loss of windows that are one step long.
     windows = batch()
+    assert isinstance(windows.obs, np.ndarray)
     windows.valid[1:] = False
     short = Windows(
         windows.obs[:2], windows.action[:1], windows.cost[:1], windows.terminated[:1], windows.valid[:1],
         windows.readout[:2],
     )  # fmt: skip
-    long_loss = small_learner(window=3, rho=1.0).update(windows, measure=True)
-    short_loss = small_learner(window=1, rho=1.0).update(short, measure=True)
+    long_loss = small_learner(window_decisions=3, rho=1.0).update(windows, measure=True)
+    short_loss = small_learner(window_decisions=1, rho=1.0).update(short, measure=True)
     for name in ("loss/prediction", "loss/cost", "loss/critic", "loss/termination"):
         assert long_loss[name] == pytest.approx(short_loss[name], rel=1e-4), name
 
 
-def test_novelty_is_disagreement_in_units_of_what_is_usual() -> None:
+def test_novelty_is_disagreement_over_the_usual_one() -> None:
     learner = small_learner()
     windows = batch()
     m = learner.networks
@@ -260,10 +267,10 @@ def test_novelty_is_disagreement_in_units_of_what_is_usual() -> None:
     m.usual_disagreement.fill_(usual.item() / 100.0)
     novelty, later = learner.novelty(z, action, valid)
     assert novelty.max() == 5.0
-    assert usual / 100.0 < later < usual  # it follows at the rate of the targets
+    assert usual / 100.0 < later < usual  # the average moves at the rate tau
 
 
-def test_curiosity_lowers_the_cost_to_go_and_not_the_cost() -> None:
+def test_curiosity_lowers_the_cost_to_go_but_not_the_cost() -> None:
     def learned(curiosity: float) -> dict[str, float]:
         learner = small_learner(curiosity=curiosity, critic_weight=1.0)
         windows = batch()
@@ -274,3 +281,61 @@ def test_curiosity_lowers_the_cost_to_go_and_not_the_cost() -> None:
     plain, curious = learned(0.0), learned(1.0)
     assert curious["critic/target_mean"] < plain["critic/target_mean"] - 0.5
     assert curious["loss/cost"] == pytest.approx(plain["loss/cost"], rel=0.1)
+
+
+def test_a_frozen_encoder_does_not_move_and_neither_do_its_moments() -> None:
+    learner = small_learner()
+    learner.update(batch())  # so that the moments are not zero
+    encoder = learner.model_group.vectors[0]
+    before = weights(learner.networks)
+    state = {name: value.clone() for name, value in learner.model_group.optimizer.state[encoder].items()}
+    for seed in range(1, 4):
+        learner.update(batch(seed=seed), encoder_frozen=True)
+    changed = {name.split(".")[0] for name in moved(before, learner.networks)}
+    assert {"world_model", "critic", "policy", "readout"} <= changed
+    assert "encoder" not in changed
+    after = learner.model_group.optimizer.state[encoder]
+    assert all(torch.equal(value, after[name]) for name, value in state.items())
+    learner.update(batch())
+    assert any(name.startswith("encoder.") for name in moved(before, learner.networks))
+
+
+def test_a_frozen_encoder_gets_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = small_learner()
+    graphs: list[bool] = []
+    forward = learner.networks.encoder.forward
+
+    def recorded(*given: Any) -> Tensor:
+        z = forward(*given)
+        graphs.append(z.requires_grad)
+        return z
+
+    monkeypatch.setattr(learner.networks.encoder, "forward", recorded)
+    learner.update(batch())
+    assert graphs == [False, True], "the targets without gradient, then the first latent with it"
+    graphs.clear()
+    learner.update(batch(), encoder_frozen=True)
+    assert graphs == [False, False]
+
+
+def test_the_other_networks_learn_beside_a_frozen_encoder_as_beside_a_learning_one() -> None:
+    # One step from the same state: the encoder's gradient has no part in theirs, unless the norm is clipped.
+    after = []
+    for frozen in (False, True):
+        learner = small_learner(max_grad_norm=1e9)
+        torch.manual_seed(5)
+        learner.update(batch(), encoder_frozen=frozen)
+        after.append(weights(learner.networks.world_model))
+    for name, value in after[0].items():
+        assert torch.equal(value, after[1][name]), name
+
+
+def test_the_curiosity_of_one_step_replaces_that_of_the_learner() -> None:
+    after = []
+    for own, given in ((1.0, 0.0), (0.0, None)):
+        learner = small_learner(curiosity=own)
+        torch.manual_seed(5)
+        learner.update(batch(), curiosity=given)
+        after.append(weights(learner.networks))
+    for name, value in after[0].items():
+        assert torch.equal(value, after[1][name]), name

@@ -1,4 +1,4 @@
-"""An agent whose world changes detects it, learns the new world, and keeps the model of the old one."""
+"""Adaptation: an agent detects a change of its environment, learns it, and keeps the model of before."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from agent.world_model.adaptation import LARGEST_MEAN_ERROR, AdaptiveAgent
 from joule.commands import evaluate, train
 from joule.environment import make_env
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 
-class Turned:
-    """An environment whose motor is wired the wrong way round, which no step of training has shown."""
+
+class ReversedMotor:
+    """An environment whose action has the opposite sign, which no training data show."""
 
     def __init__(self, env: Any) -> None:
         self.env = env
@@ -34,14 +36,14 @@ class Turned:
         return self.env.step(-action)
 
 
-def returns(agent: Any, env: Any, episodes: int, first: int) -> list[float]:
-    """The return of each episode."""
+def returns(policy: Any, env: Any, episodes: int, first: int) -> list[float]:
+    """The return of each episode, with seeds from `first` on."""
     found = []
     for seed in range(first, first + episodes):
         obs, _ = env.reset(seed=seed)
         state, over, total = None, False, 0.0
         while not over:
-            action, state = agent.predict(obs, state, np.array([state is None]))
+            action, state = policy.predict(obs, state, np.array([state is None]))
             obs, reward, terminated, truncated, _ = env.step(action)
             total, over = total + reward, terminated or truncated
         found.append(total)
@@ -57,28 +59,25 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def load(run: Path) -> Any:
-    """The trained agent. It plans without a penalty: 250 decisions are few to calibrate its uncertainty."""
+    """A trained agent, without the uncertainty penalty: 250 decisions are too few to know the usual uncertainty."""
     return joule.load(run, settings={"cost.uncertainty": 0.0})
 
 
-def point() -> Any:
-    return envs.make(tiny_env.ID)
+def point(agent: Any) -> Any:
+    return envs.make(agent.config.env)
 
 
-def test_a_turned_motor_is_detected_and_learned_and_the_old_model_is_kept(
-    trained_run: Path, unchecked: None
-) -> None:
-    frozen = load(trained_run)
-    agent = load(trained_run)
+def test_a_reversed_motor_is_detected_and_learned_and_the_first_model_is_kept(trained_run: Path) -> None:
+    fixed, agent = load(trained_run), load(trained_run)
     adaptive = agent.adapt()
     before = weights(adaptive)
-    good = np.mean(returns(frozen, point(), 10, 500))
-    poor = np.mean(returns(frozen, Turned(point()), 10, 500))
+    good = np.mean(returns(fixed, point(fixed), 10, 500))
+    poor = np.mean(returns(fixed, ReversedMotor(point(fixed)), 10, 500))
 
-    returns(adaptive, adaptive.observe(point()), 4, 600)
-    assert adaptive.events == []  # the world has not changed
+    returns(adaptive, adaptive.observe(point(adaptive)), 4, 600)
+    assert adaptive.events == []  # the environment has not changed
     assert same(before, weights(adaptive))
-    learning = returns(adaptive, adaptive.observe(Turned(point())), 36, 600)
+    learning = returns(adaptive, adaptive.observe(ReversedMotor(point(adaptive))), 36, 600)
     first = adaptive.events[0]
     assert first.new
     assert 100 < first.decision <= 300
@@ -87,41 +86,59 @@ def test_a_turned_motor_is_detected_and_learned_and_the_old_model_is_kept(
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert {"world_model", "critic", "policy"} <= moved
     assert not {"encoder", "normalizer", "readout_normalizer"} & moved
-    regained = np.mean(returns(adaptive, Turned(point()), 10, 500))  # not observed: no learning
+    # Steps that are not observed teach nothing.
+    regained = np.mean(returns(adaptive, ReversedMotor(point(adaptive)), 10, 500))
     assert regained - poor > 0.7 * (good - poor), (good, poor, regained, learning)
 
     decisions = adaptive.decisions
-    returns(adaptive, adaptive.observe(point()), 1, 700)
+    returns(adaptive, adaptive.observe(point(adaptive)), 1, 700)
     assert adaptive.in_use is adaptive.first
     assert same(before, weights(adaptive))
     back = adaptive.events[-1]
     assert back.decision - back.since == pytest.approx(decisions, abs=3)
     assert back.since <= len(adaptive.first.rows) < 150
-    # Afterwards the agent itself learns again with all its parts.
-    agent.learn(3, env=point())
+    # Training that continues afterwards updates all networks.
+    agent.learn(3, env=point(agent))
     assert agent.modules.learner.curiosity == agent.config.explore.curiosity
     name = "encoder.hidden.linear.weight"
     assert not torch.equal(before[name], weights(agent)[name])
 
 
-def test_adaptation_repeats_itself_and_leaves_the_generators_alone(
-    trained_run: Path, unchecked: None
-) -> None:
-    results = []
+def test_the_encoder_and_its_optimiser_state_stay_as_they_are(trained_run: Path) -> None:
+    adaptive = load(trained_run).adapt()
+    group = adaptive.modules.learner.model_group
+    state = {name: value.clone() for name, value in group.optimizer.state[group.vectors[0]].items()}
+    before = weights(adaptive)
+    returns(adaptive, adaptive.observe(point(adaptive)), 1, 600)
+    adaptive.begin_model(10)
+    adaptive.update()
+    moved = {
+        name.split(".")[0]
+        for name, value in weights(adaptive).items()
+        if not torch.equal(before[name], value)
+    }
+    assert "world_model" in moved
+    assert "encoder" not in moved
+    after = group.optimizer.state[group.vectors[0]]
+    assert all(torch.equal(value, after[name]) for name, value in state.items())
+
+
+def test_the_same_steps_adapt_the_same_way_and_leave_the_generators_alone(trained_run: Path) -> None:
+    found = []
     for noise in (0, 1):
         torch.manual_seed(noise)
         adaptive = load(trained_run).adapt()
         outside = torch.get_rng_state()
-        got = returns(adaptive, adaptive.observe(Turned(point())), 10, 40)
+        got = returns(adaptive, adaptive.observe(ReversedMotor(point(adaptive))), 10, 40)
         assert torch.equal(torch.get_rng_state(), outside)
-        results.append((got, adaptive.events, weights(adaptive)))
-    assert results[0][:2] == results[1][:2]
-    assert results[0][1]  # it did adapt
-    assert same(results[0][2], results[1][2])
+        found.append((got, adaptive.events, weights(adaptive)))
+    assert found[0][:2] == found[1][:2]
+    assert found[0][1]  # it did adapt
+    assert same(found[0][2], found[1][2])
 
 
 def mean_errors(adaptive: Any, env: Any, decisions: int) -> np.ndarray:
-    """The mean standardised error after each decision [decisions]."""
+    """The mean standardised error after each decision."""
     found: list[float] = []
     state, obs = None, None
     while len(found) < decisions:
@@ -135,51 +152,54 @@ def mean_errors(adaptive: Any, env: Any, decisions: int) -> np.ndarray:
     return np.array(found)
 
 
-def test_the_mean_error_is_high_until_the_new_world_is_learned(trained_run: Path, unchecked: None) -> None:
+def test_the_mean_error_rises_with_a_change_and_falls_once_it_is_learned(trained_run: Path) -> None:
     adaptive = load(trained_run).adapt()
-    known = mean_errors(adaptive, adaptive.observe(point()), 100)
+    known = mean_errors(adaptive, adaptive.observe(point(adaptive)), 100)
     assert known.max() < LARGEST_MEAN_ERROR
-    new = mean_errors(adaptive, adaptive.observe(Turned(point())), 900)
-    assert new[20:40].mean() > known.mean() + 0.5
-    assert new[-200:].mean() < known.mean() + 0.5
+    changed = mean_errors(adaptive, adaptive.observe(ReversedMotor(point(adaptive))), 900)
+    assert changed[20:40].mean() > known.mean() + 0.5
+    assert changed[-200:].mean() < known.mean() + 0.5
 
 
-def test_an_agent_that_predicts_badly_acts_by_its_policy_and_plans_again_later(
-    trained_run: Path, unchecked: None
-) -> None:
+def test_while_the_model_errs_too_much_the_policy_acts_alone(trained_run: Path) -> None:
     adaptive, constrained = load(trained_run).adapt(), load(trained_run)
-    constrained = constrained.constrain(joule.Constraint("near", lambda r: r["position"] - 1e3)).adapt()
+    limit = joule.Constraint("near", lambda r: r["position"] - 1e3)
+    constrained = constrained.constrain(limit).adapt()
     obs = np.zeros(3, np.float32)
 
-    def plans(one: Any, mean_error: float, first: bool) -> bool:
-        _, before = one.predict(obs, None, np.array([True]))
-        one.mean_error = mean_error
-        return one.predict(obs, before, np.array([first]))[1].plan is not None
+    def plans(agent: Any, mean_error: float, first: bool) -> bool:
+        _, before = agent.predict(obs, None, np.array([True]))
+        agent.mean_error = mean_error
+        return agent.predict(obs, before, np.array([first]))[1].plan is not None
 
     assert plans(adaptive, LARGEST_MEAN_ERROR - 0.01, first=False)
     assert not plans(adaptive, LARGEST_MEAN_ERROR + 0.01, first=False)
-    assert plans(adaptive, LARGEST_MEAN_ERROR + 0.01, first=True)  # no step of the episode was observed yet
+    assert plans(adaptive, LARGEST_MEAN_ERROR + 0.01, first=True)  # no step of the episode has been observed
     assert plans(constrained, LARGEST_MEAN_ERROR + 0.01, first=False)  # a policy does not look ahead
 
 
-def test_what_cannot_adapt_is_refused(trained_run: Path, make_agent: Callable[..., Any]) -> None:
+def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="too little experience"):
         AdaptiveAgent(make_agent().modules)
     adaptive = load(trained_run).adapt()
     with pytest.raises(ConfigError, match="one environment at a time"):
         adaptive.predict(np.zeros((2, 3), np.float32))
     planning = load(trained_run)
+    planning.plan_for(joule.Task("left", lambda r: r["position"]), horizon_decisions=5)
     with pytest.raises(ConfigError, match="learn_task"):
-        planning.plan_for(joule.Task("left", lambda r: r["position"]), horizon_decisions=5).adapt()
+        planning.adapt()
 
 
-def test_the_command_adapts_and_leaves_the_run_as_it_was(
-    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unchecked: None
+def test_evaluate_adapts_and_leaves_the_run_as_it_was(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def contents() -> dict[str, bytes]:
         return {str(p): p.read_bytes() for p in sorted(trained_run.rglob("*")) if p.is_file()}
 
-    monkeypatch.setattr("joule.environment.make_env", lambda config: Turned(make_env(config)))
+    monkeypatch.setattr("joule.environment.make_env", lambda config: ReversedMotor(make_env(config)))
+    monkeypatch.setattr(
+        "joule.trained.make_env", lambda config: ReversedMotor(make_env(config)), raising=False
+    )
     before, out = contents(), tmp_path / "adapted.json"
     assert evaluate.main([str(trained_run), "--episodes", "10", "--adapt", "--out", str(out)]) == 0
     detected = json.loads(out.read_text())["changes_detected"]
@@ -187,7 +207,7 @@ def test_the_command_adapts_and_leaves_the_run_as_it_was(
     assert contents() == before
 
 
-def test_the_command_refuses_an_agent_without_a_world_model(tmp_path: Path) -> None:
+def test_evaluate_refuses_to_adapt_an_agent_without_a_world_model(tmp_path: Path) -> None:
     folder = tmp_path / "zero"
     made = ["--env", tiny_env.ID, "--agent", "zero", "--steps", "10", "--no-video", "--eval-episodes", "1"]
     assert train.main([*made, "--out", str(folder)]) == 0
