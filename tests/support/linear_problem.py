@@ -46,7 +46,10 @@ class Feedback(Policy):
 
 
 class CostToGo(Critic):
-    """Q(z, a) from the Riccati solution P: the running cost plus the discounted z'Pz; two critics 0.5 to either side."""
+    """Q(z, a) from the Riccati solution P: the running cost plus the discounted z'Pz.
+
+    Two critics predict 0.5 more and 0.5 less.
+    """
 
     def __init__(self, model: LinearModel, p: Tensor, discount: float):
         nn.Module.__init__(self)

@@ -1,0 +1,92 @@
+"""Readouts by name: what a cost reads of an environment, derived readouts included."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from named_readouts import LAYOUT, named
+
+import envs
+from agent.cost.readouts import NamedReadouts, Readouts, TaskError
+
+
+def test_names_and_derived_readouts_read_their_columns() -> None:
+    r = named()
+    assert r["rate"].tolist() == [7.0, -1.0]
+    assert r["place"].shape == (2, 2)
+    assert r["place.1"].tolist() == pytest.approx([4.0, 0.4])
+    assert r["height"].tolist() == pytest.approx([-3.5, 0.1])
+    assert r["upright"].tolist() == [-1.0, 1.0]
+    assert r["speed"].tolist() == [5.0, 2.0]
+    with pytest.raises(TaskError, match=r"'heihgt' is no readout .* did you mean height"):
+        r["heihgt"]
+    with pytest.raises(TaskError, match="has 2 numbers"):
+        r["place.2"]
+
+
+def test_the_environments_own_cost_is_computed_only_where_it_is_used() -> None:
+    calls: list[int] = []
+
+    def own() -> torch.Tensor:
+        calls.append(1)
+        return torch.zeros(1)
+
+    r = LAYOUT.of(torch.zeros(1, 9), torch.zeros(1, 2), own)
+    r["rate"]
+    assert (calls, r.own_cost_used) == ([], False)
+    r["cost"]
+    assert (calls, r.own_cost_used) == ([1], True)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"of": "turn", "at": [0, 1], "sign": 1.0, "plus": 0.0, "as": "up"},  # a quaternion has four numbers
+        {"of": "place", "at": [2], "sign": 1.0, "plus": 0.0, "as": "value"},
+        {"of": "nowhere", "at": [0], "sign": 1.0, "plus": 0.0, "as": "value"},
+        {"of": "place", "at": [], "sign": 1.0, "plus": 0.0, "as": "value"},
+        {"of": "place", "at": [0], "sign": "minus", "plus": 0.0, "as": "value"},
+        {"of": "place", "at": [0], "sign": 1.0, "plus": 0.0, "as": "sine"},
+        {},
+    ],
+)
+def test_a_derived_readout_that_does_not_fit_is_refused(source: dict[str, Any]) -> None:
+    with pytest.raises(TaskError, match="'odd' does not fit"):
+        Readouts({"place": 2, "turn": 4}, {"odd": source})
+
+
+def readouts_of(env: Any) -> NamedReadouts:
+    """The readouts of an environment now, by name."""
+    rows = torch.from_numpy(env.readouts())[None]
+    spec = env.env_spec
+    action = torch.zeros(1, spec.action_size)
+    return Readouts(spec.readout_sizes, spec.derived_readouts).of(rows, action, lambda: rows[:, 0])
+
+
+def test_a_cheetah_has_derived_readouts_of_its_root() -> None:
+    env = envs.make("HalfCheetah-v5")
+    env.reset(seed=1)
+    raw: Any = env.unwrapped
+    raw.set_state(np.array([1.0, 0.2, math.pi / 3, *[0.0] * 6]), np.array([-2.0, 0.5, *[0.0] * 7]))
+    r = readouts_of(env)
+    assert float(r["height"]) == pytest.approx(raw.data.body("torso").xpos[2], abs=1e-5)
+    assert float(r["upright"]) == pytest.approx(0.5, abs=1e-5)
+    assert [float(r[n]) for n in ("velocity", "speed", "climb", "position")] == pytest.approx([-2, 2, 0.5, 1])
+
+
+@pytest.mark.parametrize("name", ["Hopper-v5", "Ant-v5", "joule/Reach-v0"])
+def test_derived_readouts_agree_with_the_simulator(name: str) -> None:
+    env = envs.make(name)
+    env.reset(seed=3)
+    raw: Any = env.unwrapped
+    r = readouts_of(env)
+    if name == "joule/Reach-v0":
+        assert r["position"][0].tolist() == pytest.approx(raw.data.site("fingertip").xpos[:2], abs=1e-5)
+    else:
+        torso = raw.data.body("torso")
+        assert float(r["height"]) == pytest.approx(torso.xpos[2], abs=1e-4)
+        assert float(r["upright"]) == pytest.approx(torso.xmat[8], abs=1e-5)

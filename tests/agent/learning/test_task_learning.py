@@ -1,0 +1,217 @@
+"""A trained agent serves a task it was not trained for: by planning, or by learning in imagination."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_env
+import torch
+from commands import assert_refused
+
+import joule
+from agent.cost.constraint import parse_constraint
+from agent.cost.readouts import TaskError
+from agent.cost.task import Task
+from agent.cost.task_terms import parse
+from agent.errors import ConfigError
+from agent.learning.task_learning import BATCH_SIZE, TaskLearner, relabel
+from joule.agents import new_agent
+from joule.commands import evaluate
+from joule.environment import make_env
+from joule.storage.loading import apply_task
+from joule.training.evaluation import evaluate as play
+
+Make = Callable[..., Any]
+LEFT = "track:position=-1"
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+def returns(agent: Any, config: Any = None) -> float:
+    """Mean return, by the task of the config."""
+    return play(agent, lambda: make_env(config or agent.config), 8).mean
+
+
+def stored(agent: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Costs of the stored transitions, and the positions after them."""
+    buffer = agent.modules.replay_buffer
+    after, _, cost = buffer.outcomes(buffer.place(buffer.transitions()))
+    return cost, after[:, 0]
+
+
+def test_planning_and_learning_both_serve_a_new_task(trained_run: Path, tmp_path: Path) -> None:
+    unmodified = joule.load(trained_run)
+    config = apply_task(joule.load(trained_run), LEFT, None, 5)
+    before = returns(unmodified, config)
+
+    planning: Any = joule.load(trained_run)
+    _, state = planning.predict(np.zeros(3, np.float32))
+    apply_task(planning, LEFT, None, 5)
+    _, state = planning.predict(np.zeros(3, np.float32), state)  # from the next decision on
+    assert list(planning.explain(state)) == ["track position=-1"]
+    assert state.plan.actions.shape[1] == 5
+    assert planning.config == unmodified.config  # what would be saved
+
+    learned: Any = joule.load(trained_run)
+    networks = learned.modules.networks
+    dynamics = {n: p.clone() for n, p in networks.world_model.dynamics.state_dict().items()}
+    frames, costs = learned.frames, stored(learned)[0].copy()
+    learned.learn_task(parse(LEFT), 300)
+    assert learned.frames == frames
+    assert learned.env is None
+    assert all(torch.equal(dynamics[n], p) for n, p in networks.world_model.dynamics.state_dict().items())
+    cost, position = stored(learned)
+    np.testing.assert_allclose(cost, np.abs(position + 1.0), atol=1e-5)
+    assert not np.array_equal(costs, cost)
+
+    # A return of 0 would be to start at the goal; both come much nearer to it than the unmodified agent.
+    assert returns(planning, config) > 0.6 * before
+    assert returns(learned) > 0.6 * before
+
+    learned.save(tmp_path / "left")
+    again: Any = joule.load(tmp_path / "left")
+    assert again.config.task == LEFT
+    assert returns(again) == returns(learned)
+    again.learn(3)  # in an environment whose reward is the task
+    cost, position = stored(again)
+    assert cost[-1] == pytest.approx(abs(position[-1] + 1.0), abs=1e-5)
+
+
+def test_the_own_cost_is_predicted_by_a_copy_of_the_cost_head_that_is_trained(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    buffer = agent.modules.replay_buffer
+    rows = buffer.place(buffer.transitions())
+    z = agent.modules.perceive(buffer.obs[rows])
+    action = torch.from_numpy(buffer.action[rows])
+
+    def predicted() -> torch.Tensor:
+        model = agent.modules.networks.world_model
+        with torch.inference_mode():
+            cost: torch.Tensor = model.expected_cost(model.predict(z, action))
+        return cost
+
+    before = predicted()
+    agent.learn_task(parse("3*own"), 300)
+    # A head that predicted its own target would diverge; one that learned nothing would be off by twice the cost.
+    assert (predicted() - 3.0 * before).abs().mean() < before.abs().mean()
+
+
+def test_a_second_task_replaces_the_first_and_the_own_cost_is_gone(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.constrain(parse_constraint("cost<0.5"))
+    agent.learn_task(parse(LEFT), 3)
+    margin = agent.modules.margin()
+    agent.learn_task(parse("track:position=1"), 3)
+    assert agent.config.task == "track:position=1"
+    cost, position = stored(agent)
+    np.testing.assert_allclose(cost, np.abs(position - 1.0), atol=1e-5)
+    assert not torch.equal(agent.modules.margin(), margin), "the constraint is on another cost now"
+    for ask in (agent.learn_task, agent.plan_for):
+        with pytest.raises(TaskError, match=r"'own' asks for .* its task 'track:position=1' alone"):
+            ask(parse("own"))
+
+
+def test_learning_a_task_is_repeatable_and_leaves_the_generators_alone(trained_run: Path) -> None:
+    one: Any = joule.load(trained_run)
+    two: Any = joule.load(trained_run)
+    task = Task("left", lambda r: (r["position"] + 1.0).abs())
+    torch.manual_seed(1)
+    drawn = torch.get_rng_state()
+    one.learn_task(task, 5)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    torch.manual_seed(2)
+    two.learn_task(task, 5)
+    first, second = one.state_dict()[0], two.state_dict()[0]
+    assert [n for n in first if n.startswith("weights") and not np.array_equal(first[n], second[n])] == []
+    with pytest.raises(ConfigError, match="'left' was a function in Python"):
+        make_env(one.config)
+
+
+def test_uncertainty_raises_the_critics_targets_in_imagination_only(trained_run: Path) -> None:
+    task = parse(LEFT)
+    imagined = []
+    for uncertainty in (0.0, 2.0):
+        agent: Any = joule.load(trained_run, settings={"cost.uncertainty": uncertainty})
+        modules = agent.modules
+        relabel(modules.replay_buffer, task, agent.configurator.task_cost(task).layout)
+        learner = TaskLearner(modules, agent.configurator.task_cost(task))
+        torch.manual_seed(0)
+        imagined.append(learner.imagine()[0])
+    plain, penalised = imagined
+    for name in ("z", "action", "cost", "termination"):
+        assert torch.equal(getattr(plain, name), getattr(penalised, name))
+    assert (penalised.target >= plain.target - 1e-6).all()
+    raised = penalised.target > plain.target + 1e-6
+    assert 0.3 < raised.float().mean() < 1.0, "no more uncertainty than of the logged action costs nothing"
+    model, usual = modules.networks.world_model, modules.networks.usual_disagreement
+    # The targets of the last step differ by its penalty alone.
+    first, last = slice(BATCH_SIZE), slice(-BATCH_SIZE, None)
+    starts = modules.replay_buffer.windows(BATCH_SIZE, 1, np.random.default_rng(agent.config.seed))[0]
+    logged = torch.from_numpy(modules.replay_buffer.action[starts])
+    excess = model.predict(plain.z[last], plain.action[last]).disagreement
+    excess = excess - model.disagreement(plain.z[first], logged)
+    penalty = excess.clamp_min(0.0) * 2.0 * model.cost_scale / usual
+    torch.testing.assert_close((penalised.target - plain.target)[last], penalty, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("text", "uncertainty"), [(LEFT, 0.0), (f"own+0.1*{LEFT}", 2.0)])
+def test_only_a_task_with_the_own_cost_keeps_the_uncertainty_penalty(
+    trained_run: Path, text: str, uncertainty: float
+) -> None:
+    agent: Any = joule.load(trained_run, settings={"cost.uncertainty": 2.0})
+    assert agent.learn_task(parse(text), updates=1).config.cost.uncertainty == uncertainty
+
+
+def test_the_policy_is_updated_after_a_quarter_of_the_updates(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent: Any = joule.load(trained_run)
+    policy = agent.modules.networks.policy
+    before = {name: w.clone() for name, w in policy.state_dict().items()}
+    updated: list[bool] = []
+    update = TaskLearner.update
+
+    def recorded(learner: TaskLearner, *, update_policy: bool) -> None:
+        updated.append(update_policy)
+        update(learner, update_policy=False)
+
+    monkeypatch.setattr(TaskLearner, "update", recorded)
+    agent.learn_task(parse(LEFT), 8)
+    assert updated == [False, False, *[True] * 6]
+    assert all(torch.equal(w, before[name]) for name, w in policy.state_dict().items())
+
+
+def test_a_task_on_a_readout_that_the_environment_lacks_is_refused(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    with pytest.raises(TaskError, match="'velocity' is no readout"):
+        agent.plan_for(parse("less:velocity"))
+    with pytest.raises(ConfigError, match="0 is less than 1"):
+        agent.learn_task(parse(LEFT), 0)
+
+
+def test_evaluate_takes_a_task(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "left.json"
+    given = ["--task", LEFT, "--episodes", "2", "--out", str(out)]
+    assert evaluate.main([str(trained_run), *given, "--planner.horizon-decisions", "4"]) == 0
+    planned = json.loads(out.read_text())
+    assert (planned["task"], planned["learn_task"]) == (LEFT, None)
+    assert planned["planner"]["horizon_decisions"] == 4
+    assert evaluate.main([str(trained_run), *given, "--learn-task", "5"]) == 0
+    assert json.loads(out.read_text())["learn_task"] == 5
+    assert LEFT in capsys.readouterr().out
+    assert_refused("evaluate", [str(trained_run), "--task", "trak:position=1"], "did you mean track")
+    assert_refused("evaluate", [str(trained_run), "--learn-task", "5"], "--learn-task")
+
+
+def test_a_baseline_learns_the_task_by_its_reward(make_agent: Make) -> None:
+    config = make_agent(agent="sac", task=LEFT, env=tiny_env.ID).config
+    sac: Any = new_agent(config, make_env(config))
+    sac.learn(30)
+    (rows,) = [replay.since(0) for replay in sac.replay]
+    assert (rows["reward"] < 0).all()
+    with pytest.raises(ConfigError, match="sac has no world model"):
+        apply_task(sac, "more:position", 5, None)
