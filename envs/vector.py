@@ -137,13 +137,13 @@ class SafeEnvs:
                 warnings.simplefilter("ignore")
                 return call()
         except (EOFError, ConnectionError) as error:
-            # A process closes its pipe a moment before it has ended.
-            wait([process.sentinel for process in self.vector.processes], timeout=5.0)
-            ended = [
-                f"{number} (exit code {process.exitcode})"
-                for number, process in enumerate(self.vector.processes)
-                if not process.is_alive()
-            ]
+            # A process closes its pipe and its sentinel a moment before its exit code can be read.
+            closed = wait([process.sentinel for process in self.vector.processes], timeout=5.0)
+            ended = []
+            for number, process in enumerate(self.vector.processes):
+                if process.sentinel in closed:
+                    process.join(5.0)
+                    ended.append(f"{number} (exit code {process.exitcode})")
             which = ", ".join(ended) or "unknown"
             raise ProcessFault(
                 f"{self.env_spec.env}: the process of environment {which} ended during a step"
