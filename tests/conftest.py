@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hypothesis
-import jaxtyping
 import pytest
+from shape_checks import shapes_unchecked
 
 if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("MUJOCO_GL", "egl")
@@ -27,20 +26,6 @@ hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "joule"))
 
 Changes = dict[str, Any]
-
-
-@contextmanager
-def shapes_unchecked() -> Iterator[None]:
-    """Turns the checks of shapes off: they take longer than a small network does.
-
-    Whole training runs use it. Other tests check the same functions with the checks on.
-    """
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture

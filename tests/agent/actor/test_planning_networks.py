@@ -1,4 +1,4 @@
-"""What planning searches: the learned networks in another precision, never older than they are."""
+"""The networks that planning evaluates: the learned ones in another precision, always up to date."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from agent.layers import NormedLinear
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-def moved(joule: Any, seed: int) -> None:
-    """Other weights, so that heads that begin at zero say something."""
+def perturb(agent: Any, seed: int) -> None:
+    """Changes all weights, so that heads that begin at zero have other values."""
     torch.manual_seed(seed)
     with torch.no_grad():
-        for p in joule.modules.networks.parameters():
+        for p in agent.modules.networks.parameters():
             p.add_(0.1 * torch.randn_like(p))
 
 
-def test_only_linear_layers_are_copied_and_the_rest_is_shared(make_joule: Callable[..., Any]) -> None:
-    m = make_joule().networks
+def test_only_linear_layers_are_copied_and_the_rest_is_shared(make_agent: Callable[..., Any]) -> None:
+    m = make_agent().modules.networks
     planning_networks = PlanningNetworks(m, torch.bfloat16)
     for name in ("world_model", "critic", "policy"):
         ours, theirs = getattr(planning_networks, name), getattr(m, name)
@@ -38,16 +38,16 @@ def test_only_linear_layers_are_copied_and_the_rest_is_shared(make_joule: Callab
             assert one is other
 
 
-def test_on_a_gpu_too_each_layer_gets_the_precision_of_its_weights() -> None:
-    # A GPU's norm gives float32; no GPU is needed to see what is handed on from there.
+def test_each_layer_gets_the_precision_of_its_weights() -> None:
+    # On a GPU the norm returns float32. The meta device shows the same dtypes.
     layer = NormedLinear(4, 8).to("meta")
     layer.linear.to(torch.bfloat16)
     assert layer(torch.zeros(3, 4, device="meta")).dtype == torch.bfloat16
     assert layer.to(torch.float32)(torch.zeros(3, 4, device="meta")).dtype == torch.float32
 
 
-def test_float32_searches_the_networks_themselves(make_joule: Callable[..., Any]) -> None:
-    m = make_joule().networks
+def test_float32_shares_all_networks(make_agent: Callable[..., Any]) -> None:
+    m = make_agent().modules.networks
     planning_networks = PlanningNetworks(m, torch.float32)
     assert planning_networks.copies == []
     for name in ("world_model", "critic", "policy"):
@@ -55,10 +55,10 @@ def test_float32_searches_the_networks_themselves(make_joule: Callable[..., Any]
         assert all(one is other for one, other in pairs)
 
 
-def test_an_energy_in_bfloat16_ranks_candidates_as_in_float32(make_joule: Callable[..., Any]) -> None:
-    whole = make_joule()
-    low = make_joule(learning__precision="bfloat16")
-    moved(whole, 1)
+def test_an_energy_in_bfloat16_ranks_candidates_as_in_float32(make_agent: Callable[..., Any]) -> None:
+    whole = make_agent()
+    low = make_agent(learning__precision="bfloat16")
+    perturb(whole, 1)
     low.modules.networks.load_state_dict(whole.modules.networks.state_dict())
     z = whole.modules.perceive(np.zeros((1, whole.env_spec.observation_size), np.float32))
     torch.manual_seed(2)
@@ -71,23 +71,23 @@ def test_an_energy_in_bfloat16_ranks_candidates_as_in_float32(make_joule: Callab
     assert error.std() < 0.1 * expected.std()
 
 
-def test_a_plan_sees_every_change_of_the_weights(make_joule: Callable[..., Any]) -> None:
-    # By learning, by loading, and by whatever writes them.
-    joule, other = (make_joule(learning__precision="bfloat16", seed=seed) for seed in (1, 2))
-    moved(other, 3)
-    z = torch.rand(1, joule.config.model.latent)
+def test_planning_uses_every_change_of_the_weights(make_agent: Callable[..., Any]) -> None:
+    agent, other = (make_agent(learning__precision="bfloat16", seed=seed) for seed in (1, 2))
+    perturb(other, 3)
+    z = torch.rand(1, agent.config.model.latent_dim)
     torch.manual_seed(4)
-    actions = torch.rand(1, 8, 3, joule.env_spec.action_size)
+    actions = torch.rand(1, 8, 3, agent.env_spec.action_size)
 
-    def energy(agent: Any) -> torch.Tensor:
+    def energy(one: Any) -> torch.Tensor:
         with torch.inference_mode():
-            return agent.modules.energy(z)(actions)
+            found: torch.Tensor = one.modules.energy(z)(actions)
+        return found
 
-    before = energy(joule)
-    joule.modules.networks.load_state_dict(other.modules.networks.state_dict())
-    assert torch.equal(energy(joule), energy(other))
-    assert not torch.equal(energy(joule), before)
-    joule.learn(160)
-    after = energy(joule)
-    joule.interaction.update_once()
-    assert not torch.equal(energy(joule), after)
+    before = energy(agent)
+    agent.modules.networks.load_state_dict(other.modules.networks.state_dict())
+    assert torch.equal(energy(agent), energy(other))
+    assert not torch.equal(energy(agent), before)
+    agent.learn(160)
+    after = energy(agent)
+    agent.interaction.update_once()
+    assert not torch.equal(energy(agent), after)
