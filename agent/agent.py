@@ -115,7 +115,8 @@ class WorldModelAgent:
             steps: environment frames, over all environments.
             env: the environment, or `num_envs` of them; default those of before, or of the configuration. In
                 others than before, episodes begin.
-            on_step: called after every decision (of all environments); learning ends early when it returns False.
+            on_step: called after every decision (of all environments); learning ends early when it returns
+                False.
 
         Returns:
             The agent itself.

@@ -75,7 +75,7 @@ class ActorConfig:
 
 @dataclass(frozen=True)
 class PlannerConfig:
-    """How action sequences are searched for (mode 2)."""
+    """How action sequences are optimised (mode 2)."""
 
     kind: str = "mppi"
     """The planner; `policy` acts without planning (mode 1). Each kind has settings of its own."""

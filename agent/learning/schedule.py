@@ -1,4 +1,4 @@
-"""What follows from a run's length and progress: the discount, room for rows, updates and planning."""
+"""Numbers that follow from the length and progress of a run: the discount, rows, updates and planned episodes."""
 
 from agent.configurator.settings import ExploreConfig, LearningConfig
 
@@ -45,8 +45,8 @@ def updates_due(decisions: int, transitions: int, explore: ExploreConfig, learni
 def is_planned(decisions: int, episode: int, explore: ExploreConfig) -> bool:
     """Whether a decision of training is planned.
 
-    A young model promises too much to a planner, and the policy costs little. But planned actions must also be
-    executed in training; otherwise planning exploits model errors that the data never corrects.
+    A young model promises too much to a planner, and the policy costs little. But planned actions must also
+    be executed in training; otherwise planning exploits model errors that the data never corrects.
 
     Args:
         decisions: taken so far.

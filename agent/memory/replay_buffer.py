@@ -89,7 +89,7 @@ class ReplayBuffer:
         return found
 
     def reserve(self, capacity: int) -> None:
-        """Makes room for `capacity` rows, where there is less; what is held stays."""
+        """Grows to `capacity` rows, where it has fewer; what is held stays."""
         if capacity <= self.capacity:
             return
         self.rows_per_stream = -(-capacity // len(self.streams))

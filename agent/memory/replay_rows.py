@@ -32,7 +32,7 @@ class StreamRows:
 
     @property
     def capacity(self) -> int:
-        """Rows that a resume needs; the buffer, which has room for the budget, never holds more."""
+        """Rows that a resume needs at most; the buffer holds the whole budget, and never more rows."""
         return self._capacity
 
     def since(self, first: int) -> Arrays:

@@ -1,4 +1,4 @@
-"""Faults 53 and 54: files of a hostile stranger, with valid hashes."""
+"""Faults 53 and 54: hostile files with valid hashes."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 A small run is made once. Then, 100,000 times, one of the files that describe it is changed: the header of the
 arrays, the manifest and its digest, the state in meta.json, and run.json and config.json of the run. Bytes are
 flipped, cut, repeated or replaced; JSON entries are replaced by hostile values, removed, renamed or swapped.
-Nine of ten forged checkpoints get valid hashes, as from a stranger who knows the format. Then only the reader
+Nine of ten forged checkpoints get valid hashes, as from an attacker who knows the format. Then only the reader
 and the agent that is restored can refuse them.
 
 Each attempt must end in a load or in a refusal by one of Joule's own errors, within bounded time and memory.

@@ -1,4 +1,4 @@
-"""The agent: repeatable to the last bit, undisturbed by being watched, and able to learn."""
+"""The agent: repeatable to the last bit, unchanged by evaluations, and able to learn."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 import envs
 import joule
-from agent.agent import discount_for
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.cost.constraint import parse_constraint
 from agent.device import DeviceError, pick_device
 from agent.errors import ConfigError
+from agent.learning.schedule import discount_for
 from joule.agents import new_agent
 from joule.baselines.trivial import RandomAgent
 from joule.commands import train
 from joule.environment import make_env
 from joule.training.evaluation import Evaluator
 
-BRIEF = {"learner__warmup": 40, "learner__pretrain": 10, "learner__batch": 16}
+BRIEF = {
+    "explore__warmup_decisions": 40,
+    "learning__pretrain_updates": 10,
+    "learning__batch_size": 16,
+}
 """Settings with which a run of a few dozen decisions goes through all of its phases."""
 
 Make = Callable[..., Any]
@@ -49,8 +53,8 @@ def passed_on(source: Any, fresh: Any) -> Any:
     """`fresh` in the state of `source`, which has gone through JSON as in a checkpoint."""
     arrays, meta = source.state_dict()
     meta = json.loads(json.dumps(meta, allow_nan=False))
-    total = source.replay.total
-    fresh.replay.restore(source.replay.since(source.replay.first), total)
+    for rows, own in zip(fresh.replay, source.replay, strict=True):
+        rows.restore(own.since(own.first), own.total)
     fresh.load_state_dict(arrays, meta)
     assert fresh.env.restore(source.env.snapshot()) is not False
     return fresh
@@ -65,32 +69,40 @@ def evaluator() -> Evaluator:
 
 
 def test_the_same_seed_twice_is_the_same_run_and_watching_does_not_disturb_it(
-    make_joule: Make, evaluator: Evaluator
+    make_agent: Make, evaluator: Evaluator
 ) -> None:
-    one = make_joule(**BRIEF).learn(90)
-    again = make_joule(**BRIEF)
+    one = make_agent(**BRIEF).learn(90)
+    again = make_agent(**BRIEF)
     for _ in range(3):
         again.learn(30)
         evaluator(again)
     assert_same(one, again)
     assert one.modules.learner.updates == 10 + 50
     assert one.metrics["surprise"] > 0
-    different = make_joule(seed=2, **BRIEF).learn(90)
-    assert not np.array_equal(one.modules.replay_buffer.action[:50], different.modules.replay_buffer.action[:50])
+    different = make_agent(seed=2, **BRIEF).learn(90)
+    assert not np.array_equal(
+        one.modules.replay_buffer.action[:50], different.modules.replay_buffer.action[:50]
+    )
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"learner__buffer": 30}, {"regularizer.kind": "ema"}, {"planner__kind": "icem"}]
+    "changes",
+    [
+        {},
+        {"learning__replay_capacity_transitions": 30},
+        {"regularizer__kind": "ema"},
+        {"planner__kind": "icem"},
+    ],
 )
 def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(
-    make_joule: Make, changes: dict[str, Any]
+    make_agent: Make, changes: dict[str, Any]
 ) -> None:
     changes = {**BRIEF, **changes}
-    whole = make_joule(**changes)
+    whole = make_agent(**changes)
     # At the start, at the end of warm-up, in mid-episode while it plans, at an episode's end.
     stops = [0, 40, 63, 75, 85]
     for before, now in itertools.pairwise(stops):
-        resumed = passed_on(whole, make_joule(**changes))
+        resumed = passed_on(whole, make_agent(**changes))
         assert_same(whole, resumed)
         resumed.learn(now - before)
         assert_same(whole.learn(now - before), resumed)
@@ -99,7 +111,7 @@ def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(
 
 @pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "random_shooting", "gradient", "policy"])
 def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -> None:
-    trained = joule.load(trained_run, settings={"planner.kind": kind})
+    trained: Any = joule.load(trained_run, settings={"planner.kind": kind})
     obs = np.random.default_rng(0).uniform(-1, 1, (3, 2, 3)).astype(np.float32)  # time batch obs
     together, state = [], None
     for t in range(3):
@@ -113,60 +125,60 @@ def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -
             action, state = trained.predict(obs[t, row], state, np.array([t == 0]))
             assert action.shape == (1,)
             np.testing.assert_allclose(action, together[t][row], rtol=1e-3, atol=1e-3)
-    assert set(trained.explain(state)) == (set() if kind == "policy" else {"task", "critic", "unsure"})
+    assert set(trained.explain(state)) == (set() if kind == "policy" else {"task", "critic", "uncertainty"})
 
 
-def test_settings_of_another_planner_are_dropped_and_said_but_refused_when_typed(
+def test_settings_of_another_planner_are_dropped_with_a_warning_but_refused_when_typed(
     trained_run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shooting = joule.load(trained_run, settings={"planner.kind": "random_shooting"})
-    assert caplog.messages == [
-        "planner random_shooting has no iterations: what was set for another is dropped"
-    ]
-    assert (shooting.config.planner.iterations, shooting.config.planner.samples) == (None, 16)
+    assert caplog.messages == ["dropped, because the new kind does not have them: planner.iterations"]
+    assert shooting.config.planner.settings == {"samples": 16, "elites": 4}
     for given, refusal in (
-        ({"planner.kind": "random_shooting", "planner.iterations": 2}, "it accepts samples, elites"),
+        ({"planner.kind": "random_shooting", "planner.iterations": 2}, "planner random_shooting has no such"),
         ({"planner.temperature": 0.5, "planner.kind": "cem"}, "planner.temperature: planner cem has no such"),
         ({"planner.kind": "policy", "planner.samples": 9}, "planner.samples: planner policy has no such"),
     ):
         with pytest.raises(ConfigError, match=refusal):
             joule.load(trained_run, settings=given)
-    assert len(caplog.messages) == 1
 
 
-def test_one_training_episode_in_so_many_is_planned(make_joule: Make) -> None:
-    joule = make_joule(**BRIEF, explore__plan_from_decisions=60, explore__plan_every_episodes=3)
+def test_one_training_episode_in_so_many_is_planned(make_agent: Make) -> None:
+    made = make_agent(**BRIEF, explore__plan_from_decisions=60, explore__plan_every_episodes=3)
     planned: list[bool] = []
 
     def on_step(agent: Any) -> bool:
-        planned.append(agent.interaction.acting is not None and agent.interaction.acting.plan is not None)
+        acting = agent.interaction.acting[0]
+        planned.append(acting is not None and acting.plan is not None)
         return True
 
-    joule.learn(200, on_step=on_step)
+    made.learn(200, on_step=on_step)
     assert planned == [decision >= 60 and decision // 25 % 3 == 0 for decision in range(200)]
     assert sum(planned) == 2 * 25
 
 
-def test_the_search_begins_near_the_policys_course_but_for_costs_that_the_policy_does_not_know(
+def test_planning_begins_near_the_policys_sequence_where_the_policy_knows_the_costs(
     trained_run: Path,
 ) -> None:
     trained: Any = joule.load(trained_run, settings={"planner.samples": 200, "actor.prior_std": 0.05})
-    by_habit = joule.load(trained_run, settings={"planner.kind": "policy"})
+    by_policy = joule.load(trained_run, settings={"planner.kind": "policy"})
     obs = np.array([[0.5, 0.0, -0.5], [-0.2, 0.0, 0.3]], np.float32)
-    likely = by_habit.predict(obs)[0]
-    seen: list[torch.Tensor] = []
+    likely = by_policy.predict(obs)[0]
+    candidates: list[torch.Tensor] = []
 
     def begun() -> torch.Tensor:
-        seen.clear()
-        trained.modules.decide(obs, None, np.ones(2, bool), explore=False, on_candidates=lambda a, _: seen.append(a))
-        return seen[0][:, :, 0]
+        candidates.clear()
+        trained.modules.decide(
+            obs, None, np.ones(2, bool), explore=False, on_candidates=lambda a, _: candidates.append(a)
+        )
+        return candidates[0][:, :, 0]
 
     near = begun()
-    proposals = trained.config.planner.policy_trajectories
+    proposals = trained.config.actor.proposals
     np.testing.assert_allclose(near[:, -proposals], likely, atol=1e-5)
     own = near[:, : -proposals - 1]  # what lies before the warm start and the proposals
     assert (own - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
-    trained.constraint(parse_constraint("position<100"))
+    trained.constrain(parse_constraint("position<100"))
     assert begun().std(1).min() > 0.3
     trained = joule.load(trained_run, settings={"actor.proposals": 0, "actor.prior_std": 0.05})
     assert (begun() - torch.from_numpy(likely)[:, None]).abs().max() < 0.05 * 5
@@ -191,44 +203,44 @@ def test_in_a_batch_too_a_new_episode_forgets_the_plan_of_the_last(trained_run: 
     state.generator.manual_seed(1)
     restarted, _ = trained.predict(obs, state, np.array([False, True]))
     alone = state.rows(np.array([False, True]))
-    alone.modules.generator.manual_seed(1)
+    alone.generator.manual_seed(1)
     fresh, _ = trained.predict(obs[1], alone, np.array([True]))
     np.testing.assert_allclose(restarted[1], fresh, rtol=1e-3, atol=1e-3)
 
 
 def test_stable_baselines3_evaluates_a_loaded_agent_as_we_do(trained_run: Path, evaluator: Evaluator) -> None:
     trained: Any = joule.load(trained_run)
-    body = envs.make(tiny_env.ID)
-    body.reset(seed=77)  # the library does not seed
-    returns, lengths = evaluate_policy(trained, body, 8, return_episode_rewards=True, warn=False)
+    env = envs.make(tiny_env.ID)
+    env.reset(seed=77)  # the library does not seed
+    returns, lengths = evaluate_policy(trained, env, 8, return_episode_rewards=True, warn=False)
     assert lengths == [25] * 8
     assert 18 < np.mean(returns) <= 25
     assert evaluator(trained).mean == pytest.approx(np.mean(returns), abs=3)
 
 
-def test_the_tiny_body_is_learned_in_seconds(trained_run: Path, evaluator: Evaluator) -> None:
-    body = envs.make(tiny_env.ID)
+def test_the_tiny_environment_is_learned_in_seconds(trained_run: Path, evaluator: Evaluator) -> None:
+    env = envs.make(tiny_env.ID)
     trained = joule.load(trained_run)
-    random = evaluator(RandomAgent(body.env_spec, Config(agent="random"), body)).mean
+    random = evaluator(RandomAgent(env.env_spec, Config(agent="random"), env)).mean
     # Measured over six seeds at 400 frames: 20.5 to 23.6; random 11.2, standing still 13.4; at most 25.
     assert random < 13
     assert evaluator(trained).mean > 18
-    by_habit = joule.load(trained_run, settings={"planner.kind": "policy"})
-    assert evaluator(by_habit).mean > random + 3
+    by_policy = joule.load(trained_run, settings={"planner.kind": "policy"})
+    assert evaluator(by_policy).mean > random + 3
 
 
 def test_surprise_is_one_as_usual_and_large_for_a_teleport(trained_run: Path) -> None:
     trained = joule.load(trained_run)
-    body = envs.make(tiny_env.ID)
+    env = envs.make(tiny_env.ID)
     usual, leaps = [], []
     for episode in range(6):
-        obs, _ = body.reset(seed=500 + episode)
+        obs, _ = env.reset(seed=500 + episode)
         state = None
         for t in range(12):
             action, state = trained.predict(obs, state, np.array([t == 0]))
             if t:
                 usual.append(state.surprise.item())
-            obs, *_ = body.step(action)
+            obs, *_ = env.step(action)
         elsewhere = obs * [-1, 1, 1] + np.array([np.copysign(1.0, -obs[0]), 0, 0])
         _, state = trained.predict(elsewhere.astype(np.float32), state, np.array([False]))
         leaps.append(state.surprise.item())
@@ -237,18 +249,18 @@ def test_surprise_is_one_as_usual_and_large_for_a_teleport(trained_run: Path) ->
     assert np.min(leaps) > 5 * np.median(usual)
 
 
-def test_what_it_imagines_is_read_in_the_units_of_the_body(trained_run: Path) -> None:
+def test_imagined_readouts_are_in_the_units_of_the_environment(trained_run: Path) -> None:
     trained: Any = joule.load(trained_run)
-    body = envs.make(tiny_env.ID)
+    env = envs.make(tiny_env.ID)
     errors, spread = [], []
     for episode in range(8):
-        obs, _ = body.reset(seed=700 + episode)
+        obs, _ = env.reset(seed=700 + episode)
         actions = np.random.default_rng(episode).uniform(-1, 1, (3, 1)).astype(np.float32)
         predicted = trained.imagine(obs, actions)
-        real = [body.readouts()]
+        real = [env.readouts()]
         for action in actions:
-            body.step(action)
-            real.append(body.readouts())
+            env.step(action)
+            real.append(env.readouts())
         assert predicted.shape == (4, 2)
         errors.append(predicted - np.stack(real))
         spread.append(np.stack(real))
@@ -263,8 +275,8 @@ def test_a_loaded_agent_goes_on_learning_where_it_is_told_to(trained_run: Path) 
 
 
 @pytest.mark.parametrize("kind", ["joule", "sac", "random"])
-def test_in_another_body_an_episode_begins(make_joule: Make, kind: str) -> None:
-    config = make_joule(**BRIEF).config
+def test_in_another_environment_an_episode_begins(make_agent: Make, kind: str) -> None:
+    config = make_agent(**BRIEF).config
     agent = new_agent(replace(config, {"agent": kind}), envs.make(tiny_env.ID)).learn(30)
     elsewhere = envs.make(tiny_env.ID)
     elsewhere.reset(seed=5)
@@ -280,7 +292,7 @@ def test_in_another_body_an_episode_begins(make_joule: Make, kind: str) -> None:
         agent.learn(3, envs.make("HalfCheetah-v5"))
 
 
-def test_a_body_whose_readouts_were_renamed_is_not_the_one_a_world_model_knows(
+def test_an_environment_whose_readouts_were_renamed_is_refused(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readouts = tiny_env.Point.readouts
@@ -305,31 +317,33 @@ def test_what_was_learned_for_one_task_is_not_taken_for_another(trained_run: Pat
     assert_refused(
         "train",
         ["--resume", str(trained_run), "--task", "more:position", "--override"],
-        "task: what this run",
+        "task: this run learned by the costs of its own task",
     )
 
 
-def test_a_plan_for_another_task_ends_with_the_episode(make_joule: Make) -> None:
-    config = replace(make_joule(**BRIEF).config, {"max_episode_frames": 6})
+def test_a_plan_for_another_task_is_no_longer_than_an_episode(make_agent: Make) -> None:
+    config = replace(make_agent(**BRIEF).config, {"max_episode_frames": 6})
     short: Any = new_agent(config, make_env(config))
     short.plan_for(joule.Task("left", lambda r: r["position"]))
     assert short.modules.actor.horizon == 6
     with pytest.raises(ConfigError, match=r"7 decisions exceed an episode .*, which has 6"):
-        short.plan_for(joule.Task("left", lambda r: r["position"]), horizon=7)
+        short.plan_for(joule.Task("left", lambda r: r["position"]), horizon_decisions=7)
 
 
 def test_a_task_may_have_the_name_of_an_energys_own_term(trained_run: Path) -> None:
-    learner: Any = joule.load(trained_run, settings={"cost.action": 0.1})
-    learner.plan_for(
-        joule.Task("guard", lambda r: r["position"]) + joule.Task("effort", lambda r: r["position"])
+    agent: Any = joule.load(trained_run, settings={"cost.action": 0.1})
+    agent.plan_for(
+        joule.Task("constraint", lambda r: r["position"]) + joule.Task("control", lambda r: r["position"])
     )
-    _, state = learner.predict(np.zeros(3, np.float32))
-    assert {"guard (task)", "effort (task)", "effort"} <= learner.explain(state).keys()
+    _, state = agent.predict(np.zeros(3, np.float32))
+    terms = agent.explain(state).keys()
+    assert {"constraint (task)", "control (task)"} <= terms
+    assert len(terms) == 3  # and the control cost itself
 
 
-def test_shapes_are_checked_where_they_are_written(make_joule: Make) -> None:
+def test_shapes_are_checked_where_they_are_written(make_agent: Make) -> None:
     jaxtyping.config.update("jaxtyping_disable", False)
-    agent = make_joule(**{**BRIEF, "learner__pretrain": 2}).learn(44)
+    agent = make_agent(**{**BRIEF, "learning__pretrain_updates": 2}).learn(44)
     assert agent.modules.learner.updates == 2 + 4
     with pytest.raises(jaxtyping.TypeCheckError):
         agent.modules.networks.world_model.predict(torch.zeros(2, 16), torch.zeros(3, 1))
@@ -342,10 +356,10 @@ def test_the_discount_follows_the_length_of_an_episode(length: int | None, disco
     assert discount_for(length) == pytest.approx(discount)
 
 
-def test_making_and_loading_leave_the_callers_generator_alone(make_joule: Make, trained_run: Path) -> None:
+def test_making_and_loading_leave_the_callers_generator_alone(make_agent: Make, trained_run: Path) -> None:
     torch.manual_seed(123)
     before = torch.get_rng_state()
-    make_joule()
+    make_agent()
     joule.load(trained_run)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -359,10 +373,10 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_a_cheetah_is_learned_from(make_joule: Make) -> None:
-    learned = make_joule(
-        env="HalfCheetah-v5", steps=6_000, explore__warmup_decisions=1_000, model__latent_dim=64, model__hidden_dim=128,
-        model__head_width=64, planner__samples=64,
+def test_a_cheetah_is_learned_from(make_agent: Make) -> None:
+    learned = make_agent(
+        env="HalfCheetah-v5", steps=6_000, explore__warmup_decisions=1_000,
+        model__latent_dim=64, model__hidden_dim=128, model__head_width=64, planner__samples=64,
     ).learn(6_000)  # fmt: skip
     cheetahs = Evaluator(lambda: envs.make("HalfCheetah-v5"), 2)
     random = cheetahs(RandomAgent(learned.env_spec, Config(agent="random"), learned.env)).mean
