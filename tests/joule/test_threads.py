@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tiny_env
+import torch
 from commands import ROOT, run_python
 
 from joule import threads
+from joule.cli.main import dispatch
 
 WATCHED = """
 import builtins, json, os, sys
@@ -31,7 +36,7 @@ finally:
 """Runs a command, and prints the variables at the first import of NumPy and torch's threads at the end."""
 
 
-def observed(arguments: list[str], folder: Path, **variables: str) -> tuple[dict[str, str | None], int]:
+def observed(arguments: list[str], folder: Path) -> tuple[dict[str, str | None], int]:
     """The variables when NumPy was first imported, and torch's threads."""
     paths = f"{ROOT}:{ROOT / 'tests' / 'support'}"
     unset = dict.fromkeys(threads.VARIABLES, "")
@@ -39,7 +44,7 @@ def observed(arguments: list[str], folder: Path, **variables: str) -> tuple[dict
     done = run_python(
         ["-c", program + WATCHED % (threads.VARIABLES,), json.dumps(arguments)],
         folder,
-        {**unset, **variables, "PYTHONPATH": paths, "XDG_STATE_HOME": str(folder / "state")},
+        {**unset, "PYTHONPATH": paths, "XDG_STATE_HOME": str(folder / "state")},
     )
     assert done.returncode == 0, done.stderr
     found, count = json.loads(done.stdout.splitlines()[-1])
@@ -49,29 +54,62 @@ def observed(arguments: list[str], folder: Path, **variables: str) -> tuple[dict
 POINT = ["--env", "tiny_env:joule-tests/Point-v0", "--steps", "30", "--eval-episodes", "1", "--no-video"]
 
 
-def test_every_command_sets_its_threads_before_numpy_is_imported(tmp_path: Path) -> None:
+def test_a_command_sets_its_threads_before_numpy_is_imported(tmp_path: Path) -> None:
     train = ["train", *POINT, "--agent", "zero", "--threads", "2", "--out", "run"]
     assert observed(train, tmp_path) == (dict.fromkeys(threads.VARIABLES, "2"), 2)
-    for command in (["evaluate", "run", "--episodes", "1"], ["train", "--resume", "run", "--steps", "60"]):
-        assert observed(command, tmp_path) == (dict.fromkeys(threads.VARIABLES, "2"), 2)
-    found, count = observed(["evaluate", "run", "--episodes", "1"], tmp_path, OMP_NUM_THREADS="3")
-    assert (found["OMP_NUM_THREADS"], found["OPENBLAS_NUM_THREADS"], count) == ("3", None, 2)
+    assert observed(["evaluate", "run", "--episodes", "1"], tmp_path) == (
+        dict.fromkeys(threads.VARIABLES, "2"),
+        2,
+    )
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "joule.make('zero', env='InvertedPendulum-v5', threads=3)",
-        "joule.load('run', settings={'threads': 3})",
-        "joule.train(agent='zero', env='InvertedPendulum-v5', threads=3, steps=20, eval_episodes=1, video=False)",
-    ],
-)
-def test_every_way_in_from_python_sets_torch_threads(call: str, tmp_path: Path) -> None:
-    program = "import joule\njoule.make('zero', env='InvertedPendulum-v5').save('run')\n"
-    program += f"{call}\nimport torch\nprint(torch.get_num_threads())"
-    done = run_python(["-c", program], tmp_path, {"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "3"
+def test_every_command_asks_for_its_variables(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(Exception):
+        pass
+
+    def asked(count: int) -> None:
+        raise Asked(count)
+
+    monkeypatch.setattr(threads, "set_variables", asked)
+    run = str(trained_run)
+    for name, arguments in (
+        ("train", ["--out", str(tmp_path / "new")]),
+        ("train", ["--resume", run]),
+        ("evaluate", [run]),
+        ("render", [run]),
+        ("explain", [run, "--step", "1"]),
+    ):
+        with pytest.raises(Asked, match="1"):
+            dispatch([name, *arguments])
+
+
+def test_variables_of_the_users_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in threads.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    threads.set_variables(1)
+    assert {name: os.environ.get(name) for name in threads.VARIABLES} == {
+        **dict.fromkeys(threads.VARIABLES),
+        "OMP_NUM_THREADS": "3",
+    }
+
+
+def test_every_way_in_from_python_sets_torch_threads(tmp_path: Path) -> None:
+    import joule
+
+    before = torch.get_num_threads()
+    try:
+        joule.make("zero", env=tiny_env.ID, threads=3).save(tmp_path / "run")
+        assert torch.get_num_threads() == 3
+        joule.load(tmp_path / "run", settings={"threads": 2})
+        assert torch.get_num_threads() == 2
+        brief: dict[str, Any] = {"steps": 20, "eval_episodes": 1, "video": False}
+        joule.train(agent="zero", env=tiny_env.ID, threads=4, out=tmp_path / "new", **brief)
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_threads_of_a_run_are_read_without_opening_it(tmp_path: Path) -> None:
