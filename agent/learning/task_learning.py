@@ -166,14 +166,14 @@ class TaskLearner:
         with learner.arithmetic():
             with torch.no_grad():
                 features = networks.world_model.trunk(torch.cat((batch.z, batch.action), -1))
-            said = networks.world_model.cost(features).float()
+            cost_logits, termination = networks.world_model.cost.read(features)
             logits = networks.critic.logits(batch.z, batch.action).float()
         target = (batch.target / networks.critic.scale).unsqueeze(1).expand(-1, logits.shape[1])
         loss = networks.critic.two_hot.loss(logits, target).mean()
         scaled_cost = batch.cost / networks.world_model.cost_scale
-        loss = loss + networks.world_model.two_hot.loss(said[:, :-1], scaled_cost).mean()
+        loss = loss + networks.world_model.two_hot.loss(cost_logits, scaled_cost).mean()
         real = len(replayed.z)  # terminations are learned from observed transitions alone
-        loss = loss + F.binary_cross_entropy_with_logits(said[:real, -1], batch.termination[:real])
+        loss = loss + F.binary_cross_entropy_with_logits(termination[:real], batch.termination[:real])
         learner.updates += 1
         self.group.zero_grad()
         loss.backward()

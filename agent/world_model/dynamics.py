@@ -44,6 +44,26 @@ def disagreement(heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " r
     return (heads - heads.mean(0)).square().mean((0, 2)).sqrt()
 
 
+class CostHead(nn.Sequential):
+    """Reads the cost and the termination of a step off the trunk's features, by one product.
+
+    Args:
+        hidden: size of the features.
+        width: of the layer between.
+        bins: of the two-hot cost.
+    """
+
+    def __init__(self, hidden: int, width: int, bins: int):
+        super().__init__(NormedLinear(hidden, width), zero_linear(width, bins + 1))
+
+    def read(
+        self, features: Float[Tensor, "rows hidden"]
+    ) -> tuple[Float[Tensor, "rows bins"], Float[Tensor, " rows"]]:
+        """Two-hot logits of the immediate cost, and the logit of termination."""
+        logits = full(self(features))
+        return logits[:, :-1], logits[:, -1]
+
+
 class WorldModel(nn.Module):
     """(z, action) -> Step.
 
@@ -74,7 +94,7 @@ class WorldModel(nn.Module):
             nn.Sequential(NormedLinear(hidden, head_width), nn.Linear(head_width, latent))
             for _ in range(heads)
         )
-        self.cost = nn.Sequential(NormedLinear(hidden, head_width), zero_linear(head_width, bins + 1))
+        self.cost = CostHead(hidden, head_width, bins)
 
     def heads(self, features: Float[Tensor, "rows hidden"]) -> Float[Tensor, "heads rows latent"]:
         """The next latent by each head, from the trunk's features."""
@@ -85,8 +105,8 @@ class WorldModel(nn.Module):
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
         """One predicted step from `z` under `action`."""
         features = self.trunk(torch.cat((z, action), -1))
-        logits = full(self.cost(features))
-        return Step(self.heads(features), logits[:, :-1], logits[:, -1])
+        cost_logits, termination = self.cost.read(features)
+        return Step(self.heads(features), cost_logits, termination)
 
     def expect(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]

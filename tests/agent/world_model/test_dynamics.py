@@ -39,3 +39,22 @@ def test_a_rollout_continues_from_the_mean_of_the_heads() -> None:
     for k, step in enumerate(steps):
         assert torch.equal(step.heads, model.predict(z, actions[:, k]).heads)
         z = step.z
+
+
+def test_the_cost_head_gives_the_cost_and_the_termination_of_a_step() -> None:
+    model = world_model()
+    with torch.no_grad():
+        for parameter in model.cost.parameters():
+            parameter.normal_()
+    z, action = torch.rand(7, 16), torch.rand(7, 3)
+    step = model.predict(z, action)
+    cost_logits, termination = model.cost.read(model.trunk(torch.cat((z, action), -1)))
+    assert torch.equal(step.cost_logits, cost_logits)
+    assert torch.equal(step.termination, termination)
+    assert cost_logits.shape == (7, 11)
+    # Termination has a logit of its own: the value of the cost does not depend on it.
+    with torch.no_grad():
+        list(model.cost.parameters())[-1][-1] += 3.0
+    moved = model.predict(z, action)
+    torch.testing.assert_close(moved.termination, termination + 3.0)
+    assert torch.equal(model.expected_cost(moved), model.expected_cost(step))
