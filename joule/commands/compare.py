@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import ConfigError
-from joule.cli.options import Parser, whole_number
+from joule import threads
+from joule.cli.parser import Parser, whole_number
 
 if TYPE_CHECKING:
     from joule.report.table import Row
@@ -46,7 +47,7 @@ class Comparison:
 
 def parser() -> Parser:
     """The options of this command."""
-    p = Parser(prog="compare.py", description=__doc__)
+    p = Parser(prog="compare.py", description=__doc__, operands="RUN ...")
     p.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="run folders")
     p.add_argument("--results", action="append", default=[], type=Path, metavar="DIR",
                    help="a tree of results, <suite>/<agent>/<env>/seed<k>.csv; repeatable")  # fmt: skip
@@ -151,6 +152,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(f"--at: {options.at} is less than 1")
     if not options.runs and not options.results:
         raise ConfigError("nothing to compare: give run folders, or --results with a folder of results")
+    threads.set_variables(1)
     comparison = compare(options.runs, options.results, out=options.out, at=options.at, readme=options.readme)
     if options.markdown:
         print(comparison.markdown(), end="", flush=True)

@@ -80,6 +80,7 @@ def test_every_command_asks_for_its_variables(
         ("evaluate", [run]),
         ("render", [run]),
         ("explain", [run, "--step", "1"]),
+        ("compare", [run]),
     ):
         with pytest.raises(Asked, match="1"):
             dispatch([name, *arguments])
