@@ -9,6 +9,7 @@ python train.py --resume runs/...                    continue a run exactly wher
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -124,7 +125,10 @@ def _train(
     callback: RunCallback | None,
     from_command_line: bool,
 ) -> TrainedRun:
-    """Checks the input, and trains or resumes. Of threads and signals only a command disposes."""
+    """Checks the input, and trains or resumes.
+
+    Only a command sets environment variables and handles signals; in a Python program both belong to the user.
+    """
     if resume is None:
         for flag, said in (("--override", override), ("--trust-module", trust_modules)):
             if said:
@@ -160,17 +164,15 @@ def _train(
 
 def _arguments(preset: str | None, given: Mapping[str, Any]) -> list[str]:
     """The arguments of the command that makes the same run as a call from Python."""
-    import json
-
     words = [] if preset is None else ["--preset", preset]
     for name, value in given.items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, (tuple, list)):
-            words += [word for text in value for word in (flag, str(text))]
+            words += [f"{flag}={text}" for text in value]
         elif isinstance(value, dict):
-            words += [flag, json.dumps(value)]
+            words.append(f"{flag}={json.dumps(value)}")
         elif value is not None:
-            words += [flag, str(value)]
+            words.append(f"{flag}={value}")  # one word: a value may begin with a dash
     return words

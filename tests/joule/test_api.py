@@ -110,7 +110,7 @@ def test_a_run_is_trained_resumed_evaluated_explained_and_compared(
     )
     command = (run.folder / "command.txt").read_text()
     assert " -m joule train " in command
-    assert "--seed 2" in command
+    assert "--seed=2" in command
     assert "--no-video" in command
     longer = joule.train(resume=run, steps=90, settings={})
     assert longer.agent.frames == 90
