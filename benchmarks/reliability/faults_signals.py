@@ -160,7 +160,8 @@ def closed_terminal(sandbox: Sandbox) -> CommandResult:
         os.close(main)
         os.kill(child, signal.SIGHUP)
 
-    result = sandbox.train(stdout=terminal, meanwhile=meanwhile)
+    # The child inherits both ends; it must not keep the other end open.
+    result = sandbox.train(stdout=terminal, meanwhile=meanwhile, patch=lambda: os.close(main))
     os.close(terminal)
     return result
 
