@@ -61,9 +61,9 @@ def _region(text: str) -> Region:
 def covered_by_task(constraints: tuple[str, ...], task: str) -> bool:
     """Whether a policy that learned a task was charged for every violation of the constraints.
 
-    It was where, for each constraint, a term of positive weight charges for a region that contains the forbidden
-    one, as `own+20*keep:speed<5.8` does for `speed<6`. A task that rewards entering a region of the same
-    readout, by a negative weight, covers nothing. A function in Python is never covered.
+    It was where, for each constraint, a term of positive weight charges for a region that contains the
+    forbidden one, as `own+20*keep:speed<5.8` does for `speed<6`. A task that rewards entering a region of the
+    same readout, by a negative weight, covers nothing. A function in Python is never covered.
 
     Args:
         constraints: as text.

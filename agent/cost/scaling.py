@@ -4,6 +4,12 @@ A cost head learns costs over their root mean square. The critic learns costs-to
 discounted returns in the data, as in the reward scaling of Lee et al. 2025 (SimbaV2, section 4.3): the
 standard deviation of the running sum G_t = c_t + gamma G_{t-1}, or more where the largest |G_t| would not fit
 the critic's range.
+
+The largest |G_t| is forgotten slowly, so that one outlier does not coarsen the critic for good: at every
+10,000th transition it is halved, but not below the largest of the last 10,000. It decays in steps, not at
+every transition, because a change of scale rescales all outputs of the critic: a continuous decay would do so
+between the peaks of any two episodes. For up to 10,000 transitions, and where returns stay alike, nothing
+decays.
 """
 
 import torch
@@ -25,15 +31,20 @@ class Scales(nn.Module):
     count: Tensor
     running: Tensor
     largest: Tensor
+    """Largest |G_t|, slowly forgotten."""
+    newest_largest: Tensor
+    """Largest |G_t| since the last multiple of HALF_LIFE transitions."""
 
     HEADROOM = 1.2
     """The critic's range over the largest |G_t|."""
+    HALF_LIFE = 10_000
+    """Transitions after which the largest |G_t| is halved, where no other is as large."""
 
     def __init__(self, limit: float, streams: int = 1):
         super().__init__()
         self.limit = limit
         self.returns = Normalizer(1)
-        for name in ("square", "count", "largest"):
+        for name in ("square", "count", "largest", "newest_largest"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
         shape = () if streams == 1 else (streams,)
         self.register_buffer("running", torch.zeros(shape, dtype=torch.float64))
@@ -55,16 +66,24 @@ class Scales(nn.Module):
             stream: the stream; its running sum continues from call to call.
         """
         running, sums = self.running.view(-1)[stream].item(), []
+        largest, newest, transitions = self.largest.item(), self.newest_largest.item(), int(self.count)
         for value, ends in zip(cost.tolist(), last.tolist(), strict=True):
             running = 0.0 if ends else value + discount * running
-            if not ends:
-                sums.append(running)
+            if ends:
+                continue
+            sums.append(running)
+            newest = max(newest, abs(running))
+            largest = max(largest, newest)
+            transitions += 1
+            if transitions % self.HALF_LIFE == 0:
+                largest, newest = max(0.5 * largest, newest), 0.0
         self.running.view(-1)[stream] = running
         if not sums:
             return
+        self.largest.fill_(largest)
+        self.newest_largest.fill_(newest)
         returns = torch.tensor(sums, dtype=torch.float64, device=self.square.device)
         self.returns.update(returns.unsqueeze(1))
-        self.largest.copy_(torch.maximum(self.largest, returns.abs().max()))
         costs = cost[~last].to(self.square)
         self.count += len(costs)
         self.square += (costs.square().mean() - self.square) * len(costs) / self.count

@@ -49,6 +49,67 @@ def test_scales_are_those_of_all_rows(seed: int, cuts: list[int], unit: float) -
     )  # every return in the data fits the critic's range
 
 
+def largest_by_blocks(sums: list[float], half_life: int) -> float:
+    """The largest |G_t| by its definition: halved at the end of a block, but not below the block's own."""
+    largest = 0.0
+    for start in range(0, len(sums), half_life):
+        block = np.abs(sums[start : start + half_life])
+        largest = max(largest, block.max())
+        if len(block) == half_life:
+            largest = max(0.5 * largest, block.max())
+    return largest
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**31), st.lists(st.integers(0, 60), max_size=4), st.integers(1, 70))
+def test_the_largest_return_is_forgotten_by_transitions_and_not_by_calls(
+    seed: int, cuts: list[int], half_life: int
+) -> None:
+    cost, last = experience(seed, 60, 1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scales, "HALF_LIFE", half_life)
+        scales = measured(cost, last, sorted(cuts))
+    assert scales.largest.item() == pytest.approx(largest_by_blocks(discounted_sums(cost, last), half_life))
+
+
+def test_an_outlier_is_forgotten() -> None:
+    blocks = 8
+    cost, last = experience(0, blocks * Scales.HALF_LIFE, 1.0)
+    last[:] = False
+    usual = measured(cost, last, [])
+    cost[100] = 20.0 * usual.largest.item()
+    after = Scales(LIMIT)
+    coarse = []
+    for part in np.split(cost, blocks):
+        after.update(torch.from_numpy(part), torch.zeros(len(part), dtype=torch.bool), GAMMA)
+        coarse.append(after.largest.item() / usual.largest.item())
+    np.testing.assert_allclose(coarse[:4], coarse[0] / 2 ** np.arange(4), rtol=1e-9)
+    assert coarse[0] > 19.0
+    assert after.largest.item() == pytest.approx(usual.largest.item(), rel=0.3)
+    assert after.cost_to_go() < 2.0 * usual.cost_to_go()
+
+
+def test_returns_that_stay_alike_do_not_decay() -> None:
+    scales, found = Scales(LIMIT), []
+    cost = torch.ones(Scales.HALF_LIFE // 4)
+    for _ in range(40):
+        scales.update(cost, torch.zeros(len(cost), dtype=torch.bool), GAMMA)
+        found.append(scales.cost_to_go())
+    assert found == pytest.approx([found[0]] * 40, rel=1e-3)
+
+
+def test_a_loaded_scale_continues_in_the_middle_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scales, "HALF_LIFE", 20)
+    cost, last = experience(3, 60, 1.0)
+    whole, half, loaded = Scales(LIMIT), Scales(LIMIT), Scales(LIMIT)
+    for scales, rows in ((whole, slice(0, 60)), (half, slice(0, 33))):
+        scales.update(torch.from_numpy(cost[rows]), torch.from_numpy(last[rows]), GAMMA)
+    loaded.load_state_dict(half.state_dict())
+    loaded.update(torch.from_numpy(cost[33:]), torch.from_numpy(last[33:]), GAMMA)
+    assert loaded.largest == whole.largest
+    assert loaded.newest_largest == whole.newest_largest
+
+
 def test_streams_have_running_sums_of_their_own() -> None:
     one, other = Scales(LIMIT), Scales(LIMIT, streams=2)
     cost, last = torch.tensor([1.0, 2.0]), torch.tensor([False, False])
