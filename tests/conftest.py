@@ -91,12 +91,6 @@ def make_agent(small: Changes) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def make_joule(make_agent: Callable[..., Any]) -> Callable[..., Any]:
-    """The old name of `make_agent`."""
-    return make_agent
-
-
-@pytest.fixture(scope="session")
 def trained_run(small: Changes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of the tiny environment, made by `joule train`. Read-only."""
     from joule.commands import train

@@ -33,11 +33,11 @@ class Scales(nn.Module):
     largest: Tensor
     """Largest |G_t|, slowly forgotten."""
     newest_largest: Tensor
-    """Largest |G_t| since the last multiple of HALF_LIFE transitions."""
+    """Largest |G_t| since the last multiple of HALVING_PERIOD transitions."""
 
     HEADROOM = 1.2
     """The critic's range over the largest |G_t|."""
-    HALF_LIFE = 10_000
+    HALVING_PERIOD = 10_000
     """Transitions after which the largest |G_t| is halved, where no other is as large."""
 
     def __init__(self, limit: float, streams: int = 1):
@@ -75,7 +75,7 @@ class Scales(nn.Module):
             newest = max(newest, abs(running))
             largest = max(largest, newest)
             transitions += 1
-            if transitions % self.HALF_LIFE == 0:
+            if transitions % self.HALVING_PERIOD == 0:
                 largest, newest = max(0.5 * largest, newest), 0.0
         self.running.view(-1)[stream] = running
         if not sums:

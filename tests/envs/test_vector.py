@@ -21,6 +21,11 @@ def counters(count: int, mode: Any = "sync", **kwargs: Any) -> SafeEnvs:
     return SafeEnvs([partial(envs.make, COUNTER, kwargs=kwargs)] * count, mode)
 
 
+def step_often(several: SafeEnvs, times: int) -> None:
+    for _ in range(times):
+        several.step(np.zeros((2, several.env_spec.action_size), np.float32))
+
+
 def actions(rng: np.random.Generator, several: SafeEnvs) -> np.ndarray:
     return rng.uniform(-1.0, 1.0, (several.num_envs, several.env_spec.action_size)).astype(np.float32)
 
@@ -79,8 +84,7 @@ def test_a_fault_in_a_process_is_one_sentence_and_its_end_is_named() -> None:
     several = counters(2, "async", fault="raise", break_at=2)
     several.reset({0: 1, 1: 2})
     with pytest.raises(ProcessFault, match="failed at episode 0"):
-        for _ in range(4):
-            several.step(np.zeros((2, several.env_spec.action_size), np.float32))
+        step_often(several, 4)
     several.close()
     several = counters(2, "async")
     several.reset({0: 1, 1: 2})
@@ -88,6 +92,5 @@ def test_a_fault_in_a_process_is_one_sentence_and_its_end_is_named() -> None:
     assert victim is not None
     os.kill(victim, signal.SIGKILL)
     with pytest.raises(ProcessFault, match=r"environment 1 \(exit code -9\)"):
-        for _ in range(3):
-            several.step(np.zeros((2, several.env_spec.action_size), np.float32))
+        step_often(several, 3)
     several.close()

@@ -67,14 +67,14 @@ def test_the_largest_return_is_forgotten_by_transitions_and_not_by_calls(
 ) -> None:
     cost, last = experience(seed, 60, 1.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scales, "HALF_LIFE", half_life)
+        patch.setattr(Scales, "HALVING_PERIOD", half_life)
         scales = measured(cost, last, sorted(cuts))
     assert scales.largest.item() == pytest.approx(largest_by_blocks(discounted_sums(cost, last), half_life))
 
 
 def test_an_outlier_is_forgotten() -> None:
     blocks = 8
-    cost, last = experience(0, blocks * Scales.HALF_LIFE, 1.0)
+    cost, last = experience(0, blocks * Scales.HALVING_PERIOD, 1.0)
     last[:] = False
     usual = measured(cost, last, [])
     cost[100] = 20.0 * usual.largest.item()
@@ -91,7 +91,7 @@ def test_an_outlier_is_forgotten() -> None:
 
 def test_returns_that_stay_alike_do_not_decay() -> None:
     scales, found = Scales(LIMIT), []
-    cost = torch.ones(Scales.HALF_LIFE // 4)
+    cost = torch.ones(Scales.HALVING_PERIOD // 4)
     for _ in range(40):
         scales.update(cost, torch.zeros(len(cost), dtype=torch.bool), GAMMA)
         found.append(scales.cost_to_go())
@@ -99,7 +99,7 @@ def test_returns_that_stay_alike_do_not_decay() -> None:
 
 
 def test_a_loaded_scale_continues_in_the_middle_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scales, "HALF_LIFE", 20)
+    monkeypatch.setattr(Scales, "HALVING_PERIOD", 20)
     cost, last = experience(3, 60, 1.0)
     whole, half, loaded = Scales(LIMIT), Scales(LIMIT), Scales(LIMIT)
     for scales, rows in ((whole, slice(0, 60)), (half, slice(0, 33))):

@@ -67,6 +67,7 @@ def point(agent: Any) -> Any:
     return envs.make(agent.config.env)
 
 
+@pytest.mark.slow
 def test_a_reversed_motor_is_detected_and_learned_and_the_first_model_is_kept(trained_run: Path) -> None:
     fixed, agent = load(trained_run), load(trained_run)
     adaptive = agent.adapt()
@@ -152,6 +153,7 @@ def mean_errors(adaptive: Any, env: Any, decisions: int) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.slow
 def test_the_mean_error_rises_with_a_change_and_falls_once_it_is_learned(trained_run: Path) -> None:
     adaptive = load(trained_run).adapt()
     known = mean_errors(adaptive, adaptive.observe(point(adaptive)), 100)

@@ -130,6 +130,7 @@ def test_a_bad_value_is_refused_by_name_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_continues_and_ends_as_documented(
     tmp_path: Path, user: Mapping[str, str]
 ) -> None:
