@@ -124,6 +124,7 @@ def test_the_encoder_and_its_optimiser_state_stay_as_they_are(trained_run: Path)
     assert all(torch.equal(value, after[name]) for name, value in state.items())
 
 
+@pytest.mark.slow
 def test_the_same_steps_adapt_the_same_way_and_leave_the_generators_alone(trained_run: Path) -> None:
     found = []
     for noise in (0, 1):
