@@ -35,7 +35,7 @@ from agent.learning.schedule import discount_for, rows_for
 from agent.memory.columns import columns_of, map_parts, stack_parts
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
-from agent.perception.belief import Belief
+from agent.perception.sensor_belief import Belief
 from agent.perception.sensor_faults import SensorFaultInference
 from agent.perception.surprise import Surprise
 

@@ -11,7 +11,7 @@ from agent.interface import Agent, EnvSpec, Services, TrainingEnv, TrainingEnvs
 from joule import threads
 from joule.environment import make_envs, settings_of
 from joule.settings import ENV_SETTINGS, config_from, merged
-from joule.storage.saving import save_as_run
+from joule.storage.agent_checkpoint import save_as_run
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent

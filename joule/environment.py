@@ -10,7 +10,7 @@ import envs
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace, validate
 from agent.cost.task import IN_PYTHON, TaskReward
-from agent.cost.task_terms import parse
+from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from joule.settings import ENV_SETTINGS, merged
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agent.actor.policy import Policy
-from agent.perception.belief import Belief
+from agent.perception.sensor_belief import Belief
 from agent.world_model.dynamics import WorldModel
 from planners import EnergyFn, Plan, Planner
 

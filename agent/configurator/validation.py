@@ -16,7 +16,7 @@ from agent.configurator import kinds
 from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
 from agent.cost.constraint import parse_constraint
 from agent.cost.task import IN_PYTHON
-from agent.cost.task_terms import parse
+from agent.cost.task_text import parse
 from agent.errors import ConfigError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agent.cost.regions import Region, parse_disc, parse_limit
 from agent.cost.task import IN_PYTHON, CostFn
-from agent.cost.task_terms import parse
+from agent.cost.task_text import parse
 from agent.errors import ConfigError
 
 

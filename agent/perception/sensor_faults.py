@@ -26,7 +26,7 @@ from torch import Tensor
 
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
-from agent.perception.belief import Belief
+from agent.perception.sensor_belief import Belief
 
 DIFFERENCE_STEP = 0.05
 """Step of the difference quotients, in standard deviations of a sensor."""

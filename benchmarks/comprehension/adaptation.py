@@ -35,7 +35,7 @@ from typing import Any
 import torch
 
 import joule
-from benchmarks import tables, training
+from benchmarks import raw_rows, training
 from benchmarks.comprehension.adaptation_figure import draw
 from benchmarks.comprehension.adaptation_phases import Phases, Settings
 from benchmarks.comprehension.adaptation_summary import COLUMNS, write_summary
@@ -141,7 +141,7 @@ def main() -> None:
         options.episodes, options.changed_episodes, options.decisions, options.change, options.train_on
     )
     torch.set_num_threads(1)
-    rows = tables.read(options.out)
+    rows = raw_rows.read(options.out)
     done: set[Key] = {(row["env"], row["perturbation"], row["method"], row["seed"]) for row in rows}
     new = not options.out.exists()
     with options.out.open("a", newline="") as file:
@@ -151,7 +151,7 @@ def main() -> None:
         for found in all_rows(options, settings, done):
             writer.writerows(found)
             file.flush()
-    rows = tables.read(options.out)
+    rows = raw_rows.read(options.out)
     write_summary(rows, options.out.with_name("adapt.json"))
     draw(rows, options.picture)
 

@@ -28,7 +28,7 @@ import torch
 import envs
 from agent.agent import WorldModelAgent
 from agent.configurator.kinds import REGULARIZERS
-from benchmarks import pages, tables, training
+from benchmarks import markdown_tables, raw_rows, training
 from benchmarks.comprehension.clip_pairs import pairs_of
 from benchmarks.comprehension.detector_scores import ALL_GROSS, rows_of
 from benchmarks.comprehension.mixed_episodes import (
@@ -71,7 +71,7 @@ def run_of(env: str, regularizer: str, seed: int, steps: int) -> training.Traini
 
 def last_row(table: Path, column: str) -> dict[str, str]:
     """The last row of a CSV in which a column is filled."""
-    return [row for row in tables.read(table) if row[column]][-1]
+    return [row for row in raw_rows.read(table) if row[column]][-1]
 
 
 def readout_r2(agent: WorldModelAgent, episodes: Sequence[Episode]) -> tuple[float, float]:
@@ -131,7 +131,7 @@ def write(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Writes the table at `path`, in the order of tasks, regularisers and seeds."""
     kinds = list(REGULARIZERS)
     ordered = sorted(rows, key=lambda row: (row["env"], kinds.index(row["regularizer"]), int(row["seed"])))
-    tables.write(path, COLUMNS, ordered)
+    raw_rows.write(path, COLUMNS, ordered)
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
@@ -143,11 +143,11 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
             own = [row for row in rows if (row["env"], row["regularizer"]) == (env, kind)]
             if own:
                 cells = [
-                    pages.mean_and_each([float(row[name]) for row in own], form)
+                    markdown_tables.mean_and_each([float(row[name]) for row in own], form)
                     for name, (_, form) in SHOWN.items()
                 ]
                 lines.append([f"`{kind}`", *cells])
-        parts.append(pages.markdown([env, *(heading for heading, _ in SHOWN.values())], lines))
+        parts.append(markdown_tables.markdown([env, *(heading for heading, _ in SHOWN.values())], lines))
     return "\n\n".join(parts)
 
 
@@ -167,12 +167,12 @@ def main() -> int:
                    help="write the tables into a page (default: docs/reports/collapse.md), and train nothing")  # fmt: skip
     options = p.parse_args()
     if options.table is not None:
-        pages.write(options.table, report(tables.read(options.out)), MARKERS)
+        markdown_tables.write(options.table, report(raw_rows.read(options.out)), MARKERS)
         return 0
     torch.set_num_threads(1)
     done = {
         (row["env"], row["regularizer"], int(row["seed"]))
-        for row in tables.read(options.out)
+        for row in raw_rows.read(options.out)
         if int(row["frames"]) >= options.steps
     }
     runs = [
@@ -186,9 +186,9 @@ def main() -> int:
                 print(f"a run did not reach its budget: see {run.log}", flush=True)
                 continue
             row = row_of(run.folder, options)
-            rows = tables.replaced(tables.read(options.out), row, ("env", "regularizer", "seed"))
+            rows = raw_rows.replaced(raw_rows.read(options.out), row, ("env", "regularizer", "seed"))
             write(rows, options.out)
-    print(report(tables.read(options.out)))
+    print(report(raw_rows.read(options.out)))
     return 0
 
 

@@ -36,9 +36,9 @@ from agent.cost.constraint import parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
 from agent.cost.regions import parse_limit
 from agent.cost.task import TaskReward
-from agent.cost.task_terms import parse
+from agent.cost.task_text import parse
 from agent.seeds import FIRST_SEED
-from benchmarks import tables
+from benchmarks import raw_rows
 from benchmarks.comprehension.episodes import play
 from benchmarks.training import RESULTS
 from joule.environment import make_env
@@ -204,13 +204,13 @@ def main() -> None:
     p.add_argument("--out", type=Path, default=RESULTS / "constraints.csv")
     options = p.parse_args()
     torch.set_num_threads(1)
-    rows = tables.read(options.out)
+    rows = raw_rows.read(options.out)
     constraints = {run: constraint_of(run, options.decisions) for run in options.runs}
     for run, horizon, kept in itertools.product(options.runs, options.horizons, WAYS):
         row = row_of(run, *constraints[run], kept, horizon, options)
         print(row, flush=True)
-        rows = tables.replaced(rows, row, ("env", "seed", "horizon", "kept"))
-        tables.write(options.out, COLUMNS, rows)
+        rows = raw_rows.replaced(rows, row, ("env", "seed", "horizon", "kept"))
+        raw_rows.write(options.out, COLUMNS, rows)
     found = summary(rows, options.horizons[0])
     options.out.with_name("guardrail.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     print(json.dumps(found))

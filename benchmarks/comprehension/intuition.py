@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 import envs
-from benchmarks import tables, training
+from benchmarks import raw_rows, training
 from benchmarks.comprehension.clip_pairs import pairs_of
 from benchmarks.comprehension.detector_scores import ALL_GROSS, rows_of
 from benchmarks.comprehension.mixed_episodes import CALIBRATION_SEED, TEST_SEED, loaded, mixed_episodes
@@ -111,9 +111,9 @@ def examine(run: Path, options: argparse.Namespace) -> None:
 def write(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Writes rows into the table at `path`; those of other environments and seeds stay."""
     tried = {(row["env"], str(row["seed"])) for row in rows}
-    kept = [row for row in tables.read(path) if (row["env"], row["seed"]) not in tried]
+    kept = [row for row in raw_rows.read(path) if (row["env"], row["seed"]) not in tried]
     order = list(STAGES)
-    tables.write(path, COLUMNS, sorted([*kept, *rows], key=lambda row: order.index(row["env"])))
+    raw_rows.write(path, COLUMNS, sorted([*kept, *rows], key=lambda row: order.index(row["env"])))
 
 
 def summary(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def main() -> int:
     torch.set_num_threads(1)
     for run in options.runs or (trained(env, options.steps) for env in options.envs):
         examine(run, options)
-    found = summary(tables.read(options.out))
+    found = summary(raw_rows.read(options.out))
     path = options.out.with_suffix(".json")
     path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     print(options.out, path)

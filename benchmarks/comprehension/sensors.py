@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from agent.seeds import FIRST_SEED
-from benchmarks import tables, training
+from benchmarks import raw_rows, training
 from benchmarks.comprehension.sensor_episodes import (
     COLUMNS,
     CONDITIONS,
@@ -69,7 +69,7 @@ def play_run(run: Path, options: argparse.Namespace, rows: Rows) -> Rows:
                 continue
             new = play_episodes(agent, condition, seeds, decisions)
             rows += new
-            tables.write(options.out, COLUMNS, rows)
+            raw_rows.write(options.out, COLUMNS, rows)
             returns = [row["return"] for row in new]
             print(f"{run.name} {name_of(condition):16} {way:8} {np.mean(returns):9.1f}", returns, flush=True)
     return [row for row in rows if all(str(row[name]) == own[name] for name in own)]
@@ -93,7 +93,7 @@ def main() -> int:
     options.out = options.out or (QUICK_RESULT if options.quick else RESULT)
     options.picture = options.picture or (options.out.with_suffix(".png") if options.quick else PICTURE)
     torch.set_num_threads(1)
-    rows = tables.read(options.out)
+    rows = raw_rows.read(options.out)
     for run in options.runs:
         own = play_run(run, options, rows)
     times = {name_of(condition): cpu_ms(options.runs[0], condition) for condition in ("", DROPOUT)}

@@ -37,8 +37,8 @@ from agent.agent import WorldModelAgent
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.cost.task import Task, TaskReward
-from agent.cost.task_terms import parse
-from benchmarks import tables, training
+from agent.cost.task_text import parse
+from benchmarks import raw_rows, training
 from benchmarks.comprehension.episodes import Decide, play
 from benchmarks.comprehension.task_oracle import oracle_for
 from joule.environment import make_env
@@ -223,10 +223,10 @@ def main() -> None:
         p.error("give the folder of a trained run, or --env and --sac")
     torch.set_num_threads(1)
     for row in rows_of_run(options) if options.run else rows_of_sac(options):
-        rows = tables.read(options.out)  # another process may have written meanwhile
-        rows = tables.replaced(rows, row, ("env", "task", "method", "seed"))
-        tables.write(options.out, COLUMNS, rows)
-    found = summary(tables.read(options.out))
+        rows = raw_rows.read(options.out)  # another process may have written meanwhile
+        rows = raw_rows.replaced(rows, row, ("env", "task", "method", "seed"))
+        raw_rows.write(options.out, COLUMNS, rows)
+    found = summary(raw_rows.read(options.out))
     options.out.with_name("retask.json").write_text(json.dumps(found, indent=1) + "\n")
 
 

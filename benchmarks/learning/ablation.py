@@ -25,7 +25,7 @@ import torch
 
 import joule
 from agent.configurator.validation import known_names
-from benchmarks import pages, tables
+from benchmarks import markdown_tables, raw_rows
 from benchmarks.learning import sweep
 from benchmarks.training import RESULTS, ROOT, slug
 from joule.environment import make_env
@@ -84,14 +84,14 @@ def collector(variant: str, lock: Lock) -> Callable[[sweep.Job], None]:
     """
 
     def collect(job: sweep.Job) -> None:
-        new = [{"variant": variant, **row} for row in tables.read(job.folder / "evaluations.csv")]
+        new = [{"variant": variant, **row} for row in raw_rows.read(job.folder / "evaluations.csv")]
         if not new:
             return
         with lock:
             key = ("variant", "env", "seed")
             run = [str(new[0][name]) for name in key]
-            rows = [row for row in tables.read(RESULT) if [row[name] for name in key] != run]
-            tables.write(RESULT, list(new[0]), [*rows, *new])
+            rows = [row for row in raw_rows.read(RESULT) if [row[name] for name in key] != run]
+            raw_rows.write(RESULT, list(new[0]), [*rows, *new])
 
     return collect
 
@@ -114,19 +114,19 @@ def evaluate_variants(envs: list[str], seeds: list[int], steps: int) -> None:
     torch.set_num_threads(1)
     for env, seed in itertools.product(envs, seeds):
         rows = [
-            row for row in tables.read(RESULT)
+            row for row in raw_rows.read(RESULT)
             if (row["env"], int(row["seed"]), int(row["frames"])) == (env, seed, steps)
         ]  # fmt: skip
         default = next((row for row in rows if row["variant"] == "default"), None)
         folder = job_of("default", env, seed, steps).folder
-        frames = [int(row["frames"]) for row in tables.read(folder / "evaluations.csv")]
+        frames = [int(row["frames"]) for row in raw_rows.read(folder / "evaluations.csv")]
         if default is None or frames[-1:] != [steps]:
             print(f"{env}, seed {seed}: no planning variants, as no default run ends at {steps}", flush=True)
             continue
         known = {row["variant"] for row in rows}
         for variant in (name for name in PLANNING_VARIANTS if name not in known):
             row = evaluate_variant(folder, variant, default)
-            tables.write(RESULT, list(row), [*tables.read(RESULT), row])
+            raw_rows.write(RESULT, list(row), [*raw_rows.read(RESULT), row])
 
 
 def table(rows: list[dict[str, Any]], steps: int) -> str:
@@ -157,11 +157,15 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
 
     measured = {row["variant"] for row in last}
     lines = [
-        [variant, *(pages.mean_and_each(returns(variant, env), ",.0f") for env in envs), cpu_ratio(variant)]
+        [
+            variant,
+            *(markdown_tables.mean_and_each(returns(variant, env), ",.0f") for env in envs),
+            cpu_ratio(variant),
+        ]
         for variant in (*VARIANTS, *PLANNING_VARIANTS)
         if variant in measured
     ]
-    return pages.markdown(["variant", *envs, "CPU time"], lines)
+    return markdown_tables.markdown(["variant", *envs, "CPU time"], lines)
 
 
 def main() -> int:
@@ -177,11 +181,11 @@ def main() -> int:
     )  # fmt: skip
     options = p.parse_args()
     if options.table is not None:
-        pages.write(options.table, table(tables.read(RESULT), options.steps), MARKERS)
+        markdown_tables.write(options.table, table(raw_rows.read(RESULT), options.steps), MARKERS)
         return 0
     done = {
         (row["variant"], row["env"], int(row["seed"]))
-        for row in tables.read(RESULT)
+        for row in raw_rows.read(RESULT)
         if int(row["frames"]) >= options.steps
     }
     jobs = [
@@ -193,7 +197,7 @@ def main() -> int:
     with ThreadPoolExecutor(options.workers) as pool:
         codes = list(pool.map(lambda one: sweep.execute(one[1], collector(one[0], lock)), jobs))
     evaluate_variants(options.envs, options.seeds, options.steps)
-    print(table(tables.read(RESULT), options.steps))
+    print(table(raw_rows.read(RESULT), options.steps))
     return int(any(codes))
 
 

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import tables, training
+from benchmarks import raw_rows, training
 from benchmarks.training import RESULTS, ROOT, RUNS
 
 DEFAULT_SUITES = ("dmc", "gymnasium", "joule")
@@ -64,7 +64,7 @@ class Job:
 
     def finished(self) -> bool:
         """Whether the collected evaluations reach the budget."""
-        rows = tables.read(self.result)
+        rows = raw_rows.read(self.result)
         return bool(rows) and rows[-1]["agent"] == self.agent and int(rows[-1]["frames"]) >= self.steps
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.configurator.kinds import REGULARIZERS
-from benchmarks import tables
+from benchmarks import raw_rows
 from benchmarks.reliability.sandbox import ROOT, TINY_ENV, preload
 
 RESULT = ROOT / "benchmarks" / "results" / "collapse_alarm.csv"
@@ -119,7 +119,7 @@ def main() -> int:
     for kind, seed in (("simnorm", 1), ("simnorm", 2), ("simnorm", 3), ("none", 1), ("none", 2)):
         rows.append(tried("collapsing", kind, seed, SATURATED))
     rows += [tried("healthy", kind, seed, HEALTHY) for kind in REGULARIZERS for seed in (1, 2)]
-    tables.write(given.out, COLUMNS, rows)
+    raw_rows.write(given.out, COLUMNS, rows)
     wrong = sum(row["as_expected"] == "no" for row in rows)
     print(f"{len(rows) - wrong} of {len(rows)} as expected")
     return int(wrong > 0)

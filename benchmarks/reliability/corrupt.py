@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import tables
+from benchmarks import raw_rows
 from benchmarks.reliability.run_fingerprint import newest_checkpoint
 from benchmarks.reliability.sandbox import ROOT, Sandbox, preload
 from joule.storage import checkpoint
@@ -138,7 +138,7 @@ def main() -> int:
         rows = [row_of(name, count, once) for (name, once), count in zip(damages, counts, strict=True)]
     finally:
         sandbox.close()
-    tables.write(given.out, COLUMNS, rows)
+    raw_rows.write(given.out, COLUMNS, rows)
     return int(any(row["tried"] != row["refused"] for row in rows))
 
 

@@ -15,7 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
-from benchmarks import tables
+from benchmarks import raw_rows
 from benchmarks.reliability import (
     faults_checkpoints,
     faults_disk,
@@ -65,14 +65,14 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
     given = parser.parse_args()
-    rows = {int(row["id"]): row for row in tables.read(given.out)}
+    rows = {int(row["id"]): row for row in raw_rows.read(given.out)}
     preload()
     for number in given.rows:
         start = time.monotonic()
         row = rows[number] = tried(number)
         seconds = time.monotonic() - start
         print(f"{number:>3} {row['verdict']:<6}{seconds:6.1f} s  {row['outcome']}", flush=True)
-        tables.write(given.out, COLUMNS, (rows[key] for key in sorted(rows)))
+        raw_rows.write(given.out, COLUMNS, (rows[key] for key in sorted(rows)))
     short = sorted(number for number, row in rows.items() if row["verdict"] != "ok")
     ok = len(rows) - len(short)
     print(f"{len(rows)} of {len(FAULTS)} tried, {ok} ok; short: {short or 'none'}")

@@ -82,12 +82,12 @@ def log_disk_full(log: str) -> Patch:
     """The disk is full for one kind of log: CsvLog or TensorBoardLog."""
 
     def patch() -> None:
-        from joule.storage import logs
+        from joule.storage import log_files
 
         def refuse(*given: Any, **named: Any) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        getattr(logs, log).add = refuse
+        getattr(log_files, log).add = refuse
 
     return patch
 

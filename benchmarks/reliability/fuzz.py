@@ -38,10 +38,10 @@ from benchmarks.reliability.forger import Forger
 from benchmarks.reliability.run_fingerprint import newest_checkpoint
 from benchmarks.reliability.sandbox import ROOT, TINY_ENV, Sandbox, preload
 from joule.storage import checkpoint
+from joule.storage.agent_checkpoint import named_checkpoint, restore_checkpoint
 from joule.storage.checkpoint import ARRAYS, DIGEST, MANIFEST, META
 from joule.storage.errors import CheckpointError, ReplayLogError, RunError
 from joule.storage.run_folder import Run
-from joule.storage.saving import named_checkpoint, restore_checkpoint
 
 RESULT = ROOT / "benchmarks" / "results" / "fuzz.json"
 BATCH = 2_000

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import raw_rows
 from benchmarks.reliability.run_fingerprint import checkpoint_frames, fingerprint
 from benchmarks.reliability.sandbox import ROOT, Patch, Sandbox, preload
 
@@ -159,7 +159,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
     given = parser.parse_args()
     preload()
-    rows = tables.read(given.out)
+    rows = raw_rows.read(given.out)
     for agent in given.agents:
         for env in given.envs or ([*GYMNASIUM, *OWN] if agent == "joule" else BASELINE_ENVS):
             sandbox = Sandbox()
@@ -168,7 +168,7 @@ def main() -> int:
             finally:
                 sandbox.close()
             rows = [row for row in rows if (row["env"], row["agent"]) != (env, agent)] + new
-            tables.write(given.out, COLUMNS, rows)
+            raw_rows.write(given.out, COLUMNS, rows)
     exact = sum(row["exact"] == "yes" for row in rows)
     print(f"{exact} of {len(rows)} exact")
     return int(exact != len(rows))

@@ -137,7 +137,7 @@ class FixedPolicyAgent(ABC):
         self.under_way = self.seeded = False
 
     def save(self, path: str | Path) -> None:
-        """Writes a run folder at `path`. Raises as `joule.storage.saving.save_as_run`."""
+        """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
         if self.services is None:
             raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
         self.services.save_run(self, Path(path))

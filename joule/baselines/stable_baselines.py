@@ -194,7 +194,7 @@ class Baseline:
         return [] if self.kind == ON_POLICY else [self.model.replay_buffer]
 
     def save(self, path: str | Path) -> None:
-        """Writes a run folder at `path`. Raises as `joule.storage.saving.save_as_run`."""
+        """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
         if self.services is None:
             raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
         self.services.save_run(self, Path(path))

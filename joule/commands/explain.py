@@ -24,8 +24,8 @@ from joule import threads
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, whole_number
 from joule.cli.trained_options import add_changes
+from joule.command_record import Record
 from joule.output_names import name_parts
-from joule.record import Record
 from joule.settings import merged
 from joule.trained import Request
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joule.storage.files import why
-from joule.storage.logs import EVALUATION_COLUMNS as COLUMNS
+from joule.storage.log_files import EVALUATION_COLUMNS as COLUMNS
 from joule_errors import Refused
 
 NUMBERS = ("frames", "decisions", "return_mean", "return_std", "episodes", "cpu_seconds", "wall_seconds")

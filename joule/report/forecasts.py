@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from joule.report.evaluations import ResultsError
 from joule.storage.files import why
-from joule.storage.logs import FORECAST_COLUMNS as COLUMNS
+from joule.storage.log_files import FORECAST_COLUMNS as COLUMNS
 from joule.storage.run_logs import FORECASTS
 
 _VALUES = ("predicted_return", "return", "predicted_cost", "cost")

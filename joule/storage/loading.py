@@ -10,17 +10,17 @@ from typing import Any
 
 from agent.configurator.settings import Config
 from agent.configurator.validation import drop_foreign_settings, replace, validate
-from agent.cost.task_terms import parse
+from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.interface import Agent, TrainingEnv, TrainingEnvs
 from agent.training_env import check_spec
 from joule.agents import build_agent
 from joule.settings import check_num_envs, merged
+from joule.storage.agent_checkpoint import named_checkpoint, newest_checkpoint, restore_checkpoint
 from joule.storage.env_spec import spec_of_run
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
 from joule.storage.run_paths import located
-from joule.storage.saving import named_checkpoint, newest_checkpoint, restore_checkpoint
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from joule.storage.errors import RunError
 from joule.storage.files import DISK, replace_file, why
 from joule.storage.format import FORMAT, OLDER, format_refusal
 from joule.storage.json_files import encode_object, read_object, write_object
-from joule.storage.logs import EVALUATION_COLUMNS
+from joule.storage.log_files import EVALUATION_COLUMNS
 from joule.storage.provenance import check_trust, differences, register, version, versions
 from joule.storage.run_lock import RunLock
 from joule.storage.run_logs import EVALUATIONS, FORECASTS, METRICS, RunLogs

@@ -9,7 +9,7 @@ from typing import Any
 
 from joule.storage.errors import RunError
 from joule.storage.files import why
-from joule.storage.logs import EVALUATION_COLUMNS, FORECAST_COLUMNS, CsvLog, TensorBoardLog
+from joule.storage.log_files import EVALUATION_COLUMNS, FORECAST_COLUMNS, CsvLog, TensorBoardLog
 
 METRICS, EVALUATIONS, FORECASTS = "metrics.csv", "evaluations.csv", "forecasts.csv"
 """The names of the tables in a run folder."""

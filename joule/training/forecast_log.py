@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.forecast import Forecast
-from joule.storage.logs import FORECAST_COLUMNS as COLUMNS
+from joule.storage.log_files import FORECAST_COLUMNS as COLUMNS
 
 LARGEST_HIDDEN_SHARE = 0.02
 MAX_PER_RUN, MAX_PER_EVALUATION, MAX_PER_EPISODE = 100_000, 1_000, 100

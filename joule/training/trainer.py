@@ -17,11 +17,16 @@ import numpy as np
 from agent.errors import StopRun
 from agent.interface import Agent, Forecasting, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
+from joule.storage.agent_checkpoint import (
+    identity_now,
+    newest_checkpoint,
+    restore_checkpoint,
+    write_checkpoint,
+)
 from joule.storage.errors import CheckpointError, ReplayLogError, RunError
 from joule.storage.provenance import differences, version
-from joule.storage.replay_logs import ReplayLogs
 from joule.storage.run_folder import Run
-from joule.storage.saving import identity_now, newest_checkpoint, restore_checkpoint, write_checkpoint
+from joule.storage.run_replay import ReplayLogs
 from joule.training.forecast_log import ForecastLog
 from joule_errors import Stopped
 

@@ -11,7 +11,7 @@ from commands import assert_refused
 
 import joule
 from agent.cost.constraint import Constraint, parse_constraint
-from agent.cost.task_terms import parse
+from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from joule.environment import make_env
 

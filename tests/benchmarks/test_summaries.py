@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import tables
+from benchmarks import raw_rows
 from benchmarks.comprehension import (
     adaptation_summary,
     collapse,
@@ -44,7 +44,7 @@ COLUMNS = {
 def test_a_summary_follows_from_its_rows(name: str) -> None:
     table, summary = SUMMARIES[name]
     committed = json.loads((RESULTS / name).read_text())
-    found = json.loads(json.dumps(summary(tables.read(RESULTS / table))))
+    found = json.loads(json.dumps(summary(raw_rows.read(RESULTS / table))))
     for key in MEASURED:
         committed.pop(key, None)
         found.pop(key, None)
@@ -53,5 +53,5 @@ def test_a_summary_follows_from_its_rows(name: str) -> None:
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_table_has_the_columns_that_its_benchmark_writes(name: str) -> None:
-    rows = tables.read(RESULTS / name)
+    rows = raw_rows.read(RESULTS / name)
     assert tuple(rows[0]) == COLUMNS[name]

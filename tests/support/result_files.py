@@ -6,7 +6,7 @@ import csv
 import json
 from pathlib import Path
 
-from joule.storage.logs import EVALUATION_COLUMNS, FORECAST_COLUMNS
+from joule.storage.log_files import EVALUATION_COLUMNS, FORECAST_COLUMNS
 
 
 def write_evaluations(

@@ -13,7 +13,7 @@ from named_readouts import named
 from agent.configurator.validation import from_json, to_json
 from agent.cost.readouts import TaskError
 from agent.cost.task import Task
-from agent.cost.task_terms import parse
+from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from joule.environment import make_env
 

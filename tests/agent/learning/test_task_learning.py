@@ -17,7 +17,7 @@ import joule
 from agent.cost.constraint import parse_constraint
 from agent.cost.readouts import TaskError
 from agent.cost.task import Task
-from agent.cost.task_terms import parse
+from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.learning.task_learning import BATCH_SIZE, TaskLearner, relabel
 from joule.agents import new_agent

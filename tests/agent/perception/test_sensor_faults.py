@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from commands import assert_refused
+from replay import state_buffer
 from torch import Tensor, nn
 
 import envs
 import joule
 from agent.errors import ConfigError
-from agent.memory.columns import columns_of
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.perception import sensor_faults
-from agent.perception.belief import Belief
 from agent.perception.normalizer import Normalizer
+from agent.perception.sensor_belief import Belief
 from agent.perception.sensor_faults import INFORMATION_KEPT, SensorFaultInference
-from envs.env_spec import ObservationPart
 
 OBS, ACT, LATENT = 5, 2, 8
 CONSTANT = 4
@@ -56,14 +54,9 @@ class Linear(nn.Module):
         return self.encoder(self.step(z @ torch.linalg.pinv(self.encoder.weight).T, action))
 
 
-SPEC: Any = SimpleNamespace(
-    observation=[ObservationPart("state", (OBS,), "float32")], action_size=ACT, readout_sizes={"none": 1}
-)
-
-
 def collected(world: Linear, steps: int = 400, episode: int = 40) -> ReplayBuffer:
     """Episodes of that system, with a little noise in its dynamics."""
-    draw, buffer = torch.Generator().manual_seed(1), ReplayBuffer(steps, columns_of(SPEC))
+    draw, buffer = torch.Generator().manual_seed(1), state_buffer(steps, OBS, ACT)
     stream = buffer.streams[0]
     for k in range(steps):
         if k % episode == 0:
@@ -90,7 +83,7 @@ def inferring(world: Linear) -> SensorFaultInference:
 
 def test_places_that_were_never_written_begin_no_episode(world: Linear) -> None:
     rows = collected(world).streams[0].since(0)
-    small = ReplayBuffer(150, columns_of(SPEC))
+    small = state_buffer(150, OBS, ACT)
     small.streams[0].restore({name: column[-150:] for name, column in rows.items()}, 399)
     before: Any = SensorFaultInference(world, small)  # type: ignore[arg-type]
     small.reserve(2_000)

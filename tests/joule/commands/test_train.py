@@ -20,7 +20,7 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import flatten
 from agent.errors import ConfigError
 from joule.commands import train
-from joule.storage.logs import EVALUATION_COLUMNS
+from joule.storage.log_files import EVALUATION_COLUMNS
 
 POINT = "tiny_env:joule-tests/Point-v0"
 SMALL = ["--env", POINT, "--preset", "smoke", "--no-video", "--learning.precision", "float32"]

@@ -9,7 +9,7 @@ import pytest
 
 from joule.report import forecasts
 from joule.report.evaluations import ResultsError
-from joule.storage.logs import FORECAST_COLUMNS
+from joule.storage.log_files import FORECAST_COLUMNS
 
 HEADER = ",".join(FORECAST_COLUMNS) + "\n"
 ROWS = "200,10000,0,1.5,,0.5,0.25\n400,10000,0,1.5,,0.5,0.125\n400,10000,1,2.5,,0.25,0.5\n"

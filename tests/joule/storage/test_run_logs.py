@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
     EventAccumulator,
 )
 
-from joule.storage import logs as log_files
+from joule.storage import log_files
 from joule.storage.run_folder import EVALUATION_COLUMNS, Run, RunError
 
 

@@ -15,7 +15,7 @@ import envs
 import joule
 from agent.forecast import Forecast
 from joule.report import forecasts
-from joule.storage.logs import FORECAST_COLUMNS
+from joule.storage.log_files import FORECAST_COLUMNS
 from joule.training import forecast_log
 from joule.training.evaluation import Evaluator, evaluate
 

@@ -16,8 +16,8 @@ from run_comparison import checkpoint_frames, rows_without_seconds
 import joule
 from joule.commands import train
 from joule.storage import checkpoint
+from joule.storage.agent_checkpoint import newest_checkpoint, restore_checkpoint
 from joule.storage.run_folder import Run
-from joule.storage.saving import newest_checkpoint, restore_checkpoint
 from joule.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("unchecked")

@@ -15,7 +15,7 @@ from agent.errors import StopRun
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
 from joule.storage import checkpoint
 from joule.storage.files import Disk
-from joule.storage.replay_logs import not_finite
+from joule.storage.run_replay import not_finite
 from joule.training.trainer import Trainer
 
 Training = Callable[..., Trainer]

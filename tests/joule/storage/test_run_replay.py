@@ -12,7 +12,7 @@ from agent.errors import StopRun
 from joule.storage import checkpoint
 from joule.storage.checkpoint import CheckpointError
 from joule.storage.replay_log import ReplayLogError
-from joule.storage.replay_logs import ReplayLogs, not_finite
+from joule.storage.run_replay import ReplayLogs, not_finite
 
 pytestmark = pytest.mark.usefixtures("no_flush")
 

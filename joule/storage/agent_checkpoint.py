@@ -22,10 +22,10 @@ from joule.storage.checkpoint import Checkpoint, CheckpointError
 from joule.storage.env_spec import spec_to_json
 from joule.storage.errors import ReplayLogError, RunError
 from joule.storage.files import DISK, why
-from joule.storage.replay_logs import ReplayLogs, not_finite
 from joule.storage.run_folder import Run
 from joule.storage.run_lock import alive
 from joule.storage.run_paths import check_free
+from joule.storage.run_replay import ReplayLogs, not_finite
 
 Saved = tuple[Checkpoint, ReplayLogs]
 """A verified checkpoint, and the verified replay logs at its commit, ready for appending."""
