@@ -12,7 +12,7 @@ from benchmarks.reliability.sandbox import Patch, Sandbox
 if TYPE_CHECKING:
     from envs.safe_env import SafeEnv
 
-NO_LEARNING = {"learning.utd": 0}
+NO_LEARNING = {"learning.utd": 0, "learning.initial_utd": 0}
 PLANNER_SETTINGS = ("planner.samples", "planner.iterations", "planner.elites")
 """Settings that acting by the policy alone does not have."""
 ENVS = ("InvertedPendulum-v5", "Hopper-v5", "HalfCheetah-v5", "Walker2d-v5", "Swimmer-v5")

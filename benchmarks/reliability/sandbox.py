@@ -50,6 +50,7 @@ SMALL_RUN: dict[str, Any] = {
     "explore.plan_every_episodes": 1,
     "learning.pretrain_updates": 10,
     "learning.utd": 0.5,
+    "learning.initial_utd": 2.0,
     "learning.precision": "float32",
     "planner.horizon_decisions": 2,
     "planner.samples": 8,

@@ -49,6 +49,7 @@ RUN: dict[str, Any] = {
     "explore.warmup_decisions": 100,
     "learning.pretrain_updates": 10,
     "learning.utd": 0.25,
+    "learning.initial_utd": 1.0,
     "explore.plan_from_decisions": 0,
     "explore.plan_every_episodes": 1,
     "planner.horizon_decisions": 2,
