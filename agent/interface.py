@@ -22,6 +22,7 @@ Observation = np.ndarray | Mapping[str, np.ndarray]
 """One array where the observation has one part, else an array for each part; leading axes as needed."""
 
 
+@runtime_checkable
 class ObservationPart(Protocol):
     """A named part of an observation."""
 

@@ -68,7 +68,7 @@ class Readouts:
         return self.of(zeros, zeros.new_zeros(2, act), lambda: zeros[:, 0])
 
 
-class NamedReadouts(Mapping[str, "Tensor"]):
+class NamedReadouts(Mapping[str, Any]):
     """Rows by name: [rows] for a single number, [rows, size] for several; `name.2` is one of several.
 
     Beside the readouts there are `action`, and `cost`, the environment's own cost. A name that the

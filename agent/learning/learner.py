@@ -7,6 +7,7 @@ encoder's latent of the observation that followed, without gradient. The equatio
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -140,7 +141,7 @@ class Learner:
         self.updates += 1
         if not torch.isfinite(loss):
             bad = ", ".join(
-                f"{name} {term.item()}" for name, term in losses._asdict().items() if not term.isfinite()
+                f"{name} {term.item()}" for name, term in vars(losses).items() if not term.isfinite()
             )
             self.budget.skipped(self.updates, f"a loss is not finite ({bad or loss.item()})")
             return {}
@@ -161,7 +162,7 @@ class Learner:
             self.first_std = health.std
         self.collapsed = self.collapsed + 1 if health.collapsed(self.first_std) else 0
         return policy_metrics | {
-            **{f"loss/{name}": term.item() for name, term in losses._asdict().items() if name in SHOWN},
+            **{f"loss/{name}": term.item() for name, term in vars(losses).items() if name in SHOWN},
             "loss/gradient_norm": norm.item(),
             "latent/std": health.std,
             "latent/dead": health.dead,
@@ -177,7 +178,7 @@ class Learner:
 
     def batch_of(self, windows: Windows) -> WindowBatch:
         """Windows as tensors on the learner's device, with normalised observations."""
-        columns = (getattr(windows, name) for name in WindowBatch._fields)
+        columns = (getattr(windows, item.name) for item in fields(WindowBatch))
         obs, *rest = (map_parts(self._tensor, column) for column in columns)
         return WindowBatch(self.networks.normalizer(obs), *rest)
 

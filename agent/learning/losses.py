@@ -1,6 +1,7 @@
 """The data, the predictions and the losses of one gradient step."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -9,7 +10,8 @@ from agent.configurator.settings import LearningConfig
 from agent.world_model.dynamics import Step
 
 
-class WindowBatch(NamedTuple):
+@dataclass(frozen=True)
+class WindowBatch:
     """Windows of the replay buffer as tensors; the columns of `Windows`, with normalised observations."""
 
     obs: Any
@@ -21,7 +23,8 @@ class WindowBatch(NamedTuple):
     readout: Float[Tensor, "time_and_one batch readouts"]
 
 
-class Predictions(NamedTuple):
+@dataclass(frozen=True)
+class Predictions:
     """What the networks compute from a batch of windows."""
 
     target_z: Float[Tensor, "time batch latent"]
@@ -37,7 +40,8 @@ class Predictions(NamedTuple):
     """The moving average of the disagreement, this batch included."""
 
 
-class Losses(NamedTuple):
+@dataclass(frozen=True)
+class Losses:
     """The terms that one gradient step minimises."""
 
     prediction: Float[Tensor, ""]

@@ -15,8 +15,7 @@ it is learned and later in planning, and starts from an untrained critic.
 """
 
 import copy
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -116,7 +115,8 @@ def reset_costs(networks: Networks, untrained: Networks) -> None:
     networks.log_entropy_weight.copy_(untrained.log_entropy_weight)
 
 
-class Transitions(NamedTuple):
+@dataclass(frozen=True)
+class Transitions:
     """Transitions with the costs of the task."""
 
     z: Float[Tensor, "rows latent"]
@@ -161,7 +161,7 @@ class TaskLearner:
         networks, learner = self.networks, self.learner
         replayed = self.replayed_transitions()
         imagined, latents = self.imagine()
-        pairs = zip(replayed, imagined, strict=True)
+        pairs = zip(vars(replayed).values(), vars(imagined).values(), strict=True)
         batch = Transitions(*(torch.cat(pair) for pair in pairs))
         with learner.arithmetic():
             with torch.no_grad():

@@ -4,7 +4,7 @@ Another kind of observation is one class in a file of its own, and one line in `
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import nn
@@ -16,6 +16,7 @@ from agent.perception.normalizer import Normalizer
 from agent.perception.regularizers import Regularizer
 
 
+@runtime_checkable
 class EncoderKind(Protocol):
     """A way to encode observations.
 

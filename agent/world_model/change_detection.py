@@ -12,9 +12,8 @@ The threshold follows from the wanted rate of false alarms. Excursions of such a
 extrapolated to the height that is reached once in so many decisions.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -37,6 +36,10 @@ SMALLEST = 1e-12
 """An error or a disagreement below this is rounding."""
 
 
+Numbers = TypeVar("Numbers", float, np.ndarray)
+"""One number, or an array of them."""
+
+
 class ChangeDetectionError(Refused):
     """Data that does not tell what errors are usual; the message is one sentence."""
 
@@ -51,13 +54,13 @@ class ErrorCalibration:
     threshold: float
     """Height of the CUSUM sum that is an alarm."""
 
-    def standardise(self, error: np.ndarray | float, disagreement: np.ndarray | float) -> np.ndarray:
+    def standardise(self, error: Numbers, disagreement: Numbers) -> Numbers:
         """By how many standard deviations log errors exceed what the model's disagreement leads to expect."""
         logs = np.log(np.maximum(error, SMALLEST)), np.log(np.maximum(disagreement, SMALLEST))
         return (logs[0] - self.intercept - self.slope * logs[1]) / self.deviation
 
 
-def cusum_step(standardised: np.ndarray | float) -> np.ndarray:
+def cusum_step(standardised: Numbers) -> Numbers:
     """What standardised errors add to the CUSUM sum."""
     return np.minimum(standardised, LARGEST_STEP) - ALLOWANCE
 

@@ -6,7 +6,7 @@ the immediate cost and the probability of termination, so that a predicted step 
 products.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,8 @@ from agent.layers import NormedLinear, TwoHot, full, zero_linear
 from agent.perception.regularizers import Regularizer
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """A predicted step of `rows` states at once."""
 
     heads: Float[Tensor, "heads rows latent"]

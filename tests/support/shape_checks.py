@@ -1,9 +1,13 @@
-"""Turns the checks of shapes off, which every function of the agent and the planners has under pytest."""
+"""The checks of types and shapes that every function of the agent and the planners has under pytest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import beartype
 import jaxtyping
+
+checked = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
+"""The type checker: an int is a float, as everywhere in Python's typing."""
 
 
 @contextmanager

@@ -16,45 +16,52 @@ import envs
 import joule
 from agent.errors import ConfigError
 from agent.memory.replay_buffer import ReplayBuffer
+from agent.networks import Networks
 from agent.perception import sensor_faults
 from agent.perception.normalizer import Normalizer
 from agent.perception.sensor_belief import Belief
 from agent.perception.sensor_faults import INFORMATION_KEPT, SensorFaultInference
+from agent.world_model.dynamics import WorldModel
 
 OBS, ACT, LATENT = 5, 2, 8
 CONSTANT = 4
 """A sensor that never changes within an episode, as a goal does not."""
 
 
-class Linear(nn.Module):
-    """A system whose perception and dynamics are matrices, with the interface of `Networks`."""
+class Dynamics(WorldModel):
+    """x' = A x + B a of an observation x with latent W x."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        draw = torch.Generator().manual_seed(0)
-        self.normalizer = Normalizer(OBS)
-        self.encoder = nn.Linear(OBS, LATENT, bias=False)
+    def __init__(self, weight: Tensor, draw: torch.Generator) -> None:
+        nn.Module.__init__(self)
+        self.weight = weight
         self.turn = 0.4 * torch.randn(OBS, OBS, generator=draw)
         self.turn[CONSTANT] = 0.0
         self.turn[CONSTANT, CONSTANT] = 1.0
         self.push = 0.4 * torch.randn(OBS, ACT, generator=draw)
         self.push[CONSTANT] = 0.0
-        with torch.no_grad():
-            self.encoder.weight.copy_(torch.randn(LATENT, OBS, generator=draw))
-
-    @property
-    def world_model(self) -> Linear:
-        return self
 
     def step(self, x: Tensor, action: Tensor) -> Tensor:
         return x @ self.turn.T + action @ self.push.T
 
     @torch.no_grad()
     def expect(self, z: Tensor, action: Tensor) -> Tensor:
-        return self.encoder(self.step(z @ torch.linalg.pinv(self.encoder.weight).T, action))
+        return self.step(z @ torch.linalg.pinv(self.weight).T, action) @ self.weight.T
 
 
-def collected(world: Linear, steps: int = 400, episode: int = 40) -> ReplayBuffer:
+class Linear(Networks):
+    """Networks whose encoder and dynamics are matrices."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        draw = torch.Generator().manual_seed(0)
+        self.normalizer = Normalizer(OBS)
+        self.encoder = nn.Linear(OBS, LATENT, bias=False)
+        weight = self.encoder.weight.detach()
+        self.world_model = self.dynamics = Dynamics(weight, draw)
+        weight.copy_(torch.randn(LATENT, OBS, generator=draw))
+
+
+def collected(system: Linear, steps: int = 400, episode: int = 40) -> ReplayBuffer:
     """Episodes of that system, with a little noise in its dynamics."""
     draw, buffer = torch.Generator().manual_seed(1), state_buffer(steps, OBS, ACT)
     stream = buffer.streams[0]
@@ -64,50 +71,50 @@ def collected(world: Linear, steps: int = 400, episode: int = 40) -> ReplayBuffe
             stream.begin(x.numpy(), np.zeros(1, np.float32))
             continue
         action = torch.randn(ACT, generator=draw)
-        x = world.step(x, action)
+        x = system.dynamics.step(x, action)
         x[:CONSTANT] += 0.05 * torch.randn(CONSTANT, generator=draw)
         stream.add(action.numpy(), 0.0, False, x.numpy(), np.zeros(1, np.float32))
     return buffer
 
 
 @pytest.fixture(scope="module")
-def world() -> Linear:
+def system() -> Linear:
     return Linear()
 
 
 @pytest.fixture(scope="module")
-def inferring(world: Linear) -> SensorFaultInference:
-    found: Any = SensorFaultInference(world, collected(world))  # type: ignore[arg-type]
+def inferring(system: Linear) -> SensorFaultInference:
+    found: Any = SensorFaultInference(system, collected(system))
     return found
 
 
-def test_places_that_were_never_written_begin_no_episode(world: Linear) -> None:
-    rows = collected(world).streams[0].since(0)
+def test_places_that_were_never_written_begin_no_episode(system: Linear) -> None:
+    rows = collected(system).streams[0].since(0)
     small = state_buffer(150, OBS, ACT)
     small.streams[0].restore({name: column[-150:] for name, column in rows.items()}, 399)
-    before: Any = SensorFaultInference(world, small)  # type: ignore[arg-type]
+    before: Any = SensorFaultInference(system, small)
     small.reserve(2_000)
     observations = small.obs
     assert isinstance(observations, np.ndarray)
     observations[small.rows % 2_000 :] = 1e6  # a place that was never written may hold anything
-    after: Any = SensorFaultInference(world, small)  # type: ignore[arg-type]
+    after: Any = SensorFaultInference(system, small)
     assert torch.equal(before.start_information, after.start_information)
     assert torch.equal(before.usual, after.usual)
 
 
-def episode(world: Linear, steps: int) -> tuple[list[Tensor], list[Tensor]]:
+def episode(system: Linear, steps: int) -> tuple[list[Tensor], list[Tensor]]:
     """True observations of an episode, and the actions between them."""
     draw = torch.Generator().manual_seed(2)
     observed, taken = [0.5 * torch.randn(1, OBS, generator=draw)], []
     for _ in range(steps):
         taken.append(torch.randn(1, ACT, generator=draw))
-        observed.append(world.step(observed[-1], taken[-1]))
+        observed.append(system.dynamics.step(observed[-1], taken[-1]))
         observed[-1][:, :CONSTANT] += 0.05 * torch.randn(CONSTANT, generator=draw)
     return observed, taken
 
 
 def test_in_a_linear_system_it_is_the_least_squares_solution(
-    world: Linear, inferring: SensorFaultInference, monkeypatch: pytest.MonkeyPatch
+    system: Linear, inferring: SensorFaultInference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inferring, "limit", torch.full((OBS,), torch.inf, dtype=torch.float64))
     monkeypatch.setattr(sensor_faults, "LARGEST_MOVE", 100.0)
@@ -128,8 +135,8 @@ def test_in_a_linear_system_it_is_the_least_squares_solution(
     found = inferring(batch(readings), held, batch(a), torch.tensor([False]))
 
     # All terms of the energy as rows of one system in (x dead, y), solved at once.
-    weight = world.encoder.weight.detach().double().numpy()
-    turn, push = world.turn.double().numpy(), world.push.double().numpy()
+    weight = system.encoder.weight.detach().double().numpy()
+    turn, push = system.dynamics.turn.double().numpy(), system.dynamics.push.double().numpy()
     scale = 1.0 / np.sqrt(inferring.usual_error)
     alive = np.setdiff1d(np.arange(OBS), dead)
     half = np.sqrt(INFORMATION_KEPT) * np.linalg.cholesky(information).T
@@ -150,8 +157,8 @@ def test_in_a_linear_system_it_is_the_least_squares_solution(
     np.testing.assert_allclose(found.information[0][np.ix_(dead, dead)].numpy(), schur, rtol=2e-3)
 
 
-def test_healthy_readings_are_taken_as_they_are(world: Linear, inferring: SensorFaultInference) -> None:
-    observed, taken = episode(world, 100)
+def test_healthy_readings_are_taken_as_they_are(system: Linear, inferring: SensorFaultInference) -> None:
+    observed, taken = episode(system, 100)
     belief, not_trusted = None, 0
     for k, x in enumerate(observed):
         belief = inferring(x, belief, taken[k - 1] if k else None, torch.tensor([k == 0]))
@@ -163,9 +170,9 @@ def test_healthy_readings_are_taken_as_they_are(world: Linear, inferring: Sensor
 
 @pytest.mark.parametrize("onset", [0, 30])
 def test_a_dead_sensor_is_found_by_itself_and_inferred(
-    world: Linear, inferring: SensorFaultInference, onset: int
+    system: Linear, inferring: SensorFaultInference, onset: int
 ) -> None:
-    observed, taken = episode(world, 80)
+    observed, taken = episode(system, 80)
     belief, missed, errors, plain = None, 0, [], []
     for k, x in enumerate(observed):
         readings = x.clone()
@@ -182,9 +189,9 @@ def test_a_dead_sensor_is_found_by_itself_and_inferred(
 
 
 def test_a_jump_of_a_reading_is_not_trusted_and_the_sensor_is_again_after_it(
-    world: Linear, inferring: SensorFaultInference
+    system: Linear, inferring: SensorFaultInference
 ) -> None:
-    observed, taken = episode(world, 20)
+    observed, taken = episode(system, 20)
     belief = None
     for k, x in enumerate(observed):
         readings = x.clone()
@@ -197,8 +204,8 @@ def test_a_jump_of_a_reading_is_not_trusted_and_the_sensor_is_again_after_it(
     assert belief.trusted[0, [0, 1, 3, 4]].all()
 
 
-def test_a_batch_is_inferred_as_its_rows_are(world: Linear, inferring: SensorFaultInference) -> None:
-    observed, taken = episode(world, 6)
+def test_a_batch_is_inferred_as_its_rows_are(system: Linear, inferring: SensorFaultInference) -> None:
+    observed, taken = episode(system, 6)
     dead = torch.tensor([[False] * OBS, [False, True, True, False, False]])
     starts = torch.tensor([False, False])
     both, alone = None, [None, None]
