@@ -373,6 +373,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 def test_a_cheetah_is_learned_from(make_agent: Make) -> None:
     learned = make_agent(
         env="HalfCheetah-v5", steps=6_000, explore__warmup_decisions=1_000,
