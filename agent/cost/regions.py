@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cost.readouts import NamedReadouts, difference
-from agent.cost.term_text import Arguments, arguments, numbers
+from agent.cost.term_arguments import Arguments, arguments, numbers
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:

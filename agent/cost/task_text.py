@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.cost.readouts import difference
 from agent.cost.regions import DISC_EXAMPLE, Charge, disc_of, parse_limit
 from agent.cost.task import CostFn, Task
-from agent.cost.term_text import Arguments, arguments, numbers
+from agent.cost.term_arguments import Arguments, arguments, numbers
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
