@@ -1,6 +1,6 @@
 """The world-model agent: its modules, its training, and the protocols of `agent.interface` on top of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from agent.cost.constraint import Constraint
 from agent.cost.task import Task
 from agent.errors import ConfigError
 from agent.forecast import Forecast
-from agent.interface import Arrays, EnvSpec, Services, TrainingEnv, TrainingEnvs
+from agent.interface import Arrays, EndedEpisode, EnvSpec, Services, TrainingEnv, TrainingEnvs
 from agent.learning.interaction import Interaction
 from agent.learning.schedule import rows_for
 from agent.memory.replay_rows import StreamRows
@@ -163,6 +163,11 @@ class WorldModelAgent:
         return self.interaction.episodes
 
     @property
+    @property
+    def ended_episodes(self) -> Sequence[EndedEpisode]:
+        """The episodes of training that ended with the newest decision."""
+        return self.interaction.ended_episodes
+
     def metrics(self) -> dict[str, float]:
         """The newest value of everything measured, by name."""
         return self.interaction.metrics

@@ -147,6 +147,16 @@ class Policy(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class EndedEpisode:
+    """An episode of training that has ended."""
+
+    total_return: float
+    """The sum of its rewards."""
+    decisions: int
+    """Its length."""
+
+
 class Trainable(Protocol):
     """Learns from interaction, and counts it."""
 
@@ -171,6 +181,11 @@ class Trainable(Protocol):
     @property
     def episodes(self) -> int:
         """Episodes of training that have ended."""
+        ...
+
+    @property
+    def ended_episodes(self) -> Sequence[EndedEpisode]:
+        """Those of them that ended with the newest decision."""
         ...
 
     @property

@@ -56,6 +56,7 @@ def capture(modules: Modules, interaction: Interaction) -> tuple[Arrays, dict[st
         "episode_number": list(interaction.episode_number),
         "update_credit": interaction.update_credit,
         "episode_return": list(interaction.episode_return),
+        "episode_decisions": list(interaction.episode_decisions),
         "updates": modules.learner.updates,
         "skipped": modules.learner.budget.total,
         "recent_skips": list(modules.learner.budget.recent),
@@ -114,6 +115,9 @@ def restore(
     interaction.episode_number = [int(number) for number in meta["episode_number"]]
     interaction.update_credit = meta["update_credit"]
     interaction.episode_return = [float(value) for value in meta["episode_return"]]
+    # Checkpoints of the first builds of this format do not have it.
+    if "episode_decisions" in meta:
+        interaction.episode_decisions = [int(count) for count in meta["episode_decisions"]]
     learner = modules.learner
     learner.updates, learner.collapsed = meta["updates"], meta["collapsed"]
     learner.first_std = meta["first_std"]

@@ -5,7 +5,7 @@ import torch
 
 from agent.actor import acting_batch
 from agent.actor.actor import ActingState
-from agent.interface import Observation, TrainingEnvs
+from agent.interface import EndedEpisode, Observation, TrainingEnvs
 from agent.learning.schedule import is_planned, updates_due
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
@@ -33,7 +33,10 @@ class Interaction:
         """The newest observation of each open episode; None between episodes."""
         self.acting: list[ActingState | None] = [None] * count
         """The acting state of each open episode; None before its first decision, and in warm-up."""
-        self.episode_return = [0.0] * count
+        self.episode_return, self.episode_decisions = [0.0] * count, [0] * count
+        """Of each open episode, so far."""
+        self.ended_episodes: list[EndedEpisode] = []
+        """Those that ended with the newest decision."""
         self.episode_number = [0] * count
         """Number of each open episode, from 0; it says whether the episode is planned."""
         self.seeded = [False] * count
@@ -74,11 +77,16 @@ class Interaction:
                     predicted.append(i)
             self.obs[i] = obs
         self._measure_surprise(predicted)
+        self.ended_episodes = []
         for i, (_, _, terminated, truncated, _) in enumerate(results):
+            self.episode_decisions[i] += 1
             if terminated or truncated:
                 modules.terminations += terminated
                 self.episodes += 1
-                self.metrics["episode/return"] = self.episode_return[i]
+                ended = EndedEpisode(self.episode_return[i], self.episode_decisions[i])
+                self.metrics["episode/return"] = ended.total_return
+                self.metrics["episode/length"] = float(ended.decisions)
+                self.ended_episodes.append(ended)
                 self.obs[i] = None
 
     def _begin_episodes(self, envs: TrainingEnvs) -> None:
@@ -94,7 +102,7 @@ class Interaction:
             self.obs[i] = first[i]
             self.seeded[i] = True
             self.modules.replay_buffer.streams[i].begin(first[i], readouts[i])
-            self.episode_return[i], self.acting[i] = 0.0, None
+            self.episode_return[i], self.episode_decisions[i], self.acting[i] = 0.0, 0, None
             self.episode_number[i] = self.episodes + len(self.obs) - len(closed) + place
 
     def _decide(self) -> np.ndarray:

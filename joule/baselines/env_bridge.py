@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from agent.interface import EnvSpec, TrainingEnv
+from agent.interface import EndedEpisode, EnvSpec, TrainingEnv
 from agent.seeds import reset_seed
 
 
@@ -33,8 +33,8 @@ class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
         """Whether `env` was reset with a seed, and continues from there by itself."""
         self.frames = self.episodes = 0
         self.episode_return, self.episode_length = 0.0, 0
-        self.newest_episode: dict[str, float] = {}
-        """Metrics of the episode that ended last."""
+        self.newest_episode: EndedEpisode | None = None
+        """The episode that ended last."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -55,10 +55,7 @@ class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
         self.episode_length += 1
         if terminated or truncated:
             self.episodes += 1
-            self.newest_episode = {
-                "episode/return": self.episode_return,
-                "episode/length": self.episode_length,
-            }
+            self.newest_episode = EndedEpisode(self.episode_return, self.episode_length)
         return observation, reward, terminated, truncated, {"diverged": info.get("diverged", False)}
 
     def forget_episode(self) -> None:

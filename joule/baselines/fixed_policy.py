@@ -12,7 +12,7 @@ import numpy as np
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
-from agent.interface import Arrays, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
+from agent.interface import Arrays, EndedEpisode, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
 from agent.seeds import reset_seed
 from agent.training_env import enter
 from joule.baselines.single_env import single_env
@@ -53,6 +53,8 @@ class FixedPolicyAgent(ABC):
         self.rng = np.random.default_rng(config.seed)
         """For `explore`; its state is saved."""
         self.frames = self.decisions = self.episodes = 0
+        self.ended_episodes: list[EndedEpisode] = []
+        """The episodes that ended with the newest decision."""
         self.episode_return, self.episode_length = 0.0, 0
         self.under_way = self.seeded = False
         """Whether an episode is open, and whether the environment was reset with a seed."""
@@ -127,9 +129,11 @@ class FixedPolicyAgent(ABC):
         self.decisions += 1
         self.episode_return += float(reward)
         self.episode_length += 1
+        self.ended_episodes = []
         if terminated or truncated:
             self.episodes += 1
             self.under_way = False
+            self.ended_episodes = [EndedEpisode(self.episode_return, self.episode_length)]
             self.metrics |= {"episode/return": self.episode_return, "episode/length": self.episode_length}
 
     def begin_episode(self) -> None:

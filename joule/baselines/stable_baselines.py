@@ -22,7 +22,7 @@ from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.device import pick_device
 from agent.errors import ConfigError
-from agent.interface import Arrays, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
+from agent.interface import Arrays, EndedEpisode, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
 from agent.training_env import enter
 from joule.baselines import algorithm_state
 from joule.baselines.algorithm import ON_POLICY, make_algorithm
@@ -64,6 +64,8 @@ class Baseline:
         self.settings = {**settings_for(self.kind, env_spec.env, decisions), **(settings or {})}
         self.bridge = EnvBridge(env_spec, config.seed)
         self.frames = self.decisions = self.episodes = 0
+        self.ended_episodes: list[EndedEpisode] = []
+        """The episodes that ended with the newest decision."""
         self.metrics: dict[str, float] = {}
         self.clock = Clock()
         self.stop_requested = False
@@ -153,8 +155,11 @@ class Baseline:
             updated = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
             if updated:
                 self._update(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
-        if bridge.episodes > self.episodes:
-            self.metrics |= bridge.newest_episode
+        self.ended_episodes = []
+        if bridge.episodes > self.episodes and bridge.newest_episode is not None:
+            ended = bridge.newest_episode
+            self.ended_episodes = [ended]
+            self.metrics |= {"episode/return": ended.total_return, "episode/length": ended.decisions}
         self.frames, self.decisions, self.episodes = bridge.frames, int(model.num_timesteps), bridge.episodes
         if updated:
             self._measure()
