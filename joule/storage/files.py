@@ -1,22 +1,32 @@
-"""The file operations of checkpoints and the replay log: seven calls, each durable when it returns.
+"""How Joule writes: every file of a run, a report, a picture or a film goes through this module.
 
-The protocol `Storage` lets a test fail any one call with a full disk, a bad disk or a kill. Only plain files
-of a bounded size are read; links are not followed.
+A file is written beside its place under a temporary name and then renamed, so that a reader finds the old content
+or the new. No link is followed (see `links`), and nothing but a plain file is replaced: no device, no named pipe.
+A file to which lines are appended has one name only, so that no other file changes with it.
+
+The protocol `Storage` has the seven disk operations of a save, each durable when it returns. It lets a test fail
+any one call with a full disk, a bad disk or a kill.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from joule.storage.links import check_inside, check_plain
+
 Bytes = bytes | bytearray | memoryview
 
-# A link in a folder from another person must not decide where Joule writes or reads. Where the system has no
-# such flag (Windows), `open_plain` still checks the kind of file.
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+"""Makes the system refuse a link. Where it has no such flag (Windows), `open_plain_file` looks before and after."""
+# Without O_NONBLOCK, opening a named pipe would wait for its other end.
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_LONGEST_NAME = 200  # bytes of a file's name that a temporary name repeats; file systems allow 255
 
 
 class Storage(Protocol):
@@ -48,6 +58,7 @@ class Disk:
     """The real file system; see `Storage`."""
 
     def make(self, folder: Path) -> None:
+        check_inside(folder)
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             self.sync(folder.parent)
@@ -80,8 +91,9 @@ class Disk:
             path.unlink()
 
     def _write_at(self, path: Path, data: Bytes, flags: int, at: int) -> None:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | flags | _NO_LINK, 0o644)
+        handle = open_plain_file(path, os.O_WRONLY | os.O_CREAT | flags)
         try:
+            _check_one_name(handle, path)
             os.ftruncate(handle, at)
             os.lseek(handle, at, os.SEEK_SET)
             rest = memoryview(data).cast("B")
@@ -99,52 +111,107 @@ def replace_file(path: Path, data: Bytes, storage: Storage = DISK) -> None:
     """Replaces the content of a file atomically: a reader finds the old content or the new.
 
     Raises:
-        OSError: the disk refuses; the old content stays.
+        OSError: `path` is a link or no plain file, or the disk refuses; the old content stays.
     """
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    check_plain(path)
+    temporary = temporary_path(path)
     try:
         if os.path.lexists(temporary):
             storage.remove(temporary)
         storage.write(temporary, data)
         storage.rename(temporary, path)
         storage.sync(path.parent)
-    except OSError:
+    except BaseException:  # a signal that ends the command leaves no temporary file either
         if os.path.lexists(temporary):
             storage.remove(temporary)
         raise
 
 
-def open_plain(path: Path) -> tuple[int, int]:
-    """Opens a plain file for reading.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Replaces a file that a library writes by its path. Yields the temporary path that it must write to.
 
-    Returns:
-        The file descriptor and the size of the file in bytes.
+    The temporary path is an empty file, whose name ends as that of `path`. It replaces `path` at the end of the
+    `with` block. An exception in the block leaves `path` as it was.
 
     Raises:
-        OSError: `path` is a link, is not a plain file, or cannot be opened.
+        OSError: as `replace_file`; or the library has left no plain file.
     """
-    if path.is_symlink():
-        raise OSError(f"{path.name} is a link")
-    # Without O_NONBLOCK, opening a named pipe would wait for a writer.
-    handle = os.open(path, os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0))
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
+    check_plain(path)
+    temporary = temporary_path(path)
+    try:
+        if os.path.lexists(temporary):
+            DISK.remove(temporary)
+        os.close(open_plain_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        yield temporary
+        handle = open_plain_file(temporary, os.O_WRONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        DISK.rename(temporary, path)
+        DISK.sync(path.parent)
+    finally:
+        if os.path.lexists(temporary):
+            DISK.remove(temporary)
+
+
+def open_append(path: Path) -> int:
+    """Opens a file for appending, and makes it where it is missing. Returns the file descriptor.
+
+    Raises:
+        OSError: `path` is a link, is no plain file, has a second name (a hard link), or cannot be opened.
+    """
+    handle = open_plain_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        _check_one_name(handle, path)
+    except OSError:
         os.close(handle)
-        raise OSError(f"{path.name} is not a plain file")
-    return handle, status.st_size
+        raise
+    return handle
 
 
-def read_plain(path: Path, limit: int) -> bytes:
-    """The bytes of a plain file of at most `limit` bytes. The size is checked before anything is read.
+def open_new(path: Path) -> int:
+    """Makes a file that does not exist and opens it for writing. Returns the file descriptor.
 
     Raises:
-        OSError: the file is a link, is not a plain file, is larger than `limit`, or cannot be read.
+        OSError: something is there already, or the disk refuses.
     """
-    handle, size = open_plain(path)
-    with os.fdopen(handle, "rb") as file:
-        if size > limit:
-            raise OSError(f"{path.name} holds {size} bytes, at most {limit} are allowed")
-        return file.read(size)
+    return open_plain_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+
+def open_plain_file(path: Path, flags: int) -> int:
+    """Opens a plain file with the flags of `os.open`. Returns the file descriptor.
+
+    Raises:
+        OSError: `path` is a link, lies behind a link in a run folder, is no plain file, or cannot be opened.
+    """
+    check_plain(path)
+    handle = os.open(path, flags | NO_LINK | _FLAGS, 0o644)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path.name} is not a plain file")
+        if not NO_LINK and not os.path.samestat(status, os.lstat(path)):
+            raise OSError(f"{path.name} was replaced while it was opened")
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def temporary_path(path: Path) -> Path:
+    """Where this process writes a file before it is renamed to `path`; see `run_entries.sweep`."""
+    ending = os.fsencode(path.name)[-_LONGEST_NAME:].decode(errors="ignore")
+    return path.with_name(f".tmp-{os.getpid()}-{ending}")
+
+
+def _check_one_name(handle: int, path: Path) -> None:
+    names = os.fstat(handle).st_nlink
+    if names > 1:
+        raise OSError(
+            f"{path.name} has {names} names (hard links), so that writing would change another file"
+        )
 
 
 def why(error: Exception) -> str:

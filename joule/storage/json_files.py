@@ -9,9 +9,8 @@ from typing import Any
 
 from agent.configurator.validation import unique_keys
 from joule.storage.errors import RunError
-from joule.storage.files import read_plain, replace_file, why
-
-_LIMIT = 1 << 20  # bytes
+from joule.storage.files import replace_file, why
+from joule.storage.reader import JSON_BYTES, read_plain
 
 
 def encode_object(value: Mapping[str, Any]) -> bytes:
@@ -42,7 +41,7 @@ def read_object(path: Path) -> dict[str, Any]:
         RunError: for a file that is missing, a link, larger than 1 MiB, or not a JSON object.
     """
     try:
-        value = json.loads(read_plain(path, _LIMIT), object_pairs_hook=unique_keys)
+        value = json.loads(read_plain(path, JSON_BYTES), object_pairs_hook=unique_keys)
     except FileNotFoundError:
         raise RunError(f"{path.parent}: is not a run folder, {path.name} is missing") from None
     except OSError as error:

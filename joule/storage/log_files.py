@@ -6,16 +6,16 @@ import csv
 import io
 import itertools
 import os
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from joule.storage.files import read_plain, replace_file
-
-_LIMIT = 1 << 30  # bytes of a table that is read
+from joule.storage.files import DISK, open_append, open_new, open_plain_file, replacing
+from joule.storage.reader import read_lines
 
 EVALUATION_COLUMNS = (
     "agent", "env", "seed", "frames", "decisions", "return_mean", "return_std", "episodes",
@@ -53,15 +53,13 @@ class CsvLog:
             self._start()
         new_names = [name for name in dict.fromkeys(itertools.chain(*rows)) if name not in self._columns]
         if new_names:
-            complete = [row for row in self._parse()[1:] if len(row) == len(self._columns)]
+            width = len(self._columns)
             self._columns = self._columns + new_names
-            self._rewrite(complete)
+            self._rewrite(row for row in self._body() if len(row) == width)
         lines = b"".join(
             _line([_text(row[name]) if name in row else "" for name in self._columns]) for row in rows
         )
-        handle = os.open(
-            self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
-        )
+        handle = open_append(self.path)
         try:
             size = os.fstat(handle).st_size
             try:
@@ -87,37 +85,54 @@ class CsvLog:
         """
         if not os.path.lexists(self.path):
             return 0
-        rows = self._parse()[1:]
-        self._start()
-        column = self._columns.index("frames")
-        readable = [row for row in rows if len(row) == len(self._columns) and row[column].isdecimal()]
-        self._rewrite([row for row in readable if int(row[column]) <= frames])
-        return len(rows) - len(readable)
+        self._adopt_columns()
+        column, lost = self._columns.index("frames"), 0
+
+        def kept() -> Iterator[list[str]]:
+            nonlocal lost
+            for row in self._body():
+                if len(row) != len(self._columns) or not re.fullmatch("[0-9]{1,18}", row[column]):
+                    lost += 1
+                elif int(row[column]) <= frames:
+                    yield row
+
+        self._rewrite(kept())
+        self._ready = True
+        return lost
 
     def _start(self) -> None:
         """Adopts the columns of an existing file, or makes a file with the first columns."""
         if os.path.lexists(self.path):
-            header, *rows = self._parse() or [[]]
-            if not set(self._columns) <= set(header) or len(set(header)) < len(header):
-                raise OSError(f"{self.path.name} does not have the columns of this log")
-            self._columns = header
-            self._rewrite([row for row in rows if len(row) == len(self._columns)])
+            self._adopt_columns()
+            self._rewrite(row for row in self._body() if len(row) == len(self._columns))
         else:
             self._rewrite([])
         self._ready = True
 
-    def _parse(self) -> list[list[str]]:
+    def _adopt_columns(self) -> None:
+        header = next(self._parse(), [])
+        if not set(self._columns) <= set(header) or len(set(header)) < len(header):
+            raise OSError(f"{self.path.name} does not have the columns of this log")
+        self._columns = header
+
+    def _parse(self) -> Iterator[list[str]]:
         """Header and rows. A last line without a line end was cut off by a kill, and is left out."""
-        text = read_plain(self.path, _LIMIT).decode("utf-8", "replace")
-        lines = text[: text.rfind("\n") + 1].replace("\0", "")
         try:
-            return list(csv.reader(io.StringIO(lines, newline="")))
+            yield from csv.reader(read_lines(self.path))
         except csv.Error as error:
             raise OSError(f"{self.path.name} is not a table: {error}") from error
 
-    def _rewrite(self, rows: Sequence[Sequence[str]]) -> None:
-        padded = [[*row, *[""] * (len(self._columns) - len(row))] for row in rows]
-        replace_file(self.path, b"".join(map(_line, [self._columns, *padded])))
+    def _body(self) -> Iterator[list[str]]:
+        """The rows without the header."""
+        return itertools.islice(self._parse(), 1, None)
+
+    def _rewrite(self, rows: Iterable[Sequence[str]]) -> None:
+        """Replaces the file by the columns and these rows. One row at a time is in memory."""
+        with replacing(self.path) as temporary:
+            with os.fdopen(open_plain_file(temporary, os.O_WRONLY), "wb") as file:
+                file.write(_line(self._columns))
+                for row in rows:
+                    file.write(_line([*row, *[""] * (len(self._columns) - len(row))]))
 
 
 class TensorBoardLog:
@@ -149,11 +164,9 @@ class TensorBoardLog:
 
         events = []
         if self._file is None:
-            if self.path.is_symlink():
-                raise OSError(f"{self.path.name} is a link")
-            self.path.mkdir(exist_ok=True)
+            DISK.make(self.path)
             name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
-            self._file = open(self.path / name, "xb", buffering=0)  # noqa: SIM115 - closed by close()
+            self._file = os.fdopen(open_new(self.path / name), "wb", buffering=0)
             events.append(Event(wall_time=time.time(), file_version="brain.Event:2"))
             if self._restart is not None:
                 restart = SessionLog(status=SessionLog.START)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from joule.storage.errors import CheckpointError
-from joule.storage.files import read_plain
 from joule.storage.format import FORMAT, format_refusal
+from joule.storage.reader import read_plain
 
 MANIFEST, DIGEST, ARRAYS, META = "MANIFEST.json", "MANIFEST.sha256", "arrays.safetensors", "meta.json"
 # Largest size of each file in bytes. Parsed JSON takes tens of times its size in memory, hence the tighter

@@ -15,7 +15,8 @@ from typing import Any
 
 from agent.configurator.settings import Config
 from joule.storage.errors import RunError
-from joule.storage.files import read_plain, why
+from joule.storage.files import open_append, why
+from joule.storage.reader import read_plain
 
 _LIBRARIES = ("torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib", "safetensors")
 
@@ -91,7 +92,7 @@ def register(identifier: str, config: Config) -> None:
             raise OSError("there is no home folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(json.dumps([identifier, module]) + "\n" for module in modules)
-        with path.open("a", encoding="utf-8") as file:
+        with os.fdopen(open_append(path), "a", encoding="utf-8") as file:
             file.write(lines)
     except OSError as error:
         flags = " ".join(f"--trust-module {module}" for module in modules)

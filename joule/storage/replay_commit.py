@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from joule.storage.errors import ReplayLogError
-from joule.storage.files import open_plain, why
+from joule.storage.files import why
+from joule.storage.reader import open_plain
 
 Columns = Mapping[str, tuple[tuple[int, ...], Any]]
 """Name -> (shape of one row's entry, dtype), for example {"observation": ((17,), "float32")}."""

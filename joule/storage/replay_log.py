@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from joule.storage.errors import ReplayLogError
-from joule.storage.files import DISK, Storage, open_plain, why
+from joule.storage.files import DISK, Storage, why
 from joule.storage.replay_commit import (
     SEGMENT,
     Columns,
@@ -28,6 +28,7 @@ from joule.storage.replay_commit import (
     record_type,
     verify_segment,
 )
+from joule.storage.reader import open_plain
 
 __all__ = ["Columns", "ReplayLog", "ReplayLogError"]
 
