@@ -128,7 +128,8 @@ class WorldModelAgent:
         self.env = enter(self, env)
         envs = as_several(self.env)
         buffer, capacity = self.modules.replay_buffer, self.config.learning.replay_capacity_transitions
-        buffer.reserve(min(capacity, buffer.rows + rows_for(steps)))
+        rows = max(stream.rows for stream in buffer.streams) + rows_for(steps, envs.num_envs)
+        buffer.reserve(min(capacity, envs.num_envs * rows))
         until = self.frames + steps
         with self.clock.running(), self.modules.own_random_streams():
             self.interaction.run_due_updates()

@@ -67,6 +67,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
         self.observation: np.ndarray = np.zeros(env_spec.observation_size, np.float32)
         """The last observation [obs], perturbed sensors included."""
+        self.made_from: Any = None
+        """The settings by which it was made, where the maker leaves them here, as `joule.make_env` does."""
         self._perturbed, self._checks, self._flat, self._record = perturbed, checks, flat, record
         self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
         self._restores_exactly = True

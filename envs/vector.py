@@ -44,26 +44,30 @@ class SafeEnvs:
     Attributes:
         env_spec: what is fixed about each of them.
         num_envs: how many they are.
+        mode: `sync` or `async`.
     """
 
     def __init__(self, makers: Sequence[Callable[[], SafeEnv]], mode: Mode = "sync") -> None:
-        self.num_envs = len(makers)
-        self.vector: SyncVectorEnv | AsyncVectorEnv
-        if mode == "sync":
-            self.vector = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
-        else:
-            self.vector = AsyncVectorEnv(
-                [_InProcess(maker) for maker in makers],
-                shared_memory=False,
-                context="spawn",  # a fork would copy the locks of torch's and MuJoCo's threads
-                autoreset_mode=AutoresetMode.DISABLED,
-                worker=_serve,
-            )
+        self.num_envs, self.mode = len(makers), mode
+        self._makers = list(makers)
+        self.vector = self._make()
+        self._closed = False
+        if mode == "async":
             # Python itself would end the processes by SIGTERM, which they ignore, and wait for ever. Functions
             # that are registered later run earlier.
             atexit.register(_close, weakref.ref(self))
-        self.env_spec: EnvSpec = self.vector.get_attr("env_spec")[0]
-        self._closed = False
+        self.env_spec: EnvSpec = self.attribute("env_spec")[0]
+
+    def _make(self) -> SyncVectorEnv | AsyncVectorEnv:
+        if self.mode == "sync":
+            return SyncVectorEnv(self._makers, autoreset_mode=AutoresetMode.DISABLED)
+        return AsyncVectorEnv(
+            [_InProcess(maker) for maker in self._makers],
+            shared_memory=False,
+            context="spawn",  # a fork would copy the locks of torch's and MuJoCo's threads
+            autoreset_mode=AutoresetMode.DISABLED,
+            worker=_serve,
+        )
 
     def reset(self, seeds: Mapping[int, int | None]) -> dict[int, np.ndarray]:
         """Begins an episode in each environment that `seeds` names; its first observation, by number."""
@@ -85,11 +89,15 @@ class SafeEnvs:
         """[envs, readouts], float32"""
         return np.stack(self._ask(lambda: self.vector.call("readouts")))
 
+    def attribute(self, name: str) -> list[Any]:
+        """An attribute of each environment."""
+        return list(self._ask(lambda: self.vector.get_attr(name)))
+
     @property
     def counters(self) -> dict[str, int]:
         """How often each survivable fault happened, over all environments."""
         total: dict[str, int] = {}
-        for counters in self._ask(lambda: self.vector.get_attr("counters")):
+        for counters in self.attribute("counters"):
             for name, count in counters.items():
                 total[name] = total.get(name, 0) + count
         return total
@@ -104,6 +112,7 @@ class SafeEnvs:
 
         False where one of them could not be restored to the last bit: their episodes then begin anew.
         """
+        self._open()
         if not isinstance(self.vector, SyncVectorEnv):
             return False
         exact = True
@@ -117,7 +126,7 @@ class SafeEnvs:
         return exact
 
     def close(self) -> None:
-        """Frees the simulators, and ends their processes."""
+        """Frees the simulators, and ends their processes. The next call makes new ones."""
         if not self._closed:
             self._closed = True
             broken = isinstance(self.vector, AsyncVectorEnv) and not all(
@@ -127,8 +136,14 @@ class SafeEnvs:
                 warnings.simplefilter("ignore")
                 self.vector.close(**({"terminate": True} if broken else {}))
 
+    def _open(self) -> None:
+        """Makes the environments anew where they were closed."""
+        if self._closed:
+            self.vector, self._closed = self._make(), False
+
     def _ask(self, call: Callable[[], Any]) -> Any:
         """`call`, where the end of a process is a fault that names the environment."""
+        self._open()
         if isinstance(self.vector, SyncVectorEnv):
             return call()
         try:

@@ -51,7 +51,8 @@ def make(
     Args:
         agent: `joule`, a stable-baselines3 baseline (`sac`, `td3`, `ppo`, `tqc`, `crossq`), or a trivial agent
             (`random`, `zero`).
-        env: an id, such as `HalfCheetah-v5` or `my_pkg:MyArm-v0`, or an environment made by `joule.make_env`.
+        env: an id, such as `HalfCheetah-v5` or `my_pkg:MyArm-v0`, an environment made by `joule.make_env`, or
+            several of them in an `envs.vector.SafeEnvs`.
         preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.
         settings: by dotted name, such as {"planner.kind": "icem"}; see `joule.Config`.
         keywords: settings without a dot, such as `seed=1`.
@@ -73,6 +74,9 @@ def make(
     made = settings_of(env) | {"env": env.env_spec.env}
     if isinstance(env, TrainingEnvs):
         made["num_envs"] = env.num_envs
+    for name in ("num_envs", "vector_mode"):
+        if name in given and given[name] != made.get(name, vars(Config())[name]):
+            raise ConfigError(f"{name}: {given[name]!r} is not that of the environment that was handed in")
     config = config_from(preset, given | made)
     return new_agent(config, env)
 

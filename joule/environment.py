@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,6 @@ from joule.settings import ENV_SETTINGS, merged
 if TYPE_CHECKING:
     from envs.safe_env import SafeEnv
     from envs.vector import SafeEnvs
-
-_configs: weakref.WeakKeyDictionary[SafeEnv, Config] = weakref.WeakKeyDictionary()
-"""The settings of the environments made here, so that an agent that gets one is saved with them."""
 
 
 def make_env(
@@ -79,7 +75,7 @@ def make_env(
         height=height,
         shadows=shadows,
     )
-    _configs[made] = config
+    made.made_from = config  # an agent that gets this environment is saved with these settings
     return made
 
 
@@ -93,8 +89,36 @@ def make_envs(config: Config) -> SafeEnv | SafeEnvs:
 
 
 def settings_of(env: object) -> dict[str, Any]:
-    """The settings by which `make_env` made an environment, by name; empty for any other object."""
-    from envs.safe_env import SafeEnv
+    """The settings by which `make_env` made an environment, or each of several side by side.
 
-    config = _configs.get(env) if isinstance(env, SafeEnv) else None
-    return {} if config is None else {name: vars(config)[name] for name in ENV_SETTINGS}
+    Args:
+        env: one environment, or a `SafeEnvs`, whose number and mode are settings as well.
+
+    Returns:
+        The settings by name; empty for any other object.
+
+    Raises:
+        ConfigError: for environments side by side that were made by different settings: a run has one of each.
+    """
+    from envs.safe_env import SafeEnv
+    from envs.vector import SafeEnvs
+
+    several: dict[str, Any] = {}
+    if isinstance(env, SafeEnvs):
+        several = {"num_envs": env.num_envs, "vector_mode": env.mode}
+        made_from = env.attribute("made_from")
+    else:
+        made_from = [env.made_from] if isinstance(env, SafeEnv) else []
+    settings = [
+        {name: vars(config)[name] for name in ENV_SETTINGS} if isinstance(config, Config) else {}
+        for config in made_from
+    ]
+    for number, own in enumerate(settings):
+        for name in ENV_SETTINGS:
+            first, other = settings[0].get(name), own.get(name)
+            if first != other:
+                raise ConfigError(
+                    f"{name}: environment 0 has {first!r} and environment {number} has {other!r}; the "
+                    "environments of one agent are made by the same settings"
+                )
+    return several | (settings[0] if settings else {})

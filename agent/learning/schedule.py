@@ -15,13 +15,18 @@ def discount_for(episode_decisions: int | None) -> float:
     return min(max((share - 1) / share, 0.95), 0.99) if share > 1 else 0.95
 
 
-def rows_for(steps: int) -> int:
-    """Rows of the replay buffer that a budget of frames can fill at most.
+def rows_for(steps: int, streams: int = 1) -> int:
+    """Rows that a budget of frames can fill at most in each stream of the replay buffer.
 
     One decision a frame, where every episode ends after one, and as many last rows. Rows that are not written
     take no memory.
+
+    Args:
+        steps: the budget, over all streams. The last decision, in every environment, may exceed it.
+        streams: environments that are stepped side by side.
     """
-    return 2 * (steps + 1) + 2
+    decisions = -(-steps // streams)
+    return 2 * (decisions + 1) + 2
 
 
 def updates_due(decisions: int, transitions: int, explore: ExploreConfig, learning: LearningConfig) -> float:

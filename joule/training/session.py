@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,15 +67,15 @@ def train_new(
         RunError: for a folder that is not free.
         StopRun: when the run cannot continue.
     """
-    env = make_envs(config)
-    agent = new_agent(config, env)
-    evaluator = _evaluator(config)
-    with random_state.preserved():
-        checked = make_env(config)
-        deterministic = is_deterministic(checked, config.seed)
-        checked.close()
-    run = Run.create(out, config, command, spec_to_json(env.env_spec) | {"deterministic": deterministic})
-    return _session(run, agent, env, evaluator, callback, handle_signals, resumed=False)
+    with _training_envs(config) as env:
+        agent = new_agent(config, env)
+        evaluator = _evaluator(config)
+        with random_state.preserved():
+            checked = make_env(config)
+            deterministic = is_deterministic(checked, config.seed)
+            checked.close()
+        run = Run.create(out, config, command, spec_to_json(env.env_spec) | {"deterministic": deterministic})
+        return _session(run, agent, env, evaluator, callback, handle_signals, resumed=False)
 
 
 def train_further(
@@ -94,10 +94,24 @@ def train_further(
         CheckpointError, ReplayLogError: when there are checkpoints and none verifies.
         StopRun: when the run cannot continue.
     """
-    env = check_spec(spec_of_run(run), make_envs(config), config.agent)
-    return _session(
-        run, new_agent(config, env), env, _evaluator(config), callback, handle_signals, resumed=True
-    )
+    with _training_envs(config) as env:
+        check_spec(spec_of_run(run), env, config.agent)
+        agent, evaluator = new_agent(config, env), _evaluator(config)
+        return _session(run, agent, env, evaluator, callback, handle_signals, resumed=True)
+
+
+@contextmanager
+def _training_envs(config: Config) -> Iterator[SafeEnv | SafeEnvs]:
+    """The environments of training. Their processes end with the session, however it ends.
+
+    Environments in this process stay open: the agent of a `TrainedRun` continues in its open episode.
+    """
+    env = make_envs(config)
+    try:
+        yield env
+    finally:
+        if isinstance(env, SafeEnvs) and env.mode == "async":
+            env.close()
 
 
 def _evaluator(config: Config) -> Evaluator:
@@ -140,4 +154,6 @@ def _session(
         else:
             again = resume_command(run.folder)
             callback.note(f"stopped at {agent.frames:,} frames; continue with: {again}")
+    if isinstance(env, SafeEnvs) and env.mode == "async":
+        agent.begin_episode()  # the open episodes end with their processes
     return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from drawn_env import ID as DRAWN
 import joule
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
+from envs.vector import SafeEnvs
 from joule.baselines.trivial import RandomAgent
 from joule.storage.errors import RunError
 from joule_errors import Refused
@@ -95,6 +97,31 @@ def test_an_environment_may_be_made_first_and_its_settings_are_saved(tmp_path: P
         joule.make_env(tiny_env.ID, seed=3)
     with pytest.raises(ConfigError, match="unknown setting stps; did you mean steps"):
         joule.make("random", env=tiny_env.ID, stps=5)
+
+
+@pytest.mark.parametrize("mode", ["sync", pytest.param("async", marks=pytest.mark.slow)])
+def test_environments_side_by_side_may_be_made_first_and_their_settings_are_saved(
+    mode: Any, tmp_path: Path
+) -> None:
+    made: Any = {"action_repeat": 2, "perturb": "noise=0.1", "task": "less:position", "max_episode_frames": 10}
+    env = f"tiny_env:{tiny_env.ID}"  # a process of its own imports the module
+    several = SafeEnvs([partial(joule.make_env, env, **made)] * 2, mode)
+    with pytest.raises(ConfigError, match="num_envs: 3 is not that of the environment that was handed in"):
+        joule.make("joule", env=several, num_envs=3)
+    agent = joule.make("joule", env=several, settings={**SMALL, "explore.warmup_decisions": 1_000})
+    agent.learn(24).save(tmp_path / "run")
+    several.close()
+    config = joule.load(tmp_path / "run").config
+    assert (config.num_envs, config.vector_mode) == (2, mode)
+    assert (config.action_repeat, config.perturb, config.task) == (2, ("noise=0.1",), "less:position")
+    assert (config.max_episode_frames, agent.episodes) == (10, 2)
+
+
+def test_environments_of_different_settings_are_refused() -> None:
+    several = SafeEnvs([partial(joule.make_env, tiny_env.ID, perturb=f"noise={std}") for std in (0.1, 0.2)])
+    why = r"perturb: environment 0 has \('noise=0.1',\) and environment 1 has \('noise=0.2',\)"
+    with pytest.raises(ConfigError, match=why):
+        joule.make("joule", env=several)
 
 
 def test_a_run_is_trained_resumed_evaluated_explained_and_compared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import ending_env
 import numpy as np
 import pytest
 import tiny_env
+from quiet_callback import QuietCallback
 from run_comparison import assert_same_run, assert_same_state
 
 import envs
@@ -25,7 +27,9 @@ from joule.training.trainer import Trainer
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 Make = Callable[..., Any]
+COUNTER = "counter_env:Counter-v0"
 BRIEF = {"explore__warmup_decisions": 30, "learning__pretrain_updates": 5, "learning__batch_size": 16}
+BRIEF_BY_NAME = {name.replace("__", "."): value for name, value in BRIEF.items()}
 
 
 def side_by_side(count: int, env: str = tiny_env.ID) -> SafeEnvs:
@@ -58,6 +62,18 @@ def test_the_replay_of_three_environments_holds_three_streams(make_agent: Make) 
     for rows in streams:
         goal, last = rows["obs"][:, 2], rows["last"]
         np.testing.assert_array_equal(goal[1:] == goal[:-1], ~last[:-1])  # one goal an episode, in order
+
+
+def test_no_row_of_a_budget_is_overwritten_where_episodes_have_one_step(make_agent: Make) -> None:
+    def counters(*lengths: int) -> SafeEnvs:
+        return SafeEnvs([partial(envs.make, COUNTER, kwargs={"terminate_at": length}) for length in lengths])
+
+    collecting = {"env": COUNTER, "explore__warmup_decisions": 1_000}
+    seven = make_agent(counters(*[1] * 7), num_envs=7, steps=8, **collecting).learn(8)
+    assert [(rows.first, rows.total) for rows in seven.replay] == [(0, 3)] * 7
+    # The streams may be of very different lengths when learning continues.
+    two = make_agent(counters(1, 10), num_envs=2, steps=2, **collecting).learn(100).learn(100)
+    assert [(rows.first, rows.total) for rows in two.replay] == [(0, 199), (0, 109)]
 
 
 def test_one_environment_side_by_side_is_one_environment(make_agent: Make) -> None:
@@ -133,6 +149,30 @@ def test_processes_give_the_same_run_as_environments_in_turn(
     arguments = brief_options(env=ending_env.ID, num_envs=3, vector_mode="async")
     assert train.main([*arguments, "--out", str(folder)]) == 0
     assert_same_run(whole, folder)
+
+
+@pytest.mark.slow
+def test_processes_end_with_a_session_and_the_agent_continues_in_others(tmp_path: Path) -> None:
+    def processes() -> int:
+        return len(set(multiprocessing.active_children()) - before)
+
+    class Failing(QuietCallback):
+        def saved(self, frames: int) -> None:
+            assert processes() == 2
+            raise OSError("the display is on fire")
+
+    before = set(multiprocessing.active_children())
+    with pytest.raises(OSError, match="on fire"):
+        joule.train(
+            env=ending_env.ID, num_envs=2, vector_mode="async", steps=40, video=False, eval_episodes=1,
+            out=tmp_path / "run", settings=BRIEF_BY_NAME, callback=Failing(),
+        )  # fmt: skip
+    assert processes() == 0
+    run = joule.train(resume=tmp_path / "run", steps=50, callback=QuietCallback())
+    assert processes() == 0
+    run.agent.learn(20)
+    assert (run.agent.frames, processes()) == (70, 2)
+    run.agent.env.close()  # type: ignore[union-attr]
 
 
 @pytest.mark.slow
