@@ -18,13 +18,13 @@ class CEMSettings:
     samples: int = setting(128, 1, 1_000_000)
     """Candidate action sequences per iteration, the current mean among them."""
     iterations: int = setting(4, 1, 1_000)
-    """Iterations: each draws candidates and fits the Gaussian again."""
+    """Number of times that candidates are drawn and the Gaussian is fitted again."""
     elites: int = setting(16, 1, 1_000_000)
-    """Best candidates of an iteration, which the Gaussian is fitted to."""
+    """Best candidates of an iteration, to which the Gaussian is fitted."""
     std_min: float = setting(0.05, 0.0, 1e3)
-    """Least standard deviation of the Gaussian; 1 is the half-width of the action box."""
+    """Minimum standard deviation of the Gaussian; 1 is half the action range."""
     std_max: float = setting(1.0, 1e-9, 1e3)
-    """Greatest standard deviation of the Gaussian, and the first; 1 is the half-width of the action box."""
+    """Maximum standard deviation of the Gaussian, with which the search starts; 1 is half the action range."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -23,15 +23,15 @@ class GradientSettings:
     """Settings of the gradient planner. `std_max` is relative to the half-width of the action box."""
 
     samples: int = setting(64, 1, 1_000_000)
-    """Candidate action sequences drawn around the warm start (or the box's centre), which is one of them."""
+    """Candidate action sequences that are drawn around the warm start, or around actions of 0 without one."""
     elites: int = setting(4, 1, 1_000_000)
-    """Best candidates, which the descent refines."""
+    """Best candidates, from which the descent starts."""
     iterations: int = setting(10, 0, 100_000)
-    """Evaluations of the energy with its gradient; 0 returns the best candidate drawn."""
+    """Evaluations of the energy and its gradient; with 0 the best drawn candidate is the plan."""
     memory: int = setting(10, 1, 1_000)
-    """Past steps that shape a direction (the history of L-BFGS); horizon * act of them give full BFGS."""
+    """Past steps from which L-BFGS computes a direction; with horizon times action size it is full BFGS."""
     std_max: float = setting(1.0, 1e-9, 1e3)
-    """Standard deviation of the candidates drawn; 1 is the half-width of the action box."""
+    """Standard deviation of the drawn candidates; 1 is half the action range."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -22,23 +22,23 @@ class ICEMSettings:
     """Settings of iCEM. Standard deviations are relative to the half-width of the action box."""
 
     samples: int = setting(128, 1, 1_000_000)
-    """Candidate action sequences of the first iteration."""
+    """Candidate action sequences in the first iteration."""
     iterations: int = setting(4, 1, 1_000)
-    """Iterations: each draws candidates and fits the Gaussian again."""
+    """Number of times that candidates are drawn and the Gaussian is fitted again."""
     elites: int = setting(10, 1, 1_000_000)
-    """Best candidates of an iteration, which the Gaussian is fitted to."""
+    """Best candidates of an iteration, to which the Gaussian is fitted."""
     colour: float = setting(1.0, 0.0, 10.0)
-    """Exponent of the noise along the horizon: power is frequency**-colour; 0 is white, 2 a random walk."""
+    """Colour of the noise along the horizon: its power is frequency**-colour. 0 is white noise, 2 a random walk."""
     kept: float = setting(0.3, 0.0, 1.0)
     """Share of the elites that is kept for the next iteration and the next decision."""
     decay: float = setting(1.25, 1.0, 10.0)
-    """Factor by which the number of candidates falls per iteration, down to twice the elites."""
+    """Factor by which the number of candidates falls in each iteration, to not less than twice the elites."""
     momentum: float = setting(0.1, 0.0, 0.999)
-    """Weight of the old mean and standard deviation in the new ones."""
+    """Weight of the previous mean and standard deviation in the new ones."""
     std_min: float = setting(0.05, 0.0, 1e3)
-    """Least standard deviation of the Gaussian; 1 is the half-width of the action box."""
+    """Minimum standard deviation of the Gaussian; 1 is half the action range."""
     std_max: float = setting(0.5, 1e-9, 1e3)
-    """Greatest standard deviation of the Gaussian, and the first; 1 is the half-width of the action box."""
+    """Maximum standard deviation of the Gaussian, with which the search starts; 1 is half the action range."""
 
     def __post_init__(self) -> None:
         check_settings(self)

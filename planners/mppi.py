@@ -24,17 +24,17 @@ class MPPISettings:
     samples: int = setting(64, 1, 1_000_000)
     """Candidate action sequences per iteration, the current mean among them."""
     iterations: int = setting(3, 1, 1_000)
-    """Iterations: each draws candidates and fits the Gaussian again."""
+    """Number of times that candidates are drawn and the Gaussian is fitted again."""
     elites: int = setting(12, 1, 1_000_000)
     """Best candidates, whose weighted mean and standard deviation give the next Gaussian."""
     temperature: float = setting(0.5, 1e-9, 1e9)
     """Inverse temperature: an elite has weight exp(-temperature * (energy - least energy))."""
     relative: bool = False
-    """Divide energy differences by the elites' standard deviation: the cost's scale then has no effect."""
+    """Divide energy differences by the elites' standard deviation, so that the scale of the cost has no effect."""
     std_min: float = setting(0.05, 0.0, 1e3)
-    """Least standard deviation of the Gaussian; 1 is the half-width of the action box."""
+    """Minimum standard deviation of the Gaussian; 1 is half the action range."""
     std_max: float = setting(2.0, 1e-9, 1e3)
-    """Greatest standard deviation of the Gaussian, and the first; 1 is the half-width of the action box."""
+    """Maximum standard deviation of the Gaussian, with which the search starts; 1 is half the action range."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.configurator import kinds
 from agent.configurator.settings import KIND_SECTIONS, Config
-from agent.configurator.validation import flatten
+from joule.cli.options import field_help
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -47,8 +49,25 @@ def test_links_and_named_files_exist(page: Path) -> None:
     assert not missing, f"{page.relative_to(ROOT)}: {', '.join(sorted(missing))}"
 
 
-def test_the_settings_page_has_every_setting() -> None:
-    listed = set(re.findall(r"`([a-z_.]+)`", (ROOT / "docs/guide/settings.md").read_text(encoding="utf-8")))
-    names = {name for name in flatten(Config()) if not name.endswith(".settings")}
-    names |= {f"{section}.{name}" for section in KIND_SECTIONS for name in kinds.all_settings(section)}
-    assert names <= listed, f"missing in docs/guide/settings.md: {', '.join(sorted(names - listed))}"
+def settings_of(section: type, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Name and help of every setting, with those of the kinds of planners and regularisers."""
+    helps = field_help(section)
+    for field in dataclasses.fields(section):
+        default = getattr(section(), field.name)
+        if dataclasses.is_dataclass(default):
+            yield from settings_of(type(default), f"{field.name}.")
+        elif field.name != "settings":
+            yield prefix + field.name, helps[field.name]
+    for of_kinds in kinds.all_settings(prefix.rstrip(".")).values() if prefix[:-1] in KIND_SECTIONS else ():
+        for kind, setting in of_kinds:
+            yield f"{kind}` | `{prefix}{setting.name}", setting.text
+
+
+def test_the_settings_page_has_every_setting_with_its_help() -> None:
+    rows = (ROOT / "docs/guide/settings.md").read_text(encoding="utf-8").splitlines()
+    wrong = [
+        f"{name}: {text}"
+        for name, text in settings_of(Config)
+        if not any(row.startswith(f"| `{name}` |") and row.endswith(f"| {text} |") for row in rows)
+    ]
+    assert not wrong, "docs/guide/settings.md says something else than --help:\n" + "\n".join(wrong)

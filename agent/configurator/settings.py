@@ -30,7 +30,7 @@ class ModelConfig:
     head_width: int = ranged(64, 4, 8192)
     """Width of the layer before each dynamics head and the cost head."""
     ensemble_size: int = ranged(2, 2, 32)
-    """Dynamics heads in the ensemble; their disagreement is the model's uncertainty."""
+    """Dynamics heads of the world model (the ensemble); their disagreement is the model's uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RegularizerConfig:
     kind: str = "simnorm"
     """The regulariser; each kind has settings of its own."""
     weight: float = ranged(1.0, 0.0, 1e6)
-    """Weight of the regulariser's loss (vicreg, sigreg)."""
+    """Weight of the regulariser's loss; only vicreg and sigreg have one."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of this kind that differ from its defaults."""
 
@@ -50,14 +50,14 @@ class CostConfig:
     """The energy's terms, and the critic."""
 
     uncertainty: float = ranged(1.0, -1e6, 1e6)
-    """Weight of ensemble disagreement in the energy: 1 makes the usual disagreement cost as much as the usual
-    cost. Not applied while exploring."""
+    """Weight of ensemble disagreement in the energy. With 1, the mean disagreement costs as much as the
+    environment's usual cost. Training episodes do without this term."""
     action: float = ranged(0.0, 0.0, 1e6)
-    """Weight of the squared action in the energy (control cost)."""
+    """Weight of the control cost, which is the squared action, in the energy."""
     critics: int = ranged(2, 2, 32)
-    """Critics in the ensemble; targets use the most pessimistic."""
+    """Number of critics; the critics' targets use the most pessimistic of them."""
     bins: int = ranged(51, 3, 1001)
-    """Bins of the two-hot heads of cost and cost-to-go."""
+    """Bins into which the heads of cost and cost-to-go divide their range (two-hot encoding)."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class ActorConfig:
     proposals: int = ranged(16, 0, 100_000)
     """Candidate sequences that the policy proposes to the planner."""
     prior_std: float = ranged(0.3, 0.0, 10.0)
-    """Width of the first sampling distribution around the policy's sequence; 1 is half the action range, 0
-    begins at the last plan instead."""
+    """Standard deviation of the first candidates around the policy's action sequence; 1 is half the action
+    range. With 0 the search begins at the last plan instead, with the planner's own standard deviation."""
     target_entropy: float = ranged(-0.5, -10.0, 1.0)
-    """Entropy per action dimension that the policy's entropy bonus is tuned to keep, in nats."""
+    """Entropy of the policy per action dimension, in nats, to which the entropy bonus is tuned."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class PlannerConfig:
     kind: str = "mppi"
     """The planner; `policy` acts without planning (mode 1). Each kind has settings of its own."""
     horizon_decisions: int = ranged(3, 1, 200)
-    """Decisions looked ahead."""
+    """Planning horizon: how many decisions a plan looks ahead."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of this kind that differ from its defaults."""
 
@@ -92,11 +92,13 @@ class ExploreConfig:
     warmup_decisions: int = ranged(1_000, 0, 100_000_000)
     """Decisions with uniformly random actions before learning starts."""
     plan_from_decisions: int | None = ranged(8_000, 0, 100_000_000)
-    """Decisions before planning starts, the policy exploring until then; None: it never starts."""
+    """Decisions of training before the first planned episode; until then the policy acts. None in Python: no
+    training episode is planned."""
     plan_every_episodes: int = ranged(3, 1, 100_000_000)
-    """From then on one training episode of this many is planned; the policy explores in the others."""
+    """After `plan_from_decisions`, one training episode in this many is planned; in the others the policy acts."""
     curiosity: float = ranged(0.02, 0.0, 100.0)
-    """Bonus of the critic for the model's usual disagreement, in units of the environment's usual cost."""
+    """Bonus for disagreement in the critic's targets: the mean disagreement is worth this much of the
+    environment's usual cost."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +108,21 @@ class LearningConfig:
     batch_size: int = ranged(64, 8, 65_536)
     """Windows per gradient step."""
     window_decisions: int = ranged(3, 1, 64)
-    """Prediction steps per window."""
+    """Decisions that the world model predicts in one window."""
     utd: float = ranged(1.0, 0.0, 64.0)
-    """Update-to-data ratio: gradient steps per decision; 0.5 learns at every second decision."""
+    """Update-to-data ratio: gradient steps per decision; 0.5 is one step at every second decision."""
     initial_utd: float = ranged(4.0, 0.0, 64.0)
-    """Update-to-data ratio at the first decisions; it goes linearly to `utd` over `initial_utd_decisions`."""
+    """Update-to-data ratio at the start; it changes linearly to `utd` over `initial_utd_decisions`."""
     initial_utd_decisions: int = ranged(8_000, 1, 100_000_000)
-    """Decisions over which the initial ratio goes to `utd`."""
+    """Decisions over which the update-to-data ratio changes from `initial_utd` to `utd`."""
     pretrain_updates: int = ranged(1_000, 0, 100_000_000)
-    """Gradient steps at the end of warm-up."""
+    """Gradient steps that are made at once at the end of warm-up."""
     learning_rate: float = ranged(1e-3, 1e-8, 1.0)
     """Adam step size of the world model, the critics and the policy."""
     encoder_learning_rate: float = ranged(3e-4, 1e-8, 1.0)
     """Adam step size of the encoder."""
     rho: float = ranged(0.5, 0.0, 1.0)
-    """Weight of prediction step k is rho**k."""
+    """Discount of the losses along a window: prediction step k has weight rho**k."""
     prediction_weight: float = ranged(20.0, 0.0, 1e6)
     """Weight of the latent-prediction loss."""
     cost_weight: float = ranged(0.1, 0.0, 1e6)
@@ -132,15 +134,17 @@ class LearningConfig:
     n_step: int = ranged(3, 1, 32)
     """Decisions of observed cost before the critic's bootstrap (n-step returns)."""
     tau: float = ranged(0.01, 0.0, 1.0)
-    """Rate at which target networks follow."""
+    """Share by which target networks move towards the trained networks at each update."""
     max_grad_norm: float = ranged(20.0, 1e-6, 1e9)
-    """Largest gradient norm; a larger gradient is scaled down to it."""
+    """Maximum gradient norm; a larger gradient is scaled down to it."""
     replay_capacity_transitions: int = ranged(1_000_000, 8, 100_000_000)
     """Transitions kept in the replay buffer."""
     max_skipped_updates: int = ranged(10, 0, 100)
-    """Of the last 100 updates, how many may be skipped for a loss or gradient that is not finite."""
+    """Updates among the last 100 that may be skipped because a loss or gradient is not finite. One more ends
+    the run."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the matrix products, in learning and planning; bfloat16 pays from 256 hidden units on."""
+    """Number format of the matrix products in learning and planning; bfloat16 is faster from 256 hidden units
+    on."""
 
 
 @dataclass(frozen=True)
@@ -160,21 +164,23 @@ class Config:
     action_repeat: int | None = ranged(None, 1, 1_000)
     """Frames per decision; by default 2 for dm_control and 1 elsewhere."""
     max_episode_frames: int | None = ranged(None, 2, 1_000_000_000)
-    """Frames per episode; by default the environment's own limit."""
+    """Frames after which an episode is truncated; by default the environment's own limit."""
     num_envs: int = ranged(1, 1, 1_024)
-    """Environments of training that are stepped side by side, their decisions made as one batch."""
+    """Environments that training steps side by side; their actions are computed in one batch."""
     vector_mode: Literal["sync", "async"] = "sync"
-    """How several environments are stepped: in turn, or in a process each (a resume is then not exact)."""
+    """`sync` steps several environments in turn; `async` gives each a process, and a resume is then not exact."""
     perturb: tuple[str, ...] = ()
-    """Perturbations, such as `gravity=0.5`, or `gravity=0.5@300` from frame 300 of an episode on."""
+    """Perturbations, such as `gravity=0.5`; `gravity=0.5@300` acts from frame 300 of each episode on."""
     task: str = ""
-    """Costs in place of the environment's reward, as in `track:velocity=-2+0.1*control`."""
+    """Costs that replace the environment's reward, such as `track:velocity=-2+0.1*control`."""
     constraint: tuple[str, ...] = ()
-    """Hard limits while planning, such as `speed<2`; no other cost outweighs them."""
+    """Hard limits, such as `speed<2`, which plans keep before they lower any cost. They act in evaluations and
+    films, not in the decisions of training."""
     perceive: Literal["encoder", "energy"] = "encoder"
-    """`energy` infers what dead or corrupted sensors should read, once trained, for 2 to 3 ms a decision."""
+    """`energy` infers what dead or corrupted sensors should read, in 2 to 3 ms per decision. Only a trained
+    agent can do so."""
     device: str = "cpu"
-    """cpu, cuda, cuda:1, or auto."""
+    """Where networks are computed: cpu, cuda, cuda:1, or auto."""
     threads: int = ranged(1, 1, 1_024)
     """Torch threads of the process."""
     eval_every_frames: int = ranged(10_000, 1, 10_000_000_000)
@@ -184,9 +190,9 @@ class Config:
     checkpoint_every_frames: int = ranged(10_000, 1, 10_000_000_000)
     """Frames between checkpoints."""
     on_collapse: Literal["warn", "stop"] = "warn"
-    """What a collapsed representation leads to: a warning, or the end of the run."""
+    """What the run does when the representation collapses: it prints a warning, or it ends."""
     step_timeout_seconds: float = ranged(600.0, 0.0, 1e6)
-    """Seconds after which a reset or a step of the environment counts as hung; 0 waits for ever."""
+    """Seconds after which a reset or step that has not returned ends the run; 0 waits for ever."""
     video: bool = True
     """Render a video of the evaluated agent at the end."""
     model: ModelConfig = field(default_factory=ModelConfig)

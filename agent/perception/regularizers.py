@@ -52,7 +52,7 @@ class SimNorm:
     """Bounded, sparse latents: each group of entries is a softmax (`simplicial_norm`)."""
 
     group_size: int = setting(8, 2, 256)
-    """Entries in a group of the softmax."""
+    """Entries of the latent in one group of the softmax."""
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
@@ -95,7 +95,7 @@ class VICReg:
     """
 
     covariance_weight: float = setting(0.04, 0.0, 1e6)
-    """Weight of the covariance term beside the variance term."""
+    """Weight of the covariance term; the variance term has weight 1."""
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
@@ -124,7 +124,7 @@ class SIGReg:
     projections: int = setting(64, 1, 65_536)
     """Random one-dimensional projections per batch."""
     knots: int = setting(17, 2, 1_025)
-    """Points of the integral over frequencies."""
+    """Points at which the integral over frequencies is evaluated."""
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
