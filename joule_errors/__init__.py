@@ -4,11 +4,17 @@ An error's message is one sentence for the user. The command line turns it into 
 exception is a defect, and keeps its traceback.
 """
 
+from joule_errors.printable import printable
+
 
 class JouleError(Exception):
     """An error with a sentence for the user. `exit_code` is what a command ends with."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The sentence on one line: what an environment or a file puts into it does not control a terminal."""
+        return printable(super().__str__())
 
 
 class Refused(JouleError, ValueError):

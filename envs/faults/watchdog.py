@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from joule_errors.printable import printable
+
 SLEEPS_PER_LIMIT = 20
 """How many sleeps make up the time limit; a limit above 20 s is made of sleeps of 1 s."""
 
@@ -66,7 +68,7 @@ class Watchdog:
         frame = sys._current_frames().get(self._monitored_thread)
         where = "" if frame is None else f", at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
         show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""  # a progress display hides it
-        os.write(2, f"{show_cursor}stopped: {describe(where)}\n".encode(errors="replace"))
+        os.write(2, f"{show_cursor}stopped: {printable(describe(where))}\n".encode(errors="replace"))
         os._exit(1)
 
 

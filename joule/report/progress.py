@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 from joule.report.console import PipeSafeConsole
 
@@ -39,7 +40,7 @@ class Progress:
     def __init__(
         self, folder: Path, env: str, agent: str, steps: int, console: Console | None = None
     ) -> None:
-        self.console = console or PipeSafeConsole(stderr=False, highlight=False)
+        self.console = console or PipeSafeConsole()
         self.folder, self.steps = folder, steps
         self.live: Live | None = None
         self.values: dict[str, float] = {}
@@ -125,8 +126,8 @@ class Progress:
     def _picture(self) -> Group:
         table = Table.grid(padding=(0, 2))
         for label, value in self._measurements():
-            table.add_row(f"[dim]{label}[/dim]", value)
+            table.add_row(Text(label, style="dim"), value)
         if self.score is not None:
             mean, std, frames = (self.score[name] for name in ("return_mean", "return_std", "frames"))
-            table.add_row("[dim]evaluated[/dim]", f"{mean:,.1f} ± {std:,.1f} at {frames:,}")
+            table.add_row(Text("evaluated", style="dim"), f"{mean:,.1f} ± {std:,.1f} at {frames:,}")
         return Group(self.bar, table)
