@@ -128,11 +128,13 @@ class CsvLog:
 
     def _rewrite(self, rows: Iterable[Sequence[str]]) -> None:
         """Replaces the file by the columns and these rows. One row at a time is in memory."""
-        with replacing(self.path) as temporary:
-            with os.fdopen(open_plain_file(temporary, os.O_WRONLY), "wb") as file:
-                file.write(_line(self._columns))
-                for row in rows:
-                    file.write(_line([*row, *[""] * (len(self._columns) - len(row))]))
+        with (
+            replacing(self.path) as temporary,
+            os.fdopen(open_plain_file(temporary, os.O_WRONLY), "wb") as file,
+        ):
+            file.write(_line(self._columns))
+            for row in rows:
+                file.write(_line([*row, *[""] * (len(self._columns) - len(row))]))
 
 
 class TensorBoardLog:

@@ -107,7 +107,8 @@ def verify_segment(path: Path, rows: int, sha256: str, row_bytes: int) -> tuple[
     """Verifies the first `rows` rows of a segment file.
 
     Returns:
-        The segment, and whether the file holds more than these rows.
+        The segment, and whether the file must not grow: it holds more than these rows, or it has a second name
+        (a hard link), as in a backup, which would grow with it.
 
     Raises:
         ReplayLogError: the file is missing, short, a link, damaged, or cannot be read.
@@ -116,6 +117,7 @@ def verify_segment(path: Path, rows: int, sha256: str, row_bytes: int) -> tuple[
     try:
         handle, size = open_plain(path)
         with os.fdopen(handle, "rb") as file:
+            names = os.fstat(handle).st_nlink
             if size < expected:
                 raise ReplayLogError(f"replay {path}: holds {size} bytes, {expected} were committed")
             for start in range(0, expected, _CHUNK):
@@ -124,7 +126,7 @@ def verify_segment(path: Path, rows: int, sha256: str, row_bytes: int) -> tuple[
         raise ReplayLogError(f"replay {path.parent}: {why(error)}") from error
     if digest.hexdigest() != sha256:
         raise ReplayLogError(f"replay {path}: is damaged, its rows are not those committed")
-    return Segment(path.name, rows, digest), size != expected
+    return Segment(path.name, rows, digest), size != expected or names > 1
 
 
 def _described(record: np.dtype[Any]) -> list[list[Any]]:

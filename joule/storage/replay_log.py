@@ -18,6 +18,7 @@ import numpy as np
 
 from joule.storage.errors import ReplayLogError
 from joule.storage.files import DISK, Storage, why
+from joule.storage.reader import open_plain
 from joule.storage.replay_commit import (
     SEGMENT,
     Columns,
@@ -28,7 +29,6 @@ from joule.storage.replay_commit import (
     record_type,
     verify_segment,
 )
-from joule.storage.reader import open_plain
 
 __all__ = ["Columns", "ReplayLog", "ReplayLogError"]
 

@@ -4,9 +4,9 @@
     metrics.csv  evaluations.csv  forecasts.csv  tensorboard/ grow; cut back when a run is resumed
     checkpoints/  replay/  videos/  explanations/  summary.json  run.lock
 
-A folder may come from another person. Nothing in it is executed, links in it are not followed, and sizes are
-bounded. A module that its environment names is imported only when this user made the run or names the module
-as trusted.
+A folder may come from another person. Nothing in it is executed, links in it are not followed (the folder itself
+may be a link), and sizes are bounded. A module that its environment names is imported only when this user made the
+run or names the module as trusted.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ from typing import Any
 from agent.configurator.settings import Config
 from agent.configurator.validation import from_json, to_json
 from agent.errors import ConfigError
+from joule.storage import run_entries
 from joule.storage.checkpoint import sweep
 from joule.storage.errors import RunError
-from joule.storage.files import DISK, replace_file, why
+from joule.storage.files import replace_file, why
 from joule.storage.format import FORMAT, OLDER, format_refusal
 from joule.storage.json_files import encode_object, read_object, write_object
+from joule.storage.links import RUN_FILE, check_inside
 from joule.storage.log_files import EVALUATION_COLUMNS
 from joule.storage.provenance import check_trust, differences, register, version, versions
+from joule.storage.run_entries import COMMAND, CONFIG, SUMMARY, VERSIONS
 from joule.storage.run_lock import RunLock
-from joule.storage.run_logs import EVALUATIONS, FORECASTS, METRICS, RunLogs
+from joule.storage.run_logs import RunLogs
 from joule.storage.run_paths import check_free, default_folder, folder_identity, located
 
 __all__ = [
@@ -40,12 +43,6 @@ __all__ = [
     "versions",
 ]  # fmt: skip
 
-_RUN, _CONFIG, _COMMAND, _VERSIONS, _SUMMARY = (
-    "run.json", "config.json", "command.txt", "versions.json", "summary.json",
-)  # fmt: skip
-_STALE = re.compile(
-    rf"\.tmp-[0-9]+-({'|'.join(map(re.escape, (METRICS, EVALUATIONS, FORECASTS, _SUMMARY)))})"
-)
 _OLD_SECTION = "learner"  # a section that config.json had in format 1
 
 
@@ -101,10 +98,10 @@ class Run:
                 folder.mkdir(parents=True)
             if command:
                 line = f"{shlex.join(command)}\n"
-                replace_file(folder / _COMMAND, line.encode(errors="surrogateescape"))
-            replace_file(folder / _CONFIG, encode_object(to_json(config)))
-            replace_file(folder / _VERSIONS, encode_object(versions()))
-            replace_file(folder / _RUN, encode_object(record))  # last: a folder without it is not a run
+                replace_file(folder / COMMAND, line.encode(errors="surrogateescape"))
+            replace_file(folder / CONFIG, encode_object(to_json(config)))
+            replace_file(folder / VERSIONS, encode_object(versions()))
+            replace_file(folder / RUN_FILE, encode_object(record))  # last: a folder without it is not a run
         except (OSError, TypeError) as error:
             _clear(folder, made)
             raise RunError(f"{folder}: a run cannot be written there: {why(error)}") from error
@@ -130,7 +127,7 @@ class Run:
                 raise RunError(f"{folder}: {found}")
         except OSError as error:
             raise RunError(f"{folder}: {why(error)}") from error
-        record = read_object(folder / _RUN)
+        record = read_object(folder / RUN_FILE)
         if refusal := format_refusal(record.get("format")):
             raise RunError(f"{folder}: {refusal}")
         identifier = record.get("id")
@@ -138,35 +135,35 @@ class Run:
             raise RunError(f"{folder}: run.json has no run id")
         if not isinstance(record.get("env_spec"), dict):
             raise RunError(f"{folder}: run.json has no env_spec")
-        settings = read_object(folder / _CONFIG)
+        settings = read_object(folder / CONFIG)
         if _OLD_SECTION in settings:
             raise RunError(f"{folder}: {OLDER}")
         try:
             config = from_json(settings)
         except ConfigError as error:
-            raise RunError(f"{folder / _CONFIG}: {error}") from error
+            raise RunError(f"{folder / CONFIG}: {error}") from error
         check_trust(folder, config, identifier, trust_modules)
         return cls(folder, config, record)
 
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
-        return self._inside("checkpoints")
+        return self._inside(run_entries.CHECKPOINTS)
 
     @property
     def replay(self) -> Path:
         """The folder of the replay log."""
-        return self._inside("replay")
+        return self._inside(run_entries.REPLAY)
 
     @property
     def videos(self) -> Path:
         """The folder of videos."""
-        return self._inside("videos")
+        return self._inside(run_entries.VIDEOS)
 
     @property
     def explanations(self) -> Path:
         """The folder of explained decisions."""
-        return self._inside("explanations")
+        return self._inside(run_entries.EXPLANATIONS)
 
     def identity(self, **more: Any) -> dict[str, Any]:
         """What a checkpoint of this run belongs to; `more` adds dimensions and the like."""
@@ -181,16 +178,19 @@ class Run:
         }
 
     def lock(self) -> Run:
-        """Locks the folder for this process until `close`, and removes partial files of a killed process.
+        """Locks the folder for this process until `close`, and removes partial files of killed processes.
 
         Raises:
-            RunError: when another process has the folder (the message names it), and when the disk refuses.
+            RunError: when another process has the folder (the message names it), when the folder holds a link in
+                place of a file or folder of the run, and when the disk refuses.
         """
+        try:
+            run_entries.check_entries(self.folder)
+        except OSError as error:
+            raise RunError(f"{self.folder}: {why(error)}") from error
         lock = RunLock(self.folder)
         try:
-            for name in DISK.names(self.folder):
-                if _STALE.fullmatch(name):
-                    DISK.remove(self.folder / name)
+            run_entries.sweep(self.folder)
             sweep(self.checkpoints)
         except (OSError, ValueError) as error:
             lock.release()
@@ -205,7 +205,7 @@ class Run:
             RunError: when the folder is gone or the disk refuses.
         """
         self.check_place()
-        write_object(self.folder / _CONFIG, to_json(config))
+        write_object(self.folder / CONFIG, to_json(config))
         self.config = config
 
     def log(self, metrics: Mapping[str, float], frames: int) -> None:
@@ -252,12 +252,12 @@ class Run:
         """
         self.check_place()
         counters = {**summary.get("counters", {}), **self.counters}
-        write_object(self.folder / _SUMMARY, {**summary, "counters": counters})
+        write_object(self.folder / SUMMARY, {**summary, "counters": counters})
 
     def finished_at(self) -> int | None:
         """The frames in summary.json; None when there is no readable summary."""
         try:
-            frames = read_object(self.folder / _SUMMARY).get("frames")
+            frames = read_object(self.folder / SUMMARY).get("frames")
         except RunError:
             return None
         return frames if isinstance(frames, int) else None
@@ -288,15 +288,17 @@ class Run:
 
     def _inside(self, name: str) -> Path:
         path = self.folder / name
-        if path.is_symlink():
-            raise RunError(f"{path}: is a link, which a run folder must not hold")
+        try:
+            check_inside(path)
+        except OSError as error:
+            raise RunError(f"{self.folder}: {why(error)}") from error
         return path
 
 
 def _clear(folder: Path, made: Sequence[Path]) -> None:
     """Removes what a refused `create` wrote, as far as the disk permits."""
     try:
-        for name in (_COMMAND, _CONFIG, _VERSIONS, _RUN):
+        for name in (COMMAND, CONFIG, VERSIONS, RUN_FILE):
             if os.path.lexists(folder / name):
                 (folder / name).unlink()
         for path in filter(os.path.lexists, made):

@@ -9,8 +9,10 @@ import weakref
 from pathlib import Path
 
 from joule.storage.errors import RunError
-from joule.storage.files import why
+from joule.storage.files import DISK, open_new, open_plain_file, temporary_path, why
 
+LOCK = "run.lock"
+"""The file in a run folder."""
 _WAIT_SECONDS = 2.0
 
 
@@ -20,23 +22,21 @@ class RunLock:
     The lock of a process that has died is free again. Processes forked from the holder do not hold it.
 
     Raises:
-        RunError: when another process holds the lock (the message names it), and when the disk refuses.
+        RunError: when another process holds the lock (the message names it), when the file is a link or no plain
+            file, and when the disk refuses.
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "run.lock"
+        path = folder / LOCK
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            handle = _own_file(path, _locked(path))
+        except BlockingIOError as error:
+            raise RunError(f"{folder}: is in use by process {error.args[-1]}") from None
         except OSError as error:
-            raise RunError(f"{path}: {why(error)}") from error
+            raise RunError(f"{folder}: cannot be locked: {why(error)}") from error
         try:
-            _acquire(handle)
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        except BlockingIOError:
-            owner = _owner(handle)
-            os.close(handle)
-            raise RunError(f"{folder}: is in use by process {owner or 'unknown'}") from None
         except OSError as error:
             os.close(handle)
             raise RunError(f"{folder}: cannot be locked: {why(error)}") from error
@@ -61,26 +61,68 @@ def alive(process: int) -> bool:
     return True
 
 
-def _acquire(handle: int) -> None:
-    """Locks an open file, or raises BlockingIOError.
+def _locked(path: Path) -> int:
+    """The lock file, open and locked. Raises BlockingIOError, whose last argument names the holder."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        handle = open_plain_file(path, os.O_RDWR | os.O_CREAT)
+        try:
+            _acquire(handle, deadline)
+            if _still_named(path, handle):
+                return handle
+        except OSError:
+            os.close(handle)
+            raise
+        os.close(handle)  # the holder before has replaced the file: the lock is on the new one
+
+
+def _acquire(handle: int, deadline: float) -> None:
+    """Locks an open file.
 
     A process that was forked from the holder keeps the lock until it closes its copy of the file. That can be
     shortly after the holder has died, so the lock of a dead holder is waited for.
     """
-    deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            owner = _owner(handle)
-            if time.monotonic() > deadline or not owner.isdecimal() or alive(int(owner)):
-                raise
+            owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            known = owner.isascii() and owner.isdecimal()
+            if time.monotonic() > deadline or not known or alive(int(owner)):
+                # Only a number is shown: a file that has another name may hold anything.
+                raise BlockingIOError(owner if known else "unknown") from None
         time.sleep(0.02)
 
 
-def _owner(handle: int) -> str:
-    return os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+def _own_file(path: Path, handle: int) -> int:
+    """`handle`, or a new locked file in its place where the locked one has a second name (a hard link).
+
+    The process id must not be written into a file that is also something else.
+    """
+    if os.fstat(handle).st_nlink == 1:
+        return handle
+    temporary = temporary_path(path)
+    try:
+        if os.path.lexists(temporary):
+            DISK.remove(temporary)
+        new = open_new(temporary)
+        try:
+            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)  # before it gets the name that others open
+            DISK.rename(temporary, path)
+        except OSError:
+            os.close(new)
+            raise
+        return new
+    finally:
+        os.close(handle)
+
+
+def _still_named(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _release_in_children(lock: RunLock) -> None:

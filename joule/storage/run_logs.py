@@ -13,6 +13,8 @@ from joule.storage.log_files import EVALUATION_COLUMNS, FORECAST_COLUMNS, CsvLog
 
 METRICS, EVALUATIONS, FORECASTS = "metrics.csv", "evaluations.csv", "forecasts.csv"
 """The names of the tables in a run folder."""
+BOARD = "tensorboard"
+"""The folder of TensorBoard's event files."""
 
 
 class RunLogs:
@@ -29,7 +31,7 @@ class RunLogs:
         self._metrics = CsvLog(folder / METRICS, ["frames"])
         self._evaluations = CsvLog(folder / EVALUATIONS, EVALUATION_COLUMNS)
         self._forecasts = CsvLog(folder / FORECASTS, FORECAST_COLUMNS)
-        self._board = TensorBoardLog(folder / "tensorboard")
+        self._board = TensorBoardLog(folder / BOARD)
 
     def add_metrics(self, row: Mapping[str, float]) -> None:
         """Adds a row to metrics.csv and to TensorBoard."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.configurator.settings import Config
 from joule.storage.errors import RunError
 from joule.storage.files import why
+from joule.storage.links import check_inside
 from joule.storage.manifest import MANIFEST
 
 RUNS = Path("runs")
@@ -48,9 +49,23 @@ def check_free(folder: Path) -> None:
 
 
 def located(path: str | Path) -> tuple[Path, Path | None]:
-    """The run folder that `path` names, and the checkpoint where it names one of the run's `step-<n>`."""
+    """The run folder that `path` names, and the checkpoint where it names one of the run's `step-<n>`.
+
+    A link to a run or to a checkpoint, such as `best`, names it as well; a link in a run folder does not.
+
+    Raises:
+        RunError: for a link in a run folder.
+    """
     folder = Path(path)
-    return (folder.parent.parent, folder) if (folder / MANIFEST).exists() else (folder, None)
+    try:
+        check_inside(folder)
+        if not (folder / MANIFEST).exists():
+            return folder, None
+        if folder.is_symlink():
+            folder = folder.resolve()
+    except OSError as error:
+        raise RunError(f"{folder}: {why(error)}") from error
+    return folder.parent.parent, folder
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:

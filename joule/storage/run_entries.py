@@ -1,0 +1,70 @@
+"""The entries of a run folder that Joule reads and writes: their names, their kinds, and what a kill left."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from joule.storage.files import DISK
+from joule.storage.links import RUN_FILE, check_plain
+from joule.storage.run_lock import LOCK, alive
+from joule.storage.run_logs import BOARD, EVALUATIONS, FORECASTS, METRICS
+
+CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE = (
+    "config.json", "command.txt", "versions.json", "summary.json", "curve.png",
+)  # fmt: skip
+CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS = "checkpoints", "replay", "videos", "explanations"
+
+_FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, LOCK, METRICS, EVALUATIONS, FORECASTS)
+_FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
+_TEMPORARY = re.compile(r"\.tmp-([0-9]{1,10})-(.+)", re.DOTALL)
+_OF_HOLDER = (METRICS, EVALUATIONS, FORECASTS, SUMMARY, CURVE, CONFIG, LOCK)
+"""Files that only the holder of the run's lock writes."""
+
+
+def check_entries(folder: Path) -> None:
+    """Checks, before a run goes on, that its entries are plain files and real folders.
+
+    So a link is named at once, and not when the file is written hours later. Other entries are the user's own.
+
+    Raises:
+        OSError: for a link, or an entry of another kind; the message names it.
+    """
+    for name in _FILES:
+        check_plain(folder / name)
+    for name in _FOLDERS:
+        path = folder / name
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            continue
+        if stat.S_ISLNK(mode):
+            raise OSError(f"{name} is a link, which a run folder must not hold")
+        if not stat.S_ISDIR(mode):
+            raise OSError(f"{name} is not a folder")
+
+
+def sweep(folder: Path) -> None:
+    """Removes temporary files of killed processes. Only for the holder of the run's lock.
+
+    Films and explanations are written without the lock: their files stay while their process is alive.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    for path in _temporary(folder):
+        DISK.remove(path)
+
+
+def _temporary(folder: Path) -> Iterator[Path]:
+    for place in (folder, folder / VIDEOS, folder / EXPLANATIONS):
+        for name in DISK.names(place) if place.is_dir() else []:
+            match = _TEMPORARY.fullmatch(name)
+            if match and not (place / name).is_dir():
+                process, target = int(match[1]), match[2]
+                of_holder = place == folder and target in _OF_HOLDER
+                if of_holder or process == os.getpid() or not alive(process):
+                    yield place / name
