@@ -51,7 +51,7 @@ _MODULES = {
     "train": "joule.commands.train",
 }
 """Name -> the module that it is imported from at its first use."""
-_PACKAGES = ("agent", "envs", "planners", "joule_errors")
+_PACKAGES = ("agent", "envs", "planners", "joule_errors", "joule_schema")
 """What is installed beside this package. The names are common, so a folder of the user may have one of them."""
 
 

@@ -7,7 +7,7 @@ import graphlib
 import grimp
 import pytest
 
-PACKAGES = ("agent", "envs", "planners", "joule", "joule_errors")
+PACKAGES = ("agent", "envs", "planners", "joule", "joule_errors", "joule_schema")
 
 
 def test_no_cycle_among_files() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("agent", "envs", "planners", "joule", "joule_errors")
+PACKAGES = ("agent", "envs", "planners", "joule", "joule_errors", "joule_schema")
 SMOKE = ["--preset", "smoke", "--env", "InvertedPendulum-v5", "--steps", "300", "--eval-episodes", "1"]
 ROBOT = '''
 """An environment of the user's: a point on a line."""
