@@ -7,6 +7,7 @@ environment and the seed; the path says only where the file was found.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from joule.storage.files import why
 from joule.storage.log_files import EVALUATION_COLUMNS as COLUMNS
+from joule.storage.reader import EVALUATIONS_BYTES, read_text
 from joule_errors import Refused
 
 NUMBERS = ("frames", "decisions", "return_mean", "return_std", "episodes", "cpu_seconds", "wall_seconds")
@@ -104,11 +106,10 @@ def read_evaluations(path: Path) -> Run:
         ResultsError: for a file that cannot be used; the message names the file and what is wrong with it.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_text(path, EVALUATIONS_BYTES), newline=""))
+        header = reader.fieldnames or []
+        rows = list(reader)
+    except (OSError, csv.Error) as error:
         raise ResultsError(f"{path} cannot be read: {why(error)}") from None
     if not header:
         raise ResultsError(f"{path} is empty")

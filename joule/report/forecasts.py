@@ -7,6 +7,7 @@ writes both into `forecasts.csv`, beside the observed values.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 from joule.report.evaluations import ResultsError
 from joule.storage.files import why
 from joule.storage.log_files import FORECAST_COLUMNS as COLUMNS
+from joule.storage.reader import FORECASTS_BYTES, read_text
 from joule.storage.run_logs import FORECASTS
 
 _VALUES = ("predicted_return", "return", "predicted_cost", "cost")
-_MAX_BYTES = 64 << 20
 _MIN_PAIRS = 3
 
 Floats = NDArray[np.float64]
@@ -112,14 +113,12 @@ def read(folder: Path, frames: int | None = None) -> Entries | None:
         ResultsError: for a file that is not a forecast log.
     """
     path = folder / FORECASTS
-    if not path.is_file():
-        return None
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ResultsError(f"{path} is larger than a forecast log can be")
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_text(path, FORECASTS_BYTES)
+        header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, csv.Error) as error:
         raise ResultsError(f"{path} cannot be read: {why(error)}") from None
     if tuple(header) != COLUMNS:
         raise ResultsError(f"{path} does not have the columns {', '.join(COLUMNS)}")

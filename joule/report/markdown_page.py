@@ -6,6 +6,7 @@ from pathlib import Path
 
 from joule.report.evaluations import ResultsError
 from joule.storage.files import why
+from joule.storage.reader import PAGE_BYTES, read_text
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -21,14 +22,16 @@ def with_table(page: Path, table: str, markers: tuple[str, str] = (BEGIN, END)) 
     Raises:
         ResultsError: for a page that cannot be read, or that does not hold each marker once, in order.
     """
-    if not page.is_file():
+    if not page.exists():
         raise ResultsError(f"{page} is not a file")
     try:
-        text = page.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(page, PAGE_BYTES)
+    except OSError as error:
         raise ResultsError(f"{page} cannot be read: {why(error)}") from error
     begin, end = markers
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ResultsError(f"{page} must hold {begin} and, after it, {end}, each once")
+    if begin in table or end in table:
+        raise ResultsError(f"the table holds {begin} or {end}, which mark its place in {page}")
     head, rest = text.split(begin)
     return f"{head}{begin}\n\n{table.strip()}\n\n{end}{rest.split(end)[1]}"

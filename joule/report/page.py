@@ -7,7 +7,6 @@ and the reader's system chooses one.
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from joule.report import curves, forecast_figure
 from joule.report.evaluations import Run
 from joule.report.forecasts import Entries
 from joule.report.labels import differing
-from joule.report.plot_style import save
+from joule.report.plot_style import encoded
 from joule.report.table import HEADINGS, Pair, Pooled, Row, count, number
 
 TEMPLATE = "comparison.html.j2"
@@ -126,6 +125,4 @@ def _inline(figures: Sequence[Figure]) -> dict[str, str]:
 
 
 def _data_uri(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    save(figure, buffer)
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/svg+xml;base64," + base64.b64encode(encoded(figure, "svg")).decode("ascii")

@@ -7,14 +7,17 @@ pyplot: no window and no global state.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from joule.escaping import figure as figure_text
 from joule.report.evaluations import Run
+from joule.storage.files import replace_file
 
 STYLES: dict[str, tuple[str, Any]] = {
     "joule": ("#0072B2", "-"),
@@ -29,12 +32,14 @@ STYLES: dict[str, tuple[str, Any]] = {
 """Agent -> colour and line style."""
 _OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#D55E00", "#7f6000")
 _DASHES: tuple[Any, ...] = ((0, (4, 1.5)), (0, (7, 2, 1.5, 2)), (0, (2, 1.2)), (0, (9, 2)))
+LONGEST_LABEL = 120
+"""Characters of a name in a figure."""
 _DARK = {"#0072B2": "#4aa3ec", "#56B4E9": "#a8dcff"}
 """The two blues as they are drawn on a dark background."""
 
 
 def theme(dark: bool) -> Any:
-    """matplotlib's settings for a light or a dark background."""
+    """matplotlib's settings for a light or a dark background. A dollar sign in a name is no mathematics."""
     ink, quiet, paper, grid = (
         ("#e8eaed", "#a7adb6", "#16191d", "#2c3138") if dark else ("#1d2126", "#5b626c", "#ffffff", "#e6e8eb")
     )
@@ -44,7 +49,7 @@ def theme(dark: bool) -> Any:
         "axes.edgecolor": quiet, "axes.facecolor": paper, "axes.grid": True, "axes.axisbelow": True,
         "axes.spines.top": False, "axes.spines.right": False, "grid.color": grid, "grid.linewidth": 0.9,
         "xtick.color": quiet, "ytick.color": quiet, "lines.linewidth": 2.2, "legend.labelcolor": ink,
-        "figure.facecolor": paper,
+        "figure.facecolor": paper, "text.parse_math": False,
     }  # fmt: skip
 
 
@@ -72,7 +77,8 @@ def styles(runs: Sequence[Run], *, dark: bool = False) -> dict[str, tuple[str, A
 
 
 def wrapped(text: str, width: int = 34) -> str:
-    """A label broken at its bracket or its middle dot where it is longer than `width` characters."""
+    """A name for a figure, broken at its bracket or its middle dot where it is longer than `width` characters."""
+    text = figure_text(text, LONGEST_LABEL)
     if len(text) <= width:
         return text
     for mark in (" (", " · "):
@@ -82,18 +88,22 @@ def wrapped(text: str, width: int = 34) -> str:
     return text
 
 
-def save(figure: Figure, target: Path | IO[bytes]) -> None:
-    """Writes a figure: a PNG or an SVG by the path's ending, an SVG into a stream.
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure into a file: a PNG, or an SVG where the path ends so.
 
-    The same numbers give the same file: no date or version is written, and SVG ids have a constant salt.
+    Raises:
+        OSError: as `replace_file`.
     """
-    vector = not isinstance(target, Path) or target.suffix == ".svg"
-    metadata = {"Date": None} if vector else {"Software": None}
+    replace_file(path, encoded(figure, path.suffix.removeprefix(".") or "png"))
+
+
+def encoded(figure: Figure, form: str) -> bytes:
+    """A figure as the bytes of a "png" or "svg" file.
+
+    The same numbers give the same bytes: no date or version is written, and SVG ids have a constant salt.
+    """
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if form == "svg" else {"Software": None}
     with matplotlib.rc_context({"svg.hashsalt": "joule"}):
-        figure.savefig(
-            target,
-            dpi=150,
-            format="svg" if vector else None,
-            metadata=metadata,
-            facecolor=figure.get_facecolor(),
-        )
+        figure.savefig(buffer, dpi=150, format=form, metadata=metadata, facecolor=figure.get_facecolor())
+    return buffer.getvalue()

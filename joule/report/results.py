@@ -6,8 +6,10 @@ A run folder holds `evaluations.csv` beside its `config.json`; a tree of results
 
 from __future__ import annotations
 
+import fnmatch
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,12 @@ from typing import Any
 from joule.report.evaluations import ResultsError, Run, read_evaluations
 from joule.report.labels import labelled
 from joule.storage.files import why
+from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
+from joule.storage.run_entries import COMMAND, CONFIG
 from joule.storage.run_logs import EVALUATIONS
+
+MOST_ENTRIES = 200_000
+"""Files and folders that are looked through for results, at most."""
 
 _KIND_SETTINGS = ("planner.settings.", "regularizer.settings.")
 
@@ -32,18 +39,19 @@ def read_run(folder: Path | str) -> Run:
         raise ResultsError(f"{folder} does not exist")
     if not folder.is_dir():
         raise ResultsError(f"{folder} is a file; give the folder of a run")
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise ResultsError(
             f"{folder} is not a run with evaluations: it holds no {EVALUATIONS}{_hint(folder)}"
         )
     run = read_evaluations(path)
     command, settings = "", {}
     try:
-        if (folder / "command.txt").is_file():
-            command = (folder / "command.txt").read_text(encoding="utf-8").strip()
-        if (folder / "config.json").is_file():
-            settings = flatten(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        if os.path.lexists(folder / COMMAND):
+            # A command may hold a path that is not UTF-8.
+            command = read_text(folder / COMMAND, COMMAND_BYTES, errors="backslashreplace").strip()
+        if os.path.lexists(folder / CONFIG):
+            settings = flatten(json.loads(read_text(folder / CONFIG, JSON_BYTES)))
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(
             f"{folder} has a config.json or command.txt that cannot be read: {why(error)}"
         ) from None
@@ -59,7 +67,7 @@ def read_tree(folder: Path | str) -> list[Run]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ResultsError(f"{folder} is not a folder of results")
-    paths = sorted(folder.rglob("seed*.csv"), key=lambda path: (path.parent, len(path.name), path.name))
+    paths = sorted(_seeds(folder), key=lambda path: (path.parent, len(path.name), path.name))
     if not paths:
         raise ResultsError(f"{folder} holds no results: no <agent>/<env>/seed<k>.csv under it")
     runs = []
@@ -112,11 +120,30 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _seeds(folder: Path) -> Iterator[Path]:
+    """The files `seed*.csv` under a folder; links to folders are not followed.
+
+    Raises:
+        ResultsError: for a folder with more entries than a tree of results has.
+    """
+    entries = 0
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        entries += len(folders) + len(names)
+        if entries > MOST_ENTRIES:
+            raise ResultsError(
+                f"{folder} holds more than {MOST_ENTRIES:,} files; name a smaller tree of results"
+            )
+        yield from (Path(place, name) for name in fnmatch.filter(names, "seed*.csv"))
+
+
 def _hint(folder: Path) -> str:
-    if next(folder.glob(f"*/{EVALUATIONS}"), None):
-        return f", but runs lie under it (give {folder}/*)"
-    if next(folder.rglob("seed*.csv"), None):
-        return f", but results lie under it (give --results {folder})"
-    if (folder / "config.json").is_file():
-        return "; it has not been evaluated yet"
-    return ""
+    """What else a folder without evaluations is, as the end of a sentence; empty where it is not known."""
+    try:
+        if next(folder.glob(f"*/{EVALUATIONS}"), None):
+            return f", but runs lie under it (give {folder}/*)"
+        if next(_seeds(folder), None):
+            return f", but results lie under it (give --results {folder})"
+    except (OSError, ResultsError):
+        return ""  # a large folder is not looked through for a hint
+    return "; it has not been evaluated yet" if os.path.lexists(folder / CONFIG) else ""
