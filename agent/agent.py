@@ -164,11 +164,11 @@ class WorldModelAgent:
         return self.interaction.episodes
 
     @property
-    @property
     def ended_episodes(self) -> Sequence[EndedEpisode]:
         """The episodes of training that ended with the newest decision."""
         return self.interaction.ended_episodes
 
+    @property
     def metrics(self) -> dict[str, float]:
         """The newest value of everything measured, by name."""
         return self.interaction.metrics
