@@ -1,7 +1,12 @@
 """The command `joule compare`, from a checkout: `python compare.py --help`."""
 
-from joule.cli.main import run_command
-from joule.commands.compare import main
+import signal
 
 if __name__ == "__main__":
-    run_command(main)
+    # Until Joule's own handlers are there, Ctrl-C ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from joule.cli.main import run_process
+    from joule.commands.compare import main
+
+    run_process(main)

@@ -1,7 +1,12 @@
 """The command `joule render`, from a checkout: `python render.py --help`."""
 
-from joule.cli.main import run_command
-from joule.commands.render import main
+import signal
 
 if __name__ == "__main__":
-    run_command(main)
+    # Until Joule's own handlers are there, Ctrl-C ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from joule.cli.main import run_process
+    from joule.commands.render import main
+
+    run_process(main)

@@ -1,7 +1,13 @@
 """The command `joule train`, from a checkout: `python train.py --help`."""
 
-from joule.cli.main import run_command
-from joule.commands.train import main
+import signal
 
 if __name__ == "__main__":
-    run_command(main)
+    # Until Joule's own handlers are there, Ctrl-C ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run survives that its terminal is closed
+
+    from joule.cli.main import run_process
+    from joule.commands.train import main
+
+    run_process(main)

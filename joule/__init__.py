@@ -13,13 +13,14 @@ Importing this package is instant: torch and MuJoCo are imported by the first fu
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # that of `typing`, whose import takes longer than all of this one
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.configurator.settings import Config
     from agent.cost.constraint import Constraint
     from agent.cost.task import Task
@@ -57,6 +58,9 @@ _PACKAGES = ("agent", "envs", "planners", "joule_errors", "joule_schema")
 
 def _check_packages() -> None:
     """Raises ImportError where another package hides one of those beside this one."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
     home = Path(__file__).resolve().parents[1]
     for name in _PACKAGES:
         spec = find_spec(name)
@@ -73,7 +77,7 @@ def _check_packages() -> None:
 
 
 # A command moves the current directory to the end of the path itself, after this import.
-if Path(sys.argv[0] if sys.argv else "").stem not in ("-m", "joule"):
+if os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0] not in ("-m", "joule"):
     _check_packages()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -13,7 +14,10 @@ def put_current_directory_last() -> None:
     `python -m` puts it first. A folder of the user's, such as `agent`, must not hide Joule's own package. So
     this runs before any of them is imported. The user's environments are still found.
     """
-    here = os.path.realpath(os.getcwd())
+    try:
+        here = os.path.realpath(os.getcwd())
+    except FileNotFoundError:  # somebody has removed it
+        return
     others = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
     if len(others) < len(sys.path):
         sys.path[:] = [*others, here]
@@ -21,10 +25,14 @@ def put_current_directory_last() -> None:
 
 def main() -> NoReturn:
     """Runs the command that the arguments of the process name, and ends the process with its exit code."""
+    # Until Joule's own handlers are there, Ctrl-C ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.argv[1:2] == ["train"]:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run survives that its terminal is closed
     put_current_directory_last()
-    from joule.cli.main import dispatch, run_command
+    from joule.cli.main import dispatch, run_process
 
-    run_command(dispatch)
+    run_process(dispatch)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import os
 import shlex
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from joule.cli import signals, streams
 from joule.cli.command_line import command_words
+from joule.terminal import print_printable
 from joule_errors import JouleError, Refused
 
 COMMANDS = {
@@ -23,6 +23,8 @@ COMMANDS = {
     "compare": "compare runs in a table, with curves and a page",
 }
 """Name -> what `--help` says. Each is the module `joule.commands.<name>`."""
+LONGEST_SENTENCE = 4_000
+"""Characters of an error that are printed; `--debug` prints them all."""
 
 
 def dispatch(arguments: Sequence[str]) -> int:
@@ -65,6 +67,12 @@ def help_text(program: str) -> str:
     )
 
 
+def run_process(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Runs a command in a process of its own, which it makes safe against signals. See `run_command`."""
+    signals.install()
+    run_command(main)
+
+
 def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process with its exit code.
 
@@ -76,25 +84,36 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
         arguments: by default those of the process.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    # On SIGTERM a command ends as it does otherwise, and leaves no incomplete file.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without "±"
+    streams.prepare()
+    print_printable()
+    code: Any
     try:
         code = main(given)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the output has left, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except SystemExit as end:  # of --help
+        code = end.code
     except KeyboardInterrupt:
         code = 130
+    except signals.Ended as ended:
+        code = ended.exit_code
     except MemoryError:
-        print("stopped: memory is short", file=sys.stderr)
+        streams.print_error("stopped: memory is short")
         code = 1
     except JouleError as error:
         code = error.exit_code
         if "--debug" in given:
             traceback.print_exception(error)
         else:
-            print(f"{'error' if code == 2 else 'stopped'}: {error}", file=sys.stderr)
+            sentence = str(error)
+            if len(sentence) > LONGEST_SENTENCE:
+                sentence = f"{sentence[:LONGEST_SENTENCE]}… ({len(sentence):,} characters; --debug shows all)"
+            streams.print_error(f"{'error' if code == 2 else 'stopped'}: {sentence}")
+    except OSError:
+        if streams.why_lost() is None:
+            raise
+        code = 0  # unless stdout was needed, see below
+    if (lost := streams.why_lost()) is not None:
+        streams.discard_stdout()
+        if not isinstance(lost, BrokenPipeError):  # that is a reader who has left, as in `| head`
+            streams.print_error(f"stopped: the output cannot be written: {lost.strerror}")
+            code = code or 1
     sys.exit(code)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 from joule import threads
+from joule.cli import signals
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, whole_number
 from joule.cli.trained_options import add_changes
@@ -44,6 +45,7 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     return p
 
 
+@signals.unwinding()
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
     options = parser(arguments).parse(arguments)

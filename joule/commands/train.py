@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from agent.configurator.settings import PRESETS, Config
 from agent.errors import ConfigError
 from joule import threads
+from joule.cli import signals
 from joule.cli.command_line import command_words
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
@@ -44,6 +45,7 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
+    signals.survive_hangup()
     options = parser(arguments).parse(arguments)
     given = given_settings(options)
     trained = _train(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,21 +53,12 @@ def conclude(
         "counters": {**counters, "updates_skipped": skipped},
     }
     try:
+        for path in _outputs(run, agent).values():  # of a smaller budget
+            path.unlink(missing_ok=True)
         run.finish(summary)
-    except RunError as error:
+    except (OSError, RunError) as error:
         raise StopRun(f"the run has ended and its last checkpoint is complete, but: {error}") from error
-    try:
-        curves.learning_curve(
-            results.read_run(folder),
-            folder / "curve.png",
-            series=_series(folder / "metrics.csv"),
-            entries=forecasts.read(folder),
-        )
-        callback.note(f"curve:    {folder / 'curve.png'}")
-    except (OSError, results.ResultsError) as error:  # a full disk may have switched a log off
-        callback.note(f"no curve: {error}")
-    if config.video:
-        _film(run, agent, callback)
+    make_missing(run, agent, callback)
     imagine = ["--imagine"] if config.agent == "joule" else []
     callback.note(f"render:   {_command('render', folder, *imagine)}")
     if config.agent == "joule" and config.planner.kind != NO_PLANNER:
@@ -75,6 +67,29 @@ def conclude(
     callback.note(f"compare:  {_command('compare', folder)} OTHER_RUN")
     more = 2 * max(config.steps, agent.frames)
     callback.note(f"resume:   {resume_command(folder)} --steps {more}")
+
+
+def missing(run: Run, agent: Agent) -> list[str]:
+    """What a run with all of its frames lacks, because it was killed: "curve", "film", or nothing."""
+    return [name for name, path in _outputs(run, agent).items() if not os.path.lexists(path)]
+
+
+def _outputs(run: Run, agent: Agent) -> dict[str, Path]:
+    """The files that a run ends with, beside its summary: "curve" and "film"."""
+    files = {"curve": run.folder / "curve.png"}
+    if agent.config.video:
+        files["film"] = run.videos / f"step-{agent.frames}.mp4"
+    return files
+
+
+def make_missing(run: Run, agent: Agent, callback: RunCallback) -> None:
+    """Draws the learning curve and films the agent, where they are missing; a note names each file."""
+    files = _outputs(run, agent)
+    for name in missing(run, agent):
+        if name == "curve":
+            _draw_curve(run, files[name], callback)
+        else:
+            _film(agent, files[name], callback)
 
 
 def resume_command(folder: Path) -> str:
@@ -86,12 +101,23 @@ def _command(name: str, *arguments: object) -> str:
     return shlex.join(command_words(name, [str(argument) for argument in arguments]))
 
 
-def _film(run: Run, agent: Agent, callback: RunCallback) -> None:
+def _draw_curve(run: Run, path: Path, callback: RunCallback) -> None:
+    """Draws the learning curve, or notes why it cannot be drawn."""
+    folder = run.folder
+    try:
+        series, entries = _series(folder / "metrics.csv"), forecasts.read(folder)
+        curves.learning_curve(results.read_run(folder), path, series=series, entries=entries)
+        callback.note(f"curve:    {path}")
+    except (OSError, results.ResultsError) as error:  # a full disk may have switched a log off
+        callback.note(f"no curve: {error}")
+
+
+def _film(agent: Agent, path: Path, callback: RunCallback) -> None:
     """Films the evaluated agent; a machine that cannot render gets a sentence instead of a film."""
     try:
         env = make_env(agent.config, render_mode="rgb_array")
         seconds = min(MOST_SECONDS, agent.config.steps * SECONDS_PER_FRAME)
-        path = record(agent, env, run.videos / f"step-{agent.frames}.mp4", max_seconds=seconds)
+        record(agent, env, path, max_seconds=seconds)
         env.close()
         callback.note(f"film:     {path}")
     except (envs.RenderError, envs.EnvError) as error:  # some environments cannot be rendered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,15 @@ from envs.safe_env import SafeEnv
 from envs.state.determinism import is_deterministic
 from envs.vector import SafeEnvs
 from joule.agents import new_agent
+from joule.cli import signals
 from joule.environment import make_env, make_envs
 from joule.report.progress import Progress
 from joule.storage.env_spec import spec_of_run, spec_to_json
 from joule.storage.run_folder import Run
-from joule.training.conclusion import conclude, resume_command
+from joule.training.conclusion import conclude, make_missing, missing, resume_command
 from joule.training.evaluation import Evaluator
 from joule.training.forecast_log import max_entries
-from joule.training.trainer import EXIT_STOPPED, RunCallback, Trainer
+from joule.training.trainer import RunCallback, Trainer
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TrainedRun(os.PathLike[str]):
     @property
     def exit_code(self) -> int:
         """What the command ends with."""
-        return 0 if self.stopped_by is None else EXIT_STOPPED[self.stopped_by]
+        return 0 if self.stopped_by is None else signals.exit_code(self.stopped_by)
 
 
 def train_new(
@@ -61,7 +62,7 @@ def train_new(
         out: the folder; None chooses runs/<env>-<agent>-seed<k>-<time>.
         command: the words of a shell command that makes the same run.
         callback: is told how the run goes; by default a display on stdout.
-        handle_signals: whether SIGINT and SIGTERM end the run after a checkpoint.
+        handle_signals: whether a signal in `signals.ENDING` ends the run after a checkpoint.
 
     Raises:
         RunError: for a folder that is not free.
@@ -74,7 +75,9 @@ def train_new(
             checked = make_env(config)
             deterministic = is_deterministic(checked, config.seed)
             checked.close()
-        run = Run.create(out, config, command, spec_to_json(env.env_spec) | {"deterministic": deterministic})
+        spec = spec_to_json(env.env_spec) | {"deterministic": deterministic}
+        with signals.deferred():  # the folder is a run, or it does not exist
+            run = Run.create(out, config, command, spec)
         return _session(run, agent, env, evaluator, callback, handle_signals, resumed=False)
 
 
@@ -129,7 +132,7 @@ def _session(
     resumed: bool,
 ) -> TrainedRun:
     config = agent.config
-    with ExitStack() as stack:
+    with signals.unwinding(), ExitStack() as stack:
         stack.enter_context(run.lock())
         if callback is None:
             callback = stack.enter_context(Progress(run.folder, config.env, config.agent, config.steps))
@@ -143,17 +146,40 @@ def _session(
                 callback.note(note)
             done = agent.frames >= config.steps and not trainer.unfinished
             if done and run.finished_at() == agent.frames:
-                callback.note(f"nothing to do: this run has its {agent.frames:,} frames; give more --steps")
-                return TrainedRun(run.folder, agent, trainer.last_scores)
+                stopped_by = _finish(run, agent, callback)
+                return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
             if config != run.config:
                 run.reconfigure(config)
         stopped_by = trainer.train(handle_signals)
         evaluator.close()
         if stopped_by is None:
-            conclude(run, agent, env.counters, trainer.last_scores, callback)
+            counters, scores = env.counters, trainer.last_scores
+            stopped_by = _unless_ended(
+                lambda: conclude(run, agent, counters, scores, callback), run, callback
+            )
         else:
             again = resume_command(run.folder)
             callback.note(f"stopped at {agent.frames:,} frames; continue with: {again}")
     if isinstance(env, SafeEnvs) and env.mode == "async":
         agent.begin_episode()  # the open episodes end with their processes
     return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
+
+
+def _finish(run: Run, agent: Agent, callback: RunCallback) -> int | None:
+    """Makes what a run with all of its frames still lacks. Returns the signal that ended it early, or None."""
+    lacking = missing(run, agent)
+    if not lacking:
+        callback.note(f"nothing to do: this run has its {agent.frames:,} frames; give more --steps")
+        return None
+    callback.note(f"this run has its {agent.frames:,} frames, but no {' and no '.join(lacking)}")
+    return _unless_ended(lambda: make_missing(run, agent, callback), run, callback)
+
+
+def _unless_ended(make: Callable[[], None], run: Run, callback: RunCallback) -> int | None:
+    """Calls `make`, and says how to continue where a signal ends it. Returns the signal, or None."""
+    try:
+        make()
+    except signals.Ended as ended:
+        callback.note(f"all frames are trained and saved; make the rest with: {resume_command(run.folder)}")
+        return ended.number
+    return None

@@ -7,9 +7,8 @@ seconds; what is then still due for the last decision is done first when the run
 
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from types import FrameType
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +16,8 @@ import numpy as np
 from agent.errors import StopRun
 from agent.interface import Agent, Forecasting, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
+from joule.cli import signals
+from joule.cli.signal_watch import BOUNCE_SECONDS
 from joule.storage.agent_checkpoint import (
     identity_now,
     newest_checkpoint,
@@ -30,8 +31,6 @@ from joule.storage.run_replay import ReplayLogs
 from joule.training.forecast_log import ForecastLog
 from joule_errors import Stopped
 
-EXIT_STOPPED: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
-"""Exit codes of a run that a signal ended."""
 STOPPING = (Stopped, FloatingPointError, CheckpointError, ReplayLogError, RunError)
 """Errors that a run may meet; any other one is a defect."""
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -82,6 +81,7 @@ class Trainer:
         self.log_every_frames = max(1, min(1_000, agent.config.steps // 20))
         self.frames = agent.frames
         self.stopped_by: int | None = None
+        self.stopped_at = 0.0  # monotonic seconds
         self.logs = ReplayLogs(run.replay, agent)
         self.last_scores: dict[str, float] = {}
         self.unfinished = False
@@ -92,8 +92,8 @@ class Trainer:
         """Runs to the end of the budget.
 
         Args:
-            handle_signals: whether SIGINT and SIGTERM end the run after a checkpoint. Only the main thread of a
-                process can handle signals.
+            handle_signals: whether a signal in `signals.ENDING` ends the run after a checkpoint. Only the main
+                thread of a process can handle signals.
 
         Returns:
             The signal that ended the run early, or None.
@@ -105,7 +105,7 @@ class Trainer:
         """
         agent = self.agent
         try:
-            with self._signals() if handle_signals else nullcontext(), agent.clock.running():
+            with signals.handled(self.stop, handle_signals), agent.clock.running():
                 if self.unfinished:
                     agent.learn(0)  # updates that were put off
                     self.on_step(agent)
@@ -119,17 +119,6 @@ class Trainer:
                 raise
             raise StopRun(self._restore_last_good(cause)) from error
         return self.stopped_by
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Inside, SIGINT and SIGTERM end the run after a checkpoint, and a closed terminal does not."""
-        before = {number: signal.signal(number, self._on_signal) for number in EXIT_STOPPED}
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _restore_last_good(self, cause: str) -> str:
         """Goes back to the last good checkpoint. Returns the sentence that says what happened and where."""
@@ -145,11 +134,20 @@ class Trainer:
         except (ValueError, OSError, MemoryError) as error:
             return f"{where}: {cause}; no checkpoint could be read: {error}"
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped_by is not None:  # the second signal ends the process at once
-            raise SystemExit(EXIT_STOPPED[number])
-        self.stopped_by = number
-        self.agent.stop_requested = True
+    def stop(self, number: int) -> None:
+        """Ends the run after a checkpoint. A second SIGINT ends it at once; clusters repeat other signals.
+
+        Args:
+            number: of the signal that asks for it.
+
+        Raises:
+            Ended: for a second SIGINT.
+        """
+        if self.stopped_by is None:
+            self.stopped_by, self.stopped_at = number, time.monotonic()
+            self.agent.stop_requested = True
+        elif number == signal.SIGINT and time.monotonic() - self.stopped_at > BOUNCE_SECONDS:
+            raise signals.Ended(number)
 
     def on_step(self, agent: Agent) -> bool:
         """Does what is due after a decision. Returns False to end the run."""

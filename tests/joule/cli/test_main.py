@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +13,6 @@ from commands import ROOT, run_python
 from agent.errors import ConfigError, StopRun
 from joule.__main__ import put_current_directory_last
 from joule.cli.main import COMMANDS, dispatch, run_command
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> object:
-    """`run_command` is for processes of its own: it sets a handler."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def test_help_lists_the_commands_at_once(tmp_path: Path) -> None:
