@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 from agent.errors import ConfigError
 from joule import threads
+from joule.cli import signals
 from joule.cli.parser import Parser, whole_number
+from joule.escaping import terminal
 
 if TYPE_CHECKING:
     from joule.report.table import Row
@@ -122,9 +124,9 @@ def show(comparison: Comparison) -> None:
     from joule.report.console import PipeSafeConsole
     from joule.report.table import HEADINGS
 
-    console = PipeSafeConsole(highlight=False)
+    console = PipeSafeConsole()
     if not console.is_terminal:
-        console = PipeSafeConsole(highlight=False, width=160)
+        console = PipeSafeConsole(width=160)
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for index, heading in enumerate(HEADINGS):
         shown.add_column(heading, justify="left" if index < 2 else "right", overflow="fold")
@@ -132,15 +134,16 @@ def show(comparison: Comparison) -> None:
     for row in comparison.rows:
         if above not in (None, row.task):
             shown.add_row()
-        task, *cells = row.cells()
+        task, *cells = map(terminal, row.cells())
         shown.add_row(task if row.task != above else "", *cells, style="dim" if row.trivial else None)
         above = row.task
     console.print(shown)
     console.print()
     for sentence in comparison.sentences:
-        console.print(sentence, markup=False)
+        console.print(terminal(sentence))
 
 
+@signals.unwinding()
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code.
 
@@ -158,5 +161,5 @@ def main(arguments: Sequence[str]) -> int:
         print(comparison.markdown(), end="", flush=True)
     else:
         show(comparison)
-    print(f"wrote {', '.join(map(str, comparison.written))}", file=sys.stderr)
+    print(f"wrote {', '.join(terminal(str(path)) for path in comparison.written)}", file=sys.stderr)
     return 0

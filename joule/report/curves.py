@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from joule.escaping import figure as figure_text
 from joule.report.evaluations import Run
 from joule.report.forecast_figure import scatter
 from joule.report.forecasts import Entries
@@ -96,7 +97,8 @@ def learning_curve(
         main.fill_between(run.frames, low, high, color=colour, alpha=0.18, linewidth=0)
         main.plot(run.frames, run.returns, color=colour, marker="o", markersize=4.5)
         main.set_title(
-            f"{wrapped(run.task or run.env, 60)}   {run.label or run.agent}, seed {run.seed}", loc="left"
+            f"{wrapped(run.task or run.env, 60)}   {figure_text(run.label or run.agent, 60)}, seed {run.seed}",
+            loc="left",
         )
         main.set_ylabel("evaluation return")
         main.annotate(
@@ -115,7 +117,7 @@ def learning_curve(
             width = 6 // columns
             axes = figure.add_subplot(spec[1 + row, column * width : (column + 1) * width])
             axes.plot(x, y, color=colour, linewidth=1.4)
-            axes.set_title(name, loc="left", fontsize=11, fontweight="normal")
+            axes.set_title(figure_text(name, 40), loc="left", fontsize=11, fontweight="normal")
             _axis(axes, "frames", small=True)
         if path is not None:
             save(figure, path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from joule.escaping import terminal
+
 
 def shown(record: Mapping[str, Any]) -> str:
     """The text of an evaluation.
@@ -12,10 +14,10 @@ def shown(record: Mapping[str, Any]) -> str:
     Args:
         record: its JSON values, as the command `evaluate` writes them.
     """
-    lines = [_heading(record), "", f"{'seed':>10}{'return':>14}{'decisions':>12}"]
+    lines = [terminal(_heading(record)), "", f"{'seed':>10}{'return':>14}{'decisions':>12}"]
     for row in zip(record["seeds"], record["returns"], record["lengths"], strict=True):
         lines.append("{:>10}{:>14,.2f}{:>12,}".format(*row))
-    return "\n".join([*lines, "", "; ".join(_summary(record))])
+    return "\n".join([*lines, "", terminal("; ".join(_summary(record)))])
 
 
 def _heading(record: Mapping[str, Any]) -> str:

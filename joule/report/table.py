@@ -13,6 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
+from joule import escaping
 from joule.report import statistics
 from joule.report.evaluations import Run
 from joule.report.statistics import Floats, Interval
@@ -222,14 +223,17 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
 def markdown(table: Sequence[Row], sentences: Sequence[str] = ()) -> str:
     """The table as GitHub markdown with the sentences as a list below it; it ends with a newline."""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|" + "---:|" * (len(HEADINGS) - 2)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row.cells()) + " |" for row in table]
+    for row in table:
+        task, label, *numbers = row.cells()
+        cells = (escaping.markdown(task), escaping.markdown(label), *numbers)
+        lines.append(f"| {' | '.join(cells)} |")
     if sentences:
-        lines += ["", *(f"- {sentence}" for sentence in sentences)]
+        lines += ["", *(f"- {escaping.markdown(sentence)}" for sentence in sentences)]
     return "\n".join(lines) + "\n"
 
 
 def comma_separated(table: Sequence[Row]) -> str:
-    """The table as CSV with full precision, one row per task and agent."""
+    """The table as CSV with full precision, one row per task and agent; no name is a formula in a spreadsheet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
@@ -241,7 +245,8 @@ def comma_separated(table: Sequence[Row]) -> str:
     for row in table:
         ends = (row.iqm.low, row.iqm.high) if row.iqm.known else ("", "")
         values = (row.mean, row.iqm.estimate, *ends, row.seeds, row.episodes[0], row.cpu_minutes)
-        writer.writerow((row.task, row.label, *row.frames, *values))
+        names = (escaping.csv_cell(row.task), escaping.csv_cell(row.label))
+        writer.writerow((*names, *row.frames, *values))
     return out.getvalue()
 
 

@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from joule.escaping import figure as figure_text
 from joule.report.decision.text import (
     Record,
     breaks_a_constraint,
@@ -37,6 +38,8 @@ TERMS = ("#56B4E9", "#E69F00", "#CC79A7", "#8c6bb1", "#b8a200", "#d45c3c", "#6f7
 """Colours of the energy terms, in their order."""
 OBSERVED, QUIET = "#1d2126", "#5b626c"
 MOST_CURVES = 4
+LONGEST_TITLE = 400
+"""Characters of a sentence above the pictures."""
 FORBIDDEN = 5e8
 """A plan of a higher energy breaks a constraint: `agent.cost.energy` charges 1e9 or more for that, and at
 most a quarter of 1e9 for all other terms."""
@@ -85,11 +88,11 @@ def _row(figure: Figure, below: float, height: float, sides: tuple[float, float]
 
 def _title(figure: Figure, record: Record) -> None:
     height = figure.get_figheight()
-    title = heading(record)
+    title = figure_text(heading(record), LONGEST_TITLE)
     fontsize = 13 * min(1.0, 120 / len(title))  # 120 characters of size 13 fill the width
     figure.text(0.012, 1 - 0.17 / height, title, weight="bold", fontsize=fontsize, va="top")
     for line, sentence in enumerate((reason(record), *outcome_of(record))):
-        text = f"{sentence[0].upper()}{sentence[1:]}."
+        text = figure_text(f"{sentence[0].upper()}{sentence[1:]}.", LONGEST_TITLE)
         figure.text(0.012, 1 - (0.48 + 0.2 * line) / height, text, va="top", fontsize=9.8, color=QUIET)
 
 
@@ -126,7 +129,7 @@ def _differences(axes: Axes, record: Record) -> None:
         total = sum(plan["terms"][name] - chosen["terms"][name] for name in terms)
         axes.plot([total], [row], marker="d", markersize=8, color=OBSERVED if row else colour, zorder=3)
         lowest, highest = min(lowest, left), max(highest, right)
-        parts = ", ".join(f"{name} {short(plan['terms'][name])}" for name in terms)
+        parts = ", ".join(f"{figure_text(name, 24)} {short(plan['terms'][name])}" for name in terms)
         total_energy = f"energy {short(plan['energy'])} = "
         beginning = "breaks a constraint: " if breaks_a_constraint(plan) else total_energy
         axes.text(
@@ -144,7 +147,9 @@ def _differences(axes: Axes, record: Record) -> None:
     axes.set_title("Energy above the chosen plan's", loc="left", fontsize=11)
     worse = "worse \N{RIGHTWARDS ARROW}"
     axes.set_title(worse, loc="right", fontsize=9.5, fontweight="normal", color=QUIET)
-    handles: list[Any] = [Patch(color=shade, label=name) for name, shade in zip(terms, TERMS, strict=False)]
+    handles: list[Any] = [
+        Patch(color=shade, label=figure_text(name, 24)) for name, shade in zip(terms, TERMS, strict=False)
+    ]
     handles.append(Line2D([], [], marker="d", color=OBSERVED, linestyle="", label="sum"))
     axes.legend(
         handles=handles, ncols=len(handles), loc="upper left", bbox_to_anchor=(-0.02, -0.09), frameon=False,
@@ -175,7 +180,7 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
     axes.set_title("Energy by first action", loc="left", fontsize=11)
     mark = "dots" if len(found["indices"]) == 2 else "ticks"
     broken = "; dark: breaks a constraint" if record["constraint"] else ""
-    axes.set_xlabel(f"{found['dimensions'][0]}      ({mark}: candidates{broken})")
+    axes.set_xlabel(f"{figure_text(found['dimensions'][0], 40)}      ({mark}: candidates{broken})")
     if len(found["indices"]) == 1:
         axes.plot(values, above, color=QUIET, linewidth=1.8)
         lowest, span = (known.min(), np.ptp(known)) if known.size else (0.0, 0.0)
@@ -215,7 +220,7 @@ def _slice(figure: Figure, place: SubplotSpec, record: Record) -> None:
             [x], [y], marker, color=colour, markeredgecolor="white", markeredgewidth=1.2, clip_on=False,
             markersize=18 if marker == "*" else 9.5, zorder=4,
         )  # fmt: skip
-    axes.set_ylabel(found["dimensions"][1])
+    axes.set_ylabel(figure_text(found["dimensions"][1], 40))
     axes.set_aspect("equal", anchor="N")
     axes.set_xlim(-1, 1)
     axes.set_ylim(-1, 1)
@@ -292,7 +297,7 @@ def _futures(figure: Figure, place: SubplotSpec, record: Record) -> None:
             marker=".",
             markersize=4,
         )
-        axes.set_title(record["readouts"]["names"][readout], loc="left", fontsize=10.5)
+        axes.set_title(figure_text(record["readouts"]["names"][readout], 40), loc="left", fontsize=10.5)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlim(0, steps[-1])

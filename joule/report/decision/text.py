@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from joule.escaping import terminal
+
 Record = Mapping[str, Any]
 """The JSON values of an explanation."""
 
@@ -15,7 +17,7 @@ def shown(record: Record) -> str:
     alternatives = record["alternatives"]
     terms = list(alternatives[0]["terms"])
     best = alternatives[0]["energy"]
-    names = ["energy", "above", *terms, "predicted", "executed"]
+    names = ["energy", "above", *map(terminal, terms), "predicted", "executed"]
     widths = [max(12, len(name) + 2) for name in names]
     lines = [heading(record), "", f"{'plan':<12}" + "".join(map(str.rjust, names, widths))]
     for plan in alternatives:
@@ -32,7 +34,7 @@ def shown(record: Record) -> str:
     ]
     if record["no_picture"]:
         lines.append(f"no picture of the environment: {record['no_picture']}")
-    return "\n".join(lines)
+    return "\n".join(map(terminal, lines))
 
 
 def heading(record: Record) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFont
 
+from joule.escaping import figure
+
 Frame = NDArray[np.uint8]
 """A picture [height, width, 3]."""
 
@@ -42,7 +44,8 @@ def even(frame: Frame) -> Frame:
 
 
 def fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` pixels."""
+    """The text on one line, cut with an ellipsis where it is wider than `width` pixels."""
+    text = figure(text)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:
