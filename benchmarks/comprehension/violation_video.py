@@ -12,6 +12,7 @@ from benchmarks.comprehension.surprise_calibration import ALL_TERMS, CalibratedD
 from benchmarks.comprehension.violations import MEANINGS
 from envs.rendering.video import write_mp4
 from joule.report.film import Story, annotate, side_by_side
+from joule.storage.files import replacing
 
 WIDTH, HEIGHT = 480, 360
 SPEED = 0.5
@@ -55,7 +56,9 @@ def write_video(env_id: str, kind: str, pair: Pair, detector: CalibratedDetector
         frames.append(side_by_side(both, ["what is possible", MEANINGS[kind]]))
     name = f"{env_id.replace('/', '-')}-{kind}"
     path = folder / f"{name}.mp4"
-    write_mp4(path, frames, SPEED / seconds)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        write_mp4(temporary, frames, SPEED / seconds)
     steps = [step for step in STILL_STEPS if BEFORE + step - 1 < len(edited_pictures)]
     stills(
         folder / f"{name}.png", [edited_pictures[BEFORE + step - 1] for step in steps], steps,

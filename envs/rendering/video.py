@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,15 @@ from envs.faults.errors import RenderError
 
 
 def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> bool:
-    """Writes uint8 frames [height, width, 3] as an H.264 video. The file appears complete or not at all.
+    """Writes uint8 frames [height, width, 3] as an H.264 video.
 
     An odd height or width loses a row or a column. A frame of another size is resized to that of the first.
 
+    The encoder writes to `path` as it is and follows a link there: give a temporary path, such as
+    `joule.storage.files.replacing` hands out, so that the video appears complete or not at all.
+
     Args:
-        path: the file; its folder is made.
+        path: the file, in a folder that exists.
         frames: the frames; an exception that they raise is passed on.
         fps: frames per second.
 
@@ -39,38 +41,34 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
     height, width = first.shape[0] // 2 * 2, first.shape[1] // 2 * 2
     if min(height, width) < 2:
         raise RenderError(f"a frame of {first.shape[1]} x {first.shape[0]} pixels is too small for a video")
-    part = path.with_name(f".{path.stem}.part{os.getpid()}.mp4")
+    with _render_errors():
+        writer: Any = imageio.get_writer(
+            path.absolute(),  # otherwise ffmpeg reads a name such as "tcp:film.mp4" as an address
+            format="FFMPEG",  # type: ignore[arg-type]
+            fps=fps,
+            codec="libx264",
+            pixelformat="yuv420p",
+            macro_block_size=2,
+            quality=8,
+        )
     try:
-        with _render_errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.touch()  # a path that cannot be written is named here, and not in ffmpeg's own words
-            writer: Any = imageio.get_writer(
-                part,
-                format="FFMPEG",  # type: ignore[arg-type]
-                fps=fps,
-                codec="libx264",
-                pixelformat="yuv420p",
-                macro_block_size=2,
-                quality=8,
-            )
-        try:
-            frame: np.ndarray | None = first
-            while frame is not None:
-                with _render_errors():
-                    writer.append_data(_fitted(frame, height, width))
-                # Outside of the context: an error in making a frame is no error of the video.
-                frame = next(stream, None)
-        finally:
+        frame: np.ndarray | None = first
+        while frame is not None:
             with _render_errors():
-                writer.close()
-        with _render_errors():
-            os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+                writer.append_data(_fitted(frame, height, width))
+            # Outside of the context: an error in making a frame is no error of the video.
+            frame = next(stream, None)
+    except BaseException:
+        # Ctrl-C reaches ffmpeg too: that it has ended must not hide why this process ends.
+        with contextlib.suppress(Exception):
+            writer.close()
+        raise
+    with _render_errors():
+        writer.close()
     return True
 
 
-@contextmanager
+@contextlib.contextmanager
 def _render_errors() -> Iterator[None]:
     """Turns errors of imageio and of the file system into RenderError."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,10 +18,12 @@ from agent.errors import ConfigError
 from agent.interface import Explainable, Policy
 from agent.seeds import FIRST_SEED
 from agent.world_model.adaptation import AdaptiveAgent
+from envs.faults.errors import RenderError
 from envs.rendering.video import write_mp4
 from envs.safe_env import SafeEnv
 from joule.filming.views import PlainView, View, imagination_view
 from joule.report.film import Story, annotate, fewer
+from joule.storage.files import DISK, replacing, why
 
 MOST_DECISIONS = 1_000
 """Decisions of one episode that are filmed at most."""
@@ -124,8 +127,32 @@ def record(
             if callback is not None:
                 callback.episode(number, story.total_return, story.decisions)
 
-    write_mp4(path, frames(), pace.frames_per_second)
+    with _video_file(Path(path)) as temporary:
+        write_mp4(temporary, frames(), pace.frames_per_second)
     return Path(path)
+
+
+@contextmanager
+def _video_file(path: Path) -> Iterator[Path]:
+    """Yields where to write a video, which gets its own name when it is complete; its folder is made.
+
+    An error of the file system is a RenderError; an error of the block is passed on.
+    """
+    with ExitStack() as stack:
+        with _render_errors():
+            DISK.make(path.parent)
+            temporary = stack.enter_context(replacing(path))
+        yield temporary
+        with _render_errors():
+            stack.close()
+
+
+@contextmanager
+def _render_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RenderError(f"no video was made: {why(error)}") from error
 
 
 def _episode(

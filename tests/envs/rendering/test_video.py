@@ -15,13 +15,19 @@ def test_odd_frames_are_cut_and_no_frame_gives_no_file(tmp_path: Path) -> None:
     import imageio.v2 as imageio
 
     odd = np.full((101, 75, 3), 200, np.uint8)
-    path = tmp_path / "a film — ü" / "film.mp4"
+    path = tmp_path / "a film — ü: 50 %d.mp4"
     assert write_mp4(path, [odd, odd, np.zeros((40, 60, 3), np.uint8)], fps=10)
     frames = imageio.mimread(path)
     assert [frame.shape for frame in frames] == [(100, 74, 3)] * 3
     assert frames[0].mean() > 190
     assert not write_mp4(tmp_path / "none.mp4", [], fps=10)
-    assert [p.name for p in tmp_path.rglob("*.mp4")] == ["film.mp4"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert write_mp4("tcp:film.mp4", [np.zeros((64, 64, 3), np.uint8)], fps=10)
+    assert (tmp_path / "tcp:film.mp4").stat().st_size > 0
 
 
 def test_a_missing_ffmpeg_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,4 +44,3 @@ def test_a_missing_ffmpeg_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
 def test_frames_that_cannot_be_written_are_refused(tmp_path: Path, frame: np.ndarray, words: str) -> None:
     with pytest.raises(envs.RenderError, match=words):
         write_mp4(tmp_path / "film.mp4", [frame], fps=10)
-    assert list(tmp_path.iterdir()) == []

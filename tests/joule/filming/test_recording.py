@@ -65,6 +65,18 @@ def test_a_film_contains_every_decision_of_every_episode(tmp_path: Path) -> None
     assert [file.name for file in path.parent.iterdir()] == ["film.mp4"]
 
 
+def test_no_film_replaces_a_link_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:
+    film, precious = tmp_path / "film.mp4", tmp_path / "precious"
+    precious.write_text("mine")
+    film.symlink_to(precious)
+    with pytest.raises(envs.RenderError, match=r"no video was made: film\.mp4 is a link"):
+        record(ZeroPolicy(), drawn(), film)
+    film.unlink()
+    with pytest.raises(envs.EnvFault):
+        record(ZeroPolicy(), drawn(breaks_at=3), film)
+    assert (list(tmp_path.iterdir()), precious.read_text()) == ([precious], "mine")
+
+
 def test_a_film_is_cut_to_max_seconds(tmp_path: Path) -> None:
     made = record(ZeroPolicy(), drawn(), tmp_path / "film.mp4", max_seconds=0.5)
     assert len(iio.imread(made)) == 11
