@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.metadata
 import importlib.util
+import io
+import logging
 import os
 import re
 import sys
@@ -16,6 +19,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
 
 from envs.faults.errors import EnvError
+from envs.physics import log
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")
@@ -116,14 +120,22 @@ def _need(*packages: str, extra: str, env: str) -> None:
 
 
 def _register(package: str, *, extra: str, env: str) -> None:
-    """Imports an optional package, which registers its ids. Raises EnvError where it fails to import."""
+    """Imports an optional package, which registers its ids. Raises EnvError where it fails to import.
+
+    gymnasium-robotics prints news of some of its environments on stderr when it is imported. They go to the log,
+    and are shown only where they name this environment.
+    """
+    said = io.StringIO()
     try:
-        gymnasium.register_envs(importlib.import_module(package))
+        with contextlib.redirect_stderr(said):
+            gymnasium.register_envs(importlib.import_module(package))
     except Exception as error:
         raise EnvError(
             f"{env}: importing {package} failed with {type(error).__name__}: {error}; versions that fit "
             f"together come with: {_install(extra)}"
         ) from error
+    for line in said.getvalue().splitlines():
+        log.log(logging.WARNING if parse_env_id(env)[1] in line else logging.INFO, "%s: %s", package, line)
 
 
 def _import(module: str, env: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,23 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: 
         envs.make("broken_module:Env-v0")
     with pytest.raises(envs.EnvError, match="needs the package 'a_package_nobody_has'"):
         envs.make("needy_module:Env-v0")
+
+
+def test_news_of_other_environments_are_not_shown_when_a_package_is_imported(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from envs import registry
+
+    (tmp_path / "chatty_package.py").write_text("import sys\nprint('HandOne-v1 is old', file=sys.stderr)")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, shown in (("PointMaze_UMaze-v3", []), ("HandOne-v1", ["chatty_package: HandOne-v1 is old"])):
+        monkeypatch.delitem(sys.modules, "chatty_package", raising=False)
+        registry._register("chatty_package", extra="robotics", env=name)
+        assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == shown
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
