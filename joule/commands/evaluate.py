@@ -124,8 +124,15 @@ def evaluate(
 
 
 def _check_writable(path: Path) -> None:
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    from joule.storage.files import why
+    from joule.storage.links import check_plain
+
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ConfigError(f"--out: {path} cannot be written; give a file in a folder that can be written to")
+    try:
+        check_plain(path)
+    except OSError as error:
+        raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
 
 
 def _evaluation(trained: Trained, request: Request, episodes: int, seed: int) -> dict[str, Any]:

@@ -112,11 +112,14 @@ def explain(
     from joule.explaining.explanation_record import explanation_record
     from joule.explaining.pictures import env_for_pictures
     from joule.report import decision
-    from joule.storage.files import replace_file, why
+    from joule.storage.files import DISK, replace_file, why
 
     loaded = request.load()
     agent = loaded.world_model
     assert agent is not None, "checked above"
+    parts = name_parts(changes, learn_task=learn_task)
+    name = "-".join([f"step-{agent.frames}-seed-{seed}-decision-{step}", *parts])
+    paths = None if folder is None else _paths(folder, name)
     env = env_for_pictures(loaded)
     try:
         found, pictures = explanation_record(agent, env, seed, step)
@@ -129,14 +132,10 @@ def explain(
         "perturb": list(loaded.env_config.perturb),
     }
     text = decision.shown(values)
-    if folder is None:
+    if folder is None or paths is None:
         return Record(values, text)
-    name = "-".join(
-        [f"step-{agent.frames}-seed-{seed}-decision-{step}", *name_parts(changes, learn_task=learn_task)]
-    )
-    paths = (folder / f"{name}.png", folder / f"{name}.json")
     try:
-        folder.mkdir(exist_ok=True)
+        DISK.make(folder)
         replace_file(paths[1], f"{json.dumps(values)}\n".encode())
         decision.draw(values, pictures, paths[0])
     except OSError as error:
@@ -159,6 +158,20 @@ def _check(request: Request, step: int) -> None:
         raise ConfigError(
             f"--step: {step} is beyond an episode of {request.config.env}, which has {limit} decisions"
         )
+
+
+def _paths(folder: Path, name: str) -> tuple[Path, Path]:
+    """The figure and the JSON file. Raises ConfigError where a link or the like is in their place."""
+    from joule.storage.files import why
+    from joule.storage.links import check_plain
+
+    paths = (folder / f"{name}.png", folder / f"{name}.json")
+    try:
+        for path in paths:
+            check_plain(path)
+    except OSError as error:
+        raise ConfigError(f"--out: {folder} cannot be written: {why(error)}") from error
+    return paths
 
 
 def _check_folder(folder: Path) -> None:

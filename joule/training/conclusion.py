@@ -17,6 +17,7 @@ from joule.environment import make_env
 from joule.filming.recording import record
 from joule.report import curves, forecasts, results
 from joule.storage.errors import RunError
+from joule.storage.reader import read_lines
 from joule.storage.run_folder import Run
 from joule.training.trainer import RunCallback
 
@@ -108,7 +109,7 @@ def _draw_curve(run: Run, path: Path, callback: RunCallback) -> None:
         series, entries = _series(folder / "metrics.csv"), forecasts.read(folder)
         curves.learning_curve(results.read_run(folder), path, series=series, entries=entries)
         callback.note(f"curve:    {path}")
-    except (OSError, results.ResultsError) as error:  # a full disk may have switched a log off
+    except (OSError, ValueError, csv.Error) as error:  # a full disk may have switched a log off
         callback.note(f"no curve: {error}")
 
 
@@ -127,10 +128,9 @@ def _film(agent: Agent, path: Path, callback: RunCallback) -> None:
 def _series(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     """Columns of metrics.csv for the panels below the curve: name -> (frames, values)."""
     series: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in CURVES}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            for name in CURVES:
-                if row.get(name):
-                    series[name][0].append(float(row["frames"]))
-                    series[name][1].append(float(row[name]))
+    for row in csv.DictReader(read_lines(path)):
+        for name in CURVES:
+            if row.get(name):
+                series[name][0].append(float(row["frames"]))
+                series[name][1].append(float(row[name]))
     return {name: found for name, found in series.items() if found[0]}
