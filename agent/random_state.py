@@ -7,15 +7,23 @@ evaluation during training, or a second agent in the same process, must not chan
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import torch
 
+from joule_schema import generators
+from joule_schema.arrays import ArraySpec, check_array, check_names
+from joule_schema.errors import SchemaError
+from joule_schema.values import Length, checked
+
 Captured = tuple[dict[str, np.ndarray], dict[str, Any]]
 """Arrays under flat names, and JSON values."""
+_CUDA = re.compile("cuda/[0-9]{1,3}")
+"""The name of a GPU's state."""
 
 
 def capture() -> Captured:
@@ -32,6 +40,33 @@ def capture() -> Captured:
         arrays |= {f"cuda/{k}": state.numpy() for k, state in enumerate(torch.cuda.get_rng_state_all())}
     numpy_rest = [name, int(position), int(has_gauss), float(gauss)]
     return arrays, {"numpy": numpy_rest, "python": [version, gauss_next]}
+
+
+class GeneratorValues(TypedDict):
+    """The JSON values of `capture`."""
+
+    numpy: list[Any]
+    python: Annotated[list[Any], Length(2, 2)]
+
+
+def check(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: str) -> None:
+    """Checks that values from a file are what `capture` returned, on any device.
+
+    Raises:
+        SchemaError: for a state that is missing, or that a generator cannot have.
+    """
+    values = checked(GeneratorValues, dict(meta), where)
+    check_names((name for name in arrays if not _CUDA.fullmatch(name)), ("torch", "numpy", "python"), where)
+    for name in ("torch", "numpy", "python"):
+        if name not in arrays:
+            raise SchemaError(f"{where}: has no array {name}")
+    generators.check_torch_state(arrays["torch"], f"{where}: torch")
+    generators.legacy_state(values["numpy"], arrays["numpy"], f"{where}: numpy")
+    version, gauss = values["python"]
+    generators.python_state(version, arrays["python"], gauss, f"{where}: python")
+    for name, state in arrays.items():
+        if _CUDA.fullmatch(name):
+            check_array(state, ArraySpec((None,), "uint8", longest=8192), f"{where}: {name}")
 
 
 def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor
 from agent import random_state
 from agent.actor.actor import ActingState
 from agent.interface import Arrays, Observation
-from agent.learning.flat_parameters import FlatParameters
 from agent.learning.interaction import Interaction
 from agent.modules import Modules
+from agent.state_schema import check_state, groups, under
 from planners import Plan
 
 COUNTERS = ("frames", "decisions", "episodes")
@@ -31,7 +31,7 @@ def to_array(tensor: Tensor) -> np.ndarray:
 def capture(modules: Modules, interaction: Interaction) -> tuple[Arrays, dict[str, Any]]:
     """Everything but the replay's final rows: arrays by flat name, and JSON values."""
     arrays = {f"weights/{name}": to_array(value) for name, value in modules.networks.state_dict().items()}
-    for label, group in _groups(modules).items():
+    for label, group in groups(modules).items():
         for index, vector in enumerate(group.vectors):
             for name, value in group.optimizer.state.get(vector, {}).items():
                 arrays[f"optimizer/{label}/{index}/{name}"] = to_array(torch.as_tensor(value))
@@ -72,26 +72,17 @@ def capture(modules: Modules, interaction: Interaction) -> tuple[Arrays, dict[st
 def restore(
     modules: Modules, interaction: Interaction, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
 ) -> None:
-    """Puts back what `capture` gave. Raises ValueError when a weight is missing or of another shape."""
-    weights = {
-        name[8:]: torch.from_numpy(np.array(value))
-        for name, value in arrays.items()
-        if name.startswith("weights/")
-    }
-    try:
-        modules.networks.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"the checkpoint's weights do not fit this agent: {error}") from error
-    for label, group in _groups(modules).items():
+    """Puts back what `capture` gave. Raises SchemaError, and changes nothing, for the state of another."""
+    check_state(modules, interaction, arrays, meta)
+    weights = {name: torch.from_numpy(np.array(value)) for name, value in under(arrays, "weights/").items()}
+    modules.networks.load_state_dict(weights)
+    for label, group in groups(modules).items():
         for index, vector in enumerate(group.vectors):
-            prefix = f"optimizer/{label}/{index}/"
-            state = {
-                name[len(prefix) :]: torch.from_numpy(np.array(value)).to(vector.device)
-                for name, value in arrays.items()
-                if name.startswith(prefix)
-            }
-            if state:
-                group.optimizer.state[vector] = state
+            kept = under(arrays, f"optimizer/{label}/{index}/")
+            if kept:
+                group.optimizer.state[vector] = {
+                    name: torch.from_numpy(np.array(value)).to(vector.device) for name, value in kept.items()
+                }
     for name in modules.random_streams:
         if f"random/{name}" in arrays:  # a GPU's is not, where the run was on a CPU before
             modules.random_streams[name] = torch.from_numpy(np.array(arrays[f"random/{name}"]))
@@ -101,12 +92,12 @@ def restore(
     else:  # of another kind of device, whose generator counts otherwise
         modules.generator.manual_seed(modules.config.seed + meta["decisions"])
     for number, stream in enumerate(modules.replay_buffer.streams):
-        newest = _under(arrays, f"newest_row/{number}/")
+        newest = under(arrays, f"newest_row/{number}/")
         if newest:
             rows = {name: value[None] for name, value in newest.items()}
             stream.restore(rows, meta["rows"][number])
-        interaction.obs[number] = _observation(_under(arrays, f"obs/{number}/"))
-        saved = _under(arrays, f"acting/{number}/")
+        interaction.obs[number] = _observation(under(arrays, f"obs/{number}/"))
+        saved = under(arrays, f"acting/{number}/")
         interaction.acting[number] = _acting_state(modules, saved) if saved else None
     for name in COUNTERS:
         setattr(interaction, name, meta[name])
@@ -128,10 +119,6 @@ def restore(
     )
     interaction.metrics = dict(meta["metrics"])
     modules.rng.bit_generator.state = meta["random"]
-
-
-def _groups(modules: Modules) -> dict[str, FlatParameters]:
-    return {"model": modules.learner.model_group, "policy": modules.learner.policy_group}
 
 
 def _acting_arrays(acting: ActingState) -> Arrays:
@@ -167,7 +154,3 @@ def _observation(parts: Arrays) -> Observation | None:
     if not parts:
         return None
     return parts[""].copy() if "" in parts else {name: part.copy() for name, part in parts.items()}
-
-
-def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> Arrays:
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -71,6 +71,20 @@ def check_arrays(arrays: Mapping[str, Any], specs: Mapping[str, ArraySpec], wher
     check_names(arrays, specs, where)
 
 
+def check_adam(arrays: Mapping[str, Any], parameter: ArraySpec, where: str) -> None:
+    """Checks what Adam keeps of a parameter: the number of its steps, and the two moments of its gradient.
+
+    Raises:
+        SchemaError: as `check_arrays`, and for a negative number of steps or second moment.
+    """
+    moment = ArraySpec(parameter.shape, parameter.dtype)
+    step = ArraySpec((), "float32")
+    check_arrays(arrays, {"step": step, "exp_avg": moment, "exp_avg_sq": moment}, where)
+    for name in ("step", "exp_avg_sq"):
+        if (arrays[name] < 0).any():
+            raise SchemaError(f"{where}: {name} is negative")
+
+
 def check_names(arrays: Iterable[str], known: Iterable[str], where: str) -> None:
     """Checks that no array has an unknown name.
 

@@ -14,6 +14,7 @@ import torch
 
 from agent.interface import Arrays
 from joule.baselines.algorithm import ON_POLICY, Algorithm
+from joule.baselines.algorithm_schema import check_state
 
 
 def capture(algorithm: Algorithm, kind: str) -> tuple[Arrays, dict[str, Any]]:
@@ -48,14 +49,12 @@ def capture(algorithm: Algorithm, kind: str) -> tuple[Arrays, dict[str, Any]]:
 def restore(
     algorithm: Algorithm, kind: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
 ) -> None:
-    """Puts back what `capture` gave. Raises ValueError for networks of other sizes."""
+    """Puts back what `capture` gave. Raises SchemaError, and changes nothing, for the state of another."""
     model, normalizer = algorithm.model, algorithm.normalizer
-    weights = {name: torch.from_numpy(value) for name, value in under("policy/", arrays).items()}
-    try:
-        model.policy.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"the checkpoint holds other networks than this {kind} agent has") from error
     optimizers, variables = _optimizers_and_variables(model)
+    check_state(algorithm, kind, optimizers, variables, arrays, meta)
+    weights = {name: torch.from_numpy(value) for name, value in under("policy/", arrays).items()}
+    model.policy.load_state_dict(weights)
     for name, optimizer in optimizers.items():
         entries: dict[int, dict[str, torch.Tensor]] = {}
         for path, value in under(f"optimizer/{name}/", arrays).items():

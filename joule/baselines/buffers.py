@@ -106,15 +106,19 @@ class StepwiseRolloutBuffer(RolloutBuffer):
         if self.full:
             super().compute_returns_and_advantage(last_values, dones)
 
+    def columns(self) -> Arrays:
+        """The columns [capacity, 1, ...] by name, to read and to write."""
+        return {name: getattr(self, name) for name in self.COLUMNS}
+
     def unfinished(self) -> Arrays:
         """Copies of the unfinished rollout's columns; no rows when the next step begins a rollout."""
         rows = 0 if self.full else self.pos
-        return {name: getattr(self, name)[:rows].copy() for name in self.COLUMNS}
+        return {name: column[:rows].copy() for name, column in self.columns().items()}
 
     def restore(self, columns: Arrays) -> None:
         """Puts an unfinished rollout back."""
         self.pos = 0
         self.reset()
         self.pos = len(columns["rewards"])
-        for name in self.COLUMNS:
-            getattr(self, name)[: self.pos] = columns[name]
+        for name, column in self.columns().items():
+            column[: self.pos] = columns[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
@@ -16,8 +16,25 @@ from agent.interface import Arrays, EndedEpisode, EnvSpec, ReplayRows, Services,
 from agent.seeds import reset_seed
 from agent.training_env import enter
 from joule.baselines.single_env import single_env
+from joule_schema import generators
+from joule_schema.arrays import check_arrays, spec_of
+from joule_schema.values import ANY_FLOAT, Count, checked
 
 COUNTERS = ("frames", "decisions", "episodes", "episode_return", "episode_length", "under_way", "seeded")
+
+
+class FixedPolicyState(TypedDict):
+    """The JSON values of a state."""
+
+    frames: Count
+    decisions: Count
+    episodes: Count
+    episode_return: float
+    episode_length: Count
+    under_way: bool
+    seeded: bool
+    metrics: dict[str, Annotated[float, ANY_FLOAT]]
+    rng: dict[str, Any]
 
 
 class FixedPolicyAgent(ABC):
@@ -153,7 +170,14 @@ class FixedPolicyAgent(ABC):
         return {"obs": self.obs.copy()}, meta
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        """Goes back to a state; the owner of the environment restores that."""
+        """Goes back to a state; the owner of the environment restores that.
+
+        Raises:
+            SchemaError: where it is no state of this agent; nothing is changed.
+        """
+        values = checked(FixedPolicyState, dict(meta), "agent")
+        generators.bit_generator_state(values["rng"], "PCG64", "agent.rng")
+        check_arrays(arrays, {"obs": spec_of(np.zeros_like(self.obs))}, "agent")
         self.obs = arrays["obs"].copy()
         for name in COUNTERS:
             setattr(self, name, meta[name])

@@ -224,7 +224,7 @@ class Baseline:
         """Goes back to a state; the owner of the environment restores that.
 
         Raises:
-            ValueError: when the networks are not of this agent's sizes.
+            SchemaError: where it is no state of this agent; nothing is changed.
         """
         algorithm_state.restore(self.algorithm, self.kind, arrays, meta)
         drawn = {name: value.copy() for name, value in algorithm_state.under("rng/", arrays).items()}

@@ -1,0 +1,123 @@
+"""What the state of a baseline must be before any of it is set; see `agent.state_schema`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict
+
+import numpy as np
+import torch
+
+from agent import random_state
+from agent.state_schema import under
+from joule.baselines.algorithm import ON_POLICY, Algorithm
+from joule_schema import generators
+from joule_schema.arrays import ArraySpec, check_adam, check_arrays, check_names, spec_of
+from joule_schema.errors import SchemaError
+from joule_schema.values import ANY_FLOAT, Count, checked
+
+
+class BaselineState(TypedDict):
+    """The JSON values of a state; see `Baseline.state_dict`."""
+
+    frames: Count
+    decisions: Count
+    episodes: Count
+    updates: Count
+    library_episodes: Count
+    learning_starts: Count
+    begun: bool
+    episode_return: float
+    episode_length: Count
+    metrics: dict[str, Annotated[float, ANY_FLOAT]]
+    action_space: dict[str, Any]
+    rng: dict[str, Any]
+
+
+def check_state(
+    algorithm: Algorithm,
+    kind: str,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    variables: Mapping[str, torch.Tensor],
+    arrays: Mapping[str, np.ndarray],
+    meta: Mapping[str, Any],
+) -> None:
+    """Checks that arrays and JSON values are a state of this algorithm. Nothing is changed.
+
+    Args:
+        algorithm: where the state is to be set.
+        kind: of the baseline.
+        optimizers: of the algorithm, by name.
+        variables: tensors of the algorithm outside of its policy, by name.
+        arrays: by flat name.
+        meta: JSON values.
+
+    Raises:
+        SchemaError: for an entry that is missing, not known, of another type or shape, or out of range.
+    """
+    values = checked(BaselineState, dict(meta), "agent")
+    model = algorithm.model
+    generators.bit_generator_state(values["action_space"], "PCG64", "agent.action_space")
+    random_state.check(under(arrays, "rng/"), values["rng"], "agent: rng")
+    specs = {f"policy/{name}": _spec(value) for name, value in model.policy.state_dict().items()}
+    specs |= {f"variable/{name}": _spec(value) for name, value in variables.items()}
+    specs |= _now(model, arrays)
+    if algorithm.normalizer is not None:
+        specs |= _normalizer(algorithm.normalizer)
+    if kind == ON_POLICY:
+        specs |= _rollout(model.rollout_buffer, arrays)
+    elsewhere = ("rng/", "optimizer/")
+    own = {name: value for name, value in arrays.items() if not name.startswith(elsewhere)}
+    check_arrays(own, specs, "agent")
+    for name, value in own.items():
+        positive = name.startswith("normalizer/") and name.endswith(("/var", "/count"))
+        if positive and not (value >= 0).all():
+            raise SchemaError(f"agent: {name} is negative")
+    _check_optimizers(optimizers, under(arrays, "optimizer/"))
+
+
+def _check_optimizers(
+    optimizers: Mapping[str, torch.optim.Optimizer], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """What Adam keeps of each parameter, or of none that has not been updated."""
+    known = []
+    for name, optimizer in optimizers.items():
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for index, parameter in enumerate(parameters):
+            if kept := under(arrays, f"{name}/{index}/"):
+                check_adam(kept, _spec(parameter), f"agent: optimizer/{name}/{index}")
+                known += [f"{name}/{index}/{entry}" for entry in kept]
+    check_names(arrays, known, "agent: optimizer")
+
+
+def _now(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, ArraySpec]:
+    """The newest observation, where an episode is open."""
+    if "now/obs" not in arrays and "now/episode_start" not in arrays:
+        return {}
+    space = model.observation_space
+    return {"now/obs": ArraySpec((1, *space.shape), "float32"), "now/episode_start": ArraySpec((1,), "bool")}
+
+
+def _normalizer(normalizer: Any) -> dict[str, ArraySpec]:
+    specs = {"normalizer/returns": spec_of(normalizer.returns)}
+    for name, running in (("obs", normalizer.obs_rms), ("return", normalizer.ret_rms)):
+        for entry in ("mean", "var", "count"):
+            shape = np.shape(getattr(running, entry))
+            specs[f"normalizer/{name}/{entry}"] = ArraySpec(shape, "float64")
+    return specs
+
+
+def _rollout(buffer: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, ArraySpec]:
+    """The columns of an unfinished rollout, all with as many rows."""
+    rewards = arrays.get("rollout/rewards")
+    rows = 0 if rewards is None or not rewards.ndim else len(rewards)
+    if rows >= buffer.buffer_size:
+        raise SchemaError(f"agent: rollout has {rows} rows, expected fewer than {buffer.buffer_size}")
+    return {
+        f"rollout/{name}": ArraySpec((rows, *column.shape[1:]), column.dtype.name)
+        for name, column in buffer.columns().items()
+    }
+
+
+def _spec(tensor: torch.Tensor) -> ArraySpec:
+    return spec_of(tensor.detach().cpu().numpy())
