@@ -214,13 +214,13 @@ class Sandbox:
 
 def _run(name: str, words: Sequence[str], patches: Sequence[Patch]) -> NoReturn:
     """Runs a command in this process as its script does."""
-    from joule.cli.main import run_command
+    from joule.cli.main import run_process
 
     sys.argv = [f"{name}.py", *words]
     module = importlib.import_module(f"joule.commands.{name}")
     for patch in patches:
         patch()
-    run_command(module.main)
+    run_process(module.main)
 
 
 def _end_child(command: Callable[[], object]) -> NoReturn:

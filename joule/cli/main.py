@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import shlex
 import sys
 import traceback
@@ -68,7 +69,8 @@ def help_text(program: str) -> str:
 
 
 def run_process(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Runs a command in a process of its own, which it makes safe against signals. See `run_command`."""
+    """Runs a command in a process of its own, with its streams open and its signals handled; see `run_command`."""
+    streams.open_closed()
     signals.install()
     run_command(main)
 
@@ -84,9 +86,10 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
         arguments: by default those of the process.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    streams.prepare()
+    output = streams.prepare()
     print_printable()
     code: Any
+    lost: OSError | None = None
     try:
         code = main(given)
     except SystemExit as end:  # of --help
@@ -107,13 +110,13 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
             if len(sentence) > LONGEST_SENTENCE:
                 sentence = f"{sentence[:LONGEST_SENTENCE]}… ({len(sentence):,} characters; --debug shows all)"
             streams.print_error(f"{'error' if code == 2 else 'stopped'}: {sentence}")
-    except OSError:
-        if streams.why_lost() is None:
+    except OSError as error:
+        if error is not output.lost:
             raise
-        code = 0  # unless stdout was needed, see below
-    if (lost := streams.why_lost()) is not None:
+        lost, code = error, 0
+    if (lost := lost or streams.flush()) is not None:
         streams.discard_stdout()
-        if not isinstance(lost, BrokenPipeError):  # that is a reader who has left, as in `| head`
+        if lost.errno != errno.EPIPE and code == 0:  # EPIPE: the reader has left, as in `| head`
             streams.print_error(f"stopped: the output cannot be written: {lost.strerror}")
-            code = code or 1
+            code = 1
     sys.exit(code)

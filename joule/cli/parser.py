@@ -39,6 +39,10 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
+    def print_help(self, file: Any = None) -> None:
+        """Prints the help. Raises OSError where it cannot be printed, which argparse keeps to itself."""
+        print(self.format_help(), end="", file=file)
+
     def error(self, message: str) -> NoReturn:
         """Called by argparse for a mistake. Raises ConfigError."""
         raise ConfigError(message)

@@ -6,12 +6,28 @@ import contextlib
 import io
 import os
 import sys
+from typing import Any
 
 
-def prepare() -> None:
-    """Opens the streams that are closed, and lets the others print what their encoding lacks as "?".
+class Output(io.FileIO):
+    """stdout. It keeps the error that a write raised, so that it is known from an error of another file."""
 
-    A file that is opened later must not get the number of a closed stream: what is printed would go into it.
+    lost: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Writes bytes. Raises OSError as the system does."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.lost = error
+            raise
+
+
+def open_closed() -> None:
+    """Opens stdin, stdout and stderr where they are closed.
+
+    It comes before another file is opened: that one would get the number of a closed stream, and what is printed
+    would go into it.
     """
     for number in range(3):
         with contextlib.suppress(OSError):
@@ -22,13 +38,27 @@ def prepare() -> None:
         if vars(sys)[name] is None:
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  open to the end
+
+
+def prepare() -> Output:
+    """Lets stdout and stderr print what their encoding lacks as "?". Returns where stdout goes."""
+    output = Output(1, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if type(sys.stdout) is io.TextIOWrapper and sys.stdout.fileno() == 1:
+        sys.stdout.flush()
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(output),
+            encoding=sys.stdout.encoding,
+            errors="replace",
+            line_buffering=sys.stdout.line_buffering,
+        )
+    return output
 
 
-def why_lost() -> OSError | None:
-    """Why stdout takes no more, such as a full disk or a closed pipe; None where it takes all."""
+def flush() -> OSError | None:
+    """Writes what stdout still holds. Returns the error where it cannot be written."""
     try:
         sys.stdout.flush()
     except OSError as error:
