@@ -22,10 +22,13 @@ from joule.storage.checkpoint import Checkpoint, CheckpointError
 from joule.storage.env_spec import spec_to_json
 from joule.storage.errors import ReplayLogError, RunError
 from joule.storage.files import DISK, why
+from joule.storage.meta_schema import check_meta, check_no_options
 from joule.storage.run_folder import Run
 from joule.storage.run_lock import alive
 from joule.storage.run_paths import check_free
 from joule.storage.run_replay import ReplayLogs, not_finite
+from joule_errors import Refused
+from joule_schema.errors import SchemaError
 
 Saved = tuple[Checkpoint, ReplayLogs]
 """A verified checkpoint, and the verified replay logs at its commit, ready for appending."""
@@ -34,10 +37,6 @@ _STALE = re.compile(r"\.tmp-([0-9]+)-agent")
 _MAY_BE_INFINITE = ("acting/", "env/")
 """Prefixes of arrays that are not checked. Energies of a plan are infinite where a prediction diverged. The
 state of an environment may hold any number."""
-_SECTIONS = ("agent", "env", "clocks", "scores", "counters", "unfinished")
-"""The objects in meta.json."""
-# Errors that a state which no agent wrote can raise while it is restored.
-_INVALID_STATE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError)
 
 
 def save_as_run(agent: Agent, path: str | Path) -> None:
@@ -189,17 +188,48 @@ def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> Non
         agent.load_state_dict(own, saved.meta["agent"])
         agent.clock.set(saved.meta["clocks"])
         logs.check_counts()
-    except _INVALID_STATE as error:
+    except ValueError as error:
+        raise CheckpointError(f"{saved.path}: does not hold the state of this agent: {error}") from error
+
+
+def restore_env(agent: Agent, saved: Checkpoint) -> bool:
+    """Goes back to the state of the agent's environment in a checkpoint. Call after `restore_checkpoint`.
+
+    Where the checkpoint holds none, the agent begins an episode.
+
+    Args:
+        agent: the agent, with its environment.
+        saved: a verified checkpoint.
+
+    Returns:
+        False where the episode could not be restored to the last bit: the agent begins an episode then.
+
+    Raises:
+        CheckpointError: when the checkpoint does not hold the state of this environment. Nothing is set then.
+    """
+    arrays = {n.removeprefix("env/"): a for n, a in saved.arrays.items() if n.startswith("env/")}
+    state = {**saved.meta["env"], **arrays}
+    if agent.env is None or not state:
+        agent.begin_episode()
+        return True
+    try:
+        check_no_options(saved.meta["env"])
+        exact = agent.env.restore(state)
+    except Refused as error:
         raise CheckpointError(
-            f"{saved.path}: does not hold the state of this agent ({type(error).__name__}: {error})"
+            f"{saved.path}: does not hold the state of this environment: {error}"
         ) from error
+    if not exact:
+        agent.begin_episode()
+    return exact
 
 
 def _replay_of(agent: Agent, saved: Checkpoint, run: Run) -> ReplayLogs:
     """The replay logs as they were at a checkpoint, verified. Raises CheckpointError or ReplayLogError."""
-    for name in _SECTIONS:
-        if not isinstance(saved.meta.get(name), dict):
-            raise CheckpointError(f"{saved.path}: meta.json has no {name}")
+    try:
+        check_meta(saved.meta, saved.step)
+    except SchemaError as error:
+        raise CheckpointError(f"{saved.path}: {error}") from error
     return ReplayLogs.open(run.replay, agent, saved.files)
 
 

@@ -22,6 +22,7 @@ from joule.storage.agent_checkpoint import (
     identity_now,
     newest_checkpoint,
     restore_checkpoint,
+    restore_env,
     write_checkpoint,
 )
 from joule.storage.errors import CheckpointError, ReplayLogError, RunError
@@ -291,15 +292,12 @@ class Trainer:
         if changed := differences(saved.identity, identity_now(agent, self.run)):
             notes.append(f"not bit-exact, because versions or threads differ: {', '.join(changed)}")
         exact = not changed
-        if agent.env is not None and saved.meta["env"]:
-            arrays = {n[4:]: a for n, a in saved.arrays.items() if n.startswith("env/")}
-            if agent.env.restore({**saved.meta["env"], **arrays}) is False:
-                notes.append(
-                    "this environment cannot be restored in mid-episode: "
-                    "resumed at an episode's start, which is not exact"
-                )
-                agent.begin_episode()
-                exact = False
+        if not restore_env(agent, saved):
+            notes.append(
+                "this environment cannot be restored in mid-episode: "
+                "resumed at an episode's start, which is not exact"
+            )
+            exact = False
         if not exact:
             self.run.counters["inexact_resumes"] = self.run.counters.get("inexact_resumes", 0) + 1
         since = saved.meta["unfinished"].get("since")
