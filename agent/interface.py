@@ -99,6 +99,11 @@ class TrainingEnv(Protocol):
     def close(self) -> None: ...
 
 
+DIVERGED_KEY = "joule/diverged"
+"""The key of `info` by which an environment's wrappers say that the physics diverged in this step."""
+DIVERGED_DECISIONS = "learning/diverged_decisions"
+"""The metric that counts the decisions of training from which nothing was learned, because the physics diverged."""
+
 StepResult = tuple[Observation, float, bool, bool, dict[str, Any]]
 """Observation, reward, terminated, truncated, info."""
 

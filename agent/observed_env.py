@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agent.interface import EnvSpec, TrainingEnv
+from agent.interface import DIVERGED_KEY, EnvSpec, TrainingEnv
 
 
 class StepObserver(Protocol):
@@ -43,7 +43,7 @@ class ObservedEnv:
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One decision. A step in which the physics diverged is not reported."""
         obs, reward, terminated, truncated, info = self.env.step(action)
-        if not info.get("diverged", False):
+        if not info.get(DIVERGED_KEY, False):
             self.observer.observe_step(action, reward, terminated, obs, self.env.readouts())
         return obs, reward, terminated, truncated, info
 

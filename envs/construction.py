@@ -11,8 +11,9 @@ import numpy as np
 
 from envs.changes.perturbation import Perturbed
 from envs.env_spec import STATE, EnvSpec, ObservationPart
+from envs.faults.boundary import Boundary, attribute, call
 from envs.faults.checks import FaultChecks
-from envs.faults.errors import EnvError
+from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
 from envs.physics import dm_control_env, find_physics
 from envs.readouts.derived import derived_readouts
@@ -24,6 +25,8 @@ from envs.safe_env import SafeEnv, StepCostFn
 from envs.state.snapshot import EpisodeRecord
 from envs.wrappers import ActionRepeat, Flat
 
+LARGEST_SECONDS = 1e6
+"""A longer time step, or a higher frame rate, is no time that an environment means."""
 RESERVED_NAMES = ("action", "cost")
 """Names that a cost knows beside the readouts."""
 RESERVED = "which is reserved (action is what the agent did, cost what the environment charged)"
@@ -76,7 +79,7 @@ def make(
     route_warnings()
     if physics is not None and not shadows:
         physics.model.vis.quality.shadowsize = 0
-    record = EpisodeRecord(raw)
+    record = EpisodeRecord(Boundary(raw))
     flat = Flat(record)
     checks = FaultChecks(flat, env, step_timeout_seconds)
     limited: gymnasium.Env[Any, Any] = checks
@@ -92,7 +95,7 @@ def make(
         action_size=flat.action_space.shape[0],  # type: ignore[index]
         episode_limit=None if frames is None else math.ceil(frames / repeat),
         action_repeat=repeat,
-        seconds_per_decision=_seconds_per_decision(raw, repeat),
+        seconds_per_decision=_seconds_per_decision(env, raw, repeat),
         readout_sizes=_readout_sizes(raw, size),
         mujoco=physics is not None,
         derived_readouts=_checked_derived_readouts(raw),
@@ -156,13 +159,12 @@ def _construct(
 
 
 def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    return gymnasium.make(spec_id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
+    return call(gymnasium.make, spec_id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
 
 
 def _construction_error(env: str, error: Exception) -> EnvError:
     """Why the constructor failed, on one line."""
-    reason = " ".join(" ".join(str(part) for part in error.args).split())
-    return EnvError(f"{env} cannot be made: {type(error).__name__}{': ' if reason else ''}{reason}")
+    return EnvError(f"{env} cannot be made: its constructor {described(error)}")
 
 
 def _make_without_frame_size(env: str, spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -185,13 +187,27 @@ def _dm_control_limit(raw: gymnasium.Env[Any, Any]) -> int | None:
     return math.ceil(limit) if math.isfinite(limit) else None
 
 
-def _seconds_per_decision(raw: gymnasium.Env[Any, Any], repeat: int) -> float | None:
-    """Simulated seconds per decision, from the environment's `dt`, else from its frame rate."""
-    dt = getattr(raw.unwrapped, "dt", None)
-    if isinstance(dt, float | int) and dt > 0:
-        return float(dt) * repeat
-    fps = raw.metadata.get("render_fps")
-    return repeat / float(fps) if fps else None
+def _seconds_per_decision(env: str, raw: gymnasium.Env[Any, Any], repeat: int) -> float | None:
+    """Simulated seconds per decision, from the environment's `dt`, else from its frame rate. Raises EnvError."""
+    if (dt := _positive(attribute(raw.unwrapped, "dt"))) is not None:
+        return dt * repeat
+    metadata = attribute(raw, "metadata")
+    fps = metadata.get("render_fps") if isinstance(metadata, dict) else None
+    if fps is None or (isinstance(fps, int) and fps == 0):
+        return None
+    if (rate := _positive(fps)) is None:
+        raise EnvError(
+            f"{env}: metadata['render_fps'] must be the frames per second of its films, a positive number, "
+            f"not {fps!r:.80}"
+        )
+    return repeat / rate
+
+
+def _positive(value: Any) -> float | None:
+    """`value` as a float where it is one finite number above 0, or None."""
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
+        return None
+    return float(value) if 0 < value < LARGEST_SECONDS else None
 
 
 def _checked_derived_readouts(raw: gymnasium.Env[Any, Any]) -> dict[str, Any]:
@@ -213,13 +229,13 @@ def _checked_readouts(raw: gymnasium.Env[Any, Any], blank: np.ndarray) -> dict[s
     """The readouts of an environment's own method, which may need a reset first. Raises EnvError."""
     env, method = raw.unwrapped, "reset"
     try:
-        raw.reset()
+        call(raw.reset)
         method = "readouts"
         values = named_readouts(raw, blank)
     except EnvError:
         raise
     except Exception as error:
-        raise EnvError(f"{method}() of {env} raised {type(error).__name__}: {error}") from error
+        raise EnvError(f"{method}() of {env} {described(error)}") from error
     for name, value in values.items():
         if not isinstance(name, str) or name in RESERVED_NAMES:
             raise EnvError(f"readouts() of {env} names one {name!r}, {RESERVED}")

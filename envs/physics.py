@@ -8,6 +8,8 @@ from typing import Any
 
 import gymnasium
 
+from envs.faults.boundary import attribute
+
 log = logging.getLogger("joule.envs")
 
 
@@ -23,7 +25,7 @@ def find_physics(env: gymnasium.Env[Any, Any]) -> Physics | None:
     """The MuJoCo model and data of `env` now, or None. dm_control may replace them at a reset."""
     control = dm_control_env(env)
     for part in parts(env) if control is None else [control.physics]:
-        model, data = getattr(part, "model", None), getattr(part, "data", None)
+        model, data = attribute(part, "model"), attribute(part, "data")
         # dm_control wraps both structs and keeps the bindings' own in `ptr`.
         model, data = getattr(model, "ptr", model), getattr(data, "ptr", data)
         if type(model).__name__ == "MjModel" and type(data).__name__ == "MjData":

@@ -18,7 +18,8 @@ from pathlib import Path
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
 
-from envs.faults.errors import EnvError
+from envs.faults.boundary import call
+from envs.faults.errors import EnvError, described
 from envs.physics import log
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -128,11 +129,11 @@ def _register(package: str, *, extra: str, env: str) -> None:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            gymnasium.register_envs(importlib.import_module(package))
+            gymnasium.register_envs(call(importlib.import_module, package))
     except Exception as error:
         raise EnvError(
-            f"{env}: importing {package} failed with {type(error).__name__}: {error}; versions that fit "
-            f"together come with: {_install(extra)}"
+            f"{env}: importing {package} {described(error)}; versions that fit together come with: "
+            f"{_install(extra)}"
         ) from error
     for line in said.getvalue().splitlines():
         log.log(logging.WARNING if parse_env_id(env)[1] in line else logging.INFO, "%s: %s", package, line)
@@ -144,7 +145,7 @@ def _import(module: str, env: str) -> None:
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     try:
-        importlib.import_module(module)
+        call(importlib.import_module, module)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(error.name + ".")):
             raise EnvError(f"{env}: there is no module {module!r} on the path or in this folder") from error
@@ -152,7 +153,7 @@ def _import(module: str, env: str) -> None:
             f"{env}: importing {module!r} needs the package {error.name!r}, not installed"
         ) from error
     except Exception as error:
-        raise EnvError(f"{env}: importing {module!r} failed with {type(error).__name__}: {error}") from error
+        raise EnvError(f"{env}: importing {module!r} {described(error)}") from error
 
 
 def _nearest(name: str, env: str) -> str:

@@ -14,8 +14,9 @@ from gymnasium import spaces
 from envs.changes.factors import parse
 from envs.changes.perturbation import Perturbed
 from envs.env_spec import EnvSpec
+from envs.faults.boundary import DIVERGED_KEY
 from envs.faults.checks import FaultChecks
-from envs.faults.errors import EnvError, RenderError
+from envs.faults.errors import EnvError, RenderError, described
 from envs.physics import log
 from envs.readouts.named import readout_vector
 from envs.rendering.opengl import ensure_gl
@@ -37,8 +38,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
     """An environment with flat float32 observations [obs] and actions [act] in [-1, 1]; `envs.make` makes it.
 
     A step returns Gymnasium's five values. `info["frames"]` is the number of simulator frames of the
-    decision. `info["diverged"]` says that the physics diverged in this step: it is truncated and must not be
-    stored.
+    decision. `info["joule/diverged"]` says that the physics diverged in this step: it is truncated and must not
+    be stored.
 
     Args:
         env: the wrappers below this one.
@@ -125,7 +126,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             self._checks.counters["actions_clipped"] += 1
             act = np.clip(act, -1.0, 1.0)
         observation, reward, terminated, truncated, info = self.env.step(act)
-        self.observation, self._diverged = observation, bool(info.get("diverged", False))
+        self.observation, self._diverged = observation, bool(info.get(DIVERGED_KEY, False))
         if self._cost_fn is not None and not self._diverged:
             info["own_reward"] = float(reward)
             cost = self._cost_fn(self.env_spec, self.readouts(), act, -float(reward))
@@ -153,7 +154,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         except EnvError as error:
             raise self._checks.fault(str(error)) from error
         except Exception as error:
-            raise self._checks.fault(f"readouts raised {type(error).__name__}: {error}") from error
+            raise self._checks.fault(f"readouts {described(error)}") from error
         if not self._diverged and not np.isfinite(values).all():
             edges = np.cumsum([*self.env_spec.readout_sizes.values()])
             first = np.searchsorted(edges, np.flatnonzero(~np.isfinite(values))[0], side="right")
@@ -196,6 +197,10 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         }
         if not saved["started"]:
             return saved
+        try:
+            record = self._record.save()
+        except Exception as error:
+            raise self._checks.fault(described(error)) from error
         saved["observation"] = self.observation.copy()
         saved["true_observation"] = self._checks.observation.copy()
         saved["flat_observation"] = self._flat.observation.copy()
@@ -203,7 +208,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         saved["elapsed"] = None if self._limit is None else self._limit._elapsed_steps
         saved["sensor_rng"] = python_state.to_json(self._perturbed.rng.bit_generator.state)
         saved |= {f"perturbed/{name}": value for name, value in self._perturbed.state().items()}
-        saved |= {f"record/{name}": value for name, value in self._record.save().items()}
+        saved |= {f"record/{name}": value for name, value in record.items()}
         return saved
 
     def restore(self, saved: Mapping[str, Any]) -> bool:
@@ -251,10 +256,9 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             observation = self._flat.observe(first if last is None else last)
         except Exception as error:  # noqa: BLE001  the user's environment may raise anything
             log.warning(
-                "%s: the episode could not be restored: %s: %s",
+                "%s: the episode could not be restored: the environment %s",
                 self.env_spec.env,
-                type(error).__name__,
-                error,
+                described(error),
             )
             return False
         self._perturbed.load_state(perturbed)
@@ -268,8 +272,14 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             RenderError: when no frame can be made, with what is missing.
         """
         if self.env.render_mode is None:
+            asked = self.spec is not None and self.spec.kwargs.get("render_mode") is not None
             raise RenderError(
-                f"{self.env_spec.env} was made without a render mode: envs.make(..., render_mode='rgb_array')"
+                f"{self.env_spec.env} has no render_mode: "
+                + (
+                    "its constructor must set self.render_mode to what it is given, by Gymnasium's API"
+                    if asked
+                    else "make it by envs.make(..., render_mode='rgb_array')"
+                )
             )
         hint = ensure_gl() if self.env_spec.mujoco and not self._rendered else None
         if hint is not None:
@@ -279,18 +289,24 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         except gymnasium.error.DependencyNotInstalled as error:
             raise RenderError(f"no frame could be made: {error}") from error
         except Exception as error:
-            raise RenderError(
-                f"no frame could be made ({type(error).__name__}: {error}); "
-                "try another MUJOCO_GL: egl, osmesa or glfw"
-            ) from error
+            hint = "; try another MUJOCO_GL: egl, osmesa or glfw" if self.env_spec.mujoco else ""
+            raise RenderError(f"no frame could be made: render {described(error)}{hint}") from error
         if not self._rendered:
             # EGL ends itself at exit; a context that is freed later prints a traceback, so this one is freed
             # first.
             self._rendered = True
             atexit.register(_close, weakref.ref(self))
-        if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.dtype != np.uint8:
-            raise RenderError(f"{self.env_spec.env} gave no uint8 frame but {type(frame).__name__}")
+        if not isinstance(frame, np.ndarray):
+            raise self._no_frame(type(frame).__name__)
+        if frame.dtype != np.uint8 or frame.shape[2:] != (3,) or not frame.size:
+            raise self._no_frame(f"{frame.dtype} {list(frame.shape)}")
         return frame
+
+    def _no_frame(self, found: str) -> RenderError:
+        return RenderError(
+            f"render() of {self.env_spec.env} must return a frame by Gymnasium's API for rgb_array, "
+            f"uint8 [height, width, 3], not {found}"
+        )
 
 
 def _under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import signal
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing.connection import wait
 from typing import Any, Literal
 
@@ -22,11 +23,15 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.vector.async_vector_env import _async_worker
 
 from envs.env_spec import EnvSpec
+from envs.faults.boundary import DIVERGED_KEY
 from envs.faults.errors import EnvFault
 from envs.safe_env import SafeEnv
-from joule_errors import Stopped
+from envs.wrappers import FRAMES_KEY
+from joule_errors import JouleError, Stopped
 
 Mode = Literal["sync", "async"]
+OWN_KEYS = (FRAMES_KEY, DIVERGED_KEY)
+"""What `info` tells an agent."""
 Result = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 
 
@@ -49,7 +54,8 @@ class SafeEnvs:
 
     def __init__(self, makers: Sequence[Callable[[], SafeEnv]], mode: Mode = "sync") -> None:
         self.num_envs, self.mode = len(makers), mode
-        self._makers = list(makers)
+        self._makers = [_OwnInfo.around(maker) for maker in makers]
+        self._name = "an environment"
         self.vector = self._make()
         self._closed = False
         if mode == "async":
@@ -57,16 +63,19 @@ class SafeEnvs:
             # that are registered later run earlier.
             atexit.register(_close, weakref.ref(self))
         self.env_spec: EnvSpec = self.attribute("env_spec")[0]
+        self._name = self.env_spec.env
 
     def _make(self) -> SyncVectorEnv | AsyncVectorEnv:
         if self.mode == "sync":
             return SyncVectorEnv(self._makers, autoreset_mode=AutoresetMode.DISABLED)
-        return AsyncVectorEnv(
-            [_InProcess(maker) for maker in self._makers],
-            shared_memory=False,
-            context="spawn",  # a fork would copy the locks of torch's and MuJoCo's threads
-            autoreset_mode=AutoresetMode.DISABLED,
-            worker=_serve,
+        return self._while_alive(
+            lambda: AsyncVectorEnv(
+                [_InProcess(maker) for maker in self._makers],
+                shared_memory=False,
+                context="spawn",  # a fork would copy the locks of torch's and MuJoCo's threads
+                autoreset_mode=AutoresetMode.DISABLED,
+                worker=_serve,
+            )
         )
 
     def reset(self, seeds: Mapping[int, int | None]) -> dict[int, np.ndarray]:
@@ -117,12 +126,12 @@ class SafeEnvs:
             return False
         exact = True
         for number, env in enumerate(self.vector.envs):
-            assert isinstance(env, SafeEnv)
+            assert isinstance(env, _OwnInfo)
             prefix = f"{number}/"
             own = {name.removeprefix(prefix): v for name, v in saved.items() if name.startswith(prefix)}
-            exact &= env.restore(own)
+            exact &= env.safe_env.restore(own)
             # Gymnasium returns the newest observations of all environments, also when it resets only one.
-            self.vector._env_obs[number] = env.observation.copy()  # type: ignore[call-overload]
+            self.vector._env_obs[number] = env.safe_env.observation.copy()  # type: ignore[call-overload]
         return exact
 
     def close(self) -> None:
@@ -142,10 +151,12 @@ class SafeEnvs:
             self.vector, self._closed = self._make(), False
 
     def _ask(self, call: Callable[[], Any]) -> Any:
-        """`call`, where the end of a process is a fault that names the environment."""
+        """`call` of environments that are open; see `_while_alive`."""
         self._open()
-        if isinstance(self.vector, SyncVectorEnv):
-            return call()
+        return call() if isinstance(self.vector, SyncVectorEnv) else self._while_alive(call)
+
+    def _while_alive(self, call: Callable[[], Any]) -> Any:
+        """`call`, where the end of a process is a fault that names the environment."""
         try:
             with warnings.catch_warnings():
                 # Gymnasium prints the traceback of a process before it raises its error; the error says enough.
@@ -153,16 +164,18 @@ class SafeEnvs:
                 return call()
         except (EOFError, ConnectionError) as error:
             # A process closes its pipe and its sentinel a moment before its exit code can be read.
-            closed = wait([process.sentinel for process in self.vector.processes], timeout=5.0)
-            ended = []
-            for number, process in enumerate(self.vector.processes):
-                if process.sentinel in closed:
-                    process.join(5.0)
-                    ended.append(f"{number} (exit code {process.exitcode})")
-            which = ", ".join(ended) or "unknown"
-            raise ProcessFault(
-                f"{self.env_spec.env}: the process of environment {which} ended during a step"
-            ) from error
+            raise ProcessFault(f"{self._name}: the process of {self._ended()} ended during a call") from error
+
+    def _ended(self) -> str:
+        """Which processes have ended, in words."""
+        processes = self.vector.processes if isinstance(self.vector, AsyncVectorEnv) else []
+        closed = wait([process.sentinel for process in processes], timeout=5.0)
+        ended = []
+        for number, process in enumerate(processes):
+            if process.sentinel in closed:
+                process.join(5.0)
+                ended.append(f"{number} (exit code {process.exitcode})")
+        return f"environment {', '.join(ended)}" if ended else "an environment"
 
 
 def _close(reference: weakref.ref[SafeEnvs]) -> None:
@@ -172,10 +185,22 @@ def _close(reference: weakref.ref[SafeEnvs]) -> None:
         several.close()
 
 
-def _serve(index: int, maker: Any, pipe: Any, *others: Any) -> None:
-    """What a process of an environment does: gymnasium's worker, with a pipe whose end is no error."""
+def _serve(
+    index: int, maker: Any, pipe: Any, parent_pipe: Any, memory: Any, errors: Any, *others: Any
+) -> None:
+    """What a process of an environment does: gymnasium's worker, with a pipe whose end is no error.
+
+    An environment that cannot be made in this process answers the first call with the reason.
+    """
     quiet: Any = _Pipe(pipe)
-    _async_worker(index, maker, quiet, *others)
+    try:
+        env = maker()
+    except JouleError as error:
+        quiet.recv()
+        errors.put((index, ProcessFault, str(error), ""))
+        quiet.send((None, False))
+        return
+    _async_worker(index, lambda: env, quiet, parent_pipe, memory, errors, *others)
 
 
 class _Pipe:
@@ -204,7 +229,7 @@ class _Pipe:
 class _InProcess:
     """Makes an environment in a process of its own, whose faults reach the parent as one sentence."""
 
-    def __init__(self, maker: Callable[[], SafeEnv]) -> None:
+    def __init__(self, maker: Callable[[], _OwnInfo]) -> None:
         self.maker = maker
 
     def __call__(self) -> gymnasium.Env[Any, Any]:
@@ -214,6 +239,34 @@ class _InProcess:
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, signal.SIG_IGN)
         return _Reporting(self.maker())
+
+
+class _OwnInfo(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Keeps in `info` what Joule put there.
+
+    Gymnasium joins the infos of several environments into arrays, and sends them from process to process. An
+    environment's own may be anything: large, of another shape at each step, or nothing that can be sent.
+    """
+
+    def __init__(self, env: SafeEnv) -> None:
+        super().__init__(env)
+        self.safe_env = env
+
+    @staticmethod
+    def around(maker: Callable[[], SafeEnv]) -> Callable[[], _OwnInfo]:
+        """A maker of the wrapped environment."""
+        return partial(_made_with_own_info, maker)
+
+    def reset(self, **how: Any) -> Any:
+        return self.env.reset(**how)[0], {}
+
+    def step(self, action: Any) -> Any:
+        *result, info = self.env.step(action)
+        return *result, {name: info[name] for name in OWN_KEYS if name in info}
+
+
+def _made_with_own_info(maker: Callable[[], SafeEnv]) -> _OwnInfo:
+    return _OwnInfo(maker())
 
 
 class _Reporting(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -228,6 +281,9 @@ class _Reporting(gymnasium.Wrapper[Any, Any, Any, Any]):
     def readouts(self) -> np.ndarray:
         return self._told(self.env.get_wrapper_attr("readouts"))  # type: ignore[no-any-return]
 
+    def snapshot(self) -> dict[str, Any]:
+        return self._told(self.env.get_wrapper_attr("snapshot"))  # type: ignore[no-any-return]
+
     @staticmethod
     def _told(call: Callable[[], Any]) -> Any:
         try:
@@ -238,11 +294,6 @@ class _Reporting(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def _info_of(infos: Mapping[str, Any], number: int) -> dict[str, Any]:
     """The info of one environment, from gymnasium's dictionary of arrays with a mask beside each."""
-    found = {}
-    for name, values in infos.items():
-        mask = infos.get(f"_{name}")
-        if name.startswith("_") or mask is None or not mask[number]:
-            continue
-        value = _info_of(values, number) if isinstance(values, Mapping) else values[number]
-        found[name] = value.item() if isinstance(value, np.generic) else value
-    return found
+    return {
+        name: infos[name][number].item() for name in OWN_KEYS if name in infos and infos[f"_{name}"][number]
+    }

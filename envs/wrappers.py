@@ -8,11 +8,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from envs.faults.boundary import attribute
 from envs.faults.errors import EnvError
 from envs.spaces import checked_action_space, flat_observation_space, flattener
 
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 """What a step returns: observation, reward, terminated, truncated, info."""
+FRAMES_KEY = "frames"
+"""The key of `info` for the number of simulator frames that an action was held for."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -29,17 +32,19 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
-        self.observation_space = flat_observation_space(env.observation_space)
+        space = _space(env, "observation_space")
+        self.observation_space = flat_observation_space(space)
         size = self.observation_space.shape[0]
-        self._flatten = flattener(env.observation_space)
-        box = checked_action_space(env.action_space)
+        self._flatten = flattener(space)
+        box = checked_action_space(_space(env, "action_space"))
         low, high = box.low.astype(np.float64).ravel(), box.high.astype(np.float64).ravel()
         self._free = np.flatnonzero(low < high)
         if self._free.size == 0:
             raise EnvError("the action space has no dimension left to control: every low equals its high")
         self._all_free = self._free.size == low.size
         self._constant, self._low, self._high = low, low[self._free], high[self._free]
-        self._half, self._middle = (self._high - self._low) / 2, (self._high + self._low) / 2
+        # Halves first: the difference of two large bounds is beyond float64.
+        self._half, self._middle = self._high / 2 - self._low / 2, self._high / 2 + self._low / 2
         self._shape, self._dtype, self._size = box.shape, box.dtype, size
         self.action_space = spaces.Box(-1.0, 1.0, (self._free.size,), np.float32)
         self.observation = np.zeros(size, np.float32)
@@ -85,6 +90,14 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         return self.observe(observation), reward, terminated, truncated, info  # type: ignore[return-value]
 
 
+def _space(env: gymnasium.Env[Any, Any], name: str) -> spaces.Space[Any]:
+    """A space of an environment. Raises EnvError where it has none."""
+    found = attribute(env, name)
+    if not isinstance(found, spaces.Space):
+        raise EnvError(f"{name} of {env.unwrapped} must be a space of gymnasium.spaces, not {found!r:.80}")
+    return found
+
+
 class ActionRepeat(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """Holds each action for `repeat` frames and sums their rewards; it stops where the episode ends.
 
@@ -102,5 +115,5 @@ class ActionRepeat(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndar
             total += float(reward)
             frames += 1
             if terminated or truncated or frames == self._repeat:
-                info["frames"] = frames
+                info[FRAMES_KEY] = frames
                 return observation, total, terminated, truncated, info

@@ -5,7 +5,7 @@ import torch
 
 from agent.actor import acting_batch
 from agent.actor.actor import ActingState
-from agent.interface import EndedEpisode, Observation, TrainingEnvs
+from agent.interface import DIVERGED_DECISIONS, DIVERGED_KEY, EndedEpisode, Observation, TrainingEnvs
 from agent.learning.schedule import is_planned, updates_due
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
@@ -70,7 +70,9 @@ class Interaction:
         for i, (obs, reward, terminated, _, info) in enumerate(results):
             self.frames += info["frames"]
             # An observation after physics diverged is not one of this environment: nothing is learned from it.
-            if not info.get("diverged", False):
+            if info.get(DIVERGED_KEY, False):
+                self.metrics[DIVERGED_DECISIONS] = self.metrics.get(DIVERGED_DECISIONS, 0.0) + 1.0
+            else:
                 streams[i].add(actions[i], reward, terminated, obs, readouts[i])
                 self.episode_return[i] += float(reward)
                 if self.acting[i] is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -9,7 +10,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.faults.errors import EnvFault
+from envs.faults.boundary import DIVERGED_KEY
+from envs.faults.errors import EnvFault, described
 from envs.faults.mujoco_warnings import CLOCK, DIVERGED, WarningMonitor
 from envs.faults.watchdog import WATCHDOG
 from envs.physics import find_physics, log
@@ -19,8 +21,8 @@ from envs.wrappers import Step
 class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """Raises EnvFault where the environment breaks its contract, and counts faults that a run survives.
 
-    Physics that diverges ends the episode: the step is truncated, has `info["diverged"]`, and repeats the
-    last observation before the divergence.
+    Physics that diverges ends the episode: the step is truncated, has `info[DIVERGED_KEY]`, and repeats the last
+    observation before the divergence.
 
     Args:
         env: an environment with flat float32 observations.
@@ -64,7 +66,7 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         try:
             observation, info = self.env.reset(seed=seed, options=options)
         except Exception as error:
-            raise self.fault(f"reset raised {type(error).__name__}: {error}") from error
+            raise self.fault(f"reset {described(error)}") from error
         finally:
             WATCHDOG.end()
         if not np.isfinite(observation).all():
@@ -103,7 +105,7 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         except Exception as error:
             if monitor is not None and self._count(monitor.read()):
                 return self._diverged({})
-            raise self.fault(f"step raised {type(error).__name__}: {error}", action) from error
+            raise self.fault(f"step {described(error)}", action) from error
         finally:
             WATCHDOG.end()
         if monitor is not None:
@@ -140,8 +142,11 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             isinstance(reward, np.ndarray) and reward.shape == () and reward.dtype.kind in "biuf"
         ):
             raise self.fault(f"the reward must be a number, not {reward!r} ({type(reward).__name__})", action)
-        value = float(reward)
-        if not np.isfinite(value):
+        try:
+            value = float(reward)
+        except OverflowError:  # Python's whole numbers have no bound
+            value = math.inf
+        if not math.isfinite(value):
             raise self.fault(f"non-finite reward {value}", action)
         return value
 
@@ -165,7 +170,7 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     def _diverged(self, info: dict[str, Any]) -> Step:
         """The last step of an episode whose physics diverged; it must not be stored."""
         self.counters["diverged_steps"] += 1
-        return self.observation.copy(), 0.0, False, True, {**info, "diverged": True}
+        return self.observation.copy(), 0.0, False, True, {**info, DIVERGED_KEY: True}
 
 
 def _places(mask: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""The errors of environments: three exceptions, each with one sentence for the user."""
+"""The errors of environments: exceptions with one sentence for the user, and the texts that they quote."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ class EnvError(Refused):
 
 class RenderError(Refused):
     """A frame or a video that cannot be made; the sentence says what to install or to set."""
+
+
+class Misbehaviour(Exception):
+    """What an environment's own code did in place of its work; the text continues a sentence such as "step ..."."""
 
 
 class EnvFault(Stopped):
@@ -43,3 +47,20 @@ def _short(action: Any) -> str:
     """An action as text of at most 120 characters."""
     text = " ".join(str(action).split())
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+LONGEST_TEXT = 400
+"""Characters of an exception's text that a sentence quotes."""
+
+
+def described(error: BaseException) -> str:
+    """What the call did that raised `error`, on one line: it continues a sentence such as "step ..."."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  the exception is the environment's, and so may be its text
+        text = ""
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]}..."
+    if isinstance(error, Misbehaviour):
+        return text
+    return f"raised {type(error).__name__}{': ' if text else ''}{text}"

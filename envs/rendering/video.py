@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,12 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
         False, and no file, where there is no frame.
 
     Raises:
-        RenderError: without ffmpeg, for a frame of another kind, or when the file cannot be written.
+        RenderError: without ffmpeg, for a frame or a rate of another kind, or when the file cannot be written.
     """
     import imageio.v2 as imageio
 
+    if not 0 < fps < math.inf:
+        raise RenderError(f"a video needs a positive number of frames per second, not {fps:g}")
     path = Path(path)
     stream = iter(frames)
     first = next(stream, None)
@@ -65,6 +68,8 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
         raise
     with _render_errors():
         writer.close()
+        if path.stat().st_size == 0:
+            raise RenderError("no video was made: the encoder wrote nothing")
     return True
 
 

@@ -17,6 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 import gymnasium
 import numpy as np
 
+from envs.faults.boundary import Boundary, call
+from envs.faults.errors import Misbehaviour, described
 from envs.physics import Physics, dm_control_env, find_physics, parts
 from envs.state.python_state import (
     copies,
@@ -96,14 +98,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._keep_moment(action)
         elif len(self._actions) < LONGEST_REPLAY:
             self._actions.append(action)
-        result = self.env.step(action)
-        if not isinstance(result, tuple) or len(result) != 5:
-            found = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
-            raise TypeError(
-                "step must return (observation, reward, terminated, truncated, info) by Gymnasium's API, "
-                f"not {found}"
-            )
-        return result
+        return self.env.step(action.copy())  # the environment may write into it
 
     def save(self) -> dict[str, Any]:
         """What a restore needs, as a flat dict of arrays and JSON values. The episode must have started."""
@@ -121,7 +116,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         for index, arrays in enumerate(self._reset_arrays):
             saved |= {f"reset/array/{index}/{name}": array for name, array in arrays.items()}
         if self._extra is not None:
-            saved |= {f"extra/{name}": value for name, value in self._extra.extra_state().items()}
+            saved |= {f"extra/{name}": value for name, value in self._extra_state().items()}
         if self._by_state and self._before:
             before = self._before
             saved["before/state"] = self._state.copy()
@@ -195,7 +190,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             "scalars": [_values(attributes, names) for attributes, names in self._scalars],
         }
         if self._extra is not None:
-            self._before["extra"] = self._extra.extra_state()
+            self._before["extra"] = self._extra_state()
 
     def _set_moment(self, saved: dict[str, Any]) -> None:
         """Sets the moment before the last step."""
@@ -221,15 +216,26 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._load_extra(saved, "extra/")
         set_rng_states(self.env, saved["rng"])
 
+    def _extra_state(self) -> Mapping[str, Any]:
+        """What the environment's own method gives. Raises Misbehaviour where it gives no mapping."""
+        assert self._extra is not None
+        try:
+            state = call(self._extra.extra_state)
+        except Exception as error:
+            raise Misbehaviour(f"cannot be saved: extra_state() {described(error)}") from error
+        if not isinstance(state, Mapping):
+            raise Misbehaviour(f"cannot be saved: extra_state() gave no mapping but {type(state).__name__}")
+        return state
+
     def _load_extra(self, saved: dict[str, Any], prefix: str) -> None:
         if self._extra is not None:
             state = {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
-            self._extra.load_extra_state(state)
+            call(self._extra.load_extra_state, state)
 
 
 def _only_known_layers(env: gymnasium.Env[Any, Any]) -> bool:
     """Whether no wrapper around the raw environment could keep state that the record does not see."""
-    known = (gymnasium.wrappers.OrderEnforcing, gymnasium.wrappers.PassiveEnvChecker)
+    known = (gymnasium.wrappers.OrderEnforcing, gymnasium.wrappers.PassiveEnvChecker, Boundary)
     while isinstance(env, gymnasium.Wrapper):
         if not isinstance(env, known):
             return False

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from agent.interface import EndedEpisode, EnvSpec, TrainingEnv
+from agent.interface import DIVERGED_KEY, EndedEpisode, EnvSpec, TrainingEnv
 from agent.seeds import reset_seed
 
 
@@ -31,6 +31,8 @@ class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
         self.seed = seed
         self.seeded = False
         """Whether `env` was reset with a seed, and continues from there by itself."""
+        self.step_diverged = False
+        """Whether the physics diverged in the newest step."""
         self.frames = self.episodes = 0
         self.episode_return, self.episode_length = 0.0, 0
         self.newest_episode: EndedEpisode | None = None
@@ -56,7 +58,8 @@ class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
         if terminated or truncated:
             self.episodes += 1
             self.newest_episode = EndedEpisode(self.episode_return, self.episode_length)
-        return observation, reward, terminated, truncated, {"diverged": info.get("diverged", False)}
+        self.step_diverged = bool(info.get(DIVERGED_KEY, False))
+        return observation, reward, terminated, truncated, {"diverged": self.step_diverged}
 
     def forget_episode(self) -> None:
         """Forgets the open episode: the next reset has a seed again."""

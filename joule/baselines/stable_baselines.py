@@ -22,7 +22,16 @@ from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.device import pick_device
 from agent.errors import ConfigError
-from agent.interface import Arrays, EndedEpisode, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
+from agent.interface import (
+    DIVERGED_DECISIONS,
+    Arrays,
+    EndedEpisode,
+    EnvSpec,
+    ReplayRows,
+    Services,
+    TrainingEnv,
+    TrainingEnvs,
+)
 from agent.training_env import enter
 from joule.baselines import algorithm_state
 from joule.baselines.algorithm import ON_POLICY, make_algorithm
@@ -155,6 +164,8 @@ class Baseline:
             updated = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
             if updated:
                 self._update(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
+        if bridge.step_diverged:
+            self.metrics[DIVERGED_DECISIONS] = self.metrics.get(DIVERGED_DECISIONS, 0.0) + 1.0
         self.ended_episodes = []
         if bridge.episodes > self.episodes and bridge.newest_episode is not None:
             ended = bridge.newest_episode

@@ -14,7 +14,7 @@ import numpy as np
 
 from agent import random_state
 from agent.actor.actor import ActingState
-from agent.interface import Forecasting, Policy, TrainingEnv
+from agent.interface import DIVERGED_KEY, Forecasting, Policy, TrainingEnv
 from agent.seeds import FIRST_SEED
 from joule.training.forecast_log import MAX_PER_EVALUATION, ForecastLog, ForecastRecorder, joined
 from joule_errors import Refused
@@ -183,7 +183,7 @@ def _play(agent: Policy, envs: list[TrainingEnv], first_seed: int, entries: int)
             lengths[episode] += 1
             frames[episode] += info["frames"]
             recorder.record_outcome(int(episode), float(reward), terminated)
-            diverged += bool(info.get("diverged", False))
+            diverged += bool(info.get(DIVERGED_KEY, False))
             keep[row] = not (terminated or truncated)
             rows.append(observed)
         obs, open_episodes = np.stack(rows)[keep], open_episodes[keep]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from agent.interface import DIVERGED_KEY
 
 
 class Diverging:
@@ -30,7 +31,7 @@ class Diverging:
     def step(self, action: np.ndarray) -> Any:
         self.t += 1
         if self.number % self.every == 0 and self.t == self.at:
-            return self.env.observation.copy(), 0.0, False, True, {"frames": 1, "diverged": True}
+            return self.env.observation.copy(), 0.0, False, True, {"frames": 1, DIVERGED_KEY: True}
         return self.env.step(action)
 
 

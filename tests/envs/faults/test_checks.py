@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs.faults.boundary import DIVERGED_KEY
 from envs.physics import find_physics
 
 ZERO = np.zeros(1, np.float32)
@@ -133,13 +134,13 @@ def test_divergence_truncates_and_repeats_the_last_observation(
         data = data_of(env)
         getattr(data, field)[0] = value
         observation, reward, terminated, truncated, info = env.step(zero)
-        assert (reward, terminated, truncated, info["diverged"]) == (0.0, False, True, True)
+        assert (reward, terminated, truncated, info[DIVERGED_KEY]) == (0.0, False, True, True)
         np.testing.assert_array_equal(observation, last)
         data.qfrc_applied[:] = 0
     assert env.counters["diverged_steps"] == 2
     assert env.counters[f"mujoco_{warning}"] == 2
     env.reset(seed=3)
-    assert "diverged" not in env.step(zero)[4]
+    assert DIVERGED_KEY not in env.step(zero)[4]
 
 
 def test_a_full_buffer_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -152,7 +153,7 @@ def test_a_full_buffer_is_counted_and_logged_once(caplog: pytest.LogCaptureFixtu
     for _ in range(3):
         for kind in kinds:
             data.warning.number[int(kind)] += 1
-        assert "diverged" not in env.step(np.zeros(6, np.float32))[4]
+        assert DIVERGED_KEY not in env.step(np.zeros(6, np.float32))[4]
     assert env.counters == {"mujoco_contactfull": 3, "mujoco_cnstrfull": 3}
     assert len(caplog.records) == 2
 

@@ -12,6 +12,7 @@ import pytest
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 
 import envs
+from envs.faults.boundary import DIVERGED_KEY
 
 MUJOCO = [
     "Ant-v5",
@@ -134,7 +135,7 @@ def test_a_diverged_episode_is_restored() -> None:
     physics = find_physics(env)
     assert physics is not None
     physics.data.qvel[0] = 1e12
-    assert env.step(np.zeros(6, np.float32))[4]["diverged"]
+    assert env.step(np.zeros(6, np.float32))[4][DIVERGED_KEY]
     assert other.restore(through_a_file(env.snapshot()))
     assert other.observation.tobytes() == env.observation.tobytes()
     assert other.counters == env.counters

@@ -17,6 +17,7 @@ from small_baselines import assert_same_state, small_baseline
 import envs
 from agent import random_state
 from agent.configurator.settings import Config
+from agent.interface import DIVERGED_KEY
 from joule.baselines.settings import KINDS
 from joule.baselines.stable_baselines import Baseline
 from joule.baselines.trivial import RandomAgent
@@ -103,7 +104,7 @@ def test_a_step_that_diverged_is_never_stored() -> None:
         obs, reward, terminated, truncated, info = step
         if number % 7:
             return obs, reward, terminated, truncated, info
-        return obs, -9.0, terminated, True, info | {"diverged": True}
+        return obs, -9.0, terminated, True, info | {DIVERGED_KEY: True}
 
     agent = small_baseline("sac")
     changed: Any = ChangedSteps(agent.env, diverge)

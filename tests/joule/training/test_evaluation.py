@@ -12,6 +12,7 @@ from env_doubles import BareEnv, spec_of
 
 from agent import random_state
 from agent.actor.actor import ActingState
+from agent.interface import DIVERGED_KEY
 from joule.training.evaluation import EvaluationError, Evaluator, evaluate
 
 
@@ -39,7 +40,7 @@ class Countdown(BareEnv):
         torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002
         done = self.t == 2 + self.seed % 4
         truncated = done and self.seed % 4 == 1
-        info = {"frames": 2, "diverged": truncated}
+        info = {"frames": 2, DIVERGED_KEY: truncated}
         return np.array([self.seed, self.t], np.float32), self.seed / 1e4 + self.t, done, truncated, info
 
 

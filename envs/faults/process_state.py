@@ -1,0 +1,119 @@
+"""What an environment changes for the whole process: kept for the environments, put back for everything else.
+
+The working folder, NumPy's treatment of errors, torch's default dtype and more belong to the process. An
+environment that changes one of them for itself would change it for the agent too: a run would write to another
+folder, or compute in another precision. So each such setting has two values here, one for the code of the
+environments and one for all other code, and every call of an environment's own code switches between them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+log = logging.getLogger("joule.envs")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of the process."""
+
+    name: str
+    read: Callable[[], Any]
+    """Gives its value, which can be compared."""
+    write: Callable[[Any], object]
+    """Sets it to a value that `read` gave."""
+    kept: bool = True
+    """Whether environments get their own value again at their next call; False only undoes their change."""
+
+
+class ProcessState:
+    """The settings of this process, with the values that environments gave them."""
+
+    def __init__(self, settings: list[Setting]) -> None:
+        self._settings: dict[str, Setting] = {}
+        self._reads: tuple[Callable[[], Any], ...] = ()
+        self._theirs: dict[str, Any] = {}
+        self._undone: set[str] = set()
+        self._depth = 0
+        self._ours: list[Any] = []
+        self._lock = threading.Lock()
+        for setting in settings:
+            self.add(setting)
+
+    def add(self, setting: Setting) -> None:
+        """Watches one more setting; one of the same name is replaced."""
+        self._settings[setting.name] = setting
+        self._reads = tuple(known.read for known in self._settings.values())
+
+    def enter(self) -> None:
+        """The code of an environment runs from here on; calls of environments by environments are one call."""
+        with self._lock:
+            self._depth += 1
+            if self._depth > 1:
+                return
+            self._ours = [read() for read in self._reads]
+            for name, value in self._theirs.items():
+                self._settings[name].write(value)
+
+    def leave(self) -> None:
+        """The code of an environment has ended: everything is as before."""
+        with self._lock:
+            self._depth -= 1
+            if self._depth:
+                return
+            now = [read() for read in self._reads]
+            if now != self._ours:
+                for setting, value, ours in zip(self._settings.values(), now, self._ours, strict=True):
+                    self._put_back(setting, value, ours)
+
+    def _put_back(self, setting: Setting, value: Any, ours: Any) -> None:
+        """Sets a setting to Joule's value, and keeps the value that it has now for the environments."""
+        if value == ours:
+            self._theirs.pop(setting.name, None)
+            return
+        setting.write(ours)
+        if setting.kept:
+            self._theirs[setting.name] = value
+        elif setting.name not in self._undone:
+            self._undone.add(setting.name)
+            log.warning(
+                "the environment changed %s from %s to %s; it stays %s", setting.name, ours, value, ours
+            )
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
+
+
+def _enter_folder(path: str) -> None:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        log.debug("the working folder cannot be entered: %s", error)
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index]
+
+
+PROCESS_STATE = ProcessState(
+    [
+        Setting("the working folder", _working_folder, _enter_folder),
+        Setting("NumPy's treatment of errors", np.geterr, lambda value: np.seterr(**value)),
+        Setting("the filters of warnings", lambda: list(warnings.filters), _set_filters),
+        Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    ]
+)
+"""Of this process. Layers above add settings of libraries that environments do not need."""
