@@ -10,6 +10,7 @@ The score of a run is its last evaluation at the budget, never the best.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def compare(
         results: trees of results.
         out: folder for the files; it is made where it is missing.
         at: budget in frames; None takes the last evaluation of each run.
-        readme: a Markdown file whose table between the markers is replaced.
+        readme: a Markdown file whose table between the markers is replaced; it may be a link to one.
 
     Raises:
         ResultsError: for results that cannot be read or compared, or a page without its markers.
@@ -92,7 +93,7 @@ def compare(
     rows = table.rows(found, at)
     pairs, pooled, notes = table.pairs(rows), table.pooled(rows), table.notes(rows, found)
     over_tasks = [entry.sentence() for entry in pooled]
-    sentences = [*notes, *(pair.sentence() for pair in pairs), *over_tasks]
+    sentences = [*notes, *table.pair_sentences(pairs), *over_tasks]
     kept = [(run, forecasts.read(run.source, int(run.frames[run.at(at)]))) for run in found]
     forecast_logs = [(run, entries) for run, entries in kept if entries is not None]
     texts = {
@@ -100,15 +101,22 @@ def compare(
         out / "table.csv": table.comma_separated(rows),
     }
     if readme is not None:
+        if readme.is_symlink():  # a page that the user names may be a link; what it points to is changed
+            readme = Path(os.path.realpath(readme))
         texts[readme] = markdown_page.with_table(readme, table.markdown(rows, [*notes, *over_tasks]))
 
     from joule.report import curves, page
-    from joule.storage.files import replace_file, why
+    from joule.storage.files import DISK, replace_file, why
+    from joule.storage.links import check_plain
 
-    html = page.build(rows, found, pairs=pairs, pooled=pooled, notes=notes, forecast_logs=forecast_logs)
+    html = page.build(
+        rows, found, folder=out, pairs=pairs, pooled=pooled, notes=notes, forecast_logs=forecast_logs
+    )
     path = out
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        DISK.make(out)
+        for path in (out / "compare.html", out / "compare.png", *texts):
+            check_plain(path)
         curves.compare(found, out / "compare.png")
         for path, text in {out / "compare.html": html, **texts}.items():
             replace_file(path, text.encode())

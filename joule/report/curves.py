@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ def compare(runs: Sequence[Run], path: Path | None = None, *, dark: bool = False
                 continue
             of_task = [run for run in runs if run.task == tasks[index]]
             above.set_title(wrapped(tasks[index]), loc="left")
-            _panel(above, of_task, looks, "frames")
-            _panel(below, of_task, looks, "cpu_minutes")
+            for axes, axis in ((above, "frames"), (below, "cpu_minutes")):
+                draw_curves(axes, of_task, curves_of(of_task, axis), looks, axis)
             if column == 0:
                 above.set_ylabel("evaluation return")
                 below.set_ylabel("evaluation return")
@@ -138,31 +139,80 @@ def on_common_grid(runs: Sequence[Run]) -> tuple[Array, Array, Array]:
     return grid, minutes, returns
 
 
-def _panel(axes: Axes, runs: Sequence[Run], looks: Mapping[str, tuple[str, Any]], axis: str) -> None:
+@dataclass(frozen=True)
+class Curve:
+    """One line of a panel: the mean over the seeds of a label; every array is [points]."""
+
+    label: str
+    seeds: int
+    x: Array
+    """Frames, or the mean CPU-minutes of the seeds at equal frames."""
+    mean: Array
+    low: Array
+    """Minimum over the seeds."""
+    high: Array
+    """Maximum over the seeds."""
+    level: bool
+    """Whether it is one value for every x: that of an agent that does not learn. Its x is empty."""
+
+
+def curves_of(runs: Sequence[Run], axis: str) -> list[Curve]:
+    """The lines of a panel, one per label.
+
+    Args:
+        runs: of one task.
+        axis: "frames" or "cpu_minutes".
+    """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.label, []).append(run)
-    for label in sorted(groups, key=lambda name: list(looks).index(name), reverse=True):
-        members, (colour, line) = groups[label], looks[label]
+    found = []
+    for label, members in groups.items():
         if members[0].trivial:
-            axes.axhline(
-                np.mean([run.returns[-1] for run in members]), color=colour, linestyle=line, linewidth=1.8
-            )
+            scores = np.array([[run.returns[-1]] for run in members])
+            found.append(_curve(label, np.zeros(0), scores, level=True))
+        else:
+            frames, minutes, returns = on_common_grid(members)
+            found.append(_curve(label, frames if axis == "frames" else minutes.mean(axis=0), returns))
+    return found
+
+
+def draw_curves(
+    axes: Axes, runs: Sequence[Run], curves: Sequence[Curve], looks: Mapping[str, tuple[str, Any]], axis: str
+) -> None:
+    """Draws a panel.
+
+    Args:
+        axes: where to draw.
+        runs: of one task.
+        curves: those of the runs, see `curves_of`.
+        looks: label -> colour and line style; the first label is drawn last, above the others.
+        axis: "frames" or "cpu_minutes".
+    """
+    for curve in sorted(curves, key=lambda curve: list(looks).index(curve.label), reverse=True):
+        colour, line = looks[curve.label]
+        if curve.level:
+            axes.axhline(float(curve.mean[0]), color=colour, linestyle=line, linewidth=1.8)
             continue
-        frames, minutes, y = on_common_grid(members)
-        x = frames if axis == "frames" else minutes.mean(axis=0)
+        members = [run for run in runs if run.label == curve.label]
         if len({float(run.frames[-1]) for run in members}) > 1:
             for run in members:
                 own = run.frames if axis == "frames" else run.cpu_minutes
                 axes.plot(own, run.returns, color=colour, linestyle=line, linewidth=0.8, alpha=0.45)
-        if len(members) > 1:
-            axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.16, linewidth=0)
-        marker = "o" if len(x) < 3 else ""
+        if curve.seeds > 1:
+            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
+        marker = "o" if len(curve.x) < 3 else ""
         width = 2.6 if members[0].agent == "joule" else 2.0
         axes.plot(
-            x, y.mean(axis=0), color=colour, linestyle=line, linewidth=width, marker=marker, markersize=5
+            curve.x, curve.mean, color=colour, linestyle=line, linewidth=width, marker=marker, markersize=5
         )
     _axis(axes, axis)
+
+
+def _curve(label: str, x: Array, returns: Array, *, level: bool = False) -> Curve:
+    """A line from the returns [seeds, points]."""
+    low, high = returns.min(axis=0), returns.max(axis=0)
+    return Curve(label, len(returns), x, returns.mean(axis=0), low, high, level)
 
 
 def _in_one_unit(largest: float) -> Callable[[float, int], str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from operator import itemgetter
 
 import matplotlib
 import numpy as np
@@ -14,24 +12,17 @@ from matplotlib.ticker import MaxNLocator
 
 from joule.report.evaluations import Run
 from joule.report.forecasts import Entries, pooled
-from joule.report.plot_style import styles, theme, wrapped
+from joule.report.plot_style import styles, theme
 
 
 def predicted(forecast_logs: Sequence[tuple[Run, Entries]], *, dark: bool = False) -> Figure:
-    """One panel per task and label: observed returns against predicted ones, of all seeds."""
-    groups: dict[tuple[str, str], list[Entries]] = {}
-    for run, entries in forecast_logs:
-        groups.setdefault((run.task, run.label), []).append(entries)
-    columns = min(4, len(groups))
-    rows = math.ceil(len(groups) / columns)
-    figure = Figure(figsize=(3.3 * columns, 3.7 * rows), layout="constrained")
+    """Observed returns against predicted ones, of all seeds of one task and label."""
+    figure = Figure(figsize=(3.3, 3.2), layout="constrained")
     with matplotlib.rc_context(theme(dark)):
         figure.set_facecolor(theme(dark)["figure.facecolor"])
-        colours = styles([run for run, _ in forecast_logs], dark=dark)
-        for index, ((task, label), of_seeds) in enumerate(sorted(groups.items(), key=itemgetter(0))):
-            axes = figure.add_subplot(rows, columns, index + 1)
-            axes.set_title(f"{wrapped(task)}\n{wrapped(label)}", loc="left", fontsize=10.5)
-            scatter(axes, pooled(of_seeds), colours[label][0], theme(dark)["axes.labelcolor"])
+        ((colour, _),) = styles([run for run, _ in forecast_logs], dark=dark).values()
+        of_seeds = pooled([entries for _, entries in forecast_logs])
+        scatter(figure.add_subplot(), of_seeds, colour, theme(dark)["axes.labelcolor"])
     return figure
 
 

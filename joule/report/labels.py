@@ -84,7 +84,7 @@ def differing(runs: Iterable[Run]) -> list[str]:
     names = sorted({name for settings in known for name in settings if name not in (*_NEITHER, *_TASK)})
     if any(run.agent != "joule" for run in runs):
         names = [name for name in names if not name.startswith(_WORLD_MODEL)]
-    return [name for name in names if len({_plain(settings.get(name)) for settings in known}) > 1]
+    return [name for name in names if len({plain(settings.get(name)) for settings in known}) > 1]
 
 
 def _repeated(runs: Sequence[Run]) -> set[tuple[str, str]]:
@@ -104,10 +104,16 @@ def _repeated(runs: Sequence[Run]) -> set[tuple[str, str]]:
 def _with(name: str, settings: dict[str, Any]) -> str:
     if not settings:
         return name
-    return f"{name} ({', '.join(f'{key}={_plain(value)}' for key, value in settings.items())})"
+    return f"{name} ({', '.join(f'{key}={plain(value)}' for key, value in settings.items())})"
 
 
-def _plain(value: Any) -> str:
+def applies(run: Run, name: str) -> bool:
+    """Whether the agent of a run has a setting: only an agent with a world model has those of a world model."""
+    return run.agent == "joule" or not name.startswith(_WORLD_MODEL)
+
+
+def plain(value: Any) -> str:
+    """A setting as text: a list's entries side by side, other values as JSON."""
     if isinstance(value, list):
-        return " ".join(_plain(entry) for entry in value)
+        return " ".join(plain(entry) for entry in value)
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

@@ -8,6 +8,7 @@ pyplot: no window and no global state.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ def encoded(figure: Figure, form: str) -> bytes:
     """
     buffer = io.BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
-    with matplotlib.rc_context({"svg.hashsalt": "joule"}):
+    with matplotlib.rc_context({"svg.hashsalt": "joule"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in other letters shows boxes
         figure.savefig(buffer, dpi=150, format=form, metadata=metadata, facecolor=figure.get_facecolor())
     return buffer.getvalue()

@@ -22,6 +22,12 @@ HEADINGS = ("environment", "agent", "frames", "mean", "IQM", "95 % interval", "s
 DM_CONTROL = ("dmc:", "dm_control/")
 DM_CONTROL_BEST = 1_000.0
 """The largest return of an episode of any dm_control task. So their returns may be pooled as they are."""
+LEAST_SEEDS = 2
+"""Seeds that each of two agents needs on a task for a probability of improvement."""
+_TOO_FEW = (
+    "one seed of an agent does not say how much its runs differ, so that the probability would be 0 or 1 by "
+    f"chance; train {LEAST_SEEDS} seeds or more of each agent on the same task"
+)
 
 
 @dataclass(frozen=True)
@@ -72,17 +78,24 @@ class Pair:
     ours: str
     theirs: str
     tasks: int
+    """Number of tasks on which both have LEAST_SEEDS or more."""
+    left_out: int
+    """Number of tasks that both have, but one of them with fewer seeds."""
     seeds: tuple[int, int]
-    """Fewest seeds of a task, on either side."""
-    probability: Interval
+    """Fewest seeds of a task that counts, on either side."""
+    probability: Interval | None
+    """None where no task counts."""
 
     def sentence(self) -> str:
         """The pair in words, with the numbers of tasks and seeds."""
         p = self.probability
+        if p is None:
+            return f"P({self.ours} > {self.theirs}) is not given: {_TOO_FEW}"
         ends = f" (95 % interval {p.low:.2f} to {p.high:.2f})" if p.known and p.low < p.high else ""
+        left_out = f"; {count(self.left_out, 'task')} with a single seed left out" if self.left_out else ""
         return (
             f"P({self.ours} > {self.theirs}) = {p.estimate:.2f}{ends} over {count(self.tasks, 'task')}, "
-            f"at least {count(self.seeds[0], 'seed')} against {self.seeds[1]} per task"
+            f"at least {count(self.seeds[0], 'seed')} against {self.seeds[1]} per task{left_out}"
         )
 
 
@@ -146,7 +159,7 @@ def _row(task: str, label: str, runs: Sequence[Run], at: int | None) -> Row:
 
 
 def pairs(table: Sequence[Row]) -> list[Pair]:
-    """Every two learning agents that share a task, Joule first."""
+    """Every two learning agents that share a task, Joule first. A task with a single seed does not count."""
     labels = sorted(
         {row.label for row in table if not row.trivial}, key=lambda name: (not name.startswith("joule"), name)
     )
@@ -154,13 +167,24 @@ def pairs(table: Sequence[Row]) -> list[Pair]:
     for ours, theirs in combinations(labels, 2):
         our_scores = {row.task: row.scores for row in table if row.label == ours}
         their_scores = {row.task: row.scores for row in table if row.label == theirs}
-        shared = [task for task in our_scores if task in their_scores]
+        shared = [(x, their_scores[task]) for task, x in our_scores.items() if task in their_scores]
         if not shared:
             continue
-        x, y = [our_scores[task] for task in shared], [their_scores[task] for task in shared]
-        seeds = (min(map(len, x)), min(map(len, y)))
-        found.append(Pair(ours, theirs, len(shared), seeds, statistics.improvement_interval(x, y)))
+        counting = [(x, y) for x, y in shared if min(len(x), len(y)) >= LEAST_SEEDS]
+        of_ours, of_theirs = [x for x, _ in counting], [y for _, y in counting]
+        probability = statistics.improvement_interval(of_ours, of_theirs) if counting else None
+        seeds = (min(len(x) for x, _ in counting or shared), min(len(y) for _, y in counting or shared))
+        found.append(Pair(ours, theirs, len(counting), len(shared) - len(counting), seeds, probability))
     return found
+
+
+def pair_sentences(found: Sequence[Pair]) -> list[str]:
+    """The pairs in words; several of which nothing is known are one sentence."""
+    known = [pair.sentence() for pair in found if pair.probability is not None]
+    unknown = [pair for pair in found if pair.probability is None]
+    if len(unknown) < 2:
+        return [*known, *(pair.sentence() for pair in unknown)]
+    return [*known, f"No probability of improvement is given for {len(unknown)} pairs of agents: {_TOO_FEW}"]
 
 
 def pooled(table: Sequence[Row]) -> list[Pooled]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,9 +57,9 @@ def test_forecasts_are_shown_where_a_log_was_kept(tmp_path: Path) -> None:
     write_forecasts(second, [(1.0, 1.0), (2.0, 3.0)])
     assert compare.main([str(first), str(second), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out" / "compare.html").read_text()
-    row = "".join(f"<td>{cell}</td>" for cell in ("1", "3", "1.00", "1.00", "\N{MINUS SIGN}1.00"))
-    assert row in text
-    assert text.count("<picture>") == 2
+    row = [">1</td>", ">3</td>", ">1.00</td>", ">1.00</td>", ">\N{MINUS SIGN}1.00</td>"]
+    assert re.search(r"<td data-value=[^>]*".join(["", *map(re.escape, row)]), text)
+    assert text.count("<picture>") == 1
     assert compare.main([str(first), str(second), "--at", "10", "--out", str(tmp_path / "early")]) == 0
     assert "Predicted and observed returns" not in (tmp_path / "early" / "compare.html").read_text()
 

@@ -76,3 +76,24 @@ def test_notes_name_unequal_budgets_and_few_seeds(tmp_path: Path) -> None:
     notes = " ".join(table.notes(table.rows(runs), runs))
     assert "--at 10" in notes
     assert "about 50 %" in notes
+
+
+def test_one_seed_of_an_agent_gives_no_probability_of_improvement(tmp_path: Path) -> None:
+    def write(agent: str, env: str, seeds: int) -> None:
+        for seed in range(seeds):
+            path = tmp_path / agent / env / f"seed{seed}.csv"
+            write_evaluations(path, [100.0 * seed], agent=agent, env=env, seed=seed)
+
+    write("joule", "Hopper-v5", 3)
+    write("sac", "Hopper-v5", 1)
+    (pair,) = table.pairs(table.rows(gather([], [tmp_path])))
+    assert pair.probability is None
+    assert "is not given: one seed" in table.pair_sentences([pair])[0]
+    write("joule", "Ant-v5", 2)
+    write("sac", "Ant-v5", 2)
+    (pair,) = table.pairs(table.rows(gather([], [tmp_path])))
+    assert (pair.tasks, pair.left_out, pair.seeds) == (1, 1, (2, 2))
+    assert "1 task with a single seed left out" in pair.sentence()
+    write("td3", "Hopper-v5", 1)
+    found = table.pairs(table.rows(gather([], [tmp_path])))
+    assert table.pair_sentences(found)[1].startswith("No probability of improvement is given for 2 pairs")
