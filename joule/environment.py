@@ -12,6 +12,7 @@ from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from joule.settings import ENV_SETTINGS, merged
+from joule.torch_settings import keep_from_environments
 
 if TYPE_CHECKING:
     from envs.safe_env import SafeEnv
@@ -46,6 +47,7 @@ def make_env(
             hold it.
         EnvError: for an environment that cannot be made.
     """
+    keep_from_environments()
     if isinstance(env, str):
         if foreign := [name for name in settings if name not in ENV_SETTINGS]:
             raise ConfigError(
