@@ -13,6 +13,8 @@ class Output(io.FileIO):
     """stdout. It keeps the error that a write raised, so that it is known from an error of another file."""
 
     lost: OSError | None = None
+    replaced: io.TextIOWrapper | None = None
+    """The stream before. It is kept: it would close the file with it."""
 
     def write(self, data: Any) -> int:
         """Writes bytes. Raises OSError as the system does."""
@@ -48,6 +50,7 @@ def prepare() -> Output:
             stream.reconfigure(errors="replace")
     if type(sys.stdout) is io.TextIOWrapper and sys.stdout.fileno() == 1:
         sys.stdout.flush()
+        output.replaced = sys.stdout
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(output),
             encoding=sys.stdout.encoding,
