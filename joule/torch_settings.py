@@ -1,4 +1,4 @@
-"""torch's settings of the process: an environment that changes them for itself does not change them for an agent."""
+"""torch's settings of the process: what an environment sets for itself does not hold for an agent."""
 
 from __future__ import annotations
 

@@ -113,7 +113,17 @@ class Boundary(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             call(self.env.close)
         except Exception as error:  # noqa: BLE001  the user's environment may raise anything
-            log.warning("%s: close %s; nothing depends on it", self.unwrapped, described(error))
+            _warn_once(f"{self.unwrapped}: close {described(error)}; nothing depends on it any more")
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(sentence: str) -> None:
+    """Logs a sentence the first time: a run makes many environments of one kind."""
+    if sentence not in _warned:
+        _warned.add(sentence)
+        log.warning(sentence)
 
 
 def _without_own_keys(info: dict[str, Any]) -> dict[str, Any]:
