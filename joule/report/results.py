@@ -21,8 +21,8 @@ from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
 from joule.storage.run_entries import COMMAND, CONFIG
 from joule.storage.run_logs import EVALUATIONS
 
-MOST_ENTRIES = 200_000
-"""Files and folders that are looked through for results, at most."""
+MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
+"""Files and folders that are looked through at most: for results, and for a hint where they are."""
 
 _KIND_SETTINGS = ("planner.settings.", "regularizer.settings.")
 
@@ -67,7 +67,7 @@ def read_tree(folder: Path | str) -> list[Run]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ResultsError(f"{folder} is not a folder of results")
-    paths = sorted(_seeds(folder), key=lambda path: (path.parent, len(path.name), path.name))
+    paths = sorted(_seeds(folder, MOST_ENTRIES), key=lambda path: (path.parent, len(path.name), path.name))
     if not paths:
         raise ResultsError(f"{folder} holds no results: no <agent>/<env>/seed<k>.csv under it")
     runs = []
@@ -120,11 +120,11 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _seeds(folder: Path) -> Iterator[Path]:
+def _seeds(folder: Path, most: int) -> Iterator[Path]:
     """The files `seed*.csv` under a folder; links to folders are not followed.
 
     Raises:
-        ResultsError: for a folder with more entries than a tree of results has.
+        ResultsError: for a folder with more than `most` entries.
     """
     entries = 0
     for place, folders, names in os.walk(folder):
@@ -142,7 +142,7 @@ def _hint(folder: Path) -> str:
     try:
         if next(folder.glob(f"*/{EVALUATIONS}"), None):
             return f", but runs lie under it (give {folder}/*)"
-        if next(_seeds(folder), None):
+        if next(_seeds(folder, MOST_FOR_HINT), None):
             return f", but results lie under it (give --results {folder})"
     except (OSError, ResultsError):
         return ""  # a large folder is not looked through for a hint
