@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import shlex
 import sys
 import traceback
@@ -88,12 +89,18 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
     given = sys.argv[1:] if arguments is None else list(arguments)
     output = streams.prepare()
     print_printable()
+    help_only = not {"-h", "--help"}.isdisjoint(given)
     code: Any
     lost: OSError | None = None
     try:
+        if not help_only:
+            _check_current_directory()
         code = main(given)
-    except SystemExit as end:  # of --help
+    except SystemExit as end:
         code = end.code
+        if not help_only:
+            streams.print_error("stopped: the environment or a library has ended the process, by sys.exit()")
+            code = 1
     except KeyboardInterrupt:
         code = 130
     except signals.Ended as ended:
@@ -120,3 +127,13 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
             streams.print_error(f"stopped: the output cannot be written: {lost.strerror}")
             code = 1
     sys.exit(code)
+
+
+def _check_current_directory() -> None:
+    """Raises Refused where the current directory was removed: torch's libraries end the process there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise Refused(
+            f"the current directory cannot be used ({error.strerror}); change to one that exists"
+        ) from None
