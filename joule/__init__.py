@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from agent.cost.constraint import Constraint
     from agent.cost.task import Task
     from joule.agents import make
+    from joule.callbacks.callback import Callback
+    from joule.callbacks.wandb_tracker import WandbTracker
     from joule.commands.evaluate import evaluate
     from joule.commands.explain import explain
     from joule.commands.render import render
@@ -34,14 +36,16 @@ if TYPE_CHECKING:
     from joule.storage.loading import load
 
 __all__ = [
-    "Config", "Constraint", "Task", "compare", "evaluate", "explain", "load", "make", "make_env", "render",
-    "train",
+    "Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "load",
+    "make", "make_env", "render", "train",
 ]  # fmt: skip
 
 _MODULES = {
+    "Callback": "joule.callbacks.callback",
     "Config": "agent.configurator.settings",
     "Constraint": "agent.cost.constraint",
     "Task": "agent.cost.task",
+    "WandbTracker": "joule.callbacks.wandb_tracker",
     "compare": "joule.comparison",
     "evaluate": "joule.commands.evaluate",
     "explain": "joule.commands.explain",

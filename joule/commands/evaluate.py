@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from joule.trained import Request
 
 if TYPE_CHECKING:
     from agent.interface import Agent, Policy, TrainingEnv
+    from joule.callbacks.episodes import EpisodeCallback
     from joule.trained import Trained
 
 
@@ -50,17 +51,28 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
     options = parser(arguments).parse(arguments)
     threads.set_variables(threads.of_run(options.run))
-    record = evaluate(
-        options.run,
-        options.episodes,
-        seed=options.first_seed,
-        out=options.out,
-        settings=given_settings(options),
-        learn_task=options.learn_task,
-        adapt=options.adapt,
-        trust_modules=options.trust_module,
-    )
-    print(record)
+    from joule.report.episode_display import EpisodeDisplay
+    from joule.report.evaluation_text import HEADER, heading, row, summary
+
+    with EpisodeDisplay("evaluating", options.episodes, row) as display:
+
+        def begin(subject: Mapping[str, Any]) -> None:
+            for line in (heading(subject), "", HEADER):
+                display.say(line)
+
+        record = _evaluate(
+            options.run,
+            options.episodes,
+            seed=options.first_seed,
+            out=options.out,
+            changes=given_settings(options),
+            learn_task=options.learn_task,
+            adapt=options.adapt,
+            trust_modules=options.trust_module,
+            callback=display,
+            begin=begin,
+        )
+    print(f"\n{summary(record)}")
     print(record.paths[0])
     return 0
 
@@ -75,6 +87,7 @@ def evaluate(
     learn_task: int | None = None,
     adapt: bool = False,
     trust_modules: Sequence[str] = (),
+    callback: EpisodeCallback | None = None,
     **keywords: Any,
 ) -> Record:
     """Evaluates a trained agent on held-out seeds, without learning and without exploration.
@@ -89,6 +102,7 @@ def evaluate(
         learn_task: updates to learn the task `task` with; by default it is planned for without learning.
         adapt: whether the agent detects changes of its environment, and learns them while acting.
         trust_modules: modules that the run's environment may import although another user made the run.
+        callback: told of each episode as it ends, and how far the evaluation is.
         keywords: settings without a dot, such as `perturb="gravity=0.5"` or `task="less:velocity"`.
 
     Returns:
@@ -97,10 +111,37 @@ def evaluate(
     Raises:
         Refused: for input that cannot be used; its subclasses are ConfigError, RunError, CheckpointError.
     """
+    return _evaluate(
+        trained,
+        episodes,
+        seed=seed,
+        out=out,
+        changes=merged(settings, keywords),
+        learn_task=learn_task,
+        adapt=adapt,
+        trust_modules=trust_modules,
+        callback=callback,
+        begin=lambda subject: None,
+    )
+
+
+def _evaluate(
+    trained: str | os.PathLike[str] | Agent,
+    episodes: int,
+    *,
+    seed: int,
+    out: str | os.PathLike[str] | None,
+    changes: Mapping[str, Any],
+    learn_task: int | None,
+    adapt: bool,
+    trust_modules: Sequence[str],
+    callback: EpisodeCallback | None,
+    begin: Callable[[Mapping[str, Any]], None],
+) -> Record:
+    """See `evaluate`; `changes` are by dotted name, and `begin` is told what is evaluated before it is played."""
     for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0)):
         if value < least:
             raise ConfigError(f"--{name}: {value} is less than {least}")
-    changes = merged(settings, keywords)
     request = Request(trained, changes, learn_task=learn_task, adapt=adapt, trust_modules=trust_modules)
     path = None if out is None else Path(out)
     if path is None and request.run is not None:
@@ -111,10 +152,14 @@ def evaluate(
         _check_writable(path)
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
+    from joule.callbacks.episodes import NoEpisodeCallback
     from joule.report.evaluation_text import shown
     from joule.storage.files import replace_file, why
 
-    values = _evaluation(request.load(), request, episodes, seed)
+    told = callback or NoEpisodeCallback()
+    if learn_task is not None and callback is not None:
+        callback.note(f"learning the task {changes['task']} first, by {learn_task:,} updates")
+    values = _evaluation(request.load(), request, episodes, seed, told, begin)
     if path is not None:
         try:
             replace_file(path, (json.dumps(values, indent=2) + "\n").encode())
@@ -135,13 +180,20 @@ def _check_writable(path: Path) -> None:
         raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
 
 
-def _evaluation(trained: Trained, request: Request, episodes: int, seed: int) -> dict[str, Any]:
+def _evaluation(
+    trained: Trained,
+    request: Request,
+    episodes: int,
+    seed: int,
+    callback: EpisodeCallback,
+    begin: Callable[[Mapping[str, Any]], None],
+) -> dict[str, Any]:
     """Plays the episodes. Returns the JSON values."""
     from agent.cost.constraint_monitor import ConstraintMonitor
     from joule.training.decision_time import time_decisions
     from joule.training.evaluation import PARALLEL_EPISODES
     from joule.training.evaluation import evaluate as play
-    from joule.training.evaluation_record import evaluation_record
+    from joule.training.evaluation_record import evaluation_record, subject_record
 
     world_model = trained.world_model
     adaptive = world_model.adapt() if request.adapt and world_model is not None else None
@@ -158,17 +210,14 @@ def _evaluation(trained: Trained, request: Request, episodes: int, seed: int) ->
     policy: Policy = trained.agent if adaptive is None else adaptive
     # What an adaptive agent learns in an episode is for the next one.
     parallel = PARALLEL_EPISODES if adaptive is None else 1
-    evaluation = play(policy, monitored_env, episodes, seed, parallel=parallel)
+    run = request.run
+    subject = subject_record(trained.agent, None if run is None else run.id, trained.env_config)
+    begin(subject)
+    evaluation = play(policy, monitored_env, episodes, seed, parallel=parallel, callback=callback)
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(policy, make_env, seed)
-    run = request.run
-    values = evaluation_record(trained.agent, None if run is None else run.id, evaluation, seed, timing)
-    values |= {
-        "perturb": list(trained.env_config.perturb),
-        "task": trained.env_config.task,
-        "learn_task": request.learn_task,
-        "changes_detected": detected,
-    }
+    values = subject | evaluation_record(trained.agent, evaluation, seed, timing)
+    values |= {"learn_task": request.learn_task, "changes_detected": detected}
     if world_model is not None:
         if monitor.constraints:
             margin = world_model.modules.margin()[-1].tolist()

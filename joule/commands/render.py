@@ -12,7 +12,6 @@ python render.py RUN --task less:velocity            planning for another task; 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +29,9 @@ from joule.trained import Request
 
 if TYPE_CHECKING:
     from agent.interface import Agent
-    from joule.filming.recording import FilmCallback, FilmedAgent
+    from joule.callbacks.episodes import EpisodeCallback
+    from joule.filming.rehearsal import FilmedAgent
 
-SECONDS_BETWEEN_LINES = 10.0
-"""Between two lines that say how far a film is."""
 SMALLEST_WIDTH, SMALLEST_HEIGHT = 64, 480
 """Of a frame, in pixels."""
 
@@ -60,40 +58,31 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
     options = parser(arguments).parse(arguments)
     threads.set_variables(threads.of_run(options.run))
-    path = render(
-        options.run,
-        options.episodes,
-        out=options.out,
-        seed=options.first_seed,
-        width=options.width,
-        height=options.height,
-        imagine=options.imagine,
-        imagine_at=options.imagine_at,
-        settings=given_settings(options),
-        learn_task=options.learn_task,
-        adapt=options.adapt,
-        trust_modules=options.trust_module,
-        callback=PrintedProgress(),
-    )
+    from joule.report.episode_display import EpisodeDisplay
+
+    with EpisodeDisplay("filming", options.episodes, _row) as display:
+        path = render(
+            options.run,
+            options.episodes,
+            out=options.out,
+            seed=options.first_seed,
+            width=options.width,
+            height=options.height,
+            imagine=options.imagine,
+            imagine_at=options.imagine_at,
+            settings=given_settings(options),
+            learn_task=options.learn_task,
+            adapt=options.adapt,
+            trust_modules=options.trust_module,
+            callback=display,
+        )
     print(path)
     return 0
 
 
-class PrintedProgress:
-    """Prints how far a film is: rendering without a GPU takes its time."""
-
-    def __init__(self) -> None:
-        self._due = time.monotonic() + SECONDS_BETWEEN_LINES
-
-    def step(self, seed: int, decisions: int, longest: int) -> None:
-        """See `FilmCallback`; prints every few seconds."""
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + SECONDS_BETWEEN_LINES
-            print(f"seed {seed}: {decisions:,} of {longest:,} decisions filmed")
-
-    def episode(self, seed: int, total_return: float, decisions: int) -> None:
-        """See `FilmCallback`."""
-        print(f"seed {seed}: return {total_return:,.2f}, {decisions:,} decisions")
+def _row(seed: int, total_return: float, decisions: int) -> str:
+    """The line of an episode that was filmed."""
+    return f"seed {seed}: return {total_return:,.2f}, {decisions:,} decisions"
 
 
 def render(
@@ -110,7 +99,7 @@ def render(
     learn_task: int | None = None,
     adapt: bool = False,
     trust_modules: Sequence[str] = (),
-    callback: FilmCallback | None = None,
+    callback: EpisodeCallback | None = None,
     **keywords: Any,
 ) -> Path:
     """Films a trained agent, without exploring, and writes a video.

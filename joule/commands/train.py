@@ -25,8 +25,8 @@ from joule.cli.parser import Parser
 from joule.settings import config_from, merged, resumed_config
 
 if TYPE_CHECKING:
+    from joule.callbacks.callback import Callback
     from joule.training.session import TrainedRun
-    from joule.training.trainer import RunCallback
 
 
 def parser(arguments: Sequence[str] = ()) -> Parser:
@@ -38,6 +38,8 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     p.add_argument("--override", action="store_true", help="with --resume: allow settings to change")
     p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
                    help="with --resume: import this module of a run made by another user")  # fmt: skip
+    p.add_argument("--track", action="append", default=[], metavar="NAME",
+                   help="send the numbers of the run to a tracker too: wandb; repeatable")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_settings(p, Config, Config(), arguments=arguments)
     return p
@@ -56,7 +58,9 @@ def main(arguments: Sequence[str]) -> int:
         override=options.override,
         trust_modules=options.trust_module,
         command=command_words("train", arguments),
-        callback=None,
+        callbacks=(),
+        track=options.track,
+        progress=True,
         from_command_line=True,
     )
     return trained.exit_code
@@ -72,7 +76,9 @@ def train(
     resume: str | os.PathLike[str] | None = None,
     override: bool = False,
     trust_modules: Sequence[str] = (),
-    callback: RunCallback | None = None,
+    callbacks: Sequence[Callback] = (),
+    track: str | Sequence[str] = (),
+    progress: bool = True,
     **keywords: Any,
 ) -> TrainedRun:
     """Trains an agent in a run folder, with evaluations, checkpoints, a learning curve and a film.
@@ -90,7 +96,10 @@ def train(
         override: with `resume`, allows settings to change.
         trust_modules: with `resume`, modules that the run's environment may import although another user made
             the run.
-        callback: is told how the run goes; by default a display on stdout.
+        callbacks: are told how the run goes; see `joule.Callback`.
+        track: trackers that get the numbers of the run too: `wandb`. `joule.WandbTracker` among `callbacks` has
+            more settings.
+        progress: whether to show the progress on stdout.
         keywords: settings without a dot, such as `steps=50_000` and `seed=1`.
 
     Returns:
@@ -110,7 +119,9 @@ def train(
         override=override,
         trust_modules=trust_modules,
         command=command_words("train", _arguments(preset, given)),
-        callback=callback,
+        callbacks=callbacks,
+        track=(track,) if isinstance(track, str) else tuple(track),
+        progress=progress,
         from_command_line=False,
     )
 
@@ -124,7 +135,9 @@ def _train(
     override: bool,
     trust_modules: Sequence[str],
     command: Sequence[str],
-    callback: RunCallback | None,
+    callbacks: Sequence[Callback],
+    track: Sequence[str],
+    progress: bool,
     from_command_line: bool,
 ) -> TrainedRun:
     """Checks the input, and trains or resumes.
@@ -142,10 +155,12 @@ def _train(
             from joule.storage.run_paths import check_free
 
             check_free(out)
+        given_callbacks = _callbacks(callbacks, track)
         # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
-        from joule.training.session import train_new
+        from joule.training.session import Reporting, train_new
 
-        return train_new(config, out, command, callback=callback, handle_signals=from_command_line)
+        reporting = Reporting(given_callbacks, track, progress)
+        return train_new(config, out, command, reporting=reporting, handle_signals=from_command_line)
     if out is not None:
         raise ConfigError(
             f"--out: a resumed run stays in its own folder; copy {resume} to {out} and --resume {out} to "
@@ -159,9 +174,21 @@ def _train(
 
     run = Run.open(resume, trust_modules=trust_modules)
     config = resumed_config(run.config, given, override)
-    from joule.training.session import train_further
+    given_callbacks = _callbacks(callbacks, track)
+    from joule.training.session import Reporting, train_further
 
-    return train_further(run, config, callback=callback, handle_signals=from_command_line)
+    reporting = Reporting(given_callbacks, track, progress)
+    return train_further(run, config, reporting=reporting, handle_signals=from_command_line)
+
+
+def _callbacks(callbacks: Sequence[Callback], track: Sequence[str]) -> list[Callback]:
+    """The user's callbacks and the trackers. Raises ConfigError for those that cannot be used."""
+    if not callbacks and not track:
+        return []
+    from joule.callbacks.dispatch import checked
+    from joule.callbacks.trackers import trackers
+
+    return [*checked(callbacks), *trackers(track)]
 
 
 def _arguments(preset: str | None, given: Mapping[str, Any]) -> list[str]:

@@ -25,15 +25,15 @@ class ImaginedRollouts:
         first: decision at which the first rollout begins.
     """
 
-    def __init__(self, agent: Explainable, seconds: float, first: int) -> None:
-        self.agent, self.seconds, self.first = agent, seconds, first
+    def __init__(self, agent: Explainable, seconds: float, first: int = 0) -> None:
+        self.agent, self.seconds = agent, seconds
         self.ahead = min(max(round(SECONDS_AHEAD / seconds), FEWEST_AHEAD), MOST_AHEAD)
         """Decisions of a rollout."""
-        self.begin()
+        self.begin(first)
 
-    def begin(self) -> None:
-        """Begins an episode."""
-        self.decision = 0
+    def begin(self, first: int) -> None:
+        """Begins an episode, whose first rollout begins at decision `first`."""
+        self.first, self.decision = first, 0
         self._start: np.ndarray | None = None
         self._actions: list[np.ndarray] = []
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from agent.actor.actor import ActingState
 from agent.agent import WorldModelAgent
-from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from agent.interface import Explainable, Policy
 from agent.seeds import FIRST_SEED
@@ -21,6 +20,8 @@ from agent.world_model.adaptation import AdaptiveAgent
 from envs.faults.errors import RenderError
 from envs.rendering.video import write_mp4
 from envs.safe_env import SafeEnv
+from joule.callbacks.episodes import EpisodeCallback, NoEpisodeCallback
+from joule.filming.rehearsal import FilmedAgent, Takes
 from joule.filming.views import PlainView, View, imagination_view
 from joule.report.film import Story, annotate, fewer
 from joule.storage.files import DISK, replacing, why
@@ -31,25 +32,8 @@ SLOWEST, FASTEST = 10.0, 60.0
 """Bounds of the frames per second of a video."""
 USUAL_SECONDS = 1.0 / 30.0
 """Simulated time of a decision where the environment does not say it."""
-
-
-class FilmedAgent(Policy, Protocol):
-    """What a film asks of an agent."""
-
-    @property
-    def config(self) -> Config: ...
-
-
-class FilmCallback(Protocol):
-    """Told how far a film is."""
-
-    def step(self, seed: int, decisions: int, longest: int) -> None:
-        """`decisions` of at most `longest` are filmed, of the episode with this seed."""
-        ...
-
-    def episode(self, seed: int, total_return: float, decisions: int) -> None:
-        """The episode with this seed has ended."""
-        ...
+ALMOST_ALL = 0.999
+"""The largest share that is told before a film is complete."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +68,7 @@ def record(
     max_seconds: float | None = None,
     imagine: bool = False,
     imagine_at: int | None = None,
-    callback: FilmCallback | None = None,
+    callback: EpisodeCallback | None = None,
 ) -> Path:
     """Films episodes of an agent, without exploration, and writes a video. An existing video is replaced.
 
@@ -98,7 +82,9 @@ def record(
         seed: of the first episode.
         max_seconds: simulated time of an episode that is filmed at most.
         imagine: shows the predicted state too, again and again.
-        imagine_at: decision of the first prediction; by default a third of the episode. It implies `imagine`.
+        imagine_at: decision of the first prediction; by default a third of the episode as it is, which is
+            played once before it is filmed. An agent that adapts plays it only once: its first prediction is
+            made after as many decisions as a prediction lasts. It implies `imagine`.
         callback: told how far the film is.
 
     Returns:
@@ -115,17 +101,29 @@ def record(
         longest = max(1, min(longest, round(max_seconds / seconds)))
     if imagine_at is not None and imagine_at >= longest:
         raise ConfigError(f"imagine_at: {imagine_at} is beyond the {longest:,} decisions that are filmed")
-    view: View = PlainView(env)
-    if imagine or imagine_at is not None:
-        view = imagination_view(agent, env, seconds, longest // 3 if imagine_at is None else imagine_at)
+    imagined = imagination_view(agent, env, seconds) if imagine or imagine_at is not None else None
+    view: View = imagined or PlainView(env)
+    told = callback or NoEpisodeCallback()
+    takes = Takes(agent, env, longest, imagined, imagine_at)
     pace = Pace(seconds)
+
+    def of_all(before: int) -> Callable[[float], None]:
+        return lambda share: told.progress(min((before + share) / episodes, ALMOST_ALL))
 
     def frames() -> Iterator[np.ndarray]:
         story = None
         for number in range(seed, seed + episodes):
-            story = yield from _episode(agent, env, view, pace, number, longest, story, callback)
-            if callback is not None:
-                callback.episode(number, story.total_return, story.decisions)
+            policy, first, progress = takes.prepare(number, of_all(number - seed))
+            view.begin(first)
+            filmed = _Filmed(agent, policy, env, view, pace, number, longest)
+            story = yield from _episode(filmed, story, progress)
+            told.episode(number, story.total_return, story.decisions)
+            if imagined is not None and story.decisions <= first:
+                told.note(
+                    f"seed {number}: the film shows no prediction, because the episode ended after "
+                    f"{story.decisions:,} decisions and the first prediction is at decision {first:,}"
+                )
+        told.progress(1.0)
 
     with _video_file(Path(path)) as temporary:
         write_mp4(temporary, frames(), pace.frames_per_second)
@@ -155,31 +153,41 @@ def _render_errors() -> Iterator[None]:
         raise RenderError(f"no video was made: {why(error)}") from error
 
 
+@dataclass(frozen=True)
+class _Filmed:
+    """An episode that is filmed."""
+
+    agent: FilmedAgent
+    policy: Policy
+    """Decides: the agent, or its rehearsal."""
+    env: SafeEnv
+    view: View
+    pace: Pace
+    seed: int
+    longest: int
+    """Decisions at most."""
+
+
 def _episode(
-    agent: FilmedAgent,
-    env: SafeEnv,
-    view: View,
-    pace: Pace,
-    seed: int,
-    longest: int,
-    before: Story | None,
-    callback: FilmCallback | None,
+    filmed: _Filmed, before: Story | None, progress: Callable[[float], None]
 ) -> Generator[np.ndarray, None, Story]:
     """The frames of one episode: its start, every `pace.stride`-th decision, and its end.
 
     Args:
+        filmed: the episode.
         before: the story of the episode before, whose scale of energies stays.
+        progress: told the share of the episode after every decision.
 
     Returns:
         The story of this episode.
     """
+    agent, env, view, pace = filmed.agent, filmed.env, filmed.view, filmed.pace
     # An agent that adapts learns only from steps that it observes.
     observed: Any = agent.observe(env) if isinstance(agent, AdaptiveAgent) else env
-    obs, _ = observed.reset(seed=seed)
-    view.begin()
+    obs, _ = observed.reset(seed=filmed.seed)
     picture, state, story = view.picture(), None, before
-    for step in range(1, longest + 1):
-        action, state = agent.predict(obs, state, np.array([state is None]), deterministic=True)
+    for step in range(1, filmed.longest + 1):
+        action, state = filmed.policy.predict(obs, state, np.array([state is None]), deterministic=True)
         # A rollout begins at the observation that the decision was based on.
         view.decided(_believed(agent, obs, state), action)
         if step == 1:
@@ -191,12 +199,13 @@ def _episode(
                 surprise=isinstance(state, ActingState),
             )
             story.restart()
+            story.perturbations = tuple(env.perturbations)
             yield annotate(picture, panel=story.panel())
         assert story is not None
         obs, reward, terminated, truncated, _ = observed.step(action)
-        ended = terminated or truncated or step == longest
-        if callback is not None:
-            callback.step(seed, step, longest)
+        ended = terminated or truncated or step == filmed.longest
+        progress(step / filmed.longest)
+        story.perturbations = tuple(env.perturbations)  # also those that began with this step
         shown = ended or step % pace.stride == 0
         energies = _energies(agent, state) if shown else {}
         panel = story.tell(reward, surprise=_surprise(state), energies=energies)

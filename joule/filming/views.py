@@ -13,7 +13,8 @@ from envs.rendering.ghost import Ghost, can_appear
 from envs.safe_env import SafeEnv
 from joule.filming.imagined_rollouts import ImaginedRollouts, readout_changes, readout_slices
 from joule.report.film import side_by_side
-from joule.report.imagination import Curves, caption
+from joule.report.film.caption import caption
+from joule.report.imagination import PREDICTED, Curves
 
 CURVE_SPAN = 100
 """Decisions that the curves of readouts show."""
@@ -22,8 +23,8 @@ CURVE_SPAN = 100
 class View(Protocol):
     """Draws an environment; it is told of each decision before the step is taken."""
 
-    def begin(self) -> None:
-        """Begins an episode."""
+    def begin(self, first: int) -> None:
+        """Begins an episode, whose first prediction is made at decision `first`."""
         ...
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
@@ -41,7 +42,7 @@ class PlainView:
     def __init__(self, env: SafeEnv) -> None:
         self.env = env
 
-    def begin(self) -> None:
+    def begin(self, first: int) -> None:
         """Nothing to do."""
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
@@ -52,21 +53,20 @@ class PlainView:
         return self.env.render()
 
 
-def imagination_view(agent: Any, env: SafeEnv, seconds: float, first: int) -> View:
+def imagination_view(agent: Any, env: SafeEnv, seconds: float) -> GhostView | CurveView:
     """A view of the environment and of its predicted state: with a ghost, or with curves where none can appear.
 
     Args:
         agent: the agent.
         env: made for rendering.
         seconds: simulated time of a decision.
-        first: decision at which the first rollout begins.
 
     Raises:
         ConfigError: for an agent without a world model.
     """
     if not isinstance(agent, (WorldModelAgent, AdaptiveAgent)):
         raise ConfigError(f"imagine: {agent.config.agent} has no world model to imagine with; joule has")
-    rollouts = ImaginedRollouts(agent, seconds, first)
+    rollouts = ImaginedRollouts(agent, seconds)
     return GhostView(agent, env, rollouts) if can_appear(env) else CurveView(env, rollouts)
 
 
@@ -83,9 +83,9 @@ class GhostView:
         self.readable = self.ghost.readable(read[:, positions], true[:, positions])
         """Which positions the readout heads can predict, [nq]."""
 
-    def begin(self) -> None:
+    def begin(self, first: int) -> None:
         """See `View`."""
-        self.rollouts.begin()
+        self.rollouts.begin(first)
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
         """See `View`."""
@@ -100,7 +100,7 @@ class GhostView:
         pose = self.pose(self.start, predicted)
         steps, off = len(predicted) - 1, 100 * self.ghost.distance(pose)
         text = f"ghost: predicted {steps} decision{'s' * (steps > 1)} ago, {off:.0f} cm off"
-        return caption(self.ghost.draw(pose), text)
+        return caption(self.ghost.draw(pose), text, PREDICTED)
 
     def pose(self, start: np.ndarray, readouts: np.ndarray) -> np.ndarray:
         """The predicted pose [nq] after readouts [steps + 1, readouts] that begin at the pose `start` [nq]."""
@@ -115,9 +115,9 @@ class CurveView:
         self.env, self.rollouts = env, rollouts
         self.curves = Curves(env.env_spec.readout_sizes, span=CURVE_SPAN)
 
-    def begin(self) -> None:
+    def begin(self, first: int) -> None:
         """See `View`."""
-        self.rollouts.begin()
+        self.rollouts.begin(first)
         self.curves.restart()
 
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:

@@ -46,3 +46,9 @@ class PipeSafeConsole(Console):
         """Discards all further output of the process, that at its end included."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def stderr_console() -> PipeSafeConsole:
+    """A console that prints on stderr."""
+    stream = sys.stderr
+    return PipeSafeConsole(stream.stream if isinstance(stream, PrintableStream) else stream)

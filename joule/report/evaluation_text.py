@@ -7,6 +7,8 @@ from typing import Any
 
 from joule.escaping import terminal
 
+HEADER = f"{'seed':>10}{'return':>14}{'decisions':>12}"
+
 
 def shown(record: Mapping[str, Any]) -> str:
     """The text of an evaluation.
@@ -14,10 +16,27 @@ def shown(record: Mapping[str, Any]) -> str:
     Args:
         record: its JSON values, as the command `evaluate` writes them.
     """
-    lines = [terminal(_heading(record)), "", f"{'seed':>10}{'return':>14}{'decisions':>12}"]
-    for row in zip(record["seeds"], record["returns"], record["lengths"], strict=True):
-        lines.append("{:>10}{:>14,.2f}{:>12,}".format(*row))
-    return "\n".join([*lines, "", terminal("; ".join(_summary(record)))])
+    rows = zip(record["seeds"], record["returns"], record["lengths"], strict=True)
+    return "\n".join([heading(record), "", HEADER, *(row(*of) for of in rows), "", summary(record)])
+
+
+def row(seed: int, total_return: float, decisions: int) -> str:
+    """The line of an episode, below HEADER."""
+    return f"{seed:>10}{total_return:>14,.2f}{decisions:>12,}"
+
+
+def heading(subject: Mapping[str, Any]) -> str:
+    """The line that says what is evaluated.
+
+    Args:
+        subject: the JSON values of what is evaluated.
+    """
+    return terminal(_heading(subject))
+
+
+def summary(record: Mapping[str, Any]) -> str:
+    """The line that sums up."""
+    return terminal("; ".join(_summary(record)))
 
 
 def _heading(record: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Predicted readouts beside observed ones: a caption for a frame with a ghost, and curves without a ghost."""
+"""Predicted readouts beside observed ones, as curves: where no ghost can be drawn."""
 
 from __future__ import annotations
 
@@ -14,27 +14,6 @@ MOST_CURVES = 6
 PREDICTED = (240, 110, 205)
 """The colour of predictions: of the ghost, of its caption and of the dots."""
 _OVERSAMPLING = 2
-
-
-def caption(frame: Frame, text: str) -> Frame:
-    """The frame with a line of text on a dark background in its upper left corner.
-
-    Args:
-        frame: uint8 [height, width, 3].
-        text: cut to the width of the frame.
-    """
-    image = Image.fromarray(frame)
-    unit = image.width / 640.0
-    font, margin = font_of(round(15 * unit)), round(12 * unit)
-    text = fitted(text, font, image.width - 5 * margin)
-    box = (margin, margin, round(3 * margin + font.getlength(text)), margin + round(28 * unit))
-    background = Image.blend(
-        image.crop(box), Image.new("RGB", (box[2] - box[0], box[3] - box[1]), PAPER), 0.8
-    )
-    image.paste(background, box[:2])
-    middle = (box[1] + box[3]) / 2
-    ImageDraw.Draw(image).text((2 * margin, middle), text, fill=PREDICTED, font=font, anchor="lm")
-    return np.asarray(image)
 
 
 class Curves:

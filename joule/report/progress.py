@@ -1,7 +1,7 @@
-"""The live display of a training run: frames, return, surprise, and the remaining time.
+"""The live display of a training run: frames, return, surprise, the remaining time, and what it does now.
 
-On a terminal one block is kept up to date. Into a file or a pipe, plain lines are written: one for each
-evaluation and a few between them.
+On a terminal one block is kept up to date. Into a file or a pipe, plain lines are written: one soon, then one
+every twenty seconds, and one for each evaluation.
 """
 
 from __future__ import annotations
@@ -9,125 +9,144 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections import deque
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
+from joule.callbacks.callback import Activity, Callback, Episode, EvaluationResult, Measurement, RunStart
 from joule.report.console import PipeSafeConsole
+from joule.report.live_block import LiveBlock
+from joule.report.process_load import ProcessLoad, memory_bytes
+from joule.report.progress_lines import ProgressState, block, line
 
-LINES_EVERY = 20.0  # seconds between plain lines
+FIRST_LINE_SECONDS, LINES_EVERY_SECONDS = 5.0, 20.0
+"""Until the first plain line, and between two."""
+LOOK_EVERY_SECONDS = 0.25
+"""Between two looks at the counters of the agent."""
+RATE_SECONDS = 30.0
+"""Of training, over which frames per second are measured."""
 
 
-class Progress:
+class Progress(Callback):
     """The display of one run. It is a context manager, which restores the terminal at its end.
 
     Args:
-        folder: of the run.
-        env: id of the environment.
-        agent: name of the agent.
-        steps: budget in environment frames.
         console: where to print; by default stdout.
     """
 
-    def __init__(
-        self, folder: Path, env: str, agent: str, steps: int, console: Console | None = None
-    ) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         self.console = console or PipeSafeConsole()
-        self.folder, self.steps = folder, steps
-        self.live: Live | None = None
-        self.values: dict[str, float] = {}
-        self.score: Mapping[str, Any] | None = None
-        self.rate: float | None = None  # frames per second; not known before the second report
-        self.last_report: tuple[float, int] | None = None  # time in seconds, frames
-        self.line_due = 0.0
-        self.bar = Bar(
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} frames"),
-            BarColumn(bar_width=40),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=self.console,
-        )
-        self.task = self.bar.add_task("train", total=steps)
-        self.console.print(f"{agent} in {env}, {steps:,} frames -> {folder}", soft_wrap=True)
+        self.state = ProgressState()
+        self._live: LiveBlock | None = None
+        self._load = ProcessLoad()
+        self._looks: deque[tuple[float, int]] = deque()
+        """Seconds and frames in the newest stretch of training."""
+        self._look_due, self._line_due = 0.0, 0.0
 
     def __enter__(self) -> Progress:
-        if self.console.is_terminal:
-            self.live = Live(self._picture(), console=self.console, refresh_per_second=4)
-            self.live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.live is not None:
+        if self._live is not None:
             with contextlib.suppress(OSError):  # the terminal may be gone
-                self.live.stop()
+                self._live.stop()
+            self._live = None
 
-    def progress(self, frames: int, metrics: Mapping[str, float]) -> None:
-        """Takes in the number of frames and the metrics by name."""
+    def on_start(self, start: RunStart) -> None:
+        """Prints what is trained and where, and begins to draw."""
+        state, settings = self.state, start.settings
+        state.device, state.steps, state.frames = start.device, settings["steps"], start.frames
+        for episode in start.episodes:
+            self._take(episode)
+        from_frame = f" from frame {start.frames:,} on" if start.frames else ""
+        self._say(
+            f"{settings['agent']} in {settings['env']}, {state.steps:,} frames{from_frame} -> {start.folder}"
+        )
+        self._line_due = time.monotonic() + FIRST_LINE_SECONDS
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            self._live = LiveBlock(self.console, self._lines)
+            with self._output():
+                self._live.start(refresh=True)
+
+    def on_step(self, agent: Any) -> None:
+        """Looks at the counters of the agent now and then."""
         now = time.monotonic()
-        if self.last_report is not None and now > self.last_report[0]:
-            self.rate = (frames - self.last_report[1]) / (now - self.last_report[0])
-        self.last_report = (now, frames)
-        self.values = dict(metrics)
-        self.bar.update(self.task, completed=frames)
-        if self.live is not None:
-            self.live.update(self._picture())
-        elif now >= self.line_due:
-            self.line_due = now + LINES_EVERY
-            self._say(f"{frames:>9,} frames  {'  '.join(f'{n} {v}' for n, v in self._measurements())}")
+        if now < self._look_due:
+            return
+        self._look_due = now + LOOK_EVERY_SECONDS
+        state, looks = self.state, self._looks
+        state.frames = agent.frames
+        looks.append((now, agent.frames))
+        while now - looks[0][0] > RATE_SECONDS and len(looks) > 2:
+            looks.popleft()
+        seconds, frames = now - looks[0][0], agent.frames - looks[0][1]
+        if seconds > 0:
+            state.rate = frames / seconds
+        self._plain_line(now)
 
-    def evaluated(self, row: Mapping[str, Any]) -> None:
-        """Takes in an evaluation: a row of evaluations.csv."""
-        self.score, self.last_report = row, None  # frames per second exclude the time of the evaluation
+    def on_episode(self, episode: Episode) -> None:
+        """Takes in the return."""
+        self._take(episode)
+
+    def on_metrics(self, measurement: Measurement) -> None:
+        """Takes in the newest metrics."""
+        self.state.values = dict(measurement.values)
+
+    def on_activity(self, activity: Activity) -> None:
+        """Shows that the run evaluates or films, until that is done."""
+        self.state.activity = None if activity.done >= 1.0 else activity
+        self._looks.clear()  # frames per second are those of training
+        self._plain_line(time.monotonic())
+
+    def on_evaluation(self, evaluation: EvaluationResult) -> None:
+        """Prints the result."""
+        row = self.state.evaluated = evaluation.row
         self._say(
             f"{row['frames']:>9,} frames  evaluated: return {row['return_mean']:,.1f} "
             f"± {row['return_std']:,.1f} over {row['episodes']} episodes on held-out seeds"
         )
 
-    def saved(self, frames: int) -> None:
-        """Called after a checkpoint at `frames`."""
-        if self.live is not None:
-            self.live.update(self._picture())
-
-    def note(self, sentence: str) -> None:
-        """Prints a sentence for the user."""
+    def on_note(self, sentence: str) -> None:
+        """Prints it."""
         self._say(sentence)
 
-    def _say(self, line: str) -> None:
-        try:
-            self.console.print(line, soft_wrap=True)
+    def _take(self, episode: Episode) -> None:
+        self.state.returns.add(episode.total_return)
+        self.state.newest_return = episode.total_return
+
+    def _lines(self, width: int) -> list[Text]:
+        self._measure()
+        return block(self.state, width, self.console.options.ascii_only)
+
+    def _measure(self) -> None:
+        self.state.cpu_share, self.state.memory = self._load.look(), memory_bytes()
+
+    def _plain_line(self, now: float) -> None:
+        """Prints a line where one is due and no block is drawn."""
+        if self._live is None and now >= self._line_due:
+            self._line_due = now + LINES_EVERY_SECONDS
+            self._measure()
+            self._say(line(self.state))
+
+    def _say(self, text: str) -> None:
+        with self._output():
+            if self._live is not None:
+                self._live.refresh()  # a narrower terminal is noticed before anything is printed above the block
+            self.console.print(text, soft_wrap=True)
             if not self.console.is_terminal:
                 sys.stdout.flush()
-        except OSError:  # the pipe or the terminal is gone
+
+    @contextlib.contextmanager
+    def _output(self) -> Any:
+        """Inside, a pipe or a terminal that is gone ends the output and not the run."""
+        try:
+            yield
+        except OSError:
             if not isinstance(self.console, PipeSafeConsole):
                 raise
             self.console.discard_output()
-
-    def _measurements(self) -> list[tuple[str, str]]:
-        values = self.values
-        named = [
-            ("return", "episode/return", "{:,.1f}"),
-            ("surprise", "surprise", "{:.2f}"),
-            *((name[7:], name, "{:,.2f}") for name in sorted(values) if name.startswith("energy/")),
-            ("latent rank", "latent/rank", "{:.1f}"),
-        ]
-        shown = [(label, form.format(values[name])) for label, name, form in named if name in values]
-        return [*shown, ("frames/s", f"{self.rate:,.0f}")] if self.rate is not None else shown
-
-    def _picture(self) -> Group:
-        table = Table.grid(padding=(0, 2))
-        for label, value in self._measurements():
-            table.add_row(Text(label, style="dim"), value)
-        if self.score is not None:
-            mean, std, frames = (self.score[name] for name in ("return_mean", "return_std", "frames"))
-            table.add_row(Text("evaluated", style="dim"), f"{mean:,.1f} ± {std:,.1f} at {frames:,}")
-        return Group(self.bar, table)

@@ -24,6 +24,8 @@ EVALUATION_COLUMNS = (
 """The columns of evaluations.csv, and of every result file that `compare` reads."""
 FORECAST_COLUMNS = ("frames", "seed", "decision", "predicted_return", "return", "predicted_cost", "cost")
 """The columns of forecasts.csv. A decision without a known return leaves that cell empty."""
+EPISODE_COLUMNS = ("frames", "return", "length")
+"""The columns of episodes.csv: frames at the episode's end, its sum of rewards, its decisions."""
 
 
 class CsvLog:
@@ -55,7 +57,7 @@ class CsvLog:
         if new_names:
             width = len(self._columns)
             self._columns = self._columns + new_names
-            self._rewrite(row for row in self._body() if len(row) == width)
+            self._rewrite(row for row in self._data_rows() if len(row) == width)
         lines = b"".join(
             _line([_text(row[name]) if name in row else "" for name in self._columns]) for row in rows
         )
@@ -90,7 +92,7 @@ class CsvLog:
 
         def kept() -> Iterator[list[str]]:
             nonlocal lost
-            for row in self._body():
+            for row in self._data_rows():
                 if len(row) != len(self._columns) or not re.fullmatch("[0-9]{1,18}", row[column]):
                     lost += 1
                 elif int(row[column]) <= frames:
@@ -100,11 +102,24 @@ class CsvLog:
         self._ready = True
         return lost
 
+    def rows(self) -> Iterator[dict[str, str]]:
+        """The complete rows by column name, one after the other; none where there is no file.
+
+        Raises:
+            OSError: when the file has other columns, or cannot be read.
+        """
+        if not os.path.lexists(self.path):
+            return
+        self._adopt_columns()
+        for row in self._data_rows():
+            if len(row) == len(self._columns):
+                yield dict(zip(self._columns, row, strict=True))
+
     def _start(self) -> None:
         """Adopts the columns of an existing file, or makes a file with the first columns."""
         if os.path.lexists(self.path):
             self._adopt_columns()
-            self._rewrite(row for row in self._body() if len(row) == len(self._columns))
+            self._rewrite(row for row in self._data_rows() if len(row) == len(self._columns))
         else:
             self._rewrite([])
         self._ready = True
@@ -122,7 +137,7 @@ class CsvLog:
         except csv.Error as error:
             raise OSError(f"{self.path.name} is not a table: {error}") from error
 
-    def _body(self) -> Iterator[list[str]]:
+    def _data_rows(self) -> Iterator[list[str]]:
         """The rows without the header."""
         return itertools.islice(self._parse(), 1, None)
 
@@ -138,7 +153,7 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """Scalars in TensorBoard's event files, written directly and without a thread.
+    """TensorBoard's event files, written directly and without a thread.
 
     TensorBoard's own writer passes events to a thread, which hides a full disk and blocks after a fork.
 
@@ -154,7 +169,7 @@ class TensorBoardLog:
         self._restart: int | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds every number of a row at step `frames`.
+        """Adds every value of a row at step `frames`: a number as a scalar, a `Summary.Value` as it is.
 
         Raises:
             OSError: when the disk refuses.
@@ -174,7 +189,7 @@ class TensorBoardLog:
                 restart = SessionLog(status=SessionLog.START)
                 events.append(Event(wall_time=time.time(), step=self._restart, session_log=restart))
         values = [
-            Summary.Value(tag=name, simple_value=float(value))
+            value if isinstance(value, Summary.Value) else Summary.Value(tag=name, simple_value=float(value))
             for name, value in row.items()
             if name != "frames"
         ]

@@ -11,17 +11,18 @@ from pathlib import Path
 from joule.storage.files import DISK
 from joule.storage.links import RUN_FILE, check_plain
 from joule.storage.run_lock import LOCK, alive
-from joule.storage.run_logs import BOARD, EVALUATIONS, FORECASTS, METRICS
+from joule.storage.run_logs import BOARD, EPISODES, EVALUATIONS, FORECASTS, METRICS
 
 CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE = (
     "config.json", "command.txt", "versions.json", "summary.json", "curve.png",
 )  # fmt: skip
 CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS = "checkpoints", "replay", "videos", "explanations"
 
-_FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, LOCK, METRICS, EVALUATIONS, FORECASTS)
+_TABLES = (METRICS, EVALUATIONS, FORECASTS, EPISODES)
+_FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, LOCK, *_TABLES)
 _FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
 _TEMPORARY = re.compile(r"\.tmp-([0-9]{1,10})-(.+)", re.DOTALL)
-_OF_HOLDER = (METRICS, EVALUATIONS, FORECASTS, SUMMARY, CURVE, CONFIG, LOCK)
+_OF_HOLDER = (*_TABLES, SUMMARY, CURVE, CONFIG, LOCK)
 """Files that only the holder of the run's lock writes."""
 
 
@@ -63,8 +64,9 @@ def _temporary(folder: Path) -> Iterator[Path]:
     for place in (folder, folder / VIDEOS, folder / EXPLANATIONS):
         for name in DISK.names(place) if place.is_dir() else []:
             match = _TEMPORARY.fullmatch(name)
-            if match and not (place / name).is_dir():
+            path = place / name
+            if match and (path.is_symlink() or not path.is_dir()):
                 process, target = int(match[1]), match[2]
                 of_holder = place == folder and target in _OF_HOLDER
                 if of_holder or process == os.getpid() or not alive(process):
-                    yield place / name
+                    yield path

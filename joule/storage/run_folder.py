@@ -1,7 +1,8 @@
 """The run folder: the settings of a run, its checkpoints, and what it measured, in plain files.
 
     config.json  command.txt  versions.json  run.json        written once, when the run is created
-    metrics.csv  evaluations.csv  forecasts.csv  tensorboard/ grow; cut back when a run is resumed
+    metrics.csv  evaluations.csv  forecasts.csv  episodes.csv  tensorboard/
+                                                              grow; cut back when a run is resumed
     checkpoints/  replay/  videos/  explanations/  summary.json  run.lock
 
 A folder may come from another person. Nothing in it is executed, links in it are not followed (the folder itself
@@ -209,7 +210,7 @@ class Run:
         self.config = config
 
     def log(self, metrics: Mapping[str, float], frames: int) -> None:
-        """Adds a row to metrics.csv and TensorBoard. A new name adds a column.
+        """Adds a row to metrics.csv. A new name adds a column.
 
         A log that fails switches itself off and is counted.
 
@@ -218,6 +219,20 @@ class Run:
         """
         self.check_place()
         self._logs.add_metrics({"frames": frames, **metrics})
+
+    def log_to_board(self, values: Mapping[str, Any], frames: int) -> None:
+        """Adds values to TensorBoard: numbers by tag, and `Summary.Value`s. Raises as `log`."""
+        self.check_place()
+        self._logs.add_to_board({**values, "frames": frames})
+
+    def episode_ended(self, frames: int, total_return: float, decisions: int) -> None:
+        """Adds a row to episodes.csv. Raises as `log`."""
+        self.check_place()
+        self._logs.add_episode({"frames": frames, "return": total_return, "length": decisions})
+
+    def episodes(self) -> list[tuple[int, float, int]]:
+        """Frames, return and length of the newest training episodes, at most 100,000."""
+        return self._logs.episodes()
 
     def evaluated(self, row: Mapping[str, Any]) -> None:
         """Adds a row to evaluations.csv, with the columns `logs.EVALUATION_COLUMNS`.
@@ -233,16 +248,20 @@ class Run:
         self.check_place()
         self._logs.add_forecasts(rows)
 
-    def truncate_logs(self, frames: int) -> None:
+    def truncate_logs(self, frames: int, episode_frames: int | None = None) -> None:
         """Drops log rows after `frames`, so that a resumed run writes them again.
 
         A checkpoint at `frames` must be saved after the rows of `frames` were logged.
+
+        Args:
+            frames: of the newest row that stays.
+            episode_frames: the same for episodes.csv, where it differs.
 
         Raises:
             RunError: when the folder is gone, or a log cannot be read or written.
         """
         self.check_place()
-        self._logs.truncate(frames)
+        self._logs.truncate(frames, episode_frames)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Writes summary.json, with the run's counters added to the summary's.

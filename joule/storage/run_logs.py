@@ -1,20 +1,32 @@
-"""The logs of one run together: metrics, evaluations, forecasts, and TensorBoard's events."""
+"""The logs of one run together: metrics, evaluations, forecasts, episodes, and TensorBoard's events."""
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from joule.storage.errors import RunError
 from joule.storage.files import why
-from joule.storage.log_files import EVALUATION_COLUMNS, FORECAST_COLUMNS, CsvLog, TensorBoardLog
+from joule.storage.log_files import (
+    EPISODE_COLUMNS,
+    EVALUATION_COLUMNS,
+    FORECAST_COLUMNS,
+    CsvLog,
+    TensorBoardLog,
+)
 
-METRICS, EVALUATIONS, FORECASTS = "metrics.csv", "evaluations.csv", "forecasts.csv"
+METRICS, EVALUATIONS, FORECASTS, EPISODES = (
+    "metrics.csv", "evaluations.csv", "forecasts.csv", "episodes.csv",
+)  # fmt: skip
 """The names of the tables in a run folder."""
 BOARD = "tensorboard"
 """The folder of TensorBoard's event files."""
+MOST_EPISODES = 100_000
+"""Of those in episodes.csv, the newest that are read."""
 
 
 class RunLogs:
@@ -31,12 +43,35 @@ class RunLogs:
         self._metrics = CsvLog(folder / METRICS, ["frames"])
         self._evaluations = CsvLog(folder / EVALUATIONS, EVALUATION_COLUMNS)
         self._forecasts = CsvLog(folder / FORECASTS, FORECAST_COLUMNS)
+        self._episodes = CsvLog(folder / EPISODES, EPISODE_COLUMNS)
         self._board = TensorBoardLog(folder / BOARD)
 
     def add_metrics(self, row: Mapping[str, float]) -> None:
-        """Adds a row to metrics.csv and to TensorBoard."""
+        """Adds a row to metrics.csv."""
         self._add(self._metrics, row)
+
+    def add_to_board(self, row: Mapping[str, Any]) -> None:
+        """Adds a row to TensorBoard; see `TensorBoardLog.add`."""
         self._add(self._board, row)
+
+    def add_episode(self, row: Mapping[str, float]) -> None:
+        """Adds a row to episodes.csv."""
+        self._add(self._episodes, row)
+
+    def episodes(self) -> list[tuple[int, float, int]]:
+        """Frames, return and length of the newest training episodes; rows that cannot be read are left out."""
+        found: deque[tuple[int, float, int]] = deque(maxlen=MOST_EPISODES)
+        try:
+            for row in self._episodes.rows():
+                try:
+                    entry = int(row["frames"]), float(row["return"]), int(row["length"])
+                except ValueError:
+                    continue
+                if math.isfinite(entry[1]):
+                    found.append(entry)
+        except OSError as error:
+            warnings.warn(f"{EPISODES}: {why(error)}", RuntimeWarning, stacklevel=3)
+        return list(found)
 
     def add_evaluation(self, row: Mapping[str, Any]) -> None:
         """Adds a row to evaluations.csv.
@@ -53,15 +88,21 @@ class RunLogs:
         """Adds rows to forecasts.csv."""
         self._add(self._forecasts, *rows)
 
-    def truncate(self, frames: int) -> None:
+    def truncate(self, frames: int, episode_frames: int | None = None) -> None:
         """Drops every row after `frames`, so that a resumed run writes it again.
+
+        Args:
+            frames: of the newest row that stays.
+            episode_frames: the same for episodes.csv, where it differs.
 
         Raises:
             RunError: when a log cannot be read or written.
         """
-        for log in (self._metrics, self._evaluations, self._forecasts, self._board):
+        logs = (self._metrics, self._evaluations, self._forecasts, self._episodes, self._board)
+        for log in logs:
+            last = frames if episode_frames is None or log is not self._episodes else episode_frames
             try:
-                self._counters["log_rows_lost"] += log.truncate(frames)
+                self._counters["log_rows_lost"] += log.truncate(last)
             except OSError as error:
                 raise RunError(f"{log.path}: {why(error)}") from error
 

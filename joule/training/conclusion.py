@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import envs
 from agent.configurator.kinds import NO_PLANNER
 from agent.errors import StopRun
 from agent.interface import Agent
+from joule.callbacks.callback import Callback
+from joule.callbacks.episodes import EpisodesOfRun
 from joule.cli.command_line import command_words
 from joule.environment import make_env
 from joule.filming.recording import record
@@ -19,7 +21,6 @@ from joule.report import curves, forecasts, results
 from joule.storage.errors import RunError
 from joule.storage.reader import read_lines
 from joule.storage.run_folder import Run
-from joule.training.trainer import RunCallback
 
 CURVES = ("surprise", "latent/rank", "latent/relative_error")
 """Columns of metrics.csv that are drawn below the learning curve."""
@@ -28,7 +29,12 @@ MOST_SECONDS, SECONDS_PER_FRAME = 30.0, 0.01
 
 
 def conclude(
-    run: Run, agent: Agent, counters: Mapping[str, int], scores: Mapping[str, float], callback: RunCallback
+    run: Run,
+    agent: Agent,
+    counters: Mapping[str, int],
+    scores: Mapping[str, float],
+    callback: Callback,
+    resume: str,
 ) -> None:
     """Writes what a finished run leaves, and prints the commands that follow.
 
@@ -38,6 +44,7 @@ def conclude(
         counters: survivable faults of the environment, by name.
         scores: the last evaluation.
         callback: gets a note for every file and every command.
+        resume: the command that resumes the run.
 
     Raises:
         StopRun: when the summary cannot be written.
@@ -61,13 +68,13 @@ def conclude(
         raise StopRun(f"the run has ended and its last checkpoint is complete, but: {error}") from error
     make_missing(run, agent, callback)
     imagine = ["--imagine"] if config.agent == "joule" else []
-    callback.note(f"render:   {_command('render', folder, *imagine)}")
+    callback.on_note(f"render:   {_command('render', folder, *imagine)}")
     if config.agent == "joule" and config.planner.kind != NO_PLANNER:
-        callback.note(f"explain:  {_command('explain', folder, '--step', '10')}")
-    callback.note(f"evaluate: {_command('evaluate', folder, '--episodes', '10')}")
-    callback.note(f"compare:  {_command('compare', folder)} OTHER_RUN")
+        callback.on_note(f"explain:  {_command('explain', folder, '--step', '10')}")
+    callback.on_note(f"evaluate: {_command('evaluate', folder, '--episodes', '10')}")
+    callback.on_note(f"compare:  {_command('compare', folder)} OTHER_RUN")
     more = 2 * max(config.steps, agent.frames)
-    callback.note(f"resume:   {resume_command(folder)} --steps {more}")
+    callback.on_note(f"resume:   {resume} --steps {more}")
 
 
 def missing(run: Run, agent: Agent) -> list[str]:
@@ -83,7 +90,7 @@ def _outputs(run: Run, agent: Agent) -> dict[str, Path]:
     return files
 
 
-def make_missing(run: Run, agent: Agent, callback: RunCallback) -> None:
+def make_missing(run: Run, agent: Agent, callback: Callback) -> None:
     """Draws the learning curve and films the agent, where they are missing; a note names each file."""
     files = _outputs(run, agent)
     for name in missing(run, agent):
@@ -93,36 +100,39 @@ def make_missing(run: Run, agent: Agent, callback: RunCallback) -> None:
             _film(agent, files[name], callback)
 
 
-def resume_command(folder: Path) -> str:
-    """The command that resumes a run."""
-    return _command("train", "--resume", folder)
+def resume_command(folder: Path, track: Sequence[str] = ()) -> str:
+    """The command that resumes a run, with these trackers."""
+    options = [word for name in track for word in ("--track", name)]
+    return _command("train", "--resume", folder, *options)
 
 
 def _command(name: str, *arguments: object) -> str:
     return shlex.join(command_words(name, [str(argument) for argument in arguments]))
 
 
-def _draw_curve(run: Run, path: Path, callback: RunCallback) -> None:
+def _draw_curve(run: Run, path: Path, callback: Callback) -> None:
     """Draws the learning curve, or notes why it cannot be drawn."""
     folder = run.folder
     try:
         series, entries = _series(folder / "metrics.csv"), forecasts.read(folder)
         curves.learning_curve(results.read_run(folder), path, series=series, entries=entries)
-        callback.note(f"curve:    {path}")
+        callback.on_note(f"curve:    {path}")
     except (OSError, ValueError, csv.Error) as error:  # a full disk may have switched a log off
-        callback.note(f"no curve: {error}")
+        callback.on_note(f"no curve: {error}")
 
 
-def _film(agent: Agent, path: Path, callback: RunCallback) -> None:
+def _film(agent: Agent, path: Path, callback: Callback) -> None:
     """Films the evaluated agent; a machine that cannot render gets a sentence instead of a film."""
     try:
         env = make_env(agent.config, render_mode="rgb_array")
         seconds = min(MOST_SECONDS, agent.config.steps * SECONDS_PER_FRAME)
-        record(agent, env, path, max_seconds=seconds)
+        filming = EpisodesOfRun(callback, "filming", 1)
+        record(agent, env, path, max_seconds=seconds, callback=filming)
         env.close()
-        callback.note(f"film:     {path}")
+        callback.on_video(path, agent.frames)
+        callback.on_note(f"film:     {path}")
     except (envs.RenderError, envs.EnvError) as error:  # some environments cannot be rendered
-        callback.note(f"no film: {error}")
+        callback.on_note(f"no film: {error}")
 
 
 def _series(path: Path) -> dict[str, tuple[list[float], list[float]]]:

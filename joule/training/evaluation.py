@@ -16,11 +16,14 @@ from agent import random_state
 from agent.actor.actor import ActingState
 from agent.interface import DIVERGED_KEY, Forecasting, Policy, TrainingEnv
 from agent.seeds import FIRST_SEED
+from joule.callbacks.episodes import EpisodeCallback, NoEpisodeCallback
 from joule.training.forecast_log import MAX_PER_EVALUATION, ForecastLog, ForecastRecorder, joined
 from joule_errors import Refused
 
 PARALLEL_EPISODES = 32
 """Episodes played side by side at most: each holds an environment in memory."""
+ALMOST_ALL = 0.999
+"""The largest share that is told before an evaluation has ended."""
 
 
 class EvaluationError(Refused):
@@ -67,6 +70,7 @@ class Evaluator:
         first_seed: seed of the first.
         entries: decisions in the forecast log at most.
         parallel: episodes side by side at most; 1 for an agent that learns from its episodes.
+        callback: told how far an evaluation is.
 
     Raises:
         EvaluationError: when an episode of the environment has no limit, or none is asked for.
@@ -79,11 +83,13 @@ class Evaluator:
         first_seed: int = FIRST_SEED,
         entries: int = MAX_PER_EVALUATION,
         parallel: int = PARALLEL_EPISODES,
+        callback: EpisodeCallback | None = None,
     ) -> None:
         if episodes < 1:
             raise EvaluationError(f"episodes: {episodes} is too few, an evaluation needs at least 1")
         self.make_env, self.episodes, self.first_seed = make_env, episodes, first_seed
         self.entries, self.parallel = entries, parallel
+        self.callback: EpisodeCallback = callback or NoEpisodeCallback()
         self._envs: list[TrainingEnv] = []
         with random_state.preserved():
             self._add_env()
@@ -106,7 +112,9 @@ class Evaluator:
             for k in range(0, self.episodes, self.parallel):
                 envs = self._envs[: min(self.parallel, self.episodes - k)]
                 share = max(1, self.entries * len(envs) // self.episodes)
-                parts.append(_play(agent, envs, self.first_seed + k, share))
+                told = _ToldInGroup(self.callback, k / self.episodes, len(envs) / self.episodes)
+                parts.append(_play(agent, envs, self.first_seed + k, share, told))
+            self.callback.progress(1.0)
         surprises = np.concatenate([part.surprises for part in parts])
         known = surprises[~np.isnan(surprises)]
         log = joined([part.forecast_log for part in parts])
@@ -131,9 +139,10 @@ def evaluate(
     episodes: int,
     first_seed: int = FIRST_SEED,
     parallel: int = PARALLEL_EPISODES,
+    callback: EpisodeCallback | None = None,
 ) -> Evaluation:
     """One evaluation with environments of its own. Raises EvaluationError as `Evaluator` does."""
-    evaluator = Evaluator(make_env, episodes, first_seed, parallel=parallel)
+    evaluator = Evaluator(make_env, episodes, first_seed, parallel=parallel, callback=callback)
     try:
         return evaluator(agent)
     finally:
@@ -152,7 +161,31 @@ class _Played(NamedTuple):
     forecast_log: ForecastLog
 
 
-def _play(agent: Policy, envs: list[TrainingEnv], first_seed: int, entries: int) -> _Played:
+class _ToldInGroup:
+    """Tells a callback of the episodes that are played side by side.
+
+    Args:
+        callback: is told.
+        before: share of all episodes that was played before.
+        share: of all episodes that these are.
+    """
+
+    def __init__(self, callback: EpisodeCallback, before: float, share: float) -> None:
+        self.callback, self.before, self.share = callback, before, share
+
+    def progress(self, decision: int, limit: int, still_open: float) -> None:
+        """After so many of `limit` decisions this share of the episodes is still open."""
+        done = 1.0 - still_open * (1.0 - decision / limit)
+        self.callback.progress(min(self.before + self.share * done, ALMOST_ALL))
+
+    def episode(self, seed: int, total_return: float, decisions: int) -> None:
+        """See `EpisodeCallback`."""
+        self.callback.episode(seed, total_return, decisions)
+
+
+def _play(
+    agent: Policy, envs: list[TrainingEnv], first_seed: int, entries: int, told: _ToldInGroup
+) -> _Played:
     """One episode in each environment, with at most `entries` decisions in the forecast log."""
     count = len(envs)
     returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -185,7 +218,10 @@ def _play(agent: Policy, envs: list[TrainingEnv], first_seed: int, entries: int)
             recorder.record_outcome(int(episode), float(reward), terminated)
             diverged += bool(info.get(DIVERGED_KEY, False))
             keep[row] = not (terminated or truncated)
+            if not keep[row]:
+                told.episode(first_seed + int(episode), float(returns[episode]), int(lengths[episode]))
             rows.append(observed)
+        told.progress(decision, limit, keep.sum() / count)
         obs, open_episodes = np.stack(rows)[keep], open_episodes[keep]
         starts = np.zeros(open_episodes.size, bool)
         if open_episodes.size and not keep.all() and isinstance(state, ActingState):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from agent.configurator.settings import Config
 from agent.configurator.validation import to_json
 from agent.interface import Agent
 from joule.report.forecasts import calibration
@@ -17,19 +18,15 @@ from joule.training.evaluation import Evaluation
 from joule.training.forecast_log import ForecastLog
 
 
-def evaluation_record(
-    agent: Agent, run_id: str | None, evaluation: Evaluation, first_seed: int, timing: DecisionTime
-) -> dict[str, Any]:
-    """The JSON values of an evaluation.
+def subject_record(agent: Agent, run_id: str | None, env_config: Config) -> dict[str, Any]:
+    """The JSON values of what is evaluated.
 
     Args:
         agent: the agent.
         run_id: of its run; None for an agent in memory.
-        evaluation: the results.
-        first_seed: of the first episode; the others follow.
-        timing: how long a decision takes.
+        env_config: the settings of the environment that it is evaluated in.
     """
-    config, returns = agent.config, evaluation.returns
+    config = agent.config
     plain = to_json(config)
     return {
         "run": run_id,
@@ -38,9 +35,26 @@ def evaluation_record(
         "training_seed": config.seed,
         "frames": agent.frames,
         "planner": plain["planner"] if config.agent == "joule" else None,
-        "perturb": plain["perturb"],
+        "perturb": list(env_config.perturb),
+        "task": env_config.task,
         "constraint": plain["constraint"],
         "perceive": plain["perceive"],
+    }
+
+
+def evaluation_record(
+    agent: Agent, evaluation: Evaluation, first_seed: int, timing: DecisionTime
+) -> dict[str, Any]:
+    """The JSON values of the results of an evaluation.
+
+    Args:
+        agent: the agent.
+        evaluation: the results.
+        first_seed: of the first episode; the others follow.
+        timing: how long a decision takes.
+    """
+    config, returns = agent.config, evaluation.returns
+    return {
         "episodes": len(returns),
         "mean": evaluation.mean,
         "std": evaluation.std,

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent import random_state
 from agent.configurator.settings import Config
+from agent.configurator.validation import flatten
+from agent.device import pick_device
 from agent.interface import Agent
 from agent.training_env import check_spec
 from envs.safe_env import SafeEnv
 from envs.state.determinism import is_deterministic
 from envs.vector import SafeEnvs
 from joule.agents import new_agent
+from joule.callbacks.callback import Callback, Episode, Outcome, RunEnd, RunStart
+from joule.callbacks.dispatch import CallbackError, Callbacks
+from joule.callbacks.episodes import EpisodesOfRun
+from joule.callbacks.tensorboard_tracker import TensorBoardTracker
 from joule.cli import signals
 from joule.environment import make_env, make_envs
 from joule.report.progress import Progress
@@ -24,7 +30,19 @@ from joule.storage.run_folder import Run
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
 from joule.training.evaluation import Evaluator
 from joule.training.forecast_log import max_entries
-from joule.training.trainer import RunCallback, Trainer
+from joule.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """Whom a session tells how it goes."""
+
+    callbacks: Sequence[Callback] = ()
+    """The user's, trackers included."""
+    track: Sequence[str] = ()
+    """Names of the trackers, which the command that resumes the run repeats."""
+    progress: bool = True
+    """Whether the progress is shown on stdout."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,7 @@ def train_new(
     out: Path | None,
     command: Sequence[str],
     *,
-    callback: RunCallback | None = None,
+    reporting: Reporting,
     handle_signals: bool = False,
 ) -> TrainedRun:
     """Makes a run folder and trains an agent in it.
@@ -61,7 +79,7 @@ def train_new(
         config: the settings.
         out: the folder; None chooses runs/<env>-<agent>-seed<k>-<time>.
         command: the words of a shell command that makes the same run.
-        callback: is told how the run goes; by default a display on stdout.
+        reporting: whom it tells.
         handle_signals: whether a signal in `signals.ENDING` ends the run after a checkpoint.
 
     Raises:
@@ -78,18 +96,18 @@ def train_new(
         spec = spec_to_json(env.env_spec) | {"deterministic": deterministic}
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
-        return _session(run, agent, env, evaluator, callback, handle_signals, resumed=False)
+        return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=False)
 
 
 def train_further(
-    run: Run, config: Config, *, callback: RunCallback | None = None, handle_signals: bool = False
+    run: Run, config: Config, *, reporting: Reporting, handle_signals: bool = False
 ) -> TrainedRun:
     """Resumes a run exactly where it stopped.
 
     Args:
         run: the run.
         config: its settings, with what may change.
-        callback: as for `train_new`.
+        reporting: as for `train_new`.
         handle_signals: as for `train_new`.
 
     Raises:
@@ -100,7 +118,7 @@ def train_further(
     with _training_envs(config) as env:
         check_spec(spec_of_run(run), env, config.agent)
         agent, evaluator = new_agent(config, env), _evaluator(config)
-        return _session(run, agent, env, evaluator, callback, handle_signals, resumed=True)
+        return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=True)
 
 
 @contextmanager
@@ -127,59 +145,96 @@ def _session(
     agent: Agent,
     env: SafeEnv | SafeEnvs,
     evaluator: Evaluator,
-    callback: RunCallback | None,
+    reporting: Reporting,
     handle_signals: bool,
     resumed: bool,
 ) -> TrainedRun:
     config = agent.config
     with signals.unwinding(), ExitStack() as stack:
         stack.enter_context(run.lock())
-        if callback is None:
-            callback = stack.enter_context(Progress(run.folder, config.env, config.agent, config.steps))
+        display = stack.enter_context(Progress()) if reporting.progress else None
+        callback = Callbacks([TensorBoardTracker(run)], reporting.callbacks, display)
+        evaluator.callback = EpisodesOfRun(callback, "evaluating", config.eval_episodes)
         trainer = Trainer(agent, run, evaluator, callback)
+        notes = []
         if not run.env_spec.get("deterministic", True):
-            callback.note(
+            notes.append(
                 "this environment differs under the same seed, so this run cannot be repeated exactly"
             )
         if resumed:
-            for note in trainer.resume():
-                callback.note(note)
+            notes += trainer.resume()
             done = agent.frames >= config.steps and not trainer.unfinished
             if done and run.finished_at() == agent.frames:
-                stopped_by = _finish(run, agent, callback)
+                stopped_by = _finish(run, agent, Callbacks(display=display), notes, reporting.track)
                 return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
             if config != run.config:
                 run.reconfigure(config)
-        stopped_by = trainer.train(handle_signals)
-        evaluator.close()
-        if stopped_by is None:
-            counters, scores = env.counters, trainer.last_scores
-            stopped_by = _unless_ended(
-                lambda: conclude(run, agent, counters, scores, callback), run, callback
-            )
-        else:
-            again = resume_command(run.folder)
-            callback.note(f"stopped at {agent.frames:,} frames; continue with: {again}")
+        try:
+            callback.on_start(_start_of(run, agent, resumed))
+            for note in notes:
+                callback.on_note(note)
+            stopped_by = trainer.train(handle_signals)
+            evaluator.close()
+            again = resume_command(run.folder, reporting.track)
+            if stopped_by is None:
+                counters, scores = env.counters, trainer.last_scores
+                stopped_by = _unless_ended(
+                    lambda: conclude(run, agent, counters, scores, callback, again), again, callback
+                )
+            else:
+                callback.on_note(f"stopped at {agent.frames:,} frames; continue with: {again}")
+        except BaseException as error:
+            with suppress(CallbackError):  # the first error is the one to report
+                outcome: Outcome = "failed" if isinstance(error, Exception) else "interrupted"
+                callback.on_end(RunEnd(agent.frames, outcome, str(error), trainer.last_scores or None))
+            raise
+        finished = stopped_by is None and agent.frames >= config.steps
+        outcome = "finished" if finished else "interrupted"
+        callback.on_end(RunEnd(agent.frames, outcome, "", trainer.last_scores or None))
     if isinstance(env, SafeEnvs) and env.mode == "async":
         agent.begin_episode()  # the open episodes end with their processes
     return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
 
 
-def _finish(run: Run, agent: Agent, callback: RunCallback) -> int | None:
+def _start_of(run: Run, agent: Agent, resumed: bool) -> RunStart:
+    return RunStart(
+        folder=run.folder,
+        run_id=run.id,
+        settings=flatten(agent.config),
+        device=str(pick_device(agent.config.device)),
+        frames=agent.frames,
+        seconds=agent.clock.seconds()["wall"],
+        resumed=resumed,
+        episodes=[Episode(*row) for row in run.episodes()] if resumed else [],
+    )
+
+
+def _finish(
+    run: Run, agent: Agent, callback: Callback, notes: Sequence[str], track: Sequence[str]
+) -> int | None:
     """Makes what a run with all of its frames still lacks. Returns the signal that ended it early, or None."""
+    for note in notes:
+        callback.on_note(note)
     lacking = missing(run, agent)
     if not lacking:
-        callback.note(f"nothing to do: this run has its {agent.frames:,} frames; give more --steps")
+        callback.on_note(f"nothing to do: this run has its {agent.frames:,} frames; give more --steps")
         return None
-    callback.note(f"this run has its {agent.frames:,} frames, but no {' and no '.join(lacking)}")
-    return _unless_ended(lambda: make_missing(run, agent, callback), run, callback)
+    callback.on_note(f"this run has its {agent.frames:,} frames, but no {' and no '.join(lacking)}")
+    again = resume_command(run.folder, track)
+    return _unless_ended(lambda: make_missing(run, agent, callback), again, callback)
 
 
-def _unless_ended(make: Callable[[], None], run: Run, callback: RunCallback) -> int | None:
-    """Calls `make`, and says how to continue where a signal ends it. Returns the signal, or None."""
+def _unless_ended(make: Callable[[], None], again: str, callback: Callback) -> int | None:
+    """Calls `make`, and says how to continue where a signal ends it. Returns the signal, or None.
+
+    Args:
+        make: makes what a run ends with.
+        again: the command that resumes the run.
+        callback: gets the note.
+    """
     try:
         make()
     except signals.Ended as ended:
-        callback.note(f"all frames are trained and saved; make the rest with: {resume_command(run.folder)}")
+        callback.on_note(f"all frames are trained and saved; make the rest with: {again}")
         return ended.number
     return None

@@ -5,10 +5,11 @@ row of metrics, an evaluation on held-out seeds, a checkpoint. A signal ends a r
 seconds; what is then still due for the last decision is done first when the run is resumed.
 """
 
+import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy as np
 from agent.errors import StopRun
 from agent.interface import Agent, Forecasting, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
+from joule.callbacks.callback import Callback, Episode, EvaluationResult, Measurement
+from joule.callbacks.dispatch import CallbackError
 from joule.cli import signals
 from joule.cli.signal_watch import BOUNCE_SECONDS
 from joule.storage.agent_checkpoint import (
@@ -50,19 +53,12 @@ class Scores(Protocol):
         ...
 
     @property
+    def lengths(self) -> np.ndarray:
+        """[episodes], decisions"""
+        ...
+
+    @property
     def forecast_log(self) -> ForecastLog | None: ...
-
-
-class RunCallback(Protocol):
-    """Is told how the run goes, such as a progress display."""
-
-    def progress(self, frames: int, metrics: Mapping[str, float]) -> None: ...
-
-    def evaluated(self, row: Mapping[str, Any]) -> None: ...
-
-    def saved(self, frames: int) -> None: ...
-
-    def note(self, sentence: str) -> None: ...
 
 
 class Trainer:
@@ -76,7 +72,7 @@ class Trainer:
     """
 
     def __init__(
-        self, agent: Agent, run: Run, evaluate: Callable[[Policy], Scores], callback: RunCallback
+        self, agent: Agent, run: Run, evaluate: Callable[[Policy], Scores], callback: Callback
     ) -> None:
         self.agent, self.run, self.evaluate, self.callback = agent, run, evaluate, callback
         self.log_every_frames = max(1, min(1_000, agent.config.steps // 20))
@@ -152,6 +148,14 @@ class Trainer:
 
     def on_step(self, agent: Agent) -> bool:
         """Does what is due after a decision. Returns False to end the run."""
+        before = self.frames
+        try:
+            return self._do_what_is_due(agent)
+        except CallbackError:  # what was learned is sound
+            self.save_before_failing(before)
+            raise
+
+    def _do_what_is_due(self, agent: Agent) -> bool:
         config, before = agent.config, self.frames
         self.frames = agent.frames
 
@@ -161,12 +165,16 @@ class Trainer:
         if self.logs.due:
             self.run.check_place()
             self.logs.append()
+        for ended in agent.ended_episodes:
+            self.run.episode_ended(agent.frames, ended.total_return, ended.decisions)
+            self.callback.on_episode(Episode(agent.frames, ended.total_return, ended.decisions))
         try:
             self.check_interrupted()
+            go_on = self.callback.on_step(agent) is not False
             self.check_collapse()
             if due(self.log_every_frames):
                 self.log()
-            if due(config.eval_every_frames) or agent.frames >= config.steps:
+            if due(config.eval_every_frames) or agent.frames >= config.steps or not go_on:
                 self.record(self.play(unfinished_since=before))
         except Interrupted:
             self.save(unfinished_since=before)
@@ -175,7 +183,7 @@ class Trainer:
         saving = due(config.checkpoint_every_frames) and agent.frames < config.steps
         if saving or self.stopped_by is not None:
             self.save()
-        return self.stopped_by is None
+        return self.stopped_by is None and go_on
 
     def check_interrupted(self) -> None:
         """Raises Interrupted when a signal has asked the run to end."""
@@ -196,15 +204,16 @@ class Trainer:
         )
         if agent.config.on_collapse == "stop":
             raise StopRun(sentence)
-        self.callback.note(f"warning: {sentence}")
+        self.callback.on_note(f"warning: {sentence}")
 
     def log(self) -> None:
         """Writes a row of metrics, and tells the callback."""
         agent = self.agent
         # In one order, whether the run was resumed or not: the table adds columns in the order of their rows.
         metrics = {k: v for k, v in sorted(agent.metrics.items()) if math.isfinite(v)}
-        self.run.log({**metrics, "decisions": agent.decisions, "episodes": agent.episodes}, agent.frames)
-        self.callback.progress(agent.frames, metrics)
+        metrics |= {"decisions": agent.decisions, "episodes": agent.episodes}
+        self.run.log(metrics, agent.frames)
+        self.callback.on_metrics(Measurement(agent.frames, metrics, agent.clock.seconds()["wall"]))
 
     def play(self, unfinished_since: int) -> Scores:
         """Plays the held-out episodes; their time does not count as training's.
@@ -214,14 +223,19 @@ class Trainer:
         try:
             with self.agent.clock.running(False):
                 return self.evaluate(interruptible(self.agent, self.check_interrupted))
-        except Interrupted:
+        except (Interrupted, CallbackError):
             raise
         except Exception:
-            try:
-                self.save(unfinished_since=unfinished_since)
-            except Exception as unsaved:  # noqa: BLE001  the first failure is the one to report
-                self.callback.note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
+            self.save_before_failing(unfinished_since)
             raise
+
+    def save_before_failing(self, unfinished_since: int) -> None:
+        """Saves what was learned while another error is on its way, which is the one to report."""
+        try:
+            self._write(unfinished_since)
+        except Exception as unsaved:  # noqa: BLE001
+            with contextlib.suppress(CallbackError):
+                self.callback.on_note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
 
     def record(self, scores: Scores) -> None:
         """Writes an evaluation as a row of the protocol, and tells the callback."""
@@ -247,7 +261,7 @@ class Trainer:
         if scores.forecast_log is not None:
             self.run.forecasts(scores.forecast_log.rows(agent.frames))
         self.last_scores = {"return_mean": mean, "return_std": std}
-        self.callback.evaluated(row)
+        self.callback.on_evaluation(EvaluationResult(agent.frames, returns, scores.lengths, row))
 
     # Checkpoints
 
@@ -260,6 +274,10 @@ class Trainer:
         Raises:
             StopRun: when a weight or anything else that is saved is not finite; then nothing is written.
         """
+        self._write(unfinished_since)
+        self.callback.on_checkpoint(self.agent.frames)
+
+    def _write(self, unfinished_since: int | None) -> None:
         self.run.check_place()
         try:
             write_checkpoint(
@@ -269,7 +287,6 @@ class Trainer:
             self.run.check_place()  # a folder that went meanwhile is the better reason
             raise
         self.logs.prune(self.run.checkpoints)
-        self.callback.saved(self.agent.frames)
 
     def resume(self) -> list[str]:
         """Goes back to the newest checkpoint that verifies, or to the start when there is none yet.
@@ -303,7 +320,8 @@ class Trainer:
         since = saved.meta["unfinished"].get("since")
         self.unfinished, self.frames = since is not None, agent.frames if since is None else since
         self.collapse_reported = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
-        self.run.truncate_logs(saved.step - self.unfinished)  # a row that is still due is written again
+        # A row that is still due is written again; an episode has its row before a checkpoint is saved.
+        self.run.truncate_logs(saved.step - self.unfinished, saved.step)
         self.last_scores = dict(saved.meta["scores"])
         return notes
 

@@ -14,6 +14,7 @@ from hostile_text import NAMES, control_characters
 from rich.table import Table
 from rich.text import Text
 
+from joule.callbacks.callback import Measurement, RunStart
 from joule.cli.main import LONGEST_SENTENCE, run_command
 from joule.report.console import PipeSafeConsole
 from joule.report.progress import Progress
@@ -112,10 +113,11 @@ def test_colours_of_the_console_pass_a_printable_stdout(monkeypatch: pytest.Monk
 def test_the_display_of_a_run_shows_names_as_they_are(stream: io.StringIO) -> None:
     for name in NAMES.values():
         short = name[:100]
-        with Progress(Path(f"runs/{short}"), short, short, 10, PipeSafeConsole(stream, width=300)) as shown:
-            shown.note(short)
-            shown.progress(5, {f"energy/{short}": 1.0, "episode/return": 2.0})
-            shown.note(short)
+        settings = {"env": short, "agent": short, "steps": 10}
+        with Progress(PipeSafeConsole(stream, width=300)) as shown:
+            shown.on_start(RunStart(Path(f"runs/{short}"), "1", settings, "cpu", 0, 0.0, False))
+            shown.on_metrics(Measurement(5, {f"energy/{short}": 1.0}, 1.0))
+            shown.on_note(short)
     assert not {"\x07", "\x9b", "\u202e", "\x00"} & set(stream.getvalue())
     assert "\x1b]0" not in stream.getvalue()
     assert ":dog:" in stream.getvalue()

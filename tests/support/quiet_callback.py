@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from joule.callbacks.callback import Callback
 
 
-class QuietCallback:
-    """See `joule.training.trainer.RunCallback`."""
+class QuietCallback(Callback):
+    """See `joule.callbacks.callback.Callback`."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def progress(self, frames: int, metrics: Mapping[str, float]) -> None: ...
-
-    def evaluated(self, row: Mapping[str, Any]) -> None: ...
-
-    def saved(self, frames: int) -> None: ...
-
-    def note(self, sentence: str) -> None:
+    def on_note(self, sentence: str) -> None:
         self.notes.append(sentence)

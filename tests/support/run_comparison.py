@@ -32,7 +32,7 @@ def assert_same_state(one: Any, other: Any) -> None:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Two run folders hold the same logs, the same agent, and the newest checkpoint of the same frame."""
-    for name in TABLES:
+    for name in (*TABLES, "episodes.csv"):
         assert rows_without_seconds(one / name) == rows_without_seconds(other / name), name
     assert_same_state(joule.load(one), joule.load(other))
     newest = max(checkpoint_frames(one))

@@ -38,6 +38,8 @@ class FilmPanel:
     """Values of the terms; a term without a value has no bar."""
     scale: float = 1.0
     """The energy that fills a bar."""
+    perturbations: Sequence[str] = ()
+    """What is changed in the environment now."""
 
 
 def fewer(energies: Mapping[str, float]) -> dict[str, float]:
@@ -76,6 +78,8 @@ class Story:
             raise ValueError(f"a film shows at most {MOST_TERMS} energy terms, not {len(terms)}")
         self.env, self.agent, self.seconds_per_decision = env, agent, seconds_per_decision
         self.terms, self.surprise = tuple(terms), surprise
+        self.perturbations: tuple[str, ...] = ()
+        """What is changed in the environment now; whoever steps it sets it."""
         self.scale = 0.0
         self.restart()
 
@@ -129,4 +133,5 @@ class Story:
             terms=self.terms,
             energies=self._energies,
             scale=self.scale or 1.0,
+            perturbations=self.perturbations,
         )

@@ -25,6 +25,7 @@ from joule.report.film.canvas import (
     fitted,
     font_of,
 )
+from joule.report.film.caption import caption
 from joule.report.film.story import FilmPanel
 
 _OVERSAMPLING = 3
@@ -34,7 +35,7 @@ _ALARM_LEVEL = 2.0
 
 
 def annotate(frame: Frame, *, panel: FilmPanel) -> Frame:
-    """The frame with its strip below it.
+    """The frame with its strip below it, and in it a label of what is changed in the environment.
 
     Args:
         frame: uint8 [height, width, 3].
@@ -47,6 +48,8 @@ def annotate(frame: Frame, *, panel: FilmPanel) -> Frame:
         ValueError: for a frame of another form.
     """
     picture = even(frame)
+    if panel.perturbations:
+        picture = caption(picture, f"perturbed: {', '.join(panel.perturbations)}", ALARM, "bottom")
     width = picture.shape[1]
     unit = width / 640.0
     strip = strip_height(width, terms=len(panel.terms))

@@ -38,14 +38,18 @@ class Heard:
     """A callback that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.steps: list[tuple[int, int, int]] = []
+        self.shares: list[float] = []
         self.episodes: list[tuple[int, float, int]] = []
+        self.notes: list[str] = []
 
-    def step(self, seed: int, decisions: int, longest: int) -> None:
-        self.steps.append((seed, decisions, longest))
+    def progress(self, share: float) -> None:
+        self.shares.append(share)
 
     def episode(self, seed: int, total_return: float, decisions: int) -> None:
         self.episodes.append((seed, total_return, decisions))
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
 
 
 def test_a_film_contains_every_decision_of_every_episode(tmp_path: Path) -> None:
@@ -57,8 +61,8 @@ def test_a_film_contains_every_decision_of_every_episode(tmp_path: Path) -> None
     brightness = frames[:, :80].mean((1, 2, 3))
     np.testing.assert_allclose(brightness, np.tile(8 * np.arange(26), 2), atol=4)
     assert [(seed, decisions) for seed, _, decisions in heard.episodes] == [(5, 25), (6, 25)]
-    assert heard.steps[0] == (5, 1, 25)
-    assert len(heard.steps) == 50
+    assert (heard.shares[0], heard.shares[24], heard.shares[-1]) == (0.02, 0.5, 1.0)
+    assert (len(heard.shares), heard.shares) == (51, sorted(heard.shares))
     env = drawn()
     env.reset(seed=5)
     assert heard.episodes[0][1] == pytest.approx(sum(env.step(np.zeros(1))[1] for _ in range(25)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from joule.report.film.canvas import CALM
-from joule.report.imagination import MOST_CURVES, PREDICTED, Curves, caption
+from joule.report.film.caption import caption
+from joule.report.imagination import MOST_CURVES, PREDICTED, Curves
 
 
 def has(picture: np.ndarray, colour: tuple[int, ...]) -> bool:
@@ -29,7 +30,7 @@ def test_at_most_six_numbers_are_shown() -> None:
 
 def test_a_caption_covers_only_its_corner() -> None:
     frame = np.full((480, 640, 3), 90, np.uint8)
-    shown = caption(frame, "ghost: predicted 5 decisions ago, " + "3 cm off " * 30)
+    shown = caption(frame, "ghost: predicted 5 decisions ago, " + "3 cm off " * 30, PREDICTED)
     assert shown.shape == frame.shape
     changed = (shown != frame).any(axis=-1)
     assert changed[:60].any()

@@ -186,6 +186,8 @@ def test_links_inside_a_run_are_not_followed(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning, match="switched off"):
         run.log({"loss": 1.0}, 1)
     with pytest.warns(RuntimeWarning, match="switched off"):
+        run.log_to_board({"loss": 1.0}, 1)
+    with pytest.warns(RuntimeWarning, match="switched off"):
         run.evaluated(evaluation(1))
     with pytest.warns(RuntimeWarning, match="switched off"):
         run.forecasts([{"frames": 1}])

@@ -36,7 +36,10 @@ def test_a_new_metric_adds_a_column_and_every_digit_is_kept(tmp_path: Path) -> N
 
 def write_logs(run: Run, first: int, last: int) -> None:
     for frames in range(first, last, 10):
-        run.log({"loss": frames / 7, **({"late": 1.0} if frames >= 50 else {})}, frames)
+        values = {"loss": frames / 7, **({"late": 1.0} if frames >= 50 else {})}
+        run.log(values, frames)
+        run.log_to_board(values, frames)
+        run.episode_ended(frames, frames / 3, 5)
         if frames % 20 == 0:
             run.evaluated(evaluation(frames))
             run.forecasts([{"frames": frames, "seed": 1, "decision": k, "cost": k / 3} for k in range(3)])
@@ -48,14 +51,15 @@ def test_a_killed_and_resumed_run_has_the_logs_of_an_uninterrupted_one(tmp_path:
     killed = make_run(tmp_path / "killed")
     write_logs(killed, 10, 80)
     killed.close()
-    for name in TABLES:
+    for name in (*TABLES, "episodes.csv"):
         with (killed.folder / name).open("a") as file:
             file.write("80,0.3")  # the kill cut a write off
     with Run.open(killed.folder) as resumed, resumed.lock():
         resumed.truncate_logs(40)
         write_logs(resumed, 50, 100)
         assert resumed.counters == {"log_failures": 0, "log_rows_lost": 0}
-    for name in TABLES:
+    assert killed.episodes() == [(frames, frames / 3, 5) for frames in range(10, 100, 10)]
+    for name in (*TABLES, "episodes.csv"):
         assert (killed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     board = EventAccumulator(str(killed.folder / "tensorboard"))
     board.Reload()
@@ -105,6 +109,7 @@ def test_without_tensorboard_the_table_is_written(tmp_path: Path, monkeypatch: p
 
     run = make_run(tmp_path / "run")
     monkeypatch.setattr(builtins, "__import__", missing)
+    run.log({"loss": 1.0}, 10)
     with pytest.warns(RuntimeWarning, match="tensorboard is switched off"):
-        run.log({"loss": 1.0}, 10)
+        run.log_to_board({"loss": 1.0}, 10)
     assert len(table(run.folder / "metrics.csv")) == 1

@@ -12,12 +12,11 @@ import ending_env
 import numpy as np
 import pytest
 import tiny_env
-from quiet_callback import QuietCallback
 from run_comparison import assert_same_run, assert_same_state
 
 import envs
 import joule
-from agent.errors import ConfigError
+from agent.errors import ConfigError, StopRun
 from envs.vector import SafeEnvs
 from joule.commands import train
 from joule.environment import make_env, make_envs
@@ -156,19 +155,19 @@ def test_processes_end_with_a_session_and_the_agent_continues_in_others(tmp_path
     def processes() -> int:
         return len(set(multiprocessing.active_children()) - before)
 
-    class Failing(QuietCallback):
-        def saved(self, frames: int) -> None:
+    class Failing(joule.Callback):
+        def on_checkpoint(self, frames: int) -> None:
             assert processes() == 2
             raise OSError("the display is on fire")
 
     before = set(multiprocessing.active_children())
-    with pytest.raises(OSError, match="on fire"):
+    with pytest.raises(StopRun, match=r"callback Failing raised OSError in on_checkpoint: .* on fire"):
         joule.train(
             env=ending_env.ID, num_envs=2, vector_mode="async", steps=40, video=False, eval_episodes=1,
-            out=tmp_path / "run", settings=BRIEF_BY_NAME, callback=Failing(),
+            out=tmp_path / "run", settings=BRIEF_BY_NAME, callbacks=[Failing()],
         )  # fmt: skip
     assert processes() == 0
-    run = joule.train(resume=tmp_path / "run", steps=50, callback=QuietCallback())
+    run = joule.train(resume=tmp_path / "run", steps=50, progress=False)
     assert processes() == 0
     run.agent.learn(20)
     assert (run.agent.frames, processes()) == (70, 2)

@@ -14,6 +14,7 @@ from quiet_callback import QuietCallback
 from run_comparison import checkpoint_frames, rows_without_seconds
 
 import joule
+from joule.callbacks.callback import EvaluationResult
 from joule.commands import train
 from joule.storage import checkpoint
 from joule.storage.agent_checkpoint import newest_checkpoint, restore_checkpoint
@@ -37,7 +38,7 @@ def test_a_run_evaluates_logs_and_saves_when_it_is_due(whole: Path) -> None:
 class FixedScores:
     """The results of two episodes."""
 
-    returns = np.array([1.0, 3.0])
+    returns, lengths = np.array([1.0, 3.0]), np.array([5, 5])
     forecast_log = None
 
 
@@ -48,8 +49,8 @@ class Rows(QuietCallback):
         super().__init__()
         self.rows: list[Any] = []
 
-    def evaluated(self, row: Any) -> None:
-        self.rows.append(row)
+    def on_evaluation(self, evaluation: EvaluationResult) -> None:
+        self.rows.append(evaluation.row)
 
 
 def test_the_time_of_evaluations_does_not_count_as_training(
