@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from joule_errors.printable import printable
 
 _ROOT = Path(__file__).resolve().parents[2]
 """The checkout with the scripts, where this is one."""
@@ -37,3 +40,20 @@ def command_words(command: str, arguments: Sequence[str] = ()) -> list[str]:
         same = on_path is not None and os.path.realpath(on_path) == os.path.realpath(program)
         return ["joule" if same else program, command, *arguments]
     return [python, "-m", "joule", command, *arguments]
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """The words as a line for a shell, all of it printable.
+
+    A word that is not, such as a path that is not UTF-8, is quoted as `$'caf\\xe9'`, which bash and zsh read.
+    """
+    return " ".join(shlex.quote(word) if printable(word) == word else _escaped(word) for word in words)
+
+
+def _escaped(word: str) -> str:
+    plain = range(0x20, 0x7F)
+    signs = (
+        chr(byte) if byte in plain and chr(byte) not in "'\\" else f"\\x{byte:02x}"
+        for byte in os.fsencode(word)
+    )
+    return f"$'{''.join(signs)}'"

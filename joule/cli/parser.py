@@ -9,13 +9,12 @@ import argparse
 import difflib
 import json
 import math
-import shlex
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from agent.configurator.validation import unique_keys
 from agent.errors import ConfigError
-from joule.cli.command_line import command_words
+from joule.cli.command_line import command_words, shell_line
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, prog: str, description: str | None = None, operands: str = "") -> None:
-        words = shlex.join(command_words(prog.removesuffix(".py")))
+        words = shell_line(command_words(prog.removesuffix(".py")))
         usage = " ".join(part for part in (words, operands, "[options]") if part)
         super().__init__(
             prog=words,

@@ -119,7 +119,7 @@ def compare(
             check_plain(path)
         curves.compare(found, out / "compare.png")
         for path, text in {out / "compare.html": html, **texts}.items():
-            replace_file(path, text.encode())
+            replace_file(path, text.encode(errors="backslashreplace"))  # of paths that are not UTF-8
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {why(error)}") from error
     return Comparison(rows, sentences, [out / "compare.html", out / "compare.png", *texts])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from agent.errors import StopRun
 from agent.interface import Agent
 from joule.callbacks.callback import Callback
 from joule.callbacks.episodes import EpisodesOfRun
-from joule.cli.command_line import command_words
+from joule.cli.command_line import command_words, shell_line
 from joule.environment import make_env
 from joule.filming.recording import record
 from joule.report import curves, forecasts, results
@@ -107,7 +106,7 @@ def resume_command(folder: Path, track: Sequence[str] = ()) -> str:
 
 
 def _command(name: str, *arguments: object) -> str:
-    return shlex.join(command_words(name, [str(argument) for argument in arguments]))
+    return shell_line(command_words(name, [str(argument) for argument in arguments]))
 
 
 def _draw_curve(run: Run, path: Path, callback: Callback) -> None:
