@@ -5,15 +5,14 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from joule.cli import signals, streams
-from joule.cli.command_line import command_words
+from joule.cli import left_threads, signals, streams
+from joule.cli.command_line import command_words, shell_line
 from joule.terminal import print_printable
 from joule_errors import JouleError, Refused
 
@@ -35,7 +34,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     Raises:
         Refused: for an unknown command, with the nearest one.
     """
-    program = shlex.join(command_words("train")[:-1])
+    program = shell_line(command_words("train")[:-1])
     name, *others = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(help_text(program))
@@ -73,7 +72,11 @@ def run_process(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Runs a command in a process of its own, with its streams open and its signals handled; see `run_command`."""
     streams.open_closed()
     signals.install()
-    run_command(main)
+    try:
+        run_command(main)
+    except BaseException as end:
+        left_threads.limit_wait(end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 1)
+        raise
 
 
 def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:
