@@ -11,8 +11,8 @@ from agent.configurator.validation import replace, validate
 from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
+from joule.process_settings import keep_from_environments
 from joule.settings import ENV_SETTINGS, merged
-from joule.torch_settings import keep_from_environments
 
 if TYPE_CHECKING:
     from envs.safe_env import SafeEnv

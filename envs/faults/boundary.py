@@ -38,8 +38,17 @@ def call(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         Misbehaviour: for an exception that would end the process. One that a signal raised is passed on.
         Exception: whatever else the function raises.
     """
+    return _called(False, function, *given, **named)
+
+
+def call_step(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+    """`call` for code that runs at every step."""
+    return _called(True, function, *given, **named)
+
+
+def _called(step: bool, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
     process = os.getpid()
-    PROCESS_STATE.enter()
+    PROCESS_STATE.enter(step)
     try:
         return function(*given, **named)
     except Exception:
@@ -89,7 +98,7 @@ class Boundary(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: np.ndarray) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Raises Misbehaviour for a result that is not (observation, reward, terminated, truncated, info)."""
-        result: Any = call(self.env.step, action)
+        result: Any = call_step(self.env.step, action)
         if not isinstance(result, tuple) or len(result) != 5:
             old = (
                 ", as gym had it before version 0.26"

@@ -33,6 +33,8 @@ class Setting:
     """Sets it to a value that `read` gave."""
     kept: bool = True
     """Whether environments get their own value again at their next call; False only undoes their change."""
+    slow: bool = False
+    """Whether `read` takes too long for every step; it is then read around all other calls."""
 
 
 class ProcessState:
@@ -40,10 +42,11 @@ class ProcessState:
 
     def __init__(self, settings: list[Setting]) -> None:
         self._settings: dict[str, Setting] = {}
-        self._reads: tuple[Callable[[], Any], ...] = ()
+        self._fast: tuple[Setting, ...] = ()
         self._theirs: dict[str, Any] = {}
         self._undone: set[str] = set()
         self._depth = 0
+        self._watched: tuple[Setting, ...] = ()
         self._ours: list[Any] = []
         self._lock = threading.Lock()
         for setting in settings:
@@ -52,15 +55,20 @@ class ProcessState:
     def add(self, setting: Setting) -> None:
         """Watches one more setting; one of the same name is replaced."""
         self._settings[setting.name] = setting
-        self._reads = tuple(known.read for known in self._settings.values())
+        self._fast = tuple(known for known in self._settings.values() if not known.slow)
 
-    def enter(self) -> None:
-        """The code of an environment runs from here on; calls of environments by environments are one call."""
+    def enter(self, step: bool = False) -> None:
+        """The code of an environment runs from here on; calls of environments by environments are one call.
+
+        Args:
+            step: whether this is one of many calls, around which slow settings are not read.
+        """
         with self._lock:
             self._depth += 1
             if self._depth > 1:
                 return
-            self._ours = [read() for read in self._reads]
+            self._watched = self._fast if step else tuple(self._settings.values())
+            self._ours = [setting.read() for setting in self._watched]
             for name, value in self._theirs.items():
                 self._settings[name].write(value)
 
@@ -70,9 +78,9 @@ class ProcessState:
             self._depth -= 1
             if self._depth:
                 return
-            now = [read() for read in self._reads]
+            now = [setting.read() for setting in self._watched]
             if now != self._ours:
-                for setting, value, ours in zip(self._settings.values(), now, self._ours, strict=True):
+                for setting, value, ours in zip(self._watched, now, self._ours, strict=True):
                     self._put_back(setting, value, ours)
 
     def _put_back(self, setting: Setting, value: Any, ours: Any) -> None:
@@ -85,9 +93,7 @@ class ProcessState:
             self._theirs[setting.name] = value
         elif setting.name not in self._undone:
             self._undone.add(setting.name)
-            log.warning(
-                "the environment changed %s from %s to %s; it stays %s", setting.name, ours, value, ours
-            )
+            log.warning("the environment changed %s, which stays as it was", setting.name)
 
 
 def _working_folder() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.faults.boundary import call
+from envs.faults.boundary import call_step
 from envs.faults.errors import EnvError
 from envs.physics import find_physics
 
@@ -30,7 +30,7 @@ def named_readouts(env: gymnasium.Env[Any, Any], observation: np.ndarray) -> dic
     """
     base: Any = env.unwrapped
     if has_own_readouts(env):
-        given = call(base.readouts)
+        given = call_step(base.readouts)
         if not isinstance(given, dict) or not given:
             raise EnvError(f"readouts() of {base} must give a dict of arrays, it gave {given!r}")
         return {name: np.asarray(value, np.float64).reshape(-1) for name, value in given.items()}
