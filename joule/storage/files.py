@@ -14,6 +14,7 @@ import contextlib
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -202,7 +203,7 @@ def open_plain_file(path: Path, flags: int) -> int:
 
 def temporary_path(path: Path) -> Path:
     """Where this process writes a file before it is renamed to `path`; see `run_entries.sweep`."""
-    ending = os.fsencode(path.name)[-_LONGEST_NAME:].decode(errors="ignore")
+    ending = os.fsencode(path.name)[-_LONGEST_NAME:].decode(sys.getfilesystemencoding(), "ignore")
     return path.with_name(f".tmp-{os.getpid()}-{ending}")
 
 
