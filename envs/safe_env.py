@@ -22,6 +22,7 @@ from envs.readouts.named import readout_vector
 from envs.rendering.opengl import ensure_gl
 from envs.state import python_state
 from envs.state.snapshot import EpisodeRecord
+from envs.state.snapshot_schema import check_snapshot, under
 from envs.wrappers import ActionRepeat, Flat, Step
 
 LARGEST_REWARD = 1e38
@@ -219,14 +220,10 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             restored random generators, and `exact` is False from now on.
 
         Raises:
-            EnvError: for a snapshot of another environment.
+            SchemaError: for what is no snapshot; nothing is changed then.
+            EnvError: for a snapshot of another environment, likewise.
         """
-        sizes = [self.env_spec.observation_size, self.env_spec.action_size]
-        if saved["env"] != self.env_spec.resolved or list(saved["sizes"]) != sizes:
-            raise EnvError(
-                f"the snapshot is of {saved['env']} with sizes {list(saved['sizes'])}, not of "
-                f"{self.env_spec.resolved} with sizes {sizes}"
-            )
+        self._check_snapshot(saved)
         python_state.set_rng(self.action_space.np_random, saved["action_space"])
         self._checks.load_state(saved["checks"])
         self._diverged = False
@@ -241,12 +238,32 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.observation = np.array(saved["observation"], np.float32)
         self._checks.observation = np.array(saved["true_observation"], np.float32)
         if self._limit is not None:
-            self._limit._elapsed_steps = saved["elapsed"]
+            # A run that is resumed with a limit may not have had one.
+            elapsed = saved["elapsed"]
+            self._limit._elapsed_steps = saved["checks"]["frame"] if elapsed is None else elapsed
         return True
+
+    def _check_snapshot(self, saved: Mapping[str, Any]) -> None:
+        """Checks a snapshot, which may come from a file. Raises as `restore`."""
+        sizes = [self.env_spec.observation_size, self.env_spec.action_size]
+        env, found = (saved.get(name) for name in ("env", "sizes"))
+        if (
+            isinstance(env, str)
+            and isinstance(found, list)
+            and (env, found) != (self.env_spec.resolved, sizes)
+        ):
+            raise EnvError(
+                f"the snapshot is of {env[:80]} with sizes {str(found)[:80]}, not of "
+                f"{self.env_spec.resolved} with sizes {sizes}"
+            )
+        check_snapshot(saved, sizes[0])
+        if saved["started"]:
+            self._perturbed.check_state(under("perturbed/", saved))
+            self._record.check(under("record/", saved))
 
     def _restore_episode(self, saved: Mapping[str, Any]) -> bool:
         """Brings the episode to the saved moment; whether the observation there is the saved one."""
-        record, perturbed = _under("record/", saved), _under("perturbed/", saved)
+        record, perturbed = under("record/", saved), under("perturbed/", saved)
         self._perturbed.clear()
         try:
             first = self._record.reset_as(record)
@@ -307,11 +324,6 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             f"render() of {self.env_spec.env} must return a frame by Gymnasium's API for rgb_array, "
             f"uint8 [height, width, 3], not {found}"
         )
-
-
-def _under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)}
 
 
 def _close(reference: weakref.ref[SafeEnv]) -> None:

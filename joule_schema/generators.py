@@ -87,7 +87,7 @@ class _Legacy(_MT19937):
     gauss: float
 
 
-_KINDS: dict[str, Any] = {
+KINDS: dict[str, Any] = {
     "PCG64": _PCG64,
     "PCG64DXSM": _PCG64,
     "SFC64": _SFC64,
@@ -108,12 +108,12 @@ def bit_generator_state(state: Any, kind: str, where: str, *, legacy: bool = Fal
     Raises:
         SchemaError: for anything but a state of this bit generator.
     """
-    if kind not in _KINDS:
+    if kind not in KINDS:
         raise SchemaError(f"{where}: the state of a generator {shown(kind)} cannot be checked")
     native = _numbers(state)
     if not isinstance(native, dict) or native.get("bit_generator") != kind:
         raise SchemaError(f"{where}: is not the state of a generator {kind}")
-    check(_Legacy if legacy else _KINDS[kind], native, where)
+    check(_Legacy if legacy else KINDS[kind], native, where)
     words = np.uint32 if kind == "MT19937" else np.uint64
     return {key: _arrays(value, words) for key, value in native.items()}
 

@@ -8,7 +8,7 @@ disables one motor. Physical factors are written to MuJoCo's model and undone ex
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -18,6 +18,7 @@ from envs.changes.factors import FACTORS, Perturbation, parse
 from envs.changes.model_patch import ModelPatch
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env, find_physics
+from envs.state.snapshot_schema import check_perturbed
 from envs.wrappers import Step
 
 
@@ -52,7 +53,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._tuple: tuple[Perturbation, ...] = ()
         self._noise, self._latency, self._signals = 0.0, 0, False
         for perturbation in self._standing:
-            self._check(perturbation)
+            self.check(perturbation)
 
     @property
     def last_onset(self) -> int:
@@ -71,7 +72,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             EnvError: for a perturbation that is malformed or has nothing to act on here.
         """
         perturbation = parse(text)
-        self._check(perturbation)
+        self.check(perturbation)
         if perturbation.onset > self._frame:
             self._pending = sorted([*self._pending, perturbation], key=lambda p: p.onset)
         else:
@@ -172,8 +173,24 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         ):
             self._patch = ModelPatch(self._physics.model)
 
-    def _check(self, perturbation: Perturbation) -> None:
-        """EnvError if this environment has nothing that the perturbation could act on."""
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Checks what `state` gave, before any of it is set.
+
+        Raises:
+            SchemaError: where it is not the state of this wrapper.
+            EnvError: for a perturbation that is malformed or has nothing to act on here.
+        """
+
+        def latency(texts: Sequence[str]) -> int:
+            perturbations = [parse(text) for text in texts]
+            for perturbation in perturbations:
+                self.check(perturbation)
+            return int({p.factor: p.value for p in perturbations}.get("latency", 0))
+
+        check_perturbed(state, self._silent.size, self._last_action.shape[0], latency)
+
+    def check(self, perturbation: Perturbation) -> None:
+        """Raises EnvError if this environment has nothing that the perturbation could act on."""
         if FACTORS[perturbation.factor].scale is None:
             return
         if self._patch is None:

@@ -21,10 +21,11 @@ from envs.faults.boundary import Boundary, call
 from envs.faults.errors import Misbehaviour, described
 from envs.physics import Physics, dm_control_env, find_physics, parts
 from envs.state.python_state import (
+    check_attributes,
     copies,
-    from_json,
     generators,
     json_scalar,
+    lacks,
     load_arrays,
     load_scalars,
     rng_states,
@@ -32,9 +33,7 @@ from envs.state.python_state import (
     set_rng_states,
     to_json,
 )
-
-LONGEST_REPLAY = 20_000
-"""Actions kept for a replay, in environment steps; a longer episode cannot be restored exactly."""
+from envs.state.snapshot_schema import LONGEST_REPLAY, check_record, under
 
 
 @runtime_checkable
@@ -132,15 +131,36 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             saved["actions"] = np.array(self._actions)
         return saved
 
+    def check(self, saved: dict[str, Any]) -> None:
+        """Checks what `save` gave, before any of it is set.
+
+        Raises:
+            SchemaError: where it is not the record of an episode of this environment.
+        """
+        size, physics = None, find_physics(self.env) if self._by_state else None
+        if physics is not None:
+            import mujoco
+
+            size = mujoco.mj_stateSize(physics.model, int(mujoco.mjtState.mjSTATE_INTEGRATION))
+        check_record(saved, self.env.action_space, size, self._extra is not None)
+        of_parts = [saved["scalars"], saved["reset"]["scalars"], saved.get("before/scalars", [])]
+        for index, part in enumerate(parts(self.env)):
+            where = f"env.record: {type(part).__name__}"
+            for values in of_parts:
+                check_attributes(part, values[index] if index < len(values) else {}, where)
+            for prefix in (f"array/{index}/", f"reset/array/{index}/"):
+                check_attributes(part, under(prefix, saved), where)
+
     def reset_as(self, saved: dict[str, Any]) -> Any:
         """Resets the environment as at the start of a saved episode; returns the observation."""
         start = saved["reset"]
+        self._make_attributes(saved)
         for index, (part, values) in enumerate(zip(parts(self.env), start["scalars"], strict=True)):
-            load_scalars(vars(part), values)
-            load_arrays(part, saved, f"reset/array/{index}/")
+            load_scalars(part, values)
+            load_arrays(part, under(f"reset/array/{index}/", saved))
         self._reset_arrays = [copies(part) for part in parts(self.env)]
         set_rng_states(self.env, start["rng"])
-        self._reset = {**start, "rng": [from_json(state) for state in start["rng"]]}
+        self._reset = {**start, "rng": rng_states(self.env)}
         observation, _ = self.env.reset(seed=start["seed"], options=start["options"])
         self._start()
         return observation
@@ -159,6 +179,26 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
                 observation = self.env.step(np.array(action))[0]
         self._set_python_state(saved)
         return observation
+
+    def _make_attributes(self, saved: dict[str, Any]) -> None:
+        """Has the environment make the attributes of its earlier episodes: by a reset, and by a step.
+
+        A new environment may not have them yet, and only attributes that it has are set.
+        """
+
+        def incomplete() -> bool:
+            return any(
+                lacks(part, {**values, **under(f"reset/array/{index}/", saved)})
+                for index, (part, values) in enumerate(
+                    zip(parts(self.env), saved["reset"]["scalars"], strict=True)
+                )
+            )
+
+        if incomplete():
+            self.env.reset(seed=0)
+        if incomplete():
+            space: Any = self.env.action_space
+            self.env.step(((space.low + space.high) / 2).astype(space.dtype))
 
     def _start(self) -> None:
         """Prepares the record of an episode, after its reset."""
@@ -202,17 +242,16 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         if dm_control_env(self.env) is not None:
             # dm_control begins a step with its second half and relies on the first one having been done.
             mujoco.mj_step1(model, data)
-        for (attributes, _), values in zip(self._scalars, saved["before/scalars"], strict=True):
-            load_scalars(attributes, values)
+        for part, values in zip(self._parts, saved["before/scalars"], strict=True):
+            load_scalars(part, values)
         self._load_extra(saved, "before/extra/")
         set_rng_states(self.env, saved["before/rng"])
 
     def _set_python_state(self, saved: dict[str, Any]) -> None:
         """Sets what is not physics to its values at the saved moment."""
-        for (attributes, _), values in zip(self._scalars, saved["scalars"], strict=True):
-            load_scalars(attributes, values)
-        for index, part in enumerate(self._parts):
-            load_arrays(part, saved, f"array/{index}/")
+        for index, (part, values) in enumerate(zip(self._parts, saved["scalars"], strict=True)):
+            load_scalars(part, values)
+            load_arrays(part, under(f"array/{index}/", saved))
         self._load_extra(saved, "extra/")
         set_rng_states(self.env, saved["rng"])
 
