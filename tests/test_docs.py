@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent.configurator import kinds
-from agent.configurator.settings import KIND_SECTIONS, Config
+from agent.configurator.settings import KIND_SECTIONS, PRESETS, Config
+from agent.configurator.validation import flatten
 from joule.cli.options import field_help
 
 ROOT = Path(__file__).parents[1]
@@ -70,4 +71,10 @@ def test_the_settings_page_has_every_setting_with_its_help() -> None:
         for name, text in settings_of(Config)
         if not any(row.startswith(f"| `{name}` |") and row.endswith(f"| {text} |") for row in rows)
     ]
+    default = flatten(Config())
+    for name, value in PRESETS["smoke"].items():
+        before = default.get(name, kinds.settings_of("planner", "mppi").get(name.rpartition(".")[2]))
+        before = before.default if isinstance(before, kinds.Setting) else before
+        if f"| `{name}` | {before:,g} | {value:,g} |" not in rows:
+            wrong.append(f"{name}: {before:,g} and {value:,g} with the preset smoke")
     assert not wrong, "docs/guide/settings.md says something else than --help:\n" + "\n".join(wrong)

@@ -3,7 +3,7 @@
 python train.py                                      HalfCheetah-v5, the world-model agent
 python train.py --env my_pkg:MyArm-v0 --steps 50000  an environment of your own
 python train.py --agent sac --env dmc:walker-walk    a model-free baseline, with the same run folder
-python train.py --preset smoke                       everything in about a minute
+python train.py --preset smoke                       everything in under a minute
 python train.py --resume runs/...                    continue a run exactly where it stopped
 """
 

@@ -23,7 +23,7 @@ from joule.storage.run_folder import Run
 
 CURVES = ("surprise", "latent/rank", "latent/relative_error")
 """Columns of metrics.csv that are drawn below the learning curve."""
-MOST_SECONDS, SECONDS_PER_FRAME = 30.0, 0.01
+MOST_SECONDS, SECONDS_PER_FRAME = 30.0, 0.004
 """Simulated time of the film, at most; less for a short run."""
 
 
