@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import shutil
@@ -33,13 +34,21 @@ def command_words(command: str, arguments: Sequence[str] = ()) -> list[str]:
     program = sys.argv[0] if sys.argv else ""
     folder, name = os.path.split(program)
     python = sys.orig_argv[0] if sys.orig_argv else "python"
-    if name in _SCRIPTS and Path(folder).resolve() == _ROOT:
+    if name in _SCRIPTS and _is_root(folder):
         return [python, os.path.join(folder, f"{command}.py"), *arguments]
     if name in ("joule", "joule.exe"):
         on_path = shutil.which("joule")
         same = on_path is not None and os.path.realpath(on_path) == os.path.realpath(program)
         return ["joule" if same else program, command, *arguments]
     return [python, "-m", "joule", command, *arguments]
+
+
+@functools.cache  # the current directory may be removed later
+def _is_root(folder: str) -> bool:
+    try:
+        return Path(folder).resolve() == _ROOT
+    except OSError:
+        return False
 
 
 def shell_line(words: Sequence[str]) -> str:

@@ -9,7 +9,9 @@ import argparse
 import difflib
 import json
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.configurator.validation import unique_keys
@@ -60,7 +62,21 @@ class Parser(argparse.ArgumentParser):
             known = [option for action in self._actions for option in action.option_strings]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
             raise ConfigError(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else ""))
+        for value in vars(options).values():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path):
+                    _check_path(path)
         return options
+
+
+def _check_path(path: Path) -> None:
+    """Raises ConfigError for a path that the file system cannot have, such as a name of 300 letters."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return  # the command says what it needs
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
 
 
 def whole_number(text: str) -> int:

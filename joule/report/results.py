@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,9 +36,13 @@ def read_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     path = folder / EVALUATIONS
-    if not folder.exists():
-        raise ResultsError(f"{folder} does not exist")
-    if not folder.is_dir():
+    try:
+        mode = os.stat(folder).st_mode
+    except (FileNotFoundError, ValueError):  # ValueError is for a NUL
+        raise ResultsError(f"{folder} does not exist") from None
+    except OSError as error:
+        raise ResultsError(f"{folder} cannot be read: {why(error)}") from None
+    if not stat.S_ISDIR(mode):
         raise ResultsError(f"{folder} is a file; give the folder of a run")
     if not os.path.lexists(path):
         raise ResultsError(

@@ -36,6 +36,8 @@ def check_free(folder: Path) -> None:
     Raises:
         RunError: for a folder that holds something, a file, a missing parent, or a path that cannot be read.
     """
+    if "\0" in str(folder):
+        raise RunError(f"{folder}: a path cannot hold a NUL")
     try:
         if os.path.lexists(folder):
             if not folder.is_dir():
