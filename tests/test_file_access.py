@@ -42,7 +42,7 @@ NAMES = {"open", "save_file", "load_file", "SummaryWriter", "RecordVideo"}
 ALLOWED = {
     # Folders and names without content: a new run folder, and what a refused one leaves.
     "joule/storage/run_folder.py": {"mkdir", "unlink"},
-    "joule/storage/provenance.py": {"mkdir"},
+    "joule/storage/trust.py": {"mkdir"},
     "joule/storage/agent_checkpoint.py": {"shutil.rmtree"},
     "joule/training/conclusion.py": {"unlink"},
     # They write into memory, or to the temporary path that the writer handed out.
@@ -50,7 +50,8 @@ ALLOWED = {
     "envs/rendering/video.py": {"imageio.get_writer"},
     # It reads the film that was just made.
     "joule/filming/gif.py": {"imageio.get_reader"},
-    # The null device, and what the system says about this process.
+    # The null device, and what the system says about itself and about this process.
+    "joule/memory_budget.py": {"read_text"},
     "joule/cli/streams.py": {"open", "os.open"},
     "joule/report/console.py": {"os.open"},
     "joule/report/process_load.py": {"open"},
