@@ -13,6 +13,8 @@ class Output(io.FileIO):
     """stdout. It keeps the error that a write raised, so that it is known from an error of another file."""
 
     lost: OSError | None = None
+    needed: bool = True
+    """Whether the command has failed when its output is lost."""
     replaced: io.TextIOWrapper | None = None
     """The stream before. It is kept: it would close the file with it."""
 
@@ -23,6 +25,9 @@ class Output(io.FileIO):
         except OSError as error:
             self.lost = error
             raise
+
+
+_output: Output | None = None
 
 
 def open_closed() -> None:
@@ -44,7 +49,8 @@ def open_closed() -> None:
 
 def prepare() -> Output:
     """Lets stdout and stderr print what their encoding lacks as "?". Returns where stdout goes."""
-    output = Output(1, "w", closefd=False)
+    global _output
+    output = _output = Output(1, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -58,6 +64,12 @@ def prepare() -> Output:
             line_buffering=sys.stdout.line_buffering,
         )
     return output
+
+
+def continue_without_stdout() -> None:
+    """From here on the command does what is asked of it also where stdout is lost."""
+    if _output is not None:
+        _output.needed = False
 
 
 def flush() -> OSError | None:
