@@ -26,9 +26,14 @@ _FORMULA = "=+-@"
 """What a cell begins with that a spreadsheet calculates."""
 
 
-def terminal(text: str) -> str:
-    """One line for a terminal: no escape sequence, no control character, no mark of writing direction."""
-    return printable(text)
+def terminal(text: str, most: int | None = None) -> str:
+    """One line for a terminal: no escape sequence, no control character, no mark of writing direction.
+
+    Args:
+        text: from anybody.
+        most: characters; a longer text is cut with an ellipsis. None cuts nothing.
+    """
+    return printable(text) if most is None else _cut(text, most)
 
 
 def markdown(text: str) -> str:
@@ -59,7 +64,10 @@ def figure(text: str, most: int = LONGEST_IN_FIGURE) -> str:
         text: from anybody.
         most: characters; a longer text is cut with an ellipsis.
     """
-    plain = printable(text[: most + 1])
-    if len(plain) > most:
-        plain = plain[: most - 1] + "…"
+    plain = _cut(text, most)
     return f" {plain}" if plain.startswith("_") else plain  # matplotlib leaves such a name out of a legend
+
+
+def _cut(text: str, most: int) -> str:
+    plain = printable(text[: most + 1])
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 OUT = Path("comparison")
 """Where the files go by default."""
+LONGEST_CELL, LONGEST_LINE = 200, 2_000
+"""Characters of a name and of a sentence that are printed; the files hold them all."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +144,13 @@ def show(comparison: Comparison) -> None:
     for row in comparison.rows:
         if above not in (None, row.task):
             shown.add_row()
-        task, *cells = map(terminal, row.cells())
+        task, *cells = (terminal(cell, LONGEST_CELL) for cell in row.cells())
         shown.add_row(task if row.task != above else "", *cells, style="dim" if row.trivial else None)
         above = row.task
     console.print(shown)
     console.print()
     for sentence in comparison.sentences:
-        console.print(terminal(sentence))
+        console.print(terminal(sentence, LONGEST_LINE))
 
 
 @signals.unwinding()

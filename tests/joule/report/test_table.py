@@ -37,6 +37,7 @@ def test_score_is_the_last_evaluation_at_the_budget_never_the_best(tree: Path) -
 def test_pairs_cover_shared_tasks_and_leave_trivial_agents_out(tree: Path) -> None:
     (pair,) = table.pairs(table.rows(gather([], [tree])))
     assert (pair.ours, pair.theirs, pair.tasks) == ("joule", "sac", 2)
+    assert pair.probability is not None
     assert pair.probability.estimate == 1.0
 
 
