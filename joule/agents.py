@@ -9,8 +9,10 @@ from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from agent.interface import Agent, EnvSpec, Services, TrainingEnv, TrainingEnvs
 from joule import threads
+from joule.baselines.settings import KINDS as BASELINES
 from joule.environment import make_envs, settings_of
-from joule.settings import ENV_SETTINGS, config_from, merged
+from joule.memory_budget import allocating, check_budget
+from joule.settings import ENV_SETTINGS, config_from, merged, used_settings
 from joule.storage.agent_checkpoint import save_as_run
 
 if TYPE_CHECKING:
@@ -92,6 +94,17 @@ def new_agent(config: Config, env: TrainingEnv | TrainingEnvs) -> Agent:
             "perceive: energy is for a trained agent; train with encoder, then evaluate with --perceive energy"
         )
     return build_agent(config, env.env_spec, env)
+
+
+def settings_of_agent(agent: Agent) -> dict[str, Any]:
+    """Every setting that an agent uses, by dotted name; those of a library's algorithm begin with its name."""
+    used = used_settings(agent.config)
+    if agent.config.agent in BASELINES:
+        from joule.baselines.stable_baselines import Baseline
+
+        if isinstance(agent, Baseline):
+            used |= {f"{agent.kind}.{name}": value for name, value in agent.settings.items()}
+    return used
 
 
 def build_agent(config: Config, env_spec: EnvSpec, env: TrainingEnv | TrainingEnvs | None) -> Agent:

@@ -108,6 +108,12 @@ def check_num_envs(before: Config, config: Config) -> None:
         )
 
 
+def used_settings(config: Config) -> dict[str, Any]:
+    """The settings by dotted name, without those that the agent of this kind does not use."""
+    unused = () if config.agent == "joule" else _OF_JOULE
+    return {name: value for name, value in flatten(config).items() if not name.startswith(unused)}
+
+
 def check_agent_uses(agent: str, given: Iterable[str]) -> None:
     """Refuses settings that an agent does not use.
 

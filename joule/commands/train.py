@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.configurator.settings import PRESETS, Config
 from agent.errors import ConfigError
 from joule import threads
-from joule.cli import signals
+from joule.cli import signals, streams
 from joule.cli.command_line import command_words
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
@@ -38,6 +39,8 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     p.add_argument("--override", action="store_true", help="with --resume: allow settings to change")
     p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
                    help="with --resume: import this module of a run made by another user")  # fmt: skip
+    p.add_argument("--trust-env-kwargs", action="store_true",
+                   help="with --resume: use the env_kwargs of a run made by another user")  # fmt: skip
     p.add_argument("--track", action="append", default=[], metavar="NAME",
                    help="send the numbers of the run to a tracker too: wandb; repeatable")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -48,6 +51,7 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
     signals.survive_hangup()
+    streams.continue_without_stdout()
     options = parser(arguments).parse(arguments)
     given = given_settings(options)
     trained = _train(
@@ -57,6 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         resume=options.resume,
         override=options.override,
         trust_modules=options.trust_module,
+        trust_env_kwargs=options.trust_env_kwargs,
         command=command_words("train", arguments),
         callbacks=(),
         track=options.track,
@@ -76,6 +81,7 @@ def train(
     resume: str | os.PathLike[str] | None = None,
     override: bool = False,
     trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
     callbacks: Sequence[Callback] = (),
     track: str | Sequence[str] = (),
     progress: bool = True,
@@ -96,6 +102,8 @@ def train(
         override: with `resume`, allows settings to change.
         trust_modules: with `resume`, modules that the run's environment may import although another user made
             the run.
+        trust_env_kwargs: with `resume`, whether its environment may get the keyword arguments in its settings,
+            likewise.
         callbacks: are told how the run goes; see `joule.Callback`.
         track: trackers that get the numbers of the run too: `wandb`. `joule.WandbTracker` among `callbacks` has
             more settings.
@@ -118,6 +126,7 @@ def train(
         resume=None if resume is None else Path(resume),
         override=override,
         trust_modules=trust_modules,
+        trust_env_kwargs=trust_env_kwargs,
         command=command_words("train", _arguments(preset, given)),
         callbacks=callbacks,
         track=(track,) if isinstance(track, str) else tuple(track),
@@ -134,6 +143,7 @@ def _train(
     resume: Path | None,
     override: bool,
     trust_modules: Sequence[str],
+    trust_env_kwargs: bool,
     command: Sequence[str],
     callbacks: Sequence[Callback],
     track: Sequence[str],
@@ -145,7 +155,12 @@ def _train(
     Only a command sets environment variables and handles signals; in a Python program both belong to the user.
     """
     if resume is None:
-        for flag, said in (("--override", override), ("--trust-module", trust_modules)):
+        resume_only = (
+            ("--override", override),
+            ("--trust-module", trust_modules),
+            ("--trust-env-kwargs", trust_env_kwargs),
+        )
+        for flag, said in resume_only:
             if said:
                 raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
         config = config_from(preset or "default", given)
@@ -156,11 +171,12 @@ def _train(
 
             check_free(out)
         given_callbacks = _callbacks(callbacks, track)
-        # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
-        from joule.training.session import Reporting, train_new
+        with _startup(config, from_command_line) as startup:
+            # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
+            from joule.training.session import Reporting, train_new
 
-        reporting = Reporting(given_callbacks, track, progress)
-        return train_new(config, out, command, reporting=reporting, handle_signals=from_command_line)
+            reporting = Reporting([*startup, *given_callbacks], track, progress)
+            return train_new(config, out, command, reporting=reporting, handle_signals=from_command_line)
     if out is not None:
         raise ConfigError(
             f"--out: a resumed run stays in its own folder; copy {resume} to {out} and --resume {out} to "
@@ -172,13 +188,26 @@ def _train(
         threads.set_variables(given.get("threads") or threads.of_run(resume))
     from joule.storage.run_folder import Run
 
-    run = Run.open(resume, trust_modules=trust_modules)
+    run = Run.open(resume, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
     config = resumed_config(run.config, given, override)
     given_callbacks = _callbacks(callbacks, track)
-    from joule.training.session import Reporting, train_further
+    with _startup(config, from_command_line) as startup:
+        from joule.training.session import Reporting, train_further
 
-    reporting = Reporting(given_callbacks, track, progress)
-    return train_further(run, config, reporting=reporting, handle_signals=from_command_line)
+        reporting = Reporting([*startup, *given_callbacks], track, progress)
+        return train_further(run, config, reporting=reporting, handle_signals=from_command_line)
+
+
+@contextmanager
+def _startup(config: Config, from_command_line: bool) -> Iterator[list[Callback]]:
+    """Inside, a command whose start takes long says so. Yields the callback that must be told of the start."""
+    if not from_command_line:
+        yield []
+        return
+    from joule.report.startup_line import StartupLine
+
+    with StartupLine(f"starting {config.agent} in {config.env} ...") as line:
+        yield [line]
 
 
 def _callbacks(callbacks: Sequence[Callback], track: Sequence[str]) -> list[Callback]:

@@ -56,7 +56,7 @@ class LiveBlock(Live):
         width, lifted = self.console.width, []
         if 0 < width < self._drawn_in:
             extra = sum(ceil(length / width) - 1 for length in self._drawn if length > width)
-            lifted = [Control((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))] * extra
+            lifted = [Control((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))] * extra
         processed = super().process_renderables(renderables)
         block = self.get_renderable()
         if isinstance(block, Group):

@@ -75,16 +75,15 @@ class Progress(Callback):
 
     def on_step(self, agent: Any) -> None:
         """Looks at the counters of the agent now and then."""
-        now = time.monotonic()
+        state, now = self.state, time.monotonic()
+        state.frames = agent.frames
         if now < self._look_due:
             return
-        self._look_due = now + LOOK_EVERY_SECONDS
-        state, looks = self.state, self._looks
-        state.frames = agent.frames
-        looks.append((now, agent.frames))
+        self._look_due, looks = now + LOOK_EVERY_SECONDS, self._looks
+        looks.append((now, state.frames))
         while now - looks[0][0] > RATE_SECONDS and len(looks) > 2:
             looks.popleft()
-        seconds, frames = now - looks[0][0], agent.frames - looks[0][1]
+        seconds, frames = now - looks[0][0], state.frames - looks[0][1]
         if seconds > 0:
             state.rate = frames / seconds
         self._plain_line(now)
@@ -106,9 +105,10 @@ class Progress(Callback):
     def on_evaluation(self, evaluation: EvaluationResult) -> None:
         """Prints the result."""
         row = self.state.evaluated = evaluation.row
+        episodes = f"{row['episodes']} held-out episode{'s' * (row['episodes'] > 1)}"
         self._say(
             f"{row['frames']:>9,} frames  evaluated: return {row['return_mean']:,.1f} "
-            f"± {row['return_std']:,.1f} over {row['episodes']} episodes on held-out seeds"
+            f"± {row['return_std']:,.1f}, {episodes}"
         )
 
     def on_note(self, sentence: str) -> None:

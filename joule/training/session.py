@@ -10,14 +10,13 @@ from pathlib import Path
 
 from agent import random_state
 from agent.configurator.settings import Config
-from agent.configurator.validation import flatten
 from agent.device import pick_device
 from agent.interface import Agent
 from agent.training_env import check_spec
 from envs.safe_env import SafeEnv
 from envs.state.determinism import is_deterministic
 from envs.vector import SafeEnvs
-from joule.agents import new_agent
+from joule.agents import new_agent, settings_of_agent
 from joule.callbacks.callback import Callback, Episode, Outcome, RunEnd, RunStart
 from joule.callbacks.dispatch import CallbackError, Callbacks
 from joule.callbacks.episodes import EpisodesOfRun
@@ -200,7 +199,7 @@ def _start_of(run: Run, agent: Agent, resumed: bool) -> RunStart:
     return RunStart(
         folder=run.folder,
         run_id=run.id,
-        settings=flatten(agent.config),
+        settings=settings_of_agent(agent),
         device=str(pick_device(agent.config.device)),
         frames=agent.frames,
         seconds=agent.clock.seconds()["wall"],
