@@ -22,6 +22,7 @@ from benchmarks.reliability import (
     faults_env_failures,
     faults_environments,
     faults_hostile_files,
+    faults_injection,
     faults_learning,
     faults_links,
     faults_machine,
@@ -37,7 +38,7 @@ RESULT = ROOT / "benchmarks" / "results" / "faults.csv"
 COLUMNS = ("id", "fault", "expected", "outcome", "verdict")
 MODULES = (
     faults_environments, faults_env_failures, faults_physics, faults_learning, faults_settings, faults_disk,
-    faults_checkpoints, faults_hostile_files, faults_links, faults_reading, faults_signals, faults_machine,
+    faults_checkpoints, faults_hostile_files, faults_links, faults_reading, faults_injection, faults_signals, faults_machine,
 )  # fmt: skip
 """The modules whose import fills the table."""
 
