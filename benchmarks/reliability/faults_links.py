@@ -74,8 +74,8 @@ def curve_is_a_link(sandbox: Sandbox) -> Outcome:
 def file_is_a_link(sandbox: Sandbox) -> Outcome:
     run, checks = FinishedRun(sandbox), {}
     for name in (
-        "metrics.csv", "evaluations.csv", "forecasts.csv", "summary.json", "config.json", "run.json", "versions.json",
-        "command.txt",
+        "metrics.csv", "evaluations.csv", "forecasts.csv", "episodes.csv", "summary.json", "config.json", "run.json",
+        "versions.json", "command.txt",
     ):  # fmt: skip
         folder, target = run.copy(), precious(sandbox)
         replace_by_link(folder / name, target)
@@ -175,7 +175,7 @@ def lock_is_a_link(sandbox: Sandbox) -> Outcome:
 @fault(110, "a table is a hard link of a file", "works; the file stays")
 def table_is_a_hard_link(sandbox: Sandbox) -> Outcome:
     run, checks = FinishedRun(sandbox), {}
-    for name in ("metrics.csv", "evaluations.csv", "forecasts.csv"):
+    for name in ("metrics.csv", "evaluations.csv", "forecasts.csv", "episodes.csv"):
         folder, other = run.copy(), sandbox.new_path("other")
         other.parent.mkdir(parents=True)
         os.link(folder / name, other)

@@ -71,20 +71,25 @@ def test_nothing_is_written_through_a_link_or_over_what_is_no_file(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_link_that_appears_between_the_look_and_the_opening_is_seen_without_the_flag(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("flag", [files.NO_LINK, 0], ids=["O_NOFOLLOW", "no O_NOFOLLOW"])
+@pytest.mark.parametrize("opens", [open_append, lambda path: read_plain(path, 100)])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_appears_between_the_look_and_the_opening_is_seen(
+    tmp_path: Path, opens: Callable[[Path], object], kind: str, flag: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     precious, path, real = tmp_path / "bashrc", tmp_path / "log.csv", os.open
     precious.write_text("mine")
 
     def swap(name: Path, flags: int, mode: int) -> int:
-        path.symlink_to(precious)
+        path.symlink_to(precious) if kind == "link" else os.mkfifo(path)
         return real(name, flags, mode)
 
-    monkeypatch.setattr(files, "NO_LINK", 0)
+    monkeypatch.setattr(files, "NO_LINK", flag)
     monkeypatch.setattr(files.os, "open", swap)
-    with pytest.raises(OSError, match="was replaced while it was opened"):
-        open_append(path)
+    with pytest.raises(
+        OSError, match=r"replaced while it was opened|Too many levels|not a plain file|No such device"
+    ):
+        opens(path)
     assert precious.read_text() == "mine"
 
 
