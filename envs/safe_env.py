@@ -21,6 +21,7 @@ from envs.physics import log
 from envs.readouts.named import readout_vector
 from envs.rendering.opengl import ensure_gl
 from envs.state import python_state
+from envs.state.python_objects import Contents
 from envs.state.snapshot import EpisodeRecord
 from envs.state.snapshot_schema import check_snapshot, under
 from envs.wrappers import ActionRepeat, Flat, Step
@@ -212,6 +213,10 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         saved |= {f"record/{name}": value for name, value in record.items()}
         return saved
 
+    def unsaved(self) -> Contents:
+        """What Python objects of the environment hold that no snapshot saves; see `envs.state.python_objects`."""
+        return self._record.unsaved()
+
     def restore(self, saved: Mapping[str, Any]) -> bool:
         """Goes back to a snapshot; `self.observation` is then the observation of that moment.
 
@@ -280,7 +285,14 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             return False
         self._perturbed.load_state(perturbed)
         self._checks.monitor_physics()
-        return np.array_equal(observation, saved["flat_observation"], equal_nan=True)
+        same = np.array_equal(observation, saved["flat_observation"], equal_nan=True)
+        if not same:
+            log.warning(
+                "%s: the episode could not be restored: the environment gave another observation when its steps "
+                "were repeated",
+                self.env_spec.env,
+            )
+        return same
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """A uint8 frame [height, width, 3].

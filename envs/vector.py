@@ -24,10 +24,10 @@ from gymnasium.vector.async_vector_env import _async_worker
 
 from envs.env_spec import EnvSpec
 from envs.faults.boundary import DIVERGED_KEY
-from envs.faults.errors import EnvFault
+from envs.faults.errors import EnvFailure, EnvFault
 from envs.safe_env import SafeEnv
 from envs.wrappers import FRAMES_KEY
-from joule_errors import JouleError, Stopped
+from joule_errors import JouleError
 
 Mode = Literal["sync", "async"]
 OWN_KEYS = (FRAMES_KEY, DIVERGED_KEY)
@@ -35,7 +35,7 @@ OWN_KEYS = (FRAMES_KEY, DIVERGED_KEY)
 Result = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 
 
-class ProcessFault(Stopped):
+class ProcessFault(EnvFailure):
     """A fault of an environment that runs in a process of its own; the message is one sentence."""
 
 

@@ -19,7 +19,11 @@ class Misbehaviour(Exception):
     """What an environment's own code did in place of its work; the text continues a sentence such as "step ..."."""
 
 
-class EnvFault(Stopped):
+class EnvFailure(Stopped):
+    """An environment failed while running; what was learned before is sound."""
+
+
+class EnvFault(EnvFailure):
     """An environment that broke its contract while running. The run must stop; the sentence says where.
 
     Args:

@@ -1,14 +1,27 @@
-"""The determinism check: whether one seed gives the same episode twice."""
+"""The determinism check: whether one seed gives one episode, and what carries over from one to the next."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from envs.faults.errors import EnvFault
 from envs.safe_env import SafeEnv
+from envs.state.python_objects import Contents, changed
 
 
-def is_deterministic(env: SafeEnv, seed: int, decisions: int = 32) -> bool:
+@dataclass(frozen=True)
+class Determinism:
+    """What a check of an environment found."""
+
+    deterministic: bool = True
+    """Whether the same seed and actions gave the same observations and rewards."""
+    unsaved: tuple[str, ...] = ()
+    """Attributes that carry over from one episode to the next and that no snapshot holds, each with its type."""
+
+
+def check_determinism(env: SafeEnv, seed: int, decisions: int = 32) -> Determinism:
     """Plays the same random actions from the same seed twice, and compares every observation and reward.
 
     An environment that raises EnvFault counts as deterministic: the run will meet the fault and say where it
@@ -20,15 +33,17 @@ def is_deterministic(env: SafeEnv, seed: int, decisions: int = 32) -> bool:
         decisions: length of the comparison.
     """
     try:
-        return _episode(env, seed, decisions) == _episode(env, seed, decisions)
+        (first, begun), (second, begun_again) = (_episode(env, seed, decisions) for _ in range(2))
+        return Determinism(first == second, tuple(changed(begun, begun_again)))
     except EnvFault:
-        return True
+        return Determinism()
 
 
-def _episode(env: SafeEnv, seed: int, decisions: int) -> list[bytes]:
-    """Observations and rewards of the first decisions of an episode, as bytes."""
+def _episode(env: SafeEnv, seed: int, decisions: int) -> tuple[list[bytes], Contents]:
+    """Observations and rewards of the first decisions of an episode, as bytes, and what its reset left."""
     rng = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
+    begun = env.unsaved()
     record = [observation.tobytes()]
     for _ in range(decisions):
         action = rng.uniform(-1.0, 1.0, env.env_spec.action_size).astype(np.float32)
@@ -36,4 +51,4 @@ def _episode(env: SafeEnv, seed: int, decisions: int) -> list[bytes]:
         record += [observation.tobytes(), np.float64(reward).tobytes()]
         if terminated or truncated:
             break
-    return record
+    return record, begun

@@ -3,13 +3,16 @@
 `qpos` and `qvel` are not enough: MuJoCo's derived quantities lag by a step, and its solver starts from its
 last solution. So the record keeps the state *before* the last step, and that step's action. A restore resets
 the environment as at the start of the episode, sets that state, and takes the step again. An environment
-without MuJoCo is restored by a replay of the episode's actions. Either way the observation must be the same
-to the last bit. Where it is not, the restore says so and a new episode begins.
+without MuJoCo is restored by a replay of the episode's actions, and so is one whose other Python objects (a
+set, a list, an object of its own) have changed since its reset: a replay changes them in the same way. Whatever
+is replayed must give the same observation and the same rewards, to the last bit. Where it does not, the restore
+says so and a new episode begins.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Protocol, runtime_checkable
@@ -20,7 +23,9 @@ import numpy as np
 from envs.faults.boundary import Boundary, call
 from envs.faults.errors import Misbehaviour, described
 from envs.physics import Physics, dm_control_env, find_physics, parts
+from envs.state.python_objects import Contents, changed, contents, prefix
 from envs.state.python_state import (
+    CannotRestore,
     check_attributes,
     copies,
     generators,
@@ -60,8 +65,10 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._reset: dict[str, Any] | None = None
         self._reset_arrays: list[dict[str, np.ndarray]] = []
         self._before: dict[str, Any] = {}
-        self._state = np.zeros(0)
+        self._state, self._reward = np.zeros(0), math.nan
         self._actions: list[np.ndarray] = []
+        self._rewards: list[float] = []
+        self._contents: Contents = {}
         self._rngs: list[Any] = []
         self._rng_after_reset: list[Any] = []
         base: Any = env.unwrapped
@@ -95,15 +102,19 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: np.ndarray) -> Any:
         if self._by_state:
             self._keep_moment(action)
-        elif len(self._actions) < LONGEST_REPLAY:
+        result = self.env.step(action.copy())  # the environment may write into it
+        if len(self._actions) < LONGEST_REPLAY:
             self._actions.append(action)
-        return self.env.step(action.copy())  # the environment may write into it
+            self._rewards.append(_number(result[1]))
+        self._reward = _number(result[1])
+        return result
 
     def save(self) -> dict[str, Any]:
         """What a restore needs, as a flat dict of arrays and JSON values. The episode must have started."""
         assert self._reset is not None
+        by_state = self._by_state and not self._needs_replay()
         saved: dict[str, Any] = {
-            "by_state": self._by_state,
+            "by_state": by_state,
             "reset": {**self._reset, "rng": [to_json(state) for state in self._reset["rng"]]},
             "rng": [to_json(state) for state in rng_states(self.env)],
             "scalars": [
@@ -116,8 +127,9 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             saved |= {f"reset/array/{index}/{name}": array for name, array in arrays.items()}
         if self._extra is not None:
             saved |= {f"extra/{name}": value for name, value in self._extra_state().items()}
-        if self._by_state and self._before:
+        if by_state and self._before:
             before = self._before
+            saved["before/reward"] = np.array([self._reward])
             saved["before/state"] = self._state.copy()
             saved["before/action"] = np.array(before["action"])
             saved["before/rng"] = [to_json(state) for state in before["rng"]]
@@ -127,9 +139,20 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             ]
             if self._extra is not None:
                 saved |= {f"before/extra/{name}": value for name, value in before["extra"].items()}
-        elif not self._by_state:
-            saved["actions"] = np.array(self._actions)
+        elif not by_state:
+            saved["actions"], saved["rewards"] = np.array(self._actions), np.array(self._rewards)
         return saved
+
+    def unsaved(self) -> Contents:
+        """What the attributes hold now that no snapshot saves; nothing where the environment saves more itself."""
+        if self._extra is not None:
+            return {}
+        saved = {
+            f"{prefix(self.env, part)}{name}"
+            for part in parts(self.env)
+            for name in (*scalars(part), *copies(part))
+        }
+        return {name: held for name, held in contents(self.env).items() if name not in saved}
 
     def check(self, saved: dict[str, Any]) -> None:
         """Checks what `save` gave, before any of it is set.
@@ -137,7 +160,8 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         Raises:
             SchemaError: where it is not the record of an episode of this environment.
         """
-        size, physics = None, find_physics(self.env) if self._by_state else None
+        by_state = self._by_state and saved.get("by_state") is True
+        size, physics = None, find_physics(self.env) if by_state else None
         if physics is not None:
             import mujoco
 
@@ -148,8 +172,8 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             where = f"env.record: {type(part).__name__}"
             for values in of_parts:
                 check_attributes(part, values[index] if index < len(values) else {}, where)
-            for prefix in (f"array/{index}/", f"reset/array/{index}/"):
-                check_attributes(part, under(prefix, saved), where)
+            for arrays in (f"array/{index}/", f"reset/array/{index}/"):
+                check_attributes(part, under(arrays, saved), where)
 
     def reset_as(self, saved: dict[str, Any]) -> Any:
         """Resets the environment as at the start of a saved episode; returns the observation."""
@@ -166,19 +190,38 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation
 
     def replay(self, saved: dict[str, Any]) -> Any:
-        """Goes from the reset to the saved moment; returns the observation there, or None without a step."""
+        """Goes from the reset to the saved moment; returns the observation there, or None without a step.
+
+        Raises:
+            CannotRestore: where a replayed step gives another reward.
+        """
         observation = None
         if "before/state" in saved:
             self._set_moment(saved)
-            action = np.array(saved["before/action"])
-            self._keep_moment(action)
-            observation = self.env.step(action)[0]
+            observation = self.step(np.array(saved["before/action"]))[0]
+            self._check_rewards([self._reward], saved.get("before/reward"))
         elif not saved["by_state"]:
             for action in saved["actions"]:
-                self._actions.append(np.array(action))
-                observation = self.env.step(np.array(action))[0]
+                observation = self.step(np.array(action))[0]
+            self._check_rewards(self._rewards, saved.get("rewards"))
         self._set_python_state(saved)
         return observation
+
+    def _check_rewards(self, given: list[float], saved: np.ndarray | None) -> None:
+        """Compares the rewards of replayed steps; a snapshot of an earlier version has none."""
+        if saved is not None and not np.array_equal(given, saved, equal_nan=True):
+            raise CannotRestore("gave another reward when its steps were repeated")
+
+    def _needs_replay(self) -> bool:
+        """Whether MuJoCo's state and the numbers in attributes are not all, and a replay is possible."""
+        if self._extra is not None or len(self._actions) == LONGEST_REPLAY:
+            return False
+        held = {
+            f"{prefix(self.env, part)}{name}"
+            for part, (_, names) in zip(self._parts, self._scalars, strict=True)
+            for name in (*names, *copies(part))
+        }
+        return bool(changed(self._contents, contents(self.env), held))
 
     def _make_attributes(self, saved: dict[str, Any]) -> None:
         """Has the environment make the attributes of its earlier episodes: by a reset, and by a step.
@@ -205,7 +248,8 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._physics = find_physics(self.env) if self._by_state else None
         self._parts = parts(self.env)
         self._before = {}
-        self._actions = []
+        self._actions, self._rewards = [], []
+        self._contents = contents(self.env) if self._by_state else {}
         self._rngs = generators(self.env)
         self._rng_after_reset = rng_states(self.env)
         self._scalars = [(vars(part), tuple(scalars(part))) for part in self._parts]
@@ -291,6 +335,14 @@ def _is_json(options: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _number(reward: Any) -> float:
+    """A reward as a float; NaN for anything else, which ends the run elsewhere."""
+    try:
+        return float(reward)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _values(attributes: dict[str, Any], names: tuple[str, ...]) -> tuple[Any, ...]:

@@ -167,7 +167,12 @@ def check_record(state: Mapping[str, Any], action_space: Any, state_size: int | 
         actions = arrays.get("actions")
         none = isinstance(actions, np.ndarray) and actions.shape == (0,)
         actions_spec = ArraySpec((None, *shape), dtype, longest=LONGEST_REPLAY)
-        check_arrays({} if none else arrays, {} if none else {"actions": actions_spec}, where)
+        given = {name: value for name, value in arrays.items() if not (none and name == "actions")}
+        expected = {} if none else {"actions": actions_spec}
+        if "rewards" in arrays:  # earlier versions did not save them
+            count = len(actions) if isinstance(actions, np.ndarray) and actions.ndim else 0
+            expected["rewards"] = ArraySpec((count,), "float64", finite=False)
+        check_arrays(given, expected, where)
         _check_actions(actions, action_space, f"{where}.actions")
     else:
         check_arrays(arrays, {}, where)
@@ -179,6 +184,8 @@ def check_record(state: Mapping[str, Any], action_space: Any, state_size: int | 
                 "state": ArraySpec((state_size,), "float64", finite=False),
                 "action": ArraySpec(shape, dtype),
             }
+            if "reward" in moment_arrays:  # earlier versions did not save it
+                expected["reward"] = ArraySpec((1,), "float64", finite=False)
             check_arrays(moment_arrays, expected, f"{where}.before")
             _check_actions(before["action"], action_space, f"{where}.before.action")
             _check_generators(moment["rng"], f"{where}.before.rng")

@@ -85,6 +85,7 @@ def write_checkpoint(
     *,
     scores: Mapping[str, float] | None = None,
     unfinished_since: int | None = None,
+    mid_episode: bool = True,
 ) -> None:
     """Writes a checkpoint with everything that an exact resume needs.
 
@@ -94,6 +95,7 @@ def write_checkpoint(
         logs: take the replay rows that are new.
         scores: the results of the last evaluation by name.
         unfinished_since: the frame since which logging and evaluation are not done; None when they are.
+        mid_episode: whether the open episodes go on after a resume; False where their environment has failed.
 
     Raises:
         StopRun: when a weight, a replay row or another saved number is not finite; then nothing is written.
@@ -107,7 +109,7 @@ def write_checkpoint(
     logs.append()
     files = logs.commit()
     env_values: dict[str, Any] = {}
-    if agent.env is not None:
+    if agent.env is not None and mid_episode:
         for name, value in agent.env.snapshot().items():
             if isinstance(value, np.ndarray):
                 arrays[f"env/{name}"] = value

@@ -11,6 +11,7 @@ import envs
 from agent.configurator.kinds import NO_PLANNER
 from agent.errors import StopRun
 from agent.interface import Agent
+from envs.faults.errors import EnvFailure
 from joule.callbacks.callback import Callback
 from joule.callbacks.episodes import EpisodesOfRun
 from joule.cli.command_line import command_words, shell_line
@@ -20,6 +21,7 @@ from joule.report import curves, forecasts, results
 from joule.storage.errors import RunError
 from joule.storage.reader import read_lines
 from joule.storage.run_folder import Run
+from joule.training.divergence import diverged_decisions
 
 CURVES = ("surprise", "latent/rank", "latent/relative_error")
 """Columns of metrics.csv that are drawn below the learning curve."""
@@ -57,7 +59,11 @@ def conclude(
         "episodes": agent.episodes,
         "seconds": agent.clock.seconds(),
         "deterministic": run.env_spec.get("deterministic", True),
-        "counters": {**counters, "updates_skipped": skipped},
+        "counters": {
+            **counters,
+            "updates_skipped": skipped,
+            "diverged_decisions": diverged_decisions(agent),
+        },
     }
     try:
         for path in _outputs(run, agent).values():  # of a smaller budget
@@ -130,7 +136,7 @@ def _film(agent: Agent, path: Path, callback: Callback) -> None:
         env.close()
         callback.on_video(path, agent.frames)
         callback.on_note(f"film:     {path}")
-    except (envs.RenderError, envs.EnvError) as error:  # some environments cannot be rendered
+    except (envs.RenderError, envs.EnvError, EnvFailure) as error:  # the run itself has ended well
         callback.on_note(f"no film: {error}")
 
 

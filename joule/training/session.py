@@ -8,13 +8,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent import random_state
 from agent.configurator.settings import Config
 from agent.device import pick_device
 from agent.interface import Agent
 from agent.training_env import check_spec
 from envs.safe_env import SafeEnv
-from envs.state.determinism import is_deterministic
 from envs.vector import SafeEnvs
 from joule.agents import new_agent, settings_of_agent
 from joule.callbacks.callback import Callback, Episode, Outcome, RunEnd, RunStart
@@ -26,6 +24,7 @@ from joule.environment import make_env, make_envs
 from joule.report.progress import Progress
 from joule.storage.env_spec import spec_of_run, spec_to_json
 from joule.storage.run_folder import Run
+from joule.training import env_check
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
 from joule.training.evaluation import Evaluator
 from joule.training.forecast_log import max_entries
@@ -88,11 +87,7 @@ def train_new(
     with _training_envs(config) as env:
         agent = new_agent(config, env)
         evaluator = _evaluator(config)
-        with random_state.preserved():
-            checked = make_env(config)
-            deterministic = is_deterministic(checked, config.seed)
-            checked.close()
-        spec = spec_to_json(env.env_spec) | {"deterministic": deterministic}
+        spec = spec_to_json(env.env_spec) | env_check.check_env(config)
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
         return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=False)
@@ -155,11 +150,7 @@ def _session(
         callback = Callbacks([TensorBoardTracker(run)], reporting.callbacks, display)
         evaluator.callback = EpisodesOfRun(callback, "evaluating", config.eval_episodes)
         trainer = Trainer(agent, run, evaluator, callback)
-        notes = []
-        if not run.env_spec.get("deterministic", True):
-            notes.append(
-                "this environment differs under the same seed, so this run cannot be repeated exactly"
-            )
+        notes = env_check.notes(run.env_spec)
         if resumed:
             notes += trainer.resume()
             done = agent.frames >= config.steps and not trainer.unfinished

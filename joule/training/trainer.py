@@ -17,6 +17,7 @@ import numpy as np
 from agent.errors import StopRun
 from agent.interface import Agent, Forecasting, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
+from envs.faults.errors import EnvFailure
 from joule.callbacks.callback import Callback, Episode, EvaluationResult, Measurement
 from joule.callbacks.dispatch import CallbackError
 from joule.cli import signals
@@ -32,6 +33,7 @@ from joule.storage.errors import CheckpointError, ReplayLogError, RunError
 from joule.storage.provenance import differences, version
 from joule.storage.run_folder import Run
 from joule.storage.run_replay import ReplayLogs
+from joule.training.divergence import divergence_warning
 from joule.training.forecast_log import ForecastLog
 from joule_errors import Stopped
 
@@ -83,7 +85,9 @@ class Trainer:
         self.last_scores: dict[str, float] = {}
         self.unfinished = False
         """Whether the log, evaluation and checkpoint of the newest decision are still due."""
-        self.collapse_reported = False
+        self.collapse_reported = self.divergence_reported = False
+        self.saved_at = 0
+        """Frames at the newest checkpoint of this session."""
 
     def train(self, handle_signals: bool = True) -> int | None:
         """Runs to the end of the budget.
@@ -97,8 +101,8 @@ class Trainer:
 
         Raises:
             StopRun: when the run cannot continue: its learning is not finite, its environment fails, the disk
-                refuses, its folder is gone, or memory is short. The agent is then back at the last good
-                checkpoint, where there is one.
+                refuses, its folder is gone, or memory is short. What was learned before a failure of the
+                environment is saved. The agent is then back at the last good checkpoint, where there is one.
         """
         agent = self.agent
         try:
@@ -114,6 +118,9 @@ class Trainer:
         except Exception as error:
             if (cause := why_stopped(error)) is None:
                 raise
+            if isinstance(error, EnvFailure) and self.saved_at != agent.frames:
+                agent.begin_episode()  # its open episodes are lost, and what was learned from them is not
+                self.save_before_failing(None, mid_episode=False)
             raise StopRun(self._restore_last_good(cause)) from error
         return self.stopped_by
 
@@ -172,6 +179,7 @@ class Trainer:
             self.check_interrupted()
             go_on = self.callback.on_step(agent) is not False
             self.check_collapse()
+            self.check_divergence()
             if due(self.log_every_frames):
                 self.log()
             if due(config.eval_every_frames) or agent.frames >= config.steps or not go_on:
@@ -206,6 +214,13 @@ class Trainer:
             raise StopRun(sentence)
         self.callback.on_note(f"warning: {sentence}")
 
+    def check_divergence(self) -> None:
+        """Warns once where physics diverges in many decisions."""
+        warning = None if self.divergence_reported else divergence_warning(self.agent)
+        if warning is not None:
+            self.divergence_reported = True
+            self.callback.on_note(f"warning: {warning}")
+
     def log(self) -> None:
         """Writes a row of metrics, and tells the callback."""
         agent = self.agent
@@ -229,10 +244,10 @@ class Trainer:
             self.save_before_failing(unfinished_since)
             raise
 
-    def save_before_failing(self, unfinished_since: int) -> None:
+    def save_before_failing(self, unfinished_since: int | None, mid_episode: bool = True) -> None:
         """Saves what was learned while another error is on its way, which is the one to report."""
         try:
-            self._write(unfinished_since)
+            self._write(unfinished_since, mid_episode)
         except Exception as unsaved:  # noqa: BLE001
             with contextlib.suppress(CallbackError):
                 self.callback.on_note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
@@ -277,16 +292,19 @@ class Trainer:
         self._write(unfinished_since)
         self.callback.on_checkpoint(self.agent.frames)
 
-    def _write(self, unfinished_since: int | None) -> None:
+    def _write(self, unfinished_since: int | None, mid_episode: bool = True) -> None:
         self.run.check_place()
+        scores = self.last_scores
         try:
             write_checkpoint(
-                self.agent, self.run, self.logs, scores=self.last_scores, unfinished_since=unfinished_since
-            )
+                self.agent, self.run, self.logs,
+                scores=scores, unfinished_since=unfinished_since, mid_episode=mid_episode,
+            )  # fmt: skip
         except (CheckpointError, ReplayLogError):
             self.run.check_place()  # a folder that went meanwhile is the better reason
             raise
         self.logs.prune(self.run.checkpoints)
+        self.saved_at = self.agent.frames
 
     def resume(self) -> list[str]:
         """Goes back to the newest checkpoint that verifies, or to the start when there is none yet.

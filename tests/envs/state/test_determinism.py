@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 import envs
-from envs.state.determinism import is_deterministic
+from envs.state.determinism import Determinism, check_determinism
 
 
 class Unseeded(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -28,9 +28,34 @@ class Unseeded(gymnasium.Env[np.ndarray, np.ndarray]):
 
 def test_an_environment_with_an_unseeded_generator_is_not_deterministic() -> None:
     gymnasium.register("Unseeded-v0", entry_point=f"{__name__}:Unseeded")
-    assert not is_deterministic(envs.make("Unseeded-v0"), seed=1)
+    assert not check_determinism(envs.make("Unseeded-v0"), seed=1).deterministic
+
+
+class Remembers(Unseeded):
+    """Keeps what it has seen, in objects that its reset does not make anew."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[int]] = {"steps": []}
+        self.count, self.table = 0, np.zeros(3)
+        self.now: list[int] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self.now = []
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: np.ndarray) -> Any:
+        self.count += 1
+        self.table[0] += 1
+        self.now.append(self.count)
+        self.seen["steps"].append(self.count)
+        return np.zeros(1, np.float32), 0.0, False, False, {}
+
+
+def test_objects_that_carry_over_to_the_next_episode_are_named() -> None:
+    gymnasium.register("Remembers-v0", entry_point=f"{__name__}:Remembers")
+    assert check_determinism(envs.make("Remembers-v0"), seed=1).unsaved == ("seen (dict)",)
 
 
 def test_mujoco_is_deterministic_and_a_fault_does_not_count() -> None:
-    assert is_deterministic(envs.make("Hopper-v5"), seed=1)
-    assert is_deterministic(envs.make("Counter-v0", kwargs={"fault": "raise"}), seed=1)
+    assert check_determinism(envs.make("Hopper-v5"), seed=1) == Determinism()
+    assert check_determinism(envs.make("Counter-v0", kwargs={"fault": "raise"}), seed=1).deterministic

@@ -101,7 +101,7 @@ def test_every_entry_is_needed_and_junk_in_it_is_refused(growing: Snapshot) -> N
         env = envs.make(saved["env"], perturb=["latency=1"])
         before = attributes_of(env)
         for name in saved:
-            if "array/" not in name:
+            if "array/" not in name and "reward" not in name:  # earlier versions saved no rewards
                 with pytest.raises((SchemaError, envs.EnvError)):
                     env.restore(changed(saved, name, None))
             for junk in JUNK:

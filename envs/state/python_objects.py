@@ -1,0 +1,133 @@
+"""What an environment keeps in Python objects: whether a set, a list, a dict or an object of its own has changed.
+
+A snapshot holds numbers, texts and small arrays. It holds no other object, because a file must not say which
+code is run. So a restore needs to know whether there is anything else that the future may depend on.
+"""
+
+from __future__ import annotations
+
+import random
+import types
+import zlib
+from collections import deque
+from collections.abc import Collection
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium
+import numpy as np
+
+from envs.physics import dm_control_env, parts
+from envs.state.python_state import generators
+
+MOST_NODES, DEEPEST = 5_000, 6
+"""Objects that are looked at, and how deep: what lies beyond counts as constant."""
+LARGEST_ARRAY = 1_000_000
+"""A larger array counts as constant (numbers)."""
+_CONSTANT = (
+    types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type,
+    gymnasium.Space, gymnasium.Env,
+)  # fmt: skip
+_RENDERERS = ("gymnasium.envs.mujoco.mujoco_rendering", "envs.rendering")
+"""Modules whose objects draw, and decide nothing."""
+Contents = dict[str, tuple[str, int]]
+"""Name of an attribute -> name of its type, and a hash of what it holds."""
+
+
+@runtime_checkable
+class _HasArray(Protocol):
+    """A tensor or another object that gives an array."""
+
+    def __array__(self) -> np.ndarray: ...
+
+
+def contents(env: gymnasium.Env[Any, Any]) -> Contents:
+    """What the attributes of an environment, of its wrappers and of the environments in it hold now.
+
+    An attribute of the environment itself has its plain name, another one that of its class before it. Of
+    dm_control, whose own state is known, nothing is looked at, nor are random generators that a snapshot holds.
+    """
+    found: Contents = {}
+    layer = env
+    while isinstance(layer, gymnasium.Wrapper):
+        found |= _attributes(layer, f"{type(layer).__name__}.", [])
+        layer = layer.env
+    if dm_control_env(env) is None:
+        held = generators(env)
+        for part in parts(env):
+            found |= _attributes(part, prefix(env, part), held)
+    return found
+
+
+def prefix(env: gymnasium.Env[Any, Any], part: Any) -> str:
+    """What stands before the names of the attributes of one of `parts(env)`."""
+    return "" if part is env.unwrapped else f"{type(part).__name__}."
+
+
+def changed(before: Contents, after: Contents, held: Collection[str] = ()) -> list[str]:
+    """The attributes that changed, or came or went, apart from those that are `held`, each with its type."""
+    names = (before.keys() | after.keys()) - set(held)
+    return [
+        f"{name} ({after.get(name, before.get(name, ('', 0)))[0]})"
+        for name in sorted(names)
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _attributes(part: Any, before: str, held: list[Any]) -> Contents:
+    own = {
+        name: value
+        for name, value in vars(part).items()
+        if not isinstance(value, _CONSTANT) and not any(value is generator for generator in held)
+    }
+    return {f"{before}{name}": (type(value).__name__, _Reader().read(value)) for name, value in own.items()}
+
+
+class _Reader:
+    """Computes the hash of what one object holds."""
+
+    def __init__(self) -> None:
+        self.nodes = 0
+        self.above: set[int] = set()
+
+    def read(self, value: Any) -> int:
+        """The hash of `value` and of everything in it; of a constant, that of its type."""
+        self.nodes += 1
+        kind = type(value).__name__
+        if isinstance(value, bool | int | float | complex | str | bytes | np.generic | None):
+            return hash((kind, str(value)))
+        deep = len(self.above) >= DEEPEST or self.nodes > MOST_NODES or id(value) in self.above
+        if deep or isinstance(value, _CONSTANT) or type(value).__module__ in _RENDERERS:
+            return hash(kind)
+        self.above.add(id(value))
+        try:
+            return hash((kind, self._inside(value)))
+        except Exception:  # noqa: BLE001  an object of the user's may raise anything when it is read
+            return hash(kind)
+        finally:
+            self.above.discard(id(value))
+
+    def _inside(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return tuple((self.read(key), self.read(inner)) for key, inner in value.items())
+        if isinstance(value, list | tuple | deque):
+            return tuple(self.read(inner) for inner in value)
+        if isinstance(value, set | frozenset):
+            return frozenset(self.read(inner) for inner in value)
+        if isinstance(value, random.Random):
+            return value.getstate()
+        if isinstance(value, np.random.Generator):
+            return str(value.bit_generator.state)
+        if isinstance(value, np.random.RandomState):
+            return str(value.get_state())
+        if isinstance(value, np.ndarray | _HasArray):
+            return self._of_array(np.asarray(value))
+        slots = [name for base in type(value).__mro__ for name in vars(base).get("__slots__", ())]
+        own = {name: getattr(value, name, None) for name in slots if name not in ("__dict__", "__weakref__")}
+        return self.read(own or vars(value))
+
+    def _of_array(self, array: np.ndarray) -> Any:
+        if array.dtype.kind == "O":
+            return self.read(array.tolist())
+        if array.size > LARGEST_ARRAY:
+            return array.shape
+        return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(array).tobytes())

@@ -1,0 +1,63 @@
+"""What a run finds out about its environment before it begins, and what it says about that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent import random_state
+from agent.configurator.settings import Config
+from envs.state.determinism import check_determinism
+from joule.environment import make_env
+
+GENERATORS = {"numpy": "np.random", "python": "random", "torch": "torch"}
+"""The generators that a process shares: name in `agent.random_state` -> what a user calls them."""
+MOST_NAMES = 5
+"""Attributes that a note names."""
+
+
+def check_env(config: Config) -> dict[str, Any]:
+    """Checks an environment like that of training, and leaves the generators of the process as they were.
+
+    Returns:
+        JSON values for `run.json`: `deterministic`; `unsaved`, attributes that carry over from one episode to the
+        next and that no checkpoint holds; `shared_generators`, names in GENERATORS that the environment uses.
+    """
+    with random_state.preserved():
+        before, _ = random_state.capture()
+        env = make_env(config)
+        found = check_determinism(env, config.seed)
+        env.close()
+        after, _ = random_state.capture()
+    return {
+        "deterministic": found.deterministic,
+        "unsaved": list(found.unsaved),
+        "shared_generators": [name for name in GENERATORS if (before[name] != after[name]).any()],
+    }
+
+
+def notes(env_spec: Mapping[str, Any]) -> list[str]:
+    """Sentences about what `check_env` found, for the user to know when a run begins or is resumed."""
+    told = []
+    if not env_spec.get("deterministic", True):
+        told.append("this environment differs under the same seed, so this run cannot be repeated exactly")
+    if unsaved := _texts(env_spec.get("unsaved")):
+        more = f" and {len(unsaved) - MOST_NAMES} more" if len(unsaved) > MOST_NAMES else ""
+        told.append(
+            f"a resume is not exact where rewards or observations depend on what this environment carries over "
+            f"from one episode to the next: {', '.join(unsaved[:MOST_NAMES])}{more}; no checkpoint holds it, "
+            "unless extra_state() does"
+        )
+    if shared := [
+        GENERATORS[name] for name in _texts(env_spec.get("shared_generators")) if name in GENERATORS
+    ]:
+        told.append(
+            f"this environment uses the random generator of the process ({', '.join(shared)}) and not its own "
+            "np_random: a resume is not exact, and a seed that it sets there repeats what an agent draws"
+        )
+    return told
+
+
+def _texts(value: Any) -> list[str]:
+    """A list of texts from a file that may come from another person."""
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
