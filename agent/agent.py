@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from agent import explanation, random_state, state
 from agent.actor.actor import ActingState
+from agent.arguments import check_on_step, ended_by, whole_steps
 from agent.clock import Clock
 from agent.configurator.configurator import Configurator
 from agent.configurator.settings import Config
@@ -22,11 +23,13 @@ from agent.learning.interaction import Interaction
 from agent.learning.schedule import rows_for
 from agent.memory.replay_rows import StreamRows
 from agent.modules import Modules
+from agent.one_thread import one_thread
+from agent.saving import SavedAsFolder
 from agent.training_env import as_several, enter
 from agent.world_model.adaptation import AdaptiveAgent
 
 
-class WorldModelAgent:
+class WorldModelAgent(SavedAsFolder):
     """An agent for one environment; `joule.make` makes one and `joule.load` loads a trained one.
 
     Args:
@@ -48,7 +51,7 @@ class WorldModelAgent:
         env: TrainingEnv | TrainingEnvs | None = None,
         services: Services | None = None,
     ) -> None:
-        with random_state.preserved():
+        with one_thread(), random_state.preserved():
             torch.manual_seed(config.seed)
             self.modules = Modules(env_spec, config)
         self.env_spec, self.services = env_spec, services
@@ -74,13 +77,16 @@ class WorldModelAgent:
         """The action for an observation [obs] or a batch [batch, obs], as in stable-baselines3.
 
         Args:
-            observation: [obs] or [batch, obs].
+            observation: [obs] or [batch, obs]. With `perceive="energy"` a reading may be NaN.
             state: what the last call returned; it holds the plan to start the next search from.
             episode_start: [batch], marks environments whose episode begins.
             deterministic: False explores.
 
         Returns:
             The action [act] or [batch, act] in [-1, 1], and the state for the next decision.
+
+        Raises:
+            InputError: for another shape, and for what is not a finite number; the sentence says where.
         """
         return self.modules.predict(observation, state, episode_start, deterministic)
 
@@ -96,6 +102,10 @@ class WorldModelAgent:
         """Readouts predicted from `obs` [obs] under `actions` [horizon, act].
 
         Row 0 reads the present, each further row one predicted step.
+
+        Raises:
+            InputError: for another shape, for an observation that is not finite, and for an action outside
+                [-1, 1].
         """
         return explanation.imagine(self.modules, obs, actions)
 
@@ -104,7 +114,7 @@ class WorldModelAgent:
     def learn(
         self,
         steps: int,
-        env: TrainingEnv | TrainingEnvs | None = None,
+        env: Any = None,
         on_step: Callable[["WorldModelAgent"], bool] | None = None,
     ) -> "WorldModelAgent":
         """Learns for `steps` more environment frames.
@@ -113,10 +123,10 @@ class WorldModelAgent:
 
         Args:
             steps: environment frames, over all environments.
-            env: the environment, or `num_envs` of them; default those of before, or of the configuration. In
-                others than before, episodes begin.
+            env: the environment, or `num_envs` of them; default those of before, or of the configuration. One of
+                `gymnasium.make` is wrapped as those are. In others than before, episodes begin.
             on_step: called after every decision (of all environments); learning ends early when it returns
-                False.
+                False. None continues.
 
         Returns:
             The agent itself.
@@ -124,7 +134,10 @@ class WorldModelAgent:
         Raises:
             StopRun: when learning is no longer finite.
             ConfigError: for an environment that the agent was not made for.
+            InputError: for another number of steps, and where another thread learns.
         """
+        steps = whole_steps(steps)
+        check_on_step(on_step)
         self.env = enter(self, env)
         envs = as_several(self.env)
         buffer, capacity = self.modules.replay_buffer, self.config.learning.replay_capacity_transitions
@@ -135,7 +148,7 @@ class WorldModelAgent:
             self.interaction.run_due_updates()
             while self.frames < until:
                 self.interaction.step(envs)
-                if on_step is not None and not on_step(self):
+                if on_step is not None and ended_by(on_step(self)):
                     break
         return self
 

@@ -9,3 +9,7 @@ class ConfigError(Refused):
 
 class StopRun(Stopped):
     """A run that must not go on; the message is one sentence that says why."""
+
+
+class InputError(Refused):
+    """An argument of an agent's method that cannot be used; the message is one sentence."""

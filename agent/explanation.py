@@ -6,6 +6,7 @@ cost-to-go assumes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agent.actor.actor import ActingState
+from agent.arguments import action_sequence, kind_of, observation_rows
+from agent.errors import InputError
 from agent.forecast import Forecast
 from agent.interface import Observation
-from agent.memory.columns import stack_parts
 from agent.modules import Modules
 
 CHOSEN, RUNNER_UP, POLICY, STILL = "chosen", "runner-up", "policy", "no action"
@@ -67,8 +69,15 @@ class Explanation:
     """[readouts], the standard deviation of each readout over the experience so far"""
 
 
+def check_decided(state: Any) -> None:
+    """Raises InputError for what is not the state of a decision."""
+    if not isinstance(state, ActingState):
+        raise InputError(f"state: found {kind_of(state)}; give the state that predict returned")
+
+
 def energy_terms(modules: Modules, state: ActingState) -> dict[str, np.ndarray]:
     """The energy terms [batch] of the plan behind a decision; empty where it was not planned."""
+    check_decided(state)
     if state.plan is None:
         return {}
     with torch.inference_mode():
@@ -82,6 +91,7 @@ def forecast(modules: Modules, state: ActingState) -> Forecast | None:
     None in mode 1, which has no plan, and for a task that is planned for without a critic, which predicts no
     return.
     """
+    check_decided(state)
     if state.plan is None or modules.task_cost is not None:
         return None
     terms, model = energy_terms(modules, state), modules.networks.world_model
@@ -94,11 +104,18 @@ def imagine(modules: Modules, obs: Observation, actions: np.ndarray) -> np.ndarr
     """Readouts [steps + 1, readouts] predicted from `obs` [obs] under `actions` [steps, act].
 
     Row 0 reads the present, each further row one predicted step.
+
+    Raises:
+        InputError: for another shape, for an observation that is not finite, and for an action outside [-1, 1].
     """
+    rows, single = observation_rows(modules.env_spec, obs)
+    if not single:
+        raise InputError("obs: found a batch; give one observation")
+    sequence = action_sequence(actions, modules.env_spec.action_size)
     networks = modules.networks
     with torch.inference_mode():
-        z = modules.perceive(stack_parts([obs]))
-        plan = torch.from_numpy(np.asarray(actions, np.float32)).to(modules.device)[None]
+        z = modules.perceive(rows)
+        plan = torch.from_numpy(sequence).to(modules.device)[None]
         latents = [z, *(step.z for step in networks.world_model.rollout(z, plan))]
         read = networks.readout(torch.cat(latents))
         return networks.readout_normalizer.inverse(read).cpu().numpy()

@@ -209,7 +209,7 @@ class Trainable(Protocol):
     def learn(
         self,
         steps: int,
-        env: TrainingEnv | TrainingEnvs | None = None,
+        env: Any = None,
         on_step: Callable[[Any], bool] | None = None,
     ) -> Any: ...
 
@@ -301,4 +301,10 @@ class Services:
     """What an agent is given of its surroundings, so that it imports neither environments nor run folders."""
 
     make_env: EnvFactory
+    wrap_env: Callable[[Config, Any, Any], TrainingEnv]
+    """Wraps an environment of the user's, such as one of `gymnasium.make`, as the agent's own are made.
+
+    (settings, environment, the agent's environment of before) -> the wrapped one. Raises Refused for an object
+    that is no environment.
+    """
     save_run: Callable[[Agent, Path], None]

@@ -19,6 +19,7 @@ import planners
 from agent import random_state
 from agent.actor.actor import ActingState, Actor, ConstrainedChoice
 from agent.actor.planning_networks import PlanningNetworks
+from agent.arguments import episode_starts, observation_rows
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.settings import Config
 from agent.configurator.validation import check_horizon
@@ -28,13 +29,14 @@ from agent.cost.energy import Energy, EnergyWeights
 from agent.cost.readouts import Readouts
 from agent.cost.task_cost import TaskCost
 from agent.device import pick_device
-from agent.errors import ConfigError
+from agent.errors import ConfigError, InputError
 from agent.interface import EnvSpec, Observation
 from agent.learning.learner import Learner
 from agent.learning.schedule import discount_for, rows_for
-from agent.memory.columns import columns_of, map_parts, stack_parts
+from agent.memory.columns import columns_of, map_parts
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
+from agent.one_thread import one_thread
 from agent.perception.sensor_belief import Belief
 from agent.perception.sensor_faults import SensorFaultInference
 from agent.perception.surprise import Surprise
@@ -339,25 +341,31 @@ class Modules:
         actor: Actor | None = None,
     ) -> tuple[np.ndarray, Any]:
         """`decide` for an observation [obs] or a batch [batch, obs], as stable-baselines3 asks for it."""
-        part = self.env_spec.observation[0]
-        first = observation[part.name] if isinstance(observation, Mapping) else observation
-        single = np.ndim(first) == len(part.shape)
-        rows = stack_parts([observation]) if single else observation
-        starts = np.zeros(1 if single else len(first), bool)
-        if episode_start is not None:
-            starts = np.atleast_1d(np.asarray(episode_start, bool))
+        if state is not None and not isinstance(state, ActingState):
+            raise InputError(
+                f"state: found {type(state).__name__}; give None at first, and then what predict returned"
+            )
+        readable = self.config.perceive == "energy"  # it infers what a sensor that reads NaN should read
+        rows, single = observation_rows(self.env_spec, observation, finite=not readable)
+        count = len(next(iter(rows.values())) if isinstance(rows, Mapping) else rows)
+        starts = episode_starts(episode_start, count)
         action, state = self.decide(rows, state, starts, not deterministic, actor)
         return (action[0] if single else action), state
 
     @contextmanager
     def own_random_streams(self) -> Iterator[None]:
-        """Inside, torch's generators are this agent's: what it learns does not depend on who drew before."""
-        before = random_state.streams(self.device)
-        random_state.set_streams(self.random_streams, self.device)
-        self.learning = True
-        try:
-            yield
-        finally:
-            self.learning = False
-            self.random_streams = random_state.streams(self.device)
-            random_state.set_streams(before, self.device)
+        """Inside, torch's generators are this agent's: what it learns does not depend on who drew before.
+
+        Raises:
+            InputError: where another thread learns.
+        """
+        with one_thread():
+            before = random_state.streams(self.device)
+            random_state.set_streams(self.random_streams, self.device)
+            self.learning = True
+            try:
+                yield
+            finally:
+                self.learning = False
+                self.random_streams = random_state.streams(self.device)
+                random_state.set_streams(before, self.device)

@@ -110,7 +110,8 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
 
     Args:
         agent: the agent.
-        env: one environment, or several; None for the one of before, or of the configuration.
+        env: one environment, or several; None for the one of before, or of the configuration. An environment
+            of Gymnasium is wrapped as the agent's own.
 
     Raises:
         ConfigError: for an environment that the agent was not made for, or where none can be made.
@@ -119,6 +120,10 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
         if agent.services is None:
             raise ConfigError("env: this agent was made without a way to make environments; hand one in")
         return check_spec(agent.env_spec, agent.services.make_env(agent.config), agent.config.agent)
+    if env is not None and not isinstance(env, TrainingEnv | TrainingEnvs):
+        if agent.services is None:
+            raise ConfigError(f"env: found {type(env).__name__}, and this agent has no way to wrap it")
+        env = agent.services.wrap_env(agent.config, env, agent.env)
     entered = agent.env if env is None else env
     if env is not None:
         check_spec(agent.env_spec, env, agent.config.agent)

@@ -24,6 +24,7 @@ from envs.rendering.opengl import ensure_gl
 from envs.safe_env import SafeEnv, StepCostFn
 from envs.state.snapshot import EpisodeRecord
 from envs.wrappers import ActionRepeat, Flat
+from joule_schema.env_kwargs import check_names
 
 LARGEST_SECONDS = 1e6
 """A longer time step, or a higher frame rate, is no time that an environment means."""
@@ -65,7 +66,9 @@ def make(
 
     Raises:
         EnvError: with one sentence that says what was found and what is allowed.
+        SchemaError: for a keyword argument that Joule sets itself.
     """
+    check_names(kwargs or {})
     ensure_gl()
     for name, value in (("action_repeat", action_repeat), ("max_episode_frames", max_episode_frames)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -74,6 +77,50 @@ def make(
     repeat = action_repeat or found.action_repeat
     route_warnings()
     raw = _construct(env, found.spec, dict(kwargs or {}), render_mode, width, height)
+    return wrapped(
+        raw,
+        env=env,
+        resolved=found.spec.id,
+        registered_limit=found.spec.max_episode_steps,
+        action_repeat=repeat,
+        max_episode_frames=max_episode_frames,
+        perturb=perturb,
+        shadows=shadows,
+        step_timeout_seconds=step_timeout_seconds,
+        cost_fn=cost_fn,
+    )
+
+
+def wrapped(
+    raw: gymnasium.Env[Any, Any],
+    *,
+    env: str,
+    resolved: str,
+    registered_limit: int | None,
+    action_repeat: int,
+    max_episode_frames: int | None,
+    perturb: Sequence[str],
+    shadows: bool,
+    step_timeout_seconds: float,
+    cost_fn: StepCostFn | None,
+) -> SafeEnv:
+    """A Gymnasium environment with the interface that every environment has.
+
+    Args:
+        raw: the environment, without a time limit.
+        env: what the user calls it.
+        resolved: the id under which it is registered.
+        registered_limit: episode limit in frames; None where nothing limits an episode.
+        action_repeat: simulator frames per decision.
+        max_episode_frames: as for `make`.
+        perturb: as for `make`.
+        shadows: as for `make`.
+        step_timeout_seconds: as for `make`.
+        cost_fn: as for `make`.
+
+    Raises:
+        EnvError: as `make`.
+    """
     physics = find_physics(raw)
     # dm_control takes over MuJoCo's messages when it is first imported.
     route_warnings()
@@ -83,19 +130,19 @@ def make(
     flat = Flat(record)
     checks = FaultChecks(flat, env, step_timeout_seconds)
     limited: gymnasium.Env[Any, Any] = checks
-    frames = max_episode_frames or found.spec.max_episode_steps
+    frames = max_episode_frames or registered_limit
     if frames is not None:
         limited = gymnasium.wrappers.TimeLimit(checks, frames)
     frames = min((limit for limit in (frames, _dm_control_limit(raw)) if limit is not None), default=None)
     size = flat.observation.size
     env_spec = EnvSpec(
         env=env,
-        resolved=found.spec.id,
+        resolved=resolved,
         observation=(ObservationPart(STATE, (size,), "float32"),),
         action_size=flat.action_space.shape[0],  # type: ignore[index]
-        episode_limit=None if frames is None else math.ceil(frames / repeat),
-        action_repeat=repeat,
-        seconds_per_decision=_seconds_per_decision(env, raw, repeat),
+        episode_limit=None if frames is None else math.ceil(frames / action_repeat),
+        action_repeat=action_repeat,
+        seconds_per_decision=_seconds_per_decision(env, raw, action_repeat),
         readout_sizes=_readout_sizes(raw, size),
         mujoco=physics is not None,
         derived_readouts=_checked_derived_readouts(raw),
@@ -109,7 +156,7 @@ def make(
             f"perturb: @{perturbed.last_onset} is beyond an episode of {env}, which has {frames:,} frames"
         )
     return SafeEnv(
-        ActionRepeat(perturbed, repeat),
+        ActionRepeat(perturbed, action_repeat),
         env_spec=env_spec,
         perturbed=perturbed,
         checks=checks,
@@ -148,6 +195,12 @@ def _construct(
             buffer.offwidth, buffer.offheight = max(buffer.offwidth, width), max(buffer.offheight, height)
     if render_mode is not None and not kwargs.keys() & {"camera_id", "camera_name", "default_camera_config"}:
         follow_robot(raw)
+    refuse_autoreset(env, raw)
+    return raw
+
+
+def refuse_autoreset(env: str, raw: gymnasium.Env[Any, Any]) -> None:
+    """Raises EnvError for an environment that resets itself."""
     layer: gymnasium.Env[Any, Any] = raw
     while isinstance(layer, gymnasium.Wrapper):
         if isinstance(layer, gymnasium.wrappers.Autoreset):
@@ -155,7 +208,6 @@ def _construct(
                 f"{env} resets itself (Autoreset): register it without, so that episodes have an end"
             )
         layer = layer.env
-    return raw
 
 
 def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:

@@ -68,7 +68,12 @@ def resolve(env: str) -> Resolved:
     if prefix and prefix != "dmc":
         _import(prefix, env)
     spec = _find(name, env)
-    return Resolved(spec, action_repeat=2 if spec.namespace == "dm_control" else 1)
+    return Resolved(spec, action_repeat=default_action_repeat(spec))
+
+
+def default_action_repeat(spec: EnvSpec | None) -> int:
+    """Simulator frames per decision: 2 for dm_control, 1 for all others."""
+    return 2 if spec is not None and spec.namespace == "dm_control" else 1
 
 
 def _find(name: str, env: str) -> EnvSpec:

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from agent.interface import Agent, EnvSpec, Services, TrainingEnv, TrainingEnvs
+from agent.one_thread import one_thread
+from envs.adoption import settings_of_made
 from joule import threads
 from joule.baselines.settings import KINDS as BASELINES
-from joule.environment import make_envs, settings_of
+from joule.environment import make_envs, settings_of, wrap_env
 from joule.memory_budget import allocating, check_budget
 from joule.settings import ENV_SETTINGS, config_from, merged, used_settings
 from joule.storage.agent_checkpoint import save_as_run
 
 if TYPE_CHECKING:
+    from gymnasium import Env
+
     from agent.agent import WorldModelAgent
 
-SERVICES = Services(make_envs, save_as_run)
+SERVICES = Services(make_envs, wrap_env, save_as_run)
 """How agents make environments and save runs."""
 
 
@@ -26,7 +30,7 @@ SERVICES = Services(make_envs, save_as_run)
 def make(
     agent: Literal["joule"] = "joule",
     *,
-    env: str | TrainingEnv | TrainingEnvs,
+    env: str | TrainingEnv | TrainingEnvs | Env[Any, Any],
     preset: str = ...,
     settings: Mapping[str, Any] | None = ...,
     **keywords: Any,
@@ -35,7 +39,7 @@ def make(
 def make(
     agent: str,
     *,
-    env: str | TrainingEnv | TrainingEnvs,
+    env: str | TrainingEnv | TrainingEnvs | Env[Any, Any],
     preset: str = ...,
     settings: Mapping[str, Any] | None = ...,
     **keywords: Any,
@@ -43,7 +47,7 @@ def make(
 def make(
     agent: str = "joule",
     *,
-    env: str | TrainingEnv | TrainingEnvs,
+    env: str | TrainingEnv | TrainingEnvs | Env[Any, Any],
     preset: str = "default",
     settings: Mapping[str, Any] | None = None,
     **keywords: Any,
@@ -53,8 +57,8 @@ def make(
     Args:
         agent: `joule`, a stable-baselines3 baseline (`sac`, `td3`, `ppo`, `tqc`, `crossq`), or a trivial agent
             (`random`, `zero`).
-        env: an id, such as `HalfCheetah-v5` or `my_pkg:MyArm-v0`, an environment made by `joule.make_env`, or
-            several of them in an `envs.vector.SafeEnvs`.
+        env: an id, such as `HalfCheetah-v5` or `my_pkg:MyArm-v0`, an environment made by `joule.make_env` or
+            `gymnasium.make`, or several of the former in an `envs.vector.SafeEnvs`.
         preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.
         settings: by dotted name, such as {"planner.kind": "icem"}; see `joule.Config`.
         keywords: settings without a dot, such as `seed=1`.
@@ -68,9 +72,11 @@ def make(
         config = config_from(preset, given | {"env": env})
         return new_agent(config, make_envs(config))
     if not isinstance(env, (TrainingEnv, TrainingEnvs)):
-        raise ConfigError(
-            f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, or joule.make_env(id)"
-        )
+        of_made = settings_of_made(env)
+        if twice := [name for name in of_made if name in given]:
+            raise ConfigError(f"{twice[0]}: the environment is made already; give it to gymnasium.make")
+        config = config_from(preset, {**of_made, **given})
+        return new_agent(config, wrap_env(config, env))
     if twice := [name for name in ENV_SETTINGS if name in given]:
         raise ConfigError(f"{twice[0]}: the environment is made already; give it to joule.make_env")
     made = settings_of(env) | {"env": env.env_spec.env}
@@ -114,8 +120,19 @@ def build_agent(config: Config, env_spec: EnvSpec, env: TrainingEnv | TrainingEn
         config: the settings; `threads` sets torch's threads for the whole process.
         env_spec: sizes and names of the environment.
         env: the environment to learn in; None until `learn` needs one.
+
+    Raises:
+        ConfigError: where it may take more memory than the budget; nothing is allocated then.
+        MemoryShort: where the memory is not there.
+        InputError: where another thread learns.
     """
-    threads.set_torch(config.threads)
+    check_budget(config, env_spec)
+    with one_thread(), allocating(config, env_spec):
+        threads.set_torch(config.threads)
+        return _agent_of_kind(config, env_spec, env)
+
+
+def _agent_of_kind(config: Config, env_spec: EnvSpec, env: TrainingEnv | TrainingEnvs | None) -> Agent:
     match config.agent:
         case "joule":
             from agent.agent import WorldModelAgent

@@ -11,6 +11,7 @@ from agent.configurator.validation import replace, validate
 from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
+from joule.memory_budget import check_environments
 from joule.process_settings import keep_from_environments
 from joule.settings import ENV_SETTINGS, merged
 
@@ -58,12 +59,6 @@ def make_env(
         raise ConfigError(f"{min(settings)}: the settings are in the configuration already")
     else:
         config = env
-    cost_fn = None
-    if config.task.startswith(IN_PYTHON):
-        name = config.task.removeprefix(IN_PYTHON)
-        raise ConfigError(f"task: {name!r} was a function in Python; name a task, or hand an environment in")
-    if config.task:
-        cost_fn = TaskReward(parse(config.task))
     made = envs.make(
         config.env,
         kwargs=config.env_kwargs,
@@ -71,7 +66,7 @@ def make_env(
         max_episode_frames=config.max_episode_frames,
         perturb=config.perturb,
         step_timeout_seconds=config.step_timeout_seconds,
-        cost_fn=cost_fn,
+        cost_fn=_cost_of_task(config),
         render_mode=render_mode,
         width=width,
         height=height,
@@ -81,12 +76,51 @@ def make_env(
     return made
 
 
+def wrap_env(config: Config, env: object, before: object = None) -> SafeEnv:
+    """Wraps an environment of the user's, such as one of `gymnasium.make`, as `make_env` does that of `config`.
+
+    Args:
+        config: its `action_repeat`, `max_episode_frames`, `perturb`, `task` and `step_timeout_seconds` apply.
+        env: the environment, with wrappers of the user's own.
+        before: the environment that the agent has; it is returned where it is `env`, wrapped before.
+
+    Raises:
+        ConfigError: as `make_env`.
+        EnvError: for an object that is no environment, or one that does not keep the contract.
+    """
+    from envs.adoption import adopt, wraps
+    from envs.safe_env import SafeEnv
+
+    if isinstance(before, SafeEnv) and wraps(before, env):
+        return before
+    keep_from_environments()
+    made = adopt(
+        env,
+        action_repeat=config.action_repeat,
+        max_episode_frames=config.max_episode_frames,
+        perturb=config.perturb,
+        step_timeout_seconds=config.step_timeout_seconds,
+        cost_fn=_cost_of_task(config),
+    )
+    made.made_from = config
+    return made
+
+
+def _cost_of_task(config: Config) -> TaskReward | None:
+    """The cost of the task, in place of the environment's own; None without one. Raises ConfigError."""
+    if config.task.startswith(IN_PYTHON):
+        name = config.task.removeprefix(IN_PYTHON)
+        raise ConfigError(f"task: {name!r} was a function in Python; name a task, or hand an environment in")
+    return TaskReward(parse(config.task)) if config.task else None
+
+
 def make_envs(config: Config) -> SafeEnv | SafeEnvs:
     """The environments of training: one, or `num_envs` of them side by side. Raises as `make_env`."""
     if config.num_envs == 1:
         return make_env(config)
     from envs.vector import SafeEnvs
 
+    check_environments(config)
     return SafeEnvs([partial(make_env, config)] * config.num_envs, config.vector_mode)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from agent import explanation
+from agent.arguments import flat_rows
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from agent.forecast import Forecast
@@ -30,6 +31,7 @@ from agent.interface import EnvSpec, TrainingEnv
 from agent.memory.windows import Windows
 from agent.modules import Modules
 from agent.observed_env import ObservedEnv
+from agent.saving import SavedAsFolder
 from agent.world_model.change_detection import (
     FEWEST_DECISIONS,
     LARGEST_STEP,
@@ -64,7 +66,7 @@ LARGEST_MEAN_ERROR = 1.25
 as much as this at the start of an episode."""
 
 
-class AdaptiveAgent:
+class AdaptiveAgent(SavedAsFolder):
     """A world-model agent that adapts, in one environment at a time.
 
     It acts in an environment that it observes: `env = adaptive.observe(env)`. Steps that are not observed
@@ -131,8 +133,9 @@ class AdaptiveAgent:
         deterministic: bool = True,
     ) -> tuple[np.ndarray, Any]:
         """As `WorldModelAgent.predict`, for one environment; updates that are due are made first."""
-        if np.ndim(observation) == 2 and len(observation) != 1:
-            raise ConfigError(f"adapt: one environment at a time, found {len(observation)}")
+        rows, _ = flat_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
+        if len(rows) != 1:
+            raise ConfigError(f"adapt: one environment at a time, found {len(rows)}")
         if self._credit >= 1.0:
             with self.modules.own_random_streams():
                 while self._credit >= 1.0:

@@ -9,10 +9,12 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
+from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, whole_steps
 from agent.clock import Clock
 from agent.configurator.settings import Config
-from agent.errors import ConfigError
+from agent.errors import ConfigError, InputError
 from agent.interface import Arrays, EndedEpisode, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
+from agent.saving import SavedAsFolder
 from agent.seeds import reset_seed
 from agent.training_env import enter
 from joule.baselines.single_env import single_env
@@ -37,7 +39,7 @@ class FixedPolicyState(TypedDict):
     rng: dict[str, Any]
 
 
-class FixedPolicyAgent(ABC):
+class FixedPolicyAgent(SavedAsFolder, ABC):
     """Steps an environment by a fixed policy, and counts; a subclass gives `kind` and `act`.
 
     See `joule.baselines.trivial` for two of them.
@@ -101,38 +103,51 @@ class FixedPolicyAgent(ABC):
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
     ) -> tuple[np.ndarray, Any]:
-        """The action for an observation [obs] or a batch [batch, obs]; `state` counts the decisions."""
-        decision = 0 if state is None else int(state)
-        actions = self.act(np.atleast_2d(np.asarray(observation, np.float32)), decision)
-        return (actions[0] if np.ndim(observation) == 1 else actions), decision + 1
+        """The action for an observation [obs] or a batch [batch, obs]; `state` counts the decisions.
+
+        Raises:
+            InputError: for another shape, and for what is not a finite number; the sentence says where.
+        """
+        rows, single = flat_rows(self.env_spec, observation)
+        episode_starts(episode_start, len(rows))
+        if state is not None and not (isinstance(state, int) and state >= 0):
+            raise InputError(
+                f"state: found {state!r:.80}; give None at first, and then what predict returned"
+            )
+        decision = state or 0
+        actions = self.act(rows, decision)
+        return (actions[0] if single else actions), decision + 1
 
     def learn(
         self,
         steps: int,
-        env: TrainingEnv | TrainingEnvs | None = None,
+        env: Any = None,
         on_step: Callable[[Any], bool] | None = None,
     ) -> FixedPolicyAgent:
         """Steps the environment for `steps` more frames.
 
         Args:
             steps: environment frames.
-            env: the environment; default that of before, or of the configuration. In another one than
-                before, an episode begins.
-            on_step: called after every decision; the loop ends early when it returns False.
+            env: the environment; default that of before, or of the configuration. One of `gymnasium.make` is
+                wrapped as that is. In another one than before, an episode begins.
+            on_step: called after every decision; the loop ends early when it returns False. None continues.
 
         Returns:
             The agent itself.
 
         Raises:
             ConfigError: for an environment that the agent was not made for.
+            InputError: for another number of steps.
         """
+        steps = whole_steps(steps)
+        check_on_step(on_step)
         entered: TrainingEnv = enter(self, single_env(env, self.kind))
         self.env = entered
         until = self.frames + steps
         with self.clock.running():
             while self.frames < until:
                 self._step(entered)
-                if on_step is not None and not on_step(self):
+                if on_step is not None and ended_by(on_step(self)):
                     break
         return self
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agent.errors import ConfigError
-from agent.interface import TrainingEnv, TrainingEnvs
+from agent.interface import TrainingEnvs
 
 
-def single_env(env: TrainingEnv | TrainingEnvs | None, kind: str) -> TrainingEnv | None:
+def single_env(env: Any, kind: str) -> Any:
     """`env`, where it is one environment or none.
 
     Args:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from agent import random_state
+from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, whole_steps
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.device import pick_device
@@ -32,6 +33,8 @@ from agent.interface import (
     TrainingEnv,
     TrainingEnvs,
 )
+from agent.one_thread import one_thread
+from agent.saving import SavedAsFolder
 from agent.training_env import enter
 from joule.baselines import algorithm_state
 from joule.baselines.algorithm import ON_POLICY, make_algorithm
@@ -40,7 +43,7 @@ from joule.baselines.settings import KINDS, settings_for
 from joule.baselines.single_env import single_env
 
 
-class Baseline:
+class Baseline(SavedAsFolder):
     """SAC, TD3, PPO, TQC or CrossQ, whichever `config.agent` names, for one environment.
 
     Args:
@@ -79,7 +82,7 @@ class Baseline:
         self.clock = Clock()
         self.stop_requested = False
         device = pick_device(config.device)
-        with random_state.preserved():
+        with one_thread(), random_state.preserved():
             self.algorithm = make_algorithm(self.kind, self.settings, self.bridge, config.seed, device)
             self._random_state = random_state.capture()
         self.model, self.normalizer = self.algorithm.model, self.algorithm.normalizer
@@ -94,8 +97,14 @@ class Baseline:
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
     ) -> tuple[np.ndarray, Any]:
-        """The action for an observation [obs] or a batch [batch, obs]; `state` is returned as it is."""
-        rows: Any = np.asarray(observation, np.float32)
+        """The action for an observation [obs] or a batch [batch, obs]; `state` is returned as it is.
+
+        Raises:
+            InputError: for another shape, and for what is not a finite number; the sentence says where.
+        """
+        batch, single = flat_rows(self.env_spec, observation)
+        episode_starts(episode_start, len(batch))
+        rows: Any = batch[0] if single else batch
         if self.normalizer is not None:
             rows = self.normalizer.normalize_obs(rows)
         action, _ = self.model.predict(rows, deterministic=deterministic)
@@ -106,7 +115,7 @@ class Baseline:
     def learn(
         self,
         steps: int,
-        env: TrainingEnv | TrainingEnvs | None = None,
+        env: Any = None,
         on_step: Callable[[Any], bool] | None = None,
     ) -> Baseline:
         """Learns for `steps` more environment frames.
@@ -115,10 +124,10 @@ class Baseline:
 
         Args:
             steps: environment frames.
-            env: the environment; default that of before, or of the configuration. In another one than
-                before, an episode begins.
+            env: the environment; default that of before, or of the configuration. One of `gymnasium.make` is
+                wrapped as that is. In another one than before, an episode begins.
             on_step: called after every decision, when its transition is stored and its gradient steps are
-                done; learning ends early when it returns False.
+                done; learning ends early when it returns False. None continues.
 
         Returns:
             The agent itself.
@@ -126,10 +135,13 @@ class Baseline:
         Raises:
             FloatingPointError: when a loss or a weight is no longer finite.
             ConfigError: for an environment that the agent was not made for.
+            InputError: for another number of steps, and where another thread learns.
         """
+        steps = whole_steps(steps)
+        check_on_step(on_step)
         self.env = self.bridge.env = enter(self, single_env(env, self.kind))
         until = self.frames + steps
-        with self.clock.running(), random_state.preserved():
+        with one_thread(), self.clock.running(), random_state.preserved():
             random_state.restore(*self._random_state)
             self._learning = True
             try:
@@ -137,7 +149,7 @@ class Baseline:
                 _, callback = self.model._setup_learn(self.config.steps, reset_num_timesteps=False)
                 while self.frames < until:
                     self._step(callback)
-                    if on_step is not None and not on_step(self):
+                    if on_step is not None and ended_by(on_step(self)):
                         break
             finally:
                 self._learning = False

@@ -1,0 +1,193 @@
+"""What a program hands to the methods of an agent, checked: a mistake is one sentence that says where it is.
+
+NumPy would make an action of nearly anything: a column of a table is broadcast, a NaN decides for a NaN.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from agent.errors import InputError
+from agent.interface import EnvSpec, Observation
+
+MOST_STEPS = 10_000_000_000
+"""Environment frames of one call of `learn`, as of a run."""
+ROUNDING = 1e-3
+"""An action may be so far beyond [-1, 1], by rounding."""
+
+
+def observation_rows(spec: EnvSpec, observation: Any, *, finite: bool = True) -> tuple[Observation, bool]:
+    """An observation, or several, as a batch of the dtypes that the environment's observations have.
+
+    Args:
+        spec: of the environment that the agent was made for.
+        observation: [obs] or [batch, obs], as an array, a list or a tensor on the CPU; a mapping of such, by
+            name, where the observation has several parts.
+        finite: whether NaN and infinity are refused.
+
+    Returns:
+        The batch, and whether a single observation was given.
+
+    Raises:
+        InputError: for another shape or names, and for what is not a number.
+    """
+    parts = spec.observation
+    if not isinstance(observation, Mapping):
+        if len(parts) > 1:
+            names = ", ".join(part.name for part in parts)
+            raise InputError(f"observation: found {kind_of(observation)}; give a dictionary with {names}")
+        return _rows("observation", observation, spec.env, parts[0].shape, parts[0].dtype, finite)
+    expected, found = sorted(part.name for part in parts), sorted(map(str, observation))
+    if found != expected:
+        whole = (
+            f"; joule.make_env gives one array of {spec.observation_size} numbers" if len(parts) == 1 else ""
+        )
+        raise InputError(
+            f"observation: found a dictionary with {', '.join(found) or 'nothing'}; an agent for {spec.env} "
+            f"takes {', '.join(expected)}{whole}"
+        )
+    rows, single = {}, False
+    for part in parts:
+        where = f"observation[{part.name!r}]"
+        rows[part.name], single = _rows(
+            where, observation[part.name], spec.env, part.shape, part.dtype, finite
+        )
+    if len(counts := {name: len(array) for name, array in rows.items()}) > 1 and len({*counts.values()}) > 1:
+        raise InputError(f"observation: its parts are of different numbers of environments: {counts}")
+    return (next(iter(rows.values())) if len(parts) == 1 else rows), single
+
+
+def flat_rows(spec: EnvSpec, observation: Any, *, finite: bool = True) -> tuple[np.ndarray, bool]:
+    """`observation_rows` [batch, obs] of an observation of one part."""
+    rows, single = observation_rows(spec, observation, finite=finite)
+    return (next(iter(rows.values())) if isinstance(rows, Mapping) else rows), single
+
+
+def episode_starts(episode_start: Any, batch: int) -> np.ndarray:
+    """Which of `batch` observations begin an episode, [batch] bool.
+
+    Raises:
+        InputError: for another number of them, and for what is neither true nor false.
+    """
+    if episode_start is None:
+        return np.zeros(batch, bool)
+    starts = numbers_in("episode_start", episode_start)
+    if starts.shape != (batch,) and not (starts.shape == () and batch == 1):
+        raise InputError(
+            f"episode_start: found shape {_shape(starts.shape)}; give one of true or false for each of the "
+            f"{batch} observations"
+        )
+    if not np.isin(starts, (0, 1)).all():
+        raise InputError(f"episode_start: found {starts.tolist()}; give true or false")
+    return np.atleast_1d(starts.astype(bool))
+
+
+def whole_steps(steps: Any) -> int:
+    """A number of environment frames.
+
+    Raises:
+        InputError: for what is not a whole number from 0 to MOST_STEPS.
+    """
+    known = isinstance(steps, numbers.Real) and not isinstance(steps, bool | np.bool_)
+    if not known or not math.isfinite(steps) or steps != int(steps) or not 0 <= steps <= MOST_STEPS:
+        raise InputError(
+            f"steps: found {steps!r:.80}; give a whole number of environment frames, from 0 to {MOST_STEPS:,}"
+        )
+    return int(steps)
+
+
+def check_on_step(on_step: Any) -> None:
+    """Raises InputError for a callback that cannot be called."""
+    if on_step is not None and not callable(on_step):
+        raise InputError(f"on_step: found {kind_of(on_step)}; give a function of the agent")
+
+
+def ended_by(answer: Any) -> bool:
+    """Whether an answer of a callback ends learning: a function without `return` does not."""
+    return answer is not None and not answer
+
+
+def action_sequence(actions: Any, size: int) -> np.ndarray:
+    """Actions [horizon, act] in [-1, 1].
+
+    Args:
+        actions: an array, a list or a tensor on the CPU.
+        size: numbers in an action.
+
+    Raises:
+        InputError: for another shape, and for what is not a number in [-1, 1].
+    """
+    array = numbers_in("actions", actions)
+    if array.ndim != 2 or array.shape[1] != size:
+        raise InputError(f"actions: found shape {_shape(array.shape)}; give [horizon, {size}]")
+    values = array.astype(np.float32)
+    outside = ~(np.abs(values) <= 1.0 + ROUNDING)  # a NaN compares false with everything
+    if outside.any():
+        place = np.argwhere(outside)[0]
+        raise InputError(f"actions{_shape(place)} is {array[tuple(place)]}; actions are from -1 to 1")
+    return values
+
+
+def numbers_in(where: str, value: Any) -> np.ndarray:
+    """An array of real numbers, or of true and false.
+
+    Raises:
+        InputError: for everything else; the sentence begins with `where`.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{where}: its rows differ in length") from error
+    except (TypeError, RuntimeError) as error:  # a tensor on another device, or one that needs its gradient
+        raise InputError(f"{where}: found {kind_of(value)} that NumPy cannot read: {_line(error)}") from error
+    if array.dtype.kind in "fiub":
+        return array
+    if array.dtype != object:
+        raise InputError(f"{where}: found {kind_of(value)} of {array.dtype}; give numbers")
+    for place in np.ndindex(array.shape):
+        entry = array[place]
+        if not isinstance(entry, numbers.Real):
+            position = _shape(place) if place else ""
+            said = repr(entry) if entry is None else kind_of(entry)
+            raise InputError(f"{where}{position} is {said}; give numbers")
+    return array.astype(np.float64)
+
+
+def _rows(
+    where: str, value: Any, env: str, shape: Sequence[int], dtype: str, finite: bool
+) -> tuple[np.ndarray, bool]:
+    array, shape = numbers_in(where, value), tuple(shape)
+    single = array.shape == shape
+    if not single and (array.shape[1:] != shape or array.ndim != len(shape) + 1 or len(array) == 0):
+        sizes = ", ".join(map(str, shape))
+        raise InputError(
+            f"{where}: found shape {_shape(array.shape)}; an agent for {env} takes [{sizes}] or [batch, {sizes}]"
+        )
+    with np.errstate(over="ignore"):
+        rows = np.array(array, dtype, order="C")  # torch reads neither another order nor what is read-only
+    if finite and not np.isfinite(rows).all():
+        place = tuple(np.argwhere(~np.isfinite(rows))[0])
+        raise InputError(f"{where}{_shape(place)} is {array[place]}; give numbers that are finite in {dtype}")
+    return (rows[None] if single else rows), single
+
+
+def _shape(sizes: Sequence[int] | np.ndarray) -> str:
+    return f"[{', '.join(map(str, sizes))}]"
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value, for a sentence."""
+    return (
+        "None"
+        if value is None
+        else f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+    )
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

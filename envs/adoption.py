@@ -1,0 +1,110 @@
+"""An environment that the user has made already, with the interface that `envs.make` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+
+from envs.construction import refuse_autoreset, wrapped
+from envs.faults.errors import EnvError
+from envs.physics import dm_control_env
+from envs.registry import default_action_repeat
+from envs.rendering.opengl import ensure_gl
+from envs.safe_env import SafeEnv, StepCostFn
+
+OF_GYMNASIUM = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
+"""Wrappers of `gymnasium.make`, which Joule has of its own. The user's wrappers stay."""
+
+
+def adopt(
+    env: object,
+    *,
+    action_repeat: int | None = None,
+    max_episode_frames: int | None = None,
+    perturb: Sequence[str] = (),
+    step_timeout_seconds: float = 0.0,
+    cost_fn: StepCostFn | None = None,
+) -> SafeEnv:
+    """Wraps an environment of `gymnasium.make`, or an object of the user's own class, as `envs.make` does.
+
+    Args:
+        env: the environment, with the user's wrappers.
+        action_repeat: as for `envs.make`.
+        max_episode_frames: as for `envs.make`.
+        perturb: as for `envs.make`.
+        step_timeout_seconds: as for `envs.make`.
+        cost_fn: as for `envs.make`.
+
+    Raises:
+        EnvError: for what is no environment, or several in one, and as `envs.make`.
+    """
+    kind = f"{type(env).__module__}.{type(env).__name__}".removeprefix("builtins.")
+    if isinstance(env, gymnasium.vector.VectorEnv):
+        raise EnvError(
+            f"env: found {kind}, which is several environments; give one, or an id to joule.make with num_envs"
+        )
+    if not isinstance(env, gymnasium.Env):
+        raise EnvError(f"env: found {kind}; give an environment of joule.make_env or gymnasium.make")
+    ensure_gl()
+    spec, raw, limit = env.spec, env, None
+    while isinstance(raw, OF_GYMNASIUM):
+        if isinstance(raw, TimeLimit):
+            limit = raw._max_episode_steps
+        raw = raw.env
+    if limit is None and spec is not None:
+        limit = spec.max_episode_steps
+    called = type(env.unwrapped).__name__ if spec is None else spec.id
+    refuse_autoreset(called, env)
+    control = dm_control_env(raw)
+    if control is not None:
+        control.physics.suppress_physics_errors().__enter__()  # as in `envs.construction`
+    return wrapped(
+        raw,
+        env=called,
+        resolved=called,
+        registered_limit=limit,
+        action_repeat=action_repeat or default_action_repeat(spec),
+        max_episode_frames=max_episode_frames,
+        perturb=perturb,
+        shadows=True,
+        step_timeout_seconds=step_timeout_seconds,
+        cost_fn=cost_fn,
+    )
+
+
+def settings_of_made(env: object) -> dict[str, Any]:
+    """The settings `env`, `env_kwargs` and `max_episode_frames` by which an environment can be made again.
+
+    Args:
+        env: an environment of `gymnasium.make`.
+
+    Raises:
+        EnvError: for an object of another kind, one that has no id, and one with wrappers of the user's own.
+    """
+    if not isinstance(env, gymnasium.Env) or isinstance(env, gymnasium.vector.VectorEnv):
+        raise EnvError(
+            f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, or joule.make_env(id)"
+        )
+    spec, layer = env.spec, env
+    advice = "register it, and give its id, so that a saved agent can make it again"
+    while isinstance(layer, gymnasium.Wrapper):
+        if not isinstance(layer, OF_GYMNASIUM):
+            raise EnvError(f"env: has the wrapper {type(layer).__name__}; {advice}")
+        layer = layer.env
+    if spec is None:
+        raise EnvError(f"env: {type(env).__name__} has no id; {advice}")
+    module = spec.entry_point.partition(":")[0] if isinstance(spec.entry_point, str) else ""
+    known = module.partition(".")[0] in ("", "envs", "gymnasium", "gymnasium_robotics", "shimmy")
+    settings: dict[str, Any] = {"env": spec.id if known else f"{module}:{spec.id}", "env_kwargs": spec.kwargs}
+    registered = gymnasium.registry.get(spec.id)
+    if registered is not None and registered.max_episode_steps != spec.max_episode_steps:
+        settings["max_episode_frames"] = spec.max_episode_steps
+    return settings
+
+
+def wraps(env: object, raw: Any) -> bool:
+    """Whether an environment was made by `adopt` from `raw`, or from what is inside of it."""
+    return isinstance(env, SafeEnv) and isinstance(raw, gymnasium.Env) and env.unwrapped is raw.unwrapped
