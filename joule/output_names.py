@@ -25,7 +25,7 @@ def name_parts(
     """
     parts = []
     for name, value in [*sorted(changes.items()), ("learn_task", learn_task)]:
-        if value is None:
+        if value is None or name == "memory_budget_gb":  # which changes nothing that is shown
             continue
         values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]
         texts = [text.replace("<", " below ").replace(">", " above ") for text in values]

@@ -20,7 +20,7 @@ ENV_SETTINGS = (
 """Settings of the environment, beside its id."""
 _OF_JOULE = ("model.", "regularizer.", "cost.", "actor.", "planner.", "explore.", "learning.", "on_collapse")
 """What only the world-model agent uses."""
-_FREE = ("steps", "eval_every_frames", "checkpoint_every_frames", "video")
+_FREE = ("steps", "eval_every_frames", "checkpoint_every_frames", "video", "memory_budget_gb")
 """Settings that a resumed run may change without being told so."""
 
 

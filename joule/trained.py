@@ -62,6 +62,7 @@ class Request:
         learn_task: gradient steps to learn the task with; None plans for it without learning.
         adapt: whether the agent is to detect changes of its environment and learn them.
         trust_modules: modules that the run's environment may import although another user made the run.
+        trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
 
     Raises:
         RunError: for a folder that is not a run, or is not trusted.
@@ -76,9 +77,10 @@ class Request:
         learn_task: int | None = None,
         adapt: bool = False,
         trust_modules: Sequence[str] = (),
+        trust_env_kwargs: bool = False,
     ) -> None:
         self.source, self.changes, self.learn_task, self.adapt = source, dict(changes), learn_task, adapt
-        self.trust_modules = trust_modules
+        self.trust_modules, self.trust_env_kwargs = trust_modules, trust_env_kwargs
         self.run: Run | None = None
         self.checkpoint: Path | None = None
         self._check_task()
@@ -86,7 +88,7 @@ class Request:
             from joule.storage.run_folder import Run, located
 
             folder, self.checkpoint = located(Path(source))
-            self.run = Run.open(folder, trust_modules=trust_modules)
+            self.run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
             self.config = self.run.config
         else:
             self.config = source.config
@@ -126,6 +128,6 @@ class Request:
         settings = {name: value for name, value in self.changes.items() if name != "task"}
         task = self.changes.get("task")
         agent, env_config = load_changed(
-            Path(self.source), settings, task, self.learn_task, self.trust_modules
+            Path(self.source), settings, task, self.learn_task, self.trust_modules, self.trust_env_kwargs
         )
         return Trained(agent, env_config)

@@ -18,16 +18,25 @@ RESERVED: dict[str, str] = {
 """What Joule itself gives Gymnasium's `make`, and what to do instead."""
 
 
+def check_names(kwargs: Mapping[str, Any]) -> None:
+    """Checks the names of keyword arguments.
+
+    Raises:
+        SchemaError: for one that Joule sets itself.
+    """
+    for name in kwargs:
+        if name in RESERVED:
+            raise SchemaError(f"env_kwargs: {name} is set by Joule; {RESERVED[name]}")
+
+
 def check_env_kwargs(kwargs: Mapping[str, Any]) -> None:
-    """Checks the keyword arguments of an environment.
+    """Checks the keyword arguments in the settings of a run.
 
     Raises:
         SchemaError: for one that Joule sets itself, and for a value that JSON cannot hold or that is nested
             too deep.
     """
-    for name in kwargs:
-        if name in RESERVED:
-            raise SchemaError(f"env_kwargs: {name} is set by Joule; {RESERVED[name]}")
+    check_names(kwargs)
     try:
         check_depth(kwargs)
         json.dumps(kwargs)

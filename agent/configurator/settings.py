@@ -183,6 +183,8 @@ class Config:
     """Where networks are computed: cpu, cuda, cuda:1, or auto."""
     threads: int = ranged(1, 1, 1_024)
     """Torch threads of the process."""
+    memory_budget_gb: float | None = ranged(None, 0.001, 1_000_000.0)
+    """Gigabytes that networks, replay buffer and planning may come to; by default half of the machine's memory."""
     eval_every_frames: int = ranged(10_000, 1, 10_000_000_000)
     """Frames between evaluations."""
     eval_episodes: int = ranged(10, 1, 10_000)

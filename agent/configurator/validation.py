@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import math
 import re
 import types
@@ -18,6 +17,8 @@ from agent.cost.constraint import parse_constraint
 from agent.cost.task import IN_PYTHON
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
+from joule_schema.env_kwargs import check_env_kwargs
+from joule_schema.errors import SchemaError
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -88,17 +89,6 @@ def drop_foreign_settings(config: Config, given: Mapping[str, Any]) -> tuple[Con
             config = replace(config, {f"{section}.{name}": None for name in foreign})
             dropped += [f"{section}.{name}" for name in foreign]
     return config, dropped
-
-
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, for json's `object_pairs_hook`. Raises ValueError for a key that comes twice: JSON's
-    readers keep the last one in silence."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:60]!r} comes twice")
-    return found
 
 
 def to_json(config: Config) -> dict[str, Any]:
@@ -210,9 +200,9 @@ def validate(config: Config) -> Config:
     if not config.env.strip():
         raise ConfigError("env: empty; give a Gymnasium id such as HalfCheetah-v5")
     try:
-        json.dumps(config.env_kwargs)
-    except (TypeError, ValueError):
-        raise ConfigError(f"env_kwargs: {config.env_kwargs!r} cannot be written as JSON") from None
+        check_env_kwargs(config.env_kwargs)
+    except SchemaError as error:
+        raise ConfigError(str(error)) from None
     for section in KIND_SECTIONS:
         node = getattr(config, section)
         known = [*kinds.table(section), *([kinds.NO_PLANNER] if section == "planner" else [])]

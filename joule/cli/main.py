@@ -15,6 +15,7 @@ from joule.cli import left_threads, signals, streams
 from joule.cli.command_line import command_words, shell_line
 from joule.terminal import print_printable
 from joule_errors import JouleError, Refused
+from joule_errors.memory import is_short
 
 COMMANDS = {
     "train": "train an agent, or resume a run",
@@ -108,9 +109,6 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
         code = 130
     except signals.Ended as ended:
         code = ended.exit_code
-    except MemoryError:
-        streams.print_error("stopped: memory is short")
-        code = 1
     except JouleError as error:
         code = error.exit_code
         if "--debug" in given:
@@ -120,6 +118,11 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
             if len(sentence) > LONGEST_SENTENCE:
                 sentence = f"{sentence[:LONGEST_SENTENCE]}… ({len(sentence):,} characters; --debug shows all)"
             streams.print_error(f"{'error' if code == 2 else 'stopped'}: {sentence}")
+    except (MemoryError, RuntimeError, ValueError) as error:
+        if not is_short(error):
+            raise
+        streams.print_error("stopped: memory is short")
+        code = 1
     except OSError as error:
         if error is not output.lost:
             raise

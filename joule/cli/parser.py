@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from agent.configurator.validation import unique_keys
 from agent.errors import ConfigError
 from joule.cli.command_line import command_words, shell_line
+from joule_schema import json_text
+from joule_schema.errors import shown
 
 
 class Parser(argparse.ArgumentParser):
@@ -104,9 +104,9 @@ def number(text: str) -> float:
 def json_object(text: str) -> dict[str, Any]:
     """A JSON object."""
     try:
-        value = json.loads(text, object_pairs_hook=unique_keys)
+        value = json_text.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object such as '{{\"key\": 1}}'")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a JSON object such as '{{\"key\": 1}}'")
     return value

@@ -33,11 +33,15 @@ def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = 
     )
     parser.add_argument("--trust-module", action="append", default=[], metavar="NAME",
                         help="import this module of a run made by another user; repeatable")  # fmt: skip
+    parser.add_argument("--trust-env-kwargs", action="store_true",
+                        help="use the env_kwargs of a run made by another user")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     if adapt:
         parser.add_argument("--adapt", action="store_true",
                             help="detect changes of the environment and learn them while acting")  # fmt: skip
     add_setting(parser, "device", str, None, "cpu, cuda, cuda:1, or auto (default: the run's own)")
+    budget = "gigabytes that the agent may come to (default: half of the machine's memory)"
+    add_setting(parser, "memory_budget_gb", float | None, None, budget)
     change = "change the environment, as in gravity=0.5, or gravity=0.5@300 from frame 300 on; repeatable"
     add_setting(parser, "perturb", tuple[str, ...], (), change)
     inferred = "`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision"

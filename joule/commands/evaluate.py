@@ -69,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
             learn_task=options.learn_task,
             adapt=options.adapt,
             trust_modules=options.trust_module,
+            trust_env_kwargs=options.trust_env_kwargs,
             callback=display,
             begin=begin,
         )
@@ -87,6 +88,7 @@ def evaluate(
     learn_task: int | None = None,
     adapt: bool = False,
     trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
     callback: EpisodeCallback | None = None,
     **keywords: Any,
 ) -> Record:
@@ -102,6 +104,7 @@ def evaluate(
         learn_task: updates to learn the task `task` with; by default it is planned for without learning.
         adapt: whether the agent detects changes of its environment, and learns them while acting.
         trust_modules: modules that the run's environment may import although another user made the run.
+        trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         callback: told of each episode as it ends, and how far the evaluation is.
         keywords: settings without a dot, such as `perturb="gravity=0.5"` or `task="less:velocity"`.
 
@@ -120,6 +123,7 @@ def evaluate(
         learn_task=learn_task,
         adapt=adapt,
         trust_modules=trust_modules,
+        trust_env_kwargs=trust_env_kwargs,
         callback=callback,
         begin=lambda subject: None,
     )
@@ -135,6 +139,7 @@ def _evaluate(
     learn_task: int | None,
     adapt: bool,
     trust_modules: Sequence[str],
+    trust_env_kwargs: bool,
     callback: EpisodeCallback | None,
     begin: Callable[[Mapping[str, Any]], None],
 ) -> Record:
@@ -142,7 +147,14 @@ def _evaluate(
     for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0)):
         if value < least:
             raise ConfigError(f"--{name}: {value} is less than {least}")
-    request = Request(trained, changes, learn_task=learn_task, adapt=adapt, trust_modules=trust_modules)
+    request = Request(
+        trained,
+        changes,
+        learn_task=learn_task,
+        adapt=adapt,
+        trust_modules=trust_modules,
+        trust_env_kwargs=trust_env_kwargs,
+    )
     path = None if out is None else Path(out)
     if path is None and request.run is not None:
         of = [] if request.checkpoint is None else [request.checkpoint.name]

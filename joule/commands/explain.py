@@ -59,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         settings=given_settings(options),
         learn_task=options.learn_task,
         trust_modules=options.trust_module,
+        trust_env_kwargs=options.trust_env_kwargs,
     )
     print(record)
     print("", *record.paths, sep="\n")
@@ -74,6 +75,7 @@ def explain(
     settings: Mapping[str, Any] | None = None,
     learn_task: int | None = None,
     trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
     **keywords: Any,
 ) -> Record:
     """Explains one decision of a trained agent.
@@ -87,6 +89,7 @@ def explain(
         settings: changes by dotted name, such as {"planner.kind": "icem"}.
         learn_task: updates to learn the task `task` with; by default it is planned for without learning.
         trust_modules: modules that the run's environment may import although another user made the run.
+        trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         keywords: settings without a dot, such as `perturb="gravity=0.5@200"` or `task="less:velocity"`.
 
     Returns:
@@ -100,7 +103,13 @@ def explain(
         if value < least:
             raise ConfigError(f"--{name}: {value} is less than {least}")
     changes = merged(settings, keywords)
-    request = Request(trained, changes, learn_task=learn_task, trust_modules=trust_modules)
+    request = Request(
+        trained,
+        changes,
+        learn_task=learn_task,
+        trust_modules=trust_modules,
+        trust_env_kwargs=trust_env_kwargs,
+    )
     _check(request, step)
     folder = None if out is None else Path(out)
     if folder is None and request.run is not None:

@@ -74,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
             learn_task=options.learn_task,
             adapt=options.adapt,
             trust_modules=options.trust_module,
+            trust_env_kwargs=options.trust_env_kwargs,
             callback=display,
         )
     print(path)
@@ -99,6 +100,7 @@ def render(
     learn_task: int | None = None,
     adapt: bool = False,
     trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
     callback: EpisodeCallback | None = None,
     **keywords: Any,
 ) -> Path:
@@ -118,6 +120,7 @@ def render(
         learn_task: updates to learn the task `task` with; by default it is planned for without learning.
         adapt: whether the agent detects changes of its environment, and learns them while acting.
         trust_modules: modules that the run's environment may import although another user made the run.
+        trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         callback: told how far the film is.
         keywords: settings without a dot, such as `perturb="gravity=0.5@300"` or `task="less:velocity"`.
 
@@ -139,7 +142,14 @@ def render(
         if value is not None and value < least:
             raise ConfigError(f"--{name}: {value} is less than {least}")
     changes = merged(settings, keywords)
-    request = Request(trained, changes, learn_task=learn_task, adapt=adapt, trust_modules=trust_modules)
+    request = Request(
+        trained,
+        changes,
+        learn_task=learn_task,
+        adapt=adapt,
+        trust_modules=trust_modules,
+        trust_env_kwargs=trust_env_kwargs,
+    )
     if (imagine or imagine_at is not None) and request.config.agent != "joule":
         raise ConfigError(f"imagine: {request.config.agent} has no world model to imagine with; joule has")
     if out is None and request.run is None:

@@ -7,7 +7,6 @@ A run folder holds `evaluations.csv` beside its `config.json`; a tree of results
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from joule.storage.files import why
 from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
 from joule.storage.run_entries import COMMAND, CONFIG
 from joule.storage.run_logs import EVALUATIONS
+from joule_schema import json_text
 
 MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
 """Files and folders that are looked through at most: for results, and for a hint where they are."""
@@ -55,7 +55,7 @@ def read_run(folder: Path | str) -> Run:
             # A command may hold a path that is not UTF-8.
             command = read_text(folder / COMMAND, COMMAND_BYTES, errors="backslashreplace").strip()
         if os.path.lexists(folder / CONFIG):
-            settings = flatten(json.loads(read_text(folder / CONFIG, JSON_BYTES)))
+            settings = flatten(json_text.loads(read_text(folder / CONFIG, JSON_BYTES)))
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(
             f"{folder} has a config.json or command.txt that cannot be read: {why(error)}"

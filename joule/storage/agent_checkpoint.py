@@ -17,6 +17,7 @@ import numpy as np
 
 from agent.errors import StopRun
 from agent.interface import Agent, Arrays
+from joule.memory_budget import check_budget
 from joule.storage import checkpoint
 from joule.storage.checkpoint import Checkpoint, CheckpointError
 from joule.storage.env_spec import spec_to_json
@@ -183,7 +184,9 @@ def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> Non
 
     Raises:
         CheckpointError: when the checkpoint does not hold the state of this agent.
+        ConfigError: when its replay rows exceed the memory budget.
     """
+    check_budget(agent.config, agent.env_spec, logs.restored_rows)
     try:
         logs.restore()
         own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from joule_schema import json_text
 
 _HEADER_LIMIT = 4 << 20  # bytes; enough for about 30,000 arrays
 _ITEMSIZE = {
@@ -51,7 +52,7 @@ def unpack(data: bytes) -> dict[str, np.ndarray]:
     if len(data) < 8 or length > min(_HEADER_LIMIT, len(data) - 8):
         raise ValueError(f"its header claims {length} bytes, the file holds {len(data)}")
     try:
-        header = json.loads(data[8 : 8 + length], object_pairs_hook=_unique_keys)
+        header = json_text.loads(data[8 : 8 + length])
         spans = sorted(_span(entry) for name, entry in header.items() if name != "__metadata__")
         end = 0
         for begin, stop in spans:
@@ -64,12 +65,6 @@ def unpack(data: bytes) -> dict[str, np.ndarray]:
     except _MALFORMED as error:
         raise ValueError(f"is not a valid safetensors file: {error}") from error
     return {name: array if array.flags.writeable else array.copy() for name, array in loaded.items()}
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key appears twice")
-    return dict(pairs)
 
 
 def _span(entry: Any) -> tuple[int, int]:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.configurator.validation import unique_keys
 from joule.storage.errors import RunError
 from joule.storage.files import replace_file, why
 from joule.storage.reader import JSON_BYTES, read_plain
+from joule_schema import json_text
 
 
 def encode_object(value: Mapping[str, Any]) -> bytes:
@@ -38,15 +38,16 @@ def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a run folder, which may come from another person.
 
     Raises:
-        RunError: for a file that is missing, a link, larger than 1 MiB, or not a JSON object.
+        RunError: for a file that is missing, a link, larger than 1 MiB, or not a JSON object of at most
+            64 levels.
     """
     try:
-        value = json.loads(read_plain(path, JSON_BYTES), object_pairs_hook=unique_keys)
+        value = json_text.loads(read_plain(path, JSON_BYTES))
     except FileNotFoundError:
         raise RunError(f"{path.parent}: is not a run folder, {path.name} is missing") from None
     except OSError as error:
         raise RunError(f"{path}: {why(error)}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise RunError(f"{path}: is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: is not a JSON object")

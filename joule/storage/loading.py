@@ -31,6 +31,7 @@ def load(
     *,
     settings: Mapping[str, Any] | None = None,
     trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
 ) -> Agent:
     """Loads the trained agent of a run. It can predict at once.
 
@@ -42,6 +43,7 @@ def load(
         env: the environment to learn in. Without it the agent makes the one of its settings when it learns.
         settings: what to change by dotted name, such as {"planner.kind": "icem"}; not the task.
         trust_modules: modules that the run's environment may import although another user made the run.
+        trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
 
     Raises:
         RunError: for a folder that is not a run, is not trusted, or has no checkpoint.
@@ -50,7 +52,7 @@ def load(
         ConfigError: for a setting that cannot be changed so, or an environment that does not fit.
     """
     folder, chosen = located(Path(path))
-    run = Run.open(folder, trust_modules=trust_modules)
+    run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
     changes = merged(settings, {})
     if changes.get("task", run.config.task) != run.config.task:
         raise ConfigError(
@@ -80,6 +82,7 @@ def load_changed(
     task: str | None,
     updates: int | None,
     trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
 ) -> tuple[Agent, Config]:
     """Loads an agent with the changes that a command was given.
 
@@ -89,6 +92,7 @@ def load_changed(
         task: another task; None keeps that of the run.
         updates: gradient steps to learn the task with; None plans for it without learning.
         trust_modules: as for `load`.
+        trust_env_kwargs: as for `load`.
 
     Returns:
         The agent, and the settings of the environment to show it in.
@@ -96,7 +100,7 @@ def load_changed(
     Raises:
         ConfigError, RunError, CheckpointError, ReplayLogError: as `load` and `apply_task`.
     """
-    agent = load(path, settings=changes, trust_modules=trust_modules)
+    agent = load(path, settings=changes, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
     if task is None:
         return agent, agent.config
     return agent, apply_task(agent, task, updates, changes.get("planner.horizon_decisions"))

@@ -16,6 +16,7 @@ from typing import Any
 from joule.storage.errors import CheckpointError
 from joule.storage.format import FORMAT, format_refusal
 from joule.storage.reader import read_plain
+from joule_schema import json_text
 
 MANIFEST, DIGEST, ARRAYS, META = "MANIFEST.json", "MANIFEST.sha256", "arrays.safetensors", "meta.json"
 # Largest size of each file in bytes. Parsed JSON takes tens of times its size in memory, hence the tighter
@@ -124,9 +125,9 @@ def decode_json(data: bytes, path: Path) -> dict[str, Any]:
         CheckpointError: the data is not a JSON object.
     """
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: is not JSON") from error
+        value = json_text.loads(data)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: is not a JSON object")
     return value

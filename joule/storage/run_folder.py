@@ -33,11 +33,12 @@ from joule.storage.format import FORMAT, OLDER, format_refusal
 from joule.storage.json_files import encode_object, read_object, write_object
 from joule.storage.links import RUN_FILE, check_inside
 from joule.storage.log_files import EVALUATION_COLUMNS
-from joule.storage.provenance import check_trust, differences, register, version, versions
+from joule.storage.provenance import differences, version, versions
 from joule.storage.run_entries import COMMAND, CONFIG, SUMMARY, VERSIONS
 from joule.storage.run_lock import RunLock
 from joule.storage.run_logs import RunLogs
 from joule.storage.run_paths import check_free, default_folder, folder_identity, located
+from joule.storage.trust import register, trusted
 
 __all__ = [
     "EVALUATION_COLUMNS", "FORMAT", "Run", "RunError", "check_free", "differences", "located", "version",
@@ -110,16 +111,17 @@ class Run:
         return cls(folder, config, record)
 
     @classmethod
-    def open(cls, path: Path, *, trust_modules: Sequence[str] = ()) -> Run:
+    def open(cls, path: Path, *, trust_modules: Sequence[str] = (), trust_env_kwargs: bool = False) -> Run:
         """Opens the run in a folder and validates its settings.
 
         Args:
             path: the run folder.
             trust_modules: modules that the run's environment may import although another user made the run.
+            trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
 
         Raises:
             RunError: for a folder that is not a run, is of another format, holds a damaged or oversized file
-                or a setting out of range, or names a module that is not trusted.
+                or a setting out of range, or needs trust that is not given; see `trust`.
         """
         folder = Path(path)
         try:
@@ -143,8 +145,7 @@ class Run:
             config = from_json(settings)
         except ConfigError as error:
             raise RunError(f"{folder / CONFIG}: {error}") from error
-        check_trust(folder, config, identifier, trust_modules)
-        return cls(folder, config, record)
+        return cls(folder, trusted(folder, config, identifier, trust_modules, trust_env_kwargs), record)
 
     @property
     def checkpoints(self) -> Path:
@@ -207,6 +208,7 @@ class Run:
         """
         self.check_place()
         write_object(self.folder / CONFIG, to_json(config))
+        register(self.id, config, before=self.config)
         self.config = config
 
     def log(self, metrics: Mapping[str, float], frames: int) -> None:

@@ -98,6 +98,11 @@ class ReplayLogs:
         for k, (rows, log) in enumerate(self._pairs()):
             log.prune(rows.capacity, kept_files(checkpoints, _name(k)))
 
+    @property
+    def restored_rows(self) -> int:
+        """How many rows `restore` puts back, over all streams."""
+        return sum(min(rows.capacity, log.rows - log.first) for rows, log in self._pairs())
+
     def restore(self) -> None:
         """Puts the newest rows back into the agent's streams. Call before the agent's state is restored.
 

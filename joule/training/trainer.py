@@ -36,10 +36,10 @@ from joule.storage.run_replay import ReplayLogs
 from joule.training.divergence import divergence_warning
 from joule.training.forecast_log import ForecastLog
 from joule_errors import Stopped
+from joule_errors.memory import is_short
 
 STOPPING = (Stopped, FloatingPointError, CheckpointError, ReplayLogError, RunError)
 """Errors that a run may meet; any other one is a defect."""
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 class Interrupted(Exception):
@@ -381,6 +381,6 @@ def why_stopped(error: Exception) -> str | None:
     """The cause in words when an error is one that a run may meet, or None when it is a defect."""
     if isinstance(error, STOPPING):
         return str(error)
-    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+    if is_short(error):
         return "memory is short"
     return None

@@ -60,7 +60,7 @@ def _entry(*offsets: int, dtype: str = "U8", shape: Any = (2,)) -> dict[str, Any
         (array_header({"a": _entry(0, 2)}, bytes(3)), "the file holds 3"),
         (array_header({"a": _entry(0, 2, dtype="F64")}, bytes(2)), "does not fit"),
         (array_header({"a": _entry(0, 1, shape=(True,))}, bytes(1)), "whole number"),
-        (b"\x10" + bytes(7) + b'{"a":{},"a":{}} ', "appears twice"),
+        (b"\x10" + bytes(7) + b'{"a":{},"a":{}} ', "comes twice"),
     ],
 )
 def test_the_refusal_of_a_malformed_header_names_the_cause(data: bytes, cause: str) -> None:

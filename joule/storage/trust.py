@@ -1,0 +1,159 @@
+"""What a run may do on this machine: whether this user made it, or says that it is trusted.
+
+A run folder is data, and may come from another person. Three of its settings are more than that: a module that
+its environment imports, the keyword arguments of its environment (they may name any file, or open a window),
+and a memory budget. They hold where this user made the run here: a list in the home folder has its id with
+each of them. Otherwise the first two need an option, and the third does not hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.configurator.settings import Config
+from agent.configurator.validation import replace
+from joule.storage.errors import RunError
+from joule.storage.files import open_append, why
+from joule.storage.reader import read_plain
+
+MODULE_FLAG, ENV_KWARGS_FLAG = "--trust-module", "--trust-env-kwargs"
+_LONGEST_KWARGS = 200
+"""Characters of keyword arguments in a message."""
+
+
+def modules_named(config: Config) -> list[str]:
+    """The modules that the config's environment imports: `my_pkg` for `my_pkg:Arm-v0`."""
+    module, colon, _ = config.env.partition(":")
+    return [module] if colon and module != "dmc" else []
+
+
+def register(identifier: str, config: Config, before: Config | None = None) -> None:
+    """Adds a run to this user's list of runs, with what its settings need. A run that needs nothing has no entry.
+
+    Warns when the list cannot be written.
+
+    Args:
+        identifier: the run's id.
+        config: the run's settings.
+        before: those that it had until now: what they need is left as it is.
+    """
+    needed = _entries(identifier, config)
+    if before is not None:
+        needed = [entry for entry in needed if entry not in _entries(identifier, before)]
+    path = _registry()
+    if not needed:
+        return
+    try:
+        if path is None:
+            raise OSError("there is no home folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(open_append(path), "a", encoding="utf-8") as file:
+            file.write("".join(entry + "\n" for entry in needed))
+    except OSError as error:
+        flags = [f"{MODULE_FLAG} {module}" for module in modules_named(config)]
+        flags += [ENV_KWARGS_FLAG] if config.env_kwargs else []
+        flags += (
+            [] if config.memory_budget_gb is None else [f"--memory-budget-gb {config.memory_budget_gb:g}"]
+        )
+        warnings.warn(
+            f"this run is not on your list of runs ({why(error)}): opening it again will need {' '.join(flags)}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def trusted(
+    folder: Path, config: Config, identifier: str, trust_modules: Sequence[str], trust_env_kwargs: bool
+) -> Config:
+    """The settings of a run as they hold for this user.
+
+    Args:
+        folder: the run folder.
+        config: the settings in it.
+        identifier: the run's id.
+        trust_modules: modules that the user trusts for this run.
+        trust_env_kwargs: whether the user trusts the keyword arguments of its environment.
+
+    Returns:
+        The settings; without their memory budget where it is another user's.
+
+    Raises:
+        RunError: for a module or keyword arguments that are neither trusted nor on this user's list for this
+            run; the message prints the options.
+    """
+    known = _known()
+    does, flags = [], []
+    for module in modules_named(config):
+        # The message contains an option to copy: the name must not hide a second word or a terminal code.
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")
+        if module not in trust_modules and _module_entry(identifier, module) not in known:
+            does.append(f"would import the module {module}")
+            flags.append(f"{MODULE_FLAG} {module}")
+    if config.env_kwargs and not trust_env_kwargs and _kwargs_entry(identifier, config) not in known:
+        does.append(f"would be made with the keyword arguments {_shown(config.env_kwargs)}")
+        flags.append(ENV_KWARGS_FLAG)
+    if does:
+        them = "both" if len(flags) > 1 else "them" if flags == [ENV_KWARGS_FLAG] else "it"
+        raise RunError(
+            f"{folder}: its environment {config.env} {' and '.join(does)}; if you trust {them}, "
+            f"add {' '.join(flags)}"
+        )
+    own_budget = config.memory_budget_gb is None or _budget_entry(identifier, config) in known
+    return config if own_budget else replace(config, {"memory_budget_gb": None})
+
+
+def _entries(identifier: str, config: Config) -> list[str]:
+    """The lines of the list that these settings need."""
+    entries = [_module_entry(identifier, module) for module in modules_named(config)]
+    if config.env_kwargs:
+        entries.append(_kwargs_entry(identifier, config))
+    if config.memory_budget_gb is not None:
+        entries.append(_budget_entry(identifier, config))
+    return entries
+
+
+def _module_entry(identifier: str, module: str) -> str:
+    return json.dumps([identifier, module])
+
+
+def _kwargs_entry(identifier: str, config: Config) -> str:
+    text = json.dumps(config.env_kwargs, sort_keys=True)
+    return json.dumps([identifier, "env_kwargs", hashlib.sha256(text.encode()).hexdigest()])
+
+
+def _budget_entry(identifier: str, config: Config) -> str:
+    return json.dumps([identifier, "memory_budget_gb", config.memory_budget_gb])
+
+
+def _shown(kwargs: dict[str, Any]) -> str:
+    text = json.dumps(kwargs)
+    return text if len(text) <= _LONGEST_KWARGS else f"{text[:_LONGEST_KWARGS]}..."
+
+
+def _known() -> frozenset[str]:
+    """The lines of this user's list of runs."""
+    path = _registry()
+    if path is None:
+        return frozenset()
+    try:
+        return frozenset(read_plain(path, 64 << 20).decode("utf-8", "replace").splitlines())
+    except OSError:
+        return frozenset()  # without the list, only what the user names is trusted
+
+
+def _registry() -> Path | None:
+    """The file with this user's list of runs; None where the user has no home folder."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(state):
+        return Path(state) / "joule" / "runs"
+    try:
+        return Path.home() / ".local" / "state" / "joule" / "runs"
+    except RuntimeError:
+        return None
