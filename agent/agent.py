@@ -10,12 +10,13 @@ from jaxtyping import Float
 
 from agent import explanation, random_state, state
 from agent.actor.actor import ActingState
-from agent.arguments import check_on_step, ended_by, whole_steps
+from agent.arguments import MOST_STEPS, check_on_step, ended_by, folder_path, whole_number, whole_steps
 from agent.clock import Clock
 from agent.configurator.configurator import Configurator
 from agent.configurator.settings import Config
-from agent.cost.constraint import Constraint
+from agent.cost.constraint import Constraint, as_constraint
 from agent.cost.task import Task
+from agent.cost.task_text import as_task
 from agent.errors import ConfigError
 from agent.forecast import Forecast
 from agent.interface import Arrays, EndedEpisode, EnvSpec, Services, TrainingEnv, TrainingEnvs
@@ -197,23 +198,26 @@ class WorldModelAgent(SavedAsFolder):
 
     # Configurator
 
-    def constrain(self, *constraints: Constraint) -> "WorldModelAgent":
-        """See `Configurator.constrain`. Returns the agent itself."""
-        self.configurator.constrain(*constraints)
+    def constrain(self, *constraints: Constraint | str) -> "WorldModelAgent":
+        """See `Configurator.constrain`; a text such as `speed<2` will do. Returns the agent itself."""
+        self.configurator.constrain(*map(as_constraint, constraints))
         return self
 
-    def plan_for(self, task: Task, horizon_decisions: int | None = None) -> "WorldModelAgent":
-        """Plans for other costs, without learning; see `Configurator.plan_for`. Returns the agent itself."""
-        self.configurator.plan_for(task, horizon_decisions)
+    def plan_for(self, task: Task | str, horizon_decisions: int | None = None) -> "WorldModelAgent":
+        """Plans for other costs, without learning; see `Configurator.plan_for`. Returns the agent itself.
+
+        A text such as `less:speed` will do for the task, as on the command line.
+        """
+        self.configurator.plan_for(as_task(task), horizon_decisions)
         self.begin_episode()
         return self
 
-    def learn_task(self, task: Task, updates: int = 4_000) -> "WorldModelAgent":
+    def learn_task(self, task: Task | str, updates: int = 4_000) -> "WorldModelAgent":
         """Learns other costs from replay and imagination; see `Configurator.learn_task`.
 
         Returns the agent itself.
         """
-        self.configurator.learn_task(task, updates)
+        self.configurator.learn_task(as_task(task), whole_number("updates", updates, 1, MOST_STEPS))
         self.env = None  # its reward is that of the task before
         self.begin_episode()
         return self
@@ -228,7 +232,7 @@ class WorldModelAgent(SavedAsFolder):
         """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
         if self.services is None:
             raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
-        self.services.save_run(self, Path(path))
+        self.services.save_run(self, folder_path(path))
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """Everything but the replay rows that an exact resume needs; see `agent.state`."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,17 +90,29 @@ def episode_starts(episode_start: Any, batch: int) -> np.ndarray:
 
 
 def whole_steps(steps: Any) -> int:
-    """A number of environment frames.
+    """A number of environment frames from 0 to MOST_STEPS. Raises InputError."""
+    return whole_number("steps", steps, 0, MOST_STEPS)
+
+
+def whole_number(name: str, value: Any, least: int, most: int) -> int:
+    """A whole number, also one written as 1e5.
 
     Raises:
-        InputError: for what is not a whole number from 0 to MOST_STEPS.
+        InputError: for what is none from `least` to `most`.
     """
-    known = isinstance(steps, numbers.Real) and not isinstance(steps, bool | np.bool_)
-    if not known or not math.isfinite(steps) or steps != int(steps) or not 0 <= steps <= MOST_STEPS:
+    known = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not known or not math.isfinite(value) or value != int(value) or not least <= value <= most:
         raise InputError(
-            f"steps: found {steps!r:.80}; give a whole number of environment frames, from 0 to {MOST_STEPS:,}"
+            f"{name}: found {value!r:.80}; give a whole number, at least {least:,} and at most {most:,}"
         )
-    return int(steps)
+    return int(value)
+
+
+def folder_path(path: Any) -> Path:
+    """The path of a folder. Raises InputError for what is no path."""
+    if not isinstance(path, str | os.PathLike) or not isinstance(named := os.fspath(path), str):
+        raise InputError(f"path: found {kind_of(path)}; give the path of a folder")
+    return Path(named)
 
 
 def check_on_step(on_step: Any) -> None:

@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 
 from agent.cost.regions import Region, parse_disc, parse_limit
-from agent.cost.task import IN_PYTHON, CostFn
+from agent.cost.task import IN_PYTHON, CostFn, check_named_function
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 
@@ -24,6 +24,10 @@ class Constraint:
     text: str | None = None
     """The constraint as an option of the command line; None for a function."""
 
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a name that is no text, or a cost that is no function."""
+        check_named_function("constraint", self.name, self.cost)
+
 
 def parse_constraint(text: str) -> Constraint:
     """A constraint from text, such as `speed<2`, `height>0.3` or `out-of:x=0,y=0,r=0.35`.
@@ -39,6 +43,17 @@ def parse_constraint(text: str) -> Constraint:
             'load without it, by settings={"constraint": ()}, and give it again'
         )
     return Constraint(text.strip(), _region(text), text.strip())
+
+
+def as_constraint(given: object) -> Constraint:
+    """A constraint, or the one that a text names. Raises ConfigError for another object."""
+    if isinstance(given, str):
+        return parse_constraint(given)
+    if not isinstance(given, Constraint):
+        raise ConfigError(
+            f"constraint: found {type(given).__name__}; give a joule.Constraint, or a text such as speed<2"
+        )
+    return given
 
 
 def _region(text: str) -> Region:

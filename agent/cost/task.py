@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.cost.readouts import NamedReadouts, Readouts, TaskError
 from agent.cost.regions import Region
+from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +44,10 @@ class Task:
     """The factor that `cost` already contains."""
     region: Region | None = None
     """The region that the term charges for entering; None for another cost, and for a sum."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a name that is no text, or a cost that is no function."""
+        check_named_function("task", self.name, self.cost)
 
     @property
     def terms(self) -> tuple[Task, ...]:
@@ -75,6 +80,16 @@ class Task:
     def __call__(self, named: NamedReadouts) -> Tensor:
         """The cost of each row [rows]. Raises TaskError when it is not one number a row."""
         return cost_per_row(self, named)
+
+
+def check_named_function(what: str, name: object, function: object) -> None:
+    """Raises ConfigError for a name that is no text, or an object that cannot be called."""
+    if not isinstance(name, str):
+        raise ConfigError(f"{what}: found the name {name!r:.80}; give a text")
+    if not callable(function):
+        raise ConfigError(
+            f"{what} {name!r:.80}: found {type(function).__name__}; give a function of readouts"
+        )
 
 
 def _number(value: float) -> str:

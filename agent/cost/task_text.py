@@ -137,3 +137,14 @@ def _term(text: str) -> Task:
     if len(weights) != 1:
         raise ConfigError(f"task: weight={weight} is {len(weights)} numbers, and a weight is one, as 0.1")
     return weights[0] * task
+
+
+def as_task(given: object) -> Task:
+    """A task, or the one that a text names. Raises ConfigError for another object."""
+    if isinstance(given, str):
+        return parse(given)
+    if not isinstance(given, Task):
+        raise ConfigError(
+            f"task: found {type(given).__name__}; give a joule.Task, or a text such as less:speed"
+        )
+    return given

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
-from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, whole_steps
+from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, folder_path, whole_steps
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.errors import ConfigError, InputError
@@ -176,7 +176,7 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
         if self.services is None:
             raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
-        self.services.save_run(self, Path(path))
+        self.services.save_run(self, folder_path(path))
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """The newest observation, the counters and the random generator."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from agent import random_state
-from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, whole_steps
+from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, folder_path, whole_steps
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.device import pick_device
@@ -225,7 +225,7 @@ class Baseline(SavedAsFolder):
         """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
         if self.services is None:
             raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
-        self.services.save_run(self, Path(path))
+        self.services.save_run(self, folder_path(path))
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """Everything but the replay rows and the environment that an exact resume needs."""
