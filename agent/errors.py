@@ -11,5 +11,5 @@ class StopRun(Stopped):
     """A run that must not go on; the message is one sentence that says why."""
 
 
-class InputError(Refused):
+class InputError(ConfigError):
     """An argument of an agent's method that cannot be used; the message is one sentence."""

@@ -127,11 +127,12 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
         if error is not output.lost:
             raise
         lost, code = error, 0
-    if (lost := lost or streams.flush()) is not None:
+    if (lost := lost or streams.flush() or output.lost) is not None:
         streams.discard_stdout()
         if lost.errno != errno.EPIPE and code == 0:  # EPIPE: the reader has left, as in `| head`
-            streams.print_error(f"stopped: the output cannot be written: {lost.strerror}")
-            code = 1
+            code = int(output.needed)
+            kind = "stopped" if output.needed else "warning"
+            streams.print_error(f"{kind}: the output cannot be written: {lost.strerror}")
     sys.exit(code)
 
 

@@ -189,7 +189,7 @@ def test_a_task_on_a_readout_that_the_environment_lacks_is_refused(trained_run: 
     agent: Any = joule.load(trained_run)
     with pytest.raises(TaskError, match="'velocity' is no readout"):
         agent.plan_for(parse("less:velocity"))
-    with pytest.raises(ConfigError, match="0 is less than 1"):
+    with pytest.raises(ConfigError, match="updates: found 0; give a whole number, at least 1"):
         agent.learn_task(parse(LEFT), 0)
 
 
