@@ -39,14 +39,27 @@ def one_sentence(result: CommandResult, code: int) -> bool:
     return result.code == code and len(lines) == 1 and len(lines[0]) < 5_000 and harmless(result)
 
 
-def named_runs(folder: Path, names: Iterable[str], seeds: int = 1) -> list[Path]:
-    """A run folder per name and seed, whose environment, agent, command and a setting have that name."""
+def named_runs(folder: Path, names: Iterable[str], *, seeds: int = 1, env: str | None = None) -> list[Path]:
+    """A run folder per name and seed, whose environment, agent, command and a setting have that name.
+
+    Args:
+        folder: where they are made.
+        names: what they are called.
+        seeds: runs per name.
+        env: one environment for all of them, which is quicker to draw.
+    """
     made = []
     for number, name in enumerate(names):
         for seed in range(seeds):
             run = write_run(folder / f"{number}-{seed}", [1.0], settings={name or "empty": name})
             returns = [1.0 + number, 2.0 + number + seed]
-            write_evaluations(run / "evaluations.csv", returns, env=name, agent=name or "a", seed=seed)
+            write_evaluations(
+                run / "evaluations.csv",
+                returns,
+                env=name if env is None else env,
+                agent=name or "a",
+                seed=seed,
+            )
             (run / "command.txt").write_text(name)
             made.append(run)
     return made
@@ -209,7 +222,7 @@ def not_utf8(sandbox: Sandbox) -> Outcome:
 
 @fault(411, "every hostile name in evaluations.csv: the terminal", "printable, one line each")
 def compare_terminal(sandbox: Sandbox) -> Outcome:
-    result, _ = compare(sandbox, named_runs(sandbox.place, IN_FILES.values()))
+    result, _ = compare(sandbox, named_runs(sandbox.place, IN_FILES.values(), env="a\x1b[31m"))
     whole = all(name in result.out for name in ("[/b]", "a[lr=3]", ":dog:", "[red]x"))
     return outcome(result, result.code == 0 and harmless(result) and whole and "Traceback" not in result.err)
 
@@ -232,7 +245,7 @@ def formulas(sandbox: Sandbox) -> Outcome:
 
 @fault(413, "`<script>`, lines, pipes, backticks, links in table.md", "cells stay cells, nothing is HTML")
 def markdown(sandbox: Sandbox) -> Outcome:
-    result, out = compare(sandbox, named_runs(sandbox.place, IN_FILES.values(), seeds=2))
+    result, out = compare(sandbox, named_runs(sandbox.place, IN_FILES.values(), seeds=2, env="<b>|"))
     text = (out / "table.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("|")]
     pipes = {line.replace("\\\\", "").replace("\\|", "").count("|") for line in rows}
@@ -242,7 +255,7 @@ def markdown(sandbox: Sandbox) -> Outcome:
             "no HTML": "<" not in text,
             "one line each": len(rows) == 2 + len(IN_FILES),
             "cells": len(pipes) == 1,
-            "no link": "](" not in text and not re.search(r"(?<!\\)://", text),
+            "no link": not re.search(r"(?<!\\)\]\(", text) and not re.search(r"(?<!\\)://", text),
             "printable": not control_characters(text),
         }
     )
@@ -267,9 +280,12 @@ def end_marker(sandbox: Sandbox) -> Outcome:
 )
 def page(sandbox: Sandbox) -> Outcome:
     elements = []
-    for names in (list(IN_FILES.values()), [f"name {number:02d}" for number in range(len(IN_FILES))]):
-        place = sandbox.new_path()
-        result, out = compare(sandbox, named_runs(place, names))
+    shared = (
+        "".join(name for name in IN_FILES.values() if len(name) < 1_000).replace("\r", "").replace("\n", "")
+    )
+    usual_names = [f"name {number:02d}" for number in range(len(IN_FILES))]
+    for names, env in ((list(IN_FILES.values()), shared), (usual_names, "Hopper-v5")):
+        result, out = compare(sandbox, named_runs(sandbox.new_path(), names, env=env))
         if result.code:
             return outcome(result, False)
         elements.append(Elements((out / "compare.html").read_text()))
@@ -335,7 +351,7 @@ def no_network(sandbox: Sandbox) -> Outcome:
     result, out = compare(sandbox, [write_run(sandbox.place / "a", [1.0, 2.0])])
     text = (out / "compare.html").read_text()
     asked = re.findall(
-        r"""(?:src|href|srcset)=["']?(?!data:)[^"' >]+|url\((?!#)|@import|https?://(?!www\.w3\.org)""", text
+        r"""(?:src|href|srcset)=["']?(?!data:|#)[^"' >]+|url\((?!#)|@import|https?://(?!www\.w3\.org)""", text
     )
     policy = "default-src 'none'; script-src 'sha256-" in text
     return Outcome(result.code == 0 and policy and not asked, f"{len(asked)} addresses, a policy: {policy}")

@@ -88,8 +88,8 @@ def build(
 
 
 def _shown(value: Any) -> Any:
-    """A value as the template shows it: a text without control characters and marks of writing direction."""
-    return terminal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """A value, a path too, as the template shows it: without control characters and marks of writing direction."""
+    return value if isinstance(value, Markup) else terminal(str(value))
 
 
 def _source(loader: BaseLoader, pages: Environment, name: str) -> Markup:

@@ -60,7 +60,7 @@ def test_no_name_changes_the_page(tmp_path: Path) -> None:
     assert hostile.elements == harmless.elements
     assert "<script>alert(1)</script>" in "".join(hostile.texts), "shown as it is"
     odd = "".join(("a\u202egnp.exe", "\x9b31m", "a\u2028b", "a\u200bb"))
-    assert not control_characters("".join(Elements(page_of(tmp_path / "odd", odd, odd)).texts))
+    assert not control_characters("".join(Elements(page_of(tmp_path / odd, odd, odd)).texts))
 
 
 @pytest.fixture(scope="module")
