@@ -22,6 +22,8 @@ log = logging.getLogger("joule.envs")
 DIVERGED_KEY = "joule/diverged"
 """The key of `info` by which Joule says that the physics diverged. What an environment puts there is removed."""
 
+OLD = ", as gym had it before version 0.26"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -93,18 +95,17 @@ class Boundary(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Raises Misbehaviour for a result that is not (observation, info)."""
         result: Any = call(self.env.reset, seed=seed, options=options)
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
-            raise Misbehaviour(f"must return (observation, info) by Gymnasium's API, not {_kind(result)}")
+            old = "" if isinstance(result, tuple) else OLD
+            raise Misbehaviour(
+                f"must return (observation, info) by Gymnasium's API, not {_kind(result)}{old}"
+            )
         return result[0], _without_own_keys(result[1])
 
     def step(self, action: np.ndarray) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Raises Misbehaviour for a result that is not (observation, reward, terminated, truncated, info)."""
         result: Any = call_step(self.env.step, action)
         if not isinstance(result, tuple) or len(result) != 5:
-            old = (
-                ", as gym had it before version 0.26"
-                if isinstance(result, tuple) and len(result) == 4
-                else ""
-            )
+            old = OLD if isinstance(result, tuple) and len(result) == 4 else ""
             raise Misbehaviour(
                 "must return (observation, reward, terminated, truncated, info) by Gymnasium's API, "
                 f"not {_kind(result)}{old}"

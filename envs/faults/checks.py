@@ -144,8 +144,8 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             raise self.fault(f"the reward must be a number, not {reward!r} ({type(reward).__name__})", action)
         try:
             value = float(reward)
-        except OverflowError:  # Python's whole numbers have no bound
-            value = math.inf
+        except OverflowError as error:  # Python's whole numbers have no bound
+            raise self.fault("the reward is too large a whole number", action) from error
         if not math.isfinite(value):
             raise self.fault(f"non-finite reward {value}", action)
         return value

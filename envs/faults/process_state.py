@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Setting:
 class ProcessState:
     """The settings of this process, with the values that environments gave them."""
 
-    def __init__(self, settings: list[Setting]) -> None:
+    def __init__(self, settings: Sequence[Setting]) -> None:
         self._settings: dict[str, Setting] = {}
         self._fast: tuple[Setting, ...] = ()
         self._theirs: dict[str, Any] = {}
@@ -51,6 +51,11 @@ class ProcessState:
         self._lock = threading.Lock()
         for setting in settings:
             self.add(setting)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """Every setting that is watched."""
+        return tuple(self._settings.values())
 
     def add(self, setting: Setting) -> None:
         """Watches one more setting; one of the same name is replaced."""
@@ -67,7 +72,7 @@ class ProcessState:
             self._depth += 1
             if self._depth > 1:
                 return
-            self._watched = self._fast if step else tuple(self._settings.values())
+            self._watched = self._fast if step else self.settings
             self._ours = [setting.read() for setting in self._watched]
             for name, value in self._theirs.items():
                 self._settings[name].write(value)
@@ -114,12 +119,12 @@ def _set_filters(filters: list[Any]) -> None:
     warnings.filters[:] = filters  # type: ignore[index]
 
 
-PROCESS_STATE = ProcessState(
-    [
-        Setting("the working folder", _working_folder, _enter_folder),
-        Setting("NumPy's treatment of errors", np.geterr, lambda value: np.seterr(**value)),
-        Setting("the filters of warnings", lambda: list(warnings.filters), _set_filters),
-        Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
-    ]
+SETTINGS = (
+    Setting("the working folder", _working_folder, _enter_folder),
+    Setting("NumPy's treatment of errors", np.geterr, lambda value: np.seterr(**value)),
+    Setting("the filters of warnings", lambda: list(warnings.filters), _set_filters),
+    Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
 )
+"""Settings of Python and NumPy."""
+PROCESS_STATE = ProcessState(SETTINGS)
 """Of this process. Layers above add settings of libraries that environments do not need."""

@@ -126,7 +126,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         for index, arrays in enumerate(self._reset_arrays):
             saved |= {f"reset/array/{index}/{name}": array for name, array in arrays.items()}
         if self._extra is not None:
-            saved |= {f"extra/{name}": value for name, value in self._extra_state().items()}
+            saved |= {f"extra/{name}": value for name, value in _storable(self._extra_state()).items()}
         if by_state and self._before:
             before = self._before
             saved["before/reward"] = np.array([self._reward])
@@ -138,7 +138,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
                 for (_, names), values in zip(self._scalars, before["scalars"], strict=True)
             ]
             if self._extra is not None:
-                saved |= {f"before/extra/{name}": value for name, value in before["extra"].items()}
+                saved |= {f"before/extra/{name}": value for name, value in _storable(before["extra"]).items()}
         elif not by_state:
             saved["actions"], saved["rewards"] = np.array(self._actions), np.array(self._rewards)
         return saved
@@ -335,6 +335,20 @@ def _is_json(options: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _storable(state: Mapping[Any, Any]) -> dict[str, Any]:
+    """What `extra_state` gave, as arrays of numbers and JSON values. Raises Misbehaviour for anything else."""
+    found = {}
+    for name, value in state.items():
+        found[name] = value.item() if isinstance(value, np.generic) else value
+        numbers = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        if not isinstance(name, str) or not (numbers or _is_json(found[name])):
+            raise Misbehaviour(
+                f"cannot be saved: extra_state() gave {name!r:.40} as {type(value).__name__}, which is neither an "
+                "array of numbers nor a JSON value"
+            )
+    return found
 
 
 def _number(reward: Any) -> float:
