@@ -262,6 +262,7 @@ class Checkpointable(Protocol):
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None: ...
 
 
+@runtime_checkable
 class Agent(Policy, Trainable, Checkpointable, Protocol):
     """What a run folder holds and a trainer trains."""
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from joule.arguments import as_path, as_paths, whole
 
 if TYPE_CHECKING:
     from joule.report.table import Row
 
 
 def compare(
-    runs: Sequence[str | os.PathLike[str]],
+    runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    results: Sequence[str | os.PathLike[str]] = (),
+    results: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     at: int | None = None,
     out: str | os.PathLike[str] | None = None,
 ) -> list[Row]:
@@ -23,7 +24,7 @@ def compare(
     The score of a run is its last evaluation at the budget, never its best.
 
     Args:
-        runs: run folders.
+        runs: run folders; one alone will do.
         results: trees of results, <suite>/<agent>/<env>/seed<k>.csv.
         at: budget in frames; by default the last evaluation of each run.
         out: folder for compare.html, compare.png, table.md and table.csv, as the command `compare` writes them;
@@ -36,11 +37,13 @@ def compare(
         ResultsError: for results that cannot be read or compared.
         ConfigError: where a file cannot be written.
     """
-    folders, trees = [Path(run) for run in runs], [Path(tree) for tree in results]
+    folders, trees = as_paths("runs", runs), as_paths("results", results)
+    if at is not None:
+        at = whole("at", at, 1)
     if out is not None:
         from joule.commands.compare import compare as compare_and_write
 
-        return compare_and_write(folders, trees, out=Path(out), at=at).rows
+        return compare_and_write(folders, trees, out=as_path("out", out), at=at).rows
     from joule.report import table
     from joule.report.results import gather
 

@@ -57,6 +57,10 @@ def make_env(
         config = validate(replace(Config(), {**merged(None, settings), "env": env}))
     elif settings:
         raise ConfigError(f"{min(settings)}: the settings are in the configuration already")
+    elif not isinstance(env, Config):
+        raise ConfigError(
+            f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, or a joule.Config"
+        )
     else:
         config = env
     made = envs.make(

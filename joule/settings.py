@@ -33,15 +33,23 @@ def merged(settings: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> d
             any sequence of them will do.
 
     Raises:
-        ConfigError: for a setting that is given twice.
+        ConfigError: for a setting that is given twice, or under a name that is no text.
     """
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ConfigError(
+            f'settings: found {type(settings).__name__}; give a dictionary such as {{"steps": 1000}}'
+        )
     given = dict(settings or {})
+    if wrong := [name for name in given if not isinstance(name, str)]:
+        raise ConfigError(f"settings: found the name {wrong[0]!r:.80}; a name is a text such as planner.kind")
     if twice := given.keys() & keywords.keys():
         raise ConfigError(f"{min(twice)}: given as a keyword and in settings; give it once")
     given |= keywords
     for name in LISTS:
         if name in given:
             value = given[name]
+            if not isinstance(value, Iterable):
+                raise ConfigError(f"{name}: found {value!r:.80}, expected texts")
             given[name] = (value,) if isinstance(value, str) else tuple(value)
     return given
 

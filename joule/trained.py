@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agent.configurator import validation
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
+from joule.arguments import whole
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
@@ -91,6 +92,10 @@ class Request:
             self.run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
             self.config = self.run.config
         else:
+            from agent.interface import Agent
+
+            if not isinstance(source, Agent):
+                raise ConfigError(f"found {type(source).__name__}; give a run folder or an agent")
             self.config = source.config
             if foreign := [name for name in self.changes if name not in _OF_ENV]:
                 raise ConfigError(
@@ -102,8 +107,10 @@ class Request:
         task = self.changes.get("task")
         if task is not None:
             validation.validate(validation.replace(Config(), {"task": task}))
-        if self.learn_task is not None and (task is None or self.learn_task < 1):
-            raise ConfigError("--learn-task: needs a --task, and at least 1 update")
+        if self.learn_task is not None:
+            if task is None or self.learn_task == 0:
+                raise ConfigError("--learn-task: needs a --task, and at least 1 update")
+            whole("learn-task", self.learn_task, 1)
 
     def _check_agent(self) -> None:
         kind = self.config.agent

@@ -105,7 +105,7 @@ def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
     Raises:
         ConfigError: for something that is no sequence of callbacks.
     """
-    if isinstance(callbacks, Callback):
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Sequence):
         raise ConfigError("callbacks: give a list, as in callbacks=[MyCallback()]")
     for one in callbacks:
         if isinstance(one, type) and issubclass(one, Callback):

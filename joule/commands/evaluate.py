@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 from joule import threads
+from joule.arguments import as_path, whole
 from joule.cli import signals
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, whole_number
@@ -144,9 +145,7 @@ def _evaluate(
     begin: Callable[[Mapping[str, Any]], None],
 ) -> Record:
     """See `evaluate`; `changes` are by dotted name, and `begin` is told what is evaluated before it is played."""
-    for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ConfigError(f"--{name}: {value} is less than {least}")
+    episodes, seed = whole("episodes", episodes, 1), whole("seed", seed, 0)
     request = Request(
         trained,
         changes,
@@ -155,7 +154,7 @@ def _evaluate(
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
     )
-    path = None if out is None else Path(out)
+    path = None if out is None else as_path("--out", out)
     if path is None and request.run is not None:
         of = [] if request.checkpoint is None else [request.checkpoint.name]
         parts = name_parts(changes, learn_task=learn_task, adapt=adapt, seed=seed)

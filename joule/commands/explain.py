@@ -21,6 +21,7 @@ from agent.configurator.kinds import NO_PLANNER
 from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 from joule import threads
+from joule.arguments import as_path, whole
 from joule.cli import signals
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, whole_number
@@ -99,9 +100,7 @@ def explain(
     Raises:
         Refused: for input that cannot be used; its subclasses are ConfigError, RunError, CheckpointError.
     """
-    for name, value, least in (("step", step, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ConfigError(f"--{name}: {value} is less than {least}")
+    step, seed = whole("step", step, 1), whole("seed", seed, 0)
     changes = merged(settings, keywords)
     request = Request(
         trained,
@@ -111,7 +110,7 @@ def explain(
         trust_env_kwargs=trust_env_kwargs,
     )
     _check(request, step)
-    folder = None if out is None else Path(out)
+    folder = None if out is None else as_path("--out", out)
     if folder is None and request.run is not None:
         folder = request.run.explanations
     if out is not None and folder is not None:

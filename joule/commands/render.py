@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 from joule import threads
+from joule.arguments import MOST, as_path, whole
 from joule.cli import signals
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, whole_number
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 SMALLEST_WIDTH, SMALLEST_HEIGHT = 64, 480
 """Of a frame, in pixels."""
+LARGEST_FRAME = 16_384
+"""Of a side of a frame, in pixels."""
 
 
 def parser(arguments: Sequence[str] = ()) -> Parser:
@@ -139,8 +142,8 @@ def render(
         "imagine-at": (imagine_at, 0),
     }
     for name, (value, least) in bounds.items():
-        if value is not None and value < least:
-            raise ConfigError(f"--{name}: {value} is less than {least}")
+        if value is not None or name != "imagine-at":
+            whole(name, value, least, LARGEST_FRAME if name in ("width", "height") else MOST)
     changes = merged(settings, keywords)
     request = Request(
         trained,
@@ -171,7 +174,7 @@ def render(
         return record(
             agent,
             env,
-            Path(out),
+            as_path("--out", out),
             episodes=episodes,
             seed=seed,
             imagine=imagine,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from agent.configurator.settings import PRESETS, Config
 from agent.errors import ConfigError
 from joule import threads
+from joule.arguments import as_path
 from joule.cli import signals, streams
 from joule.cli.command_line import command_words
 from joule.cli.options import add_settings, given_settings
@@ -122,8 +123,8 @@ def train(
     return _train(
         given,
         preset=preset,
-        out=None if out is None else Path(out),
-        resume=None if resume is None else Path(resume),
+        out=None if out is None else as_path("out", out),
+        resume=None if resume is None else as_path("resume", resume),
         override=override,
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,

@@ -15,6 +15,7 @@ from agent.errors import ConfigError
 from agent.interface import Agent, TrainingEnv, TrainingEnvs
 from agent.training_env import check_spec
 from joule.agents import build_agent
+from joule.arguments import as_path
 from joule.settings import check_num_envs, merged
 from joule.storage.agent_checkpoint import named_checkpoint, newest_checkpoint, restore_checkpoint
 from joule.storage.env_spec import spec_of_run
@@ -51,7 +52,7 @@ def load(
         ReplayLogError: when the replay log of the chosen checkpoint does not verify.
         ConfigError: for a setting that cannot be changed so, or an environment that does not fit.
     """
-    folder, chosen = located(Path(path))
+    folder, chosen = located(as_path("path", path))
     run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
     changes = merged(settings, {})
     if changes.get("task", run.config.task) != run.config.task:

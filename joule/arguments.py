@@ -1,0 +1,55 @@
+"""Arguments of Joule's functions that a command line cannot get wrong, and a program can.
+
+It imports neither NumPy nor torch: a command sets their threads before they are imported.
+"""
+
+from __future__ import annotations
+
+import numbers
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.errors import ConfigError
+
+MOST = 4_000_000_000
+"""Of a number without a bound of its own: seeds of NumPy and of dm_control have 32 bits."""
+
+
+def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
+    """A whole number.
+
+    Args:
+        name: of the argument, as the command line writes it, without its dashes.
+        value: what was given.
+        least: the smallest that is allowed.
+        most: the largest that is allowed.
+
+    Raises:
+        ConfigError: for what is none, or out of the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ConfigError(f"--{name}: found {value!r:.80}, expected a whole number")
+    number = int(value)
+    if number < least:
+        raise ConfigError(f"--{name}: {number} is less than {least}")
+    if number > most:
+        raise ConfigError(f"--{name}: {number} is more than {most:,}")
+    return number
+
+
+def as_path(name: str, value: Any) -> Path:
+    """A path. Raises ConfigError for what is none; `name` is what it is of."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(text := os.fspath(value), str):
+        raise ConfigError(f"{name}: found {value!r:.80}; give a path")
+    return Path(text)
+
+
+def as_paths(name: str, values: Any) -> list[Path]:
+    """Several paths; one alone will do. Raises ConfigError for what is none."""
+    if isinstance(values, str | os.PathLike):
+        return [as_path(name, values)]
+    if not isinstance(values, Sequence) or isinstance(values, bytes):
+        raise ConfigError(f"{name}: found {values!r:.80}; give a list of paths")
+    return [as_path(name, value) for value in values]
