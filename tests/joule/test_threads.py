@@ -18,26 +18,23 @@ from joule.cli.main import dispatch
 WATCHED = """
 import builtins, json, os, sys
 
-imported, found = builtins.__import__, {}
+imported = builtins.__import__
 
 def watching(name, *given, **named):
-    if name.partition(".")[0] == "numpy" and "numpy" not in sys.modules and not found:
-        found.update({name: os.environ.get(name) for name in %r})
+    if name.partition(".")[0] == "numpy":
+        print(json.dumps({name: os.environ.get(name) for name in %r}))
+        raise SystemExit(0)
     return imported(name, *given, **named)
 
 builtins.__import__ = watching
 from joule.cli.main import dispatch
-try:
-    dispatch(json.loads(sys.argv[1]))
-finally:
-    import torch
-    print(json.dumps([found, torch.get_num_threads()]))
+dispatch(json.loads(sys.argv[1]))
 """
-"""Runs a command, and prints the variables at the first import of NumPy and torch's threads at the end."""
+"""Runs a command to its first import of NumPy, and prints the variables then."""
 
 
-def observed(arguments: list[str], folder: Path) -> tuple[dict[str, str | None], int]:
-    """The variables when NumPy was first imported, and torch's threads."""
+def observed(arguments: list[str], folder: Path) -> dict[str, str | None]:
+    """The variables when NumPy was first imported."""
     paths = f"{ROOT}:{ROOT / 'tests' / 'support'}"
     unset = dict.fromkeys(threads.VARIABLES, "")
     program = f"import os\nfor n in {list(threads.VARIABLES)!r}:\n    os.environ[n] or os.environ.pop(n)\n"
@@ -47,8 +44,8 @@ def observed(arguments: list[str], folder: Path) -> tuple[dict[str, str | None],
         {**unset, "PYTHONPATH": paths, "XDG_STATE_HOME": str(folder / "state")},
     )
     assert done.returncode == 0, done.stderr
-    found, count = json.loads(done.stdout.splitlines()[-1])
-    return found, count
+    found: dict[str, str | None] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 POINT = ["--env", "tiny_env:joule-tests/Point-v0", "--steps", "30", "--eval-episodes", "1", "--no-video"]
@@ -56,11 +53,10 @@ POINT = ["--env", "tiny_env:joule-tests/Point-v0", "--steps", "30", "--eval-epis
 
 def test_a_command_sets_its_threads_before_numpy_is_imported(tmp_path: Path) -> None:
     train = ["train", *POINT, "--agent", "zero", "--threads", "2", "--out", "run"]
-    assert observed(train, tmp_path) == (dict.fromkeys(threads.VARIABLES, "2"), 2)
-    assert observed(["evaluate", "run", "--episodes", "1"], tmp_path) == (
-        dict.fromkeys(threads.VARIABLES, "2"),
-        2,
-    )
+    assert observed(train, tmp_path) == dict.fromkeys(threads.VARIABLES, "2")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text('{"threads": 3}')
+    assert observed(["evaluate", "run"], tmp_path) == dict.fromkeys(threads.VARIABLES, "3")
 
 
 def test_every_command_asks_for_its_variables(
@@ -97,7 +93,7 @@ def test_variables_of_the_users_are_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     }
 
 
-def test_every_way_in_from_python_sets_torch_threads(tmp_path: Path) -> None:
+def test_every_way_in_sets_torch_threads(tmp_path: Path) -> None:
     import joule
 
     before = torch.get_num_threads()
@@ -108,6 +104,11 @@ def test_every_way_in_from_python_sets_torch_threads(tmp_path: Path) -> None:
         assert torch.get_num_threads() == 2
         brief: dict[str, Any] = {"steps": 20, "eval_episodes": 1, "video": False}
         joule.train(agent="zero", env=tiny_env.ID, threads=4, out=tmp_path / "new", **brief)
+        assert torch.get_num_threads() == 4
+        command = ["train", *POINT, "--agent", "zero", "--threads", "3", "--out", str(tmp_path / "typed")]
+        assert dispatch(command) == 0
+        assert torch.get_num_threads() == 3
+        assert dispatch(["evaluate", str(tmp_path / "new"), "--episodes", "1"]) == 0
         assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)

@@ -72,7 +72,12 @@ def test_an_energy_in_bfloat16_ranks_candidates_as_in_float32(make_agent: Callab
 
 
 def test_planning_uses_every_change_of_the_weights(make_agent: Callable[..., Any]) -> None:
-    agent, other = (make_agent(learning__precision="bfloat16", seed=seed) for seed in (1, 2))
+    brief = {
+        "explore__warmup_decisions": 30,
+        "learning__pretrain_updates": 5,
+        "learning__precision": "bfloat16",
+    }
+    agent, other = (make_agent(seed=seed, **brief) for seed in (1, 2))
     perturb(other, 3)
     z = torch.rand(1, agent.config.model.latent_dim)
     torch.manual_seed(4)
@@ -87,7 +92,7 @@ def test_planning_uses_every_change_of_the_weights(make_agent: Callable[..., Any
     agent.modules.networks.load_state_dict(other.modules.networks.state_dict())
     assert torch.equal(energy(agent), energy(other))
     assert not torch.equal(energy(agent), before)
-    agent.learn(160)
+    agent.learn(35)
     after = energy(agent)
     agent.interaction.update_once()
     assert not torch.equal(energy(agent), after)

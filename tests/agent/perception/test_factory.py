@@ -98,15 +98,15 @@ def test_an_agent_learns_from_two_parts_in_their_own_dtypes(
     make_agent: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(factory, "ENCODERS", [*factory.ENCODERS, CameraEncoding()])
-    plain = make_agent()
+    plain = make_agent(explore__warmup_decisions=40, learning__pretrain_updates=5)
     env: Any = CameraEnv(plain.env)
     agent = WorldModelAgent(env.env_spec, plain.config, env)
-    agent.learn(220)
+    agent.learn(60)
     buffer = agent.modules.replay_buffer
     assert isinstance(buffer.obs, dict)
     dtypes = {name: column.dtype.name for name, column in buffer.obs.items()}
     assert dtypes == {"state": "float32", "camera": "uint8"}
-    assert agent.modules.learner.updates > 200
+    assert agent.modules.learner.updates > 20
     obs, _ = env.reset(seed=1)
     action, _ = agent.predict(obs)
     assert action.shape == (1,)

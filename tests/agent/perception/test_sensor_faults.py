@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_env
 import torch
-from commands import assert_refused
 from replay import state_buffer
 from torch import Tensor, nn
 
@@ -22,6 +22,7 @@ from agent.perception.normalizer import Normalizer
 from agent.perception.sensor_belief import Belief
 from agent.perception.sensor_faults import INFORMATION_KEPT, SensorFaultInference
 from agent.world_model.dynamics import WorldModel
+from joule.commands import train
 
 OBS, ACT, LATENT = 5, 2, 8
 CONSTANT = 4
@@ -252,6 +253,10 @@ def test_an_agent_infers_its_sensors_repeatably_and_acts_as_before_where_they_wo
 def test_it_is_refused_for_agents_without_a_trained_world_model(make_agent: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="transitions"):
         make_agent(perceive="energy").predict(np.zeros(3, np.float32))
-    assert_refused("train", ["--perceive", "energy", "--out", str(tmp_path / "a")], "a trained agent")
-    asked = ["--perceive", "energy", "--agent", "sac", "--out", str(tmp_path / "b")]
-    assert_refused("train", asked, "sac has no world model")
+    for asked, why in (
+        (["--agent", "joule"], "a trained agent"),
+        (["--agent", "sac"], "sac has no world model"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            train.main(["--perceive", "energy", "--env", tiny_env.ID, *asked, "--out", str(tmp_path / "run")])
+        assert not (tmp_path / "run").exists()
