@@ -146,6 +146,34 @@ def test_actions_have_the_shape_and_bounds_of_the_environment(shape: tuple[int, 
         assert env.unwrapped.action_space.contains(received)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [
+        (-1.7e308, 1.7e308, "float64"),
+        (0.0, 1.79e308, "float64"),
+        (-1.79e308, -1.0, "float64"),
+        (-3, 7, "float16"),
+    ],
+)
+def test_actions_reach_bounds_as_large_or_as_coarse_as_floats_are(
+    low: float, high: float, dtype: str
+) -> None:
+    env = make(action_space=spaces.Box(low, high, (2,), np.dtype(dtype).type))
+    env.reset(seed=0)
+    for unit, expected in ((-1.0, low), (0.0, low / 2 + high / 2), (1.0, high)):
+        env.step(np.full(2, unit, np.float32))
+        received = env.unwrapped.received  # type: ignore[attr-defined]
+        assert received.dtype == dtype
+        np.testing.assert_allclose(received, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("space", ["observation_space", "action_space"])
+@pytest.mark.parametrize("found", [None, [-1.0, 1.0]])
+def test_a_space_that_is_none_of_gymnasium_is_refused(space: str, found: Any) -> None:
+    with pytest.raises(envs.EnvError, match=f"{space} of .* must be a space of gymnasium.spaces, not"):
+        make(**{space: found})
+
+
 def test_an_action_without_axes() -> None:
     env = make(action_space=spaces.Box(np.float32(0), np.float32(4), ()))
     env.reset(seed=0)

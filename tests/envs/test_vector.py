@@ -10,6 +10,7 @@ from typing import Any
 import counter_env  # noqa: F401 - registers Counter-v0
 import numpy as np
 import pytest
+import rough_env
 
 import envs
 from envs.vector import ProcessFault, SafeEnvs
@@ -77,6 +78,32 @@ def test_a_snapshot_restores_every_environment_to_the_last_bit() -> None:
     np.testing.assert_array_equal(first.reset({1: None})[1], second.reset({1: None})[1])
     first.close()
     second.close()
+
+
+def roughs(fault: str, mode: Any = "sync") -> SafeEnvs:
+    return SafeEnvs([partial(envs.make, rough_env.ID, kwargs={"fault": fault})] * 2, mode)
+
+
+@pytest.mark.parametrize("fault", ["odd info", "info that cannot be sent", "diverged", "Joule's keys"])
+@pytest.mark.parametrize("mode", ["sync", pytest.param("async", marks=pytest.mark.slow)])
+def test_of_an_info_only_what_joule_put_there_is_passed_on(fault: str, mode: Any) -> None:
+    several = roughs(fault, mode)
+    several.reset({0: 1, 1: 2})
+    step_often(several, 2)
+    results = several.step(np.zeros((2, 1), np.float32))
+    assert [info for *_, info in results] == [{"frames": 1}] * 2
+    several.close()
+
+
+@pytest.mark.slow
+def test_an_environment_that_would_end_its_process_is_one_sentence() -> None:
+    several = roughs("exit", "async")
+    several.reset({0: 1, 1: 2})
+    with pytest.raises(ProcessFault, match=r"step tried to end the process \(SystemExit: 0\)"):
+        step_often(several, 4)
+    several.close()
+    with pytest.raises(ProcessFault, match=r"^there is no window in a second process$"):
+        SafeEnvs([rough_env.make_in_one_process] * 2, "async")
 
 
 @pytest.mark.slow

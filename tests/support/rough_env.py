@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,6 +16,8 @@ import gymnasium
 import numpy as np
 import torch
 from tiny_env import Point
+
+import envs
 
 ID = "rough_env:joule-tests/Rough-v0"
 
@@ -223,6 +226,13 @@ STATES: dict[str, Any] = {
     "state in numpy": {"x": np.float32(1)},
 }
 """What `extra_state` gives."""
+
+
+def make_in_one_process() -> envs.SafeEnv:
+    """An environment that cannot be made in a process of its own."""
+    if multiprocessing.parent_process() is not None:
+        raise envs.EnvError("there is no window in a second process")
+    return envs.make(ID)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import envs
-from agent.interface import DIVERGED_KEY
+from agent.interface import DIVERGED_DECISIONS, DIVERGED_KEY
 
 
 class Diverging:
@@ -89,6 +89,7 @@ def test_physics_that_always_diverge_teach_nothing_and_do_not_hang(make_agent: C
     )
     agent.learn(30)
     assert (agent.decisions, agent.modules.replay_buffer.held, agent.modules.learner.updates) == (30, 0, 0)
+    assert agent.metrics[DIVERGED_DECISIONS] == 30.0
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -17,7 +17,7 @@ from small_baselines import assert_same_state, small_baseline
 import envs
 from agent import random_state
 from agent.configurator.settings import Config
-from agent.interface import DIVERGED_KEY
+from agent.interface import DIVERGED_DECISIONS, DIVERGED_KEY
 from joule.baselines.settings import KINDS
 from joule.baselines.stable_baselines import Baseline
 from joule.baselines.trivial import RandomAgent
@@ -113,6 +113,7 @@ def test_a_step_that_diverged_is_never_stored() -> None:
     rows = replay.since(0)
     assert agent.decisions == 35
     assert replay.total == len(rows["reward"]) == 30
+    assert agent.metrics[DIVERGED_DECISIONS] == 5.0
     assert rows["reward"].min() >= 0.0
     # Within an episode each transition begins where the one before it ended.
     within = np.arange(29)[np.arange(29) % 6 != 5]

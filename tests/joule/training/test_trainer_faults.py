@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny_env
 import torch
 
 import envs
 from agent.errors import StopRun
+from agent.interface import DIVERGED_DECISIONS
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
 from joule.storage import checkpoint
 from joule.storage.files import Disk
@@ -132,6 +135,41 @@ def test_an_evaluation_that_fails_loses_nothing_that_was_learned(training: Train
     assert again.resume() == []
     assert again.train() is None
     assert len((again.run.folder / "evaluations.csv").read_text().splitlines()) == 3
+
+
+def test_an_environment_that_ends_the_process_loses_nothing_that_was_learned(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = training(checkpoint_every_frames=1_000)
+    real, steps = tiny_env.Point.step, [0]
+
+    def step(self: Any, action: np.ndarray) -> Any:
+        steps[0] += 1
+        if steps[0] == 45:
+            sys.exit(0)
+        return real(self, action)
+
+    monkeypatch.setattr(tiny_env.Point, "step", step)
+    with pytest.raises(
+        StopRun, match=r"frame 44: .*step tried to end the process \(SystemExit: 0\); .* is step-44$"
+    ):
+        trainer.train()
+    trainer.run.close()
+    again = training(trainer.run.folder)
+    assert again.resume() == []  # an episode begins: that of before is lost
+    assert again.agent.frames == 44
+    assert again.train() is None
+
+
+def test_many_decisions_without_learning_are_told_once(training: Training) -> None:
+    trainer = training()
+    agent: Any = trainer.agent
+    callback: Any = trainer.callback
+    for decisions, diverged, told in ((99, 99, 0), (400, 4, 0), (400, 5, 1), (400, 6, 1)):
+        agent.interaction.decisions, agent.metrics[DIVERGED_DECISIONS] = decisions, float(diverged)
+        trainer.check_divergence()
+        assert len(callback.notes) == told
+    assert callback.notes[0].startswith("warning: the physics diverged in 5 of 400 decisions (1.2%)")
 
 
 def test_a_run_folder_that_was_moved_is_not_made_again(training: Training, tmp_path: Path) -> None:
