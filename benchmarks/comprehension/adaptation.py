@@ -5,6 +5,7 @@ python benchmarks/comprehension/adaptation.py --train 50000     trains all of th
 python benchmarks/comprehension/adaptation.py --runs runs/cheetah --train-on 20000
                                                                 the ceiling is the same agent, trained on after the change
 python benchmarks/comprehension/adaptation.py --runs runs/cheetah --quick      one change, one episode: does it work?
+python benchmarks/comprehension/adaptation.py --redraw                         only draws the figure from the CSV
 
 -> benchmarks/results/adaptation.csv and adapt.json, docs/pictures/adaptation.png
 
@@ -121,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--changed-episodes", type=int, default=5, help="of the phase changed (default: 5)")
     p.add_argument("--decisions", type=int, default=1_000, help="of an episode at most (default: 1000)")
     p.add_argument("--change", type=int, default=300, help="decisions before the change (default: 300)")
+    p.add_argument("--redraw", action="store_true", help="only draw the figure, from the CSV")
     p.add_argument("--quick", action="store_true", help="one change, one held-out and one changed episode")
     p.add_argument("--out", type=Path, default=training.RESULTS / "adaptation.csv")
     p.add_argument("--picture", type=Path, default=PICTURE)
@@ -130,6 +132,9 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     p = parser()
     options = p.parse_args()
+    if options.redraw:
+        draw(raw_rows.read(options.out), options.picture)
+        return
     if options.train:
         runs, ceilings = own_runs(options.envs, options.train)
         options.runs, options.ceilings = [*options.runs, *runs], [*options.ceilings, *ceilings]

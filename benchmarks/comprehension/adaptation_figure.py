@@ -9,6 +9,16 @@ from benchmarks.comprehension.adaptation_summary import Row, mean
 
 LEARNING = {"joule adapts": "C0", "sac learns on": "C1"}
 """Methods that are drawn episode by episode -> colour."""
+LABELS = {
+    "joule adapts": "Joule, adapting",
+    "sac learns on": "SAC, learning",
+    "joule frozen": "Joule, unadapted",
+    "sac frozen": "SAC, unadapted",
+    "joule ceiling": "Joule, trained with the change",
+    "sac ceiling": "SAC, trained with the change",
+    "joule taught": "Joule, trained further with the change",
+}
+"""Methods -> what the legend calls them, which is what the report calls them."""
 LEVELS = {
     "joule frozen": ("C0", ":"),
     "sac frozen": ("C1", ":"),
@@ -42,8 +52,11 @@ def draw(rows: list[Row], path: Path) -> None:
             _draw_panel(ax, own)
             ax.set_title(f"{env}\n{perturbation}", fontsize=8)
         line[0].set_ylabel("return of an episode", fontsize=8)
-    axes[-1][0].set_xlabel("episode (grey: the change; last: it is undone)", fontsize=8)
-    axes[0][0].legend(fontsize=6)
+    figure.supxlabel("episode (grey: the change begins; the last one: it ends)", fontsize=8)
+    handles = {}
+    for ax in axes.flat:
+        handles |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=5, fontsize=8, frameon=False)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
 
@@ -55,11 +68,11 @@ def _draw_panel(ax: Any, rows: list[Row]) -> None:
             first = 0 if method == "joule adapts" else 1
             episodes = sorted({int(row["episode"]) for row in own})
             means = [mean(row for row in own if int(row["episode"]) == number) for number in episodes]
-            ax.plot(range(first, first + len(means)), means, "o-", color=colour, ms=3, label=method)
+            ax.plot(range(first, first + len(means)), means, "o-", color=colour, ms=3, label=LABELS[method])
     for method, (colour, style) in LEVELS.items():
         level = mean(row for row in rows if (row["method"], row["phase"]) == (method, "after"))
         if level is not None:
-            ax.axhline(level, color=colour, ls=style, lw=1, label=method)
+            ax.axhline(level, color=colour, ls=style, lw=1, label=LABELS[method])
     ax.axvline(1, color="0.8", lw=4, zorder=0)
     ax.tick_params(labelsize=7)
     ax.xaxis.get_major_locator().set_params(integer=True)

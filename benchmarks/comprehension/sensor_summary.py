@@ -107,11 +107,11 @@ def summary(rows: list[dict[str, Any]], cpu_ms: dict[str, dict[str, float]]) -> 
 
 
 def draw(rows: list[dict[str, Any]], run: Path, path: Path) -> None:
-    """Writes the figure: returns of every episode, and two dead sensors of one episode as they were inferred.
+    """Writes the figure: returns of every episode, and the readings of two dead sensors in another episode.
 
     Args:
         rows: as for `summary`.
-        run: the run folder of the agent of that episode.
+        run: the run folder of the agent that plays this other episode.
         path: where to.
     """
     import matplotlib
@@ -119,10 +119,12 @@ def draw(rows: list[dict[str, Any]], run: Path, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.6), gridspec_kw={"width_ratios": [1.2, 1, 1]})
+    widths = {"width_ratios": [1.2, 1, 1]}
+    figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.6), gridspec_kw=widths, layout="constrained")
     _draw_returns(axes[0], rows)
     _draw_sensors(axes[1:], run)
-    figure.tight_layout()
+    handles, labels = axes[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
@@ -155,10 +157,9 @@ def _draw_sensors(axes: Any, run: Path) -> None:
     dead = np.flatnonzero(dead_sensors(layer))
     for panel, sensor in zip(axes, dead[[0, -1]], strict=True):
         true, reading, inferred = np.array([[part[sensor] for part in parts] for parts in decisions]).T
-        panel.plot(reading, color="#d98b5f", label="reading")
+        panel.plot(reading, color="#d98b5f", label="read")
         panel.plot(true, color="black", label="true")
         panel.plot(inferred, color=COLOURS["energy"], label="inferred")
         panel.axvline(SHOWN_FROM, color="#b0b0b0", linewidth=0.8)
-        panel.set_title(f"sensor {sensor}, dead from step {SHOWN_FROM} on", fontsize=9)
+        panel.set_title(f"sensor {sensor}, dead from decision {SHOWN_FROM} on", fontsize=9)
         panel.set_xlabel("decision")
-    axes[0].legend(frameon=False, fontsize=8)

@@ -1,6 +1,8 @@
 """Compares sensor-fault inference with the plain encoder, where sensors are dead, noisy or healthy.
 
     python benchmarks/comprehension/sensors.py RUN [RUN ...]      resumes where it stopped; --quick for a first look
+    python benchmarks/comprehension/sensors.py RUN --redraw       only draws the figure: returns from the CSV, and an
+                                                                  episode of RUN, which may be another run
 
 -> benchmarks/results/sensors.csv (a row per episode), sensors.json (the summary), docs/pictures/sensors.png
 
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import joule
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
 from benchmarks.comprehension.sensor_episodes import (
@@ -82,6 +85,7 @@ def main() -> int:
     p.add_argument(
         "--quick", action="store_true", help="two episodes of 400 decisions each, without the planner"
     )
+    p.add_argument("--redraw", action="store_true", help="only draw the figure")
     p.add_argument(
         "--out", type=Path,
         help="the table (default: benchmarks/results/sensors.csv, or runs/sensors-quick.csv with --quick)",
@@ -94,6 +98,10 @@ def main() -> int:
     options.picture = options.picture or (options.out.with_suffix(".png") if options.quick else PICTURE)
     torch.set_num_threads(1)
     rows = raw_rows.read(options.out)
+    if options.redraw:
+        env = joule.load(options.runs[0]).config.env
+        draw([row for row in rows if row["env"] == env], options.runs[0], options.picture)
+        return 0
     for run in options.runs:
         own = play_run(run, options, rows)
     times = {name_of(condition): cpu_ms(options.runs[0], condition) for condition in ("", DROPOUT)}
