@@ -136,10 +136,10 @@ def _row(label: str, text: str) -> Text:
 def bar(label: str, share: float, text: str, width: int, ascii_only: bool, running: bool = True) -> Text:
     """A label, a bar, its share in per cent, and a text."""
     share = min(max(share, 0.0), 1.0)
-    room = max(4, width - LABEL - 6 - len(text))
-    full = int(share * room)
+    length = max(4, width - LABEL - 6 - len(text))
+    full = int(share * length)
     done, rest = ("#", ".") if ascii_only else ("━", "─")  # they differ without colours too
     drawn = Text(no_wrap=True).append(f"{label:<{LABEL}}", style="dim")
     drawn.append(done * full, style="green" if running else "")
-    drawn.append(rest * (room - full), style="bright_black")
+    drawn.append(rest * (length - full), style="bright_black")
     return drawn.append(f" {100 * share:>3.0f} %{text}")

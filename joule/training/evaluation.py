@@ -221,7 +221,7 @@ def _play(
             if not keep[row]:
                 told.episode(first_seed + int(episode), float(returns[episode]), int(lengths[episode]))
             rows.append(observed)
-        told.progress(decision, limit, keep.sum() / count)
+        told.progress(decision, limit, float(keep.sum()) / count)
         obs, open_episodes = np.stack(rows)[keep], open_episodes[keep]
         starts = np.zeros(open_episodes.size, bool)
         if open_episodes.size and not keep.all() and isinstance(state, ActingState):

@@ -31,8 +31,8 @@ SMALL: dict[str, Any] = {
     "planner.elites": 4, "actor.proposals": 4,
 }  # fmt: skip
 BRIEF: dict[str, Any] = {"eval_episodes": 1, "video": False}
-NAMES = ["Config", "Constraint", "Task", "compare", "evaluate", "explain", "load", "make", "make_env", "render",
-         "train"]  # fmt: skip
+NAMES = ["Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "load",
+         "make", "make_env", "render", "train"]  # fmt: skip
 
 
 def test_the_import_is_instant_and_brings_neither_torch_nor_mujoco() -> None:

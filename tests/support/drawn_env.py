@@ -14,12 +14,14 @@ ID = "joule-tests/Drawn-v0"
 
 
 class Drawn(Point):
-    """Renders 120 x 90 pixels; from step `breaks_at` on, a step raises RuntimeError."""
+    """Renders 120 x 90 pixels. Step `breaks_at` raises RuntimeError, step `ends_at` ends the episode."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
 
-    def __init__(self, render_mode: str | None = None, breaks_at: int = 1_000) -> None:
-        self.render_mode, self.breaks_at = render_mode, breaks_at
+    def __init__(
+        self, render_mode: str | None = None, breaks_at: int = 1_000, ends_at: int | None = None
+    ) -> None:
+        self.render_mode, self.breaks_at, self.ends_at = render_mode, breaks_at, ends_at
 
     def reset(self, **options: Any) -> Any:
         """Step 0."""
@@ -31,7 +33,8 @@ class Drawn(Point):
         self.t += 1
         if self.t == self.breaks_at:
             raise RuntimeError("a joint came off")
-        return super().step(action)
+        obs, reward, terminated, truncated, info = super().step(action)
+        return obs, reward, terminated or self.t == self.ends_at, truncated, info
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """Every pixel is 8 times the step."""

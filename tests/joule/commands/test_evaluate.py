@@ -76,6 +76,19 @@ def test_it_writes_and_prints_the_results(joule_run: Path, capsys: pytest.Captur
     assert after == before
 
 
+def test_stdout_holds_the_table_as_it_is_returned_and_nothing_else(
+    zero_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated(zero_run, "--episodes", "3")
+    printed, progress = capsys.readouterr()
+    lines = printed.splitlines()
+    text = str(joule.evaluate(zero_run, 3))
+    # The last line before the path measures time.
+    assert (lines[:-2], lines[-1]) == (text.splitlines()[:-1], str(zero_run / "evaluation.json"))
+    assert progress == ""
+    assert capsys.readouterr() == ("", ""), "a Python program is told nothing on its own stdout"
+
+
 def test_planner_and_environment_can_be_changed(joule_run: Path) -> None:
     plain = evaluated(joule_run, "--episodes", "2")
     before = (joule_run / "evaluation.json").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imageio.v3 as iio
@@ -16,7 +17,10 @@ from agent.configurator.validation import replace
 from agent.errors import ConfigError
 from joule.agents import new_agent
 from joule.filming.recording import Pace, record
+from joule.filming.rehearsal import Takes
+from joule.filming.views import PlainView
 from joule.report.film import strip_height
+from joule.report.imagination import PREDICTED
 
 
 class ZeroPolicy:
@@ -106,7 +110,7 @@ def test_an_agent_with_a_world_model_is_filmed_beside_its_predictions(tmp_path: 
     }  # fmt: skip
     agent: Any = new_agent(replace(Config(), changes), drawn())
     agent.learn(60)
-    made = record(agent, drawn(), tmp_path / "film.mp4", imagine_at=5)
+    made = record(agent, drawn(), tmp_path / "film.mp4", imagine=True)
     terms = len(agent.explain(agent.predict(np.zeros(3, np.float32))[1]))
     assert terms >= 2
     width = 2 * 120 + 4
@@ -114,6 +118,59 @@ def test_an_agent_with_a_world_model_is_filmed_beside_its_predictions(tmp_path: 
     assert frames.shape[0] == 26
     assert frames.shape[1] > 90 + strip_height(width, terms=terms)
     assert frames.shape[2] == width
+    chart = frames[:, : -strip_height(width, terms=terms), 130:].astype(int)
+    predicted = np.abs(chart - PREDICTED).max(-1) < 60
+    # From a third of the episode on, as far as the video's compression shows the first dot.
+    assert 25 // 3 < np.flatnonzero(predicted.any((1, 2)))[0] <= 25 // 3 + 3
+
+
+class Counting(ZeroPolicy):
+    """It counts how often it is asked."""
+
+    asked = 0
+
+    def predict(self, *arguments: Any, **named: Any) -> tuple[np.ndarray, Any]:
+        self.asked += 1
+        return np.full(1, self.asked, np.float32), self.asked
+
+
+def test_an_episode_is_planned_once_and_its_first_prediction_is_at_a_third_of_its_length() -> None:
+    policy, env, shares = Counting(), drawn(ends_at=12), list[float]()
+    view: Any = SimpleNamespace(rollouts=SimpleNamespace(ahead=15))
+    filmed, first, _ = Takes(policy, env, 25, view, None).prepare(7, shares.append)
+    assert (first, policy.asked, shares[0]) == (4, 12, 0.5 / 25)
+    obs, state = env.reset(seed=7)[0], None
+    for decision in range(1, 13):
+        action, state = filmed.predict(obs, state)
+        assert (action[0], state, policy.asked) == (decision, decision, 12)
+        obs = env.step(action)[0]
+    assert filmed.predict(obs, state)[1] == 13, "beyond the played episode it decides itself"
+    filmed, _, _ = Takes(policy, env, 25, view, None).prepare(7, shares.append)
+    assert filmed.predict(np.zeros(3, np.float32))[1] == policy.asked == 26, (
+        "so it does where it observes other"
+    )
+    assert Takes(policy, env, 25, view, 9).prepare(7, shares.append)[:2] == (policy, 9)
+    assert Takes(policy, env, 25, None, None).prepare(7, shares.append)[0] is policy
+
+
+def test_a_film_without_its_prediction_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, view = Heard(), PlainView(drawn(ends_at=6))
+    monkeypatch.setattr("joule.filming.recording.imagination_view", lambda *_: view)
+    record(ZeroPolicy(), view.env, tmp_path / "film.mp4", seed=5, imagine_at=10, callback=heard)
+    (note,) = heard.notes
+    assert "seed 5: the film shows no prediction, because the episode ended after 6 decisions" in note
+    assert note.endswith("the first prediction is at decision 10")
+
+
+def test_a_perturbation_is_labelled_from_the_frame_on_which_it_acts(tmp_path: Path) -> None:
+    env = envs.make(ID, render_mode="rgb_array", perturb=["noise=0.1", "latency=2@10"])
+    frames = iio.imread(record(ZeroPolicy(), env, tmp_path / "film.mp4"))
+    # Below the label of one change the picture is plain; a second one makes it longer.
+    widths = [
+        (np.abs(frame[75:85].astype(int) - 8 * i) > 40).any((0, 2)).sum() for i, frame in enumerate(frames)
+    ]
+    assert min(widths[:11]) > 20
+    assert min(widths[11:16]) > max(widths[:11]) + 10
 
 
 def test_only_a_world_model_can_imagine(tmp_path: Path) -> None:

@@ -63,6 +63,38 @@ class Echo:
         return observation, ActingState(torch.Generator(), None, z, z, surprise)
 
 
+class Told:
+    """Keeps what an evaluation tells."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+        self.episodes: list[tuple[int, float, int]] = []
+
+    def progress(self, share: float) -> None:
+        self.shares.append(share)
+
+    def episode(self, seed: int, total_return: float, decisions: int) -> None:
+        self.episodes.append((seed, total_return, decisions))
+
+    def note(self, sentence: str) -> None:
+        raise AssertionError(sentence)
+
+
+def test_each_episode_is_told_as_it_ends_and_how_far_the_evaluation_is() -> None:
+    told = Told()
+    evaluation = evaluate(Echo(), Countdown, 6, parallel=4, callback=told)
+    assert [decisions for _, _, decisions in told.episodes] == [2, 3, 4, 5, 2, 3]
+    assert [seed for seed, _, _ in told.episodes] == list(range(10_000, 10_006))
+    assert [value for _, value, _ in told.episodes] == evaluation.returns.tolist()
+    assert (told.shares == sorted(told.shares), told.shares[-1], max(told.shares[:-1]) < 1) == (
+        True,
+        1.0,
+        True,
+    )
+    # After two of ten decisions one of the first four episodes has ended: that is 1/6 and 3/6 of 2/10.
+    assert told.shares[:2] == pytest.approx([4 / 6 * 0.1, 1 / 6 + 3 / 6 * 0.2])
+
+
 def test_rows_leave_the_batch_as_episodes_end_and_results_follow_the_seeds() -> None:
     count = 70  # more than are played side by side
     evaluation = evaluate(Echo(), Countdown, count)

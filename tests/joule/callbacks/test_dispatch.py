@@ -1,0 +1,83 @@
+"""Callbacks are told in turn; one that raises is named, and is the user's or Joule's own."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from agent.errors import ConfigError
+from joule.callbacks.callback import Callback, RunEnd
+from joule.callbacks.dispatch import CallbackError, Callbacks, checked
+
+
+class Heard(Callback):
+    """Remembers what it is told, and raises what it is given."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.heard: list[Any] = []
+        self.error = error
+
+    def on_note(self, sentence: str) -> None:
+        self.heard.append(sentence)
+        if self.error is not None:
+            raise self.error
+
+    def on_end(self, end: RunEnd) -> None:
+        self.on_note(end.outcome)
+
+
+class Stopping(Callback):
+    def on_step(self, agent: Any) -> bool | None:
+        return None if agent < 3 else False
+
+
+def test_a_callback_that_raises_is_named_with_its_method() -> None:
+    with pytest.raises(CallbackError, match="callback Heard raised KeyError in on_note: 'loss'") as caught:
+        Callbacks(users=[Heard(KeyError("loss"))]).on_note("x")
+    assert (caught.value.exit_code, type(caught.value.__cause__)) == (1, KeyError)
+    with pytest.raises(CallbackError, match="raised SystemExit in on_note: 3"):
+        Callbacks(users=[Heard(SystemExit(3))]).on_note("x")
+    with pytest.raises(KeyboardInterrupt):
+        Callbacks(users=[Heard(KeyboardInterrupt())]).on_note("x")
+    with pytest.raises(KeyError):  # a defect of Joule keeps its traceback
+        Callbacks(own=[Heard(KeyError("loss"))], users=[Heard()]).on_note("x")
+
+
+def test_all_are_told_of_the_end_although_one_raises() -> None:
+    first, second, display = Heard(ValueError("full")), Heard(), Heard()
+    with pytest.raises(CallbackError, match="in on_end: full"):
+        Callbacks(users=[first, second], display=display).on_end(RunEnd(5, "failed"))
+    assert first.heard == second.heard == display.heard == ["failed"]
+
+
+def test_one_callback_ends_the_run_and_the_others_are_not_asked_at_every_step() -> None:
+    callbacks = Callbacks(users=[Heard(), Stopping(), Heard()])
+    assert [callbacks.on_step(frames) for frames in range(5)] == [True, True, True, False, False]
+    assert sum(code.co_name == "on_step" for code in called(lambda: callbacks.on_step(1))) == 2
+
+
+def called(act: Any) -> list[Any]:
+    """The code of the Python functions that are called."""
+    found: list[Any] = []
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: found.append(frame.f_code) if event == "call" else None)
+    try:
+        act()
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([print], "found builtin_function_or_method; give objects of subclasses of joule.Callback"),
+        ([Heard], r"found the class Heard; give an object, Heard\(\)"),
+        (Heard(), r"give a list, as in callbacks=\[MyCallback\(\)\]"),
+    ],
+)
+def test_what_is_no_callback_is_refused(given: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        checked(given)
