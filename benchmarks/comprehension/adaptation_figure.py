@@ -53,10 +53,10 @@ def draw(rows: list[Row], path: Path) -> None:
             ax.set_title(f"{env}\n{perturbation}", fontsize=8)
         line[0].set_ylabel("return of an episode", fontsize=8)
     figure.supxlabel("episode (grey: the change begins; the last one: it ends)", fontsize=8)
-    handles = {}
+    handles: dict[str, Any] = {}
     for ax in axes.flat:
         handles |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=5, fontsize=8, frameon=False)
+    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=5, fontsize=8, frameon=False)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
 
