@@ -56,7 +56,9 @@ def draw(rows: list[Row], path: Path) -> None:
     handles: dict[str, Any] = {}
     for ax in axes.flat:
         handles |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=5, fontsize=8, frameon=False)
+    figure.legend(
+        [*handles.values()], [*handles], loc="outside upper center", ncols=5, fontsize=8, frameon=False
+    )
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
 
