@@ -1,7 +1,7 @@
 """The environments that an agent acts in: handed in, or those of its configuration."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from agent.errors import ConfigError
 from agent.interface import EnvSpec, Observation, Services, StepResult, TrainingEnv, TrainingEnvs
 
 
+@runtime_checkable
 class HasSpec(Protocol):
     """An environment that says its sizes."""
 
@@ -120,7 +121,7 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
         if agent.services is None:
             raise ConfigError("env: this agent was made without a way to make environments; hand one in")
         return check_spec(agent.env_spec, agent.services.make_env(agent.config), agent.config.agent)
-    if env is not None and not isinstance(env, TrainingEnv | TrainingEnvs):
+    if env is not None and not isinstance(env, HasSpec):
         if agent.services is None:
             raise ConfigError(f"env: found {type(env).__name__}, and this agent has no way to wrap it")
         env = agent.services.wrap_env(agent.config, env, agent.env)

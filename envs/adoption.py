@@ -75,19 +75,15 @@ def adopt(
     )
 
 
-def settings_of_made(env: object) -> dict[str, Any]:
+def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     """The settings `env`, `env_kwargs` and `max_episode_frames` by which an environment can be made again.
 
     Args:
         env: an environment of `gymnasium.make`.
 
     Raises:
-        EnvError: for an object of another kind, one that has no id, and one with wrappers of the user's own.
+        EnvError: for an environment that has no id, and one with wrappers of the user's own.
     """
-    if not isinstance(env, gymnasium.Env) or isinstance(env, gymnasium.vector.VectorEnv):
-        raise EnvError(
-            f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, or joule.make_env(id)"
-        )
     spec, layer = env.spec, env
     advice = "register it, and give its id, so that a saved agent can make it again"
     while isinstance(layer, gymnasium.Wrapper):

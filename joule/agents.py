@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from gymnasium import Env
+
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from agent.interface import Agent, EnvSpec, Services, TrainingEnv, TrainingEnvs
@@ -18,8 +20,6 @@ from joule.settings import ENV_SETTINGS, config_from, merged, used_settings
 from joule.storage.agent_checkpoint import save_as_run
 
 if TYPE_CHECKING:
-    from gymnasium import Env
-
     from agent.agent import WorldModelAgent
 
 SERVICES = Services(make_envs, wrap_env, save_as_run)
@@ -72,6 +72,10 @@ def make(
         config = config_from(preset, given | {"env": env})
         return new_agent(config, make_envs(config))
     if not isinstance(env, (TrainingEnv, TrainingEnvs)):
+        if not isinstance(env, Env):
+            raise ConfigError(
+                f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, or joule.make_env(id)"
+            )
         of_made = settings_of_made(env)
         if twice := [name for name in of_made if name in given]:
             raise ConfigError(f"{twice[0]}: the environment is made already; give it to gymnasium.make")
