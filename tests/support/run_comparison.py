@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 from run_files import TABLES, table
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
 
 import joule
 
@@ -37,6 +40,14 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert_same_state(joule.load(one), joule.load(other))
     newest = max(checkpoint_frames(one))
     assert newest == max(checkpoint_frames(other))
+
+
+def board_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Step and value of every scalar in TensorBoard by tag, without those that measure time."""
+    board = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    board.Reload()
+    tags = [tag for tag in board.Tags()["scalars"] if not tag.startswith("time/")]
+    return {tag: [(event.step, event.value) for event in board.Scalars(tag)] for tag in tags}
 
 
 def checkpoint_frames(folder: Path) -> list[int]:

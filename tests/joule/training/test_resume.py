@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_comparison import assert_same_run, assert_same_state, checkpoint_frames, rows_without_seconds
+from run_comparison import (
+    assert_same_run,
+    assert_same_state,
+    board_scalars,
+    checkpoint_frames,
+    rows_without_seconds,
+)
 
 import joule
 from agent.errors import ConfigError
@@ -54,6 +60,8 @@ def test_a_killed_run_is_resumed_exactly(
     at_frame(None, die)
     assert train.main(["--resume", str(folder)]) == 0
     assert_same_run(whole, folder)
+    assert "rollout/ep_rew_mean" in board_scalars(whole)
+    assert board_scalars(whole) == board_scalars(folder)
 
 
 @pytest.mark.parametrize(
