@@ -48,7 +48,8 @@ class Callbacks(Callback):
     def on_step(self, agent: Any) -> bool:
         go_on = True
         for one in self._stepped:
-            go_on &= self._call(one, "on_step", lambda one: one.on_step(agent)) is not False
+            answer = self._call(one, "on_step", lambda one: one.on_step(agent))
+            go_on &= answer is None or bool(answer)  # a comparison of NumPy's gives no bool of Python
         return go_on
 
     def on_episode(self, episode: Episode) -> None:
