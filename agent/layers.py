@@ -74,19 +74,23 @@ class TwoHot(nn.Module):
 
     def value(self, logits: Float[Tensor, "*rows bins"]) -> Float[Tensor, "*rows"]:
         """The expected scalar under the logits."""
-        share = logits.float().flatten(0, -2).softmax(-1)
-        mean = torch.mv(share, self.centres.float()).view(logits.shape[:-1])
+        share = full(logits).flatten(0, -2).softmax(-1)
+        mean = torch.mv(share, self.centres.to(share)).view(logits.shape[:-1])
         return symexp(mean) if self.logarithmic else mean
 
     def loss(
         self, logits: Float[Tensor, "*rows bins"], target: Float[Tensor, "*rows"]
     ) -> Float[Tensor, "*rows"]:
         """The cross-entropy to the two-hot code of `target`, per row."""
-        coded = symlog(target) if self.logarithmic else target
-        position = (coded.clamp(-self.limit, self.limit) + self.limit) * ((self.bins - 1) / (2 * self.limit))
+        position = self.position(target)
         # A target that is not a number gives a loss that is not a number, which the learner skips.
         lower = position.floor().clamp(0, self.bins - 2).nan_to_num(0.0)
         weight = (position - lower).unsqueeze(-1)
         index = lower.long().unsqueeze(-1)
         at_lower, at_upper = logits.gather(-1, index), logits.gather(-1, index + 1)
         return (logits.logsumexp(-1, keepdim=True) - torch.lerp(at_lower, at_upper, weight)).squeeze(-1)
+
+    def position(self, target: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+        """Where a scalar lies among the bins, from 0 to `bins` - 1; between two of them, it is not whole."""
+        coded = symlog(target) if self.logarithmic else target
+        return (coded.clamp(-self.limit, self.limit) + self.limit) * ((self.bins - 1) / (2 * self.limit))

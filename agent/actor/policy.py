@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agent.layers import NormedLinear
+from agent.layers import NormedLinear, full
 
 LOG_STD_LOW, LOG_STD_HIGH = -10.0, 2.0
 """Bounds of the log standard deviation before squashing."""
@@ -48,7 +48,7 @@ class Policy(nn.Module):
     ) -> tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]]:
         """An action and its log-probability, differentiable in the policy's weights."""
         mean, log_std = self.distribution(z)
-        mean, log_std = mean.float(), log_std.float()
+        mean, log_std = full(mean), full(log_std)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         raw = torch.addcmul(mean, noise, log_std.exp())
         log_prob = (-0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
@@ -63,7 +63,7 @@ class Policy(nn.Module):
     ) -> Float[Tensor, "rows act"]:
         """An action as from `sample`, without its log-probability."""
         mean, log_std = self.distribution(z)
-        mean, log_std = mean.float(), log_std.float()
+        mean, log_std = full(mean), full(log_std)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         return torch.addcmul(mean, noise, log_std.exp()).tanh()
 
@@ -72,5 +72,5 @@ class Policy(nn.Module):
     ) -> Float[Tensor, "rows act"]:
         """Actions for standard normal `noise`, which repeats every n rows; 0 gives the most likely action."""
         mean, log_std = self.distribution(z)
-        mean, std = mean.float().unflatten(0, (-1, len(noise))), log_std.float().exp()
+        mean, std = full(mean).unflatten(0, (-1, len(noise))), full(log_std).exp()
         return torch.addcmul(mean, noise, std.unflatten(0, (-1, len(noise)))).tanh().flatten(0, 1)

@@ -7,7 +7,6 @@ encoder's latent of the observation that followed, without gradient. The equatio
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
 
 import numpy as np
 import torch
@@ -17,8 +16,12 @@ from torch import Tensor, nn
 
 from agent.configurator.settings import LearningConfig
 from agent.cost.returns import bootstraps, n_step_targets
+from agent.layers import full
+from agent.learning import curiosity as bonus
 from agent.learning.flat_parameters import FlatParameters
-from agent.learning.losses import Losses, Predictions, WindowBatch
+from agent.learning.fused_policy import quantiles
+from agent.learning.fused_update import FusedUpdate, refusal
+from agent.learning.losses import HeadOutputs, Losses, Predictions, WindowBatch, row_weights
 from agent.learning.skipped_updates import SkipBudget
 from agent.memory.columns import map_parts
 from agent.memory.windows import Windows
@@ -32,8 +35,6 @@ LARGEST_ENTROPY_ERROR = 5.0
 """In nats: a larger error moves the entropy weight no faster."""
 LOG_ENTROPY_WEIGHTS = (math.log(1e-4), 0.0)
 """Bounds of the log entropy weight, in units of the range of costs-to-go."""
-LARGEST_NOVELTY = 5.0
-"""Largest disagreement that curiosity rewards, in units of the usual one: an outlier must not dominate."""
 SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
 """Losses that are metrics under their own name."""
 
@@ -95,6 +96,9 @@ class Learner:
         weight = config.rho**steps
         self.weight = (weight / weight.sum()).unsqueeze(1)
         """[window, 1], weights of the prediction steps."""
+        self.served = config.fused and refusal(networks, config) is None
+        """Whether gradients are computed by hand; see `FusedUpdate`."""
+        self._fused: FusedUpdate | None = None
 
     @property
     def skipped(self) -> int:
@@ -134,22 +138,27 @@ class Learner:
         """
         curiosity = self.curiosity if curiosity is None else curiosity
         batch = self.batch_of(windows)
-        with self.arithmetic():
-            view = self.predict(batch, curiosity, encoder_frozen)
-        losses = self.losses(batch, view)
+        fused = self.fused
+        if fused is not None:
+            losses, view = fused.model(batch, curiosity, encoder_frozen)
+        else:
+            with self.arithmetic():
+                view, outputs = self.predict(batch, curiosity, encoder_frozen)
+            losses = self.losses(batch, view, outputs)
         loss = losses.total(self.config, self.regularizer_weight)
         self.updates += 1
-        if not torch.isfinite(loss):
+        if not math.isfinite(loss.item()):
             bad = ", ".join(
                 f"{name} {term.item()}" for name, term in vars(losses).items() if not term.isfinite()
             )
             self.budget.skipped(self.updates, f"a loss is not finite ({bad or loss.item()})")
             return {}
         with self.model_group.frozen(ENCODER) if encoder_frozen else nullcontext():
-            self.model_group.zero_grad()
-            loss.backward()
+            if fused is None:
+                self.model_group.zero_grad()
+                loss.backward()
             norm = self.model_group.step(self.config.max_grad_norm)
-        if not torch.isfinite(norm):
+        if not math.isfinite(norm.item()):
             self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {norm.item()})")
             return {}
         self.networks.usual_disagreement.copy_(view.usual_disagreement)
@@ -178,20 +187,28 @@ class Learner:
 
     def batch_of(self, windows: Windows) -> WindowBatch:
         """Windows as tensors on the learner's device, with normalised observations."""
-        columns = (getattr(windows, item.name) for item in fields(WindowBatch))
-        obs, *rest = (map_parts(self._tensor, column) for column in columns)
-        return WindowBatch(self.networks.normalizer(obs), *rest)
+        obs = self.networks.normalizer(map_parts(self._tensor, windows.obs))
+        return WindowBatch(
+            obs,
+            self._tensor(windows.action),
+            self._tensor(windows.cost),
+            self._tensor(windows.terminated),
+            self._tensor(windows.valid),
+            self._tensor(windows.readout),
+        )
 
-    def predict(self, batch: WindowBatch, curiosity: float, encoder_frozen: bool) -> Predictions:
+    def predict(
+        self, batch: WindowBatch, curiosity: float, encoder_frozen: bool
+    ) -> tuple[Predictions, HeadOutputs]:
         """Latents, targets, and the predicted steps along the windows; see `update`."""
         networks, config, window = self.networks, self.config, self.config.window_decisions
         with torch.no_grad():
-            target_z = networks.target_encoder(map_parts(lambda part: part[1:], batch.obs)).float()
+            target_z = full(networks.target_encoder(map_parts(lambda part: part[1:], batch.obs)))
             used = bootstraps(batch.valid, config.n_step)
             next_value = torch.zeros_like(batch.cost)
             next_value[used] = self.value(target_z[used])
         with torch.no_grad() if encoder_frozen else nullcontext():
-            z = networks.encoder(map_parts(lambda part: part[0], batch.obs)).float()
+            z = full(networks.encoder(map_parts(lambda part: part[0], batch.obs)))
         cost, usual = batch.cost, None
         if curiosity:
             stored = torch.cat((z.detach().unsqueeze(0), target_z[:-1]))
@@ -203,32 +220,31 @@ class Learner:
         latents, steps = [z], []
         for k in range(window):
             steps.append(networks.world_model.predict(latents[-1], batch.action[k]))
-            latents.append(steps[-1].z.float())
+            latents.append(full(steps[-1].z))
         imagined = Step(
             torch.cat([step.heads for step in steps], 1),
             torch.cat([step.cost_logits for step in steps]),
             torch.cat([step.termination for step in steps]),
         )
         rows = torch.stack(latents[:-1]).flatten(0, 1)
-        critic_logits = networks.critic.logits(rows, batch.action[:window].flatten(0, 1)).float()
+        critic_logits = full(networks.critic.logits(rows, batch.action[:window].flatten(0, 1)))
         if usual is None:
             disagreement = imagined.disagreement.detach()
             usual = self.usual_disagreement(disagreement[batch.valid[:window].flatten()])
-        return Predictions(target_z, target, latents, imagined, critic_logits, usual)
+        view = Predictions(target_z, target, latents, usual)
+        return view, HeadOutputs(imagined, critic_logits)
 
-    def losses(self, batch: WindowBatch, view: Predictions) -> Losses:
+    def losses(self, batch: WindowBatch, view: Predictions, outputs: HeadOutputs) -> Losses:
         """The loss of each term: the batch mean over valid steps, rho-weighted over the window."""
         networks, window = self.networks, self.config.window_decisions
         valid = batch.valid[:window]
-        weight = self.weight * valid
-        weight = weight / valid.float().mean().clamp_min(1e-6) / valid.shape[1]
-        weight = weight.flatten()
+        weight = row_weights(self.weight, valid)
         observed = (x[:window].flatten(0, 1) for x in (view.target_z, batch.cost, batch.terminated))
-        errors = networks.world_model.loss(view.imagined, *observed)
+        errors = networks.world_model.loss(outputs.imagined, *observed)
         prediction, cost, termination = ((weight * error).sum() for error in errors)
-        critics = view.critic_logits.shape[1]
+        critics = outputs.critic_logits.shape[1]
         target = (view.target / networks.critic.scale).flatten().unsqueeze(1).expand(-1, critics)
-        critic = (weight * networks.critic.two_hot.loss(view.critic_logits, target).mean(1)).sum()
+        critic = (weight * networks.critic.two_hot.loss(outputs.critic_logits, target).mean(1)).sum()
         first = view.latents[0]
         regularizer = networks.regularizer.loss(first)
         readout = F.mse_loss(networks.readout(first.detach()), networks.readout_normalizer(batch.readout[0]))
@@ -237,6 +253,8 @@ class Learner:
     def policy_states(self, batch: WindowBatch, view: Predictions) -> Float[Tensor, "rows latent"]:
         """States for the policy update: the first and the last non-terminal state of each window."""
         window = self.config.window_decisions
+        if batch.whole(window):
+            return torch.cat((view.latents[0].detach(), view.latents[-1].detach()))
         length = batch.valid[:window].sum(0)
         over = (length < window) | (batch.terminated[:window] > 0).any(0)
         every = torch.arange(length.numel(), device=length.device)
@@ -252,26 +270,22 @@ class Learner:
     ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, ""]]:
         """Ensemble disagreement on stored transitions, for the curiosity bonus.
 
-        Disagreement marks what can still be learned (Pathak et al. 2019; Sekar et al. 2020). The bonus is
-        small beside the reward of an environment; it matters where there is no reward yet.
-
         Returns:
             The disagreement over the usual one, at most LARGEST_NOVELTY; and the usual one from now on.
         """
         model = self.networks.world_model
         disagreement = model.disagreement(z.flatten(0, 1), action.flatten(0, 1)).view(valid.shape)
         usual = self.usual_disagreement(disagreement[valid])
-        return (disagreement / usual.clamp_min(1e-12)).clamp(max=LARGEST_NOVELTY), usual
+        return bonus.novelty(disagreement, usual), usual
 
     def usual_disagreement(self, newest: Float[Tensor, " rows"]) -> Float[Tensor, ""]:
         """The moving average of the disagreement with the newest values; their mean at first."""
-        mean, usual = newest.mean(), self.networks.usual_disagreement
-        return torch.lerp(usual, mean, self.tau) if usual else mean
+        return bonus.usual_disagreement(self.networks.usual_disagreement, newest, self.tau)
 
     def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
         """Cost-to-go under the policy by the most pessimistic target critic (Fujimoto et al. 2018)."""
         action = self.networks.policy.draw(z)
-        return self.networks.target_critic(z, action.to(z)).float().amax(1)
+        return full(self.networks.target_critic(z, action.to(z))).amax(1)
 
     def update_policy(self, z: Float[Tensor, "rows latent"], measure: bool) -> dict[str, float]:
         """One gradient step of the policy at `z`, towards least cost-to-go plus an entropy bonus.
@@ -288,28 +302,25 @@ class Learner:
         Raises:
             StopRun: as `update`.
         """
-        networks, config = self.networks, self.config
-        networks.critic.requires_grad_(False)
-        with self.arithmetic():
-            action, log_prob = networks.policy.sample(z)
-            to_go = networks.critic(z, action).float().mean(1)
-        networks.critic.requires_grad_(True)
-        with torch.no_grad():
-            spread = torch.quantile(to_go.detach(), networks.quantiles)
-            if torch.isfinite(spread).all():  # a single infinity would stay in the average for ever
-                networks.spread.lerp_((spread[1] - spread[0]).clamp_min(1e-8), self.tau)
-        log_prob = log_prob.float()
+        networks, config, fused = self.networks, self.config, self.fused
+        if fused is not None:
+            log_prob, to_go = fused.policy.evaluate(z, networks.critic.scale)
+        else:
+            log_prob, to_go = self.evaluate_policy(z)
+        self.follow_spread(to_go.detach())
         scale = networks.spread.clamp_min(0.1 * networks.critic.scale)
-        loss = (to_go / scale + networks.log_entropy_weight.exp() * log_prob).mean()
-        surplus = -log_prob.detach().mean() - self.target_entropy * action.shape[1]
+        entropy_weight = networks.log_entropy_weight.exp()
+        surplus = -log_prob.detach().mean() - self.target_entropy * networks.policy.action_size
         surplus = surplus.clamp(-LARGEST_ENTROPY_ERROR, LARGEST_ENTROPY_ERROR).nan_to_num(0.0)
-        # Not in place: the backward pass of the loss needs the weight as it was.
         log_weight = networks.log_entropy_weight - ENTROPY_GAIN * surplus
         log_weight = log_weight.clamp(*LOG_ENTROPY_WEIGHTS)
-        self.policy_group.zero_grad()
-        loss.backward()
+        if fused is not None:
+            fused.policy.backward((networks.critic.scale / scale).item(), entropy_weight.item())
+        else:
+            self.policy_group.zero_grad()
+            (to_go / scale + entropy_weight * log_prob).mean().backward()
         norm = self.policy_group.step(config.max_grad_norm)
-        if not torch.isfinite(norm):
+        if not math.isfinite(norm.item()):
             self.budget.skipped(self.updates, f"the policy's gradient is not finite (norm {norm.item()})")
             return {}
         networks.log_entropy_weight.copy_(log_weight)
@@ -321,6 +332,41 @@ class Learner:
             "policy/cost_to_go": to_go.mean().item(),
             "policy/gradient_norm": norm.item(),
         }
+
+    def evaluate_policy(
+        self, z: Float[Tensor, "rows latent"]
+    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
+        """Log-probabilities of actions drawn at `z`, and their cost-to-go; the critic gets no gradient."""
+        networks = self.networks
+        networks.critic.requires_grad_(False)
+        with self.arithmetic():
+            action, log_prob = networks.policy.sample(z)
+            to_go = full(networks.critic(z, action)).mean(1)
+        networks.critic.requires_grad_(True)
+        return full(log_prob), to_go
+
+    @torch.no_grad()
+    def follow_spread(self, to_go: Float[Tensor, " rows"]) -> None:
+        """The range of the costs-to-go follows that of a batch."""
+        networks = self.networks
+        if self.served:
+            low, high = quantiles(to_go.tolist(), networks.quantiles.tolist())
+            spread = to_go.new_tensor(high - low)
+        else:
+            ends = torch.quantile(to_go, networks.quantiles)
+            spread = ends[1] - ends[0]
+        if math.isfinite(spread.item()):  # a single infinity would stay in the average for ever
+            networks.spread.lerp_(spread.clamp_min(1e-8), self.tau)
+
+    @property
+    def fused(self) -> FusedUpdate | None:
+        """The gradients by hand; None where the settings or the networks leave them to autograd."""
+        if not self.served:
+            return None
+        if self._fused is None or self._fused.outdated:
+            networks, config = self.networks, self.config
+            self._fused = FusedUpdate(networks, config, self.discount, self.tau, self.weight)
+        return self._fused
 
     @torch.no_grad()
     def update_targets(self) -> None:

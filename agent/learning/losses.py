@@ -22,6 +22,10 @@ class WindowBatch:
     valid: Bool[Tensor, "time batch"]
     readout: Float[Tensor, "time_and_one batch readouts"]
 
+    def whole(self, decisions: int) -> bool:
+        """Whether every window has so many transitions of one episode, and none terminates it."""
+        return bool(self.valid[:decisions].all()) and not bool(self.terminated[:decisions].any())
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -33,11 +37,32 @@ class Predictions:
     """Targets of the critic."""
     latents: list[Float[Tensor, "batch latent"]]
     """Predicted along the window, beginning with the encoder's first latent."""
-    imagined: Step
-    """Predicted steps, flattened over time and batch."""
-    critic_logits: Float[Tensor, "rows critics bins"]
     usual_disagreement: Float[Tensor, ""]
     """The moving average of the disagreement, this batch included."""
+
+
+@dataclass(frozen=True)
+class HeadOutputs:
+    """What the heads predict along the windows, flattened over time and batch."""
+
+    imagined: Step
+    """Predicted steps."""
+    critic_logits: Float[Tensor, "rows critics bins"]
+
+
+def row_weights(
+    step_weight: Float[Tensor, "window 1"], valid: Bool[Tensor, "window batch"]
+) -> Float[Tensor, " rows"]:
+    """Weights of the rows of a loss, flattened over window and batch.
+
+    The loss is the mean over the valid rows of a batch, weighted by the prediction step.
+
+    Args:
+        step_weight: of the prediction steps.
+        valid: where a transition belongs to the window's episode.
+    """
+    weight = step_weight * valid
+    return (weight / valid.to(step_weight).mean().clamp_min(1e-6) / valid.shape[1]).flatten()
 
 
 @dataclass(frozen=True)

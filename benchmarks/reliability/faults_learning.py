@@ -55,17 +55,15 @@ def updates_not_finite(first: int, last: int, what: str) -> Patch:
     """
 
     def patch() -> None:
-        import types
-
         import torch
 
-        from agent.learning import learner as module
         from agent.learning.flat_parameters import FlatParameters
         from agent.learning.learner import Learner
+        from agent.learning.losses import Losses
         from agent.memory.replay_buffer import ReplayBuffer
 
         learners: list[Learner] = []
-        mse_loss = torch.nn.functional.mse_loss
+        real_total = Losses.total
         real_update, real_sample, real_step = Learner.update, ReplayBuffer.sample, FlatParameters.step
 
         def hit(offset: int) -> bool:
@@ -89,10 +87,10 @@ def updates_not_finite(first: int, last: int, what: str) -> Patch:
                 self.vectors[0].grad[0] = torch.nan if what == "nan gradient" else torch.inf
             return real_step(self, max_grad_norm)
 
-        def infinite_mse(*given: Any) -> Any:
-            return mse_loss(*given) * (torch.inf if what == "inf loss" and hit(1) else 1)
+        def total(self: Losses, *given: Any) -> Any:
+            return real_total(self, *given) * (torch.inf if what == "inf loss" and hit(1) else 1)
 
-        module.F = types.SimpleNamespace(mse_loss=infinite_mse)  # type: ignore[assignment]
+        Losses.total = total  # type: ignore[method-assign, assignment]
         Learner.update, ReplayBuffer.sample, FlatParameters.step = update, sample, step  # type: ignore[method-assign, assignment]
 
     return patch

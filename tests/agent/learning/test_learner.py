@@ -301,7 +301,7 @@ def test_a_frozen_encoder_does_not_move_and_neither_do_its_moments() -> None:
 
 
 def test_a_frozen_encoder_gets_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    learner = small_learner()
+    learner = small_learner(fused=False)
     graphs: list[bool] = []
     forward = learner.networks.encoder.forward
 

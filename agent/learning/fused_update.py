@@ -1,0 +1,376 @@
+"""The gradients of one update, derived by hand: the numbers of autograd in less time.
+
+`agent.learning.learner` computes losses with autograd. That is the reference, and the only way for configurations
+other than the default. `FusedUpdate` computes the same losses for the default, with the same random numbers, and
+gradients that differ by rounding alone. `agent.learning.fused_layers` has the passes through a network. Here is how
+gradients flow from one network to another:
+
+    critic, cost head, latent prediction -> predicted step W -> ... -> predicted step 1 -> encoder
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from agent.actor.policy import Policy
+from agent.configurator.settings import LearningConfig
+from agent.cost.critic import Critic
+from agent.cost.returns import bootstraps
+from agent.learning import curiosity as bonus
+from agent.learning.fused_layers import FusedMLP, Pass, TwoHotLoss, simplicial_norm_backward
+from agent.learning.fused_policy import FusedPolicy, ensemble_logits
+from agent.learning.losses import Losses, Predictions, WindowBatch, row_weights
+from agent.networks import Networks
+from agent.perception.encoder import Encoder
+from agent.perception.regularizers import SimNorm, simplicial_norm
+from agent.world_model.dynamics import WorldModel
+
+
+def refusal(networks: Networks, config: LearningConfig) -> str | None:
+    """Why the update of these networks is left to autograd; None where `FusedUpdate` makes it."""
+    device = networks.quantiles.device
+    if device.type != "cpu":
+        return f"device {device} is not cpu"
+    if config.precision != "float32":
+        return f"learning.precision {config.precision} is not float32"
+    kinds = (
+        (networks.regularizer, SimNorm),
+        (networks.encoder, Encoder),
+        (networks.world_model, WorldModel),
+        (networks.critic, Critic),
+        (networks.policy, Policy),
+    )
+    for part, kind in kinds:
+        if type(part) is not kind:
+            return f"{type(part).__name__} is not {kind.__name__}"
+    return None
+
+
+def sequential(layers: nn.Module) -> FusedMLP:
+    """A network of normed layers with a linear one at its end."""
+    assert isinstance(layers, nn.Sequential)
+    *hidden, out = layers
+    return FusedMLP(hidden, out)
+
+
+@dataclass(slots=True)
+class Rollout:
+    """The predicted steps along the windows, and what their backward pass needs; lists are in order of time."""
+
+    pairs: Float[Tensor, "window batch pair"]
+    """Latents and actions from which the steps were predicted."""
+    latents: list[Float[Tensor, "batch latent"]]
+    """As in `Predictions`."""
+    heads: list[Float[Tensor, "heads batch latent"]]
+    errors: list[Float[Tensor, "heads batch latent"]]
+    """Predictions minus targets."""
+    features: list[Float[Tensor, "batch hidden"]]
+    passes: list[list[Pass]]
+    """Of the trunk and of every head, a list each."""
+
+
+class FusedUpdate:
+    """Losses and gradients of model, critics and readout; those of the policy are in `policy`.
+
+    Args:
+        networks: the networks; `refusal` is None for them. Their parameters have gradients, as
+            `agent.learning.flat_parameters` gives them.
+        config: the settings of learning.
+        discount: per decision.
+        tau: rate at which the usual disagreement follows.
+        step_weight: [window, 1], weights of the prediction steps.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        config: LearningConfig,
+        discount: float,
+        tau: float,
+        step_weight: Float[Tensor, "window 1"],
+    ) -> None:
+        self.networks, self.config, self.discount, self.tau = networks, config, discount, tau
+        self.step_weight, self.window = step_weight, config.window_decisions
+        model, critic, policy = networks.world_model, networks.critic, networks.policy
+        assert isinstance(networks.regularizer, SimNorm)
+        self.group, self.latent = networks.regularizer.group_size, networks.encoder.out.out_features
+        self.encoder = FusedMLP([networks.encoder.hidden], networks.encoder.out)
+        self.trunk, self.cost = FusedMLP([model.trunk]), sequential(model.cost)
+        self.heads = [sequential(head) for head in model.dynamics]
+        self.critics = [sequential(member) for member in critic.members]
+        self.target_critics = [sequential(member) for member in networks.target_critic.members]
+        self.readout = sequential(networks.readout)
+        self.policy = FusedPolicy(FusedMLP([*policy.trunk], policy.out), self.critics, critic.two_hot)
+        self.cost_loss, self.critic_loss = TwoHotLoss(model.two_hot), TwoHotLoss(critic.two_hot)
+        self.cost_scale, self.critic_scale = model.cost_scale, critic.scale
+        parts = (networks.encoder, model, critic, policy)
+        self.places = [(p, p.data_ptr()) for p in (next(part.parameters()) for part in parts)]
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the parameters have been moved to other vectors since; then another object is needed."""
+        return any(parameter.data_ptr() != place for parameter, place in self.places)
+
+    @torch.inference_mode()
+    def model(self, batch: WindowBatch, curiosity: float, encoder_frozen: bool) -> tuple[Losses, Predictions]:
+        """Writes the gradients of encoder, world model, critics and readout.
+
+        Args:
+            batch: the windows.
+            curiosity: as in `Learner.update`.
+            encoder_frozen: leaves out the encoder's gradients.
+
+        Returns:
+            The losses of `Learner.losses`, and the predictions of `Learner.predict`.
+        """
+        time, size, _ = batch.action.shape
+        valid, whole = batch.valid[: self.window], batch.whole(time)
+        raw, encoder_pass = self.encoder.forward(batch.obs.flatten(0, 1))
+        encoder_pass = encoder_pass.first(size)  # the targets get no gradient
+        z = simplicial_norm(raw, self.group).view(time + 1, size, self.latent)
+        first, target_z = z[0], z[1:]
+        value = self.next_value(target_z, batch.valid, whole)
+        pairs = torch.cat((z[:-1], batch.action), -1)
+        rollout = self.rollout(first, pairs[: self.window], target_z)
+        cost, usual = self.cost_with_curiosity(batch, pairs, rollout.heads, curiosity, whole)
+        target = self.n_step_targets(cost, batch, value)[: self.window]
+
+        weight = row_weights(self.step_weight, valid)
+        critic, on_latents = self.critic_gradients(rollout.pairs.flatten(0, 1), target, weight)
+        features = torch.cat(rollout.features)
+        cost, termination, on_features = self.cost_gradients(features, batch, weight)
+        prediction, back = self.rollout_gradients(rollout, features, weight, on_latents, on_features)
+        if not encoder_frozen:
+            g = simplicial_norm_backward(back, first, self.group)
+            self.encoder.backward(g, encoder_pass)
+            self.encoder.write_gradients([encoder_pass])
+        readout = self.readout_gradients(first, batch.readout[0])
+        losses = Losses(prediction, cost, critic, termination, first.new_zeros(()), readout)
+        return losses, Predictions(target_z, target, rollout.latents, usual)
+
+    # Targets
+
+    def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
+        """As `Learner.value`."""
+        pairs = torch.cat((z, self.policy.draw(z)), -1)
+        critic = self.networks.target_critic
+        logits, _ = ensemble_logits(self.target_critics, pairs, critic.two_hot.bins)
+        return (critic.two_hot.value(logits) * critic.scale).amax(1)
+
+    def next_value(
+        self, target_z: Float[Tensor, "time batch latent"], valid: Bool[Tensor, "time batch"], whole: bool
+    ) -> Float[Tensor, "time batch"]:
+        """The value after every transition from which a target bootstraps; 0 elsewhere."""
+        value = target_z.new_zeros(valid.shape)
+        if whole:
+            first = min(self.config.n_step, valid.shape[0]) - 1
+            value[first:] = self.value(target_z[first:].flatten(0, 1)).view(-1, valid.shape[1])
+        else:
+            used = bootstraps(valid, self.config.n_step)
+            value[used] = self.value(target_z[used])
+        return value
+
+    def n_step_targets(
+        self, cost: Float[Tensor, "time batch"], batch: WindowBatch, next_value: Float[Tensor, "time batch"]
+    ) -> Float[Tensor, "time batch"]:
+        """As `agent.cost.returns.n_step_targets`, by recursion.
+
+        A target of j steps is the cost and the target of j - 1 steps from the next state, while the episode lasts.
+        """
+        one = torch.addcmul(cost, 1.0 - batch.terminated, next_value, value=self.discount)
+        target, ends = one, batch.terminated[:-1].bool().logical_or_(~batch.valid[1:])
+        for _ in range(min(self.config.n_step, cost.shape[0]) - 1):
+            further = torch.add(cost[:-1], target[1:], alpha=self.discount)
+            target = torch.cat((torch.where(ends, one[:-1], further), one[-1:]))
+        return target
+
+    def disagreement(self, heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " rows"]:
+        """As `agent.world_model.dynamics.disagreement`."""
+        count = len(self.heads)
+        if count == 2:  # both are half their difference away from the mean
+            first, second = heads.unbind(0)
+            return torch.linalg.vector_norm(first - second, dim=-1).div_(2.0 * self.latent**0.5)
+        by_head = torch.linalg.vector_norm(heads - self.mean(heads), dim=-1)
+        return torch.linalg.vector_norm(by_head, dim=0).div_((count * self.latent) ** 0.5)
+
+    def cost_with_curiosity(
+        self,
+        batch: WindowBatch,
+        pairs: Float[Tensor, "time batch pair"],
+        heads: list[Float[Tensor, "heads batch latent"]],
+        curiosity: float,
+        whole: bool,
+    ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, ""]]:
+        """The costs of the critic's targets, and the usual disagreement from now on.
+
+        Args:
+            batch: the windows.
+            pairs: stored latents and actions.
+            heads: of the predicted steps. The first one starts from stored latents too.
+            curiosity: weight of the bonus; with 0 the disagreement is that of the predicted steps.
+            whole: whether every transition is valid.
+        """
+        if curiosity:
+            stored, _, _ = self.predict(pairs[1:].flatten(0, 1))
+            measured, valid = [heads[0], stored], batch.valid
+        else:
+            measured, valid = heads, batch.valid[: self.window]
+        disagreement = torch.cat([self.disagreement(one) for one in measured])
+        newest = disagreement if whole else disagreement[valid.flatten()]
+        usual = bonus.usual_disagreement(self.networks.usual_disagreement, newest, self.tau)
+        if not curiosity:
+            return batch.cost, usual
+        novelty = bonus.novelty(disagreement, usual).view(batch.cost.shape)
+        return torch.add(batch.cost, novelty, alpha=-curiosity * self.cost_scale.item()), usual
+
+    # Predicted steps
+
+    def predict(
+        self, pairs: Float[Tensor, "rows pair"]
+    ) -> tuple[Float[Tensor, "heads rows latent"], Float[Tensor, "rows hidden"], list[Pass]]:
+        """A predicted step from latents and actions.
+
+        Returns:
+            The next latent by each head; the features; and the passes of trunk and heads.
+        """
+        features, kept = self.trunk.forward(pairs)
+        passes = [kept]
+        raw = pairs.new_empty(len(self.heads), pairs.shape[0], self.latent)
+        for head, into in zip(self.heads, raw.unbind(0), strict=True):
+            passes.append(head.forward(features, into)[1])
+        return simplicial_norm(raw, self.group), features, passes
+
+    def mean(self, heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, "rows latent"]:
+        """As `Step.z`. Not by `Tensor.mean`: along an axis of few entries it takes five times as long."""
+        first, second, *others = heads.unbind(0)
+        mean = torch.add(first, second)
+        for other in others:
+            mean += other
+        return mean.div_(len(self.heads))
+
+    def rollout(
+        self,
+        first: Float[Tensor, "batch latent"],
+        pairs: Float[Tensor, "window batch pair"],
+        target_z: Float[Tensor, "time batch latent"],
+    ) -> Rollout:
+        """The predicted steps along the windows.
+
+        Args:
+            first: latents at which the windows begin.
+            pairs: stored latents and actions.
+            target_z: latents that followed.
+        """
+        rollout = Rollout(pairs.clone(), [first], [], [], [], [[] for _ in range(1 + len(self.heads))])
+        for k, step in enumerate(rollout.pairs.unbind(0)):
+            if k:
+                step[:, : self.latent] = rollout.latents[k]
+            heads, features, passes = self.predict(step)
+            rollout.latents.append(self.mean(heads))
+            rollout.heads.append(heads)
+            rollout.errors.append(heads - target_z[k])
+            rollout.features.append(features)
+            for every, kept in zip(rollout.passes, passes, strict=True):
+                every.append(kept)
+        return rollout
+
+    # Losses and gradients
+
+    def critic_gradients(
+        self,
+        pairs: Float[Tensor, "rows pair"],
+        target: Float[Tensor, "window batch"],
+        weight: Float[Tensor, " rows"],
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "rows latent"]]:
+        """Writes the critics' gradients. Returns their loss, and the gradient of the latents."""
+        members = len(self.critics)
+        logits, passes = ensemble_logits(self.critics, pairs, self.critic_loss.bins)
+        scaled = (target / self.critic_scale).view(-1, 1).expand(-1, members)
+        share = (weight * (self.config.critic_weight / members)).unsqueeze(1).expand(-1, members)
+        loss, g = self.critic_loss(logits, scaled, share)
+        back = torch.zeros_like(pairs[:, : self.latent])
+        for critic, kept, on_logits in zip(self.critics, passes, g.unbind(1), strict=True):
+            critic.backward(on_logits, kept)
+            back += critic.input_gradient(kept, slice(0, self.latent))
+            critic.write_gradients([kept])
+        return weight.dot(loss.mean(1)), back
+
+    def cost_gradients(
+        self, features: Float[Tensor, "rows hidden"], batch: WindowBatch, weight: Float[Tensor, " rows"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, "rows hidden"]]:
+        """Writes the cost head's gradients.
+
+        Returns:
+            The losses of cost and termination, and the gradient of the features.
+        """
+        out, kept = self.cost.forward(features)
+        ended = batch.terminated[: self.window].flatten()
+        scaled = (batch.cost[: self.window] / self.cost_scale).flatten()
+        loss, on_cost = self.cost_loss(out[:, :-1], scaled, weight * self.config.cost_weight)
+        logits = out[:, -1]
+        termination = F.binary_cross_entropy_with_logits(logits, ended, reduction="none")
+        on_logit = (logits.sigmoid() - ended).mul_(weight * self.config.termination_weight)
+        g = torch.cat((on_cost, on_logit.unsqueeze(1)), 1)
+        self.cost.backward(g, kept)
+        self.cost.write_gradients([kept])
+        return weight.dot(loss), weight.dot(termination), self.cost.input_gradient(kept)
+
+    def rollout_gradients(
+        self,
+        rollout: Rollout,
+        features: Float[Tensor, "rows hidden"],
+        weight: Float[Tensor, " rows"],
+        on_latents: Float[Tensor, "rows latent"],
+        on_features: Float[Tensor, "rows hidden"],
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        """Writes the gradients of trunk and heads.
+
+        Args:
+            rollout: the predicted steps.
+            features: of all steps.
+            weight: of the rows.
+            on_latents: gradient of the latents from which steps were predicted; the predictions' own is added.
+            on_features: gradient of the features, likewise.
+
+        Returns:
+            The latent prediction loss, and the gradient of the first latents.
+        """
+        count, size = len(self.heads), rollout.pairs.shape[1]
+        entries = count * self.latent
+        by_head = torch.cat([torch.linalg.vector_norm(error, dim=-1) for error in rollout.errors], 1)
+        loss = weight.dot(by_head.square_().sum(0)) / entries
+        share = (
+            (weight * (2.0 * self.config.prediction_weight / entries)).view(self.window, size, 1).unbind(0)
+        )
+        on_latent, on_feature = on_latents.split(size), on_features.split(size)
+        trunk_passes, *passes = rollout.passes
+        back: Tensor | None = None
+        for k in range(self.window - 1, -1, -1):
+            g = rollout.errors[k].mul_(share[k])
+            if back is not None:
+                g.add_(back, alpha=1.0 / count)
+            g = simplicial_norm_backward(g, rollout.heads[k], self.group)
+            onward = on_feature[k]
+            for head, kept, on_head in zip(self.heads, passes, g.unbind(0), strict=True):
+                head.backward(on_head, kept[k])
+                onward += head.input_gradient(kept[k])
+            self.trunk.backward(onward, trunk_passes[k])
+            back = self.trunk.input_gradient(trunk_passes[k], slice(0, self.latent)).add_(on_latent[k])
+        self.trunk.write_gradients(trunk_passes, rollout.pairs.flatten(0, 1))
+        for head, kept in zip(self.heads, passes, strict=True):
+            head.write_gradients(kept, features)
+        assert back is not None
+        return loss, back
+
+    def readout_gradients(
+        self, z: Float[Tensor, "batch latent"], observed: Float[Tensor, "batch readouts"]
+    ) -> Float[Tensor, ""]:
+        """Writes the readout's gradients. Returns its loss; the latents get no gradient."""
+        read, kept = self.readout.forward(z)
+        off = read - self.networks.readout_normalizer(observed)
+        self.readout.backward(off * (2.0 / off.numel()), kept)
+        self.readout.write_gradients([kept])
+        return off.square_().mean()
