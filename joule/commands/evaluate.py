@@ -31,6 +31,7 @@ from joule.trained import Request
 
 if TYPE_CHECKING:
     from agent.interface import Agent, Policy, TrainingEnv
+    from agent.world_model.adaptation import AdaptiveAgent
     from joule.callbacks.episodes import EpisodeCallback
     from joule.trained import Trained
 
@@ -191,6 +192,32 @@ def _check_writable(path: Path) -> None:
         raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
 
 
+class _WithChanges:
+    """Passes on what an evaluation tells, and notes the changes that the agent has detected in an episode.
+
+    Args:
+        callback: is told.
+        agent: detects changes.
+    """
+
+    def __init__(self, callback: EpisodeCallback, agent: AdaptiveAgent) -> None:
+        self.callback, self.agent, self._noted = callback, agent, 0
+
+    def progress(self, share: float) -> None:
+        self.callback.progress(share)
+
+    def episode(self, seed: int, total_return: float, decisions: int) -> None:
+        from joule.report.evaluation_text import change_text
+
+        self.callback.episode(seed, total_return, decisions)
+        for event in self.agent.events[self._noted :]:
+            self.callback.note(change_text(vars(event)))
+        self._noted = len(self.agent.events)
+
+    def note(self, sentence: str) -> None:
+        self.callback.note(sentence)
+
+
 def _evaluation(
     trained: Trained,
     request: Request,
@@ -201,6 +228,7 @@ def _evaluation(
 ) -> dict[str, Any]:
     """Plays the episodes. Returns the JSON values."""
     from agent.cost.constraint_monitor import ConstraintMonitor
+    from joule.callbacks.episodes import NoEpisodeCallback
     from joule.training.decision_time import time_decisions
     from joule.training.evaluation import PARALLEL_EPISODES
     from joule.training.evaluation import evaluate as play
@@ -224,6 +252,8 @@ def _evaluation(
     run = request.run
     subject = subject_record(trained.agent, None if run is None else run.id, trained.env_config)
     begin(subject)
+    if adaptive is not None and not isinstance(callback, NoEpisodeCallback):
+        callback = _WithChanges(callback, adaptive)
     evaluation = play(policy, monitored_env, episodes, seed, parallel=parallel, callback=callback)
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(policy, make_env, seed)

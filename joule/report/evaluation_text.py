@@ -39,6 +39,12 @@ def summary(record: Mapping[str, Any]) -> str:
     return terminal("; ".join(_summary(record)))
 
 
+def change_text(event: Mapping[str, Any]) -> str:
+    """A change of the environment that an agent detected: when, and which model it uses since."""
+    model = "a new model" if event["new"] else f"model {event['model']} again"
+    return f"a change detected at decision {event['decision']:,}: {model}"
+
+
 def _heading(record: Mapping[str, Any]) -> str:
     """What was evaluated."""
     planner = "" if record["planner"] is None else f", planner {record['planner']['kind']}"
@@ -67,9 +73,7 @@ def _summary(record: Mapping[str, Any]) -> list[str]:
             f"{record['worst_violation']:.2g}"
         )
         parts += [f"safety margin {margin:.2g} from {limit}" for limit, margin in record["margin"].items()]
-    for event in record["changes_detected"] or ():
-        model = "a new model" if event["new"] else f"model {event['model']} again"
-        parts.append(f"a change detected at decision {event['decision']:,}: {model}")
+    parts += [change_text(event) for event in record["changes_detected"] or ()]
     if record["diverged"]:
         parts.append(f"{record['diverged']} of {record['episodes']} episodes ended in diverged physics")
     return parts
