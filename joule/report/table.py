@@ -222,9 +222,9 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
     """Sentences that the table needs: how a score is made, unequal budgets, few seeds, unequal machines."""
     learners = [row for row in table if not row.trivial]
     low, high = min(r.episodes[0] for r in table), max(r.episodes[1] for r in table)
-    episodes = str(low) if low == high else f"{low} to {high}"
+    episodes = count(low, "episode") if low == high else f"{low} to {high} episodes"
     found = [
-        f"A score is the last evaluation at the budget, never the best: {episodes} episodes on seeds not "
+        f"A score is the last evaluation at the budget, never the best: {episodes} on seeds not "
         "trained on. The interval is a bootstrap of the IQM over seeds; CPU-min is the CPU time of training."
     ]
     for task in dict.fromkeys(row.task for row in learners):
