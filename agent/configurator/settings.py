@@ -219,7 +219,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "smoke": {
         "steps": 500,
-        "eval_every_frames": 250,
+        "eval_every_frames": 500,
         "eval_episodes": 1,
         "checkpoint_every_frames": 250,
         "model.latent_dim": 32,

@@ -25,7 +25,7 @@ from joule.training.divergence import diverged_decisions
 
 CURVES = ("surprise", "latent/rank", "latent/relative_error")
 """Columns of metrics.csv that are drawn below the learning curve."""
-MOST_SECONDS, SECONDS_PER_FRAME = 30.0, 0.004
+MOST_SECONDS, SECONDS_PER_FRAME = 30.0, 0.0025
 """Simulated time of the film, at most; less for a short run."""
 
 
