@@ -43,6 +43,8 @@ def as_path(name: str, value: Any) -> Path:
     """A path. Raises ConfigError for what is none; `name` is what it is of."""
     if not isinstance(value, str | os.PathLike) or not isinstance(text := os.fspath(value), str):
         raise ConfigError(f"{name}: found {value!r:.80}; give a path")
+    if "\0" in text:
+        raise ConfigError(f"{name}: found {text!r:.80}; a path cannot hold a NUL")
     return Path(text)
 
 

@@ -52,8 +52,8 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
     signals.survive_hangup()
-    streams.continue_without_stdout()
     options = parser(arguments).parse(arguments)
+    streams.continue_without_stdout()
     given = given_settings(options)
     trained = _train(
         given,
