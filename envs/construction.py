@@ -16,8 +16,7 @@ from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
 from envs.physics import dm_control_env, find_physics
-from envs.readouts.derived import derived_readouts
-from envs.readouts.named import has_own_readouts, named_readouts
+from envs.readouts.named import derived_readouts, has_own_readouts, named_readouts
 from envs.registry import resolve
 from envs.rendering.camera import follow_robot
 from envs.rendering.opengl import ensure_gl

@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from agent.cost.derivations import DERIVATIONS, parts_of, size_of
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-DERIVATIONS = ("value", "length", "cos", "up")
-"""How a derived readout is computed; see `envs.readouts.derived`."""
+DEEPEST = 3
+"""Derived readouts that stand on one another at most: they may come from another person's file."""
 
 
 class TaskError(ConfigError):
@@ -35,22 +36,50 @@ class Readouts:
         for name, size in sizes.items():
             self.columns[name] = slice(edge, edge + size)
             edge += size
+        self.sizes = dict(sizes)
+        """Name -> how many numbers it has, derived readouts included."""
+        depths: dict[str, int] = {}
         for name, source in self.derived.items():
-            try:
-                listed = isinstance(source["at"], list) and len(source["at"]) > 0
-                fits = listed and all(0 <= int(k) < sizes[source["of"]] for k in source["at"])
-                fits = fits and source["as"] in DERIVATIONS
-                fits = fits and (source["as"] != "up" or len(source["at"]) == 4)
-                float(source["sign"]), float(source["plus"])
-            except (KeyError, TypeError, ValueError):
-                fits = False
-            if not fits:
+            size_now = size_of(source, self.sizes | dict(sizes))
+            depth = 0 if size_now is None else 1 + max(depths.get(of, 0) for of in parts_of(source))
+            if size_now is None or depth > DEEPEST:
                 raise TaskError(f"the derived readout {name!r} does not fit the readouts: {source!r}")
+            self.sizes[name], depths[name] = size_now, depth
 
     @property
     def names(self) -> list[str]:
         """All names that a cost may use."""
         return [*self.derived, *(n for n in self.columns if n not in self.derived), "action", "cost"]
+
+    def value(self, name: str, rows: Tensor) -> Tensor | None:
+        """The readout `name` of rows [rows, readouts], [rows, size]; None for a name that is no readout.
+
+        A derived readout that has the name of a readout hides it.
+        """
+        source = self.derived.get(name)
+        if source is None:
+            return rows[:, self.columns[name]] if name in self.columns else None
+        import torch
+
+        parts = [self._below(name, of, rows) for of in parts_of(source)]
+        whole = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+        found = DERIVATIONS[source["as"]].compute(whole[:, source["at"]], source["sign"], source["plus"])
+        return found.unsqueeze(-1) if found.ndim == 1 else found
+
+    def _below(self, name: str, of: str, rows: Tensor) -> Tensor:
+        """The readout `of` that `name` is derived from; a name that it shares is that of the vector."""
+        found = rows[:, self.columns[of]] if of in self.columns else self.value(of, rows)
+        assert found is not None, f"{name} was checked to be derived from readouts"
+        return found
+
+    def turns(self, name: str) -> bool:
+        """Whether a readout is an angle, the same after a whole turn."""
+        source = self.derived.get(name)
+        if source is None:
+            return False
+        parts = parts_of(source)
+        whole = source["as"] == "value" and len(parts) == 1 and self.turns(parts[0])
+        return DERIVATIONS[source["as"]].turns or whole
 
     def of(self, rows: Tensor, action: Tensor, cost: Callable[[], Tensor]) -> NamedReadouts:
         """Rows by name.
@@ -109,14 +138,8 @@ class NamedReadouts(Mapping[str, Any]):
         if name == "cost":
             self.own_cost_used = True
             return self._cost()
-        layout = self._layout
-        if name in layout.derived:
-            source = layout.derived[name]
-            part = self._rows[:, layout.columns[source["of"]]][:, source["at"]]
-            return _derive(part, source)
-        if name in layout.columns:
-            return _squeezed(self._rows[:, layout.columns[name]])
-        return None
+        found = self._layout.value(name, self._rows)
+        return None if found is None else _squeezed(found)
 
 
 def difference(named: NamedReadouts, name: str, target: list[float]) -> Tensor:
@@ -126,16 +149,6 @@ def difference(named: NamedReadouts, name: str, target: list[float]) -> Tensor:
     if value.shape[1] != len(target):
         raise TaskError(f"{name}: found {len(target)} numbers for {value.shape[1]}; {name}.0 names the first")
     return value - value.new_tensor(target)
-
-
-def _derive(part: Tensor, source: Mapping[str, Any]) -> Tensor:
-    if source["as"] == "up":  # the last entry of the rotation matrix of a quaternion w x y z of any length
-        square = part.square()
-        return 1.0 - 2.0 * (square[:, 1] + square[:, 2]) / square.sum(-1).clamp_min(1e-12)
-    if source["as"] == "length":
-        return part.norm(dim=-1)
-    value = part * source["sign"] + source["plus"]
-    return _squeezed(value.cos() if source["as"] == "cos" else value)
 
 
 def _squeezed(part: Tensor) -> Tensor:

@@ -14,13 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from agent.agent import WorldModelAgent
+from agent.cost.derivations import parts_of
+from agent.cost.readouts import Readouts
 from agent.networks import Networks
 
 Floats = NDArray[np.float64]
 
 WINDOW = 3
 """Steps of the longer prediction: those that the world model is trained on."""
-STATE = frozenset({"qpos", "qvel"})
+STATE = ("qpos", "qvel")
 """Readouts from which all others of a MuJoCo environment follow."""
 
 
@@ -79,13 +81,18 @@ class WorldModelDetector:
     Args:
         name: name of the detector.
         networks: the agent's networks.
-        readout_sizes: name -> size of each readout.
+        layout: the names of the environment's readouts.
     """
 
     absolute = frozenset({"disagreement"})
 
-    def __init__(self, name: str, networks: Networks, readout_sizes: dict[str, int]) -> None:
-        self.name, self.networks, self.readout_sizes = name, networks, readout_sizes
+    def __init__(self, name: str, networks: Networks, layout: Readouts) -> None:
+        self.name, self.networks = name, networks
+        derived = layout.derived
+        # The readouts that positions and velocities are derived from, down to columns of the vector.
+        groups = {part: _columns_below(layout, part) for part in STATE if part in derived}
+        self.groups = groups or {name: [*range(at.start, at.stop)] for name, at in layout.columns.items()}
+        """Name of a term -> its columns in the readout vector."""
 
     def signals(self, clip: Clip) -> Signals:
         """See `Detector.signals`."""
@@ -107,15 +114,12 @@ class WorldModelDetector:
             # Not through the normaliser, which clips at ten deviations: a large change would look small.
             observed = readout.diff(dim=0) * m.readout_normalizer.scale
             change_errors = observed - (m.readout(step.z) - m.readout(z[:-1]))
-            parts = change_errors.split(list(self.readout_sizes.values()), 1)
-            changes = dict(zip(self.readout_sizes, parts, strict=True))
-            state = {name: change for name, change in changes.items() if name in STATE}
             errors = {
                 "latent": z[1:] - step.z,
                 "window": window,
                 "cost": torch.cat((torch.full_like(cost_error[:1], float("nan")), cost_error.diff(dim=0))),
                 "disagreement": disagreement,
-                **(state or changes),
+                **{name: change_errors[:, columns] for name, columns in self.groups.items()},
             }
             features = model.trunk(torch.cat((z[:-1], action), -1))
             log_disagreement = disagreement.clamp_min(1e-6).log()
@@ -127,7 +131,7 @@ class WorldModelDetector:
 
 def world_model_detector(agent: WorldModelAgent) -> WorldModelDetector:
     """The detector of a trained agent."""
-    return WorldModelDetector("world model", agent.modules.networks, agent.env_spec.readout_sizes)
+    return WorldModelDetector("world model", agent.modules.networks, agent.modules.layout())
 
 
 def untrained_detector(agent: WorldModelAgent) -> WorldModelDetector:
@@ -137,7 +141,14 @@ def untrained_detector(agent: WorldModelAgent) -> WorldModelDetector:
     networks.normalizer.load_state_dict(trained.normalizer.state_dict())
     networks.readout_normalizer.load_state_dict(trained.readout_normalizer.state_dict())
     networks.world_model.cost_scale.copy_(trained.world_model.cost_scale)
-    return WorldModelDetector("untrained world model", networks, agent.env_spec.readout_sizes)
+    return WorldModelDetector("untrained world model", networks, agent.modules.layout())
+
+
+def _columns_below(layout: Readouts, name: str) -> list[int]:
+    """The columns of the readout vector that a readout is, or is derived from."""
+    if name not in layout.derived:
+        return [*range(layout.columns[name].start, layout.columns[name].stop)]
+    return sorted({k for part in parts_of(layout.derived[name]) for k in _columns_below(layout, part)})
 
 
 class ConstantVelocityDetector:

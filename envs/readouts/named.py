@@ -1,12 +1,17 @@
 """Readouts: the named physical quantities of an environment, read from its simulator.
 
 An environment may have a method `readouts() -> dict[str, np.ndarray]` of its own. Any other environment with
-MuJoCo gives its joint positions and velocities, `qpos` and `qvel`. An environment without physics gives its
+MuJoCo gives the quantities of its joints; see `envs.readouts.joints`. An environment without physics gives its
 observation.
+
+Where an environment's own readouts contain MuJoCo's `qpos` and `qvel`, the quantities of its joints take their
+place, and `qpos` and `qvel` are derived from these.
 """
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Collection
 from typing import Any
 
 import gymnasium
@@ -14,7 +19,14 @@ import numpy as np
 
 from envs.faults.boundary import call_step
 from envs.faults.errors import EnvError
-from envs.physics import find_physics
+from envs.physics import Physics, find_physics
+from envs.readouts.derived import DerivedReadout, of_joints, of_root
+from envs.readouts.joints import JointReadouts
+
+STATE = ("qpos", "qvel")
+"""Readouts of an environment's own that joints replace."""
+_known: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], JointReadouts]] = weakref.WeakKeyDictionary()
+"""Models -> readouts of their joints, by the names that these must not have."""
 
 
 def has_own_readouts(env: gymnasium.Env[Any, Any]) -> bool:
@@ -28,16 +40,61 @@ def named_readouts(env: gymnasium.Env[Any, Any], observation: np.ndarray) -> dic
     Raises:
         EnvError: when the environment's own method gives no dict of arrays.
     """
-    base: Any = env.unwrapped
+    physics, own, joints = _sources(env)
+    if physics is None or joints is None:
+        return own or {"obs": observation}
+    return own | joints.read(physics.data)
+
+
+def derived_readouts(env: gymnasium.Env[Any, Any]) -> dict[str, DerivedReadout]:
+    """Name -> derived readout, each of readouts, or of derived readouts that stand before it.
+
+    An environment with `readouts()` of its own lists them in its attribute `derived_readouts`, if it has any.
+    Any other MuJoCo environment has those of its joints and of its root; see `envs.readouts.derived`.
+    """
+    physics, _, joints = _sources(env)
+    found = {} if physics is None or joints is None else of_joints(physics.model, joints)
     if has_own_readouts(env):
-        given = call_step(base.readouts)
-        if not isinstance(given, dict) or not given:
-            raise EnvError(f"readouts() of {base} must give a dict of arrays, it gave {given!r}")
-        return {name: np.asarray(value, np.float64).reshape(-1) for name, value in given.items()}
+        base: Any = env.unwrapped
+        return found | dict(getattr(base, "derived_readouts", {}))
+    return found if physics is None or joints is None else found | of_root(physics.model, joints)
+
+
+def joint_readouts(env: gymnasium.Env[Any, Any]) -> JointReadouts:
+    """How the readouts of the joints of a MuJoCo environment are read. EnvError where it has none."""
+    _, _, joints = _sources(env)
+    if joints is None:
+        raise EnvError(f"{env.unwrapped} has no readouts of MuJoCo's joints")
+    return joints
+
+
+def _sources(
+    env: gymnasium.Env[Any, Any],
+) -> tuple[Physics | None, dict[str, np.ndarray], JointReadouts | None]:
+    """The physics, the readouts of the environment's own, and those of its joints. Raises EnvError."""
     physics = find_physics(env)
-    if physics is not None:
-        return {"qpos": physics.data.qpos, "qvel": physics.data.qvel}
-    return {"obs": observation}
+    jointed = physics is not None and physics.model.njnt > 0
+    if not has_own_readouts(env):
+        return physics, {}, _joint_readouts(physics.model) if physics is not None and jointed else None
+    base: Any = env.unwrapped
+    given = call_step(base.readouts)
+    if not isinstance(given, dict) or not given:
+        raise EnvError(f"readouts() of {base} must give a dict of arrays, it gave {given!r}")
+    own = {name: np.asarray(value, np.float64).reshape(-1) for name, value in given.items()}
+    if physics is None or not jointed or not own.keys() >= set(STATE):
+        return physics, own, None
+    if (own["qpos"].size, own["qvel"].size) != (physics.model.nq, physics.model.nv):
+        return physics, own, None
+    own = {name: value for name, value in own.items() if name not in STATE}
+    return physics, own, _joint_readouts(physics.model, own)
+
+
+def _joint_readouts(model: Any, taken: Collection[str] = ()) -> JointReadouts:
+    """The readouts of a model's joints, found once for each model."""
+    found, names = _known.setdefault(model, {}), tuple(taken)
+    if names not in found:
+        found[names] = JointReadouts(model, names)
+    return found[names]
 
 
 def readout_vector(

@@ -26,12 +26,10 @@ SCALE = 1.04
 
 
 def can_appear(env: SafeEnv) -> bool:
-    """Whether a ghost can be drawn: in a MuJoCo scene, with all of `qpos` and `qvel` among the readouts."""
-    physics = find_physics(env)
-    if physics is None or _scene_renderer(env) is None:
+    """Whether a ghost can be drawn: in a MuJoCo scene, with `qpos` and `qvel` derived from the readouts."""
+    if find_physics(env) is None or _scene_renderer(env) is None:
         return False
-    sizes = env.env_spec.readout_sizes
-    return (sizes.get("qpos"), sizes.get("qvel")) == (physics.model.nq, physics.model.nv)
+    return env.env_spec.derived_readouts.keys() >= {"qpos", "qvel"}
 
 
 class Ghost:
@@ -81,6 +79,34 @@ class Ghost:
         """The robot's pose now, `qpos` [nq]."""
         return np.array(self._current_physics().data.qpos)
 
+    def change(self, after: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """How `qpos` changed, [rows, nq]: `after` minus `before`, the short way round where a joint turns.
+
+        A quaternion and its negative are one orientation, and so are angles a whole turn apart.
+        """
+        import mujoco
+
+        model, change = self._model, np.asarray(after - before, np.float64)
+        limited = model.jnt_limited.astype(bool)
+        hinges = model.jnt_qposadr[(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE) & ~limited]
+        change[:, hinges] = (change[:, hinges] + np.pi) % (2 * np.pi) - np.pi
+        for part in self._orientations():
+            sign = np.where((after[:, part] * before[:, part]).sum(-1, keepdims=True) < 0.0, -1.0, 1.0)
+            change[:, part] = sign * after[:, part] - before[:, part]
+        return change
+
+    def _orientations(self) -> list[slice]:
+        """Where in `qpos` quaternions are."""
+        import mujoco
+
+        offset = {int(mujoco.mjtJoint.mjJNT_FREE): 3, int(mujoco.mjtJoint.mjJNT_BALL): 0}
+        first = [
+            int(address) + offset[int(kind)]
+            for kind, address in zip(self._model.jnt_type, self._model.jnt_qposadr, strict=True)
+            if int(kind) in offset
+        ]
+        return [slice(k, k + 4) for k in first]
+
     def readable(self, read: np.ndarray, true: np.ndarray, least: float = 0.5) -> np.ndarray:
         """Which positions [nq] the readout heads can predict.
 
@@ -88,21 +114,13 @@ class Ghost:
         orientation are judged together, because only together they are an orientation.
 
         Args:
-            read: changes of `qpos` as predicted, [pairs, nq].
+            read: changes of `qpos` as predicted, [pairs, nq], by `change`.
             true: the same changes in the simulator, [pairs, nq].
             least: the share explained, from 0 to 1.
         """
-        import mujoco
-
         error = np.square(read - true).sum(0, dtype=np.float64)
         size = np.square(true).sum(0, dtype=np.float64)
-        for joint, first in zip(self._model.jnt_type, self._model.jnt_qposadr, strict=True):
-            if joint == mujoco.mjtJoint.mjJNT_FREE:
-                orientation = slice(first + 3, first + 7)
-            elif joint == mujoco.mjtJoint.mjJNT_BALL:
-                orientation = slice(first, first + 4)
-            else:
-                continue
+        for orientation in self._orientations():
             error[orientation], size[orientation] = error[orientation].sum(), size[orientation].sum()
         return np.asarray(error < (1.0 - least) * size)
 
@@ -127,7 +145,13 @@ class Ghost:
         integrated = np.array(start, np.float64)
         for before, after in itertools.pairwise(qvel):
             mujoco.mj_integratePos(self._model, integrated, (before + after).astype(np.float64) / 2, seconds)
-        pose = np.where(readable, start + qpos[-1] - qpos[0], integrated)
+        moved = np.array(start, np.float64)
+        for before, after in itertools.pairwise(qpos):
+            moved += self.change(after[None], before[None])[0]
+        for part in self._orientations():
+            if start[part] @ qpos[0, part] < 0.0:
+                moved[part] = 2 * start[part] - moved[part]
+        pose = np.where(readable, moved, integrated)
         mujoco.mj_normalizeQuat(self._model, pose)
         return pose
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from agent.interface import Explainable
@@ -63,26 +65,24 @@ class ImaginedRollouts:
         return None if self._start is None else self.agent.imagine(self._start, np.stack(self._actions))
 
 
-def readout_slices(sizes: dict[str, int]) -> dict[str, slice]:
-    """Name -> the place of a readout in the vector of all readouts."""
-    slices, edge = {}, 0
-    for name, size in sizes.items():
-        slices[name] = slice(edge, edge + size)
-        edge += size
-    return slices
+Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(readouts after, readouts before), each [pairs, readouts] -> what changed, [pairs, size]."""
 
 
-def readout_changes(agent: Explainable, buffer: ReplayBuffer, ahead: int) -> tuple[np.ndarray, np.ndarray]:
+def readout_changes(
+    agent: Explainable, buffer: ReplayBuffer, ahead: int, change: Change = np.subtract
+) -> tuple[np.ndarray, np.ndarray]:
     """How readouts changed between observations of one episode, `ahead` decisions apart.
 
     Args:
         agent: has the readout heads.
         buffer: its experience.
         ahead: decisions.
+        change: what is compared; by default the difference.
 
     Returns:
-        The changes as the heads read them, and those in the simulator, each [pairs, readouts]. No pairs before
-        there is experience.
+        The changes as the heads read them, and those in the simulator, each [pairs, size]. No pairs before there
+        is experience.
     """
     places = buffer.filled()
     # Two rows are of one episode when as many episodes ended before the one as before the other.
@@ -98,6 +98,8 @@ def readout_changes(agent: Explainable, buffer: ReplayBuffer, ahead: int) -> tup
         readouts: np.ndarray = agent.imagine(obs, np.zeros((0, buffer.action.shape[1]), np.float32))[0]
         return readouts
 
-    read = [read_at(row + ahead) - read_at(row) for row in first]
-    true = buffer.readout[places[first + ahead]] - buffer.readout[places[first]]
-    return np.reshape(read, true.shape), true
+    before, after = buffer.readout[places[first]], buffer.readout[places[first + ahead]]
+    read_before, read_after = (
+        np.reshape([read_at(row) for row in rows], before.shape) for rows in (first, first + ahead)
+    )
+    return change(read_after, read_before), change(after, before)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
 from agent.world_model.adaptation import AdaptiveAgent
 from envs.rendering.ghost import Ghost, can_appear
 from envs.safe_env import SafeEnv
-from joule.filming.imagined_rollouts import ImaginedRollouts, readout_changes, readout_slices
+from joule.filming.imagined_rollouts import ImaginedRollouts, readout_changes
 from joule.report.film import side_by_side
 from joule.report.film.caption import caption
 from joule.report.imagination import PREDICTED, Curves
@@ -77,10 +78,13 @@ class GhostView:
         self, agent: WorldModelAgent | AdaptiveAgent, env: SafeEnv, rollouts: ImaginedRollouts
     ) -> None:
         self.env, self.rollouts, self.ghost = env, rollouts, Ghost(env)
-        self.slices = readout_slices(env.env_spec.readout_sizes)
-        read, true = readout_changes(agent, agent.modules.replay_buffer, rollouts.ahead)
-        positions = self.slices["qpos"]
-        self.readable = self.ghost.readable(read[:, positions], true[:, positions])
+        self.layout = agent.modules.layout()
+
+        def change(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+            return self.ghost.change(self.state("qpos", after), self.state("qpos", before))
+
+        read, true = readout_changes(agent, agent.modules.replay_buffer, rollouts.ahead, change)
+        self.readable = self.ghost.readable(read, true)
         """Which positions the readout heads can predict, [nq]."""
 
     def begin(self, first: int) -> None:
@@ -102,9 +106,15 @@ class GhostView:
         text = f"ghost: predicted {steps} decision{'s' * (steps > 1)} ago, {off:.0f} cm off"
         return caption(self.ghost.draw(pose), text, PREDICTED)
 
+    def state(self, name: str, readouts: np.ndarray) -> np.ndarray:
+        """`qpos` [rows, nq] or `qvel` [rows, nv], as derived from readouts [rows, readouts]."""
+        found = self.layout.value(name, torch.from_numpy(np.asarray(readouts, np.float32)))
+        assert found is not None, "a ghost appears where the state is derived from readouts"
+        return found.numpy()
+
     def pose(self, start: np.ndarray, readouts: np.ndarray) -> np.ndarray:
         """The predicted pose [nq] after readouts [steps + 1, readouts] that begin at the pose `start` [nq]."""
-        qpos, qvel = readouts[:, self.slices["qpos"]], readouts[:, self.slices["qvel"]]
+        qpos, qvel = self.state("qpos", readouts), self.state("qvel", readouts)
         return self.ghost.predicted(start, qpos, qvel, self.rollouts.seconds, self.readable)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
+from agent.cost.readouts import Readouts
 from agent.networks import Networks
 from benchmarks.comprehension.surprise_detectors import Clip, ConstantVelocityDetector, WorldModelDetector
 from envs.env_spec import ObservationPart
@@ -19,7 +20,7 @@ def test_a_constant_error_of_a_head_is_not_surprising_and_a_jump_is() -> None:
     obs, readout = rng.normal(size=(7, 3)).astype(np.float32), np.zeros((7, 3), np.float32)
     action, cost = rng.normal(size=(6, 1)).astype(np.float32), np.zeros(6, np.float32)
     shift = np.array([0, 5, 0], np.float32)
-    detector = WorldModelDetector("world model", networks, sizes)
+    detector = WorldModelDetector("world model", networks, Readouts(sizes, {}))
     plain = detector.signals(Clip(obs, action, cost, readout)).errors
     shifted = detector.signals(Clip(obs, action, cost + 3.0, readout + shift)).errors
     jumping = readout + shift * (np.arange(7) > 3)[:, None]

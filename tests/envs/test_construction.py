@@ -18,7 +18,9 @@ def test_specification_of_a_mujoco_environment() -> None:
     env_spec = envs.make("InvertedPendulum-v5", max_episode_frames=100, action_repeat=2).env_spec
     assert (env_spec.observation_size, env_spec.action_size, env_spec.episode_limit) == (4, 1, 50)
     assert env_spec.observation == (envs.ObservationPart("state", (4,), "float32"),)
-    assert env_spec.readout_sizes == {"qpos": 2, "qvel": 2}
+    assert env_spec.readout_sizes == {
+        "slider_position": 1, "hinge_angle": 1, "slider_velocity": 1, "hinge_velocity": 1,
+    }  # fmt: skip
     assert env_spec.mujoco
     assert env_spec.seconds_per_decision == pytest.approx(0.08)
 

@@ -12,16 +12,23 @@ import tiny_env
 import envs
 from envs.readouts.derived import derived
 
+STATE = ("qpos", "qvel")
+GROUND = ("position", "velocity", "speed")
+
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("HalfCheetah-v5", {"position", "height", "velocity", "speed", "climb", "pitch", "upright"}),
-        ("Ant-v5", {"position", "height", "velocity", "speed", "climb", "upright"}),
-        ("InvertedPendulum-v5", {"position", "velocity", "speed"}),
-        ("Reacher-v5", set()),
-        ("joule/Maze-v0", {"position"}),
-        ("joule/Push-v0", set()),
+        ("HalfCheetah-v5", {*STATE, *GROUND, "height", "climb", "pitch", "upright", "rooty_angle"}),
+        (
+            "Ant-v5",
+            {*STATE, *GROUND, "height", "climb", "pitch", "roll", "heading", "upright", "torso_quaternion"},
+        ),
+        ("Swimmer-v5", {*STATE, *GROUND, "heading", "free_body_rot_angle"}),
+        ("InvertedPendulum-v5", {*STATE, *GROUND}),
+        ("Reacher-v5", {*STATE, "joint0_angle"}),
+        ("joule/Maze-v0", {*STATE, "position"}),
+        ("joule/Push-v0", {*STATE, "block_quaternion"}),
         ("Pendulum-v1", set()),
     ],
 )
@@ -31,11 +38,11 @@ def test_derived_readouts_of_an_environment(name: str, expected: set[str]) -> No
 
 def test_derived_readouts_point_at_the_numbers_of_the_root() -> None:
     cheetah = envs.make("HalfCheetah-v5").env_spec.derived_readouts
-    assert cheetah["velocity"] == derived("qvel", 0)
-    assert cheetah["pitch"] == derived("qpos", 2)
+    assert cheetah["velocity"] == derived("rootx_velocity", 0)
+    assert cheetah["pitch"] == derived("rooty_turn", 0, 1, how="angle")
     ant = envs.make("Ant-v5").env_spec.derived_readouts
-    assert ant["position"] == derived("qpos", 0, 1)
-    assert ant["upright"] == derived("qpos", 3, 4, 5, 6, how="up")
+    assert ant["position"] == derived("torso_position", 0, 1)
+    assert ant["upright"] == derived("torso_up", 2)
     maze = envs.make("joule/Maze-v0").env_spec.derived_readouts
     assert maze["position"] == derived("ball", 0, 1)
 

@@ -11,8 +11,8 @@ from envs.readouts.labels import action_labels, readout_labels
 def test_every_number_has_a_label() -> None:
     cheetah = envs.make("HalfCheetah-v5")
     assert action_labels(cheetah) == ["bthigh", "bshin", "bfoot", "fthigh", "fshin", "ffoot"]
-    assert readout_labels(cheetah)[:3] == ["qpos rootx", "qpos rootz", "qpos rooty"]
-    assert len(readout_labels(cheetah)) == 18
+    assert readout_labels(cheetah)[:3] == ["rootx_position", "rootz_position", "rooty_turn.0"]
+    assert len(readout_labels(cheetah)) == 19
     push = envs.make("joule/Push-v0")
     labels = readout_labels(push)
     assert len(labels) == len(set(labels)) == sum(push.env_spec.readout_sizes.values())

@@ -6,25 +6,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import envs
+from agent.cost.readouts import Readouts
 from envs.rendering.ghost import Ghost, can_appear
 from envs.safe_env import SafeEnv
 
 
 def played(env: SafeEnv, decisions: int) -> tuple[np.ndarray, np.ndarray]:
-    """True qpos and qvel [decisions + 1, ...] of an environment under random actions."""
-    first, where = 0, {}
-    for name, size in env.env_spec.readout_sizes.items():
-        where[name] = slice(first, first + size)
-        first += size
+    """qpos and qvel [decisions + 1, ...], derived from the readouts of an environment under random actions."""
+    layout = Readouts(env.env_spec.readout_sizes, env.env_spec.derived_readouts)
     env.reset(seed=3)
     rng = np.random.default_rng(0)
     rows = [env.readouts()]
     for _ in range(decisions):
         env.step(rng.uniform(-1, 1, env.env_spec.action_size).astype(np.float32))
         rows.append(env.readouts())
-    return np.stack(rows)[:, where["qpos"]], np.stack(rows)[:, where["qvel"]]
+    qpos, qvel = (layout.value(name, torch.from_numpy(np.stack(rows))) for name in ("qpos", "qvel"))
+    assert qpos is not None
+    assert qvel is not None
+    return qpos.numpy(), qvel.numpy()
 
 
 @pytest.mark.parametrize("name", ["HalfCheetah-v5", "joule/Push-v0", "joule/Cup-v0"])
@@ -36,12 +38,14 @@ def test_a_ghost_of_true_readouts_is_where_the_robot_is(name: str) -> None:
     qpos, qvel = played(env, 20)
     readable, seconds = np.ones(qpos.shape[1], bool), env.env_spec.seconds_per_decision
     pose = ghost.predicted(start, qpos, qvel, seconds, readable)
-    np.testing.assert_allclose(pose, qpos[-1], atol=1e-5)
+    np.testing.assert_allclose(ghost.change(pose[None], ghost.present()[None]), 0.0, atol=1e-5)
     assert ghost.distance(pose) < 1e-5
     assert ghost.distance(start) > 0.005
     # A prediction that is off by a constant still gives how far the robot moved.
     first = np.arange(qpos.shape[1]) < 1
-    np.testing.assert_allclose(ghost.predicted(start, qpos + 7.0 * first, qvel, seconds, readable), pose)
+    np.testing.assert_allclose(
+        ghost.predicted(start, qpos + 7.0 * first, qvel, seconds, readable), pose, atol=1e-6
+    )
     # Where the position is not readable, the integrated velocity is nearly as good.
     integrated = ghost.predicted(start, np.where(first, 0.0, qpos), qvel, seconds, ~first)
     np.testing.assert_allclose(integrated[1:], pose[1:])
@@ -72,6 +76,17 @@ def test_positions_are_readable_when_their_changes_are_predicted() -> None:
     read[:, 5:] = 0.0
     assert ghost.readable(read, true).tolist()[5:] == 4 * [False]
     assert not ghost.readable(true[:0], true[:0]).any()
+
+
+def test_a_turn_is_as_far_as_the_short_way_round() -> None:
+    ghost = Ghost(envs.make("joule/Push-v0"))
+    before = np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]])
+    same = before * np.array([*5 * [1.0], *4 * [-1.0]])  # the negative of a quaternion
+    np.testing.assert_array_equal(ghost.change(same, before), 0.0 * before)
+    cheetah = Ghost(envs.make("HalfCheetah-v5"))
+    angles = np.zeros((2, 9))
+    angles[:, 2] = 3.1, -3.1
+    assert cheetah.change(angles[1:], angles[:1])[0, 2] == pytest.approx(2 * np.pi - 6.2)
 
 
 def test_the_ghost_appears_at_its_pose_and_nowhere_else() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agent.memory.replay_buffer import ReplayBuffer
-from joule.filming.imagined_rollouts import ImaginedRollouts, readout_changes, readout_slices
+from joule.filming.imagined_rollouts import ImaginedRollouts, readout_changes
 
 COLUMNS: dict[str, tuple[tuple[int, ...], str]] = {
     "obs": ((3,), "float32"),
@@ -65,7 +65,3 @@ def test_changes_are_taken_within_episodes_and_streams_alone(streams: int, capac
     np.testing.assert_array_equal(read, true)
     empty = ReplayBuffer(capacity, COLUMNS, streams)
     assert [part.shape for part in readout_changes(Imagining(), empty, ahead=20)] == [(0, 2), (0, 2)]
-
-
-def test_slices_follow_the_order_of_the_readouts() -> None:
-    assert readout_slices({"qpos": 3, "qvel": 2}) == {"qpos": slice(0, 3), "qvel": slice(3, 5)}
