@@ -62,10 +62,9 @@ class PrintableStream(io.TextIOBase):
         """Of the other stream."""
         return self.stream.errors
 
-    @property
-    def buffer(self) -> Any:
-        """The bytes of the other stream."""
-        return self.stream.buffer
+    def __getattr__(self, name: str) -> Any:
+        """What else a library may ask of a stream of the process, such as `buffer` and `reconfigure`."""
+        return getattr(self.stream, name)
 
 
 def print_printable() -> None:

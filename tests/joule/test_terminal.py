@@ -52,6 +52,22 @@ def test_what_is_printed_is_printable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "red\n" in printed.getvalue(), "a warning that was coloured is plain"
 
 
+def test_a_printable_stream_is_a_stream_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/null", "w", encoding="ascii") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        print_printable()
+        assert (sys.stdout.encoding, sys.stdout.isatty(), sys.stdout.fileno()) == (
+            "ascii",
+            False,
+            stream.fileno(),
+        )
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # as libraries do
+        assert sys.stdout.errors == "replace"
+        sys.stdout.buffer.write(b"x")
+        sys.stdout.close()
+        assert not stream.closed, "it belongs to the process"
+
+
 def test_an_error_is_one_printable_line(monkeypatch: pytest.MonkeyPatch) -> None:
     printed = redirected(monkeypatch)
     for kind, name in NAMES.items():
