@@ -28,6 +28,8 @@ from benchmarks.reliability import (
     faults_machine,
     faults_physics,
     faults_reading,
+    faults_rough_env,
+    faults_rough_results,
     faults_settings,
     faults_signals,
 )
@@ -39,6 +41,7 @@ COLUMNS = ("id", "fault", "expected", "outcome", "verdict")
 MODULES = (
     faults_environments, faults_env_failures, faults_physics, faults_learning, faults_settings, faults_disk,
     faults_checkpoints, faults_hostile_files, faults_links, faults_reading, faults_injection, faults_signals, faults_machine,
+    faults_rough_env, faults_rough_results,
 )  # fmt: skip
 """The modules whose import fills the table."""
 

@@ -21,7 +21,8 @@ class OddEnv(gymnasium.Env[Any, Any]):
 
     Args:
         obs: kind of observation: float32, float64, int, image, dict, tuple or sequence.
-        act: kind of action space: box, reversed, nan, unbounded, row, scalar, fixed, discrete or multi_discrete.
+        act: kind of action space: box, reversed, nan, unbounded, row, scalar, fixed, discrete, multi_discrete,
+            huge, float16 or int.
         end: the step at which an episode terminates; None never.
         noise: whether observations hold noise that no seed determines.
         scale: factor of the reward.
@@ -50,7 +51,13 @@ class OddEnv(gymnasium.Env[Any, Any]):
         shape = np.shape(action)
         assert shape == self.action_space.shape, f"the action has shape {shape}"
         assert self.action_space.contains(action), f"{action} is not in {self.action_space}"
-        return self._observe(), float(np.sum(action)) * self.scale, self.t == self.end, False, {}
+        return (
+            self._observe(),
+            float(np.sum(np.clip(action, -10, 10))) * self.scale,
+            self.t == self.end,
+            False,
+            {},
+        )
 
     def _observe(self) -> Any:
         x = np.array([np.sin(self.t), np.cos(self.t), 0.5])
@@ -94,6 +101,9 @@ def _action_space(kind: str) -> spaces.Space[Any]:
         "fixed": spaces.Box(np.array([-1, 0.5], np.float32), np.array([1, 0.5], np.float32)),
         "discrete": spaces.Discrete(3),
         "multi_discrete": spaces.MultiDiscrete([2, 3]),
+        "huge": spaces.Box(-1.7e308, 1.7e308, (2,), np.float64),
+        "float16": spaces.Box(-3.0, 5.0, (2,), np.float16),
+        "int": spaces.Box(-3, 5, (2,), np.int64),
     }
     return made[kind]
 
