@@ -10,7 +10,7 @@ import random
 import types
 import zlib
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sized
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -20,7 +20,7 @@ from envs.physics import dm_control_env, parts
 from envs.state.python_state import generators
 
 MOST_NODES, DEEPEST = 5_000, 6
-"""Objects that are looked at, and how deep: what lies beyond counts as constant."""
+"""Objects that are looked at, and how deep: what lies beyond counts as constant, but for its length."""
 LARGEST_ARRAY = 1_000_000
 """A larger array counts as constant (numbers)."""
 _CONSTANT = (
@@ -107,6 +107,8 @@ class _Reader:
             self.above.discard(id(value))
 
     def _inside(self, value: Any) -> Any:
+        if isinstance(value, Sized) and not isinstance(value, np.ndarray) and len(value) > MOST_NODES:
+            return len(value)
         if isinstance(value, dict):
             return tuple((self.read(key), self.read(inner)) for key, inner in value.items())
         if isinstance(value, list | tuple | deque):
