@@ -10,10 +10,12 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import signal
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any, Literal
 
@@ -30,6 +32,9 @@ from envs.wrappers import FRAMES_KEY
 from joule_errors import JouleError
 
 Mode = Literal["sync", "async"]
+_OF_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that the processes of environments ignore."""
+_QUIET = "ignore:resource_tracker"
 OWN_KEYS = (FRAMES_KEY, DIVERGED_KEY)
 """What `info` tells an agent."""
 Result = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
@@ -69,12 +74,14 @@ class SafeEnvs:
         if self.mode == "sync":
             return SyncVectorEnv(self._makers, autoreset_mode=AutoresetMode.DISABLED)
         return self._while_alive(
-            lambda: AsyncVectorEnv(
-                [_InProcess(maker) for maker in self._makers],
-                shared_memory=False,
-                context="spawn",  # a fork would copy the locks of torch's and MuJoCo's threads
-                autoreset_mode=AutoresetMode.DISABLED,
-                worker=_serve,
+            lambda: _undisturbed(
+                lambda: AsyncVectorEnv(
+                    [_InProcess(maker) for maker in self._makers],
+                    shared_memory=False,
+                    context="spawn",  # a fork would copy the locks of torch's and MuJoCo's threads
+                    autoreset_mode=AutoresetMode.DISABLED,
+                    worker=_serve,
+                )
             )
         )
 
@@ -178,6 +185,23 @@ class SafeEnvs:
         return f"environment {', '.join(ended)}" if ended else "an environment"
 
 
+def _undisturbed(start: Callable[[], AsyncVectorEnv]) -> AsyncVectorEnv:
+    """Starts processes that no signal of the parent ends before they have come to ignore it.
+
+    A new process has the mask of the thread that starts it. Python's own process, which removes semaphores that
+    a killed command left, would also complain of them on the terminal.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_PARENT)
+    sys.warnoptions.append(_QUIET)
+    try:
+        resource_tracker.ensure_running()  # it changes the mask
+        signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_PARENT)
+        return start()
+    finally:
+        sys.warnoptions.remove(_QUIET)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _close(reference: weakref.ref[SafeEnvs]) -> None:
     """Closes environments that still exist."""
     several = reference()
@@ -235,9 +259,10 @@ class _InProcess:
     def __call__(self) -> gymnasium.Env[Any, Any]:
         if multiprocessing.parent_process() is None:
             return self.maker()  # gymnasium makes one more in the parent, to read its spaces
-        # Ctrl-C reaches every process of the terminal. The parent decides when an environment ends.
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, signal.SIG_IGN)
+        # Ctrl-C reaches every process of the terminal, and a cluster's signal every one of a job. The parent
+        # decides when an environment ends.
+        for number in _OF_THE_PARENT:
+            signal.signal(number, signal.SIG_IGN)
         return _Reporting(self.maker())
 
 
