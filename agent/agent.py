@@ -110,6 +110,13 @@ class WorldModelAgent(SavedAsFolder):
         """
         return explanation.imagine(self.modules, obs, actions)
 
+    def legibility(self, obs: np.ndarray, readouts: np.ndarray) -> dict[str, float]:
+        """R² of every readout on steps with observations [steps, obs] and true readouts [steps, readouts].
+
+        Above 0.8 a task or a constraint can act on it; see `cost.legibility`.
+        """
+        return self.modules.legibility(obs, readouts)
+
     # Training
 
     def learn(
@@ -241,3 +248,4 @@ class WorldModelAgent(SavedAsFolder):
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Puts back what `state_dict` gave. Raises ValueError where a weight is missing or does not fit."""
         state.restore(self.modules, self.interaction, arrays, meta)
+        self.configurator.warn_of_constraints()

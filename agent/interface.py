@@ -293,6 +293,17 @@ class Explainable(Forecasting, Protocol):
         ...
 
 
+@runtime_checkable
+class Legible(Protocol):
+    """Reads the quantities of its environment off its latents."""
+
+    def legibility(self, obs: np.ndarray, readouts: np.ndarray) -> dict[str, float]:
+        """R² of every readout, by name, on steps with observations [steps, obs] and true readouts; NaN for one
+        that does not vary in them.
+        """
+        ...
+
+
 EnvFactory = Callable[[Config], TrainingEnv | TrainingEnvs]
 """Makes the environment that a configuration names, or as many as it asks for."""
 

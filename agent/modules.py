@@ -26,6 +26,7 @@ from agent.configurator.validation import check_horizon
 from agent.cost.constraint import covered_by_task
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.energy import Energy, EnergyWeights
+from agent.cost.legibility import r_squared
 from agent.cost.readouts import Readouts
 from agent.cost.task_cost import TaskCost
 from agent.device import pick_device
@@ -45,6 +46,8 @@ CandidatesCallback = Callable[[Tensor, Tensor], None]
 """Told of candidates [batch, samples, horizon, act] and their energies [batch, samples]."""
 ACTING_SEED = 10_000
 """Added to the run's seed for the generator of an agent that acts without learning."""
+LEGIBILITY_ROWS = 2_000
+"""Steps of the replay buffer at most on which the legibility of readouts is measured."""
 
 
 def with_callback(energy: planners.EnergyFn, on_candidates: CandidatesCallback) -> planners.EnergyFn:
@@ -257,6 +260,26 @@ class Modules:
     def forget_margin(self) -> None:
         """Has the margin measured again at the next plan: the constraints or the costs have changed."""
         self._margin = None
+
+    def legibility(self, obs: Observation, readouts: np.ndarray) -> dict[str, float]:
+        """R² of every readout that is read off the latents of observations; see `cost.legibility`.
+
+        Args:
+            obs: observations [rows, obs], or such parts.
+            readouts: the readouts [rows, readouts] of the environment in these steps.
+        """
+        networks = self.networks
+        with torch.inference_mode():
+            read = networks.readout_normalizer.inverse(networks.readout(self.perceive(obs)))
+        return r_squared(self.layout(), torch.from_numpy(np.asarray(readouts, np.float32)), read.float().cpu())
+
+    def legibility_in_memory(self) -> dict[str, float]:
+        """`legibility` on steps all over the replay buffer; empty before the first update."""
+        places = self.replay_buffer.filled()
+        if self.learner.updates == 0 or not len(places):
+            return {}
+        places = places[np.linspace(0, len(places) - 1, min(len(places), LEGIBILITY_ROWS)).astype(int)]
+        return self.legibility(self.replay_buffer.observations(places), self.replay_buffer.readout[places])
 
     def layout(self) -> Readouts:
         """The names of the environment's readouts."""

@@ -27,3 +27,7 @@ class Stopped(JouleError, RuntimeError):
     """A run that cannot go on."""
 
     exit_code = 1
+
+
+class Advice(RuntimeWarning):
+    """A warning that the user can act on; one sentence, which a command prints on one line."""

@@ -4,18 +4,22 @@ LeCun 2022, section 3.1.2: the configurator takes input from all other modules a
 task at hand. The settings of a run are its other half: `agent.configurator.settings`.
 """
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.validation import check_horizon, validate
 from agent.cost.constraint import Constraint, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
+from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
 from agent.cost.task import IN_PYTHON, Task
 from agent.cost.task_cost import TaskCost
 from agent.errors import ConfigError
 from agent.learning.task_learning import learn_task_in_imagination
 from agent.modules import Modules
+from joule_errors import Advice
 
 PLANNED_AHEAD_DECISIONS = 15
 """Decisions looked ahead for costs without a critic."""
@@ -49,9 +53,18 @@ class Configurator:
         act = modules.env_spec.action_size
         made = ConstraintCost(constraints, modules.layout(), modules.networks, act) if constraints else None
         modules.constraint_cost = made
+        self.warn_of_constraints()
         modules.forget_margin()
         said = tuple(IN_PYTHON + one.name if one.text is None else one.text for one in constraints)
         modules.config = replace(modules.config, constraint=said)
+
+    def warn_of_constraints(self) -> None:
+        """Warns of constraints on readouts that the agent cannot read; see `cost.legibility`."""
+        kept = self.modules.constraint_cost
+        if kept is not None:
+            self._warn_of_illegible(
+                "constraint " + ", ".join(one.name for one in kept.constraints), kept.used
+            )
 
     def plan_for(self, task: Task, horizon_decisions: int | None = None) -> None:
         """Plans for other costs from now on, without learning (zero-shot), without the critic, further ahead.
@@ -117,4 +130,13 @@ class Configurator:
                 f"task: {task.name!r} asks for the environment's own cost, and this agent knows that of its "
                 f"task {learned!r} alone; begin with an agent that learned by the environment's"
             )
+        self._warn_of_illegible(f"task {task.name}", cost.used)
         return cost
+
+    def _warn_of_illegible(self, kind: str, used: Sequence[str]) -> None:
+        """Warns of readouts that the agent cannot read; see `cost.legibility`."""
+        modules = self.modules
+        legibility = modules.legibility_in_memory()
+        wanted = illegible(modules.layout(), legibility, used)
+        if wanted:
+            warnings.warn(warning(kind, wanted, legibility), Advice, stacklevel=4)

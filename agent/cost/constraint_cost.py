@@ -44,7 +44,10 @@ class ConstraintCost:
 
     def __init__(self, constraints: Sequence[Constraint], layout: Readouts, networks: Networks, act: int):
         self.constraints, self.layout, self.networks = tuple(constraints), layout, networks
-        self.total(self.violations(layout.blank(act, next(networks.parameters()))))
+        blank = layout.blank(act, next(networks.parameters()))
+        self.total(self.violations(blank))
+        self.used = tuple(blank.used)
+        """Names of the readouts that the constraints read."""
 
     def violations(self, named: NamedReadouts) -> Float[Tensor, "constraints rows"]:
         """The violation of each constraint, below 0 within it."""

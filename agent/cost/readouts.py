@@ -109,6 +109,8 @@ class NamedReadouts(Mapping[str, Any]):
         self.rows = rows.shape[0]
         self.own_cost_used = False
         """Whether the environment's own cost has been read."""
+        self.used: dict[str, None] = {}
+        """The names that have been read, in order; `name.2` for one number of several."""
 
     def __len__(self) -> int:
         return len(self._layout.names)
@@ -117,6 +119,7 @@ class NamedReadouts(Mapping[str, Any]):
         return iter(self._layout.names)
 
     def __getitem__(self, name: str) -> Tensor:
+        self.used[name] = None
         found = self._find(name)
         if found is None and "." in name:
             whole, _, place = name.rpartition(".")

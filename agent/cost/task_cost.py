@@ -33,6 +33,8 @@ class TaskCost:
         self.names = [n if names.count(n) == 1 else f"{n} ({k})" for k, n in enumerate(names, 1)]
         blank = layout.blank(act, next(networks.parameters()))
         task(blank)
+        self.used = tuple(blank.used)
+        """Names of the readouts that the task reads."""
         self.uses_own_cost = blank.own_cost_used
         """Whether the environment's own cost is part of the task."""
 

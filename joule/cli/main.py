@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from joule.cli import left_threads, signals, streams
+from joule.cli import advice, left_threads, signals, streams
 from joule.cli.command_line import command_words, shell_line
 from joule.terminal import print_printable
 from joule_errors import JouleError, Refused
@@ -93,6 +93,7 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
     given = sys.argv[1:] if arguments is None else list(arguments)
     output = streams.prepare()
     print_printable()
+    advice.show_on_one_line()
     help_only = not {"-h", "--help"}.isdisjoint(given)
     code: Any
     lost: OSError | None = None

@@ -254,7 +254,8 @@ def _evaluation(
     begin(subject)
     if adaptive is not None and not isinstance(callback, NoEpisodeCallback):
         callback = _WithChanges(callback, adaptive)
-    evaluation = play(policy, monitored_env, episodes, seed, parallel=parallel, callback=callback)
+    read = world_model is not None
+    evaluation = play(policy, monitored_env, episodes, seed, parallel=parallel, callback=callback, read=read)
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(policy, make_env, seed)
     values = subject | evaluation_record(trained.agent, evaluation, seed, timing)

@@ -27,6 +27,9 @@ FORECAST_COLUMNS = ("frames", "seed", "decision", "predicted_return", "return", 
 EPISODE_COLUMNS = ("frames", "return", "length")
 """The columns of episodes.csv: frames at the episode's end, its sum of rewards, its decisions."""
 
+READOUT_COLUMNS = ("frames", "readout", "r_squared")
+"""The columns of readouts.csv. A readout that did not vary leaves the last cell empty."""
+
 
 class CsvLog:
     """A table that grows by rows and, when a new name appears, by columns.

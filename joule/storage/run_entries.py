@@ -11,14 +11,14 @@ from pathlib import Path
 from joule.storage.files import DISK
 from joule.storage.links import RUN_FILE, check_plain
 from joule.storage.run_lock import LOCK, alive
-from joule.storage.run_logs import BOARD, EPISODES, EVALUATIONS, FORECASTS, METRICS
+from joule.storage.run_logs import BOARD, EPISODES, EVALUATIONS, FORECASTS, METRICS, READOUTS
 
 CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE = (
     "config.json", "command.txt", "versions.json", "summary.json", "curve.png",
 )  # fmt: skip
 CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS = "checkpoints", "replay", "videos", "explanations"
 
-_TABLES = (METRICS, EVALUATIONS, FORECASTS, EPISODES)
+_TABLES = (METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS)
 _FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, LOCK, *_TABLES)
 _FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
 _TEMPORARY = re.compile(r"\.tmp-([0-9]{1,10})-(.+)", re.DOTALL)

@@ -1,7 +1,7 @@
 """The run folder: the settings of a run, its checkpoints, and what it measured, in plain files.
 
     config.json  command.txt  versions.json  run.json        written once, when the run is created
-    metrics.csv  evaluations.csv  forecasts.csv  episodes.csv  tensorboard/
+    metrics.csv  evaluations.csv  forecasts.csv  readouts.csv  episodes.csv  tensorboard/
                                                               grow; cut back when a run is resumed
     checkpoints/  replay/  videos/  explanations/  summary.json  run.lock
 
@@ -249,6 +249,11 @@ class Run:
         """Adds rows to forecasts.csv, with the columns `logs.FORECAST_COLUMNS`. Raises as `log`."""
         self.check_place()
         self._logs.add_forecasts(rows)
+
+    def readouts(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds rows to readouts.csv, with the columns `logs.READOUT_COLUMNS`. Raises as `log`."""
+        self.check_place()
+        self._logs.add_readouts(rows)
 
     def truncate_logs(self, frames: int, episode_frames: int | None = None) -> None:
         """Drops log rows after `frames`, so that a resumed run writes them again.

@@ -1,4 +1,4 @@
-"""The logs of one run together: metrics, evaluations, forecasts, episodes, and TensorBoard's events."""
+"""The logs of one run together: metrics, evaluations, forecasts, readouts, episodes, and TensorBoard's events."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from joule.storage.log_files import (
     EPISODE_COLUMNS,
     EVALUATION_COLUMNS,
     FORECAST_COLUMNS,
+    READOUT_COLUMNS,
     CsvLog,
     TensorBoardLog,
 )
 
-METRICS, EVALUATIONS, FORECASTS, EPISODES = (
-    "metrics.csv", "evaluations.csv", "forecasts.csv", "episodes.csv",
+METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS = (
+    "metrics.csv", "evaluations.csv", "forecasts.csv", "episodes.csv", "readouts.csv",
 )  # fmt: skip
 """The names of the tables in a run folder."""
 BOARD = "tensorboard"
@@ -43,6 +44,7 @@ class RunLogs:
         self._metrics = CsvLog(folder / METRICS, ["frames"])
         self._evaluations = CsvLog(folder / EVALUATIONS, EVALUATION_COLUMNS)
         self._forecasts = CsvLog(folder / FORECASTS, FORECAST_COLUMNS)
+        self._readouts = CsvLog(folder / READOUTS, READOUT_COLUMNS)
         self._episodes = CsvLog(folder / EPISODES, EPISODE_COLUMNS)
         self._board = TensorBoardLog(folder / BOARD)
 
@@ -88,6 +90,10 @@ class RunLogs:
         """Adds rows to forecasts.csv."""
         self._add(self._forecasts, *rows)
 
+    def add_readouts(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds rows to readouts.csv."""
+        self._add(self._readouts, *rows)
+
     def truncate(self, frames: int, episode_frames: int | None = None) -> None:
         """Drops every row after `frames`, so that a resumed run writes it again.
 
@@ -98,7 +104,8 @@ class RunLogs:
         Raises:
             RunError: when a log cannot be read or written.
         """
-        logs = (self._metrics, self._evaluations, self._forecasts, self._episodes, self._board)
+        tables = (self._metrics, self._evaluations, self._forecasts, self._readouts, self._episodes)
+        logs = (*tables, self._board)
         for log in logs:
             last = frames if episode_frames is None or log is not self._episodes else episode_frames
             try:

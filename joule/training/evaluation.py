@@ -22,12 +22,23 @@ from joule_errors import Refused
 
 PARALLEL_EPISODES = 32
 """Episodes played side by side at most: each holds an environment in memory."""
+MOST_READ = 2_000
+"""Steps of an evaluation at most whose readouts are kept."""
 ALMOST_ALL = 0.999
 """The largest share that is told before an evaluation has ended."""
 
 
 class EvaluationError(Refused):
     """An evaluation that cannot be made; the message is one sentence."""
+
+
+class ReadSteps(NamedTuple):
+    """Steps spread over the episodes: what was observed, and the true readouts of the same moment."""
+
+    observations: np.ndarray
+    """[steps, obs]"""
+    readouts: np.ndarray
+    """[steps, readouts]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +57,8 @@ class Evaluation:
     """Mean over all decisions that had one; None for an agent without a world model."""
     forecast_log: ForecastLog | None
     """Predicted and observed values of some decisions; None for an agent that predicts nothing."""
+    read_steps: ReadSteps | None = None
+    """What readouts are compared on; None where none were asked for."""
 
     @property
     def mean(self) -> float:
@@ -71,6 +84,7 @@ class Evaluator:
         entries: decisions in the forecast log at most.
         parallel: episodes side by side at most; 1 for an agent that learns from its episodes.
         callback: told how far an evaluation is.
+        read: whether the true readouts of some steps are kept.
 
     Raises:
         EvaluationError: when an episode of the environment has no limit, or none is asked for.
@@ -84,11 +98,12 @@ class Evaluator:
         entries: int = MAX_PER_EVALUATION,
         parallel: int = PARALLEL_EPISODES,
         callback: EpisodeCallback | None = None,
+        read: bool = False,
     ) -> None:
         if episodes < 1:
             raise EvaluationError(f"episodes: {episodes} is too few, an evaluation needs at least 1")
         self.make_env, self.episodes, self.first_seed = make_env, episodes, first_seed
-        self.entries, self.parallel = entries, parallel
+        self.entries, self.parallel, self.read = entries, parallel, read
         self.callback: EpisodeCallback = callback or NoEpisodeCallback()
         self._envs: list[TrainingEnv] = []
         with random_state.preserved():
@@ -113,7 +128,8 @@ class Evaluator:
                 envs = self._envs[: min(self.parallel, self.episodes - k)]
                 share = max(1, self.entries * len(envs) // self.episodes)
                 told = _ToldInGroup(self.callback, k / self.episodes, len(envs) / self.episodes)
-                parts.append(_play(agent, envs, self.first_seed + k, share, told))
+                steps = MOST_READ * len(envs) // self.episodes if self.read else 0
+                parts.append(_play(agent, envs, self.first_seed + k, share, told, steps))
             self.callback.progress(1.0)
         surprises = np.concatenate([part.surprises for part in parts])
         known = surprises[~np.isnan(surprises)]
@@ -125,6 +141,7 @@ class Evaluator:
             diverged=sum(part.diverged for part in parts),
             surprise=float(known.mean()) if known.size else None,
             forecast_log=log if log.decisions.size else None,
+            read_steps=_read_steps([step for part in parts for step in part.read_steps]),
         )
 
     def close(self) -> None:
@@ -140,9 +157,10 @@ def evaluate(
     first_seed: int = FIRST_SEED,
     parallel: int = PARALLEL_EPISODES,
     callback: EpisodeCallback | None = None,
+    read: bool = False,
 ) -> Evaluation:
     """One evaluation with environments of its own. Raises EvaluationError as `Evaluator` does."""
-    evaluator = Evaluator(make_env, episodes, first_seed, parallel=parallel, callback=callback)
+    evaluator = Evaluator(make_env, episodes, first_seed, parallel=parallel, callback=callback, read=read)
     try:
         return evaluator(agent)
     finally:
@@ -159,6 +177,14 @@ class _Played(NamedTuple):
     surprises: np.ndarray
     """[decisions], NaN where there was none"""
     forecast_log: ForecastLog
+    read_steps: list[tuple[np.ndarray, np.ndarray]]
+    """Observations [obs] with readouts [readouts]."""
+
+
+def _read_steps(steps: list[tuple[np.ndarray, np.ndarray]]) -> ReadSteps | None:
+    if not steps:
+        return None
+    return ReadSteps(*(np.stack(column) for column in zip(*steps, strict=True)))
 
 
 class _ToldInGroup:
@@ -184,9 +210,12 @@ class _ToldInGroup:
 
 
 def _play(
-    agent: Policy, envs: list[TrainingEnv], first_seed: int, entries: int, told: _ToldInGroup
+    agent: Policy, envs: list[TrainingEnv], first_seed: int, entries: int, told: _ToldInGroup, read: int
 ) -> _Played:
-    """One episode in each environment, with at most `entries` decisions in the forecast log."""
+    """One episode in each environment.
+
+    At most `entries` decisions are in the forecast log, and the readouts of at most `read` steps are kept.
+    """
     count = len(envs)
     returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
     diverged, surprises = 0, []
@@ -199,6 +228,8 @@ def _play(
     recorder = ForecastRecorder(first_seed, count, limit, entries)
     forecasting = agent if isinstance(agent, Forecasting) else None
     decision = 0
+    read_every = -(-limit * count // read) if read else 0
+    read_steps: list[tuple[np.ndarray, np.ndarray]] = []
     while open_episodes.size:
         actions, state = agent.predict(obs, state, starts, deterministic=True)
         if forecasting is not None and recorder.due(decision):
@@ -216,7 +247,10 @@ def _play(
             lengths[episode] += 1
             frames[episode] += info["frames"]
             recorder.record_outcome(int(episode), float(reward), terminated)
-            diverged += bool(info.get(DIVERGED_KEY, False))
+            has_diverged = bool(info.get(DIVERGED_KEY, False))
+            diverged += has_diverged
+            if read_every and decision % read_every == 0 and not has_diverged:
+                read_steps.append((observed, envs[episode].readouts()))
             keep[row] = not (terminated or truncated)
             if not keep[row]:
                 told.episode(first_seed + int(episode), float(returns[episode]), int(lengths[episode]))
@@ -227,4 +261,4 @@ def _play(
         if open_episodes.size and not keep.all() and isinstance(state, ActingState):
             state = state.rows(keep)
     all_surprises = np.concatenate([*surprises, np.zeros(0)])
-    return _Played(returns, lengths, frames, diverged, all_surprises, recorder.finish())
+    return _Played(returns, lengths, frames, diverged, all_surprises, recorder.finish(), read_steps)

@@ -9,7 +9,7 @@ import numpy as np
 
 from agent.configurator.settings import Config
 from agent.configurator.validation import to_json
-from agent.interface import Agent
+from agent.interface import Agent, Legible
 from joule.report.forecasts import calibration
 from joule.report.statistics import interquartile_mean
 from joule.storage.provenance import versions
@@ -65,6 +65,7 @@ def evaluation_record(
         "planning_cpu_ms": timing.cpu_ms,
         "planning_decisions": timing.decisions,
         "diverged": evaluation.diverged,
+        "readouts": _legibility(agent, evaluation),
         "seeds": list(range(first_seed, first_seed + len(returns))),
         "returns": [float(value) for value in returns],
         "lengths": [int(value) for value in evaluation.lengths],
@@ -73,6 +74,14 @@ def evaluation_record(
         "device": config.device,
         "versions": versions(),
     }
+
+
+def _legibility(agent: Agent, evaluation: Evaluation) -> dict[str, float | None] | None:
+    """R² of each readout in these episodes; None for one that did not vary, and for an agent that reads none."""
+    if evaluation.read_steps is None or not isinstance(agent, Legible):
+        return None
+    found = agent.legibility(*evaluation.read_steps)
+    return {name: None if math.isnan(value) else value for name, value in found.items()}
 
 
 def _calibrations(log: ForecastLog) -> dict[str, Any]:

@@ -131,7 +131,8 @@ def _training_envs(config: Config) -> Iterator[SafeEnv | SafeEnvs]:
 
 def _evaluator(config: Config) -> Evaluator:
     entries = max_entries(config.steps, config.eval_every_frames)
-    return Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries)
+    read = config.agent == "joule"
+    return Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries, read=read)
 
 
 def _session(

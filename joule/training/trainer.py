@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from agent.errors import StopRun
-from agent.interface import Agent, Forecasting, Policy
+from agent.interface import Agent, Forecasting, Legible, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
 from envs.faults.errors import EnvFailure
 from joule.callbacks.callback import Callback, Episode, EvaluationResult, Measurement
@@ -34,6 +34,7 @@ from joule.storage.provenance import differences, version
 from joule.storage.run_folder import Run
 from joule.storage.run_replay import ReplayLogs
 from joule.training.divergence import divergence_warning
+from joule.training.evaluation import ReadSteps
 from joule.training.forecast_log import ForecastLog
 from joule_errors import Stopped
 from joule_errors.memory import is_short
@@ -61,6 +62,8 @@ class Scores(Protocol):
 
     @property
     def forecast_log(self) -> ForecastLog | None: ...
+    @property
+    def read_steps(self) -> ReadSteps | None: ...
 
 
 class Trainer:
@@ -275,6 +278,8 @@ class Trainer:
         self.run.evaluated(row)
         if scores.forecast_log is not None:
             self.run.forecasts(scores.forecast_log.rows(agent.frames))
+        if scores.read_steps is not None and isinstance(agent, Legible):
+            self.run.readouts(legibility_rows(agent.legibility(*scores.read_steps), agent.frames))
         self.last_scores = {"return_mean": mean, "return_std": std}
         self.callback.on_evaluation(EvaluationResult(agent.frames, returns, scores.lengths, row))
 
@@ -375,6 +380,14 @@ def interruptible(agent: Policy, check: Callable[[], None]) -> InterruptiblePoli
     if isinstance(agent, Forecasting):
         return InterruptibleForecasting(agent, agent, check)
     return InterruptiblePolicy(agent, check)
+
+
+def legibility_rows(legibility: dict[str, float], frames: int) -> list[dict[str, Any]]:
+    """Rows of readouts.csv: R² of each readout after `frames`, to six digits."""
+    return [
+        {"frames": frames, "readout": name, "r_squared": "" if math.isnan(value) else f"{value:.6g}"}
+        for name, value in legibility.items()
+    ]
 
 
 def why_stopped(error: Exception) -> str | None:

@@ -14,6 +14,7 @@ from agent.cost.constraint import Constraint, parse_constraint
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from joule.environment import make_env
+from joule_errors import Advice
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -50,6 +51,17 @@ def test_constraints_are_set_and_removed_on_a_live_agent(trained_run: Path) -> N
     assert_refused(
         "evaluate", [str(trained_run), "--constraint", "position?2"], "is no limit such as speed<2"
     )
+
+
+def test_a_limit_on_what_the_agent_cannot_read_says_so(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.modules.networks.readout[-1].weight.data.zero_()
+    with pytest.warns(
+        Advice, match=r"^constraint position<0.5 acts on what .*position \(R² -?0\.\d\d\); none is"
+    ):
+        agent.constrain(parse_constraint("position<0.5"))
+    with pytest.warns(Advice, match="^task more position acts on what this agent cannot read"):
+        agent.plan_for(parse("more:position"))
 
 
 def test_a_constraint_is_saved_with_its_agent(trained_run: Path, tmp_path: Path) -> None:
