@@ -133,7 +133,7 @@ def _gradient_step(config: Config, spec: EnvSpec) -> float:
     knots, projections = (setting_of(config, "regularizer", name) for name in ("knots", "projections"))
     loss = 0
     if knots is not None and projections is not None:
-        loss = 4 * batch * projections * knots + 2 * model.latent_dim * projections
+        loss = 6 * batch * projections * knots + 2 * model.latent_dim * projections
     elif config.regularizer.kind == "vicreg":
         loss = 4 * model.latent_dim**2
     # Targets are computed without gradients, and the policy learns once the model's graph is gone.

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.reliability.run_fingerprint import newest_checkpoint
 from benchmarks.reliability.sandbox import Sandbox
+from joule.storage import arrays as array_file
 
 Manifest = dict[str, Any]
 CHECKPOINT_FILES = ("arrays.safetensors", "meta.json", "MANIFEST.json", "MANIFEST.sha256")
@@ -88,3 +89,44 @@ def reseal(checkpoint: Path, change: Callable[[Manifest], object] = lambda manif
     data = json.dumps(manifest, indent=1, sort_keys=True).encode()
     (checkpoint / "MANIFEST.json").write_bytes(data)
     (checkpoint / "MANIFEST.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  MANIFEST.json\n")
+
+
+def change_meta(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Changes the state in the newest checkpoint of a run, and seals it again; older checkpoints are removed.
+
+    Returns:
+        The run folder.
+    """
+    newest = only_newest(folder)
+    meta = json.loads((newest / "meta.json").read_text())
+    change(meta)
+    (newest / "meta.json").write_text(json.dumps(meta))
+    reseal(newest)
+    return folder
+
+
+def change_arrays(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """As `change_meta`, for the arrays in the checkpoint."""
+    newest = only_newest(folder)
+    path = newest / "arrays.safetensors"
+    arrays = array_file.unpack(path.read_bytes())
+    change(arrays)
+    path.write_bytes(array_file.pack(arrays))
+    reseal(newest)
+    return folder
+
+
+def only_newest(folder: Path) -> Path:
+    """The newest checkpoint of a run, whose others are removed, so that a resume cannot go back to them."""
+    newest = newest_checkpoint(folder)
+    for path in newest.parent.iterdir():
+        if path != newest:
+            shutil.rmtree(path)
+    return newest
+
+
+def resume_refused(sandbox: Sandbox, folder: Path, *words: str) -> bool:
+    """Whether a resume refuses the newest checkpoint with exit code 2, one line with these words, and no traceback."""
+    result = sandbox.resume(folder, "--steps", "160")
+    lines = [line for line in result.err.splitlines() if line.strip()]
+    return result.code == 2 and result.no_traceback and len(lines) == 1 and result.mentions(*words)

@@ -27,6 +27,7 @@ _NEITHER = (
     "threads",
     "step_timeout_seconds",
     "on_collapse",
+    "memory_budget_gb",
 )
 """Settings that change neither the task nor what is learned."""
 _WORLD_MODEL = (
