@@ -88,7 +88,7 @@ def compare(
         ResultsError: for results that cannot be read or compared, or a page without its markers.
         ConfigError: where a file cannot be written.
     """
-    from joule.report import forecasts, markdown_page, table
+    from joule.report import forecasts, legibility, markdown_page, table
     from joule.report.results import gather
 
     found = gather(runs, results)
@@ -98,6 +98,7 @@ def compare(
     sentences = [*notes, *table.pair_sentences(pairs), *over_tasks]
     kept = [(run, forecasts.read(run.source, int(run.frames[run.at(at)]))) for run in found]
     forecast_logs = [(run, entries) for run, entries in kept if entries is not None]
+    read = [(run, legibility.read(run.source, int(run.frames[run.at(at)]))) for run in found]
     texts = {
         out / "table.md": table.markdown(rows, sentences),
         out / "table.csv": table.comma_separated(rows),
@@ -112,8 +113,9 @@ def compare(
     from joule.storage.links import check_plain
 
     html = page.build(
-        rows, found, folder=out, pairs=pairs, pooled=pooled, notes=notes, forecast_logs=forecast_logs
-    )
+        rows, found, folder=out, pairs=pairs, pooled=pooled, notes=notes, forecast_logs=forecast_logs,
+        read=[(run, of_run) for run, of_run in read if of_run],
+    )  # fmt: skip
     path = out
     try:
         DISK.make(out)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent.cost.legibility import LEGIBLE
 from joule.escaping import terminal
+from joule.report import legibility
 
-MOST_ILLEGIBLE = 5
-"""Illegible readouts that are named."""
 HEADER = f"{'seed':>10}{'return':>14}{'decisions':>12}"
 
 
@@ -59,16 +57,6 @@ def _heading(record: Mapping[str, Any]) -> str:
     return f"{record['env']}, {trained}{planner}{changes}{perceiving}{task}{within}"
 
 
-def _legibility(readouts: Mapping[str, float | None]) -> str:
-    """How many readouts are legible, and which are not."""
-    known = {name: value for name, value in readouts.items() if value is not None}
-    bad = sorted((value, name) for name, value in known.items() if value < LEGIBLE)
-    shown = ", ".join(f"{name} {value:.2f}" for value, name in bad[:MOST_ILLEGIBLE])
-    more = f" and {len(bad) - MOST_ILLEGIBLE} more" if len(bad) > MOST_ILLEGIBLE else ""
-    text = f"{len(known) - len(bad)} of {len(known)} readouts legible (R² at least {LEGIBLE:g})"
-    return f"{text}, not {shown}{more}" if bad else text
-
-
 def _summary(record: Mapping[str, Any]) -> list[str]:
     """The parts of the line that sums up."""
     parts = [f"mean {record['mean']:,.2f}, std {record['std']:,.2f}, IQM {record['iqm']:,.2f}"]
@@ -88,7 +76,7 @@ def _summary(record: Mapping[str, Any]) -> list[str]:
         parts += [f"safety margin {margin:.2g} from {limit}" for limit, margin in record["margin"].items()]
     parts += [change_text(event) for event in record["changes_detected"] or ()]
     if record["readouts"]:
-        parts.append(_legibility(record["readouts"]))
+        parts.append(legibility.sentence(record["readouts"]))
     if record["diverged"]:
         parts.append(f"{record['diverged']} of {record['episodes']} episodes ended in diverged physics")
     return parts

@@ -20,6 +20,8 @@ EVALUATIONS_BYTES = 16 << 20
 """Of a table of evaluations: about 100,000 of them."""
 FORECASTS_BYTES = 64 << 20
 """Of `forecasts.csv`: about ten times what a run writes."""
+READOUTS_BYTES = 64 << 20
+"""Of `readouts.csv`: about 10,000 evaluations of a large robot."""
 LOG_BYTES = 1 << 30
 """Of a table that is read line by line, in little memory."""
 LINE_BYTES = 1 << 20

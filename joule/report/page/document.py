@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from joule.escaping import terminal
-from joule.report import forecast_figure
+from joule.report import forecast_figure, legibility
 from joule.report.evaluations import Run
 from joule.report.forecasts import Entries
 from joule.report.page import films, panels
@@ -39,6 +39,7 @@ def build(
     pooled: Sequence[Pooled] = (),
     notes: Sequence[str] = (),
     forecast_logs: Sequence[tuple[Run, Entries]] = (),
+    read: Sequence[tuple[Run, Mapping[str, float]]] = (),
     title: str = "Joule: a comparison",
 ) -> str:
     """The page as text.
@@ -51,6 +52,7 @@ def build(
         pooled: scores over several tasks.
         notes: sentences below the table.
         forecast_logs: runs that have a forecast log, with its entries.
+        read: runs that say how well readouts are read, with R² by name.
         title: heading of the page.
     """
     loader = PackageLoader("joule.report")
@@ -82,6 +84,7 @@ def build(
         pooled=[entry.sentence() for entry in pooled],
         forecasts=_forecasts(forecast_logs),
         forecast_figures=_forecast_figures(forecast_logs),
+        readouts=_readouts(read),
         settings=differences(runs),
         runs=sorted(runs, key=lambda run: (run.task, run.trivial, run.label, run.seed)),
     )
@@ -135,6 +138,26 @@ def _forecasts(forecast_logs: Sequence[tuple[Run, Entries]]) -> list[dict[str, A
         values = map(_sorting, (run.seed, returns.decisions, *figures))
         numbers = list(zip(texts, values, strict=True))
         found.append({"task": run.task, "label": run.label, "numbers": numbers})
+    return found
+
+
+def _readouts(read: Sequence[tuple[Run, Mapping[str, float]]]) -> list[dict[str, Any]]:
+    """The cells of each run's legibility, and R² of each readout."""
+    found = []
+    for run, of_run in read:
+        legible, total, illegible = legibility.counted(of_run)
+        every = [(name, _signed(value)) for name, value in of_run.items()]
+        found.append(
+            {
+                "task": run.task,
+                "label": run.label,
+                "seed": run.seed,
+                "legible": legible,
+                "total": total,
+                "illegible": illegible,
+                "every": every,
+            }
+        )
     return found
 
 

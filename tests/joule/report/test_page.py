@@ -50,7 +50,8 @@ def page_of(folder: Path, name: str, setting: str) -> str:
         (path / "command.txt").write_text(name, errors="surrogateescape")
         paths.append(path)
     runs = gather(paths)
-    return page.build(table.rows(runs), runs, notes=[name], title=name)
+    read = [(run, {name: 0.5, "height": 0.97}) for run in runs]
+    return page.build(table.rows(runs), runs, notes=[name], title=name, read=read)
 
 
 def test_no_name_changes_the_page(tmp_path: Path) -> None:
@@ -91,6 +92,13 @@ def test_curves_carry_the_values_that_they_draw(text: str) -> None:
             assert left <= frames["x"][0] * x + frames["x"][1] <= right
             assert top <= frames["y"][0] * y + frames["y"][1] <= bottom
     assert frames["y"][0] < 0, "a higher return is farther up"
+
+
+def test_readouts_are_counted_and_the_illegible_ones_named(text: str) -> None:
+    (section,) = re.findall(r"<h2>Legible readouts</h2>.*?</table>", text, re.DOTALL)
+    assert section.count("Hopper-v5 0.50</div>") == 2
+    assert '<td data-value="1">1</td><td data-value="2">2</td>' in section
+    assert "height 0.97" in section
 
 
 def test_settings_are_shown_where_they_differ(tmp_path: Path) -> None:
