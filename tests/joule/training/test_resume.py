@@ -66,7 +66,7 @@ def test_a_killed_run_is_resumed_exactly(
 
 @pytest.mark.parametrize(
     ("number", "code", "frame"),
-    [(signal.SIGINT, 130, 35), (signal.SIGTERM, 143, 50), (signal.SIGINT, 130, 80)],
+    [(signal.SIGINT, 130, 35), (signal.SIGTERM, 143, 50), (signal.SIGUSR1, 128 + signal.SIGUSR1, 80)],
 )
 def test_a_signal_leaves_a_checkpoint_from_which_a_resume_is_exact(
     whole: Path,
