@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import pickle
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import gymnasium
@@ -20,6 +20,8 @@ KINDS = ("joule", "sac", "ppo", "random", "zero")
 OF_JOULE = {name: value for name, value in SMALL_RUN.items() if "." in name}
 OBS = np.array([0.1, -0.2, 0.3], np.float32)
 NAN = float("nan")
+PICKLED = methodcaller("__reduce_ex__", 4)
+"""What pickle calls."""
 Call = Callable[[], object]
 
 
@@ -339,7 +341,7 @@ def copies(sandbox: Sandbox) -> Outcome:
     checks: dict[str, bool] = {}
     for kind in KINDS:
         agent = agent_of(kind)
-        ways: dict[str, Any] = {"pickle": pickle.dumps, "copy": copy.copy, "deepcopy": copy.deepcopy}
+        ways: dict[str, Any] = {"pickle": PICKLED, "copy": copy.copy, "deepcopy": copy.deepcopy}
         for name, call in ways.items():
             taken: Call = partial(call, agent)
             checks |= refusals({f"{kind}, {name}": taken}, "agent.save", "joule.load")
@@ -365,6 +367,6 @@ def adaptive(sandbox: Sandbox) -> Outcome:
         "(3, 1)": lambda: agent.predict(np.zeros((3, 1))),
         "ragged": lambda: agent.predict([[0.0], [0.0, 0.0]]),
         "two": lambda: agent.predict(np.zeros((2, 3))),
-        "pickle": lambda: pickle.dumps(agent),
+        "pickle": partial(PICKLED, agent),
     }
     return all_of({**refusals(calls), "it acts": agent.predict(OBS)[0].shape == (1,)})
