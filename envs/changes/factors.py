@@ -22,6 +22,9 @@ Rows = np.ndarray | slice
 Scale = Callable[[Any, Rows, float], None]
 """(model, rows, value): multiplies rows of fields of the model by the value."""
 
+_DEAD_SENSOR = re.compile(r"dead_sensor\.(?P<sensor>[^=@]+)(=0)?(?P<onset>@[^=@]+)?")
+NAMED = ("dead", "dead_sensor")
+"""Factors whose text gives a name in the place of a value."""
 _TEXT = re.compile(r"(?P<factor>[^=.@\s]+)(\.(?P<target>[^=@]+))?=(?P<value>[^=@]+)(@(?P<onset>[^=@]+))?")
 
 
@@ -39,8 +42,8 @@ class Perturbation:
     """The frame of the episode from which on it holds."""
 
     def __str__(self) -> str:
-        if self.factor == "dead":
-            return f"dead={self.target}"
+        if self.factor in NAMED:
+            return f"{self.factor}={self.target}"
         return f"{self.factor}{'' if self.target is None else '.' + self.target}={_text(self.value)}"
 
 
@@ -102,6 +105,7 @@ FACTORS: dict[str, Factor] = {
     "damping": Factor("damping of all joints", 0.0, 100.0, ("dof_damping",), _scaling("dof_damping")),
     "gain": Factor("force of all motors or of one", 0.0, 10.0, _MOTOR, _scale_motors, "actuator"),
     "dead": Factor("a motor, by index or name, without force", 0.0, 0.0, _MOTOR, _scale_motors, "actuator"),
+    "dead_sensor": Factor("a sensor, by name or place in the observation, that reads 0", 0.0, 0.0),
     "latency": Factor("frames between an action and its effect", 0, 100, whole=True),
     "noise": Factor("standard deviation of noise on every sensor, in its own units", 0.0, 100.0),
     "dropout": Factor("share of the sensors, drawn anew each episode, that read 0", 0.0, 1.0),
@@ -110,12 +114,16 @@ FACTORS: dict[str, Factor] = {
 
 
 def parse(text: str) -> Perturbation:
-    """A perturbation from its text, `factor[.target]=value[@frame]` or `dead=motor[@frame]`.
+    """A perturbation from its text, `factor[.target]=value[@frame]`, `dead=motor[@frame]` or
+    `dead_sensor.name[@frame]`.
 
     Raises:
         EnvError: for a malformed text, an unknown factor (with the nearest one), and a value out of range.
     """
-    match = _TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
+    written = text.strip() if isinstance(text, str) else ""
+    if sensor := _DEAD_SENSOR.fullmatch(written):
+        written = f"dead_sensor={sensor['sensor']}{sensor['onset'] or ''}"
+    match = _TEXT.fullmatch(written)
     if match is None:
         raise EnvError(
             f"perturbation {text!r} is malformed: write e.g. gravity=0.5, mass.torso=2 or gain=0.5@300"
@@ -129,9 +137,9 @@ def parse(text: str) -> Perturbation:
     onset = _number(match["onset"] or "0", text)
     if onset < 0 or onset != int(onset):
         raise EnvError(f"perturbation {text!r}: the frame after @ must be a whole number of at least 0")
-    if name == "dead":
+    if name in NAMED:
         if target is not None:
-            raise EnvError(f"perturbation {text!r}: write dead=INDEX or dead=NAME")
+            raise EnvError(f"perturbation {text!r}: write {name}=INDEX or {name}=NAME")
         return Perturbation(name, 0.0, match["value"].strip(), int(onset))
     if target is not None and factor.target is None:
         raise EnvError(f"perturbation {text!r}: {name} has no target, write {name}=VALUE")

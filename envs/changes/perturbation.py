@@ -7,6 +7,7 @@ disables one motor. Physical factors are written to MuJoCo's model and undone ex
 
 from __future__ import annotations
 
+import difflib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from envs.changes.factors import FACTORS, Perturbation, parse
 from envs.changes.model_patch import ModelPatch
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env, find_physics
+from envs.readouts.sensors import sensor_names
 from envs.state.snapshot_schema import check_perturbed
 from envs.wrappers import Step
 
@@ -47,6 +49,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._queue: deque[np.ndarray] = deque()
         size = env.observation_space.shape[0]  # type: ignore[index]
         self._silent = np.zeros(size, bool)
+        self._dead = np.zeros(size, bool)
+        self._sensors: dict[str, np.ndarray] | None = None
         self._last_action = np.zeros(env.action_space.shape or (0,), np.float32)
         self.at_last_step: tuple[Perturbation, ...] = ()
         """What was active in the last step."""
@@ -134,7 +138,31 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             count = round(value.get("dropout", 0.0) * self._silent.size)
             self._silent = np.zeros(self._silent.size, bool)
             self._silent[self._rng.choice(self._silent.size, count, replace=False)] = True
-        self._signals = bool(self._noise or self._latency or self._silent.any())
+        self._dead = np.zeros(self._silent.size, bool)
+        for perturbation in self._tuple:
+            if perturbation.factor == "dead_sensor":
+                self._dead[self._places(perturbation)] = True
+        self._signals = self._has_signals()
+
+    def _has_signals(self) -> bool:
+        """Whether actions or observations are changed on their way."""
+        return bool(self._noise or self._latency or self._silent.any() or self._dead.any())
+
+    def _places(self, perturbation: Perturbation) -> np.ndarray:
+        """Where in the observation a dead sensor is. Raises EnvError where there is none of this name."""
+        if self._sensors is None:
+            self._sensors = sensor_names(self.env, self._silent.size)
+        name = str(perturbation.target)
+        if name in self._sensors:
+            return self._sensors[name]
+        named = [known for known in self._sensors if not known.isdecimal()]
+        near = difflib.get_close_matches(name, named, n=1, cutoff=0.4)
+        known = f"there are {', '.join(named)}" if named else "none has a name"
+        hint = f"did you mean {near[0]}?" if near else known
+        raise EnvError(
+            f"perturbation '{perturbation}': there is no sensor {name!r}, {hint} "
+            f"(or a place from 0 to {self._silent.size - 1})"
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything but the random generator, as arrays and JSON values; `silent` [obs] marks dropped
@@ -158,7 +186,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._queue = deque(np.array(row) for row in state["queue"])
         self._last_action = np.array(state["last_action"])
         self._silent = np.array(state["silent"], bool)
-        self._signals = bool(self._noise or self._latency or self._silent.any())
+        self._signals = self._has_signals()
 
     @property
     def rng(self) -> np.random.Generator:
@@ -191,12 +219,14 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
     def check(self, perturbation: Perturbation) -> None:
         """Raises EnvError if this environment has nothing that the perturbation could act on."""
+        if perturbation.factor == "dead_sensor":
+            self._places(perturbation)
         if FACTORS[perturbation.factor].scale is None:
             return
         if self._patch is None:
             raise EnvError(
                 f"perturbation '{perturbation}' needs MuJoCo physics; "
-                "here only latency, noise and dropout work"
+                "here only latency, noise, dropout and dead_sensor work"
             )
         self._patch.rows(perturbation)
 
@@ -213,6 +243,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             observation = observation + self._noise * self._rng.standard_normal(
                 observation.shape[0], np.float32
             )
-        if self._silent.any():
-            observation = np.where(self._silent, np.float32(0), observation)
+        silent = self._silent | self._dead
+        if silent.any():
+            observation = np.where(silent, np.float32(0), observation)
         return observation.astype(np.float32, copy=False)

@@ -1,0 +1,141 @@
+"""Names of the numbers of an observation, which Gymnasium numbers only.
+
+The names are those of physical quantities: of joints, as `envs.readouts.joints` has them, and of the moving
+parts of a robot (`torso_pitch`, `left_foot_orientation`). Which number shows which quantity is found out by
+trying: in an environment of its own, random actions are taken, and a number that is a quantity up to scale and
+offset in every step is its sensor. So it works for every order of observations, and for any robot.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from envs.faults.boundary import call
+from envs.physics import Physics, find_physics, log
+from envs.readouts.joints import JointReadouts, identifier
+from envs.spaces import flattener
+
+EPISODES, STEPS = 4, 25
+"""Episodes that are tried, and steps of each."""
+LEAST_CORRELATION = 1.0 - 1e-6
+"""Of a number with the quantity that it shows."""
+NOT_FOR_TRYING = ("render_mode", "width", "height", "render_kwargs")
+"""Keyword arguments that an environment for trying does without."""
+
+
+def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
+    """Name -> places in the flat observation, of `size` numbers.
+
+    A place itself is a name (`3`), and so are the parts of a Dict observation (`orientations`,
+    `orientations.3`). Physical quantities follow where an environment like this one can be made to try them.
+    """
+    found = {str(place): np.array([place]) for place in range(size)}
+    found |= _parts(env.unwrapped.observation_space, size)
+    try:
+        tried = _tried(env, size)
+    except Exception as error:  # noqa: BLE001  the environment may raise anything
+        log.warning("%s: its sensors have no physical names: %s", env.unwrapped, error)
+        return found
+    return {name: places for name, places in tried.items() if name not in found} | found
+
+
+def _parts(space: spaces.Space[Any], size: int) -> dict[str, np.ndarray]:
+    """The parts of a Dict observation, and each number of a part."""
+    if not isinstance(space, spaces.Dict):
+        return {}
+    found: dict[str, np.ndarray] = {}
+    edge = 0
+    for part, inner in space.spaces.items():
+        name, count = identifier(str(part), f"part{len(found)}"), spaces.flatdim(inner)
+        found[name] = np.arange(edge, edge + count)
+        found |= {f"{name}.{place}": np.array([edge + place]) for place in range(count)}
+        edge += count
+    return found if edge == size else {}
+
+
+def _tried(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
+    """Physical quantities -> the places that show them."""
+    spec = env.unwrapped.spec
+    if spec is None or find_physics(env) is None or spaces.flatdim(env.unwrapped.observation_space) != size:
+        return {}
+    kwargs = {name: value for name, value in spec.kwargs.items() if name not in NOT_FOR_TRYING}
+    other = call(gymnasium.make, spec.id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
+    try:
+        observations, quantities = _episodes(other)
+    finally:
+        other.close()
+    return _matches(observations, quantities)
+
+
+def _episodes(env: gymnasium.Env[Any, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Observations [steps, obs], and quantities [steps, numbers] by name, under random actions."""
+    flatten = flattener(env.observation_space)
+    observations, rows = [], []
+    env.action_space.seed(0)
+    for episode in range(EPISODES):
+        observation, _ = env.reset(seed=episode)
+        for _ in range(STEPS):
+            observations.append(flatten(observation))
+            physics = find_physics(env)
+            assert physics is not None
+            rows.append(_quantities(physics))
+            observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            if terminated or truncated:
+                break
+    return np.stack(observations), {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _quantities(physics: Physics) -> dict[str, np.ndarray]:
+    """What sensors of a robot may show, by name; NaN where a part does not only turn about an axis."""
+    import mujoco
+
+    model, data = physics.model, mujoco.MjData(physics.model)
+    data.qpos[:], data.qvel[:] = physics.data.qpos, physics.data.qvel
+    mujoco.mj_kinematics(model, data)
+    joints = JointReadouts(model)
+    found: dict[str, list[np.ndarray]] = {name: [value] for name, value in joints.read(data).items()}
+    for joint in joints.joints:
+        if joint.kind in ("turn", "angle"):
+            found.setdefault(f"{joint.name}_angle", []).append(data.qpos[joint.q : joint.q + 1])
+        if joint.kind in ("free", "ball"):
+            first = joint.q + 3 * (joint.kind == "free")
+            found.setdefault(f"{joint.name}_quaternion", []).append(data.qpos[first : first + 4])
+    for part in range(1, model.nbody):
+        name = identifier(model.body(part).name, "")
+        if not name or model.body_dofnum[model.body_weldid[part]] == 0:
+            continue
+        axes = data.xmat[part].reshape(3, 3)
+        found.setdefault(f"{name}_orientation", []).append(axes.ravel())
+        found.setdefault(f"{name}_position", []).append(data.xpos[part])
+        found.setdefault(f"{name}_height", []).append(data.xpos[part, 2:])
+        for turn, axis, a, b in (("pitch", 1, 2, 0), ("heading", 2, 0, 1)):
+            cosine, sine = axes[a, a], axes[b, a]
+            shown = np.array([cosine, sine, np.arctan2(sine, cosine)])
+            found.setdefault(f"{name}_{turn}", []).append(
+                shown if axes[axis, axis] > 1.0 - 1e-9 else np.full(3, np.nan)
+            )
+    return {name: np.concatenate([np.ravel(value) for value in values]) for name, values in found.items()}
+
+
+def _matches(observations: np.ndarray, quantities: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The places whose numbers are one of a quantity, up to scale and offset, in every step."""
+    shown, found = _standardised(observations), {}
+    for name, values in quantities.items():
+        correlation = np.abs(shown.T @ _standardised(values)) / len(shown)
+        places = np.flatnonzero((correlation >= LEAST_CORRELATION).any(1))
+        if places.size:
+            found[name] = places
+    return found
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and variance 1; a column that does not vary, or is not finite, is 0."""
+    values = np.asarray(values, np.float64)
+    centred = values - values.mean(0)
+    deviation = centred.std(0)
+    varies = np.isfinite(deviation) & (deviation > 1e-6)
+    return np.where(varies, centred / np.where(varies, deviation, 1.0), 0.0)

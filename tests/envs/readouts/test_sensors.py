@@ -1,0 +1,63 @@
+"""Names of sensors are found by trying, and a dead one reads 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_env
+
+import envs
+from envs.changes.factors import parse
+from envs.readouts.sensors import sensor_names
+
+
+def test_numbers_of_an_observation_are_named_by_what_they_show() -> None:
+    cheetah = envs.make("HalfCheetah-v5")
+    found = {name: places.tolist() for name, places in sensor_names(cheetah, 17).items()}
+    assert found["torso_pitch"] == found["rooty_angle"] == [1]
+    assert (found["bthigh_angle"], found["rootx_velocity"], found["ffoot_velocity"]) == ([2], [8], [16])
+    assert "rootx_position" not in found, "how far it has run is not observed"
+    assert found["16"] == [16]
+    push = sensor_names(envs.make("joule/Push-v0"), 20)
+    assert push["block_heading"].tolist() == [10, 11]
+    assert push["pusher_x_position"].tolist() == [0], "decimetres"
+
+
+def test_a_dead_sensor_reads_zero_from_its_frame_on_and_the_readouts_stay_true() -> None:
+    plain: Any = envs.make("HalfCheetah-v5")
+    env: Any = envs.make("HalfCheetah-v5", perturb=["dead_sensor.torso_pitch@2", "dead_sensor.5"])
+    for each in (plain, env):
+        each.reset(seed=3)
+    for step in range(4):
+        true, seen = (each.step(np.ones(6, np.float32))[0] for each in (plain, env))
+        dead = [1, 5] if step >= 2 else [5]
+        assert not seen[dead].any()
+        np.testing.assert_array_equal(np.delete(seen, dead), np.delete(true, dead))
+    np.testing.assert_array_equal(env.readouts(), plain.readouts())
+    assert env.perturbations == ["dead_sensor=5", "dead_sensor=torso_pitch"]
+    saved = env.snapshot()
+    expected = env.step(np.ones(6, np.float32))[0]
+    assert env.restore(saved)
+    np.testing.assert_array_equal(env.step(np.ones(6, np.float32))[0], expected)
+    env.unperturb()
+    assert env.step(np.ones(6, np.float32))[0].all()
+
+
+@pytest.mark.parametrize(
+    "text", ["dead_sensor.torso_pitch", "dead_sensor.torso_pitch=0", "dead_sensor=torso_pitch"]
+)
+def test_a_dead_sensor_is_written_without_a_value(text: str) -> None:
+    assert parse(text) == parse(str(parse(text)))
+    assert (parse(f"{text}@30").target, parse(f"{text}@30").onset) == ("torso_pitch", 30)
+
+
+def test_a_wrong_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(
+        envs.EnvError, match=r"no sensor 'torso_pich', did you mean torso_pitch\? \(or a place from 0"
+    ):
+        envs.make("HalfCheetah-v5", perturb=["dead_sensor.torso_pich"])
+    with pytest.raises(envs.EnvError, match=r"no sensor 'pitch', none has a name \(or a place from 0 to 2\)"):
+        envs.make(tiny_env.ID, perturb=["dead_sensor.pitch"])
+    assert envs.make(tiny_env.ID, perturb=["dead_sensor.1"]).perturbations == []
