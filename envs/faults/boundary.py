@@ -50,7 +50,7 @@ def call_step(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
 
 def _called(step: bool, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
     process = os.getpid()
-    PROCESS_STATE.enter(step)
+    entered = PROCESS_STATE.enter(step)
     try:
         return function(*given, **named)
     except Exception:
@@ -66,14 +66,16 @@ def _called(step: bool, function: Callable[P, R], *given: P.args, **named: P.kwa
     finally:
         if os.getpid() != process:
             _end_copy()
-        PROCESS_STATE.leave()
+        PROCESS_STATE.leave(entered)
 
 
 def attribute(part: Any, name: str) -> Any:
     """An attribute of an environment's object; None where there is none, or where it cannot be read."""
     try:
-        return call(getattr, part, name, None)
-    except Exception as error:  # noqa: BLE001  a property of the user's may raise anything
+        return getattr(part, name, None)
+    except BaseException as error:  # a property of the user's may raise anything
+        if raised_by_signal(error):
+            raise
         log.debug("%s.%s cannot be read: it %s", type(part).__name__, name, described(error))
         return None
 

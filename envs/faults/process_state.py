@@ -37,56 +37,69 @@ class Setting:
     """Whether `read` takes too long for every step; it is then read around all other calls."""
 
 
+class _Depth(threading.local):
+    """How many calls of environments' code a thread is in: an environment may call another one."""
+
+    calls = 0
+
+
+Token = tuple[tuple[Setting, ...], list[Any]] | None
+"""The settings that are watched in a call, and their values before it; None for a call within a call."""
+
+
 class ProcessState:
     """The settings of this process, with the values that environments gave them."""
 
     def __init__(self, settings: Sequence[Setting]) -> None:
         self._settings: dict[str, Setting] = {}
+        self._all: tuple[Setting, ...] = ()
         self._fast: tuple[Setting, ...] = ()
         self._theirs: dict[str, Any] = {}
         self._undone: set[str] = set()
-        self._depth = 0
-        self._watched: tuple[Setting, ...] = ()
-        self._ours: list[Any] = []
-        self._lock = threading.Lock()
+        self._depth = _Depth()
         for setting in settings:
             self.add(setting)
 
     @property
     def settings(self) -> tuple[Setting, ...]:
         """Every setting that is watched."""
-        return tuple(self._settings.values())
+        return self._all
 
     def add(self, setting: Setting) -> None:
         """Watches one more setting; one of the same name is replaced."""
         self._settings[setting.name] = setting
-        self._fast = tuple(known for known in self._settings.values() if not known.slow)
+        self._all = tuple(self._settings.values())
+        self._fast = tuple(known for known in self._all if not known.slow)
 
-    def enter(self, step: bool = False) -> None:
-        """The code of an environment runs from here on; calls of environments by environments are one call.
+    def enter(self, step: bool = False) -> Token:
+        """The code of an environment runs from here on.
 
         Args:
             step: whether this is one of many calls, around which slow settings are not read.
-        """
-        with self._lock:
-            self._depth += 1
-            if self._depth > 1:
-                return
-            self._watched = self._fast if step else self.settings
-            self._ours = [setting.read() for setting in self._watched]
-            for name, value in self._theirs.items():
-                self._settings[name].write(value)
 
-    def leave(self) -> None:
+        Returns:
+            What `leave` needs.
+        """
+        self._depth.calls += 1
+        if self._depth.calls > 1:
+            return None
+        watched = self._fast if step else self._all
+        ours = [setting.read() for setting in watched]
+        if self._theirs:
+            for name, value in list(self._theirs.items()):
+                self._settings[name].write(value)
+        return watched, ours
+
+    def leave(self, token: Token) -> None:
         """The code of an environment has ended: everything is as before."""
-        with self._lock:
-            self._depth -= 1
-            if self._depth:
-                return
-            now = [setting.read() for setting in self._watched]
-            if now != self._ours:
-                for setting, value, ours in zip(self._watched, now, self._ours, strict=True):
-                    self._put_back(setting, value, ours)
+        self._depth.calls -= 1
+        if token is None:
+            return
+        watched, before = token
+        now = [setting.read() for setting in watched]
+        if now != before:
+            for setting, value, ours in zip(watched, now, before, strict=True):
+                self._put_back(setting, value, ours)
 
     def _put_back(self, setting: Setting, value: Any, ours: Any) -> None:
         """Sets a setting to Joule's value, and keeps the value that it has now for the environments."""

@@ -10,14 +10,16 @@ import random
 import types
 import zlib
 from collections import deque
-from collections.abc import Collection, Sized
+from collections.abc import Sized
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
+from envs.faults.boundary import Boundary
 from envs.physics import dm_control_env, parts
-from envs.state.python_state import generators
+from envs.state.python_state import generators, is_saved
 
 MOST_NODES, DEEPEST = 5_000, 6
 """Objects that are looked at, and how deep: what lies beyond counts as constant, but for its length."""
@@ -25,10 +27,11 @@ LARGEST_ARRAY = 1_000_000
 """A larger array counts as constant (numbers)."""
 _CONSTANT = (
     types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, type,
-    gymnasium.Space, gymnasium.Env,
+    gymnasium.Space, gymnasium.Env, EnvSpec,
 )  # fmt: skip
-_RENDERERS = ("gymnasium.envs.mujoco.mujoco_rendering", "envs.rendering")
-"""Modules whose objects draw, and decide nothing."""
+_ELSEWHERE = ("gymnasium.envs.mujoco.mujoco_rendering", "mujoco._structs")
+"""Modules whose objects draw, or are MuJoCo's own state."""
+_WITHOUT_STATE = (gymnasium.wrappers.OrderEnforcing, gymnasium.wrappers.PassiveEnvChecker, Boundary)
 Contents = dict[str, tuple[str, int]]
 """Name of an attribute -> name of its type, and a hash of what it holds."""
 
@@ -40,46 +43,45 @@ class _HasArray(Protocol):
     def __array__(self) -> np.ndarray: ...
 
 
-def contents(env: gymnasium.Env[Any, Any]) -> Contents:
-    """What the attributes of an environment, of its wrappers and of the environments in it hold now.
+def unsaved(env: gymnasium.Env[Any, Any]) -> Contents:
+    """What attributes hold now that no snapshot saves: of an environment, its wrappers and environments in it.
 
     An attribute of the environment itself has its plain name, another one that of its class before it. Of
-    dm_control, whose own state is known, nothing is looked at, nor are random generators that a snapshot holds.
+    dm_control, whose own state is known, nothing is looked at.
     """
     found: Contents = {}
     layer = env
     while isinstance(layer, gymnasium.Wrapper):
-        found |= _attributes(layer, f"{type(layer).__name__}.", [])
+        if not isinstance(layer, _WITHOUT_STATE):
+            found |= _read(f"{type(layer).__name__}.", vars(layer))
         layer = layer.env
     if dm_control_env(env) is None:
         held = generators(env)
         for part in parts(env):
-            found |= _attributes(part, prefix(env, part), held)
+            others = {
+                name: value
+                for name, value in vars(part).items()
+                if not is_saved(value) and not any(value is generator for generator in held)
+            }
+            found |= _read("" if part is env.unwrapped else f"{type(part).__name__}.", others)
     return found
 
 
-def prefix(env: gymnasium.Env[Any, Any], part: Any) -> str:
-    """What stands before the names of the attributes of one of `parts(env)`."""
-    return "" if part is env.unwrapped else f"{type(part).__name__}."
-
-
-def changed(before: Contents, after: Contents, held: Collection[str] = ()) -> list[str]:
-    """The attributes that changed, or came or went, apart from those that are `held`, each with its type."""
-    names = (before.keys() | after.keys()) - set(held)
+def changed(before: Contents, after: Contents) -> list[str]:
+    """The attributes that changed, or came or went, each with its type."""
     return [
         f"{name} ({after.get(name, before.get(name, ('', 0)))[0]})"
-        for name in sorted(names)
+        for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]
 
 
-def _attributes(part: Any, before: str, held: list[Any]) -> Contents:
-    own = {
-        name: value
-        for name, value in vars(part).items()
-        if not isinstance(value, _CONSTANT) and not any(value is generator for generator in held)
+def _read(prefix: str, attributes: dict[str, Any]) -> Contents:
+    return {
+        f"{prefix}{name}": (type(value).__name__, _Reader().read(value))
+        for name, value in attributes.items()
+        if not isinstance(value, _CONSTANT) and type(value).__module__ not in _ELSEWHERE
     }
-    return {f"{before}{name}": (type(value).__name__, _Reader().read(value)) for name, value in own.items()}
 
 
 class _Reader:
@@ -96,7 +98,7 @@ class _Reader:
         if isinstance(value, bool | int | float | complex | str | bytes | np.generic | None):
             return hash((kind, str(value)))
         deep = len(self.above) >= DEEPEST or self.nodes > MOST_NODES or id(value) in self.above
-        if deep or isinstance(value, _CONSTANT) or type(value).__module__ in _RENDERERS:
+        if deep or isinstance(value, _CONSTANT) or type(value).__module__ in _ELSEWHERE:
             return hash(kind)
         self.above.add(id(value))
         try:

@@ -45,6 +45,13 @@ def scalars(part: Any) -> dict[str, Any]:
     return {name: json_scalar(value) for name, value in vars(part).items() if type(value) in _SCALARS}
 
 
+def is_saved(value: Any) -> bool:
+    """Whether `scalars` or `copies` saves an attribute with this value."""
+    if type(value) in _SCALARS:
+        return True
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.size <= LARGEST_ARRAY
+
+
 def check_attributes(part: Any, values: Mapping[str, Any], where: str) -> None:
     """Checks that values may be set as attributes of an object. Nothing is changed.
 

@@ -23,7 +23,7 @@ import numpy as np
 from envs.faults.boundary import Boundary, call
 from envs.faults.errors import Misbehaviour, described
 from envs.physics import Physics, dm_control_env, find_physics, parts
-from envs.state.python_objects import Contents, changed, contents, prefix
+from envs.state.python_objects import Contents, changed, unsaved
 from envs.state.python_state import (
     CannotRestore,
     check_attributes,
@@ -68,7 +68,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._state, self._reward = np.zeros(0), math.nan
         self._actions: list[np.ndarray] = []
         self._rewards: list[float] = []
-        self._contents: Contents = {}
+        self._unsaved: Contents = {}
         self._rngs: list[Any] = []
         self._rng_after_reset: list[Any] = []
         base: Any = env.unwrapped
@@ -103,10 +103,10 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         if self._by_state:
             self._keep_moment(action)
         result = self.env.step(action.copy())  # the environment may write into it
+        self._reward = _number(result[1])
         if len(self._actions) < LONGEST_REPLAY:
             self._actions.append(action)
-            self._rewards.append(_number(result[1]))
-        self._reward = _number(result[1])
+            self._rewards.append(self._reward)
         return result
 
     def save(self) -> dict[str, Any]:
@@ -145,14 +145,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def unsaved(self) -> Contents:
         """What the attributes hold now that no snapshot saves; nothing where the environment saves more itself."""
-        if self._extra is not None:
-            return {}
-        saved = {
-            f"{prefix(self.env, part)}{name}"
-            for part in parts(self.env)
-            for name in (*scalars(part), *copies(part))
-        }
-        return {name: held for name, held in contents(self.env).items() if name not in saved}
+        return {} if self._extra is not None else unsaved(self.env)
 
     def check(self, saved: dict[str, Any]) -> None:
         """Checks what `save` gave, before any of it is set.
@@ -214,14 +207,12 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _needs_replay(self) -> bool:
         """Whether MuJoCo's state and the numbers in attributes are not all, and a replay is possible."""
-        if self._extra is not None or len(self._actions) == LONGEST_REPLAY:
+        if len(self._actions) == LONGEST_REPLAY:
             return False
-        held = {
-            f"{prefix(self.env, part)}{name}"
-            for part, (_, names) in zip(self._parts, self._scalars, strict=True)
-            for name in (*names, *copies(part))
-        }
-        return bool(changed(self._contents, contents(self.env), held))
+        parts_and_names = zip(self._parts, self._scalars, strict=True)
+        if any(name not in names for part, (_, names) in parts_and_names for name in scalars(part)):
+            return True  # a number that came after the reset
+        return bool(changed(self._unsaved, self.unsaved()))
 
     def _make_attributes(self, saved: dict[str, Any]) -> None:
         """Has the environment make the attributes of its earlier episodes: by a reset, and by a step.
@@ -249,7 +240,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._parts = parts(self.env)
         self._before = {}
         self._actions, self._rewards = [], []
-        self._contents = contents(self.env) if self._by_state else {}
+        self._unsaved = self.unsaved() if self._by_state else {}
         self._rngs = generators(self.env)
         self._rng_after_reset = rng_states(self.env)
         self._scalars = [(vars(part), tuple(scalars(part))) for part in self._parts]
