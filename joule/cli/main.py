@@ -109,6 +109,7 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
     except KeyboardInterrupt:
         code = 130
     except signals.Ended as ended:
+        ended.caught()
         code = ended.exit_code
     except JouleError as error:
         code = error.exit_code

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from joule.cli.signal_watch import watch_for_second_interrupt
+from joule.cli.signal_watch import watch
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM")
 ENDING = tuple(signal.Signals[name] for name in _NAMES if name in signal.Signals.__members__)
@@ -42,6 +42,11 @@ class Ended(BaseException):
         """What the command ends with."""
         return exit_code(self.number)
 
+    def caught(self) -> int:
+        """Says that the exception has arrived. Returns the number of the signal."""
+        _HANDLER.raised = None
+        return self.number
+
 
 def exit_code(number: int) -> int:
     """The exit code of a command that a signal ended, as shells report it."""
@@ -54,7 +59,12 @@ def end_at_once(number: int) -> NoReturn:
 
 
 def end_by_exception(number: int) -> NoReturn:
-    """Raises Ended, so that files and processes are closed on the way out."""
+    """Raises Ended, so that files and processes are closed on the way out.
+
+    C code that asks for an attribute drops any exception, and so may an environment. `unwinding` raises a lost one
+    again at its end, and the process ends `LOST_SECONDS` after the signal in any case.
+    """
+    _HANDLER.raised = number
     raise Ended(number)
 
 
@@ -63,6 +73,8 @@ class _Handler:
 
     def __init__(self) -> None:
         self.act: Act = end_at_once
+        self.raised: int | None = None
+        """The signal for which Ended was raised, and has not been caught."""
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.act(number)
@@ -76,7 +88,7 @@ def install() -> None:
     _HANDLER.act = end_at_once
     for number in _taken():
         signal.signal(number, _HANDLER)
-    watch_for_second_interrupt(ENDING, exit_code(signal.SIGINT))
+    watch(ENDING, lambda: None if _HANDLER.raised is None else exit_code(_HANDLER.raised))
 
 
 def survive_hangup() -> None:
@@ -111,6 +123,8 @@ def unwinding() -> Iterator[None]:
     """Inside, a signal raises Ended. It changes nothing in a process where no command is run."""
     with handled(end_by_exception, _installed()):
         yield
+        if _HANDLER.raised is not None:
+            raise Ended(_HANDLER.raised)
 
 
 @contextmanager

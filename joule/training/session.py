@@ -227,5 +227,5 @@ def _unless_ended(make: Callable[[], None], again: str, callback: Callback) -> i
         make()
     except signals.Ended as ended:
         callback.on_note(f"all frames are trained and saved; make the rest with: {again}")
-        return ended.number
+        return ended.caught()
     return None

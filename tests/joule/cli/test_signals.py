@@ -16,7 +16,7 @@ import ctypes, os, signal, sys, time
 from joule.cli import signal_watch, signals
 from joule.cli.main import run_process
 
-signal_watch.GRACE_SECONDS = 0.1
+signal_watch.GRACE_SECONDS, signal_watch.LOST_SECONDS = 0.1, 0.3
 
 def send(*numbers):
     for number in numbers:
@@ -37,6 +37,23 @@ def by_exception(arguments):
     finally:
         os.remove("part")
         print("cleaned up")
+
+@signals.unwinding()
+def lost(arguments):
+    try:
+        send(signal.SIGTERM)
+    except BaseException:
+        print("lost")
+    return 0
+
+@signals.unwinding()
+def lost_for_ever(arguments):
+    while True:
+        try:
+            send(signal.SIGTERM)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        except BaseException:
+            time.sleep(0.2)
 
 def later(arguments):
     with signals.deferred():
@@ -68,7 +85,7 @@ def hung(arguments):
         for _ in range(2):  # the second time, it waits for ever, and no signal interrupts it
             libc.pthread_mutex_lock(mutex)
 
-for command in (at_once, by_exception, later, told, survives, hung):
+for command in (at_once, by_exception, lost, lost_for_ever, later, told, survives, hung):
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -87,6 +104,8 @@ def test_signals_to_a_process(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         f"at_once: {usr1}",
         "cleaned up", "by_exception: 143",
+        "lost", "lost: 143",
+        "lost_for_ever: 143",
         f"later: {xcpu}",
         told, "told: 0",
         "goes on", "survives: 0",
