@@ -17,21 +17,25 @@ from pathlib import Path
 
 from benchmarks import raw_rows
 from benchmarks.reliability import (
+    faults_api,
     faults_checkpoints,
     faults_disk,
     faults_env_failures,
     faults_environments,
+    faults_functions,
     faults_hostile_files,
     faults_injection,
     faults_learning,
     faults_links,
     faults_machine,
     faults_physics,
+    faults_process,
     faults_reading,
     faults_rough_env,
     faults_rough_results,
     faults_settings,
     faults_signals,
+    faults_terminal,
 )
 from benchmarks.reliability.fault_table import FAULTS, Outcome
 from benchmarks.reliability.sandbox import ROOT, Sandbox, preload
@@ -42,6 +46,7 @@ MODULES = (
     faults_environments, faults_env_failures, faults_physics, faults_learning, faults_settings, faults_disk,
     faults_checkpoints, faults_hostile_files, faults_links, faults_reading, faults_injection, faults_signals, faults_machine,
     faults_rough_env, faults_rough_results,
+    faults_process, faults_terminal, faults_api, faults_functions,
 )  # fmt: skip
 """The modules whose import fills the table."""
 
