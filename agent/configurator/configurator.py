@@ -139,4 +139,4 @@ class Configurator:
         legibility = modules.legibility_in_memory()
         wanted = illegible(modules.layout(), legibility, used)
         if wanted:
-            warnings.warn(warning(kind, wanted, legibility), Advice, stacklevel=4)
+            warnings.warn(warning(kind, wanted, legibility), Advice, stacklevel=5)
