@@ -271,7 +271,9 @@ class Modules:
         networks = self.networks
         with torch.inference_mode():
             read = networks.readout_normalizer.inverse(networks.readout(self.perceive(obs)))
-        return r_squared(self.layout(), torch.from_numpy(np.asarray(readouts, np.float32)), read.float().cpu())
+        return r_squared(
+            self.layout(), torch.from_numpy(np.asarray(readouts, np.float32)), read.float().cpu()
+        )
 
     def legibility_in_memory(self) -> dict[str, float]:
         """`legibility` on steps all over the replay buffer; empty before the first update."""
