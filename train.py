@@ -1,6 +1,6 @@
 """The command `joule train`, from a checkout: `python train.py --help`."""
 
-import signal
+import _signal as signal  # the module `signal` takes longer to import than an interrupt takes to come
 
 if __name__ == "__main__":
     # Until Joule's own handlers are there, Ctrl-C ends the process without a traceback.

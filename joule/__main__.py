@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import _signal as signal  # the module `signal` takes longer to import than an interrupt takes to come
 import os
-import signal
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def put_current_directory_last() -> None:
