@@ -30,6 +30,17 @@ class NormedLinear(nn.Module):
         return y if weight.dtype == torch.float32 else y.to(weight.dtype)
 
 
+def through(layers: nn.Module, x: Float[Tensor, "*rows inputs"]) -> Float[Tensor, "*rows outputs"]:
+    """The output of a sequence of layers.
+
+    Calling modules, which have no hooks here, takes as long as a small layer.
+    """
+    assert isinstance(layers, nn.Sequential)
+    for layer in layers:
+        x = layer.forward(x)
+    return x
+
+
 def full(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """`x` in at least float32, the precision of everything but the matrix products."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agent.layers import NormedLinear, full
+from agent.layers import NormedLinear, full, through
 
 LOG_STD_LOW, LOG_STD_HIGH = -10.0, 2.0
 """Bounds of the log standard deviation before squashing."""
@@ -35,7 +35,7 @@ class Policy(nn.Module):
         self, z: Float[Tensor, "rows latent"]
     ) -> tuple[Float[Tensor, "rows act"], Float[Tensor, "rows act"]]:
         """Mean and log standard deviation before squashing."""
-        mean, log_std = self.out(self.trunk(z)).chunk(2, -1)
+        mean, log_std = self.out.forward(through(self.trunk, z)).chunk(2, -1)
         log_std = LOG_STD_LOW + 0.5 * (LOG_STD_HIGH - LOG_STD_LOW) * (log_std.tanh() + 1.0)
         return mean, log_std
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agent.layers import NormedLinear, TwoHot, zero_linear
+from agent.layers import NormedLinear, TwoHot, through, zero_linear
 
 
 class Critic(nn.Module):
@@ -43,7 +43,7 @@ class Critic(nn.Module):
     ) -> Float[Tensor, "rows critics bins"]:
         """Two-hot logits of every critic."""
         pair = torch.cat((z, action), -1)
-        return torch.stack([member(pair) for member in self.members], 1)
+        return torch.stack([through(member, pair) for member in self.members], 1)
 
     def forward(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]

@@ -29,4 +29,4 @@ class Encoder(nn.Module):
 
     def forward(self, normalised: Float[Tensor, "*rows obs"]) -> Float[Tensor, "*rows latent"]:
         """The latents of observations."""
-        return self.regularizer.project(full(self.out(self.hidden(normalised))))
+        return self.regularizer.project(full(self.out.forward(self.hidden.forward(normalised))))
