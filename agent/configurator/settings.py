@@ -145,7 +145,7 @@ class LearningConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of the matrix products in learning and planning; bfloat16 is faster from 256 hidden units
     on."""
-    fused: bool = False
+    fused: bool = True
     """Computes the gradients of the default networks by formulas derived by hand, in two thirds of autograd's
     CPU time; they differ by rounding alone. Other configurations use autograd."""
 
