@@ -11,7 +11,7 @@ import numpy as np
 
 from envs.changes.perturbation import Perturbed
 from envs.env_spec import STATE, EnvSpec, ObservationPart
-from envs.faults.boundary import Boundary, attribute, call
+from envs.faults.boundary import Boundary, attribute, call, name_of
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
@@ -130,6 +130,10 @@ def wrapped(
     checks = FaultChecks(flat, env, step_timeout_seconds)
     limited: gymnasium.Env[Any, Any] = checks
     frames = max_episode_frames or registered_limit
+    if frames is not None and (not isinstance(frames, int) or frames < 1):
+        raise EnvError(
+            f"{env} is registered with max_episode_steps={frames!r:.40}: give a whole number of at least 1, or none"
+        )
     if frames is not None:
         limited = gymnasium.wrappers.TimeLimit(checks, frames)
     frames = min((limit for limit in (frames, _dm_control_limit(raw)) if limit is not None), default=None)
@@ -265,7 +269,7 @@ def _checked_derived_readouts(raw: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     """The derived readouts. EnvError for a reserved name."""
     found = derived_readouts(raw)
     if reserved := found.keys() & set(RESERVED_NAMES):
-        raise EnvError(f"derived_readouts of {raw.unwrapped} names one {min(reserved)!r}, {RESERVED}")
+        raise EnvError(f"derived_readouts of {name_of(raw)} names one {min(reserved)!r}, {RESERVED}")
     return found
 
 
@@ -278,9 +282,9 @@ def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[
 
 def _checked_readouts(raw: gymnasium.Env[Any, Any], blank: np.ndarray) -> dict[str, np.ndarray]:
     """The readouts of an environment's own method, which may need a reset first. Raises EnvError."""
-    env, method = raw.unwrapped, "reset"
+    env, method = name_of(raw), "reset"
     try:
-        call(raw.reset)
+        Boundary(raw).reset()
         method = "readouts"
         values = named_readouts(raw, blank)
     except EnvError:

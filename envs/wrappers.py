@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.faults.boundary import attribute
+from envs.faults.boundary import attribute, name_of
 from envs.faults.errors import EnvError
 from envs.spaces import checked_action_space, flat_observation_space, flattener
 
@@ -94,7 +94,7 @@ def _space(env: gymnasium.Env[Any, Any], name: str) -> spaces.Space[Any]:
     """A space of an environment. Raises EnvError where it has none."""
     found = attribute(env, name)
     if not isinstance(found, spaces.Space):
-        raise EnvError(f"{name} of {env.unwrapped} must be a space of gymnasium.spaces, not {found!r:.80}")
+        raise EnvError(f"{name} of {name_of(env)} must be a space of gymnasium.spaces, not {found!r:.80}")
     return found
 
 

@@ -23,9 +23,27 @@ def keep_from_environments() -> None:
         Setting("whether torch computes gradients", torch.is_grad_enabled, torch.set_grad_enabled),
         # Starting threads takes long, and the setting `threads` is the user's: environments get theirs once.
         Setting("the number of torch's threads", torch.get_num_threads, torch.set_num_threads, kept=False),
+        Setting(
+            "the precision of torch's matrix products",
+            torch.get_float32_matmul_precision,
+            torch.set_float32_matmul_precision,
+            slow=True,
+        ),
+        Setting(
+            "torch's deterministic algorithms",
+            torch.are_deterministic_algorithms_enabled,
+            torch.use_deterministic_algorithms,
+            slow=True,
+        ),
+        Setting("torch's default device", torch.get_default_device, _set_device, slow=True),
         Setting("the handlers of signals", _handlers, _set_handlers, kept=False, slow=True),
     ):
         PROCESS_STATE.add(setting)
+
+
+def _set_device(device: torch.device) -> None:
+    # Torch itself has none; a device that is set, the CPU too, slows every call down.
+    torch.set_default_device(None if device == torch.device("cpu") else device)
 
 
 def _handlers() -> list[Any]:

@@ -260,5 +260,5 @@ def leaves_threads(sandbox: Sandbox) -> Outcome:
         ended = subprocess.run(command, cwd=here, env=variables, capture_output=True, text=True, timeout=240)
     except subprocess.TimeoutExpired:
         return Outcome(False, "it did not end within 240 s")
-    told = "without threads that do not end: viewer" in ended.stderr
+    told = "without threads or processes that do not end: viewer" in ended.stderr
     return Outcome(ended.returncode == 0 and told, f"exit {ended.returncode}, the threads are named: {told}")

@@ -6,8 +6,10 @@ gym had before version 0.26. In front of it there are results, exceptions and si
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -23,6 +25,7 @@ DIVERGED_KEY = "joule/diverged"
 """The key of `info` by which Joule says that the physics diverged. What an environment puts there is removed."""
 
 OLD = ", as gym had it before version 0.26"
+UNEXPECTED = re.compile(r"unexpected keyword argument '(seed|options)'")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,6 +83,14 @@ def attribute(part: Any, name: str) -> Any:
         return None
 
 
+def name_of(env: gymnasium.Env[Any, Any]) -> str:
+    """An environment in a message: as it calls itself, if it does."""
+    try:
+        return str(call(str, env.unwrapped))
+    except Exception:  # noqa: BLE001  its text is the user's code too
+        return type(env.unwrapped).__name__
+
+
 def _end_copy(error: BaseException | None = None) -> NoReturn:
     """Ends a process that an environment forked, as its exception asks."""
     if isinstance(error, SystemExit):
@@ -95,7 +106,12 @@ class Boundary(gymnasium.Wrapper[Any, Any, Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Raises Misbehaviour for a result that is not (observation, info)."""
-        result: Any = call(self.env.reset, seed=seed, options=options)
+        try:
+            result: Any = call(self.env.reset, seed=seed, options=options)
+        except TypeError as error:
+            if not UNEXPECTED.search(str(error)):
+                raise
+            raise Misbehaviour(f"must take seed and options by Gymnasium's API: {error}{OLD}") from error
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
             old = "" if isinstance(result, tuple) else OLD
             raise Misbehaviour(
@@ -125,7 +141,7 @@ class Boundary(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             call(self.env.close)
         except Exception as error:  # noqa: BLE001  the user's environment may raise anything
-            _warn_once(f"{self.unwrapped}: close {described(error)}; nothing depends on it any more")
+            _warn_once(f"{name_of(self)}: close {described(error)}; nothing depends on it any more")
 
 
 _warned: set[str] = set()
@@ -147,6 +163,8 @@ def _without_own_keys(info: dict[str, Any]) -> dict[str, Any]:
 
 def _kind(result: Any) -> str:
     """What was returned, in words."""
+    if inspect.iscoroutine(result):
+        result.close()  # otherwise Python warns that nobody awaited it
     if not isinstance(result, tuple):
         return f"only {type(result).__name__}"
     inside = ", ".join(type(part).__name__ for part in result)

@@ -109,6 +109,8 @@ class ProcessState:
         setting.write(ours)
         if setting.kept:
             self._theirs[setting.name] = value
+            if setting not in self._fast:  # it is set at every call from now on
+                self._fast = (*self._fast, setting)
         elif setting.name not in self._undone:
             self._undone.add(setting.name)
             log.warning("the environment changed %s, which stays as it was", setting.name)
@@ -132,11 +134,16 @@ def _set_filters(filters: list[Any]) -> None:
     warnings.filters[:] = filters  # type: ignore[index]
 
 
+def _set_streams(streams: tuple[Any, Any]) -> None:
+    sys.stdout, sys.stderr = streams
+
+
 SETTINGS = (
     Setting("the working folder", _working_folder, _enter_folder),
     Setting("NumPy's treatment of errors", np.geterr, lambda value: np.seterr(**value)),
     Setting("the filters of warnings", lambda: list(warnings.filters), _set_filters),
     Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    Setting("the streams of output", lambda: (sys.stdout, sys.stderr), _set_streams),
 )
 """Settings of Python and NumPy."""
 PROCESS_STATE = ProcessState(SETTINGS)

@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.faults.boundary import call_step
+from envs.faults.boundary import attribute, call_step, name_of
 from envs.faults.errors import EnvError
 from envs.physics import Physics, find_physics
 from envs.readouts.derived import DerivedReadout, of_joints, of_root
@@ -31,7 +31,7 @@ _known: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], JointReadouts]] = w
 
 def has_own_readouts(env: gymnasium.Env[Any, Any]) -> bool:
     """Whether the environment has a method `readouts`."""
-    return callable(getattr(env.unwrapped, "readouts", None))
+    return callable(attribute(env.unwrapped, "readouts"))
 
 
 def named_readouts(env: gymnasium.Env[Any, Any], observation: np.ndarray) -> dict[str, np.ndarray]:
@@ -56,7 +56,10 @@ def derived_readouts(env: gymnasium.Env[Any, Any]) -> dict[str, DerivedReadout]:
     found = {} if physics is None or joints is None else of_joints(physics.model, joints)
     if has_own_readouts(env):
         base: Any = env.unwrapped
-        return found | dict(getattr(base, "derived_readouts", {}))
+        own = attribute(base, "derived_readouts") or {}
+        if not isinstance(own, dict):
+            raise EnvError(f"derived_readouts of {name_of(env)} must be a dict by name, not {own!r:.80}")
+        return found | own
     return found if physics is None or joints is None else found | of_root(physics.model, joints)
 
 
@@ -79,7 +82,7 @@ def _sources(
     base: Any = env.unwrapped
     given = call_step(base.readouts)
     if not isinstance(given, dict) or not given:
-        raise EnvError(f"readouts() of {base} must give a dict of arrays, it gave {given!r}")
+        raise EnvError(f"readouts() of {name_of(env)} must give a dict of arrays, it gave {given!r}")
     own = {name: np.asarray(value, np.float64).reshape(-1) for name, value in given.items()}
     if physics is None or not jointed or not own.keys() >= set(STATE):
         return physics, own, None
@@ -110,6 +113,6 @@ def readout_vector(
     values = named_readouts(env, observation)
     found = {name: value.size for name, value in values.items()}
     if found != sizes:
-        raise EnvError(f"the readouts of {env.unwrapped} changed from {sizes} to {found}")
+        raise EnvError(f"the readouts of {name_of(env)} changed from {sizes} to {found}")
     with np.errstate(over="ignore"):
         return np.concatenate([values[name] for name in sizes]).astype(np.float32)

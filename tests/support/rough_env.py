@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -175,6 +176,8 @@ ACTIONS: dict[str, Callable[[Rough], object]] = {
     "threads": lambda env: torch.set_num_threads(3),
     "gradients": lambda env: torch.set_grad_enabled(False),
     "warnings": lambda env: warnings.simplefilter("error"),
+    "output": lambda env: setattr(sys, "stdout", io.StringIO()),
+    "matrix products": lambda env: torch.set_float32_matmul_precision("medium"),
     "recursion limit": lambda env: sys.setrecursionlimit(200),
     "signals": lambda env: signal.signal(signal.SIGINT, signal.SIG_IGN),
     "print": lambda env: print("hello from the environment"),

@@ -8,13 +8,15 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import rough_env
+import tiny_env
 import torch
 
 import envs
-from envs.faults.boundary import DIVERGED_KEY, call
+from envs.faults.boundary import DIVERGED_KEY, Boundary, call
 from envs.faults.process_state import SETTINGS, ProcessState
 from joule.process_settings import keep_from_environments
 
@@ -142,8 +144,44 @@ def test_a_step_by_another_api_is_one_sentence(fault: str, words: str) -> None:
     ],
 )
 def test_a_reset_by_another_api_is_one_sentence(fault: str, words: str) -> None:
-    with pytest.raises(envs.EnvFault, match=rf"reset must return \(observation, info\) .*{words}"):
-        rough(fault).reset()
+    words = rf"must return \(observation, info\) .*{words}"
+    with pytest.raises(envs.EnvError, match=rf"reset\(\) of .* {words}"):
+        rough(fault)
+    env = rough("")
+    env.unwrapped.fault = fault  # type: ignore[attr-defined]
+    with pytest.raises(envs.EnvFault, match=f"reset {words}"):
+        env.reset()
+
+
+class OldSignatures(tiny_env.Point):
+    """Has the signatures of gym before version 0.26, a text that raises, and properties that do."""
+
+    def reset(self) -> Any:  # type: ignore[override]
+        return np.zeros(3, np.float32)
+
+    def close(self) -> None:
+        raise RuntimeError("closed")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    @property
+    def model(self) -> Any:
+        raise RuntimeError("call reset first")
+
+    dt = model
+
+
+def test_old_signatures_and_properties_that_raise_are_no_traceback() -> None:
+    gymnasium.register("OldSignatures-v0", f"{__name__}:OldSignatures", max_episode_steps=10)
+    with pytest.raises(
+        envs.EnvError, match=r"^reset\(\) of OldSignatures must take seed .* argument 'seed', as gym had it"
+    ):
+        envs.make("OldSignatures-v0")
+    Boundary(OldSignatures()).close()
+    gymnasium.register("NoSteps-v0", "tiny_env:Point", max_episode_steps=0)
+    with pytest.raises(envs.EnvError, match="NoSteps-v0 is registered with max_episode_steps=0"):
+        envs.make("NoSteps-v0")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +266,8 @@ def process_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessState]:
     before = [(setting, setting.read()) for setting in fresh.settings]
     yield fresh
     for setting, value in before:
-        setting.write(value)
+        if setting.read() != value:
+            setting.write(value)
 
 
 def now(process_state: ProcessState) -> list[Any]:
@@ -244,6 +283,7 @@ def now(process_state: ProcessState) -> list[Any]:
         ("gradients", True),
         ("warnings", True),
         ("recursion limit", True),
+        ("output", True),
         ("threads", False),
     ],
 )
@@ -256,6 +296,13 @@ def test_what_an_environment_sets_for_itself_holds_for_environments_alone(
     assert (call(now, process_state) != before) is again
     assert now(process_state) == before
     assert ("which stays as it was" in caplog.text) is not again
+
+
+def test_slow_settings_are_read_around_all_calls_but_steps(process_state: ProcessState) -> None:
+    before = now(process_state)
+    stepped(rough("matrix products", "make"), 2)
+    assert now(process_state) == before
+    assert call(torch.get_float32_matmul_precision) == "medium"
 
 
 def test_the_handlers_of_signals_stay(process_state: ProcessState) -> None:
