@@ -121,9 +121,10 @@ def handled(act: Act, enabled: bool = True) -> Iterator[None]:
 @contextmanager
 def unwinding() -> Iterator[None]:
     """Inside, a signal raises Ended. It changes nothing in a process where no command is run."""
-    with handled(end_by_exception, _installed()):
+    installed = _installed()
+    with handled(end_by_exception, installed):
         yield
-        if _HANDLER.raised is not None:
+        if installed and _HANDLER.raised is not None:
             raise Ended(_HANDLER.raised)
 
 

@@ -138,4 +138,5 @@ def test_the_end_is_no_exception_that_code_takes_for_a_fault() -> None:
     with pytest.raises(signals.Ended, match="ended by SIGTERM") as ended:
         signals.end_by_exception(signal.SIGTERM)
     assert ended.value.exit_code == 143
+    assert ended.value.caught() == signal.SIGTERM
     assert not isinstance(ended.value, Exception)
