@@ -260,7 +260,7 @@ def interrupt_of_the_group(sandbox: Sandbox) -> Outcome:
     time.sleep(1.0)
     os.killpg(process.pid, signal.SIGINT)
     result = after(process, run)
-    ok = begun and result.code == 130 and result.err == "" and not leftovers(run) and not film.exists()
+    ok = begun and result.code == 130 and result.no_traceback and not leftovers(run) and not film.exists()
     return Outcome(ok, f"{result.describe()}, leaves {leftovers(run)}")
 
 
