@@ -122,4 +122,6 @@ def _refusal(config: Config, needed: MemoryEstimate) -> str:
 
 
 def _gigabytes(size: float) -> str:
+    if size < 0.1 * GB:
+        return f"{size / 1e6:,.0f} MB"
     return f"{size / GB:,.1f} GB" if size < 1e15 else f"{size / GB:.0e} GB"

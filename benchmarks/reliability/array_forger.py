@@ -65,7 +65,7 @@ def reshaped(array: np.ndarray, rng: random.Random) -> np.ndarray:
         case 0:
             return array[None]
         case 1:
-            return array.take(0, axis) if array.shape[axis] else array[None]
+            return np.asarray(array.take(0, axis)) if array.shape[axis] else array[None]
         case 2:
             return np.concatenate((array, array), axis)
         case 3:

@@ -22,12 +22,14 @@ from benchmarks.reliability import (
     faults_disk,
     faults_env_failures,
     faults_environments,
+    faults_forged,
     faults_functions,
     faults_hostile_files,
     faults_injection,
     faults_learning,
     faults_links,
     faults_machine,
+    faults_oversized,
     faults_physics,
     faults_process,
     faults_reading,
@@ -46,7 +48,7 @@ MODULES = (
     faults_environments, faults_env_failures, faults_physics, faults_learning, faults_settings, faults_disk,
     faults_checkpoints, faults_hostile_files, faults_links, faults_reading, faults_injection, faults_signals, faults_machine,
     faults_rough_env, faults_rough_results,
-    faults_process, faults_terminal, faults_api, faults_functions,
+    faults_process, faults_terminal, faults_api, faults_functions, faults_forged, faults_oversized,
 )  # fmt: skip
 """The modules whose import fills the table."""
 

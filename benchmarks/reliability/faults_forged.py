@@ -230,9 +230,9 @@ def reset_options(sandbox: Sandbox) -> Outcome:
 def forged_actions(sandbox: Sandbox) -> Outcome:
     run, checks = StoppedRun(sandbox), {}
     actions: dict[str, np.ndarray] = {
-        "a million": np.zeros((10**6, 1), np.float32), "another shape": np.zeros((3, 2), np.float32),
-        "out of bounds": np.full((3, 1), 2.0, np.float32), "not finite": np.full((3, 1), np.nan, np.float32),
-        "whole numbers": np.zeros((3, 1), np.int64),
+        "a million": np.zeros((10**6, 1), np.float32), "another shape": np.zeros((10, 2), np.float32),
+        "out of bounds": np.full((10, 1), 2.0, np.float32), "not finite": np.full((10, 1), np.nan, np.float32),
+        "whole numbers": np.zeros((10, 1), np.int64),
     }  # fmt: skip
     for name, array in actions.items():
 

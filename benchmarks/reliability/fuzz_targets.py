@@ -212,6 +212,7 @@ class RunFilesTarget:
     def __init__(self, folder: Path, trusted: list[str]) -> None:
         self.folder, self.trusted = folder, trusted
         self.files = Files({name: folder / name for name in ("run.json", "config.json")})
+        assert outcome_of(lambda: self._open(True)) == "loaded"
 
     def attempt(self, rng: random.Random) -> Outcome:
         """See `Target`."""
@@ -242,12 +243,15 @@ class CompareTarget:
         self.tree, self.page = place / "results", place / "page.md"
         seed = self.tree / "suite" / "joule" / "Env-v0" / "seed1.csv"
         seed.parent.mkdir(parents=True)
-        seed.write_bytes((folder / "evaluations.csv").read_bytes())
+        # Another environment: the same results twice would be refused.
+        text = (folder / "evaluations.csv").read_text()
+        seed.write_text(text.replace(json.loads((folder / "config.json").read_text())["env"], "Env-v0"))
         self.page.write_text("# A page\n\n<!-- results:begin -->\n\n<!-- results:end -->\n")
         names = ("evaluations.csv", "forecasts.csv", "config.json", "command.txt")
         self.files = Files(
             {name: folder / name for name in names} | {seed.name: seed, self.page.name: self.page}
         )
+        assert outcome_of(lambda: self._compare(True)) == "loaded"
 
     def attempt(self, rng: random.Random) -> Outcome:
         """See `Target`."""
