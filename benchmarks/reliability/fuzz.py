@@ -146,7 +146,10 @@ class Figures:
         """Takes in the result of a batch."""
         self.done += count
         self.outcomes.update(found["outcomes"])
-        self.faults.update(found["faults"])
+        for fault in found["faults"]:
+            if fault not in self.faults:
+                print(f"\n{fault}")
+            self.faults[fault] += 1
         self.kib, self.longest = max(self.kib, found["kib"]), max(self.longest, found["seconds"])
 
     def values(self) -> dict[str, Any]:
