@@ -147,7 +147,7 @@ def allowed_by_option(sandbox: Sandbox) -> Outcome:
     other_home = {"XDG_STATE_HOME": str(sandbox.place / "another user")}
     module = ("--trust-module", "tiny_env")
     words = [str(own.folder), "--episodes", "1", *module]
-    stranger = sandbox.run_command("evaluate", words, patch=small_machine, environ=other_home)
+    other_user = sandbox.run_command("evaluate", words, patch=small_machine, environ=other_home)
     allowed = sandbox.run_command(
         "evaluate", [*words, "--memory-budget-gb", "1"], patch=small_machine, environ=other_home
     )
@@ -157,7 +157,7 @@ def allowed_by_option(sandbox: Sandbox) -> Outcome:
             "with it": own.survived(),
             "resumed": again.survived(),
             "evaluated": evaluated.code == 0,
-            "another user": refused(stranger, "--memory-budget-gb"),
+            "another user": refused(other_user, "--memory-budget-gb"),
             "another user with it": allowed.code == 0,
         }
     )
