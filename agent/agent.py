@@ -26,6 +26,7 @@ from agent.memory.replay_rows import StreamRows
 from agent.modules import Modules
 from agent.one_thread import one_thread
 from agent.saving import SavedAsFolder
+from agent.state_schema import check_state
 from agent.training_env import as_several, enter
 from agent.world_model.adaptation import AdaptiveAgent
 
@@ -245,7 +246,11 @@ class WorldModelAgent(SavedAsFolder):
         """Everything but the replay rows that an exact resume needs; see `agent.state`."""
         return state.capture(self.modules, self.interaction)
 
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Raises SchemaError where these are no state of this agent. Nothing is changed."""
+        check_state(self.modules, self.interaction, arrays, meta)
+
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave. Raises ValueError where a weight is missing or does not fit."""
+        """Puts back what `state_dict` gave. Raises SchemaError, and changes nothing, for the state of another."""
         state.restore(self.modules, self.interaction, arrays, meta)
         self.configurator.warn_of_constraints()

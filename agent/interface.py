@@ -259,6 +259,10 @@ class Checkpointable(Protocol):
         """Everything but the replay rows that a resume needs, as arrays and JSON values."""
         ...
 
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Raises SchemaError where these are no state of this agent; they may come from another person."""
+        ...
+
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None: ...
 
 

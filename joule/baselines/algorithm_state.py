@@ -46,13 +46,21 @@ def capture(algorithm: Algorithm, kind: str) -> tuple[Arrays, dict[str, Any]]:
     }
 
 
+def check(
+    algorithm: Algorithm, kind: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+) -> None:
+    """Raises SchemaError where these are no state of this algorithm. Nothing is changed."""
+    optimizers, variables = _optimizers_and_variables(algorithm.model)
+    check_state(algorithm, kind, optimizers, variables, arrays, meta)
+
+
 def restore(
     algorithm: Algorithm, kind: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
 ) -> None:
     """Puts back what `capture` gave. Raises SchemaError, and changes nothing, for the state of another."""
+    check(algorithm, kind, arrays, meta)
     model, normalizer = algorithm.model, algorithm.normalizer
     optimizers, variables = _optimizers_and_variables(model)
-    check_state(algorithm, kind, optimizers, variables, arrays, meta)
     weights = {name: torch.from_numpy(value) for name, value in under("policy/", arrays).items()}
     model.policy.load_state_dict(weights)
     for name, optimizer in optimizers.items():

@@ -184,15 +184,19 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         meta = counters | {"metrics": dict(self.metrics), "rng": self.rng.bit_generator.state}
         return {"obs": self.obs.copy()}, meta
 
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Raises SchemaError where these are no state of this agent. Nothing is changed."""
+        values = checked(FixedPolicyState, dict(meta), "agent")
+        generators.bit_generator_state(values["rng"], "PCG64", "agent.rng")
+        check_arrays(arrays, {"obs": spec_of(np.zeros_like(self.obs))}, "agent")
+
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Goes back to a state; the owner of the environment restores that.
 
         Raises:
             SchemaError: where it is no state of this agent; nothing is changed.
         """
-        values = checked(FixedPolicyState, dict(meta), "agent")
-        generators.bit_generator_state(values["rng"], "PCG64", "agent.rng")
-        check_arrays(arrays, {"obs": spec_of(np.zeros_like(self.obs))}, "agent")
+        self.check_state(arrays, meta)
         self.obs = arrays["obs"].copy()
         for name in COUNTERS:
             setattr(self, name, meta[name])

@@ -243,6 +243,10 @@ class Baseline(SavedAsFolder):
             "rng": counted,
         }
 
+    def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Raises SchemaError where these are no state of this agent. Nothing is changed."""
+        algorithm_state.check(self.algorithm, self.kind, arrays, meta)
+
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Goes back to a state; the owner of the environment restores that.
 

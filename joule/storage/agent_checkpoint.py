@@ -187,9 +187,10 @@ def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> Non
         ConfigError: when its replay rows exceed the memory budget.
     """
     check_budget(agent.config, agent.env_spec, logs.restored_rows)
+    own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
     try:
+        agent.check_state(own, saved.meta["agent"])
         logs.restore()
-        own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
         agent.load_state_dict(own, saved.meta["agent"])
         agent.clock.set(saved.meta["clocks"])
         logs.check_counts()

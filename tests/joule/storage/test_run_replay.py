@@ -51,6 +51,9 @@ class Buffered:
     def state_dict(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         return {}, {}
 
+    def check_state(self, arrays: Any, meta: Any) -> None:
+        raise NotImplementedError
+
     def load_state_dict(self, arrays: Any, meta: Any) -> None:
         return
 
