@@ -40,6 +40,19 @@ from envs.state.python_state import (
 )
 from envs.state.snapshot_schema import LONGEST_REPLAY, check_record, under
 
+DERIVED = (
+    "xpos",
+    "xipos",
+    "xquat",
+    "site_xpos",
+    "geom_xpos",
+    "subtree_com",
+    "sensordata",
+    "cvel",
+    "cfrc_ext",
+)
+"""Fields of MuJoCo's data that lag behind its state by one substep, and that a reward may read before a step."""
+
 
 @runtime_checkable
 class HasExtraState(Protocol):
@@ -131,6 +144,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             before = self._before
             saved["before/reward"] = np.array([self._reward])
             saved["before/state"] = self._state.copy()
+            saved["before/derived"] = before["derived"]
             saved["before/action"] = np.array(before["action"])
             saved["before/rng"] = [to_json(state) for state in before["rng"]]
             saved["before/scalars"] = [
@@ -154,12 +168,14 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             SchemaError: where it is not the record of an episode of this environment.
         """
         by_state = self._by_state and saved.get("by_state") is True
-        size, physics = None, find_physics(self.env) if by_state else None
+        size = derived = None
+        physics = find_physics(self.env) if by_state else None
         if physics is not None:
             import mujoco
 
             size = mujoco.mj_stateSize(physics.model, int(mujoco.mjtState.mjSTATE_INTEGRATION))
-        check_record(saved, self.env.action_space, size, self._extra is not None)
+            derived = sum(getattr(physics.data, name).size for name in DERIVED)
+        check_record(saved, self.env.action_space, size, derived, self._extra is not None)
         of_parts = [saved["scalars"], saved["reset"]["scalars"], saved.get("before/scalars", [])]
         for index, part in enumerate(parts(self.env)):
             where = f"env.record: {type(part).__name__}"
@@ -250,12 +266,14 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._signature = int(mujoco.mjtState.mjSTATE_INTEGRATION)
             self._state = np.zeros(mujoco.mj_stateSize(self._physics.model, self._signature))
             self._get_state = mujoco.mj_getState
+            self._derived = [getattr(self._physics.data, name) for name in DERIVED]
 
     def _keep_moment(self, action: np.ndarray) -> None:
         """Keeps the moment before a step, and its action."""
         assert self._physics is not None
         self._get_state(self._physics.model, self._physics.data, self._state, self._signature)
         self._before = {
+            "derived": np.concatenate([field.ravel() for field in self._derived]),
             "action": action,
             # A legacy RandomState is slow to read; dm_control's tasks draw from theirs at a reset only.
             "rng": [
@@ -274,6 +292,10 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         assert self._physics is not None
         model, data = self._physics.model, self._physics.data
         mujoco.mj_setState(model, data, np.array(saved["before/state"]), self._signature)
+        ends = np.cumsum([field.size for field in self._derived])[:-1]
+        derived = np.split(np.array(saved["before/derived"]), ends)
+        for field, value in zip(self._derived, derived, strict=True):
+            field[...] = value.reshape(field.shape)
         if dm_control_env(self.env) is not None:
             # dm_control begins a step with its second half and relies on the first one having been done.
             mujoco.mj_step1(model, data)

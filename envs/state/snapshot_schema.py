@@ -138,13 +138,16 @@ def check_perturbed(
     check_arrays(arrays, shapes, "env.perturbed")
 
 
-def check_record(state: Mapping[str, Any], action_space: Any, state_size: int | None, extra: bool) -> None:
+def check_record(
+    state: Mapping[str, Any], action_space: Any, state_size: int | None, derived_size: int | None, extra: bool
+) -> None:
     """Checks the record of an episode.
 
     Args:
         state: what the record saved.
         action_space: of the environment below all wrappers.
         state_size: numbers of MuJoCo's state; None for an environment that is restored by a replay.
+        derived_size: numbers that MuJoCo derived from it; None likewise.
         extra: whether the environment saves more itself. What that holds is for it to check.
 
     Raises:
@@ -182,6 +185,7 @@ def check_record(state: Mapping[str, Any], action_space: Any, state_size: int | 
             check(_Before, moment, f"{where}.before")
             expected = {
                 "state": ArraySpec((state_size,), "float64", finite=False),
+                "derived": ArraySpec((derived_size,), "float64", finite=False),
                 "action": ArraySpec(shape, dtype),
             }
             if "reward" in moment_arrays:  # earlier versions did not save it
