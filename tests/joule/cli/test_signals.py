@@ -90,6 +90,7 @@ for command in (at_once, by_exception, lost, lost_for_ever, later, told, survive
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
         run_process(command)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(f"{command.__name__}: {code}", flush=True)
