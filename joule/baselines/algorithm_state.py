@@ -46,9 +46,7 @@ def capture(algorithm: Algorithm, kind: str) -> tuple[Arrays, dict[str, Any]]:
     }
 
 
-def check(
-    algorithm: Algorithm, kind: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
-) -> None:
+def check(algorithm: Algorithm, kind: str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Raises SchemaError where these are no state of this algorithm. Nothing is changed."""
     optimizers, variables = _optimizers_and_variables(algorithm.model)
     check_state(algorithm, kind, optimizers, variables, arrays, meta)
