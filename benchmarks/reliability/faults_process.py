@@ -58,9 +58,9 @@ def ended_by(result: CommandResult, number: int) -> bool:
 
     A traceback of the interpreter's own start, before the first line of a script, is none of Joule's.
     """
-    own = str(ROOT) in result.err or "Exception ignored" in result.err
-    quiet = result.no_traceback or not own
-    return quiet and result.code in (128 + number, -number)
+    if not result.no_traceback:
+        return str(ROOT) not in result.err and "Exception ignored" not in result.err
+    return result.code in (128 + number, -number)
 
 
 def at_every_moment(
@@ -94,7 +94,11 @@ def at_every_moment(
     return checks
 
 
-@fault(201, "SIGINT, SIGTERM, SIGUSR1 to a new process after 0.05 to 8 s", "exit 128 + n, no traceback")
+@fault(
+    201,
+    "SIGINT, SIGTERM, SIGUSR1 to a new process after 0.05 to 8 s",
+    "exit 128 + n, no traceback from the first line of a script on",
+)
 def signal_at_the_start(sandbox: Sandbox) -> Outcome:
     checks: dict[str, bool] = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
