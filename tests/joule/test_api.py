@@ -103,7 +103,12 @@ def test_an_environment_may_be_made_first_and_its_settings_are_saved(tmp_path: P
 def test_environments_side_by_side_may_be_made_first_and_their_settings_are_saved(
     mode: Any, tmp_path: Path
 ) -> None:
-    made: Any = {"action_repeat": 2, "perturb": "noise=0.1", "task": "less:position", "max_episode_frames": 10}
+    made: Any = {
+        "action_repeat": 2,
+        "perturb": "noise=0.1",
+        "task": "less:position",
+        "max_episode_frames": 10,
+    }
     env = f"tiny_env:{tiny_env.ID}"  # a process of its own imports the module
     several = SafeEnvs([partial(joule.make_env, env, **made)] * 2, mode)
     with pytest.raises(ConfigError, match="num_envs: 3 is not that of the environment that was handed in"):
