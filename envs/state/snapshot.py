@@ -222,9 +222,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise CannotRestore("gave another reward when its steps were repeated")
 
     def _needs_replay(self) -> bool:
-        """Whether MuJoCo's state and the numbers in attributes are not all, and a replay is possible."""
-        if len(self._actions) == LONGEST_REPLAY:
-            return False
+        """Whether MuJoCo's state and the numbers in attributes are not all that has changed since the reset."""
         parts_and_names = zip(self._parts, self._scalars, strict=True)
         if any(name not in names for part, (_, names) in parts_and_names for name in scalars(part)):
             return True  # a number that came after the reset
