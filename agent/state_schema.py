@@ -19,7 +19,7 @@ from agent.modules import Modules
 from joule_schema import generators
 from joule_schema.arrays import ArraySpec, check_adam, check_array, check_arrays, check_names, spec_of
 from joule_schema.errors import SchemaError
-from joule_schema.values import ANY_FLOAT, Count, Within, checked
+from joule_schema.values import ANY_FLOAT, MOST_METRICS, Count, Length, Name, Within, checked
 
 LARGEST_HORIZON, LARGEST_CANDIDATES = 10_000, 1_000_000
 """Decisions of a plan, and its elites or iterations."""
@@ -61,7 +61,7 @@ class AgentState(_SinceFormat2):
     collapsed: Count
     first_std: Measured
     surprise: SurpriseState
-    metrics: dict[str, Measured]
+    metrics: Annotated[dict[Name, Measured], Length(0, MOST_METRICS)]
     random: dict[str, Any]
 
 

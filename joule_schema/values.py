@@ -2,7 +2,8 @@
 
 A type is built of `bool`, `int`, `float`, `str`, `None`, `Any`, `Literal`, unions, `list[...]`, `dict[str, ...]`
 and TypedDict classes. `Annotated` adds a range of a number (`Within`), a number of entries or characters
-(`Length`), or permits numbers that are not finite (`ANY_FLOAT`). A TypedDict has exactly its keys.
+(`Length`), a pattern of a text (`Pattern`), or permits numbers that are not finite (`ANY_FLOAT`). A TypedDict has
+exactly its keys.
 
     class Surprise(TypedDict):
         usual: Annotated[float, Within(0, math.inf)]
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -46,6 +48,15 @@ class AnyFloat:
     """Permits numbers that are not finite."""
 
 
+@dataclass(frozen=True)
+class Pattern:
+    """What a text must match as a whole."""
+
+    regex: str
+    meaning: str
+    """In words, for a message."""
+
+
 ANY_FLOAT = AnyFloat()
 LARGEST_COUNT = 10**16
 """Of frames, rows, updates and whatever else is counted."""
@@ -53,6 +64,10 @@ Count = Annotated[int, Within(0, LARGEST_COUNT)]
 """A number of things, from 0."""
 Bit = Annotated[int, Within(0, 1)]
 """0 or 1."""
+MOST_METRICS = 1_000
+"""Measurements that an agent has by name, at most."""
+Name = Annotated[str, Pattern(r"[^\W\d][^\x00-\x1f\x7f-\x9f]{0,199}", "a name of at most 200 characters")]
+"""A name of a metric and the like, which becomes a column of a table: it begins with a letter."""
 
 
 def checked(kind: type[T], value: Any, where: str) -> T:
@@ -82,6 +97,8 @@ def check(kind: Any, value: Any, where: str) -> None:
     for limit in limits:
         if isinstance(limit, Within) and not limit.low <= value <= limit.high:
             raise SchemaError(f"{where}: {shown(value)} is outside {limit.low:g} to {limit.high:g}")
+        if isinstance(limit, Pattern) and not re.fullmatch(limit.regex, value):
+            raise SchemaError(f"{where}: found {shown(value)}, expected {limit.meaning}")
         if isinstance(limit, Length) and not limit.low <= len(value) <= limit.high:
             raise SchemaError(f"{where}: has {len(value)} entries, expected {_expected(kind, limits)}")
     origin = typing.get_origin(kind)
@@ -90,8 +107,9 @@ def check(kind: Any, value: Any, where: str) -> None:
         for index, entry in enumerate(value):
             check(inner, entry, f"{where}[{index}]")
     elif origin is dict:
-        _, inner = typing.get_args(kind)
+        of_keys, inner = typing.get_args(kind)
         for key, entry in value.items():
+            check(of_keys, key, where)
             check(inner, entry, f"{where}.{_name(key)}")
     elif typing.is_typeddict(kind):
         _check_keys(kind, value, where)

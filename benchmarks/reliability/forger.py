@@ -98,8 +98,8 @@ class JsonForger:
         rng, value = self.rng, self.value
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
             path, other = rng.choice(self.paths), rng.choice(self.paths)
-            # An earlier change may have removed the entry.
-            with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError):
+            # An earlier change may have removed the entry, or made it a number that no float holds.
+            with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError, OverflowError):
                 value = with_change(value, path, lambda old, v=value, o=other: self._replacement(old, v, o))
         return value
 

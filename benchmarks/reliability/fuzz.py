@@ -5,7 +5,7 @@
 Small runs are made once: of the world-model agent in an environment that is restored by a replay, in one with
 MuJoCo under perturbations, and in two environments side by side; of SAC, PPO and the random agent. Then one file
 is forged 200,000 times: the arrays of a checkpoint, its manifest and digest, its state in meta.json, its replay
-rows, run.json and config.json of the run, and every file that `compare` reads. Bytes are flipped, cut, repeated or
+rows, run.json and config.json of the run, the tables that a resume cuts back, and every file that `compare` reads. Bytes are flipped, cut, repeated or
 replaced; entries of JSON, tables and arrays are replaced by hostile values, removed, renamed, reshaped or swapped.
 Nine of ten forged checkpoints get valid hashes, as from an attacker who knows the format. Then only the schemas
 can refuse them.
@@ -38,7 +38,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.fuzz_targets import CheckpointTarget, CompareTarget, RunFilesTarget, Target
+from benchmarks.reliability.fuzz_targets import (
+    CheckpointTarget,
+    CompareTarget,
+    LogsTarget,
+    RunFilesTarget,
+    Target,
+)
 from benchmarks.reliability.sandbox import ROOT, TINY_ENV, Sandbox, preload
 
 RESULT = ROOT / "benchmarks" / "results" / "fuzz.json"
@@ -53,7 +59,7 @@ MODEL = {
 TRUSTED = [TINY_ENV.partition(":")[0]]
 SHARES = {
     "joule": 0.34, "mujoco": 0.18, "two environments": 0.08, "sac": 0.03, "ppo": 0.03, "random": 0.08,
-    "settings": 0.1, "compare": 0.16,
+    "settings": 0.08, "logs": 0.06, "compare": 0.12,
 }  # fmt: skip
 """Target -> its share of the attempts."""
 
@@ -80,6 +86,7 @@ def make_targets(sandbox: Sandbox) -> Targets:
         "ppo": CheckpointTarget(run(agent="ppo"), TRUSTED),
         "random": CheckpointTarget(run(agent="random"), TRUSTED),
         "settings": RunFilesTarget(settings, TRUSTED),
+        "logs": LogsTarget(run(), TRUSTED),
         "compare": CompareTarget(compared, run(seed=3), sandbox.new_path().parent),
     }
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import joule
+from agent.cost.readouts import Readouts
 from benchmarks.reliability.array_forger import Arrays, forged_arrays, forged_rows
 from benchmarks.reliability.forger import JsonForger, changed_bytes, forged_table
 from benchmarks.reliability.run_fingerprint import newest_checkpoint
@@ -225,8 +226,47 @@ class RunFilesTarget:
         with Run.open(self.folder, trust_modules=self.trusted) as run:
             spec = spec_of_run(run)
             check_budget(run.config, spec)
+            Readouts(spec.readout_sizes, spec.derived_readouts)
             if built and estimate(run.config, spec).total < BUILT_BYTES:
                 build_agent(run.config, spec, None)
+
+
+class LogsTarget:
+    """The tables of a run that a resume cuts back, and its summary."""
+
+    def __init__(self, folder: Path, trusted: list[str]) -> None:
+        self.folder, self.trusted = folder, trusted
+        names = (
+            "metrics.csv",
+            "evaluations.csv",
+            "forecasts.csv",
+            "episodes.csv",
+            "readouts.csv",
+            "summary.json",
+        )
+        self.files = Files({name: folder / name for name in names if (folder / name).exists()})
+        assert outcome_of(self._resume) == "loaded"
+        self._put_back()
+
+    def attempt(self, rng: random.Random) -> Outcome:
+        """See `Target`."""
+        name = rng.choice(list(self.files.paths))
+        content = self.files.content[name]
+        table = name.endswith(".csv")
+        data = forged_table(content, rng) if table else JsonForger(json.loads(content), rng).text()
+        found = self.files.attempt({name: data}, self._resume)
+        self._put_back()
+        return f"logs: {name}", found
+
+    def _resume(self) -> None:
+        with Run.open(self.folder, trust_modules=self.trusted) as run:
+            run.finished_at()
+            run.truncate_logs(60, 60)
+            run.log({"surprise": 1.0, "a new metric": 2.0}, 70)
+
+    def _put_back(self) -> None:
+        for name, data in self.files.content.items():
+            self.files.paths[name].write_bytes(data)
 
 
 class CompareTarget:
@@ -247,7 +287,7 @@ class CompareTarget:
         text = (folder / "evaluations.csv").read_text()
         seed.write_text(text.replace(json.loads((folder / "config.json").read_text())["env"], "Env-v0"))
         self.page.write_text("# A page\n\n<!-- results:begin -->\n\n<!-- results:end -->\n")
-        names = ("evaluations.csv", "forecasts.csv", "config.json", "command.txt")
+        names = ("evaluations.csv", "forecasts.csv", "readouts.csv", "config.json", "command.txt")
         self.files = Files(
             {name: folder / name for name in names} | {seed.name: seed, self.page.name: self.page}
         )
@@ -269,7 +309,7 @@ class CompareTarget:
 
     def _compare(self, drawn: bool) -> None:
         from joule.commands.compare import compare, show
-        from joule.report import forecasts, markdown_page, table
+        from joule.report import forecasts, legibility, markdown_page, table
         from joule.report.results import gather
 
         if drawn:
@@ -279,6 +319,7 @@ class CompareTarget:
         rows = table.rows(found)
         notes = table.notes(rows, found)
         for run in found:
+            legibility.read(run.source, int(run.frames[run.at()]))
             if (entries := forecasts.read(run.source, int(run.frames[run.at()]))) is not None:
                 entries.of_returns(), entries.of_costs()
         table.pooled(rows), table.pair_sentences(table.pairs(rows)), table.comma_separated(rows)

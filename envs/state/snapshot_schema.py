@@ -11,11 +11,11 @@ from envs.state.python_state import LARGEST_ARRAY
 from joule_schema import generators
 from joule_schema.arrays import ArraySpec, check_arrays
 from joule_schema.errors import SchemaError, shown
-from joule_schema.values import LARGEST_COUNT, Count, Length, Within, check, checked
+from joule_schema.values import LARGEST_COUNT, Count, Length, Name, Within, check, checked
 
 LONGEST_REPLAY = 20_000
 """Actions kept for a replay, in environment steps; a longer episode cannot be restored exactly."""
-_MOST_PARTS, _MOST_PERTURBATIONS, _LONGEST_LATENCY = 64, 256, 100
+_MOST_PARTS, _MOST_PERTURBATIONS, _MOST_COUNTERS = 64, 256, 1_000
 
 Seed = Annotated[int, Within(0, 2**64)] | None
 Texts = Annotated[list[str], Length(0, _MOST_PERTURBATIONS)]
@@ -35,7 +35,7 @@ class _Checks(TypedDict):
     seed: Seed
     episode: Annotated[int, Within(-1, LARGEST_COUNT)]
     frame: Count
-    counters: dict[str, Count]
+    counters: Annotated[dict[Name, Count], Length(0, _MOST_COUNTERS)]
 
 
 class _Head(TypedDict):

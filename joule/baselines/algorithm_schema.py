@@ -14,7 +14,7 @@ from joule.baselines.algorithm import ON_POLICY, Algorithm
 from joule_schema import generators
 from joule_schema.arrays import ArraySpec, check_adam, check_arrays, check_names, spec_of
 from joule_schema.errors import SchemaError
-from joule_schema.values import ANY_FLOAT, Count, checked
+from joule_schema.values import ANY_FLOAT, MOST_METRICS, Count, Length, Name, checked
 
 
 class BaselineState(TypedDict):
@@ -29,7 +29,7 @@ class BaselineState(TypedDict):
     begun: bool
     episode_return: float
     episode_length: Count
-    metrics: dict[str, Annotated[float, ANY_FLOAT]]
+    metrics: Annotated[dict[Name, Annotated[float, ANY_FLOAT]], Length(0, MOST_METRICS)]
     action_space: dict[str, Any]
     rng: dict[str, Any]
 

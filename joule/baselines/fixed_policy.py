@@ -20,7 +20,7 @@ from agent.training_env import enter
 from joule.baselines.single_env import single_env
 from joule_schema import generators
 from joule_schema.arrays import check_arrays, spec_of
-from joule_schema.values import ANY_FLOAT, Count, checked
+from joule_schema.values import ANY_FLOAT, MOST_METRICS, Count, Length, Name, checked
 
 COUNTERS = ("frames", "decisions", "episodes", "episode_return", "episode_length", "under_way", "seeded")
 
@@ -35,7 +35,7 @@ class FixedPolicyState(TypedDict):
     episode_length: Count
     under_way: bool
     seeded: bool
-    metrics: dict[str, Annotated[float, ANY_FLOAT]]
+    metrics: Annotated[dict[Name, Annotated[float, ANY_FLOAT]], Length(0, MOST_METRICS)]
     rng: dict[str, Any]
 
 

@@ -23,7 +23,7 @@ from joule.storage.checkpoint import Checkpoint, CheckpointError
 from joule.storage.env_spec import spec_to_json
 from joule.storage.errors import ReplayLogError, RunError
 from joule.storage.files import DISK, why
-from joule.storage.meta_schema import check_meta, check_no_options
+from joule.storage.meta_schema import check_identity, check_meta, check_no_options
 from joule.storage.run_folder import Run
 from joule.storage.run_lock import alive
 from joule.storage.run_paths import check_free
@@ -233,6 +233,7 @@ def restore_env(agent: Agent, saved: Checkpoint) -> bool:
 def _replay_of(agent: Agent, saved: Checkpoint, run: Run) -> ReplayLogs:
     """The replay logs as they were at a checkpoint, verified. Raises CheckpointError or ReplayLogError."""
     try:
+        check_identity(saved.identity)
         check_meta(saved.meta, saved.step)
     except SchemaError as error:
         raise CheckpointError(f"{saved.path}: {error}") from error

@@ -32,6 +32,7 @@ from joule.storage.manifest import (
     read_manifest,
     read_member,
 )
+from joule_schema.errors import shown
 
 __all__ = [
     "ARRAYS", "DIGEST", "FORMAT", "MANIFEST", "META", "Checkpoint", "CheckpointError", "kept_files", "load",
@@ -295,5 +296,5 @@ def _check_entries(path: Path) -> None:
 def _check_identity(path: Path, identity: Mapping[str, Any], expect: Mapping[str, Any]) -> None:
     for name, expected in expect.items():
         if name not in identity or identity[name] != expected:
-            found = repr(identity[name]) if name in identity else "not recorded"
+            found = shown(identity[name]) if name in identity else "not recorded"
             raise CheckpointError(f"{path}: its {name} is {found}, expected {expected!r}")

@@ -1,4 +1,4 @@
-"""What meta.json of a checkpoint must hold, beside the state of the agent and of its environment.
+"""What a checkpoint must hold, beside the state of the agent and of its environment.
 
 Those two have schemas of their own: `agent.state_schema`, `joule.baselines.algorithm_schema` and
 `envs.state.snapshot_schema`.
@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
 from joule_schema.errors import SchemaError
-from joule_schema.values import ANY_FLOAT, Count, Within, check, checked
+from joule_schema.values import ANY_FLOAT, MOST_METRICS, Count, Length, Name, Within, check, checked
 
 _Seconds = Annotated[float, Within(0.0, 1e12)]
+
+
+_Text = Annotated[str, Length(0, 500)]
 
 
 class _Clocks(TypedDict):
@@ -30,9 +33,30 @@ class Meta(TypedDict):
     agent: dict[str, Any]
     env: dict[str, Any]
     clocks: _Clocks
-    scores: dict[str, Annotated[float, ANY_FLOAT]]
-    counters: dict[str, Count]
+    scores: Annotated[dict[Name, Annotated[float, ANY_FLOAT]], Length(0, MOST_METRICS)]
+    counters: Annotated[dict[Name, Count], Length(0, MOST_METRICS)]
     unfinished: _Unfinished
+
+
+class Identity(TypedDict):
+    """What a checkpoint belongs to; see `run_folder.Run.identity`."""
+
+    run: _Text
+    env: _Text
+    agent: _Text
+    observation_size: Count
+    action_size: Count
+    threads: Count
+    versions: Annotated[dict[_Text, _Text], Length(0, 100)]
+
+
+def check_identity(identity: Mapping[str, Any]) -> None:
+    """Checks what a manifest says of the run, the libraries and the machine; the differences are shown.
+
+    Raises:
+        SchemaError: as `check_meta`.
+    """
+    checked(Identity, dict(identity), "MANIFEST.json: identity")
 
 
 def check_meta(meta: Mapping[str, Any], step: int) -> None:

@@ -85,7 +85,7 @@ def parse_commit(
         raise ReplayLogError(f"replay {folder}: the checkpoint's commit is not one of a replay log")
     if committed["record"] != _described(record):
         raise ReplayLogError(
-            f"replay {folder}: holds rows of {committed['record']}, expected {_described(record)}"
+            f"replay {folder}: holds rows of {str(committed['record'])[:300]}, expected {_described(record)}"
         )
     claims: dict[str, tuple[str, int, str]] = {}
     entries = committed["segments"]
