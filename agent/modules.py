@@ -26,6 +26,7 @@ from agent.configurator.validation import check_horizon
 from agent.cost.constraint import covered_by_task
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.energy import Energy, EnergyWeights
+from agent.cost.fused_energy import FusedEnergy
 from agent.cost.legibility import r_squared
 from agent.cost.readouts import Readouts
 from agent.cost.task_cost import TaskCost
@@ -79,7 +80,8 @@ class Modules:
         self.env_spec, self.config = env_spec, config
         self.device = pick_device(config.device)
         self.networks = self.new_networks()
-        self.planning_networks = PlanningNetworks(self.networks, getattr(torch, config.learning.precision))
+        dtype: torch.dtype = getattr(torch, config.learning.precision)
+        self.planning_networks = PlanningNetworks(self.networks, dtype, config.learning.fused)
         self.discount = discount_for(env_spec.episode_limit)
         self.learner = self.new_learner()
         streams, rows = config.num_envs, rows_for(config.steps, config.num_envs)
@@ -221,17 +223,12 @@ class Modules:
         uncertainty = self.networks.disagreement_cost(weights.uncertainty) if penalised else 0.0
         limits = self.constraint_cost
         constraint = None if limits is None or explore else partial(limits, margin=self.margin())
-        return Energy(
-            z,
-            networks.world_model,
-            networks.critic,
-            networks.policy,
-            self.discount,
-            EnergyWeights(uncertainty, weights.action),
-            self.terminations > 0,
-            self.task_cost,
-            constraint,
-        )
+        parts = (z, networks.world_model, networks.critic, networks.policy, self.discount)
+        shares, terminates = EnergyWeights(uncertainty, weights.action), self.terminations > 0
+        fused = networks.fused
+        if fused is not None and self.task_cost is None and constraint is None:
+            return FusedEnergy(fused, *parts, shares, terminates)
+        return Energy(*parts, shares, terminates, self.task_cost, constraint)
 
     @property
     def task_unknown_to_policy(self) -> bool:

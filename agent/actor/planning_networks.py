@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from agent.actor.policy import Policy
 from agent.cost.critic import Critic
+from agent.fused_networks import FusedNetworks, refusal
 from agent.networks import Networks
 from agent.world_model.dynamics import WorldModel
 
@@ -25,9 +26,10 @@ class PlanningNetworks:
     Args:
         networks: the networks that learn.
         dtype: of the matrix products.
+        fused: whether energies are computed on plain tensors where they can be; see `FusedNetworks`.
     """
 
-    def __init__(self, networks: Networks, dtype: torch.dtype):
+    def __init__(self, networks: Networks, dtype: torch.dtype, fused: bool = True):
         parts = nn.ModuleList([networks.world_model, networks.critic, networks.policy])
         self.originals: list[Tensor] = []
         self.copies: list[Tensor] = []
@@ -44,6 +46,9 @@ class PlanningNetworks:
         self.world_model: WorldModel = low_parts[0]
         self.critic: Critic = low_parts[1]
         self.policy: Policy = low_parts[2]
+        self._networks = networks
+        self._served = fused and refusal(networks, str(dtype).removeprefix("torch.")) is None
+        self._fused: FusedNetworks | None = None
 
     @torch.no_grad()
     def renewed(self) -> "PlanningNetworks":
@@ -51,3 +56,10 @@ class PlanningNetworks:
         if self.copies:
             torch._foreach_copy_(self.copies, self.originals)
         return self
+
+    @property
+    def fused(self) -> FusedNetworks | None:
+        """The networks on plain tensors; None where the settings or the networks leave them to modules."""
+        if self._served and (self._fused is None or self._fused.outdated):
+            self._fused = FusedNetworks(self._networks)
+        return self._fused

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agent.actor.policy import LOG_STD_HIGH, LOG_STD_LOW
+from agent.fused_layers import FusedMLP, Pass
+from agent.fused_networks import ensemble_logits
 from agent.layers import TwoHot
-from agent.learning.fused_layers import FusedMLP, Pass
 
 HALF_RANGE = 0.5 * (LOG_STD_HIGH - LOG_STD_LOW)
 """Half the range of the log standard deviation."""
@@ -26,15 +27,6 @@ def quantiles(values: list[float], shares: list[float]) -> list[float]:
         low, high = ordered[math.floor(rank)], ordered[math.ceil(rank)]
         found.append(low + (rank - math.floor(rank)) * (high - low))
     return found
-
-
-def ensemble_logits(
-    members: Sequence[FusedMLP], pairs: Float[Tensor, "rows pair"], bins: int
-) -> tuple[Float[Tensor, "rows members bins"], list[Pass]]:
-    """The output of every critic for states and actions, and what their backward passes need."""
-    logits = pairs.new_empty(pairs.shape[0], len(members), bins)
-    parts = zip(members, logits.unbind(1), strict=True)
-    return logits, [member.forward(pairs, into)[1] for member, into in parts]
 
 
 class FusedPolicy:

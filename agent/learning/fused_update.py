@@ -2,7 +2,7 @@
 
 `agent.learning.learner` computes losses with autograd. That is the reference, and the only way for configurations
 other than the default. `FusedUpdate` computes the same losses for the default, with the same random numbers, and
-gradients that differ by rounding alone. `agent.learning.fused_layers` has the passes through a network. Here is how
+gradients that differ by rounding alone. `agent.fused_layers` has the passes through a network. Here is how
 gradients flow from one network to another:
 
     critic, cost head, latent prediction -> predicted step W -> ... -> predicted step 1 -> encoder
@@ -13,47 +13,17 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from agent.actor.policy import Policy
 from agent.configurator.settings import LearningConfig
-from agent.cost.critic import Critic
 from agent.cost.returns import bootstraps
+from agent.fused_layers import Pass, TwoHotLoss, simplicial_norm_backward
+from agent.fused_networks import FusedNetworks, ensemble_logits
 from agent.learning import curiosity as bonus
-from agent.learning.fused_layers import FusedMLP, Pass, TwoHotLoss, simplicial_norm_backward
-from agent.learning.fused_policy import FusedPolicy, ensemble_logits
+from agent.learning.fused_policy import FusedPolicy
 from agent.learning.losses import Losses, Predictions, WindowBatch, row_weights
 from agent.networks import Networks
-from agent.perception.encoder import Encoder
-from agent.perception.regularizers import SimNorm, simplicial_norm
-from agent.world_model.dynamics import WorldModel
-
-
-def refusal(networks: Networks, config: LearningConfig) -> str | None:
-    """Why the update of these networks is left to autograd; None where `FusedUpdate` makes it."""
-    device = networks.quantiles.device
-    if device.type != "cpu":
-        return f"device {device} is not cpu"
-    if config.precision != "float32":
-        return f"learning.precision {config.precision} is not float32"
-    kinds = (
-        (networks.regularizer, SimNorm),
-        (networks.encoder, Encoder),
-        (networks.world_model, WorldModel),
-        (networks.critic, Critic),
-        (networks.policy, Policy),
-    )
-    for part, kind in kinds:
-        if type(part) is not kind:
-            return f"{type(part).__name__} is not {kind.__name__}"
-    return None
-
-
-def sequential(layers: nn.Module) -> FusedMLP:
-    """A network of normed layers with a linear one at its end."""
-    assert isinstance(layers, nn.Sequential)
-    *hidden, out = layers
-    return FusedMLP(hidden, out)
+from agent.perception.regularizers import simplicial_norm
 
 
 @dataclass(slots=True)
@@ -76,7 +46,7 @@ class FusedUpdate:
     """Losses and gradients of model, critics and readout; those of the policy are in `policy`.
 
     Args:
-        networks: the networks; `refusal` is None for them. Their parameters have gradients, as
+        networks: the networks; `agent.fused_networks.refusal` is None for them. Their parameters have gradients, as
             `agent.learning.flat_parameters` gives them.
         config: the settings of learning.
         discount: per decision.
@@ -94,25 +64,12 @@ class FusedUpdate:
     ) -> None:
         self.networks, self.config, self.discount, self.tau = networks, config, discount, tau
         self.step_weight, self.window = step_weight, config.window_decisions
-        model, critic, policy = networks.world_model, networks.critic, networks.policy
-        assert isinstance(networks.regularizer, SimNorm)
-        self.group, self.latent = networks.regularizer.group_size, networks.encoder.out.out_features
-        self.encoder = FusedMLP([networks.encoder.hidden], networks.encoder.out)
-        self.trunk, self.cost = FusedMLP([model.trunk]), sequential(model.cost)
-        self.heads = [sequential(head) for head in model.dynamics]
-        self.critics = [sequential(member) for member in critic.members]
-        self.target_critics = [sequential(member) for member in networks.target_critic.members]
-        self.readout = sequential(networks.readout)
-        self.policy = FusedPolicy(FusedMLP([*policy.trunk], policy.out), self.critics, critic.two_hot)
+        model, critic = networks.world_model, networks.critic
+        self.fused = fused = FusedNetworks(networks)
+        self.latent = fused.latent
+        self.policy = FusedPolicy(fused.policy, fused.critics, critic.two_hot)
         self.cost_loss, self.critic_loss = TwoHotLoss(model.two_hot), TwoHotLoss(critic.two_hot)
         self.cost_scale, self.critic_scale = model.cost_scale, critic.scale
-        parts = (networks.encoder, model, critic, policy)
-        self.places = [(p, p.data_ptr()) for p in (next(part.parameters()) for part in parts)]
-
-    @property
-    def outdated(self) -> bool:
-        """Whether the parameters have been moved to other vectors since; then another object is needed."""
-        return any(parameter.data_ptr() != place for parameter, place in self.places)
 
     @torch.inference_mode()
     def model(self, batch: WindowBatch, curiosity: float, encoder_frozen: bool) -> tuple[Losses, Predictions]:
@@ -128,9 +85,9 @@ class FusedUpdate:
         """
         time, size, _ = batch.action.shape
         valid, whole = batch.valid[: self.window], batch.whole(time)
-        raw, encoder_pass = self.encoder.forward(batch.obs.flatten(0, 1))
+        raw, encoder_pass = self.fused.encoder.forward(batch.obs.flatten(0, 1))
         encoder_pass = encoder_pass.first(size)  # the targets get no gradient
-        z = simplicial_norm(raw, self.group).view(time + 1, size, self.latent)
+        z = simplicial_norm(raw, self.fused.group).view(time + 1, size, self.latent)
         first, target_z = z[0], z[1:]
         value = self.next_value(target_z, batch.valid, whole)
         pairs = torch.cat((z[:-1], batch.action), -1)
@@ -144,9 +101,9 @@ class FusedUpdate:
         cost, termination, on_features = self.cost_gradients(features, batch, weight)
         prediction, back = self.rollout_gradients(rollout, features, weight, on_latents, on_features)
         if not encoder_frozen:
-            g = simplicial_norm_backward(back, first, self.group)
-            self.encoder.backward(g, encoder_pass)
-            self.encoder.write_gradients([encoder_pass])
+            g = simplicial_norm_backward(back, first, self.fused.group)
+            self.fused.encoder.backward(g, encoder_pass)
+            self.fused.encoder.write_gradients([encoder_pass])
         readout = self.readout_gradients(first, batch.readout[0])
         losses = Losses(prediction, cost, critic, termination, first.new_zeros(()), readout)
         return losses, Predictions(target_z, target, rollout.latents, usual)
@@ -157,7 +114,7 @@ class FusedUpdate:
         """As `Learner.value`."""
         pairs = torch.cat((z, self.policy.draw(z)), -1)
         critic = self.networks.target_critic
-        logits, _ = ensemble_logits(self.target_critics, pairs, critic.two_hot.bins)
+        logits, _ = ensemble_logits(self.fused.target_critics, pairs, critic.two_hot.bins)
         return (critic.two_hot.value(logits) * critic.scale).amax(1)
 
     def next_value(
@@ -187,15 +144,6 @@ class FusedUpdate:
             target = torch.cat((torch.where(ends, one[:-1], further), one[-1:]))
         return target
 
-    def disagreement(self, heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " rows"]:
-        """As `agent.world_model.dynamics.disagreement`."""
-        count = len(self.heads)
-        if count == 2:  # both are half their difference away from the mean
-            first, second = heads.unbind(0)
-            return torch.linalg.vector_norm(first - second, dim=-1).div_(2.0 * self.latent**0.5)
-        by_head = torch.linalg.vector_norm(heads - self.mean(heads), dim=-1)
-        return torch.linalg.vector_norm(by_head, dim=0).div_((count * self.latent) ** 0.5)
-
     def cost_with_curiosity(
         self,
         batch: WindowBatch,
@@ -214,11 +162,11 @@ class FusedUpdate:
             whole: whether every transition is valid.
         """
         if curiosity:
-            stored, _, _ = self.predict(pairs[1:].flatten(0, 1))
+            stored, _, _ = self.fused.predict(pairs[1:].flatten(0, 1))
             measured, valid = [heads[0], stored], batch.valid
         else:
             measured, valid = heads, batch.valid[: self.window]
-        disagreement = torch.cat([self.disagreement(one) for one in measured])
+        disagreement = torch.cat([self.fused.disagreement(one) for one in measured])
         newest = disagreement if whole else disagreement[valid.flatten()]
         usual = bonus.usual_disagreement(self.networks.usual_disagreement, newest, self.tau)
         if not curiosity:
@@ -227,29 +175,6 @@ class FusedUpdate:
         return torch.add(batch.cost, novelty, alpha=-curiosity * self.cost_scale.item()), usual
 
     # Predicted steps
-
-    def predict(
-        self, pairs: Float[Tensor, "rows pair"]
-    ) -> tuple[Float[Tensor, "heads rows latent"], Float[Tensor, "rows hidden"], list[Pass]]:
-        """A predicted step from latents and actions.
-
-        Returns:
-            The next latent by each head; the features; and the passes of trunk and heads.
-        """
-        features, kept = self.trunk.forward(pairs)
-        passes = [kept]
-        raw = pairs.new_empty(len(self.heads), pairs.shape[0], self.latent)
-        for head, into in zip(self.heads, raw.unbind(0), strict=True):
-            passes.append(head.forward(features, into)[1])
-        return simplicial_norm(raw, self.group), features, passes
-
-    def mean(self, heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, "rows latent"]:
-        """As `Step.z`. Not by `Tensor.mean`: along an axis of few entries it takes five times as long."""
-        first, second, *others = heads.unbind(0)
-        mean = torch.add(first, second)
-        for other in others:
-            mean += other
-        return mean.div_(len(self.heads))
 
     def rollout(
         self,
@@ -264,12 +189,12 @@ class FusedUpdate:
             pairs: stored latents and actions.
             target_z: latents that followed.
         """
-        rollout = Rollout(pairs.clone(), [first], [], [], [], [[] for _ in range(1 + len(self.heads))])
+        rollout = Rollout(pairs.clone(), [first], [], [], [], [[] for _ in range(1 + len(self.fused.heads))])
         for k, step in enumerate(rollout.pairs.unbind(0)):
             if k:
                 step[:, : self.latent] = rollout.latents[k]
-            heads, features, passes = self.predict(step)
-            rollout.latents.append(self.mean(heads))
+            heads, features, passes = self.fused.predict(step)
+            rollout.latents.append(self.fused.mean(heads))
             rollout.heads.append(heads)
             rollout.errors.append(heads - target_z[k])
             rollout.features.append(features)
@@ -286,13 +211,13 @@ class FusedUpdate:
         weight: Float[Tensor, " rows"],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "rows latent"]]:
         """Writes the critics' gradients. Returns their loss, and the gradient of the latents."""
-        members = len(self.critics)
-        logits, passes = ensemble_logits(self.critics, pairs, self.critic_loss.bins)
+        members = len(self.fused.critics)
+        logits, passes = ensemble_logits(self.fused.critics, pairs, self.critic_loss.bins)
         scaled = (target / self.critic_scale).view(-1, 1).expand(-1, members)
         share = (weight * (self.config.critic_weight / members)).unsqueeze(1).expand(-1, members)
         loss, g = self.critic_loss(logits, scaled, share)
         back = torch.zeros_like(pairs[:, : self.latent])
-        for critic, kept, on_logits in zip(self.critics, passes, g.unbind(1), strict=True):
+        for critic, kept, on_logits in zip(self.fused.critics, passes, g.unbind(1), strict=True):
             critic.backward(on_logits, kept)
             back += critic.input_gradient(kept, slice(0, self.latent))
             critic.write_gradients([kept])
@@ -306,7 +231,7 @@ class FusedUpdate:
         Returns:
             The losses of cost and termination, and the gradient of the features.
         """
-        out, kept = self.cost.forward(features)
+        out, kept = self.fused.cost.forward(features)
         ended = batch.terminated[: self.window].flatten()
         scaled = (batch.cost[: self.window] / self.cost_scale).flatten()
         loss, on_cost = self.cost_loss(out[:, :-1], scaled, weight * self.config.cost_weight)
@@ -314,9 +239,9 @@ class FusedUpdate:
         termination = F.binary_cross_entropy_with_logits(logits, ended, reduction="none")
         on_logit = (logits.sigmoid() - ended).mul_(weight * self.config.termination_weight)
         g = torch.cat((on_cost, on_logit.unsqueeze(1)), 1)
-        self.cost.backward(g, kept)
-        self.cost.write_gradients([kept])
-        return weight.dot(loss), weight.dot(termination), self.cost.input_gradient(kept)
+        self.fused.cost.backward(g, kept)
+        self.fused.cost.write_gradients([kept])
+        return weight.dot(loss), weight.dot(termination), self.fused.cost.input_gradient(kept)
 
     def rollout_gradients(
         self,
@@ -338,7 +263,7 @@ class FusedUpdate:
         Returns:
             The latent prediction loss, and the gradient of the first latents.
         """
-        count, size = len(self.heads), rollout.pairs.shape[1]
+        count, size = len(self.fused.heads), rollout.pairs.shape[1]
         entries = count * self.latent
         by_head = torch.cat([torch.linalg.vector_norm(error, dim=-1) for error in rollout.errors], 1)
         loss = weight.dot(by_head.square_().sum(0)) / entries
@@ -352,15 +277,15 @@ class FusedUpdate:
             g = rollout.errors[k].mul_(share[k])
             if back is not None:
                 g.add_(back, alpha=1.0 / count)
-            g = simplicial_norm_backward(g, rollout.heads[k], self.group)
+            g = simplicial_norm_backward(g, rollout.heads[k], self.fused.group)
             onward = on_feature[k]
-            for head, kept, on_head in zip(self.heads, passes, g.unbind(0), strict=True):
+            for head, kept, on_head in zip(self.fused.heads, passes, g.unbind(0), strict=True):
                 head.backward(on_head, kept[k])
                 onward += head.input_gradient(kept[k])
-            self.trunk.backward(onward, trunk_passes[k])
-            back = self.trunk.input_gradient(trunk_passes[k], slice(0, self.latent)).add_(on_latent[k])
-        self.trunk.write_gradients(trunk_passes, rollout.pairs.flatten(0, 1))
-        for head, kept in zip(self.heads, passes, strict=True):
+            self.fused.trunk.backward(onward, trunk_passes[k])
+            back = self.fused.trunk.input_gradient(trunk_passes[k], slice(0, self.latent)).add_(on_latent[k])
+        self.fused.trunk.write_gradients(trunk_passes, rollout.pairs.flatten(0, 1))
+        for head, kept in zip(self.fused.heads, passes, strict=True):
             head.write_gradients(kept, features)
         assert back is not None
         return loss, back
@@ -369,8 +294,8 @@ class FusedUpdate:
         self, z: Float[Tensor, "batch latent"], observed: Float[Tensor, "batch readouts"]
     ) -> Float[Tensor, ""]:
         """Writes the readout's gradients. Returns its loss; the latents get no gradient."""
-        read, kept = self.readout.forward(z)
+        read, kept = self.fused.readout.forward(z)
         off = read - self.networks.readout_normalizer(observed)
-        self.readout.backward(off * (2.0 / off.numel()), kept)
-        self.readout.write_gradients([kept])
+        self.fused.readout.backward(off * (2.0 / off.numel()), kept)
+        self.fused.readout.write_gradients([kept])
         return off.square_().mean()

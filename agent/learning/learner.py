@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from agent.configurator.settings import LearningConfig
 from agent.cost.returns import bootstraps, n_step_targets
+from agent.fused_networks import refusal
 from agent.layers import full
 from agent.learning import curiosity as bonus
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.fused_policy import quantiles
-from agent.learning.fused_update import FusedUpdate, refusal
+from agent.learning.fused_update import FusedUpdate
 from agent.learning.losses import HeadOutputs, Losses, Predictions, WindowBatch, row_weights
 from agent.learning.skipped_updates import SkipBudget
 from agent.memory.columns import map_parts
@@ -96,7 +97,7 @@ class Learner:
         weight = config.rho**steps
         self.weight = (weight / weight.sum()).unsqueeze(1)
         """[window, 1], weights of the prediction steps."""
-        self.served = config.fused and refusal(networks, config) is None
+        self.served = config.fused and refusal(networks, config.precision) is None
         """Whether gradients are computed by hand; see `FusedUpdate`."""
         self._fused: FusedUpdate | None = None
 
@@ -363,7 +364,7 @@ class Learner:
         """The gradients by hand; None where the settings or the networks leave them to autograd."""
         if not self.served:
             return None
-        if self._fused is None or self._fused.outdated:
+        if self._fused is None or self._fused.fused.outdated:
             networks, config = self.networks, self.config
             self._fused = FusedUpdate(networks, config, self.discount, self.tau, self.weight)
         return self._fused

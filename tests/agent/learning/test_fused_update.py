@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from agent.configurator.settings import Config, CostConfig, LearningConfig, ModelConfig, RegularizerConfig
+from agent.fused_networks import refusal
 from agent.learning.flat_parameters import FlatParameters
-from agent.learning.fused_update import refusal
 from agent.learning.learner import Learner
 from agent.memory.windows import Windows
 from agent.networks import Networks
@@ -169,7 +169,7 @@ def test_what_is_not_the_default_is_left_to_autograd() -> None:
         networks = Networks((ObservationPart("state", (OBS,), "float32"),), ACT, READOUTS, config)
         if kind is not None:
             networks.world_model.__class__ = kind
-        found = refusal(networks, settings)
+        found = refusal(networks, settings.precision)
         learner = learner_of(networks, settings)
         assert learner.served is (found is None and settings.fused)
         assert (learner.fused is not None) is learner.served
