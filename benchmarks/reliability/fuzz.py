@@ -1,6 +1,7 @@
 """Feeds forged checkpoints, settings and results to what reads them, and counts the outcomes.
 
     python benchmarks/reliability/fuzz.py              -> benchmarks/results/fuzz.json
+    python benchmarks/reliability/fuzz.py --add        goes on from the figures in that file, with the next seeds
 
 Small runs are made once: of the world-model agent in an environment that is restored by a replay, in one with
 MuJoCo under perturbations, and in two environments side by side; of SAC, PPO and the random agent. Then one file
@@ -149,6 +150,17 @@ class Figures:
         self.faults: collections.Counter[str] = collections.Counter()
         self.kib, self.longest, self.done = 0, 0.0, 0
 
+    @classmethod
+    def read(cls, path: Path) -> Figures:
+        """The figures of a result file."""
+        found, figures = json.loads(path.read_text()), cls()
+        for file, counts in found["by_file"].items():
+            figures.outcomes.update({f"{file}|{word}": count for word, count in counts.items()})
+        figures.faults.update(found["fault_descriptions"])
+        figures.done, figures.longest = found["attempts"], found["longest_cpu_seconds"]
+        figures.kib = round(found["most_memory_mib"] * 1024)
+        return figures
+
     def add(self, found: dict[str, Any], count: int) -> None:
         """Takes in the result of a batch."""
         self.done += count
@@ -172,7 +184,7 @@ class Figures:
             "by_file": {name: {word: self.outcomes[f"{name}|{word}"] for word in words} for name in files},
             "longest_cpu_seconds": round(self.longest, 3),
             "most_memory_mib": round(self.kib / 1024, 1),
-            "fault_descriptions": dict(self.faults.most_common(30)),
+            "fault_descriptions": dict(self.faults.most_common()),
         }
 
 
@@ -183,12 +195,16 @@ def main() -> int:
     parser.add_argument("--attempts", type=int, default=200_000, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first batch (default: 0)")
     parser.add_argument("--out", type=Path, default=RESULT, help="the result (default: the committed one)")
+    parser.add_argument("--add", action="store_true", help="go on from the figures in the result")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     preload()
     if os.access("/dev/shm", os.W_OK):
         tempfile.tempdir = "/dev/shm"  # in memory: no disk needs so many small writes
-    sandbox, figures = Sandbox(), Figures()
+    sandbox = Sandbox()
+    figures = Figures.read(given.out) if given.add and given.out.exists() else Figures()
+    command = shlex.join(["python", "benchmarks/reliability/fuzz.py", *sys.argv[1:]])
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         targets = make_targets(sandbox)
         while figures.done < given.attempts:
@@ -196,14 +212,12 @@ def main() -> int:
             found = in_child(lambda c=count, s=seed: run_batch(targets, c, s), f"batch {seed}")  # type: ignore[misc]
             figures.add(found, count)
             print(f"\r{figures.done} attempts, {sum(figures.faults.values())} faults", end="", flush=True)
+            text = json.dumps({"command": command, **figures.values()}, indent=2)
+            given.out.write_text(text + "\n")  # a fuzz that is stopped goes on by --add
     finally:
         sandbox.close()
         shutil.rmtree(sandbox.place, ignore_errors=True)
-    command = shlex.join(["python", "benchmarks/reliability/fuzz.py", *sys.argv[1:]])
-    text = json.dumps({"command": command, **figures.values()}, indent=2)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(text + "\n")
-    print(f"\n{text}")
+    print(f"\n{json.dumps(figures.values(), indent=2)}")
     return int(bool(figures.faults))
 
 
