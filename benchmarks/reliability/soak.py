@@ -67,7 +67,7 @@ STOPPED = 143
 END_SECONDS = 1800
 """A run of low priority may wait long for the processor."""
 EXPECTED = re.compile(
-    r"(config|versions|run|summary)\.json|command\.txt|(metrics|evaluations|forecasts)\.csv|run\.lock"
+    r"(config|versions|run|summary)\.json|command\.txt|(metrics|evaluations|forecasts|readouts|episodes)\.csv|run\.lock"
     r"|tensorboard/events\.out\.tfevents\.[0-9.]+|replay/(stream-[0-9]+/)?segment-[0-9]{8}\.rows"
     r"|checkpoints/step-[0-9]+/(arrays\.safetensors|meta\.json|MANIFEST\.json|MANIFEST\.sha256)"
     r"|tmp/torchinductor_[a-z0-9_-]+"
