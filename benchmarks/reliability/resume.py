@@ -75,7 +75,7 @@ def small_baselines() -> None:
             settings["policy_kwargs"] = {"net_arch": {"pi": [64, 64], "qf": [128, 128]}}
         return settings
 
-    baselines.settings_for = settings_for
+    baselines.settings_for = settings_for  # type: ignore[assignment]
 
 
 def stop_when(reached: Reached) -> Patch:
