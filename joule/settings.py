@@ -19,7 +19,10 @@ ENV_SETTINGS = (
 )
 """Settings of the environment, beside its id."""
 _OF_JOULE = ("model.", "regularizer.", "cost.", "actor.", "planner.", "explore.", "learning.", "on_collapse")
-"""What only the world-model agent uses."""
+"""What only the world-model agent uses, but for `_WITH_REPLAY`."""
+_WITH_REPLAY = "learning.utd"
+"""The setting of learning that every agent with a replay buffer uses."""
+_LEARN_FROM_REPLAY = ("joule", "sac", "td3", "tqc", "crossq")
 _FREE = ("steps", "eval_every_frames", "checkpoint_every_frames", "video", "memory_budget_gb")
 """Settings that a resumed run may change without being told so."""
 
@@ -62,12 +65,17 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
         given: values by dotted name.
 
     Raises:
-        ConfigError: for an unknown preset, and for a setting that is unknown, out of range, or not used by
-            the agent.
+        ConfigError: for an unknown preset, one that changes nothing that the agent uses, and a setting that is
+            unknown, out of range, or not used by the agent.
     """
     if preset not in PRESETS:
         raise ConfigError(f"--preset: {preset!r} is none of {', '.join(PRESETS)}")
-    config, _ = drop_foreign_settings(replace(Config(), {**PRESETS[preset], **given}), given)
+    changes = PRESETS[preset]
+    if (agent := given.get("agent", Config().agent)) != "joule":
+        changes = {name: value for name, value in changes.items() if not name.startswith(_OF_JOULE)}
+        if PRESETS[preset] and not changes:
+            raise ConfigError(f"--preset: {preset} changes nothing that {agent} uses; it is for joule")
+    config, _ = drop_foreign_settings(replace(Config(), {**changes, **given}), given)
     validate(config)
     check_agent_uses(config.agent, given)
     return config
@@ -118,8 +126,7 @@ def check_num_envs(before: Config, config: Config) -> None:
 
 def used_settings(config: Config) -> dict[str, Any]:
     """The settings by dotted name, without those that the agent of this kind does not use."""
-    unused = () if config.agent == "joule" else _OF_JOULE
-    return {name: value for name, value in flatten(config).items() if not name.startswith(unused)}
+    return {name: value for name, value in flatten(config).items() if _uses(config.agent, name)}
 
 
 def check_agent_uses(agent: str, given: Iterable[str]) -> None:
@@ -128,7 +135,15 @@ def check_agent_uses(agent: str, given: Iterable[str]) -> None:
     Raises:
         ConfigError: for the first of them.
     """
-    unused = [name for name in given if name.startswith(_OF_JOULE)]
-    if unused and agent != "joule":
+    unused = [name for name in given if not _uses(agent, name)]
+    if unused:
         why = "learns nothing" if agent in ("random", "zero") else "has its library's published settings"
-        raise ConfigError(f"{unused[0]}: {agent} {why}; only joule uses this setting")
+        users = ", ".join(_LEARN_FROM_REPLAY) + " use" if unused[0] == _WITH_REPLAY else "only joule uses"
+        raise ConfigError(f"{unused[0]}: {agent} {why}; {users} this setting")
+
+
+def _uses(agent: str, name: str) -> bool:
+    """Whether an agent of this kind uses a setting."""
+    if name == _WITH_REPLAY:
+        return agent in _LEARN_FROM_REPLAY
+    return agent == "joule" or not name.startswith(_OF_JOULE)

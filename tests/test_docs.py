@@ -72,11 +72,11 @@ def test_the_settings_page_has_every_setting_with_its_help() -> None:
         if not any(row.startswith(f"| `{name}` |") and row.endswith(f"| {text} |") for row in rows)
     ]
     default = flatten(Config())
-    for name, value in PRESETS["smoke"].items():
+    for preset, name, value in [(p, *item) for p, changes in PRESETS.items() for item in changes.items()]:
         before = default.get(name, kinds.settings_of("planner", "mppi").get(name.rpartition(".")[2]))
         before = before.default if isinstance(before, kinds.Setting) else before
         if f"| `{name}` | {before:,g} | {value:,g} |" not in rows:
-            wrong.append(f"{name}: {before:,g} and {value:,g} with the preset smoke")
+            wrong.append(f"{name}: {before:,g} and {value:,g} with the preset {preset}")
     assert not wrong, "docs/guide/settings.md says something else than --help:\n" + "\n".join(wrong)
 
 

@@ -110,7 +110,8 @@ class LearningConfig:
     window_decisions: int = ranged(3, 1, 64)
     """Decisions that the world model predicts in one window."""
     utd: float = ranged(1.0, 0.0, 64.0)
-    """Update-to-data ratio: gradient steps per decision; 0.5 is one step at every second decision."""
+    """Update-to-data ratio: gradient steps per decision; 0.5 is one step at every second decision. sac, td3, tqc
+    and crossq take a whole number."""
     initial_utd: float = ranged(4.0, 0.0, 64.0)
     """Update-to-data ratio at the start; it changes linearly to `utd` over `initial_utd_decisions`."""
     initial_utd_decisions: int = ranged(8_000, 1, 100_000_000)
@@ -143,8 +144,8 @@ class LearningConfig:
     """Updates among the last 100 that may be skipped because a loss or gradient is not finite. One more ends
     the run."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the matrix products in learning and planning; bfloat16 is faster from 256 hidden units
-    on."""
+    """Number format of the matrix products in learning and planning. bfloat16 uses autograd: it is faster than `fused`
+    only with large networks and batches, such as 512 hidden units and batches of 128."""
     fused: bool = True
     """Computes the gradients of the default networks by formulas derived by hand, and plans on plain tensors,
     in less CPU time; numbers differ by rounding alone. Other configurations use autograd."""
@@ -217,6 +218,12 @@ KIND_SECTIONS = ("planner", "regularizer")
 # --preset NAME overlays these values on the defaults, before the user's own options.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    "strong": {
+        "model.hidden_dim": 256,
+        "model.head_width": 128,
+        "learning.utd": 2.0,
+        "explore.plan_every_episodes": 1,
+    },
     "smoke": {
         "steps": 500,
         "eval_every_frames": 500,

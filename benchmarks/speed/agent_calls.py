@@ -22,10 +22,9 @@ REFERENCE_PLAN = {"horizon": 3, "samples": 256, "iterations": 4, "elites": 32}
 SETTLED: dict[str, Any] = {
     "explore.warmup_decisions": 100,
     "learning.pretrain_updates": 0,
-    "learning.initial_utd": 1.0,
     "explore.plan_from_decisions": 100_000_000,
 }
-"""The default without warm-up, pre-training, higher initial UTD, and planned episodes."""
+"""Settings without warm-up, pre-training and planned episodes; `settled_agent` leaves out the higher initial UTD too."""
 SETTLED_DECISIONS = 120
 
 
@@ -34,7 +33,8 @@ def settled_agent(config: Config) -> Any:
     repeat = envs.make(config.env).env_spec.action_repeat
     # For so short a budget, the baselines' own warm-up is shortest: 100 decisions.
     short = {"steps": 1_000 * repeat} if config.agent != "joule" else {}
-    config = validate(replace(config, SETTLED | short))
+    constant = {"learning.initial_utd": config.learning.utd}
+    config = validate(replace(config, SETTLED | constant | short))
     return new_agent(config, envs.make(config.env)).learn(SETTLED_DECISIONS * repeat)
 
 

@@ -21,12 +21,17 @@ Two settings differ. They are published for a million steps, and runs here are s
   baseline; `Baseline(settings={"learning_starts": 10_000})` takes the published number.
 - PPO on Swimmer is published for four environments of 1,024 steps each. There is one environment here, and PPO
   collects the same 4,096 transitions in it.
+
+`learning.utd` sets the gradient steps per decision of the algorithms with a replay buffer; rl-zoo publishes 1 for
+each of them. Every other setting stays as published.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Any
+
+from agent.errors import ConfigError
 
 _MUJOCO_DEFAULTS: dict[str, dict[str, Any]] = {
     "sac": {"learning_starts": 10_000},
@@ -107,6 +112,8 @@ _TUNED: dict[str, dict[str, dict[str, Any]]] = {
 
 KINDS = tuple(_MUJOCO_DEFAULTS)
 """The algorithms."""
+WITH_REPLAY = tuple(kind for kind in KINDS if kind != "ppo")
+"""Those that learn from a replay buffer, whose gradient steps per decision can be chosen."""
 
 
 def published(kind: str, env: str) -> dict[str, Any]:
@@ -121,9 +128,23 @@ def published(kind: str, env: str) -> dict[str, Any]:
     return {**_MUJOCO_DEFAULTS[kind], **tuned}
 
 
-def settings_for(kind: str, env: str, decisions: int) -> dict[str, Any]:
-    """The settings of a run of `decisions`: those published, with warm-up at most a tenth of the run."""
+def settings_for(kind: str, env: str, decisions: int, utd: float = 1.0) -> dict[str, Any]:
+    """The settings of a run of `decisions`: those published, with warm-up at most a tenth of the run.
+
+    Args:
+        kind: one of `KINDS`.
+        env: the id.
+        decisions: length of the run.
+        utd: gradient steps per decision, for a kind in `WITH_REPLAY`.
+
+    Raises:
+        ConfigError: for a fraction of a gradient step, and for none.
+    """
     settings = published(kind, env)
     if "learning_starts" in settings:
         settings["learning_starts"] = min(settings["learning_starts"], max(100, decisions // 10))
+    if utd != 1.0 and kind in WITH_REPLAY:
+        if utd < 1.0 or utd != int(utd):
+            raise ConfigError(f"learning.utd: found {utd:g}; {kind} takes a whole number from 1 on")
+        settings["gradient_steps"] = int(utd)
     return settings

@@ -48,13 +48,13 @@ class Baseline(SavedAsFolder):
 
     Args:
         env_spec: sizes and names of the environment.
-        config: the settings; of these only those of the run are used.
+        config: the settings; of these only those of the run and `learning.utd` are used.
         env: the environment to learn in; None until `learn` needs one.
         services: how environments are made and runs are saved; None for an agent that does neither.
         settings: replace single values of the published settings.
 
     Raises:
-        ConfigError: for another kind of agent, or several environments.
+        ConfigError: for another kind of agent, several environments, or a fraction of a gradient step.
         DeviceError: where the device is not there.
     """
 
@@ -73,7 +73,10 @@ class Baseline(SavedAsFolder):
         self.env_spec, self.config, self.services = env_spec, config, services
         self.env = single_env(env, self.kind)
         decisions = max(1, config.steps // env_spec.action_repeat)
-        self.settings = {**settings_for(self.kind, env_spec.env, decisions), **(settings or {})}
+        self.settings = {
+            **settings_for(self.kind, env_spec.env, decisions, config.learning.utd),
+            **(settings or {}),
+        }
         self.bridge = EnvBridge(env_spec, config.seed)
         self.frames = self.decisions = self.episodes = 0
         self.ended_episodes: list[EndedEpisode] = []

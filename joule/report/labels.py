@@ -41,7 +41,9 @@ _WORLD_MODEL = (
     "constraint",
     "perceive",
 )
-"""Beginnings of the settings that apply only to an agent with a world model."""
+"""Beginnings of the settings that apply only to an agent with a world model, but for `_WITH_REPLAY`."""
+_WITH_REPLAY = "learning.utd"
+"""The setting of learning that every agent with a replay buffer has."""
 
 
 def labelled(runs: Sequence[Run]) -> list[Run]:
@@ -84,7 +86,7 @@ def differing(runs: Iterable[Run]) -> list[str]:
     known = [run.settings for run in runs]
     names = sorted({name for settings in known for name in settings if name not in (*_NEITHER, *_TASK)})
     if any(run.agent != "joule" for run in runs):
-        names = [name for name in names if not name.startswith(_WORLD_MODEL)]
+        names = [name for name in names if not _of_world_model(name)]
     return [name for name in names if len({plain(settings.get(name)) for settings in known}) > 1]
 
 
@@ -110,7 +112,11 @@ def _with(name: str, settings: dict[str, Any]) -> str:
 
 def applies(run: Run, name: str) -> bool:
     """Whether the agent of a run has a setting: only an agent with a world model has those of a world model."""
-    return run.agent == "joule" or not name.startswith(_WORLD_MODEL)
+    return run.agent == "joule" or not _of_world_model(name)
+
+
+def _of_world_model(name: str) -> bool:
+    return name.startswith(_WORLD_MODEL) and name != _WITH_REPLAY
 
 
 def plain(value: Any) -> str:

@@ -23,6 +23,13 @@ def test_a_preset_keeps_what_another_planner_has_and_drops_the_rest() -> None:
     assert set(config.planner.settings) == {"samples", "elites"}, "it has no iterations"
 
 
+def test_a_preset_of_the_world_model_changes_no_other_agent() -> None:
+    smoke = config_from("smoke", {"agent": "sac"})
+    assert (smoke.steps, smoke.learning) == (PRESETS["smoke"]["steps"], Config().learning)
+    with pytest.raises(ConfigError, match="--preset: strong changes nothing that sac uses"):
+        config_from("strong", {"agent": "sac"})
+
+
 def test_settings_from_python_take_keywords_and_dotted_names() -> None:
     given = merged({"planner.kind": "icem"}, {"seed": 3, "perturb": "mass=2", "constraint": ["speed<2"]})
     assert given == {"planner.kind": "icem", "seed": 3, "perturb": ("mass=2",), "constraint": ("speed<2",)}
@@ -36,6 +43,7 @@ def test_settings_from_python_take_keywords_and_dotted_names() -> None:
         ({"stps": 5}, "unknown setting stps; did you mean steps"),
         ({"agent": "sac", "planner.kind": "icem"}, "planner.kind: sac has its library's published settings"),
         ({"agent": "zero", "explore.curiosity": 0.0}, "explore.curiosity: zero learns nothing"),
+        ({"agent": "ppo", "learning.utd": 2.0}, "joule, sac, td3, tqc, crossq use this setting"),
         ({"steps": "many"}, "steps: found 'many'"),
     ],
 )

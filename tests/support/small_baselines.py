@@ -9,7 +9,7 @@ import numpy as np
 import tiny_env
 
 import envs
-from agent.configurator.settings import Config
+from agent.configurator.settings import Config, LearningConfig
 from joule.baselines.stable_baselines import Baseline
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -21,11 +21,12 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def small_baseline(kind: Any, **settings: Any) -> Baseline:
+def small_baseline(kind: Any, utd: float = 1.0, **settings: Any) -> Baseline:
     """A small baseline in a tiny environment of its own; `settings` replace those published."""
     env = envs.make(tiny_env.ID)
     chosen = {**SMALL[kind], **({} if kind == "ppo" else {"learning_starts": 20}), **settings}
-    return Baseline(env.env_spec, Config(env=tiny_env.ID, agent=kind, seed=3), env, settings=chosen)
+    config = Config(env=tiny_env.ID, agent=kind, seed=3, learning=LearningConfig(utd=utd))
+    return Baseline(env.env_spec, config, env, settings=chosen)
 
 
 def restored(agent: Any, fresh: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 
 import envs
 from agent.configurator.settings import Config
+from agent.errors import ConfigError
 from joule.baselines.settings import KINDS, published, settings_for
 from joule.baselines.stable_baselines import Baseline
 
@@ -24,6 +25,15 @@ def test_warm_up_takes_at_most_a_tenth_of_the_run() -> None:
     assert settings_for("sac", "Hopper-v5", 50_000)["learning_starts"] == 5_000
     assert settings_for("sac", "Hopper-v5", 1_000_000)["learning_starts"] == 10_000
     assert settings_for("crossq", "Hopper-v5", 500)["learning_starts"] == 100
+
+
+def test_more_gradient_steps_per_decision_change_nothing_else() -> None:
+    assert settings_for("td3", "Ant-v5", 500, 4.0) == settings_for("td3", "Ant-v5", 500) | {
+        "gradient_steps": 4
+    }
+    with pytest.raises(ConfigError, match=r"learning.utd: found 0.5; sac takes a whole number from 1 on"):
+        settings_for("sac", "Ant-v5", 500, 0.5)
+    assert "gradient_steps" not in settings_for("ppo", "Ant-v5", 500, 4.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,6 +24,13 @@ def test_a_resumed_run_equals_the_uninterrupted_run(kind: str) -> None:
     assert whole.state_dict()[1]["updates"] > 0
 
 
+def test_a_run_with_more_updates_per_decision_resumes_exactly() -> None:
+    whole = small_baseline("sac", utd=3.0).learn(40)
+    assert whole.state_dict()[1]["updates"] == 3 * (40 - 20)
+    resumed = restored(small_baseline("sac", utd=3.0).learn(30), small_baseline("sac", utd=3.0)).learn(10)
+    assert_same_state(whole, resumed)
+
+
 def test_an_overwritten_replay_buffer_is_restored_row_by_row() -> None:
     whole = small_baseline("sac", buffer_size=30).learn(80)
     resumed = restored(small_baseline("sac", buffer_size=30).learn(50), small_baseline("sac", buffer_size=30))

@@ -30,6 +30,14 @@ def test_settings_and_perturbations_are_never_pooled(tmp_path: Path) -> None:
     }
 
 
+def test_baselines_with_other_updates_per_decision_are_told_apart(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / str(utd), [1.0], agent="sac", settings={"learning": {"utd": utd, "rho": utd}})
+        for utd in (1.0, 4.0)
+    ]
+    assert [run.label for run in gather(runs)] == ["sac (learning.utd=1.0)", "sac (learning.utd=4.0)"]
+
+
 def test_a_task_is_its_own_row_and_settings_of_the_world_model_do_not_split_a_baseline(
     tmp_path: Path,
 ) -> None:
