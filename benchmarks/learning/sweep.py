@@ -41,6 +41,8 @@ class Job:
     steps: int
     settings: tuple[str, ...]
     """Further options of the train command."""
+    tree: Path = RESULTS
+    """The tree of results that its evaluations are copied to."""
 
     @property
     def env_folder(self) -> str:
@@ -55,7 +57,7 @@ class Job:
     @property
     def result(self) -> Path:
         """The file that its evaluations are copied to."""
-        return RESULTS / self.suite / self.agent / self.env_folder / f"seed{self.seed}.csv"
+        return self.tree / self.suite / self.agent / self.env_folder / f"seed{self.seed}.csv"
 
     def command(self) -> list[str]:
         """The command that starts or resumes the run."""
@@ -69,9 +71,9 @@ class Job:
 
 
 def collect(job: Job) -> None:
-    """Copies the evaluations of a run to the results."""
+    """Copies the evaluations of a run to the results, unless those hold a longer run."""
     source = job.folder / "evaluations.csv"
-    if source.exists():
+    if len(raw_rows.read(source)) >= max(len(raw_rows.read(job.result)), 1):
         job.result.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, job.result)
 
