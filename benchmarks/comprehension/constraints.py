@@ -1,12 +1,15 @@
 """Measures what a constraint costs and what it prevents: return and violations, with and without it.
 
-    python benchmarks/comprehension/constraints.py runs/cheetah runs/maze
+    python benchmarks/comprehension/constraints.py runs/cheetah runs/walker            any robots
+    python benchmarks/comprehension/constraints.py runs/hopper --constraint "height>{height}"
+    python benchmarks/comprehension/constraints.py runs/maze --choices benchmarks/comprehension/robots.json
 
 -> benchmarks/results/constraints.csv, and its summary guardrail.json. Rows of other runs stay in the table.
 
-In the maze the constraint keeps a zone free, and an episode begins in its left part, from where the way to the goal
-leads through the zone. In HalfCheetah-v5 it is a speed that the agent exceeds in a third of its decisions without a
-constraint.
+A readout in braces stands for a bound that this agent violates in a third of its decisions without a constraint. The
+default is such a bound on the first of its speeds that the agent can read (default_tasks.py). In the maze of
+robots.json the constraint keeps a zone free, and an episode begins in its left part (`start`), from where the way to the
+goal leads through the zone.
 
 The column `kept` says whether the constraint is kept: "no", "yes", or "learned", where the agent has also learned
 costs that include the constraint, inside its model and without a step in the environment. The return is that of the
@@ -35,20 +38,23 @@ from agent.configurator.validation import replace
 from agent.cost.constraint import parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
 from agent.cost.regions import parse_limit
-from agent.cost.task import TaskReward
+from agent.cost.task import Task, TaskReward
 from agent.cost.task_text import parse
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows
+from benchmarks.comprehension.choices import add_option, choices_for
+from benchmarks.comprehension.default_tasks import constraint_for
 from benchmarks.comprehension.episodes import play
+from benchmarks.refusals import exit_code
 from benchmarks.training import RESULTS
 from joule.environment import make_env
+from joule_errors import Refused
 
-CONSTRAINTS = {"HalfCheetah-v5": "speed<{speed}", "joule/Maze-v0": "zone_distance>0"}
-"""Environment -> its constraint. A readout in braces stands for a bound that depends on the agent."""
 VIOLATED_SHARE = 1 / 3
-"""Share of the decisions in which an agent without a constraint exceeds such a bound."""
-START_LIMIT = {"joule/Maze-v0": "keep:ball.0<-0.5"}
-"""Environment -> the limit that the start of an episode must keep, so that the constraint matters in it."""
+"""Share of the decisions in which an agent without a constraint violates a bound in braces."""
+MOST_STARTS = 10_000
+"""Seeds that are tried for starts of episodes within a limit."""
+BRACES = re.compile(r"{([\w.]+)}")
 BOUND_SEEDS = (30_000, 30_001)
 """Seeds of the episodes from which such a bound is chosen; none of them is measured."""
 WAYS = ("no", "yes", "learned")
@@ -62,14 +68,11 @@ def loaded(run: Path, **settings: Any) -> WorldModelAgent:
     """The world-model agent of a run, with settings changed.
 
     Raises:
-        SystemExit: for another agent, and for an environment without a constraint.
+        Refused: for another agent.
     """
     agent = joule.load(run, settings=settings)
     if not isinstance(agent, WorldModelAgent):
-        raise SystemExit(f"{run}: {agent.kind} cannot keep a constraint; joule can")
-    if agent.config.env not in CONSTRAINTS:
-        known = ", ".join(CONSTRAINTS)
-        raise SystemExit(f"{run}: there are constraints for {known}, and none for {agent.config.env}")
+        raise Refused(f"{run}: {agent.kind} cannot keep a constraint; joule can")
     return agent
 
 
@@ -78,54 +81,96 @@ def measured_env(agent: WorldModelAgent) -> Any:
     return make_env(replace(agent.config, {"task": ""}))
 
 
-def constraint_of(run: Path, decisions: int) -> tuple[str, str]:
+def form_for(agent: WorldModelAgent, options: argparse.Namespace) -> str:
+    """The constraint of an agent's environment, perhaps with a readout in braces.
+
+    Raises:
+        Refused: where there is none, and for one that does not fit the environment.
+    """
+    of_file = choices_for(options.choices, agent.config.env).constraint
+    if options.constraint is not None:
+        form = options.constraint
+    elif of_file is not None:
+        form = of_file
+    else:
+        form = constraint_for(measured_env(agent), agent.modules.legibility_in_memory())
+    check_fits(measured_env(agent), form)
+    return str(form)
+
+
+def check_fits(env: Any, form: str) -> None:
+    """Refused, with the constraint, for one that is malformed or that the environment has no readouts for."""
+    spec = env.env_spec
+    plain = re.sub(BRACES, "0", form)
+    env.reset(seed=FIRST_SEED)
+    try:
+        names = [parse_constraint(plain).cost, *(parse(f"less:{name}") for name in re.findall(BRACES, form))]
+        for cost in names:
+            TaskReward(Task("it", cost))(spec, env.readouts(), np.zeros(spec.action_size, np.float32), 0.0)
+    except Refused as error:
+        raise Refused(f"constraint {form!r} does not fit {spec.env}: {error}") from error
+
+
+def constraint_of(run: Path, form: str, decisions: int) -> tuple[str, str]:
     """The constraint of a run, and the costs with which its agent learns to keep it.
 
-    A bound in braces is the speed that this agent exceeds in `VIOLATED_SHARE` of its decisions, to one decimal, over
-    two episodes without a constraint: a bound above the agent's own speed would prevent nothing. The learned costs
+    A bound in braces is the value that this agent violates in `VIOLATED_SHARE` of its decisions, to one decimal, over
+    two episodes without a constraint: a bound beyond the agent's own values would prevent nothing. The learned costs
     keep the safety margin that planning keeps at the end of its horizon.
 
     Args:
         run: the run folder.
+        form: the constraint, perhaps with a readout in braces.
         decisions: length of the two episodes, at most.
 
     Returns:
         The constraint and the costs, as text.
     """
-    agent = loaded(run)
-    text = CONSTRAINTS[agent.config.env]
-    if found := re.search(r"{(\w+)}", text):
+    agent, text = loaded(run), form
+    if found := re.search(BRACES, text):
         envs = [measured_env(agent) for _ in BOUND_SEEDS]
         value = TaskReward(parse(f"less:{found[1]}"))  # the cost is the readout itself
         values = [
             value(envs[k].env_spec, envs[k].readouts(), action, -reward)
             for k, action, reward in play(agent.predict, envs, decisions, BOUND_SEEDS)
         ]
-        text = text.format(**{found[1]: round(float(np.quantile(values, 1 - VIOLATED_SHARE)), 1)})
+        share = VIOLATED_SHARE if ">" in text else 1 - VIOLATED_SHARE
+        bound = float(np.quantile(values, share))
+        text = text.replace(found[0], f"{bound:.1f}" if abs(bound) >= 1.0 else f"{bound:.2f}")
     agent.constrain(parse_constraint(text))
-    bound = parse_limit("constraint", text)
-    assert bound is not None, f"{text} is no limit"
+    limit = parse_limit("constraint", text)
+    if limit is None:  # a zone, which has no margin of its own
+        return text, f"own+20*{text}"
     margin = float(agent.modules.margin()[-1, 0])
-    return text, f"own+20*keep:{bound.tightened(margin)}"
+    return text, f"own+20*keep:{limit.tightened(margin)}"
 
 
-def seeds_of(agent: WorldModelAgent, episodes: int) -> list[int]:
-    """The first seeds of an evaluation with whose starts the constraint matters."""
-    seeds = itertools.count(FIRST_SEED)
-    if (text := START_LIMIT.get(agent.config.env)) is None:
-        return list(itertools.islice(seeds, episodes))
-    env, violation = measured_env(agent), TaskReward(parse(text))
+def seeds_of(agent: WorldModelAgent, episodes: int, start: str | None) -> list[int]:
+    """The first seeds of an evaluation with whose starts the constraint matters.
+
+    Raises:
+        Refused: where too few of the first `MOST_STARTS` begin within the limit `start`.
+    """
+    if start is None:
+        return list(range(FIRST_SEED, FIRST_SEED + episodes))
+    seeds = range(FIRST_SEED, FIRST_SEED + MOST_STARTS)
+    env, violation = measured_env(agent), TaskReward(parse(start))
     no_action = np.zeros(env.env_spec.action_size, np.float32)
 
     def keeps_limit(seed: int) -> bool:
         env.reset(seed=seed)
         return violation(env.env_spec, env.readouts(), no_action, 0.0) == 0.0
 
-    return list(itertools.islice(filter(keeps_limit, seeds), episodes))
+    found = list(itertools.islice(filter(keeps_limit, seeds), episodes))
+    if len(found) < episodes:
+        raise Refused(
+            f"start {start!r}: {len(found)} of {MOST_STARTS:,} episodes begin within it, not {episodes}"
+        )
+    return found
 
 
 def measure(
-    agent: WorldModelAgent, text: str, episodes: int, decisions: int
+    agent: WorldModelAgent, text: str, episodes: int, decisions: int, start: str | None
 ) -> tuple[np.ndarray, ConstraintMonitor]:
     """Plays episodes and counts violations of a constraint.
 
@@ -135,7 +180,7 @@ def measure(
     monitor = ConstraintMonitor([parse_constraint(text)])
     envs = [monitor.observe(measured_env(agent)) for _ in range(episodes)]
     returns = np.zeros(episodes)
-    for k, _, reward in play(agent.predict, envs, decisions, seeds_of(agent, episodes)):
+    for k, _, reward in play(agent.predict, envs, decisions, seeds_of(agent, episodes, start)):
         returns[k] += reward
     return returns, monitor
 
@@ -149,7 +194,8 @@ def row_of(
         agent.learn_task(parse(costs), options.updates)
     if kept != "no":
         agent.constrain(parse_constraint(text))
-    returns, monitor = measure(agent, text, options.episodes, options.decisions)
+    start = options.start or choices_for(options.choices, agent.config.env).start
+    returns, monitor = measure(agent, text, options.episodes, options.decisions, start)
     return {
         "env": agent.config.env, "seed": agent.config.seed, "run_frames": agent.frames, "constraint": text,
         "kept": kept, "horizon": horizon, "return_mean": round(float(returns.mean()), 3),
@@ -194,18 +240,30 @@ def figures_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, 
     return worst | {"environments": figures}
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    p.add_argument("--constraint", metavar="LIMIT", help="of all runs (default: by the robot's readouts)")
+    p.add_argument(
+        "--start", metavar="TERM", help="limit within which episodes begin, such as keep:ball.0<-0.5"
+    )
+    add_option(p)
     p.add_argument("--episodes", type=int, default=5, help="of each row (default: 5)")
     p.add_argument("--decisions", type=int, default=1_000, help="of an episode, at most (default: 1000)")
     p.add_argument("--updates", type=int, default=6_000, help='gradient steps of "learned" (default: 6000)')
     p.add_argument("--horizons", type=int, nargs="+", default=[3, 6], help="decisions (default: 3 6)")
     p.add_argument("--out", type=Path, default=RESULTS / "constraints.csv")
-    options = p.parse_args()
+    return p
+
+
+def main() -> int:
+    """Measures the runs, and writes table and summary."""
+    options = parser().parse_args()
     torch.set_num_threads(1)
     rows = raw_rows.read(options.out)
-    constraints = {run: constraint_of(run, options.decisions) for run in options.runs}
+    forms = {run: form_for(loaded(run), options) for run in options.runs}
+    constraints = {run: constraint_of(run, form, options.decisions) for run, form in forms.items()}
     for run, horizon, kept in itertools.product(options.runs, options.horizons, WAYS):
         row = row_of(run, *constraints[run], kept, horizon, options)
         print(row, flush=True)
@@ -214,7 +272,8 @@ def main() -> None:
     found = summary(rows, options.horizons[0])
     options.out.with_name("guardrail.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     print(json.dumps(found))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code(main))

@@ -27,8 +27,10 @@ ALARM_RATE = 1.0 / 1500.0
 """Share of real steps that may be an alarm, by calibration; the aim is at most one in a thousand."""
 ALARM = -math.log10(ALARM_RATE)
 """Surprise that is an alarm, in decades."""
-ALL_GROSS = "all gross"
-"""Name of all gross violations together."""
+ALL_GROSS, ALL_MATCHED = "all gross", "all matched"
+"""Names of all gross violations together, and of all matched ones."""
+MATCHED = "matched "
+"""Begins the name of a kind whose pairs are matched; see `benchmarks.comprehension.matched_pairs`."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,16 @@ def rows_of(
     calibration: Sequence[Episode],
     test: Sequence[Episode],
     pairs: Mapping[str, Sequence[Pair]],
+    matched: Mapping[str, Sequence[Pair]] | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of one detector: one for each term and kind of violation, and for all gross kinds together.
+    """The rows of one detector: one for each term and kind of violation, and for all kinds of a set together.
 
     Args:
         detector: the detector.
         calibration: real episodes that it is calibrated on.
         test: real episodes on which false alarms are counted.
         pairs: kind of violation -> pairs.
+        matched: kind of violation -> matched pairs; default none.
     """
     calibrated = CalibratedDetector(detector, [episode.clip for episode in calibration])
     on_real: dict[str, list[Floats]] = {}
@@ -89,7 +93,15 @@ def rows_of(
         for term, surprise in calibrated.surprise(episode.clip).items():
             on_real.setdefault(term, []).append(surprise)
     scores = {kind: score_pairs(calibrated, found) for kind, found in pairs.items() if found}
-    scores[ALL_GROSS] = joined([scores[kind] for kind in GROSS if kind in scores], list(on_real))
+    gross = [scores[kind] for kind in GROSS if kind in scores]
+    quiet = {
+        MATCHED + kind: score_pairs(calibrated, found) for kind, found in (matched or {}).items() if found
+    }
+    scores |= {
+        name: joined(parts, list(on_real))
+        for name, parts in ((ALL_GROSS, gross), (ALL_MATCHED, list(quiet.values())))
+        if parts
+    } | quiet
     rows = []
     for term, kind in itertools.product(on_real, scores):
         found, surprises = scores[kind], np.concatenate(on_real[term])

@@ -1,8 +1,9 @@
 """Does the world model know physics? Violation of expectation: pairs of episodes, one of them impossible.
 
-    python benchmarks/comprehension/intuition.py                     trains its agents, into runs/intuition/
-    python benchmarks/comprehension/intuition.py --runs runs/A runs/B          tests agents that are trained
-    python benchmarks/comprehension/intuition.py --videos runs/intuition/videos   and a video of each kind
+    python benchmarks/comprehension/intuition.py runs/A runs/B              tests agents that are trained, of any robots
+    python benchmarks/comprehension/intuition.py --envs dmc:finger-spin     trains its own agents, into runs/intuition/
+    python benchmarks/comprehension/intuition.py runs/A --violations up teleport      these kinds alone
+    python benchmarks/comprehension/intuition.py runs/A --videos FOLDER     and a video of each kind
 
 -> benchmarks/results/intuition.csv, and its summary intuition.json
 
@@ -13,6 +14,15 @@ in which physics is violated from one step on (benchmarks/comprehension/violatio
 step: the score of a clip is its largest surprise over 20 steps before and 20 steps after it. Latency counts from the
 step that violates physics, 1 being its own observation; it is infinite where there is no alarm within 20 steps. The
 detectors are the trained world model, the same one untrained, and constant velocity, all calibrated in the same way.
+
+Gross violations are of full strength. Matched ones are so weak that their raw change is no larger than what happens
+anyway in ordinary clips (benchmarks/comprehension/matched_pairs.py): there the untrained model and constant velocity
+are near chance, 0.5.
+
+Keys of the summary: `auroc`, `pairwise_accuracy` and `false_alarms_per_1000` of the trained model on gross violations;
+`matched_trained`, `matched_untrained` and `matched_constant_velocity`, the pairwise accuracies on matched ones, and
+`matched_trained_minus_untrained`. Each is the mean over robots, with the worst robot beside it, and in `by_robot` the
+mean over the runs of a robot.
 """
 
 from __future__ import annotations
@@ -30,8 +40,10 @@ import torch
 
 import envs
 from benchmarks import raw_rows, training
+from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.clip_pairs import pairs_of
-from benchmarks.comprehension.detector_scores import ALL_GROSS, rows_of
+from benchmarks.comprehension.detector_scores import ALL_GROSS, ALL_MATCHED, MATCHED, rows_of
+from benchmarks.comprehension.matched_pairs import RawChange, RawChangeDetector, matched_pairs
 from benchmarks.comprehension.mixed_episodes import CALIBRATION_SEED, TEST_SEED, loaded, mixed_episodes
 from benchmarks.comprehension.surprise_calibration import ALL_TERMS, CalibratedDetector
 from benchmarks.comprehension.surprise_detectors import (
@@ -40,7 +52,9 @@ from benchmarks.comprehension.surprise_detectors import (
     untrained_detector,
     world_model_detector,
 )
-from benchmarks.comprehension.violations import MEANINGS, STAGES
+from benchmarks.comprehension.violations import Stage, check_kinds, stage_of
+from benchmarks.refusals import exit_code
+from envs.safe_env import SafeEnv
 from joule.storage.provenance import version
 
 RESULT = training.RESULTS / "intuition.csv"
@@ -53,8 +67,16 @@ SHOWN = (
     "false_alarms_per_1000",
 )  # fmt: skip
 """Columns that are printed."""
-FIGURES = ("pairwise_accuracy", "auroc", "latency_median", "false_alarms_per_1000")
-"""Columns of the summary."""
+ENVS = ("HalfCheetah-v5", "dmc:walker-walk", "Hopper-v5", "joule/Push-v0", "dmc:finger-spin")
+"""Environments of its own agents, by default."""
+DETECTORS = {
+    "trained": "world model",
+    "untrained": "untrained world model",
+    "constant_velocity": "constant velocity",
+}
+"""Name in the summary -> detector."""
+LOWER_IS_BETTER = ("false_alarms_per_1000", "matched_untrained", "matched_constant_velocity")
+"""Figures of which the worst is the largest."""
 
 
 def trained(env: str, steps: int) -> Path:
@@ -66,35 +88,51 @@ def trained(env: str, steps: int) -> Path:
     return training.train_all([run])[0]
 
 
+def kinds_for(env: SafeEnv, stage: Stage, options: argparse.Namespace) -> list[str]:
+    """The kinds of violation to try. Refused for those that make no sense in this environment."""
+    asked = options.violations or choices_for(options.choices, env.env_spec.env).violations
+    if asked:
+        check_kinds(env.env_spec.env, stage, list(asked))
+        return list(asked)
+    for kind, why in stage.without.items():
+        print(f"{env.env_spec.env}: no {kind}, {why}", flush=True)
+    return list(stage.kinds)
+
+
 def examine(run: Path, options: argparse.Namespace) -> None:
     """Tests all detectors in the environment of one run, and writes their rows, and videos where asked.
 
     Raises:
-        SystemExit: for an environment without violations.
+        Refused: for an environment or a kind that there are no violations for.
     """
     agent = loaded(run)
     env_id = agent.config.env
-    if env_id not in STAGES:
-        raise SystemExit(f"{run}: violations are staged in {', '.join(STAGES)}, not in {env_id}")
     env = envs.make(env_id)
-    calibration = mixed_episodes(env, run, options.real_steps, CALIBRATION_SEED)
+    env.reset(seed=CALIBRATION_SEED)
+    kinds = kinds_for(env, stage_of(env), options)
+    calibration = mixed_episodes(env, run, options.real_steps, CALIBRATION_SEED, watch=False)
     test = mixed_episodes(env, run, options.real_steps, TEST_SEED)
-    kinds = [kind for kind in MEANINGS if kind not in STAGES[env_id].without]
     pairs = {kind: pairs_of(env, test, kind, options.pairs, TEST_SEED) for kind in kinds}
     print(f"{env_id}: " + ", ".join(f"{len(found)} {kind}" for kind, found in pairs.items()), flush=True)
+    raw = RawChange(calibration)
+    matched = {kind: matched_pairs(env, test, kind, options.matched_pairs, TEST_SEED, raw) for kind in kinds}
+    for kind, found in matched.items():
+        strengths = f", mean strength {np.mean([pair.strength for pair in found]):.2f}" if found else ""
+        print(f"{env_id}: {len(found)} {MATCHED}{kind}{strengths}", flush=True)
     model = world_model_detector(agent)
     detectors: list[Detector] = [
         model,
         untrained_detector(agent),
         ConstantVelocityDetector("constant velocity", scaled=True),
         ConstantVelocityDetector("constant velocity, errors unscaled", scaled=False),
+        RawChangeDetector(),
     ]
     run_columns = {
         "env": env_id, "agent_frames": agent.frames, "seed": agent.config.seed, "commit": version()
     }  # fmt: skip
     rows = []
     for detector in detectors:
-        for row in rows_of(detector, calibration, test, pairs):
+        for row in rows_of(detector, calibration, test, pairs, matched):
             rows.append(run_columns | row)
             if row["term"] == ALL_TERMS:
                 print("  ".join(str(row[name]) for name in SHOWN), flush=True)
@@ -112,49 +150,76 @@ def write(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Writes rows into the table at `path`; those of other environments and seeds stay."""
     tried = {(row["env"], str(row["seed"])) for row in rows}
     kept = [row for row in raw_rows.read(path) if (row["env"], row["seed"]) not in tried]
-    order = list(STAGES)
+    order = list(ENVS)
+    for row in (*kept, *rows):
+        if row["env"] not in order:
+            order.append(row["env"])
     raw_rows.write(path, COLUMNS, sorted([*kept, *rows], key=lambda row: order.index(row["env"])))
 
 
+def figures_of(rows: Sequence[dict[str, str]]) -> dict[str, float | None]:
+    """The figures of one robot, by all terms: means over its runs. None where there are no pairs."""
+
+    def mean(column: str, detector: str, violation: str) -> float | None:
+        wanted = (detector, ALL_TERMS, violation)
+        found = [float(r[column]) for r in rows if (r["detector"], r["term"], r["violation"]) == wanted]
+        value = float(np.mean(found)) if found else math.nan
+        return value if math.isfinite(value) else None
+
+    columns = ("pairwise_accuracy", "auroc", "false_alarms_per_1000", "latency_median")
+    figures = {column: mean(column, "world model", ALL_GROSS) for column in columns}
+    figures |= {"gross_untrained": mean("pairwise_accuracy", DETECTORS["untrained"], ALL_GROSS)}
+    for name, detector in DETECTORS.items():
+        figures[f"matched_{name}"] = mean("pairwise_accuracy", detector, ALL_MATCHED)
+        figures[f"matched_auroc_{name}"] = mean("auroc", detector, ALL_MATCHED)
+    trained, untrained = figures["matched_trained"], figures["matched_untrained"]
+    known = trained is not None and untrained is not None
+    figures["matched_trained_minus_untrained"] = trained - untrained if known else None  # type: ignore[operator]
+    return figures
+
+
 def summary(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """The figures of the trained model for all gross kinds, by all its terms.
+    """The summary of the table; see the top of this file.
 
-    They are given for each environment, as the mean over its seeds, and as the mean over environments.
-    `latency_steps` is the largest median of an environment, in steps; None where the median violation of an
-    environment is not detected.
+    `latency_median` is in steps, and None for a robot whose median violation is not detected.
     """
-    wanted = ("world model", ALL_TERMS, ALL_GROSS)
-    rows = [row for row in rows if (row["detector"], row["term"], row["violation"]) == wanted]
-    figures = {
-        env: {name: float(np.mean([float(r[name]) for r in rows if r["env"] == env])) for name in FIGURES}
-        for env in dict.fromkeys(row["env"] for row in rows)
-    }
-    means = {
-        name: float(np.mean([of_env[name] for of_env in figures.values()]))
-        for name in FIGURES
-        if name != "latency_median"
-    }
-    slowest = max(of_env["latency_median"] for of_env in figures.values())
-    finite: dict[str, Any] = {
-        env: {name: value if math.isfinite(value) else None for name, value in of_env.items()}
-        for env, of_env in figures.items()
-    }
-    latency_steps = slowest if math.isfinite(slowest) else None
-    return means | {"latency_steps": latency_steps, "environments": finite}
+    robots = list(dict.fromkeys(row["env"] for row in rows))
+    by_robot = {robot: figures_of([row for row in rows if row["env"] == robot]) for robot in robots}
+    found: dict[str, Any] = {"robots": len(robots)}
+    for name in next(iter(by_robot.values())):
+        if name == "latency_median":
+            continue
+        values = {robot: value for robot, of in by_robot.items() if (value := of[name]) is not None}
+        if not values:
+            continue
+        worst = (max if name in LOWER_IS_BETTER else min)(values, key=lambda robot: values[robot])
+        found[name] = float(np.mean(list(values.values())))
+        found[f"{name}_worst"] = {"robot": worst, "value": values[worst]}
+    return found | {"by_robot": by_robot}
 
 
-def main() -> int:
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--runs", nargs="+", type=Path, default=[], metavar="RUN", help="trained agents")
-    p.add_argument("--envs", nargs="+", choices=list(STAGES), default=list(STAGES), metavar="ENV",
-                   help="without --runs: train in these (default: %(default)s)")  # fmt: skip
+    p.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="trained agents")
+    p.add_argument("--envs", nargs="+", default=list(ENVS), metavar="ENV",
+                   help="without runs: train in these (default: %(default)s)")  # fmt: skip
     p.add_argument("--steps", type=int, default=15_000, help="frames of that training (default: 15000)")
+    p.add_argument("--violations", nargs="+", metavar="KIND", help="default: all that make sense for a robot")
+    add_option(p)
     p.add_argument("--pairs", type=int, default=100, help="pairs of each kind, at most (default: 100)")
+    p.add_argument("--matched-pairs", type=int, default=40, metavar="N",
+                   help="matched pairs of each kind, at most (default: 40)")  # fmt: skip
     p.add_argument("--real-steps", type=int, default=12_000, metavar="N",
                    help="real steps to calibrate on, and as many to test on (default: 12000)")  # fmt: skip
     p.add_argument("--videos", type=Path, metavar="FOLDER", help="write a video of each kind into it")
     p.add_argument("--out", type=Path, default=RESULT, help="the table; the summary is beside it")
-    options = p.parse_args()
+    return p
+
+
+def main() -> int:
+    """Tests the runs that are given, or its own, and writes table and summary."""
+    options = parser().parse_args()
     torch.set_num_threads(1)
     for run in options.runs or (trained(env, options.steps) for env in options.envs):
         examine(run, options)
@@ -166,4 +231,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -13,8 +13,9 @@ import numpy as np
 import joule
 from agent.agent import WorldModelAgent
 from benchmarks.comprehension.surprise_detectors import Clip
-from benchmarks.comprehension.violations import opportunities
+from benchmarks.comprehension.violations import stage_of
 from envs.safe_env import SafeEnv
+from joule_errors import Refused
 
 LONGEST = 200
 """Steps of an episode, at most."""
@@ -42,11 +43,11 @@ def loaded(run: Path, **settings: Any) -> WorldModelAgent:
     """The world-model agent of a run, with settings changed.
 
     Raises:
-        SystemExit: for another agent.
+        Refused: for another agent.
     """
     agent = joule.load(run, settings=settings)
     if not isinstance(agent, WorldModelAgent):
-        raise SystemExit(f"{run}: {agent.kind} has no world model that could be surprised; joule has")
+        raise Refused(f"{run}: {agent.kind} has no world model that could be surprised; joule has")
     return agent
 
 
@@ -71,21 +72,24 @@ def actions(behaviour: str, agents: dict[str, WorldModelAgent], size: int, seed:
             obs = yield action
 
 
-def record(env: SafeEnv, behaviour: Any, seed: int) -> Episode:
+def record(env: SafeEnv, behaviour: Any, seed: int, watch: bool = True) -> Episode:
     """One episode of at most `LONGEST` steps.
 
     Args:
         env: the environment.
         behaviour: as from `actions`.
         seed: of the reset.
+        watch: whether to look for opportunities of violations.
     """
     obs, _ = env.reset(seed=seed)
     next(behaviour)
+    stage = stage_of(env) if watch else None
     taken: list[np.ndarray] = []
     costs: list[float] = []
-    observations, readouts, kinds = [obs], [env.readouts()], []
+    observations, readouts = [obs], [env.readouts()]
+    kinds: list[frozenset[str]] = []
     for _ in range(LONGEST):
-        kinds.append(opportunities(env))
+        kinds.append(frozenset() if stage is None else stage.opportunities())
         action = behaviour.send(obs)
         obs, reward, terminated, truncated, _ = env.step(action)
         taken.append(action)
@@ -100,7 +104,7 @@ def record(env: SafeEnv, behaviour: Any, seed: int) -> Episode:
     return Episode(seed, clip, kinds)
 
 
-def mixed_episodes(env: SafeEnv, run: Path, steps: int, first_seed: int) -> list[Episode]:
+def mixed_episodes(env: SafeEnv, run: Path, steps: int, first_seed: int, watch: bool = True) -> list[Episode]:
     """Episodes of all behaviours in turn, until there are `steps` steps.
 
     Args:
@@ -108,6 +112,7 @@ def mixed_episodes(env: SafeEnv, run: Path, steps: int, first_seed: int) -> list
         run: the run folder of the agent that acts.
         steps: steps in all, or a few more.
         first_seed: seed of the first episode; the next ones follow.
+        watch: whether to look for opportunities of violations.
     """
     agents = {"planner": loaded(run), "policy": loaded(run, **{"planner.kind": "policy"})}
     size = env.env_spec.action_size
@@ -115,5 +120,5 @@ def mixed_episodes(env: SafeEnv, run: Path, steps: int, first_seed: int) -> list
     for seed, behaviour in zip(itertools.count(first_seed), itertools.cycle(BEHAVIOURS), strict=False):
         if sum(len(episode.clip.action) for episode in episodes) >= steps:
             break
-        episodes.append(record(env, actions(behaviour, agents, size, seed), seed))
+        episodes.append(record(env, actions(behaviour, agents, size, seed), seed, watch))
     return episodes

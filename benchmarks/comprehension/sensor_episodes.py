@@ -18,11 +18,14 @@ from envs.changes.perturbation import Perturbed
 from envs.wrappers import Flat
 from joule.environment import make_env
 from joule.storage import provenance
+from joule_errors import Refused
 
 DROPOUT = "dropout=0.3"
 """The condition with 30 % dead sensors, which the goal is about."""
 CONDITIONS = {DROPOUT: 1.0, "dropout=0.3@300": 0.6, "": 0.4, "noise=0.1": 0.4}
-"""Perturbation of the sensors -> share of --episodes that is played with it."""
+"""Perturbation of the sensors -> share of --episodes that is played with it, by default."""
+LONGEST = 1_000
+"""Decisions of an episode that nothing limits."""
 WAYS = ("encoder", "energy")
 """Values of the setting `perceive`."""
 COLUMNS = (
@@ -41,11 +44,11 @@ def loaded(run: Path, way: str, **settings: Any) -> WorldModelAgent:
     """The world-model agent of a run, which perceives in one of WAYS.
 
     Raises:
-        SystemExit: for another agent.
+        Refused: for another agent.
     """
     agent = joule.load(run, settings={"perceive": way, **settings})
     if not isinstance(agent, WorldModelAgent):
-        raise SystemExit(f"{run}: {agent.kind} has no world model to infer its sensors by; joule has")
+        raise Refused(f"{run}: {agent.kind} has no world model to infer its sensors by; joule has")
     return agent
 
 
@@ -71,7 +74,7 @@ def true_readings(layer: Perturbed) -> np.ndarray:
 
 def dead_sensors(layer: Perturbed) -> np.ndarray:
     """Which sensors are dead now [obs], bool."""
-    return np.asarray(layer.state()["silent"], bool)
+    return layer.dead_sensors
 
 
 class SensorScores:
@@ -82,19 +85,21 @@ class SensorScores:
             (5, episodes)
         )
 
-    def add(self, error: np.ndarray, dead: np.ndarray, trusted: np.ndarray) -> None:
+    def add(self, error: np.ndarray, dead: np.ndarray, trusted: np.ndarray, running: np.ndarray) -> None:
         """Adds one decision.
 
         Args:
             error: [episodes, obs], normalised estimate minus normalised truth.
             dead: [episodes, obs], which sensors are dead.
             trusted: [episodes, obs], which readings were used as they are.
+            running: [episodes], which episodes have not ended.
         """
+        dead, healthy = dead & running[:, None], ~dead & running[:, None]
         self.squared_error += (np.square(error) * dead).sum(1)
         self.dead += dead.sum(1)
         self.dead_trusted += (dead & trusted).sum(1)
-        self.healthy += (~dead).sum(1)
-        self.healthy_distrusted += (~dead & ~trusted).sum(1)
+        self.healthy += healthy.sum(1)
+        self.healthy_distrusted += (healthy & ~trusted).sum(1)
 
     def columns(self, episode: int) -> dict[str, Any]:
         """The columns of one episode; empty for dead sensors where there are none."""
@@ -105,7 +110,7 @@ class SensorScores:
             "error_of_dead": round(float(error), 4) if dead else "",
             "dead_trusted": round(float(trusted), 5) if dead else "",
             "healthy_distrusted": round(
-                float(self.healthy_distrusted[episode] / self.healthy[episode]), 5
+                float(self.healthy_distrusted[episode] / max(self.healthy[episode], 1)), 5
             ),
         }  # fmt: skip
 
@@ -119,10 +124,7 @@ def play_episodes(
         agent: the agent.
         condition: perturbation of the sensors.
         seeds: of the episodes.
-        decisions: length of an episode.
-
-    Raises:
-        SystemExit: where an episode ends before.
+        decisions: length of an episode, at most: a robot that falls may end it before.
     """
     config = perturbed_config(agent.config, condition)
     envs = [make_env(config) for _ in seeds]
@@ -130,7 +132,10 @@ def play_episodes(
     layers = [perturbed_layer(env) for env in envs]
     normalizer = agent.modules.networks.normalizer
     returns, scores, state = np.zeros(len(seeds)), SensorScores(len(seeds)), None
+    running, lasted = np.ones(len(seeds), bool), np.zeros(len(seeds), int)
     for step in range(decisions):
+        if not running.any():
+            break
         true = np.stack([true_readings(layer) for layer in layers])
         dead = np.stack([dead_sensors(layer) for layer in layers])
         actions, state = agent.predict(obs, state, np.full(len(seeds), step == 0))
@@ -138,17 +143,17 @@ def play_episodes(
             mean, trusted = normalizer(torch.from_numpy(obs)).numpy(), np.ones_like(dead)
         else:
             mean, trusted = state.belief.mean.numpy(), state.belief.trusted.numpy()
-        scores.add(mean - normalizer(torch.from_numpy(true)).numpy(), dead, trusted)
-        for k, env in enumerate(envs):
-            obs[k], reward, terminated, truncated, _ = env.step(actions[k])
+        scores.add(mean - normalizer(torch.from_numpy(true)).numpy(), dead, trusted, running)
+        for k in map(int, np.flatnonzero(running)):
+            obs[k], reward, terminated, truncated, _ = envs[k].step(actions[k])
             returns[k] += float(reward)
-            if terminated or (truncated and step + 1 < decisions):
-                raise SystemExit(f"{config.env}: an episode ended early; all must last {decisions} decisions")
+            lasted[k] += 1
+            running[k] = not (terminated or truncated)
     return [
         {
             "env": config.env, "run_seed": config.seed, "run_frames": agent.frames,
             "planner": config.planner.kind, "condition": name_of(condition), "perceive": config.perceive,
-            "episode_seed": seed, "decisions": decisions, "return": round(float(returns[k]), 2),
+            "episode_seed": seed, "decisions": int(lasted[k]), "return": round(float(returns[k]), 2),
             "dead": " ".join(map(str, np.flatnonzero(dead_sensors(layers[k])))),
             **scores.columns(k), "commit": provenance.version(),
         }
@@ -176,7 +181,9 @@ def cpu_ms(run: Path, condition: str) -> dict[str, float]:
             start = time.process_time()
             action, state = agent.predict(obs, state, starts)
             decision.append(1e3 * (time.process_time() - start))
-            obs = env.step(action)[0]
+            obs, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                (obs, _), state = env.reset(), None
         found[f"{way}_perceiving_ms"] = round(float(np.median(perception)), 3)
         found[f"{way}_decision_ms"] = round(float(np.median(decision[1:])), 3)
     return found

@@ -39,19 +39,24 @@ def ratio_interval(above: np.ndarray, below: np.ndarray) -> list[float] | None:
         below: [episodes].
 
     Returns:
-        Low and high; None for fewer than three episodes.
+        Low and high; None for fewer than three episodes, and where the lower mean is not positive.
     """
-    if len(above) < 3:
+    if len(above) < 3 or below.mean() <= 0.0:
         return None
 
-    def ratio(one: np.ndarray, other: np.ndarray, axis: int = -1) -> np.ndarray:
+    def of_means(one: np.ndarray, other: np.ndarray, axis: int = -1) -> np.ndarray:
         return one.mean(axis) / other.mean(axis)
 
     found = bootstrap(
-        (above, below), ratio, n_resamples=RESAMPLES, paired=True, vectorized=True, method="percentile",
+        (above, below), of_means, n_resamples=RESAMPLES, paired=True, vectorized=True, method="percentile",
         random_state=np.random.default_rng(1),
     ).confidence_interval  # fmt: skip
     return [round(float(found.low), 3), round(float(found.high), 3)]
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> float | None:
+    """The ratio of two means; None where the lower one is not positive."""
+    return round(float(above.mean() / below.mean()), 3) if below.mean() > 0.0 else None
 
 
 def figures_of(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -76,22 +81,29 @@ def figures_of(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
         "runs": len({episode[:2] for episode in both}),
         **{f"return_{way}": round(float(returns[way].mean()), 1) for way in WAYS},
         **{f"std_{way}": round(float(returns[way].std()), 1) for way in WAYS},
-        "ratio": round(float(returns["energy"].mean() / returns["encoder"].mean()), 3),
+        "ratio": ratio(returns["energy"], returns["encoder"]),
         "ratio_interval_95": ratio_interval(returns["energy"], returns["encoder"]),
         "better_episodes": int((returns["energy"] > returns["encoder"]).sum()),
         **{name: mean(name) for name in ("error_of_dead", "dead_trusted", "healthy_distrusted")},
     }
 
 
+def names_in(rows: list[dict[str, Any]]) -> list[str]:
+    """The conditions of rows: the default ones first, then the others."""
+    known = [name_of(condition) for condition in CONDITIONS]
+    found = list(dict.fromkeys(row["condition"] for row in rows))
+    return [name for name in known if name in found] + [name for name in found if name not in known]
+
+
 def summary(rows: list[dict[str, Any]], cpu_ms: dict[str, dict[str, float]]) -> dict[str, Any]:
     """The figures of every condition, and the ratio that the goal is about.
 
     Args:
-        rows: rows of one environment, one planner and one length of episodes.
+        rows: rows of one environment and one planner.
         cpu_ms: condition -> CPU times.
     """
     conditions = {}
-    for name in map(name_of, CONDITIONS):
+    for name in names_in(rows):
         figures = figures_of([row for row in rows if row["condition"] == name])
         if figures is not None:
             conditions[name] = figures
@@ -99,7 +111,7 @@ def summary(rows: list[dict[str, Any]], cpu_ms: dict[str, dict[str, float]]) -> 
         "env": rows[0]["env"],
         "ratio_to_plain_encoder": conditions[DROPOUT]["ratio"] if DROPOUT in conditions else None,
         "goal": GOAL,
-        "decisions": int(rows[0]["decisions"]),
+        "decisions": max(int(row["decisions"]) for row in rows),
         "conditions": conditions,
         "cpu_ms": cpu_ms,
         "versions": provenance.versions(),
@@ -130,7 +142,7 @@ def draw(rows: list[dict[str, Any]], run: Path, path: Path) -> None:
 
 
 def _draw_returns(ax: Any, rows: list[dict[str, Any]]) -> None:
-    names = [name for name in map(name_of, CONDITIONS) if any(row["condition"] == name for row in rows)]
+    names = names_in(rows)
     for place, name in enumerate(names):
         for side, way in enumerate(WAYS):
             own = [r for r in rows if r["condition"] == name and r["perceive"] == way]
@@ -153,9 +165,11 @@ def _draw_sensors(axes: Any, run: Path) -> None:
         action, state = agent.predict(obs, state, np.array([state is None]))
         inferred = agent.modules.inferred_observation(obs[None], state)[0]
         decisions.append((true, obs.copy(), inferred))
-        obs = env.step(action)[0]
+        obs, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            break
     dead = np.flatnonzero(dead_sensors(layer))
-    for panel, sensor in zip(axes, dead[[0, -1]], strict=True):
+    for panel, sensor in zip(axes, dead[[0, -1]] if len(dead) else (), strict=False):
         true, reading, inferred = np.array([[part[sensor] for part in parts] for parts in decisions]).T
         panel.plot(reading, color="#d98b5f", label="read")
         panel.plot(true, color="black", label="true")

@@ -1,12 +1,14 @@
 """Compares sensor-fault inference with the plain encoder, where sensors are dead, noisy or healthy.
 
     python benchmarks/comprehension/sensors.py RUN [RUN ...]      resumes where it stopped; --quick for a first look
+    python benchmarks/comprehension/sensors.py RUN --conditions dead_sensor.torso_pitch dropout=0.3@100
+                                                                  other perturbations of the sensors; "" is none
     python benchmarks/comprehension/sensors.py RUN --redraw       only draws the figure: returns from the CSV, and an
                                                                   episode of RUN, which may be another run
 
 -> benchmarks/results/sensors.csv (a row per episode), sensors.json (the summary), docs/pictures/sensors.png
 
-The seed of an episode draws which 30 % of the sensors are dead, so that both ways of perceiving get the same dead
+The runs may be of any robot; all must be of one. The seed of an episode draws which 30 % of the sensors are dead, so that both ways of perceiving get the same dead
 sensors. Neither is told which they are. Beside the returns, the table has the error of the estimates of dead sensors,
 in standard deviations of each, and the share of sensors that were wrongly trusted or distrusted.
 """
@@ -25,23 +27,49 @@ import torch
 import joule
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
+from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.sensor_episodes import (
     COLUMNS,
     CONDITIONS,
     DROPOUT,
+    LONGEST,
     WAYS,
     cpu_ms,
     loaded,
     name_of,
+    perturbed_config,
     play_episodes,
 )
 from benchmarks.comprehension.sensor_summary import draw, summary
+from benchmarks.refusals import exit_code
+from envs.changes.factors import parse
+from joule.environment import make_env
+from joule_errors import Refused
 
 RESULT = training.RESULTS / "sensors.csv"
 PICTURE = training.ROOT / "docs" / "pictures" / "sensors.png"
 QUICK_RESULT = training.RUNS / "sensors-quick.csv"
 QUICK_DECISIONS, QUICK_EPISODES = 400, 2
+OF_SENSORS = ("dropout", "noise", "dead_sensor")
+"""Factors of variation that sensors have."""
 Rows = list[dict[str, Any]]
+
+
+def conditions_for(run: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Condition -> share of --episodes: of the command line, of a file, or the default ones.
+
+    Raises:
+        Refused: for a perturbation that is malformed, that is none of sensors, or of a sensor that is not there.
+    """
+    config = joule.load(run).config
+    given = options.conditions or choices_for(options.choices, config.env).sensors
+    if given is None:
+        return CONDITIONS
+    for condition in given:
+        if condition and parse(condition).factor not in OF_SENSORS:
+            raise Refused(f"condition {condition!r}: sensors have {', '.join(OF_SENSORS)}")
+        make_env(perturbed_config(config, condition)).close()
+    return dict.fromkeys(given, 1.0)
 
 
 def play_run(run: Path, options: argparse.Namespace, rows: Rows) -> Rows:
@@ -52,16 +80,15 @@ def play_run(run: Path, options: argparse.Namespace, rows: Rows) -> Rows:
     """
     settings = {"planner.kind": "policy"} if options.quick else {}
     own: dict[str, str] = {}
-    for condition, share in CONDITIONS.items():
+    for condition, share in conditions_for(run, options).items():
         episodes = QUICK_EPISODES if options.quick else max(1, round(share * options.episodes))
         for way in WAYS:
             agent = loaded(run, way, **settings)
-            limit = agent.env_spec.episode_limit
-            if limit is None:
-                raise SystemExit(f"{agent.env_spec.env}: its episodes have no limit")
-            decisions = min(QUICK_DECISIONS, limit) if options.quick else limit
+            decisions = agent.env_spec.episode_limit or LONGEST
+            if options.quick:
+                decisions = min(QUICK_DECISIONS, decisions)
             config = agent.config
-            own = {"env": config.env, "planner": config.planner.kind, "decisions": str(decisions)}
+            own = {"env": config.env, "planner": config.planner.kind}
             key = own | {
                 "run_seed": str(config.seed), "run_frames": str(agent.frames),
                 "condition": name_of(condition), "perceive": way,
@@ -78,9 +105,17 @@ def play_run(run: Path, options: argparse.Namespace, rows: Rows) -> Rows:
     return [row for row in rows if all(str(row[name]) == own[name] for name in own)]
 
 
-def main() -> int:
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    p.add_argument(
+        "--conditions",
+        nargs="+",
+        metavar="PERTURBATION",
+        help='of the sensors; "" is none (default: see the guide)',
+    )
+    add_option(p)
     p.add_argument("--episodes", type=int, default=10, help="with dead sensors, for a run (default: 10)")
     p.add_argument(
         "--quick", action="store_true", help="two episodes of 400 decisions each, without the planner"
@@ -93,7 +128,12 @@ def main() -> int:
     p.add_argument(
         "--picture", type=Path, help="default: docs/pictures/sensors.png, or beside the table with --quick"
     )
-    options = p.parse_args()
+    return p
+
+
+def main() -> int:
+    """Plays the runs, and writes table, summary and figure."""
+    options = parser().parse_args()
     options.out = options.out or (QUICK_RESULT if options.quick else RESULT)
     options.picture = options.picture or (options.out.with_suffix(".png") if options.quick else PICTURE)
     torch.set_num_threads(1)
@@ -102,9 +142,16 @@ def main() -> int:
         env = joule.load(options.runs[0]).config.env
         draw([row for row in rows if row["env"] == env], options.runs[0], options.picture)
         return 0
+    if len(robots := {joule.load(run).config.env for run in options.runs}) > 1:
+        raise Refused(f"the runs are of {', '.join(sorted(robots))}; give runs of one robot")
     for run in options.runs:
         own = play_run(run, options, rows)
-    times = {name_of(condition): cpu_ms(options.runs[0], condition) for condition in ("", DROPOUT)}
+    conditions = conditions_for(options.runs[0], options)
+    times = {
+        name_of(condition): cpu_ms(options.runs[0], condition)
+        for condition in conditions
+        if condition in ("", DROPOUT)
+    }
     found = summary(own, times)
     options.out.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n")
     draw(own, options.runs[0], options.picture)
@@ -113,4 +160,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -7,7 +7,7 @@ A detector gives *signals*: errors, as vectors, of predictions that were made be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -43,6 +43,14 @@ class Clip:
         """The steps from `first` to before `last`."""
         steps, states = slice(first, last), slice(first, last + 1)
         return Clip(self.obs[states], self.action[steps], self.cost[steps], self.readout[states])
+
+    def followed_by(self, other: Clip) -> Clip:
+        """This clip and one that begins where it ends."""
+
+        def joined(name: str, first: int) -> Any:
+            return np.concatenate([getattr(self, name), getattr(other, name)[first:]])
+
+        return Clip(joined("obs", 1), joined("action", 0), joined("cost", 0), joined("readout", 1))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,15 @@
 """One world model, several tasks: a trained agent acts for costs that it was not trained for, without new steps.
 
-    python benchmarks/comprehension/tasks.py RUN       every task of the run's environment
+    python benchmarks/comprehension/tasks.py RUN       the default tasks of the run's robot, of any environment
+    python benchmarks/comprehension/tasks.py RUN --tasks "run backwards=less:velocity" "stop=track:speed=0"
+    python benchmarks/comprehension/tasks.py RUN --choices benchmarks/comprehension/robots.json     those of a file
     python benchmarks/comprehension/tasks.py --env HalfCheetah-v5 --sac 100000
                                                        SAC, which learns each task from scratch in so many frames
 
 -> benchmarks/results/tasks.csv, and its summary retask.json
+
+Default tasks follow from the readouts that the robot has (default_tasks.py). One that needs a readout which the run's agent
+cannot read off its observations is left out, and named.
 
 A score is minus the task's cost, summed over the decisions of an episode, on true readouts. Methods:
 `unmodified` is the agent as it was trained, `random` draws its actions, `plan` plans for the costs without learning,
@@ -22,7 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,29 +43,16 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.cost.task import Task, TaskReward
 from agent.cost.task_text import parse
+from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
+from benchmarks.comprehension.choices import add_option, choices_for
+from benchmarks.comprehension.default_tasks import tasks_for
 from benchmarks.comprehension.episodes import Decide, play
 from benchmarks.comprehension.task_oracle import oracle_for
+from benchmarks.refusals import exit_code
 from joule.environment import make_env
+from joule_errors import Refused
 
-TASKS: dict[str, dict[str, str]] = {
-    "HalfCheetah-v5": {
-        "run backwards": "less:velocity",
-        "hold 2 m/s": "track:velocity=2",
-        "stand still": "track:speed=0+upright",
-        "jump": "more:height",
-        "lie on its back": "track:upright=-1+0.1*still",
-    },
-    "joule/Reach-v0": {
-        "another goal": "reach:fingertip=0.2,0.3",
-        "own goal, past a zone": "own+5*out-of:x=0.35,y=0.0,r=0.12",
-    },
-    "joule/Maze-v0": {
-        "another goal": "reach:ball=-1.0,-0.5",
-        "own goal, past the zone": "own+5*out-of:x=0,y=0,r=0.35",
-    },
-}
-"""Environment -> task -> costs."""
 COLUMNS = (
     "env", "seed", "run_frames", "task", "costs", "method", "return_mean", "return_std", "episodes", "decisions",
     "updates", "cpu_seconds_to_prepare", "new_env_steps",
@@ -81,6 +73,40 @@ def scores(
     return totals
 
 
+def costs_for(env: Any, options: argparse.Namespace, legibility: Mapping[str, float]) -> dict[str, str]:
+    """Task -> its costs: of the command line, of a file, or the default ones of the robot.
+
+    Raises:
+        Refused: for a text that is no `NAME=COSTS`, for a name that no task has, and where there is no default task.
+    """
+    if options.tasks:
+        given = dict(text.split("=", 1) for text in options.tasks if "=" in text)
+        if len(given) < len(options.tasks):
+            raise Refused('--tasks: write NAME=COSTS, each name once, such as "run backwards=less:velocity"')
+        costs = given
+    elif (of_file := choices_for(options.choices, env.env_spec.env).tasks) is not None:
+        costs = of_file
+    else:
+        costs, left = tasks_for(env, legibility)
+        for name, why in left.items():
+            print(f"{name}: left out, {why}", flush=True)
+    if options.only is None:
+        return costs
+    if options.only not in costs:
+        raise Refused(f"--only {options.only!r}: the tasks of {env.env_spec.env} are {', '.join(costs)}")
+    return {options.only: costs[options.only]}
+
+
+def check_fits(env: Any, name: str, text: str) -> None:
+    """Refused, with the task's name, for costs that are malformed or that the environment has no readouts for."""
+    spec, cost = env.env_spec, TaskReward(parse(text))
+    env.reset(seed=0)
+    try:
+        cost(spec, env.readouts(), np.zeros(spec.action_size, np.float32), 0.0)
+    except Refused as error:
+        raise Refused(f"task {name!r} does not fit {spec.env}: {error}") from error
+
+
 @dataclass(frozen=True)
 class Trial:
     """What all methods have in common: the environments, the tasks, the number of decisions."""
@@ -92,17 +118,23 @@ class Trial:
     decisions: int
 
     @classmethod
-    def of(cls, config: Config, options: argparse.Namespace) -> Trial:
+    def of(cls, config: Config, options: argparse.Namespace, legibility: Mapping[str, float]) -> Trial:
         """The trial of a config's environment that the command line asks for.
 
+        Args:
+            config: of the environment.
+            options: the command line.
+            legibility: R² of the agent's readouts; empty without an agent.
+
         Raises:
-            SystemExit: for an environment without tasks.
+            Refused: for an environment without tasks, and for a task that does not fit it.
         """
-        if config.env not in TASKS:
-            raise SystemExit(f"there are tasks for {', '.join(TASKS)}, and none for {config.env}")
         config = replace(config, {"max_episode_frames": None})
-        costs = {name: text for name, text in TASKS[config.env].items() if options.only in (None, name)}
-        return cls(config, costs, [make_env(config) for _ in range(options.episodes)], options.decisions)
+        envs = [make_env(config) for _ in range(options.episodes)]
+        costs = costs_for(envs[0], options, legibility)
+        for name, text in costs.items():
+            check_fits(envs[0], name, text)
+        return cls(config, costs, envs, options.decisions)
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -130,11 +162,11 @@ def rows_of_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     def fresh_agent() -> WorldModelAgent:
         agent = joule.load(options.run)
         if not isinstance(agent, WorldModelAgent):
-            raise SystemExit(f"{options.run}: {agent.kind} has no world model; joule has")
+            raise Refused(f"{options.run}: {agent.kind} has no world model; joule has")
         return agent
 
     agent = fresh_agent()
-    trial = Trial.of(agent.config, options)
+    trial = Trial.of(agent.config, options, agent.modules.legibility_in_memory())
     size, rng = agent.env_spec.action_size, np.random.default_rng(1)
     row = partial(trial.row, run_frames=agent.frames)
 
@@ -158,15 +190,26 @@ def rows_of_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for name, task in trial.tasks.items():
         if "own" in trial.costs[name]:  # the environment's own cost does not follow from its state alone
             continue
-        env = trial.envs[0]
-        oracle, by_oracle = oracle_for(env, task, torch.Generator().manual_seed(1))
-        with oracle:
-            yield row(name, "oracle", scores(by_oracle, [env], [task], options.decisions)[0])
+        try:
+            returns = oracle_returns(trial, task)
+        except Refused as error:
+            print(f"{name}: no oracle, {error}", flush=True)
+            continue
+        yield row(name, "oracle", returns)
+
+
+def oracle_returns(trial: Trial, task: Task) -> np.ndarray:
+    """The score [1] of planning in true physics. Refused where the task does not follow from its state."""
+    env, scratch = trial.envs[0], make_env(trial.config)
+    scratch.reset(seed=FIRST_SEED)  # the episode that is played: its goal is the same
+    oracle, by_oracle = oracle_for(env, scratch, task, torch.Generator().manual_seed(1))
+    with oracle:
+        return scores(by_oracle, [env], [task], trial.decisions)[0]
 
 
 def rows_of_sac(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for each task that SAC learns from scratch, as soon as it has."""
-    trial = Trial.of(replace(Config(), {"env": options.env}), options)
+    trial = Trial.of(replace(Config(), {"env": options.env}), options, {})
     for name, task in trial.tasks.items():
         (folder,) = training.train_all([sac_run(options.env, trial.costs[name], options.sac)])
         agent = joule.load(folder)
@@ -208,16 +251,25 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"fraction_of_sac": headline, "of_sac": sac, "of_oracle": oracle}
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("run", type=Path, nargs="?", metavar="RUN")
-    p.add_argument("--env", choices=TASKS, help="without a run: the environment whose tasks SAC learns")
+    p.add_argument("--env", help="without a run: the environment whose tasks SAC learns")
+    p.add_argument("--tasks", nargs="+", metavar="NAME=COSTS", help="default: by the robot's readouts")
+    add_option(p)
     p.add_argument("--episodes", type=int, default=3, help="of each method and task (default: 3)")
     p.add_argument("--decisions", type=int, default=250, help="of an episode (default: 250)")
     p.add_argument("--updates", type=int, default=4_000, help="gradient steps of learn_task (default: 4000)")
     p.add_argument("--only", metavar="TASK", help="one task by its name")
     p.add_argument("--sac", type=int, metavar="FRAMES", help="train SAC on each task for so many frames")
     p.add_argument("--out", type=Path, default=training.RESULTS / "tasks.csv")
+    return p
+
+
+def main() -> int:
+    """Measures a run, or SAC, and writes table and summary."""
+    p = parser()
     options = p.parse_args()
     if (options.run is None) != bool(options.env and options.sac):
         p.error("give the folder of a trained run, or --env and --sac")
@@ -228,7 +280,8 @@ def main() -> None:
         raw_rows.write(options.out, COLUMNS, rows)
     found = summary(raw_rows.read(options.out))
     options.out.with_name("retask.json").write_text(json.dumps(found, indent=1) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code(main))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import envs
-from benchmarks.comprehension.clip_pairs import AFTER, BEFORE, LEAD, Pair, edited_episode, real_frames
+from benchmarks.comprehension.clip_pairs import BEFORE, LEAD, Pair, edited_frames, real_frames
 from benchmarks.comprehension.detector_scores import ALARM
 from benchmarks.comprehension.stills import stills
 from benchmarks.comprehension.surprise_calibration import ALL_TERMS, CalibratedDetector
@@ -37,20 +37,18 @@ def write_video(env_id: str, kind: str, pair: Pair, detector: CalibratedDetector
         The path of the video.
     """
     env = envs.make(env_id, render_mode="rgb_array", width=WIDTH, height=HEIGHT)
-    edited, edited_pictures = edited_episode(env, pair.episode, kind, pair.at)
+    edited_pictures = edited_frames(env, pair, kind)
     real_pictures = real_frames(env, pair.episode, pair.at)
     env.close()
-    clips = (pair.episode.clip, edited)
-    surprises = [
-        detector.surprise(clip.part(pair.first, pair.at + AFTER))[ALL_TERMS][LEAD:] for clip in clips
-    ]
+    clips = (pair.real, pair.edited)
+    surprises = [detector.surprise(clip)[ALL_TERMS][LEAD:] for clip in clips]
     seconds = env.env_spec.seconds_per_decision or 1 / 30
     stories = [Story(env_id, name, seconds, surprise=True) for name in ("untouched", kind)]
     frames = []
     for index, pictures in enumerate(zip(real_pictures, edited_pictures, strict=False)):
         both = []
         for story, picture, surprise, clip in zip(stories, pictures, surprises, clips, strict=True):
-            reward = -float(clip.cost[pair.at - BEFORE + index])
+            reward = -float(clip.cost[LEAD + index])
             level = ALARM_LEVEL * float(surprise[index]) / ALARM
             both.append(annotate(picture, panel=story.tell(reward, surprise=level)))
         frames.append(side_by_side(both, ["what is possible", MEANINGS[kind]]))

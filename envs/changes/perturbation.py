@@ -65,6 +65,11 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         return max((p.onset for p in self._standing), default=0)
 
     @property
+    def dead_sensors(self) -> np.ndarray:
+        """Which sensors read 0 now, [obs] of bool: those that dropped out, and those that are dead by name."""
+        return self._silent | self._dead
+
+    @property
     def active(self) -> list[str]:
         """The perturbations that hold now, as text."""
         return [str(perturbation) for perturbation in self._tuple]
@@ -243,7 +248,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             observation = observation + self._noise * self._rng.standard_normal(
                 observation.shape[0], np.float32
             )
-        silent = self._silent | self._dead
+        silent = self.dead_sensors
         if silent.any():
             observation = np.where(silent, np.float32(0), observation)
         return observation.astype(np.float32, copy=False)
