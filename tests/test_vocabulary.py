@@ -53,7 +53,7 @@ INSTEAD = {
 HONEST = {
     # MuJoCo's and MJCF's own word for a part of a robot, and the names of its arrays.
     "bodies|body": r"envs/|docs/guide/(perturbations|own-env|environments|how-do-i)|docs/concepts/architecture"
-    r"|docs/architecture|comprehension/(violations|violation_set|intuition)|report/templates|README"
+    r"|docs/architecture|comprehension/(violations|subjects|worlds|intuition)|report/templates|README"
     r"|docs/reports/(violation|adaptation)|CHANGELOG",
     # The name of a result file that other tools read.
     "guards?|guarded|guardrails?": r"benchmarks/comprehension/constraint|docs/reports/",

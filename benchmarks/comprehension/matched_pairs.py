@@ -4,7 +4,7 @@ A teleported robot is conspicuous without any knowledge of physics: its observat
 violations that are not. The raw change of a clip is how rare its observations are by themselves, on the scale of
 calibrated surprise: how far from usual they are, how much they change, and how far from constant velocity. Each edited
 clip is as close to its real one in raw change as the strengths of the violation allow, as often below as above it, and
-never beyond nineteen in twenty ordinary clips. So what has learned nothing of physics is near chance, and
+never beyond 95 % of the ordinary clips. So what has learned nothing of physics is near chance, and
 what is above chance knows what should have happened in this state, by this action.
 """
 
