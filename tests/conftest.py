@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -92,16 +93,29 @@ def make_agent(small: Changes) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def trained_run(small: Changes, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run of the tiny environment, made by `joule train`. Read-only."""
+    """The folder of a finished run of the tiny environment, made by `joule train`. Read-only.
+
+    The processes of `pytest -n` share one: the first that asks makes it, the others wait for it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "trained" / "run"
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "summary.json").exists():
+            folder.parent.mkdir()
+            _train(small, folder)
+    return folder
+
+
+def _train(small: Changes, folder: Path) -> None:
     from joule.commands import train
 
     # The reward is positive from the first step, so curiosity is not needed; 250 decisions are too few for it
     # to fade.
     settings = {**small, "explore.curiosity": 0.0}
-    folder = tmp_path_factory.mktemp("trained") / "run"
     with shapes_unchecked():
         assert train.main([*as_options(settings), "--out", str(folder)]) == 0
-    return folder
 
 
 def as_options(changes: Changes) -> list[str]:

@@ -37,6 +37,8 @@ BRIEF = {
     "learning__batch_size": 16,
 }
 """Settings with which a run of a few dozen decisions goes through all of its phases."""
+HALF_UTD = {**BRIEF, "learning__utd": 0.5, "learning__initial_utd": 0.5}
+"""With half an update due after every other decision."""
 
 Make = Callable[..., Any]
 
@@ -71,15 +73,15 @@ def evaluator() -> Evaluator:
 def test_the_same_seed_twice_is_the_same_run_and_watching_does_not_disturb_it(
     make_agent: Make, evaluator: Evaluator
 ) -> None:
-    one = make_agent(**BRIEF).learn(90)
-    again = make_agent(**BRIEF)
+    one = make_agent(**HALF_UTD).learn(90)
+    again = make_agent(**HALF_UTD)
     for _ in range(3):
         again.learn(30)
         evaluator(again)
     assert_same(one, again)
-    assert one.modules.learner.updates == 10 + 50
+    assert one.modules.learner.updates == 10 + 25
     assert one.metrics["surprise"] > 0
-    different = make_agent(seed=2, **BRIEF).learn(90)
+    different = make_agent(seed=2, **HALF_UTD).learn(50)
     assert not np.array_equal(
         one.modules.replay_buffer.action[:50], different.modules.replay_buffer.action[:50]
     )
@@ -97,16 +99,16 @@ def test_the_same_seed_twice_is_the_same_run_and_watching_does_not_disturb_it(
 def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(
     make_agent: Make, changes: dict[str, Any]
 ) -> None:
-    changes = {**BRIEF, **changes}
+    changes = {**HALF_UTD, **changes}
     whole = make_agent(**changes)
-    # At the start, at the end of warm-up, in mid-episode while it plans, at an episode's end.
-    stops = [0, 40, 63, 75, 85]
+    # At the start, at the end of warm-up, in mid-episode while half an update is due, at an episode's end.
+    stops = [0, 40, 63, 75, 80]
     for before, now in itertools.pairwise(stops):
         resumed = passed_on(whole, make_agent(**changes))
         assert_same(whole, resumed)
         resumed.learn(now - before)
         assert_same(whole.learn(now - before), resumed)
-    assert whole.modules.learner.updates == 10 + 45
+    assert whole.modules.learner.updates == 10 + 20
 
 
 @pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "random_shooting", "gradient", "policy"])
@@ -144,7 +146,8 @@ def test_settings_of_another_planner_are_dropped_with_a_warning_but_refused_when
 
 
 def test_one_training_episode_in_so_many_is_planned(make_agent: Make) -> None:
-    made = make_agent(**BRIEF, explore__plan_from_decisions=60, explore__plan_every_episodes=3)
+    seldom = {**BRIEF, "learning__utd": 0.05, "learning__initial_utd": 0.05}
+    made = make_agent(**seldom, explore__plan_from_decisions=60, explore__plan_every_episodes=3)
     planned: list[bool] = []
 
     def on_step(agent: Any) -> bool:
@@ -212,8 +215,8 @@ def test_stable_baselines3_evaluates_a_loaded_agent_as_we_do(trained_run: Path, 
     trained: Any = joule.load(trained_run)
     env = envs.make(tiny_env.ID)
     env.reset(seed=77)  # the library does not seed
-    returns, lengths = evaluate_policy(trained, env, 8, return_episode_rewards=True, warn=False)
-    assert lengths == [25] * 8
+    returns, lengths = evaluate_policy(trained, env, 5, return_episode_rewards=True, warn=False)
+    assert lengths == [25] * 5
     assert 18 < np.mean(returns) <= 25
     assert evaluator(trained).mean == pytest.approx(np.mean(returns), abs=3)
 

@@ -23,17 +23,14 @@ def violating(run: Path, *constraints: str) -> float:
     """Share of decisions after which the position is above 0.2, in episodes that start below 0."""
     changes = {"constraint": constraints, "planner.horizon_decisions": 4}
     agent = joule.load(run, settings=changes)
-    env = make_env(agent.config)
-    found = []
-    for seed in range(12):
-        obs, _ = env.reset(seed=10_000 + seed)
-        if obs[0] > 0.0:
-            continue
-        state = None
-        for _ in range(25):
-            action, state = agent.predict(obs, state, np.array([state is None]))
-            obs, *_ = env.step(action)
-            found.append(obs[0] > 0.2)
+    envs = [make_env(agent.config) for _ in range(12)]
+    obs = np.stack([env.reset(seed=10_000 + k)[0] for k, env in enumerate(envs)])
+    left = obs[:, 0] <= 0.0
+    found, state = [], None
+    for step in range(25):
+        actions, state = agent.predict(obs, state, np.full(len(envs), step == 0))
+        obs = np.stack([env.step(action)[0] for env, action in zip(envs, actions, strict=True)])
+        found.append(obs[left, 0] > 0.2)
     return float(np.mean(found))
 
 

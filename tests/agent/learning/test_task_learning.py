@@ -96,7 +96,7 @@ def test_the_own_cost_is_predicted_by_a_copy_of_the_cost_head_that_is_trained(tr
         return cost
 
     before = predicted()
-    agent.learn_task(parse("3*own"), 300)
+    agent.learn_task(parse("3*own"), 150)
     # A head that predicted its own target would diverge; one that learned nothing would be off by twice the cost.
     assert (predicted() - 3.0 * before).abs().mean() < before.abs().mean()
 

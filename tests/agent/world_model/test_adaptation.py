@@ -204,7 +204,7 @@ def test_evaluate_adapts_and_leaves_the_run_as_it_was(
         "joule.trained.make_env", lambda config: ReversedMotor(make_env(config)), raising=False
     )
     before, out = contents(), tmp_path / "adapted.json"
-    assert evaluate.main([str(trained_run), "--episodes", "3", "--adapt", "--out", str(out)]) == 0
+    assert evaluate.main([str(trained_run), "--episodes", "2", "--adapt", "--out", str(out)]) == 0
     detected = json.loads(out.read_text())["changes_detected"]
     assert detected[0]["new"]
     assert contents() == before

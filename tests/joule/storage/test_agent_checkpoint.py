@@ -50,7 +50,8 @@ def made(small: dict[str, Any]) -> Callable[..., Any]:
     }
 
     def make(kind: str, changes: dict[str, Any] | None = None) -> Any:
-        config = validate(replace(Config(), {**small, **short, "agent": kind, **(changes or {})}))
+        half = {"learning.utd": 0.5, "learning.initial_utd": 0.5} if kind == "joule" else {}
+        config = validate(replace(Config(), {**small, **short, **half, "agent": kind, **(changes or {})}))
         return new_agent(config, make_envs(config))
 
     return make

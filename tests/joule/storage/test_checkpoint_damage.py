@@ -133,11 +133,23 @@ def replaced(value: Any, where: list[Any], new: Any) -> Any:
     return {**value, key: replaced(value[key], where[1:], new)}
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a small checkpoint."""
+    path = put(tmp_path_factory.mktemp("sound"), 10)
+    return {member.name: member.read_bytes() for member in path.iterdir()}
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=3), json_values, st.sampled_from([MANIFEST, META]))
-def test_forged_json_is_read_or_refused_with_checkpoint_error(where: list[int], new: Any, name: str) -> None:
+def test_forged_json_is_read_or_refused_with_checkpoint_error(
+    sound: dict[str, bytes], where: list[int], new: Any, name: str
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = put(Path(folder), 10)
+        path = Path(folder, "step-10")
+        path.mkdir()
+        for member, data in sound.items():
+            (path / member).write_bytes(data)
         changed = json.dumps(replaced(json.loads((path / name).read_text()), where, new)).encode()
         if name == MANIFEST:
             seal(path, changed)

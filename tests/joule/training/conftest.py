@@ -25,6 +25,8 @@ BRIEF: dict[str, Any] = {
     "learning__batch_size": 16,
     "explore__warmup_decisions": 35,
     "learning__pretrain_updates": 8,
+    "learning__utd": 0.5,
+    "learning__initial_utd": 0.5,
 }
 """A run through all phases in 90 frames. Episodes end at 25, 50 and 75, checkpoints are at 30, 60 and the end."""
 

@@ -35,6 +35,7 @@ def side_by_side(count: int, env: str = tiny_env.ID) -> SafeEnvs:
     return SafeEnvs([partial(envs.make, env)] * count)
 
 
+@pytest.mark.slow
 def test_an_agent_learns_in_three_environments_as_in_one(make_agent: Make, trained_run: Path) -> None:
     agent = make_agent(side_by_side(3), num_envs=3, explore__curiosity=0.0)
     untrained = evaluate(agent, lambda: envs.make(tiny_env.ID), 10).mean
