@@ -17,6 +17,7 @@ from agent.interface import Arrays, Observation
 from agent.learning.interaction import Interaction
 from agent.modules import Modules
 from agent.state_schema import check_state, groups, under
+from joule_schema.generators import bit_generator_state
 from planners import Plan
 
 COUNTERS = ("frames", "decisions", "episodes")
@@ -118,7 +119,7 @@ def restore(
         meta["surprise"]["count"],
     )
     interaction.metrics = dict(meta["metrics"])
-    modules.rng.bit_generator.state = meta["random"]
+    modules.rng.bit_generator.state = bit_generator_state(meta["random"], "PCG64", "agent.random")
 
 
 def _acting_arrays(acting: ActingState) -> Arrays:

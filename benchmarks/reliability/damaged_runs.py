@@ -20,9 +20,9 @@ CHECKPOINT_FILES = ("arrays.safetensors", "meta.json", "MANIFEST.json", "MANIFES
 class FinishedRun:
     """One finished run, which is copied for every attempt to damage it."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, **changes: Any) -> None:
         self.sandbox = sandbox
-        result = sandbox.train()
+        result = sandbox.train(changes=changes)
         assert result.code == 0, result.describe()
         self.folder = result.folder
 

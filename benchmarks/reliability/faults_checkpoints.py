@@ -104,7 +104,7 @@ def other_identity(sandbox: Sandbox) -> Outcome:
 
 @fault(51, "checkpoint of other algorithm", "REJECT")
 def other_agent(sandbox: Sandbox) -> Outcome:
-    run = FinishedRun(sandbox)
+    run = FinishedRun(sandbox, **{"learning.utd": 1.0})  # SAC refuses a fraction of an update by itself
     in_manifest, in_config, in_both = run.copy(), run.copy(), run.copy()
     say_sac = functools.partial(_identify, name="agent", value="sac")
     reseal(newest_checkpoint(in_manifest), say_sac)

@@ -15,6 +15,7 @@ import torch
 from agent.interface import Arrays
 from joule.baselines.algorithm import ON_POLICY, Algorithm
 from joule.baselines.algorithm_schema import check_state
+from joule_schema.generators import bit_generator_state
 
 
 def capture(algorithm: Algorithm, kind: str) -> tuple[Arrays, dict[str, Any]]:
@@ -85,7 +86,8 @@ def restore(
             running.var = arrays[f"normalizer/{name}/var"].copy()
             running.count = float(arrays[f"normalizer/{name}/count"])
         normalizer.returns = arrays["normalizer/returns"].copy()
-    model.action_space.np_random.bit_generator.state = meta["action_space"]
+    drawing = bit_generator_state(meta["action_space"], "PCG64", "agent.action_space")
+    model.action_space.np_random.bit_generator.state = drawing
     model.num_timesteps, model._n_updates = meta["decisions"], meta["updates"]
     model._episode_num = meta["library_episodes"]
 

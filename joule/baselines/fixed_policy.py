@@ -201,4 +201,4 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         for name in COUNTERS:
             setattr(self, name, meta[name])
         self.metrics = dict(meta["metrics"])
-        self.rng.bit_generator.state = meta["rng"]
+        self.rng.bit_generator.state = generators.bit_generator_state(meta["rng"], "PCG64", "agent.rng")

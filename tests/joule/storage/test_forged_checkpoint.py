@@ -93,6 +93,17 @@ def test_the_state_of_an_agent_is_refused_by_name_and_nothing_is_set(
     assert agent.state_dict()[1] == before
 
 
+@pytest.mark.parametrize(("kind", "name"), [("joule", "random"), ("sac", "action_space"), ("random", "rng")])
+def test_the_numbers_of_a_generator_may_be_text(make_agent: Callable[..., Any], kind: str, name: str) -> None:
+    agent = make_agent(agent=kind)
+    arrays, meta = agent.state_dict()
+    forged = copy.deepcopy(meta)
+    state = forged[name]
+    state["state"] = {key: str(number) for key, number in state["state"].items()}
+    agent.load_state_dict(arrays, forged)
+    assert agent.state_dict()[1] == meta
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
