@@ -126,9 +126,9 @@ def other_versions(sandbox: Sandbox) -> Outcome:
     "diff shown, REJECT w/o --override; no-op; continues",
 )
 def other_settings(sandbox: Sandbox) -> Outcome:
-    folder = sandbox.train().folder
+    folder = sandbox.train(curve=True).folder  # a run without its curve is not finished
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    finished = sandbox.resume(folder)
+    finished = sandbox.resume(folder, curve=True)
     touched = sorted(path.name for path, time_ns in before.items() if path.stat().st_mtime_ns != time_ns)
     batch = ("--learning.batch-size", "32")
     changed = sandbox.resume(folder, *batch)
