@@ -5,7 +5,6 @@ NumPy would make an action of nearly anything: a column of a table is broadcast,
 
 from __future__ import annotations
 
-import math
 import numbers
 import os
 from collections.abc import Mapping, Sequence
@@ -101,7 +100,8 @@ def whole_number(name: str, value: Any, least: int, most: int) -> int:
         InputError: for what is none from `least` to `most`.
     """
     known = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-    if not known or not math.isfinite(value) or value != int(value) or not least <= value <= most:
+    # The bounds come first: NaN is within none, and a whole number of Python may be beyond every float.
+    if not known or not least <= value <= most or value != int(value):
         raise InputError(
             f"{name}: found {value!r:.80}; give a whole number, at least {least:,} and at most {most:,}"
         )
@@ -164,11 +164,14 @@ def numbers_in(where: str, value: Any) -> np.ndarray:
     if array.dtype != object:
         raise InputError(f"{where}: found {kind_of(value)} of {array.dtype}; give numbers")
     for place in np.ndindex(array.shape):
-        entry = array[place]
+        entry, position = array[place], _shape(place) if place else ""
         if not isinstance(entry, numbers.Real):
-            position = _shape(place) if place else ""
             said = repr(entry) if entry is None else kind_of(entry)
             raise InputError(f"{where}{position} is {said}; give numbers")
+        try:
+            float(entry)
+        except OverflowError as error:  # a whole number of Python has no bound
+            raise InputError(f"{where}{position} is beyond every float; give numbers") from error
     return array.astype(np.float64)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Pattern:
 
 
 ANY_FLOAT = AnyFloat()
+LARGEST_FLOAT = int(sys.float_info.max)
 LARGEST_COUNT = 10**16
 """Of frames, rows, updates and whatever else is counted."""
 Count = Annotated[int, Within(0, LARGEST_COUNT)]
@@ -129,8 +131,8 @@ def _has_type(kind: Any, value: Any, limits: tuple[Any, ...]) -> bool:
     if origin is list or origin is dict or typing.is_typeddict(kind):
         return isinstance(value, list if origin is list else dict)
     if kind is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and (ANY_FLOAT in limits or _is_finite(value))
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and _is_float(value)
+        return number and (ANY_FLOAT in limits or math.isfinite(value))
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return type(value) is kind
@@ -170,8 +172,9 @@ def _entries(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 
-def _is_finite(value: float) -> bool:
-    return isinstance(value, int) or math.isfinite(value)
+def _is_float(value: float) -> bool:
+    """Whether a number is one of 64 bits; a whole number of JSON has no bound."""
+    return not isinstance(value, int) or abs(value) <= LARGEST_FLOAT
 
 
 def _name(key: str) -> str:

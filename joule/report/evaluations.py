@@ -20,6 +20,7 @@ from joule.storage.files import why
 from joule.storage.log_files import EVALUATION_COLUMNS as COLUMNS
 from joule.storage.reader import EVALUATIONS_BYTES, read_text
 from joule_errors import Refused
+from joule_schema.values import LARGEST_COUNT
 
 NUMBERS = ("frames", "decisions", "return_mean", "return_std", "episodes", "cpu_seconds", "wall_seconds")
 TRIVIAL_AGENTS = ("random", "zero")
@@ -133,6 +134,8 @@ def read_evaluations(path: Path) -> Run:
         seed = int(last["seed"])
     except ValueError:
         raise ResultsError(f"{path} has the seed {last['seed']!r}, which is not a whole number") from None
+    if abs(seed) > LARGEST_COUNT:
+        raise ResultsError(f"{path} has a seed beyond {LARGEST_COUNT:g}")
     text = {name: str(last[name] or "") for name in ("agent", "env", "threads", "device", "version")}
     return Run(
         path, text["agent"], text["env"], seed, columns, text["threads"], text["device"], text["version"]

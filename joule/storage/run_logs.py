@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from joule.storage.log_files import (
     CsvLog,
     TensorBoardLog,
 )
+from joule_schema.values import LARGEST_COUNT
 
 METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS = (
     "metrics.csv", "evaluations.csv", "forecasts.csv", "episodes.csv", "readouts.csv",
@@ -28,6 +28,8 @@ BOARD = "tensorboard"
 """The folder of TensorBoard's event files."""
 MOST_EPISODES = 100_000
 """Of those in episodes.csv, the newest that are read."""
+LARGEST_RETURN = 1e300
+"""Of an episode that is read, in magnitude."""
 
 
 class RunLogs:
@@ -69,7 +71,8 @@ class RunLogs:
                     entry = int(row["frames"]), float(row["return"]), int(row["length"])
                 except ValueError:
                     continue
-                if math.isfinite(entry[1]):
+                # The table may come from another person: means of these numbers must be numbers.
+                if abs(entry[1]) <= LARGEST_RETURN and max(map(abs, entry[::2])) <= LARGEST_COUNT:
                     found.append(entry)
         except OSError as error:
             warnings.warn(f"{EPISODES}: {why(error)}", RuntimeWarning, stacklevel=3)

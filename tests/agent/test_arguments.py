@@ -73,6 +73,7 @@ def test_a_batch_stays_a_batch_and_the_array_of_the_caller_is_not_shared() -> No
         (0.0, "found shape []"),
         (None, "observation is None; give numbers"),
         ([0.0, None, 0.0], "observation[1] is None"),
+        ([0.0, 10**400, 0.0], "observation[1] is beyond every float"),
         ([[0.0], [0.0, 0.0]], "its rows differ in length"),
         ("abc", "found str"),
         (["1", "2", "3"], "found list of <U1"),
@@ -122,7 +123,9 @@ def test_the_starts_of_episodes_are_one_for_each_observation() -> None:
             arguments.episode_starts(given, batch)
 
 
-@pytest.mark.parametrize("steps", [-1, 1.5, NAN, float("inf"), None, "5", True, 1e30, [5], np.array([5])])
+@pytest.mark.parametrize(
+    "steps", [-1, 1.5, NAN, float("inf"), None, "5", True, 1e30, 10**400, [5], np.array([5])]
+)
 def test_steps_are_a_whole_number(steps: Any) -> None:
     with pytest.raises(InputError, match="steps: found"):
         arguments.whole_steps(steps)

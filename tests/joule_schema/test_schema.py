@@ -48,6 +48,9 @@ def test_a_value_of_the_type_is_given_back_and_any_other_is_refused_by_name() ->
         "sizes": ({"s\x1b": -1}, r"point\.sizes\.'s\\x1b': -1 is outside 0 to 1e\+16"),
         "on": (1, r"point\.on: found 1, expected true or false"),
     }
+    for name in ("x", "raw"):  # float() of it would raise OverflowError
+        with pytest.raises(SchemaError, match=f"{name}: found 1000.*, expected a"):
+            checked(Point, {**VALID, name: 10**400}, "point")
     for name, (value, message) in wrong.items():
         with pytest.raises(SchemaError, match=message):
             checked(Point, {**VALID, name: value}, "point")

@@ -66,6 +66,14 @@ def test_a_killed_and_resumed_run_has_the_logs_of_an_uninterrupted_one(tmp_path:
     assert [event.step for event in board.Scalars("loss")] == list(range(10, 100, 10))
 
 
+def test_episodes_whose_means_would_be_no_numbers_are_left_out(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run.episode_ended(10, -3.5, 7)
+    with (run.folder / "episodes.csv").open("a") as file:
+        file.write(f"20,1.0,{10**400}\n30,1.7e308,5\n40,nan,5\n50,x,5\n60,2.0,5\n")
+    assert run.episodes() == [(10, -3.5, 7), (60, 2.0, 5)]
+
+
 def test_unreadable_rows_are_dropped_and_counted(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     write_logs(run, 10, 50)
