@@ -38,7 +38,7 @@ from agent.configurator.validation import replace
 from agent.cost.constraint import parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
 from agent.cost.regions import parse_limit
-from agent.cost.task import Task, TaskReward
+from agent.cost.task import CostFn, Task, TaskReward
 from agent.cost.task_text import parse
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows
@@ -104,8 +104,9 @@ def check_fits(env: Any, form: str) -> None:
     plain = re.sub(BRACES, "0", form)
     env.reset(seed=FIRST_SEED)
     try:
-        names = [parse_constraint(plain).cost, *(parse(f"less:{name}") for name in re.findall(BRACES, form))]
-        for cost in names:
+        costs: list[CostFn] = [parse_constraint(plain).cost]
+        costs += [parse(f"less:{name}").cost for name in re.findall(BRACES, form)]
+        for cost in costs:
             TaskReward(Task("it", cost))(spec, env.readouts(), np.zeros(spec.action_size, np.float32), 0.0)
     except Refused as error:
         raise Refused(f"constraint {form!r} does not fit {spec.env}: {error}") from error

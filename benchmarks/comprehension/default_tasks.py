@@ -58,13 +58,12 @@ def visit(env: SafeEnv) -> Visit:
     spec, rng = env.env_spec, np.random.default_rng(0)
     layout = Readouts(spec.readout_sizes, spec.derived_readouts)
 
-    def now() -> dict[str, np.ndarray]:
-        row = torch.from_numpy(env.readouts()[None])
-        found = {name: layout.value(name, row) for name in layout.names}
+    def named(row: np.ndarray) -> dict[str, np.ndarray]:
+        found = {name: layout.value(name, torch.from_numpy(row[None])) for name in layout.names}
         return {name: value[0].numpy() for name, value in found.items() if value is not None}
 
     env.reset(seed=0)
-    first, falls = now(), False
+    first, falls = env.readouts(), False
     last = first
     for _ in range(STEPS):
         action = rng.uniform(-1.0, 1.0, spec.action_size).astype(np.float32)
@@ -73,8 +72,8 @@ def visit(env: SafeEnv) -> Visit:
         if terminated or truncated:
             env.reset()
         else:
-            last = now()
-    return Visit(layout, first, last, falls)
+            last = env.readouts()
+    return Visit(layout, named(first), named(last), falls)
 
 
 def candidates(seen: Visit) -> list[DefaultTask]:

@@ -4,6 +4,7 @@
     python benchmarks/comprehension/intuition.py --envs dmc:finger-spin     trains its own agents, into runs/intuition/
     python benchmarks/comprehension/intuition.py runs/A --violations up teleport      these kinds alone
     python benchmarks/comprehension/intuition.py runs/A --videos FOLDER     and a video of each kind
+    python benchmarks/comprehension/intuition.py --tables                   writes the tables into the report, and tests nothing
 
 -> benchmarks/results/intuition.csv, and its summary intuition.json
 
@@ -39,10 +40,11 @@ import numpy as np
 import torch
 
 import envs
-from benchmarks import raw_rows, training
+from benchmarks import markdown_tables, raw_rows, training
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.clip_pairs import pairs_of
 from benchmarks.comprehension.detector_scores import ALL_GROSS, ALL_MATCHED, MATCHED, rows_of
+from benchmarks.comprehension.intuition_tables import tables
 from benchmarks.comprehension.matched_pairs import RawChange, RawChangeDetector, matched_pairs
 from benchmarks.comprehension.mixed_episodes import CALIBRATION_SEED, TEST_SEED, loaded, mixed_episodes
 from benchmarks.comprehension.surprise_calibration import ALL_TERMS, CalibratedDetector
@@ -58,6 +60,8 @@ from envs.safe_env import SafeEnv
 from joule.storage.provenance import version
 
 RESULT = training.RESULTS / "intuition.csv"
+PAGE = training.ROOT / "docs" / "reports" / "violation-of-expectation.md"
+MARKERS = "<!-- intuition:begin -->", "<!-- intuition:end -->"
 COLUMNS = (
     "env", "agent_frames", "detector", "term", "violation", "pairs", "pairwise_accuracy", "auroc",
     "latency_median", "detected", "false_alarms_per_1000", "real_steps", "calibration_steps", "seed", "commit",
@@ -214,6 +218,7 @@ def parser() -> argparse.ArgumentParser:
                    help="real steps to calibrate on, and as many to test on (default: 12000)")  # fmt: skip
     p.add_argument("--videos", type=Path, metavar="FOLDER", help="write a video of each kind into it")
     p.add_argument("--out", type=Path, default=RESULT, help="the table; the summary is beside it")
+    p.add_argument("--tables", action="store_true", help="write the tables into the report, and test nothing")
     return p
 
 
@@ -221,6 +226,9 @@ def main() -> int:
     """Tests the runs that are given, or its own, and writes table and summary."""
     options = parser().parse_args()
     torch.set_num_threads(1)
+    if options.tables:
+        markdown_tables.write(PAGE, tables(raw_rows.read(options.out)), MARKERS)
+        return 0
     for run in options.runs or (trained(env, options.steps) for env in options.envs):
         examine(run, options)
     found = summary(raw_rows.read(options.out))

@@ -2,10 +2,10 @@
 
 A teleported robot is conspicuous without any knowledge of physics: its observation jumps. These pairs are of
 violations that are not. The raw change of a clip is how rare its observations are by themselves, on the scale of
-calibrated surprise: how far from usual they are, how much they change, and how far from constant velocity. Each edited
-clip is as close to its real one in raw change as the strengths of the violation allow, as often below as above it, and
-never beyond 95 % of the ordinary clips. So what has learned nothing of physics is near chance, and
-what is above chance knows what should have happened in this state, by this action.
+calibrated surprise: how far from usual they are, how much they change, and how far from constant velocity. A violation is
+as strong as it can be while the raw changes of the two clips of its pair hardly differ, as often below the real one as
+above it, and never beyond 95 % of the ordinary clips. So what has learned nothing of physics is near chance, and what
+is above chance knows what should have happened in this state, by this action.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from envs.safe_env import SafeEnv
 STRENGTHS = (1.0, 0.6, 0.35, 0.2, 0.12, 0.07)
 """Strengths that are tried of a graded violation, as shares of the whole one."""
 PLACES_PER_PAIR = 2
-"""Places that are tried for each pair."""
+"""Places that are tried for each pair of a graded violation; of any other one, as many times more as it has strengths less."""
 LEAST_EFFECT = 0.5
 """Least difference of an edited clip from its real one, in deviations of an ordinary change of the observation."""
-LARGEST_DIFFERENCE = 0.4
+LARGEST_DIFFERENCE = 0.25
 """Of the raw changes of the two clips of a pair (decades)."""
 ORDINARY = 0.95
 """Share of the ordinary clips whose raw change the edited one's may reach."""
@@ -91,12 +91,14 @@ class Candidate:
     pair: Pair
     real: float
     edited: float
+    effect: float
+    """See `RawChange.effect`."""
 
 
 def matched_pairs(
     env: SafeEnv, episodes: Sequence[Episode], kind: str, count: int, seed: int, raw: RawChange
 ) -> list[Pair]:
-    """Pairs of one kind of violation whose two clips have raw changes as equal as can be.
+    """Pairs of one kind of violation whose two clips have nearly equal raw changes.
 
     Args:
         env: the environment.
@@ -108,24 +110,27 @@ def matched_pairs(
     """
     rng = np.random.default_rng([seed, list(MEANINGS).index(kind), 1])
     strengths = STRENGTHS if kind in GRADED else (1.0,)
+    places = PLACES_PER_PAIR * count * len(STRENGTHS) // len(strengths)
     edits = [
         replace(edit, strength=strength)
-        for edit in edits_of(episodes, kind, PLACES_PER_PAIR * count, rng)
+        for edit in edits_of(episodes, kind, places, rng)
         for strength in strengths
     ]
-    visible = [pair for pair in edited_pairs(env, edits) if raw.effect(pair) >= LEAST_EFFECT]
-    real = {(pair.episode.seed, pair.at): pair.real for pair in visible}
+    visible = [
+        (pair, effect) for pair in edited_pairs(env, edits) if (effect := raw.effect(pair)) >= LEAST_EFFECT
+    ]
+    real = {(pair.episode.seed, pair.at): pair.real for pair, _ in visible}
     before = {place: raw.of(clip) for place, clip in real.items()}
     by_place: dict[tuple[int, int], list[Candidate]] = {place: [] for place in real}
-    for pair in visible:
+    for pair, effect in visible:
         place = pair.episode.seed, pair.at
-        by_place[place].append(Candidate(pair, before[place], raw.of(pair.edited)))
+        by_place[place].append(Candidate(pair, before[place], raw.of(pair.edited), effect))
     largest = raw.quantile(episodes, ORDINARY)
     return [candidate.pair for candidate in balanced(list(by_place.values()), count, largest)]
 
 
 def balanced(places: Sequence[Sequence[Candidate]], count: int, largest: float) -> list[Candidate]:
-    """The candidate of each place that is closest to its real clip, as many above it as below.
+    """The strongest candidate of each place that is not conspicuous, as many above their real clips as below.
 
     Args:
         places: the candidates of each place.
@@ -142,7 +147,6 @@ def balanced(places: Sequence[Sequence[Candidate]], count: int, largest: float) 
         # A place that offers both goes to the side that has fewer.
         order = sorted(range(2), key=lambda side: (not sides[side], len((below, above)[side])))
         if sides[order[0]]:
-            closest = min(sides[order[0]], key=lambda c: abs(c.edited - c.real))
-            (below, above)[order[0]].append(closest)
+            (below, above)[order[0]].append(max(sides[order[0]], key=lambda c: c.effect))
     each = min(len(below), len(above), count // 2)
     return below[:each] + above[:each]

@@ -102,7 +102,7 @@ def test_a_world_that_does_not_apply_is_one_sentence(
         worlds_for(made[robot], [world])
 
 
-@pytest.mark.parametrize("robot", ROBOTS)
+@pytest.mark.parametrize("robot", [pytest.param(ROBOTS[0], marks=pytest.mark.slow), *ROBOTS[1:]])
 def test_there_are_five_default_tasks_and_each_fits(made: dict[str, envs.SafeEnv], robot: str) -> None:
     env = made[robot]
     found, left = tasks_for(env, {})
