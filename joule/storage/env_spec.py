@@ -80,7 +80,8 @@ def spec_of_run(run: Run) -> EnvSpec:
         "env": isinstance(entries.get("env"), str),
         "observation": observation is not None,
         "action_size": _is_size(entries.get("action_size")),
-        "episode_limit": limit is None or _is_size(limit, _LONGEST_EPISODE_DECISIONS),
+        "episode_limit": "episode_limit" in entries
+        and (limit is None or _is_size(limit, _LONGEST_EPISODE_DECISIONS)),
         "action_repeat": _is_size(entries.get("action_repeat")),
         "readout_sizes": isinstance(sizes, dict) and all(map(_is_size, sizes.values())),
         "derived_readouts": isinstance(entries.get("derived_readouts"), dict),

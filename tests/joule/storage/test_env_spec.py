@@ -83,3 +83,11 @@ def test_a_forged_entry_is_refused_by_name(tmp_path: Path, name: str, value: Any
     with pytest.raises(RunError, match=rf"run\.json gives {name} as") as caught:
         spec_of_run(run)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "observation_size"])
+def test_a_missing_entry_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    entries = spec_to_json(SPEC)
+    del entries[name]
+    with pytest.raises(RunError, match=rf"run\.json gives {name} as None"):
+        spec_of_run(opened(tmp_path / "run", entries))
