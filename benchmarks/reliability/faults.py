@@ -10,6 +10,7 @@ It needs the extra `dev`.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 import traceback
@@ -79,6 +80,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
     given = parser.parse_args()
     rows = {int(row["id"]): row for row in raw_rows.read(given.out)}
+    # A shell ignores them for what runs under `nohup` or in the background, and so would what is tried here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     preload()
     for number in given.rows:
         start = time.monotonic()

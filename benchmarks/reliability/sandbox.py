@@ -201,7 +201,6 @@ class Sandbox:
         os.dup2(os.open(logs / "err", os.O_WRONLY | os.O_CREAT), 2)
         sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, errors="replace") for n in (1, 2))
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a shell's background jobs ignore it
         os.chdir(cwd)
         os.environ["HOME"] = str(self.place / "home")
         os.environ.pop("XDG_STATE_HOME", None)
