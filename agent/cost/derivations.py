@@ -6,6 +6,8 @@ right angles. Every derivation takes the nearest consistent value.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -138,15 +140,17 @@ def size_of(source: Any, sizes: Mapping[str, int]) -> int | None:
     """The size of a derived readout; None where it does not fit the readouts of these sizes."""
     try:
         of, at, derivation = parts_of(source), source["at"], DERIVATIONS[source["as"]]
-        float(source["sign"]), float(source["plus"])
-        numbers = sum(sizes[name] for name in of)
+        known = sum(sizes[name] for name in of)
         fits = (
             len(of) == len(set(of))
             and isinstance(at, list)
             and len(at) > 0
-            and all(0 <= int(k) < numbers for k in at)
+            and all(isinstance(k, numbers.Integral) and 0 <= k < known for k in at)
+            and all(
+                isinstance(source[x], numbers.Real) and math.isfinite(source[x]) for x in ("sign", "plus")
+            )
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):  # a whole number may be beyond every float
         return None
     if not fits or derivation.takes not in (None, len(at)):
         return None

@@ -51,6 +51,11 @@ def test_the_environments_own_cost_is_computed_only_where_it_is_used() -> None:
         {"of": "place", "at": [], "sign": 1.0, "plus": 0.0, "as": "value"},
         {"of": "place", "at": [0], "sign": "minus", "plus": 0.0, "as": "value"},
         {"of": "place", "at": [0], "sign": 1.0, "plus": 0.0, "as": "sine"},
+        # Texts and halves would pass through int() and float(), and fail where the readout is computed.
+        {"of": "place", "at": ["0"], "sign": 1.0, "plus": 0.0, "as": "value"},
+        {"of": "place", "at": [0.5], "sign": 1.0, "plus": 0.0, "as": "value"},
+        {"of": "place", "at": [0], "sign": 1.0, "plus": "1", "as": "value"},
+        {"of": "place", "at": [0], "sign": 10**400, "plus": 0.0, "as": "value"},
         {},
     ],
 )
