@@ -94,7 +94,9 @@ def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
         raise EnvError(f"env: {type(env).__name__} has no id; {advice}")
     module = spec.entry_point.partition(":")[0] if isinstance(spec.entry_point, str) else ""
     known = module.partition(".")[0] in ("", "envs", "gymnasium", "gymnasium_robotics", "shimmy")
-    settings: dict[str, Any] = {"env": spec.id if known else f"{module}:{spec.id}", "env_kwargs": spec.kwargs}
+    # How this one is drawn is no setting of a run: a film makes an environment of its own.
+    kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
+    settings: dict[str, Any] = {"env": spec.id if known else f"{module}:{spec.id}", "env_kwargs": kwargs}
     registered = gymnasium.registry.get(spec.id)
     if registered is not None and registered.max_episode_steps != spec.max_episode_steps:
         settings["max_episode_frames"] = spec.max_episode_steps

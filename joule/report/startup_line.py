@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from types import TracebackType
 
@@ -20,7 +21,7 @@ class StartupLine(Callback):
     """
 
     def __init__(self, text: str, seconds: float = SECONDS) -> None:
-        self._timer = threading.Timer(seconds, print, (text,), {"flush": True})
+        self._timer = threading.Timer(seconds, _print, (text,))
         self._timer.daemon = True
 
     def __enter__(self) -> StartupLine:
@@ -35,3 +36,8 @@ class StartupLine(Callback):
     def on_start(self, start: RunStart) -> None:
         """The display takes over."""
         self._timer.cancel()
+
+
+def _print(text: str) -> None:
+    with contextlib.suppress(OSError):  # a pipe whose reader has left, or a full disk: the command says it
+        print(text, flush=True)

@@ -63,7 +63,8 @@ def test_several_environments_in_one_are_refused() -> None:
 
 
 def test_the_settings_make_the_environment_again_or_a_sentence_says_why_they_cannot() -> None:
-    made = gymnasium.make("InvertedPendulum-v5", max_episode_steps=77, reset_noise_scale=0.02)
+    how: dict[str, Any] = {"max_episode_steps": 77, "reset_noise_scale": 0.02, "render_mode": "rgb_array"}
+    made = gymnasium.make("InvertedPendulum-v5", **how)
     assert settings_of_made(made) == {
         "env": "InvertedPendulum-v5", "env_kwargs": {"reset_noise_scale": 0.02}, "max_episode_frames": 77,
     }  # fmt: skip

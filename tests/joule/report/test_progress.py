@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,20 @@ def test_a_slow_start_is_announced_and_a_fast_one_is_not(capsys: pytest.CaptureF
         line.on_start(START)
         line._timer.join(5.0)
     assert capsys.readouterr().out == "starting\n"
+
+
+def test_a_slow_start_without_a_reader_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[Any] = []
+
+    class Left(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    monkeypatch.setattr(sys, "stdout", Left())
+    with StartupLine("starting", 0.0) as line:
+        line._timer.join(5.0)
+    assert raised == []
 
 
 def test_results_go_to_stdout_as_they_come_and_progress_to_stderr(
