@@ -75,6 +75,11 @@ def budget(config: Config) -> float:
     return SHARE * machine_memory() if given is None else given * GB
 
 
+def largest_checkpoint(config: Config) -> float:
+    """Bytes of arrays in a checkpoint that may be read: they are in memory twice, as a file and as arrays."""
+    return budget(config) / 2
+
+
 def machine_memory() -> float:
     """Bytes of memory of the machine, or of the container where that is less."""
     found = []

@@ -17,7 +17,7 @@ import numpy as np
 
 from agent.errors import StopRun
 from agent.interface import Agent, Arrays
-from joule.memory_budget import check_budget
+from joule.memory_budget import check_budget, largest_checkpoint
 from joule.storage import checkpoint
 from joule.storage.checkpoint import Checkpoint, CheckpointError
 from joule.storage.env_spec import spec_to_json
@@ -155,7 +155,7 @@ def named_checkpoint(agent: Agent, run: Run, path: Path) -> Saved:
     Raises:
         CheckpointError, ReplayLogError: when the checkpoint or its replay log does not verify.
     """
-    saved = checkpoint.load(path, expect=identity_of(agent, run))
+    saved = checkpoint.load(path, expect=identity_of(agent, run), largest=largest_checkpoint(agent.config))
     return saved, _replay_of(agent, saved, run)
 
 
@@ -170,7 +170,12 @@ def newest_checkpoint(agent: Agent, run: Run) -> Saved | None:
     def verify(saved: Checkpoint) -> None:
         verified.append(_replay_of(agent, saved, run))
 
-    found = checkpoint.newest(run.checkpoints, expect=identity_of(agent, run), verify=verify)
+    found = checkpoint.newest(
+        run.checkpoints,
+        expect=identity_of(agent, run),
+        verify=verify,
+        largest=largest_checkpoint(agent.config),
+    )
     return None if found is None else (found, verified[-1])
 
 

@@ -9,6 +9,7 @@ Nothing here unpickles, and every size is bounded before memory is allocated.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -131,12 +132,13 @@ def save(
     return final
 
 
-def load(path: Path, *, expect: Mapping[str, Any] | None = None) -> Checkpoint:
+def load(path: Path, *, expect: Mapping[str, Any] | None = None, largest: float = math.inf) -> Checkpoint:
     """Reads and verifies one checkpoint.
 
     Args:
         path: the checkpoint's folder.
         expect: entries that its identity must equal.
+        largest: bytes of arrays at most; no more than `manifest` allows in any case.
 
     Raises:
         CheckpointError: the folder is missing, is not a checkpoint, is damaged, holds a link or another
@@ -147,6 +149,7 @@ def load(path: Path, *, expect: Mapping[str, Any] | None = None) -> Checkpoint:
         manifest = read_manifest(path)
         _check_identity(path, manifest["identity"], expect or {})
         _check_entries(path)
+        _check_size(path, manifest["members"][ARRAYS]["size"], largest)
         data = {name: read_member(path, name, manifest) for name in (META, ARRAYS)}
         meta = decode_json(data[META], path / META)
     except OSError as error:
@@ -163,6 +166,7 @@ def newest(
     *,
     expect: Mapping[str, Any] | None = None,
     verify: Callable[[Checkpoint], object] | None = None,
+    largest: float = math.inf,
 ) -> Checkpoint | None:
     """The newest checkpoint that loads, or None when there is no checkpoint. Writes nothing.
 
@@ -170,6 +174,7 @@ def newest(
         folder: where the checkpoints of the run are.
         expect: entries that the identity must equal.
         verify: refuses a checkpoint by raising ValueError, for example when its replay log is damaged.
+        largest: as for `load`.
 
     Raises:
         CheckpointError: there are checkpoints and none loads. The message is about the newest.
@@ -184,7 +189,7 @@ def newest(
                 try:
                     if path.is_symlink():
                         raise CheckpointError(f"{path}: is a link")
-                    found = load(path, expect=expect)
+                    found = load(path, expect=expect, largest=largest)
                     if found.step != step:
                         raise CheckpointError(f"{path}: holds step {found.step}")
                     if verify is not None:
@@ -290,6 +295,14 @@ def _check_entries(path: Path) -> None:
         missing = ", ".join(sorted(expected - present))
         raise CheckpointError(
             f"{path}: " + (f"unexpected file {extra!r}" if extra else f"{missing} is missing")
+        )
+
+
+def _check_size(path: Path, size: int, largest: float) -> None:
+    if size > largest:
+        raise CheckpointError(
+            f"{path}: {ARRAYS} holds {size / 1e6:,.1f} MB, and the memory budget leaves "
+            f"{largest / 1e6:,.1f} MB for it; allow more by --memory-budget-gb"
         )
 
 

@@ -159,6 +159,21 @@ def test_newest_skips_a_damaged_checkpoint_and_says_why(tmp_path: Path) -> None:
         newest(tmp_path, verify=refuse)
 
 
+def test_arrays_beyond_the_memory_budget_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path, 1)
+    size = (path / "arrays.safetensors").stat().st_size
+    assert load(path, largest=size).step == 1
+    read: list[str] = []
+    monkeypatch.setattr("joule.storage.checkpoint.read_member", lambda _, name, __: read.append(name))
+    with pytest.raises(CheckpointError, match=r"holds .* MB, and the memory budget leaves"):
+        load(path, largest=size - 1)
+    with pytest.raises(CheckpointError, match=r"no checkpoint loads: .* the memory budget leaves"):
+        newest(tmp_path, largest=size - 1)
+    assert read == []
+
+
 def test_newest_follows_no_link_but_a_running_process(tmp_path: Path) -> None:
     put(tmp_path, 10).rename(tmp_path / "elsewhere")
     (tmp_path / "step-10").symlink_to(tmp_path / "elsewhere")
