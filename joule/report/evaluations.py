@@ -23,6 +23,8 @@ from joule_errors import Refused
 from joule_schema.values import LARGEST_COUNT
 
 NUMBERS = ("frames", "decisions", "return_mean", "return_std", "episodes", "cpu_seconds", "wall_seconds")
+LARGEST_NUMBER = 1e60
+"""In magnitude. Statistics and figures of larger ones would not be finite; no run can come so far."""
 TRIVIAL_AGENTS = ("random", "zero")
 """Agents that do not learn: their score is the same at every budget."""
 
@@ -151,4 +153,6 @@ def _number(path: Path, index: int, name: str, row: dict[str, Any]) -> float:
         ) from None
     if not math.isfinite(value):
         raise ResultsError(f"{path} row {index + 2}: {name} is {row[name]}, which is not finite")
+    if abs(value) > LARGEST_NUMBER:
+        raise ResultsError(f"{path} row {index + 2}: {name} is {value:g}, which is beyond {LARGEST_NUMBER:g}")
     return value

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from joule.report.evaluations import ResultsError
+from joule.report.evaluations import LARGEST_NUMBER, ResultsError
 from joule.storage.files import why
 from joule.storage.log_files import FORECAST_COLUMNS as COLUMNS
 from joule.storage.reader import FORECASTS_BYTES, read_text
@@ -128,6 +128,7 @@ def read(folder: Path, frames: int | None = None) -> Entries | None:
         raise ResultsError(f"{path} holds something that is not a number: {error}") from None
     if not len(table):
         return None
+    table[np.abs(table) > LARGEST_NUMBER] = math.nan  # not known, as where a prediction diverged
     wanted = table[:, 0].max() if frames is None else frames
     chosen = table[table[:, 0] == wanted]
     if not len(chosen):

@@ -26,6 +26,18 @@ def test_the_newest_evaluation_is_read_without_an_incomplete_line(incomplete: st
     assert newest.of_returns().words() == "every decision too near the time limit"
 
 
+def test_a_number_that_no_run_can_have_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "forecasts.csv").write_text(f"{HEADER}400,1,0,1.7e308,-1.7e308,1,2\n400,1,1,1e59,1.5,inf,2\n")
+    entries = forecasts.read(tmp_path)
+    assert entries is not None
+    assert (np.isnan(entries.predicted_returns).tolist(), entries.of_returns().decisions) == (
+        [True, False],
+        1,
+    )
+    (tmp_path / "forecasts.csv").write_text(f"{HEADER}1e400,1,0,1,1,1,2\n")
+    assert forecasts.read(tmp_path) is None
+
+
 def test_an_evaluation_that_is_not_there_is_none(tmp_path: Path) -> None:
     assert forecasts.read(tmp_path) is None
     (tmp_path / "forecasts.csv").write_text(HEADER + ROWS)

@@ -44,6 +44,10 @@ def test_settings_have_the_names_of_the_command_line() -> None:
         (",".join(COLUMNS) + "\n", "holds no evaluation yet"),
         ("agent,env,seed\n1,2,3\n", "lacks the columns frames"),
         (",".join(COLUMNS) + "\njoule,E,1,10,10,nan,0,1,1,1,1,cpu,v\n", "row 2: return_mean is nan"),
+        (
+            ",".join(COLUMNS) + "\njoule,E,1,10,10,1.7e308,0,1,1,1,1,cpu,v\n",
+            "is 1.7e.308, which is beyond 1e.60",
+        ),
         (",".join(COLUMNS) + "\njoule,E,1,10,10,oops,0,1,1,1,1,cpu,v\n", "'oops', which is not a number"),
         (",".join(COLUMNS) + "\n" + "joule,E,1,10,10,1,0,1,1,1,1,cpu,v\n" * 2, "out of order"),
         (",".join(COLUMNS) + "\njoule,E\n", "frames is None"),
