@@ -145,7 +145,7 @@ def size_of(source: Any, sizes: Mapping[str, int]) -> int | None:
             len(of) == len(set(of))
             and isinstance(at, list)
             and len(at) > 0
-            and all(isinstance(k, numbers.Integral) and 0 <= k < known for k in at)
+            and all(isinstance(k, numbers.Integral) and 0 <= int(k) < known for k in at)
             and all(
                 isinstance(source[x], numbers.Real) and math.isfinite(source[x]) for x in ("sign", "plus")
             )
