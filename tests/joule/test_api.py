@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 SMALL: dict[str, Any] = {
     "model.latent_dim": 16, "model.hidden_dim": 16, "model.head_width": 16, "learning.batch_size": 16,
     "explore.warmup_decisions": 30, "learning.pretrain_updates": 2, "planner.samples": 16,
-    "planner.elites": 4, "actor.proposals": 4,
+    "planner.elites": 4, "planner.iterations": 1, "actor.proposals": 4, "learning.precision": "float32",
 }  # fmt: skip
 BRIEF: dict[str, Any] = {"eval_episodes": 1, "video": False}
 NAMES = ["Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "load",

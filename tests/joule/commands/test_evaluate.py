@@ -22,6 +22,7 @@ SMALL = [
     *("--model.latent-dim", "16", "--model.hidden-dim", "16", "--model.head-width", "16"),
     *("--learning.batch-size", "16", "--explore.warmup-decisions", "30", "--learning.pretrain-updates", "2"),
     *("--planner.samples", "16", "--planner.elites", "4", "--actor.proposals", "4"),
+    *("--planner.iterations", "1", "--learning.precision", "float32"),
     *BRIEF,
 ]
 
