@@ -187,6 +187,9 @@ def _rows(
         )
     with np.errstate(over="ignore"):
         rows = np.array(array, dtype, order="C")  # torch reads neither another order nor what is read-only
+    if rows.dtype.kind in "iu" and (beyond := rows != array).any():
+        place = tuple(np.argwhere(beyond)[0])
+        raise InputError(f"{where}{_shape(place)} is {array[place]}, which {dtype} cannot hold")
     if finite and not np.isfinite(rows).all():
         place = tuple(np.argwhere(~np.isfinite(rows))[0])
         raise InputError(f"{where}{_shape(place)} is {array[place]}; give numbers that are finite in {dtype}")

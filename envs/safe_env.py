@@ -228,7 +228,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             SchemaError: for what is no snapshot; nothing is changed then.
             EnvError: for a snapshot of another environment, likewise.
         """
-        self._check_snapshot(saved)
+        self.check_restorable(saved)
         python_state.set_rng(self.action_space.np_random, saved["action_space"])
         self._checks.load_state(saved["checks"])
         self._diverged = False
@@ -248,8 +248,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             self._limit._elapsed_steps = saved["checks"]["frame"] if elapsed is None else elapsed
         return True
 
-    def _check_snapshot(self, saved: Mapping[str, Any]) -> None:
-        """Checks a snapshot, which may come from a file. Raises as `restore`."""
+    def check_restorable(self, saved: Mapping[str, Any]) -> None:
+        """Checks a snapshot, which may come from a file, and changes nothing. Raises as `restore`."""
         sizes = [self.env_spec.observation_size, self.env_spec.action_size]
         env, found = (saved.get(name) for name in ("env", "sizes"))
         if (

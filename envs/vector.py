@@ -28,6 +28,7 @@ from envs.env_spec import EnvSpec
 from envs.faults.boundary import DIVERGED_KEY
 from envs.faults.errors import EnvFailure, EnvFault
 from envs.safe_env import SafeEnv
+from envs.state.snapshot_schema import under
 from envs.wrappers import FRAMES_KEY
 from joule_errors import JouleError
 
@@ -131,14 +132,16 @@ class SafeEnvs:
         self._open()
         if not isinstance(self.vector, SyncVectorEnv):
             return False
-        exact = True
+        exact, own = True, []
         for number, env in enumerate(self.vector.envs):
             assert isinstance(env, _OwnInfo)
-            prefix = f"{number}/"
-            own = {name.removeprefix(prefix): v for name, v in saved.items() if name.startswith(prefix)}
-            exact &= env.safe_env.restore(own)
+            own.append((env.safe_env, under(f"{number}/", saved)))
+        for safe_env, part in own:  # all are checked before one is changed
+            safe_env.check_restorable(part)
+        for number, (safe_env, part) in enumerate(own):
+            exact &= safe_env.restore(part)
             # Gymnasium returns the newest observations of all environments, also when it resets only one.
-            self.vector._env_obs[number] = env.safe_env.observation.copy()  # type: ignore[call-overload]
+            self.vector._env_obs[number] = safe_env.observation.copy()  # type: ignore[call-overload]
         return exact
 
     def close(self) -> None:

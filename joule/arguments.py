@@ -33,9 +33,9 @@ def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
         raise ConfigError(f"--{name}: found {value!r:.80}, expected a whole number")
     number = int(value)
     if number < least:
-        raise ConfigError(f"--{name}: {number} is less than {least}")
+        raise ConfigError(f"--{name}: {number!r:.80} is less than {least}")
     if number > most:
-        raise ConfigError(f"--{name}: {number} is more than {most:,}")
+        raise ConfigError(f"--{name}: {number!r:.80} is more than {most:,}")
     return number
 
 

@@ -144,8 +144,8 @@ class LearningConfig:
     """Updates among the last 100 that may be skipped because a loss or gradient is not finite. One more ends
     the run."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the matrix products in learning and planning. bfloat16 uses autograd: it is faster than `fused`
-    only with large networks and batches, such as 512 hidden units and batches of 128."""
+    """Number format of the matrix products in learning and planning. bfloat16 uses autograd: it is faster than
+    `fused` only with large networks and batches, such as 512 hidden units and batches of 128."""
     fused: bool = True
     """Computes the gradients of the default networks by formulas derived by hand, and plans on plain tensors,
     in less CPU time; numbers differ by rounding alone. Other configurations use autograd."""

@@ -152,11 +152,11 @@ def _check_fields(node: Any, prefix: str) -> None:
             _check_fields(value, f"{name}.")
             continue
         if not _fits(value, hints[item.name]):
-            raise ConfigError(f"{name}: found {value!r}, expected {_expected(hints[item.name])}")
+            raise ConfigError(f"{name}: found {value!r:.200}, expected {_expected(hints[item.name])}")
         bounds = item.metadata.get("range")
         # NaN fails every comparison; no conversion to float, which a huge int does not survive.
         if bounds and value is not None and not bounds[0] <= value <= bounds[1]:
-            raise ConfigError(f"{name}: {value!r} is outside {bounds[0]:g} to {bounds[1]:g}")
+            raise ConfigError(f"{name}: {value!r:.80} is outside {bounds[0]:g} to {bounds[1]:g}")
 
 
 def setting_of(config: Config, section: str, name: str) -> Any:

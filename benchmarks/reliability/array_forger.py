@@ -11,7 +11,7 @@ from benchmarks.reliability.forger import NAMES, NUMBERS
 
 Arrays = dict[str, np.ndarray]
 DTYPES = ("float32", "float64", "float16", "int64", "int8", "uint8", "uint32", "bool")
-VALUES = (0.0, -1.0, 1.0, np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, 1e10)
+VALUES = (0.0, -1.0, 1.0, np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, 1e10, 1.7e308, -1.7e308)
 
 
 def forged_arrays(arrays: Arrays, rng: random.Random) -> Arrays:

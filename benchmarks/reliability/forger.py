@@ -30,7 +30,7 @@ NUMBERS = (
     10**400,
 )
 HOSTILE: tuple[Any, ...] = (
-    *NUMBERS, 0.5, -0.5, 1e308, float("nan"), float("inf"), float("-inf"), None, True, False,
+    *NUMBERS, 0.5, -0.5, 1e308, 1.7e308, 10**400, "1", "0.5", float("nan"), float("inf"), float("-inf"), None, True, False,
     "", "x", "x" * 4000, "../../etc/passwd", "/dev/zero", "\0", "\ud800", "segment-00000000.rows", "os:system",
     "human", "\x1b[2J", "[/b]", "=cmd|' /C calc'!A0", "<script>alert(1)</script>", "$\\frac{", "nan", "10" * 30,
     [], [[]], [0] * 500, [None], ["gravity=0.5"], ["mass.nothing=2", "dead=99"], ["latency=100"], {}, {"": {}},

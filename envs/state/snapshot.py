@@ -246,7 +246,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             self.env.reset(seed=0)
         if incomplete():
             space: Any = self.env.action_space
-            self.env.step(((space.low + space.high) / 2).astype(space.dtype))
+            self.env.step((space.low / 2 + space.high / 2).astype(space.dtype))
 
     def _start(self) -> None:
         """Prepares the record of an episode, after its reset."""

@@ -6,6 +6,7 @@ log. So an agent that is saved from Python becomes a run of its own, which every
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -34,7 +35,10 @@ from joule_schema.errors import SchemaError
 Saved = tuple[Checkpoint, ReplayLogs]
 """A verified checkpoint, and the verified replay logs at its commit, ready for appending."""
 
-_STALE = re.compile(r"\.tmp-([0-9]+)-agent")
+_STALE = re.compile(r"\.tmp-([0-9]+)-[0-9]+-agent")
+_SAVES = itertools.count()
+"""Numbers the saves of this process, whose temporary folders may be in use in another thread."""
+_under_way: set[str] = set()
 _MAY_BE_INFINITE = ("acting/", "env/")
 """Prefixes of arrays that are not checked. Energies of a plan are infinite where a prediction diverged. The
 state of an environment may hold any number."""
@@ -60,7 +64,8 @@ def save_as_run(agent: Agent, path: str | Path) -> None:
             f"{folder}: not saved, because the agent acts in {agent.env_spec.env} "
             f"and its settings name {agent.config.env}"
         )
-    temporary = folder.with_name(f".tmp-{os.getpid()}-agent")
+    temporary = folder.with_name(f".tmp-{os.getpid()}-{next(_SAVES)}-agent")
+    _under_way.add(temporary.name)
     try:
         DISK.make(folder.parent)
         _remove_stale(folder.parent)
@@ -77,6 +82,7 @@ def save_as_run(agent: Agent, path: str | Path) -> None:
         raise RunError(f"{folder}: could not be written: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # does not exist after a complete save
+        _under_way.discard(temporary.name)
 
 
 def write_checkpoint(
@@ -249,5 +255,5 @@ def _remove_stale(folder: Path) -> None:
     """Removes the temporary folders of saves that were killed."""
     for name in DISK.names(folder):
         match = _STALE.fullmatch(name)
-        if match and (int(match[1]) == os.getpid() or not alive(int(match[1]))):
+        if match and name not in _under_way and (int(match[1]) == os.getpid() or not alive(int(match[1]))):
             DISK.remove(folder / name)

@@ -20,6 +20,8 @@ Columns = Mapping[str, tuple[tuple[int, ...], Any]]
 """Name -> (shape of one row's entry, dtype), for example {"observation": ((17,), "float32")}."""
 
 SEGMENT = re.compile(r"segment-([0-9]{8})\.rows")
+SEGMENT_ROWS = 10_000
+"""Rows of a segment, at most: no commit may name a sparse file of terabytes, which would be hashed for hours."""
 _CHUNK = 8 << 20  # bytes that are hashed at a time: the largest memory that a verification takes
 
 
@@ -92,7 +94,10 @@ def parse_commit(
     for entry in entries if isinstance(entries, list) else [None]:
         match entry:
             case {"name": str(name), "rows": int(rows), "sha256": str(sha256)} if (
-                SEGMENT.fullmatch(name) and name not in claims and _is_count(rows) and rows
+                SEGMENT.fullmatch(name)
+                and name not in claims
+                and _is_count(rows)
+                and 0 < rows <= SEGMENT_ROWS
             ):
                 claims[name] = (name, rows, sha256)
             case _:

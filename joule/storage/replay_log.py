@@ -21,6 +21,7 @@ from joule.storage.files import DISK, Storage, why
 from joule.storage.reader import open_plain
 from joule.storage.replay_commit import (
     SEGMENT,
+    SEGMENT_ROWS,
     Columns,
     Segment,
     column_names,
@@ -47,7 +48,7 @@ class ReplayLog:
         columns: Columns,
         *,
         first: int = 0,
-        segment_rows: int = 10_000,
+        segment_rows: int = SEGMENT_ROWS,
         storage: Storage = DISK,
     ) -> None:
         """Starts an empty log.
@@ -87,7 +88,7 @@ class ReplayLog:
         columns: Columns,
         committed: Mapping[str, Any],
         *,
-        segment_rows: int = 10_000,
+        segment_rows: int = SEGMENT_ROWS,
         storage: Storage = DISK,
     ) -> ReplayLog:
         """The log as it was at a commit, with every row verified. Later rows are left out.

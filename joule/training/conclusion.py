@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Mapping, Sequence
@@ -132,8 +133,8 @@ def _film(agent: Agent, path: Path, callback: Callback) -> None:
         env = make_env(agent.config, render_mode="rgb_array")
         seconds = min(MOST_SECONDS, agent.config.steps * SECONDS_PER_FRAME)
         filming = EpisodesOfRun(callback, "filming", 1)
-        record(agent, env, path, max_seconds=seconds, callback=filming)
-        env.close()
+        with contextlib.closing(env):
+            record(agent, env, path, max_seconds=seconds, callback=filming)
         callback.on_video(path, agent.frames)
         callback.on_note(f"film:     {path}")
     except (envs.RenderError, envs.EnvError, EnvFailure) as error:  # the run itself has ended well

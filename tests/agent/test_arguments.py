@@ -108,6 +108,8 @@ def test_the_parts_of_an_observation_are_checked_each_by_its_name() -> None:
         ({"state": [0, 1]}, "takes image, state"),
         ({"state": [0, NAN], "image": image}, "observation['state'][1] is nan"),
         ({"state": [[0, 1]], "image": [image, image]}, "different numbers of environments"),
+        ({"state": [0, 1], "image": image + 0.5}, "['image'][0, 0, 0] is 7.5, which uint8 cannot hold"),
+        ({"state": [0, 1], "image": image.astype(int) * 40}, "is 280, which uint8 cannot hold"),
     ):
         with pytest.raises(InputError) as refused:
             arguments.observation_rows(both, given)

@@ -14,6 +14,7 @@ import rough_env
 
 import envs
 from envs.vector import ProcessFault, SafeEnvs
+from joule_schema.errors import SchemaError
 
 COUNTER = "counter_env:Counter-v0"
 
@@ -78,6 +79,20 @@ def test_a_snapshot_restores_every_environment_to_the_last_bit() -> None:
     np.testing.assert_array_equal(first.reset({1: None})[1], second.reset({1: None})[1])
     first.close()
     second.close()
+
+
+def test_a_snapshot_that_one_environment_refuses_changes_none() -> None:
+    several = counters(2)
+    several.reset({0: 1, 1: 2})
+    saved = several.snapshot()
+    step_often(several, 2)
+    before = several.readouts()
+    with pytest.raises(SchemaError):
+        several.restore({name: value for name, value in saved.items() if name != "1/checks"})
+    np.testing.assert_array_equal(several.readouts(), before)
+    assert several.restore(saved)
+    assert (several.readouts() != before).any()
+    several.close()
 
 
 def roughs(fault: str, mode: Any = "sync") -> SafeEnvs:

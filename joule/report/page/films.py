@@ -93,7 +93,7 @@ def _newest(videos: Path) -> tuple[Path, int] | None:
     """The film of a whole run with the most frames of training; None where there is none."""
     try:
         check_inside(videos)
-        names = os.listdir(videos)
+        names = [] if videos.is_symlink() else os.listdir(videos)
     except OSError:
         return None
     films = [(int(match[1]), name) for name in names if (match := _NAME.fullmatch(name))]

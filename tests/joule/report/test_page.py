@@ -155,12 +155,14 @@ def test_no_link_and_no_other_file_is_shown_as_a_film(tmp_path: Path) -> None:
     secret = tmp_path / "secret.mp4"
     secret.write_bytes(MP4 + b"secret")
     runs = []
-    for number in range(4):
+    for number in range(5):
         runs.append(write_run(tmp_path / str(number), [1.0 * number], seed=number))
-        (runs[-1] / "run.json").write_text("{}")
+        if number < 4:  # a folder of results without the record of a run is read, too
+            (runs[-1] / "run.json").write_text("{}")
     (runs[0] / "videos").mkdir()
     (runs[0] / "videos" / "step-20.mp4").symlink_to(secret)
-    (runs[1] / "videos").symlink_to(tmp_path)
+    for linked in (runs[1], runs[4]):
+        (linked / "videos").symlink_to(tmp_path)
     (tmp_path / "step-20.mp4").write_bytes(MP4)
     write_film(runs[2]).write_bytes(b"#!/bin/sh")
     (runs[3] / "videos").mkdir()

@@ -231,10 +231,10 @@ def test_a_save_removes_what_a_killed_one_left(made: Callable[..., Any], tmp_pat
     dead = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    (tmp_path / f".tmp-{int(dead.stdout)}-agent" / "checkpoints").mkdir(parents=True)
-    (tmp_path / f".tmp-{os.getppid()}-agent").mkdir()  # of a process that runs
+    (tmp_path / f".tmp-{int(dead.stdout)}-0-agent" / "checkpoints").mkdir(parents=True)
+    (tmp_path / f".tmp-{os.getppid()}-3-agent").mkdir()  # of a process that runs
     made("random").save(tmp_path / "run")
-    assert sorted(os.listdir(tmp_path)) == [f".tmp-{os.getppid()}-agent", "run"]
+    assert sorted(os.listdir(tmp_path)) == [f".tmp-{os.getppid()}-3-agent", "run"]
 
 
 def test_a_replay_log_is_verified_once(

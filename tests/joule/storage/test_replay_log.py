@@ -287,6 +287,16 @@ def test_a_forged_commit_is_refused(tmp_path: Path, change: dict[str, Any]) -> N
             reopen(tmp_path, other)
 
 
+def test_a_sparse_segment_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    log = new(tmp_path)
+    log.append(rows(0, 3))
+    committed = log.commit()
+    entry = committed["segments"][0]
+    os.truncate(tmp_path / entry["name"], 1 << 40)
+    with pytest.raises(ReplayLogError, match="names a segment"):
+        reopen(tmp_path, {**committed, "segments": [{**entry, "rows": 10_001}]})
+
+
 def test_the_refusal_of_other_columns_names_both(tmp_path: Path) -> None:
     log = new(tmp_path)
     log.append(rows(0, 3))
