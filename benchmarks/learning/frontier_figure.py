@@ -26,6 +26,8 @@ LOOKS: dict[str, tuple[str, Any]] = {
 }
 """Contender -> colour and line style; the shades of one colour are one agent."""
 COLUMNS = 3
+FIRST_MINUTE = 0.5
+"""Where the axis begins: random actions of a baseline's warm-up take less."""
 MEAN_TITLE = "dm_control, mean of 6 tasks"
 
 
@@ -74,6 +76,8 @@ def _panel(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
         width = 2.6 if BY_NAME[name].agent == "joule" else 1.9
         axes.plot(curve.minutes, curve.mean, color=colour, linestyle=line, linewidth=width)
         axes.plot(curve.minutes[-1], curve.mean[-1], "o", color=colour, markersize=5)
+    if curves:
+        axes.set_xlim(left=FIRST_MINUTE)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
