@@ -102,8 +102,9 @@ class Tail:
         self.values = np.sort(values[np.isfinite(values)])
         self.start = np.quantile(self.values, 1 - self.SHARE)
         beyond = self.values[self.values > self.start]
-        self.share = len(beyond) / len(self.values)
-        self.exponent = 1.0 / max(float(np.log(beyond / self.start).mean()), 1e-6)
+        self.share = max(len(beyond), 1) / len(self.values)
+        # Where the largest values are all equal, nothing is known of larger ones: a heavy tail.
+        self.exponent = 1.0 / max(float(np.log(beyond / self.start).mean()), 1e-6) if len(beyond) else 1.0
 
     def __call__(self, values: Floats) -> Floats:
         """Rarities [steps]; 0 where a value is not finite."""
@@ -133,9 +134,11 @@ class ConditionalTails:
         known = np.isfinite(values)
         values, expected = values[known], expected[known]
         groups = self.GROUPS if np.ptp(expected) > 0.0 else 1
-        self.edges = np.quantile(expected, np.linspace(0, 1, groups + 1)[1:-1])
+        # Where many steps are expected to be alike, as those of a robot at rest, groups coincide.
+        self.edges = np.unique(np.quantile(expected, np.linspace(0, 1, groups + 1)[1:-1]))
         group = np.searchsorted(self.edges, expected, side="right")
-        self.tails = [Tail(values[group == g]) for g in range(len(self.edges) + 1)]
+        members = [values[group == g] for g in range(len(self.edges) + 1)]
+        self.tails = [Tail(own if len(own) else values) for own in members]
 
     def __call__(self, values: Floats, expected: Floats) -> Floats:
         """Rarities [steps]."""

@@ -77,6 +77,13 @@ def test_an_error_that_is_usual_in_a_collision_is_rare_without_contacts() -> Non
     np.testing.assert_array_equal(one_group(values, np.zeros(16_000)), Tail(values)(values))
 
 
+def test_steps_that_are_all_alike_are_no_surprise_and_another_one_is() -> None:
+    rest = ConditionalTails(np.ones(500), np.repeat([0.0, 0.0, 0.0, 1.0], 125))
+    found = rest(np.array([1.0, 100.0]), np.array([0.0, 2.0]))
+    assert found[0] == 0.0
+    assert 2.0 < found[1] < 8.0
+
+
 def test_the_mean_of_recent_errors_is_nan_where_there_are_too_few() -> None:
     rows = np.arange(5.0)[:, None]
     np.testing.assert_array_equal(averaged(rows, 2)[:, 0], [np.nan, 0.5, 1.5, 2.5, 3.5])
