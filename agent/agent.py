@@ -29,6 +29,7 @@ from agent.saving import SavedAsFolder
 from agent.state_schema import check_state
 from agent.training_env import as_several, enter
 from agent.world_model.adaptation import AdaptiveAgent
+from agent.world_model.home_episodes import FEWEST_HOME_DECISIONS, HOME_DECISIONS, play_home_episodes
 
 
 class WorldModelAgent(SavedAsFolder):
@@ -230,9 +231,22 @@ class WorldModelAgent(SavedAsFolder):
         self.begin_episode()
         return self
 
-    def adapt(self) -> AdaptiveAgent:
-        """This agent as one that detects changes of its environment, and learns them while acting."""
-        return AdaptiveAgent(self.modules)
+    def adapt(self, home: TrainingEnv | None = None, home_decisions: int = HOME_DECISIONS) -> AdaptiveAgent:
+        """This agent as one that detects changes of its environment, and learns them while acting.
+
+        Args:
+            home: the environment without a change. The agent first plays there, without learning, to see what is
+                usual. Without it only the size of prediction errors tells of a change, and later.
+            home_decisions: how many decisions it plays there.
+
+        Raises:
+            ConfigError: for an agent that cannot adapt, and for too few decisions.
+        """
+        adaptive = AdaptiveAgent(self.modules)
+        if home is not None:
+            count = whole_number("home_decisions", home_decisions, FEWEST_HOME_DECISIONS, MOST_STEPS)
+            adaptive.calibrate_at(play_home_episodes(self.modules, home, count))
+        return adaptive
 
     # Checkpoints
 

@@ -16,6 +16,7 @@ from joule.arguments import whole
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
     from agent.interface import Agent
+    from agent.world_model.adaptation import AdaptiveAgent
     from envs import SafeEnv
     from joule.storage.run_folder import Run
 
@@ -30,6 +31,8 @@ class Trained:
     agent: Agent
     env_config: Config
     """The settings of the environment to show it in."""
+    trained_perturb: tuple[str, ...] = ()
+    """The changes of the environment that it was trained in."""
 
     @property
     def world_model(self) -> WorldModelAgent | None:
@@ -37,6 +40,30 @@ class Trained:
         from agent.agent import WorldModelAgent
 
         return self.agent if isinstance(self.agent, WorldModelAgent) else None
+
+    def adaptive(self) -> AdaptiveAgent | None:
+        """The agent as one that adapts; None without a world model.
+
+        It first plays HOME_DECISIONS in the environment that it was trained in, to see what is usual there.
+
+        Raises:
+            ConfigError: for an agent that cannot adapt.
+        """
+        from agent.training_env import check_spec
+        from agent.world_model import home_episodes
+        from joule.environment import make_env
+
+        agent = self.world_model
+        if agent is None:
+            return None
+        if not home_episodes.HOME_DECISIONS:
+            return agent.adapt()
+        config = validation.replace(self.env_config, {"perturb": self.trained_perturb})
+        home = check_spec(agent.env_spec, make_env(config), agent.config.agent)
+        try:
+            return agent.adapt(home, home_episodes.HOME_DECISIONS)
+        finally:
+            home.close()
 
     def make_env(self, **rendering: Any) -> SafeEnv:
         """The environment to show the agent in.
@@ -129,7 +156,7 @@ class Request:
         """
         if not isinstance(self.source, (str, os.PathLike)):
             config = validation.validate(validation.replace(self.config, self.changes))
-            return Trained(self.source, config)
+            return Trained(self.source, config, self.config.perturb)
         from joule.storage.loading import load_changed
 
         settings = {name: value for name, value in self.changes.items() if name != "task"}
@@ -137,4 +164,4 @@ class Request:
         agent, env_config = load_changed(
             Path(self.source), settings, task, self.learn_task, self.trust_modules, self.trust_env_kwargs
         )
-        return Trained(agent, env_config)
+        return Trained(agent, env_config, self.config.perturb)

@@ -1,6 +1,6 @@
 """Adaptation: when the world changes, a new model learns it from the newest steps, and the old one is kept.
 
-The agent tests its own prediction errors (`agent.world_model.change_detection`). On an alarm it begins a new
+The agent tests its own predictions (`agent.world_model.signals`). On an alarm it begins a new
 model: a copy of the one in use, which then learns at every decision from the steps since the change, beside
 old ones whose share falls. The old model is stored, not overwritten. Every model in the bank predicts each
 step. When another one predicts the present better than the one in use, the agent switches to it.
@@ -42,12 +42,15 @@ from agent.world_model.change_detection import (
     calibrate,
 )
 from agent.world_model.dynamics import WorldModel
+from agent.world_model.home_episodes import HomeEpisodes
 from agent.world_model.model_bank import (
     CALIBRATED_AFTER_DECISIONS,
     LARGEST_BANK,
     KnownModel,
     ModelSwitch,
 )
+from agent.world_model.observed_steps import observed_steps
+from agent.world_model.signals import Alarm, Signals
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +101,8 @@ class AdaptiveAgent(SavedAsFolder):
             self.first.calibration = calibrate(errors, disagreements, decisions_per_alarm)
         except ChangeDetectionError as error:
             raise ConfigError(f"adapt: this agent has too little experience: {error}") from error
+        self.signals: Signals | None = None
+        """What watches for a change of the known world; None before `calibrate_at`: then only errors do."""
         self.bank = [self.first]
         self.in_use = self.first
         self.models_begun = 0
@@ -176,6 +181,17 @@ class AdaptiveAgent(SavedAsFolder):
 
     # Detecting a change
 
+    def calibrate_at(self, home: HomeEpisodes) -> None:
+        """Lets all signals watch, calibrated on episodes in the known world.
+
+        Raises:
+            ConfigError: for episodes that do not tell what is usual.
+        """
+        try:
+            self.signals = Signals(home, self.decisions_per_alarm)
+        except ChangeDetectionError as error:
+            raise ConfigError(f"adapt: {error}") from error
+
     def observe(self, env: TrainingEnv) -> ObservedEnv:
         """The same environment, whose every step this agent observes."""
         return ObservedEnv(env, self)
@@ -199,7 +215,14 @@ class AdaptiveAgent(SavedAsFolder):
         self.in_use.last_used = self.decisions
         errors = self.errors_of_step(before, action, obs)
         self.in_use.recent.append(errors[self.bank.index(self.in_use)])
-        self.detect(errors)
+        alarm = None
+        if self.signals is not None and self.in_use is self.first:
+            newest = (before, action, -reward, terminated, obs)
+            model = self.modules.networks.world_model
+            alarm = self.signals.update(
+                observed_steps(self.modules, model, *(np.asarray(part)[None] for part in newest))
+            )
+        self.detect(errors, alarm)
         if self.in_use is not self.first:
             self._credit += self.utd
             count = len(self.in_use.rows)
@@ -216,11 +239,12 @@ class AdaptiveAgent(SavedAsFolder):
             return
         self.change_detector = ChangeDetector(self.in_use.calibration.threshold)
 
-    def detect(self, errors: list[tuple[float, float]]) -> None:
+    def detect(self, errors: list[tuple[float, float]], alarm: Alarm | None = None) -> None:
         """Switches to another model where it predicts better, or begins a new one on an alarm.
 
         Args:
             errors: error and disagreement of the newest step, by every model of the bank.
+            alarm: of the signals, which watch while the first model is in use.
         """
         error, disagreement = errors[self.bank.index(self.in_use)]
         standardised = [
@@ -234,10 +258,10 @@ class AdaptiveAgent(SavedAsFolder):
         if math.isfinite(newest):
             newest = min(max(newest, -LARGEST_STEP), LARGEST_STEP)
             self.mean_error += MEAN_RATE * (newest - self.mean_error)
-        alarm, since = False, 1
-        if self.change_detector is not None:
-            alarm = self.change_detector.update(self.standardised_error)
-            since = max(1, self.change_detector.since)
+        watched = self.signals is not None and self.in_use is self.first
+        detector = self.change_detector
+        if detector is not None and not watched and detector.update(self.standardised_error):
+            alarm = Alarm("errors", max(1, detector.since))
         better = [
             known
             for known, pair, own in zip(self.bank, errors, standardised, strict=True)
@@ -245,8 +269,8 @@ class AdaptiveAgent(SavedAsFolder):
         ]
         if better:
             self.switch_to(max(better, key=lambda known: known.comparison.level))
-        elif alarm:
-            self.begin_model(since)
+        elif alarm is not None:
+            self.begin_model(alarm.since, alarm.signal)
 
     def errors_of_step(
         self, obs: np.ndarray, action: np.ndarray, after: np.ndarray
@@ -278,8 +302,8 @@ class AdaptiveAgent(SavedAsFolder):
 
     # The bank
 
-    def begin_model(self, since: int) -> None:
-        """A new model, which begins as the one in use and with the last `since` steps."""
+    def begin_model(self, since: int, signal: str = "errors") -> None:
+        """A new model, which begins as the one in use and with the last `since` steps; `signal` noticed."""
         moved = self.take_rows(since)
         kept = self.in_use.rows
         self.store_in_use()
@@ -290,7 +314,7 @@ class AdaptiveAgent(SavedAsFolder):
             others = [k for k in self.bank if k is not self.first and k is not self.in_use]
             self.bank.remove(min(others, key=lambda known: known.last_used))
         self.bank.append(new)
-        self._use(new, since, True)
+        self._use(new, since, signal)
 
     def take_rows(self, since: int) -> list[int]:
         """Takes the last `since` rows from the model in use: they were collected in another world."""
@@ -308,7 +332,7 @@ class AdaptiveAgent(SavedAsFolder):
         self.modules.networks.load_state_dict(known.weights)
         for group, state in zip(self._groups(), known.optimizers, strict=True):
             group.optimizer.load_state_dict(state)
-        self._use(known, since, False)
+        self._use(known, since, None)
 
     def store_in_use(self) -> None:
         """Keeps the weights of the model in use."""
@@ -320,16 +344,20 @@ class AdaptiveAgent(SavedAsFolder):
     def _groups(self) -> tuple[Any, Any]:
         return self.modules.learner.model_group, self.modules.learner.policy_group
 
-    def _use(self, known: KnownModel, since: int, new: bool) -> None:
+    def _use(self, known: KnownModel, since: int, signal: str | None) -> None:
+        """Uses a model: a new one, after what `signal` noticed, or one that was known (None)."""
         self.in_use = known
+        if self.signals is not None:
+            self.signals.reset()
         calibration = known.calibration
         self.change_detector = None if calibration is None else ChangeDetector(calibration.threshold)
         for other in self.bank:
             other.comparison = ModelComparison()
-        if not new:  # its model is known to hold
+        if signal is None:  # its model is known to hold
             self.mean_error = 0.0
         self._credit = 0.0
-        self.events.append(ModelSwitch(self.decisions, known.number, new, since))
+        named = "comparison" if signal is None else signal
+        self.events.append(ModelSwitch(self.decisions, known.number, signal is not None, since, named))
 
     def sample(self) -> Windows:
         """A batch for one gradient step: windows of this world, and of the one before it."""

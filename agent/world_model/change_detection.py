@@ -60,9 +60,9 @@ class ErrorCalibration:
         return (logs[0] - self.intercept - self.slope * logs[1]) / self.deviation
 
 
-def cusum_step(standardised: Numbers) -> Numbers:
+def cusum_step(standardised: Numbers, allowance: float = ALLOWANCE, largest: float = LARGEST_STEP) -> Numbers:
     """What standardised errors add to the CUSUM sum."""
-    return np.minimum(standardised, LARGEST_STEP) - ALLOWANCE
+    return np.minimum(standardised, largest) - allowance
 
 
 def excursion_heights(steps: Float[np.ndarray, " decisions"]) -> Float[np.ndarray, " excursions"]:
@@ -132,17 +132,24 @@ def as_first_seen(error: Float[np.ndarray, " decisions"], seen: Surprise) -> Flo
 
 
 class ChangeDetector:
-    """The CUSUM test in progress."""
+    """The CUSUM test in progress.
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
+    Args:
+        threshold: height of the sum that is an alarm.
+        allowance: what is taken off each number, in its unit.
+        largest: the most that one number counts, in its unit.
+    """
+
+    def __init__(self, threshold: float, allowance: float = ALLOWANCE, largest: float = LARGEST_STEP) -> None:
+        self.threshold, self.allowance, self.largest = threshold, allowance, largest
         self.level = 0.0
         self.since = 0
         """Decisions since the sum was last zero: how long ago a change most likely happened."""
 
     def update(self, standardised: float) -> bool:
         """Takes in one step's standardised error. Returns whether the world is held to have changed."""
-        self.level = max(0.0, self.level + float(cusum_step(standardised)))
+        step = float(cusum_step(standardised, self.allowance, self.largest))
+        self.level = max(0.0, self.level + step)
         self.since = self.since + 1 if self.level > 0.0 else 0
         return self.level > self.threshold
 

@@ -57,3 +57,5 @@ class ModelSwitch:
     """Whether it began with this change, or was known."""
     since: int
     """How many decisions before, the change most likely happened."""
+    signal: str = "errors"
+    """What noticed it: a signal (`agent.world_model.signals`), or `comparison` with a model that was known."""

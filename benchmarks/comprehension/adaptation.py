@@ -29,26 +29,38 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import joule
+from agent.configurator.settings import Config
+from agent.configurator.validation import replace
+from agent.world_model.home_episodes import HOME_DECISIONS
 from benchmarks import raw_rows, training
 from benchmarks.comprehension.adaptation_figure import draw
 from benchmarks.comprehension.adaptation_phases import Phases, Settings
 from benchmarks.comprehension.adaptation_summary import COLUMNS, write_summary
+from benchmarks.comprehension.worlds import worlds_for
+from joule.environment import make_env
 
 PICTURE = training.ROOT / "docs" / "pictures" / "adaptation.png"
 PERTURBATIONS: dict[str, tuple[str, ...]] = {
     "HalfCheetah-v5": ("gravity=2", "mass.torso=2", "friction=0.15", "gain.bfoot=0", "latency=1"),
     "Hopper-v5": ("gravity=1.3", "mass.torso=1.5", "friction=0.5", "gain.2=0.5", "latency=1"),
 }
-"""Environment -> changes of it."""
+"""Environment -> changes of it; for others they are those of `worlds.py`."""
 Key = tuple[str, str, str, str]
 """env, perturbation, method, seed"""
+
+
+def changes_of(config: Config, given: Sequence[str] | None) -> tuple[str, ...]:
+    """The changes of an environment: those given, its own ones, or the default worlds of a MuJoCo robot."""
+    if given is None and config.env in PERTURBATIONS:
+        return PERTURBATIONS[config.env]
+    return worlds_for(make_env(replace(config, {"perturb": ()})), given)
 
 
 def methods_of(agent: str, settings: Settings) -> dict[str, Callable[[Phases], None]]:
@@ -68,10 +80,7 @@ def all_rows(
     """The rows of one method under one change at a time, without those that are done."""
     for folder in options.runs:
         config = joule.load(folder).config
-        if config.env not in PERTURBATIONS:
-            known = ", ".join(PERTURBATIONS)
-            raise SystemExit(f"{folder}: there are changes for {known}, and none for {config.env}")
-        for perturbation in PERTURBATIONS[config.env][: 1 if options.quick else None]:
+        for perturbation in changes_of(config, options.worlds)[: 1 if options.quick else None]:
             for method, act in methods_of(config.agent, settings).items():
                 if (config.env, perturbation, method, str(config.seed)) not in done:
                     phases = Phases(joule.load(folder), method, perturbation, settings)
@@ -81,7 +90,7 @@ def all_rows(
         agent = joule.load(folder)
         config = agent.config
         method = f"{config.agent} ceiling"
-        if len(config.perturb) != 1 or config.perturb[0] not in PERTURBATIONS.get(config.env, ()):
+        if len(config.perturb) != 1 or config.perturb[0] not in changes_of(config, options.worlds):
             found = config.perturb or "no change"
             raise SystemExit(f"{folder}: was trained with {found}, which is not one of the changes here")
         if (config.env, config.perturb[0], method, str(config.seed)) not in done:
@@ -118,6 +127,11 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     known = list(PERTURBATIONS)
     p.add_argument("--envs", nargs="+", choices=known, default=known, metavar="ENV", help="of --train")
+    p.add_argument("--worlds", nargs="+", metavar="PERTURB", help="changes, in the place of the usual ones")
+    p.add_argument(
+        "--home", type=int, default=HOME_DECISIONS, metavar="DECISIONS",
+        help=f"in the unchanged environment, which calibrate the signals (default: {HOME_DECISIONS})",
+    )  # fmt: skip
     p.add_argument("--episodes", type=int, default=5, help="held-out episodes (default: 5)")
     p.add_argument("--changed-episodes", type=int, default=5, help="of the phase changed (default: 5)")
     p.add_argument("--decisions", type=int, default=1_000, help="of an episode at most (default: 1000)")
@@ -143,8 +157,9 @@ def main() -> None:
     if options.quick:
         options.episodes = options.changed_episodes = 1
     settings = Settings(
-        options.episodes, options.changed_episodes, options.decisions, options.change, options.train_on
-    )
+        options.episodes, options.changed_episodes, options.decisions, options.change, options.train_on,
+        options.home,
+    )  # fmt: skip
     torch.set_num_threads(1)
     rows = raw_rows.read(options.out)
     done: set[Key] = {(row["env"], row["perturbation"], row["method"], row["seed"]) for row in rows}

@@ -11,6 +11,7 @@ import numpy as np
 from agent.configurator.validation import replace
 from agent.memory.columns import columns_of
 from agent.memory.replay_buffer import ReplayBuffer
+from agent.world_model.home_episodes import HOME_DECISIONS
 from benchmarks.comprehension.episodes import play
 from joule.environment import make_env
 from joule.storage.provenance import version
@@ -35,6 +36,8 @@ class Settings:
     """Decisions before the change."""
     train_on_frames: int
     """Frames of `Phases.train_on`."""
+    home_decisions: int = HOME_DECISIONS
+    """Decisions that an agent plays in the unchanged environment before it adapts; 0 for none."""
 
 
 def undo(perturbation: str, onset: int) -> str:
@@ -93,7 +96,8 @@ class Phases:
 
     def adapt(self) -> None:
         """A world-model agent adapts."""
-        adaptive = self.agent.adapt()
+        home = self.env() if self.settings.home_decisions else None
+        adaptive = self.agent.adapt(home, self.settings.home_decisions)
         onset = self.settings.change * self.agent.env_spec.action_repeat  # frames
         self._adapting_episode(adaptive, "known")
         self._adapting_episode(adaptive, "change", f"{self.perturbation}@{onset}", changes=True)

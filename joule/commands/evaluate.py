@@ -235,7 +235,7 @@ def _evaluation(
     from joule.training.evaluation_record import evaluation_record, subject_record
 
     world_model = trained.world_model
-    adaptive = world_model.adapt() if request.adapt and world_model is not None else None
+    adaptive = trained.adaptive() if request.adapt else None
     constraint_cost = None if world_model is None else world_model.modules.constraint_cost
     monitor = ConstraintMonitor(() if constraint_cost is None else constraint_cost.constraints)
 

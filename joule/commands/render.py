@@ -167,8 +167,8 @@ def render(
         assert request.run is not None
         out = request.run.videos / f"{film_name(loaded.agent.frames, imagine, imagine_at, parts)}.mp4"
     agent: FilmedAgent = loaded.agent
-    if adapt and loaded.world_model is not None:
-        agent = loaded.world_model.adapt()
+    if adapt and (adaptive := loaded.adaptive()) is not None:
+        agent = adaptive
     env = loaded.make_env(render_mode="rgb_array", width=width, height=height)
     try:
         return record(

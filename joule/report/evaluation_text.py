@@ -43,7 +43,7 @@ def summary(record: Mapping[str, Any]) -> str:
 def change_text(event: Mapping[str, Any]) -> str:
     """A change of the environment that an agent detected: when, and which model it uses since."""
     model = "a new model" if event["new"] else f"model {event['model']} again"
-    return f"a change detected at decision {event['decision']:,}: {model}"
+    return f"a change detected at decision {event['decision']:,} by {event['signal']}: {model}"
 
 
 def _heading(record: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import raw_rows
 from benchmarks.comprehension import (
     adaptation_summary,
+    change_detection_summary,
     collapse,
     constraints,
     intuition,
@@ -25,6 +26,7 @@ MEASURED = ("cpu_ms", "versions")
 """Keys of sensors.json that do not come from the rows."""
 SUMMARIES: dict[str, tuple[str, Callable[[Rows], dict[str, Any]]]] = {
     "adapt.json": ("adaptation.csv", adaptation_summary.summary),
+    "change_detection.json": ("change_detection.csv", change_detection_summary.summary),
     "guardrail.json": ("constraints.csv", lambda rows: constraints.summary(rows, horizon=3)),
     "intuition.json": ("intuition.csv", intuition.summary),
     "retask.json": ("tasks.csv", tasks.summary),
@@ -32,6 +34,7 @@ SUMMARIES: dict[str, tuple[str, Callable[[Rows], dict[str, Any]]]] = {
 }
 COLUMNS = {
     "adaptation.csv": adaptation_summary.COLUMNS,
+    "change_detection.csv": change_detection_summary.COLUMNS,
     "collapse.csv": collapse.COLUMNS,
     "constraints.csv": constraints.COLUMNS,
     "intuition.csv": intuition.COLUMNS,

@@ -181,6 +181,24 @@ def test_while_the_model_errs_too_much_the_policy_acts_alone(trained_run: Path) 
     assert plans(constrained, LARGEST_MEAN_ERROR + 0.01, first=False)  # a policy does not look ahead
 
 
+def test_at_home_it_sees_what_is_usual_and_then_all_signals_watch(trained_run: Path) -> None:
+    agent = load(trained_run)
+    before = weights(agent)
+    adaptive = agent.adapt(point(agent), home_decisions=1_000)
+    assert same(before, weights(adaptive))
+    assert adaptive.decisions == 0
+    assert adaptive.signals is not None
+    env = adaptive.observe(ReversedMotor(point(adaptive)))
+    for seed in range(6):
+        returns(adaptive, env, 1, 600 + seed)
+        if adaptive.events:
+            break
+    assert adaptive.events[0].decision <= 60
+    assert adaptive.events[0].signal in adaptive.signals.thresholds
+    with pytest.raises(ConfigError, match="home_decisions"):
+        load(trained_run).adapt(point(agent), home_decisions=10)
+
+
 def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="too little experience"):
         AdaptiveAgent(make_agent().modules)
@@ -203,10 +221,12 @@ def test_evaluate_adapts_and_leaves_the_run_as_it_was(
     monkeypatch.setattr(
         "joule.trained.make_env", lambda config: ReversedMotor(make_env(config)), raising=False
     )
+    monkeypatch.setattr("agent.world_model.home_episodes.HOME_DECISIONS", 0)  # 10,000 take seconds
     before, out = contents(), tmp_path / "adapted.json"
     assert evaluate.main([str(trained_run), "--episodes", "2", "--adapt", "--out", str(out)]) == 0
     detected = json.loads(out.read_text())["changes_detected"]
     assert detected[0]["new"]
+    assert detected[0]["signal"] == "errors"
     assert contents() == before
 
 

@@ -1,0 +1,68 @@
+"""Episodes in the known world, as the agent acts in it: what is usual there.
+
+The steps of training do not tell it. The networks were trained on them, and the policy that took them was an
+earlier one, which explored. So before the agent meets a world that may change, it plays in the one that it knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.interface import TrainingEnv
+from agent.modules import Modules
+from agent.world_model.observed_steps import ObservedSteps, observed_steps
+
+HOME_DECISIONS = 10_000
+"""Decisions in the known world that calibrate the tests for a change: some fifty seconds, with plans."""
+FEWEST_HOME_DECISIONS = 1_000
+"""With fewer, the usual errors are not known well enough to be taken out."""
+SHORT_DECISIONS = 100
+"""Four episodes of five are broken off after so many: starts differ more than the middles of episodes do."""
+FIRST_HOME_SEED = 500_000
+"""Seed of the first episode; those of evaluations are others."""
+
+
+@dataclass(frozen=True)
+class HomeEpisodes:
+    """Steps in the known world."""
+
+    steps: ObservedSteps
+    episode: np.ndarray
+    """Number of each step's episode, [rows]."""
+
+    @property
+    def halves(self) -> np.ndarray:
+        """Marks one half of the steps: every other episode, or the second half of a single one."""
+        if len(np.unique(self.episode)) > 1:
+            return self.episode % 2 == 1
+        return np.arange(len(self.episode)) >= len(self.episode) // 2
+
+
+def play_home_episodes(modules: Modules, env: TrainingEnv, decisions: int = HOME_DECISIONS) -> HomeEpisodes:
+    """Plays in the known world without learning.
+
+    Args:
+        modules: those of the agent.
+        env: the environment, without changes.
+        decisions: how many.
+    """
+    before, actions, costs, terminations, after, episodes = [], [], [], [], [], []
+    obs, state, number = np.zeros(0), None, -1
+    over, begun = True, 0
+    for row in range(decisions):
+        if over or (number % 5 and row - begun >= SHORT_DECISIONS):
+            number, state, begun = number + 1, None, row
+            obs, _ = env.reset(seed=FIRST_HOME_SEED + number)
+        action, state = modules.predict(obs, state, np.array([state is None]), True)
+        before.append(obs)
+        obs, reward, terminated, truncated, _ = env.step(action)
+        over = terminated or truncated
+        actions.append(action)
+        costs.append(-reward)
+        terminations.append(terminated)
+        after.append(obs)
+        episodes.append(number)
+    parts = (np.stack(before), np.stack(actions), np.array(costs), np.array(terminations), np.stack(after))
+    return HomeEpisodes(observed_steps(modules, modules.networks.world_model, *parts), np.array(episodes))

@@ -1,0 +1,74 @@
+"""What happened in steps, beside what the model predicted: the data of every test for a changed world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from agent.interface import Observation
+from agent.modules import Modules
+from agent.world_model.dynamics import WorldModel
+
+
+@dataclass(frozen=True)
+class ObservedSteps:
+    """Rows of steps, in the order of time."""
+
+    z: np.ndarray
+    """Latents before, [rows, latent]."""
+    quantities: np.ndarray
+    """Action and predicted readouts before, [rows, act + readouts]."""
+    error: np.ndarray
+    """Signed error of the next latent, predicted minus observed, [rows, latent]."""
+    disagreement: np.ndarray
+    """Of the heads about the next latent, [rows]."""
+    shortfall: np.ndarray
+    """TD error of the cost-to-go: cost + discount * value after - value before; positive is worse, [rows]."""
+    terminated: np.ndarray
+    """Whether the episode terminated, [rows]."""
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def at(self, rows: np.ndarray) -> ObservedSteps:
+        """These rows alone: numbers, or a mask."""
+        return ObservedSteps(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+def observed_steps(
+    modules: Modules,
+    model: WorldModel,
+    obs: Observation,
+    action: np.ndarray,
+    cost: np.ndarray,
+    terminated: np.ndarray,
+    after: Observation,
+) -> ObservedSteps:
+    """Compares steps with what the agent's networks, and `model`, predict of them.
+
+    Args:
+        modules: those of the agent.
+        model: the world model that predicts.
+        obs: observations before [rows, obs].
+        action: [rows, act].
+        cost: [rows].
+        terminated: [rows].
+        after: observations after [rows, obs].
+    """
+    networks = modules.networks
+    z, observed = modules.perceive(obs), modules.perceive(after)
+    with torch.inference_mode():
+        taken = torch.from_numpy(np.asarray(action, np.float32)).to(z)
+        step = model.predict(z, taken)
+        both = torch.cat((z, observed))
+        value, value_after = networks.critic(both, networks.policy(both)).mean(-1).chunk(2)
+        onward = torch.from_numpy(1.0 - np.asarray(terminated, np.float32)).to(z) * value_after
+        paid = torch.from_numpy(np.asarray(cost, np.float32)).to(z)
+        shortfall = paid + modules.discount * onward - value
+        quantities = torch.cat((taken, networks.readout(z)), -1)
+        parts = (z, quantities, step.z - observed, step.disagreement, shortfall)
+        arrays = [part.float().cpu().numpy().astype(np.float64) for part in parts]
+    z_rows, quantity_rows, error, disagreement, td_error = arrays
+    return ObservedSteps(z_rows, quantity_rows, error, disagreement, td_error, np.asarray(terminated, bool))

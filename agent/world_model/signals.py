@@ -1,0 +1,183 @@
+"""Several signals of a changed world, at one joint rate of false alarms.
+
+No single sign shows every change. Each signal turns a step into a number that is low in the known world, a
+CUSUM test adds these numbers up, and its threshold is calibrated on episodes in the known world. Each signal is
+given an equal share of the joint rate of false alarms, so that together they keep it.
+
+- errors: the size of the prediction error, given the ensemble's disagreement.
+- correction: whether the errors can be predicted from the last ones (`correction_test`).
+- shortfall: the TD error of the cost-to-go. The world is worse than the critic expects.
+- falls: terminations, against their usual rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from agent.world_model.change_detection import (
+    SMALLEST,
+    ChangeDetectionError,
+    ChangeDetector,
+    calibrate,
+    excursion_heights,
+    threshold_for,
+)
+from agent.world_model.correction_test import CorrectionTest
+from agent.world_model.home_episodes import HomeEpisodes
+from agent.world_model.observed_steps import ObservedSteps
+from agent.world_model.residuals import HomeResiduals
+
+OUTLIER = 2.0
+"""A threshold is at most so many times what the tail of the sums in the known world leads to expect."""
+FALL_RATIO = 8.0
+"""Falls are tested against so many times their usual rate."""
+FALLS_ADDED = 2
+"""Falls that are added to those in the known world: the rate of rare events is not known exactly."""
+
+
+class Signal(Protocol):
+    """Turns steps into numbers that are low in the known world."""
+
+    def numbers(self, steps: ObservedSteps) -> np.ndarray:
+        """One number for each of the steps [rows], which follow those of the call before."""
+        ...
+
+
+class Errors:
+    """The size of the error, given the ensemble's disagreement; in standard deviations."""
+
+    def __init__(self, home: ObservedSteps) -> None:
+        self.calibration = calibrate(np.mean(home.error**2, -1), home.disagreement, 1.0)
+
+    def numbers(self, steps: ObservedSteps) -> np.ndarray:
+        """See `Signal`."""
+        return self.calibration.standardise(np.mean(steps.error**2, -1), steps.disagreement)
+
+
+class Correction:
+    """The log-likelihood ratio of the correction test; in nats."""
+
+    def __init__(self, home: ObservedSteps) -> None:
+        self.residuals = HomeResiduals(home)
+        self.test = CorrectionTest(1 + len(self.residuals.middle), self.residuals.axes.shape[1])
+
+    def numbers(self, steps: ObservedSteps) -> np.ndarray:
+        """See `Signal`."""
+        pairs = zip(self.residuals.features(steps), self.residuals.standardise(steps), strict=True)
+        return np.array([self.test.update(x, y) for x, y in pairs])
+
+
+class Shortfall:
+    """The TD error of the cost-to-go; in standard deviations."""
+
+    def __init__(self, home: ObservedSteps) -> None:
+        low, self.middle, high = np.quantile(home.shortfall, (0.25, 0.5, 0.75))
+        self.deviation = max(float(high - low) / 1.349, SMALLEST)
+
+    def numbers(self, steps: ObservedSteps) -> np.ndarray:
+        """See `Signal`."""
+        return (steps.shortfall - self.middle) / self.deviation
+
+
+class Falls:
+    """The log-likelihood ratio of falls that come FALL_RATIO times as often as usual; in nats."""
+
+    def __init__(self, home: ObservedSteps) -> None:
+        self.rate = (int(home.terminated.sum()) + FALLS_ADDED) / len(home)
+
+    def numbers(self, steps: ObservedSteps) -> np.ndarray:
+        """See `Signal`."""
+        return steps.terminated * np.log(FALL_RATIO) - (FALL_RATIO - 1.0) * self.rate
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of signal, and its CUSUM test."""
+
+    make: Callable[[ObservedSteps], Signal]
+    allowance: float
+    """What is taken off each number."""
+    largest: float
+    """The most that one number counts."""
+    margin: float = 1.5
+    """The threshold is at least so many times the highest sum in the known world, unless that is an outlier."""
+
+
+KINDS: dict[str, Kind] = {
+    "errors": Kind(Errors, 1.25, 2.5),
+    "correction": Kind(Correction, 1.5, 6.0),
+    "shortfall": Kind(Shortfall, 1.0, 3.0, margin=2.5),
+    "falls": Kind(Falls, 0.0, 10.0),
+}
+"""Name -> kind."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A change that was noticed."""
+
+    signal: str
+    """Which signal noticed it."""
+    since: int
+    """How many decisions before, the change most likely happened."""
+
+
+class Signals:
+    """The signals at work, calibrated on episodes in the known world.
+
+    Args:
+        home: the episodes.
+        decisions_per_alarm: in the known world, all signals together raise one false alarm in so many.
+
+    Raises:
+        ChangeDetectionError: for episodes that do not tell what is usual.
+    """
+
+    def __init__(self, home: HomeEpisodes, decisions_per_alarm: float) -> None:
+        self.home, self.thresholds = home, dict[str, float]()
+        half = home.halves
+        for name, kind in KINDS.items():
+            # What is fitted to steps fits them too well: each half is judged by a signal made of the other.
+            judged = np.concatenate([
+                kind.make(home.steps.at(~part)).numbers(home.steps.at(part)) for part in (half, ~half)
+            ])  # fmt: skip
+            sums = np.minimum(judged, kind.largest) - kind.allowance
+            self.thresholds[name] = _threshold(name, kind.margin, sums, decisions_per_alarm * len(KINDS))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all steps: the world is the known one."""
+        self.signals = {name: kind.make(self.home.steps) for name, kind in KINDS.items()}
+        self.tests = {
+            name: ChangeDetector(self.thresholds[name], kind.allowance, kind.largest)
+            for name, kind in KINDS.items()
+        }
+
+    def update(self, step: ObservedSteps) -> Alarm | None:
+        """Takes in one step. Returns an alarm where a signal notices a change."""
+        found = None
+        for name, test in self.tests.items():
+            number = float(self.signals[name].numbers(step)[0])
+            if not np.isfinite(number):
+                continue
+            if test.update(number) and found is None:
+                found = Alarm(name, max(1, test.since))
+        return found
+
+
+def _threshold(name: str, margin: float, sums: np.ndarray, decisions_per_alarm: float) -> float:
+    if name == "falls":
+        # A sum of log-likelihood ratios exceeds h by chance at most once in exp(h) events; each fall is one.
+        rate = max(float(-sums.min()) / (FALL_RATIO - 1.0), 1.0 / len(sums))
+        return max(float(np.log(max(decisions_per_alarm * rate, 1.0))), 2.0 * float(np.log(FALL_RATIO)))
+    try:
+        extrapolated = threshold_for(sums, decisions_per_alarm)
+    except ChangeDetectionError:  # it never rose: one large number is no change
+        return 10.0
+    highest = margin * float(excursion_heights(sums).max())
+    # A single episode that went wrong, out of ten, must not make a signal deaf.
+    return min(max(extrapolated, highest), OUTLIER * extrapolated)

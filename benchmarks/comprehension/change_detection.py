@@ -1,0 +1,211 @@
+"""Changes the environment of a trained agent in mid-episode: how soon is it detected, by which signal, and how often falsely?
+
+python benchmarks/comprehension/change_detection.py runs/cheetah runs/hopper
+python benchmarks/comprehension/change_detection.py runs/cheetah --worlds gravity=2 latency=1
+python benchmarks/comprehension/change_detection.py runs/cheetah --policy      acts by the policy alone: in a tenth of the time
+python benchmarks/comprehension/change_detection.py --summary                  only writes the summary of the CSV
+
+-> benchmarks/results/change_detection.csv and change_detection.json
+
+The signals are calibrated on --home decisions in the known world, and watch --test more there: every alarm is a false
+one. In each of ten worlds (`worlds.py`) they watch --sequences sequences, which change after 60, 80, 100, ... decisions
+of an episode and go on, over ends of episodes, for --after decisions. The agent does not learn, so that what is
+detected is the same change throughout. A world counts as detected after the median of its sequences.
+
+What is in the CSV is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import joule
+from agent.configurator.validation import replace
+from agent.world_model.home_episodes import SHORT_DECISIONS, HomeEpisodes
+from agent.world_model.observed_steps import observed_steps
+from agent.world_model.signals import Signals
+from benchmarks import raw_rows, training
+from benchmarks.comprehension.change_detection_summary import COLUMNS, HOME, Row, write_summary
+from benchmarks.comprehension.worlds import worlds_for
+from joule.environment import make_env
+from joule.storage.provenance import version
+
+HOME_SEED, TEST_SEED, WORLD_SEED = 30_000, 31_000, 40_000
+"""Seeds of the first episodes."""
+SIDE_BY_SIDE = 20
+"""Environments whose actions are computed at once."""
+DECISIONS_PER_ALARM = 50_000.0
+FIRST_CHANGE, BETWEEN = 60, 20
+"""Decisions before the change in the first sequence, and how many more in each further one."""
+
+
+class Recorder:
+    """Plays sequences of an agent, and computes what the signals read.
+
+    Args:
+        agent: the agent.
+        policy: whether it acts by its policy alone.
+    """
+
+    def __init__(self, agent: Any, policy: bool) -> None:
+        self.agent, self.modules = agent, agent.modules
+        self.actor = self.modules.policy_actor if policy else None
+
+    def env(self, *perturb: str) -> Any:
+        """An environment with these perturbations."""
+        return make_env(replace(self.agent.config, {"perturb": perturb}))
+
+    def play(self, perturbations: Sequence[tuple[str, ...]], decisions: int, seed: int) -> list[HomeEpisodes]:
+        """A sequence of so many decisions for each of the perturbations, side by side.
+
+        A perturbation with an onset holds in the first episode; from the second on it holds from the start.
+        """
+        envs = [self.env(*texts) for texts in perturbations]
+        obs = np.stack([env.reset(seed=seed + k)[0] for k, env in enumerate(envs)])
+        state, starts, episodes = None, np.ones(len(envs), bool), np.zeros(len(envs), int)
+        rows: list[list[tuple[Any, ...]]] = [[] for _ in envs]
+        for _ in range(decisions):
+            actions, state = self.modules.predict(obs, state, starts.copy(), True, self.actor)
+            starts[:] = False
+            for k, env in enumerate(envs):
+                after, reward, terminated, truncated, _ = env.step(actions[k])
+                rows[k].append((obs[k].copy(), actions[k], -reward, terminated, after, episodes[k]))
+                if terminated or truncated:
+                    episodes[k] += 1
+                    if episodes[k] == 1 and perturbations[k]:
+                        envs[k] = env = self.env(*(text.partition("@")[0] for text in perturbations[k]))
+                    after, _ = env.reset(seed=seed + k + 1_000 * int(episodes[k]))
+                    starts[k] = True
+                obs[k] = after
+        model = self.modules.networks.world_model
+        found = []
+        for own in rows:
+            *parts, numbers = (np.array(column) for column in zip(*own, strict=True))
+            found.append(HomeEpisodes(observed_steps(self.modules, model, *parts), numbers))
+        return found
+
+
+def joined(sequences: list[HomeEpisodes]) -> HomeEpisodes:
+    """Sequences one after the other, each with episodes of its own."""
+    numbers, edge = [], 0
+    for each in sequences:
+        numbers.append(each.episode + edge)
+        edge += int(each.episode[-1]) + 1
+    steps = type(sequences[0].steps)(**{
+        name: np.concatenate([getattr(each.steps, name) for each in sequences])
+        for name in vars(sequences[0].steps)
+    })  # fmt: skip
+    return HomeEpisodes(steps, np.concatenate(numbers))
+
+
+def alarms_of(signals: Signals, sequence: HomeEpisodes) -> list[tuple[int, str]]:
+    """Decision, counted from 0, and signal of each alarm; after an alarm the tests start again."""
+    signals.reset()
+    found = []
+    for row in range(len(sequence.steps)):
+        alarm = signals.update(sequence.steps.at(np.array([row])))
+        if alarm is not None:
+            found.append((row, alarm.signal))
+            signals.reset()
+    return found
+
+
+def rows_of(agent: Any, options: argparse.Namespace) -> Iterator[Row]:
+    """The rows of one agent."""
+    config, spec = agent.config, agent.env_spec
+    recorder = Recorder(agent, options.policy)
+    limit = spec.episode_limit or 1_000
+    shared = {
+        "env": config.env, "seed": config.seed, "run_frames": agent.frames,
+        "acts": "policy" if options.policy else "plan", "commit": version(),
+    }  # fmt: skip
+
+    def at_home(decisions: int, seed: int) -> list[HomeEpisodes]:
+        count = max(2, min(SIDE_BY_SIDE, decisions // limit))
+        return recorder.play([()] * count, -(-decisions // count), seed)
+
+    # As `play_home_episodes`: for each episode four that are broken off.
+    cycles = max(2, round(options.home / (limit + 4 * SHORT_DECISIONS)))
+    whole = recorder.play([()] * cycles, limit, HOME_SEED)
+    starts = recorder.play([()] * (4 * cycles), SHORT_DECISIONS, HOME_SEED + cycles)
+    signals = Signals(joined([*whole, *starts]), DECISIONS_PER_ALARM)
+    print(config.env, "thresholds", signals.thresholds, flush=True)
+    for number, sequence in enumerate(at_home(options.test, TEST_SEED)):
+        found = alarms_of(signals, sequence)
+        by = " ".join(signal for _, signal in found)
+        yield shared | {
+            "world": HOME, "sequence": number, "decisions": len(sequence.steps), "changed_at": "",
+            "detected_after": "", "signal": by, "episode_of_change": "", "false_alarms": len(found),
+        }  # fmt: skip
+    env = recorder.env()
+    worlds = worlds_for(env, options.worlds)
+    onsets = [FIRST_CHANGE + BETWEEN * k for k in range(options.sequences)]
+    for world in worlds:
+        texts = [(f"{world}@{onset * spec.action_repeat}",) for onset in onsets]
+        sequences = recorder.play(texts, onsets[-1] + (options.after or limit), WORLD_SEED)
+        for number, (onset, sequence) in enumerate(zip(onsets, sequences, strict=True)):
+            yield shared | world_row(world, number, onset, sequence, alarms_of(signals, sequence))
+
+
+def world_row(
+    world: str, number: int, onset: int, sequence: HomeEpisodes, alarms: list[tuple[int, str]]
+) -> Row:
+    """The row of one sequence. One whose first episode ended before the change has changed at its second."""
+    ended = int((sequence.episode == 0).sum())
+    changed = min(onset, ended)
+    after = [(row - changed + 1, signal) for row, signal in alarms if row >= changed]
+    early = len(alarms) - len(after)
+    first = after[0] if after else ("", "")
+    within = "" if not after else int(alarms[early][0] < ended if changed < ended else 1)
+    return {
+        "world": world, "sequence": number, "decisions": len(sequence.steps), "changed_at": changed,
+        "detected_after": first[0], "signal": first[1], "episode_of_change": within, "false_alarms": early,
+    }  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("runs", type=Path, nargs="*", help="trained in the unchanged environment")
+    p.add_argument("--worlds", nargs="+", metavar="PERTURB", help="in the place of the ten default worlds")
+    p.add_argument("--sequences", type=int, default=3, help="of each world (default: 3)")
+    p.add_argument("--after", type=int, help="decisions after the change (default: those of an episode)")
+    p.add_argument("--home", type=int, default=10_000, help="decisions that calibrate (default: 10000)")
+    p.add_argument("--test", type=int, default=50_000, help="decisions at home that test (default: 50000)")
+    p.add_argument("--policy", action="store_true", help="act by the policy alone")
+    p.add_argument("--summary", action="store_true", help="only write the summary")
+    p.add_argument("--out", type=Path, default=training.RESULTS / "change_detection.csv")
+    return p
+
+
+def main() -> None:
+    p = parser()
+    options = p.parse_args()
+    if not options.runs and not options.summary:
+        p.error("give runs, or --summary")
+    torch.set_num_threads(1)
+    done = {(row["env"], row["seed"], row["run_frames"], row["acts"]) for row in raw_rows.read(options.out)}
+    new = not options.out.exists()
+    with options.out.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if new:
+            writer.writeheader()
+        for folder in options.runs:
+            agent = joule.load(folder)
+            acts = "policy" if options.policy else "plan"
+            if (agent.config.env, str(agent.config.seed), str(agent.frames), acts) not in done:
+                for row in rows_of(agent, options):
+                    print(row, flush=True)
+                    writer.writerow(row)
+    write_summary(raw_rows.read(options.out), options.out.with_suffix(".json"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Signals of a changed world, on synthetic steps: false alarms, biased errors, falls, determinism."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agent.world_model.correction_test import CorrectionTest
+from agent.world_model.home_episodes import HomeEpisodes
+from agent.world_model.observed_steps import ObservedSteps
+from agent.world_model.residuals import HomeResiduals
+from agent.world_model.signals import Signals
+
+LATENT, ACT = 16, 2
+
+
+def world(
+    seed: int, rows: int, *, pull: float = 0.0, falls: float = 0.0, worse: float = 0.0
+) -> ObservedSteps:
+    """Steps whose errors are biased by the state, and `pull` times by the action."""
+    rng = np.random.default_rng(seed)
+    z, action = rng.normal(size=(rows, LATENT)) / 4.0, rng.uniform(-1, 1, (rows, ACT))
+    disagreement = np.exp(rng.normal(-3.0, 0.2, rows))
+    bias = 0.1 * (z + z**2)
+    noise = rng.standard_t(6, (rows, LATENT)) * disagreement[:, None]
+    changed = pull * disagreement.mean() * action @ np.ones((ACT, LATENT))
+    return ObservedSteps(
+        z, np.concatenate((action, z), 1), bias + noise + changed, disagreement,
+        rng.normal(size=rows) + worse, rng.random(rows) < falls,
+    )  # fmt: skip
+
+
+def home(rows: int = 3_000) -> HomeEpisodes:
+    return HomeEpisodes(world(0, rows), np.arange(rows) // 200)
+
+
+@pytest.fixture(scope="module")
+def watching() -> Signals:
+    return Signals(home(), 50_000.0)
+
+
+def alarms(watching: Signals, steps: ObservedSteps) -> list[tuple[int, str]]:
+    """Step and signal of each alarm; the tests start again after each."""
+    watching.reset()
+    found = []
+    for row in range(len(steps)):
+        if alarm := watching.update(steps.at(np.array([row]))):
+            found.append((row, alarm.signal))
+            watching.reset()
+    return found
+
+
+def test_the_known_world_raises_no_alarm(watching: Signals) -> None:
+    assert alarms(watching, world(1, 1_000)) == []
+
+
+def test_errors_that_follow_from_the_action_are_noticed_though_they_are_no_larger(
+    watching: Signals,
+) -> None:
+    """The size of the errors rises by a fifth; that the action explains them is what tells."""
+    found = alarms(watching, world(2, 60, pull=1.1))
+    assert found[0][1] == "correction"
+
+
+def test_falls_and_a_worse_course_are_noticed_each_by_its_signal(watching: Signals) -> None:
+    assert {signal for _, signal in alarms(watching, world(3, 300, falls=0.05))} == {"falls"}
+    found = alarms(watching, world(4, 60, worse=2.5))
+    assert found[0][1] == "shortfall"
+    assert found[0][0] < 20
+
+
+def test_the_same_steps_raise_the_same_alarms_whatever_was_watched_before(watching: Signals) -> None:
+    steps = world(2, 60, falls=0.2)
+    assert alarms(watching, steps) == alarms(watching, steps) != []
+
+
+def test_usual_errors_are_taken_out() -> None:
+    residuals = HomeResiduals(world(0, 3_000))
+    fresh = residuals.standardise(world(5, 3_000))
+    assert fresh.mean(0) == pytest.approx(np.zeros(fresh.shape[1]), abs=0.1)
+    assert np.quantile(np.abs(fresh), 0.5) == pytest.approx(0.6745, abs=0.1)
+
+
+def test_noise_speaks_against_a_correction_and_a_bias_for_it() -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate((np.ones((300, 1)), rng.normal(size=(300, 3))), 1)
+    noise = rng.normal(size=(300, 4))
+    still, biased = CorrectionTest(4, 4), CorrectionTest(4, 4)
+    assert np.mean([still.update(*pair) for pair in zip(x, noise, strict=True)]) < 0.0
+    ratios = [biased.update(*pair) for pair in zip(x, noise + x[:, 1:2], strict=True)]
+    assert np.mean(ratios[50:]) > 0.5
