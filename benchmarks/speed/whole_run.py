@@ -36,7 +36,7 @@ RESULT = RESULTS / "whole_run.json"
 SAC = "sac"
 EVERY_FRAMES = 10_000
 """Frames between two points of a run's CPU time."""
-ROUNDS, DECISIONS, TURN_SECONDS = 9, 6, 0.05
+ROUNDS, DECISIONS, TURN_SECONDS = 9, 10, 0.05
 """Turns, and decisions of training in one turn."""
 
 
