@@ -146,7 +146,7 @@ def _check_keys(value: Any, what: str) -> None:
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _sha256(data: bytes) -> str:

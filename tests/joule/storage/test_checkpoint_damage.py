@@ -192,6 +192,10 @@ def test_sizes_of_100_gigabytes_take_no_memory(tmp_path: Path) -> None:
     seal(path, json.dumps(manifest).encode())
     with pytest.raises(CheckpointError, match="at most"):
         load(path)
+    manifest["members"][ARRAYS]["size"] = 10**400  # no float holds it
+    seal(path, json.dumps(manifest).encode())
+    with pytest.raises(CheckpointError, match="does not describe a checkpoint"):
+        load(path, largest=1e9)
     (path / MANIFEST).open("r+b").truncate(huge)
     with pytest.raises(CheckpointError, match="at most"):
         load(path)
