@@ -181,6 +181,7 @@ def test_while_the_model_errs_too_much_the_policy_acts_alone(trained_run: Path) 
     assert plans(constrained, LARGEST_MEAN_ERROR + 0.01, first=False)  # a policy does not look ahead
 
 
+@pytest.mark.slow
 def test_at_home_it_sees_what_is_usual_and_then_all_signals_watch(trained_run: Path) -> None:
     agent = load(trained_run)
     before = weights(agent)
