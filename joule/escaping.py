@@ -14,6 +14,8 @@ from joule_errors.printable import printable
 
 LONGEST_IN_FIGURE = 200
 """Characters of a text in a figure; a longer one would leave no place for the figure."""
+_EMOJI = re.compile(r":(?=[\w+-]+:)")
+"""The first colon of a name such as `:dog:`, which GitHub shows as a picture."""
 _MARKDOWN = re.compile(
     r"""[\\`*\[\]|~$@]        # code, emphasis, links, cells, mathematics, mentions
     | (?<![^\W_])_ | _(?![^\W_])   # an underscore that is not inside a word
@@ -37,8 +39,9 @@ def terminal(text: str, most: int | None = None) -> str:
 
 
 def markdown(text: str) -> str:
-    """One line of GitHub Markdown without HTML, markup, links, cells or comments."""
+    """One line of GitHub Markdown without HTML, markup, links, cells, comments or emojis."""
     plain = printable(text).replace("&", "&amp;").replace("<", "&lt;")
+    plain = _EMOJI.sub("&#58;", plain)
     return _MARKDOWN.sub(r"\\\g<0>", plain)
 
 

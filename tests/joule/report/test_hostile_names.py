@@ -37,6 +37,7 @@ def test_markdown_keeps_its_cells_and_its_place(rows: list[table.Row], tmp_path:
     text = table.markdown(rows, [f"P({name} > sac)" for name in NAMES.values()])
     assert not control_characters(text)
     assert "<script" not in text
+    assert ":dog:" not in text
     assert len(text.splitlines()) == 2 + len(NAMES) + 1 + len(NAMES)
     for line in text.splitlines()[2 : 2 + len(NAMES)]:
         assert line.replace("\\\\", "").replace("\\|", "").count("|") == len(table.HEADINGS) + 1, line
