@@ -231,13 +231,19 @@ class WorldModelAgent(SavedAsFolder):
         self.begin_episode()
         return self
 
-    def adapt(self, home: TrainingEnv | None = None, home_decisions: int = HOME_DECISIONS) -> AdaptiveAgent:
+    def adapt(
+        self,
+        home: TrainingEnv | None = None,
+        home_decisions: int = HOME_DECISIONS,
+        on_decision: Callable[[int], None] | None = None,
+    ) -> AdaptiveAgent:
         """This agent as one that detects changes of its environment, and learns them while acting.
 
         Args:
             home: the environment without a change. The agent first plays there, without learning, to see what is
                 usual. Without it only the size of prediction errors tells of a change, and later.
             home_decisions: how many decisions it plays there.
+            on_decision: called after each of them with how many were made.
 
         Raises:
             ConfigError: for an agent that cannot adapt, and for too few decisions.
@@ -245,7 +251,7 @@ class WorldModelAgent(SavedAsFolder):
         adaptive = AdaptiveAgent(self.modules)
         if home is not None:
             count = whole_number("home_decisions", home_decisions, FEWEST_HOME_DECISIONS, MOST_STEPS)
-            adaptive.calibrate_at(play_home_episodes(self.modules, home, count))
+            adaptive.calibrate_at(play_home_episodes(self.modules, home, count, on_decision))
         return adaptive
 
     # Checkpoints

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,10 +41,13 @@ class Trained:
 
         return self.agent if isinstance(self.agent, WorldModelAgent) else None
 
-    def adaptive(self) -> AdaptiveAgent | None:
+    def adaptive(self, note: Callable[[str], None] | None = None) -> AdaptiveAgent | None:
         """The agent as one that adapts; None without a world model.
 
         It first plays HOME_DECISIONS in the environment that it was trained in, to see what is usual there.
+
+        Args:
+            note: is told of that and of every quarter, in a sentence.
 
         Raises:
             ConfigError: for an agent that cannot adapt.
@@ -56,12 +59,22 @@ class Trained:
         agent = self.world_model
         if agent is None:
             return None
-        if not home_episodes.HOME_DECISIONS:
+        count = home_episodes.HOME_DECISIONS
+        if not count:
             return agent.adapt()
+
+        def told(done: int) -> None:
+            if note is not None and done in (count // 4, count // 2, 3 * count // 4, count):
+                note(f"change detection: {done:,} of {count:,} decisions")
+
+        if note is not None:
+            note(
+                f"change detection is calibrated first, by {count:,} decisions in the environment without a change"
+            )
         config = validation.replace(self.env_config, {"perturb": self.trained_perturb})
         home = check_spec(agent.env_spec, make_env(config), agent.config.agent)
         try:
-            return agent.adapt(home, home_episodes.HOME_DECISIONS)
+            return agent.adapt(home, count, told)
         finally:
             home.close()
 

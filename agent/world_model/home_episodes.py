@@ -6,6 +6,7 @@ earlier one, which explored. So before the agent meets a world that may change, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +41,19 @@ class HomeEpisodes:
         return np.arange(len(self.episode)) >= len(self.episode) // 2
 
 
-def play_home_episodes(modules: Modules, env: TrainingEnv, decisions: int = HOME_DECISIONS) -> HomeEpisodes:
+def play_home_episodes(
+    modules: Modules,
+    env: TrainingEnv,
+    decisions: int = HOME_DECISIONS,
+    on_decision: Callable[[int], None] | None = None,
+) -> HomeEpisodes:
     """Plays in the known world without learning.
 
     Args:
         modules: those of the agent.
         env: the environment, without changes.
         decisions: how many.
+        on_decision: called after every decision with how many were made.
     """
     before, actions, costs, terminations, after, episodes = [], [], [], [], [], []
     obs, state, number = np.zeros(0), None, -1
@@ -64,5 +71,7 @@ def play_home_episodes(modules: Modules, env: TrainingEnv, decisions: int = HOME
         terminations.append(terminated)
         after.append(obs)
         episodes.append(number)
+        if on_decision is not None:
+            on_decision(row + 1)
     parts = (np.stack(before), np.stack(actions), np.array(costs), np.array(terminations), np.stack(after))
     return HomeEpisodes(observed_steps(modules, modules.networks.world_model, *parts), np.array(episodes))

@@ -235,7 +235,8 @@ def _evaluation(
     from joule.training.evaluation_record import evaluation_record, subject_record
 
     world_model = trained.world_model
-    adaptive = trained.adaptive() if request.adapt else None
+    note = None if isinstance(callback, NoEpisodeCallback) else callback.note
+    adaptive = trained.adaptive(note) if request.adapt else None
     constraint_cost = None if world_model is None else world_model.modules.constraint_cost
     monitor = ConstraintMonitor(() if constraint_cost is None else constraint_cost.constraints)
 

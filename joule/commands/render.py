@@ -167,7 +167,7 @@ def render(
         assert request.run is not None
         out = request.run.videos / f"{film_name(loaded.agent.frames, imagine, imagine_at, parts)}.mp4"
     agent: FilmedAgent = loaded.agent
-    if adapt and (adaptive := loaded.adaptive()) is not None:
+    if adapt and (adaptive := loaded.adaptive(None if callback is None else callback.note)) is not None:
         agent = adaptive
     env = loaded.make_env(render_mode="rgb_array", width=width, height=height)
     try:

@@ -185,7 +185,9 @@ def test_while_the_model_errs_too_much_the_policy_acts_alone(trained_run: Path) 
 def test_at_home_it_sees_what_is_usual_and_then_all_signals_watch(trained_run: Path) -> None:
     agent = load(trained_run)
     before = weights(agent)
-    adaptive = agent.adapt(point(agent), home_decisions=1_000)
+    told: list[int] = []
+    adaptive = agent.adapt(point(agent), home_decisions=1_000, on_decision=told.append)
+    assert told == list(range(1, 1_001))
     assert same(before, weights(adaptive))
     assert adaptive.decisions == 0
     assert adaptive.signals is not None
