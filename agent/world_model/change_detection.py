@@ -13,7 +13,7 @@ extrapolated to the height that is reached once in so many decisions.
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -58,6 +58,12 @@ class ErrorCalibration:
         """By how many standard deviations log errors exceed what the model's disagreement leads to expect."""
         logs = np.log(np.maximum(error, SMALLEST)), np.log(np.maximum(disagreement, SMALLEST))
         return (logs[0] - self.intercept - self.slope * logs[1]) / self.deviation
+
+
+def middle_and_deviation(values: np.ndarray) -> tuple[Any, Any]:
+    """Median and standard deviation along the first axis, by quartiles: an accident or two must not count."""
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+    return middle, (high - low) / 1.349
 
 
 def cusum_step(standardised: Numbers, allowance: float = ALLOWANCE, largest: float = LARGEST_STEP) -> Numbers:
@@ -109,14 +115,12 @@ def calibrate(
     y, x = np.log(np.maximum(error, SMALLEST)), np.log(np.maximum(disagreement, SMALLEST))
     slope = float(stats.linregress(x, y).slope) if np.ptp(x) > 0.0 else 0.0
     rest = y - slope * x
-    # Median and quartiles: an accident or two in the data must not count as usual.
-    low, middle, high = np.quantile(rest, (0.25, 0.5, 0.75))
-    deviation = float(high - low) / 1.349
+    middle, deviation = map(float, middle_and_deviation(rest))
     if not deviation > 0.0:
         raise ChangeDetectionError("surprise does not vary, so that no rise of it can be judged")
-    usual = ErrorCalibration(slope, float(middle), deviation, np.inf)
+    usual = ErrorCalibration(slope, middle, deviation, np.inf)
     threshold = threshold_for(cusum_step(usual.standardise(error, disagreement)), decisions_per_alarm)
-    return ErrorCalibration(slope, float(middle), deviation, threshold)
+    return ErrorCalibration(slope, middle, deviation, threshold)
 
 
 def as_first_seen(error: Float[np.ndarray, " decisions"], seen: Surprise) -> Float[np.ndarray, " decisions"]:

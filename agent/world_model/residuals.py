@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from agent.world_model.change_detection import SMALLEST, middle_and_deviation
 from agent.world_model.observed_steps import ObservedSteps
 
 AXES = 16
@@ -20,7 +21,6 @@ OUTLIER = 5.0
 """In standard deviations: errors count as no larger in the regression."""
 FARTHEST = 3.0
 """In standard deviations: the most that one quantity may deviate as a feature."""
-LEAST = 1e-12
 
 
 class HomeResiduals:
@@ -34,23 +34,22 @@ class HomeResiduals:
         self.middle = home.quantities.mean(0)
         self.spread = home.quantities.std(0) + 1e-6
         self.z_middle = home.z.mean(0)
-        largest = OUTLIER * home.error.std(0) + LEAST
+        largest = OUTLIER * home.error.std(0) + SMALLEST
         x = self._explaining(home)
         gram = x.T @ x + RIDGE * np.eye(x.shape[1])
         self.weights = np.linalg.solve(gram, x.T @ np.clip(home.error, -largest, largest))
         rest = home.error - x @ self.weights
-        logs = np.log(np.maximum(home.disagreement, LEAST))
-        size = np.log(np.maximum((rest**2).mean(1), LEAST))
-        varies = float(np.var(logs)) > LEAST
+        logs = np.log(np.maximum(home.disagreement, SMALLEST))
+        size = np.log(np.maximum((rest**2).mean(1), SMALLEST))
+        varies = float(np.var(logs)) > SMALLEST
         self.exponent = 0.5 * float(np.cov(logs, size)[0, 1] / np.var(logs, ddof=1)) if varies else 0.0
         self.usual_log = float(logs.mean())
         rest = rest * self._scale(home)[:, None]
         variances, axes = np.linalg.eigh(np.cov(rest.T))
         kept = [k for k in np.argsort(variances)[::-1][:AXES] if variances[k] > 1e-6 * variances.max()]
-        self.axes = axes[:, kept] / np.sqrt(np.maximum(variances[kept], LEAST))
-        # Quartiles: an accident or two must not count as usual.
-        low, high = np.quantile(rest @ self.axes, (0.25, 0.75), axis=0)
-        self.axes = self.axes / np.maximum((high - low) / 1.349, 0.3)
+        self.axes = axes[:, kept] / np.sqrt(np.maximum(variances[kept], SMALLEST))
+        _, deviations = middle_and_deviation(rest @ self.axes)
+        self.axes = self.axes / np.maximum(deviations, 0.3)
 
     def features(self, steps: ObservedSteps) -> np.ndarray:
         """What a change may act through: 1, the action, the readouts; [rows, features], standardised."""
@@ -67,5 +66,5 @@ class HomeResiduals:
         return np.concatenate((self.features(steps), 4.0 * (steps.z - self.z_middle)), 1)
 
     def _scale(self, steps: ObservedSteps) -> np.ndarray:
-        logs = np.log(np.maximum(steps.disagreement, LEAST))
+        logs = np.log(np.maximum(steps.disagreement, SMALLEST))
         return np.exp(-self.exponent * (logs - self.usual_log))

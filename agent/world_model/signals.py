@@ -14,16 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from agent.world_model.change_detection import (
+    ALLOWANCE,
+    LARGEST_STEP,
     SMALLEST,
     ChangeDetectionError,
     ChangeDetector,
     calibrate,
+    cusum_step,
     excursion_heights,
+    middle_and_deviation,
     threshold_for,
 )
 from agent.world_model.correction_test import CorrectionTest
@@ -75,8 +80,8 @@ class Shortfall:
     """The TD error of the cost-to-go; in standard deviations."""
 
     def __init__(self, home: ObservedSteps) -> None:
-        low, self.middle, high = np.quantile(home.shortfall, (0.25, 0.5, 0.75))
-        self.deviation = max(float(high - low) / 1.349, SMALLEST)
+        self.middle, deviation = middle_and_deviation(home.shortfall)
+        self.deviation = max(float(deviation), SMALLEST)
 
     def numbers(self, steps: ObservedSteps) -> np.ndarray:
         """See `Signal`."""
@@ -94,6 +99,32 @@ class Falls:
         return steps.terminated * np.log(FALL_RATIO) - (FALL_RATIO - 1.0) * self.rate
 
 
+def tail_threshold(sums: np.ndarray, decisions_per_alarm: float, margin: float = 1.5) -> float:
+    """A threshold by the tail of the sums, at least `margin` times the highest, unless that is an outlier.
+
+    Args:
+        sums: what the numbers add to the sum in the known world, [decisions].
+        decisions_per_alarm: one false alarm in so many is wanted.
+        margin: see above.
+    """
+    try:
+        extrapolated = threshold_for(sums, decisions_per_alarm)
+    except ChangeDetectionError:  # it never rose: one large number is no change
+        return 10.0
+    highest = margin * float(excursion_heights(sums).max())
+    # A single episode that went wrong, out of ten, must not make a signal deaf.
+    return min(max(extrapolated, highest), OUTLIER * extrapolated)
+
+
+def fall_threshold(sums: np.ndarray, decisions_per_alarm: float) -> float:
+    """The threshold of `Falls`; arguments as for `tail_threshold`.
+
+    A sum of log-likelihood ratios exceeds h by chance at most once in exp(h) events; each fall is one.
+    """
+    rate = max(float(-sums.min()) / (FALL_RATIO - 1.0), 1.0 / len(sums))
+    return max(float(np.log(max(decisions_per_alarm * rate, 1.0))), 2.0 * float(np.log(FALL_RATIO)))
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of signal, and its CUSUM test."""
@@ -103,15 +134,15 @@ class Kind:
     """What is taken off each number."""
     largest: float
     """The most that one number counts."""
-    margin: float = 1.5
-    """The threshold is at least so many times the highest sum in the known world, unless that is an outlier."""
+    threshold: Callable[[np.ndarray, float], float] = tail_threshold
+    """From what the numbers add to the sum in the known world, and the decisions per false alarm."""
 
 
 KINDS: dict[str, Kind] = {
-    "errors": Kind(Errors, 1.25, 2.5),
+    "errors": Kind(Errors, ALLOWANCE, LARGEST_STEP),
     "correction": Kind(Correction, 1.5, 6.0),
-    "shortfall": Kind(Shortfall, 1.0, 3.0, margin=2.5),
-    "falls": Kind(Falls, 0.0, 10.0),
+    "shortfall": Kind(Shortfall, 1.0, 3.0, partial(tail_threshold, margin=2.5)),
+    "falls": Kind(Falls, 0.0, 10.0, fall_threshold),
 }
 """Name -> kind."""
 
@@ -145,8 +176,8 @@ class Signals:
             judged = np.concatenate([
                 kind.make(home.steps.at(~part)).numbers(home.steps.at(part)) for part in (half, ~half)
             ])  # fmt: skip
-            sums = np.minimum(judged, kind.largest) - kind.allowance
-            self.thresholds[name] = _threshold(name, kind.margin, sums, decisions_per_alarm * len(KINDS))
+            sums = cusum_step(judged, kind.allowance, kind.largest)
+            self.thresholds[name] = kind.threshold(sums, decisions_per_alarm * len(KINDS))
         self.reset()
 
     def reset(self) -> None:
@@ -167,17 +198,3 @@ class Signals:
             if test.update(number) and found is None:
                 found = Alarm(name, max(1, test.since))
         return found
-
-
-def _threshold(name: str, margin: float, sums: np.ndarray, decisions_per_alarm: float) -> float:
-    if name == "falls":
-        # A sum of log-likelihood ratios exceeds h by chance at most once in exp(h) events; each fall is one.
-        rate = max(float(-sums.min()) / (FALL_RATIO - 1.0), 1.0 / len(sums))
-        return max(float(np.log(max(decisions_per_alarm * rate, 1.0))), 2.0 * float(np.log(FALL_RATIO)))
-    try:
-        extrapolated = threshold_for(sums, decisions_per_alarm)
-    except ChangeDetectionError:  # it never rose: one large number is no change
-        return 10.0
-    highest = margin * float(excursion_heights(sums).max())
-    # A single episode that went wrong, out of ten, must not make a signal deaf.
-    return min(max(extrapolated, highest), OUTLIER * extrapolated)
