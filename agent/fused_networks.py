@@ -16,7 +16,7 @@ from agent.fused_layers import FusedMLP, Pass
 from agent.networks import Networks
 from agent.perception.encoder import Encoder
 from agent.perception.regularizers import SimNorm, simplicial_norm
-from agent.world_model.dynamics import WorldModel
+from agent.world_model.dynamics import WorldModel, mean_of
 
 
 def refusal(networks: Networks, precision: str) -> str | None:
@@ -101,19 +101,11 @@ class FusedNetworks:
             passes.append(head.forward(features, into)[1])
         return simplicial_norm(raw, self.group), features, passes
 
-    def mean(self, heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, "rows latent"]:
-        """As `Step.z`."""
-        first, second, *others = heads.unbind(0)
-        mean = torch.add(first, second)
-        for other in others:
-            mean += other
-        return mean.div_(len(self.heads))
-
     def disagreement(self, heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " rows"]:
         """As `Step.disagreement`."""
         count = len(self.heads)
         if count == 2:  # both are half their difference away from the mean
             first, second = heads.unbind(0)
             return torch.linalg.vector_norm(first - second, dim=-1).div_(2.0 * self.latent**0.5)
-        by_head = torch.linalg.vector_norm(heads - self.mean(heads), dim=-1)
+        by_head = torch.linalg.vector_norm(heads - mean_of(heads), dim=-1)
         return torch.linalg.vector_norm(by_head, dim=0).div_((count * self.latent) ** 0.5)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from agent.cost.energy import Energy
 from agent.fused_networks import FusedNetworks, ensemble_logits
+from agent.world_model.dynamics import mean_of
 
 
 class FusedEnergy(Energy):
@@ -42,7 +43,7 @@ class FusedEnergy(Energy):
             features.append(feature)
             if weights.uncertainty:
                 uncertainties.append(networks.disagreement(heads))
-            z = networks.mean(heads)
+            z = mean_of(heads)
         model, critic = self.world_model, self.critic
         out, _ = networks.cost.forward(torch.cat(features))
         cost = model.two_hot.value(out[:, :-1]).mul_(model.cost_scale).view(horizon, rows)

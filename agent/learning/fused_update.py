@@ -24,6 +24,7 @@ from agent.learning.fused_policy import FusedPolicy
 from agent.learning.losses import Losses, Predictions, WindowBatch, row_weights
 from agent.networks import Networks
 from agent.perception.regularizers import simplicial_norm
+from agent.world_model.dynamics import mean_of
 
 
 @dataclass(slots=True)
@@ -194,7 +195,7 @@ class FusedUpdate:
             if k:
                 step[:, : self.latent] = rollout.latents[k]
             heads, features, passes = self.fused.predict(step)
-            rollout.latents.append(self.fused.mean(heads))
+            rollout.latents.append(mean_of(heads))
             rollout.heads.append(heads)
             rollout.errors.append(heads - target_z[k])
             rollout.features.append(features)

@@ -28,6 +28,7 @@ import torch
 
 import joule
 from agent.configurator.validation import replace
+from agent.world_model.adaptation import DECISIONS_PER_ALARM
 from agent.world_model.home_episodes import SHORT_DECISIONS, HomeEpisodes
 from agent.world_model.observed_steps import observed_steps
 from agent.world_model.signals import Signals
@@ -41,7 +42,6 @@ HOME_SEED, TEST_SEED, WORLD_SEED = 30_000, 31_000, 40_000
 """Seeds of the first episodes."""
 SIDE_BY_SIDE = 20
 """Environments whose actions are computed at once."""
-DECISIONS_PER_ALARM = 50_000.0
 FIRST_CHANGE, BETWEEN = 60, 20
 """Decisions before the change in the first sequence, and how many more in each further one."""
 

@@ -89,21 +89,24 @@ def last_return(curves: dict[str, Curve], name: str, frames: int = RUN_FRAMES) -
 def summary(panels: dict[str, dict[str, Curve]], rows: Rows, cpu: CpuTime) -> dict[str, Any]:
     """The figures of the presets; None, with a reason, where rows or a measurement are missing."""
     figures: dict[str, float | None] = {}
-    for name in PRESETS:
-        figures[f"dmc6_{name}"] = last_return(panels[""], name)
-        figures[f"dmc6_{name}_50k"] = last_return(panels[""], name, RUN_FRAMES // 2)
-        figures[f"cpu_ratio_{name}"] = cpu.ratio(name, DMC[0])
-        figures[f"halfcheetah_{name}"] = last_return(panels[GYMNASIUM[0]], name)
-        figures[f"hopper_{name}"] = last_return(panels[GYMNASIUM[1]], name)
     reasons = {}
-    for figure, value in figures.items():
-        name = next(name for name in PRESETS if name in figure)
-        needed = DMC if figure.startswith("dmc6") else GYMNASIUM[int("hopper" in figure) :][:1]
-        without = [env for env in needed if last_return(panels[env], name) is None]
-        if value is None and figure.startswith("cpu"):
-            reasons[figure] = "not measured; see benchmarks/speed/whole_run.py"
-        elif value is None:
-            reasons[figure] = f"no row at {RUN_FRAMES:,} frames: {', '.join(without)}"
+
+    def put(figure: str, value: float | None, reason: str) -> None:
+        figures[figure] = value
+        if value is None:
+            reasons[figure] = reason
+
+    for name in PRESETS:
+        for title, panel, envs, frames in (
+            (f"dmc6_{name}", "", DMC, RUN_FRAMES),
+            (f"dmc6_{name}_50k", "", DMC, RUN_FRAMES // 2),
+            (f"halfcheetah_{name}", GYMNASIUM[0], GYMNASIUM[:1], RUN_FRAMES),
+            (f"hopper_{name}", GYMNASIUM[1], GYMNASIUM[1:], RUN_FRAMES),
+        ):
+            without = [env for env in envs if last_return(panels[env], name) is None]
+            reason = f"no row at {RUN_FRAMES:,} frames: {', '.join(without)}"
+            put(title, last_return(panels[panel], name, frames), reason)
+        put(f"cpu_ratio_{name}", cpu.ratio(name, DMC[0]), "not measured; see benchmarks/speed/whole_run.py")
     seeds = {name: {env: len(rows.get((name, env), [])) for env in ENVS} for name in BY_NAME}
     return {
         **{name: None if value is None else round(value, 3) for name, value in figures.items()},
