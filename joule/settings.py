@@ -8,6 +8,7 @@ from typing import Any
 from agent.configurator.settings import LISTS, PRESETS, Config
 from agent.configurator.validation import drop_foreign_settings, flatten, replace, validate
 from agent.errors import ConfigError
+from joule.baselines.settings import WITH_REPLAY
 
 ENV_SETTINGS = (
     "env_kwargs",
@@ -22,7 +23,7 @@ _OF_JOULE = ("model.", "regularizer.", "cost.", "actor.", "planner.", "explore."
 """What only the world-model agent uses, but for `_WITH_REPLAY`."""
 _WITH_REPLAY = "learning.utd"
 """The setting of learning that every agent with a replay buffer uses."""
-_LEARN_FROM_REPLAY = ("joule", "sac", "td3", "tqc", "crossq")
+_LEARN_FROM_REPLAY = ("joule", *WITH_REPLAY)
 _FREE = ("steps", "eval_every_frames", "checkpoint_every_frames", "video", "memory_budget_gb")
 """Settings that a resumed run may change without being told so."""
 
