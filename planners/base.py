@@ -37,10 +37,10 @@ class PlanError(Stopped):
 
 @dataclass(frozen=True)
 class Plan:
-    """The sequence of least energy that a planner found, and the state of the optimiser at its end."""
+    """The sequence that a planner found, and the state of the optimiser at its end."""
 
     actions: Float[Tensor, "batch horizon act"]
-    """The best sequence evaluated, inside the box."""
+    """The sequence to follow, inside the box."""
     energy: Float[Tensor, " batch"]
     """Its energy, finite."""
     mean: Float[Tensor, "batch horizon act"] | None = None
@@ -72,6 +72,30 @@ class Plan:
             std=None,
             elites=None if self.elites is None else _shift(self.elites, restart),
             trace=None,
+        )
+
+    def by_mean(self, energy: EnergyFn) -> "Plan":
+        """The mean of the sampling distribution in place of the best candidate, where its energy suits.
+
+        The best of many noisy candidates is best in part by errors of the energy, which the mean averages out. It
+        replaces the best candidate where it costs no more than the worst of the elites: a mean between two ways
+        round an obstacle does not.
+
+        Args:
+            energy: what the plan was made for; evaluated once, for one candidate an environment.
+
+        Returns:
+            This plan where it has no mean or no elites.
+        """
+        if self.mean is None or self.elite_energy is None:
+            return self
+        found = energy(self.mean.unsqueeze(1))[:, 0].to(self.energy.dtype)
+        worst = torch.where(self.elite_energy.isfinite(), self.elite_energy, -math.inf).amax(1)
+        taken = found <= worst  # false for NaN
+        return dataclasses.replace(
+            self,
+            actions=torch.where(taken[:, None, None], self.mean, self.actions),
+            energy=torch.where(taken, found, self.energy),
         )
 
     def sample(

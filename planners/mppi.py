@@ -2,8 +2,8 @@
 
 Williams et al. 2016; Hansen et al., TD-MPC2, 2024, section 3.2. Three things differ from TD-MPC2. The current
 mean is a candidate of every iteration. Elites of earlier iterations compete with new candidates and are not
-evaluated again. The plan returned is the best candidate evaluated; `Plan.sample` draws among the elites, as
-TD-MPC2 does while it explores.
+evaluated again. The plan returned is the best candidate evaluated; `Plan.by_mean` replaces it by the mean, and
+`Plan.sample` draws among the elites, as TD-MPC2 does while it explores.
 """
 
 from dataclasses import dataclass

@@ -184,6 +184,9 @@ class Actor:
         plan = self.planner(z.shape[0]).plan(
             energy, warm_start=warm_start, proposals=proposals, generator=generator
         )
+        if not explore:
+            with torch.no_grad():
+                plan = plan.by_mean(energy)
         if constrained_choice is not None:
             assert drawn is not None
             with torch.no_grad():

@@ -138,6 +138,9 @@ class LearningConfig:
     """Share by which target networks move towards the trained networks at each update."""
     max_grad_norm: float = ranged(20.0, 1e-6, 1e9)
     """Maximum gradient norm; a larger gradient is scaled down to it."""
+    recency: float = ranged(1e-4, 0.0, 1.0)
+    """Rate per decision at which windows of the replay buffer lose weight: a window is drawn with probability
+    proportional to exp(-recency * age), but at least a tenth of the newest one's. 0 draws all alike."""
     replay_capacity_transitions: int = ranged(1_000_000, 8, 100_000_000)
     """Transitions kept in the replay buffer."""
     max_skipped_updates: int = ranged(10, 0, 100)

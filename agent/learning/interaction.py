@@ -161,7 +161,9 @@ class Interaction:
         if updates % NORMALISE_EVERY == 0:
             modules.normalise()
         time = learning.window_decisions + learning.n_step - 1
-        windows = modules.replay_buffer.sample(learning.batch_size, time, modules.rng)
+        windows = modules.replay_buffer.sample(
+            learning.batch_size, time, modules.rng, recency=learning.recency
+        )
         measure = updates % MEASURE_EVERY == 0
         self.metrics |= modules.learner.update(windows, measure=measure)
         self.metrics["learning/skipped_updates"] = float(modules.learner.skipped)

@@ -9,6 +9,7 @@ import numpy as np
 
 from agent.interface import Arrays, Columns, Observation
 from agent.memory.columns import map_parts, observation_in
+from agent.memory.recency import draw_ages
 from agent.memory.replay_stream import ReplayStream
 from agent.memory.windows import Windows
 
@@ -150,17 +151,23 @@ class ReplayBuffer:
     # Sampling
 
     def windows(
-        self, batch: int, time: int, rng: np.random.Generator, among: np.ndarray | None = None
+        self,
+        batch: int,
+        time: int,
+        rng: np.random.Generator,
+        among: np.ndarray | None = None,
+        recency: float = 0.0,
     ) -> np.ndarray:
         """Places [time + 1, batch] of windows.
 
-        A window starts at any stored transition with equal probability. It rests on the last row of its episode.
+        A window starts at a stored transition and rests on the last row of its episode.
 
         Args:
             batch: windows.
             time: transitions of a window.
             rng: the generator that draws the starts.
-            among: places to start at, in place of all.
+            among: places to start at, with equal probability, in place of all.
+            recency: rate, per decision, at which a start's probability falls with its age; see `draw_ages`.
 
         Raises:
             ValueError: when no transition is stored.
@@ -170,30 +177,38 @@ class ReplayBuffer:
         if among is not None:
             start = rng.choice(among, batch)
         else:
-            start = self._filled(rng, batch)
+            start = self._filled(rng, batch, recency)
             while (bad := self.last[start]).any():
-                start[bad] = self._filled(rng, int(bad.sum()))
+                start[bad] = self._filled(rng, int(bad.sum()), recency)
         index = np.empty((time + 1, batch), np.int64)
         index[0] = start
         for k in range(time):
             index[k + 1] = np.where(self.last[index[k]], index[k], self.after(index[k]))
         return index
 
-    def _filled(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Places [count] of rows that were written, uniformly over all streams."""
+    def _filled(self, rng: np.random.Generator, count: int, recency: float) -> np.ndarray:
+        """Places [count] of rows that were written, over all streams."""
+        streams = len(self.streams)
         lengths = np.array([len(stream) for stream in self.streams])
-        drawn = rng.integers(0, lengths.sum(), count)
-        if len(self.streams) == 1:
-            return drawn
-        ends = lengths.cumsum()
-        stream = np.searchsorted(ends, drawn, side="right")
-        return stream * self.rows_per_stream + drawn - (ends - lengths)[stream]
+        stream = np.zeros(count, np.int64)
+        if streams > 1:
+            stream = np.searchsorted(lengths.cumsum(), rng.integers(0, lengths.sum(), count), side="right")
+        heads = np.array([own.head for own in self.streams])
+        # Streams are written side by side: a row of one stands for as many decisions as there are streams.
+        ages = draw_ages(rng, lengths[stream], recency * streams)
+        places: np.ndarray = stream * self.rows_per_stream + (heads[stream] - ages) % self.rows_per_stream
+        return places
 
     def sample(
-        self, batch: int, time: int, rng: np.random.Generator, among: np.ndarray | None = None
+        self,
+        batch: int,
+        time: int,
+        rng: np.random.Generator,
+        among: np.ndarray | None = None,
+        recency: float = 0.0,
     ) -> Windows:
         """`batch` windows of `time` transitions; arguments and errors as for `windows`."""
-        index = self.windows(batch, time, rng, among)
+        index = self.windows(batch, time, rng, among, recency)
         valid = ~self.last[index[:-1]]
         steps = index[:-1]
         return Windows(

@@ -39,3 +39,22 @@ def test_sampling_among_elites_follows_their_energies() -> None:
 def test_a_plan_without_elites_samples_its_own_actions() -> None:
     plan = Plan(actions=torch.ones(1, 2, 1), energy=torch.zeros(1))
     assert plan.sample(1.0) is plan.actions
+
+
+@pytest.mark.parametrize(("height", "taken"), [(0.0, True), (1.0, True), (2.5, False), (math.nan, False)])
+def test_the_mean_replaces_the_best_candidate_only_where_it_costs_no_more_than_the_worst_elite(
+    height: float, taken: bool
+) -> None:
+    best, mean = torch.full((1, 2, 1), 0.5), torch.zeros(1, 2, 1)
+    plan = Plan(
+        best, torch.tensor([0.5]), mean, torch.ones(1, 2, 1),
+        elites=torch.zeros(1, 3, 2, 1), elite_energy=torch.tensor([[0.5, 2.0, math.inf]]),
+    )  # fmt: skip
+    found = plan.by_mean(lambda actions: torch.full(actions.shape[:2], height))
+    assert torch.equal(found.actions, mean if taken else best)
+    assert found.energy.item() == (height if taken else 0.5)
+
+
+def test_a_plan_without_a_distribution_keeps_its_actions() -> None:
+    plan = Plan(actions=torch.ones(1, 2, 1), energy=torch.zeros(1))
+    assert plan.by_mean(lambda actions: torch.zeros(actions.shape[:2])) is plan

@@ -16,7 +16,7 @@ from agent.cost.energy import Energy, EnergyWeights
     ("kind", "settings", "tolerance"),
     [
         ("gradient", {"iterations": 40}, 1e-3),
-        ("icem", {"samples": 300, "iterations": 25, "elites": 20}, 3e-2),
+        ("icem", {"samples": 300, "iterations": 25, "elites": 20}, 3.5e-2),
     ],
 )
 @pytest.mark.parametrize("horizon", [1, 3])
