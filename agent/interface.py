@@ -35,6 +35,11 @@ class ObservationPart(Protocol):
         """NumPy's name of the dtype, such as float32 or uint8."""
         ...
 
+    @property
+    def angles(self) -> Sequence[int]:
+        """Places of numbers that are angles without limits, in rad."""
+        ...
+
 
 @runtime_checkable
 class EnvSpec(Protocol):

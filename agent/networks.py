@@ -50,8 +50,8 @@ class Networks(nn.Module):
         encoding = encoder_kind(observation)
         self.regularizer = kind
         latent, hidden = sizes.latent_dim, sizes.hidden_dim
-        self.normalizer = encoding.normalizer(observation)
-        self.encoder = encoding.encoder(observation, hidden, latent, kind)
+        self.normalizer = encoding.normalizer(observation, sizes)
+        self.encoder = encoding.encoder(observation, sizes, kind)
         self.target_encoder = self.encoder
         if kind.ema_target:
             self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)

@@ -16,6 +16,7 @@ from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
 from envs.physics import dm_control_env, find_physics
+from envs.readouts.angles import unlimited_angles
 from envs.readouts.named import derived_readouts, has_own_readouts, named_readouts
 from envs.registry import resolve
 from envs.rendering.camera import follow_robot
@@ -141,7 +142,7 @@ def wrapped(
     env_spec = EnvSpec(
         env=env,
         resolved=resolved,
-        observation=(ObservationPart(STATE, (size,), "float32"),),
+        observation=(ObservationPart(STATE, (size,), "float32", unlimited_angles(raw, size)),),
         action_size=flat.action_space.shape[0],  # type: ignore[index]
         episode_limit=None if frames is None else math.ceil(frames / action_repeat),
         action_repeat=action_repeat,

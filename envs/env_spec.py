@@ -18,6 +18,8 @@ class ObservationPart:
     shape: tuple[int, ...]
     dtype: str
     """Name of the NumPy dtype, such as `float32`."""
+    angles: tuple[int, ...] = ()
+    """Places of numbers that are angles without limits, in rad: a full turn makes no difference."""
 
     @property
     def size(self) -> int:

@@ -93,8 +93,13 @@ def make(
     return new_agent(config, env)
 
 
-def new_agent(config: Config, env: TrainingEnv | TrainingEnvs) -> Agent:
+def new_agent(config: Config, env: TrainingEnv | TrainingEnvs, env_spec: EnvSpec | None = None) -> Agent:
     """An untrained agent of the kind `config.agent`, for `env`.
+
+    Args:
+        config: the settings.
+        env: the environment to learn in.
+        env_spec: sizes and names that the agent is made for; those of `env` by default.
 
     Raises:
         ConfigError: for an agent that is to infer its sensors by a model that it has yet to learn.
@@ -103,7 +108,7 @@ def new_agent(config: Config, env: TrainingEnv | TrainingEnvs) -> Agent:
         raise ConfigError(
             "perceive: energy is for a trained agent; train with encoder, then evaluate with --perceive energy"
         )
-    return build_agent(config, env.env_spec, env)
+    return build_agent(config, env_spec or env.env_spec, env)
 
 
 def settings_of_agent(agent: Agent) -> dict[str, Any]:

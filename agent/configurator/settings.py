@@ -21,8 +21,11 @@ def ranged(default: Any, low: float, high: float) -> Any:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of the encoder, the world model and the policy."""
+    """Sizes of the encoder, the world model and the policy, and how angles are read."""
 
+    wrap_angles: bool = True
+    """Reads observed angles of hinges without limits, which count turns, as sine and cosine. Switch it off where
+    the number of turns matters."""
     latent_dim: int = ranged(128, 2, 4096)
     """Width of the latent state z."""
     hidden_dim: int = ranged(128, 4, 8192)
@@ -222,10 +225,8 @@ KIND_SECTIONS = ("planner", "regularizer")
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "strong": {
-        "model.hidden_dim": 256,
-        "model.head_width": 128,
-        "learning.utd": 2.0,
-        "explore.plan_every_episodes": 1,
+        "learning.batch_size": 256,
+        "explore.plan_every_episodes": 2,
     },
     "smoke": {
         "steps": 500,

@@ -12,21 +12,21 @@ from agent.perception.regularizers import Regularizer
 
 
 class Encoder(nn.Module):
-    """Normalised observation -> z: one hidden layer, then the regulariser's projection.
+    """Normalised features of an observation -> z: one hidden layer, then the regulariser's projection.
 
     Args:
-        obs: size of an observation.
+        features: numbers that the normaliser gives.
         hidden: width of the hidden layer.
         latent: size of z.
         regularizer: shapes the latent.
     """
 
-    def __init__(self, obs: int, hidden: int, latent: int, regularizer: Regularizer):
+    def __init__(self, features: int, hidden: int, latent: int, regularizer: Regularizer):
         super().__init__()
         self.regularizer = regularizer
-        self.hidden = NormedLinear(obs, hidden)
+        self.hidden = NormedLinear(features, hidden)
         self.out = nn.Linear(hidden, latent)
 
-    def forward(self, normalised: Float[Tensor, "*rows obs"]) -> Float[Tensor, "*rows latent"]:
+    def forward(self, normalised: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows latent"]:
         """The latents of observations."""
         return self.regularizer.project(full(self.out.forward(self.hidden.forward(normalised))))

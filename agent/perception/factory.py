@@ -9,11 +9,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from torch import nn
 
+from agent.configurator.settings import ModelConfig
 from agent.errors import ConfigError
 from agent.interface import ObservationPart
 from agent.perception.encoder import Encoder
-from agent.perception.normalizer import Normalizer
 from agent.perception.regularizers import Regularizer
+from agent.perception.state_normalizer import StateNormalizer
 
 
 @runtime_checkable
@@ -28,29 +29,30 @@ class EncoderKind(Protocol):
         """Whether it can encode these parts."""
         ...
 
-    def normalizer(self, parts: Sequence[ObservationPart]) -> nn.Module: ...
+    def normalizer(self, parts: Sequence[ObservationPart], model: ModelConfig) -> nn.Module: ...
 
     def encoder(
-        self, parts: Sequence[ObservationPart], hidden_dim: int, latent_dim: int, regularizer: Regularizer
+        self, parts: Sequence[ObservationPart], model: ModelConfig, regularizer: Regularizer
     ) -> nn.Module: ...
 
 
 class StateEncoding:
-    """One flat vector of numbers: running normalisation and a small network."""
+    """One flat vector of numbers: running normalisation, angles as sine and cosine, and a small network."""
 
     def accepts(self, parts: Sequence[ObservationPart]) -> bool:
         """See `EncoderKind`."""
         return len(parts) == 1 and len(parts[0].shape) == 1 and np.dtype(parts[0].dtype).kind == "f"
 
-    def normalizer(self, parts: Sequence[ObservationPart]) -> Normalizer:
+    def normalizer(self, parts: Sequence[ObservationPart], model: ModelConfig) -> StateNormalizer:
         """See `EncoderKind`."""
-        return Normalizer(parts[0].shape[0])
+        return StateNormalizer(parts[0].shape[0], tuple(parts[0].angles) if model.wrap_angles else ())
 
     def encoder(
-        self, parts: Sequence[ObservationPart], hidden_dim: int, latent_dim: int, regularizer: Regularizer
+        self, parts: Sequence[ObservationPart], model: ModelConfig, regularizer: Regularizer
     ) -> Encoder:
         """See `EncoderKind`."""
-        return Encoder(parts[0].shape[0], hidden_dim, latent_dim, regularizer)
+        cosines = len(parts[0].angles) if model.wrap_angles else 0
+        return Encoder(parts[0].shape[0] + cosines, model.hidden_dim, model.latent_dim, regularizer)
 
 
 ENCODERS: list[EncoderKind] = [StateEncoding()]

@@ -11,14 +11,14 @@ class Belief:
     """The estimate of an observation after the readings of a decision."""
 
     mean: Float[Tensor, "batch obs"]
-    """What the sensors should have read, normalised, float32."""
+    """The features of what the sensors should have read, normalised, float32."""
     information: Float[Tensor, "batch obs obs"]
     """Second derivative of half the energy around the mean."""
     surprise: Float[Tensor, "batch obs"]
     """Running mean of every sensor's surprise; 1 is usual."""
     trusted: Bool[Tensor, "batch obs"]
     """Whether a reading was taken as it is."""
-    readings: Float[Tensor, "batch obs"]
+    readings: Float[Tensor, "batch readings"]
     """The readings themselves, in the sensors' own units."""
 
     def rows(self, index: Tensor) -> "Belief":

@@ -13,7 +13,8 @@ The weights w_i come from experience. A reading is trusted (w infinite) where it
 imply about as much as readings in the replay buffer do. A sensor with large errors over many decisions gets
 less weight. A reading that jumps, or that stands still, gets none (w = 0).
 
-Vectors are normalised observations. The small matrices are float64 on the CPU.
+Vectors are normalised observations; an angle without limits is in them as two numbers, its sine and cosine, which
+one reading gives (`StateNormalizer`). The small matrices are float64 on the CPU.
 """
 
 from collections.abc import Callable
@@ -109,7 +110,6 @@ class SensorFaultInference:
         obs = replay_buffer.obs
         if not isinstance(obs, np.ndarray):
             raise ValueError("infers observations of one part, a vector of sensors")
-        size = obs.shape[1]
         # In each stream, oldest first: a row either follows the one before or begins an episode.
         held = [replay_buffer.numbers(stream) for stream in range(len(replay_buffer.streams))]
         numbers, following = (np.concatenate([one[part] for one in held]) for part in (np.s_[:-1], np.s_[1:]))
@@ -118,7 +118,8 @@ class SensorFaultInference:
         continues = ~replay_buffer.last[here]
         before, after, starts = here[continues], after[continues], after[~continues]
         repeats = (obs[after] == obs[before]).mean(0)
-        self.may_repeat = torch.from_numpy(repeats > REPEATS)
+        self.may_repeat = networks.normalizer.of_features(torch.from_numpy(repeats > REPEATS))
+        size = len(self.may_repeat)
         first = self.normalised(torch.from_numpy(obs[starts])).double()
         enough = len(starts) >= FEWEST_STARTS
         self.start_mean = first.mean(0) if enough else torch.zeros(size, dtype=torch.float64)
@@ -137,16 +138,16 @@ class SensorFaultInference:
         one, other = before[sample], after[sample]
         self.calibrate(*(torch.from_numpy(x) for x in (obs[one], replay_buffer.action[one], obs[other])))
 
-    def normalised(self, readings: Float[Tensor, "rows obs"]) -> Float[Tensor, "rows obs"]:
-        """Readings in standard deviations, on the CPU; 0 for one that is not a number."""
+    def normalised(self, readings: Float[Tensor, "rows readings"]) -> Float[Tensor, "rows obs"]:
+        """The features of readings in standard deviations, on the CPU; one that is not a number counts as 0."""
         return self.networks.normalizer(readings.nan_to_num(0.0, 0.0, 0.0).to(self.device)).cpu()
 
     @torch.no_grad()
     def calibrate(
         self,
-        before: Float[Tensor, "rows obs"],
+        before: Float[Tensor, "rows readings"],
         action: Float[Tensor, "rows act"],
-        after: Float[Tensor, "rows obs"],
+        after: Float[Tensor, "rows readings"],
     ) -> None:
         """Measures the usual prediction error and the usual difference of each reading from the others.
 
@@ -214,7 +215,7 @@ class SensorFaultInference:
     @torch.no_grad()
     def __call__(
         self,
-        readings: Float[Tensor, "batch obs"],
+        readings: Float[Tensor, "batch readings"],
         belief: Belief | None,
         action: Float[Tensor, "batch act"] | None,
         starts: Bool[Tensor, " batch"],
@@ -230,13 +231,14 @@ class SensorFaultInference:
         Raises:
             ValueError: for a belief without an action.
         """
-        x, given = self.normalised(readings), readings.isfinite()
+        of_features = self.networks.normalizer.of_features
+        x, given = self.normalised(readings), of_features(readings.isfinite())
         o = x.double()
         if belief is None:
             starts, belief = torch.ones_like(starts), self.no_belief(readings)
         begins = starts.unsqueeze(1)
         mean_surprise = torch.where(begins, 1.0, belief.surprise)
-        still = (readings == belief.readings) & ~self.may_repeat & ~begins
+        still = of_features(readings == belief.readings) & ~self.may_repeat & ~begins
         reduced = 1.0 / (self.usual * mean_surprise)
         usual_weight = torch.where(mean_surprise > LARGEST_SURPRISE, reduced, TRUSTED)
         usual_weight = torch.where(still | ~given, 0.0, usual_weight)
@@ -293,7 +295,7 @@ class SensorFaultInference:
             readings,
         )
 
-    def no_belief(self, readings: Float[Tensor, "batch obs"]) -> Belief:
+    def no_belief(self, readings: Float[Tensor, "batch readings"]) -> Belief:
         """A belief without information, for the start of an episode."""
-        o = torch.zeros(readings.shape, dtype=torch.float64)
+        o = torch.zeros(len(readings), len(self.usual), dtype=torch.float64)
         return Belief(o.float(), torch.diag_embed(o), o + 1.0, o > 0, torch.full_like(readings, torch.nan))

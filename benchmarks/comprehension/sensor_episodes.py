@@ -143,7 +143,9 @@ def play_episodes(
             mean, trusted = normalizer(torch.from_numpy(obs)).numpy(), np.ones_like(dead)
         else:
             mean, trusted = state.belief.mean.numpy(), state.belief.trusted.numpy()
-        scores.add(mean - normalizer(torch.from_numpy(true)).numpy(), dead, trusted, running)
+        error = mean - normalizer(torch.from_numpy(true)).numpy()
+        sensors = slice(dead.shape[1])  # one feature for each sensor: the cosines of angles come after them
+        scores.add(error[:, sensors], dead, trusted[:, sensors], running)
         for k in map(int, np.flatnonzero(running)):
             obs[k], reward, terminated, truncated, _ = envs[k].step(actions[k])
             returns[k] += float(reward)

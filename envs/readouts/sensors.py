@@ -14,17 +14,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.faults.boundary import call
-from envs.physics import Physics, find_physics, log
+from envs.physics import Physics, log
 from envs.readouts.joints import JointReadouts, identifier
-from envs.spaces import flattener
+from envs.readouts.trial import tried
 
 EPISODES, STEPS = 4, 25
 """Episodes that are tried, and steps of each."""
 LEAST_CORRELATION = 1.0 - 1e-6
 """Of a number with the quantity that it shows."""
-NOT_FOR_TRYING = ("render_mode", "width", "height", "render_kwargs")
-"""Keyword arguments that an environment for trying does without."""
 
 
 def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
@@ -36,11 +33,11 @@ def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarra
     found = {str(place): np.array([place]) for place in range(size)}
     found |= _parts(env.unwrapped.observation_space, size)
     try:
-        tried = _tried(env, size)
+        quantities = _tried(env, size)
     except Exception as error:  # noqa: BLE001  the environment may raise anything
         log.warning("%s: its sensors have no physical names: %s", env.unwrapped, error)
         return found
-    return {name: places for name, places in tried.items() if name not in found} | found
+    return {name: places for name, places in quantities.items() if name not in found} | found
 
 
 def _parts(space: spaces.Space[Any], size: int) -> dict[str, np.ndarray]:
@@ -59,34 +56,11 @@ def _parts(space: spaces.Space[Any], size: int) -> dict[str, np.ndarray]:
 
 def _tried(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
     """Physical quantities -> the places that show them."""
-    spec = env.unwrapped.spec
-    if spec is None or find_physics(env) is None or spaces.flatdim(env.unwrapped.observation_space) != size:
+    trial = tried(env, size, _quantities, EPISODES, STEPS)
+    if trial is None:
         return {}
-    kwargs = {name: value for name, value in spec.kwargs.items() if name not in NOT_FOR_TRYING}
-    other = call(gymnasium.make, spec.id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
-    try:
-        observations, quantities = _episodes(other)
-    finally:
-        other.close()
-    return _matches(observations, quantities)
-
-
-def _episodes(env: gymnasium.Env[Any, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Observations [steps, obs], and quantities [steps, numbers] by name, under random actions."""
-    flatten = flattener(env.observation_space)
-    observations, rows = [], []
-    env.action_space.seed(0)
-    for episode in range(EPISODES):
-        observation, _ = env.reset(seed=episode)
-        for _ in range(STEPS):
-            observations.append(flatten(observation))
-            physics = find_physics(env)
-            assert physics is not None
-            rows.append(_quantities(physics))
-            observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
-            if terminated or truncated:
-                break
-    return np.stack(observations), {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    observations, rows = trial
+    return _matches(observations, {name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
 
 def _quantities(physics: Physics) -> dict[str, np.ndarray]:

@@ -56,7 +56,7 @@ def spec_to_json(env_spec: EnvSpec) -> dict[str, Any]:
         return dataclasses.asdict(env_spec)
     return own | {
         "observation": [
-            {"name": part.name, "shape": list(part.shape), "dtype": part.dtype}
+            {"name": part.name, "shape": list(part.shape), "dtype": part.dtype, "angles": list(part.angles)}
             for part in env_spec.observation
         ],
         "action_size": env_spec.action_size,
@@ -108,9 +108,18 @@ def _parts(value: Any) -> tuple[ObservationPart, ...] | None:
             return None
         if len(shape) > _MOST_AXES or not all(map(_is_size, shape)):
             return None
-        parts.append(ObservationPart(name, tuple(shape), dtype))
+        angles = entry.get("angles", ())  # earlier runs have none
+        if not (isinstance(angles, (list, tuple)) and _are_places(angles, math.prod(shape))):
+            return None
+        parts.append(ObservationPart(name, tuple(shape), dtype, tuple(angles)))
     unique = len({part.name for part in parts}) == len(parts)
     return tuple(parts) if unique and sum(math.prod(p.shape) for p in parts) <= _LARGEST_SIZE else None
+
+
+def _are_places(values: list[Any] | tuple[Any, ...], size: int) -> bool:
+    """Whether these are different places in a part of `size` numbers."""
+    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+    return whole and all(0 <= value < size for value in values) and len(set(values)) == len(values)
 
 
 def _is_size(value: Any, largest: int = _LARGEST_SIZE) -> bool:

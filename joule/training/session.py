@@ -110,8 +110,9 @@ def train_further(
         StopRun: when the run cannot continue.
     """
     with _training_envs(config) as env:
-        check_spec(spec_of_run(run), env, config.agent)
-        agent, evaluator = new_agent(config, env), _evaluator(config)
+        spec = spec_of_run(run)
+        check_spec(spec, env, config.agent)
+        agent, evaluator = new_agent(config, env, spec), _evaluator(config)
         return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=True)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agent.agent import WorldModelAgent
+from agent.configurator.settings import ModelConfig
 from agent.errors import ConfigError
 from agent.interface import ObservationPart as AnyPart
 from agent.perception import factory
@@ -51,11 +52,11 @@ class CameraEncoding:
     def accepts(self, parts: Sequence[AnyPart]) -> bool:
         return [one.name for one in parts] == ["state", "camera"]
 
-    def normalizer(self, parts: Sequence[AnyPart]) -> nn.Module:
+    def normalizer(self, parts: Sequence[AnyPart], model: ModelConfig) -> nn.Module:
         return CameraNormalizer()
 
-    def encoder(self, parts: Any, hidden_dim: int, latent_dim: int, regularizer: Any) -> nn.Module:
-        return Encoder(7, hidden_dim, latent_dim, regularizer)
+    def encoder(self, parts: Any, model: ModelConfig, regularizer: Any) -> nn.Module:
+        return Encoder(7, model.hidden_dim, model.latent_dim, regularizer)
 
 
 class CameraEnv:

@@ -18,9 +18,9 @@ from agent.errors import ConfigError
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.perception import sensor_faults
-from agent.perception.normalizer import Normalizer
 from agent.perception.sensor_belief import Belief
 from agent.perception.sensor_faults import INFORMATION_KEPT, SensorFaultInference
+from agent.perception.state_normalizer import StateNormalizer
 from agent.world_model.dynamics import WorldModel
 from joule.commands import train
 
@@ -55,7 +55,7 @@ class Linear(Networks):
     def __init__(self) -> None:
         nn.Module.__init__(self)
         draw = torch.Generator().manual_seed(0)
-        self.normalizer = Normalizer(OBS)
+        self.normalizer = StateNormalizer(OBS)
         self.encoder = nn.Linear(OBS, LATENT, bias=False)
         weight = self.encoder.weight.detach()
         self.world_model = self.dynamics = Dynamics(weight, draw)
@@ -260,3 +260,20 @@ def test_it_is_refused_for_agents_without_a_trained_world_model(make_agent: Any,
         with pytest.raises(ConfigError, match=why):
             train.main(["--perceive", "energy", "--env", tiny_env.ID, *asked, "--out", str(tmp_path / "run")])
         assert not (tmp_path / "run").exists()
+
+
+def test_a_dead_reading_of_an_angle_takes_its_sine_and_its_cosine_with_it() -> None:
+    agent: Any = joule.make("joule", env="HalfCheetah-v5", preset="smoke", seed=1)
+    agent.learn(170)
+    modules = agent.modules
+    assert modules.networks.normalizer.angles == [1]
+    inference = SensorFaultInference(modules.networks, modules.replay_buffer)
+    reading = torch.from_numpy(modules.replay_buffer.obs[[5]].copy())
+    reading[0, 1] = torch.nan
+    belief = inference(reading, None, None, torch.tensor([True]))
+    assert belief.mean.shape == (1, 18)
+    assert not belief.trusted[0, [1, 17]].any()
+    assert belief.trusted[0, :1].all()
+    inferred = modules.networks.normalizer.inverse(belief.mean)
+    assert inferred.shape == (1, 17)
+    assert inferred.isfinite().all()

@@ -19,7 +19,10 @@ from joule.storage.run_folder import Run, RunError
 SPEC = MadeEnvSpec(
     env="my_pkg:Arm",
     resolved="my_pkg:Arm-v0",
-    observation=(ObservationPart("state", (17,), "float32"), ObservationPart("camera", (8, 8, 3), "uint8")),
+    observation=(
+        ObservationPart("state", (17,), "float32", (1, 4)),
+        ObservationPart("camera", (8, 8, 3), "uint8"),
+    ),
     action_size=3,
     episode_limit=200,
     action_repeat=2,
@@ -58,6 +61,12 @@ def test_the_specification_of_another_class_is_stored_too(tmp_path: Path) -> Non
     assert {name: getattr(stored, name) for name in NAMES} == vars(plain)
 
 
+def test_a_run_of_before_angles_were_known_has_none(tmp_path: Path) -> None:
+    parts = [{"name": "state", "shape": [17], "dtype": "float32"}]
+    stored = spec_of_run(opened(tmp_path / "run", spec_to_json(SPEC) | {"observation": parts}))
+    assert stored.observation == (ObservationPart("state", (17,), "float32"),)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -76,6 +85,11 @@ def test_the_specification_of_another_class_is_stored_too(tmp_path: Path) -> Non
         ("observation", [{"name": "state", "shape": [17], "dtype": "object"}]),
         ("observation", [{"name": "state", "shape": [17], "dtype": ["float32"]}]),
         ("observation", [{"name": "state", "shape": [17], "dtype": "float32"}] * 2),
+        ("observation", [{"name": "state", "shape": [17], "dtype": "float32", "angles": [17]}]),
+        ("observation", [{"name": "state", "shape": [17], "dtype": "float32", "angles": [1, 1]}]),
+        ("observation", [{"name": "state", "shape": [17], "dtype": "float32", "angles": [-1]}]),
+        ("observation", [{"name": "state", "shape": [17], "dtype": "float32", "angles": [True]}]),
+        ("observation", [{"name": "state", "shape": [17], "dtype": "float32", "angles": 3}]),
     ],
 )  # fmt: skip
 def test_a_forged_entry_is_refused_by_name(tmp_path: Path, name: str, value: Any) -> None:

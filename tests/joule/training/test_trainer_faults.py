@@ -29,8 +29,8 @@ def test_losses_that_stay_not_finite_end_the_run_at_the_last_good_checkpoint(tra
     agent: Any = trainer.agent
     sample = agent.modules.replay_buffer.sample
 
-    def poisoned(*arguments: Any) -> Any:
-        windows = sample(*arguments)
+    def poisoned(*arguments: Any, **keywords: Any) -> Any:
+        windows = sample(*arguments, **keywords)
         if agent.frames > 50:
             windows.cost[:] = np.nan
         return windows
