@@ -24,7 +24,9 @@ _OF_JOULE = ("model.", "regularizer.", "cost.", "actor.", "planner.", "explore."
 _WITH_REPLAY = "learning.utd"
 """The setting of learning that every agent with a replay buffer uses."""
 _LEARN_FROM_REPLAY = ("joule", *WITH_REPLAY)
-_FREE = ("steps", "eval_every_frames", "checkpoint_every_frames", "video", "memory_budget_gb")
+_FREE = (
+    "steps", "eval_every_frames", "eval_process", "checkpoint_every_frames", "video", "memory_budget_gb",
+)  # fmt: skip
 """Settings that a resumed run may change without being told so."""
 
 

@@ -199,6 +199,9 @@ class Config:
     """Frames between evaluations."""
     eval_episodes: int = ranged(10, 1, 10_000)
     """Episodes of an evaluation."""
+    eval_process: bool = False
+    """Evaluations in a process of their own, while training goes on; it takes a second core, and the results are
+    the same. For joule without constraints."""
     checkpoint_every_frames: int = ranged(10_000, 1, 10_000_000_000)
     """Frames between checkpoints."""
     on_collapse: Literal["warn", "stop"] = "warn"

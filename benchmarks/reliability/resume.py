@@ -98,12 +98,13 @@ def stop_when(reached: Reached) -> Patch:
 
 def stop_after_evaluation() -> None:
     """The run sends itself SIGTERM when its first evaluation is logged."""
+    from joule.training.evaluation_rows import Moment, Recorded
     from joule.training.trainer import Trainer
 
     real = Trainer.record
 
-    def record(self: Trainer, scores: Any) -> None:
-        real(self, scores)
+    def record(self: Trainer, evaluation: Recorded, at: Moment) -> None:
+        real(self, evaluation, at)
         os.kill(os.getpid(), signal.SIGTERM)
 
     Trainer.record = record  # type: ignore[method-assign]

@@ -21,6 +21,7 @@ _NEITHER = (
     "steps",
     "eval_every_frames",
     "eval_episodes",
+    "eval_process",
     "checkpoint_every_frames",
     "video",
     "device",

@@ -68,12 +68,20 @@ def spec_to_json(env_spec: EnvSpec) -> dict[str, Any]:
 
 
 def spec_of_run(run: Run) -> EnvSpec:
-    """The specification of a run's environment.
+    """The specification of a run's environment. Raises RunError as `spec_from_json`."""
+    return spec_from_json(run.env_spec, f"{run.folder}: run.json")
+
+
+def spec_from_json(entries: Mapping[str, Any], where: str) -> EnvSpec:
+    """The specification that `spec_to_json` gave.
+
+    Args:
+        entries: the JSON values.
+        where: begins the message of an error.
 
     Raises:
         RunError: for an entry that is missing, of another type, or too large; the message names it.
     """
-    entries = run.env_spec
     limit, sizes = entries.get("episode_limit"), entries.get("readout_sizes")
     observation = _parts(entries.get("observation"))
     checks = {
@@ -88,7 +96,7 @@ def spec_of_run(run: Run) -> EnvSpec:
     }
     for name, valid in checks.items():
         if not valid:
-            raise RunError(f"{run.folder}: run.json gives {name} as {str(entries.get(name))[:60]}")
+            raise RunError(f"{where} gives {name} as {str(entries.get(name))[:60]}")
     assert observation is not None
     known = {name: entries[name] for name in checks if name != "observation"}
     other = {name: value for name, value in entries.items() if name not in (*checks, "observation_size")}

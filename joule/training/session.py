@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.agent import WorldModelAgent
 from agent.configurator.settings import Config
 from agent.device import pick_device
 from agent.interface import Agent
@@ -25,6 +26,7 @@ from joule.report.progress import Progress
 from joule.storage.env_spec import spec_of_run, spec_to_json
 from joule.storage.run_folder import Run
 from joule.training import env_check
+from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
 from joule.training.evaluation import Evaluator
 from joule.training.forecast_log import max_entries
@@ -151,7 +153,12 @@ def _session(
         display = stack.enter_context(Progress()) if reporting.progress else None
         callback = Callbacks([TensorBoardTracker(run)], reporting.callbacks, display)
         evaluator.callback = EpisodesOfRun(callback, "evaluating", config.eval_episodes)
-        trainer = Trainer(agent, run, evaluator, callback)
+        background = None
+        if config.eval_process and isinstance(agent, WorldModelAgent):
+            background = BackgroundEvaluation(agent)
+            stack.callback(background.close)
+            background.start()
+        trainer = Trainer(agent, run, evaluator, callback, background)
         notes = env_check.notes(run.env_spec)
         if resumed:
             notes += trainer.resume()

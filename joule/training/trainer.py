@@ -10,12 +10,9 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
-
-import numpy as np
 
 from agent.errors import StopRun
-from agent.interface import Agent, Forecasting, Legible, Policy
+from agent.interface import Agent, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
 from envs.faults.errors import EnvFailure
 from joule.callbacks.callback import Callback, Episode, EvaluationResult, Measurement
@@ -30,40 +27,18 @@ from joule.storage.agent_checkpoint import (
     write_checkpoint,
 )
 from joule.storage.errors import CheckpointError, ReplayLogError, RunError
-from joule.storage.provenance import differences, version
+from joule.storage.provenance import differences
 from joule.storage.run_folder import Run
 from joule.storage.run_replay import ReplayLogs
+from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.divergence import divergence_warning
-from joule.training.evaluation import ReadSteps
-from joule.training.forecast_log import ForecastLog
+from joule.training.evaluation_rows import Moment, Recorded, Scores, protocol_row, recorded
+from joule.training.interruption import Interrupted, interruptible
 from joule_errors import Stopped
 from joule_errors.memory import is_short
 
 STOPPING = (Stopped, FloatingPointError, CheckpointError, ReplayLogError, RunError)
 """Errors that a run may meet; any other one is a defect."""
-
-
-class Interrupted(Exception):
-    """A signal asked the run to end while an evaluation was due."""
-
-
-class Scores(Protocol):
-    """The results of an evaluation that a run records."""
-
-    @property
-    def returns(self) -> np.ndarray:
-        """[episodes]"""
-        ...
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """[episodes], decisions"""
-        ...
-
-    @property
-    def forecast_log(self) -> ForecastLog | None: ...
-    @property
-    def read_steps(self) -> ReadSteps | None: ...
 
 
 class Trainer:
@@ -74,12 +49,20 @@ class Trainer:
         run: the run folder, locked.
         evaluate: plays the held-out episodes with the agent as it is.
         callback: is told how the run goes.
+        background: plays the held-out episodes in a process of its own while training goes on, but for those at
+            the run's end; None plays all of them with `evaluate`.
     """
 
     def __init__(
-        self, agent: Agent, run: Run, evaluate: Callable[[Policy], Scores], callback: Callback
+        self,
+        agent: Agent,
+        run: Run,
+        evaluate: Callable[[Policy], Scores],
+        callback: Callback,
+        background: BackgroundEvaluation | None = None,
     ) -> None:
         self.agent, self.run, self.evaluate, self.callback = agent, run, evaluate, callback
+        self.background = background
         self.log_every_frames = max(1, min(1_000, agent.config.steps // 20))
         self.frames = agent.frames
         self.stopped_by: int | None = None
@@ -185,15 +168,18 @@ class Trainer:
             self.check_divergence()
             if due(self.log_every_frames):
                 self.log()
-            if due(config.eval_every_frames) or agent.frames >= config.steps or not go_on:
-                self.record(self.play(unfinished_since=before))
+            ends = agent.frames >= config.steps or not go_on
+            if ends or due(config.eval_every_frames):
+                self.evaluate_now(before, ends)
+            elif self.background is not None and self.background.ready():
+                self.record_background()
         except Interrupted:
             self.save(unfinished_since=before)
             return False
-        self.unfinished = False
+        self.unfinished = self.evaluating
         saving = due(config.checkpoint_every_frames) and agent.frames < config.steps
         if saving or self.stopped_by is not None:
-            self.save()
+            self.save(unfinished_since=before if self.unfinished else None)
         return self.stopped_by is None and go_on
 
     def check_interrupted(self) -> None:
@@ -233,6 +219,34 @@ class Trainer:
         self.run.log(metrics, agent.frames)
         self.callback.on_metrics(Measurement(agent.frames, metrics, agent.clock.seconds()["wall"]))
 
+    @property
+    def evaluating(self) -> bool:
+        """Whether an evaluation of the agent as it is now is being made in the background."""
+        due = None if self.background is None else self.background.due
+        return due is not None and due.frames == self.agent.frames
+
+    def evaluate_now(self, unfinished_since: int, ends: bool) -> None:
+        """Evaluates the agent as it is now, or begins to.
+
+        Args:
+            unfinished_since: as for `save`.
+            ends: whether the run ends, so that nothing could go on beside the evaluation.
+        """
+        if self.background is not None:
+            self.record_background()
+            if not ends:
+                self.background.begin()
+                return
+        scores = self.play(unfinished_since)
+        self.record(recorded(self.agent, scores, self.agent.frames), Moment.now(self.agent))
+
+    def record_background(self) -> None:
+        """Waits for the evaluation in the background, where one is being made, and records it."""
+        if self.background is not None and (due := self.background.due) is not None:
+            with self.agent.clock.running(False):
+                found = self.background.result()
+            self.record(found, due)
+
     def play(self, unfinished_since: int) -> Scores:
         """Plays the held-out episodes; their time does not count as training's.
 
@@ -255,33 +269,16 @@ class Trainer:
             with contextlib.suppress(CallbackError):
                 self.callback.on_note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
 
-    def record(self, scores: Scores) -> None:
+    def record(self, evaluation: Recorded, at: Moment) -> None:
         """Writes an evaluation as a row of the protocol, and tells the callback."""
-        agent, spent, returns = self.agent, self.agent.clock.seconds(), scores.returns
-        # Significant digits, not decimals: an environment's rewards may be of any size.
-        mean, std = (float(f"{figure:.8g}") for figure in (np.mean(returns), np.std(returns)))
-        row = {
-            "agent": agent.config.agent,
-            "env": agent.config.env,
-            "seed": agent.config.seed,
-            "frames": agent.frames,
-            "decisions": agent.decisions,
-            "return_mean": mean,
-            "return_std": std,
-            "episodes": len(returns),
-            "cpu_seconds": round(spent["cpu"], 2),
-            "wall_seconds": round(spent["wall"], 2),
-            "threads": agent.config.threads,
-            "device": agent.config.device,
-            "version": version(),
-        }
+        row = protocol_row(self.agent, evaluation, at)
         self.run.evaluated(row)
-        if scores.forecast_log is not None:
-            self.run.forecasts(scores.forecast_log.rows(agent.frames))
-        if scores.read_steps is not None and isinstance(agent, Legible):
-            self.run.readouts(legibility_rows(agent.legibility(*scores.read_steps), agent.frames))
-        self.last_scores = {"return_mean": mean, "return_std": std}
-        self.callback.on_evaluation(EvaluationResult(agent.frames, returns, scores.lengths, row))
+        if evaluation.forecasts:
+            self.run.forecasts(evaluation.forecasts)
+        if evaluation.readouts:
+            self.run.readouts(evaluation.readouts)
+        self.last_scores = {name: row[name] for name in ("return_mean", "return_std")}
+        self.callback.on_evaluation(EvaluationResult(at.frames, evaluation.returns, evaluation.lengths, row))
 
     # Checkpoints
 
@@ -299,6 +296,8 @@ class Trainer:
 
     def _write(self, unfinished_since: int | None, mid_episode: bool = True) -> None:
         self.run.check_place()
+        if not self.evaluating:  # rows of a checkpoint's past are written before it
+            self.record_background()
         scores = self.last_scores
         try:
             write_checkpoint(
@@ -347,47 +346,6 @@ class Trainer:
         self.run.truncate_logs(saved.step - self.unfinished, saved.step)
         self.last_scores = dict(saved.meta["scores"])
         return notes
-
-
-class InterruptiblePolicy:
-    """A policy that calls `check` before every decision."""
-
-    def __init__(self, policy: Policy, check: Callable[[], None]) -> None:
-        self._policy, self._check = policy, check
-
-    def predict(
-        self,
-        observation: np.ndarray,
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = True,
-    ) -> tuple[np.ndarray, Any]:
-        """See `agent.interface.Policy`."""
-        self._check()
-        return self._policy.predict(observation, state, episode_start, deterministic)
-
-
-class InterruptibleForecasting(InterruptiblePolicy):
-    """The same for an agent that predicts its returns."""
-
-    def __init__(self, agent: Forecasting, policy: Policy, check: Callable[[], None]) -> None:
-        super().__init__(policy, check)
-        self.forecast = agent.forecast
-
-
-def interruptible(agent: Policy, check: Callable[[], None]) -> InterruptiblePolicy:
-    """An agent for an evaluation, which calls `check` before every decision."""
-    if isinstance(agent, Forecasting):
-        return InterruptibleForecasting(agent, agent, check)
-    return InterruptiblePolicy(agent, check)
-
-
-def legibility_rows(legibility: dict[str, float], frames: int) -> list[dict[str, Any]]:
-    """Rows of readouts.csv: R² of each readout after `frames`, to six digits."""
-    return [
-        {"frames": frames, "readout": name, "r_squared": "" if math.isnan(value) else f"{value:.6g}"}
-        for name, value in legibility.items()
-    ]
 
 
 def why_stopped(error: Exception) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import envs
 import joule
 from joule.report.evaluation_text import summary
 from joule.training.evaluation import MOST_READ, evaluate
-from joule.training.trainer import legibility_rows
+from joule.training.evaluation_rows import recorded
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -28,7 +29,15 @@ def test_a_run_writes_how_well_each_readout_is_read(trained_run: Path) -> None:
     assert [row["frames"] for row in rows] == [frames for frames in evaluations for _ in range(2)]
     assert [row["readout"] for row in rows[:2]] == ["position", "distance"]
     assert float(rows[-2]["r_squared"]) > 0.5
-    assert legibility_rows({"still": math.nan}, 7) == [{"frames": 7, "readout": "still", "r_squared": ""}]
+
+
+def test_a_readout_that_never_moves_has_an_empty_entry() -> None:
+    agent = SimpleNamespace(legibility=lambda *steps: {"still": math.nan})
+    scores = SimpleNamespace(returns=None, lengths=None, forecast_log=None, read_steps=(1, 2))
+    agent_of_any_kind: Any = agent
+    given: Any = scores
+    rows = recorded(agent_of_any_kind, given, 7).readouts
+    assert rows == [{"frames": 7, "readout": "still", "r_squared": ""}]
 
 
 def test_an_evaluation_says_what_is_legible(trained_run: Path) -> None:

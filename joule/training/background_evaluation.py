@@ -1,0 +1,155 @@
+"""Evaluations in a process of their own, while training goes on.
+
+The process gets a copy of the networks and plays the held-out episodes with it, as the training process would. What
+it finds is the same to the last digit, and training does not wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from agent.acting_copy import acting_copy
+from agent.agent import WorldModelAgent
+from agent.configurator.validation import to_json
+from joule.storage.env_spec import spec_to_json
+from joule.training.evaluation_rows import Moment, Recorded
+from joule.training.messages import receive, send
+from joule_errors import Stopped
+
+_COMMAND = (
+    "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; "  # else files here may be taken for modules
+    f"from {__package__}.evaluation_process import serve; serve()"
+)
+CLOSE_SECONDS = 10.0
+"""For the process to end by itself."""
+
+
+class EvaluationStopped(Stopped):
+    """An evaluation that failed in its process; the message is one sentence."""
+
+
+class BackgroundEvaluation:
+    """Evaluates one agent, once at a time.
+
+    Args:
+        agent: the agent that is trained.
+    """
+
+    def __init__(self, agent: WorldModelAgent) -> None:
+        self.agent = agent
+        self.due: Moment | None = None
+        """When the evaluation that is being made was due; None where none is."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._prepared = False
+        """Whether the process has said that it has its agent and its environment."""
+
+    def start(self) -> None:
+        """Starts the process, and does not wait until it is prepared."""
+        agent = self.agent
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _COMMAND],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a signal of the terminal is for the training process alone
+        )  # fmt: skip
+        self._send({"config": to_json(agent.config), "env_spec": spec_to_json(agent.env_spec)}, {})
+
+    def begin(self) -> None:
+        """Has the agent evaluated as it is now.
+
+        Raises:
+            EvaluationStopped: where the process could not make its environment, or has ended.
+        """
+        assert self.due is None, "one evaluation at a time"
+        self._prepare()
+        arrays, counts = acting_copy(self.agent.modules)
+        self._send({**counts, "frames": self.agent.frames}, arrays)
+        self.due = Moment.now(self.agent)
+
+    def ready(self) -> bool:
+        """Whether `result` would not wait. Raises EvaluationStopped as `begin`."""
+        if not self._arrived():
+            return False
+        self._prepare()
+        return self.due is not None and self._arrived()
+
+    def _prepare(self) -> None:
+        """Waits until the process has its agent and its environment."""
+        if not self._prepared:
+            self._receive()
+            self._prepared = True
+
+    def _arrived(self) -> bool:
+        return bool(select.select([self._results], [], [], 0.0)[0])
+
+    def result(self) -> Recorded:
+        """Waits for the evaluation that was begun.
+
+        Raises:
+            EvaluationStopped: where it failed, or the process ended.
+        """
+        try:
+            values = self._receive()
+        finally:
+            self.due = None
+        return Recorded(
+            np.array(values["returns"], np.float64), np.array(values["lengths"], np.int64),
+            values["forecasts"], values["readouts"],
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Ends the process; an evaluation that is being made is given up."""
+        process, self._process, given_up = self._process, None, self.due is not None
+        self.due = None
+        if process is None:
+            return
+        if given_up:
+            process.kill()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):  # the process has ended with a message unread
+                pipe.close()
+        try:
+            process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def _results(self) -> BinaryIO:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        results: Any = self._process.stdout
+        return results
+
+    def _send(self, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        assert self._process is not None
+        pipe: Any = self._process.stdin
+        try:
+            send(pipe, values, arrays)
+        except OSError:
+            raise self._ended() from None
+
+    def _receive(self) -> dict[str, Any]:
+        message = receive(self._results)
+        if message is None:
+            raise self._ended()
+        values, _ = message
+        if "failed" in values:
+            raise EvaluationStopped(f"the process of the evaluations: {values['failed']}")
+        return values
+
+    def _ended(self) -> EvaluationStopped:
+        assert self._process is not None
+        try:
+            code = self._process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            code = None
+        return EvaluationStopped(f"the process of the evaluations ended (exit code {code})")

@@ -1,0 +1,67 @@
+"""A process that evaluates an agent while another process trains it; see `background_evaluation`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from agent.acting_copy import act_as
+from agent.agent import WorldModelAgent
+from agent.configurator.validation import from_json
+from joule.agents import build_agent
+from joule.environment import make_env
+from joule.storage.env_spec import spec_from_json
+from joule.training.evaluation import Evaluator
+from joule.training.evaluation_rows import recorded
+from joule.training.forecast_log import max_entries
+from joule.training.messages import receive, send
+
+
+def serve() -> None:
+    """Evaluates the agents that arrive on stdin and writes the results to stdout, until stdin ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # the training process decides when to end
+    results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what an environment prints does not belong among the messages
+    begun = receive(sys.stdin.buffer)
+    if begun is None:
+        return
+    settings, _ = begun
+    try:
+        evaluating = _Evaluating(settings)
+    except Exception as error:  # noqa: BLE001  the training process says what failed
+        send(results, {"failed": str(error) or type(error).__name__})
+        return
+    send(results, {})
+    while (message := receive(sys.stdin.buffer)) is not None:
+        counts, arrays = message
+        try:
+            act_as(evaluating.agent.modules, arrays, counts)
+            found = evaluating.results(counts["frames"])
+        except Exception as error:  # noqa: BLE001
+            found = {"failed": str(error) or type(error).__name__}
+        send(results, found)
+
+
+class _Evaluating:
+    """The agent and the environments of this process."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        config = from_json(settings["config"])
+        agent = build_agent(config, spec_from_json(settings["env_spec"], "evaluation"), None)
+        assert isinstance(agent, WorldModelAgent)
+        self.agent = agent
+        entries = max_entries(config.steps, config.eval_every_frames)
+        self.evaluator = Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries, read=True)
+
+    def results(self, frames: int) -> dict[str, Any]:
+        """An evaluation as JSON values."""
+        found = recorded(self.agent, self.evaluator(self.agent), frames)
+        return {
+            "returns": found.returns.tolist(),
+            "lengths": found.lengths.tolist(),
+            "forecasts": found.forecasts,
+            "readouts": found.readouts,
+        }

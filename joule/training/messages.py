@@ -1,0 +1,41 @@
+"""Messages over a pipe: JSON values and arrays."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+_HEAD = struct.Struct(">QQ")
+
+
+def send(pipe: BinaryIO, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> None:
+    """Writes one message. Raises OSError where nobody reads."""
+    given = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
+    kinds = [[name, array.dtype.str, array.shape] for name, array in given.items()]
+    head = json.dumps({"values": values, "arrays": kinds}).encode()
+    body = b"".join(array.tobytes() for array in given.values())
+    pipe.write(_HEAD.pack(len(head), len(body)) + head + body)
+    pipe.flush()
+
+
+def receive(pipe: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """Reads one message: its values and its arrays. None where the other side has ended."""
+    start = pipe.read(_HEAD.size)
+    if len(start) < _HEAD.size:
+        return None
+    head_size, body_size = _HEAD.unpack(start)
+    head, body = pipe.read(head_size), pipe.read(body_size)
+    if len(head) < head_size or len(body) < body_size:
+        return None
+    message = json.loads(head)
+    arrays, offset = {}, 0
+    for name, kind, shape in message["arrays"]:
+        dtype = np.dtype(kind)
+        count = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
+        offset += count * dtype.itemsize
+    return message["values"], arrays

@@ -1,0 +1,133 @@
+"""Evaluations in a process of their own find what those in the training process find, also after a kill."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_env
+
+from agent.errors import ConfigError, StopRun
+from joule.commands import train
+from joule.settings import config_from
+from joule.training.background_evaluation import BackgroundEvaluation
+from joule.training.messages import receive, send
+
+ENV = f"tiny_env:{tiny_env.ID}"
+"""With its module: the other process must find it too."""
+COSTS = ("cpu_seconds", "wall_seconds")
+
+
+def options(small: dict[str, Any], folder: Path) -> list[str]:
+    given = {**small, "env": ENV, "steps": 300, "eval_every_frames": 100, "eval_episodes": 5}
+    given |= {"checkpoint_every_frames": 100, "learning.pretrain_updates": 20, "out": folder}
+    del given["video"]
+    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()] + ["--no-video"]
+
+
+def tables(folder: Path) -> dict[str, list[dict[str, str]]]:
+    found = {}
+    for name in ("evaluations", "forecasts", "readouts", "metrics"):
+        with (folder / f"{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        found[name] = [{key: value for key, value in row.items() if key not in COSTS} for row in rows]
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that is evaluated in its own process."""
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    assert train.main(options(small, folder)) == 0
+    return folder
+
+
+def test_a_process_finds_the_same(small: dict[str, Any], plain: Path, tmp_path: Path) -> None:
+    assert train.main([*options(small, tmp_path / "run"), "--eval-process"]) == 0
+    assert len(tables(plain)["evaluations"]) == 3
+    assert tables(tmp_path / "run") == tables(plain)
+
+
+@pytest.mark.slow
+def test_what_was_not_recorded_is_evaluated_again(
+    small: dict[str, Any], plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    real = BackgroundEvaluation.ready
+
+    def killed(self: BackgroundEvaluation) -> bool:
+        if self.agent.frames <= 200:
+            return real(self)
+        raise KeyboardInterrupt  # after the checkpoint of 200 frames, before the row of its evaluation
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BackgroundEvaluation, "ready", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train.main([*options(small, folder), "--eval-process"])
+    assert [row["frames"] for row in tables(folder)["evaluations"]] == ["100"]
+    assert train.main(["--resume", str(folder)]) == 0
+    assert tables(folder) == tables(plain)
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_stops_the_run(
+    small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = BackgroundEvaluation.begin
+
+    def begin(self: BackgroundEvaluation) -> None:
+        real(self)
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(BackgroundEvaluation, "begin", begin)
+    with pytest.raises(StopRun, match=r"process of the evaluations ended \(exit code -9\).*step-100"):
+        train.main([*options(small, tmp_path / "run"), "--eval-process"])
+
+
+@pytest.mark.slow
+def test_an_environment_that_the_process_does_not_find_stops_the_run_early(
+    small: dict[str, Any], tmp_path: Path
+) -> None:
+    given = [*options(small, tmp_path / "run"), "--eval-process", "--env", tiny_env.ID]
+    with pytest.raises(
+        StopRun, match="process of the evaluations: unknown environment id 'joule-tests/Point"
+    ):
+        train.main(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"agent": "sac"}, "eval_process: sac is"),
+        ({"constraint": ("speed<2",)}, "an agent with constraints is"),
+    ],
+)
+def test_who_cannot_be_evaluated_so_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        config_from("default", {**given, "eval_process": True})
+
+
+def test_a_message_arrives_as_it_was_sent() -> None:
+    pipe = io.BytesIO()
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "empty": np.zeros((0, 4), np.float32), "one": np.array(7)}
+    send(pipe, {"frames": 3, "x": [0.1, None]}, arrays)
+    send(pipe, {})
+    pipe.seek(0)
+    message = receive(pipe)
+    assert message is not None
+    values, found = message
+    assert values == {"frames": 3, "x": [0.1, None]}
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert receive(pipe) == ({}, {})
+    assert receive(pipe) is None
+    assert receive(io.BytesIO(pipe.getvalue()[:30])) is None
