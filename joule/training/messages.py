@@ -17,8 +17,8 @@ def send(pipe: BinaryIO, values: Mapping[str, Any], arrays: Mapping[str, np.ndar
     given = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
     kinds = [[name, array.dtype.str, array.shape] for name, array in given.items()]
     head = json.dumps({"values": values, "arrays": kinds}).encode()
-    body = b"".join(array.tobytes() for array in given.values())
-    pipe.write(_HEAD.pack(len(head), len(body)) + head + body)
+    content = b"".join(array.tobytes() for array in given.values())
+    pipe.write(_HEAD.pack(len(head), len(content)) + head + content)
     pipe.flush()
 
 
@@ -27,15 +27,15 @@ def receive(pipe: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]] | No
     start = pipe.read(_HEAD.size)
     if len(start) < _HEAD.size:
         return None
-    head_size, body_size = _HEAD.unpack(start)
-    head, body = pipe.read(head_size), pipe.read(body_size)
-    if len(head) < head_size or len(body) < body_size:
+    head_size, content_size = _HEAD.unpack(start)
+    head, content = pipe.read(head_size), pipe.read(content_size)
+    if len(head) < head_size or len(content) < content_size:
         return None
     message = json.loads(head)
     arrays, offset = {}, 0
     for name, kind, shape in message["arrays"]:
         dtype = np.dtype(kind)
         count = int(np.prod(shape, dtype=np.int64))
-        arrays[name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
+        arrays[name] = np.frombuffer(content, dtype, count, offset).reshape(shape)
         offset += count * dtype.itemsize
     return message["values"], arrays
