@@ -91,7 +91,7 @@ class Plan:
             return self
         found = energy(self.mean.unsqueeze(1))[:, 0].to(self.energy.dtype)
         worst = torch.where(self.elite_energy.isfinite(), self.elite_energy, -math.inf).amax(1)
-        taken = found <= worst  # false for NaN
+        taken = found.isfinite() & (found <= worst)
         return dataclasses.replace(
             self,
             actions=torch.where(taken[:, None, None], self.mean, self.actions),

@@ -184,7 +184,8 @@ class Actor:
         plan = self.planner(z.shape[0]).plan(
             energy, warm_start=warm_start, proposals=proposals, generator=generator
         )
-        if not explore:
+        # A mean of sequences that keep a constraint, on two sides of it, may violate it.
+        if not explore and constrained_choice is None and not task_unknown_to_policy:
             with torch.no_grad():
                 plan = plan.by_mean(energy)
         if constrained_choice is not None:

@@ -195,11 +195,6 @@ def validate(config: Config) -> Config:
         raise ConfigError(
             f"num_envs: found {config.num_envs}, and {config.agent} takes 1; only joule takes several"
         )
-    if config.eval_process and (config.agent != "joule" or config.constraint):
-        subject = config.agent if config.agent != "joule" else "an agent with constraints"
-        raise ConfigError(
-            f"eval_process: {subject} is evaluated in the process that trains it; switch it off"
-        )
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():

@@ -45,7 +45,11 @@ def unlimited_angles(env: gymnasium.Env[Any, Any], size: int) -> tuple[int, ...]
 def _hinges(physics: Physics) -> np.ndarray:
     """Addresses in `qpos` of the hinges without limits."""
     model = physics.model
-    turning = [joint for joint in range(model.njnt) if kind_of(model, joint) == "turn"]
+    turning = [
+        joint
+        for joint in range(model.njnt)
+        if kind_of(model, joint) == "turn" and not model.jnt_limited[joint]
+    ]
     return np.asarray(model.jnt_qposadr)[turning]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.faults.boundary import call
+from envs.faults.boundary import Boundary, call
 from envs.physics import Physics, find_physics
 from envs.spaces import flattener
 
@@ -39,11 +40,19 @@ def tried(
     if spec is None or find_physics(env) is None or spaces.flatdim(env.unwrapped.observation_space) != size:
         return None
     kwargs = {name: value for name, value in spec.kwargs.items() if name not in NOT_FOR_TRYING}
-    other = call(gymnasium.make, spec.id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
+    # The environment may draw from the generators of the process.
+    generators = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        return _episodes(other, read, episodes, steps)
+        other = Boundary(
+            call(gymnasium.make, spec.id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
+        )
+        try:
+            return _episodes(other, read, episodes, steps)
+        finally:
+            other.close()
     finally:
-        other.close()
+        random.setstate(generators[0])
+        np.random.set_state(generators[1])  # noqa: NPY002
 
 
 def _episodes(

@@ -97,8 +97,10 @@ class BackgroundEvaluation:
         """
         try:
             values = self._receive()
-        finally:
+        except EvaluationStopped:
             self.due = None
+            raise
+        self.due = None
         return Recorded(
             np.array(values["returns"], np.float64), np.array(values["lengths"], np.int64),
             values["forecasts"], values["readouts"],

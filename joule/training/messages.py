@@ -14,7 +14,7 @@ _HEAD = struct.Struct(">QQ")
 
 def send(pipe: BinaryIO, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> None:
     """Writes one message. Raises OSError where nobody reads."""
-    given = {name: np.ascontiguousarray(array) for name, array in (arrays or {}).items()}
+    given = {name: np.asarray(array, order="C") for name, array in (arrays or {}).items()}
     kinds = [[name, array.dtype.str, array.shape] for name, array in given.items()]
     head = json.dumps({"values": values, "arrays": kinds}).encode()
     content = b"".join(array.tobytes() for array in given.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.agent import WorldModelAgent
 from agent.configurator.settings import Config
 from agent.device import pick_device
+from agent.errors import ConfigError
 from agent.interface import Agent
 from agent.training_env import check_spec
 from envs.safe_env import SafeEnv
@@ -86,6 +87,7 @@ def train_new(
         RunError: for a folder that is not free.
         StopRun: when the run cannot continue.
     """
+    _check_eval_process(config)
     with _training_envs(config) as env:
         agent = new_agent(config, env)
         evaluator = _evaluator(config)
@@ -111,11 +113,25 @@ def train_further(
         CheckpointError, ReplayLogError: when there are checkpoints and none verifies.
         StopRun: when the run cannot continue.
     """
+    _check_eval_process(config)
     with _training_envs(config) as env:
         spec = spec_of_run(run)
         check_spec(spec, env, config.agent)
         agent, evaluator = new_agent(config, env, spec), _evaluator(config)
         return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=True)
+
+
+def _check_eval_process(config: Config) -> None:
+    """Refuses evaluations in a process of their own for an agent that cannot be copied there.
+
+    Raises:
+        ConfigError: for a baseline, and for constraints, whose margins are measured on the replay buffer.
+    """
+    if config.eval_process and (config.agent != "joule" or config.constraint):
+        subject = config.agent if config.agent != "joule" else "an agent with constraints"
+        raise ConfigError(
+            f"eval_process: {subject} is evaluated in the process that trains it; switch it off"
+        )
 
 
 @contextmanager

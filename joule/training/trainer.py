@@ -2,7 +2,8 @@
 
 The trainer stands between an agent and its run folder. It is called after every decision and does what is due: a
 row of metrics, an evaluation on held-out seeds, a checkpoint. A signal ends a run after a checkpoint, within
-seconds; what is then still due for the last decision is done first when the run is resumed.
+seconds; what is then still due for the last decision is done first when the run is resumed. An evaluation that is
+being made in a process of its own is waited for.
 """
 
 import contextlib
@@ -296,7 +297,9 @@ class Trainer:
 
     def _write(self, unfinished_since: int | None, mid_episode: bool = True) -> None:
         self.run.check_place()
-        if not self.evaluating:  # rows of a checkpoint's past are written before it
+        if (
+            unfinished_since is None or not self.evaluating
+        ):  # rows of a checkpoint's past are written before it
             self.record_background()
         scores = self.last_scores
         try:

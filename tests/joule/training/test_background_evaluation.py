@@ -15,7 +15,6 @@ import tiny_env
 
 from agent.errors import ConfigError, StopRun
 from joule.commands import train
-from joule.settings import config_from
 from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.messages import receive, send
 
@@ -105,13 +104,14 @@ def test_an_environment_that_the_process_does_not_find_stops_the_run_early(
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"agent": "sac"}, "eval_process: sac is"),
-        ({"constraint": ("speed<2",)}, "an agent with constraints is"),
+        (["--agent", "sac"], "eval_process: sac is"),
+        (["--constraint", "velocity<2"], "an agent with constraints is"),
     ],
 )
-def test_who_cannot_be_evaluated_so_is_refused(given: dict[str, Any], told: str) -> None:
+def test_who_cannot_be_evaluated_so_is_refused(given: list[str], told: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=told):
-        config_from("default", {**given, "eval_process": True})
+        train.main(["--eval-process", *given, "--out", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_message_arrives_as_it_was_sent() -> None:
@@ -126,7 +126,7 @@ def test_a_message_arrives_as_it_was_sent() -> None:
     assert values == {"frames": 3, "x": [0.1, None]}
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():
-        assert found[name].dtype == array.dtype
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(found[name], array)
     assert receive(pipe) == ({}, {})
     assert receive(pipe) is None
