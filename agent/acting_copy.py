@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from agent.interface import Arrays
 from agent.modules import Modules
 
 
 def acting_copy(modules: Modules) -> tuple[Arrays, dict[str, Any]]:
-    """The networks as arrays, and counts as JSON values. The arrays are those of the networks, not copies."""
-    arrays = {name: value.detach().cpu().numpy() for name, value in modules.networks.state_dict().items()}
+    """The networks as arrays, and counts as JSON values."""
     surprise = modules.surprise
-    return arrays, {
+    return modules.networks.to_arrays(), {
         "updates": modules.learner.updates,
         "terminations": modules.terminations,
         "surprise": [surprise.usual, surprise.count],
@@ -23,6 +21,6 @@ def acting_copy(modules: Modules) -> tuple[Arrays, dict[str, Any]]:
 
 def act_as(modules: Modules, arrays: Mapping[str, np.ndarray], counts: Mapping[str, Any]) -> None:
     """Acts from now on as the agent that `acting_copy` was taken of; both have the same settings and sizes."""
-    modules.networks.load_state_dict({name: torch.from_numpy(np.array(a)) for name, a in arrays.items()})
+    modules.networks.load_arrays(arrays)
     modules.learner.updates, modules.terminations = counts["updates"], counts["terminations"]
     modules.surprise.usual, modules.surprise.count = counts["surprise"]

@@ -1,9 +1,10 @@
 """The networks of one agent, built together: what a checkpoint of weights holds."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from agent.actor.policy import Policy
 from agent.configurator.settings import Config
 from agent.cost.critic import Critic
 from agent.cost.scaling import Scales
-from agent.interface import ObservationPart
+from agent.interface import Arrays, ObservationPart
 from agent.layers import NormedLinear
 from agent.perception import regularizers
 from agent.perception.factory import encoder_kind
@@ -68,6 +69,14 @@ class Networks(nn.Module):
         self.register_buffer("usual_disagreement", torch.zeros(()))
         self.register_buffer("log_entropy_weight", torch.tensor(-4.6))
         self.register_buffer("quantiles", torch.tensor([0.05, 0.95]), persistent=False)
+
+    def to_arrays(self) -> Arrays:
+        """Copies of weights and running statistics, by name."""
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `to_arrays` gave."""
+        self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
 
     def disagreement_cost(self, uncertainty: float) -> float:
         """Weight of disagreement in the energy, in the environment's unit of cost.

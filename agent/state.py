@@ -31,7 +31,7 @@ def to_array(tensor: Tensor) -> np.ndarray:
 
 def capture(modules: Modules, interaction: Interaction) -> tuple[Arrays, dict[str, Any]]:
     """Everything but the replay's final rows: arrays by flat name, and JSON values."""
-    arrays = {f"weights/{name}": to_array(value) for name, value in modules.networks.state_dict().items()}
+    arrays = {f"weights/{name}": value for name, value in modules.networks.to_arrays().items()}
     for label, group in groups(modules).items():
         for index, vector in enumerate(group.vectors):
             for name, value in group.optimizer.state.get(vector, {}).items():
@@ -75,8 +75,7 @@ def restore(
 ) -> None:
     """Puts back what `capture` gave. Raises SchemaError, and changes nothing, for the state of another."""
     check_state(modules, interaction, arrays, meta)
-    weights = {name: torch.from_numpy(np.array(value)) for name, value in under(arrays, "weights/").items()}
-    modules.networks.load_state_dict(weights)
+    modules.networks.load_arrays(under(arrays, "weights/"))
     for label, group in groups(modules).items():
         for index, vector in enumerate(group.vectors):
             kept = under(arrays, f"optimizer/{label}/{index}/")

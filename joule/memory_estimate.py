@@ -97,8 +97,8 @@ def _networks(config: Config, spec: EnvSpec) -> float:
     model, cost = config.model, config.cost
     latent, hidden, width, act = model.latent_dim, model.hidden_dim, model.head_width, spec.action_size
     readouts = sum(spec.readout_sizes.values())
-    features = spec.observation_size + sum(len(part.angles) for part in spec.observation)
-    encoder = _linear(features, hidden, latent)
+    cosines = sum(len(part.angles) for part in spec.observation) if model.wrap_angles else 0
+    encoder = _linear(spec.observation_size + cosines, hidden, latent)
     heads = model.ensemble_size * _linear(hidden, width, latent) + _linear(hidden, width, cost.bins + 1)
     critics = cost.critics * _linear(latent + act, hidden, hidden, cost.bins)
     policy, readout = _linear(latent, hidden, hidden, 2 * act), _linear(latent, hidden // 2, readouts)

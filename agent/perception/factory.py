@@ -45,14 +45,19 @@ class StateEncoding:
 
     def normalizer(self, parts: Sequence[ObservationPart], model: ModelConfig) -> StateNormalizer:
         """See `EncoderKind`."""
-        return StateNormalizer(parts[0].shape[0], tuple(parts[0].angles) if model.wrap_angles else ())
+        return StateNormalizer(parts[0].shape[0], _angles(parts[0], model))
 
     def encoder(
         self, parts: Sequence[ObservationPart], model: ModelConfig, regularizer: Regularizer
     ) -> Encoder:
         """See `EncoderKind`."""
-        cosines = len(parts[0].angles) if model.wrap_angles else 0
-        return Encoder(parts[0].shape[0] + cosines, model.hidden_dim, model.latent_dim, regularizer)
+        features = parts[0].shape[0] + len(_angles(parts[0], model))
+        return Encoder(features, model.hidden_dim, model.latent_dim, regularizer)
+
+
+def _angles(part: ObservationPart, model: ModelConfig) -> tuple[int, ...]:
+    """Places of the numbers that are read as sine and cosine."""
+    return tuple(part.angles) if model.wrap_angles else ()
 
 
 ENCODERS: list[EncoderKind] = [StateEncoding()]

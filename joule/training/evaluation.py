@@ -14,10 +14,18 @@ import numpy as np
 
 from agent import random_state
 from agent.actor.actor import ActingState
+from agent.configurator.settings import Config
 from agent.interface import DIVERGED_KEY, Forecasting, Policy, TrainingEnv
 from agent.seeds import FIRST_SEED
 from joule.callbacks.episodes import EpisodeCallback, NoEpisodeCallback
-from joule.training.forecast_log import MAX_PER_EVALUATION, ForecastLog, ForecastRecorder, joined
+from joule.environment import make_env
+from joule.training.forecast_log import (
+    MAX_PER_EVALUATION,
+    ForecastLog,
+    ForecastRecorder,
+    joined,
+    max_entries,
+)
 from joule_errors import Refused
 
 PARALLEL_EPISODES = 32
@@ -148,6 +156,13 @@ class Evaluator:
         """Closes the environments; the next call makes new ones."""
         while self._envs:
             self._envs.pop().close()
+
+
+def evaluator_of(config: Config) -> Evaluator:
+    """The evaluator of a run with these settings. Raises EvaluationError as `Evaluator` does."""
+    entries = max_entries(config.steps, config.eval_every_frames)
+    read = config.agent == "joule"
+    return Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries, read=read)
 
 
 def evaluate(

@@ -11,11 +11,9 @@ from agent.acting_copy import act_as
 from agent.agent import WorldModelAgent
 from agent.configurator.validation import from_json
 from joule.agents import build_agent
-from joule.environment import make_env
 from joule.storage.env_spec import spec_from_json
-from joule.training.evaluation import Evaluator
+from joule.training.evaluation import evaluator_of
 from joule.training.evaluation_rows import recorded
-from joule.training.forecast_log import max_entries
 from joule.training.messages import receive, send
 
 
@@ -53,8 +51,7 @@ class _Evaluating:
         agent = build_agent(config, spec_from_json(settings["env_spec"], "evaluation"), None)
         assert isinstance(agent, WorldModelAgent)
         self.agent = agent
-        entries = max_entries(config.steps, config.eval_every_frames)
-        self.evaluator = Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries, read=True)
+        self.evaluator = evaluator_of(config)
 
     def results(self, frames: int) -> dict[str, Any]:
         """An evaluation as JSON values."""

@@ -22,15 +22,14 @@ from joule.callbacks.dispatch import CallbackError, Callbacks
 from joule.callbacks.episodes import EpisodesOfRun
 from joule.callbacks.tensorboard_tracker import TensorBoardTracker
 from joule.cli import signals
-from joule.environment import make_env, make_envs
+from joule.environment import make_envs
 from joule.report.progress import Progress
 from joule.storage.env_spec import spec_of_run, spec_to_json
 from joule.storage.run_folder import Run
 from joule.training import env_check
 from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
-from joule.training.evaluation import Evaluator
-from joule.training.forecast_log import max_entries
+from joule.training.evaluation import Evaluator, evaluator_of
 from joule.training.trainer import Trainer
 
 
@@ -90,7 +89,7 @@ def train_new(
     _check_eval_process(config)
     with _training_envs(config) as env:
         agent = new_agent(config, env)
-        evaluator = _evaluator(config)
+        evaluator = evaluator_of(config)
         spec = spec_to_json(env.env_spec) | env_check.check_env(config)
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
@@ -117,7 +116,7 @@ def train_further(
     with _training_envs(config) as env:
         spec = spec_of_run(run)
         check_spec(spec, env, config.agent)
-        agent, evaluator = new_agent(config, env, spec), _evaluator(config)
+        agent, evaluator = new_agent(config, env, spec), evaluator_of(config)
         return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=True)
 
 
@@ -148,12 +147,6 @@ def _training_envs(config: Config) -> Iterator[SafeEnv | SafeEnvs]:
             env.close()
 
 
-def _evaluator(config: Config) -> Evaluator:
-    entries = max_entries(config.steps, config.eval_every_frames)
-    read = config.agent == "joule"
-    return Evaluator(lambda: make_env(config), config.eval_episodes, entries=entries, read=read)
-
-
 def _session(
     run: Run,
     agent: Agent,
@@ -173,7 +166,6 @@ def _session(
         if config.eval_process and isinstance(agent, WorldModelAgent):
             background = BackgroundEvaluation(agent)
             stack.callback(background.close)
-            background.start()
         trainer = Trainer(agent, run, evaluator, callback, background)
         notes = env_check.notes(run.env_spec)
         if resumed:
@@ -188,6 +180,8 @@ def _session(
             callback.on_start(_start_of(run, agent, resumed))
             for note in notes:
                 callback.on_note(note)
+            if background is not None:
+                background.start()
             stopped_by = trainer.train(handle_signals)
             evaluator.close()
             again = resume_command(run.folder, reporting.track)

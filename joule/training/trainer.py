@@ -297,9 +297,8 @@ class Trainer:
 
     def _write(self, unfinished_since: int | None, mid_episode: bool = True) -> None:
         self.run.check_place()
-        if (
-            unfinished_since is None or not self.evaluating
-        ):  # rows of a checkpoint's past are written before it
+        # Rows of a checkpoint's past are written before it.
+        if unfinished_since is None or not self.evaluating:
             self.record_background()
         scores = self.last_scores
         try:
