@@ -29,38 +29,43 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import joule
+from agent.agent import WorldModelAgent
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
-from agent.world_model.home_episodes import HOME_DECISIONS
+from agent.world_model.home_episodes import HOME_DECISIONS, HomeEpisodes, play_home_episodes
 from benchmarks import raw_rows, training
 from benchmarks.comprehension.adaptation_figure import draw
 from benchmarks.comprehension.adaptation_phases import Phases, Settings
 from benchmarks.comprehension.adaptation_summary import COLUMNS, write_summary
-from benchmarks.comprehension.worlds import worlds_for
+from benchmarks.comprehension.choices import add_option, choices_for
+from benchmarks.comprehension.worlds import FEW, worlds_for
+from benchmarks.refusals import exit_code
 from joule.environment import make_env
+from joule_errors import Refused
 
 PICTURE = training.ROOT / "docs" / "pictures" / "adaptation.png"
-PERTURBATIONS: dict[str, tuple[str, ...]] = {
-    "HalfCheetah-v5": ("gravity=2", "mass.torso=2", "friction=0.15", "gain.bfoot=0", "latency=1"),
-    "Hopper-v5": ("gravity=1.3", "mass.torso=1.5", "friction=0.5", "gain.2=0.5", "latency=1"),
-}
-"""Environment -> changes of it; for others they are those of `worlds.py`."""
+OWN_ENVS = ("HalfCheetah-v5", "Hopper-v5")
+"""Environments of --train."""
 Key = tuple[str, str, str, str]
 """env, perturbation, method, seed"""
 
 
-def changes_of(config: Config, given: Sequence[str] | None) -> tuple[str, ...]:
-    """The changes of an environment: those given, its own ones, or the default worlds of a MuJoCo robot."""
-    if given is None and config.env in PERTURBATIONS:
-        return PERTURBATIONS[config.env]
-    return worlds_for(make_env(replace(config, {"perturb": ()})), given)
+def changes_of(config: Config, options: argparse.Namespace) -> tuple[str, ...]:
+    """The changes of an environment: of the command line, of the file, or default worlds of a MuJoCo robot.
+
+    Raises:
+        Refused: see `worlds_for`.
+    """
+    given = options.worlds or choices_for(options.choices, config.env).worlds
+    return worlds_for(make_env(replace(config, {"perturb": ()})), given, FEW)
 
 
 def methods_of(agent: str, settings: Settings) -> dict[str, Callable[[Phases], None]]:
@@ -80,27 +85,39 @@ def all_rows(
     """The rows of one method under one change at a time, without those that are done."""
     for folder in options.runs:
         config = joule.load(folder).config
-        for perturbation in changes_of(config, options.worlds)[: 1 if options.quick else None]:
+        home = functools.cache(functools.partial(home_of, folder, settings.home_decisions))
+        for perturbation in changes_of(config, options)[: 1 if options.quick else None]:
             for method, act in methods_of(config.agent, settings).items():
                 if (config.env, perturbation, method, str(config.seed)) not in done:
-                    phases = Phases(joule.load(folder), method, perturbation, settings)
+                    phases = Phases(joule.load(folder), method, perturbation, settings, home)
                     act(phases)
                     yield phases.rows
     for folder in options.ceilings:
         agent = joule.load(folder)
         config = agent.config
         method = f"{config.agent} ceiling"
-        if len(config.perturb) != 1 or config.perturb[0] not in changes_of(config, options.worlds):
+        if len(config.perturb) != 1 or config.perturb[0] not in changes_of(config, options):
             found = config.perturb or "no change"
             raise SystemExit(f"{folder}: was trained with {found}, which is not one of the changes here")
         if (config.env, config.perturb[0], method, str(config.seed)) not in done:
-            phases = Phases(agent, method, config.perturb[0], settings)
+            phases = Phases(agent, method, config.perturb[0], settings, lambda: None)
             phases.hold_out("after", phases.perturbation)
             yield phases.rows
 
 
-def own_runs(envs: list[str], steps: int) -> tuple[list[Path], list[Path]]:
+def home_of(folder: Path, decisions: int) -> HomeEpisodes | None:
+    """An agent's episodes in the unchanged environment, which calibrate its signals; None for no decisions."""
+    if not decisions:
+        return None
+    agent = joule.load(folder)
+    if not isinstance(agent, WorldModelAgent):
+        raise Refused(f"{folder}: {agent.config.agent} does not adapt; joule does")
+    return play_home_episodes(agent.modules, make_env(agent.config), decisions)
+
+
+def own_runs(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     """This benchmark's own runs, in the unchanged environments and in the changed ones, trained or resumed."""
+    envs, steps = options.envs, options.train
 
     def run(env: str, agent: str, perturbation: str = "") -> training.TrainingRun:
         name = training.slug(f"{agent} {perturbation}")
@@ -110,7 +127,11 @@ def own_runs(envs: list[str], steps: int) -> tuple[list[Path], list[Path]]:
         return training.TrainingRun(folder, steps, new, always=("--eval-every-frames", str(steps)))
 
     plain = [run(env, agent) for env in envs for agent in ("joule", "sac")]
-    changed = [run(env, "joule", perturbation) for env in envs for perturbation in PERTURBATIONS[env]]
+    changed = [
+        run(env, "joule", world)
+        for env in envs
+        for world in changes_of(replace(Config(), {"env": env}), options)
+    ]
     folders = training.train_all([*plain, *changed])
     return folders[: len(plain)], folders[len(plain) :]
 
@@ -125,15 +146,15 @@ def parser() -> argparse.ArgumentParser:
         "--train-on", type=int, default=0, metavar="FRAMES",
         help="train each world-model agent on after each change for so many frames, as a ceiling",
     )  # fmt: skip
-    known = list(PERTURBATIONS)
-    p.add_argument("--envs", nargs="+", choices=known, default=known, metavar="ENV", help="of --train")
-    p.add_argument("--worlds", nargs="+", metavar="PERTURB", help="changes, in the place of the usual ones")
+    p.add_argument("--envs", nargs="+", default=OWN_ENVS, metavar="ENV", help="of --train")
+    p.add_argument("--worlds", nargs="+", metavar="PERTURB", help="changes (default: by the robot's model)")
+    add_option(p)
     p.add_argument(
         "--home", type=int, default=HOME_DECISIONS, metavar="DECISIONS",
         help=f"in the unchanged environment, which calibrate the signals (default: {HOME_DECISIONS})",
     )  # fmt: skip
     p.add_argument("--episodes", type=int, default=5, help="held-out episodes (default: 5)")
-    p.add_argument("--changed-episodes", type=int, default=5, help="of the phase changed (default: 5)")
+    p.add_argument("--changed-episodes", type=int, default=10, help="of the phase changed (default: 10)")
     p.add_argument("--decisions", type=int, default=1_000, help="of an episode at most (default: 1000)")
     p.add_argument("--change", type=int, default=300, help="decisions before the change (default: 300)")
     p.add_argument("--redraw", action="store_true", help="only draw the figure, from the CSV")
@@ -143,14 +164,15 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def main() -> None:
+def main() -> int:
+    """Measures the runs, and writes table, summary and figure."""
     p = parser()
     options = p.parse_args()
     if options.redraw:
         draw(raw_rows.read(options.out), options.picture)
-        return
+        return 0
     if options.train:
-        runs, ceilings = own_runs(options.envs, options.train)
+        runs, ceilings = own_runs(options)
         options.runs, options.ceilings = [*options.runs, *runs], [*options.ceilings, *ceilings]
     if not options.runs:
         p.error("give --runs, or --train")
@@ -174,7 +196,8 @@ def main() -> None:
     rows = raw_rows.read(options.out)
     write_summary(rows, options.out.with_name("adapt.json"))
     draw(rows, options.picture)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code(main))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from agent.configurator.validation import replace
 from agent.memory.columns import columns_of
 from agent.memory.replay_buffer import ReplayBuffer
-from agent.world_model.home_episodes import HOME_DECISIONS
+from agent.world_model.home_episodes import HOME_DECISIONS, HomeEpisodes
 from benchmarks.comprehension.episodes import play
 from joule.environment import make_env
 from joule.storage.provenance import version
@@ -54,12 +55,22 @@ class Phases:
         method: name of what it does.
         perturbation: the change.
         settings: how long each phase is.
+        home: the agent's episodes in the unchanged environment; None where it is to adapt without them.
     """
 
-    def __init__(self, agent: Any, method: str, perturbation: str, settings: Settings) -> None:
+    def __init__(
+        self,
+        agent: Any,
+        method: str,
+        perturbation: str,
+        settings: Settings,
+        home: Callable[[], HomeEpisodes | None],
+    ) -> None:
         self.agent, self.method, self.perturbation = agent, method, perturbation
-        self.settings = settings
+        self.settings, self.home = settings, home
         self.rows: list[dict[str, Any]] = []
+        self.changed_at, self.detected = 10**9, True
+        """At which decision the environment last changed, and whether that was detected."""
 
     def env(self, *perturb: str) -> Any:
         """An environment with these perturbations."""
@@ -96,8 +107,9 @@ class Phases:
 
     def adapt(self) -> None:
         """A world-model agent adapts."""
-        home = self.env() if self.settings.home_decisions else None
-        adaptive = self.agent.adapt(home, self.settings.home_decisions)
+        adaptive = self.agent.adapt()
+        if (home := self.home()) is not None:
+            adaptive.calibrate_at(home)
         onset = self.settings.change * self.agent.env_spec.action_repeat  # frames
         self._adapting_episode(adaptive, "known")
         self._adapting_episode(adaptive, "change", f"{self.perturbation}@{onset}", changes=True)
@@ -119,13 +131,16 @@ class Phases:
             obs, reward, terminated, truncated, _ = env.step(action)
             total, over = total + reward, terminated or truncated
         decisions = adaptive.decisions - first
-        detected = [event.decision - first for event in adaptive.events[events:]]
-        after = [decision - change for decision in detected if decision > change]
+        if changes:
+            self.changed_at, self.detected = first + min(change, decisions), False
+        detected = [event.decision for event in adaptive.events[events:]]
+        after = [decision - self.changed_at for decision in detected if decision > self.changed_at]
         false = {"known": len(detected), "change": len(detected) - len(after)}
+        newly, self.detected = not self.detected and bool(after), self.detected or bool(after)
         cpu_ms = 1e3 * (time.process_time() - start) / decisions
         self.add(
             phase, total, decisions, changed_at=change if changes else "",
-            detected_after=after[0] if changes and after else "", false_alarms=false.get(phase, 0),
+            detected_after=after[0] if newly else "", false_alarms=false.get(phase, 0),
             model_in_use=adaptive.in_use.number, cpu_ms=round(cpu_ms, 1),
         )  # fmt: skip
 

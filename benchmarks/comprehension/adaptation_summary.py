@@ -41,8 +41,10 @@ def figures_of(rows: list[Row]) -> dict[str, Any]:
     # An episode that ended before its change says nothing of detection.
     reached = [r for r in adapting if not r["changed_at"] or int(r["decisions"]) > int(r["changed_at"])]
     changes = [row for row in reached if row["phase"] == "change" and row["false_alarms"] == "0"]
+    seeds = {row["seed"] for row in changes}
+    changed = [row for row in adapting if row["phase"] in ("change", "changed") and row["seed"] in seeds]
     back = [row for row in reached if row["phase"] == "back"]
-    detected = [int(row["detected_after"]) for row in changes if row["detected_after"]]
+    detected = [int(row["detected_after"]) for row in changed if row["detected_after"]]
     adapted, frozen = returns("joule adapts", "after"), returns("joule frozen", "after")
     ceilings = [value for method in CEILINGS if (value := returns(method, "after")) is not None]
     # What the frozen agent reaches is achievable too; without a ceiling it does not say what is.
@@ -50,12 +52,14 @@ def figures_of(rows: list[Row]) -> dict[str, Any]:
     loss = None if achievable is None or frozen is None else achievable - frozen
     regained = None if adapted is None or frozen is None else adapted - frozen
     all_detected = bool(changes) and len(detected) == len(changes)
-    known = [row for row in adapting if row["phase"] == "known"]
+    at_home = [row for row in adapting if row["phase"] in ("known", "change")]
+    home_decisions = sum(min(int(r["decisions"]), int(r["changed_at"] or 10**9)) for r in at_home)
     return {
         "detected_within_decisions": float(np.median(detected)) if all_detected else None,
         "changes": len(changes),
         "changes_detected": len(detected),
-        "false_alarms_in_known_episodes": sum(int(row["false_alarms"]) for row in known),
+        "home_decisions": home_decisions,
+        "false_alarms": sum(int(row["false_alarms"]) for row in at_home),
         "change_back_detected_within_decisions": mean(back, "detected_after"),
         "achievable_return": achievable,
         "regained_fraction": fraction(adapted, achievable),
@@ -93,6 +97,8 @@ def summary(rows: list[Row]) -> dict[str, Any]:
 def combined(figures: list[dict[str, Any]]) -> dict[str, Any]:
     """The figures of several changes as one; None where a mean needs one that is not known."""
     name = "detected_within_decisions"
+    changes = sum(f["changes"] for f in figures)
+    home = sum(f["home_decisions"] for f in figures)
     decisions = [np.inf if f[name] is None else f[name] for f in figures]
 
     def known(value: float) -> float | None:
@@ -103,6 +109,10 @@ def combined(figures: list[dict[str, Any]]) -> dict[str, Any]:
         return known(reduce(values)) if values else None
 
     return {
+        "noticed_share": known(sum(f["changes_detected"] for f in figures) / changes) if changes else None,
+        "false_alarms_per_50k": known(50_000 * sum(f["false_alarms"] for f in figures) / home)
+        if home
+        else None,
         name: known(float(np.median(decisions))) if decisions else None,
         f"{name}_worst": known(max(decisions, default=np.inf)),
         "perturbations_detected_within_goal": sum(count <= GOALS[name] for count in decisions),

@@ -1,6 +1,7 @@
 """Measures what a constraint costs and what it prevents: return and violations, with and without it.
 
     python benchmarks/comprehension/constraints.py runs/cheetah runs/walker            any robots
+    python benchmarks/comprehension/constraints.py runs/cheetah --from-scratch 100000  with the fair ceiling
     python benchmarks/comprehension/constraints.py runs/hopper --constraint "height>{height}"
     python benchmarks/comprehension/constraints.py runs/maze --choices benchmarks/comprehension/robots.json
 
@@ -12,12 +13,14 @@ robots.json the constraint keeps a zone free, and an episode begins in its left 
 goal leads through the zone.
 
 The column `kept` says whether the constraint is kept: "no", "yes", or "learned", where the agent has also learned
-costs that include the constraint, inside its model and without a step in the environment. The return is that of the
-environment; violations are counted on true readouts, per 1,000 decisions.
+costs that include the constraint, inside its model and without a step in the environment. With --from-scratch, another
+agent is trained with these costs from its first frame, and then also plans within the constraint: "from scratch". What
+it returns is the ceiling: where the reward grows with the speed, a speed limit must cost something. The return is that
+of the environment; violations are counted on true readouts, per 1,000 decisions.
 
 The summary is about the first horizon given. `violations_ratio` is violations with the constraint over those without.
-`return_lost` is the share of the return that is lost. Both are for "learned", and under `planning_only` for "yes":
-for each environment, and the worst of them.
+`return_lost` is the share of the ceiling's return that is lost, `return_lost_of_free` that of the return without the
+constraint. All are for "learned", and under `planning_only` for "yes": for each environment, their mean and the worst.
 """
 
 from __future__ import annotations
@@ -41,8 +44,9 @@ from agent.cost.regions import parse_limit
 from agent.cost.task import CostFn, Task, TaskReward
 from agent.cost.task_text import parse
 from agent.seeds import FIRST_SEED
-from benchmarks import raw_rows
+from benchmarks import raw_rows, training
 from benchmarks.comprehension.choices import add_option, choices_for
+from benchmarks.comprehension.constraints_summary import CEILING, WAYS, summary
 from benchmarks.comprehension.default_tasks import constraint_for
 from benchmarks.comprehension.episodes import play
 from benchmarks.refusals import exit_code
@@ -57,7 +61,6 @@ MOST_STARTS = 10_000
 BRACES = re.compile(r"{([\w.]+)}")
 BOUND_SEEDS = (30_000, 30_001)
 """Seeds of the episodes from which such a bound is chosen; none of them is measured."""
-WAYS = ("no", "yes", "learned")
 COLUMNS = (
     "env", "seed", "run_frames", "constraint", "kept", "horizon", "return_mean", "return_std", "episodes",
     "decisions", "violations_per_1000", "worst",
@@ -186,11 +189,24 @@ def measure(
     return returns, monitor
 
 
+def ceiling(run: Path, text: str, costs: str, frames: int) -> Path:
+    """The run of an agent that learned with the costs from scratch, trained or resumed."""
+    config = loaded(run).config
+    folder = training.RUNS / "constraints" / training.slug(f"{config.env} {costs} seed {config.seed}")
+    new = (
+        "--agent", "joule", "--env", config.env, "--seed", str(config.seed), "--task", costs,
+        "--constraint", text,
+    )  # fmt: skip
+    (found,) = training.train_all([training.TrainingRun(folder, frames, new)])
+    return found
+
+
 def row_of(
     run: Path, text: str, costs: str, kept: str, horizon: int, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """The row of an agent that keeps a constraint in one of WAYS."""
-    agent = loaded(run, **{"planner.horizon_decisions": horizon})
+    """The row of an agent that keeps a constraint in one of WAYS, or of its ceiling."""
+    folder = ceiling(run, text, costs, options.from_scratch) if kept == CEILING else run
+    agent = loaded(folder, **{"planner.horizon_decisions": horizon})
     if kept == "learned":
         agent.learn_task(parse(costs), options.updates)
     if kept != "no":
@@ -206,41 +222,6 @@ def row_of(
     }  # fmt: skip
 
 
-def summary(rows: list[dict[str, Any]], horizon: int) -> dict[str, Any]:
-    """The summary of a table; see the top of this file."""
-    ways = {way: figures_of(rows, horizon, way) for way in WAYS[1:]}
-    return ways["learned"] | {"horizon": horizon, "planning_only": ways["yes"]}
-
-
-def figures_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, Any]:
-    """The figures of one way, for each environment and for the worst; the runs of an environment are averaged.
-
-    The ratio is None where there are no violations without a constraint.
-    """
-    figures: dict[str, dict[str, float | None]] = {}
-    for env in dict.fromkeys(row["env"] for row in rows):
-        own = [row for row in rows if row["env"] == env and int(row["horizon"]) == horizon]
-        seeds = {row["seed"] for row in own if row["kept"] == way}
-        own = [row for row in own if row["seed"] in seeds]
-        if not {"no", way} <= {row["kept"] for row in own}:
-            continue
-
-        def mean(column: str, kept: str, rows: list[dict[str, Any]] = own) -> float:
-            return float(np.mean([float(row[column]) for row in rows if row["kept"] == kept]))
-
-        without = mean("violations_per_1000", "no")
-        free, kept = mean("return_mean", "no"), mean("return_mean", way)
-        figures[env] = {
-            "violations_ratio": mean("violations_per_1000", way) / without if without else None,
-            "return_lost": (free - kept) / abs(free),
-        }
-    worst = {
-        name: max((x for of_env in figures.values() if (x := of_env[name]) is not None), default=None)
-        for name in ("violations_ratio", "return_lost")
-    }
-    return worst | {"environments": figures}
-
-
 def parser() -> argparse.ArgumentParser:
     """The options."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -253,6 +234,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--episodes", type=int, default=5, help="of each row (default: 5)")
     p.add_argument("--decisions", type=int, default=1_000, help="of an episode, at most (default: 1000)")
     p.add_argument("--updates", type=int, default=6_000, help='gradient steps of "learned" (default: 6000)')
+    p.add_argument(
+        "--from-scratch", type=int, metavar="FRAMES", help="also train the ceilings, for so many frames each"
+    )
     p.add_argument("--horizons", type=int, nargs="+", default=[3, 6], help="decisions (default: 3 6)")
     p.add_argument("--out", type=Path, default=RESULTS / "constraints.csv")
     return p
@@ -265,7 +249,8 @@ def main() -> int:
     rows = raw_rows.read(options.out)
     forms = {run: form_for(loaded(run), options) for run in options.runs}
     constraints = {run: constraint_of(run, form, options.decisions) for run, form in forms.items()}
-    for run, horizon, kept in itertools.product(options.runs, options.horizons, WAYS):
+    ways = WAYS if options.from_scratch is None else (*WAYS, CEILING)
+    for run, horizon, kept in itertools.product(options.runs, options.horizons, ways):
         row = row_of(run, *constraints[run], kept, horizon, options)
         print(row, flush=True)
         rows = raw_rows.replaced(rows, row, ("env", "seed", "horizon", "kept"))

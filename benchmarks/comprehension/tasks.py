@@ -18,8 +18,9 @@ plans in true physics, and `sac` is trained on the task from scratch.
 
 The summary states which fraction of another method's score a method reaches, both measured above `random`:
 (method - random) / (other - random), for every task on which the other is better than random, and the mean over
-these tasks. The other is `sac` or `oracle`. Runs with several seeds are averaged. A run's rows replace those that it
-had before; SAC's rows serve every later run.
+these tasks. The other is `sac` or `oracle`. Runs with several seeds are averaged. Tasks that contain the environment's own
+cost are summarised apart from new ones: the agent had learned that cost before. A run's rows replace those that it had
+before; SAC's rows serve every later run.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.default_tasks import tasks_for
 from benchmarks.comprehension.episodes import Decide, play
 from benchmarks.comprehension.task_oracle import oracle_for
+from benchmarks.comprehension.tasks_summary import summary
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule_errors import Refused
@@ -57,8 +59,6 @@ COLUMNS = (
     "env", "seed", "run_frames", "task", "costs", "method", "return_mean", "return_std", "episodes", "decisions",
     "updates", "cpu_seconds_to_prepare", "new_env_steps",
 )  # fmt: skip
-METHODS = ("plan", "learn_task", "policy")
-"""Methods of the summary."""
 
 
 def scores(
@@ -223,32 +223,6 @@ def sac_run(env: str, costs: str, steps: int) -> training.TrainingRun:
     folder = training.RUNS / "tasks" / "sac" / training.slug(env) / training.slug(costs)
     new = ("--agent", "sac", "--env", env, "--task", costs, "--seed", "1")
     return training.TrainingRun(folder, steps, new, always=("--eval-every-frames", str(steps)))
-
-
-def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, float]]:
-    """Method -> task -> fraction of the other method's score, both above random; `mean` is over the tasks."""
-    all_runs: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in rows:
-        by_method = all_runs.setdefault((row["env"], row["task"]), {})
-        by_method.setdefault(row["method"], []).append(float(row["return_mean"]))
-    means = {task: {m: float(np.mean(r)) for m, r in found.items()} for task, found in all_runs.items()}
-    result: dict[str, dict[str, float]] = {}
-    for method in METHODS:
-        shares = {
-            f"{env}: {task}": (mean[method] - mean["random"]) / (mean[other] - mean["random"])
-            for (env, task), mean in means.items()
-            if {method, other, "random"} <= mean.keys() and mean[other] > mean["random"]
-        }
-        if shares:
-            result[method] = shares | {"mean": float(np.mean(list(shares.values())))}
-    return result
-
-
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The summary of the table. `fraction_of_sac` is that of `learn_task`; None where SAC has no row."""
-    sac, oracle = fractions(rows, "sac"), fractions(rows, "oracle")
-    headline = sac["learn_task"]["mean"] if "learn_task" in sac else None
-    return {"fraction_of_sac": headline, "of_sac": sac, "of_oracle": oracle}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -25,12 +25,19 @@ DEFAULTS = (
 """The ten default worlds. A latency is one decision long."""
 
 
-def worlds_for(env: SafeEnv, given: Sequence[str] | None = None) -> tuple[str, ...]:
+FEW = slice(1, None, 2)
+"""The default worlds for benchmarks in which an agent learns each of them."""
+
+
+def worlds_for(
+    env: SafeEnv, given: Sequence[str] | None = None, of_defaults: slice = slice(None)
+) -> tuple[str, ...]:
     """The worlds of an environment.
 
     Args:
         env: the environment; it is reset.
         given: perturbations as text; None for the default ones that change something here.
+        of_defaults: which of the default ones.
 
     Raises:
         Refused: for a perturbation that is malformed, has nothing to act on or changes nothing here, and for an
@@ -44,7 +51,7 @@ def worlds_for(env: SafeEnv, given: Sequence[str] | None = None) -> tuple[str, .
             env.perturb(text)
             env.unperturb()
         return tuple(given)
-    found = tuple(text for text in default_worlds(env) if why_not(env, text) is None)
+    found = tuple(text for text in default_worlds(env)[of_defaults] if why_not(env, text) is None)
     if not found:
         raise Refused(f"{env.env_spec.env} has no default world; give perturbations")
     return found

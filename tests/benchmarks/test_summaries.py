@@ -14,10 +14,12 @@ from benchmarks.comprehension import (
     change_detection_summary,
     collapse,
     constraints,
+    constraints_summary,
     intuition,
     sensor_episodes,
     sensor_summary,
     tasks,
+    tasks_summary,
 )
 from benchmarks.training import RESULTS
 
@@ -27,9 +29,9 @@ MEASURED = ("cpu_ms", "versions")
 SUMMARIES: dict[str, tuple[str, Callable[[Rows], dict[str, Any]]]] = {
     "adapt.json": ("adaptation.csv", adaptation_summary.summary),
     "change_detection.json": ("change_detection.csv", change_detection_summary.summary),
-    "guardrail.json": ("constraints.csv", lambda rows: constraints.summary(rows, horizon=3)),
+    "guardrail.json": ("constraints.csv", lambda rows: constraints_summary.summary(rows, horizon=3)),
     "intuition.json": ("intuition.csv", intuition.summary),
-    "retask.json": ("tasks.csv", tasks.summary),
+    "retask.json": ("tasks.csv", tasks_summary.summary),
     "sensors.json": ("sensors.csv", lambda rows: sensor_summary.summary(rows, {})),
 }
 COLUMNS = {
@@ -58,3 +60,48 @@ def test_a_summary_follows_from_its_rows(name: str) -> None:
 def test_a_table_has_the_columns_that_its_benchmark_writes(name: str) -> None:
     rows = raw_rows.read(RESULTS / name)
     assert tuple(rows[0]) == COLUMNS[name]
+
+
+def test_tasks_with_the_own_reward_are_summarised_apart_from_new_ones() -> None:
+    def row(task: str, costs: str, method: str, score: float) -> dict[str, Any]:
+        return {"env": "A", "task": task, "costs": costs, "method": method, "return_mean": str(score)}
+
+    rows = [
+        row(task, costs, method, score)
+        for task, costs, learned in (("back", "less:velocity", 4.0), ("past a zone", "2*own+control", 12.0))
+        for method, score in (("random", 0.0), ("sac", 10.0), ("learn_task", learned))
+    ]
+    found = tasks_summary.summary(rows)
+    assert (found["fraction_of_sac_new_tasks"], found["fraction_of_sac_own_reward"]) == (0.4, 1.2)
+    assert tasks_summary.summary([])["fraction_of_sac_new_tasks"] is None
+
+
+def test_what_a_constraint_costs_is_measured_against_who_learned_with_it_from_scratch() -> None:
+    def row(kept: str, total: float, violations: float) -> dict[str, Any]:
+        found = {"env": "A", "seed": "1", "horizon": "3", "kept": kept}
+        return found | {"return_mean": str(total), "violations_per_1000": str(violations)}
+
+    rows = [row("no", 200.0, 300.0), row("yes", 150.0, 30.0), row("learned", 90.0, 3.0)]
+    found = constraints_summary.summary(rows, 3)
+    assert (found["violations_ratio"], found["return_lost"]) == (0.01, None)
+    found = constraints_summary.summary([*rows, row("from scratch", 100.0, 6.0)], 3)
+    assert (found["return_lost"], found["return_lost_of_free"]) == (0.1, 0.55)
+    assert found["planning_only"]["return_lost"] == -0.5
+    assert found["environments"]["A"]["violations_ratio_from_scratch"] == 0.02
+
+
+def test_a_change_is_noticed_also_in_a_later_episode() -> None:
+    def row(phase: str, decisions: int, **more: int) -> dict[str, str]:
+        known = {"env": "A", "perturbation": "gravity=2", "method": "joule adapts", "seed": "1"}
+        blank = dict.fromkeys(("changed_at", "detected_after"), "")
+        found = {"phase": phase, "decisions": str(decisions), "return": "1.0", "false_alarms": "0"}
+        return {**known, **blank, **found, **{name: str(value) for name, value in more.items()}}
+
+    rows = [row("known", 500), row("change", 310, changed_at=300), row("changed", 90, detected_after=70)]
+    found = adaptation_summary.figures_of(rows)
+    assert (found["changes_detected"], found["detected_within_decisions"]) == (1, 70.0)
+    assert found["home_decisions"] == 800
+    missed = adaptation_summary.combined([found, adaptation_summary.figures_of(rows[:2])])
+    assert (missed["noticed_share"], missed["detected_within_decisions"]) == (0.5, None)
+    fell = [row("known", 500), row("change", 200, changed_at=300), row("changed", 90, detected_after=70)]
+    assert adaptation_summary.figures_of(fell)["changes"] == 0

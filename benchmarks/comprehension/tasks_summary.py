@@ -1,0 +1,57 @@
+"""The summary of the rows of `tasks.py`: how far methods get between random actions and another method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agent.cost.task_text import parse
+
+METHODS = ("plan", "learn_task", "policy")
+"""Methods of the summary."""
+
+
+def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any]]:
+    """Method -> task -> fraction of the other method's score, both above random, and the means over the tasks.
+
+    `new_tasks` and `own_reward` are means over the tasks without and with the environment's own cost; None without one.
+    """
+    all_runs: dict[tuple[str, str], dict[str, list[float]]] = {}
+    own = set()
+    for row in rows:
+        by_method = all_runs.setdefault((row["env"], row["task"]), {})
+        by_method.setdefault(row["method"], []).append(float(row["return_mean"]))
+        if any(term.unweighted_text == "own" for term in parse(row["costs"]).terms):
+            own.add((row["env"], row["task"]))
+    means = {task: {m: float(np.mean(r)) for m, r in found.items()} for task, found in all_runs.items()}
+    result: dict[str, dict[str, Any]] = {}
+    for method in METHODS:
+        shares = {
+            task: (mean[method] - mean["random"]) / (mean[other] - mean["random"])
+            for task, mean in means.items()
+            if {method, other, "random"} <= mean.keys() and mean[other] > mean["random"]
+        }
+        if shares:
+            result[method] = {f"{env}: {task}": share for (env, task), share in shares.items()} | {
+                "mean": _mean(list(shares.values())),
+                "new_tasks": _mean([share for task, share in shares.items() if task not in own]),
+                "own_reward": _mean([share for task, share in shares.items() if task in own]),
+            }
+    return result
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The summary of the table. The fractions of SAC are those of `learn_task`; None where SAC has no row."""
+    sac, oracle = fractions(rows, "sac"), fractions(rows, "oracle")
+    learned = sac.get("learn_task", {})
+    return {
+        "fraction_of_sac_new_tasks": learned.get("new_tasks"),
+        "fraction_of_sac_own_reward": learned.get("own_reward"),
+        "of_sac": sac,
+        "of_oracle": oracle,
+    }
