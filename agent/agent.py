@@ -16,18 +16,19 @@ from agent.configurator.configurator import Configurator
 from agent.configurator.settings import Config
 from agent.cost.constraint import Constraint, as_constraint
 from agent.cost.task import Task
-from agent.cost.task_text import as_task
+from agent.cost.task_text import as_task, parse
 from agent.errors import ConfigError
 from agent.forecast import Forecast
 from agent.interface import Arrays, EndedEpisode, EnvSpec, Services, TrainingEnv, TrainingEnvs
 from agent.learning.interaction import Interaction
 from agent.learning.schedule import rows_for
+from agent.learning.transfer import begin_with
 from agent.memory.replay_rows import StreamRows
 from agent.modules import Modules
 from agent.one_thread import one_thread
 from agent.saving import SavedAsFolder
 from agent.state_schema import check_state
-from agent.training_env import as_several, enter
+from agent.training_env import as_several, check_spec, enter
 from agent.world_model.adaptation import AdaptiveAgent
 from agent.world_model.home_episodes import FEWEST_HOME_DECISIONS, HOME_DECISIONS, play_home_episodes
 
@@ -204,6 +205,28 @@ class WorldModelAgent(SavedAsFolder):
     @stop_requested.setter
     def stop_requested(self, value: bool) -> None:
         self.interaction.stop_requested = value
+
+    def begin_with(self, earlier: "WorldModelAgent") -> "WorldModelAgent":
+        """Begins with what another agent has learned, in the same environment or one of the same sizes.
+
+        This agent must not have learned yet. It takes the networks and the transitions, relabelled where its
+        task is another one; see `learning.transfer`. Returns the agent itself.
+
+        Raises:
+            ConfigError: for an agent of other sizes, and for one that has learned.
+            TaskError: where this agent learns by the environment's own cost and the other one did not.
+        """
+        if self.decisions:
+            raise ConfigError("init_from: this agent has learned already")
+        if self.config.num_envs != earlier.config.num_envs:
+            raise ConfigError(
+                f"init_from: that agent has {earlier.config.num_envs} environments side by side"
+            )
+        check_spec(earlier.env_spec, self, self.config.agent)
+        ours, theirs = self.config.task or "own", earlier.config.task or "own"
+        task_cost = None if ours == theirs else earlier.configurator.task_cost(parse(ours))
+        begin_with(self.modules, earlier.modules, task_cost)
+        return self
 
     # Configurator
 

@@ -114,6 +114,28 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     return config
 
 
+FROM_THE_START = {"explore.warmup_decisions": 0, "explore.plan_from_decisions": 0}
+"""Settings of a run that begins with another run's agent: it has a model to act and to plan with."""
+
+
+def successor_config(before: Config, given: Mapping[str, Any]) -> Config:
+    """The settings of a new run that begins with the agent of another one: that run's, with the user's changes.
+
+    Args:
+        before: those of the other run.
+        given: values by dotted name.
+
+    Raises:
+        ConfigError: for an agent without a world model, and for settings that cannot be used.
+    """
+    if (kinds := {before.agent, given.get("agent", before.agent)}) != {"joule"}:
+        raise ConfigError(f"init_from: {min(kinds - {'joule'})} has no world model to begin with; joule has")
+    config, _ = drop_foreign_settings(replace(before, {**FROM_THE_START, **given}), given)
+    validate(config)
+    check_num_envs(before, config)
+    return config
+
+
 def check_num_envs(before: Config, config: Config) -> None:
     """Refuses another number of environments for an agent that has learned: the replay has a stream of each.
 

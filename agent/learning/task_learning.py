@@ -24,15 +24,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agent import random_state
-from agent.cost.readouts import Readouts
 from agent.cost.returns import n_step_targets
 from agent.cost.task import IN_PYTHON, Task
 from agent.cost.task_cost import TaskCost
 from agent.errors import ConfigError
 from agent.learning.flat_parameters import FlatParameters
-from agent.memory.replay_buffer import ReplayBuffer
+from agent.learning.relabelling import relabel, rescale, reset_costs
 from agent.modules import Modules
-from agent.networks import Networks
 
 BATCH_SIZE = 64
 """Windows of an update from the replay buffer, and as many from imagination."""
@@ -75,10 +73,7 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
         task_cost.world_model = copy.deepcopy(networks.world_model).requires_grad_(False)
         if not continues:
             reset_costs(networks, modules.new_networks())
-        for number, end in enumerate(modules.normalised_rows):
-            held = buffer.place(buffer.numbers(number, end=end))
-            cost, last = (torch.from_numpy(c[held]).to(modules.device) for c in (buffer.cost, buffer.last))
-            networks.rescale(cost, last, modules.discount, number)
+        rescale(modules)
         before = modules.learner
         learner = TaskLearner(modules, task_cost)
         for done in range(updates):
@@ -87,32 +82,6 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
         modules.learner.updates, modules.learner.first_std = before.updates, before.first_std
     name = task.text if task.text is not None else IN_PYTHON + task.name
     modules.config = replace(config, task=name)
-
-
-def relabel(buffer: ReplayBuffer, task: Task, layout: Readouts) -> None:
-    """Gives every transition in the replay buffer the task's cost, by the readouts after it.
-
-    Raises:
-        ConfigError: where a cost is not finite.
-    """
-    rows = buffer.place(buffer.transitions())
-    after, action, own = map(torch.from_numpy, buffer.outcomes(rows))
-    cost = task(layout.of(after, action, lambda: own)).numpy()
-    if not np.isfinite(cost).all():
-        raise ConfigError(f"task: {task.name!r} is not finite on the transitions in the replay buffer")
-    buffer.cost[rows] = cost
-
-
-def reset_costs(networks: Networks, untrained: Networks) -> None:
-    """Replaces critic, scales, cost head and entropy weight by untrained ones; the world model stays.
-
-    The policy stays too: the data, and so the model, are near what it does.
-    """
-    for name in ("critic", "target_critic", "scales"):
-        getattr(networks, name).load_state_dict(getattr(untrained, name).state_dict())
-    networks.world_model.cost.load_state_dict(untrained.world_model.cost.state_dict())
-    networks.spread.copy_(untrained.spread)
-    networks.log_entropy_weight.copy_(untrained.log_entropy_weight)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ python train.py --env my_pkg:MyArm-v0 --steps 50000  an environment of your own
 python train.py --agent sac --env dmc:walker-walk    a model-free baseline, with the same run folder
 python train.py --preset smoke                       everything in under a minute
 python train.py --resume runs/...                    continue a run exactly where it stopped
+python train.py --init-from runs/... --task less:velocity --steps 20000    a new task for what another run learned
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from joule.cli import signals, streams
 from joule.cli.command_line import command_words
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
-from joule.settings import config_from, merged, resumed_config
+from joule.settings import config_from, merged, resumed_config, successor_config
 
 if TYPE_CHECKING:
     from joule.callbacks.callback import Callback
@@ -37,11 +38,13 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     p.add_argument("--preset", metavar="NAME", help=f"one of {', '.join(PRESETS)}")
     p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: a new one in runs/)")
     p.add_argument("--resume", type=Path, metavar="RUN", help="continue a run")
+    p.add_argument("--init-from", type=Path, metavar="RUN",
+                   help="begin a new run with what this one has learned, and with its settings")  # fmt: skip
     p.add_argument("--override", action="store_true", help="with --resume: allow settings to change")
     p.add_argument("--trust-module", action="append", default=[], metavar="NAME",
-                   help="with --resume: import this module of a run made by another user")  # fmt: skip
+                   help="of another run: import this module, although another user made the run")  # fmt: skip
     p.add_argument("--trust-env-kwargs", action="store_true",
-                   help="with --resume: use the env_kwargs of a run made by another user")  # fmt: skip
+                   help="of another run: use its env_kwargs, although another user made the run")  # fmt: skip
     p.add_argument("--track", action="append", default=[], metavar="NAME",
                    help="send the numbers of the run to a tracker too: wandb; repeatable")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -60,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         preset=options.preset,
         out=options.out,
         resume=options.resume,
+        init_from=options.init_from,
         override=options.override,
         trust_modules=options.trust_module,
         trust_env_kwargs=options.trust_env_kwargs,
@@ -80,6 +84,7 @@ def train(
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    init_from: str | os.PathLike[str] | None = None,
     override: bool = False,
     trust_modules: Sequence[str] = (),
     trust_env_kwargs: bool = False,
@@ -100,11 +105,13 @@ def train(
         preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.
         settings: by dotted name, such as {"planner.kind": "icem"}; see `joule.Config`.
         resume: a run folder to continue, in place of a new one.
+        init_from: a run folder whose agent the new run begins with: its networks and its transitions, which get
+            the costs of `task` where that is another one. Settings that are not given are those of that run.
         override: with `resume`, allows settings to change.
-        trust_modules: with `resume`, modules that the run's environment may import although another user made
-            the run.
-        trust_env_kwargs: with `resume`, whether its environment may get the keyword arguments in its settings,
-            likewise.
+        trust_modules: with `resume` or `init_from`, modules that the run's environment may import although
+            another user made the run.
+        trust_env_kwargs: with `resume` or `init_from`, whether its environment may get the keyword arguments
+            in its settings, likewise.
         callbacks: are told how the run goes; see `joule.Callback`.
         track: trackers that get the numbers of the run too: `wandb`. `joule.WandbTracker` among `callbacks` has
             more settings.
@@ -125,10 +132,11 @@ def train(
         preset=preset,
         out=None if out is None else as_path("out", out),
         resume=None if resume is None else as_path("resume", resume),
+        init_from=None if init_from is None else as_path("init_from", init_from),
         override=override,
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
-        command=command_words("train", _arguments(preset, given)),
+        command=command_words("train", _arguments(preset, init_from, given)),
         callbacks=callbacks,
         track=(track,) if isinstance(track, str) else tuple(track),
         progress=progress,
@@ -142,6 +150,7 @@ def _train(
     preset: str | None,
     out: Path | None,
     resume: Path | None,
+    init_from: Path | None,
     override: bool,
     trust_modules: Sequence[str],
     trust_env_kwargs: bool,
@@ -155,16 +164,16 @@ def _train(
 
     Only a command sets environment variables and handles signals; in a Python program both belong to the user.
     """
+    _check_together(preset, resume, init_from, override, trust_modules, trust_env_kwargs)
+    trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     if resume is None:
-        resume_only = (
-            ("--override", override),
-            ("--trust-module", trust_modules),
-            ("--trust-env-kwargs", trust_env_kwargs),
-        )
-        for flag, said in resume_only:
-            if said:
-                raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
-        config = config_from(preset or "default", given)
+        if init_from is None:
+            config = config_from(preset or "default", given)
+        else:
+            from joule.storage.run_folder import Run
+            from joule.storage.run_paths import located
+
+            config = successor_config(Run.open(located(init_from)[0], **trust).config, given)
         if from_command_line:
             threads.set_variables(config.threads)
         if out is not None:
@@ -174,22 +183,24 @@ def _train(
         given_callbacks = _callbacks(callbacks, track)
         with _startup(config, from_command_line) as startup:
             # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
-            from joule.training.session import Reporting, train_new
+            from joule.storage.loading import load
+            from joule.training.session import Reporting, train_new, train_successor
 
             reporting = Reporting([*startup, *given_callbacks], track, progress)
-            return train_new(config, out, command, reporting=reporting, handle_signals=from_command_line)
+            end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line}
+            if init_from is None:
+                return train_new(config, out, command, **end)
+            return train_successor(config, load(init_from, **trust), out, command, **end)
     if out is not None:
         raise ConfigError(
             f"--out: a resumed run stays in its own folder; copy {resume} to {out} and --resume {out} to "
             "have it there"
         )
-    if preset is not None:
-        raise ConfigError("--preset: a resumed run keeps its settings; name those to change, with --override")
     if from_command_line:
         threads.set_variables(given.get("threads") or threads.of_run(resume))
     from joule.storage.run_folder import Run
 
-    run = Run.open(resume, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
+    run = Run.open(resume, **trust)
     config = resumed_config(run.config, given, override)
     given_callbacks = _callbacks(callbacks, track)
     with _startup(config, from_command_line) as startup:
@@ -197,6 +208,31 @@ def _train(
 
         reporting = Reporting([*startup, *given_callbacks], track, progress)
         return train_further(run, config, reporting=reporting, handle_signals=from_command_line)
+
+
+def _check_together(
+    preset: str | None,
+    resume: Path | None,
+    init_from: Path | None,
+    override: bool,
+    trust_modules: Sequence[str],
+    trust_env_kwargs: bool,
+) -> None:
+    """Raises ConfigError for options that say nothing together."""
+    if resume is not None and init_from is not None:
+        raise ConfigError("--init-from: a resumed run goes on with its own agent; give one of the two")
+    if preset is not None and resume is not None:
+        raise ConfigError("--preset: a resumed run keeps its settings; name those to change, with --override")
+    if preset is not None and init_from is not None:
+        raise ConfigError("--preset: this run begins with the settings of another; name those to change")
+    other = resume or init_from
+    for flag, said, meant in (
+        ("--override", override, resume),
+        ("--trust-module", trust_modules, other),
+        ("--trust-env-kwargs", trust_env_kwargs, other),
+    ):
+        if said and meant is None:
+            raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
 
 
 @contextmanager
@@ -221,9 +257,13 @@ def _callbacks(callbacks: Sequence[Callback], track: Sequence[str]) -> list[Call
     return [*checked(callbacks), *trackers(track)]
 
 
-def _arguments(preset: str | None, given: Mapping[str, Any]) -> list[str]:
+def _arguments(
+    preset: str | None, init_from: str | os.PathLike[str] | None, given: Mapping[str, Any]
+) -> list[str]:
     """The arguments of the command that makes the same run as a call from Python."""
     words = [] if preset is None else ["--preset", preset]
+    if init_from is not None:
+        words += ["--init-from", str(init_from)]
     for name, value in given.items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):

@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,19 @@ _MAY_BE_INFINITE = ("acting/", "env/")
 state of an environment may hold any number."""
 
 
-def save_as_run(agent: Agent, path: str | Path) -> None:
+def save_as_run(
+    agent: Agent,
+    path: str | Path,
+    command: Sequence[str] = (),
+    checks: Mapping[str, Any] | None = None,
+) -> None:
     """Writes a new run folder that holds the agent as it is. The folder is complete or absent.
 
     Args:
         agent: the agent.
         path: the folder; nothing may be there, and its parent must exist.
+        command: the words of the shell command that makes the run; none for one that is made from Python.
+        checks: what is known of its environment, as JSON values; see `joule.training.env_check`.
 
     Raises:
         RunError: when the path is taken or the disk refuses.
@@ -69,7 +76,8 @@ def save_as_run(agent: Agent, path: str | Path) -> None:
     try:
         DISK.make(folder.parent)
         _remove_stale(folder.parent)
-        with Run.create(temporary, agent.config, [], spec_to_json(agent.env_spec)) as run:
+        spec = spec_to_json(agent.env_spec) | dict(checks or {})
+        with Run.create(temporary, agent.config, command, spec) as run:
             # A resume completes the last decision: it logs it and evaluates where an evaluation is due.
             decision_frames = agent.env_spec.action_repeat * agent.config.num_envs
             unfinished = max(agent.frames - decision_frames, 0) if agent.frames else None

@@ -16,7 +16,7 @@ from agent.interface import Agent
 from agent.training_env import check_spec
 from envs.safe_env import SafeEnv
 from envs.vector import SafeEnvs
-from joule.agents import new_agent, settings_of_agent
+from joule.agents import build_agent, new_agent, settings_of_agent
 from joule.callbacks.callback import Callback, Episode, Outcome, RunEnd, RunStart
 from joule.callbacks.dispatch import CallbackError, Callbacks
 from joule.callbacks.episodes import EpisodesOfRun
@@ -24,8 +24,10 @@ from joule.callbacks.tensorboard_tracker import TensorBoardTracker
 from joule.cli import signals
 from joule.environment import make_envs
 from joule.report.progress import Progress
+from joule.storage.agent_checkpoint import save_as_run
 from joule.storage.env_spec import spec_of_run, spec_to_json
 from joule.storage.run_folder import Run
+from joule.storage.run_paths import default_folder
 from joule.training import env_check
 from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
@@ -94,6 +96,46 @@ def train_new(
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
         return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=False)
+
+
+def train_successor(
+    config: Config,
+    earlier: Agent,
+    out: Path | None,
+    command: Sequence[str],
+    *,
+    reporting: Reporting,
+    handle_signals: bool = False,
+) -> TrainedRun:
+    """Makes a run folder whose agent begins with what another one has learned, and trains it.
+
+    Args:
+        config: the settings.
+        earlier: the other agent, which has a world model.
+        out: as for `train_new`; the folder holds a checkpoint from the first moment on.
+        command: as for `train_new`.
+        reporting: as for `train_new`.
+        handle_signals: as for `train_new`.
+
+    Raises:
+        ConfigError: for an agent that does not fit the settings or their environment.
+        RunError: for a folder that is not free.
+        StopRun: when the run cannot continue.
+    """
+    _check_eval_process(config)
+    folder = default_folder(config) if out is None else out
+    env = make_envs(config)
+    try:
+        agent = build_agent(config, env.env_spec, None)
+    finally:
+        env.close()
+    if not isinstance(agent, WorldModelAgent) or not isinstance(earlier, WorldModelAgent):
+        raise ConfigError("init_from: only an agent with a world model begins with another one's; joule has")
+    agent.begin_with(earlier)
+    if folder.exists():
+        folder.rmdir()  # an empty one, as `check_free` has seen
+    save_as_run(agent, folder, command, env_check.check_env(config))
+    return train_further(Run.open(folder), config, reporting=reporting, handle_signals=handle_signals)
 
 
 def train_further(

@@ -1,0 +1,50 @@
+"""Another task's costs for what an agent remembers and for the networks that know costs.
+
+The transitions in the replay buffer get the costs of the task, by the readouts stored with them (Andrychowicz
+et al. 2017). Critic, scales and cost head are of the task before.
+"""
+
+import numpy as np
+import torch
+
+from agent.cost.readouts import Readouts
+from agent.cost.task import Task
+from agent.errors import ConfigError
+from agent.memory.replay_buffer import ReplayBuffer
+from agent.modules import Modules
+from agent.networks import Networks
+
+
+def relabel(buffer: ReplayBuffer, task: Task, layout: Readouts) -> None:
+    """Gives every transition in the replay buffer the task's cost, by the readouts after it.
+
+    Raises:
+        ConfigError: where a cost is not finite.
+    """
+    rows = buffer.place(buffer.transitions())
+    after, action, own = map(torch.from_numpy, buffer.outcomes(rows))
+    cost = task(layout.of(after, action, lambda: own)).numpy()
+    if not np.isfinite(cost).all():
+        raise ConfigError(f"task: {task.name!r} is not finite on the transitions in the replay buffer")
+    buffer.cost[rows] = cost
+
+
+def reset_costs(networks: Networks, untrained: Networks) -> None:
+    """Replaces critic, scales, cost head and entropy weight by untrained ones; the world model stays.
+
+    The policy stays too: the data, and so the model, are near what it does.
+    """
+    for name in ("critic", "target_critic", "scales"):
+        getattr(networks, name).load_state_dict(getattr(untrained, name).state_dict())
+    networks.world_model.cost.load_state_dict(untrained.world_model.cost.state_dict())
+    networks.spread.copy_(untrained.spread)
+    networks.log_entropy_weight.copy_(untrained.log_entropy_weight)
+
+
+def rescale(modules: Modules) -> None:
+    """Takes the costs of all rows that the running statistics contain into the scales."""
+    buffer, networks = modules.replay_buffer, modules.networks
+    for number, end in enumerate(modules.normalised_rows):
+        held = buffer.place(buffer.numbers(number, end=end))
+        cost, last = (torch.from_numpy(c[held]).to(modules.device) for c in (buffer.cost, buffer.last))
+        networks.rescale(cost, last, modules.discount, number)

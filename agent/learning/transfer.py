@@ -1,0 +1,58 @@
+"""Transfer: an untrained agent begins with the networks and the replay buffer of one that has learned.
+
+What the earlier agent learned of perception and dynamics serves every task. Where the new task is another one,
+the transitions get its costs. A task that contains the environment's own cost goes on from the earlier critic
+and policy. For any other one both start untrained: a policy that has settled on other motions explores too
+little.
+"""
+
+import copy
+
+import numpy as np
+
+from agent.cost.task_cost import TaskCost
+from agent.errors import ConfigError
+from agent.learning.relabelling import relabel, rescale, reset_costs
+from agent.modules import Modules
+
+
+def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -> None:
+    """Gives an untrained agent what another one has learned.
+
+    Args:
+        modules: those of the untrained agent.
+        earlier: those of the other one, which has as many environments side by side.
+        task_cost: the costs that the untrained agent is to learn by; None where they are those of the other one.
+
+    Raises:
+        ConfigError: for networks of other sizes, and a task whose costs are not finite on the stored transitions.
+    """
+    networks, buffer = modules.networks, modules.replay_buffer
+    untrained = copy.deepcopy(networks)
+    earlier.normalise()
+    learned = earlier.networks.state_dict()
+    for name, value in networks.state_dict().items():
+        sizes = [list(found.shape) for found in (learned.get(name), value) if found is not None]
+        if sizes[0] != sizes[-1] or len(sizes) != 2 or len(learned) != len(networks.state_dict()):
+            raise ConfigError(f"init_from: that agent's networks have other sizes, such as those of {name}")
+    networks.load_state_dict(learned)
+    known = earlier.replay_buffer.streams
+    buffer.reserve(len(known) * max(len(stream) + 1 for stream in known))
+    for number, stream in enumerate(known):
+        if stream.rows == 0:
+            continue
+        # The newest row has no action. Its episode ends with it: the next row begins another one.
+        newest, final = stream.newest(), stream.since(stream.first)
+        rows = {name: np.concatenate((column, newest[name][None])) for name, column in final.items()}
+        buffer.streams[number].restore(rows, len(newest["last"][None]) + len(final["last"]))
+        modules.normalised_rows[number] = buffer.streams[number].total
+    modules.terminations = earlier.terminations
+    modules.surprise.usual, modules.surprise.count = earlier.surprise.usual, earlier.surprise.count
+    modules.learner.first_std = earlier.learner.first_std
+    if task_cost is None:
+        return
+    relabel(buffer, task_cost.task, modules.layout())
+    if not task_cost.uses_own_cost:
+        reset_costs(networks, untrained)
+        networks.policy.load_state_dict(untrained.policy.state_dict())
+    rescale(modules)

@@ -1,0 +1,89 @@
+"""An untrained agent begins with what another one has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import joule
+from agent.cost.readouts import TaskError
+from agent.errors import ConfigError
+
+Make = Callable[..., Any]
+LEFT = "track:position=-1"
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+@pytest.fixture(scope="module")
+def earlier(trained_run: Path) -> Any:
+    return joule.load(trained_run)
+
+
+def same(one: Any, other: Any, *names: str) -> list[bool]:
+    """Whether these networks of two agents are the same to the last bit."""
+    networks = (one.modules.networks, other.modules.networks)
+    pairs = [[network.get_submodule(name).state_dict() for network in networks] for name in names]
+    return [all(torch.equal(a[n], b[n]) for n in a) for a, b in pairs]
+
+
+def test_for_another_task_the_model_stays_and_critic_and_policy_begin_anew(
+    make_agent: Make, earlier: Any
+) -> None:
+    agent = make_agent(task=LEFT, seed=5)
+    untrained = make_agent(task=LEFT, seed=5)
+    assert agent.begin_with(earlier) is agent
+    assert all(same(agent, earlier, "encoder", "world_model.dynamics", "readout", "normalizer"))
+    assert all(same(agent, untrained, "policy", "world_model.cost"))
+    assert not any(same(agent, earlier, "critic", "policy", "scales"))
+    buffer, known = agent.modules.replay_buffer, earlier.modules.replay_buffer
+    assert buffer.held == known.held
+    after, _, cost = buffer.outcomes(buffer.place(buffer.transitions()))
+    np.testing.assert_allclose(cost, np.abs(after[:, 0] + 1.0), atol=1e-5)
+    assert agent.modules.networks.scales.cost() != earlier.modules.networks.scales.cost()
+    assert agent.frames == 0
+
+
+def test_for_the_same_task_all_of_it_stays(make_agent: Make, earlier: Any) -> None:
+    agent = make_agent(seed=5)
+    agent.begin_with(earlier)
+    assert all(same(agent, earlier, "critic", "policy", "world_model", "scales"))
+    columns = [a.modules.replay_buffer.streams[0] for a in (agent, earlier)]
+    ours, theirs = (stream.since(stream.first) for stream in columns)
+    for name, column in theirs.items():
+        np.testing.assert_array_equal(ours[name], column)
+
+
+def test_a_task_with_the_own_cost_goes_on_from_critic_and_policy(make_agent: Make, earlier: Any) -> None:
+    agent = make_agent(task="2*own+control")
+    agent.begin_with(earlier)
+    assert all(same(agent, earlier, "policy", "world_model.dynamics", "world_model.cost"))
+
+
+def test_the_first_own_episode_does_not_continue_the_last_earlier_one(make_agent: Make, earlier: Any) -> None:
+    agent = make_agent(task=LEFT, explore__warmup_decisions=0, learning__pretrain_updates=0)
+    agent.begin_with(earlier)
+    buffer = agent.modules.replay_buffer
+    rows = buffer.streams[0].rows
+    agent.learn(3)
+    assert buffer.last[buffer.place(np.array([rows - 1]))].all()
+    assert buffer.streams[0].rows == rows + 4
+    assert buffer.held == earlier.modules.replay_buffer.held + 3
+
+
+def test_an_agent_that_does_not_fit_is_refused(make_agent: Make, earlier: Any) -> None:
+    with pytest.raises(ConfigError, match="other sizes, such as those of"):
+        make_agent(model__latent_dim=24).begin_with(earlier)
+    with pytest.raises(ConfigError, match="other sizes"):
+        make_agent(cost__critics=3).begin_with(earlier)
+    with pytest.raises(ConfigError, match="has learned already"):
+        earlier.begin_with(make_agent())
+    of_task = make_agent(task=LEFT).begin_with(earlier)
+    with pytest.raises(TaskError, match="asks for the environment's own cost"):
+        make_agent().begin_with(of_task)
+    with pytest.raises(ConfigError, match="observations of"):
+        make_agent(env="InvertedPendulum-v5").begin_with(earlier)
