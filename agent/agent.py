@@ -254,6 +254,16 @@ class WorldModelAgent(SavedAsFolder):
         self.begin_episode()
         return self
 
+    def learn_constraints(self, updates: int = 6_000) -> "WorldModelAgent":
+        """Learns in imagination to act within its constraints; see `Configurator.learn_constraints`.
+
+        Returns the agent itself.
+        """
+        self.configurator.learn_constraints(whole_number("updates", updates, 1, MOST_STEPS))
+        self.env = None  # its reward has no charge for violations
+        self.begin_episode()
+        return self
+
     def adapt(
         self,
         home: TrainingEnv | None = None,

@@ -100,7 +100,8 @@ class Request:
     Args:
         source: a run folder, one of its checkpoints, or an agent in memory.
         changes: settings by dotted name, `task` among them. Another task is planned for; see `learn_task`.
-        learn_task: gradient steps to learn the task with; None plans for it without learning.
+        learn_task: gradient steps to learn the task with, or without a task the constraints; None plans for it
+            without learning.
         adapt: whether the agent is to detect changes of its environment and learn them.
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
@@ -148,8 +149,8 @@ class Request:
         if task is not None:
             validation.validate(validation.replace(Config(), {"task": task}))
         if self.learn_task is not None:
-            if task is None or self.learn_task == 0:
-                raise ConfigError("--learn-task: needs a --task, and at least 1 update")
+            if (task is None and not self.changes.get("constraint")) or self.learn_task == 0:
+                raise ConfigError("--learn-task: needs a --task or a --constraint, and at least 1 update")
             whole("learn-task", self.learn_task, 1)
 
     def _check_agent(self) -> None:

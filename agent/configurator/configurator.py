@@ -10,17 +10,20 @@ from dataclasses import replace
 
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.validation import check_horizon, validate
-from agent.cost.constraint import Constraint, parse_constraint
+from agent.cost.constraint import Constraint, charge, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
 from agent.cost.task import IN_PYTHON, Task
 from agent.cost.task_cost import TaskCost
+from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.learning.task_learning import learn_task_in_imagination
 from agent.modules import Modules
 from joule_errors import Advice
 
+CHARGE = 20.0
+"""Cost of a violation, by one unit of its limit for one decision, where constraints are learned."""
 PLANNED_AHEAD_DECISIONS = 15
 """Decisions looked ahead for costs without a critic."""
 
@@ -113,6 +116,33 @@ class Configurator:
         learn_task_in_imagination(modules, task, self.task_cost(task), updates)
         modules.task_cost, modules.actor = None, modules.make_actor(modules.config)
         modules.forget_margin()  # a constraint may be on the cost
+
+    def learn_constraints(self, updates: int) -> None:
+        """Learns in imagination to act within the constraints: the present task, with a charge for violations.
+
+        Each limit is stricter by the safety margin of one decision, so that plans seldom meet it.
+
+        Args:
+            updates: gradient steps.
+
+        Raises:
+            ConfigError: without a constraint, for one that is a function, which no task can name, and as
+                `learn_task`.
+            StopRun: when learning is no longer finite.
+        """
+        self.learn_task(parse(self.task_within_constraints()), updates)
+
+    def task_within_constraints(self) -> str:
+        """The task that `learn_constraints` learns. Raises as it does."""
+        modules = self.modules
+        kept = () if modules.constraint_cost is None else modules.constraint_cost.constraints
+        texts = [one.text for one in kept if one.text is not None]
+        if not kept or len(texts) < len(kept):
+            why = "there is no constraint" if not kept else "a constraint is a function in Python"
+            raise ConfigError(f"learn_constraints: {why}; give constraints as text, such as speed<2")
+        margins = modules.margin()[0].tolist()
+        charges = [charge(text, margin) for text, margin in zip(texts, margins, strict=True)]
+        return "+".join((modules.config.task or "own", *(f"{CHARGE:g}*{one}" for one in charges)))
 
     def task_cost(self, task: Task) -> TaskCost:
         """The task on this environment's readouts.

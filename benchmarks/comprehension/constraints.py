@@ -40,7 +40,6 @@ from agent.agent import WorldModelAgent
 from agent.configurator.validation import replace
 from agent.cost.constraint import parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
-from agent.cost.regions import parse_limit
 from agent.cost.task import CostFn, Task, TaskReward
 from agent.cost.task_text import parse
 from agent.seeds import FIRST_SEED
@@ -119,8 +118,7 @@ def constraint_of(run: Path, form: str, decisions: int) -> tuple[str, str]:
     """The constraint of a run, and the costs with which its agent learns to keep it.
 
     A bound in braces is the value that this agent violates in `VIOLATED_SHARE` of its decisions, to one decimal, over
-    two episodes without a constraint: a bound beyond the agent's own values would prevent nothing. The learned costs
-    keep the safety margin that planning keeps at the end of its horizon.
+    two episodes without a constraint: a bound beyond the agent's own values would prevent nothing.
 
     Args:
         run: the run folder.
@@ -142,11 +140,7 @@ def constraint_of(run: Path, form: str, decisions: int) -> tuple[str, str]:
         bound = float(np.quantile(values, share))
         text = text.replace(found[0], f"{bound:.1f}" if abs(bound) >= 1.0 else f"{bound:.2f}")
     agent.constrain(parse_constraint(text))
-    limit = parse_limit("constraint", text)
-    if limit is None:  # a zone, which has no margin of its own
-        return text, f"own+20*{text}"
-    margin = float(agent.modules.margin()[-1, 0])
-    return text, f"own+20*keep:{limit.tightened(margin)}"
+    return text, agent.configurator.task_within_constraints()
 
 
 def seeds_of(agent: WorldModelAgent, episodes: int, start: str | None) -> list[int]:

@@ -50,7 +50,8 @@ def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = 
     add_setting(parser, "constraint", tuple[str, ...], (), limit)
     add_setting(parser, "task", str, "", "other costs to plan for, as in track:velocity=-2")
     learned = (
-        "learn the task in imagination first, by so many updates (default: plan for it without learning)"
+        "learn the task, or to keep the constraint, in imagination first, by so many updates "
+        "(default: plan without learning)"
     )
     parser.add_argument("--learn-task", type=whole_number, metavar="UPDATES", help=learned)
     for prefix, node, without in SECTIONS:

@@ -103,7 +103,8 @@ def evaluate(
         out: the JSON file. By default it is in the run folder, named for what was changed; for an agent in
             memory nothing is written.
         settings: changes by dotted name, such as {"planner.kind": "icem"}.
-        learn_task: updates to learn the task `task` with; by default it is planned for without learning.
+        learn_task: updates to learn the task `task` with, or without one to keep `constraint`; by default both
+            are only planned for.
         adapt: whether the agent detects changes of its environment, and learns them while acting.
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
@@ -170,7 +171,8 @@ def _evaluate(
 
     told = callback or NoEpisodeCallback()
     if learn_task is not None and callback is not None:
-        callback.note(f"learning the task {changes['task']} first, by {learn_task:,} updates")
+        learned = f"the task {changes['task']}" if "task" in changes else "to keep the constraints"
+        callback.note(f"learning {learned} first, by {learn_task:,} updates")
     values = _evaluation(request.load(), request, episodes, seed, told, begin)
     if path is not None:
         try:

@@ -88,7 +88,8 @@ def explain(
         out: folder of the figure and the JSON file. By default it is in the run folder; for an agent in memory
             nothing is written.
         settings: changes by dotted name, such as {"planner.kind": "icem"}.
-        learn_task: updates to learn the task `task` with; by default it is planned for without learning.
+        learn_task: updates to learn the task `task` with, or without one to keep `constraint`; by default both
+            are only planned for.
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         keywords: settings without a dot, such as `perturb="gravity=0.5@200"` or `task="less:velocity"`.

@@ -120,7 +120,8 @@ def render(
         imagine: shows the predicted state too: a ghost, or curves of the readouts.
         imagine_at: decision of the first prediction; by default a third of the episode. It implies `imagine`.
         settings: changes by dotted name, such as {"planner.kind": "icem"}.
-        learn_task: updates to learn the task `task` with; by default it is planned for without learning.
+        learn_task: updates to learn the task `task` with, or without one to keep `constraint`; by default both
+            are only planned for.
         adapt: whether the agent detects changes of its environment, and learns them while acting.
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.

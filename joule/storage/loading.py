@@ -91,7 +91,8 @@ def load_changed(
         path: as for `load`.
         changes: settings to change, by dotted name.
         task: another task; None keeps that of the run.
-        updates: gradient steps to learn the task with; None plans for it without learning.
+        updates: gradient steps to learn the task with, or without a task the constraints; None plans for it
+            without learning.
         trust_modules: as for `load`.
         trust_env_kwargs: as for `load`.
 
@@ -103,8 +104,20 @@ def load_changed(
     """
     agent = load(path, settings=changes, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
     if task is None:
-        return agent, agent.config
+        env_config = agent.config
+        if updates:
+            learn_constraints(agent, updates)
+        return agent, env_config
     return agent, apply_task(agent, task, updates, changes.get("planner.horizon_decisions"))
+
+
+def learn_constraints(agent: Agent, updates: int) -> None:
+    """Has an agent learn to act within its constraints. Raises ConfigError for one without a world model."""
+    from agent.agent import WorldModelAgent
+
+    if not isinstance(agent, WorldModelAgent):
+        raise ConfigError(f"learn_task: {agent.kind} has no world model to learn in; joule has")
+    agent.learn_constraints(updates)
 
 
 def apply_task(agent: Agent, text: str, updates: int | None, horizon: int | None) -> Config:

@@ -7,7 +7,7 @@ import torch
 
 from agent.configurator.settings import Config
 from agent.configurator.validation import from_json, replace, to_json, validate
-from agent.cost.constraint import covered_by_task, parse_constraint
+from agent.cost.constraint import charge, covered_by_task, parse_constraint
 from agent.cost.readouts import Readouts
 from agent.cost.regions import Disc, Limit, parse_disc
 from agent.errors import ConfigError
@@ -91,6 +91,19 @@ def test_a_task_does_not_cover_what_it_does_not_charge_for(constraint: str, task
 def test_a_constraint_is_covered_only_with_all_others() -> None:
     assert not covered_by_task(("speed<2", DISC), "own+20*keep:speed<2")
     assert not covered_by_task(("speed<2", DISC), "own+keep:speed<3+out-of:x=0,y=0,r=1")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "term"),
+    [
+        ("speed<1.9", "keep:speed<1.5"),
+        ("height>0.5", "keep:height>0.9"),
+        ("out-of:x=0,y=0,r=0.35", "out-of:x=0,y=0,r=0.35"),
+    ],
+)
+def test_what_is_charged_is_stricter_than_the_constraint(constraint: str, term: str) -> None:
+    assert charge(constraint, 0.4) == term
+    assert covered_by_task((constraint,), f"own+20*{term}")
 
 
 def test_discs_and_limits_are_values() -> None:

@@ -43,6 +43,35 @@ def stored(agent: Any) -> tuple[np.ndarray, np.ndarray]:
     return cost, after[:, 0]
 
 
+def test_constraints_are_learned_with_the_present_task_within_the_margin_of_one_decision(
+    trained_run: Path,
+) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.constrain("position<0.5")
+    margin = float(agent.modules.margin()[0, 0])
+    assert margin > 0.0
+    task = f"own+20*keep:position<{0.5 - margin:.3g}"
+    assert agent.configurator.task_within_constraints() == task
+    assert agent.learn_constraints(3) is agent
+    assert (agent.config.task, agent.config.constraint) == (task, ("position<0.5",))
+    assert agent.configurator.task_within_constraints().startswith(f"{task}+20*keep:position<")
+    agent.constrain(joule.Constraint("slow", lambda r: r["position"] - 0.5))
+    with pytest.raises(ConfigError, match="a constraint is a function in Python"):
+        agent.learn_constraints(3)
+    with pytest.raises(ConfigError, match="there is no constraint"):
+        joule.load(trained_run).learn_constraints(3)  # type: ignore[attr-defined]
+
+
+def test_a_command_learns_the_constraints_and_keeps_the_reward(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(trained_run), "--constraint", "position<0.5", "--learn-task", "2", "--episodes", "1"]
+    assert evaluate.main([*words, "--out", str(tmp_path / "kept.json")]) == 0
+    values = json.loads((tmp_path / "kept.json").read_text())
+    assert (values["task"], values["learn_task"], values["constraint"]) == ("", 2, ["position<0.5"])
+    assert "to keep the constraints first, by 2 updates" in capsys.readouterr().err
+
+
 def test_planning_and_learning_both_serve_a_new_task(trained_run: Path, tmp_path: Path) -> None:
     unmodified = joule.load(trained_run)
     config = apply_task(joule.load(trained_run), LEFT, None, 5)

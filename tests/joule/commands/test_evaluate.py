@@ -167,7 +167,7 @@ def test_help_is_instant() -> None:
         (["no-such-run"], "does not exist"),
         ([".", "--episodes", "0"], "--episodes: 0"),
         ([".", "--episode", "3"], "did you mean --episodes?"),
-        ([".", "--learn-task", "5"], "--learn-task: needs a --task"),
+        ([".", "--learn-task", "5"], "--learn-task: needs a --task or a --constraint"),
         ([".", "--task", "fly"], "task"),
     ],
 )
