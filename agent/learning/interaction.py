@@ -6,7 +6,7 @@ import torch
 from agent.actor import acting_batch
 from agent.actor.actor import ActingState
 from agent.interface import DIVERGED_DECISIONS, DIVERGED_KEY, EndedEpisode, Observation, TrainingEnvs
-from agent.learning.schedule import is_planned, updates_due
+from agent.learning.schedule import is_broken_off, is_planned, updates_due
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
 from agent.seeds import reset_seed
@@ -60,7 +60,7 @@ class Interaction:
 
     def collect(self, envs: TrainingEnvs) -> None:
         """One decision in every environment, stored in the replay buffer."""
-        modules, streams = self.modules, self.modules.replay_buffer.streams
+        modules, streams, config = self.modules, self.modules.replay_buffer.streams, self.modules.config
         self._begin_episodes(envs)
         actions = self._decide()
         results = envs.step(actions)
@@ -82,7 +82,8 @@ class Interaction:
         self.ended_episodes = []
         for i, (_, _, terminated, truncated, _) in enumerate(results):
             self.episode_decisions[i] += 1
-            if terminated or truncated:
+            cut = is_broken_off(self.decisions, self.episode_decisions[i], config.explore)
+            if terminated or truncated or cut:
                 modules.terminations += terminated
                 self.episodes += 1
                 ended = EndedEpisode(self.episode_return[i], self.episode_decisions[i])

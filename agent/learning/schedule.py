@@ -47,6 +47,22 @@ def updates_due(decisions: int, transitions: int, explore: ExploreConfig, learni
     return learning.utd + (learning.initial_utd - learning.utd) * fades
 
 
+def is_broken_off(decisions: int, episode_decisions: int, explore: ExploreConfig) -> bool:
+    """Whether a training episode is broken off, as if its time were up.
+
+    Early episodes are short. In a long one a robot that has fallen over stays where it fell, and most of what it
+    learns from is of there: it may learn a way to move on its back before it has tried to run.
+
+    Args:
+        decisions: taken so far.
+        episode_decisions: those of the episode.
+    """
+    return (
+        decisions < explore.short_episodes_until_decisions
+        and episode_decisions >= explore.short_episode_decisions
+    )
+
+
 def is_planned(decisions: int, episode: int, explore: ExploreConfig) -> bool:
     """Whether a decision of training is planned.
 
