@@ -229,6 +229,12 @@ LISTS = ("perturb", "constraint")
 KIND_SECTIONS = ("planner", "regularizer")
 """Sections whose kinds have settings of their own; see `agent.configurator.kinds`."""
 
+BEFORE_THEY_EXISTED: dict[str, Any] = {
+    "learning.recency": 0.0,
+    "explore.short_episodes_until_decisions": 0,
+}
+"""What runs did that are older than a setting: their config.json does not have it, and a resume must not change."""
+
 # --preset NAME overlays these values on the defaults, before the user's own options.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from agent.configurator import kinds
-from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
+from agent.configurator.settings import BEFORE_THEY_EXISTED, KIND_SECTIONS, LISTS, Config
 from agent.cost.constraint import parse_constraint
 from agent.cost.task import IN_PYTHON
 from agent.cost.task_text import parse
@@ -115,7 +115,7 @@ def from_json(plain: dict[str, Any]) -> Config:
                 flat |= {f"{name}.{n}": v for n, v in entry.items()} if own else {f"{name}.{leaf}": entry}
         else:
             flat[name] = tuple(value) if name in LISTS and isinstance(value, list) else value
-    return validate(replace(Config(), flat))
+    return validate(replace(Config(), {**BEFORE_THEY_EXISTED, **flat}))
 
 
 def _fits(value: Any, hint: Any) -> bool:
