@@ -94,10 +94,10 @@ class ExploreConfig:
 
     warmup_decisions: int = ranged(1_000, 0, 100_000_000)
     """Decisions with uniformly random actions before learning starts."""
-    short_episode_decisions: int = ranged(100, 1, 100_000_000)
+    short_episode_decisions: int = ranged(200, 1, 100_000_000)
     """Decisions after which a training episode is broken off at first, so that much is tried from where episodes
     begin. A robot that falls over would else learn to move where it lies."""
-    short_episodes_until_decisions: int = ranged(8_000, 0, 100_000_000)
+    short_episodes_until_decisions: int = ranged(4_000, 0, 100_000_000)
     """Decisions of training before episodes have their full length; 0 breaks none off."""
     plan_from_decisions: int | None = ranged(8_000, 0, 100_000_000)
     """Decisions of training before the first planned episode; until then the policy acts. None in Python: no
