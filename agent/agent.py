@@ -1,6 +1,7 @@
 """The world-model agent: its modules, its training, and the protocols of `agent.interface` on top of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -216,12 +217,16 @@ class WorldModelAgent(SavedAsFolder):
             ConfigError: for an agent of other sizes, and for one that has learned.
             TaskError: where this agent learns by the environment's own cost and the other one did not.
         """
+        if not isinstance(earlier, WorldModelAgent):
+            raise ConfigError(f"init_from: found {type(earlier).__name__}; give an agent with a world model")
         if self.decisions:
             raise ConfigError("init_from: this agent has learned already")
-        if self.config.num_envs != earlier.config.num_envs:
-            raise ConfigError(
-                f"init_from: that agent has {earlier.config.num_envs} environments side by side"
-            )
+        if not earlier.modules.replay_buffer.held:
+            raise ConfigError("init_from: that agent has no experience")
+        for name in ("num_envs", "action_repeat", "regularizer.kind", "regularizer.settings"):
+            here, there = (attrgetter(name)(agent.config) for agent in (self, earlier))
+            if here != there:
+                raise ConfigError(f"init_from: {name} of that agent is {there!r}, not {here!r}")
         check_spec(earlier.env_spec, self, self.config.agent)
         ours, theirs = self.config.task or "own", earlier.config.task or "own"
         task_cost = None if ours == theirs else earlier.configurator.task_cost(parse(ours))

@@ -114,11 +114,11 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     return config
 
 
-FROM_THE_START = {"explore.warmup_decisions": 0, "explore.plan_from_decisions": 0}
-"""Settings of a run that begins with another run's agent: it has a model to act and to plan with."""
+NOT_FROM_SCRATCH = {"explore.warmup_decisions": 0, "explore.short_episodes_until_decisions": 0}
+"""Settings of a run that begins with another run's agent: it has a model to act with."""
 
 
-def successor_config(before: Config, given: Mapping[str, Any]) -> Config:
+def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
     """The settings of a new run that begins with the agent of another one: that run's, with the user's changes.
 
     Args:
@@ -130,7 +130,10 @@ def successor_config(before: Config, given: Mapping[str, Any]) -> Config:
     """
     if (kinds := {before.agent, given.get("agent", before.agent)}) != {"joule"}:
         raise ConfigError(f"init_from: {min(kinds - {'joule'})} has no world model to begin with; joule has")
-    config, _ = drop_foreign_settings(replace(before, {**FROM_THE_START, **given}), given)
+    usual: dict[str, Any] = dict(NOT_FROM_SCRATCH)
+    if before.explore.plan_from_decisions is not None:
+        usual["explore.plan_from_decisions"] = 0
+    config, _ = drop_foreign_settings(replace(before, {**usual, **given}), given)
     validate(config)
     check_num_envs(before, config)
     return config

@@ -152,6 +152,10 @@ class Request:
             if (task is None and not self.changes.get("constraint")) or self.learn_task == 0:
                 raise ConfigError("--learn-task: needs a --task or a --constraint, and at least 1 update")
             whole("learn-task", self.learn_task, 1)
+            if task is None and self.adapt:
+                raise ConfigError(
+                    "--adapt: learned constraints would be learned over; give a --task that charges for them"
+                )
 
     def _check_agent(self) -> None:
         kind = self.config.agent

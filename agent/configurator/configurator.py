@@ -130,16 +130,30 @@ class Configurator:
                 `learn_task`.
             StopRun: when learning is no longer finite.
         """
-        self.learn_task(parse(self.task_within_constraints()), updates)
+        modules, learned = self.modules, self.task_within_constraints()
+        present = modules.config.task or "own"
+        # What is stored and what the cost head predicts is the cost of the present task, whatever it is.
+        task = parse(learned.replace(present, "own", 1))
+        learn_task_in_imagination(modules, task, self._cost_of(task), updates)
+        modules.config = replace(modules.config, task=learned)
+        modules.actor = modules.make_actor(modules.config)
+        modules.forget_margin()
 
     def task_within_constraints(self) -> str:
         """The task that `learn_constraints` learns. Raises as it does."""
         modules = self.modules
         kept = () if modules.constraint_cost is None else modules.constraint_cost.constraints
         texts = [one.text for one in kept if one.text is not None]
-        if not kept or len(texts) < len(kept):
-            why = "there is no constraint" if not kept else "a constraint is a function in Python"
-            raise ConfigError(f"learn_constraints: {why}; give constraints as text, such as speed<2")
+        why = None
+        if modules.task_cost is not None:
+            why = f"the task {modules.task_cost.task.name!r} is only planned for; learn it first"
+        elif modules.config.task.startswith(IN_PYTHON):
+            why = "its task is a function in Python, which no longer task can name"
+        elif not kept or len(texts) < len(kept):
+            what = "there is no constraint" if not kept else "a constraint is a function in Python"
+            why = f"{what}; give constraints as text, such as speed<2"
+        if why is not None:
+            raise ConfigError(f"learn_constraints: {why}")
         margins = modules.margin()[0].tolist()
         charges = [charge(text, margin) for text, margin in zip(texts, margins, strict=True)]
         return "+".join((modules.config.task or "own", *(f"{CHARGE:g}*{one}" for one in charges)))
@@ -153,7 +167,7 @@ class Configurator:
                 that knows another task's alone.
         """
         modules = self.modules
-        cost = TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
+        cost = self._cost_of(task)
         learned = modules.config.task
         if cost.uses_own_cost and learned not in ("", "own"):
             raise TaskError(
@@ -162,6 +176,10 @@ class Configurator:
             )
         self._warn_of_illegible(f"task {task.name}", cost.used)
         return cost
+
+    def _cost_of(self, task: Task) -> TaskCost:
+        modules = self.modules
+        return TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
 
     def _warn_of_illegible(self, kind: str, used: Sequence[str]) -> None:
         """Warns of readouts that the agent cannot read; see `cost.legibility`."""

@@ -36,7 +36,11 @@ class Limit:
 
     def tightened(self, margin: float) -> str:
         """The text of the limit that is stricter by a margin."""
-        return f"{self.readout}{'<' if self.sign > 0 else '>'}{self.bound - self.sign * margin:.3g}"
+        bound = self.bound - self.sign * margin
+        text = f"{bound:.3g}"
+        if self.sign * float(text) > self.sign * bound:  # rounding must not make it looser
+            text = repr(bound)
+        return f"{self.readout}{'<' if self.sign > 0 else '>'}{text}"
 
     def covers(self, other: Region) -> bool:
         """Whether staying within this limit implies staying out of the other region."""

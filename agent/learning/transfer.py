@@ -30,10 +30,9 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
     networks, buffer = modules.networks, modules.replay_buffer
     untrained = copy.deepcopy(networks)
     earlier.normalise()
-    learned = earlier.networks.state_dict()
-    for name, value in networks.state_dict().items():
-        sizes = [list(found.shape) for found in (learned.get(name), value) if found is not None]
-        if sizes[0] != sizes[-1] or len(sizes) != 2 or len(learned) != len(networks.state_dict()):
+    learned, own = earlier.networks.state_dict(), networks.state_dict()
+    for name in (*own, *learned):
+        if name not in own or name not in learned or own[name].shape != learned[name].shape:
             raise ConfigError(f"init_from: that agent's networks have other sizes, such as those of {name}")
     networks.load_state_dict(learned)
     known = earlier.replay_buffer.streams
@@ -48,7 +47,7 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
         modules.normalised_rows[number] = buffer.streams[number].total
     modules.terminations = earlier.terminations
     modules.surprise.usual, modules.surprise.count = earlier.surprise.usual, earlier.surprise.count
-    modules.learner.first_std = earlier.learner.first_std
+    modules.learner.updates, modules.learner.first_std = earlier.learner.updates, earlier.learner.first_std
     if task_cost is None:
         return
     relabel(buffer, task_cost.task, modules.layout())

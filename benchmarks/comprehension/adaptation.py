@@ -112,7 +112,7 @@ def home_of(folder: Path, decisions: int) -> HomeEpisodes | None:
     agent = joule.load(folder)
     if not isinstance(agent, WorldModelAgent):
         raise Refused(f"{folder}: {agent.config.agent} does not adapt; joule does")
-    return play_home_episodes(agent.modules, make_env(agent.config), decisions)
+    return play_home_episodes(agent.modules, make_env(replace(agent.config, {"perturb": ()})), decisions)
 
 
 def own_runs(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:

@@ -26,6 +26,7 @@ constraint. All are for "learned", and under `planning_only` for "yes": for each
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import re
@@ -37,7 +38,8 @@ import torch
 
 import joule
 from agent.agent import WorldModelAgent
-from agent.configurator.validation import replace
+from agent.configurator.settings import Config
+from agent.configurator.validation import flatten, replace
 from agent.cost.constraint import parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
 from agent.cost.task import CostFn, Task, TaskReward
@@ -53,6 +55,8 @@ from benchmarks.training import RESULTS
 from joule.environment import make_env
 from joule_errors import Refused
 
+OF_ENV = ("action_repeat", "max_episode_frames")
+"""Settings of the environment that a ceiling has from its run, beside perturbations."""
 VIOLATED_SHARE = 1 / 3
 """Share of the decisions in which an agent without a constraint violates a bound in braces."""
 MOST_STARTS = 10_000
@@ -186,11 +190,13 @@ def measure(
 def ceiling(run: Path, text: str, costs: str, frames: int) -> Path:
     """The run of an agent that learned with the costs from scratch, trained or resumed."""
     config = loaded(run).config
-    folder = training.RUNS / "constraints" / training.slug(f"{config.env} {costs} seed {config.seed}")
-    new = (
-        "--agent", "joule", "--env", config.env, "--seed", str(config.seed), "--task", costs,
-        "--constraint", text,
-    )  # fmt: skip
+    name = training.slug(f"{config.env} {costs} seed {config.seed}")
+    own, default = flatten(config), flatten(Config())
+    same = [f"--{key.replace('_', '-')}={own[key]}" for key in OF_ENV if own.get(key) != default.get(key)]
+    same += [f"--perturb={change}" for change in config.perturb]
+    words = ("--env", config.env, "--seed", str(config.seed), "--task", costs, "--constraint", text, *same)
+    unique = hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]  # the name has no signs
+    folder, new = training.RUNS / "constraints" / f"{name}-{unique}", ("--agent", "joule", *words)
     (found,) = training.train_all([training.TrainingRun(folder, frames, new)])
     return found
 

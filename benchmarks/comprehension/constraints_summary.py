@@ -28,6 +28,10 @@ def figures_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, 
         own = [row for row in rows if row["env"] == env and int(row["horizon"]) == horizon]
         seeds = {row["seed"] for row in own if row["kept"] == way}
         own = [row for row in own if row["seed"] in seeds]
+        measured = {(row["seed"], row["constraint"]) for row in own if row["kept"] == way}
+        ceilings = {(row["seed"], row["constraint"]) for row in own if row["kept"] == CEILING}
+        if not measured <= ceilings:  # of another constraint, or not of every seed
+            own = [row for row in own if row["kept"] != CEILING]
         if not {"no", way} <= {row["kept"] for row in own}:
             continue
 

@@ -51,20 +51,20 @@ def worlds_for(
             env.perturb(text)
             env.unperturb()
         return tuple(given)
-    found = tuple(text for text in default_worlds(env)[of_defaults] if why_not(env, text) is None)
+    found = tuple(text for text in default_worlds(env, of_defaults) if why_not(env, text) is None)
     if not found:
         raise Refused(f"{env.env_spec.env} has no default world; give perturbations")
     return found
 
 
-def default_worlds(env: SafeEnv) -> list[str]:
-    """The default worlds as text, those that change nothing here included."""
+def default_worlds(env: SafeEnv, which: slice = slice(None)) -> list[str]:
+    """The default worlds as text, those that change nothing here included; `which` of DEFAULTS."""
     names = {"{decision}": str(env.env_spec.action_repeat)}
     physics = find_physics(env)
     if physics is not None:
         names |= {TORSO: torso(physics.model), MOTOR: motor(physics.model)}
     found = []
-    for text in DEFAULTS:
+    for text in DEFAULTS[which]:
         for mark, name in names.items():
             text = text.replace(mark, name)
         if "{" not in text and "mass.=" not in text:

@@ -271,6 +271,8 @@ def _evaluation(
                 "worst_violation": monitor.worst,
                 "margin": dict(zip(values["constraint"], margin, strict=True)),
             }
+        if world_model.config.task != trained.env_config.task and request.learn_task is not None:
+            values["forecast"] = None  # it predicts the return with what violations cost
         # A task that is planned for may have a horizon of its own.
         values["planner"]["horizon_decisions"] = world_model.modules.actor.horizon
     return values

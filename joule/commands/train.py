@@ -25,7 +25,7 @@ from joule.cli import signals, streams
 from joule.cli.command_line import command_words
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
-from joule.settings import config_from, merged, resumed_config, successor_config
+from joule.settings import config_from, config_init_from, merged, resumed_config
 
 if TYPE_CHECKING:
     from joule.callbacks.callback import Callback
@@ -173,7 +173,7 @@ def _train(
             from joule.storage.run_folder import Run
             from joule.storage.run_paths import located
 
-            config = successor_config(Run.open(located(init_from)[0], **trust).config, given)
+            config = config_init_from(Run.open(located(init_from)[0], **trust).config, given)
         if from_command_line:
             threads.set_variables(config.threads)
         if out is not None:
@@ -183,14 +183,13 @@ def _train(
         given_callbacks = _callbacks(callbacks, track)
         with _startup(config, from_command_line) as startup:
             # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
-            from joule.storage.loading import load
-            from joule.training.session import Reporting, train_new, train_successor
+            from joule.training.session import Reporting, train_init_from, train_new
 
             reporting = Reporting([*startup, *given_callbacks], track, progress)
             end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line}
             if init_from is None:
                 return train_new(config, out, command, **end)
-            return train_successor(config, load(init_from, **trust), out, command, **end)
+            return train_init_from(config, init_from, out, command, **end, **trust)
     if out is not None:
         raise ConfigError(
             f"--out: a resumed run stays in its own folder; copy {resume} to {out} and --resume {out} to "
@@ -232,7 +231,7 @@ def _check_together(
         ("--trust-env-kwargs", trust_env_kwargs, other),
     ):
         if said and meant is None:
-            raise ConfigError(f"{flag}: says how a run is resumed, and there is no --resume")
+            raise ConfigError(f"{flag}: is for another run, and there is no --resume")
 
 
 @contextmanager

@@ -49,6 +49,7 @@ def save_as_run(
     path: str | Path,
     command: Sequence[str] = (),
     checks: Mapping[str, Any] | None = None,
+    replace_empty: bool = False,
 ) -> None:
     """Writes a new run folder that holds the agent as it is. The folder is complete or absent.
 
@@ -57,14 +58,17 @@ def save_as_run(
         path: the folder; nothing may be there, and its parent must exist.
         command: the words of the shell command that makes the run; none for one that is made from Python.
         checks: what is known of its environment, as JSON values; see `joule.training.env_check`.
+        replace_empty: whether an empty folder may be there.
 
     Raises:
         RunError: when the path is taken or the disk refuses.
         StopRun: when a weight or a replay row is not finite.
     """
     folder = Path(path)
-    if os.path.lexists(folder):
+    if os.path.lexists(folder) and not replace_empty:
         raise RunError(f"{folder}: exists already; save to a path that is free")
+    if folder.exists() and folder.samefile(Path.cwd()):
+        raise RunError(f"{folder}: is the present folder, which cannot be replaced; give another one")
     check_free(folder)
     if agent.env_spec.env != agent.config.env:
         raise RunError(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.agent import WorldModelAgent
 from agent.configurator.settings import Config
@@ -16,18 +17,21 @@ from agent.interface import Agent
 from agent.training_env import check_spec
 from envs.safe_env import SafeEnv
 from envs.vector import SafeEnvs
-from joule.agents import build_agent, new_agent, settings_of_agent
+from joule.agents import new_agent, settings_of_agent
 from joule.callbacks.callback import Callback, Episode, Outcome, RunEnd, RunStart
 from joule.callbacks.dispatch import CallbackError, Callbacks
 from joule.callbacks.episodes import EpisodesOfRun
 from joule.callbacks.tensorboard_tracker import TensorBoardTracker
 from joule.cli import signals
 from joule.environment import make_envs
+from joule.memory_budget import check_budget
 from joule.report.progress import Progress
 from joule.storage.agent_checkpoint import save_as_run
 from joule.storage.env_spec import spec_of_run, spec_to_json
+from joule.storage.loading import load
 from joule.storage.run_folder import Run
 from joule.storage.run_paths import default_folder
+from joule.storage.trust import modules_named
 from joule.training import env_check
 from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
@@ -98,24 +102,28 @@ def train_new(
         return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=False)
 
 
-def train_successor(
+def train_init_from(
     config: Config,
-    earlier: Agent,
+    earlier: Path,
     out: Path | None,
     command: Sequence[str],
     *,
     reporting: Reporting,
     handle_signals: bool = False,
+    trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
 ) -> TrainedRun:
-    """Makes a run folder whose agent begins with what another one has learned, and trains it.
+    """Makes a run folder whose agent begins with what the agent of another run has learned, and trains it.
 
     Args:
         config: the settings.
-        earlier: the other agent, which has a world model.
-        out: as for `train_new`; the folder holds a checkpoint from the first moment on.
+        earlier: the other run, or one of its checkpoints.
+        out: as for `train_new`; the folder is a run with a checkpoint, or it does not exist.
         command: as for `train_new`.
         reporting: as for `train_new`.
         handle_signals: as for `train_new`.
+        trust_modules: as for `joule.load`.
+        trust_env_kwargs: as for `joule.load`.
 
     Raises:
         ConfigError: for an agent that does not fit the settings or their environment.
@@ -123,19 +131,31 @@ def train_successor(
         StopRun: when the run cannot continue.
     """
     _check_eval_process(config)
-    folder = default_folder(config) if out is None else out
+    # The other agent does not act. It is on the device, and within the budget, of the new one.
+    usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}
+    trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
+    folder = default_folder(config) if out is None else out.resolve()
+    _save_init_from(config, load(earlier, settings=usable, **trust), folder, command)
+    modules = [*trust_modules, *modules_named(config)]  # this user gave the settings
+    run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
+    return train_further(run, config, reporting=reporting, handle_signals=handle_signals)
+
+
+def _save_init_from(config: Config, earlier: Agent, folder: Path, command: Sequence[str]) -> None:
+    """Writes a run whose agent begins with another one. Both agents are gone when it returns."""
     env = make_envs(config)
     try:
-        agent = build_agent(config, env.env_spec, None)
+        check_budget(config, env.env_spec, sum(rows.total - rows.first for rows in earlier.replay))
+        agent = new_agent(config, env)
+        if not isinstance(agent, WorldModelAgent) or not isinstance(earlier, WorldModelAgent):
+            raise ConfigError("init_from: only joule begins with another agent: it has a world model")
+        agent.env = None  # it has no state yet
+        agent.begin_with(earlier)
     finally:
         env.close()
-    if not isinstance(agent, WorldModelAgent) or not isinstance(earlier, WorldModelAgent):
-        raise ConfigError("init_from: only an agent with a world model begins with another one's; joule has")
-    agent.begin_with(earlier)
-    if folder.exists():
-        folder.rmdir()  # an empty one, as `check_free` has seen
-    save_as_run(agent, folder, command, env_check.check_env(config))
-    return train_further(Run.open(folder), config, reporting=reporting, handle_signals=handle_signals)
+    evaluator_of(config).close()  # it refuses settings too
+    with signals.unwinding():
+        save_as_run(agent, folder, command, env_check.check_env(config), replace_empty=True)
 
 
 def train_further(
@@ -219,7 +239,7 @@ def _session(
             if config != run.config:
                 run.reconfigure(config)
         try:
-            callback.on_start(_start_of(run, agent, resumed))
+            callback.on_start(_start_of(run, agent, resumed and agent.frames > 0))
             for note in notes:
                 callback.on_note(note)
             if background is not None:

@@ -392,7 +392,7 @@ def test_early_training_episodes_are_broken_off(make_agent: Make) -> None:
     agent = make_agent(
         explore__short_episode_decisions=10, explore__short_episodes_until_decisions=35, steps=200
     )
-    lengths = []
+    lengths: list[int] = []
 
     def on_step(agent: Any) -> bool:
         lengths.extend(ended.decisions for ended in agent.ended_episodes)

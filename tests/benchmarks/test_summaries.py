@@ -78,7 +78,7 @@ def test_tasks_with_the_own_reward_are_summarised_apart_from_new_ones() -> None:
 
 def test_what_a_constraint_costs_is_measured_against_who_learned_with_it_from_scratch() -> None:
     def row(kept: str, total: float, violations: float) -> dict[str, Any]:
-        found = {"env": "A", "seed": "1", "horizon": "3", "kept": kept}
+        found = {"env": "A", "seed": "1", "horizon": "3", "kept": kept, "constraint": "speed<2"}
         return found | {"return_mean": str(total), "violations_per_1000": str(violations)}
 
     rows = [row("no", 200.0, 300.0), row("yes", 150.0, 30.0), row("learned", 90.0, 3.0)]

@@ -32,7 +32,7 @@ def same(one: Any, other: Any, *names: str) -> list[bool]:
 
 
 def test_for_another_task_the_model_stays_and_critic_and_policy_begin_anew(
-    make_agent: Make, earlier: Any
+    make_agent: Make, earlier: Any, trained_run: Path
 ) -> None:
     agent = make_agent(task=LEFT, seed=5)
     untrained = make_agent(task=LEFT, seed=5)
@@ -46,6 +46,8 @@ def test_for_another_task_the_model_stays_and_critic_and_policy_begin_anew(
     np.testing.assert_allclose(cost, np.abs(after[:, 0] + 1.0), atol=1e-5)
     assert agent.modules.networks.scales.cost() != earlier.modules.networks.scales.cost()
     assert agent.frames == 0
+    agent.constrain("position<0.5")
+    assert agent.modules.margin()[0, 0] > 0.0  # it does not count as untrained
 
 
 def test_for_the_same_task_all_of_it_stays(make_agent: Make, earlier: Any) -> None:
@@ -85,5 +87,11 @@ def test_an_agent_that_does_not_fit_is_refused(make_agent: Make, earlier: Any) -
     of_task = make_agent(task=LEFT).begin_with(earlier)
     with pytest.raises(TaskError, match="asks for the environment's own cost"):
         make_agent().begin_with(of_task)
+    with pytest.raises(ConfigError, match=r"regularizer\.kind of that agent is 'simnorm', not 'none'"):
+        make_agent(regularizer__kind="none").begin_with(earlier)
+    with pytest.raises(ConfigError, match="has no experience"):
+        make_agent().begin_with(make_agent())
+    with pytest.raises(ConfigError, match="found PosixPath; give an agent"):
+        make_agent().begin_with(Path("runs/x"))
     with pytest.raises(ConfigError, match="observations of"):
         make_agent(env="InvertedPendulum-v5").begin_with(earlier)

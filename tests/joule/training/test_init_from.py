@@ -65,7 +65,8 @@ def test_python_does_the_same(whole: Path, tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--preset", "smoke"], "--preset: this run begins with the settings of another"),
-        (["--override"], "--override: says how a run is resumed"),
+        (["--override"], "--override: is for another run"),
+        (["--perceive", "energy"], "perceive: energy is for a trained agent"),
         (["--agent", "sac"], "init_from: sac has no world model"),
         (["--num-envs", "2"], "num_envs: the replay of this run has a stream"),
         (["--model.latent-dim", "24"], "init_from: that agent's networks have other sizes"),
@@ -78,6 +79,20 @@ def test_what_cannot_be_is_one_sentence(more: list[str], message: str, whole: Pa
         train.main(begin(whole, tmp_path / "run", *more))
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_folder_may_be_a_link_to_an_empty_one_but_not_the_present_one(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert train.main([*begin(whole, tmp_path / "link"), "--steps", "4"]) == 0
+    assert (tmp_path / "target" / "run.json").exists()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(RunError, match="is the present folder"):
+        train.main(begin(whole, Path(".")))
+    assert not any((tmp_path / "here").iterdir())
 
 
 def test_a_folder_that_is_no_run_is_refused(whole: Path, tmp_path: Path) -> None:
