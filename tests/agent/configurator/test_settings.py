@@ -15,6 +15,7 @@ from agent.configurator.settings import PRESETS, AgentKind, Config
 from agent.configurator.validation import flatten, from_json, replace, to_json, validate
 from agent.errors import ConfigError
 from joule.cli.options import field_help
+from joule_schema.env_kwargs import RESERVED
 
 SECTIONS: dict[str, type] = {"": Config} | {
     f"{item.name}.": type(getattr(Config(), item.name))
@@ -183,7 +184,8 @@ def configs(draw: st.DrawFn) -> Config:
         )
     )
     changes: dict[str, Any] = {n: draw(st.integers(int(whole[n][0]), int(whole[n][1]))) for n in names}
-    changes["env_kwargs"] = draw(st.dictionaries(st.text(), st.integers() | st.text(), max_size=2))
+    free = st.text().filter(lambda name: name not in RESERVED)
+    changes["env_kwargs"] = draw(st.dictionaries(free, st.integers() | st.text(), max_size=2))
     changes["perturb"] = tuple(draw(st.lists(st.text(), max_size=2)))
     return replace(Config(), changes)
 
