@@ -112,8 +112,11 @@ class Configurator:
             ConfigError: for an empty replay buffer, or less than one update.
             StopRun: when learning is no longer finite.
         """
+        self._learn(self.task_cost(task), updates)
+
+    def _learn(self, cost: TaskCost, updates: int) -> None:
         modules = self.modules
-        learn_task_in_imagination(modules, task, self.task_cost(task), updates)
+        learn_task_in_imagination(modules, cost.task, cost, updates)
         modules.task_cost, modules.actor = None, modules.make_actor(modules.config)
         modules.forget_margin()  # a constraint may be on the cost
 
@@ -130,17 +133,16 @@ class Configurator:
                 `learn_task`.
             StopRun: when learning is no longer finite.
         """
-        modules, learned = self.modules, self.task_within_constraints()
-        present = modules.config.task or "own"
+        learned = self.task_within_constraints()
         # What is stored and what the cost head predicts is the cost of the present task, whatever it is.
-        task = parse(learned.replace(present, "own", 1))
-        learn_task_in_imagination(modules, task, self._cost_of(task), updates)
-        modules.config = replace(modules.config, task=learned)
-        modules.actor = modules.make_actor(modules.config)
-        modules.forget_margin()
+        self._learn(self._cost_of(parse(f"own+{self._charges()}")), updates)
+        self.modules.config = replace(self.modules.config, task=learned)
 
     def task_within_constraints(self) -> str:
         """The task that `learn_constraints` learns. Raises as it does."""
+        return f"{self.modules.config.task or 'own'}+{self._charges()}"
+
+    def _charges(self) -> str:
         modules = self.modules
         kept = () if modules.constraint_cost is None else modules.constraint_cost.constraints
         texts = [one.text for one in kept if one.text is not None]
@@ -156,7 +158,7 @@ class Configurator:
             raise ConfigError(f"learn_constraints: {why}")
         margins = modules.margin()[0].tolist()
         charges = [charge(text, margin) for text, margin in zip(texts, margins, strict=True)]
-        return "+".join((modules.config.task or "own", *(f"{CHARGE:g}*{one}" for one in charges)))
+        return "+".join(f"{CHARGE:g}*{one}" for one in charges)
 
     def task_cost(self, task: Task) -> TaskCost:
         """The task on this environment's readouts.

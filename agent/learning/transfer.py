@@ -10,6 +10,7 @@ import copy
 
 import numpy as np
 
+from agent.acting_copy import act_as, acting_copy
 from agent.cost.task_cost import TaskCost
 from agent.errors import ConfigError
 from agent.learning.relabelling import relabel, rescale, reset_costs
@@ -34,7 +35,7 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
     for name in (*own, *learned):
         if name not in own or name not in learned or own[name].shape != learned[name].shape:
             raise ConfigError(f"init_from: that agent's networks have other sizes, such as those of {name}")
-    networks.load_state_dict(learned)
+    act_as(modules, *acting_copy(earlier))
     known = earlier.replay_buffer.streams
     buffer.reserve(len(known) * max(len(stream) + 1 for stream in known))
     for number, stream in enumerate(known):
@@ -45,9 +46,7 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
         rows = {name: np.concatenate((column, newest[name][None])) for name, column in final.items()}
         buffer.streams[number].restore(rows, len(newest["last"][None]) + len(final["last"]))
         modules.normalised_rows[number] = buffer.streams[number].total
-    modules.terminations = earlier.terminations
-    modules.surprise.usual, modules.surprise.count = earlier.surprise.usual, earlier.surprise.count
-    modules.learner.updates, modules.learner.first_std = earlier.learner.updates, earlier.learner.first_std
+    modules.learner.first_std = earlier.learner.first_std
     if task_cost is None:
         return
     relabel(buffer, task_cost.task, modules.layout())

@@ -48,6 +48,7 @@ from benchmarks.comprehension.adaptation_summary import COLUMNS, write_summary
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.worlds import FEW, worlds_for
 from benchmarks.refusals import exit_code
+from envs.safe_env import SafeEnv
 from joule.environment import make_env
 from joule_errors import Refused
 
@@ -65,7 +66,12 @@ def changes_of(config: Config, options: argparse.Namespace) -> tuple[str, ...]:
         Refused: see `worlds_for`.
     """
     given = options.worlds or choices_for(options.choices, config.env).worlds
-    return worlds_for(make_env(replace(config, {"perturb": ()})), given, FEW)
+    return worlds_for(unchanged_env(config), given, FEW)
+
+
+def unchanged_env(config: Config) -> SafeEnv:
+    """The environment of a config without perturbations."""
+    return make_env(replace(config, {"perturb": ()}))
 
 
 def methods_of(agent: str, settings: Settings) -> dict[str, Callable[[Phases], None]]:
@@ -112,7 +118,7 @@ def home_of(folder: Path, decisions: int) -> HomeEpisodes | None:
     agent = joule.load(folder)
     if not isinstance(agent, WorldModelAgent):
         raise Refused(f"{folder}: {agent.config.agent} does not adapt; joule does")
-    return play_home_episodes(agent.modules, make_env(replace(agent.config, {"perturb": ()})), decisions)
+    return play_home_episodes(agent.modules, unchanged_env(agent.config), decisions)
 
 
 def own_runs(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:

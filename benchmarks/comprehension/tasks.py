@@ -50,7 +50,7 @@ from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.default_tasks import tasks_for
 from benchmarks.comprehension.episodes import Decide, play
 from benchmarks.comprehension.task_oracle import oracle_for
-from benchmarks.comprehension.tasks_summary import summary
+from benchmarks.comprehension.tasks_summary import has_own_cost, summary
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule_errors import Refused
@@ -188,7 +188,7 @@ def rows_of_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         by_policy = partial(modules.predict, deterministic=True, actor=modules.policy_actor)
         yield row(name, "policy", trial.scores(by_policy, [task])[0], **spent)
     for name, task in trial.tasks.items():
-        if "own" in trial.costs[name]:  # the environment's own cost does not follow from its state alone
+        if has_own_cost(trial.costs[name]):  # the environment's own cost does not follow from its state alone
             continue
         try:
             returns = oracle_returns(trial, task)

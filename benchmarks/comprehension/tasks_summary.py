@@ -22,7 +22,7 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
     for row in rows:
         by_method = all_runs.setdefault((row["env"], row["task"]), {})
         by_method.setdefault(row["method"], []).append(float(row["return_mean"]))
-        if any(term.unweighted_text == "own" for term in parse(row["costs"]).terms):
+        if has_own_cost(row["costs"]):
             own.add((row["env"], row["task"]))
     means = {task: {m: float(np.mean(r)) for m, r in found.items()} for task, found in all_runs.items()}
     result: dict[str, dict[str, Any]] = {}
@@ -39,6 +39,11 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
                 "own_reward": _mean([share for task, share in shares.items() if task in own]),
             }
     return result
+
+
+def has_own_cost(costs: str) -> bool:
+    """Whether a task contains the environment's own cost."""
+    return any(term.unweighted_text == "own" for term in parse(costs).terms)
 
 
 def _mean(values: list[float]) -> float | None:
