@@ -36,8 +36,6 @@ from agent.world_model.home_episodes import HomeEpisodes
 from agent.world_model.observed_steps import ObservedSteps
 from agent.world_model.residuals import HomeResiduals
 
-OUTLIER = 2.0
-"""A threshold is at most so many times what the tail of the sums in the known world leads to expect."""
 FALL_RATIO = 8.0
 """Falls are tested against so many times their usual rate."""
 FALLS_ADDED = 2
@@ -99,13 +97,16 @@ class Falls:
         return steps.terminated * np.log(FALL_RATIO) - (FALL_RATIO - 1.0) * self.rate
 
 
-def tail_threshold(sums: np.ndarray, decisions_per_alarm: float, margin: float = 1.5) -> float:
+def tail_threshold(
+    sums: np.ndarray, decisions_per_alarm: float, margin: float = 1.5, outlier: float = 2.0
+) -> float:
     """A threshold by the tail of the sums, at least `margin` times the highest, unless that is an outlier.
 
     Args:
         sums: what the numbers add to the sum in the known world, [decisions].
         decisions_per_alarm: one false alarm in so many is wanted.
         margin: see above.
+        outlier: the threshold is at most so many times what the tail leads to expect.
     """
     try:
         extrapolated = threshold_for(sums, decisions_per_alarm)
@@ -113,7 +114,7 @@ def tail_threshold(sums: np.ndarray, decisions_per_alarm: float, margin: float =
         return 10.0
     highest = margin * float(excursion_heights(sums).max())
     # A single episode that went wrong, out of ten, must not make a signal deaf.
-    return min(max(extrapolated, highest), OUTLIER * extrapolated)
+    return min(max(extrapolated, highest), outlier * extrapolated)
 
 
 def fall_threshold(sums: np.ndarray, decisions_per_alarm: float) -> float:
@@ -140,7 +141,8 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "errors": Kind(Errors, ALLOWANCE, LARGEST_STEP),
-    "correction": Kind(Correction, 1.5, 6.0),
+    # Its sums have the heaviest tail: one stumble points one way for dozens of decisions.
+    "correction": Kind(Correction, 1.5, 6.0, partial(tail_threshold, margin=2.0, outlier=2.5)),
     "shortfall": Kind(Shortfall, 1.0, 3.0, partial(tail_threshold, margin=2.5)),
     "falls": Kind(Falls, 0.0, 10.0, fall_threshold),
 }
