@@ -27,8 +27,10 @@ def figures_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         own = [row for row in rows if row["world"] == world]
         delays = [float(row["detected_after"]) if row["detected_after"] else np.inf for row in own]
         median = float(np.median(delays))
+        in_episode = float(np.median([float(row["episode_of_change"] or 0) for row in own]))
         worlds[world] = {
             "detected_within_decisions": median if np.isfinite(median) else None,
+            "within_episode": in_episode >= 1.0,
             "sequences": len(own),
             "signals": dict(Counter(row["signal"] for row in own if row["signal"])),
         }
@@ -41,6 +43,7 @@ def figures_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         "worlds_count": len(worlds),
         "noticed_share": round(float(np.isfinite(finite).mean()), 3) if worlds else None,
         "within_20_share": round(float(np.mean(np.array(finite) <= GOAL_DECISIONS)), 3) if worlds else None,
+        "within_episode_share": _share([figures["within_episode"] for figures in worlds.values()]),
         "detected_within_decisions": float(np.median(finite)) if np.isfinite(np.median(finite)) else None,
         "home_decisions": decisions,
         "false_alarms": alarms,
@@ -49,8 +52,32 @@ def figures_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     }
 
 
+def _share(marks: Sequence[bool]) -> float | None:
+    return round(float(np.mean(marks)), 3) if marks else None
+
+
+def by_robot(agents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Robot -> means of the shares over its agents, and its rate of false alarms."""
+    robots: dict[str, list[Mapping[str, Any]]] = {}
+    for name, figures in agents.items():
+        if figures["worlds_count"]:
+            robots.setdefault(name.partition(",")[0], []).append(figures)
+    return {
+        robot: {
+            "agents": len(own),
+            "within_20_share": round(float(np.mean([each["within_20_share"] for each in own])), 3),
+            "within_episode_share": round(float(np.mean([each["within_episode_share"] for each in own])), 3),
+            "false_alarms_per_50k": round(
+                50_000 * sum(each["false_alarms"] for each in own)
+                / max(1, sum(each["home_decisions"] for each in own)), 2,
+            ),
+        }
+        for robot, own in robots.items()
+    }  # fmt: skip
+
+
 def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """The figures of each agent, and the false alarms of all."""
+    """The figures of each agent and robot, the means over robots with the worst, and the false alarms of all."""
     agents: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         name = f"{row['env']}, seed {row['seed']}, {int(row['run_frames']):,} frames, {row['acts']}"
@@ -58,12 +85,19 @@ def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     figures = {name: figures_of(own) for name, own in agents.items()}
     decisions = sum(each["home_decisions"] for each in figures.values())
     alarms = sum(each["false_alarms"] for each in figures.values())
-    return {
-        "goals": {"within_20_share": 0.8, "noticed_share": 0.8, "false_alarms_per_50k": 1},
+    robots = by_robot(figures)
+    found: dict[str, Any] = {
+        "goals": {"within_20_share": 0.8, "within_episode_share": 0.8, "false_alarms_per_50k": 1},
         "home_decisions": decisions,
         "false_alarms_per_50k": round(alarms * 50_000 / decisions, 2) if decisions else None,
-        "agents": figures,
+        "robots": len(robots),
     }
+    for key in ("within_20_share", "within_episode_share"):
+        values = {robot: own[key] for robot, own in robots.items()}
+        found[key] = round(float(np.mean(list(values.values()))), 3) if values else None
+        worst = min(values, key=lambda robot: values[robot]) if values else None
+        found[f"{key}_worst"] = None if worst is None else {"robot": worst, "value": values[worst]}
+    return {**found, "by_robot": robots, "agents": figures}
 
 
 def write_summary(rows: Sequence[Mapping[str, str]], path: Path) -> None:

@@ -105,3 +105,17 @@ def test_a_change_is_noticed_also_in_a_later_episode() -> None:
     assert (missed["noticed_share"], missed["detected_within_decisions"]) == (0.5, None)
     fell = [row("known", 500), row("change", 200, changed_at=300), row("changed", 90, detected_after=70)]
     assert adaptation_summary.figures_of(fell)["changes"] == 0
+
+
+def test_the_worst_robot_of_change_detection_stands_beside_the_mean() -> None:
+    def row(env: str, world: str, after: str, within: str, alarms: int = 0) -> dict[str, str]:
+        known = {"env": env, "seed": "1", "run_frames": "1000", "acts": "policy", "world": world}
+        seen = {"detected_after": after, "signal": "errors", "episode_of_change": within}
+        return known | seen | {"decisions": "500", "changed_at": "100", "false_alarms": str(alarms)}
+
+    rows = [row("A", "home", "", "", 1), row("A", "gravity=2", "8", "1"), row("A", "gain=0.5", "30", "1")]
+    rows += [row("B", "gravity=2", "90", "0"), row("B", "gain=0.5", "", "")]
+    found = change_detection_summary.summary(rows)
+    assert (found["within_20_share"], found["within_episode_share"]) == (0.25, 0.5)
+    assert found["within_episode_share_worst"] == {"robot": "B", "value": 0.0}
+    assert found["by_robot"]["A"]["false_alarms_per_50k"] == round(50_000 / 700, 2)
