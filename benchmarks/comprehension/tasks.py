@@ -3,6 +3,8 @@
     python benchmarks/comprehension/tasks.py RUN       the default tasks of the run's robot, of any environment
     python benchmarks/comprehension/tasks.py RUN --tasks "run backwards=less:velocity" "stop=track:speed=0"
     python benchmarks/comprehension/tasks.py RUN --choices benchmarks/comprehension/robots.json     those of a file
+    python benchmarks/comprehension/tasks.py RUN --init-from 10000
+                                                       the run's agent trains on each task, for so many new frames
     python benchmarks/comprehension/tasks.py --env HalfCheetah-v5 --sac 100000
                                                        SAC, which learns each task from scratch in so many frames
 
@@ -13,8 +15,9 @@ cannot read off its observations is left out, and named.
 
 A score is minus the task's cost, summed over the decisions of an episode, on true readouts. Methods:
 `unmodified` is the agent as it was trained, `random` draws its actions, `plan` plans for the costs without learning,
-`learn_task` plans with a critic and a policy that were learned in the model, `policy` is that policy alone, `oracle`
-plans in true physics, and `sac` is trained on the task from scratch.
+`learn_task` plans with a critic and a policy that were learned in the model, `policy` is that policy alone, `init_from`
+is a new run that began with what the agent has learned (`joule train --init-from`), `oracle` plans in true physics, and
+`sac` is trained on the task from scratch.
 
 The summary states which fraction of another method's score a method reaches, both measured above `random`:
 (method - random) / (other - random), for every task on which the other is better than random, and the mean over
@@ -207,6 +210,25 @@ def oracle_returns(trial: Trial, task: Task) -> np.ndarray:
         return scores(by_oracle, [env], [task], trial.decisions)[0]
 
 
+def rows_of_init_from(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each task that a run's agent trains on, as soon as it has."""
+    earlier = joule.load(options.run)
+    if not isinstance(earlier, WorldModelAgent):
+        raise Refused(f"{options.run}: {earlier.kind} has no world model; joule has")
+    trial = Trial.of(earlier.config, options, earlier.modules.legibility_in_memory())
+    name = training.slug(f"{earlier.config.env} seed {earlier.config.seed}")
+    for task, costs in trial.costs.items():
+        folder = training.RUNS / "tasks" / "init-from" / name / training.slug(costs)
+        new = ("--init-from", str(options.run.resolve()), "--task", costs, "--seed", str(earlier.config.seed))
+        steps = ("--eval-every-frames", str(options.init_from))
+        (trained,) = training.train_all([training.TrainingRun(folder, options.init_from, new, steps)])
+        agent = joule.load(trained)
+        seconds = round(agent.clock.seconds()["cpu"], 1)
+        spent = {"updates": "", "cpu_seconds_to_prepare": seconds, "new_env_steps": agent.frames}
+        returns = trial.scores(agent.predict, [trial.tasks[task]])[0]
+        yield trial.row(task, "init_from", returns, run_frames=earlier.frames, **spent)
+
+
 def rows_of_sac(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for each task that SAC learns from scratch, as soon as it has."""
     trial = Trial.of(replace(Config(), {"env": options.env}), options, {})
@@ -237,6 +259,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--updates", type=int, default=4_000, help="gradient steps of learn_task (default: 4000)")
     p.add_argument("--only", metavar="TASK", help="one task by its name")
     p.add_argument("--sac", type=int, metavar="FRAMES", help="train SAC on each task for so many frames")
+    p.add_argument(
+        "--init-from",
+        type=int,
+        metavar="FRAMES",
+        help="only train the run's agent on each task, for so many frames",
+    )
     p.add_argument("--out", type=Path, default=training.RESULTS / "tasks.csv")
     return p
 
@@ -247,8 +275,11 @@ def main() -> int:
     options = p.parse_args()
     if (options.run is None) != bool(options.env and options.sac):
         p.error("give the folder of a trained run, or --env and --sac")
+    if options.init_from and options.run is None:
+        p.error("--init-from: give the folder of a trained run")
     torch.set_num_threads(1)
-    for row in rows_of_run(options) if options.run else rows_of_sac(options):
+    rows_of = rows_of_sac if options.run is None else rows_of_init_from if options.init_from else rows_of_run
+    for row in rows_of(options):
         rows = raw_rows.read(options.out)  # another process may have written meanwhile
         rows = raw_rows.replaced(rows, row, ("env", "task", "method", "seed"))
         raw_rows.write(options.out, COLUMNS, rows)

@@ -8,7 +8,7 @@ import numpy as np
 
 from agent.cost.task_text import parse
 
-METHODS = ("plan", "learn_task", "policy")
+METHODS = ("plan", "learn_task", "policy", "init_from")
 """Methods of the summary."""
 
 
@@ -51,12 +51,16 @@ def _mean(values: list[float]) -> float | None:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The summary of the table. The fractions of SAC are those of `learn_task`; None where SAC has no row."""
+    """The summary of the table. The fractions of SAC are those of `learn_task`; None where SAC has no row.
+
+    Those of `init_from`, which takes new frames, stand beside them.
+    """
     sac, oracle = fractions(rows, "sac"), fractions(rows, "oracle")
-    learned = sac.get("learn_task", {})
+    learned, trained = sac.get("learn_task", {}), sac.get("init_from", {})
     return {
         "fraction_of_sac_new_tasks": learned.get("new_tasks"),
         "fraction_of_sac_own_reward": learned.get("own_reward"),
+        "fraction_of_sac_new_tasks_init_from": trained.get("new_tasks"),
         "of_sac": sac,
         "of_oracle": oracle,
     }
