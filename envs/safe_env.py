@@ -14,7 +14,7 @@ from gymnasium import spaces
 from envs.changes.factors import parse
 from envs.changes.perturbation import Perturbed
 from envs.env_spec import EnvSpec
-from envs.faults.boundary import DIVERGED_KEY
+from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, RenderError, described
 from envs.physics import log
@@ -41,7 +41,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
 
     A step returns Gymnasium's five values. `info["frames"]` is the number of simulator frames of the
     decision. `info["joule/diverged"]` says that the physics diverged in this step: it is truncated and must not
-    be stored.
+    be stored. `info["joule/drawn"]` has the values that perturbations drew in this episode, where some are drawn;
+    a reset has it too.
 
     Args:
         env: the wrappers below this one.
@@ -100,7 +101,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             self.action_space.seed(seed)
         self.observation, info = self.env.reset(seed=seed, options=options)
         self._diverged = False
-        return self.observation.copy(), info
+        return self.observation.copy(), self._with_drawn(info)
 
     def step(self, action: np.ndarray) -> Step:
         """Takes one decision.
@@ -140,7 +141,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             raise self._checks.fault(
                 f"the reward {reward:g} is beyond {LARGEST_REWARD:g}, in magnitude", action
             )
-        return observation.copy(), reward, terminated, truncated, info
+        return observation.copy(), reward, terminated, truncated, self._with_drawn(info)
+
+    def _with_drawn(self, info: dict[str, Any]) -> dict[str, Any]:
+        """`info` with what was drawn for this episode, where something is drawn."""
+        return info | {DRAWN_KEY: self.drawn} if self._perturbed.drawn else info
 
     def readouts(self) -> np.ndarray:
         """Named physical quantities now, float32 [sum of `env_spec.readout_sizes`].
@@ -167,6 +172,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
     def perturbations(self) -> list[str]:
         """The perturbations that are active now."""
         return self._perturbed.active
+
+    @property
+    def drawn(self) -> dict[str, float]:
+        """The values that perturbations drew in this episode, by name, such as `mass.torso` and `gravity@300`."""
+        return dict(self._perturbed.drawn)
 
     def perturb(self, text: str) -> None:
         """Perturbs the environment from the next step to the end of the episode.

@@ -25,7 +25,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.vector.async_vector_env import _async_worker
 
 from envs.env_spec import EnvSpec
-from envs.faults.boundary import DIVERGED_KEY
+from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
 from envs.faults.errors import EnvFailure, EnvFault
 from envs.safe_env import SafeEnv
 from envs.state.snapshot_schema import under
@@ -36,7 +36,7 @@ Mode = Literal["sync", "async"]
 _OF_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that the processes of environments ignore."""
 _QUIET = "ignore:resource_tracker"
-OWN_KEYS = (FRAMES_KEY, DIVERGED_KEY)
+OWN_KEYS = (FRAMES_KEY, DIVERGED_KEY, DRAWN_KEY)
 """What `info` tells an agent."""
 Result = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 
@@ -322,6 +322,11 @@ class _Reporting(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def _info_of(infos: Mapping[str, Any], number: int) -> dict[str, Any]:
     """The info of one environment, from gymnasium's dictionary of arrays with a mask beside each."""
-    return {
-        name: infos[name][number].item() for name in OWN_KEYS if name in infos and infos[f"_{name}"][number]
-    }
+
+    def own(name: str) -> Any:
+        if name != DRAWN_KEY:
+            return infos[name][number].item()
+        drawn = infos[name].items()  # the names of drawn values begin with a letter, those of masks do not
+        return {value: array[number].item() for value, array in drawn if not value.startswith("_")}
+
+    return {name: own(name) for name in OWN_KEYS if name in infos and infos[f"_{name}"][number]}

@@ -1,7 +1,8 @@
 """The factors of variation: what can be changed, how a change is written, and its range.
 
 A physical factor multiplies fields of MuJoCo's model. A signal factor (latency, noise, dropout) has no field;
-the wrapper in `envs.changes.perturbation` applies it to actions and observations.
+the wrapper in `envs.changes.perturbation` applies it to actions and observations. Values that are drawn anew in
+each episode are in `envs.changes.randomisation`.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ class Perturbation:
     def __str__(self) -> str:
         if self.factor in NAMED:
             return f"{self.factor}={self.target}"
-        return f"{self.factor}{'' if self.target is None else '.' + self.target}={_text(self.value)}"
+        return f"{self.factor}{'' if self.target is None else '.' + self.target}={number_text(self.value)}"
 
 
-def _text(value: float) -> str:
+def number_text(value: float) -> str:
     """The shortest text that gives the same number again."""
     return str(int(value)) if value == int(value) else repr(value)
 
@@ -113,41 +114,92 @@ FACTORS: dict[str, Factor] = {
 """Name -> factor. The ranges are those of domain randomisation too."""
 
 
+@dataclass(frozen=True)
+class Written:
+    """A perturbation as it is written, whose value is not read yet."""
+
+    text: str
+    """As the user wrote it, for messages."""
+    factor: str
+    target: str | None
+    value: str
+    """A number, a range, a choice; the name of a motor or a sensor."""
+    onset: int
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the value is a range or a choice, from which each episode draws."""
+        return self.factor not in NAMED and _is_drawn(self.value)
+
+    def number(self, word: str) -> float:
+        """A word as a value of the factor. Raises EnvError for no number, and for one out of range."""
+        factor, value = FACTORS[self.factor], _number(word, self.text)
+        if not factor.low <= value <= factor.high or (factor.whole and value != int(value)):
+            kind = "a whole number" if factor.whole else "a number"
+            raise self.error(f"{self.factor} must be {kind} from {factor.low:g} to {factor.high:g}")
+        return value
+
+    def error(self, cause: str) -> EnvError:
+        """The error that refuses this perturbation."""
+        return EnvError(f"perturbation {self.text!r}: {cause}")
+
+
 def parse(text: str) -> Perturbation:
     """A perturbation from its text, `factor[.target]=value[@frame]`, `dead=motor[@frame]` or
     `dead_sensor.name[@frame]`.
 
     Raises:
-        EnvError: for a malformed text, an unknown factor (with the nearest one), and a value out of range.
+        EnvError: for a malformed text, an unknown factor (with the nearest one), a value out of range, and a
+            range or a choice (see `envs.changes.randomisation`).
     """
+    written = read(text)
+    if written.drawn:
+        raise written.error("a range or a choice draws a value in each episode; here it must be one value")
+    return perturbation(written)
+
+
+def perturbation(written: Written) -> Perturbation:
+    """The perturbation of a text with one value. Raises EnvError as `parse`."""
+    if written.factor in NAMED:
+        return Perturbation(written.factor, 0.0, written.value, written.onset)
+    return Perturbation(written.factor, written.number(written.value), written.target, written.onset)
+
+
+def read(text: str) -> Written:
+    """The parts of a perturbation's text. Raises EnvError as `parse`, but not for the value."""
     written = text.strip() if isinstance(text, str) else ""
     if sensor := _DEAD_SENSOR.fullmatch(written):
         written = f"dead_sensor={sensor['sensor']}{sensor['onset'] or ''}"
     match = _TEXT.fullmatch(written)
     if match is None:
         raise EnvError(
-            f"perturbation {text!r} is malformed: write e.g. gravity=0.5, mass.torso=2 or gain=0.5@300"
+            f"perturbation {text!r} is malformed: write e.g. gravity=0.5, mass.torso=2, gain=0.5@300, "
+            "gravity=0.7..1.3 or mass=0.5|1|2"
         )
     name, target = match["factor"], match["target"]
     if name not in FACTORS:
         near = difflib.get_close_matches(name, FACTORS, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}?" if near else "there are " + ", ".join(FACTORS)
         raise EnvError(f"unknown perturbation {name!r}: {hint}")
-    factor = FACTORS[name]
     onset = _number(match["onset"] or "0", text)
     if onset < 0 or onset != int(onset):
         raise EnvError(f"perturbation {text!r}: the frame after @ must be a whole number of at least 0")
-    if name in NAMED:
-        if target is not None:
-            raise EnvError(f"perturbation {text!r}: write {name}=INDEX or {name}=NAME")
-        return Perturbation(name, 0.0, match["value"].strip(), int(onset))
-    if target is not None and factor.target is None:
-        raise EnvError(f"perturbation {text!r}: {name} has no target, write {name}=VALUE")
-    value = _number(match["value"], text)
-    if not factor.low <= value <= factor.high or (factor.whole and value != int(value)):
-        kind = "a whole number" if factor.whole else "a number"
-        raise EnvError(f"perturbation {text!r}: {name} must be {kind} from {factor.low:g} to {factor.high:g}")
-    return Perturbation(name, value, target, int(onset))
+    found = Written(text, name, target, match["value"].strip(), int(onset))
+    # A sensor may have a name with dots or bars; a place of the observation has none.
+    no_sensor = name == "dead" or target is not None or re.fullmatch("[0-9.|]+", found.value)
+    if name in NAMED and _is_drawn(found.value) and no_sensor:
+        other = "; gain.NAME=0|1 switches a motor off in some episodes" if name == "dead" else ""
+        raise found.error(f"{name} takes no value, and so no range and no choice{other}")
+    if name in NAMED and target is not None:
+        raise found.error(f"write {name}=INDEX or {name}=NAME")
+    if target is not None and FACTORS[name].target is None:
+        raise found.error(f"{name} has no target, write {name}=VALUE")
+    return found
+
+
+def _is_drawn(value: str) -> bool:
+    """Whether the text of a value is a range or a choice."""
+    return ".." in value or "|" in value
 
 
 def _number(word: str, text: str) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from envs.changes.factors import FACTORS, Perturbation, Rows
+from envs.changes.randomisation import Standing
 from envs.faults.errors import EnvError
 
 
@@ -20,7 +21,7 @@ class ModelPatch:
         self.model = model
         self._original: dict[str, Any] = {}
 
-    def rows(self, perturbation: Perturbation) -> Rows:
+    def rows(self, perturbation: Standing) -> Rows:
         """The rows of bodies or motors that a perturbation acts on.
 
         Raises:

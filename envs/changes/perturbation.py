@@ -2,7 +2,8 @@
 
 `gravity=0.5` halves gravity in every episode, and `gravity=0.5@300` from frame 300 of each episode on (frames
 of the environment itself, whatever the action repeat). `mass.torso=2` doubles one body's mass, `dead=hip`
-disables one motor. Physical factors are written to MuJoCo's model and undone exactly at the next reset.
+disables one motor. `gravity=0.7..1.3` draws its value anew in each episode; see `envs.changes.randomisation`.
+Physical factors are written to MuJoCo's model and undone exactly at the next reset.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from envs.changes.factors import FACTORS, Perturbation, parse
 from envs.changes.model_patch import ModelPatch
+from envs.changes.randomisation import Randomised, Standing, draw, generator_of, parse_standing, standing
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env, find_physics
 from envs.readouts.sensors import sensor_names
@@ -31,7 +33,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
     Args:
         env: the environment, with flat observations.
-        texts: the standing perturbations, which hold in every episode.
+        texts: the standing perturbations, which hold in every episode. Values that are drawn are drawn by a
+            generator that follows from the seed of a reset.
 
     Raises:
         EnvError: for a perturbation that is malformed or has nothing to act on here.
@@ -39,7 +42,9 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
     def __init__(self, env: gymnasium.Env[np.ndarray, np.ndarray], texts: Sequence[str] = ()) -> None:
         super().__init__(env)
-        self._standing = sorted((parse(text) for text in texts), key=lambda p: p.onset)
+        self._standing = standing(texts)
+        self.drawn: dict[str, float] = {}
+        """The values that were drawn for this episode, by `Randomised.name`."""
         self._active: dict[tuple[str, str | None], Perturbation] = {}
         self._pending: list[Perturbation] = []
         self._physics = find_physics(env)
@@ -77,11 +82,14 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     def add(self, text: str) -> None:
         """Perturbs the environment now, or at the onset that the text gives, until the episode ends.
 
+        A value that is drawn is drawn now.
+
         Raises:
             EnvError: for a perturbation that is malformed or has nothing to act on here.
         """
-        perturbation = parse(text)
-        self.check(perturbation)
+        given = parse_standing(text)
+        self.check(given)
+        perturbation = given.draw(self._rng) if isinstance(given, Randomised) else given
         if perturbation.onset > self._frame:
             self._pending = sorted([*self._pending, perturbation], key=lambda p: p.onset)
         else:
@@ -97,14 +105,14 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     ) -> tuple[np.ndarray, dict[str, Any]]:
         self.clear()
         if seed is not None:
-            # Another stream than that of the environment, which takes the bare seed.
-            self._rng = np.random.default_rng([seed, 1])
+            self._rng = generator_of(seed)
+        episode, self.drawn = draw(self._standing, self._rng)
         observation, info = self.env.reset(seed=seed, options=options)
         self._frame = 0
         self._last_action = np.zeros_like(self._last_action)
         self.find_model()
-        self._pending = [p for p in self._standing if p.onset > 0]
-        self.set_active([p for p in self._standing if p.onset == 0])
+        self._pending = [p for p in episode if p.onset > 0]
+        self.set_active([p for p in episode if p.onset == 0])
         self.at_last_step = ()
         return (self._sense(observation) if self._signals else observation), info
 
@@ -153,7 +161,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         """Whether actions or observations are changed on their way."""
         return bool(self._noise or self._latency or self._silent.any() or self._dead.any())
 
-    def _places(self, perturbation: Perturbation) -> np.ndarray:
+    def _places(self, perturbation: Standing) -> np.ndarray:
         """Where in the observation a dead sensor is. Raises EnvError where there is none of this name."""
         if self._sensors is None:
             self._sensors = sensor_names(self.env, self._silent.size)
@@ -172,7 +180,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     def state(self) -> dict[str, Any]:
         """Everything but the random generator, as arrays and JSON values; `silent` [obs] marks dropped
         sensors."""
-        return {
+        drawn = {"drawn": dict(self.drawn)} if self.drawn else {}  # earlier versions know no such entry
+        return drawn | {
             "active": [str(p) for p in self._tuple],
             "at_last_step": [str(p) for p in self.at_last_step],
             "pending": [f"{p}@{p.onset}" for p in self._pending],
@@ -187,6 +196,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self.set_active([parse(text) for text in state["active"]])
         self.at_last_step = tuple(parse(text) for text in state["at_last_step"])
         self._pending = [parse(text) for text in state["pending"]]
+        self.drawn = {name: float(value) for name, value in state.get("drawn", {}).items()}
         self._frame = int(state["frame"])
         self._queue = deque(np.array(row) for row in state["queue"])
         self._last_action = np.array(state["last_action"])
@@ -195,7 +205,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
     @property
     def rng(self) -> np.random.Generator:
-        """The generator of sensor noise and dropout."""
+        """The generator of sensor noise, dropout and drawn values."""
         return self._rng
 
     def find_model(self) -> None:
@@ -222,7 +232,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
         check_perturbed(state, self._silent.size, self._last_action.shape[0], latency)
 
-    def check(self, perturbation: Perturbation) -> None:
+    def check(self, perturbation: Standing) -> None:
         """Raises EnvError if this environment has nothing that the perturbation could act on."""
         if perturbation.factor == "dead_sensor":
             self._places(perturbation)

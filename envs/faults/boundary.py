@@ -23,6 +23,8 @@ from envs.faults.signal_origin import raised_by_signal
 log = logging.getLogger("joule.envs")
 DIVERGED_KEY = "joule/diverged"
 """The key of `info` by which Joule says that the physics diverged. What an environment puts there is removed."""
+DRAWN_KEY = "joule/drawn"
+"""The key of `info` for the values that perturbations drew in this episode, by name. It is removed likewise."""
 
 OLD = ", as gym had it before version 0.26"
 UNEXPECTED = re.compile(r"unexpected keyword argument '(seed|options)'")
@@ -157,7 +159,8 @@ def _warn_once(sentence: str) -> None:
 def _without_own_keys(info: dict[str, Any]) -> dict[str, Any]:
     """A copy, because Joule adds to it."""
     own = dict(info)
-    own.pop(DIVERGED_KEY, None)
+    for key in (DIVERGED_KEY, DRAWN_KEY):
+        own.pop(key, None)
     return own
 
 

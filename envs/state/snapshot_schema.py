@@ -51,7 +51,11 @@ class _Episode(_Head):
     sensor_rng: dict[str, Any]
 
 
-class _Perturbed(TypedDict):
+class _Drawn(TypedDict, total=False):
+    drawn: Annotated[dict[Name, float], Length(0, _MOST_PERTURBATIONS)]
+
+
+class _Perturbed(_Drawn):
     active: Texts
     at_last_step: Texts
     pending: Texts

@@ -111,6 +111,9 @@ def test_every_entry_is_needed_and_junk_in_it_is_refused(growing: Snapshot) -> N
                     continue
                 with pytest.raises((SchemaError, envs.EnvError)):
                     env.restore({**saved, name: junk})
+        for drawn in (["x"], {"gravity": "x"}, {"=1+1": 1.0}, {"mass": float("nan")}):
+            with pytest.raises(SchemaError, match="drawn"):
+                env.restore({**saved, "perturbed/drawn": drawn})
         with pytest.raises(SchemaError, match="unknown entry more"):
             env.restore({**saved, "more": 1})
         assert attributes_of(env) == before

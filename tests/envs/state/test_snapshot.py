@@ -28,7 +28,7 @@ MUJOCO = [
     "Walker2d-v5",
 ]
 TASKS = ["walker-walk", "hopper-hop", "finger-turn_hard", "point_mass-hard", "fish-swim", "humanoid-run"]
-ALL_KINDS = ("mass=1.5", "gravity=0.7@20", "dead=0@30", "latency=2", "noise=0.01", "dropout=0.2")
+ALL_KINDS = ("mass=0.5|1.5", "gravity=0.7..1.3@20", "dead=0@30", "latency=2", "noise=0.01", "dropout=0.2")
 
 
 def future(env: envs.SafeEnv, decisions: int, rng: np.random.Generator) -> list[Any]:
@@ -37,7 +37,14 @@ def future(env: envs.SafeEnv, decisions: int, rng: np.random.Generator) -> list[
     for _ in range(decisions):
         action = rng.uniform(-1, 1, env.env_spec.action_size).astype(np.float32)
         observation, reward, terminated, truncated, _ = env.step(action)
-        returned += [observation.tobytes(), reward, terminated, truncated, env.readouts().tobytes()]
+        returned += [
+            observation.tobytes(),
+            reward,
+            terminated,
+            truncated,
+            env.readouts().tobytes(),
+            env.drawn,
+        ]
         if terminated or truncated:
             returned.append(env.reset()[0].tobytes())
     returned.append(env.action_space.sample().tobytes())
