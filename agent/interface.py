@@ -4,7 +4,7 @@ The agent package never imports the environments: they are handed in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -106,6 +106,8 @@ class TrainingEnv(Protocol):
 
 DIVERGED_KEY = "joule/diverged"
 """The key of `info` by which an environment's wrappers say that the physics diverged in this step."""
+DRAWN_KEY = "joule/drawn"
+"""The key of `info` for the values that perturbations drew in this episode, by name; only where some are drawn."""
 DIVERGED_DECISIONS = "learning/diverged_decisions"
 """The metric that counts the decisions of training from which nothing was learned, because the physics diverged."""
 
@@ -165,6 +167,8 @@ class EndedEpisode:
     """The sum of its rewards."""
     decisions: int
     """Its length."""
+    drawn: Mapping[str, float] = field(default_factory=dict)
+    """The values that perturbations drew in it, by name, such as `mass.torso`."""
 
 
 class Trainable(Protocol):

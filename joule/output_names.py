@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from agent.configurator.settings import LISTS
+from agent.configurator.settings import LISTS, NO_PERTURBATION
 from agent.seeds import FIRST_SEED
 
 
@@ -27,8 +27,10 @@ def name_parts(
     for name, value in [*sorted(changes.items()), ("learn_task", learn_task)]:
         if value is None or name == "memory_budget_gb":  # which changes nothing that is shown
             continue
+        if name == "perturb" and value in ((), NO_PERTURBATION):
+            value = ("perturb-none",)
         values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]
-        texts = [text.replace("<", " below ").replace(">", " above ") for text in values]
+        texts = [text.replace("<", " below ").replace(">", " above ").replace("|", " or ") for text in values]
         parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in texts]
     if adapt:
         parts.append("adapt")

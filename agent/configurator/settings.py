@@ -185,7 +185,8 @@ class Config:
     vector_mode: Literal["sync", "async"] = "sync"
     """`sync` steps several environments in turn; `async` gives each a process, and a resume is then not exact."""
     perturb: tuple[str, ...] = ()
-    """Perturbations, such as `gravity=0.5`; `gravity=0.5@300` acts from frame 300 of each episode on."""
+    """Perturbations, such as `gravity=0.5`; `gravity=0.5@300` acts from frame 300 of each episode on, and
+    `gravity=0.7..1.3` draws a value in each episode. `none` is no perturbation."""
     task: str = ""
     """Costs that replace the environment's reward, such as `track:velocity=-2+0.1*control`."""
     constraint: tuple[str, ...] = ()
@@ -226,6 +227,8 @@ class Config:
 
 LISTS = ("perturb", "constraint")
 """Settings that may be given several times."""
+NO_PERTURBATION = ("none",)
+"""What a user gives as `perturb` for none, where a run has some."""
 KIND_SECTIONS = ("planner", "regularizer")
 """Sections whose kinds have settings of their own; see `agent.configurator.kinds`."""
 

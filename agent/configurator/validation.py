@@ -12,7 +12,13 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from agent.configurator import kinds
-from agent.configurator.settings import BEFORE_THEY_EXISTED, KIND_SECTIONS, LISTS, Config
+from agent.configurator.settings import (
+    BEFORE_THEY_EXISTED,
+    KIND_SECTIONS,
+    LISTS,
+    NO_PERTURBATION,
+    Config,
+)
 from agent.cost.constraint import parse_constraint
 from agent.cost.task import IN_PYTHON
 from agent.cost.task_text import parse
@@ -44,7 +50,8 @@ def known_names() -> list[str]:
 def replace(config: Config, changes: Mapping[str, Any]) -> Config:
     """A copy of `config` with dotted fields changed, e.g. {"planner.kind": "icem", "planner.colour": 2.0}.
 
-    None takes a planner's or regulariser's own setting back to its default.
+    None takes a planner's or regulariser's own setting back to its default, and `none` as the only perturbation
+    is an empty list of them.
 
     Raises:
         ConfigError: for a name that is not a setting, with the nearest one.
@@ -59,6 +66,8 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         head, _, leaf = name.rpartition(".")
         tree.setdefault(head, {})[leaf] = value
     top = tree.pop("", {})
+    if top.get("perturb") == NO_PERTURBATION:
+        top["perturb"] = ()
     for section, values in tree.items():
         node = getattr(config, section)
         fields = {item.name for item in dataclasses.fields(node)}

@@ -5,7 +5,14 @@ import torch
 
 from agent.actor import acting_batch
 from agent.actor.actor import ActingState
-from agent.interface import DIVERGED_DECISIONS, DIVERGED_KEY, EndedEpisode, Observation, TrainingEnvs
+from agent.interface import (
+    DIVERGED_DECISIONS,
+    DIVERGED_KEY,
+    DRAWN_KEY,
+    EndedEpisode,
+    Observation,
+    TrainingEnvs,
+)
 from agent.learning.schedule import is_broken_off, is_planned, updates_due
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
@@ -80,13 +87,14 @@ class Interaction:
             self.obs[i] = obs
         self._measure_surprise(predicted)
         self.ended_episodes = []
-        for i, (_, _, terminated, truncated, _) in enumerate(results):
+        for i, (_, _, terminated, truncated, info) in enumerate(results):
             self.episode_decisions[i] += 1
             cut = is_broken_off(self.decisions, self.episode_decisions[i], config.explore)
             if terminated or truncated or cut:
                 modules.terminations += terminated
                 self.episodes += 1
-                ended = EndedEpisode(self.episode_return[i], self.episode_decisions[i])
+                drawn = info.get(DRAWN_KEY, {})
+                ended = EndedEpisode(self.episode_return[i], self.episode_decisions[i], drawn)
                 self.metrics["episode/return"] = ended.total_return
                 self.metrics["episode/length"] = float(ended.decisions)
                 self.ended_episodes.append(ended)

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from agent.interface import DIVERGED_KEY, EndedEpisode, EnvSpec, TrainingEnv
+from agent.interface import DIVERGED_KEY, DRAWN_KEY, EndedEpisode, EnvSpec, TrainingEnv
 from agent.seeds import reset_seed
 
 
@@ -57,7 +57,8 @@ class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
         self.episode_length += 1
         if terminated or truncated:
             self.episodes += 1
-            self.newest_episode = EndedEpisode(self.episode_return, self.episode_length)
+            drawn = info.get(DRAWN_KEY, {})
+            self.newest_episode = EndedEpisode(self.episode_return, self.episode_length, drawn)
         self.step_diverged = bool(info.get(DIVERGED_KEY, False))
         return observation, reward, terminated, truncated, {"diverged": self.step_diverged}
 

@@ -13,7 +13,16 @@ from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, 
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.errors import ConfigError, InputError
-from agent.interface import Arrays, EndedEpisode, EnvSpec, ReplayRows, Services, TrainingEnv, TrainingEnvs
+from agent.interface import (
+    DRAWN_KEY,
+    Arrays,
+    EndedEpisode,
+    EnvSpec,
+    ReplayRows,
+    Services,
+    TrainingEnv,
+    TrainingEnvs,
+)
 from agent.saving import SavedAsFolder
 from agent.seeds import reset_seed
 from agent.training_env import enter
@@ -165,7 +174,8 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         if terminated or truncated:
             self.episodes += 1
             self.under_way = False
-            self.ended_episodes = [EndedEpisode(self.episode_return, self.episode_length)]
+            drawn = info.get(DRAWN_KEY, {})
+            self.ended_episodes = [EndedEpisode(self.episode_return, self.episode_length, drawn)]
             self.metrics |= {"episode/return": self.episode_return, "episode/length": self.episode_length}
 
     def begin_episode(self) -> None:

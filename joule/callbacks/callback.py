@@ -14,7 +14,7 @@ The same numbers may be told twice: a resumed run repeats what came after its la
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,9 @@ class Episode:
     """The sum of its rewards."""
     decisions: int
     """Its length."""
+    drawn: Mapping[str, float] = field(default_factory=dict)
+    """The values that perturbations drew in it, by name, such as `mass.torso`; those of `RunStart.episodes` are not
+    known."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,10 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             name = unknown[0].split("=")[0]
             if not name.startswith("-"):
-                raise ConfigError(f"unexpected argument {name}; options begin with --")
+                raise ConfigError(
+                    f"unexpected argument {name}; options begin with --, and one that takes several values is "
+                    "given again for each"
+                )
             known = [option for action in self._actions for option in action.option_strings]
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
             raise ConfigError(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else ""))

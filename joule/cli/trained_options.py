@@ -42,7 +42,10 @@ def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = 
     add_setting(parser, "device", str, None, "cpu, cuda, cuda:1, or auto (default: the run's own)")
     budget = "gigabytes that the agent may come to (default: half of the machine's memory)"
     add_setting(parser, "memory_budget_gb", float | None, None, budget)
-    change = "change the environment, as in gravity=0.5, or gravity=0.5@300 from frame 300 on; repeatable"
+    change = (
+        "change the environment, as in gravity=0.5, or gravity=0.5@300 from frame 300 on, or gravity=0.7..1.3 "
+        "drawn in each episode; none undoes the changes of training; repeatable"
+    )
     add_setting(parser, "perturb", tuple[str, ...], (), change)
     inferred = "`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision"
     add_setting(parser, "perceive", typing.get_type_hints(Config)["perceive"], "encoder", inferred)

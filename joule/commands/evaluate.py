@@ -4,6 +4,7 @@ python evaluate.py RUN                               ten episodes, a table, and 
 python evaluate.py RUN --episodes 100 --seed 20000   more episodes, on other seeds
 python evaluate.py RUN --planner.kind icem           with another planner
 python evaluate.py RUN --perturb gravity=0.5@300     in an environment that changes
+python evaluate.py RUN --perturb none                without the perturbations of its training
 python evaluate.py RUN --perturb mass=2 --adapt      detecting the change, and learning while acting
 python evaluate.py RUN --task less:velocity          planning for another task; --learn-task 4000 learns it first
 """
@@ -54,12 +55,18 @@ def main(arguments: Sequence[str]) -> int:
     options = parser(arguments).parse(arguments)
     threads.set_variables(threads.of_run(options.run))
     from joule.report.episode_display import EpisodeDisplay
-    from joule.report.evaluation_text import HEADER, heading, row, summary
+    from joule.report.evaluation_text import header, heading, row, summary
 
     with EpisodeDisplay("evaluating", options.episodes, row) as display:
 
         def begin(subject: Mapping[str, Any]) -> None:
-            for line in (heading(subject), "", HEADER):
+            from envs.changes.randomisation import is_drawn, values_of
+
+            perturb = subject["perturb"]
+            display.row = lambda seed, total_return, decisions: row(
+                seed, total_return, decisions, values_of(perturb, seed)
+            )
+            for line in (heading(subject), "", header(is_drawn(perturb))):
                 display.say(line)
 
         record = _evaluate(
@@ -261,7 +268,7 @@ def _evaluation(
     evaluation = play(policy, monitored_env, episodes, seed, parallel=parallel, callback=callback, read=read)
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(policy, make_env, seed)
-    values = subject | evaluation_record(trained.agent, evaluation, seed, timing)
+    values = subject | evaluation_record(trained.agent, trained.env_config, evaluation, seed, timing)
     values |= {"learn_task": request.learn_task, "changes_detected": detected}
     if world_model is not None:
         if monitor.constraints:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from joule.escaping import terminal
-from joule.report import legibility
+from joule.report import drawn_values, legibility
 
-HEADER = f"{'seed':>10}{'return':>14}{'decisions':>12}"
+_HEADER = f"{'seed':>10}{'return':>14}{'decisions':>12}"
 
 
 def shown(record: Mapping[str, Any]) -> str:
@@ -17,13 +17,20 @@ def shown(record: Mapping[str, Any]) -> str:
     Args:
         record: its JSON values, as the command `evaluate` writes them.
     """
-    rows = zip(record["seeds"], record["returns"], record["lengths"], strict=True)
-    return "\n".join([heading(record), "", HEADER, *(row(*of) for of in rows), "", summary(record)])
+    rows = zip(record["seeds"], record["returns"], record["lengths"], record["drawn"], strict=True)
+    names = header(any(record["drawn"]))
+    return "\n".join([heading(record), "", names, *(row(*of) for of in rows), "", summary(record)])
 
 
-def row(seed: int, total_return: float, decisions: int) -> str:
-    """The line of an episode, below HEADER."""
-    return f"{seed:>10}{total_return:>14,.2f}{decisions:>12,}"
+def header(drawn: bool) -> str:
+    """The names of the columns; `drawn` says whether perturbations draw values, which are the last one."""
+    return f"{_HEADER}  drawn" if drawn else _HEADER
+
+
+def row(seed: int, total_return: float, decisions: int, drawn: Mapping[str, float] | None = None) -> str:
+    """The line of an episode, below `header`; `drawn` has the values that its perturbations drew, by name."""
+    values = f"  {terminal(drawn_values.text(drawn))}" if drawn else ""
+    return f"{seed:>10}{total_return:>14,.2f}{decisions:>12,}{values}"
 
 
 def heading(subject: Mapping[str, Any]) -> str:

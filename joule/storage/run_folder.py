@@ -227,10 +227,12 @@ class Run:
         self.check_place()
         self._logs.add_to_board({**values, "frames": frames})
 
-    def episode_ended(self, frames: int, total_return: float, decisions: int) -> None:
-        """Adds a row to episodes.csv. Raises as `log`."""
+    def episode_ended(
+        self, frames: int, total_return: float, decisions: int, drawn: Mapping[str, float]
+    ) -> None:
+        """Adds a row to episodes.csv, with a column for each value that was drawn. Raises as `log`."""
         self.check_place()
-        self._logs.add_episode({"frames": frames, "return": total_return, "length": decisions})
+        self._logs.add_episode({**drawn, "frames": frames, "return": total_return, "length": decisions})
 
     def episodes(self) -> list[tuple[int, float, int]]:
         """Frames, return and length of the newest training episodes, at most 100,000."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent import random_state
 from agent.configurator.settings import Config
+from envs.changes.randomisation import is_drawn
 from envs.state.determinism import check_determinism
 from joule.environment import make_env
 
@@ -36,9 +37,19 @@ def check_env(config: Config) -> dict[str, Any]:
     }
 
 
-def notes(env_spec: Mapping[str, Any]) -> list[str]:
-    """Sentences about what `check_env` found, for the user to know when a run begins or is resumed."""
+def notes(env_spec: Mapping[str, Any], perturb: Sequence[str] = ()) -> list[str]:
+    """Sentences for the user to know when a run begins or is resumed.
+
+    Args:
+        env_spec: has what `check_env` found.
+        perturb: the perturbations of the run.
+    """
     told = []
+    if is_drawn(perturb):
+        told.append(
+            f"each episode draws its own values of {' '.join(perturb)}; evaluations draw from the same, by their "
+            "held-out seeds, so that all of them have the same environments"
+        )
     if not env_spec.get("deterministic", True):
         told.append("this environment differs under the same seed, so this run cannot be repeated exactly")
     if unsaved := _texts(env_spec.get("unsaved")):

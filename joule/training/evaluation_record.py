@@ -10,6 +10,7 @@ import numpy as np
 from agent.configurator.settings import Config
 from agent.configurator.validation import to_json
 from agent.interface import Agent, Legible
+from envs.changes.randomisation import values_of
 from joule.report.forecasts import calibration
 from joule.report.statistics import interquartile_mean
 from joule.storage.provenance import versions
@@ -43,17 +44,19 @@ def subject_record(agent: Agent, run_id: str | None, env_config: Config) -> dict
 
 
 def evaluation_record(
-    agent: Agent, evaluation: Evaluation, first_seed: int, timing: DecisionTime
+    agent: Agent, env_config: Config, evaluation: Evaluation, first_seed: int, timing: DecisionTime
 ) -> dict[str, Any]:
     """The JSON values of the results of an evaluation.
 
     Args:
         agent: the agent.
+        env_config: the settings of the environment that it was evaluated in.
         evaluation: the results.
         first_seed: of the first episode; the others follow.
         timing: how long a decision takes.
     """
     config, returns = agent.config, evaluation.returns
+    seeds = list(range(first_seed, first_seed + len(returns)))
     return {
         "episodes": len(returns),
         "mean": evaluation.mean,
@@ -66,7 +69,8 @@ def evaluation_record(
         "planning_decisions": timing.decisions,
         "diverged": evaluation.diverged,
         "readouts": _legibility(agent, evaluation),
-        "seeds": list(range(first_seed, first_seed + len(returns))),
+        "seeds": seeds,
+        "drawn": [values_of(env_config.perturb, seed) for seed in seeds],
         "returns": [float(value) for value in returns],
         "lengths": [int(value) for value in evaluation.lengths],
         "episode_frames": [int(value) for value in np.asarray(evaluation.frames)],

@@ -229,7 +229,7 @@ def _session(
             background = BackgroundEvaluation(agent)
             stack.callback(background.close)
         trainer = Trainer(agent, run, evaluator, callback, background)
-        notes = env_check.notes(run.env_spec)
+        notes = env_check.notes(run.env_spec, config.perturb)
         if resumed:
             notes += trainer.resume()
             done = agent.frames >= config.steps and not trainer.unfinished

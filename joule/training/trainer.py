@@ -160,8 +160,8 @@ class Trainer:
             self.run.check_place()
             self.logs.append()
         for ended in agent.ended_episodes:
-            self.run.episode_ended(agent.frames, ended.total_return, ended.decisions)
-            self.callback.on_episode(Episode(agent.frames, ended.total_return, ended.decisions))
+            self.run.episode_ended(agent.frames, ended.total_return, ended.decisions, ended.drawn)
+            self.callback.on_episode(Episode(agent.frames, ended.total_return, ended.decisions, ended.drawn))
         try:
             self.check_interrupted()
             go_on = self.callback.on_step(agent) is not False

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from joule.escaping import terminal
+from joule.report import drawn_values
 
 Record = Mapping[str, Any]
 """The JSON values of an explanation."""
@@ -40,6 +41,7 @@ def shown(record: Record) -> str:
 def heading(record: Record) -> str:
     """Which decision it is: of which agent, in which environment and episode."""
     changes = f", with {' '.join(record['perturb'])}" if record["perturb"] else ""
+    changes += f", drawn {drawn_values.text(record['drawn'])}" if record["drawn"] else ""
     changes += f", within {' '.join(record['constraint'])}" if record["constraint"] else ""
     changes += f", for {record['task']}" if record["task"] else ""
     return (

@@ -37,6 +37,7 @@ def explanation(**changes: Any) -> dict[str, Any]:
         "frames": 50_000,
         "planner": {"kind": "mppi"},
         "perturb": ["gravity=0.5@30"],
+        "drawn": {},
         "constraint": ["speed<2"],
         "task": "",
         "seed": 10_000,

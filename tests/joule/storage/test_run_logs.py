@@ -39,7 +39,7 @@ def write_logs(run: Run, first: int, last: int) -> None:
         values = {"loss": frames / 7, **({"late": 1.0} if frames >= 50 else {})}
         run.log(values, frames)
         run.log_to_board(values, frames)
-        run.episode_ended(frames, frames / 3, 5)
+        run.episode_ended(frames, frames / 3, 5, {})
         if frames % 20 == 0:
             run.evaluated(evaluation(frames))
             run.forecasts([{"frames": frames, "seed": 1, "decision": k, "cost": k / 3} for k in range(3)])
@@ -68,7 +68,7 @@ def test_a_killed_and_resumed_run_has_the_logs_of_an_uninterrupted_one(tmp_path:
 
 def test_episodes_whose_means_would_be_no_numbers_are_left_out(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    run.episode_ended(10, -3.5, 7)
+    run.episode_ended(10, -3.5, 7, {})
     with (run.folder / "episodes.csv").open("a") as file:
         file.write(f"20,1.0,{10**400}\n30,1.7e308,5\n40,nan,5\n50,x,5\n60,2.0,5\n")
     assert run.episodes() == [(10, -3.5, 7), (60, 2.0, 5)]
