@@ -40,8 +40,8 @@ def worlds_for(
         of_defaults: which of the default ones.
 
     Raises:
-        Refused: for a perturbation that is malformed, has nothing to act on or changes nothing here, and for an
-            environment in which no default one does.
+        Refused: for a perturbation that is malformed, draws its value, has nothing to act on or changes nothing
+            here, and for an environment in which no default one does.
     """
     env.reset(seed=0)
     if given is not None:

@@ -45,10 +45,10 @@ def notes(env_spec: Mapping[str, Any], perturb: Sequence[str] = ()) -> list[str]
         perturb: the perturbations of the run.
     """
     told = []
-    if is_drawn(perturb):
+    if drawn := [text for text in perturb if is_drawn([text])]:
         told.append(
-            f"each episode draws its own values of {' '.join(perturb)}; evaluations draw from the same, by their "
-            "held-out seeds, so that all of them have the same environments"
+            f"each episode draws from {' '.join(drawn)}; evaluations draw from the same by their held-out seeds, "
+            "so all evaluations have the same environments"
         )
     if not env_spec.get("deterministic", True):
         told.append("this environment differs under the same seed, so this run cannot be repeated exactly")

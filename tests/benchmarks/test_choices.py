@@ -93,6 +93,7 @@ def test_default_worlds_follow_from_the_model(made: dict[str, envs.SafeEnv]) -> 
         ),
         ("HalfCheetah-v5", "mass.tors=2", "did you mean torso"),
         ("HalfCheetah-v5", "graviti=2", "did you mean gravity"),
+        ("HalfCheetah-v5", "gravity=0.5..2", "here it must be one value"),
     ],
 )
 def test_a_world_that_does_not_apply_is_one_sentence(

@@ -55,7 +55,7 @@ def test_a_killed_run_is_resumed_exactly(
 ) -> None:
     typed = [*brief_options(num_envs=count), *TYPED]
     assert train.main([*typed, "--out", str(tmp_path / "whole")]) == 0
-    assert "each episode draws its own values of latency=0|1|2 noise=0..0.3@5" in capsys.readouterr().out
+    assert "each episode draws from latency=0|1|2 noise=0..0.3@5; " in capsys.readouterr().out
     at_frame(46, die)
     with pytest.raises(Killed):
         train.main([*typed, "--out", str(tmp_path / "run")])

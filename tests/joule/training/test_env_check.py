@@ -34,7 +34,8 @@ def test_what_no_checkpoint_holds_and_shared_generators_are_found(
 def test_a_note_says_what_was_found() -> None:
     assert env_check.notes({"deterministic": True, "unsaved": [], "shared_generators": []}) == []
     assert env_check.notes({"unsaved": 3, "shared_generators": [["numpy"], "x"]}) == []  # of a stranger's run
-    assert "draws its own values of noise=0..1" in env_check.notes({}, ["noise=0..1"])[0]
+    assert env_check.notes({}, ["noise=1"]) == []
+    assert env_check.notes({}, ["noise=1", "mass=1|2"])[0].startswith("each episode draws from mass=1|2; ")
     many = [f"places_{k} (set)" for k in range(7)]
     first, second, third = env_check.notes(
         {"deterministic": False, "unsaved": many, "shared_generators": ["torch"]}
