@@ -82,8 +82,8 @@ class Modules:
         self.networks = self.new_networks()
         dtype: torch.dtype = getattr(torch, config.learning.precision)
         self.planning_networks = PlanningNetworks(self.networks, dtype, config.learning.fused)
-        self.discount = discount_for(env_spec.episode_limit)
-        self.learner = self.new_learner()
+        self.discount = discount_for(env_spec.episode_limit, config.learning, terminates=False)
+        self.learner, self._terminations = self.new_learner(), 0
         streams, rows = config.num_envs, rows_for(config.steps, config.num_envs)
         capacity = min(config.learning.replay_capacity_transitions, streams * rows)
         self.replay_buffer = ReplayBuffer(capacity, columns_of(env_spec), streams)
@@ -106,10 +106,18 @@ class Modules:
         """Where torch's own generators are when this agent continues learning; other agents have others."""
         self.learning = False
         """Whether the agent is inside `learn`."""
-        self.terminations = 0
-        """Episodes of training that ended by termination."""
         self.normalised_rows = [0] * config.num_envs
         """Rows of each stream of the replay buffer that the running statistics contain."""
+
+    @property
+    def terminations(self) -> int:
+        """Episodes of training that ended by termination; the discount depends on whether there are any."""
+        return self._terminations
+
+    @terminations.setter
+    def terminations(self, count: int) -> None:
+        self._terminations, limit = count, self.env_spec.episode_limit
+        self.discount = self.learner.discount = discount_for(limit, self.config.learning, count > 0)
 
     @property
     def readouts_size(self) -> int:
@@ -215,8 +223,7 @@ class Modules:
     def energy(self, z: Float[Tensor, "batch latent"], explore: bool = False) -> Energy:
         """The energy of action sequences from `z`, by the present costs.
 
-        Uncertainty has no cost while exploring, nor for a task that is planned for without having been
-        learned: both must go where there is little experience.
+        Uncertainty has no cost while exploring, nor in a task that was not learned: both go where little is known.
         """
         networks, weights = self.planning_networks.renewed(), self.config.cost
         penalised = not explore and self.task_cost is None

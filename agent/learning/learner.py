@@ -364,7 +364,7 @@ class Learner:
         """The gradients by hand; None where the settings or the networks leave them to autograd."""
         if not self.served:
             return None
-        if self._fused is None or self._fused.fused.outdated:
+        if self._fused is None or self._fused.fused.outdated or self._fused.discount != self.discount:
             networks, config = self.networks, self.config
             self._fused = FusedUpdate(networks, config, self.discount, self.tau, self.weight)
         return self._fused

@@ -24,7 +24,6 @@ from agent.configurator.validation import replace
 from agent.cost.constraint import parse_constraint
 from agent.device import DeviceError, pick_device
 from agent.errors import ConfigError
-from agent.learning.schedule import discount_for
 from joule.agents import new_agent
 from joule.baselines.trivial import RandomAgent
 from joule.commands import train
@@ -350,13 +349,6 @@ def test_shapes_are_checked_where_they_are_written(make_agent: Make) -> None:
     assert agent.modules.learner.updates == 2 + 4
     with pytest.raises(jaxtyping.TypeCheckError):
         agent.modules.networks.world_model.predict(torch.zeros(2, 16), torch.zeros(3, 1))
-
-
-@pytest.mark.parametrize(
-    ("length", "discount"), [(None, 0.99), (1, 0.95), (25, 0.95), (500, 0.99), (1000, 0.99), (10**6, 0.99)]
-)
-def test_the_discount_follows_the_length_of_an_episode(length: int | None, discount: float) -> None:
-    assert discount_for(length) == pytest.approx(discount)
 
 
 def test_making_and_loading_leave_the_callers_generator_alone(make_agent: Make, trained_run: Path) -> None:

@@ -1,0 +1,49 @@
+"""The discount follows from an episode's length, and from whether episodes end by termination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import joule
+from agent.configurator.settings import LearningConfig
+from agent.learning.schedule import discount_for
+
+Make = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("length", "terminates", "discount"),
+    [
+        (1, False, 0.95), (25, True, 0.95), (500, False, 0.99), (500, True, 0.99), (1000, False, 0.99),
+        (1000, True, 0.995), (10**6, True, 0.995), (None, False, 0.99), (None, True, 0.995),
+    ],
+)  # fmt: skip
+def test_the_discount_follows_the_length_of_an_episode(
+    length: int | None, terminates: bool, discount: float
+) -> None:
+    assert discount_for(length, LearningConfig(), terminates) == pytest.approx(discount)
+
+
+def test_the_largest_discount_can_be_less_than_that_of_short_episodes() -> None:
+    assert discount_for(25, LearningConfig(max_discount=0.8), False) == 0.8
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_first_fall_changes_the_discount_of_acting_and_learning(make_agent: Make, tmp_path: Path) -> None:
+    env = "ending_env:joule-tests/EndingPoint-v0"
+    agent = make_agent(env=env, learning__max_discount=0.9, explore__warmup_decisions=30)
+    assert agent.modules.discount == agent.modules.learner.discount == 0.9
+    agent.learn(60)
+    modules = agent.modules
+    assert modules.terminations > 0
+    learner = modules.learner
+    assert learner.updates > 0
+    assert modules.discount == learner.discount == learner.fused.discount == 0.95
+    assert modules.energy(modules.perceive(agent.env.observation[None])).discount == 0.95
+    agent.save(tmp_path / "run")
+    restored = joule.load(tmp_path / "run").modules
+    assert restored.discount == restored.learner.discount == 0.95
