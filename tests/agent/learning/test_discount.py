@@ -45,5 +45,5 @@ def test_the_first_fall_changes_the_discount_of_acting_and_learning(make_agent: 
     assert modules.discount == learner.discount == learner.fused.discount == 0.95
     assert modules.energy(modules.perceive(agent.env.observation[None])).discount == 0.95
     agent.save(tmp_path / "run")
-    restored = joule.load(tmp_path / "run").modules
-    assert restored.discount == restored.learner.discount == 0.95
+    restored: Any = joule.load(tmp_path / "run")
+    assert restored.modules.discount == restored.modules.learner.discount == 0.95
