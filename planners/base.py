@@ -23,6 +23,9 @@ from joule_errors import Refused, Stopped
 EnergyFn = Callable[[Float[Tensor, "batch samples horizon act"]], Float[Tensor, "batch samples"]]
 """Energy of every candidate; lower is better, and a non-finite one is never chosen. Rows are independent."""
 
+Proceed = Callable[[], bool]
+"""Whether a search may make another iteration; False ends it with the best plan so far."""
+
 Bound = float | int | Float[Tensor, "..."]
 """One side of the action box: a tensor [act], or one number for all action dimensions."""
 
@@ -143,6 +146,7 @@ class Planner(Protocol):
         warm_start: Plan | None = None,
         proposals: Float[Tensor, "batch n horizon act"] | None = None,
         generator: torch.Generator | None = None,
+        proceed: Proceed | None = None,
     ) -> Plan:
         """The plan of least energy found; never worse than `warm_start` or any of `proposals`.
 
@@ -154,7 +158,10 @@ class Planner(Protocol):
             proposals: candidates of the caller, for example from a policy. Like the warm start, they are
                 projected onto the box and then evaluated unchanged.
             generator: source of all noise. The noise is shared over the batch, so a batch of plans equals the
-                plans made one environment at a time.
+                plans made one environment at a time. It is drawn before the first iteration, so that a search
+                that ends early has made the first iterations of the whole one.
+            proceed: asked before every iteration but the first whether there is time for it; None makes all
+                iterations that the settings ask for.
 
         Raises:
             PlanError: when an environment has no candidate of finite energy.

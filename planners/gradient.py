@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from planners.action_box import ActionBox
-from planners.base import Bound, EnergyFn, Plan, PlanError, check_settings, setting
+from planners.anytime import goes_on
+from planners.base import Bound, EnergyFn, Plan, PlanError, Proceed, check_settings, setting
 from planners.elites import Elites, evaluate, with_given
 
 
@@ -64,8 +65,9 @@ class Gradient:
         warm_start: Plan | None = None,
         proposals: Float[Tensor, "batch n horizon act"] | None = None,
         generator: torch.Generator | None = None,
+        proceed: Proceed | None = None,
     ) -> Plan:
-        """See `Planner.plan`.
+        """See `Planner.plan`. The candidates, the first gradient and each step of the descent are an iteration.
 
         Raises:
             PlanError: also for an energy that is not differentiable in the actions.
@@ -80,12 +82,12 @@ class Gradient:
             candidates = with_given(drawn, box.given_candidates(warm_start, proposals))
             elites = Elites(settings.elites, keep=1)
             elites.update(candidates, evaluate(energy, candidates))
-        if settings.iterations == 0:
+        if settings.iterations == 0 or not goes_on(proceed):
             return elites.plan()
         descent = Descent(energy, box, elites.actions, settings.memory)
         best = [elites.energy[:, 0]]
         for _ in range(settings.iterations):
-            if descent.finished():
+            if descent.finished() or not goes_on(proceed):
                 break
             descent.step()
             best.append(torch.minimum(best[-1], descent.energy.amin(dim=1)))

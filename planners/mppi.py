@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from planners.action_box import ActionBox
-from planners.base import Bound, EnergyFn, Plan, check_settings, setting
+from planners.anytime import while_asked
+from planners.base import Bound, EnergyFn, Plan, Proceed, check_settings, setting
 from planners.elites import Elites, evaluate, with_given
 
 
@@ -67,6 +68,7 @@ class MPPI:
         warm_start: Plan | None = None,
         proposals: Float[Tensor, "batch n horizon act"] | None = None,
         generator: torch.Generator | None = None,
+        proceed: Proceed | None = None,
     ) -> Plan:
         """See `Planner.plan`."""
         box, settings = self.box, self.settings
@@ -75,7 +77,7 @@ class MPPI:
         mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)
         given = box.given_candidates(warm_start, proposals)
         elites = Elites(settings.elites, keep=settings.elites)
-        for white in noise:
+        for white in while_asked(noise, proceed):
             candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), white))
             candidates, given = with_given(candidates, given), None
             elites.update(candidates, evaluate(energy, candidates))

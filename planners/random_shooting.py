@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from planners.action_box import ActionBox
-from planners.base import Bound, EnergyFn, Plan, check_settings, setting
+from planners.base import Bound, EnergyFn, Plan, Proceed, check_settings, setting
 from planners.elites import Elites, evaluate, with_given
 
 
@@ -52,8 +52,9 @@ class RandomShooting:
         warm_start: Plan | None = None,
         proposals: Float[Tensor, "batch n horizon act"] | None = None,
         generator: torch.Generator | None = None,
+        proceed: Proceed | None = None,
     ) -> Plan:
-        """See `Planner.plan`."""
+        """See `Planner.plan`. All candidates are one iteration, so that `proceed` is never asked."""
         box, settings = self.box, self.settings
         share = torch.rand(
             settings.samples,
