@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
-from agent import explanation, random_state, state
-from agent.actor.actor import ActingState
+from agent import random_state, state
+from agent.acting_agent import ActingAgent
 from agent.arguments import MOST_STEPS, check_on_step, ended_by, folder_path, whole_number, whole_steps
 from agent.clock import Clock
 from agent.configurator.configurator import Configurator
@@ -19,7 +18,6 @@ from agent.cost.constraint import Constraint, as_constraint
 from agent.cost.task import Task
 from agent.cost.task_text import as_task, parse
 from agent.errors import ConfigError
-from agent.forecast import Forecast
 from agent.interface import Arrays, EndedEpisode, EnvSpec, Services, TrainingEnv, TrainingEnvs
 from agent.learning.interaction import Interaction
 from agent.learning.schedule import rows_for
@@ -27,15 +25,16 @@ from agent.learning.transfer import begin_with
 from agent.memory.replay_rows import StreamRows
 from agent.modules import Modules
 from agent.one_thread import one_thread
-from agent.saving import SavedAsFolder
 from agent.state_schema import check_state
 from agent.training_env import as_several, check_spec, enter
 from agent.world_model.adaptation import AdaptiveAgent
 from agent.world_model.home_episodes import FEWEST_HOME_DECISIONS, HOME_DECISIONS, play_home_episodes
 
 
-class WorldModelAgent(SavedAsFolder):
+class WorldModelAgent(ActingAgent):
     """An agent for one environment; `joule.make` makes one and `joule.load` loads a trained one.
+
+    How it acts is in `ActingAgent`; here is how it learns, what it plans for, and how it is saved.
 
     Args:
         env_spec: sizes and names of the environment.
@@ -58,7 +57,7 @@ class WorldModelAgent(SavedAsFolder):
     ) -> None:
         with one_thread(), random_state.preserved():
             torch.manual_seed(config.seed)
-            self.modules = Modules(env_spec, config)
+            super().__init__(Modules(env_spec, config))
         self.env_spec, self.services = env_spec, services
         self.env: TrainingEnv | TrainingEnvs | None = env
         self.interaction = Interaction(self.modules)
@@ -69,57 +68,6 @@ class WorldModelAgent(SavedAsFolder):
         share = -(-config.learning.replay_capacity_transitions // config.num_envs)
         self.replay = [StreamRows(buffer, stream, share) for stream in range(config.num_envs)]
         self.clock = Clock()
-
-    # Policy and explanation
-
-    def predict(
-        self,
-        observation: np.ndarray,
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = True,
-    ) -> tuple[np.ndarray, Any]:
-        """The action for an observation [obs] or a batch [batch, obs], as in stable-baselines3.
-
-        Args:
-            observation: [obs] or [batch, obs]. With `perceive="energy"` a reading may be NaN.
-            state: what the last call returned; it holds the plan to start the next search from.
-            episode_start: [batch], marks environments whose episode begins.
-            deterministic: False explores.
-
-        Returns:
-            The action [act] or [batch, act] in [-1, 1], and the state for the next decision.
-
-        Raises:
-            InputError: for another shape, and for what is not a finite number; the sentence says where.
-        """
-        return self.modules.predict(observation, state, episode_start, deterministic)
-
-    def explain(self, state: ActingState) -> dict[str, np.ndarray]:
-        """The energy terms [batch] of the plan behind a decision; empty where it was not planned."""
-        return explanation.energy_terms(self.modules, state)
-
-    def forecast(self, state: ActingState) -> Forecast | None:
-        """The return and the next cost that a decision's plan predicts; None where there is none."""
-        return explanation.forecast(self.modules, state)
-
-    def imagine(self, obs: np.ndarray, actions: np.ndarray) -> Float[np.ndarray, "steps readouts"]:
-        """Readouts predicted from `obs` [obs] under `actions` [horizon, act].
-
-        Row 0 reads the present, each further row one predicted step.
-
-        Raises:
-            InputError: for another shape, for an observation that is not finite, and for an action outside
-                [-1, 1].
-        """
-        return explanation.imagine(self.modules, obs, actions)
-
-    def legibility(self, obs: np.ndarray, readouts: np.ndarray) -> dict[str, float]:
-        """R² of every readout on steps with observations [steps, obs] and true readouts [steps, readouts].
-
-        Above 0.8 a task or a constraint can act on it; see `cost.legibility`.
-        """
-        return self.modules.legibility(obs, readouts)
 
     # Training
 

@@ -108,6 +108,16 @@ def whole_number(name: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
+def positive_number(name: str, value: Any) -> float:
+    """A finite number above 0. Raises InputError for what is none."""
+    known = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not known or not 0 < value <= float(
+        np.finfo(np.float64).max
+    ):  # a whole number may be beyond every float
+        raise InputError(f"{name}: found {value!r:.80}; give a number above 0")
+    return float(value)
+
+
 def folder_path(path: Any) -> Path:
     """The path of a folder. Raises InputError for what is no path."""
     if not isinstance(path, str | os.PathLike) or not isinstance(named := os.fspath(path), str):

@@ -5,7 +5,7 @@ One decision: observation -> perception -> z -> actor (the planner minimises the
 `agent.learning` trains them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor
 import planners
 from agent import random_state
 from agent.actor.actor import ActingState, Actor, ConstrainedChoice
+from agent.actor.deadline import Deadline
 from agent.actor.planning_networks import PlanningNetworks
 from agent.arguments import episode_starts, observation_rows
 from agent.configurator.kinds import NO_PLANNER
@@ -25,7 +26,7 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import check_horizon
 from agent.cost.constraint import covered_by_task
 from agent.cost.constraint_cost import ConstraintCost
-from agent.cost.energy import Energy, EnergyWeights
+from agent.cost.energy import CandidatesCallback, Energy, EnergyWeights, with_callback
 from agent.cost.fused_energy import FusedEnergy
 from agent.cost.legibility import r_squared
 from agent.cost.readouts import Readouts
@@ -43,23 +44,10 @@ from agent.perception.sensor_belief import Belief
 from agent.perception.sensor_faults import SensorFaultInference
 from agent.perception.surprise import Surprise
 
-CandidatesCallback = Callable[[Tensor, Tensor], None]
-"""Told of candidates [batch, samples, horizon, act] and their energies [batch, samples]."""
 ACTING_SEED = 10_000
 """Added to the run's seed for the generator of an agent that acts without learning."""
 LEGIBILITY_ROWS = 2_000
 """Steps of the replay buffer at most on which the legibility of readouts is measured."""
-
-
-def with_callback(energy: planners.EnergyFn, on_candidates: CandidatesCallback) -> planners.EnergyFn:
-    """The same energy, with a callback at every evaluation."""
-
-    def evaluated(actions: Tensor) -> Tensor:
-        values = energy(actions)
-        on_candidates(actions.detach(), values.detach())
-        return values
-
-    return evaluated
 
 
 class Modules:
@@ -301,6 +289,7 @@ class Modules:
         explore: bool,
         actor: Actor | None = None,
         on_candidates: CandidatesCallback | None = None,
+        deadline: Deadline | None = None,
     ) -> tuple[np.ndarray, ActingState]:
         """Decides for observations [batch, obs].
 
@@ -311,6 +300,7 @@ class Modules:
             explore: samples the policy's action, and draws a plan's from its distribution.
             actor: acts in place of the configured one.
             on_candidates: told of every batch of candidates that the planner evaluates.
+            deadline: ends the search, or has the policy act where no search fits; it is finished here.
 
         Returns:
             Actions [batch, act], and the state for the next decision.
@@ -347,6 +337,8 @@ class Modules:
         unknown = self.task_unknown_to_policy
         energy: planners.EnergyFn | None = None
         choice = None
+        if deadline is not None and actor.planner is not None and not deadline.search_fits():
+            actor = self.policy_actor
         if actor.planner is not None:
             energy = predicted = self.energy(z, explore)
             if self.constraint_cost is not None and not unknown and not explore:
@@ -354,12 +346,13 @@ class Modules:
             if on_candidates is not None:
                 energy = with_callback(energy, on_candidates)
         action, plan = actor.act(
-            energy, z, self.networks.world_model, warm, generator, explore, unknown, choice
+            energy, z, self.networks.world_model, warm, generator, explore, unknown, choice, deadline
         )
         with torch.inference_mode():
             expected = self.networks.world_model.expect(z, action)
         taken = action.float().cpu()
-        return taken.numpy(), ActingState(generator, plan, z, expected, surprise, taken, belief)
+        timing = None if deadline is None else deadline.finish()
+        return taken.numpy(), ActingState(generator, plan, z, expected, surprise, taken, belief, timing)
 
     def predict(
         self,
@@ -368,6 +361,7 @@ class Modules:
         episode_start: np.ndarray | None,
         deterministic: bool,
         actor: Actor | None = None,
+        deadline: Deadline | None = None,
     ) -> tuple[np.ndarray, Any]:
         """`decide` for an observation [obs] or a batch [batch, obs], as stable-baselines3 asks for it."""
         if state is not None and not isinstance(state, ActingState):
@@ -378,7 +372,7 @@ class Modules:
         rows, single = observation_rows(self.env_spec, observation, finite=not readable)
         count = len(next(iter(rows.values())) if isinstance(rows, Mapping) else rows)
         starts = episode_starts(episode_start, count)
-        action, state = self.decide(rows, state, starts, not deterministic, actor)
+        action, state = self.decide(rows, state, starts, not deterministic, actor, deadline=deadline)
         return (action[0] if single else action), state
 
     @contextmanager

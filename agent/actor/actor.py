@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from agent.actor.deadline import Deadline, Pace
+from agent.actor.decision_timing import DecisionTiming
 from agent.actor.policy import Policy
 from agent.perception.sensor_belief import Belief
 from agent.world_model.dynamics import WorldModel
@@ -39,6 +41,8 @@ class ActingState:
     """The actions of this decision."""
     belief: Belief | None = None
     """State of the sensor-fault inference; None where the encoder takes the readings as they are."""
+    timing: DecisionTiming | None = None
+    """How long the decision took, for the whole batch; None where it had no deadline."""
 
     def rows(self, keep: np.ndarray) -> "ActingState":
         """The state of the environments for which `keep` [batch] is true."""
@@ -54,7 +58,7 @@ class ActingState:
         action = None if self.action is None else self.action[index.cpu()]
         belief = None if self.belief is None else self.belief.rows(index.cpu())
         z, expected, surprise = self.z[index], self.expected[index], self.surprise[keep]
-        return ActingState(self.generator, plan, z, expected, surprise, action, belief)
+        return ActingState(self.generator, plan, z, expected, surprise, action, belief, self.timing)
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,8 @@ class ConstrainedChoice:
 class Actor:
     """Chooses actions by the planner with the policy as prior (mode 2), or by the policy alone (mode 1).
 
-    It holds no state between decisions: the warm start goes in and comes out as a Plan, so an evaluation
-    cannot disturb training.
+    It holds no state between decisions but how long they took: the warm start goes in and comes out as a Plan, so
+    an evaluation cannot disturb training.
 
     Args:
         policy: mode 1.
@@ -112,6 +116,7 @@ class Actor:
         self.policy, self.horizon, self.proposals = policy, horizon, proposals
         self.prior_std = prior_std
         self.planner = None if make_planner is None else functools.cache(make_planner)
+        self.pace = Pace()
 
     @torch.inference_mode()
     def propose(
@@ -145,6 +150,7 @@ class Actor:
         explore: bool,
         task_unknown_to_policy: bool = False,
         constrained_choice: ConstrainedChoice | None = None,
+        deadline: Deadline | None = None,
     ) -> tuple[Float[Tensor, "batch act"], Plan | None]:
         """An action for each environment.
 
@@ -158,6 +164,7 @@ class Actor:
             task_unknown_to_policy: the policy has not learned the costs of `energy`; the search then does not
                 start from it.
             constrained_choice: chooses between the policy's sequence and the plan.
+            deadline: ends the search.
 
         Returns:
             The actions, and the plan they come from; None in mode 1.
@@ -181,9 +188,12 @@ class Actor:
                 with torch.no_grad():
                     width[constrained_choice.violates(sequence)] = 1.0
             warm_start = Plan(sequence, unknown, mean=sequence, std=width)
-        plan = self.planner(z.shape[0]).plan(
-            energy, warm_start=warm_start, proposals=proposals, generator=generator
-        )
+        search = functools.partial(self.planner(z.shape[0]).plan, energy, warm_start=warm_start)
+        if deadline is None:
+            plan = search(proposals=proposals, generator=generator)
+        else:
+            plan = search(proposals=proposals, generator=generator, proceed=deadline.proceed)
+            deadline.search_ended()
         # A mean of sequences that keep a constraint, on two sides of it, may violate it.
         if not explore and constrained_choice is None and not task_unknown_to_policy:
             with torch.no_grad():

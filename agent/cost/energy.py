@@ -21,6 +21,7 @@ from torch import Tensor
 from agent.actor.policy import Policy
 from agent.cost.critic import Critic
 from agent.world_model.dynamics import Step, WorldModel
+from planners import EnergyFn
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,23 @@ class EnergyWeights:
 
 StepCosts = Callable[[Step, Tensor], dict[str, Tensor]]
 """A predicted step and the action [rows, act] that leads to it -> named costs [rows]."""
+CandidatesCallback = Callable[[Tensor, Tensor], None]
+"""Told of candidates [batch, samples, horizon, act] and their energies [batch, samples]."""
 OWN_TERMS = frozenset({"task", "critic", "control", "uncertainty", "constraint"})
 """Names of the terms that an energy has by itself."""
 FORBIDDEN = 1e9
 """Energy of the smallest violation of a constraint; the other terms count for at most a quarter of it."""
+
+
+def with_callback(energy: EnergyFn, on_candidates: CandidatesCallback) -> EnergyFn:
+    """The same energy, with a callback at every evaluation."""
+
+    def evaluated(actions: Tensor) -> Tensor:
+        values = energy(actions)
+        on_candidates(actions.detach(), values.detach())
+        return values
+
+    return evaluated
 
 
 class Energy:

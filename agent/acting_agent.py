@@ -1,0 +1,115 @@
+"""The agent as it acts: decisions, also by a deadline, and what they are explained by. It learns nothing here."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from agent import explanation
+from agent.actor.actor import ActingState
+from agent.actor.decision_timing import TimingStatistics
+from agent.arguments import positive_number
+from agent.forecast import Forecast
+from agent.modules import Modules
+from agent.saving import SavedAsFolder
+
+
+class ActingAgent(SavedAsFolder):
+    """What acts, explains its decisions and imagines.
+
+    Args:
+        modules: its modules.
+    """
+
+    def __init__(self, modules: Modules) -> None:
+        self.modules = modules
+        self.timing = TimingStatistics()
+        """Latencies, missed deadlines and iterations of the decisions that had a deadline."""
+        self.last_decision: ActingState | None = None
+        """The state of the newest decision of `act`, as `explain` and `forecast` take it; its `timing` says how
+        long it took. None before the first."""
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+        *,
+        deadline_ms: float | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """The action for an observation [obs] or a batch [batch, obs], as in stable-baselines3.
+
+        Args:
+            observation: [obs] or [batch, obs]. With `perceive="energy"` a reading may be NaN.
+            state: what the last call returned; it holds the plan to start the next search from.
+            episode_start: [batch], marks environments whose episode begins.
+            deterministic: False explores.
+            deadline_ms: milliseconds after which the action is due, for the whole batch; see `act`. None makes the
+                whole search, so that the action depends on no clock.
+
+        Returns:
+            The action [act] or [batch, act] in [-1, 1], and the state for the next decision.
+
+        Raises:
+            InputError: for another shape, and for what is not a finite number; the sentence says where.
+        """
+        deadline = None
+        if deadline_ms is not None:
+            milliseconds = positive_number("deadline_ms", deadline_ms)
+            deadline = self.modules.actor.pace.deadline(milliseconds)
+        decided = self.modules.predict(observation, state, episode_start, deterministic, deadline=deadline)
+        if deadline is not None:
+            self.timing.add(decided[1].timing)
+        return decided
+
+    def act(
+        self, observation: np.ndarray, deadline_ms: float | None = None, episode_start: bool = False
+    ) -> np.ndarray:
+        """The action for the observation of one robot, in a loop: the agent keeps the state between the calls.
+
+        With a deadline, the search ends with the best plan so far when another iteration would not fit, and the
+        policy acts when not even one fits. What fits is predicted from how long the last decisions took, so that a
+        decision may miss its deadline when something else holds it up; the first ones do. `timing` counts them. The
+        action is returned as soon as it is known; the loop keeps the rate.
+
+        Args:
+            observation: [obs].
+            deadline_ms: milliseconds after which the action is due; None makes the whole search.
+            episode_start: whether the observation has nothing to do with the one before.
+
+        Returns:
+            The action [act] in [-1, 1].
+
+        Raises:
+            InputError: as `predict`, and for a deadline that is no positive number.
+        """
+        before = None if episode_start else self.last_decision
+        action, self.last_decision = self.predict(observation, before, deadline_ms=deadline_ms)
+        return action
+
+    def explain(self, state: ActingState) -> dict[str, np.ndarray]:
+        """The energy terms [batch] of the plan behind a decision; empty where it was not planned."""
+        return explanation.energy_terms(self.modules, state)
+
+    def forecast(self, state: ActingState) -> Forecast | None:
+        """The return and the next cost that a decision's plan predicts; None where there is none."""
+        return explanation.forecast(self.modules, state)
+
+    def imagine(self, obs: np.ndarray, actions: np.ndarray) -> Float[np.ndarray, "steps readouts"]:
+        """Readouts predicted from `obs` [obs] under `actions` [horizon, act].
+
+        Row 0 reads the present, each further row one predicted step.
+
+        Raises:
+            InputError: for another shape, for an observation that is not finite, and for an action outside
+                [-1, 1].
+        """
+        return explanation.imagine(self.modules, obs, actions)
+
+    def legibility(self, obs: np.ndarray, readouts: np.ndarray) -> dict[str, float]:
+        """R² of every readout on steps with observations [steps, obs] and true readouts [steps, readouts].
+
+        Above 0.8 a task or a constraint can act on it; see `cost.legibility`.
+        """
+        return self.modules.legibility(obs, readouts)

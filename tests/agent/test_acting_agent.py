@@ -1,0 +1,145 @@
+"""Decisions by a deadline on a trained agent, by a clock that moves with every evaluation of the energy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import joule
+from agent.actor.deadline import Pace
+from agent.arguments import ROUNDING
+from agent.cost.energy import with_callback
+from agent.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+OBS = np.array([0.5, 0.0, -0.5], np.float32)
+ITERATING = ["mppi", "cem", "icem", "gradient"]
+
+
+class SlowEnergy:
+    """Lets `milliseconds` pass on a clock of its own at every evaluation of an agent's energy."""
+
+    def __init__(self, agent: Any, milliseconds: float) -> None:
+        self.milliseconds, self.seconds = milliseconds, 0.0
+        self.energy = energy = agent.modules.energy
+        agent.modules.energy = lambda z, explore=False: with_callback(energy(z, explore), self.evaluated)
+        agent.modules.actor.pace = Pace(lambda: self.seconds)
+
+    def evaluated(self, *_: torch.Tensor) -> None:
+        self.seconds += self.milliseconds / 1e3
+
+
+def loaded(run: Path, kind: str, **settings: Any) -> Any:
+    named = {f"planner.{name}": value for name, value in settings.items()}
+    return joule.load(run, settings={"planner.kind": kind, **named})
+
+
+@pytest.fixture
+def observations() -> Iterator[np.ndarray]:
+    return iter(np.random.default_rng(0).uniform(-1, 1, (1_000, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", [*ITERATING, "random_shooting", "policy"])
+def test_without_a_deadline_and_with_a_distant_one_the_actions_are_those_of_predict(
+    trained_run: Path, kind: str, observations: Iterator[np.ndarray]
+) -> None:
+    plain, acting, hasty = (loaded(trained_run, kind) for _ in range(3))
+    state = None
+    for number in range(4):
+        obs = next(observations)
+        action, state = plain.predict(obs, state)
+        np.testing.assert_array_equal(acting.act(obs), action)
+        np.testing.assert_array_equal(hasty.act(obs, deadline_ms=1e9), action)
+        assert hasty.last_decision.surprise == pytest.approx(state.surprise, nan_ok=True)
+        assert acting.last_decision.timing is None
+        assert acting.timing.decisions == 0
+        assert hasty.timing.decisions == number + 1
+    assert hasty.timing.summary()["missed_share"] == 0.0
+    assert (hasty.timing.iterations > 0) == (kind != "policy")
+
+
+@pytest.mark.parametrize("kind", ITERATING)
+def test_a_search_makes_as_many_iterations_as_fit(
+    trained_run: Path, kind: str, observations: Iterator[np.ndarray]
+) -> None:
+    agent = loaded(trained_run, kind, iterations=50)
+    slow = SlowEnergy(agent, 2.0)
+    agent.act(next(observations), deadline_ms=20.0)  # before this nothing is known of how long it takes
+    agent.timing.clear()
+    for _ in range(10):
+        before = slow.seconds
+        action = agent.act(next(observations), deadline_ms=20.0)
+        assert np.abs(action).max() <= 1.0 + ROUNDING
+        timing = agent.last_decision.timing
+        assert timing.latency_ms == pytest.approx(1e3 * (slow.seconds - before))
+    # The planners with a sampling distribution evaluate its mean once more.
+    rest = 0 if kind == "gradient" else 1
+    expected = 9 - rest
+    assert timing.iterations == expected
+    assert timing.latency_ms == pytest.approx(2.0 * (expected + rest))
+    assert (agent.timing.missed, agent.timing.fell_back) == (0, 0)
+    agent.modules.energy = slow.energy
+    assert set(agent.explain(agent.last_decision)) == {"task", "critic", "uncertainty"}
+
+
+def test_the_policy_acts_where_no_iteration_fits_and_misses_are_counted(
+    trained_run: Path, observations: Iterator[np.ndarray]
+) -> None:
+    agent, by_policy = loaded(trained_run, "mppi"), loaded(trained_run, "policy")
+    SlowEnergy(agent, 50.0)
+    missed = fell_back = 0
+    for _ in range(30):
+        obs = next(observations)
+        action = agent.act(obs, deadline_ms=20.0)
+        timing = agent.last_decision.timing
+        missed, fell_back = missed + timing.missed, fell_back + timing.fell_back
+        assert timing.missed != timing.fell_back
+        if timing.fell_back:
+            np.testing.assert_array_equal(action, by_policy.predict(obs)[0])
+            assert agent.explain(agent.last_decision) == {}
+            assert agent.forecast(agent.last_decision) is None
+    assert missed == 5, "the first, and the trials after 1, 2, 4 and 8 decisions of the policy"
+    assert (agent.timing.decisions, agent.timing.missed, agent.timing.fell_back) == (30, missed, fell_back)
+    assert agent.timing.summary()["missed_share"] == pytest.approx(missed / 30)
+    agent.timing.clear()
+    assert agent.timing.decisions == 0
+
+
+def test_an_early_end_changes_no_other_decision(
+    trained_run: Path, observations: Iterator[np.ndarray]
+) -> None:
+    """All noise of a search is drawn before it: one that ends early leaves the generator as a whole one does."""
+    hasty, plain = loaded(trained_run, "mppi", iterations=8), loaded(trained_run, "mppi", iterations=8)
+    SlowEnergy(hasty, 4.0)
+    first, second = next(observations), next(observations)
+    hasty.act(first, deadline_ms=9.0)
+    plain.act(first)
+    assert hasty.last_decision.timing.iterations < 8
+    np.testing.assert_array_equal(hasty.act(second), plain.act(second))
+
+
+def test_predict_takes_a_deadline_for_a_batch_and_an_episode_may_begin_in_act(trained_run: Path) -> None:
+    agent = loaded(trained_run, "mppi")
+    action, state = agent.predict(np.stack([OBS, -OBS]), deadline_ms=1e6)
+    assert action.shape == (2, 1)
+    assert state.timing.iterations == 2
+    assert state.rows(np.array([True, False])).timing is state.timing
+    agent.act(OBS)
+    agent.act(OBS)
+    assert np.isfinite(agent.last_decision.surprise).all()
+    agent.act(OBS, episode_start=True)
+    assert np.isnan(agent.last_decision.surprise).all()
+
+
+@pytest.mark.parametrize("deadline", [0, -1.0, float("nan"), float("inf"), "20", True])
+def test_a_deadline_that_is_no_positive_number_is_refused(trained_run: Path, deadline: Any) -> None:
+    agent = loaded(trained_run, "mppi")
+    with pytest.raises(InputError, match=r"deadline_ms: found .*; give a number above 0"):
+        agent.act(OBS, deadline_ms=deadline)
+    assert agent.timing.decisions == 0
