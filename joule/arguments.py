@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numbers
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,15 @@ def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
     if number > most:
         raise ConfigError(f"--{name}: {number!r:.80} is more than {most:,}")
     return number
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0. Raises ConfigError for what is none; `name` as for `whole`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ConfigError(f"--{name}: found {value!r:.80}, expected a number")
+    if not 0 < value <= sys.float_info.max:
+        raise ConfigError(f"--{name}: {value!r:.80} is not a finite number above 0")
+    return float(value)
 
 
 def as_path(name: str, value: Any) -> Path:

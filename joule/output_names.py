@@ -11,7 +11,12 @@ from agent.seeds import FIRST_SEED
 
 
 def name_parts(
-    changes: Mapping[str, Any], *, learn_task: int | None = None, adapt: bool = False, seed: int = FIRST_SEED
+    changes: Mapping[str, Any],
+    *,
+    learn_task: int | None = None,
+    adapt: bool = False,
+    deadline_ms: float | None = None,
+    seed: int = FIRST_SEED,
 ) -> list[str]:
     """Parts of a file's name that say what was changed about a trained agent and its environment.
 
@@ -21,6 +26,7 @@ def name_parts(
         changes: settings by dotted name, the task among them.
         learn_task: updates by which the task was learned.
         adapt: whether the agent adapted.
+        deadline_ms: milliseconds that a decision had.
         seed: of the first episode; named where it is not the default.
     """
     parts = []
@@ -34,6 +40,8 @@ def name_parts(
         parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in texts]
     if adapt:
         parts.append("adapt")
+    if deadline_ms is not None:
+        parts.append(f"deadline-{deadline_ms:g}ms")
     if seed != FIRST_SEED:
         parts.append(f"seed-{seed}")
     return parts

@@ -7,6 +7,7 @@ python evaluate.py RUN --perturb gravity=0.5@300     in an environment that chan
 python evaluate.py RUN --perturb none                without the perturbations of its training
 python evaluate.py RUN --perturb mass=2 --adapt      detecting the change, and learning while acting
 python evaluate.py RUN --task less:velocity          planning for another task; --learn-task 4000 learns it first
+python evaluate.py RUN --deadline-ms 20              every action within 20 ms, as on a robot
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 from joule import threads
-from joule.arguments import as_path, whole
+from joule.arguments import as_path, positive, whole
 from joule.cli import signals
 from joule.cli.options import given_settings
-from joule.cli.parser import Parser, whole_number
+from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
 from joule.command_record import Record
 from joule.output_names import name_parts
@@ -45,6 +46,9 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
                    help="seed of the first episode; the others follow (default: 10000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="FILE",
                    help="the JSON file (default: in RUN, named for what was changed)")  # fmt: skip
+    p.add_argument("--deadline-ms", type=number, metavar="MS",
+                   help="milliseconds that a decision may take, one episode at a time: the search ends in time, "
+                   "and the policy acts where not even one iteration fits")  # fmt: skip
     add_changes(p, arguments, adapt=True)
     return p
 
@@ -77,6 +81,7 @@ def main(arguments: Sequence[str]) -> int:
             changes=given_settings(options),
             learn_task=options.learn_task,
             adapt=options.adapt,
+            deadline_ms=options.deadline_ms,
             trust_modules=options.trust_module,
             trust_env_kwargs=options.trust_env_kwargs,
             callback=display,
@@ -96,6 +101,7 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     learn_task: int | None = None,
     adapt: bool = False,
+    deadline_ms: float | None = None,
     trust_modules: Sequence[str] = (),
     trust_env_kwargs: bool = False,
     callback: EpisodeCallback | None = None,
@@ -113,6 +119,9 @@ def evaluate(
         learn_task: updates to learn the task `task` with, or without one to keep `constraint`; by default both
             are only planned for.
         adapt: whether the agent detects changes of its environment, and learns them while acting.
+        deadline_ms: milliseconds that a decision may take; see `ActingAgent.act`. The result `deadline` has the
+            latencies, the share of missed deadlines and the mean number of iterations. Episodes are then played
+            one after the other.
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         callback: told of each episode as it ends, and how far the evaluation is.
@@ -132,6 +141,7 @@ def evaluate(
         changes=merged(settings, keywords),
         learn_task=learn_task,
         adapt=adapt,
+        deadline_ms=deadline_ms,
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
         callback=callback,
@@ -148,6 +158,7 @@ def _evaluate(
     changes: Mapping[str, Any],
     learn_task: int | None,
     adapt: bool,
+    deadline_ms: float | None,
     trust_modules: Sequence[str],
     trust_env_kwargs: bool,
     callback: EpisodeCallback | None,
@@ -163,10 +174,13 @@ def _evaluate(
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
     )
+    if deadline_ms is not None:
+        deadline_ms = positive("deadline-ms", deadline_ms)
+        _check_deadline(request)
     path = None if out is None else as_path("--out", out)
     if path is None and request.run is not None:
         of = [] if request.checkpoint is None else [request.checkpoint.name]
-        parts = name_parts(changes, learn_task=learn_task, adapt=adapt, seed=seed)
+        parts = name_parts(changes, learn_task=learn_task, adapt=adapt, deadline_ms=deadline_ms, seed=seed)
         path = request.run.folder / f"{'-'.join(['evaluation', *of, *parts])}.json"
     if path is not None:
         _check_writable(path)
@@ -180,13 +194,25 @@ def _evaluate(
     if learn_task is not None and callback is not None:
         learned = f"the task {changes['task']}" if "task" in changes else "to keep the constraints"
         callback.note(f"learning {learned} first, by {learn_task:,} updates")
-    values = _evaluation(request.load(), request, episodes, seed, told, begin)
+    values = _evaluation(request.load(), request, episodes, seed, deadline_ms, told, begin)
     if path is not None:
         try:
             replace_file(path, (json.dumps(values, indent=2) + "\n").encode())
         except OSError as error:
             raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
     return Record(values, shown(values), () if path is None else (path,))
+
+
+def _check_deadline(request: Request) -> None:
+    """Refuses a deadline for an agent that cannot end its decision in time. Raises ConfigError."""
+    kind = request.config.agent
+    if kind != "joule":
+        raise ConfigError(f"--deadline-ms: {kind} has no search that a deadline could end; joule has")
+    if request.adapt:
+        raise ConfigError(
+            "--deadline-ms: an agent that adapts learns between decisions, which no deadline ends; leave out "
+            "--adapt"
+        )
 
 
 def _check_writable(path: Path) -> None:
@@ -232,6 +258,7 @@ def _evaluation(
     request: Request,
     episodes: int,
     seed: int,
+    deadline_ms: float | None,
     callback: EpisodeCallback,
     begin: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
@@ -242,6 +269,7 @@ def _evaluation(
     from joule.training.evaluation import PARALLEL_EPISODES
     from joule.training.evaluation import evaluate as play
     from joule.training.evaluation_record import evaluation_record, subject_record
+    from joule.training.on_deadline import OnDeadline
 
     world_model = trained.world_model
     note = None if isinstance(callback, NoEpisodeCallback) else callback.note
@@ -256,9 +284,13 @@ def _evaluation(
     def monitored_env() -> TrainingEnv:
         return monitor.observe(make_env()) if monitor.constraints else make_env()
 
-    policy: Policy = trained.agent if adaptive is None else adaptive
-    # What an adaptive agent learns in an episode is for the next one.
-    parallel = PARALLEL_EPISODES if adaptive is None else 1
+    on_deadline = None
+    if deadline_ms is not None and world_model is not None:
+        on_deadline = OnDeadline(world_model, deadline_ms)
+        on_deadline.warm_up(make_env, seed)
+    policy: Policy = on_deadline or adaptive or trained.agent
+    # What an adaptive agent learns in an episode is for the next one; a deadline is that of one robot.
+    parallel = PARALLEL_EPISODES if policy is trained.agent else 1
     run = request.run
     subject = subject_record(trained.agent, None if run is None else run.id, trained.env_config)
     begin(subject)
@@ -266,10 +298,11 @@ def _evaluation(
         callback = _WithChanges(callback, adaptive)
     read = world_model is not None
     evaluation = play(policy, monitored_env, episodes, seed, parallel=parallel, callback=callback, read=read)
+    deadline = None if on_deadline is None else {"ms": deadline_ms, **on_deadline.timing.summary()}
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(policy, make_env, seed)
     values = subject | evaluation_record(trained.agent, trained.env_config, evaluation, seed, timing)
-    values |= {"learn_task": request.learn_task, "changes_detected": detected}
+    values |= {"learn_task": request.learn_task, "changes_detected": detected, "deadline": deadline}
     if world_model is not None:
         if monitor.constraints:
             margin = world_model.modules.margin()[-1].tolist()

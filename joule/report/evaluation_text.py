@@ -64,6 +64,15 @@ def _heading(record: Mapping[str, Any]) -> str:
     return f"{record['env']}, {trained}{planner}{changes}{perceiving}{task}{within}"
 
 
+def _deadline(timing: Mapping[str, Any]) -> str:
+    """How the decisions kept their deadline."""
+    return (
+        "a decision took {median_ms:.1f} ms (median) and {p99_ms:.1f} ms (99th percentile), {missed_share:.2%} "
+        "missed the deadline of {ms:g} ms, {fell_back_share:.2%} were left to the policy, {iterations:.1f} "
+        "iterations on average"
+    ).format(**timing)
+
+
 def _summary(record: Mapping[str, Any]) -> list[str]:
     """The parts of the line that sums up."""
     parts = [f"mean {record['mean']:,.2f}, std {record['std']:,.2f}, IQM {record['iqm']:,.2f}"]
@@ -74,7 +83,9 @@ def _summary(record: Mapping[str, Any]) -> list[str]:
         parts.append(
             "returns predicted with correlation {correlation:.2f}, slope {slope:.2f}".format(**returns)
         )
-    parts.append(f"{record['planning_ms']:.1f} ms a decision")
+    parts.append(
+        _deadline(record["deadline"]) if record["deadline"] else f"{record['planning_ms']:.1f} ms a decision"
+    )
     if record["constraint"]:
         parts.append(
             f"{record['violations_per_1000']:.1f} violations in 1,000 decisions, the worst by "

@@ -156,6 +156,36 @@ def test_violations_of_a_constraint_are_counted(joule_run: Path, capsys: pytest.
     assert within("cost<1")["violations_per_1000"] == 0.0
 
 
+def test_decisions_by_a_deadline_are_timed(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = evaluated(joule_run, "--episodes", "2")
+    assert plain["deadline"] is None
+    capsys.readouterr()
+    options = ("--episodes", "2", "--deadline-ms", "6e4")
+    timed = evaluated(joule_run, *options, name="evaluation-deadline-60000ms")
+    deadline = timed["deadline"]
+    assert (deadline["ms"], deadline["decisions"], deadline["iterations"]) == (60_000, 50, 1.0)
+    assert (deadline["missed_share"], deadline["fell_back_share"]) == (0.0, 0.0)
+    assert 0.0 < deadline["median_ms"] <= deadline["p99_ms"] <= deadline["longest_ms"]
+    # Episodes are played one after the other, with the same plans.
+    np.testing.assert_allclose(timed["returns"], plain["returns"], rtol=1e-3)
+    assert "0.00% missed the deadline of 60000 ms, 0.00% were left to the policy" in capsys.readouterr().out
+    hasty = evaluated(
+        joule_run, "--episodes", "1", "--deadline-ms", "1e-3", name="evaluation-deadline-0.001ms"
+    )
+    assert (hasty["deadline"]["missed_share"], hasty["deadline"]["fell_back_share"]) == (1.0, 1.0)
+    assert hasty["forecast"] is None, "the policy predicts nothing"
+
+
+def test_a_deadline_that_nothing_could_keep_is_refused(joule_run: Path, zero_run: Path) -> None:
+    with pytest.raises(ConfigError, match="--deadline-ms: zero has no search that a deadline could end"):
+        evaluate.main([str(zero_run), "--deadline-ms", "20"])
+    with pytest.raises(ConfigError, match="--deadline-ms: an agent that adapts learns between decisions"):
+        evaluate.main([str(joule_run), "--deadline-ms", "20", "--adapt"])
+    for refused in ("0", "-5"):
+        with pytest.raises(ConfigError, match=r"--deadline-ms: .* is not a finite number above 0"):
+            evaluate.main([str(joule_run), f"--deadline-ms={refused}"])
+
+
 def test_help_is_instant() -> None:
     assert_help_is_instant("evaluate", "--planner.kind")
 
