@@ -43,7 +43,7 @@ ALLOWED = {
     # Folders and names without content: a new run folder, and what a refused one leaves.
     "joule/storage/run_folder.py": {"mkdir", "unlink"},
     "joule/storage/trust.py": {"mkdir"},
-    "joule/storage/agent_checkpoint.py": {"shutil.rmtree"},
+    "joule/storage/new_folder.py": {"shutil.rmtree"},
     "joule/training/conclusion.py": {"unlink"},
     # They write into memory, or to the temporary path that the writer handed out.
     "joule/report/plot_style.py": {"savefig"},

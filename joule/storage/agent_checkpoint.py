@@ -6,10 +6,7 @@ log. So an agent that is saved from Python becomes a run of its own, which every
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +20,10 @@ from joule.storage import checkpoint
 from joule.storage.checkpoint import Checkpoint, CheckpointError
 from joule.storage.env_spec import spec_to_json
 from joule.storage.errors import ReplayLogError, RunError
-from joule.storage.files import DISK, why
+from joule.storage.files import why
 from joule.storage.meta_schema import check_identity, check_meta, check_no_options
+from joule.storage.new_folder import new_folder
 from joule.storage.run_folder import Run
-from joule.storage.run_lock import alive
 from joule.storage.run_paths import check_free
 from joule.storage.run_replay import ReplayLogs, not_finite
 from joule_errors import Refused
@@ -35,10 +32,6 @@ from joule_schema.errors import SchemaError
 Saved = tuple[Checkpoint, ReplayLogs]
 """A verified checkpoint, and the verified replay logs at its commit, ready for appending."""
 
-_STALE = re.compile(r"\.tmp-([0-9]+)-[0-9]+-agent")
-_SAVES = itertools.count()
-"""Numbers the saves of this process, whose temporary folders may be in use in another thread."""
-_under_way: set[str] = set()
 _MAY_BE_INFINITE = ("acting/", "env/")
 """Prefixes of arrays that are not checked. Energies of a plan are infinite where a prediction diverged. The
 state of an environment may hold any number."""
@@ -75,26 +68,18 @@ def save_as_run(
             f"{folder}: not saved, because the agent acts in {agent.env_spec.env} "
             f"and its settings name {agent.config.env}"
         )
-    temporary = folder.with_name(f".tmp-{os.getpid()}-{next(_SAVES)}-agent")
-    _under_way.add(temporary.name)
     try:
-        DISK.make(folder.parent)
-        _remove_stale(folder.parent)
-        spec = spec_to_json(agent.env_spec) | dict(checks or {})
-        with Run.create(temporary, agent.config, command, spec) as run:
-            # A resume completes the last decision: it logs it and evaluates where an evaluation is due.
-            decision_frames = agent.env_spec.action_repeat * agent.config.num_envs
-            unfinished = max(agent.frames - decision_frames, 0) if agent.frames else None
-            write_checkpoint(agent, run, ReplayLogs(run.replay, agent), unfinished_since=unfinished)
-        DISK.rename(temporary, folder)
-        DISK.sync(folder.parent)
+        with new_folder(folder, "agent") as temporary:
+            spec = spec_to_json(agent.env_spec) | dict(checks or {})
+            with Run.create(temporary, agent.config, command, spec) as run:
+                # A resume completes the last decision: it logs it and evaluates where an evaluation is due.
+                decision_frames = agent.env_spec.action_repeat * agent.config.num_envs
+                unfinished = max(agent.frames - decision_frames, 0) if agent.frames else None
+                write_checkpoint(agent, run, ReplayLogs(run.replay, agent), unfinished_since=unfinished)
     except OSError as error:
         raise RunError(f"{folder}: could not be written: {why(error)}") from error
     except (CheckpointError, ReplayLogError) as error:
         raise RunError(f"{folder}: could not be written: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # does not exist after a complete save
-        _under_way.discard(temporary.name)
 
 
 def write_checkpoint(
@@ -261,11 +246,3 @@ def _replay_of(agent: Agent, saved: Checkpoint, run: Run) -> ReplayLogs:
     except SchemaError as error:
         raise CheckpointError(f"{saved.path}: {error}") from error
     return ReplayLogs.open(run.replay, agent, saved.files)
-
-
-def _remove_stale(folder: Path) -> None:
-    """Removes the temporary folders of saves that were killed."""
-    for name in DISK.names(folder):
-        match = _STALE.fullmatch(name)
-        if match and name not in _under_way and (int(match[1]) == os.getpid() or not alive(int(match[1]))):
-            DISK.remove(folder / name)
