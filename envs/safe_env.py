@@ -84,6 +84,10 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             self._closed = True
             self.env.close()
 
+    def own_action(self, action: np.ndarray) -> np.ndarray:
+        """The action that the environment itself gets for `action` [act] in [-1, 1], in its own shape and units."""
+        return self._flat.act(action)
+
     @property
     def counters(self) -> dict[str, int]:
         """How often each fault that a run survives has happened since the environment was made."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from joule.callbacks.wandb_tracker import WandbTracker
     from joule.commands.evaluate import evaluate
     from joule.commands.explain import explain
+    from joule.commands.export import export
     from joule.commands.render import render
     from joule.commands.train import train
     from joule.comparison import compare
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from joule.storage.loading import load
 
 __all__ = [
-    "Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "load",
+    "Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "export", "load",
     "make", "make_env", "render", "train",
 ]  # fmt: skip
 
@@ -49,6 +50,7 @@ _MODULES = {
     "compare": "joule.comparison",
     "evaluate": "joule.commands.evaluate",
     "explain": "joule.commands.explain",
+    "export": "joule.commands.export",
     "load": "joule.storage.loading",
     "make": "joule.agents",
     "make_env": "joule.environment",

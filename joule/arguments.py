@@ -42,9 +42,10 @@ def whole(name: str, value: Any, least: int, most: int = MOST) -> int:
 
 def positive(name: str, value: Any) -> float:
     """A finite number above 0. Raises ConfigError for what is none; `name` as for `whole`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    known = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not known:
         raise ConfigError(f"--{name}: found {value!r:.80}, expected a number")
-    if not 0 < value <= sys.float_info.max:
+    if not 0 < value <= sys.float_info.max:  # a whole number may be beyond every float
         raise ConfigError(f"--{name}: {value!r:.80} is not a finite number above 0")
     return float(value)
 

@@ -10,7 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ("agent", "envs", "planners", "joule", "joule_errors", "joule_schema", "benchmarks", "docs")
-LONE = ("README.md", "CONTRIBUTING.md", "train.py", "evaluate.py", "render.py", "explain.py", "compare.py")
+LONE = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "train.py",
+    "evaluate.py",
+    "render.py",
+    "explain.py",
+    "compare.py",
+    "export.py",
+)
 HISTORY = ("docs/lab-notes.md",)
 """A record of what was tried, in the words of its time."""
 

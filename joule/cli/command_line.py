@@ -14,7 +14,7 @@ from joule_errors.printable import printable
 
 _ROOT = Path(__file__).resolve().parents[2]
 """The checkout with the scripts, where this is one."""
-_SCRIPTS = ("train.py", "evaluate.py", "render.py", "explain.py", "compare.py")
+_SCRIPTS = ("train.py", "evaluate.py", "render.py", "explain.py", "compare.py", "export.py")
 
 
 def command_words(command: str, arguments: Sequence[str] = ()) -> list[str]:

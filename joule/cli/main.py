@@ -23,6 +23,7 @@ COMMANDS = {
     "render": "film a trained agent",
     "explain": "explain one decision of a trained agent",
     "compare": "compare runs in a table, with curves and a page",
+    "export": "export a trained agent as ONNX files",
 }
 """Name -> what `--help` says. Each is the module `joule.commands.<name>`."""
 LONGEST_SENTENCE = 4_000

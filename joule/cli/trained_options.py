@@ -20,14 +20,8 @@ SECTIONS = (
 """Settings of a trained agent that may change, without those that its networks were trained with."""
 
 
-def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = False) -> None:
-    """Adds the run and everything that may be changed about its agent and environment.
-
-    Args:
-        parser: where to.
-        arguments: the command line; see `add_settings`.
-        adapt: whether the command can show an agent that adapts.
-    """
+def add_run(parser: Parser) -> None:
+    """Adds the run, and what may be trusted in it."""
     parser.add_argument(
         "run", type=Path, metavar="RUN", help="a run folder, or one of its checkpoints/step-<n>"
     )
@@ -36,6 +30,17 @@ def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = 
     parser.add_argument("--trust-env-kwargs", action="store_true",
                         help="use the env_kwargs of a run made by another user")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = False) -> None:
+    """Adds the run and everything that may be changed about its agent and environment.
+
+    Args:
+        parser: where to.
+        arguments: the command line; see `add_settings`.
+        adapt: whether the command can show an agent that adapts.
+    """
+    add_run(parser)
     if adapt:
         parser.add_argument("--adapt", action="store_true",
                             help="detect changes of the environment and learn them while acting")  # fmt: skip

@@ -166,6 +166,8 @@ def _evaluate(
 ) -> Record:
     """See `evaluate`; `changes` are by dotted name, and `begin` is told what is evaluated before it is played."""
     episodes, seed = whole("episodes", episodes, 1), whole("seed", seed, 0)
+    if deadline_ms is not None:
+        deadline_ms = positive("deadline-ms", deadline_ms)
     request = Request(
         trained,
         changes,
@@ -175,7 +177,6 @@ def _evaluate(
         trust_env_kwargs=trust_env_kwargs,
     )
     if deadline_ms is not None:
-        deadline_ms = positive("deadline-ms", deadline_ms)
         _check_deadline(request)
     path = None if out is None else as_path("--out", out)
     if path is None and request.run is not None:

@@ -31,8 +31,8 @@ SMALL: dict[str, Any] = {
     "planner.elites": 4, "planner.iterations": 1, "actor.proposals": 4, "learning.precision": "float32",
 }  # fmt: skip
 BRIEF: dict[str, Any] = {"eval_episodes": 1, "video": False}
-NAMES = ["Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "load",
-         "make", "make_env", "render", "train"]  # fmt: skip
+NAMES = ["Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "export",
+         "load", "make", "make_env", "render", "train"]  # fmt: skip
 
 
 def test_the_import_is_instant_and_brings_neither_torch_nor_mujoco() -> None:
@@ -48,7 +48,15 @@ def test_every_name_is_there_and_documented() -> None:
     assert dir(joule) == NAMES == joule.__all__
     for name in NAMES:
         assert inspect.getdoc(getattr(joule, name)), name
-    for function in (joule.make, joule.train, joule.evaluate, joule.render, joule.explain, joule.compare):
+    for function in (
+        joule.make,
+        joule.train,
+        joule.evaluate,
+        joule.render,
+        joule.explain,
+        joule.compare,
+        joule.export,
+    ):
         text = inspect.getdoc(function) or ""
         assert "Args:" in text
         assert "Raises:" in text

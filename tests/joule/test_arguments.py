@@ -13,7 +13,7 @@ from small_baselines import assert_same_state
 
 import joule
 from agent.errors import ConfigError, InputError
-from joule.arguments import as_path, as_paths, whole
+from joule.arguments import as_path, as_paths, positive, whole
 from joule_errors import Refused
 
 
@@ -26,6 +26,18 @@ def test_whole_numbers() -> None:
     ):
         with pytest.raises(ConfigError) as refused:
             whole("episodes", value, 1)
+        assert sentence in str(refused.value)
+
+
+def test_positive_numbers() -> None:
+    assert positive("deadline-ms", np.float32(2.5)) == positive("deadline-ms", 2.5) == 2.5
+    for value, sentence in (
+        (0, "--deadline-ms: 0 is not a finite number above 0"),
+        *((wrong, "is not a finite number above 0") for wrong in (-1.0, float("nan"), float("inf"), 10**400)),
+        *((wrong, "expected a number") for wrong in ("3", None, True)),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            positive("deadline-ms", value)
         assert sentence in str(refused.value)
 
 
@@ -48,6 +60,8 @@ def test_paths() -> None:
         (lambda: joule.make_env(3), "env: found int"),  # type: ignore[arg-type]
         (lambda: joule.evaluate(None), "found NoneType; give a run folder or an agent"),  # type: ignore[arg-type]
         (lambda: joule.evaluate("run", 1.5), "--episodes: found 1.5"),  # type: ignore[arg-type]
+        (lambda: joule.evaluate("run", deadline_ms="20"), "--deadline-ms: found '20', expected a number"),  # type: ignore[arg-type]
+        (lambda: joule.export(None, "out"), "found NoneType; give a run folder or an agent"),  # type: ignore[arg-type]
         (lambda: joule.explain("run", None), "--step: found None"),  # type: ignore[arg-type]
         (lambda: joule.render("run", width=10**9), "--width: 1000000000 is more than"),
         (lambda: joule.make("zero", env=tiny_env.ID, settings=[1]), "settings: found list"),  # type: ignore[call-overload]
