@@ -24,6 +24,7 @@ from joule.cli import signals
 from joule.cli.parser import Parser
 from joule.cli.trained_options import add_run
 from joule.command_record import Record
+from joule.exporting.libraries import check_libraries
 from joule.trained import Request
 
 if TYPE_CHECKING:
@@ -97,13 +98,12 @@ def export(
     )
     _check_kind(request)
     folder = _folder(request, out)
+    check_libraries()
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
     from joule.exporting.export_record import provenance
-    from joule.exporting.onnx_file import check_libraries
     from joule.report.export_text import shown
 
-    check_libraries()
     loaded = request.load()
     agent = loaded.world_model
     assert agent is not None, "checked above"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import warnings
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from agent.errors import ConfigError
 from joule.exporting.parts import Part, Samples
 from joule_errors import Stopped
 
@@ -19,21 +17,10 @@ OPSET = 17
 """Of the ONNX operators: the first one with LayerNormalization. Runtimes since 2022 have it."""
 TOLERANCE = 1e-5
 """Of the difference from the agent's own value, in units of the value's usual size plus its own size."""
-LIBRARIES = ("onnx", "onnxruntime")
 
 
 class ExportError(Stopped):
     """A file that does not compute what the agent does, or a network that cannot be exported; one sentence."""
-
-
-def check_libraries() -> None:
-    """Raises ConfigError where the libraries of the extra `export` are missing."""
-    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"export: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; install "
-            f"{'it' if len(missing) == 1 else 'them'} with `pip install {' '.join(missing)}`"
-        )
 
 
 def onnx_bytes(part: Part, samples: Samples, metadata: Mapping[str, str]) -> bytes:

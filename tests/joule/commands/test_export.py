@@ -22,7 +22,7 @@ from commands import assert_help_is_instant, assert_refused
 import joule
 from agent.errors import ConfigError
 from joule.commands import export
-from joule.exporting import onnx_file, parts
+from joule.exporting import libraries, parts
 from joule.exporting.onnx_file import ExportError
 from joule.storage.files import Disk
 
@@ -254,7 +254,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
         joule.export(untrained)
     with pytest.raises(ConfigError, match="has no experience yet"):
         joule.export(untrained, tmp_path / "untrained")
-    monkeypatch.setattr(onnx_file, "LIBRARIES", ("onnx", "onnx_of_nobody"))
+    monkeypatch.setattr(libraries, "LIBRARIES", ("onnx", "onnx_of_nobody"))
     with pytest.raises(
         ConfigError, match="onnx_of_nobody is not installed; install it with `pip install onnx_of_n"
     ):
