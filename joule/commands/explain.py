@@ -118,7 +118,6 @@ def explain(
         _check_folder(folder)
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
-    from envs.changes.randomisation import values_of
     from joule.explaining.explanation_record import explanation_record
     from joule.explaining.pictures import env_for_pictures
     from joule.report import decision
@@ -140,7 +139,6 @@ def explain(
         "task": loaded.env_config.task,
         **found,
         "perturb": list(loaded.env_config.perturb),
-        "drawn": values_of(loaded.env_config.perturb, seed),
     }
     text = decision.shown(values)
     if folder is None or paths is None:

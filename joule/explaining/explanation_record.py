@@ -49,7 +49,7 @@ def explanation_record(
     modules = agent.modules
     seconds = env.env_spec.seconds_per_decision or SECONDS_AHEAD
     ahead = max(2 * modules.actor.horizon, min(math.ceil(SECONDS_AHEAD / seconds), MOST_AHEAD))
-    snapshot = env.snapshot()
+    snapshot, drawn = env.snapshot(), env.drawn
     action, state, why = explanation.explain_decision(modules, episode.obs, episode.state, ahead)
     episode.state = state
     forecast, surprise = agent.forecast(state), float(state.surprise[0])
@@ -106,7 +106,7 @@ def explanation_record(
         "no_picture": no_picture,
     }
     rounded: dict[str, Any] = _rounded(values)
-    return rounded, pictures
+    return rounded | {"drawn": drawn}, pictures  # exact, so that they repeat the environment
 
 
 def _rounded(value: Any) -> Any:
