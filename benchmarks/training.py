@@ -1,46 +1,28 @@
-"""The runs that a benchmark trains for itself: the train command in a process of its own, resumable."""
+"""The runs that a benchmark trains for itself: trials of a sweep on this machine, resumable."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from joule.cli import signals
+from joule.escaping import terminal
+from joule.sweeping.display import Display
+from joule.sweeping.job import Job
+from joule.sweeping.local import LocalProcesses
+from joule.sweeping.progress import Standings
+from joule.sweeping.session import Listed, Sweep, failures
+from joule.sweeping.trial import Trial
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs"
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def command(folder: Path, steps: int, new: Sequence[str], always: Sequence[str] = ()) -> list[str]:
-    """The command that trains a run to a budget. It resumes the run where there is a checkpoint.
-
-    Args:
-        folder: the run folder; one without a checkpoint is removed.
-        steps: budget in environment frames.
-        new: options of a new run.
-        always: options of a new and of a resumed run.
-    """
-    train = [sys.executable, str(ROOT / "train.py"), "--no-video", "--steps", str(steps), *always]
-    if (folder / "checkpoints").exists():
-        return [*train, "--resume", str(folder)]
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return [*train, "--out", str(folder), *new]
-
-
-def single_thread() -> dict[str, str]:
-    """The environment variables of a process that computes on one thread."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
 @dataclass(frozen=True)
 class TrainingRun:
-    """A run that a benchmark needs."""
+    """A run that a benchmark needs; a trial of a sweep."""
 
     folder: Path
     steps: int
@@ -49,19 +31,59 @@ class TrainingRun:
     """Options of a new run."""
     always: tuple[str, ...] = ()
     """Options of a new and of a resumed run."""
+    error: str = ""
+    """See `joule.sweeping.trial.Trial`."""
+
+    @property
+    def name(self) -> str:
+        """The run folder, which no other run has."""
+        return str(self.folder)
+
+    @property
+    def title(self) -> str:
+        """The run folder as a person names it."""
+        inside = self.folder.is_relative_to(RUNS)
+        return terminal(str(self.folder.relative_to(RUNS) if inside else self.folder))
 
     @property
     def log(self) -> Path:
         """The file with the output of the command."""
         return self.folder.with_name(self.folder.name + ".log")
 
+    @property
+    def result(self) -> Path:
+        """Its evaluations stay where they are."""
+        return self.folder / "evaluations.csv"
 
-def train(run: TrainingRun) -> bool:
-    """Trains a run, or resumes it. Returns whether it reached its budget."""
-    words = command(run.folder, run.steps, run.new, run.always)
-    with run.log.open("a") as log:
-        done = subprocess.run(words, check=False, stdout=log, stderr=log, env=single_thread())
-    return done.returncode == 0
+    def job(self) -> Job:
+        """The command that trains the run to its budget."""
+        common = ("--no-video", "--steps", str(self.steps), *self.always)
+        return Job(
+            folder=str(self.folder), log=str(self.log), new=(*common, *self.new), resumed=common,
+            directory=str(ROOT),
+        )  # fmt: skip
+
+
+def train(
+    trials: Sequence[Trial], workers: int = 2, collect: Callable[[Trial], None] = lambda trial: None
+) -> list[Trial]:
+    """Trains runs, `workers` at a time, and shows how far they are. Returns those without their budget.
+
+    Args:
+        trials: the runs. Finished ones are not trained, and interrupted ones are resumed.
+        workers: runs at a time.
+        collect: copies the evaluations of a run; called while it trains and at its end.
+
+    Raises:
+        SystemExit: where a signal has ended the runs, after their checkpoints.
+    """
+    standings = Standings()
+    with LocalProcesses(workers) as backend, Display(standings) as display:
+        sweep = Sweep(Listed(trials), backend, display, standings, collect)
+        sweep.run()
+    if sweep.stop.number is not None:
+        raise SystemExit(signals.exit_code(sweep.stop.number))
+    return [standing.trial for standing in failures(standings)]
 
 
 def train_all(runs: Sequence[TrainingRun], workers: int = 2) -> list[Path]:
@@ -70,9 +92,7 @@ def train_all(runs: Sequence[TrainingRun], workers: int = 2) -> list[Path]:
     Raises:
         SystemExit: where a run does not reach its budget; the message names its log.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        finished = list(pool.map(train, runs))
-    if failed := [str(run.log) for run, done in zip(runs, finished, strict=True) if not done]:
+    if failed := [str(run.log) for run in train(runs, workers)]:
         raise SystemExit(f"training did not reach its budget: see {', '.join(failed)}")
     return [run.folder for run in runs]
 

@@ -30,7 +30,7 @@ def main() -> NoReturn:
     """Runs the command that the arguments of the process name, and ends the process with its exit code."""
     # Until Joule's own handlers are there, Ctrl-C ends the process without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.argv[1:2] == ["train"]:
+    if sys.argv[1:2] in (["train"], ["sweep"]):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a run survives that its terminal is closed
     put_current_directory_last()
     from joule.cli.main import dispatch, run_process

@@ -154,7 +154,7 @@ def check_num_envs(before: Config, config: Config) -> None:
 
 def used_settings(config: Config) -> dict[str, Any]:
     """The settings by dotted name, without those that the agent of this kind does not use."""
-    return {name: value for name, value in flatten(config).items() if _uses(config.agent, name)}
+    return {name: value for name, value in flatten(config).items() if uses_setting(config.agent, name)}
 
 
 def check_agent_uses(agent: str, given: Iterable[str]) -> None:
@@ -163,15 +163,15 @@ def check_agent_uses(agent: str, given: Iterable[str]) -> None:
     Raises:
         ConfigError: for the first of them.
     """
-    unused = [name for name in given if not _uses(agent, name)]
+    unused = [name for name in given if not uses_setting(agent, name)]
     if unused:
         why = "learns nothing" if agent in ("random", "zero") else "has its library's published settings"
         users = ", ".join(_LEARN_FROM_REPLAY) + " use" if unused[0] == _WITH_REPLAY else "only joule uses"
         raise ConfigError(f"{unused[0]}: {agent} {why}; {users} this setting")
 
 
-def _uses(agent: str, name: str) -> bool:
-    """Whether an agent of this kind uses a setting."""
+def uses_setting(agent: str, name: str) -> bool:
+    """Whether an agent of this kind uses the setting with this dotted name."""
     if name == _WITH_REPLAY:
         return agent in _LEARN_FROM_REPLAY
     return agent == "joule" or not name.startswith(_OF_JOULE)

@@ -18,7 +18,6 @@ import argparse
 import itertools
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -181,14 +180,14 @@ def main() -> int:
         for seed, env, kind in itertools.product(options.seeds, options.envs, options.regularizers)
         if (env, kind, seed) not in done
     ]
-    with ThreadPoolExecutor(options.workers) as pool:
-        for run, finished in zip(runs, pool.map(training.train, runs), strict=True):
-            if not finished:
-                print(f"a run did not reach its budget: see {run.log}", flush=True)
-                continue
-            row = row_of(run.folder, options)
-            rows = raw_rows.replaced(raw_rows.read(options.out), row, ("env", "regularizer", "seed"))
-            write(rows, options.out)
+    failed = {run.folder for run in training.train(runs, options.workers)}
+    for run in runs:
+        if run.folder in failed:
+            print(f"a run did not reach its budget: see {run.log}", flush=True)
+            continue
+        row = row_of(run.folder, options)
+        rows = raw_rows.replaced(raw_rows.read(options.out), row, ("env", "regularizer", "seed"))
+        write(rows, options.out)
     print(report(raw_rows.read(options.out)))
     return 0
 

@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,6 +27,7 @@ from benchmarks import markdown_tables, raw_rows
 from benchmarks.learning import sweep
 from benchmarks.training import RESULTS, ROOT, slug
 from joule.environment import make_env
+from joule.sweeping.trial import Trial
 from joule.training.evaluation import evaluate
 
 RESULT = RESULTS / "ablation.csv"
@@ -75,23 +74,23 @@ def job_of(variant: str, env: str, seed: int, steps: int) -> sweep.Job:
     return sweep.Job(f"ablation/{slug(variant)}", "joule", env, seed, steps, tuple(words))
 
 
-def collector(variant: str, lock: Lock) -> Callable[[sweep.Job], None]:
+def collector(variants: Mapping[str, str]) -> Callable[[Trial], None]:
     """Copies the evaluations of a run into the table under the name of its variant.
 
     Args:
-        variant: the name.
-        lock: held while the table is written.
+        variants: the name of a run -> its variant.
     """
 
-    def collect(job: sweep.Job) -> None:
-        new = [{"variant": variant, **row} for row in raw_rows.read(job.folder / "evaluations.csv")]
+    def collect(run: Trial) -> None:
+        new = [
+            {"variant": variants[run.name], **row} for row in raw_rows.read(run.folder / "evaluations.csv")
+        ]
         if not new:
             return
-        with lock:
-            key = ("variant", "env", "seed")
-            run = [str(new[0][name]) for name in key]
-            rows = [row for row in raw_rows.read(RESULT) if [row[name] for name in key] != run]
-            raw_rows.write(RESULT, list(new[0]), [*rows, *new])
+        key = ("variant", "env", "seed")
+        own = [str(new[0][name]) for name in key]
+        rows = [row for row in raw_rows.read(RESULT) if [row[name] for name in key] != own]
+        raw_rows.write(RESULT, list(new[0]), [*rows, *new])
 
     return collect
 
@@ -193,12 +192,11 @@ def main() -> int:
         for seed, variant, env in itertools.product(options.seeds, options.only, options.envs)
         if (variant, env, seed) not in done
     ]
-    lock = Lock()
-    with ThreadPoolExecutor(options.workers) as pool:
-        codes = list(pool.map(lambda one: sweep.execute(one[1], collector(one[0], lock)), jobs))
+    variants = {job.name: variant for variant, job in jobs}
+    failed = sweep.execute([job for _, job in jobs], options.workers, collector(variants))
     evaluate_variants(options.envs, options.seeds, options.steps)
     print(table(raw_rows.read(RESULT), options.steps))
-    return int(any(codes))
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +165,7 @@ def main() -> int:
     p.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
     p.add_argument("--workers", type=int, default=2, help="runs at a time")
     options = p.parse_args()
-    codes: list[int] = []
+    failed = False
     if options.run or options.missing:
         jobs = missing([BY_NAME[name] for name in options.only], options.envs, options.seeds)
         if options.missing:
@@ -174,10 +173,9 @@ def main() -> int:
                 print(job.result.relative_to(ROOT), *job.settings)
             print(f"{len(jobs)} runs are missing")
             return 0
-        with ThreadPoolExecutor(options.workers) as pool:
-            codes = list(pool.map(sweep.execute, jobs))
+        failed = bool(sweep.execute(jobs, options.workers))
     print(json.dumps(publish(), indent=1))
-    return int(any(codes))
+    return int(failed)
 
 
 if __name__ == "__main__":

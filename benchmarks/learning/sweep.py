@@ -3,36 +3,33 @@
     python benchmarks/learning/sweep.py --suite gymnasium --agents joule sac --envs HalfCheetah-v5 \\
         --seeds 1 2 --steps 50000
 
-Each run is the train command in a process of its own, on one thread. When the command is given again, it resumes
-interrupted runs and skips finished ones. While a run trains, its evaluations are copied to
-benchmarks/results/<suite>/<agent>/<env>/seed<k>.csv. The suites dmc, gymnasium and joule hold runs with default
-settings only; with --settings, choose another suite, whose name says what differs.
+It is `joule sweep` for the committed results. Each run is the train command in a process of its own, on one thread.
+When the command is given again, it resumes interrupted runs and skips finished ones. While a run trains, its
+evaluations are copied to benchmarks/results/<suite>/<agent>/<env>/seed<k>.csv. The suites dmc, gymnasium and joule hold
+runs with default settings only; with --settings, choose another suite, whose name says what differs.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import raw_rows, training
-from benchmarks.training import RESULTS, ROOT, RUNS
+from benchmarks.training import RESULTS, ROOT, RUNS, TrainingRun
+from joule.sweeping.job import Job as TrialJob
+from joule.sweeping.session import collected
+from joule.sweeping.trial import Trial
 
 DEFAULT_SUITES = ("dmc", "gymnasium", "joule")
 """Suites whose runs have default settings."""
-COLLECT_SECONDS = 5.0
-"""Seconds between two copies of the evaluations."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of the sweep."""
+    """One run of the sweep; a `Trial`."""
 
     suite: str
     agent: str
@@ -43,6 +40,8 @@ class Job:
     """Further options of the train command."""
     tree: Path = RESULTS
     """The tree of results that its evaluations are copied to."""
+    error: str = ""
+    """See `Trial`."""
 
     @property
     def env_folder(self) -> str:
@@ -50,19 +49,40 @@ class Job:
         return self.env.replace(":", "-").replace("/", "-")
 
     @property
+    def run(self) -> TrainingRun:
+        """The run in its folder."""
+        folder = RUNS / "sweep" / self.suite / self.agent / self.env_folder / f"seed{self.seed}"
+        new = ("--agent", self.agent, "--env", self.env, "--seed", str(self.seed), *self.settings)
+        return TrainingRun(folder, self.steps, new)
+
+    @property
+    def name(self) -> str:
+        """See `Trial`."""
+        return self.run.name
+
+    @property
+    def title(self) -> str:
+        """See `Trial`."""
+        return f"{self.suite}: {self.agent} {self.env} seed {self.seed}"
+
+    @property
     def folder(self) -> Path:
         """The run folder."""
-        return RUNS / "sweep" / self.suite / self.agent / self.env_folder / f"seed{self.seed}"
+        return self.run.folder
+
+    @property
+    def log(self) -> Path:
+        """See `Trial`."""
+        return self.run.log
 
     @property
     def result(self) -> Path:
         """The file that its evaluations are copied to."""
         return self.tree / self.suite / self.agent / self.env_folder / f"seed{self.seed}.csv"
 
-    def command(self) -> list[str]:
-        """The command that starts or resumes the run."""
-        new = ["--agent", self.agent, "--env", self.env, "--seed", str(self.seed), *self.settings]
-        return training.command(self.folder, self.steps, new)
+    def job(self) -> TrialJob:
+        """See `Trial`."""
+        return self.run.job()
 
     def finished(self) -> bool:
         """Whether the collected evaluations reach the budget."""
@@ -70,36 +90,19 @@ class Job:
         return bool(rows) and rows[-1]["agent"] == self.agent and int(rows[-1]["frames"]) >= self.steps
 
 
-def collect(job: Job) -> None:
-    """Copies the evaluations of a run to the results, unless those hold a longer run."""
-    source = job.folder / "evaluations.csv"
-    if len(raw_rows.read(source)) >= max(len(raw_rows.read(job.result)), 1):
-        job.result.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, job.result)
-
-
-def execute(job: Job, collect: Callable[[Job], None] = collect) -> int:
-    """Trains one run to its budget and returns the exit code.
+def execute(
+    jobs: Sequence[Job], workers: int = 2, collect: Callable[[Trial], None] = collected
+) -> list[Trial]:
+    """Trains the runs whose evaluations do not reach their budget. Returns those that still do not.
 
     Args:
-        job: the run.
-        collect: copies its evaluations; called while the run trains and at its end.
+        jobs: the runs.
+        workers: runs at a time.
+        collect: copies the evaluations of a run; called while it trains and at its end.
     """
-    if job.finished():
+    for job in (job for job in jobs if job.finished()):
         print(f"finished before: {job.result.relative_to(ROOT)}", flush=True)
-        return 0
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
-    log = job.folder.parent / f"seed{job.seed}.log"
-    with log.open("a") as output:
-        process = subprocess.Popen(
-            job.command(), cwd=ROOT, env=training.single_thread(), stdout=output, stderr=subprocess.STDOUT
-        )
-        while process.poll() is None:
-            time.sleep(COLLECT_SECONDS)
-            collect(job)
-    collect(job)
-    print(f"exit {process.returncode}: {job.agent} {job.env} seed {job.seed} ({log})", flush=True)
-    return process.returncode
+    return training.train([job for job in jobs if not job.finished()], workers, collect)
 
 
 def main() -> int:
@@ -126,9 +129,7 @@ def main() -> int:
         for env in options.envs
         for agent in options.agents
     ]
-    with ThreadPoolExecutor(options.workers) as pool:
-        codes = list(pool.map(execute, jobs))
-    return int(any(codes))
+    return int(bool(execute(jobs, options.workers)))
 
 
 if __name__ == "__main__":

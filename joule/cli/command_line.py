@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from joule_errors.printable import printable
 
 _ROOT = Path(__file__).resolve().parents[2]
 """The checkout with the scripts, where this is one."""
-_SCRIPTS = ("train.py", "evaluate.py", "render.py", "explain.py", "compare.py", "export.py")
+_SCRIPTS = ("train.py", "evaluate.py", "render.py", "explain.py", "compare.py", "export.py", "sweep.py")
 
 
 def command_words(command: str, arguments: Sequence[str] = ()) -> list[str]:
@@ -57,6 +59,26 @@ def shell_line(words: Sequence[str]) -> str:
     A word that is not, such as a path that is not UTF-8, is quoted as `$'caf\\xe9'`, which bash and zsh read.
     """
     return " ".join(shlex.quote(word) if printable(word) == word else _escaped(word) for word in words)
+
+
+def setting_words(given: Mapping[str, Any]) -> list[str]:
+    """The options of `joule train` that give these settings.
+
+    Args:
+        given: values by dotted name; None is left out.
+    """
+    words: list[str] = []
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, (tuple, list)):
+            words += [f"{flag}={text}" for text in value]
+        elif isinstance(value, dict):
+            words.append(f"{flag}={json.dumps(value)}")
+        elif value is not None:
+            words.append(f"{flag}={value}")  # one word: a value may begin with a dash
+    return words
 
 
 def _escaped(word: str) -> str:

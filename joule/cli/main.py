@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "explain one decision of a trained agent",
     "compare": "compare runs in a table, with curves and a page",
     "export": "export a trained agent as ONNX files",
+    "sweep": "train many runs: agents, environments, seeds, settings; here or on a cluster",
 }
 """Name -> what `--help` says. Each is the module `joule.commands.<name>`."""
 LONGEST_SENTENCE = 4_000

@@ -10,7 +10,6 @@ python train.py --init-from runs/... --task less:velocity --steps 20000    a new
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from agent.errors import ConfigError
 from joule import threads
 from joule.arguments import as_path
 from joule.cli import signals, streams
-from joule.cli.command_line import command_words
+from joule.cli.command_line import command_words, setting_words
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
 from joule.settings import config_from, config_init_from, merged, resumed_config
@@ -263,14 +262,4 @@ def _arguments(
     words = [] if preset is None else ["--preset", preset]
     if init_from is not None:
         words += ["--init-from", str(init_from)]
-    for name, value in given.items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words.append(flag if value else flag.replace("--", "--no-", 1))
-        elif isinstance(value, (tuple, list)):
-            words += [f"{flag}={text}" for text in value]
-        elif isinstance(value, dict):
-            words.append(f"{flag}={json.dumps(value)}")
-        elif value is not None:
-            words.append(f"{flag}={value}")  # one word: a value may begin with a dash
-    return words
+    return words + setting_words(given)

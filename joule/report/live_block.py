@@ -25,12 +25,17 @@ class LiveBlock(Live):
         console: of a terminal.
         lines: the lines for a width in characters.
         redirect_stdout: whether what others print on stdout is put above the lines.
+        widest: characters of a line at most.
     """
 
     def __init__(
-        self, console: Console, lines: Callable[[int], Sequence[Text]], redirect_stdout: bool = True
+        self,
+        console: Console,
+        lines: Callable[[int], Sequence[Text]],
+        redirect_stdout: bool = True,
+        widest: int = WIDEST,
     ) -> None:
-        self._lines = lines
+        self._lines, self._widest = lines, widest
         self._drawn: list[int] = []
         """Width of each line that is on the screen."""
         self._drawn_in = 0
@@ -45,7 +50,7 @@ class LiveBlock(Live):
         )
 
     def _block(self) -> Group:
-        width = min(self.console.width - 1, WIDEST)
+        width = min(self.console.width - 1, self._widest)
         lines = list(self._lines(width))
         for line in lines:
             line.truncate(width, overflow="ellipsis")

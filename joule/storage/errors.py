@@ -7,6 +7,10 @@ class RunError(Refused):
     """A run folder that cannot be made, read, trusted or written."""
 
 
+class RunInUse(RunError):
+    """A run folder that another process uses."""
+
+
 class CheckpointError(Refused):
     """A checkpoint that cannot be written or must not be read."""
 

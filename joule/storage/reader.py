@@ -6,6 +6,7 @@ is refused. Every kind of file has a largest size, and the size is checked befor
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ LOG_BYTES = 1 << 30
 """Of a table that is read line by line, in little memory."""
 LINE_BYTES = 1 << 20
 """Of a line of such a table."""
+TAIL_BYTES = 64 << 10
+"""Of the end of a file that grows, where only its newest lines are wanted."""
 PAGE_BYTES = 16 << 20
 """Of a Markdown page that gets a table."""
 
@@ -91,6 +94,38 @@ def read_lines(path: Path, limit: int = LOG_BYTES) -> Iterator[str]:
                 raise OSError(f"{path.name} has a line of more than {LINE_BYTES} bytes")
             if line.endswith(b"\n"):
                 yield line.decode("utf-8", "replace").replace("\0", "")
+
+
+def read_tail(path: Path, begin: int = 0) -> str:
+    """The end of a plain file that may be growing: at most TAIL_BYTES bytes. Other bytes than UTF-8 are replaced.
+
+    Args:
+        path: the file.
+        begin: offset in bytes before which nothing is read.
+
+    Raises:
+        OSError: the file is a link, is not a plain file, or cannot be read.
+    """
+    handle, size = open_plain(path)
+    with os.fdopen(handle, "rb") as file:
+        file.seek(max(begin, size - TAIL_BYTES))
+        return file.read(TAIL_BYTES).decode("utf-8", "replace").replace("\0", "")
+
+
+def read_newest_row(path: Path) -> dict[str, str]:
+    """The last complete row of a CSV table by column, without reading those between; empty where there is none.
+
+    Raises:
+        OSError: as `read_tail`, and for a row of more than TAIL_BYTES bytes.
+    """
+    handle, _ = open_plain(path)
+    with os.fdopen(handle, "rb") as file:
+        header = file.readline(LINE_BYTES).decode("utf-8", "replace")
+    complete, end, _ = read_tail(path, len(header.encode())).rpartition("\n")
+    lines = complete.splitlines()
+    if not end or not lines:
+        return {}
+    return next(csv.DictReader([header, lines[-1]]), {})
 
 
 def _check_size(path: Path, size: int, limit: int) -> None:

@@ -8,7 +8,7 @@ import time
 import weakref
 from pathlib import Path
 
-from joule.storage.errors import RunError
+from joule.storage.errors import RunError, RunInUse
 from joule.storage.files import DISK, open_new, open_plain_file, temporary_path, why
 
 LOCK = "run.lock"
@@ -22,8 +22,8 @@ class RunLock:
     The lock of a process that has died is free again. Processes forked from the holder do not hold it.
 
     Raises:
-        RunError: when another process holds the lock (the message names it), when the file is a link or no plain
-            file, and when the disk refuses.
+        RunInUse: when another process holds the lock; the message names it.
+        RunError: when the file is a link or no plain file, and when the disk refuses.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +31,7 @@ class RunLock:
         try:
             handle = _own_file(path, _locked(path))
         except BlockingIOError as error:
-            raise RunError(f"{folder}: is in use by process {error.args[-1]}") from None
+            raise RunInUse(f"{folder}: is in use by process {error.args[-1]}") from None
         except OSError as error:
             raise RunError(f"{folder}: cannot be locked: {why(error)}") from error
         try:

@@ -131,5 +131,5 @@ def test_a_longer_result_is_not_replaced_by_a_run_that_starts_again(
     kept = job.result.read_text()
     for count, replaced in ((1, False), (4, True)):
         write_evaluations(job.folder / "evaluations.csv", [7.0] * count)
-        sweep.collect(job)
+        sweep.collected(job)
         assert (job.result.read_text() != kept) == replaced

@@ -1,0 +1,1 @@
+"""Sweeps: the runs of agents x environments x seeds x settings, on this machine, on Ray or on Slurm."""

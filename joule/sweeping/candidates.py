@@ -1,0 +1,148 @@
+"""The candidates of a search: settings drawn from the grid, trained with every seed, and scored."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.errors import ConfigError
+from joule.cli.command_line import setting_words
+from joule.escaping import csv_cell
+from joule.settings import uses_setting
+from joule.storage.files import DISK, replace_file, why
+from joule.sweeping.grid import Range
+from joule.sweeping.plan import Plan
+from joule.sweeping.results import finished, last_return
+from joule.sweeping.trials import StoredTrial, digest, slug, trial
+
+SEARCH = "search"
+"""The folder in the storage."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one search is for: an agent in an environment."""
+
+    plan: Plan
+    storage: Path
+    agent: str
+    env: str
+
+    @property
+    def name(self) -> str:
+        """The same for the same settings, ranges and seeds, however many candidates are asked for."""
+        plan = self.plan
+        space = {
+            name: [entry.low, entry.high, entry.whole, entry.log] if isinstance(entry, Range) else entry
+            for name, entry in plan.grid.items()
+        }
+        said = [self.agent, self.env, plan.preset, dict(plan.settings), space, plan.seeds]
+        return f"{self.agent}-{slug(self.env)}-{digest(said, 8)}"
+
+    @property
+    def table(self) -> Path:
+        """The CSV of its candidates."""
+        return self.storage / SEARCH / f"{self.name}.csv"
+
+    @property
+    def space(self) -> dict[str, tuple[Any, ...] | Range]:
+        """What the agent's settings vary over."""
+        return {name: entry for name, entry in self.plan.grid.items() if uses_setting(self.agent, name)}
+
+    def decoded(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a candidate: a number of each range, and of each list the value with the drawn index.
+
+        An index stands for a value of any kind: Optuna and Tune keep numbers and texts alone.
+        """
+        return {
+            name: drawn[name] if isinstance(entry, Range) else entry[drawn[name]]
+            for name, entry in self.space.items()
+        }
+
+    def trials(self, settings: Mapping[str, Any]) -> list[StoredTrial]:
+        """The trials of a candidate, one for each seed."""
+        return [
+            trial(self.plan, self.storage, self.agent, self.env, seed, settings) for seed in self.plan.seeds
+        ]
+
+    def ends(self, end: str) -> dict[str, Any]:
+        """Settings at the `low` or `high` end of each range, with the first value of each list."""
+        return {
+            name: getattr(entry, end) if isinstance(entry, Range) else entry[0]
+            for name, entry in self.space.items()
+        }
+
+    def score(self, settings: Mapping[str, Any]) -> float | None:
+        """Mean over seeds of the last evaluation's return; None before all seeds have their budget."""
+        trials = self.trials(settings)
+        scores = [last_return(one.folder) for one in trials if finished(one.folder, one.steps)]
+        known = [score for score in scores if score is not None]
+        return sum(known) / len(known) if len(known) == len(trials) else None
+
+
+def tasks_of(plan: Plan, storage: Path) -> list[Task]:
+    """What is to be found: settings of each agent in each environment.
+
+    Raises:
+        ConfigError: where a range ends beyond what its setting takes, or has nothing that an agent uses.
+    """
+    tasks = [Task(plan, storage, agent, env) for agent in plan.agents for env in plan.envs]
+    for task in tasks:
+        if not any(isinstance(entry, Range) or len(entry) > 1 for entry in task.space.values()):
+            raise ConfigError(f"--search: {task.agent} uses none of the settings that vary; leave it out")
+        for end in ("low", "high"):
+            if error := task.trials(task.ends(end))[0].error:
+                raise ConfigError(f"--grid: {error}")
+    return tasks
+
+
+def ranked(
+    task: Task, candidates: Iterable[Mapping[str, Any]]
+) -> list[tuple[float | None, Mapping[str, Any]]]:
+    """Scores and settings of the candidates, the best first; those without a score come last."""
+    found = {task.trials(settings)[0].name: settings for settings in candidates}
+    scored = [(task.score(settings), settings) for settings in found.values()]
+    return sorted(scored, key=lambda one: (one[0] is None, -(one[0] or 0.0)))
+
+
+def write_table(task: Task, rows: Sequence[tuple[float | None, Mapping[str, Any]]]) -> None:
+    """Writes the candidates as a CSV: their score, the number of seeds, and their settings.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(task.space)
+    writer.writerow(["return_mean", "seeds", *names])
+    for score, settings in rows:
+        cells = [settings[name] for name in names]
+        plain = [cell if isinstance(cell, int | float | str) else str(cell) for cell in cells]
+        writer.writerow(["" if score is None else score, len(task.plan.seeds), *map(csv_cell, plain)])
+    DISK.make(task.table.parent)
+    replace_file(task.table, text.getvalue().encode(errors="backslashreplace"))
+
+
+def report(task: Task, candidates: Iterable[Mapping[str, Any]]) -> str:
+    """Writes the table of the candidates. Returns a sentence that names the best of them, and the table."""
+    rows = ranked(task, candidates)
+    try:
+        write_table(task, rows)
+        where = f"table: {task.table}"
+    except OSError as error:
+        where = f"the table cannot be written: {why(error)}"
+    known = [row for row in rows if row[0] is not None]
+    subject = f"search: {task.agent} in {task.env}"
+    if not known:
+        return f"{subject}: no candidate has been trained to its budget yet; {where}"
+    score, settings = known[0]
+    words = " ".join(setting_words(settings))
+    seeds = len(task.plan.seeds)
+    return (
+        f"{subject}: the best of {len(known)} candidates has a return of {score:,.1f} (mean of {seeds} "
+        f"seed{'s' * (seeds > 1)}): {words}; {where}"
+    )

@@ -1,0 +1,192 @@
+"""The settings that a sweep varies, as they are written: lists of values, and ranges for a search.
+
+| text | meaning |
+| --- | --- |
+| `learning.batch_size=64,256` | each of the values |
+| `perturb=["mass=2", "gravity=0.5"]` | the same as a JSON list, for values that hold a comma |
+| `learning.learning_rate=1e-4..1e-3` | a range, both ends included |
+| `learning.learning_rate=1e-4..1e-3:log` | a range whose logarithm is drawn uniformly |
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent.configurator.settings import LISTS, Config
+from agent.configurator.validation import flatten, known_names
+from agent.errors import ConfigError
+from joule.cli.options import add_settings, given_settings
+from joule.cli.parser import Parser, number
+from joule_schema import json_text
+from joule_schema.errors import shown
+
+OWN = {"agent": "--agents", "env": "--envs", "seed": "--seeds"}
+"""Settings that a sweep has an option for -> the option."""
+_LOG = ":log"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`, both included."""
+
+    low: float
+    high: float
+    whole: bool
+    """Whether only whole numbers are meant."""
+    log: bool
+    """Whether the logarithm is drawn uniformly."""
+
+
+Values = tuple[Any, ...]
+Grid = Mapping[str, Values | Range]
+"""Dotted name of a setting -> what it varies over."""
+
+
+class SettingReader:
+    """Reads the text of a setting as the option of `joule train` does."""
+
+    def __init__(self) -> None:
+        self._parser = Parser(prog="train.py")
+        add_settings(self._parser, Config, Config())
+        self._known = [name for name in known_names() if name not in OWN]
+
+    def name(self, text: str, where: str) -> str:
+        """The dotted name of a setting, also where it is written with hyphens.
+
+        Raises:
+            ConfigError: for an unknown setting, with the nearest one, and for one with an option of its own.
+        """
+        name = text.strip().replace("-", "_")
+        if name in OWN:
+            raise ConfigError(f"{where}: {name} has an option of its own, {OWN[name]}")
+        if name not in self._known:
+            near = difflib.get_close_matches(name, self._known, n=1, cutoff=0.5)
+            raise ConfigError(
+                f"{where}: unknown setting {text.strip()}" + (f"; did you mean {near[0]}?" if near else "")
+            )
+        return name
+
+    def value(self, name: str, text: str) -> Any:
+        """The value that `--name text` gives.
+
+        Raises:
+            ConfigError: for a text that the setting does not take.
+        """
+        if name in LISTS and not text:
+            return ()
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(flatten(Config()).get(name), bool):
+            if text not in ("true", "false"):
+                raise ConfigError(f"{name}: found {shown(text)}, expected true or false")
+            words = [flag if text == "true" else flag.replace("--", "--no-", 1)]
+        else:
+            words = [f"{flag}={text}"]
+        return given_settings(self._parser.parse(words))[name]
+
+
+def read_grid(texts: Sequence[str], where: str = "--grid") -> dict[str, Values | Range]:
+    """The grid in texts such as `learning.batch_size=64,256`.
+
+    Raises:
+        ConfigError: for a text without values, an unknown setting, a value that it does not take, and a setting
+            or a value that comes twice.
+    """
+    reader, found = SettingReader(), {}
+    for text in texts:
+        head, equals, tail = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{where}: found {shown(text)}, expected NAME=VALUE,VALUE or NAME=LOW..HIGH")
+        name = reader.name(head, where)
+        if name in found:
+            raise ConfigError(f"{where}: {name} comes twice; give all of its values at once")
+        found[name] = _entry(reader, name, tail.strip(), where)
+    return found
+
+
+def grid_of_json(entries: Mapping[str, Any], where: str) -> dict[str, Values | Range]:
+    """The grid in a JSON object: each entry is a list of values, or a text as on the command line.
+
+    Raises:
+        ConfigError: as `read_grid`.
+    """
+    reader, found = SettingReader(), {}
+    for head, entry in entries.items():
+        name = reader.name(head, where)
+        if isinstance(entry, str):
+            found[name] = _entry(reader, name, entry.strip(), where)
+        elif isinstance(entry, list):
+            found[name] = _distinct(name, [_plain(name, value) for value in entry], where)
+        else:
+            raise ConfigError(
+                f"{where}: {name} is {shown(entry)}, expected a list of values or a text such as '64,256'"
+            )
+    return found
+
+
+def _entry(reader: SettingReader, name: str, text: str, where: str) -> Values | Range:
+    if (span := _range(reader, name, text, where)) is not None:
+        return span
+    if text.startswith("["):
+        try:
+            values = json_text.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {name} is no JSON list: {error}") from None
+        return _distinct(name, [_plain(name, value) for value in values], where)
+    if not text and name not in LISTS:
+        return _distinct(name, [], where)
+    return _distinct(name, [reader.value(name, part.strip()) for part in text.split(",")], where)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A JSON value as the setting has it; a list of texts is a tuple."""
+    if name in LISTS:
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    return value
+
+
+def _distinct(name: str, values: Sequence[Any], where: str) -> Values:
+    if not values:
+        raise ConfigError(f"{where}: {name} has no values; give at least one, as in {name}=VALUE,VALUE")
+    check_distinct(f"{where}: {name}", values)
+    return tuple(values)
+
+
+def check_distinct(what: str, values: Collection[Any]) -> None:
+    """Refuses a value that comes twice, because two trials would be the same run.
+
+    Raises:
+        ConfigError: for the first of them; `what` begins the sentence.
+    """
+    seen: set[str] = set()
+    for value in values:
+        text = json.dumps(value, sort_keys=True, default=str)
+        if text in seen:
+            raise ConfigError(f"{what}: {shown(value)} comes twice, which would train the same run twice")
+        seen.add(text)
+
+
+def _range(reader: SettingReader, name: str, text: str, where: str) -> Range | None:
+    """The range that a text means; None for one that means values."""
+    log = text.endswith(_LOG)
+    low, dots, high = text.removesuffix(_LOG).partition("..")
+    if not dots:
+        return None
+    try:
+        number(low), number(high)
+    except argparse.ArgumentTypeError:
+        return None
+    first, last = reader.value(name, low), reader.value(name, high)
+    if any(isinstance(end, bool) or not isinstance(end, int | float) for end in (first, last)):
+        raise ConfigError(f"{where}: {name} is no number, so that it has no range")
+    if not first < last:
+        raise ConfigError(
+            f"{where}: {name} has the range {low} to {high}, whose first end is not the smaller"
+        )
+    if log and first <= 0:
+        raise ConfigError(f"{where}: {name} begins at {low}; a logarithmic range begins above 0")
+    return Range(first, last, isinstance(first, int) and isinstance(last, int), log)

@@ -1,0 +1,161 @@
+"""A search for settings with Optuna, whose trials run on any backend.
+
+Each agent in each environment has a study of its own. The studies are in a file of the storage, to which lines are
+only added. So a search that was stopped goes on: candidates whose trials were interrupted are resumed first.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from joule.storage.files import DISK
+from joule.sweeping.candidates import SEARCH, Task
+from joule.sweeping.extras import needed
+from joule.sweeping.grid import Range
+from joule.sweeping.job import Outcome
+from joule.sweeping.trial import Trial
+from joule.sweeping.trials import StoredTrial
+
+JOURNAL = "studies.journal"
+"""The file of all studies of a storage."""
+
+
+class Candidate:
+    """Settings that a study has drawn, while their trials go on."""
+
+    def __init__(self, study: Study, number: int, settings: Mapping[str, Any]) -> None:
+        self.study, self.number, self.settings = study, number, settings
+        self.trials: list[StoredTrial] = study.task.trials(settings)
+        self._outcomes: dict[str, Outcome] = {}
+
+    def ended(self, name: str, outcome: Outcome) -> None:
+        """Takes in how a trial ended, and tells the study once all have."""
+        self._outcomes[name] = outcome
+        states = [one.state for one in self._outcomes.values()]
+        if len(states) == len({one.name for one in self.trials}) and "interrupted" not in states:
+            self.study.tell(self.number, self.study.task.score(self.settings))
+
+
+class Study:
+    """The study of one agent in one environment.
+
+    Args:
+        task: the agent and the environment.
+        journal: Optuna's storage.
+    """
+
+    def __init__(self, task: Task, journal: Any) -> None:
+        self.task = task
+        self._optuna = needed("optuna", "search", "--search")
+        self._study = self._optuna.create_study(
+            storage=journal, study_name=task.name, direction="maximize", load_if_exists=True
+        )
+        known = self._study.get_trials(deepcopy=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the option is experimental
+            # Another seed each time the search goes on, so that no candidate is drawn again.
+            self._study.sampler = self._optuna.samplers.TPESampler(seed=len(known), constant_liar=True)
+        running = self._optuna.trial.TrialState.RUNNING
+        self._interrupted = [one for one in known if one.state == running]
+        self.drawn = len(known)
+        self._settings = [self.task.decoded(one.params) for one in known]
+
+    @property
+    def left(self) -> int:
+        """Candidates that are still to begin."""
+        return len(self._interrupted) + max(0, (self.task.plan.search or 0) - self.drawn)
+
+    def next(self) -> Candidate | None:
+        """A candidate to begin: one that was interrupted, or a new one; None where there is none left."""
+        if self._interrupted:
+            frozen = self._interrupted.pop(0)
+            return Candidate(self, frozen.number, self.task.decoded(frozen.params))
+        if not self.left:
+            return None
+        drawn = self._study.ask(self._distributions())
+        self.drawn += 1
+        self._settings.append(self.task.decoded(drawn.params))
+        return Candidate(self, drawn.number, self._settings[-1])
+
+    def tell(self, number: int, score: float | None) -> None:
+        """Gives the study the score of a candidate; None where it has failed."""
+        if score is None:
+            self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
+        else:
+            self._study.tell(number, score)
+
+    @property
+    def best(self) -> float:
+        """The best score so far. Raises ValueError where no candidate has one."""
+        return self._study.best_value
+
+    @property
+    def settings(self) -> list[Mapping[str, Any]]:
+        """Of all candidates, in the order in which they were drawn."""
+        return list(self._settings)
+
+    def _distributions(self) -> dict[str, Any]:
+        kinds, found = self._optuna.distributions, {}
+        for name, entry in self.task.space.items():
+            if isinstance(entry, Range):
+                kind = kinds.IntDistribution if entry.whole else kinds.FloatDistribution
+                found[name] = kind(entry.low, entry.high, log=entry.log)
+            else:
+                found[name] = kinds.CategoricalDistribution(tuple(range(len(entry))))
+        return found
+
+
+class OptunaSearch:
+    """The trials of a search, a few at a time; a `Source`.
+
+    Args:
+        tasks: an agent and an environment each.
+        storage: the folder of the sweep.
+        workers: trials at a time; a candidate is drawn when there is a place for it.
+
+    Raises:
+        ConfigError: where Optuna is not installed.
+    """
+
+    def __init__(self, tasks: Iterable[Task], storage: Path, workers: int) -> None:
+        optuna = needed("optuna", "search", "--search")
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        folder = storage / SEARCH
+        DISK.make(folder)
+        backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
+        journal = optuna.storages.JournalStorage(backend)
+        self.studies = [Study(task, journal) for task in tasks]
+        self._workers = workers
+        self._open: dict[str, list[Candidate]] = {}
+        """Name of a trial that goes on -> the candidates that it is for: two may have the same settings."""
+
+    def due(self, unfinished: int) -> Sequence[Trial]:
+        """See `Source`."""
+        found: list[Trial] = []
+        while unfinished + len(found) < self._workers and (candidate := self._next()) is not None:
+            for one in candidate.trials:
+                if one.name not in self._open:
+                    found.append(one)
+                self._open.setdefault(one.name, []).append(candidate)
+        return found
+
+    def ended(self, trial: Trial, outcome: Outcome) -> None:
+        """See `Source`."""
+        for candidate in self._open.pop(trial.name, []):
+            candidate.ended(trial.name, outcome)
+
+    @property
+    def expected(self) -> int:
+        """See `Source`."""
+        return sum(study.left * len(study.task.plan.seeds) for study in self.studies)
+
+    @property
+    def settings(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """See `Source`."""
+        return {study.task.name: study.settings for study in self.studies}
+
+    def _next(self) -> Candidate | None:
+        return next((found for study in self.studies if (found := study.next()) is not None), None)

@@ -1,0 +1,13 @@
+"""The command `joule sweep`, from a checkout: `python sweep.py --help`."""
+
+import _signal as signal  # the module `signal` takes longer to import than an interrupt takes to come
+
+if __name__ == "__main__":
+    # Until Joule's own handlers are there, Ctrl-C ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a sweep survives that its terminal is closed
+
+    from joule.cli.main import run_process
+    from joule.commands.sweep import main
+
+    run_process(main)

@@ -1,0 +1,87 @@
+"""A search with Optuna: as many candidates as asked for, scored over seeds, and resumed where it was stopped."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from agent.errors import ConfigError
+from joule.sweeping.candidates import report, tasks_of
+from joule.sweeping.display import Display
+from joule.sweeping.grid import Grid, Range
+from joule.sweeping.job import Outcome
+from joule.sweeping.local import LocalProcesses
+from joule.sweeping.plan import Plan
+from joule.sweeping.progress import Standings
+from joule.sweeping.session import Sweep
+from joule.sweeping.trial import Trial
+from joule.sweeping.trials import make_storage
+
+pytest.importorskip("optuna", reason="Optuna is not installed: the extra `search`")
+
+from joule.sweeping.optuna_search import OptunaSearch
+
+pytestmark = pytest.mark.usefixtures("fake_trials")
+
+
+def plan_of(candidates: int, env: str = "A-v0") -> Plan:
+    grid: Grid = {
+        "learning.batch_size": Range(8, 64, whole=True, log=True), "planner.kind": ("mppi", "icem"),
+    }  # fmt: skip
+    return Plan(("joule",), (env,), (1, 2), settings={"steps": 100}, grid=grid, search=candidates)
+
+
+def searched(plan: Plan, storage: Path, stop: int | None = None) -> OptunaSearch:
+    """The search after its end; `stop` ends it when so many trials have ended."""
+    source = OptunaSearch(tasks_of(plan, make_storage(storage)), storage, workers=2)
+    standings = Standings()
+    with LocalProcesses(2) as backend, Display(standings) as display:
+        sweep = Sweep(source, backend, display, standings)
+        ended = source.ended
+
+        def counted(trial: Trial, outcome: Outcome) -> None:
+            ended(trial, outcome)
+            if stop is not None and len(standings.of_state("done")) >= stop:
+                sweep.stop(15)
+
+        source.ended = counted  # type: ignore[method-assign]
+        sweep.run()
+    return source
+
+
+def test_the_best_candidate_is_that_of_the_best_mean_over_seeds(tmp_path: Path) -> None:
+    plan = plan_of(5)
+    (study,) = searched(plan, tmp_path).studies
+    assert study.drawn == 5
+    (task,) = tasks_of(plan, tmp_path)
+    said = report(task, study.settings)
+    with task.table.open() as file:
+        rows = list(csv.DictReader(file))
+    largest = max(settings["learning.batch_size"] for settings in study.settings)
+    assert rows[0]["learning.batch_size"] == str(largest)
+    assert float(rows[0]["return_mean"]) == 100 * largest + 1.5, "the last evaluation, over seeds 1 and 2"
+    assert f"--learning.batch-size={largest}" in said
+    assert study.best == float(rows[0]["return_mean"])
+
+
+def test_a_search_that_was_stopped_goes_on_with_its_candidates(tmp_path: Path) -> None:
+    before = searched(plan_of(6), tmp_path, stop=3).studies[0]
+    assert 2 <= before.drawn < 6
+    after = searched(plan_of(6), tmp_path).studies[0]
+    assert after.drawn == 6
+    assert after.settings[: before.drawn] == before.settings
+    assert len({str(settings) for settings in after.settings}) > before.drawn, "new ones were drawn"
+    logs = [path.read_text().count("--- ") for path in (tmp_path / "logs").iterdir()]
+    assert max(logs) <= 2
+    more = searched(plan_of(7), tmp_path).studies[0]
+    assert more.drawn == 7
+
+
+def test_a_range_that_ends_beyond_its_setting_is_refused(tmp_path: Path) -> None:
+    grid = {"learning.batch_size": Range(4, 64, whole=True, log=False)}
+    with pytest.raises(ConfigError, match=r"--grid: learning.batch_size: 4 is outside 8 to 65536"):
+        tasks_of(Plan(grid=grid, search=2), tmp_path)
+    with pytest.raises(ConfigError, match="sac uses none of the settings that vary"):
+        tasks_of(Plan(agents=("joule", "sac"), grid={"learning.batch_size": (8, 16)}, search=2), tmp_path)

@@ -1,0 +1,77 @@
+"""The trials of a plan: which there are, what their folders are called, and the command that trains them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.errors import ConfigError
+from joule.cli.options import given_settings
+from joule.commands import train
+from joule.settings import config_from, resumed_config
+from joule.sweeping.plan import Plan
+from joule.sweeping.trials import StoredTrial, grid_trials
+
+PLAN = Plan(
+    ("joule", "sac"), ("HalfCheetah-v5", "dmc:walker-walk"), (1, 2, 3), "default",
+    {"video": False, "steps": 100_000}, {"learning.batch_size": (64, 256)},
+)  # fmt: skip
+
+
+def trials_of(plan: Plan, storage: Path = Path("/s")) -> list[StoredTrial]:
+    return grid_trials(plan, storage)[0]
+
+
+def test_a_setting_that_an_agent_does_not_use_makes_no_second_trial_of_it() -> None:
+    trials, notes = grid_trials(PLAN, Path("/s"))
+    assert len(trials) == 2 * 3 * (2 + 1)
+    assert [trial.title for trial in trials[:3]] == [
+        "joule HalfCheetah-v5 batch_size=64 seed 1",
+        "joule HalfCheetah-v5 batch_size=256 seed 1",
+        "sac HalfCheetah-v5 seed 1",
+    ]
+    assert notes == ["learning.batch_size: not used by sac, whose trials go without it"]
+    with pytest.raises(ConfigError, match="only joule uses this setting"):
+        trials_of(Plan(agents=("sac", "td3"), grid={"cost.action": (0.0, 1.0)}))
+
+
+def test_the_name_of_a_trial_depends_on_its_settings_alone() -> None:
+    names = [trial.name for trial in trials_of(PLAN)]
+    assert len(set(names)) == len(names)
+    assert names == [trial.name for trial in trials_of(PLAN, Path("/other"))]
+    with_film = Plan(**{**vars(PLAN), "settings": {**PLAN.settings, "video": True}})
+    assert names == [trial.name for trial in trials_of(with_film)], "a film changes no result"
+    longer = Plan(**{**vars(PLAN), "settings": {**PLAN.settings, "steps": 200_000}})
+    assert not set(names) & {trial.name for trial in trials_of(longer)}
+
+
+def test_results_of_other_settings_have_another_file() -> None:
+    files = [trial.result for trial in trials_of(PLAN)]
+    assert len(set(files)) == len(files)
+    assert files[0].relative_to("/s/results").parts[1:] == ("joule", "HalfCheetah-v5", "seed1.csv")
+
+
+def test_the_command_of_a_trial_has_its_settings_also_when_it_is_resumed() -> None:
+    settings = {
+        "video": False, "steps": 500, "perturb": ("mass=2", "gravity=0.5"), "env_kwargs": {"a": -1},
+        "learning.learning_rate": 1.2345678901234567e-05, "task": "less:velocity", "planner.kind": "icem",
+    }  # fmt: skip
+    (trial,) = trials_of(Plan(envs=("my_pkg:Arm-v0",), preset="smoke", settings=settings))
+    job = trial.job()
+    options = train.parser().parse(job.new)
+    assert config_from(options.preset, given_settings(options)) == trial.config
+    resumed = train.parser().parse(job.resumed)
+    assert trial.config is not None
+    assert resumed_config(trial.config, given_settings(resumed), override=False) == trial.config
+    assert (resumed.trust_module, resumed.trust_env_kwargs) == (["my_pkg"], True)
+    assert type(job).from_json(job.to_json()) == job
+
+
+def test_a_combination_that_cannot_be_used_fails_alone_and_only_such_ones_are_refused() -> None:
+    grid = {"planner.samples": (8, 64), "planner.elites": (4, 16)}
+    trials = trials_of(Plan(grid=grid))
+    assert [bool(trial.error) for trial in trials] == [False, True, False, False]
+    assert trials[1].error == "planner.elites: 16 exceeds planner.samples 8"
+    with pytest.raises(ConfigError, match=r"learning.batch_size: 4 is outside 8 to 65536"):
+        trials_of(Plan(grid={"learning.batch_size": (4,)}))
