@@ -72,8 +72,10 @@ class TrainedCandidate(tune.Trainable):
             outcomes = [process.poll() for process in self._processes]
             ended = [outcome for outcome in outcomes if outcome is not None]
             rows = [evaluations(trial.folder) for trial in self._trials]
-            known = min(len(of_seed) for of_seed in rows)
             over = len(ended) == len(outcomes)
+            if not over:  # a run that has its budget is not judged: it ends by itself
+                rows = [[row for row in of_seed if row[0] < self._trials[0].steps] for of_seed in rows]
+            known = min(len(of_seed) for of_seed in rows)
             failed = next((outcome for outcome in ended if outcome.state != "done"), None)
             if known > self._reported or over or failed or time.monotonic() > deadline:
                 break

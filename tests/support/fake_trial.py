@@ -8,6 +8,7 @@ It is started in place of `joule.sweeping.trial_process`. Its environment says w
 | `stopped-v0` | ends with exit code 1 and a sentence |
 | `slow-v0` | waits in each evaluation after the first, until a file `go` is in the storage |
 | `steady-v0` | takes half a second for an evaluation |
+| `late-v0` | has one evaluation, at its end, and waits for seconds before its summary |
 | any other | has ten evaluations; the return is frames * (batch size or 1) + seed |
 """
 
@@ -71,7 +72,7 @@ def main() -> int:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if not before:
             writer.writeheader()
-        for index in range(before, EVALUATIONS):
+        for index in range(EVALUATIONS - 1 if env == "late-v0" else before, EVALUATIONS):
             while env == "slow-v0" and index and not (folder.parents[1] / "go").exists():
                 time.sleep(0.05)
             time.sleep(0.5 * (env == "steady-v0"))
@@ -84,6 +85,7 @@ def main() -> int:
             }
             writer.writerow(row | {"frames": frames, "return_mean": frames * size + seed})
             file.flush()
+    time.sleep(4.0 * (env == "late-v0"))
     (folder / "summary.json").write_text(json.dumps({"frames": steps}))
     (folder / "curve.png").write_bytes(b"")
     return 0

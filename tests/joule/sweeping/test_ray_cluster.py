@@ -121,22 +121,25 @@ def node_of(cluster: Any, process: int) -> Any:
 
 
 @pytest.mark.parametrize("cluster", ["fake"], indirect=True)
-def test_a_search_ends_poor_candidates_early(
+def test_a_search_ends_poor_candidates_early_but_none_that_has_its_budget(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from joule.sweeping import ray_search
 
     monkeypatch.setattr(ray_search, "LOOK_SECONDS", 0.0)
     grid = {"learning.batch_size": Range(8, 4_096, whole=True, log=True)}
-    plan = Plan(("joule",), ("steady-v0",), (1,), settings={"steps": 90}, grid=grid, search=6)
+    connect(cluster.address)
+    plan = Plan(("joule",), ("steady-v0", "late-v0"), (1,), settings={"steps": 90}, grid=grid, search=6)
     storage = make_storage(tmp_path / "search")
     standings = Standings()
-    connect(cluster.address)
     with Display(standings) as display:
         search = ray_search.TuneSearch(tasks_of(plan, storage), standings, display, workers=None)
         search.run()
-    (task,) = search.tasks
-    assert len(search.settings[task.name]) == 6
-    assert {standing.state for standing in standings.all()} == {"done", "ended early"}
-    best, *_ = ranked(task, search.settings[task.name])
-    assert best[1] == max(search.settings[task.name], key=lambda one: one["learning.batch_size"])
+    steady, late = ([one.state for one in standings.all() if env in one.trial.title] for env in plan.envs)
+    assert len(steady) == len(late) == 6
+    assert set(steady) == {"done", "ended early"}
+    assert set(late) == {"done"}, "their first evaluation is their last"
+    for task in search.tasks:
+        settings = search.settings[task.name]
+        (best, *_) = ranked(task, settings)
+        assert best[1] == max(settings, key=lambda one: one["learning.batch_size"])
