@@ -1,6 +1,7 @@
 """The world-model agent: its modules, its training, and the protocols of `agent.interface` on top of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from agent import random_state, state
 from agent.acting_agent import ActingAgent
 from agent.arguments import MOST_STEPS, check_on_step, ended_by, folder_path, whole_number, whole_steps
+from agent.chunks import Actors
 from agent.clock import Clock
 from agent.configurator.configurator import Configurator
 from agent.configurator.settings import Config
@@ -18,7 +20,7 @@ from agent.cost.constraint import Constraint, as_constraint
 from agent.cost.task import Task
 from agent.cost.task_text import as_task, parse
 from agent.errors import ConfigError
-from agent.interface import Arrays, EndedEpisode, EnvSpec, Services, TrainingEnv, TrainingEnvs
+from agent.interface import Arrays, EndedEpisode, EnvSpec, ExperienceSource, Services, TrainingEnv
 from agent.learning.interaction import Interaction
 from agent.learning.schedule import rows_for
 from agent.learning.transfer import begin_with
@@ -39,7 +41,7 @@ class WorldModelAgent(ActingAgent):
     Args:
         env_spec: sizes and names of the environment.
         config: the settings.
-        env: the environment to learn in, or several; None until `learn` needs one.
+        env: the environment to learn in, or several, or actors; None until `learn` needs one.
         services: how environments are made and runs are saved; None for an agent that does neither.
 
     Raises:
@@ -52,21 +54,21 @@ class WorldModelAgent(ActingAgent):
         self,
         env_spec: EnvSpec,
         config: Config,
-        env: TrainingEnv | TrainingEnvs | None = None,
+        env: ExperienceSource | None = None,
         services: Services | None = None,
     ) -> None:
         with one_thread(), random_state.preserved():
             torch.manual_seed(config.seed)
             super().__init__(Modules(env_spec, config))
         self.env_spec, self.services = env_spec, services
-        self.env: TrainingEnv | TrainingEnvs | None = env
+        self.env: ExperienceSource | None = env
         self.interaction = Interaction(self.modules)
         self.configurator = Configurator(self.modules)
         if config.constraint:
             self.configurator.constrain_as_configured()
         buffer = self.modules.replay_buffer
-        share = -(-config.learning.replay_capacity_transitions // config.num_envs)
-        self.replay = [StreamRows(buffer, stream, share) for stream in range(config.num_envs)]
+        share = -(-config.learning.replay_capacity_transitions // config.streams)
+        self.replay = [StreamRows(buffer, stream, share) for stream in range(config.streams)]
         self.clock = Clock()
 
     # Training
@@ -99,22 +101,30 @@ class WorldModelAgent(ActingAgent):
         steps = whole_steps(steps)
         check_on_step(on_step)
         self.env = enter(self, env)
-        envs = as_several(self.env)
         buffer, capacity = self.modules.replay_buffer, self.config.learning.replay_capacity_transitions
-        rows = max(stream.rows for stream in buffer.streams) + rows_for(steps, envs.num_envs)
-        buffer.reserve(min(capacity, envs.num_envs * rows))
+        rows = max(stream.rows for stream in buffer.streams) + rows_for(steps, self.config.num_envs)
+        buffer.reserve(min(capacity, self.config.streams * rows))
         until = self.frames + steps
+        step = self._stepper(self.env, until)
         with self.clock.running(), self.modules.own_random_streams():
             self.interaction.run_due_updates()
             while self.frames < until:
-                self.interaction.step(envs)
+                step()
                 if on_step is not None and ended_by(on_step(self)):
                     break
         return self
 
+    def _stepper(self, env: ExperienceSource, until: int) -> Callable[[], None]:
+        """One step of learning: a decision in every environment, or the next chunk of the actors."""
+        if isinstance(env, Actors):
+            return partial(self.interaction.step_with, env, until)
+        return partial(self.interaction.step, as_several(env))
+
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
         self.interaction.begin_episode()
+        if isinstance(self.env, Actors):
+            self.env.begin_episodes()
 
     @property
     def config(self) -> Config:
@@ -171,7 +181,7 @@ class WorldModelAgent(ActingAgent):
             raise ConfigError("init_from: this agent has learned already")
         if not earlier.modules.replay_buffer.held:
             raise ConfigError("init_from: that agent has no experience")
-        for name in ("num_envs", "action_repeat", "regularizer.kind", "regularizer.settings"):
+        for name in ("streams", "action_repeat", "regularizer.kind", "regularizer.settings"):
             here, there = (attrgetter(name)(agent.config) for agent in (self, earlier))
             if here != there:
                 raise ConfigError(f"init_from: {name} of that agent is {there!r}, not {here!r}")

@@ -145,6 +145,20 @@ class TrainingEnvs(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class ExperienceSource(Protocol):
+    """Where experience comes from: an environment, several of them, or actors (`agent.chunks.Actors`)."""
+
+    @property
+    def env_spec(self) -> EnvSpec: ...
+
+    def snapshot(self) -> dict[str, Any]: ...
+
+    def restore(self, snapshot: dict[str, Any]) -> bool: ...
+
+    def close(self) -> None: ...
+
+
 class Policy(Protocol):
     """Acts. The method is that of stable-baselines3, so that its tools evaluate any agent."""
 
@@ -181,7 +195,7 @@ class Trainable(Protocol):
     @property
     def config(self) -> Config: ...
     @property
-    def env(self) -> TrainingEnv | TrainingEnvs | None: ...
+    def env(self) -> ExperienceSource | None: ...
     @property
     def frames(self) -> int:
         """Simulator frames of training."""
@@ -317,8 +331,8 @@ class Legible(Protocol):
         ...
 
 
-EnvFactory = Callable[[Config], TrainingEnv | TrainingEnvs]
-"""Makes the environment that a configuration names, or as many as it asks for."""
+EnvFactory = Callable[[Config], ExperienceSource]
+"""Makes the environment that a configuration names, as many as it asks for, or actors."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ class Modules:
         self.planning_networks = PlanningNetworks(self.networks, dtype, config.learning.fused)
         self.discount = discount_for(env_spec.episode_limit, config.learning, terminates=False)
         self.learner, self._terminations = self.new_learner(), 0
-        streams, rows = config.num_envs, rows_for(config.steps, config.num_envs)
+        # One actor may do more than its share, so that each has room for all of the budget.
+        streams, rows = config.streams, rows_for(config.steps, config.num_envs)
         capacity = min(config.learning.replay_capacity_transitions, streams * rows)
         self.replay_buffer = ReplayBuffer(capacity, columns_of(env_spec), streams)
         self.surprise = Surprise()
@@ -94,7 +95,7 @@ class Modules:
         """Where torch's own generators are when this agent continues learning; other agents have others."""
         self.learning = False
         """Whether the agent is inside `learn`."""
-        self.normalised_rows = [0] * config.num_envs
+        self.normalised_rows = [0] * config.streams
         """Rows of each stream of the replay buffer that the running statistics contain."""
 
     @property

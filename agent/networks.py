@@ -64,7 +64,7 @@ class Networks(nn.Module):
         self.policy = Policy(latent, act, hidden)
         self.readout = nn.Sequential(NormedLinear(latent, hidden // 2), nn.Linear(hidden // 2, readouts))
         self.readout_normalizer = Normalizer(readouts)
-        self.scales = Scales(Critic.LIMIT, config.num_envs)
+        self.scales = Scales(Critic.LIMIT, config.streams)
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("usual_disagreement", torch.zeros(()))
         self.register_buffer("log_entropy_weight", torch.tensor(-4.6))

@@ -5,9 +5,18 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from agent.chunks import Actors
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
-from agent.interface import EnvSpec, Observation, Services, StepResult, TrainingEnv, TrainingEnvs
+from agent.interface import (
+    EnvSpec,
+    ExperienceSource,
+    Observation,
+    Services,
+    StepResult,
+    TrainingEnv,
+    TrainingEnvs,
+)
 
 
 @runtime_checkable
@@ -84,9 +93,12 @@ class OneEnv:
         self.env.close()
 
 
-def as_several(env: TrainingEnv | TrainingEnvs) -> TrainingEnvs:
+def as_several(env: ExperienceSource) -> TrainingEnvs:
     """Several environments, or one as the special case."""
-    return env if isinstance(env, TrainingEnvs) else OneEnv(env)
+    if isinstance(env, TrainingEnvs):
+        return env
+    assert isinstance(env, TrainingEnv), "actors have their own loop"
+    return OneEnv(env)
 
 
 class ActsInEnv(Protocol):
@@ -97,7 +109,7 @@ class ActsInEnv(Protocol):
     @property
     def config(self) -> Config: ...
     @property
-    def env(self) -> TrainingEnv | TrainingEnvs | None: ...
+    def env(self) -> ExperienceSource | None: ...
     @property
     def services(self) -> Services | None: ...
 
@@ -128,6 +140,8 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
     entered = agent.env if env is None else env
     if env is not None:
         check_spec(agent.env_spec, env, agent.config.agent)
+    if isinstance(entered, Actors):
+        return entered
     count = entered.num_envs if isinstance(entered, TrainingEnvs) else 1
     if count != agent.config.num_envs:
         found = f"{count} environments were" if count > 1 else "1 environment was"

@@ -9,7 +9,7 @@ from gymnasium import Env
 
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
-from agent.interface import Agent, EnvSpec, Services, TrainingEnv, TrainingEnvs
+from agent.interface import Agent, EnvSpec, ExperienceSource, Services, TrainingEnv, TrainingEnvs
 from agent.one_thread import one_thread
 from envs.adoption import settings_of_made
 from joule import threads
@@ -86,14 +86,14 @@ def make(
     made = settings_of(env) | {"env": env.env_spec.env}
     if isinstance(env, TrainingEnvs):
         made["num_envs"] = env.num_envs
-    for name in ("num_envs", "vector_mode"):
+    for name in ("num_envs", "vector_mode", "actors"):
         if name in given and given[name] != made.get(name, vars(Config())[name]):
             raise ConfigError(f"{name}: {given[name]!r} is not that of the environment that was handed in")
     config = config_from(preset, given | made)
     return new_agent(config, env)
 
 
-def new_agent(config: Config, env: TrainingEnv | TrainingEnvs, env_spec: EnvSpec | None = None) -> Agent:
+def new_agent(config: Config, env: ExperienceSource, env_spec: EnvSpec | None = None) -> Agent:
     """An untrained agent of the kind `config.agent`, for `env`.
 
     Args:
@@ -122,7 +122,7 @@ def settings_of_agent(agent: Agent) -> dict[str, Any]:
     return used
 
 
-def build_agent(config: Config, env_spec: EnvSpec, env: TrainingEnv | TrainingEnvs | None) -> Agent:
+def build_agent(config: Config, env_spec: EnvSpec, env: ExperienceSource | None) -> Agent:
     """An agent of the kind `config.agent` with untrained networks, to be trained or restored.
 
     Args:
@@ -141,7 +141,7 @@ def build_agent(config: Config, env_spec: EnvSpec, env: TrainingEnv | TrainingEn
         return _agent_of_kind(config, env_spec, env)
 
 
-def _agent_of_kind(config: Config, env_spec: EnvSpec, env: TrainingEnv | TrainingEnvs | None) -> Agent:
+def _agent_of_kind(config: Config, env_spec: EnvSpec, env: ExperienceSource | None) -> Agent:
     match config.agent:
         case "joule":
             from agent.agent import WorldModelAgent

@@ -18,6 +18,7 @@ from joule.settings import ENV_SETTINGS, merged
 if TYPE_CHECKING:
     from envs.safe_env import SafeEnv
     from envs.vector import SafeEnvs
+    from joule.actors.pool import ActorPool
 
 
 def make_env(
@@ -118,8 +119,24 @@ def _cost_of_task(config: Config) -> TaskReward | None:
     return TaskReward(parse(config.task)) if config.task else None
 
 
-def make_envs(config: Config) -> SafeEnv | SafeEnvs:
-    """The environments of training: one, or `num_envs` of them side by side. Raises as `make_env`."""
+def make_envs(config: Config, ray: str | None = None) -> SafeEnv | SafeEnvs | ActorPool:
+    """Where the experience of training comes from: one environment, `num_envs` side by side, or actors.
+
+    Args:
+        config: the settings.
+        ray: address of the Ray cluster that the actors run on; empty for that of this machine, None for processes
+            of this machine.
+
+    Raises:
+        ConfigError, EnvError: as `make_env`, and for a cluster that does not answer.
+    """
+    if config.actors:
+        from joule.actors.start import start_actors
+
+        check_environments(config)
+        return start_actors(config, ray)
+    if ray is not None:
+        raise ConfigError("--ray: it is for actors, and this run has none; give --actors N")
     if config.num_envs == 1:
         return make_env(config)
     from envs.vector import SafeEnvs

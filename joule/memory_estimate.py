@@ -71,7 +71,7 @@ def estimate(config: Config, spec: EnvSpec, rows: int = 0) -> MemoryEstimate:
         )
     capacity = config.learning.replay_capacity_transitions
     budget = config.num_envs * rows_for(config.steps, config.num_envs)
-    replay = _row_bytes(spec) * min(capacity + config.num_envs, max(budget, rows))
+    replay = _row_bytes(spec) * min(capacity + config.streams, max(budget, rows))
     return MemoryEstimate(
         _networks(config, spec), replay, _gradient_step(config, spec), _plan(config, spec), envs
     )
@@ -79,8 +79,9 @@ def estimate(config: Config, spec: EnvSpec, rows: int = 0) -> MemoryEstimate:
 
 def environments(config: Config) -> float:
     """The memory of the environments of training and of an evaluation."""
-    own = PROCESS if config.vector_mode == "async" and config.num_envs > 1 else ENVIRONMENT
-    return float(config.num_envs * own + min(config.eval_episodes, EVALUATED_TOGETHER) * ENVIRONMENT)
+    apart = config.actors > 0 or (config.vector_mode == "async" and config.num_envs > 1)
+    own = PROCESS if apart else ENVIRONMENT
+    return float(config.streams * own + min(config.eval_episodes, EVALUATED_TOGETHER) * ENVIRONMENT)
 
 
 def _row_bytes(spec: EnvSpec) -> int:

@@ -145,6 +145,11 @@ def check_num_envs(before: Config, config: Config) -> None:
     Raises:
         ConfigError: for a number that differs.
     """
+    if config.actors != before.actors:
+        raise ConfigError(
+            f"actors: the replay of this run has a stream for each of {before.actors or before.num_envs} "
+            f"environments, not {config.streams}; train another run"
+        )
     if config.num_envs != before.num_envs:
         raise ConfigError(
             f"num_envs: the replay of this run has a stream for each of {before.num_envs} environments, not "

@@ -189,6 +189,13 @@ class Config:
     """Environments that training steps side by side; their actions are computed in one batch."""
     vector_mode: Literal["sync", "async"] = "sync"
     """`sync` steps several environments in turn; `async` gives each a process, and a resume is then not exact."""
+    actors: int = ranged(0, 0, 1_024)
+    """Processes that act, each in an environment of its own, while this one learns; 0 acts here. They serve
+    environments that are too slow for one core."""
+    actor_chunk_decisions: int = ranged(32, 1, 10_000)
+    """Decisions that an actor hands over at a time."""
+    actors_lockstep: bool = False
+    """Actors act and this process learns in turn: a run can be repeated and resumed exactly, and takes longer."""
     perturb: tuple[str, ...] = ()
     """Perturbations, such as `gravity=0.5`; `gravity=0.5@300` acts from frame 300 of each episode on, and
     `gravity=0.7..1.3` draws a value in each episode. `none` is no perturbation."""
@@ -228,6 +235,11 @@ class Config:
     planner: PlannerConfig = field(default_factory=PlannerConfig)
     explore: ExploreConfig = field(default_factory=ExploreConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
+
+    @property
+    def streams(self) -> int:
+        """Environments whose experience the replay buffer keeps apart: one of each actor, or `num_envs`."""
+        return self.actors or self.num_envs
 
 
 LISTS = ("perturb", "constraint")

@@ -204,6 +204,14 @@ def validate(config: Config) -> Config:
         raise ConfigError(
             f"num_envs: found {config.num_envs}, and {config.agent} takes 1; only joule takes several"
         )
+    if config.actors and config.agent != "joule":
+        raise ConfigError(
+            f"actors: found {config.actors}, and {config.agent} acts where it learns; joule has actors"
+        )
+    if config.actors and config.num_envs > 1:
+        raise ConfigError(
+            f"actors: each of them has one environment, and num_envs is {config.num_envs}; give one of the two"
+        )
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():

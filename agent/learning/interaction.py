@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 
+from agent.acting_copy import acting_copy
 from agent.actor import acting_batch
 from agent.actor.actor import ActingState
+from agent.chunks import Actors, Chunk, LearnerState
 from agent.interface import (
     DIVERGED_DECISIONS,
     DIVERGED_KEY,
@@ -57,13 +59,61 @@ class Interaction:
 
     def step(self, envs: TrainingEnvs) -> None:
         """One decision in every environment, stored in the replay buffer, and the updates that they add."""
-        modules, config = self.modules, self.modules.config
         before = self.decisions
         self.collect(envs)
-        for decisions in range(before + 1, self.decisions + 1):
-            held = modules.replay_buffer.held
-            self.update_credit += updates_due(decisions, held, config.explore, config.learning)
+        self._count_updates(before)
         self.run_due_updates()
+
+    def step_with(self, actors: Actors, until: int) -> None:
+        """The next chunks of actors, stored in the replay buffer, and the updates that their decisions add.
+
+        Args:
+            actors: the actors.
+            until: the frames at which learning ends.
+        """
+        modules, repeat = self.modules, self.modules.env_spec.action_repeat
+        self.ended_episodes = []
+        chunks = actors.next_chunks(
+            LearnerState(
+                updates=modules.learner.updates,
+                decisions=self.decisions,
+                decisions_left=-(-(until - self.frames) // repeat),
+                copy=lambda: acting_copy(modules),
+                stopped=lambda: self.stop_requested,
+            )
+        )
+        for chunk in chunks:
+            self.take_in(chunk)
+        self.metrics |= actors.metrics
+        self.run_due_updates()
+
+    def take_in(self, chunk: Chunk) -> None:
+        """Stores what an actor experienced, and counts the updates that it adds."""
+        modules, before = self.modules, self.decisions
+        modules.replay_buffer.streams[chunk.actor].extend(chunk.rows, chunk.continues)
+        self.frames += chunk.frames
+        self.decisions += chunk.decisions
+        modules.terminations += chunk.terminations
+        if chunk.diverged:
+            self.metrics[DIVERGED_DECISIONS] = self.metrics.get(DIVERGED_DECISIONS, 0.0) + chunk.diverged
+        for error in chunk.errors:
+            self.metrics["surprise"] = modules.surprise.observe(error)
+        for ended in chunk.ended:
+            self._episode_ended(ended)
+        self.metrics["actors/staleness_updates"] = float(modules.learner.updates - chunk.updates)
+        self._count_updates(before)
+
+    def _count_updates(self, before: int) -> None:
+        """Adds the gradient steps that the decisions after `before` make due."""
+        config, held = self.modules.config, self.modules.replay_buffer.held
+        for decisions in range(before + 1, self.decisions + 1):
+            self.update_credit += updates_due(decisions, held, config.explore, config.learning)
+
+    def _episode_ended(self, ended: EndedEpisode) -> None:
+        self.episodes += 1
+        self.metrics["episode/return"] = ended.total_return
+        self.metrics["episode/length"] = float(ended.decisions)
+        self.ended_episodes.append(ended)
 
     def collect(self, envs: TrainingEnvs) -> None:
         """One decision in every environment, stored in the replay buffer."""
@@ -92,12 +142,8 @@ class Interaction:
             cut = is_broken_off(self.decisions, self.episode_decisions[i], config.explore)
             if terminated or truncated or cut:
                 modules.terminations += terminated
-                self.episodes += 1
                 drawn = info.get(DRAWN_KEY, {})
-                ended = EndedEpisode(self.episode_return[i], self.episode_decisions[i], drawn)
-                self.metrics["episode/return"] = ended.total_return
-                self.metrics["episode/length"] = float(ended.decisions)
-                self.ended_episodes.append(ended)
+                self._episode_ended(EndedEpisode(self.episode_return[i], self.episode_decisions[i], drawn))
                 self.obs[i] = None
 
     def _begin_episodes(self, envs: TrainingEnvs) -> None:

@@ -77,6 +77,27 @@ class ReplayStream:
         columns["last"][row] = False
         self.held += 1
 
+    def extend(self, rows: Arrays, continues: bool) -> None:
+        """Appends rows that another process wrote, the newest observation last.
+
+        Args:
+            rows: by column, oldest first, fewer than fit.
+            continues: whether the first of them is the newest row here, now with its action.
+
+        Raises:
+            ValueError: for a last row that has an action, and for rows that continue nothing.
+        """
+        if not rows["last"][-1] or (continues and not self.rows):
+            raise ValueError("replay: these rows do not follow those that are here")
+        begin = self.rows - continues
+        places = np.arange(begin, begin + len(rows["last"])) % self.capacity
+        self.held -= int(np.count_nonzero(~self.columns["last"][places]))
+        for name, column in self.columns.items():
+            column[places] = rows[name]
+        self.held += int(np.count_nonzero(~rows["last"]))
+        self.rows = begin + len(places)
+        self.head = int(places[-1])
+
     def since(self, first: int) -> Arrays:
         """Columns of the final rows from row number `first` on, oldest first.
 

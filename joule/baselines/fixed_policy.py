@@ -18,10 +18,10 @@ from agent.interface import (
     Arrays,
     EndedEpisode,
     EnvSpec,
+    ExperienceSource,
     ReplayRows,
     Services,
     TrainingEnv,
-    TrainingEnvs,
 )
 from agent.saving import SavedAsFolder
 from agent.seeds import reset_seed
@@ -71,7 +71,7 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         self,
         env_spec: EnvSpec,
         config: Config,
-        env: TrainingEnv | TrainingEnvs | None = None,
+        env: ExperienceSource | None = None,
         services: Services | None = None,
     ) -> None:
         if config.agent != self.kind:

@@ -28,10 +28,9 @@ from agent.interface import (
     Arrays,
     EndedEpisode,
     EnvSpec,
+    ExperienceSource,
     ReplayRows,
     Services,
-    TrainingEnv,
-    TrainingEnvs,
 )
 from agent.one_thread import one_thread
 from agent.saving import SavedAsFolder
@@ -62,7 +61,7 @@ class Baseline(SavedAsFolder):
         self,
         env_spec: EnvSpec,
         config: Config,
-        env: TrainingEnv | TrainingEnvs | None = None,
+        env: ExperienceSource | None = None,
         services: Services | None = None,
         *,
         settings: Mapping[str, Any] | None = None,

@@ -27,7 +27,7 @@ from joule.cli import signals, streams
 from joule.cli.command_line import command_words, shell_line
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser, whole_number
-from joule.sweeping.extras import needed
+from joule.extras import needed
 from joule.sweeping.grid import OWN, read_grid
 from joule.sweeping.plan import AGENTS, Plan, check_plan, read_plan
 
@@ -200,7 +200,7 @@ def _cluster(options: argparse.Namespace, storage: Path, cores: int) -> tuple[An
         ConfigError: for a cluster that cannot be used.
     """
     if options.ray is not None:
-        from joule.sweeping.ray_backend import connect
+        from joule.ray_cluster import connect
 
         return connect(options.ray), None
     if options.slurm is not None:

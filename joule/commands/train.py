@@ -46,6 +46,9 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
                    help="of another run: use its env_kwargs, although another user made the run")  # fmt: skip
     p.add_argument("--track", action="append", default=[], metavar="NAME",
                    help="send the numbers of the run to a tracker too: wandb; repeatable")  # fmt: skip
+    p.add_argument("--ray", nargs="?", const="", metavar="ADDRESS",
+                   help="run the --actors on this Ray cluster, such as 10.0.0.1:6379; without an address on that "
+                   "of this machine, which is started where there is none")  # fmt: skip
     p.add_argument("--debug", action="store_true", help="show the traceback of an error")
     add_settings(p, Config, Config(), arguments=arguments)
     return p
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         command=command_words("train", arguments),
         callbacks=(),
         track=options.track,
+        ray=options.ray,
         progress=True,
         from_command_line=True,
     )
@@ -89,6 +93,7 @@ def train(
     trust_env_kwargs: bool = False,
     callbacks: Sequence[Callback] = (),
     track: str | Sequence[str] = (),
+    ray: str | None = None,
     progress: bool = True,
     **keywords: Any,
 ) -> TrainedRun:
@@ -114,6 +119,8 @@ def train(
         callbacks: are told how the run goes; see `joule.Callback`.
         track: trackers that get the numbers of the run too: `wandb`. `joule.WandbTracker` among `callbacks` has
             more settings.
+        ray: address of the Ray cluster that the `actors` run on, such as `10.0.0.1:6379`; an empty text for that of
+            this machine, which is started where there is none. None runs them as processes of this machine.
         progress: whether to show the progress on stdout.
         keywords: settings without a dot, such as `steps=50_000` and `seed=1`.
 
@@ -138,6 +145,7 @@ def train(
         command=command_words("train", _arguments(preset, init_from, given)),
         callbacks=callbacks,
         track=(track,) if isinstance(track, str) else tuple(track),
+        ray=ray,
         progress=progress,
         from_command_line=False,
     )
@@ -156,6 +164,7 @@ def _train(
     command: Sequence[str],
     callbacks: Sequence[Callback],
     track: Sequence[str],
+    ray: str | None,
     progress: bool,
     from_command_line: bool,
 ) -> TrainedRun:
@@ -185,7 +194,7 @@ def _train(
             from joule.training.session import Reporting, train_init_from, train_new
 
             reporting = Reporting([*startup, *given_callbacks], track, progress)
-            end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line}
+            end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line, "ray": ray}
             if init_from is None:
                 return train_new(config, out, command, **end)
             return train_init_from(config, init_from, out, command, **end, **trust)
@@ -205,7 +214,7 @@ def _train(
         from joule.training.session import Reporting, train_further
 
         reporting = Reporting([*startup, *given_callbacks], track, progress)
-        return train_further(run, config, reporting=reporting, handle_signals=from_command_line)
+        return train_further(run, config, reporting=reporting, handle_signals=from_command_line, ray=ray)
 
 
 def _check_together(

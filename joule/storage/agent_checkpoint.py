@@ -73,7 +73,9 @@ def save_as_run(
             spec = spec_to_json(agent.env_spec) | dict(checks or {})
             with Run.create(temporary, agent.config, command, spec) as run:
                 # A resume completes the last decision: it logs it and evaluates where an evaluation is due.
-                decision_frames = agent.env_spec.action_repeat * agent.config.num_envs
+                config = agent.config
+                decisions = config.streams * (config.actor_chunk_decisions if config.actors else 1)
+                decision_frames = agent.env_spec.action_repeat * decisions
                 unfinished = max(agent.frames - decision_frames, 0) if agent.frames else None
                 write_checkpoint(agent, run, ReplayLogs(run.replay, agent), unfinished_since=unfinished)
     except OSError as error:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from joule.extras import needed
 from joule.storage.files import DISK
 from joule.sweeping.candidates import SEARCH, Task
-from joule.sweeping.extras import needed
 from joule.sweeping.grid import Range
 from joule.sweeping.job import Outcome
 from joule.sweeping.trial import Trial

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -20,22 +19,13 @@ from typing import Any
 from agent.errors import ConfigError
 from joule.storage.files import DISK, replace_file
 from joule.storage.provenance import version
-from joule.sweeping.extras import needed
 from joule.sweeping.job import NOT_BEGUN, Job, Outcome, ended_by
 from joule.sweeping.node import TrialProcess
 
 NODE_DEATHS = 20
 """Nodes that may die under one trial; one more ends the trial as interrupted."""
-ANSWER_SECONDS = 10.0
-"""Within which an address must answer."""
 PROBE_SECONDS = 120.0
 """Within which every node must answer, which starts a process of Python there."""
-
-_STARTED_HERE = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # Joule sends nothing anywhere
-    "RAY_worker_niceness": "0",  # Ray's own is 15, with which a trial waits for everything else on the machine
-}
-"""Environment variables of a cluster that is started here."""
 
 
 def train(job: Mapping[str, Any]) -> Outcome:
@@ -46,41 +36,6 @@ def train(job: Mapping[str, Any]) -> Outcome:
 def probe(token: str) -> tuple[bool, str]:
     """What a node says of itself: whether it sees a file of the storage, and its version of Joule."""
     return os.path.exists(token), version()
-
-
-def connect(address: str) -> Any:
-    """Joins a Ray cluster. Returns the module `ray`.
-
-    Args:
-        address: of its head, such as `10.0.0.1:6379`; empty for the cluster of this machine, which is started
-            where there is none.
-
-    Raises:
-        ConfigError: where Ray is not installed, or the address does not answer.
-    """
-    ray = needed("ray", "cluster", "--ray")
-    for name, value in _STARTED_HERE.items():
-        os.environ.setdefault(name, value)
-    if address and "://" not in address and address != "auto":
-        _check_answers(address)
-    try:
-        ray.init(address=address or None, logging_level="ERROR", log_to_driver=False)
-    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(f"--ray: {address or 'this machine'} cannot be joined: {lines[0]}") from error
-    return ray
-
-
-def _check_answers(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError(f"--ray: {address} is no address; give HOST:PORT, such as 10.0.0.1:6379")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"--ray: {address} does not answer ({error}); start the head there with `ray start --head`"
-        ) from None
 
 
 def check_nodes(ray: Any, storage: Path) -> list[str]:

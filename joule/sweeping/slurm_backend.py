@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any
 
 from agent.errors import ConfigError
+from joule.extras import needed
 from joule.storage.files import DISK
 from joule.storage.json_files import write_object
 from joule.storage.reader import read_plain
-from joule.sweeping.extras import needed
 from joule.sweeping.job import NOT_BEGUN, Job, Outcome, ended_by
 from joule.sweeping.node import TrialProcess
 from joule_schema import json_text

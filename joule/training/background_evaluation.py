@@ -18,9 +18,9 @@ import numpy as np
 from agent.acting_copy import acting_copy
 from agent.agent import WorldModelAgent
 from agent.configurator.validation import to_json
+from joule.messages import receive, send
 from joule.storage.env_spec import spec_to_json
 from joule.training.evaluation_rows import Moment, Recorded
-from joule.training.messages import receive, send
 from joule_errors import Stopped
 
 _COMMAND = (

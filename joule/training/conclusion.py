@@ -106,9 +106,11 @@ def make_missing(run: Run, agent: Agent, callback: Callback) -> None:
             _film(agent, files[name], callback)
 
 
-def resume_command(folder: Path, track: Sequence[str] = ()) -> str:
-    """The command that resumes a run, with these trackers."""
+def resume_command(folder: Path, track: Sequence[str] = (), ray: str | None = None) -> str:
+    """The command that resumes a run, with these trackers, and with actors on this Ray cluster."""
     options = [word for name in track for word in ("--track", name)]
+    if ray is not None:
+        options.append(f"--ray={ray}" if ray else "--ray")
     return _command("train", "--resume", folder, *options)
 
 

@@ -11,10 +11,10 @@ from agent.acting_copy import act_as
 from agent.agent import WorldModelAgent
 from agent.configurator.validation import from_json
 from joule.agents import build_agent
+from joule.messages import receive, send
 from joule.storage.env_spec import spec_from_json
 from joule.training.evaluation import evaluator_of
 from joule.training.evaluation_rows import recorded
-from joule.training.messages import receive, send
 
 
 def serve() -> None:

@@ -17,6 +17,7 @@ from agent.interface import Agent
 from agent.training_env import check_spec
 from envs.safe_env import SafeEnv
 from envs.vector import SafeEnvs
+from joule.actors.pool import ActorPool
 from joule.agents import new_agent, settings_of_agent
 from joule.callbacks.callback import Callback, Episode, Outcome, RunEnd, RunStart
 from joule.callbacks.dispatch import CallbackError, Callbacks
@@ -78,6 +79,7 @@ def train_new(
     *,
     reporting: Reporting,
     handle_signals: bool = False,
+    ray: str | None = None,
 ) -> TrainedRun:
     """Makes a run folder and trains an agent in it.
 
@@ -87,19 +89,20 @@ def train_new(
         command: the words of a shell command that makes the same run.
         reporting: whom it tells.
         handle_signals: whether a signal in `signals.ENDING` ends the run after a checkpoint.
+        ray: as for `joule.environment.make_envs`.
 
     Raises:
         RunError: for a folder that is not free.
         StopRun: when the run cannot continue.
     """
     _check_eval_process(config)
-    with _training_envs(config) as env:
+    with _training_envs(config, ray) as env:
         agent = new_agent(config, env)
         evaluator = evaluator_of(config)
         spec = spec_to_json(env.env_spec) | env_check.check_env(config)
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
-        return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=False)
+        return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=False)
 
 
 def train_init_from(
@@ -112,6 +115,7 @@ def train_init_from(
     handle_signals: bool = False,
     trust_modules: Sequence[str] = (),
     trust_env_kwargs: bool = False,
+    ray: str | None = None,
 ) -> TrainedRun:
     """Makes a run folder whose agent begins with what the agent of another run has learned, and trains it.
 
@@ -124,6 +128,7 @@ def train_init_from(
         handle_signals: as for `train_new`.
         trust_modules: as for `joule.load`.
         trust_env_kwargs: as for `joule.load`.
+        ray: as for `joule.environment.make_envs`.
 
     Raises:
         ConfigError: for an agent that does not fit the settings or their environment.
@@ -138,7 +143,7 @@ def train_init_from(
     _save_init_from(config, load(earlier, settings=usable, **trust), folder, command)
     modules = [*trust_modules, *modules_named(config)]  # this user gave the settings
     run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
-    return train_further(run, config, reporting=reporting, handle_signals=handle_signals)
+    return train_further(run, config, reporting=reporting, handle_signals=handle_signals, ray=ray)
 
 
 def _save_init_from(config: Config, earlier: Agent, folder: Path, command: Sequence[str]) -> None:
@@ -159,7 +164,12 @@ def _save_init_from(config: Config, earlier: Agent, folder: Path, command: Seque
 
 
 def train_further(
-    run: Run, config: Config, *, reporting: Reporting, handle_signals: bool = False
+    run: Run,
+    config: Config,
+    *,
+    reporting: Reporting,
+    handle_signals: bool = False,
+    ray: str | None = None,
 ) -> TrainedRun:
     """Resumes a run exactly where it stopped.
 
@@ -168,6 +178,7 @@ def train_further(
         config: its settings, with what may change.
         reporting: as for `train_new`.
         handle_signals: as for `train_new`.
+        ray: as for `joule.environment.make_envs`.
 
     Raises:
         RunError: for a folder that another process uses.
@@ -175,11 +186,11 @@ def train_further(
         StopRun: when the run cannot continue.
     """
     _check_eval_process(config)
-    with _training_envs(config) as env:
+    with _training_envs(config, ray) as env:
         spec = spec_of_run(run)
         check_spec(spec, env, config.agent)
         agent, evaluator = new_agent(config, env, spec), evaluator_of(config)
-        return _session(run, agent, env, evaluator, reporting, handle_signals, resumed=True)
+        return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=True)
 
 
 def _check_eval_process(config: Config) -> None:
@@ -196,33 +207,41 @@ def _check_eval_process(config: Config) -> None:
 
 
 @contextmanager
-def _training_envs(config: Config) -> Iterator[SafeEnv | SafeEnvs]:
+def _training_envs(config: Config, ray: str | None) -> Iterator[SafeEnv | SafeEnvs | ActorPool]:
     """The environments of training. Their processes end with the session, however it ends.
 
     Environments in this process stay open: the agent of a `TrainedRun` continues in its open episode.
     """
-    env = make_envs(config)
+    env = make_envs(config, ray)
     try:
         yield env
     finally:
-        if isinstance(env, SafeEnvs) and env.mode == "async":
+        if _in_processes(env):
             env.close()
+
+
+def _in_processes(env: SafeEnv | SafeEnvs | ActorPool) -> bool:
+    """Whether environments end with the session, because they have processes of their own."""
+    return isinstance(env, ActorPool) or (isinstance(env, SafeEnvs) and env.mode == "async")
 
 
 def _session(
     run: Run,
     agent: Agent,
-    env: SafeEnv | SafeEnvs,
+    env: SafeEnv | SafeEnvs | ActorPool,
     evaluator: Evaluator,
     reporting: Reporting,
     handle_signals: bool,
+    ray: str | None,
     resumed: bool,
 ) -> TrainedRun:
-    config = agent.config
+    config, again = agent.config, resume_command(run.folder, reporting.track, ray)
     with signals.unwinding(), ExitStack() as stack:
         stack.enter_context(run.lock())
         display = stack.enter_context(Progress()) if reporting.progress else None
         callback = Callbacks([TensorBoardTracker(run)], reporting.callbacks, display)
+        if isinstance(env, ActorPool):
+            env.on_note = callback.on_note
         evaluator.callback = EpisodesOfRun(callback, "evaluating", config.eval_episodes)
         background = None
         if config.eval_process and isinstance(agent, WorldModelAgent):
@@ -234,7 +253,7 @@ def _session(
             notes += trainer.resume()
             done = agent.frames >= config.steps and not trainer.unfinished
             if done and run.finished_at() == agent.frames:
-                stopped_by = _finish(run, agent, Callbacks(display=display), notes, reporting.track)
+                stopped_by = _finish(run, agent, Callbacks(display=display), notes, again)
                 return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
             if config != run.config:
                 run.reconfigure(config)
@@ -246,7 +265,6 @@ def _session(
                 background.start()
             stopped_by = trainer.train(handle_signals)
             evaluator.close()
-            again = resume_command(run.folder, reporting.track)
             if stopped_by is None:
                 counters, scores = env.counters, trainer.last_scores
                 stopped_by = _unless_ended(
@@ -262,7 +280,7 @@ def _session(
         finished = stopped_by is None and agent.frames >= config.steps
         outcome = "finished" if finished else "interrupted"
         callback.on_end(RunEnd(agent.frames, outcome, "", trainer.last_scores or None))
-    if isinstance(env, SafeEnvs) and env.mode == "async":
+    if _in_processes(env):
         agent.begin_episode()  # the open episodes end with their processes
     return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
 
@@ -280,9 +298,7 @@ def _start_of(run: Run, agent: Agent, resumed: bool) -> RunStart:
     )
 
 
-def _finish(
-    run: Run, agent: Agent, callback: Callback, notes: Sequence[str], track: Sequence[str]
-) -> int | None:
+def _finish(run: Run, agent: Agent, callback: Callback, notes: Sequence[str], again: str) -> int | None:
     """Makes what a run with all of its frames still lacks. Returns the signal that ended it early, or None."""
     for note in notes:
         callback.on_note(note)
@@ -291,7 +307,6 @@ def _finish(
         callback.on_note(f"nothing to do: this run has its {agent.frames:,} frames; give more --steps")
         return None
     callback.on_note(f"this run has its {agent.frames:,} frames, but no {' and no '.join(lacking)}")
-    again = resume_command(run.folder, track)
     return _unless_ended(lambda: make_missing(run, agent, callback), again, callback)
 
 

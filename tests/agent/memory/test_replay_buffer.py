@@ -262,3 +262,48 @@ def test_every_part_of_an_observation_keeps_its_dtype() -> None:
     stacked = stack_parts(seen)
     assert isinstance(stacked, dict)
     assert stacked["camera"].shape == (4, 4, 4, 3)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 6), st.sampled_from(["terminated", "truncated", "diverged"])), max_size=6
+    ),
+    st.lists(st.integers(1, 5), min_size=1, max_size=12),
+    st.integers(16, 40),
+)
+def test_a_stream_that_is_handed_rows_is_that_which_was_written(
+    episodes: Episodes, sizes: list[int], capacity: int
+) -> None:
+    written = ReplayBuffer(200, COLUMNS).streams[0]
+    play(written, [*episodes, (2, "open")])
+    handed = ReplayBuffer(capacity, COLUMNS).streams[0]
+    every = {
+        name: np.concatenate((column, written.newest()[name][None]))
+        for name, column in written.since(0).items()
+    }
+    begin = 0
+    for size in [*sizes, written.rows]:
+        end = min(begin + size, written.rows)
+        part = {name: column[max(begin - 1, 0) : end].copy() for name, column in every.items()}
+        part["last"][-1] = True  # its action comes with the next rows
+        if end == begin:
+            break
+        if len(part["last"]) > capacity:
+            return  # no more rows than fit are handed over at a time
+        handed.extend(part, continues=begin > 0)
+        begin = end
+    assert (handed.rows, handed.total) == (written.rows, written.total)
+    rows, held = written.since(handed.first), handed.since(handed.first)
+    for name, column in rows.items():
+        np.testing.assert_array_equal(held[name], column)
+    assert handed.held == int((~rows["last"]).sum())
+
+
+def test_rows_that_follow_nothing_are_refused() -> None:
+    stream = ReplayBuffer(10, COLUMNS).streams[0]
+    rows = {name: np.zeros((2, *shape), dtype) for name, (shape, dtype) in COLUMNS.items()}
+    with pytest.raises(ValueError, match="do not follow"):
+        stream.extend(rows, continues=False)  # the last row has an action
+    rows["last"][-1] = True
+    with pytest.raises(ValueError, match="do not follow"):
+        stream.extend(rows, continues=True)

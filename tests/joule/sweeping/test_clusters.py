@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from agent.errors import ConfigError
+from joule import extras, ray_cluster
 from joule.storage.json_files import write_object
 from joule.storage.provenance import version
-from joule.sweeping import extras, ray_backend, slurm_backend
+from joule.sweeping import ray_backend, slurm_backend
 from joule.sweeping.job import Job, Outcome
 from joule.sweeping.plan import Plan
 from joule.sweeping.trials import StoredTrial, grid_trials, make_storage
@@ -52,7 +53,7 @@ def test_a_library_that_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPat
 def test_an_address_that_does_not_answer_is_one_sentence(address: str, sentence: str) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: the extra `cluster`")
     with pytest.raises(ConfigError) as refused:
-        ray_backend.connect(address)
+        ray_cluster.connect(address)
     assert sentence in str(refused.value)
 
 

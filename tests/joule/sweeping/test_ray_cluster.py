@@ -13,13 +13,14 @@ import pytest
 pytest.importorskip("ray.tune", reason="Ray is not installed: the extra `cluster`")
 
 from benchmarks.reliability.run_fingerprint import checkpoint_frames, fingerprint
+from joule.ray_cluster import connect
 from joule.sweeping.candidates import ranked, tasks_of
 from joule.sweeping.display import Display
 from joule.sweeping.grid import Range
 from joule.sweeping.local import LocalProcesses
 from joule.sweeping.plan import Plan
 from joule.sweeping.progress import Standings
-from joule.sweeping.ray_backend import RayTasks, check_nodes, connect
+from joule.sweeping.ray_backend import RayTasks, check_nodes
 from joule.sweeping.session import Listed, Sweep
 from joule.sweeping.trials import StoredTrial, grid_trials, make_storage
 

@@ -15,8 +15,8 @@ import tiny_env
 
 from agent.errors import ConfigError, StopRun
 from joule.commands import train
+from joule.messages import receive, send
 from joule.training.background_evaluation import BackgroundEvaluation
-from joule.training.messages import receive, send
 
 ENV = f"tiny_env:{tiny_env.ID}"
 """With its module: the other process must find it too."""

@@ -1,4 +1,4 @@
-"""The optional libraries of a sweep, and what is said where one is not installed."""
+"""Optional libraries, and what is said where one is not installed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,283 @@
+"""A pool of actors: who is asked for how much, with which networks, and what happens when one is lost.
+
+Two chunks of each actor are in flight, so that it collects one while the other is learned from. The learner takes a
+chunk in, makes the updates that its decisions add, and asks for more only then: where the actors are faster, they
+wait, and the update-to-data ratio is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from agent.chunks import ActingCopy, Chunk, LearnerState
+from agent.configurator.settings import Config
+from agent.configurator.validation import to_json
+from agent.interface import EnvSpec
+from envs.state.snapshot_schema import under
+from joule.actors.transport import ActorFailure, ActorLost, Message, Transport
+from joule.actors.worker import CHUNK, RESTORE, SNAPSHOT, chunk_of
+from joule.storage.env_spec import spec_to_json
+
+IN_FLIGHT = 2
+"""Chunks that an actor is asked for at a time."""
+BROADCAST_SECONDS = 1.0
+"""Between two copies of the networks that an actor gets, at least; in lockstep it gets every one."""
+LOSSES_IN_A_ROW = 3
+"""So often an actor may be lost before its first chunk."""
+WAIT_SECONDS = 0.2
+"""Between two looks at whether waiting should end."""
+
+
+class Place:
+    """One of the actors, whichever process it is at present."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.channel: Any = None
+        """None before it is started, and where it was lost."""
+        self.prepared = False
+        """Whether it has said that it has its environment."""
+        self.in_flight: deque[tuple[int, int]] = deque()
+        """Of each chunk that it was asked for: decisions of the run before it, and how many it is of."""
+        self.sent_updates, self.sent_at = -1, 0.0
+        """Gradient steps of the networks that it has, and when it got them in monotonic seconds."""
+        self.taken_at = -1
+        """Decisions of the run when its last chunk was learned from; -1 before the first."""
+        self.started = 0
+        """Decisions of the run when it was started."""
+        self.losses = 0
+        """In a row, without a chunk between them."""
+        self.counters: dict[str, int] = {}
+        """Of its environment, for the present process."""
+
+
+class ActorPool:
+    """Actors for one run; see `agent.chunks.Actors`.
+
+    Args:
+        config: the settings of the run.
+        env_spec: sizes and names of its environment.
+        transport: starts them.
+
+    Attributes:
+        on_note: is told sentences that the user should know.
+    """
+
+    def __init__(self, config: Config, env_spec: EnvSpec, transport: Transport[Any]) -> None:
+        self.config, self.env_spec, self.transport = config, env_spec, transport
+        self.on_note: Callable[[str], None] = lambda sentence: None
+        self.num_actors = config.actors
+        self.lost = 0
+        """Actors that were lost so far."""
+        self._places = [Place(number) for number in range(config.actors)]
+        self._copy: tuple[int, ActingCopy] | None = None
+        """The newest copy that was sent, and its gradient steps."""
+        self._counters: dict[str, int] = {}
+        """Of the environments of actors that have ended."""
+
+    # Experience
+
+    def next_chunks(self, learner: LearnerState) -> Sequence[Chunk]:
+        """See `Actors`."""
+        if self.config.actors_lockstep:
+            return self._round(learner)
+        self._ask(learner, IN_FLIGHT)
+        while not learner.stopped():
+            # Whose last chunk is longest ago comes first, so that no chunk grows old.
+            for place in sorted(self._answered(self._asked()), key=lambda place: place.taken_at):
+                if (message := self._receive(place, learner)) is not None:
+                    place.taken_at = learner.decisions
+                    return [self._taken(place, message)]
+        return []
+
+    def _round(self, learner: LearnerState) -> Sequence[Chunk]:
+        """A chunk of each actor, all of them with the networks as they are now."""
+        self._ask(learner, 1)
+        asked, messages = self._asked(), dict[int, Message]()
+        while waiting := [place for place in asked if place.number not in messages]:
+            if learner.stopped():
+                self._forget(asked)  # a round that is given up would differ when it is asked for again
+                return []
+            for place in self._answered(waiting):
+                if (message := self._receive(place, learner)) is not None:
+                    messages[place.number] = message
+        return [self._taken(place, messages[place.number]) for place in asked]
+
+    def _asked(self) -> list[Place]:
+        return [place for place in self._places if place.in_flight]
+
+    def _answered(self, places: Sequence[Place]) -> list[Place]:
+        by_channel = {id(place.channel): place for place in places}
+        ready = self.transport.wait([place.channel for place in places], WAIT_SECONDS)
+        return [by_channel[id(channel)] for channel in ready]
+
+    def _ask(self, learner: LearnerState, most: int) -> None:
+        """Asks actors for chunks, until each has `most` in flight or all decisions are given out."""
+        for wanted in range(1, most + 1):
+            for place in self._places:
+                out = sum(size for one in self._places for _, size in one.in_flight)
+                size = min(self.config.actor_chunk_decisions, learner.decisions_left - out)
+                if len(place.in_flight) >= wanted or size <= 0:
+                    continue
+                place.in_flight.append((learner.decisions + out, size))
+                if place.channel is None:
+                    self._start(place, learner.decisions)
+                self._send(place, learner, *place.in_flight[-1])
+
+    def _start(self, place: Place, decisions: int) -> None:
+        place.started, place.prepared, place.sent_updates = decisions, False, -1
+        place.channel = self.transport.start(
+            {
+                "config": to_json(self.config),
+                "env_spec": spec_to_json(self.env_spec),
+                "actor": place.number,
+                "started": decisions,
+            }
+        )
+
+    def _send(self, place: Place, learner: LearnerState, first: int, size: int) -> None:
+        copy = self._copy_for(place, learner)
+        values: dict[str, Any] = {"ask": CHUNK, "first": first, "decisions": size}
+        arrays: Mapping[str, np.ndarray] = {}
+        if copy is not None:
+            arrays, values["counts"] = copy
+        with suppress(ActorLost):  # the answer that is missing says so
+            place.channel.send(values, arrays)
+
+    def _copy_for(self, place: Place, learner: LearnerState) -> ActingCopy | None:
+        """The networks for an actor; None where it has them, or got others a moment ago."""
+        now = time.monotonic()
+        fresh = not self.config.actors_lockstep and now - place.sent_at < BROADCAST_SECONDS
+        if place.sent_updates == learner.updates or (place.sent_updates >= 0 and fresh):
+            return None
+        if self._copy is None or self._copy[0] != learner.updates:
+            self._copy = learner.updates, learner.copy()
+        place.sent_updates, place.sent_at = learner.updates, now
+        return self._copy[1]
+
+    def _receive(self, place: Place, learner: LearnerState) -> Message | None:
+        """The answer of an actor that has one; None for one that has just begun, or was lost."""
+        try:
+            message = place.channel.receive()
+        except ActorLost as lost:
+            self._replace(place, learner, str(lost))
+            return None
+        self._check(place, message)
+        if not place.prepared:
+            place.prepared = True
+            return None
+        return message
+
+    def _check(self, place: Place, message: Message) -> None:
+        if "failed" in message[0]:
+            self._end(place)
+            raise ActorFailure(f"actor {place.number}: {message[0]['failed']}")
+
+    def _taken(self, place: Place, message: Message) -> Chunk:
+        place.in_flight.popleft()
+        place.losses, place.counters = 0, message[0]["counters"]
+        return chunk_of(message)
+
+    def _replace(self, place: Place, learner: LearnerState, why: str) -> None:
+        """Starts another actor in the place of one that was lost, and asks it for the same again."""
+        self.lost += 1
+        place.losses += 1
+        self._end(place)
+        if place.losses >= LOSSES_IN_A_ROW:
+            raise ActorFailure(
+                f"actor {place.number}: {why}; it was lost {place.losses} times in a row without a chunk"
+            )
+        self.on_note(f"warning: actor {place.number} was lost: {why}; another one takes its place")
+        self._start(place, learner.decisions)
+        for first, size in place.in_flight:
+            self._send(place, learner, first, size)
+
+    # What is known of the actors
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """See `Actors`."""
+        return {"actors/lost": float(self.lost)}
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """How often each survivable fault of an environment happened, over all actors."""
+        total = dict(self._counters)
+        for place in self._places:
+            for name, count in place.counters.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    # State
+
+    def begin_episodes(self) -> None:
+        """See `Actors`."""
+        self._forget(self._places)
+
+    def _forget(self, places: Sequence[Place]) -> None:
+        """Ends the actors in these places; others are started when they are asked."""
+        for place in places:
+            self._end(place)
+            place.in_flight.clear()
+
+    def _end(self, place: Place) -> None:
+        if place.channel is not None:
+            place.channel.close()
+            place.channel = None
+        for name, count in place.counters.items():
+            self._counters[name] = self._counters.get(name, 0) + count
+        place.counters = {}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Of actors in lockstep their whole state, so that a resume is exact; of others how many they are."""
+        saved: dict[str, Any] = {"actors": self.num_actors}
+        if not self.config.actors_lockstep:
+            return saved
+        for place in self._places:
+            if place.channel is None:
+                continue
+            values, arrays = self._answer(place, {"ask": SNAPSHOT}, {})
+            saved[f"{place.number}/values"] = {**values, "started": place.started}
+            saved |= {f"{place.number}/arrays/{name}": array for name, array in arrays.items()}
+        return saved
+
+    def restore(self, snapshot: dict[str, Any]) -> bool:
+        """See `Actors`. Raises ActorFailure where an actor refuses its state."""
+        self.begin_episodes()
+        if not self.config.actors_lockstep:
+            return False
+        exact = True
+        for place in self._places:
+            values = snapshot.get(f"{place.number}/values")
+            if not isinstance(values, dict):
+                continue  # it had not begun
+            self._start(place, values["started"])
+            arrays = under(f"{place.number}/arrays/", snapshot)
+            answer, _ = self._answer(place, {**values, "ask": RESTORE}, arrays)
+            exact &= bool(answer["exact"])
+        return exact
+
+    def _answer(self, place: Place, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Message:
+        """The answer of an actor that has nothing in flight. Raises ActorFailure where it is lost."""
+        try:
+            place.channel.send(values, arrays)
+            while True:
+                message: Message = place.channel.receive()
+                self._check(place, message)
+                if place.prepared:
+                    return message
+                place.prepared = True
+        except ActorLost as lost:
+            self._end(place)
+            raise ActorFailure(f"actor {place.number}: {lost}") from lost
+
+    def close(self) -> None:
+        """Ends all actors. The next call starts them again."""
+        self._forget(self._places)
+        self.transport.close()

@@ -1,0 +1,33 @@
+"""Starts the actors of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.configurator.settings import Config
+from joule.actors.local import LocalActors
+from joule.actors.pool import ActorPool
+from joule.actors.transport import Transport
+from joule.environment import make_env
+
+
+def start_actors(config: Config, ray: str | None) -> ActorPool:
+    """A pool of actors, whose processes are started once they are asked for experience.
+
+    Args:
+        config: the settings of the run.
+        ray: as for `joule.environment.make_envs`.
+
+    Raises:
+        ConfigError, EnvError: for an environment that cannot be made, and for a cluster that does not answer.
+    """
+    env = make_env(config)  # what cannot be made is refused here, before any process is started
+    spec = env.env_spec
+    env.close()
+    transport: Transport[Any] = LocalActors()
+    if ray is not None:
+        from joule.actors.ray_actors import RayActors
+        from joule.ray_cluster import connect
+
+        transport = RayActors(connect(ray))
+    return ActorPool(config, spec, transport)
