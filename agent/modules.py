@@ -72,7 +72,7 @@ class Modules:
         self.planning_networks = PlanningNetworks(self.networks, dtype, config.learning.fused)
         self.discount = discount_for(env_spec.episode_limit, config.learning, terminates=False)
         self.learner, self._terminations = self.new_learner(), 0
-        # One actor may do more than its share, so that each has room for all of the budget.
+        # One actor may do more than its share, so that each stream can hold the whole budget.
         streams, rows = config.streams, rows_for(config.steps, config.num_envs)
         capacity = min(config.learning.replay_capacity_transitions, streams * rows)
         self.replay_buffer = ReplayBuffer(capacity, columns_of(env_spec), streams)

@@ -1,0 +1,126 @@
+"""Measures frames a second and the return of runs with 0, 1, 2, 4 and 8 actors.
+
+    python benchmarks/speed/actors.py                                  # both environments; -> benchmarks/results/actors.csv
+    python benchmarks/speed/actors.py --envs Humanoid-v5 --actors 0 2  # some of the runs
+    python benchmarks/speed/actors.py --summary                        # only the table of what is measured
+
+Runs are trained one after the other: each needs the machine for itself. A row is one run of `--steps` frames with one
+update a decision from the end of warm-up on. Frames a second are those of the second half of the run, by wall time,
+without the evaluation at its end. 0 actors act in the process that learns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import joule
+from benchmarks.speed.slow_env import ID as SLOW
+from benchmarks.training import RESULTS
+from joule.callbacks.callback import Callback, Measurement
+from joule.storage.provenance import version
+
+COLUMNS = (
+    "env", "seed", "actors", "frames", "frames_per_second", "cpu_seconds_per_frame", "staleness_updates",
+    "return_mean", "return_std", "cores", "version",
+)  # fmt: skip
+ENVS = (f"benchmarks.speed.slow_env:{SLOW}", "Humanoid-v5")
+ACTORS = (0, 1, 2, 4, 8)
+
+
+class Watch(Callback):
+    """Keeps when each row of metrics was written: frames, wall seconds, CPU seconds of the learner, staleness."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, float, float, float]] = []
+
+    def on_metrics(self, measurement: Measurement) -> None:
+        """Keeps the time."""
+        staleness = measurement.values.get("actors/staleness_updates", 0.0)
+        self.rows.append((measurement.frames, measurement.seconds, time.process_time(), staleness))
+
+
+def measured(env: str, seed: int, actors: int, steps: int, folder: Path) -> dict[str, Any]:
+    """Trains a run and returns its row."""
+    watch = Watch()
+    run = joule.train(
+        env=env, seed=seed, actors=actors, steps=steps, eval_every_frames=steps, checkpoint_every_frames=steps,
+        video=False, out=folder / f"{actors}", callbacks=[watch], progress=False,
+        settings={"learning.initial_utd": 1.0},
+    )  # fmt: skip
+    later = [row for row in watch.rows if row[0] >= steps // 2]
+    frames = later[-1][0] - later[0][0]
+    return {
+        "env": env.rpartition(":")[2],
+        "seed": seed,
+        "actors": actors,
+        "frames": run.agent.frames,
+        "frames_per_second": round(frames / (later[-1][1] - later[0][1]), 1),
+        "cpu_seconds_per_frame": round((later[-1][2] - later[0][2]) / frames, 5),
+        "staleness_updates": round(float(np.mean([row[3] for row in later])), 1),
+        "return_mean": round(run.evaluation["return_mean"], 2),
+        "return_std": round(run.evaluation["return_std"], 2),
+        "cores": len(os.sched_getaffinity(0)),
+        "version": version(),
+    }
+
+
+def append(row: dict[str, Any], path: Path) -> None:
+    """Adds a row to the CSV."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table, with the frames a second relative to those without actors."""
+    alone = {row["env"]: float(row["frames_per_second"]) for row in rows if int(row["actors"]) == 0}
+    lines = [
+        "| environment | actors | frames a second | relative | updates behind | return |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        speed = float(row["frames_per_second"])
+        relative = f"{speed / alone[row['env']]:.2f}" if row["env"] in alone else "-"
+        lines.append(
+            f"| {row['env']} | {row['actors']} | {speed:.0f} | {relative} | {float(row['staleness_updates']):.0f} | "
+            f"{float(row['return_mean']):,.0f} ± {float(row['return_std']):,.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--envs", nargs="+", default=ENVS)
+    p.add_argument("--actors", nargs="+", type=int, default=ACTORS)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--steps", type=int, default=4_000)
+    p.add_argument("--out", type=Path, default=RESULTS / "actors.csv")
+    p.add_argument("--summary", action="store_true", help="only print the table")
+    options = p.parse_args()
+    if not options.summary:
+        for env in options.envs:
+            for actors in options.actors:
+                with tempfile.TemporaryDirectory() as folder:
+                    row = measured(env, options.seed, actors, options.steps, Path(folder))
+                append(row, options.out)
+                print(row, flush=True)
+    with options.out.open(newline="") as file:
+        print(table(list(csv.DictReader(file))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
