@@ -25,4 +25,4 @@ def make(**kwargs: Any) -> gymnasium.Env[Any, Any]:
     return SlowStep(gymnasium.make("InvertedDoublePendulum-v5", **kwargs))
 
 
-gymnasium.register(ID, entry_point=f"{__name__}:make")
+gymnasium.register(ID, entry_point=f"{__name__}:make", max_episode_steps=1_000)
