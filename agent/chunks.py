@@ -34,7 +34,7 @@ class Chunk:
     diverged: int
     """Decisions in which the physics diverged; nothing is learned from them."""
     updates: int
-    """Gradient steps of the networks that acted."""
+    """Gradient steps of the networks that acted, when they were handed to the actor."""
 
 
 @dataclass(frozen=True)

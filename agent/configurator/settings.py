@@ -195,7 +195,7 @@ class Config:
     actor_chunk_decisions: int = ranged(32, 1, 10_000)
     """Decisions that an actor hands over at a time."""
     actors_lockstep: bool = False
-    """Actors act and this process learns in turn: a run can be repeated and resumed exactly, and takes longer."""
+    """Actors wait for each other after every chunk, so that a run can be repeated and resumed exactly."""
     perturb: tuple[str, ...] = ()
     """Perturbations, such as `gravity=0.5`; `gravity=0.5@300` acts from frame 300 of each episode on, and
     `gravity=0.7..1.3` draws a value in each episode. `none` is no perturbation."""

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import to_json
 from agent.interface import EnvSpec
 from envs.state.snapshot_schema import under
+from joule.actors.snapshot_schema import actor_values
 from joule.actors.transport import ActorFailure, ActorLost, Message, Transport
 from joule.actors.worker import CHUNK, RESTORE, SNAPSHOT, chunk_of
 from joule.storage.env_spec import spec_to_json
@@ -78,6 +80,8 @@ class ActorPool:
         self._places = [Place(number) for number in range(config.actors)]
         self._copy: tuple[int, ActingCopy] | None = None
         """The newest copy that was sent, and its gradient steps."""
+        self._arrived: dict[int, Message] = {}
+        """In lockstep: chunks of the round that are here, by actor."""
         self._counters: dict[str, int] = {}
         """Of the environments of actors that have ended."""
 
@@ -97,17 +101,34 @@ class ActorPool:
         return []
 
     def _round(self, learner: LearnerState) -> Sequence[Chunk]:
-        """A chunk of each actor, all of them with the networks as they are now."""
-        self._ask(learner, 1)
-        asked, messages = self._asked(), dict[int, Message]()
-        while waiting := [place for place in asked if place.number not in messages]:
-            if learner.stopped():
-                self._forget(asked)  # a round that is given up would differ when it is asked for again
-                return []
+        """A chunk of each actor. While they are learned from, the actors collect the next ones.
+
+        Each chunk is of the networks before the updates of the round before it, whoever is faster. So a run depends
+        on no time.
+        """
+        if not self._asked():
+            self._ask(learner, 1)
+        if not self._gather(learner):
+            return []
+        chunks = [self._taken(place, self._arrived.pop(place.number)) for place in self._asked()]
+        taken = sum(chunk.decisions for chunk in chunks)
+        left = learner.decisions_left - taken
+        self._ask(replace(learner, decisions=learner.decisions + taken, decisions_left=left), 1)
+        return chunks
+
+    def _gather(self, learner: LearnerState | None = None) -> bool:
+        """Waits for what is in flight of every actor. False where the wait was ended.
+
+        Args:
+            learner: says whether waiting should end; None waits for ever.
+        """
+        while waiting := [place for place in self._asked() if place.number not in self._arrived]:
+            if learner is not None and learner.stopped():
+                return False
             for place in self._answered(waiting):
                 if (message := self._receive(place, learner)) is not None:
-                    messages[place.number] = message
-        return [self._taken(place, messages[place.number]) for place in asked]
+                    self._arrived[place.number] = message
+        return True
 
     def _asked(self) -> list[Place]:
         return [place for place in self._places if place.in_flight]
@@ -161,11 +182,17 @@ class ActorPool:
         place.sent_updates, place.sent_at = learner.updates, now
         return self._copy[1]
 
-    def _receive(self, place: Place, learner: LearnerState) -> Message | None:
-        """The answer of an actor that has one; None for one that has just begun, or was lost."""
+    def _receive(self, place: Place, learner: LearnerState | None) -> Message | None:
+        """The answer of an actor that has one; None for one that has just begun, or was lost.
+
+        Without a learner another actor cannot take its place: its loss is an ActorFailure.
+        """
         try:
             message = place.channel.receive()
         except ActorLost as lost:
+            if learner is None:
+                self._end(place)
+                raise ActorFailure(f"actor {place.number}: {lost}") from lost
             self._replace(place, learner, str(lost))
             return None
         self._check(place, message)
@@ -225,6 +252,7 @@ class ActorPool:
         for place in places:
             self._end(place)
             place.in_flight.clear()
+            self._arrived.pop(place.number, None)
 
     def _end(self, place: Place) -> None:
         if place.channel is not None:
@@ -235,32 +263,56 @@ class ActorPool:
         place.counters = {}
 
     def snapshot(self) -> dict[str, Any]:
-        """Of actors in lockstep their whole state, so that a resume is exact; of others how many they are."""
+        """Of actors in lockstep their whole state, so that a resume is exact; of others how many they are.
+
+        Chunks that are in flight are waited for, and are part of it.
+
+        Raises:
+            ActorFailure: where an actor in lockstep is lost before it has answered.
+        """
         saved: dict[str, Any] = {"actors": self.num_actors}
         if not self.config.actors_lockstep:
             return saved
+        self._gather()
         for place in self._places:
             if place.channel is None:
                 continue
-            values, arrays = self._answer(place, {"ask": SNAPSHOT}, {})
-            saved[f"{place.number}/values"] = {**values, "started": place.started}
-            saved |= {f"{place.number}/arrays/{name}": array for name, array in arrays.items()}
+            parts = {"state": self._answer(place, {"ask": SNAPSHOT}, {})}
+            own: dict[str, Any] = {"started": place.started, "counters": dict(place.counters)}
+            own |= {"in_flight": [], "chunk": None}
+            if place.in_flight:
+                own["in_flight"] = list(place.in_flight[0])
+                parts["chunk"] = self._arrived[place.number]
+            for part, (values, arrays) in parts.items():
+                own[part] = values
+                saved |= {f"{place.number}/{part}/{name}": array for name, array in arrays.items()}
+            saved[f"{place.number}/values"] = own
         return saved
 
     def restore(self, snapshot: dict[str, Any]) -> bool:
-        """See `Actors`. Raises ActorFailure where an actor refuses its state."""
+        """See `Actors`.
+
+        Raises:
+            SchemaError: for a snapshot that is none of these actors.
+            ActorFailure: where an actor refuses its state.
+        """
         self.begin_episodes()
         if not self.config.actors_lockstep:
             return False
+        every = [actor_values(snapshot, place.number, self.env_spec) for place in self._places]
         exact = True
-        for place in self._places:
-            values = snapshot.get(f"{place.number}/values")
-            if not isinstance(values, dict):
+        for place, own in zip(self._places, every, strict=True):
+            if own is None:
                 continue  # it had not begun
-            self._start(place, values["started"])
-            arrays = under(f"{place.number}/arrays/", snapshot)
-            answer, _ = self._answer(place, {**values, "ask": RESTORE}, arrays)
+            self._start(place, own["started"])
+            state = under(f"{place.number}/state/", snapshot)
+            answer, _ = self._answer(place, {**own["state"], "ask": RESTORE}, state)
             exact &= bool(answer["exact"])
+            place.counters = own["counters"]
+            if own["chunk"] is not None:
+                first, size = own["in_flight"]
+                place.in_flight.append((first, size))
+                self._arrived[place.number] = dict(own["chunk"]), under(f"{place.number}/chunk/", snapshot)
         return exact
 
     def _answer(self, place: Place, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from joule.actors import pool
 from joule.actors.pool import ActorPool
 from joule.actors.transport import ActorFailure, ActorLost, Message
 from joule.actors.worker import Worker
+from joule_schema.errors import SchemaError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -175,17 +177,18 @@ def test_actors_in_lockstep_repeat_a_run(acted: Make) -> None:
     other, _ = acted(actors_lockstep=True)
     other.learn(96)
     assert_same_state(one, other)
-    assert one.metrics["actors/staleness_updates"] == 0, "every chunk is of the newest networks"
+    assert one.metrics["actors/staleness_updates"] == 16, "the updates of one round"
     fresh = [networks for *_, networks in transport.log]
-    assert all(fresh[-4:]), "every chunk is collected with the newest networks"
+    assert all(fresh[-4:]), "every chunk has networks of its own"
 
 
 def test_actors_in_lockstep_go_on_from_a_snapshot(acted: Make) -> None:
     whole, _ = acted(actors_lockstep=True)
-    whole.learn(64)
+    whole.learn(128, on_step=lambda agent: agent.decisions < 64)
     (arrays, meta), env = whole.state_dict(), whole.env.snapshot()
     rows = [one.since(one.first) for one in whole.replay]
     totals = [one.total for one in whole.replay]
+    assert all(f"{number}/chunk/obs" in env for number in range(2)), "the next round is in flight"
     whole.learn(64)
     later, _ = acted(actors_lockstep=True)
     for one, held, total in zip(later.replay, rows, totals, strict=True):
@@ -194,6 +197,22 @@ def test_actors_in_lockstep_go_on_from_a_snapshot(acted: Make) -> None:
     assert later.env.restore(env) is True
     later.learn(64)
     assert_same_state(whole, later)
+
+
+@pytest.mark.parametrize(
+    ("entry", "changed", "sentence"),
+    [
+        ("0/values", 3, "actors.0: found 3"),
+        ("0/chunk/obs", np.zeros((2, 5), np.float32), "actors.0.chunk: obs"),
+        ("1/values", {"chunk": {"updates": -1}}, "actors.1"),
+    ],
+)
+def test_a_snapshot_of_others_is_refused(entry: str, changed: Any, sentence: str, acted: Make) -> None:
+    agent, _ = acted(actors_lockstep=True)
+    agent.learn(64, on_step=lambda agent: False)
+    snapshot = {**agent.env.snapshot(), entry: changed}
+    with pytest.raises(SchemaError, match=re.escape(sentence)):
+        agent.env.restore(snapshot)
 
 
 def test_actors_that_are_free_begin_episodes_after_a_resume(acted: Make) -> None:
