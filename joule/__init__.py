@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from joule.commands.evaluate import evaluate
     from joule.commands.explain import explain
     from joule.commands.export import export
+    from joule.commands.pull import pull
+    from joule.commands.push import push
     from joule.commands.render import render
     from joule.commands.train import train
     from joule.comparison import compare
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "export", "load",
-    "make", "make_env", "render", "train",
+    "make", "make_env", "pull", "push", "render", "train",
 ]  # fmt: skip
 
 _MODULES = {
@@ -54,6 +56,8 @@ _MODULES = {
     "load": "joule.storage.loading",
     "make": "joule.agents",
     "make_env": "joule.environment",
+    "pull": "joule.commands.pull",
+    "push": "joule.commands.push",
     "render": "joule.commands.render",
     "train": "joule.commands.train",
 }

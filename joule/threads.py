@@ -11,6 +11,7 @@ from pathlib import Path
 
 from joule.storage.errors import RunError
 from joule.storage.json_files import read_object
+from joule.storage.shipped import folder_of
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """What NumPy's linear algebra and torch read when they are imported; the first one is the user's."""
@@ -40,8 +41,9 @@ def of_run(path: Path) -> int:
 
     It is 1 where it cannot be read: opening the run then says why.
     """
-    folder = path if (path / "config.json").exists() else path.parent.parent
     try:
+        path = folder_of(path) or path
+        folder = path if (path / "config.json").exists() else path.parent.parent
         threads = read_object(folder / "config.json").get("threads")
     except RunError:
         return 1

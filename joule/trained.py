@@ -98,7 +98,7 @@ class Request:
     """A trained agent as it is asked for. All that needs no network and no simulator is checked at once.
 
     Args:
-        source: a run folder, one of its checkpoints, or an agent in memory.
+        source: a run folder, one of its checkpoints, the address of a shipped agent, or an agent in memory.
         changes: settings by dotted name, `task` among them. Another task is planned for; see `learn_task`.
         learn_task: gradient steps to learn the task with, or without a task the constraints; None plans for it
             without learning.
@@ -164,6 +164,25 @@ class Request:
             raise ConfigError(f"--{planning[0]}: {kind} does not plan; joule does")
         if self.adapt and kind != "joule":
             raise ConfigError(f"--adapt: {kind} has no world model that could detect a change; joule has")
+
+    def output_folder(self) -> Path:
+        """Where files about the run go unless somebody names another place; that of a shipped agent is made.
+
+        Raises:
+            ConfigError: when it cannot be made.
+        """
+        from joule.storage.files import DISK, why
+
+        assert self.run is not None, "an agent in memory has none"
+        folder = self.run.outputs
+        if folder != self.run.folder:
+            try:
+                DISK.make(folder)
+            except OSError as error:
+                raise ConfigError(
+                    f"--out: {folder} cannot be made: {why(error)}; name another place"
+                ) from error
+        return folder
 
     def load(self) -> Trained:
         """The agent with its changes.

@@ -18,12 +18,15 @@ from joule_errors import JouleError, Refused
 from joule_errors.memory import is_short
 
 COMMANDS = {
+    "demo": "see a trained agent at once: an episode, and a film",
     "train": "train an agent, or resume a run",
     "evaluate": "evaluate a trained agent on held-out seeds",
     "render": "film a trained agent",
     "explain": "explain one decision of a trained agent",
     "compare": "compare runs in a table, with curves and a page",
     "export": "export a trained agent as ONNX files",
+    "push": "share a trained agent on the Hugging Face Hub",
+    "pull": "fetch a shared agent; nothing of it is executed",
     "sweep": "train many runs: agents, environments, seeds, settings; here or on a cluster",
 }
 """Name -> what `--help` says. Each is the module `joule.commands.<name>`."""

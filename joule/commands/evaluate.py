@@ -182,7 +182,7 @@ def _evaluate(
     if path is None and request.run is not None:
         of = [] if request.checkpoint is None else [request.checkpoint.name]
         parts = name_parts(changes, learn_task=learn_task, adapt=adapt, deadline_ms=deadline_ms, seed=seed)
-        path = request.run.folder / f"{'-'.join(['evaluation', *of, *parts])}.json"
+        path = request.output_folder() / f"{'-'.join(['evaluation', *of, *parts])}.json"
     if path is not None:
         _check_writable(path)
 

@@ -144,7 +144,7 @@ def _folder(request: Request, out: str | os.PathLike[str] | None) -> Path:
         raise ConfigError("out: an agent in memory has no run folder; give the folder to export into")
     else:
         of = "" if request.checkpoint is None else f"-{request.checkpoint.name}"
-        folder = request.run.folder / f"export{of}"
+        folder = request.output_folder() / f"export{of}"
     if os.path.lexists(folder):
         raise ConfigError(f"--out: {folder} exists already; give a path that is free, or remove it first")
     try:
@@ -170,7 +170,7 @@ def _check_agent(agent: WorldModelAgent) -> None:
         raise ConfigError(
             "export: sensor-fault inference is not exported; load the agent with perceive encoder"
         )
-    if not buffer.held:
+    if not buffer.held and not agent.decisions:
         raise ConfigError(
             "export: the agent has no experience yet on which the files could be checked; train it"
         )
@@ -187,7 +187,7 @@ def _files(
     from joule.exporting.parts import parts_of, samples_of
     from joule.storage.json_files import encode_object
 
-    samples = samples_of(agent)
+    samples = samples_of(agent, env)
     parts = {f"{part.name}.onnx": part for part in parts_of(agent, env.own_action)}
     described = {
         f"joule.{name}": str(value) for name, value in origin.items() if isinstance(value, (str, int))

@@ -28,6 +28,7 @@ from joule.settings import config_from, config_init_from, merged, resumed_config
 
 if TYPE_CHECKING:
     from joule.callbacks.callback import Callback
+    from joule.storage.run_folder import Run
     from joule.training.session import TrainedRun
 
 
@@ -178,10 +179,7 @@ def _train(
         if init_from is None:
             config = config_from(preset or "default", given)
         else:
-            from joule.storage.run_folder import Run
-            from joule.storage.run_paths import located
-
-            config = config_init_from(Run.open(located(init_from)[0], **trust).config, given)
+            config = config_init_from(_opened(init_from, "--init-from", trust).config, given)
         if from_command_line:
             threads.set_variables(config.threads)
         if out is not None:
@@ -205,9 +203,7 @@ def _train(
         )
     if from_command_line:
         threads.set_variables(given.get("threads") or threads.of_run(resume))
-    from joule.storage.run_folder import Run
-
-    run = Run.open(resume, **trust)
+    run = _opened(resume, "--resume", trust)
     config = resumed_config(run.config, given, override)
     given_callbacks = _callbacks(callbacks, track)
     with _startup(config, from_command_line) as startup:
@@ -215,6 +211,27 @@ def _train(
 
         reporting = Reporting([*startup, *given_callbacks], track, progress)
         return train_further(run, config, reporting=reporting, handle_signals=from_command_line, ray=ray)
+
+
+def _opened(path: Path, flag: str, trust: Mapping[str, Any]) -> Run:
+    """The run that `--resume` or `--init-from` names.
+
+    Raises:
+        RunError: as `Run.open`, and for a run in the shared form, which has nothing to learn from.
+    """
+    from joule.storage.errors import RunError
+    from joule.storage.run_folder import Run
+    from joule.storage.run_paths import located
+    from joule.storage.shipped import folder_of
+
+    folder = located(path)[0] if flag == "--init-from" else folder_of(path) or path
+    run = Run.open(folder, **trust)
+    if run.shared:
+        raise RunError(
+            f"{flag}: {path} is a run in its shared form, without replay buffer and optimisers: it can act and be "
+            "evaluated, and cannot be trained further"
+        )
+    return run
 
 
 def _check_together(

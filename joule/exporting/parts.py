@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from agent.agent import WorldModelAgent
+from agent.seeds import FIRST_SEED
+from envs.safe_env import SafeEnv
 from joule.exporting.networks import (
     CostNetwork,
     CostToGoNetwork,
@@ -27,7 +29,7 @@ Samples = Mapping[str, np.ndarray]
 OwnAction = Callable[[np.ndarray], np.ndarray]
 """An action [act] in [-1, 1] -> the action that the environment itself gets for it."""
 MOST_ROWS = 256
-"""Transitions of the replay buffer on which the files are checked."""
+"""Transitions on which the files are checked."""
 LEAST = 1e-30
 """A scale above 0, for a number that is constant."""
 
@@ -54,9 +56,18 @@ class Part:
     """The outputs as the agent itself computes them."""
 
 
-def samples_of(agent: WorldModelAgent) -> dict[str, np.ndarray]:
-    """Observations and actions of transitions all over the replay buffer, and the latents of the observations."""
+def samples_of(agent: WorldModelAgent, env: SafeEnv) -> dict[str, np.ndarray]:
+    """Observations, actions, and the latents of the observations, on which the files are checked.
+
+    They are transitions all over the replay buffer. An agent in the shared form has none, and plays some.
+
+    Args:
+        agent: the agent.
+        env: its environment.
+    """
     buffer = agent.modules.replay_buffer
+    if not buffer.held:
+        return _played(agent, env)
     places = buffer.place(buffer.transitions())
     places = places[np.linspace(0, len(places) - 1, min(len(places), MOST_ROWS)).astype(int)]
     observation = buffer.observations(places)
@@ -64,6 +75,28 @@ def samples_of(agent: WorldModelAgent) -> dict[str, np.ndarray]:
     return {
         "observation": np.ascontiguousarray(observation, np.float32),
         "action": np.ascontiguousarray(buffer.action[places], np.float32),
+        "latent": agent.modules.perceive(observation).cpu().numpy(),
+    }
+
+
+def _played(agent: WorldModelAgent, env: SafeEnv) -> dict[str, np.ndarray]:
+    """See `samples_of`; the agent acts in its environment, without learning."""
+    observations, actions = [], []
+    obs, state = None, None
+    for number in range(MOST_ROWS):
+        if obs is None:
+            obs, _ = env.reset(seed=FIRST_SEED + number)
+            state = None
+        action, state = agent.predict(obs, state)
+        observations.append(np.asarray(obs, np.float32))
+        actions.append(np.asarray(action, np.float32))
+        obs, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            obs = None
+    observation = np.stack(observations)
+    return {
+        "observation": observation,
+        "action": np.stack(actions),
         "latent": agent.modules.perceive(observation).cpu().numpy(),
     }
 

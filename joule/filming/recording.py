@@ -23,7 +23,7 @@ from envs.safe_env import SafeEnv
 from joule.callbacks.episodes import EpisodeCallback, NoEpisodeCallback
 from joule.filming.rehearsal import FilmedAgent, Takes
 from joule.filming.views import PlainView, View, imagination_view
-from joule.report.film import Story, annotate, fewer
+from joule.report.film import FilmPanel, Story, annotate, fewer
 from joule.storage.files import DISK, replacing, why
 
 MOST_DECISIONS = 1_000
@@ -69,6 +69,7 @@ def record(
     imagine: bool = False,
     imagine_at: int | None = None,
     callback: EpisodeCallback | None = None,
+    on_panel: Callable[[FilmPanel], None] | None = None,
 ) -> Path:
     """Films episodes of an agent, without exploration, and writes a video. An existing video is replaced.
 
@@ -86,6 +87,7 @@ def record(
             played once before it is filmed. An agent that adapts plays it only once: its first prediction is
             made after as many decisions as a prediction lasts. It implies `imagine`.
         callback: told how far the film is.
+        on_panel: is given what the strip shows, as the environment is drawn.
 
     Returns:
         The path of the video.
@@ -115,7 +117,7 @@ def record(
         for number in range(seed, seed + episodes):
             policy, first, progress = takes.prepare(number, of_all(number - seed))
             view.begin(first)
-            filmed = _Filmed(agent, policy, env, view, pace, number, longest)
+            filmed = _Filmed(agent, policy, env, view, pace, number, longest, on_panel)
             story = yield from _episode(filmed, story, progress)
             told.episode(number, story.total_return, story.decisions)
             if imagined is not None and story.decisions <= first:
@@ -166,6 +168,7 @@ class _Filmed:
     seed: int
     longest: int
     """Decisions at most."""
+    on_panel: Callable[[FilmPanel], None] | None
 
 
 def _episode(
@@ -210,6 +213,8 @@ def _episode(
         energies = _energies(agent, state) if shown else {}
         panel = story.tell(reward, surprise=_surprise(state), energies=energies)
         if shown:
+            if filmed.on_panel is not None:
+                filmed.on_panel(panel)
             frame = annotate(view.picture(), panel=panel)
             for _ in range(pace.copies):
                 yield frame

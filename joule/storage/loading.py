@@ -18,6 +18,7 @@ from joule.agents import build_agent
 from joule.arguments import as_path
 from joule.settings import check_num_envs, merged
 from joule.storage.agent_checkpoint import named_checkpoint, newest_checkpoint, restore_checkpoint
+from joule.storage.checkpoint import Checkpoint
 from joule.storage.env_spec import spec_of_run
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
@@ -40,7 +41,8 @@ def load(
     the same every time the run is loaded.
 
     Args:
-        path: a run folder, for its newest checkpoint that verifies, or one of its `checkpoints/step-<n>`.
+        path: a run folder, for its newest checkpoint that verifies, one of its `checkpoints/step-<n>`, or an agent
+            that comes with Joule, such as `joule://halfcheetah`.
         env: the environment to learn in. Without it the agent makes the one of its settings when it learns.
         settings: what to change by dotted name, such as {"planner.kind": "icem"}; not the task.
         trust_modules: modules that the run's environment may import although another user made the run.
@@ -54,6 +56,26 @@ def load(
     """
     folder, chosen = located(as_path("path", path))
     run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
+    return restored(run, chosen, env, settings)[0]
+
+
+def restored(
+    run: Run,
+    chosen: Path | None = None,
+    env: TrainingEnv | TrainingEnvs | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> tuple[Agent, Checkpoint]:
+    """The agent of a run, and the checkpoint that it was restored from. No module of its environment is imported.
+
+    Args:
+        run: the run.
+        chosen: one of its checkpoints; None takes the newest that verifies.
+        env: as for `load`.
+        settings: as for `load`.
+
+    Raises:
+        RunError, CheckpointError, ReplayLogError, ConfigError: as `load`.
+    """
     changes = merged(settings, {})
     if changes.get("task", run.config.task) != run.config.task:
         raise ConfigError(
@@ -74,7 +96,7 @@ def load(
         raise RunError(f"{run.folder}: has no checkpoint yet")
     restore_checkpoint(agent, *found)
     agent.begin_episode()
-    return agent
+    return agent, found[0]
 
 
 def load_changed(

@@ -21,7 +21,7 @@ from joule_schema import json_text
 MANIFEST, DIGEST, ARRAYS, META = "MANIFEST.json", "MANIFEST.sha256", "arrays.safetensors", "meta.json"
 # Largest size of each file in bytes. Parsed JSON takes tens of times its size in memory, hence the tighter
 # bounds.
-_LIMITS = {ARRAYS: 4 << 30, META: 8 << 20, MANIFEST: 8 << 20}
+LIMITS = {ARRAYS: 4 << 30, META: 8 << 20, MANIFEST: 8 << 20, DIGEST: 4096}
 
 
 def encode_members(
@@ -49,8 +49,8 @@ def encode_members(
     }
     members[MANIFEST] = encode_json(manifest, "identity or files")
     for name, data in members.items():
-        if len(data) > _LIMITS[name]:
-            raise CheckpointError(f"checkpoint: {name} would hold {len(data)} bytes, at most {_LIMITS[name]}")
+        if len(data) > LIMITS[name]:
+            raise CheckpointError(f"checkpoint: {name} would hold {len(data)} bytes, at most {LIMITS[name]}")
     members[DIGEST] = _digest_line(members[MANIFEST])
     return members
 
@@ -68,8 +68,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         )
     if not (path / MANIFEST).exists():
         raise CheckpointError(f"{path}: is not a checkpoint, {MANIFEST} is missing")
-    data = read_plain(path / MANIFEST, _LIMITS[MANIFEST])
-    if read_plain(path / DIGEST, 4096) != _digest_line(data):
+    data = read_plain(path / MANIFEST, LIMITS[MANIFEST])
+    if read_plain(path / DIGEST, LIMITS[DIGEST]) != _digest_line(data):
         raise CheckpointError(f"{path}: is damaged, {MANIFEST} does not match {DIGEST}")
     manifest = decode_json(data, path / MANIFEST)
     if refusal := format_refusal(manifest.get("format")):
@@ -99,7 +99,7 @@ def read_member(path: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
         OSError: the file cannot be read.
     """
     entry = manifest["members"][name]
-    data = read_plain(path / name, min(entry["size"], _LIMITS[name]))
+    data = read_plain(path / name, min(entry["size"], LIMITS[name]))
     if len(data) != entry["size"] or _sha256(data) != entry["sha256"]:
         raise CheckpointError(f"{path}: is damaged, {name} does not match {MANIFEST}")
     return data

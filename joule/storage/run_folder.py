@@ -38,6 +38,7 @@ from joule.storage.run_entries import COMMAND, CONFIG, SUMMARY, VERSIONS
 from joule.storage.run_lock import RunLock
 from joule.storage.run_logs import RunLogs
 from joule.storage.run_paths import check_free, default_folder, folder_identity, located
+from joule.storage.shipped import outputs_of
 from joule.storage.trust import register, trusted
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "versions",
 ]  # fmt: skip
 
+SHARED = "shared"
+"""The entry of run.json that marks a shared form."""
 _OLD_SECTION = "learner"  # a section that config.json had in format 1
 
 
@@ -57,6 +60,8 @@ class Run:
         self.id: str = record["id"]
         self.env_spec: dict[str, Any] = record["env_spec"]
         """Sizes and names of the environment as JSON values; see `env_spec.spec_of_run`."""
+        self.shared: bool = record.get(SHARED) is True
+        """Whether it is in the shared form: it can act, and it cannot be resumed; see `joule.sharing`."""
         self.counters: dict[str, int] = {"log_failures": 0, "log_rows_lost": 0}
         """Faults that did not end the run, by name."""
         self._identity = folder_identity(folder)
@@ -124,28 +129,8 @@ class Run:
                 or a setting out of range, or needs trust that is not given; see `trust`.
         """
         folder = Path(path)
-        try:
-            if not folder.is_dir():
-                found = "is not a run folder" if folder.exists() else "does not exist"
-                raise RunError(f"{folder}: {found}")
-        except OSError as error:
-            raise RunError(f"{folder}: {why(error)}") from error
-        record = read_object(folder / RUN_FILE)
-        if refusal := format_refusal(record.get("format")):
-            raise RunError(f"{folder}: {refusal}")
-        identifier = record.get("id")
-        if not (isinstance(identifier, str) and re.fullmatch("[0-9a-f]{32}", identifier)):
-            raise RunError(f"{folder}: run.json has no run id")
-        if not isinstance(record.get("env_spec"), dict):
-            raise RunError(f"{folder}: run.json has no env_spec")
-        settings = read_object(folder / CONFIG)
-        if _OLD_SECTION in settings:
-            raise RunError(f"{folder}: {OLDER}")
-        try:
-            config = from_json(settings)
-        except ConfigError as error:
-            raise RunError(f"{folder / CONFIG}: {error}") from error
-        return cls(folder, trusted(folder, config, identifier, trust_modules, trust_env_kwargs), record)
+        record, config = read_run(folder)
+        return cls(folder, trusted(folder, config, record["id"], trust_modules, trust_env_kwargs), record)
 
     @property
     def checkpoints(self) -> Path:
@@ -158,14 +143,19 @@ class Run:
         return self._inside(run_entries.REPLAY)
 
     @property
+    def outputs(self) -> Path:
+        """Where commands write what they make of this run: its folder, or `runs/<name>` for a shipped agent."""
+        return outputs_of(self.folder)
+
+    @property
     def videos(self) -> Path:
         """The folder of videos."""
-        return self._inside(run_entries.VIDEOS)
+        return self._inside(run_entries.VIDEOS, self.outputs)
 
     @property
     def explanations(self) -> Path:
         """The folder of explained decisions."""
-        return self._inside(run_entries.EXPLANATIONS)
+        return self._inside(run_entries.EXPLANATIONS, self.outputs)
 
     def identity(self, **more: Any) -> dict[str, Any]:
         """What a checkpoint of this run belongs to; `more` adds dimensions and the like."""
@@ -314,13 +304,43 @@ class Run:
         if self._identity is None or folder_identity(self.folder) != self._identity:
             raise RunError(f"{self.folder}: was removed or moved while the run was using it")
 
-    def _inside(self, name: str) -> Path:
-        path = self.folder / name
+    def _inside(self, name: str, folder: Path | None = None) -> Path:
+        path = (folder or self.folder) / name
         try:
             check_inside(path)
         except OSError as error:
             raise RunError(f"{self.folder}: {why(error)}") from error
         return path
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
+    """The record and the settings of a run, validated. Nobody has been asked yet whether they are trusted.
+
+    Raises:
+        RunError: as `Run.open`, but for trust.
+    """
+    try:
+        if not folder.is_dir():
+            found = "is not a run folder" if folder.exists() else "does not exist"
+            raise RunError(f"{folder}: {found}")
+    except OSError as error:
+        raise RunError(f"{folder}: {why(error)}") from error
+    record = read_object(folder / RUN_FILE)
+    if refusal := format_refusal(record.get("format")):
+        raise RunError(f"{folder}: {refusal}")
+    identifier = record.get("id")
+    if not (isinstance(identifier, str) and re.fullmatch("[0-9a-f]{32}", identifier)):
+        raise RunError(f"{folder}: run.json has no run id")
+    if not isinstance(record.get("env_spec"), dict):
+        raise RunError(f"{folder}: run.json has no env_spec")
+    settings = read_object(folder / CONFIG)
+    if _OLD_SECTION in settings:
+        raise RunError(f"{folder}: {OLDER}")
+    try:
+        config = from_json(settings)
+    except ConfigError as error:
+        raise RunError(f"{folder / CONFIG}: {error}") from error
+    return record, config
 
 
 def _clear(folder: Path, made: Sequence[Path]) -> None:

@@ -12,6 +12,7 @@ from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import check_inside
 from joule.storage.manifest import MANIFEST
+from joule.storage.shipped import folder_of
 
 RUNS = Path("runs")
 """The parent of every run folder that was given no path; it is made when it is missing."""
@@ -53,11 +54,14 @@ def check_free(folder: Path) -> None:
 def located(path: str | Path) -> tuple[Path, Path | None]:
     """The run folder that `path` names, and the checkpoint where it names one of the run's `step-<n>`.
 
-    A link to a run or to a checkpoint, such as `best`, names it as well; a link in a run folder does not.
+    A link to a run or to a checkpoint, such as `best`, names it as well; a link in a run folder does not. An
+    address such as `joule://halfcheetah` names an agent that comes with Joule.
 
     Raises:
-        RunError: for a link in a run folder.
+        RunError: for a link in a run folder, and an address of no agent.
     """
+    if (shipped := folder_of(path)) is not None:
+        return shipped, None
     folder = Path(path)
     try:
         check_inside(folder)

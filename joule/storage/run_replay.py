@@ -12,6 +12,7 @@ from agent.errors import StopRun
 from agent.interface import Checkpointable, ReplayRows
 from joule.storage.checkpoint import kept_files
 from joule.storage.errors import ReplayLogError
+from joule.storage.replay_commit import commit_of, record_type
 from joule.storage.replay_log import ReplayLog
 
 
@@ -129,6 +130,15 @@ class ReplayLogs:
 def not_finite(arrays: Mapping[str, np.ndarray]) -> list[str]:
     """The names of the float arrays that hold a NaN or an infinity."""
     return [name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]
+
+
+def no_rows(agent: Checkpointable) -> dict[str, Any]:
+    """The commits of logs without a row, by name, as `ReplayLogs.commit` returns them.
+
+    Raises:
+        ReplayLogError: when the columns cannot be stored.
+    """
+    return {_name(k): commit_of(0, record_type(rows.columns()), []) for k, rows in enumerate(agent.replay)}
 
 
 def _name(stream: int) -> str:

@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 BRIEF: dict[str, Any] = {"eval_episodes": 1, "video": False}
 NAMES = ["Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "export",
-         "load", "make", "make_env", "render", "train"]  # fmt: skip
+         "load", "make", "make_env", "pull", "push", "render", "train"]  # fmt: skip
 
 
 def test_the_import_is_instant_and_brings_neither_torch_nor_mujoco() -> None:
@@ -56,6 +56,8 @@ def test_every_name_is_there_and_documented() -> None:
         joule.explain,
         joule.compare,
         joule.export,
+        joule.push,
+        joule.pull,
     ):
         text = inspect.getdoc(function) or ""
         assert "Args:" in text

@@ -1,0 +1,131 @@
+"""Share a trained agent on the Hugging Face Hub: its networks and settings, with a model card made from the run.
+
+joule push RUN name/halfcheetah                    the newest checkpoint, into a repository of that name
+joule push RUN name/halfcheetah --private          into a private one
+joule push RUN name/halfcheetah --license mit      with a licence in the model card
+
+What is shared can act, be evaluated, filmed and explained by everybody who does `joule pull name/halfcheetah`. It
+has no replay buffer, no optimisers and no logs. The command needs the extra `hub`
+(pip install "joule-rl[hub]") and a token, by `hf auth login` or HF_TOKEN. HF_ENDPOINT names another server.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from agent.errors import ConfigError
+from joule import threads
+from joule.arguments import as_path
+from joule.cli import signals
+from joule.cli.parser import Parser
+from joule.cli.trained_options import add_run
+from joule.command_record import Record
+
+
+def parser() -> Parser:
+    """The options of this command."""
+    p = Parser(prog="push.py", description=__doc__, operands="RUN REPO")
+    add_run(p)
+    p.add_argument(
+        "repo", metavar="REPO", help="the repository, such as name/halfcheetah; it is made if needed"
+    )
+    p.add_argument("--private", action="store_true", help="make a private repository")
+    p.add_argument("--revision", metavar="BRANCH", help="the branch (default: the main one)")
+    p.add_argument(
+        "--license", metavar="ID", default="", help="a licence for the model card, such as mit or apache-2.0"
+    )
+    p.add_argument(
+        "--message", metavar="TEXT", default="", help="of the commit (default: the agent and its return)"
+    )
+    return p
+
+
+@signals.unwinding()
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
+    options = parser().parse(arguments)
+    threads.set_variables(threads.of_run(options.run))
+    record = push(
+        options.run,
+        options.repo,
+        private=options.private,
+        revision=options.revision,
+        licence=options.license,
+        message=options.message,
+        trust_modules=options.trust_module,
+        trust_env_kwargs=options.trust_env_kwargs,
+    )
+    print(record)
+    return 0
+
+
+def push(
+    run: str | os.PathLike[str],
+    repo: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    licence: str = "",
+    message: str = "",
+    trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
+) -> Record:
+    """Shares a trained agent on the Hugging Face Hub, in the shared form of its run, with a model card.
+
+    Args:
+        run: a run folder, for its newest checkpoint that verifies, or one of its checkpoints.
+        repo: the repository, such as `name/halfcheetah`; it is made where it does not exist.
+        private: whether a repository that is made is private.
+        revision: the branch; by default the main one.
+        licence: an identifier for the model card, such as `mit`; by default the card says that none was chosen.
+        message: of the commit.
+        trust_modules: modules that the run's environment may import although another user made the run.
+        trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
+
+    Returns:
+        `url`, `commit`, `hash` (SHA-256 of the agent), `bytes`, and `files` with their sizes.
+
+    Raises:
+        Refused: for a run that cannot be shared, without huggingface_hub, token or network, and for a repository
+            that cannot be written.
+    """
+    from joule.sharing.hub import Hub
+    from joule.storage.run_folder import Run
+    from joule.storage.run_paths import located
+
+    if licence and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}", licence):
+        raise ConfigError(
+            f"--license: {licence!r:.80} is no identifier of a licence, such as mit or apache-2.0"
+        )
+    folder, chosen = located(as_path("run", run))
+    opened = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
+    hub = Hub("joule push")
+    hub.check_token()
+
+    # The imports of torch take seconds; they follow once all of the above is checked.
+    from joule.sharing.card import score
+    from joule.sharing.contents import PROVENANCE
+    from joule.sharing.provenance import agent_hash, parsed
+    from joule.sharing.shared_form import shared_files
+    from joule.storage.loading import restored
+
+    agent, saved = restored(opened, chosen)
+    files = shared_files(opened, agent, saved, repo=repo, licence=licence)
+    values = parsed(repo, files[PROVENANCE])
+    said = message or f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames"
+    url, commit = hub.upload(repo, files, said, private=private, revision=revision)
+    size = sum(map(len, files.values()))
+    found = agent_hash(values["files"])
+    lines = [
+        f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames"
+        + (f": {score(values['evaluations'])}" if values["evaluations"] else ""),
+        f"{len(files)} files, {size / 1e6:.2f} MB, SHA-256 of the agent {found}",
+        f"load it anywhere: joule pull {repo}",
+        url,
+    ]
+    sizes = {name: len(data) for name, data in files.items()}
+    return Record(
+        {"url": url, "commit": commit, "hash": found, "bytes": size, "files": sizes}, "\n".join(lines)
+    )

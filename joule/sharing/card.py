@@ -1,0 +1,177 @@
+"""The model card of a shared run: README.md with the metadata that the Hugging Face Hub reads.
+
+What it says comes from the run. Names are of anybody, so that each passes `joule.escaping`; the metadata are JSON
+values, which YAML reads as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from joule.escaping import markdown
+from joule.storage.run_entries import CURVE
+from joule.storage.trust import ENV_KWARGS_FLAG, MODULE_FLAG
+from joule_errors.printable import printable
+
+_LIBRARIES = ("joule", "python", "torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib")
+_NEWEST = 10
+"""Evaluations in the table."""
+
+
+def model_card(
+    values: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    *,
+    repo: str,
+    licence: str,
+    curve: bool,
+    address: str = "",
+) -> str:
+    """The text of the card.
+
+    Args:
+        values: those of `provenance.json`.
+        spec: the entry `env_spec` of the run: sizes and rates of the environment.
+        repo: the repository; empty for a card that names none.
+        licence: an identifier such as `mit`; empty where none was chosen.
+        curve: whether there is a picture of the run.
+        address: of an agent that comes with Joule, such as `joule://reach`.
+    """
+    blocks = [
+        _metadata(values, licence),
+        f"# {markdown(values['agent'])} in {markdown(values['env'])}",
+        _summary(values),
+        _table(_facts(values, spec, licence)),
+    ]
+    if curve:
+        blocks.append(f"![Return against frames]({CURVE})")
+    if values["evaluations"]:
+        blocks += ["## Evaluations", _evaluations(values["evaluations"])]
+    blocks += ["## Use it", _use(values, repo, address)]
+    if values["command"]:
+        blocks += ["## Train it again", _code(values["command"])]
+    blocks += [
+        "## What is in it",
+        "One checkpoint with the networks, the settings, and the evaluations. There is no replay buffer and no "
+        "optimiser, so that the run cannot be resumed. Nothing is pickled, and loading it executes nothing of this "
+        "repository. `provenance.json` has every setting, and the SHA-256 of each file.",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _metadata(values: Mapping[str, Any], licence: str) -> str:
+    """The YAML block. JSON texts are YAML texts."""
+    lines = ["library_name: joule", f"license: {json.dumps(licence)}"] if licence else ["library_name: joule"]
+    tags = ["reinforcement-learning", "world-model", "mujoco", "joule", printable(str(values["env"]))]
+    lines += ["pipeline_tag: reinforcement-learning", "tags:", *(f"- {json.dumps(tag)}" for tag in tags)]
+    if values["evaluations"]:
+        last, env = values["evaluations"][-1], json.dumps(printable(str(values["env"])))
+        score = json.dumps(f"{last['return_mean']:.2f} +/- {last['return_std']:.2f}")
+        lines += [
+            "model-index:",
+            f"- name: {json.dumps(printable(str(values['agent'])))}",
+            "  results:",
+            "  - task:",
+            "      type: reinforcement-learning",
+            "      name: reinforcement-learning",
+            "    dataset:",
+            f"      name: {env}",
+            f"      type: {env}",
+            "    metrics:",
+            "    - type: mean_reward",
+            f"      value: {score}",
+            "      name: mean_reward",
+        ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _summary(values: Mapping[str, Any]) -> str:
+    agent = "A world-model agent" if values["agent"] == "joule" else f"The agent {markdown(values['agent'])}"
+    text = (
+        f"{agent}, trained for {values['frames']:,} frames ({values['decisions']:,} decisions) in "
+        f"{markdown(values['env'])} with Joule."
+    )
+    if values["evaluations"]:
+        text += f" {score(values['evaluations'])}"
+    if values["agent"] == "joule":
+        text += (
+            " It predicts representations and acts by searching for the actions of least predicted energy."
+        )
+    return text
+
+
+def score(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """The last evaluation in a sentence."""
+    last = evaluations[-1]
+    return (
+        f"Return {last['return_mean']:,.1f} ± {last['return_std']:,.1f} over {last['episodes']} evaluation "
+        f"episodes at {last['frames']:,} frames."
+    )
+
+
+def _facts(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) -> list[tuple[str, str]]:
+    settings = values["settings"]
+    seconds = spec.get("seconds_per_decision")
+    rate = (
+        f", {1.0 / seconds:,.0f} decisions a second"
+        if isinstance(seconds, (int, float)) and seconds > 0
+        else ""
+    )
+    made = values["versions"]
+    libraries = ", ".join(
+        f"{name} {markdown(str(made[name]))}" for name in _LIBRARIES if made.get(name, "none") != "none"
+    )
+    rows = [
+        ("robot", f"{markdown(values['env'])}: {spec.get('observation_size')} observed numbers, "
+                  f"{spec.get('action_size')} actions{rate}"),
+        ("task", markdown(values["task"]) if values["task"] else "the reward of the environment"),
+        ("training", f"{values['frames']:,} frames, seed {values['seed']}, weights {markdown(values['weights'])}"),
+        ("made with", libraries or "not recorded"),
+        ("licence", markdown(licence) if licence else "none was chosen; ask its owner"),
+    ]  # fmt: skip
+    if settings.get("perturb"):
+        rows.insert(2, ("changes of the environment", markdown(", ".join(map(str, settings["perturb"])))))
+    return rows
+
+
+def _evaluations(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (f"{row['frames']:,}", f"{row['return_mean']:,.2f} ± {row['return_std']:,.2f}", str(row["episodes"]))
+        for row in evaluations[-_NEWEST:]
+    ]
+    return _table(rows, ("frames", "return", "episodes"))
+
+
+def _use(values: Mapping[str, Any], repo: str, address: str) -> str:
+    """How to fetch it and what to type; an agent that comes with Joule need not be fetched."""
+    path = address or f"runs/{repo.rpartition('/')[2] or 'run'}"
+    lines = [] if address else ['pip install "joule-rl[hub]"', f"joule pull {repo or 'REPO'}"]
+    flags = []
+    module, colon, _ = str(values["env"]).partition(":")
+    if colon and module != "dmc":
+        flags += [MODULE_FLAG, printable(module)]
+    if values["settings"].get("env_kwargs"):
+        flags.append(ENV_KWARGS_FLAG)
+    lines.append(" ".join([f"joule render {path}", *flags]))
+    text = _code("\n".join(lines))
+    if flags:
+        text += (
+            "\n\nThe options say that you trust the environment of this run; `joule pull` imports nothing."
+        )
+    return f"{text}\n\nIn Python:\n\n" + _code(f'import joule\n\nagent = joule.load("{path}")', "python")
+
+
+def _code(text: str, language: str = "") -> str:
+    """A block of code that its own text cannot end."""
+    safe = "\n".join(printable(line) for line in text.splitlines())
+    fence = "```"
+    while fence in safe:
+        fence += "`"
+    return f"{fence}{language}\n{safe}\n{fence}"
+
+
+def _table(rows: Sequence[Sequence[str]], header: Sequence[str] = ("", "")) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,53 @@
+"""Trained agents that come with Joule, by addresses such as `joule://halfcheetah`.
+
+Each is a run folder in its shared form (see `joule.sharing`) among the files of the package, where nothing is
+written: what a command makes of it goes to `runs/<name>`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from joule.storage.errors import RunError
+from joule.storage.links import RUN_FILE
+
+SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
+_SCHEME = "joule:"
+_OUTPUTS = Path("runs")
+"""The parent of the folders for what commands make of shipped agents."""
+
+
+def names() -> list[str]:
+    """The names of the agents that come with Joule."""
+    return sorted(entry.parent.name for entry in SHIPPED.glob(f"*/{RUN_FILE}"))
+
+
+def address(name: str) -> str:
+    """The address of a shipped agent."""
+    return f"{_SCHEME}//{name}"
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path | None:
+    """The run folder that an address names; None for any other path.
+
+    Args:
+        path: an address, or a path. `Path` makes one slash of the two, which is an address as well.
+
+    Raises:
+        RunError: for an address that names no shipped agent.
+    """
+    scheme, *rest = Path(path).parts or ("",)
+    if scheme != _SCHEME:
+        return None
+    if len(rest) != 1 or rest[0] not in names():
+        there_are = ", ".join(map(address, names()))
+        raise RunError(
+            f"{_SCHEME}//{'/'.join(rest)}: is no agent that comes with Joule; there are {there_are}"
+        )
+    return SHIPPED / rest[0]
+
+
+def outputs_of(folder: Path) -> Path:
+    """Where commands write what they make of the run in a folder: there, or `runs/<name>` for a shipped agent."""
+    return _OUTPUTS / folder.name if folder.parent == SHIPPED else folder
