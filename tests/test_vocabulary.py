@@ -19,6 +19,9 @@ LONE = (
     "explain.py",
     "compare.py",
     "export.py",
+    "push.py",
+    "pull.py",
+    "demo.py",
 )
 HISTORY = ("docs/lab-notes.md",)
 """A record of what was tried, in the words of its time."""

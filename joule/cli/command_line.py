@@ -16,7 +16,10 @@ from joule_errors.printable import printable
 
 _ROOT = Path(__file__).resolve().parents[2]
 """The checkout with the scripts, where this is one."""
-_SCRIPTS = ("train.py", "evaluate.py", "render.py", "explain.py", "compare.py", "export.py", "sweep.py")
+_SCRIPTS = (
+    "demo.py", "train.py", "evaluate.py", "render.py", "explain.py", "compare.py", "export.py", "push.py",
+    "pull.py", "sweep.py",
+)  # fmt: skip
 
 
 def command_words(command: str, arguments: Sequence[str] = ()) -> list[str]:

@@ -1,8 +1,8 @@
 """See a trained agent at once: it plays an episode, says what it does, and is filmed.
 
-joule demo                         the cheetah
-joule demo reach                   another agent that comes with Joule
-joule demo --seconds 20 --out cheetah.mp4
+python demo.py                                  the cheetah
+python demo.py reach                            another agent that comes with Joule
+python demo.py --seconds 20 --out cheetah.mp4   more of it, into a file of your choice
 
 Below each frame of the film are the return, the surprise of the world model and the energy of the plan. Every
 command for trained agents takes these agents too, as in `joule evaluate joule://halfcheetah`.
@@ -33,7 +33,7 @@ SECONDS = 6.0
 """Simulated time that is shown."""
 ROWS = 10
 """Lines of what it does."""
-SHOWN = ("velocity", "speed", "height", "upright", "distance")
+SHOWN = ("velocity", "height", "upright", "distance")
 """Readouts that a line may show, at most two of them."""
 
 

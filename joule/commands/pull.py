@@ -1,8 +1,8 @@
 """Fetch a trained agent that somebody has shared, into a run folder that every command reads.
 
-joule pull name/halfcheetah                     into runs/halfcheetah
-joule pull name/halfcheetah --out cheetah       into another new folder
-joule pull name/halfcheetah --revision v2       a branch, a tag or a commit
+python pull.py name/halfcheetah                     into runs/halfcheetah
+python pull.py name/halfcheetah --out cheetah       into another new folder
+python pull.py name/halfcheetah --revision v2       a branch, a tag or a commit
 
 Every file is checked before the folder appears, and nothing of it is executed. An environment in a module of its
 own is not imported; the command says which option lets another command import it. It needs the extra `hub`:

@@ -1,8 +1,8 @@
 """Share a trained agent on the Hugging Face Hub: its networks and settings, with a model card made from the run.
 
-joule push RUN name/halfcheetah                    the newest checkpoint, into a repository of that name
-joule push RUN name/halfcheetah --private          into a private one
-joule push RUN name/halfcheetah --license mit      with a licence in the model card
+python push.py RUN name/halfcheetah                    the newest checkpoint, into a repository of that name
+python push.py RUN name/halfcheetah --private          into a private one
+python push.py RUN name/halfcheetah --license mit      with a licence in the model card
 
 What is shared can act, be evaluated, filmed and explained by everybody who does `joule pull name/halfcheetah`. It
 has no replay buffer, no optimisers and no logs. The command needs the extra `hub`

@@ -222,13 +222,15 @@ def _opened(path: Path, flag: str, trust: Mapping[str, Any]) -> Run:
     from joule.storage.errors import RunError
     from joule.storage.run_folder import Run
     from joule.storage.run_paths import located
-    from joule.storage.shipped import folder_of
+    from joule.storage.shipped import address, folder_of
 
-    folder = located(path)[0] if flag == "--init-from" else folder_of(path) or path
+    shipped = folder_of(path)
+    folder = located(path)[0] if flag == "--init-from" else shipped or path
     run = Run.open(folder, **trust)
     if run.shared:
+        named = path if shipped is None else address(shipped.name)
         raise RunError(
-            f"{flag}: {path} is a run in its shared form, without replay buffer and optimisers: it can act and be "
+            f"{flag}: {named} is a run in its shared form, without replay buffer and optimisers: it can act and be "
             "evaluated, and cannot be trained further"
         )
     return run

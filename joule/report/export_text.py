@@ -23,7 +23,7 @@ def shown(record: Mapping[str, Any]) -> str:
             "",
             *(f"{name:<{width}}  {_signature(of_file)}" for name, of_file in files.items()),
             "",
-            f"checked with onnxruntime on {record['check']['transitions']:,} transitions of the replay buffer: "
+            f"checked with onnxruntime on {record['check']['transitions']:,} transitions: "
             f"largest difference {largest:.1e}",
         ]
     )
