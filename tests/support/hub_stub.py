@@ -21,12 +21,16 @@ class HubStub:
     """Repositories in memory: name -> branch -> file -> content. Large files go the way of Git LFS."""
 
     def __init__(self) -> None:
+        self.endpoint = ""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything but its address."""
         self.repos: dict[str, dict[str, dict[str, bytes]]] = {}
         self.private: set[str] = set()
         self.read_only = False
         self.announced: dict[str, int] = {}
         """Sizes that a listing gives in place of the true ones, by file."""
-        self.endpoint = ""
         self.requests: list[str] = []
         self.objects: dict[str, bytes] = {}
         """What was uploaded by its SHA-256."""

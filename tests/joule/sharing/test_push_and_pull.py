@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -99,10 +100,13 @@ def test_names_of_anybody_mean_nothing_in_the_card(pushed: Files) -> None:
         "versions": {"joule": "1|2\n# a"},
     }  # fmt: skip
     card = model_card(values, {}, repo=REPO, licence="", curve=False)
-    lines = card.splitlines()
-    assert [line for line in lines if line.startswith("---")] == ["---", "---"]
-    assert not [line for line in lines if line.startswith(("# Trust", "# out", "# a")) or "<script" in line]
-    assert "````" in card, "the block of code ends where it should"
+    _, metadata, text = card.split("---\n", 2)
+    known = (" ", "-", "library", "pipeline", "tags:", "model-")
+    assert all(line.startswith(known) for line in metadata.splitlines())
+    prose = re.sub(r"^(`{3,})\w*$.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "evil:Arm-v0" in prose
+    markup = ("<script", "\n# Trust", "[x]", "out of the code", "\n# a", "1|2")
+    assert not [sign for sign in markup if sign in prose]
     assert "license" not in card
     assert "--trust-module evil" in card
 
