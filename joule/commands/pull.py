@@ -118,7 +118,8 @@ def _text(pulled: Pulled, flags: Sequence[str]) -> str:
             f"its environment gets keyword arguments; if you trust them, commands need {' '.join(flags)}"
         )
     if pulled.ignored:
-        lines.append(f"{len(pulled.ignored)} other files of the repository were not downloaded")
+        names = ", ".join(pulled.ignored[:3]) + (", ..." if len(pulled.ignored) > 3 else "")
+        lines.append(f"not downloaded, because no shared run has it: {names}")
     lines.append(f"film it: {shell_line(command_words('render', [str(pulled.folder), *flags]))}")
     lines.append(str(pulled.folder))
     return "\n".join(lines)

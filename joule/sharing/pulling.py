@@ -31,6 +31,8 @@ from joule_errors import JouleError
 
 _SCRATCH = ".download"
 """Where the library downloads to, in the temporary folder."""
+_OF_THE_HUB = ".gitattributes"
+"""A file that the Hub puts into every repository."""
 _NEEDED = (RUN_FILE, CONFIG, VERSIONS)
 
 
@@ -76,7 +78,8 @@ def pull_run(hub: Hub, repo: str, revision: str | None, folder: Path) -> Pulled:
                 download.clear()
     except OSError as error:
         raise SharingError(f"{folder}: cannot be written: {why(error)}") from error
-    ignored = sorted(set(sizes) - {*provenance["files"], PROVENANCE, CARD})
+    own = {*provenance["files"], PROVENANCE, CARD, _OF_THE_HUB}
+    ignored = sorted(set(sizes) - own)
     return Pulled(folder, commit, config, provenance, agent_hash(provenance["files"]), ignored)
 
 

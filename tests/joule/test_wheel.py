@@ -134,9 +134,11 @@ def test_in_an_empty_folder(installed: Run, tmp_path: Path) -> None:
     assert not Path(file).is_relative_to(ROOT)
     assert Path(file).with_name("py.typed").exists()
     assert names.split()[0] == "320"
+    printed = succeeded(installed(tmp_path, "joule", "demo", "reach", "--seconds", "0.2"))
+    assert "in 5 decisions" in printed
     own = "import joule; e = joule.make_env('joule/Push-v0'); e.reset(seed=1)"
     succeeded(installed(tmp_path, "python", "-c", own))
-    assert not set(os.listdir(tmp_path)) - {"run", "comparison"}
+    assert not set(os.listdir(tmp_path)) - {"run", "runs", "comparison"}
 
 
 @pytest.mark.slow
