@@ -35,7 +35,7 @@ class Hub:
         self._errors: Any = needed("huggingface_hub.errors", "hub", command)
         self._api: Any = self._library.HfApi(library_name="joule", library_version=version())
         self.endpoint: str = self._api.endpoint
-        needed("huggingface_hub.utils", "hub", command).disable_progress_bars()
+        self._utils: Any = needed("huggingface_hub.utils", "hub", command)
 
     def check_token(self) -> None:
         """Raises SharingError where there is no token to write with."""
@@ -101,6 +101,8 @@ class Hub:
     def _sentences(self, repo: str, revision: str | None) -> Iterator[None]:
         """Inside, an error of the library becomes a sentence."""
         errors = self._errors
+        bars = not self._utils.are_progress_bars_disabled()  # a program may want those of other transfers
+        self._utils.disable_progress_bars()
         try:
             yield
         except errors.HFValidationError as error:
@@ -124,6 +126,9 @@ class Hub:
             raise SharingError(f"{repo}: {self._answer(error)}") from error
         except (errors.HTTPError, OSError) as error:
             raise self._unreachable(repo, error) from error
+        finally:
+            if bars:
+                self._utils.enable_progress_bars()
 
     def _unreachable(self, repo: str, error: Exception) -> SharingError:
         return SharingError(
