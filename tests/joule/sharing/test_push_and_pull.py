@@ -20,6 +20,7 @@ import joule
 from joule.commands import pull, push, train
 from joule.sharing.card import model_card
 from joule.sharing.contents import SharingError
+from joule.sharing.hub import Hub
 from joule.storage.errors import RunError
 from joule_errors import Refused
 
@@ -236,6 +237,36 @@ def test_a_size_is_checked_before_anything_is_downloaded(hub: HubStub, pushed: F
     ):
         joule.pull(REPO, tmp_path / "pulled")
     assert not [one for one in hub.requests if one.endswith("run.json")]
+
+
+def test_weights_beyond_the_memory_budget_are_not_downloaded(
+    hub: HubStub, pushed: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("joule.sharing.pulling.largest_checkpoint", lambda config: 5_000)
+    hub.requests.clear()
+    with pytest.raises(SharingError, match=r"MB, and the memory budget leaves 0\.0 MB for it"):
+        joule.pull(REPO, tmp_path / "pulled")
+    assert not [one for one in hub.requests if one.endswith(".safetensors")]
+
+
+def test_a_link_in_place_of_a_download_is_not_followed(
+    hub: HubStub, pushed: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a cache that keeps its files elsewhere would make them."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(pushed["provenance.json"])
+    download = Hub.download
+
+    def linked(self: Hub, repo: str, commit: str, name: str, folder: Path) -> Path:
+        path = download(self, repo, commit, name, folder)
+        path.unlink()
+        path.symlink_to(secret)
+        return path
+
+    monkeypatch.setattr(Hub, "download", linked)
+    with pytest.raises(SharingError, match=r"provenance\.json is a link"):
+        joule.pull(REPO, tmp_path / "pulled")
+    assert os.listdir(tmp_path) == ["secret"]
 
 
 def test_what_the_server_refuses_is_one_sentence(
