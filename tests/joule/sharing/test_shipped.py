@@ -38,7 +38,8 @@ def test_there_are_three_with_their_provenance() -> None:
         last = values["evaluations"][-1]
         assert last["frames"] == values["frames"]
         assert values["evaluated_as_shipped"]["return_mean"] == pytest.approx(last["return_mean"], rel=1e-6)
-        assert b"/root" not in b"".join(path.read_bytes() for path in files), "a path of the machine"
+        texts = [path.read_text() for path in files if path.suffix in (".json", ".txt", ".csv", ".md")]
+        assert not re.search(r"""[\s"'=](/\w+){2}""", "\n".join(texts)), "a path of the machine"
 
 
 @pytest.mark.parametrize("name", NAMES)
