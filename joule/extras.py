@@ -14,7 +14,7 @@ def needed(module: str, extra: str, option: str) -> Any:
     Args:
         module: its name.
         extra: of Joule, which installs it.
-        option: of the command, which needs it.
+        option: of the command, or the command itself, which needs it.
 
     Raises:
         ConfigError: where it is not installed; the sentence has the command that installs it.
