@@ -51,13 +51,14 @@ def ghost_pictures(
     if not can_appear(env) or seconds is None:
         return [], 0
     view = GhostView(agent, env, ImaginedRollouts(agent, seconds, 0))
-    start, plain = view.ghost.present(), env.render()
+    start, plain = view.ghost.poses.present(), env.render()
     drawn: list[np.ndarray] = []
     ahead = 0
     for ahead in range(len(alternatives[0].future) - 1, 0, -1):
         drawn = []
         for alternative in alternatives:
-            drawn.append(view.ghost.draw(view.pose(start, alternative.future[: ahead + 1])))
+            pose = view.predicted_poses.pose(start, alternative.future[: ahead + 1])
+            drawn.append(view.ghost.draw(pose))
             if ahead > 1 and not in_view(drawn[-1], plain):
                 break
         else:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
 from agent.world_model.adaptation import AdaptiveAgent
 from envs.rendering.ghost import Ghost, can_appear
 from envs.safe_env import SafeEnv
-from joule.filming.imagined_rollouts import ImaginedRollouts, readout_changes
+from joule.filming.imagined_rollouts import ImaginedRollouts
+from joule.filming.predicted_poses import PredictedPoses
 from joule.report.film import side_by_side
 from joule.report.film.caption import caption
 from joule.report.imagination import PREDICTED, Curves
@@ -78,14 +78,7 @@ class GhostView:
         self, agent: WorldModelAgent | AdaptiveAgent, env: SafeEnv, rollouts: ImaginedRollouts
     ) -> None:
         self.env, self.rollouts, self.ghost = env, rollouts, Ghost(env)
-        self.layout = agent.modules.layout()
-
-        def change(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-            return self.ghost.change(self.state("qpos", after), self.state("qpos", before))
-
-        read, true = readout_changes(agent, agent.modules.replay_buffer, rollouts.ahead, change)
-        self.readable = self.ghost.readable(read, true)
-        """Which positions the readout heads can predict, [nq]."""
+        self.predicted_poses = PredictedPoses(agent, self.ghost.poses, rollouts.seconds, rollouts.ahead)
 
     def begin(self, first: int) -> None:
         """See `View`."""
@@ -94,28 +87,17 @@ class GhostView:
     def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
         """See `View`."""
         if self.rollouts.decided(obs, action):
-            self.start = self.ghost.present()
+            self.start = self.ghost.poses.present()
 
     def picture(self) -> np.ndarray:
         """See `View`."""
         predicted = self.rollouts.predicted()
         if predicted is None:
             return self.env.render()
-        pose = self.pose(self.start, predicted)
-        steps, off = len(predicted) - 1, 100 * self.ghost.distance(pose)
+        pose = self.predicted_poses.pose(self.start, predicted)
+        steps, off = len(predicted) - 1, 100 * self.ghost.poses.distance(pose)
         text = f"ghost: predicted {steps} decision{'s' * (steps > 1)} ago, {off:.0f} cm off"
         return caption(self.ghost.draw(pose), text, PREDICTED)
-
-    def state(self, name: str, readouts: np.ndarray) -> np.ndarray:
-        """`qpos` [rows, nq] or `qvel` [rows, nv], as derived from readouts [rows, readouts]."""
-        found = self.layout.value(name, torch.from_numpy(np.asarray(readouts, np.float32)))
-        assert found is not None, "a ghost appears where the state is derived from readouts"
-        return found.numpy()
-
-    def pose(self, start: np.ndarray, readouts: np.ndarray) -> np.ndarray:
-        """The predicted pose [nq] after readouts [steps + 1, readouts] that begin at the pose `start` [nq]."""
-        qpos, qvel = self.state("qpos", readouts), self.state("qvel", readouts)
-        return self.ghost.predicted(start, qpos, qvel, self.rollouts.seconds, self.readable)
 
 
 class CurveView:

@@ -11,6 +11,7 @@ import torch
 import envs
 from agent.cost.readouts import Readouts
 from envs.rendering.ghost import Ghost, can_appear
+from envs.rendering.poses import RobotPoses
 from envs.safe_env import SafeEnv
 
 
@@ -30,24 +31,24 @@ def played(env: SafeEnv, decisions: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["HalfCheetah-v5", "joule/Push-v0", "joule/Cup-v0"])
-def test_a_ghost_of_true_readouts_is_where_the_robot_is(name: str) -> None:
+def test_a_pose_of_true_readouts_is_where_the_robot_is(name: str) -> None:
     env: Any = envs.make(name)
-    ghost = Ghost(env)
+    poses = RobotPoses(env)
     env.reset(seed=3)
-    start = ghost.present()
+    start = poses.present()
     qpos, qvel = played(env, 20)
     readable, seconds = np.ones(qpos.shape[1], bool), env.env_spec.seconds_per_decision
-    pose = ghost.predicted(start, qpos, qvel, seconds, readable)
-    np.testing.assert_allclose(ghost.change(pose[None], ghost.present()[None]), 0.0, atol=1e-5)
-    assert ghost.distance(pose) < 1e-5
-    assert ghost.distance(start) > 0.005
+    pose = poses.predicted(start, qpos, qvel, seconds, readable)
+    np.testing.assert_allclose(poses.change(pose[None], poses.present()[None]), 0.0, atol=1e-5)
+    assert poses.distance(pose) < 1e-5
+    assert poses.distance(start) > 0.005
     # A prediction that is off by a constant still gives how far the robot moved.
     first = np.arange(qpos.shape[1]) < 1
     np.testing.assert_allclose(
-        ghost.predicted(start, qpos + 7.0 * first, qvel, seconds, readable), pose, atol=1e-6
+        poses.predicted(start, qpos + 7.0 * first, qvel, seconds, readable), pose, atol=1e-6
     )
     # Where the position is not readable, the integrated velocity is nearly as good.
-    integrated = ghost.predicted(start, np.where(first, 0.0, qpos), qvel, seconds, ~first)
+    integrated = poses.predicted(start, np.where(first, 0.0, qpos), qvel, seconds, ~first)
     np.testing.assert_allclose(integrated[1:], pose[1:])
     assert 0.0 < abs(integrated[0] - pose[0]) < 0.02
 
@@ -55,35 +56,35 @@ def test_a_ghost_of_true_readouts_is_where_the_robot_is(name: str) -> None:
 def test_an_unreadable_orientation_is_turned_by_its_velocity() -> None:
     env: Any = envs.make("joule/Push-v0")
     env.reset(seed=3)
-    ghost = Ghost(env)
-    start, qvel = ghost.present(), np.zeros((11, 8))
+    poses = RobotPoses(env)
+    start, qvel = poses.present(), np.zeros((11, 8))
     start[5:] = 1.0, 0.0, 0.0, 0.0
     qvel[:, 7] = 0.5 * np.pi  # for one second: a quarter of a turn about the vertical
-    turned = ghost.predicted(start, np.zeros((11, 9)), qvel, 0.1, np.zeros(9, bool))
+    turned = poses.predicted(start, np.zeros((11, 9)), qvel, 0.1, np.zeros(9, bool))
     np.testing.assert_allclose(turned[5:], [np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)], atol=1e-6)
     np.testing.assert_allclose(turned[:5], start[:5])
 
 
 def test_positions_are_readable_when_their_changes_are_predicted() -> None:
-    ghost = Ghost(envs.make("joule/Push-v0"))
+    poses = RobotPoses(envs.make("joule/Push-v0"))
     true = np.random.default_rng(0).normal(size=(50, 9))
     true[:, 6:8] = 0.0  # a block that never tips
     read = true + 0.1
     read[:, 1] = 0.0
     read[:, 2] *= -1.0
     # pusher x, pusher y, block x, y, z, then its quaternion as one
-    assert ghost.readable(read, true).tolist() == [True, False, False, True, True, *4 * [True]]
+    assert poses.readable(read, true).tolist() == [True, False, False, True, True, *4 * [True]]
     read[:, 5:] = 0.0
-    assert ghost.readable(read, true).tolist()[5:] == 4 * [False]
-    assert not ghost.readable(true[:0], true[:0]).any()
+    assert poses.readable(read, true).tolist()[5:] == 4 * [False]
+    assert not poses.readable(true[:0], true[:0]).any()
 
 
 def test_a_turn_is_as_far_as_the_short_way_round() -> None:
-    ghost = Ghost(envs.make("joule/Push-v0"))
+    poses = RobotPoses(envs.make("joule/Push-v0"))
     before = np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]])
     same = before * np.array([*5 * [1.0], *4 * [-1.0]])  # the negative of a quaternion
-    np.testing.assert_array_equal(ghost.change(same, before), 0.0 * before)
-    cheetah = Ghost(envs.make("HalfCheetah-v5"))
+    np.testing.assert_array_equal(poses.change(same, before), 0.0 * before)
+    cheetah = RobotPoses(envs.make("HalfCheetah-v5"))
     angles = np.zeros((2, 9))
     angles[:, 2] = 3.1, -3.1
     assert cheetah.change(angles[1:], angles[:1])[0, 2] == pytest.approx(2 * np.pi - 6.2)
@@ -99,7 +100,7 @@ def test_the_ghost_appears_at_its_pose_and_nowhere_else() -> None:
     assert can_appear(env)
     ghost = Ghost(env)
     before = env.snapshot()
-    here, away = ghost.present(), ghost.present()
+    here, away = ghost.poses.present(), ghost.poses.present()
     away[:2] = -away[:2]  # the pusher alone
     changed = {
         name: np.abs(ghost.draw(pose) - plain).max(-1) > 25 for name, pose in (("here", here), ("away", away))
