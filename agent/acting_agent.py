@@ -107,6 +107,18 @@ class ActingAgent(SavedAsFolder):
         """
         return explanation.imagine(self.modules, obs, actions)
 
+    def imagine_plan(self, state: ActingState, steps: int) -> Float[np.ndarray, "_ readouts"]:
+        """Readouts [steps + 1, readouts] predicted under the plan of a decision, and then under the policy.
+
+        Args:
+            state: what `predict` returned for one environment.
+            steps: decisions that are predicted; row 0 reads the state of the decision.
+
+        Raises:
+            InputError: for what is not the state of a decision, and for one of several environments.
+        """
+        return explanation.imagine_plan(self.modules, state, steps)
+
     def legibility(self, obs: np.ndarray, readouts: np.ndarray) -> dict[str, float]:
         """R² of every readout on steps with observations [steps, obs] and true readouts [steps, readouts].
 

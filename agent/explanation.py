@@ -112,13 +112,39 @@ def imagine(modules: Modules, obs: Observation, actions: np.ndarray) -> np.ndarr
     if not single:
         raise InputError("obs: found a batch; give one observation")
     sequence = action_sequence(actions, modules.env_spec.action_size)
-    networks = modules.networks
     with torch.inference_mode():
-        z = modules.perceive(rows)
-        plan = torch.from_numpy(sequence).to(modules.device)[None]
-        latents = [z, *(step.z for step in networks.world_model.rollout(z, plan))]
-        read = networks.readout(torch.cat(latents))
-        return networks.readout_normalizer.inverse(read).cpu().numpy()
+        return _readouts(modules, modules.perceive(rows), torch.from_numpy(sequence).to(modules.device))
+
+
+def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray:
+    """Readouts [steps + 1, readouts] predicted under the plan of a decision, and after its end the policy.
+
+    A decision of the policy alone continues under the policy from its own action on.
+
+    Args:
+        modules: those of the agent.
+        state: of the decision, in one environment.
+        steps: decisions that are predicted; row 0 reads the state of the decision.
+
+    Raises:
+        InputError: for what is not the state of a decision, and for one of several environments.
+    """
+    check_decided(state)
+    if len(state.z) != 1:
+        raise InputError("state: found that of a batch; give that of one environment")
+    with torch.inference_mode():
+        no_actions = state.z.new_zeros(0, modules.env_spec.action_size)
+        planned = no_actions if state.plan is None else state.plan.actions[0][:steps]
+        return _readouts(modules, state.z, _continued(modules, state.z, planned, steps))
+
+
+def _readouts(
+    modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "steps act"]
+) -> Float[np.ndarray, "_ readouts"]:
+    """Readouts [steps + 1, readouts], of the latent and of those that follow it under a plan."""
+    networks = modules.networks
+    latents = [z, *(step.z for step in networks.world_model.rollout(z, plan[None]))]
+    return networks.readout_normalizer.inverse(networks.readout(torch.cat(latents))).cpu().numpy()
 
 
 def explain_decision(
@@ -232,7 +258,7 @@ def _continued(
     while len(actions) < steps:
         actions.append(policy(z)[0])
         z = model.expect(z, actions[-1][None])
-    return torch.stack(actions)
+    return torch.stack(actions) if actions else plan
 
 
 def _costs(modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "horizon act"]) -> np.ndarray:

@@ -19,6 +19,7 @@ LONE = (
     "explain.py",
     "compare.py",
     "export.py",
+    "play.py",
     "push.py",
     "pull.py",
     "demo.py",

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
+from agent.configurator import kinds
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.validation import check_horizon, validate
 from agent.cost.constraint import Constraint, charge, parse_constraint
@@ -96,6 +97,55 @@ class Configurator:
         planner = replace(modules.config.planner, horizon_decisions=horizon_decisions)
         config = validate(replace(modules.config, planner=planner))
         modules.task_cost, modules.actor = self.task_cost(task), modules.make_actor(config)
+
+    def plan_as_learned(self) -> None:
+        """Plans for the task that was learned again, after `plan_for`."""
+        self.modules.task_cost = None
+        self.modules.actor = self.modules.make_actor(self.modules.config)
+
+    def choose_planner(self, kind: str) -> None:
+        """Plans by another kind of planner from now on, as far ahead as before.
+
+        Settings that both kinds have stay; the others get their defaults.
+
+        Args:
+            kind: the planner; `policy` acts without planning.
+
+        Raises:
+            ConfigError: for an unknown kind, and for acting without a plan where there is a task that is only
+                planned for, or a constraint.
+        """
+        modules = self.modules
+        before = modules.config.planner
+        if kind == NO_PLANNER:
+            for what, kept in (("task", modules.task_cost), ("constraint", modules.constraint_cost)):
+                if kept is not None:
+                    raise ConfigError(f"planner.kind: the {what} needs a plan; policy does not look ahead")
+        has = kinds.settings_of("planner", kind)
+        settings = {name: value for name, value in before.settings.items() if name in has}
+        config = validate(replace(modules.config, planner=replace(before, kind=kind, settings=settings)))
+        ahead = replace(config.planner, horizon_decisions=modules.actor.horizon)
+        actor = modules.make_actor(replace(config, planner=ahead))
+        modules.config, modules.actor = config, actor
+
+    def weigh(self, uncertainty: float | None = None, action: float | None = None) -> None:
+        """Changes weights of the energy from now on.
+
+        Args:
+            uncertainty: see `CostConfig`; None leaves it.
+            action: likewise.
+
+        Raises:
+            ConfigError: for a weight that is no number in its range.
+        """
+        config = self.modules.config
+        cost = config.cost
+        changed = replace(
+            cost,
+            uncertainty=cost.uncertainty if uncertainty is None else uncertainty,
+            action=cost.action if action is None else action,
+        )
+        self.modules.config = validate(replace(config, cost=changed))
 
     def learn_task(self, task: Task, updates: int = 4_000) -> None:
         """Learns a critic, a policy and a cost head for other costs, from replay and imagination alone.

@@ -40,6 +40,19 @@ def follow_robot(env: gymnasium.Env[Any, Any]) -> None:
         }
 
 
+def tracked_link(model: Any) -> int | None:
+    """The row of the body that a camera of the model tracks: a robot that moves about; None without one."""
+    import mujoco
+
+    tracking = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
+    bodies = [
+        int(body)
+        for body, mode in zip(model.cam_bodyid, model.cam_mode, strict=True)
+        if int(mode) in tracking
+    ]
+    return bodies[0] if bodies else None
+
+
 def extend_floor(model: Any) -> None:
     """Draws every plane to the horizon, with the same size of texture.
 

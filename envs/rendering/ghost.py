@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.faults.errors import RenderError
 from envs.physics import dm_control_env, find_physics, parts
-from envs.rendering.poses import RobotPoses
+from envs.rendering.poses import RobotPoses, are_predictable
 from envs.safe_env import SafeEnv
 
 TINT = (0.95, 0.20, 0.75, 1.0)
@@ -27,9 +27,7 @@ SCALE = 1.04
 
 def can_appear(env: SafeEnv) -> bool:
     """Whether a ghost can be drawn: in a MuJoCo scene, with `qpos` and `qvel` derived from the readouts."""
-    if find_physics(env) is None or _scene_renderer(env) is None:
-        return False
-    return env.env_spec.derived_readouts.keys() >= {"qpos", "qvel"}
+    return are_predictable(env) and _scene_renderer(env) is not None
 
 
 class Ghost:
@@ -62,42 +60,41 @@ class Ghost:
 
     def _add_ghost(self, scene: Any) -> None:
         """Appends the ghost's parts to a scene before it is drawn."""
-        import mujoco
-
-        model, data = self.poses.model, self.poses.data
-        for geom in self.poses.geoms:
-            part = self._add_part(
-                scene,
-                model.geom_type[geom],
-                model.geom_size[geom],
-                data.geom_xpos[geom],
-                data.geom_xmat[geom],
-            )
-            if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
-                # A scene counts every mesh twice: its surface, then its convex hull.
-                part.dataid = 2 * model.geom_dataid[geom]
-        for site in self.poses.sites:
-            self._add_part(
-                scene,
-                model.site_type[site],
-                model.site_size[site],
-                data.site_xpos[site],
-                data.site_xmat[site],
-            )
-
-    def _add_part(
-        self, scene: Any, shape: int, size: np.ndarray, position: np.ndarray, rotation: np.ndarray
-    ) -> Any:
-        """Appends one part to a scene and returns it."""
-        import mujoco
-
-        if scene.ngeom >= scene.maxgeom:
+        if not add_parts(scene, self.poses, TINT):
             raise RenderError(f"the scene of {self._env.env_spec.env} has no space left for a ghost")
-        scene.ngeom += 1
-        part = scene.geoms[scene.ngeom - 1]
-        mujoco.mjv_initGeom(part, int(shape), size * SCALE, position, rotation, np.array(TINT, np.float32))
-        part.emission = 0.35
-        return part
+
+
+def add_parts(scene: Any, poses: RobotPoses, tint: tuple[float, float, float, float]) -> bool:
+    """Appends the moving parts of a robot to a scene of MuJoCo, in the pose that is set.
+
+    Args:
+        scene: a `mujoco.MjvScene`.
+        poses: of the robot.
+        tint: their colour, RGBA.
+
+    Returns:
+        Whether all of them found space.
+    """
+    import mujoco
+
+    model, data, colour = poses.model, poses.data, np.array(tint, np.float32)
+    mesh = int(mujoco.mjtGeom.mjGEOM_MESH)
+    if scene.ngeom + len(poses.geoms) + len(poses.sites) > scene.maxgeom:
+        return False
+    for kind, rows in (("geom", poses.geoms), ("site", poses.sites)):
+        shapes, sizes = getattr(model, f"{kind}_type"), getattr(model, f"{kind}_size")
+        places, rotations = getattr(data, f"{kind}_xpos"), getattr(data, f"{kind}_xmat")
+        for row in rows:
+            part = scene.geoms[scene.ngeom]
+            scene.ngeom += 1
+            mujoco.mjv_initGeom(
+                part, int(shapes[row]), sizes[row] * SCALE, places[row], rotations[row], colour
+            )
+            part.emission = 0.35
+            if kind == "geom" and shapes[row] == mesh:
+                # A scene counts every mesh twice: its surface, then its convex hull.
+                part.dataid = 2 * model.geom_dataid[row]
+    return True
 
 
 _SceneRenderer = Callable[[Callable[[Any], None]], np.ndarray]

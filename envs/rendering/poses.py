@@ -16,6 +16,11 @@ from envs.physics import Physics, find_physics
 from envs.safe_env import SafeEnv
 
 
+def are_predictable(env: SafeEnv) -> bool:
+    """Whether poses follow from readouts: in a MuJoCo environment with `qpos` and `qvel` derived from them."""
+    return find_physics(env) is not None and env.env_spec.derived_readouts.keys() >= {"qpos", "qvel"}
+
+
 class RobotPoses:
     """Poses of the robot of a MuJoCo environment. The environment itself is not changed.
 

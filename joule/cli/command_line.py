@@ -17,8 +17,8 @@ from joule_errors.printable import printable
 _ROOT = Path(__file__).resolve().parents[2]
 """The checkout with the scripts, where this is one."""
 _SCRIPTS = (
-    "demo.py", "train.py", "evaluate.py", "render.py", "explain.py", "compare.py", "export.py", "push.py",
-    "pull.py", "sweep.py",
+    "demo.py", "train.py", "evaluate.py", "render.py", "explain.py", "compare.py", "export.py", "play.py",
+    "push.py", "pull.py", "sweep.py",
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "explain": "explain one decision of a trained agent",
     "compare": "compare runs in a table, with curves and a page",
     "export": "export a trained agent as ONNX files",
+    "play": "play with a trained agent in the browser: push it, change gravity, costs, the planner",
     "push": "share a trained agent on the Hugging Face Hub",
     "pull": "fetch a shared agent; nothing of it is executed",
     "sweep": "train many runs: agents, environments, seeds, settings; here or on a cluster",

@@ -1,0 +1,92 @@
+"""What a person changes about an agent while it acts: its planner, its task, and the weights of its costs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import planners
+from agent.agent import WorldModelAgent
+from agent.configurator.kinds import NO_PLANNER
+from agent.cost.task import Task
+from agent.cost.task_text import parse
+
+
+class Steering:
+    """Changes a live agent. Nothing of it is saved.
+
+    Args:
+        agent: the agent.
+    """
+
+    def __init__(self, agent: WorldModelAgent) -> None:
+        self.agent = agent
+        cost = agent.modules.task_cost
+        self._terms: tuple[Task, ...] = () if cost is None else cost.task.terms
+        self.weights = [term.weight for term in self._terms]
+        """Of the terms of the task that is planned for; none where that is the learned one."""
+
+    @property
+    def planner(self) -> str:
+        """The kind of planner."""
+        return self.agent.config.planner.kind
+
+    @property
+    def planners(self) -> tuple[str, ...]:
+        """The kinds to choose from; the last one acts without planning."""
+        return (*planners.KINDS, NO_PLANNER)
+
+    @property
+    def task(self) -> str:
+        """The task that is planned for as it was given; empty for the learned one."""
+        return "+".join(self.terms)
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the terms of the task that is planned for."""
+        return [term.unweighted_text or term.name for term in self._terms]
+
+    def choose_planner(self, kind: str) -> None:
+        """Plans by another kind of planner. Raises ConfigError as `Configurator.choose_planner`."""
+        self.agent.configurator.choose_planner(kind)
+
+    def plan_for(self, text: str) -> None:
+        """Plans for another task, or with an empty text for the learned one again.
+
+        Raises:
+            ConfigError: for a text that is no task, and for an agent that does not plan.
+            TaskError: for a readout that the environment does not have.
+        """
+        if not text.strip():
+            self.agent.configurator.plan_as_learned()
+            self._terms, self.weights = (), []
+            return
+        task = parse(text)
+        self.agent.plan_for(task)
+        self._terms, self.weights = task.terms, [term.weight for term in task.terms]
+
+    def weigh_term(self, place: int, weight: float) -> None:
+        """Gives a term of the task that is planned for another weight.
+
+        Args:
+            place: of the term in `terms`.
+            weight: 0 leaves the term out of the energy.
+        """
+        self.weights[place] = weight
+        terms = [_weighted(*one) for one in zip(self._terms, self.weights, strict=True)]
+        self.agent.plan_for(sum(terms[1:], terms[0]))
+
+    def cost_weight(self, name: str) -> float:
+        """The weight of an intrinsic term: `uncertainty` or `action`; see `CostConfig`."""
+        cost = self.agent.config.cost
+        return {"uncertainty": cost.uncertainty, "action": cost.action}[name]
+
+    def weigh_cost(self, name: str, weight: float) -> None:
+        """Gives an intrinsic term of the energy another weight; `name` as for `cost_weight`."""
+        uncertainty, action = (weight if name == one else None for one in ("uncertainty", "action"))
+        self.agent.configurator.weigh(uncertainty, action)
+
+
+def _weighted(term: Task, weight: float) -> Task:
+    """A term with another weight in place of its own, and with its own name."""
+    scaled = weight / term.weight * term if term.weight else term
+    return dataclasses.replace(scaled, name=term.name)
