@@ -167,7 +167,9 @@ class Stage:
     def _place_floor(self, floor: _Floor) -> None:
         """Moves a floor without an end along with the robot, by whole cells, so that it seems to stay."""
         cells = np.round(self._origin[:2] / (5.0 * CELL_METRES)) * 5.0 * CELL_METRES
-        floor.handle.position = floor.plane.position + np.append(floor.follows * cells, 0.0)
+        position = floor.plane.position.copy()
+        position[:2] = np.where(floor.follows, cells, position[:2])
+        floor.handle.position = position
 
     def _follow(self, data: Any) -> None:
         """Moves the origin to the robot, in the horizontal."""

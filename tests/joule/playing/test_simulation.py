@@ -1,0 +1,170 @@
+"""Playing without a page: pushes, changes of the environment and of the agent, and the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_env
+
+import envs
+import joule
+from agent.errors import ConfigError
+from joule.playing.charts import History, heading
+from joule.playing.player import Player
+from joule.playing.pushes import PUSH_SECONDS
+from joule.playing.requests import Requests
+from joule.playing.simulation import Moment, Simulation
+from joule.playing.steering import Steering
+
+PUSHER = 1
+
+
+@pytest.fixture
+def simulation() -> Simulation:
+    """An agent that does nothing, in an environment with physics."""
+    env: Any = envs.make("joule/Push-v0")
+    return Simulation(joule.make("zero", env=env), env, 7)
+
+
+class Screen:
+    """A display that closes after some moments."""
+
+    def __init__(self, moments: int) -> None:
+        self.left, self.said = moments, [""]
+        self.shown: list[Moment] = []
+
+    def watched(self) -> bool:
+        """Always."""
+        return True
+
+    def closed(self) -> bool:
+        """After so many moments."""
+        return len(self.shown) > self.left
+
+    def show(self, moment: Moment) -> None:
+        """Keeps it."""
+        self.shown.append(moment)
+
+    def say(self, sentence: str) -> None:
+        """Keeps it."""
+        self.said.append(sentence)
+
+
+def test_a_push_lasts_a_while_and_a_pull_until_it_is_released(simulation: Simulation) -> None:
+    applied = simulation.physics.data.xfrc_applied
+    simulation.pushes.push(PUSHER, "-x", 3.0)
+    steps = round(PUSH_SECONDS / simulation.seconds)
+    for _ in range(steps):
+        assert len(simulation.pushes.arrows()) == 1
+        simulation.step()
+        np.testing.assert_array_equal(applied[PUSHER, :3], [-3.0, 0.0, 0.0])
+    simulation.step()
+    assert not applied.any()
+    held = simulation.physics.data.xpos[PUSHER].copy()
+    simulation.pushes.hold(PUSHER, held)
+    simulation.pushes.pull(held + np.array([0.0, 0.5, 0.0]))
+    simulation.step()
+    assert applied[PUSHER, 1] > 0.0
+    simulation.pushes.pull(held + np.array([0.0, 1e6, 0.0]))
+    simulation.step()
+    assert applied[PUSHER, 1] == pytest.approx(5.0 * simulation.pushes.forces.weight), "a pull is bounded"
+    simulation.pushes.release()
+    simulation.step()
+    assert not applied.any()
+
+
+def test_a_slider_changes_the_environment_in_this_episode_and_the_next(simulation: Simulation) -> None:
+    usual = simulation.physics.model.opt.gravity[2]
+    simulation.set_factor("gravity", 0.5)
+    assert simulation.physics.model.opt.gravity[2] == 0.5 * usual
+    assert simulation.reset().perturbations == ("gravity=0.5",)
+    assert (simulation.moment.seed, simulation.factor("gravity")) == (8, 0.5)
+    simulation.set_factor("gravity", 1.0)
+    assert simulation.physics.model.opt.gravity[2] == usual
+    assert simulation.perturbations == ()
+
+
+def test_the_loop_meets_requests_and_says_what_it_cannot_do(simulation: Simulation) -> None:
+    requests, screen = Requests(), Screen(3)
+    player = Player(simulation, requests, speed=100.0)
+    requests.ask("gravity", lambda: simulation.set_factor("gravity", 2.0))
+    requests.ask("gravity", lambda: simulation.set_factor("gravity", 11.0))
+    player.run(screen)
+    assert [moment.decision for moment in screen.shown] == [0, 1, 2, 3]
+    assert "gravity must be a number from 0 to 10" in screen.said[-1]
+    assert simulation.factor("gravity") == 1.0, "of requests with one key the last one counts"
+    player.step(screen)
+    assert player.paused
+    assert screen.shown[-1].decision == 4
+
+
+def test_curves_are_of_one_episode() -> None:
+    history = History()
+    for decision in (0, 1, 2):
+        history.add(Moment(1, decision, 0.1 * decision, energies={"task": float(decision)}))
+    repeated = Moment(1, 3, 0.3, surprise=2.0, energies={"critic": 5.0})
+    history.add(repeated)
+    history.add(repeated)
+    np.testing.assert_allclose(history.seconds, [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(history.terms["critic"], [np.nan, np.nan, 5.0])
+    assert history.surprise[-1] == 2.0
+    history.add(Moment(2, 0, 0.0))
+    assert not len(history.seconds)
+
+
+def test_a_name_is_no_markup() -> None:
+    assert "<script>" not in heading("<script>", 1.0, "#000000")
+
+
+def test_an_environment_without_physics_is_refused() -> None:
+    env: Any = envs.make(tiny_env.ID)
+    with pytest.raises(ConfigError, match="has no MuJoCo model that could be shown"):
+        Simulation(joule.make("zero", env=env), env, 0)
+
+
+def test_an_agent_is_steered_while_it_acts(make_agent: Callable[..., Any]) -> None:
+    agent = make_agent()
+    steering = Steering(agent)
+    obs = np.zeros(3, np.float32)
+    assert {"icem", "mppi", "policy"} <= {*steering.planners}
+    for kind in ("icem", "policy"):
+        steering.choose_planner(kind)
+        state = agent.predict(obs)[1]
+        assert (state.plan is None) == (kind == "policy")
+    with pytest.raises(ConfigError, match="choose a planner"):
+        steering.plan_for("less:position")
+    steering.choose_planner("mppi")
+    steering.plan_for("less:position+0.5*control")
+    assert (steering.terms, steering.weights) == (["less:position", "control"], [1.0, 0.5])
+    state = agent.predict(obs)[1]
+    assert state.plan.actions.shape[1] == 15
+    before = agent.explain(state)
+    steering.weigh_term(0, 3.0)
+    after = agent.explain(state)
+    assert list(after) == list(before)
+    (name, cost), *_ = before.items()
+    np.testing.assert_allclose(after[name], 3.0 * cost, rtol=1e-5)
+    with pytest.raises(ConfigError, match="the task needs a plan"):
+        steering.choose_planner("policy")
+    steering.plan_for("")
+    assert agent.modules.actor.horizon == agent.config.planner.horizon_decisions
+    steering.weigh_cost("action", 2.0)
+    assert agent.config.cost.action == 2.0
+    assert "control" in agent.explain(agent.predict(obs)[1])
+
+
+def test_a_plan_is_imagined_and_continued_by_the_policy(make_agent: Callable[..., Any]) -> None:
+    agent = make_agent()
+    obs = np.array([0.3, 0.0, -0.4], np.float32)
+    state = agent.predict(obs)[1]
+    plan = state.plan.actions[0].numpy()
+    future = agent.imagine_plan(state, len(plan) + 2)
+    assert future.shape == (len(plan) + 3, 2)
+    np.testing.assert_allclose(future[: len(plan) + 1], agent.imagine(obs, plan), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(agent.imagine_plan(state, 1), future[:2], rtol=1e-4, atol=1e-5)
+    batch = agent.predict(np.stack([obs, obs]))[1]
+    with pytest.raises(ValueError, match="of a batch"):
+        agent.imagine_plan(batch, 1)
