@@ -75,7 +75,9 @@ class Panel:
         """Shows the numbers of a moment."""
         speed = f"{self._player.measured_speed:.1f} x" if not self._player.paused else "paused"
         ended = ", ended" if moment.ended else ""
-        changed = html.escape(terminal(", ".join(moment.perturbations), 4 * LONGEST_NAME)) or "nothing"
+        changed = (
+            html.escape(terminal(", ".join(self._simulation.perturbations), 4 * LONGEST_NAME)) or "nothing"
+        )
         self._status.content = (
             f'<div style="font-size:0.85em;padding:0 0.8em">{self._title}<br>'
             f"seed {moment.seed}: {moment.seconds:.1f} s, {speed}{ended}<br>"

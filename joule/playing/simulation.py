@@ -49,8 +49,6 @@ class Moment:
     """Terms of the energy of the last plan; empty where it was not planned."""
     ghost: np.ndarray | None = None
     """The pose [nq] that the last plan leads to; None where there is none."""
-    perturbations: tuple[str, ...] = ()
-    """What is changed about the environment."""
     ended: bool = False
     """Whether the episode has ended."""
 
@@ -104,7 +102,7 @@ class Simulation:
         for name, value in self._factors.items():
             self.env.perturb(f"{name}={number_text(value)}")
         self._return = 0.0
-        self.moment = Moment(seed, 0, 0.0, perturbations=self.perturbations)
+        self.moment = Moment(seed, 0, 0.0)
         """The last moment."""
         return self.moment
 
@@ -129,7 +127,6 @@ class Simulation:
             _surprise(state),
             self._energies(state),
             ghost,
-            self.perturbations,
             episode.ended,
         )
         return self.moment

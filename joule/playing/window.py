@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,15 @@ from typing import Any
 import numpy as np
 
 from agent.errors import ConfigError
+from envs.rendering.camera import tracked_link
 from envs.rendering.ghost import OPACITY, TINT, add_parts
 from joule.playing.player import Player
 from joule.playing.simulation import Moment
 
+ELEVATION = -20.0
+"""Of the first view of a robot that moves about, in degrees."""
+JOIN_SECONDS = 5.0
+"""How long the end of a window is waited for."""
 SPACE, BACKSPACE, RIGHT = 32, 259, 262
 """Keys as GLFW numbers them."""
 
@@ -54,25 +60,42 @@ class Window:
         self._player = player
         self._viewer: Any = None
         self._model: Any = None
+        self._threads: set[threading.Thread] = set()
+        """Those that draw the window."""
 
-    def open(self) -> None:
+    def launch(self) -> None:
         """Opens the window, again where an episode has a model of its own. Raises ConfigError where it cannot."""
         import mujoco.viewer
 
         self.close()
         physics = self._player.simulation.physics
+        before = set(threading.enumerate())
         try:
             self._viewer = mujoco.viewer.launch_passive(
-                physics.model, physics.data, key_callback=self._pressed, show_left_ui=False
+                physics.model,
+                physics.data,
+                key_callback=self._pressed,
+                show_left_ui=False,
+                show_right_ui=False,
             )
         except RuntimeError as error:
             raise ConfigError(f"--render: human cannot open a window: {error}") from error
+        self._threads = set(threading.enumerate()) - before
         self._model = physics.model
+        tracked = tracked_link(physics.model)
+        if tracked is not None:
+            with self._viewer.lock():
+                self._viewer.cam.type = mujoco.mjtCamera.mjCAMERA_TRACKING
+                self._viewer.cam.trackbodyid = tracked
+                self._viewer.cam.elevation = ELEVATION
 
     def close(self) -> None:
         """Closes the window."""
         if self._viewer is not None:
             self._viewer.close()
+        # One that still draws when the process ends would end it with a fault of memory.
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
 
     def watched(self) -> bool:
         """See `Display`."""
@@ -85,7 +108,7 @@ class Window:
     def show(self, moment: Moment) -> None:
         """See `Display`."""
         if self._player.simulation.physics.model is not self._model:
-            self.open()
+            self.launch()
         with self._viewer.lock():
             self._draw_ghost(moment.ghost)
         self._viewer.set_texts(self._texts(moment))
@@ -127,7 +150,7 @@ class Window:
 def window(player: Player) -> Iterator[Window]:
     """Inside, a window shows a simulation. Raises ConfigError where none can be opened."""
     shown = Window(player)
-    shown.open()
+    shown.launch()
     try:
         yield shown
     finally:

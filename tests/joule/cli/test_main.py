@@ -30,8 +30,8 @@ def test_help_lists_the_commands_at_once(tmp_path: Path) -> None:
     [
         (["trian"], "error: unknown command trian; did you mean train?\n"),
         (
-            ["fly"],
-            "error: unknown command fly; there are demo, train, evaluate, render, explain, compare, export, play, "
+            ["jump"],
+            "error: unknown command jump; there are demo, train, evaluate, render, explain, compare, export, play, "
             "push, pull, sweep\n",
         ),
         (["train", "--stps", "3"], "error: unknown option --stps; did you mean --steps?\n"),

@@ -34,7 +34,7 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 SIZE = (1000, 700)
-PATIENCE_MS = 180_000
+PATIENCE_MS = 25_000
 """A page that is drawn without a GPU on a busy machine is slow."""
 
 
@@ -127,9 +127,9 @@ def test_a_person_plays(page: Page, tmp_path: Path) -> None:
     page.mouse.up()
 
     def red(r: Any, g: Any, b: Any) -> Any:
-        return (r > 150) & (g < 0.4 * r) & (b < 0.4 * r)
+        return (r > g + 80) & (r > b + 80)
 
-    assert share(pulled, red) > share(scene, red) + 0.0005, "the arrow of the pull is seen"
+    assert share(pulled, red) > share(scene, red) + 0.001, "the arrow of the pull is seen"
 
     time = page.get_by_text("seed 10000:").inner_text()
     page.get_by_role("button", name="step").click()

@@ -80,7 +80,8 @@ def test_a_slider_changes_the_environment_in_this_episode_and_the_next(simulatio
     usual = simulation.physics.model.opt.gravity[2]
     simulation.set_factor("gravity", 0.5)
     assert simulation.physics.model.opt.gravity[2] == 0.5 * usual
-    assert simulation.reset().perturbations == ("gravity=0.5",)
+    simulation.reset()
+    assert simulation.perturbations == ("gravity=0.5",)
     assert (simulation.moment.seed, simulation.factor("gravity")) == (8, 0.5)
     simulation.set_factor("gravity", 1.0)
     assert simulation.physics.model.opt.gravity[2] == usual
