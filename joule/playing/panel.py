@@ -80,7 +80,7 @@ class Panel:
         )
         self._status.content = (
             f'<div style="font-size:0.85em;padding:0 0.8em">{self._title}<br>'
-            f"seed {moment.seed}: {moment.seconds:.1f} s, {speed}{ended}<br>"
+            f"seed {moment.seed}: {moment.seconds:.2f} s, {speed}{ended}<br>"
             f"return {moment.total_return:,.1f}, {moment.milliseconds:.0f} ms a decision<br>"
             f"changed: {changed}</div>"
         )
