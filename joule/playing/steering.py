@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import planners
 from agent.agent import WorldModelAgent
@@ -60,9 +61,10 @@ class Steering:
             self.agent.configurator.plan_as_learned()
             self._terms, self.weights = (), []
             return
-        task = parse(text)
-        self.agent.plan_for(task)
-        self._terms, self.weights = task.terms, [term.weight for term in task.terms]
+        terms = parse(text).terms
+        weights = [term.weight for term in terms]
+        self._plan_for(terms, weights)
+        self._terms, self.weights = terms, weights
 
     def weigh_term(self, place: int, weight: float) -> None:
         """Gives a term of the task that is planned for another weight.
@@ -72,8 +74,11 @@ class Steering:
             weight: 0 leaves the term out of the energy.
         """
         self.weights[place] = weight
-        terms = [_weighted(*one) for one in zip(self._terms, self.weights, strict=True)]
-        self.agent.plan_for(sum(terms[1:], terms[0]))
+        self._plan_for(self._terms, self.weights)
+
+    def _plan_for(self, terms: Sequence[Task], weights: Sequence[float]) -> None:
+        weighted = [_weighted(*one) for one in zip(terms, weights, strict=True)]
+        self.agent.plan_for(sum(weighted[1:], weighted[0]))
 
     def cost_weight(self, name: str) -> float:
         """The weight of an intrinsic term: `uncertainty` or `action`; see `CostConfig`."""
@@ -87,6 +92,6 @@ class Steering:
 
 
 def _weighted(term: Task, weight: float) -> Task:
-    """A term with another weight in place of its own, and with its own name."""
+    """A term with this weight, and with a name that does not say it."""
     scaled = weight / term.weight * term if term.weight else term
-    return dataclasses.replace(scaled, name=term.name)
+    return dataclasses.replace(scaled, name=term.unweighted_text or term.name)
