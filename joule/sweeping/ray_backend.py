@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Any
 
 from agent.errors import ConfigError
-from joule.extras import needed
 from joule.storage.files import DISK, replace_file
 from joule.storage.provenance import version
 from joule.sweeping.job import NOT_BEGUN, Job, Outcome, ended_by
