@@ -16,7 +16,7 @@ from joule.cli.options import field_help
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-TO_WRITE = ("planners/local_search.py",)
+TO_WRITE: tuple[str, ...] = ()
 """Files that a page tells its reader to write."""
 FILE = re.compile(
     r"(?<![\w/.-])((?:agent|envs|planners|joule|benchmarks|tests|docs)/[\w/.-]*\.(?:py|md|csv|json|png|svg|gif|xml))"

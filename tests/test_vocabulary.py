@@ -65,8 +65,8 @@ INSTEAD = {
 
 HONEST = {
     # MuJoCo's and MJCF's own word for a part of a robot, and the names of its arrays.
-    "bodies|body": r"envs/|docs/guide/(perturbations|own-env|environments|how-do-i)|docs/concepts/architecture"
-    r"|docs/architecture|comprehension/(violations|subjects|worlds|intuition)|report/templates|README"
+    "bodies|body": r"envs/|docs/guide/(perturbations|own-env|environments|how-do-i)"
+    r"|docs/cookbook/own-env|docs/concepts/architecture|docs/architecture|comprehension/(violations|subjects|worlds|intuition)|report/templates|README"
     r"|docs/reports/(violation|adaptation)|CHANGELOG",
     # The name of a result file that other tools read.
     "guards?|guarded|guardrails?": r"benchmarks/comprehension/constraint|docs/reports/",
