@@ -80,8 +80,8 @@ def test_the_settings_page_has_every_setting_with_its_help() -> None:
     assert not wrong, "docs/guide/settings.md says something else than --help:\n" + "\n".join(wrong)
 
 
-def test_the_citation_names_this_version() -> None:
+def test_the_citation_names_the_next_version() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (version,) = re.findall(r'^version = "(.*)"$', project, flags=re.MULTILINE)
+    (version,) = re.findall(r'^fallback_version = "(.*)\.dev0"$', project, flags=re.MULTILINE)
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
     assert f"version: {version}" in citation

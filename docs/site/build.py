@@ -39,7 +39,7 @@ MARK = ".made-by-docs-site-build"
 """A file in a folder that this script filled, and may therefore empty."""
 LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s]+)(?P<after>\))")
 FENCE = re.compile(r"^( *)(```+).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
-COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r"^ *<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -125,14 +125,14 @@ def stage(folder: Path) -> None:
         text = adapt((ROOT / page).read_text(encoding="utf-8"), page, linked)
         _write(folder / "docs" / site_path(page), text)
     _write(folder / "docs" / RAW_LIST, raw_list())
-    for path in sorted(linked):
-        _copy(ROOT / path, folder / "docs" / site_path(path))
+    for name in sorted(linked):
+        _copy(ROOT / name, folder / "docs" / site_path(name))
     for path in sorted((ROOT / "docs").rglob("*")):
         if path.is_file() and path.suffix not in (".md", ".py", ".pyc"):
             _copy(path, folder / "docs" / site_path(path.relative_to(ROOT).as_posix()))
     shutil.copy(ROOT / "mkdocs.yml", folder / "mkdocs.yml")
-    for name in PACKAGES:
-        (folder / name).symlink_to(ROOT / name, target_is_directory=True)
+    for package in PACKAGES:
+        (folder / package).symlink_to(ROOT / package, target_is_directory=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
+import functools
 import inspect
 import itertools
 import textwrap
@@ -123,6 +124,7 @@ def add_kind_settings(group: Any, section: str, kind: str) -> None:
         add_setting(group, f"{section}.{name}", setting.type, None, text)
 
 
+@functools.cache
 def field_help(node: type) -> dict[str, str]:
     """Field name -> the docstring under the field in the source of a dataclass."""
     source = ast.parse(textwrap.dedent(inspect.getsource(node)))

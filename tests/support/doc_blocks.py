@@ -5,6 +5,7 @@ A comment above a block, which a browser does not show, says how the block is ru
     <!-- test: needs runs/cheetah of HalfCheetah-v5 -->    a small trained run is put there before the page is run
     <!-- test: file my_pkg.py -->                          the next block is the content of this file
     <!-- test: execute -->                                 the commands of the next block are run, not only parsed
+    <!-- test: first import torch -->                      this line is run before the next block
     <!-- test: 50_000 -> 300 -->                           the next block is run with this text in place of that
 """
 
@@ -23,7 +24,7 @@ PAGES = sorted(
 LANGUAGES = ("python", "bash", "json", "xml", "text", "markdown")
 """Labels of blocks: programs, commands, contents of files, and what is shown (`text`, `markdown`)."""
 FENCE = re.compile(r"^( *)```(\S*)$")
-MARK = re.compile(r"^<!-- test: (.*) -->$")
+MARK = re.compile(r"^ *<!-- test: (.*) -->$")
 NEEDS = re.compile(r"needs (\S+) of (\S+)")
 
 
@@ -54,6 +55,11 @@ class Block:
     def executed(self) -> bool:
         """Whether its commands are run."""
         return "execute" in self.marks
+
+    @property
+    def before(self) -> list[str]:
+        """Lines that are run before it."""
+        return [mark.removeprefix("first ") for mark in self.marks if mark.startswith("first ")]
 
     def shortened(self) -> str:
         """Its text with the budgets of the tests. Raises ValueError where a text is not in it."""
@@ -120,6 +126,7 @@ def program(page: Path) -> str:
         elif block.language == "bash" and block.executed:
             lines.append(f"_execute({text!r})")
         elif block.language == "python":
+            lines += block.before
             # Compiled by itself, so that a traceback names the page and the line in the block.
             lines.append(f"exec(compile({text!r}, {block.place!r}, 'exec'), globals())")
     return "\n".join(lines) + "\n"

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from agent.configurator.settings import Config
 from agent.configurator.validation import replace, validate
+from agent.cost import task_text
+from agent.cost.constraint import parse_constraint
+from envs.changes.randomisation import standing
+from joule.cli.options import given_settings
+from joule.settings import config_from
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ("train", "evaluate", "render", "explain", "compare", "export", "sweep")
@@ -20,7 +26,7 @@ PREFIXES = ("if", "then", "else", "nohup", "srun", "time")
 """Words before a command."""
 OTHERS = {
     "pip", "uv", "pytest", "tensorboard", "ray", "python3", "rm", "sudo", "tail", "scontrol", "pre-commit", "fi",
-    "[", ".ci/run", ".ci/lowest", ".", "cd", "git", "cat", "ruff", "mypy", "lint-imports", "tar",
+    "[", "true", ".ci/run", ".ci/lowest", ".ci/sdist", ".", "cd", "git", "cat", "tar",
 }  # fmt: skip
 """Programs that are not Joule's; their options are not checked, but the extras of a `pip install` are."""
 
@@ -60,6 +66,10 @@ def commands(text: str) -> Iterator[list[str]]:
             yield words
 
 
+_taken: set[tuple[str, ...]] = set()
+"""Commands that were found right, so that each is parsed once."""
+
+
 def check(words: list[str], extras: set[str]) -> None:
     """Raises an error where a command would refuse its options.
 
@@ -67,6 +77,8 @@ def check(words: list[str], extras: set[str]) -> None:
         words: of the command.
         extras: those of the package, which a `pip install` may name.
     """
+    if tuple(words) in _taken:
+        return
     match words:
         case ["python", "-m", "joule", name, *arguments] | ["joule", name, *arguments] if name in SCRIPTS:
             _check_command(name, arguments)
@@ -88,6 +100,7 @@ def check(words: list[str], extras: set[str]) -> None:
             pass
         case _:
             raise UnknownCommand(" ".join(words))
+    _taken.add(tuple(words))
 
 
 def _check_command(name: str, arguments: list[str]) -> None:
@@ -96,16 +109,16 @@ def _check_command(name: str, arguments: list[str]) -> None:
         arguments = [word for word in arguments if word != "--help"]
     parser = module.parser() if name in ("compare", "export") else module.parser(arguments)
     options = parser.parse(arguments)
+    given = given_settings(options)
+    standing(text for text in given.get("perturb", ()) if text != "none")
+    if "task" in given:
+        task_text.parse(given["task"])
+    for text in given.get("constraint", ()):
+        parse_constraint(text)
     if name == "train":
-        from joule.cli.options import given_settings
-        from joule.settings import config_from
-
-        given = given_settings(options)
         if options.resume is None and options.init_from is None:
             validate(config_from(options.preset or "default", given))
         else:
-            from agent.configurator.settings import Config
-
             replace(Config(), given)
     if name == "sweep" and options.file is None:
         module.plan_of(options)
