@@ -106,6 +106,8 @@ def encoded(figure: Figure, form: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
     with matplotlib.rc_context({"svg.hashsalt": "joule"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from .*font")  # a name in other letters shows boxes
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from .*font"
+        )  # a name in other letters shows boxes
         figure.savefig(buffer, dpi=150, format=form, metadata=metadata, facecolor=figure.get_facecolor())
     return buffer.getvalue()
