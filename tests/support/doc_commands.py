@@ -21,12 +21,16 @@ from joule.cli.options import given_settings
 from joule.settings import config_from
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("train", "evaluate", "render", "explain", "compare", "export", "sweep")
+SCRIPTS = (
+    "demo", "train", "evaluate", "render", "explain", "compare", "export", "play", "push", "pull", "sweep",
+)  # fmt: skip
+WITHOUT_SETTINGS = ("demo", "compare", "export", "push", "pull")
+"""Commands whose parser does not depend on the arguments."""
 PREFIXES = ("if", "then", "else", "nohup", "srun", "time")
 """Words before a command."""
 OTHERS = {
     "pip", "uv", "pytest", "tensorboard", "ray", "python3", "rm", "sudo", "tail", "scontrol", "pre-commit", "fi",
-    "[", "true", ".ci/run", ".ci/lowest", ".ci/sdist", ".", "cd", "git", "cat", "tar",
+    "[", "true", ".ci/run", ".ci/lowest", ".ci/sdist", ".", "cd", "git", "cat", "tar", "hf",
 }  # fmt: skip
 """Programs that are not Joule's; their options are not checked, but the extras of a `pip install` are."""
 
@@ -107,7 +111,7 @@ def _check_command(name: str, arguments: list[str]) -> None:
     module = import_module(f"joule.commands.{name}")
     if "--help" in arguments:
         arguments = [word for word in arguments if word != "--help"]
-    parser = module.parser() if name in ("compare", "export") else module.parser(arguments)
+    parser = module.parser() if name in WITHOUT_SETTINGS else module.parser(arguments)
     options = parser.parse(arguments)
     given = given_settings(options)
     standing(text for text in given.get("perturb", ()) if text != "none")
