@@ -65,3 +65,11 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     site = tmp_path / "docs" / "site"
     assert "WorldModelAgent" in (site / "api" / "agent.html").read_text(encoding="utf-8")
     assert "<math" in (site / "concepts" / "method.html").read_text(encoding="utf-8")
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    root = Path(__file__).parents[1]
+    navigation = (root / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [page.relative_to(root / "docs").as_posix() for page in (root / "docs").rglob("*.md")]
+    home = {"README.md"}  # the list of pages on GitHub, in place of a navigation
+    assert [page for page in pages if page not in navigation and page not in home] == []
