@@ -42,6 +42,11 @@ FACTORS = {
 """Factors of `envs.changes.factors` that have a slider."""
 
 
+def given(slider: Any, otherwise: float) -> float:
+    """The number of a slider; `otherwise` where a person has emptied its box."""
+    return otherwise if slider.value is None else float(slider.value)
+
+
 class Panel:
     """The controls of a page.
 
@@ -104,7 +109,7 @@ class Panel:
         buttons.on_click(lambda _: self._ask(f"play {buttons.value}", acts[buttons.value]))
 
         def set_speed() -> None:
-            player.speed = speed.value
+            player.speed = given(speed, player.speed)
 
         def set_following() -> None:
             self._stage.follows = follow.value
@@ -128,7 +133,7 @@ class Panel:
         force = gui.add_slider("force (N)", min=0.0, max=most, step=most / 100.0, initial_value=0.4 * most)
         first, second = list(DIRECTIONS)[:4], list(DIRECTIONS)[4:]
         for directions in (first, second):
-            self._add_directions(directions, lambda: (names[where.value], force.value))
+            self._add_directions(directions, lambda: (names[where.value], given(force, 0.0)))
         gui.add_html('<div style="font-size:0.8em;padding:0 0.8em">Or drag the robot with the mouse.</div>')
 
     def _add_directions(self, directions: list[str], push: Callable[[], tuple[int, float]]) -> None:
@@ -159,7 +164,10 @@ class Panel:
         undo.on_click(undone)
 
     def _setter(self, name: str, slider: Any) -> Callable[[Any], None]:
-        return lambda _: self._ask(name, lambda: self._simulation.set_factor(name, float(slider.value)))
+        return lambda _: self._ask(name, lambda: self._set_factor(name, slider))
+
+    def _set_factor(self, name: str, slider: Any) -> None:
+        self._simulation.set_factor(name, given(slider, self._simulation.factor(name)))
 
     def _add_agent(self) -> None:
         gui, simulation = self._gui, self._simulation
@@ -206,7 +214,7 @@ class Panel:
 
         def change() -> None:
             simulation.shows_ghost = shown.value
-            ghost.ahead = max(1, round(ahead.value / ghost.seconds))
+            ghost.ahead = max(1, round(given(ahead, ghost.seconds * ghost.ahead) / ghost.seconds))
 
         for control in (shown, ahead):
             control.on_update(lambda _: self._ask("ghost", change))
@@ -226,7 +234,7 @@ class Panel:
         )
 
         def change() -> None:
-            weigh(name, float(slider.value))
+            weigh(name, given(slider, value))
             self._simulation.forget_plan()
 
         slider.on_update(lambda _: self._ask(f"weight {name}", change))
