@@ -14,10 +14,11 @@ from agent.one_thread import one_thread
 from envs.adoption import settings_of_made
 from joule import threads
 from joule.baselines.settings import KINDS as BASELINES
-from joule.environment import make_envs, settings_of, wrap_env
+from joule.environment import settings_of, wrap_env
 from joule.memory_budget import allocating, check_budget
 from joule.settings import ENV_SETTINGS, config_from, merged, used_settings
 from joule.storage.agent_checkpoint import save_as_run
+from joule.training_envs import make_envs
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent

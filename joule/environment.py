@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import envs
@@ -11,14 +10,11 @@ from agent.configurator.validation import replace, validate
 from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
-from joule.memory_budget import check_environments
 from joule.process_settings import keep_from_environments
 from joule.settings import ENV_SETTINGS, merged
 
 if TYPE_CHECKING:
     from envs.safe_env import SafeEnv
-    from envs.vector import SafeEnvs
-    from joule.actors.pool import ActorPool
 
 
 def make_env(
@@ -117,32 +113,6 @@ def _cost_of_task(config: Config) -> TaskReward | None:
         name = config.task.removeprefix(IN_PYTHON)
         raise ConfigError(f"task: {name!r} was a function in Python; name a task, or hand an environment in")
     return TaskReward(parse(config.task)) if config.task else None
-
-
-def make_envs(config: Config, ray: str | None = None) -> SafeEnv | SafeEnvs | ActorPool:
-    """Where the experience of training comes from: one environment, `num_envs` side by side, or actors.
-
-    Args:
-        config: the settings.
-        ray: address of the Ray cluster that the actors run on; empty for that of this machine, None for processes
-            of this machine.
-
-    Raises:
-        ConfigError, EnvError: as `make_env`, and for a cluster that does not answer.
-    """
-    if config.actors:
-        from joule.actors.start import start_actors
-
-        check_environments(config)
-        return start_actors(config, ray)
-    if ray is not None:
-        raise ConfigError("--ray: it is for actors, and this run has none; give --actors N")
-    if config.num_envs == 1:
-        return make_env(config)
-    from envs.vector import SafeEnvs
-
-    check_environments(config)
-    return SafeEnvs([partial(make_env, config)] * config.num_envs, config.vector_mode)
 
 
 def settings_of(env: object) -> dict[str, Any]:

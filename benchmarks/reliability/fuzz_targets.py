@@ -24,7 +24,6 @@ from benchmarks.reliability.array_forger import Arrays, forged_arrays, forged_ro
 from benchmarks.reliability.forger import JsonForger, changed_bytes, forged_table
 from benchmarks.reliability.run_fingerprint import newest_checkpoint
 from joule.agents import build_agent
-from joule.environment import make_envs
 from joule.memory_budget import check_budget
 from joule.memory_estimate import estimate
 from joule.storage import arrays as array_file
@@ -33,6 +32,7 @@ from joule.storage.agent_checkpoint import named_checkpoint, restore_checkpoint,
 from joule.storage.checkpoint import ARRAYS, DIGEST, MANIFEST, META
 from joule.storage.env_spec import spec_of_run
 from joule.storage.run_folder import Run
+from joule.training_envs import make_envs
 from joule_errors import JouleError
 
 RESEALED = 0.9

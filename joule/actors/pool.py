@@ -21,9 +21,9 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import to_json
 from agent.interface import EnvSpec
 from envs.state.snapshot_schema import under
+from joule.actors.chunk_messages import CHUNK, RESTORE, SNAPSHOT, chunk_of
 from joule.actors.snapshot_schema import actor_values
 from joule.actors.transport import ActorFailure, ActorLost, Message, Transport
-from joule.actors.worker import CHUNK, RESTORE, SNAPSHOT, chunk_of
 from joule.storage.env_spec import spec_to_json
 
 IN_FLIGHT = 2

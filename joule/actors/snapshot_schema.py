@@ -18,7 +18,7 @@ LONGEST = 100_000
 
 
 class ChunkValues(TypedDict):
-    """The values of a chunk as a message; see `joule.actors.worker.message_of`."""
+    """The values of a chunk as a message; see `joule.actors.chunk_messages.message_of`."""
 
     actor: Count
     continues: bool

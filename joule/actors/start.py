@@ -16,7 +16,7 @@ def start_actors(config: Config, ray: str | None) -> ActorPool:
 
     Args:
         config: the settings of the run.
-        ray: as for `joule.environment.make_envs`.
+        ray: as for `joule.training_envs.make_envs`.
 
     Raises:
         ConfigError, EnvError: for an environment that cannot be made, and for a cluster that does not answer.

@@ -8,19 +8,16 @@ from typing import Any
 import numpy as np
 
 from agent.agent import WorldModelAgent
-from agent.chunks import Chunk
 from agent.configurator.validation import from_json
-from agent.interface import EndedEpisode
 from agent.learning.collector import Collector, actor_config
 from agent.training_env import check_spec
 from envs.state.snapshot_schema import under
+from joule import threads
+from joule.actors import chunk_messages
 from joule.actors.transport import Message
-from joule.agents import build_agent
 from joule.environment import make_env
+from joule.memory_budget import check_budget
 from joule.storage.env_spec import spec_from_json
-
-CHUNK, SNAPSHOT, RESTORE = "chunk", "snapshot", "restore"
-"""What an actor is asked for."""
 
 
 class Worker:
@@ -40,19 +37,20 @@ class Worker:
         spec = spec_from_json(values["env_spec"], "actor")
         self.env = make_env(config)
         check_spec(spec, self.env, config.agent)
-        agent = build_agent(config, spec, None)
-        assert isinstance(agent, WorldModelAgent)
+        check_budget(config, spec)
+        threads.set_torch(config.threads)
+        agent = WorldModelAgent(spec, config)
         self.collector = Collector(agent.modules, self.env, number)
 
     def answer(self, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Message:
         """Does what a message asks for. Where that fails, the answer has `failed`, a sentence."""
         try:
             match values["ask"]:
-                case "chunk":
+                case chunk_messages.CHUNK:
                     copy = (arrays, values["counts"]) if arrays else None
                     chunk = self.collector.collect(values["first"], values["decisions"], copy)
-                    return message_of(chunk, self.env.counters)
-                case "snapshot":
+                    return chunk_messages.message_of(chunk, self.env.counters)
+                case chunk_messages.SNAPSHOT:
                     return self._snapshot()
                 case _:
                     return {"exact": self._restore(values, arrays)}, {}
@@ -76,28 +74,3 @@ class Worker:
         if not exact:
             self.collector.interaction.begin_episode()
         return exact
-
-
-def message_of(chunk: Chunk, counters: Mapping[str, int]) -> Message:
-    """A chunk as a message, with the counters of the actor's environment."""
-    values = {
-        "actor": chunk.actor,
-        "continues": chunk.continues,
-        "decisions": chunk.decisions,
-        "frames": chunk.frames,
-        "ended": [[one.total_return, one.decisions, dict(one.drawn)] for one in chunk.ended],
-        "terminations": chunk.terminations,
-        "errors": list(chunk.errors),
-        "diverged": chunk.diverged,
-        "updates": chunk.updates,
-        "counters": dict(counters),
-    }
-    return values, chunk.rows
-
-
-def chunk_of(message: Message) -> Chunk:
-    """The inverse of `message_of`."""
-    values, rows = message
-    own = {name: value for name, value in values.items() if name != "counters"}
-    own["ended"] = [EndedEpisode(*one) for one in values["ended"]]
-    return Chunk(rows=rows, **own)

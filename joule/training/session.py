@@ -24,7 +24,6 @@ from joule.callbacks.dispatch import CallbackError, Callbacks
 from joule.callbacks.episodes import EpisodesOfRun
 from joule.callbacks.tensorboard_tracker import TensorBoardTracker
 from joule.cli import signals
-from joule.environment import make_envs
 from joule.memory_budget import check_budget
 from joule.report.progress import Progress
 from joule.storage.agent_checkpoint import save_as_run
@@ -38,6 +37,7 @@ from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
 from joule.training.evaluation import Evaluator, evaluator_of
 from joule.training.trainer import Trainer
+from joule.training_envs import make_envs
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def train_new(
         command: the words of a shell command that makes the same run.
         reporting: whom it tells.
         handle_signals: whether a signal in `signals.ENDING` ends the run after a checkpoint.
-        ray: as for `joule.environment.make_envs`.
+        ray: as for `joule.training_envs.make_envs`.
 
     Raises:
         RunError: for a folder that is not free.
@@ -128,7 +128,7 @@ def train_init_from(
         handle_signals: as for `train_new`.
         trust_modules: as for `joule.load`.
         trust_env_kwargs: as for `joule.load`.
-        ray: as for `joule.environment.make_envs`.
+        ray: as for `joule.training_envs.make_envs`.
 
     Raises:
         ConfigError: for an agent that does not fit the settings or their environment.
@@ -178,7 +178,7 @@ def train_further(
         config: its settings, with what may change.
         reporting: as for `train_new`.
         handle_signals: as for `train_new`.
-        ray: as for `joule.environment.make_envs`.
+        ray: as for `joule.training_envs.make_envs`.
 
     Raises:
         RunError: for a folder that another process uses.

@@ -23,9 +23,9 @@ from agent.configurator.validation import replace, validate
 from agent.errors import StopRun
 from joule.agents import new_agent
 from joule.commands import evaluate, train
-from joule.environment import make_envs
 from joule.storage.replay_log import ReplayLog
 from joule.storage.run_folder import RunError
+from joule.training_envs import make_envs
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -11,10 +11,11 @@ from quiet_callback import QuietCallback
 
 from agent.configurator.settings import Config
 from joule.commands import train
-from joule.environment import make_env, make_envs
+from joule.environment import make_env
 from joule.storage.run_folder import Run
 from joule.training.evaluation import Evaluator
 from joule.training.trainer import Trainer
+from joule.training_envs import make_envs
 
 AtFrame = Callable[[int | None, Callable[[], Any]], None]
 BRIEF: dict[str, Any] = {

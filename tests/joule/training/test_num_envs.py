@@ -19,9 +19,10 @@ import joule
 from agent.errors import ConfigError, StopRun
 from envs.vector import SafeEnvs
 from joule.commands import train
-from joule.environment import make_env, make_envs
+from joule.environment import make_env
 from joule.training.evaluation import evaluate
 from joule.training.trainer import Trainer
+from joule.training_envs import make_envs
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
