@@ -6,7 +6,7 @@
 
 Runs are trained one after the other: each needs the machine for itself. A row is one run of `--steps` frames with one
 update a decision from the end of warm-up on. Frames a second are those of the second half of the run, by wall time,
-without the evaluation at its end. 0 actors act in the process that learns.
+without the evaluation at its end, of three episodes. 0 actors act in the process that learns.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def measured(env: str, seed: int, actors: int, steps: int, folder: Path) -> dict
     """Trains a run and returns its row."""
     watch = Watch()
     run = joule.train(
-        env=env, seed=seed, actors=actors, steps=steps, eval_every_frames=steps, checkpoint_every_frames=steps,
+        env=env, seed=seed, actors=actors, steps=steps, eval_every_frames=steps, eval_episodes=3, checkpoint_every_frames=steps,
         video=False, out=folder / f"{actors}", callbacks=[watch], progress=False,
         settings={"learning.initial_utd": 1.0},
     )  # fmt: skip

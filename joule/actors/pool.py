@@ -139,11 +139,18 @@ class ActorPool:
         return [by_channel[id(channel)] for channel in ready]
 
     def _ask(self, learner: LearnerState, most: int) -> None:
-        """Asks actors for chunks, until each has `most` in flight or all decisions are given out."""
+        """Asks actors for chunks, until each has `most` in flight or all decisions are given out.
+
+        Before the first update only the random decisions of warm-up are given out: those after it are for networks
+        that have learned.
+        """
         for wanted in range(1, most + 1):
             for place in self._places:
                 out = sum(size for one in self._places for _, size in one.in_flight)
                 size = min(self.config.actor_chunk_decisions, learner.decisions_left - out)
+                warmup = self.config.explore.warmup_decisions - learner.decisions - out
+                if learner.updates == 0 and (warmup > 0 or out > 0):
+                    size = min(size, warmup)
                 if len(place.in_flight) >= wanted or size <= 0:
                     continue
                 place.in_flight.append((learner.decisions + out, size))
