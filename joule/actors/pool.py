@@ -113,7 +113,7 @@ class ActorPool:
         chunks = [self._taken(place, self._arrived.pop(place.number)) for place in self._asked()]
         taken = sum(chunk.decisions for chunk in chunks)
         left = learner.decisions_left - taken
-        self._ask(replace(learner, decisions=learner.decisions + taken, decisions_left=left), 1)
+        self._ask(replace(learner, decisions=learner.decisions + taken, decisions_left=left), 1, ahead=True)
         return chunks
 
     def _gather(self, learner: LearnerState | None = None) -> bool:
@@ -138,18 +138,23 @@ class ActorPool:
         ready = self.transport.wait([place.channel for place in places], WAIT_SECONDS)
         return [by_channel[id(channel)] for channel in ready]
 
-    def _ask(self, learner: LearnerState, most: int) -> None:
+    def _ask(self, learner: LearnerState, most: int, ahead: bool = False) -> None:
         """Asks actors for chunks, until each has `most` in flight or all decisions are given out.
 
         Before the first update only the random decisions of warm-up are given out: those after it are for networks
         that have learned.
+
+        Args:
+            learner: the process that learns.
+            most: chunks in flight of each actor.
+            ahead: whether the learner has not made the updates of the decisions that it counts.
         """
         for wanted in range(1, most + 1):
             for place in self._places:
                 out = sum(size for one in self._places for _, size in one.in_flight)
                 size = min(self.config.actor_chunk_decisions, learner.decisions_left - out)
                 warmup = self.config.explore.warmup_decisions - learner.decisions - out
-                if learner.updates == 0 and (warmup > 0 or out > 0):
+                if learner.updates == 0 and (ahead or warmup > 0 or out > 0):
                     size = min(size, warmup)
                 if len(place.in_flight) >= wanted or size <= 0:
                     continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,12 @@ def test_a_node_dies_in_mid_run_and_the_runs_are_those_of_undisturbed_ones(
         process = int((victim.folder / "run.lock").read_text())
         node = node_of(cluster, process)
         killed.append(process)
+        worker = parent_of(process)
         os.kill(process, signal.SIGSTOP)  # all that runs on a node ends in the same moment
         cluster.remove_node(node, allow_graceful=False)
+        deadline = time.monotonic() + 30
+        while lives(worker) and time.monotonic() < deadline:
+            time.sleep(0.05)  # a worker that sees its process die would report that, and not its own end
         os.kill(process, signal.SIGKILL)
         cluster.add_node(num_cpus=1)
 
@@ -107,12 +112,26 @@ def test_a_node_dies_in_mid_run_and_the_runs_are_those_of_undisturbed_ones(
         assert trial.result.read_text().count("\n") == other.result.read_text().count("\n") > 1
 
 
+def lives(process: int) -> bool:
+    """Whether a process has not ended, reaped or not."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def parent_of(process: int) -> int:
+    """The process that started a process."""
+    status = Path(f"/proc/{process}/stat").read_text()
+    return int(status.rpartition(")")[2].split()[1])
+
+
 def node_of(cluster: Any, process: int) -> Any:
     """The node of the cluster under which a process runs."""
     ancestors = {process}
     while process > 1:
-        status = Path(f"/proc/{process}/stat").read_text()
-        process = int(status.rpartition(")")[2].split()[1])
+        process = parent_of(process)
         ancestors.add(process)
     return next(
         node

@@ -25,7 +25,7 @@ SUPPORT = Path(__file__).parents[2] / "support"
 
 def options(small: dict[str, Any], folder: Path, *others: str) -> list[str]:
     given = {**small, "env": ENV, "steps": 320, "eval_every_frames": 160, "checkpoint_every_frames": 80}
-    given |= {"learning.pretrain_updates": 20, "out": folder}
+    given |= {"learning.pretrain_updates": 20, "out": folder, "explore.warmup_decisions": 160}
     del given["video"]
     words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     return [*words, "--no-video", "--actor-chunk-decisions=16", *others]
