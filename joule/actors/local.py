@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import select
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from joule import answering_process
 from joule.actors.transport import ActorFailure, ActorLost, Message
 from joule.messages import receive, send
 
-_COMMAND = (
-    "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; "  # else files here may be taken for modules
-    f"from {__package__}.process import serve; serve()"
-)
 CLOSE_SECONDS = 5.0
 """For a process to end by itself."""
 
@@ -47,12 +41,7 @@ class LocalChannel:
     """A process of this machine that is an actor; see `Channel`."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
-            start_new_session=True,  # a signal of the terminal is for the learning process alone
-        )  # fmt: skip
+        self._process = answering_process.start(f"{__package__}.process", bufsize=0)
         raw: Any = self._process.stdin
         self._requests = io.BufferedWriter(raw)  # which writes the whole of a message
 
@@ -92,10 +81,7 @@ class LocalChannel:
         process.wait()
 
     def _lost(self) -> ActorLost:
-        try:
-            code: int | None = self._process.wait(CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            code = None
+        code = answering_process.exit_code(self._process, CLOSE_SECONDS)
         return ActorLost(f"its process ended (exit code {code})")
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from queue import SimpleQueue
 
 from joule.actors.transport import Message
 from joule.actors.worker import Worker
+from joule.answering_process import answers
 from joule.messages import receive, send
 
 
 def serve() -> None:
     """Answers the messages on stdin on stdout, until stdin ends."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # the learning process decides when to end
-    results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what an environment prints does not belong among the messages
+    results = answers()
     messages: SimpleQueue[Message] = SimpleQueue()
     threading.Thread(target=_read, args=(messages,), name="reader", daemon=True).start()
     settings, _ = messages.get()

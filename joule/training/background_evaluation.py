@@ -7,10 +7,8 @@ it finds is the same to the last digit, and training does not wait for it.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import subprocess
-import sys
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,15 +16,12 @@ import numpy as np
 from agent.acting_copy import acting_copy
 from agent.agent import WorldModelAgent
 from agent.configurator.validation import to_json
+from joule import answering_process
 from joule.messages import receive, send
 from joule.storage.env_spec import spec_to_json
 from joule.training.evaluation_rows import Moment, Recorded
 from joule_errors import Stopped
 
-_COMMAND = (
-    "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; "  # else files here may be taken for modules
-    f"from {__package__}.evaluation_process import serve; serve()"
-)
 CLOSE_SECONDS = 10.0
 """For the process to end by itself."""
 
@@ -53,12 +48,7 @@ class BackgroundEvaluation:
     def start(self) -> None:
         """Starts the process, and does not wait until it is prepared."""
         agent = self.agent
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a signal of the terminal is for the training process alone
-        )  # fmt: skip
+        self._process = answering_process.start(f"{__package__}.evaluation_process")
         self._send({"config": to_json(agent.config), "env_spec": spec_to_json(agent.env_spec)}, {})
 
     def begin(self) -> None:
@@ -150,8 +140,5 @@ class BackgroundEvaluation:
 
     def _ended(self) -> EvaluationStopped:
         assert self._process is not None
-        try:
-            code = self._process.wait(CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            code = None
+        code = answering_process.exit_code(self._process, CLOSE_SECONDS)
         return EvaluationStopped(f"the process of the evaluations ended (exit code {code})")

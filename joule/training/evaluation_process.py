@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from typing import Any
 
@@ -11,6 +9,7 @@ from agent.acting_copy import act_as
 from agent.agent import WorldModelAgent
 from agent.configurator.validation import from_json
 from joule.agents import build_agent
+from joule.answering_process import answers
 from joule.messages import receive, send
 from joule.storage.env_spec import spec_from_json
 from joule.training.evaluation import evaluator_of
@@ -19,10 +18,7 @@ from joule.training.evaluation_rows import recorded
 
 def serve() -> None:
     """Evaluates the agents that arrive on stdin and writes the results to stdout, until stdin ends."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # the training process decides when to end
-    results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what an environment prints does not belong among the messages
+    results = answers()
     begun = receive(sys.stdin.buffer)
     if begun is None:
         return
