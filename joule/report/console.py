@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -46,6 +47,17 @@ class PipeSafeConsole(Console):
         """Discards all further output of the process, that at its end included."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def while_read(console: Console) -> Iterator[None]:
+    """Inside, a pipe or a terminal that is gone ends the output and not the command."""
+    try:
+        yield
+    except OSError:
+        if not isinstance(console, PipeSafeConsole):
+            raise
+        console.discard_output()
 
 
 def stderr_console() -> PipeSafeConsole:

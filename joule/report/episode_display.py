@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.text import Text
 
 from joule.escaping import terminal
-from joule.report.console import PipeSafeConsole, stderr_console
+from joule.report.console import PipeSafeConsole, stderr_console, while_read
 from joule.report.live_block import LiveBlock
 from joule.report.progress_lines import bar, duration
 
@@ -52,13 +52,12 @@ class EpisodeDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            with contextlib.suppress(OSError):
-                self._live.stop()
+            self._live.end()
             self._live = None
 
     def say(self, text: str) -> None:
         """Prints a line of the results."""
-        with self._output():
+        with while_read(self._console):
             if self._live is not None:
                 self._live.refresh()
             self._console.print(text, soft_wrap=True)
@@ -90,7 +89,7 @@ class EpisodeDisplay:
         console = self._console if self._console.is_terminal else self._errors
         if console.is_terminal and not console.is_dumb_terminal:
             self._live = LiveBlock(console, self._lines, redirect_stdout=console is self._console)
-            with self._output():
+            with while_read(self._console):
                 self._live.start(refresh=True)
 
     def _counts(self) -> str:
@@ -102,11 +101,3 @@ class EpisodeDisplay:
 
     def _lines(self, width: int) -> list[Text]:
         return [bar(self.name, self._share, f"  {self._counts()}", width, self._console.options.ascii_only)]
-
-    @contextlib.contextmanager
-    def _output(self) -> Iterator[None]:
-        """Inside, a pipe or a terminal that is gone ends the output and not the command."""
-        try:
-            yield
-        except OSError:
-            self._console.discard_output()

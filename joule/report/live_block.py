@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import ceil
 
 from rich.console import Console, ConsoleRenderable, Group
@@ -48,6 +49,11 @@ class LiveBlock(Live):
             redirect_stdout=redirect_stdout,
             vertical_overflow="crop",
         )
+
+    def end(self) -> None:
+        """Removes the lines. The terminal may be gone."""
+        with suppress(OSError):
+            self.stop()
 
     def _block(self) -> Group:
         width = min(self.console.width - 1, self._widest)

@@ -6,7 +6,6 @@ every twenty seconds, and one for each evaluation.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from joule.callbacks.callback import Activity, Callback, Episode, EvaluationResult, Measurement, RunStart
-from joule.report.console import PipeSafeConsole
+from joule.report.console import PipeSafeConsole, while_read
 from joule.report.live_block import LiveBlock
 from joule.report.process_load import ProcessLoad, memory_bytes
 from joule.report.progress_lines import ProgressState, block, line
@@ -53,8 +52,7 @@ class Progress(Callback):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                self._live.stop()
+            self._live.end()
             self._live = None
 
     def on_start(self, start: RunStart) -> None:
@@ -70,7 +68,7 @@ class Progress(Callback):
         self._line_due = time.monotonic() + FIRST_LINE_SECONDS
         if self.console.is_terminal and not self.console.is_dumb_terminal:
             self._live = LiveBlock(self.console, self._lines)
-            with self._output():
+            with while_read(self.console):
                 self._live.start(refresh=True)
 
     def on_step(self, agent: Any) -> None:
@@ -134,19 +132,9 @@ class Progress(Callback):
             self._say(line(self.state))
 
     def _say(self, text: str) -> None:
-        with self._output():
+        with while_read(self.console):
             if self._live is not None:
                 self._live.refresh()  # a narrower terminal is noticed before anything is printed above the block
             self.console.print(text, soft_wrap=True)
             if not self.console.is_terminal:
                 sys.stdout.flush()
-
-    @contextlib.contextmanager
-    def _output(self) -> Any:
-        """Inside, a pipe or a terminal that is gone ends the output and not the run."""
-        try:
-            yield
-        except OSError:
-            if not isinstance(self.console, PipeSafeConsole):
-                raise
-            self.console.discard_output()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from types import TracebackType
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from joule.escaping import terminal
-from joule.report.console import PipeSafeConsole
+from joule.report.console import PipeSafeConsole, while_read
 from joule.report.live_block import LiveBlock
 from joule.report.progress_lines import bar, duration
 from joule.sweeping.job import State
@@ -50,7 +49,7 @@ class Display:
     def __enter__(self) -> Display:
         if self.console.is_terminal and not self.console.is_dumb_terminal:
             self._live = LiveBlock(self.console, self._lines, widest=WIDEST)
-            with self._output():
+            with while_read(self.console):
                 self._live.start(refresh=True)
         return self
 
@@ -58,13 +57,12 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                self._live.stop()
+            self._live.end()
             self._live = None
 
     def say(self, text: str) -> None:
         """Prints a line."""
-        with self._output():
+        with while_read(self.console):
             self.console.print(terminal(text, LONGEST_SENTENCE), soft_wrap=True)
             if not self.console.is_terminal:
                 sys.stdout.flush()
@@ -92,7 +90,7 @@ class Display:
             score = "" if standing.score is None else f"{standing.score:,.1f}"
             state = Text(standing.state, style=_COLOURS.get(standing.state, ""))
             shown.add_row(standing.trial.title, state, f"{standing.frames:,}", score)
-        with self._output():
+        with while_read(self.console):
             self.console.print(shown)
         for standing in (*self.standings.of_state("failed"), *self.standings.of_state("interrupted")):
             if standing.sentence:
@@ -109,16 +107,6 @@ class Display:
         if len(running) > most:
             lines.append(Text(f"and {len(running) - most} more", style="dim"))
         return lines
-
-    @contextlib.contextmanager
-    def _output(self):  # type: ignore[no-untyped-def]
-        """Inside, a pipe or a terminal that is gone ends the output and not the sweep."""
-        try:
-            yield
-        except OSError:
-            if not isinstance(self.console, PipeSafeConsole):
-                raise
-            self.console.discard_output()
 
 
 def counts(standings: Standings) -> str:
