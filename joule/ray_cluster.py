@@ -19,6 +19,16 @@ _STARTED_HERE = {
 """Environment variables of a cluster that is started here."""
 
 
+def lines_of(error: Exception) -> list[str]:
+    """The lines of an error of Ray, without those that are empty; its type where it says nothing."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+
+
+def missing_module(error: Exception) -> str | None:
+    """The line of an error of Ray that names a module which a node does not have; None without one."""
+    return next((line for line in reversed(lines_of(error)) if "No module named" in line), None)
+
+
 def connect(address: str) -> Any:
     """Joins a Ray cluster. Returns the module `ray`.
 

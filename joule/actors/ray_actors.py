@@ -10,6 +10,7 @@ import numpy as np
 
 from joule.actors.transport import ActorFailure, ActorLost, Message
 from joule.actors.worker import Worker
+from joule.ray_cluster import lines_of, missing_module
 
 
 class _OnNode:
@@ -55,15 +56,11 @@ class RayChannel:
         try:
             values, arrays = ray.get(self._answers.popleft())
         except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            if missing := [line for line in lines if "No module named" in line]:
-                raise ActorFailure(
-                    f"a node has no complete Joule ({missing[-1]}); install it there"
-                ) from None
+            if missing := missing_module(error):
+                raise ActorFailure(f"a node has no complete Joule ({missing}); install it there") from None
             raise ActorLost("its process or its node ended") from None
         except ray.exceptions.RayTaskError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise ActorFailure(f"an actor failed on its node: {lines[-1]}") from None
+            raise ActorFailure(f"an actor failed on its node: {lines_of(error)[-1]}") from None
         return values, arrays
 
     def close(self) -> None:

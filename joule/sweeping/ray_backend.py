@@ -10,13 +10,14 @@ import os
 import signal
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from agent.errors import ConfigError
+from joule.ray_cluster import lines_of, missing_module
 from joule.storage.files import DISK, replace_file
 from joule.storage.provenance import version
 from joule.sweeping.job import NOT_BEGUN, Job, Outcome, ended_by
@@ -84,13 +85,9 @@ def judged(answers: Mapping[str, tuple[bool, str] | Exception], storage: Path) -
     versions = {}
     for node, answer in answers.items():
         if isinstance(answer, Exception):
-            lines = [line.strip() for line in str(answer).splitlines() if line.strip()]
-            missing = [line for line in lines if "No module named" in line]
-            if missing:
-                raise ConfigError(
-                    f"--ray: node {node} has no complete Joule ({missing[-1]}); install it there"
-                )
-            raise ConfigError(f"--ray: node {node} does not answer: {(lines or [type(answer).__name__])[-1]}")
+            if missing := missing_module(answer):
+                raise ConfigError(f"--ray: node {node} has no complete Joule ({missing}); install it there")
+            raise ConfigError(f"--ray: node {node} does not answer: {lines_of(answer)[-1]}")
         sees, versions[node] = answer
         if not sees:
             raise ConfigError(
@@ -158,11 +155,6 @@ class RayTasks:
             exceptions.NodeDiedError,
             exceptions.OutOfMemoryError,
         ) as error:
-            return ended_by(signal.SIGKILL, _first_line(error))
+            return ended_by(signal.SIGKILL, lines_of(error)[-1])
         except exceptions.RayError as error:
-            return Outcome(1, _first_line(error))
-
-
-def _first_line(error: Exception) -> str:
-    lines: Sequence[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+            return Outcome(1, lines_of(error)[-1])
