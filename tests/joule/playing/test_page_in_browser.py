@@ -5,7 +5,6 @@ It needs the extras `play` and `browser` and Chromium (Debian: apt-get install c
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import chromium
 import numpy as np
 import pytest
 from commands import ROOT
@@ -24,15 +24,9 @@ import envs
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
-]
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+pytestmark = chromium.MARKS
+ARGUMENTS = [*chromium.ARGUMENTS, "--enable-unsafe-swiftshader"]
+"""Shapes are drawn without a GPU."""
 SIZE = (1000, 700)
 PATIENCE_MS = 180_000
 """A page that is drawn without a GPU on a busy machine is slow."""
@@ -62,7 +56,7 @@ def page(address: str) -> Iterator[Page]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
     faults: list[str] = []
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium.CHROMIUM, headless=True, args=ARGUMENTS)
         tab = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         tab.set_default_timeout(PATIENCE_MS)
         tab.on("pageerror", lambda error: faults.append(str(error)))

@@ -5,12 +5,12 @@ It needs the extra `browser` and Chromium (Debian: apt-get install chromium), an
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import chromium
 import imageio
 import numpy as np
 import pytest
@@ -23,15 +23,7 @@ from joule.report.page import films
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
-]
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+pytestmark = chromium.MARKS
 MEAN = "table.scores th:nth-child(4) button"
 SIZES = ((390, 844), (1280, 900))
 
@@ -43,7 +35,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
     profile = tmp_path_factory.mktemp("profile")
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, headless=True, args=ARGUMENTS
+            profile, executable_path=chromium.CHROMIUM, headless=True, args=chromium.ARGUMENTS
         )
         yield started
         started.close()
