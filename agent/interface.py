@@ -40,6 +40,11 @@ class ObservationPart(Protocol):
         """Places of numbers that are angles without limits, in rad."""
         ...
 
+    @property
+    def stack(self) -> int:
+        """Frames that lie one after the other on the first axis, oldest first; only the newest one is new."""
+        ...
+
 
 @runtime_checkable
 class EnvSpec(Protocol):

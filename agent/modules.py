@@ -36,7 +36,7 @@ from agent.errors import ConfigError, InputError
 from agent.interface import EnvSpec, Observation
 from agent.learning.learner import Learner
 from agent.learning.schedule import discount_for, rows_for
-from agent.memory.columns import columns_of, map_parts
+from agent.memory.columns import columns_of, map_parts, stacks_of
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.one_thread import one_thread
@@ -75,7 +75,7 @@ class Modules:
         # One actor may do more than its share, so that each stream can hold the whole budget.
         streams, rows = config.streams, rows_for(config.steps, config.num_envs)
         capacity = min(config.learning.replay_capacity_transitions, streams * rows)
-        self.replay_buffer = ReplayBuffer(capacity, columns_of(env_spec), streams)
+        self.replay_buffer = ReplayBuffer(capacity, columns_of(env_spec), streams, stacks_of(env_spec))
         self.surprise = Surprise()
         self.policy_actor = Actor(self.networks.policy, None, config.planner.horizon_decisions, 0)
         self.actor = self.make_actor(config)

@@ -13,6 +13,7 @@ from envs.faults.errors import EnvError
 from envs.physics import dm_control_env
 from envs.registry import default_action_repeat
 from envs.rendering.opengl import ensure_gl
+from envs.rendering.pixels import PixelSettings
 from envs.safe_env import SafeEnv, StepCostFn
 
 OF_GYMNASIUM = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
@@ -27,6 +28,7 @@ def adopt(
     perturb: Sequence[str] = (),
     step_timeout_seconds: float = 0.0,
     cost_fn: StepCostFn | None = None,
+    pixels: PixelSettings | None = None,
 ) -> SafeEnv:
     """Wraps an environment of `gymnasium.make`, or an object of the user's own class, as `envs.make` does.
 
@@ -37,6 +39,7 @@ def adopt(
         perturb: as for `envs.make`.
         step_timeout_seconds: as for `envs.make`.
         cost_fn: as for `envs.make`.
+        pixels: as for `envs.make`.
 
     Raises:
         EnvError: for what is no environment, or several in one, and as `envs.make`.
@@ -72,6 +75,7 @@ def adopt(
         shadows=True,
         step_timeout_seconds=step_timeout_seconds,
         cost_fn=cost_fn,
+        pixels=pixels,
     )
 
 

@@ -21,7 +21,9 @@ from envs.readouts.named import derived_readouts, has_own_readouts, named_readou
 from envs.registry import resolve
 from envs.rendering.camera import follow_robot
 from envs.rendering.opengl import ensure_gl
+from envs.rendering.pixels import Camera, PixelSettings
 from envs.safe_env import SafeEnv, StepCostFn
+from envs.seeing_env import SeeingEnv, seen_spec
 from envs.state.snapshot import EpisodeRecord
 from envs.wrappers import ActionRepeat, Flat
 from joule_schema.env_kwargs import check_names
@@ -46,6 +48,7 @@ def make(
     shadows: bool = True,
     step_timeout_seconds: float = 0.0,
     cost_fn: StepCostFn | None = None,
+    pixels: PixelSettings | None = None,
 ) -> SafeEnv:
     """Makes the environment that `env` names, with the same interface for every environment.
 
@@ -63,6 +66,7 @@ def make(
         step_timeout_seconds: a reset or step that takes longer ends the process; 0 never does.
         cost_fn: replaces the reward by minus this cost; the environment's reward stays in
             `info["own_reward"]`.
+        pixels: what a camera shows the agent, in place of the state or beside it; None shows the state alone.
 
     Raises:
         EnvError: with one sentence that says what was found and what is allowed.
@@ -88,6 +92,7 @@ def make(
         shadows=shadows,
         step_timeout_seconds=step_timeout_seconds,
         cost_fn=cost_fn,
+        pixels=pixels,
     )
 
 
@@ -103,6 +108,7 @@ def wrapped(
     shadows: bool,
     step_timeout_seconds: float,
     cost_fn: StepCostFn | None,
+    pixels: PixelSettings | None = None,
 ) -> SafeEnv:
     """A Gymnasium environment with the interface that every environment has.
 
@@ -117,6 +123,7 @@ def wrapped(
         shadows: as for `make`.
         step_timeout_seconds: as for `make`.
         cost_fn: as for `make`.
+        pixels: as for `make`.
 
     Raises:
         EnvError: as `make`.
@@ -159,15 +166,14 @@ def wrapped(
         raise EnvError(
             f"perturb: @{perturbed.last_onset} is beyond an episode of {env}, which has {frames:,} frames"
         )
-    return SafeEnv(
-        ActionRepeat(perturbed, action_repeat),
-        env_spec=env_spec,
-        perturbed=perturbed,
-        checks=checks,
-        flat=flat,
-        record=record,
-        cost_fn=cost_fn,
-    )
+    parts: dict[str, Any] = {
+        "perturbed": perturbed, "checks": checks, "flat": flat, "record": record, "cost_fn": cost_fn,
+    }  # fmt: skip
+    repeated = ActionRepeat(perturbed, action_repeat)
+    if pixels is None:
+        return SafeEnv(repeated, env_spec=env_spec, **parts)
+    camera = Camera(raw, env, pixels)
+    return SeeingEnv(repeated, env_spec=seen_spec(env_spec, pixels), settings=pixels, camera=camera, **parts)
 
 
 def _construct(

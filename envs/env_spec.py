@@ -20,6 +20,8 @@ class ObservationPart:
     """Name of the NumPy dtype, such as `float32`."""
     angles: tuple[int, ...] = ()
     """Places of numbers that are angles without limits, in rad: a full turn makes no difference."""
+    stack: int = 1
+    """Frames that lie one after the other on the first axis, oldest first; only the newest one is new."""
 
     @property
     def size(self) -> int:

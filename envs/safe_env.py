@@ -69,7 +69,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.env_spec, self._cost_fn = env_spec, cost_fn
         self.observation_space = checks.observation_space
         self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
-        self.observation: np.ndarray = np.zeros(env_spec.observation_size, np.float32)
+        self.observation: np.ndarray = np.zeros(flat.observation.size, np.float32)
         """The last observation [obs], perturbed sensors included."""
         self.made_from: Any = None
         """The settings by which it was made, where the maker leaves them here, as `joule.make_env` does."""
@@ -77,6 +77,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
         self._restores_exactly = True
         self._closed = self._rendered = self._diverged = False
+
+    @property
+    def _sizes(self) -> list[int]:
+        """Numbers of the flat observation and of an action."""
+        return [self.observation.size, self.env_spec.action_size]
 
     def close(self) -> None:
         """Frees the simulator and its OpenGL context."""
@@ -206,7 +211,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """Everything that the future of this environment depends on, as arrays and JSON values by name."""
         saved: dict[str, Any] = {
             "env": self.env_spec.resolved,
-            "sizes": [self.env_spec.observation_size, self.env_spec.action_size],
+            "sizes": self._sizes,
             "action_space": python_state.to_json(self.action_space.np_random.bit_generator.state),
             "started": self._checks.episode >= 0,
             "checks": self._checks.state(),
@@ -264,7 +269,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
 
     def check_restorable(self, saved: Mapping[str, Any]) -> None:
         """Checks a snapshot, which may come from a file, and changes nothing. Raises as `restore`."""
-        sizes = [self.env_spec.observation_size, self.env_spec.action_size]
+        sizes = self._sizes
         env, found = (saved.get(name) for name in ("env", "sizes"))
         if (
             isinstance(env, str)

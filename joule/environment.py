@@ -14,6 +14,7 @@ from joule.process_settings import keep_from_environments
 from joule.settings import ENV_SETTINGS, merged
 
 if TYPE_CHECKING:
+    from envs.rendering.pixels import PixelSettings
     from envs.safe_env import SafeEnv
 
 
@@ -72,6 +73,7 @@ def make_env(
         width=width,
         height=height,
         shadows=shadows,
+        pixels=_pixels(config),
     )
     made.made_from = config  # an agent that gets this environment is saved with these settings
     return made
@@ -102,9 +104,19 @@ def wrap_env(config: Config, env: object, before: object = None) -> SafeEnv:
         perturb=config.perturb,
         step_timeout_seconds=config.step_timeout_seconds,
         cost_fn=_cost_of_task(config),
+        pixels=_pixels(config),
     )
     made.made_from = config
     return made
+
+
+def _pixels(config: Config) -> PixelSettings | None:
+    """What a camera shows the agent; None where it observes the state alone."""
+    if config.obs == "state":
+        return None
+    from envs.rendering.pixels import PixelSettings
+
+    return PixelSettings(config.obs_size, config.obs_camera, config.obs_frames, config.obs != "pixels")
 
 
 def _cost_of_task(config: Config) -> TaskReward | None:

@@ -196,6 +196,14 @@ class Config:
     """Decisions that an actor hands over at a time."""
     actors_lockstep: bool = False
     """Actors wait for each other after every chunk, so that a run can be repeated and resumed exactly."""
+    obs: Literal["state", "pixels", "pixels+state"] = "state"
+    """What the agent observes: the environment's own observation, what a camera of its model sees, or both."""
+    obs_size: int = ranged(64, 16, 512)
+    """Height and width of a picture, in pixels."""
+    obs_camera: str = ""
+    """Name of the camera; by default the model's first one, or one that has the whole scene in view."""
+    obs_frames: int = ranged(3, 1, 16)
+    """Pictures that an observation stacks: those of the newest decisions."""
     perturb: tuple[str, ...] = ()
     """Perturbations, such as `gravity=0.5`; `gravity=0.5@300` acts from frame 300 of each episode on, and
     `gravity=0.7..1.3` draws a value in each episode. `none` is no perturbation."""

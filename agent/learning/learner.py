@@ -28,6 +28,7 @@ from agent.memory.columns import map_parts
 from agent.memory.windows import Windows
 from agent.networks import Networks
 from agent.perception.collapse import latent_health
+from agent.perception.pixels import PixelEncoder, augmented
 from agent.world_model.dynamics import Step
 
 ENTROPY_GAIN = 3e-3
@@ -189,6 +190,8 @@ class Learner:
     def batch_of(self, windows: Windows) -> WindowBatch:
         """Windows as tensors on the learner's device, with normalised observations."""
         obs = self.networks.normalizer(map_parts(self._tensor, windows.obs))
+        if isinstance(self.networks.encoder, PixelEncoder):
+            obs = augmented(obs, self.networks.encoder.pixels)
         return WindowBatch(
             obs,
             self._tensor(windows.action),

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from agent.interface import Columns, EnvSpec, Observation
+from agent.interface import Columns, EnvSpec, Observation, ObservationPart
 
 OBSERVATION = "obs"
 """Column of the only part of an observation; with several parts, `obs/<part>` for each."""
@@ -14,8 +14,11 @@ Result = TypeVar("Result")
 
 
 def columns_of(spec: EnvSpec) -> Columns:
-    """Name -> (shape of a row, dtype) for an environment's transitions; every part in its own dtype."""
-    parts = {part.name: (tuple(part.shape), part.dtype) for part in spec.observation}
+    """Name -> (shape of a row, dtype) for an environment's transitions; every part in its own dtype.
+
+    Of stacked frames a row has the newest: the others are in the rows before it.
+    """
+    parts = {part.name: (_row_shape(part), part.dtype) for part in spec.observation}
     if len(parts) == 1:
         observation = {OBSERVATION: next(iter(parts.values()))}
     else:
@@ -28,6 +31,25 @@ def columns_of(spec: EnvSpec) -> Columns:
         "last": ((), "bool"),
         "readout": ((sum(spec.readout_sizes.values()),), "float32"),
     }
+
+
+def _row_shape(part: ObservationPart) -> tuple[int, ...]:
+    return (part.shape[0] // part.stack, *part.shape[1:]) if part.stack > 1 else tuple(part.shape)
+
+
+def stacks_of(spec: EnvSpec) -> dict[str, int]:
+    """Column -> how many frames its observation stacks, where that is more than one."""
+    single = len(spec.observation) == 1
+    return {
+        OBSERVATION if single else f"{OBSERVATION}/{part.name}": part.stack
+        for part in spec.observation
+        if part.stack > 1
+    }
+
+
+def is_observation(column: str) -> bool:
+    """Whether a column holds an observation, or a part of one."""
+    return column == OBSERVATION or column.startswith(f"{OBSERVATION}/")
 
 
 def observation_in(columns: Mapping[str, np.ndarray]) -> Observation:

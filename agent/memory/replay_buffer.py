@@ -5,10 +5,12 @@ another. A row has a *number*, which it keeps, and a *place* in the columns, whi
 With S streams, the k-th row of stream s has the number k * S + s.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from agent.interface import Arrays, Columns, Observation
-from agent.memory.columns import map_parts, observation_in
+from agent.memory.columns import is_observation, map_parts, observation_in
 from agent.memory.recency import draw_ages
 from agent.memory.replay_stream import ReplayStream
 from agent.memory.windows import Windows
@@ -21,10 +23,13 @@ class ReplayBuffer:
         capacity: rows in all.
         columns: name -> (shape of a row, dtype); see `agent.memory.columns.columns_of`.
         streams: environments that write here side by side.
+        stacks: columns whose observation is that of several rows; see `agent.memory.columns.stacks_of`.
     """
 
-    def __init__(self, capacity: int, columns: Columns, streams: int = 1) -> None:
-        self._spec = columns
+    def __init__(
+        self, capacity: int, columns: Columns, streams: int = 1, stacks: Mapping[str, int] | None = None
+    ) -> None:
+        self._spec, self._stacks = columns, dict(stacks or {})
         self.rows_per_stream = -(-capacity // streams)
         self.columns = self._allocate(streams * self.rows_per_stream)
         self.streams = [ReplayStream(self._share(self.columns, s)) for s in range(streams)]
@@ -85,9 +90,25 @@ class ReplayBuffer:
         return self.columns["readout"]
 
     def observations(self, places: np.ndarray) -> Observation:
-        """The observations at these places."""
-        found: Observation = map_parts(lambda part: part[places], self.obs)
-        return found
+        """The observations at these places; frames are stacked anew, each being stored once."""
+        if not self._stacks:
+            found: Observation = map_parts(lambda part: part[places], self.obs)
+            return found
+        rows = {name: self._stacked(name, places) for name in self.columns if is_observation(name)}
+        return observation_in(rows)
+
+    def _stacked(self, name: str, places: np.ndarray) -> np.ndarray:
+        """A column of the observation at these places, with as many rows before them as it stacks.
+
+        Before the first row of an episode that row repeats, as it does in the environment.
+        """
+        column, chosen = self.columns[name], [places]
+        for _ in range(self._stacks.get(name, 1) - 1):
+            before = self.before(chosen[-1])
+            chosen.append(np.where(self.last[before], chosen[-1], before))
+        if len(chosen) == 1:
+            return column[places]
+        return np.concatenate([column[rows] for rows in reversed(chosen)], axis=places.ndim)
 
     def reserve(self, capacity: int) -> None:
         """Grows to `capacity` rows, where it has fewer; what is held stays."""
@@ -109,6 +130,11 @@ class ReplayBuffer:
         """Places of the rows that follow those at `places`."""
         base = places - places % self.rows_per_stream
         return base + (places + 1 - base) % self.rows_per_stream
+
+    def before(self, places: np.ndarray) -> np.ndarray:
+        """Places of the rows before those at `places`; before the oldest one is an episode's last."""
+        base = places - places % self.rows_per_stream
+        return base + (places - 1 - base) % self.rows_per_stream
 
     def holds(self, numbers: np.ndarray) -> np.ndarray:
         """Whether the rows with these numbers are still held."""

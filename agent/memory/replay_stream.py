@@ -1,9 +1,16 @@
 """One environment's rows in a replay buffer, written one step at a time."""
 
+from typing import Any
+
 import numpy as np
 
 from agent.interface import Arrays, Observation
 from agent.memory.columns import observation_in
+
+
+def _write(column: np.ndarray, place: int, obs: Any) -> None:
+    """Stores an observation; of stacked frames the newest, which are the last on the first axis."""
+    column[place] = obs[-column.shape[1] :] if column.ndim > 2 else obs
 
 
 class ReplayStream:
@@ -55,10 +62,10 @@ class ReplayStream:
         self.rows += 1
         stored = observation_in(columns)
         if isinstance(stored, np.ndarray):
-            stored[self.head] = obs
+            _write(stored, self.head, obs)
         else:
             for name, part in stored.items():
-                part[self.head] = obs[name]  # type: ignore[call-overload]
+                _write(part, self.head, obs[name])  # type: ignore[call-overload]
         columns["readout"][self.head] = readout
         columns["action"][self.head] = 0.0
         columns["cost"][self.head] = 0.0

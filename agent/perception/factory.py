@@ -13,6 +13,7 @@ from agent.configurator.settings import ModelConfig
 from agent.errors import ConfigError
 from agent.interface import ObservationPart
 from agent.perception.encoder import Encoder
+from agent.perception.pixels import PixelEncoder, PixelNormalizer
 from agent.perception.regularizers import Regularizer
 from agent.perception.state_normalizer import StateNormalizer
 
@@ -60,7 +61,44 @@ def _angles(part: ObservationPart, model: ModelConfig) -> tuple[int, ...]:
     return tuple(part.angles) if model.wrap_angles else ()
 
 
-ENCODERS: list[EncoderKind] = [StateEncoding()]
+class PixelEncoding:
+    """Pictures [channels, height, width] of one camera, uint8, with or without a flat vector of numbers."""
+
+    def accepts(self, parts: Sequence[ObservationPart]) -> bool:
+        """See `EncoderKind`."""
+        pictures = [part for part in parts if _is_picture(part)]
+        others = [part for part in parts if not _is_picture(part)]
+        return len(pictures) == 1 and (not others or StateEncoding().accepts(others))
+
+    def normalizer(self, parts: Sequence[ObservationPart], model: ModelConfig) -> PixelNormalizer:
+        """See `EncoderKind`."""
+        states = {
+            part.name: StateEncoding().normalizer([part], model) for part in parts if not _is_picture(part)
+        }
+        return PixelNormalizer(self._picture(parts).name, states)
+
+    def encoder(
+        self, parts: Sequence[ObservationPart], model: ModelConfig, regularizer: Regularizer
+    ) -> PixelEncoder:
+        """See `EncoderKind`."""
+        picture = self._picture(parts)
+        channels, height, width = picture.shape
+        states = {
+            part.name: part.shape[0] + len(_angles(part, model)) for part in parts if not _is_picture(part)
+        }
+        shape = (channels, height, width)
+        return PixelEncoder(picture.name, shape, states, model.hidden_dim, model.latent_dim, regularizer)
+
+    @staticmethod
+    def _picture(parts: Sequence[ObservationPart]) -> ObservationPart:
+        return next(part for part in parts if _is_picture(part))
+
+
+def _is_picture(part: ObservationPart) -> bool:
+    return len(part.shape) == 3 and part.dtype == "uint8"
+
+
+ENCODERS: list[EncoderKind] = [StateEncoding(), PixelEncoding()]
 """The kinds of encoders; the first that accepts an observation is taken."""
 
 
@@ -74,4 +112,7 @@ def encoder_kind(parts: Sequence[ObservationPart]) -> EncoderKind:
         if kind.accepts(parts):
             return kind
     found = ", ".join(f"{part.name} {list(part.shape)} {part.dtype}" for part in parts)
-    raise ConfigError(f"env: no encoder takes an observation of {found}; one flat vector of numbers is taken")
+    raise ConfigError(
+        f"env: no encoder takes an observation of {found}; a flat vector of numbers, the pictures of one camera, or "
+        "both are taken"
+    )

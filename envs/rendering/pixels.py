@@ -1,0 +1,162 @@
+"""What a camera in the environment sees, as a small picture at every decision: fast, and without a screen.
+
+Shadows, reflections, the sky and multisampling are left out, which makes a small frame several times faster. A film
+of the same environment has them: what is switched off here is switched off for this camera alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from envs.faults.errors import EnvError, RenderError
+from envs.physics import Physics, find_physics
+from envs.rendering.opengl import ensure_gl
+
+PIXELS = "pixels"
+"""Name of the part of an observation that a camera sees."""
+CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class PixelSettings:
+    """What an agent sees of an environment."""
+
+    size: int = 64
+    """Height and width in pixels."""
+    camera: str = ""
+    """Name of a camera of the model; empty takes its first one, or one that has the whole scene in view."""
+    stack: int = 3
+    """Frames of an observation: of the newest decisions, so that speed can be seen."""
+    with_state: bool = False
+    """Whether the observation has the state too."""
+
+
+class Camera:
+    """Renders frames of one environment.
+
+    Args:
+        env: with MuJoCo physics.
+        name: what the user calls it, for messages.
+        settings: size and camera.
+
+    Raises:
+        EnvError: for an environment without MuJoCo physics, or without this camera.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], name: str, settings: PixelSettings) -> None:
+        self._env, self._name, self._settings = env, name, settings
+        self._model: Any = None
+        self._renderer: Any = None
+        self._view: int | str = -1
+        physics = self._physics()
+        cameras = [physics.model.camera(number).name for number in range(physics.model.ncam)]
+        if settings.camera:
+            if settings.camera not in cameras:
+                there = f"; there are {', '.join(filter(None, cameras))}" if any(cameras) else "; it has none"
+                raise EnvError(f"obs_camera: {name} has no camera {settings.camera!r}{there}")
+            self._view = settings.camera
+        elif cameras:
+            self._view = 0
+
+    def frame(self) -> np.ndarray:
+        """What the camera sees now, uint8 [3, size, size].
+
+        Raises:
+            RenderError: where no frame can be made, with what is missing.
+        """
+        physics = self._physics()
+        if physics.model is not self._model:
+            self._make(physics)
+        self._renderer.update_scene(physics.data, self._view)
+        picture: np.ndarray = self._renderer.render()
+        return np.ascontiguousarray(picture.transpose(2, 0, 1))
+
+    def close(self) -> None:
+        """Frees the OpenGL context."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = self._model = None
+
+    def _physics(self) -> Physics:
+        physics = find_physics(self._env)
+        if physics is None:
+            raise EnvError(f"obs: {self._name} has no MuJoCo physics to take pictures of; use its state")
+        return physics
+
+    def _make(self, physics: Physics) -> None:
+        """A renderer for the model of now; dm_control may have made a new one at a reset."""
+        if (hint := ensure_gl()) is not None:
+            raise RenderError(hint)
+        import mujoco
+
+        self.close()
+        size, quality, buffer = self._settings.size, physics.model.vis.quality, physics.model.vis.global_
+        before = quality.offsamples, quality.shadowsize, buffer.offwidth, buffer.offheight
+        quality.offsamples = quality.shadowsize = 0
+        buffer.offwidth = buffer.offheight = size
+        try:
+            self._renderer = mujoco.Renderer(physics.model, size, size)
+        except Exception as error:
+            raise RenderError(f"{self._name}: no frame could be made: {error}") from error
+        finally:
+            quality.offsamples, quality.shadowsize, buffer.offwidth, buffer.offheight = before
+        atexit.register(
+            _close, weakref.ref(self)
+        )  # EGL ends itself at exit; a context that is freed later complains
+        self._model = physics.model
+        flags, names = self._renderer.scene.flags, mujoco.mjtRndFlag
+        for flag in (
+            names.mjRND_SHADOW,
+            names.mjRND_REFLECTION,
+            names.mjRND_SKYBOX,
+            names.mjRND_FOG,
+            names.mjRND_HAZE,
+        ):
+            flags[flag] = 0
+
+
+def _close(reference: weakref.ref[Camera]) -> None:
+    """Frees the context of a camera that still exists."""
+    camera = reference()
+    if camera is not None:
+        camera.close()
+
+
+class FrameStack:
+    """The newest frames of an episode; at its start the first one repeats.
+
+    Args:
+        stack: how many.
+    """
+
+    def __init__(self, stack: int) -> None:
+        self._stack = stack
+        self._frames: deque[np.ndarray] = deque(maxlen=stack)
+
+    def begin(self, frame: np.ndarray) -> None:
+        """An episode begins."""
+        self._frames.extend([frame] * self._stack)
+
+    def add(self, frame: np.ndarray) -> None:
+        """The next frame of the episode."""
+        self._frames.append(frame)
+
+    def repeat(self) -> None:
+        """A decision without a new frame."""
+        self._frames.append(self._frames[-1])
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """All of them, oldest first, uint8 [stack * 3, size, size]."""
+        return np.concatenate(list(self._frames))
+
+    @pixels.setter
+    def pixels(self, pixels: np.ndarray) -> None:
+        self._frames.extend(np.split(pixels, self._stack))
