@@ -119,7 +119,7 @@ class ActingAgent(SavedAsFolder):
         """
         return explanation.imagine_plan(self.modules, state, steps)
 
-    def legibility(self, obs: np.ndarray, readouts: np.ndarray) -> dict[str, float]:
+    def legibility(self, obs: Observation, readouts: np.ndarray) -> dict[str, float]:
         """R² of every readout on steps with observations [steps, obs] and true readouts [steps, readouts].
 
         Above 0.8 a task or a constraint can act on it; see `cost.legibility`.

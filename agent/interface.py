@@ -329,7 +329,7 @@ class Explainable(Forecasting, Protocol):
 class Legible(Protocol):
     """Reads the quantities of its environment off its latents."""
 
-    def legibility(self, obs: np.ndarray, readouts: np.ndarray) -> dict[str, float]:
+    def legibility(self, obs: Observation, readouts: np.ndarray) -> dict[str, float]:
         """R² of every readout, by name, on steps with observations [steps, obs] and true readouts; NaN for one
         that does not vary in them.
         """

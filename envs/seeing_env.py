@@ -41,9 +41,8 @@ class SeeingEnv(SafeEnv):
         shape = self.env_spec.observation[0].shape
         pixels = spaces.Box(0, 255, shape, np.uint8)
         state = self.observation_space
-        self.observation_space = (  # type: ignore[assignment]
-            spaces.Dict({PIXELS: pixels, STATE: state}) if settings.with_state else pixels
-        )
+        seen: Any = spaces.Dict({PIXELS: pixels, STATE: state}) if settings.with_state else pixels
+        self.observation_space = seen
 
     def reset(  # type: ignore[override]
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -99,13 +99,26 @@ def _networks(config: Config, spec: EnvSpec) -> float:
     latent, hidden, width, act = model.latent_dim, model.hidden_dim, model.head_width, spec.action_size
     readouts = sum(spec.readout_sizes.values())
     cosines = sum(len(part.angles) for part in spec.observation) if model.wrap_angles else 0
-    encoder = _linear(spec.observation_size + cosines, hidden, latent)
+    encoder = _linear(_seen(spec) + cosines, hidden, latent)
     heads = model.ensemble_size * _linear(hidden, width, latent) + _linear(hidden, width, cost.bins + 1)
     critics = cost.critics * _linear(latent + act, hidden, hidden, cost.bins)
     policy, readout = _linear(latent, hidden, hidden, 2 * act), _linear(latent, hidden // 2, readouts)
     learned = encoder + _linear(latent + act, hidden) + heads + critics + policy + readout
     followed = critics + (encoder if config.regularizer.kind == "ema" else 0)
     return float(LEARNED * learned + FOLLOWED * followed)
+
+
+def _seen(spec: EnvSpec) -> int:
+    """Numbers that the first linear layer of the encoder reads: those of the state, and what convolutions find."""
+    return sum(
+        part.shape[0] if part.dtype != "uint8" else 32 * (-(-part.shape[1] // 16)) * (-(-part.shape[2] // 16))
+        for part in spec.observation
+    )
+
+
+def _of_pictures(spec: EnvSpec) -> int:
+    """Numbers that pictures of one row take in a gradient step: themselves twice, and the layers' outputs."""
+    return sum(math.prod(part.shape) for part in spec.observation if part.dtype == "uint8") * 2
 
 
 def _step_numbers(config: Config) -> int:
@@ -125,9 +138,8 @@ def _gradient_step(config: Config, spec: EnvSpec) -> float:
     learning, model = config.learning, config.model
     batch, window = learning.batch_size, learning.window_decisions
     rows = batch * (window + learning.n_step)
-    windows = rows * (
-        4 * spec.observation_size + 2 * spec.action_size + 4 * model.latent_dim + 3 * model.hidden_dim
-    )
+    windows = rows * (4 * _seen(spec) + 2 * spec.action_size + 4 * model.latent_dim + 3 * model.hidden_dim)
+    windows += rows * _of_pictures(spec)
     windows += rows * 2 * sum(spec.readout_sizes.values())
     kept = batch * window * (_step_numbers(config) + _critic_numbers(config))
     targets = rows * (config.cost.critics * (2 * model.hidden_dim + config.cost.bins) + _step_numbers(config))

@@ -183,6 +183,21 @@ def check_horizon(horizon: int, limit: int | None, env: str) -> None:
         )
 
 
+def _check_pixels(config: Config) -> None:
+    """Raises ConfigError for pixels together with what does not take them."""
+    if config.obs == "state":
+        return
+    if config.agent != "joule":
+        raise ConfigError(f"obs: found {config.obs}, and {config.agent} observes the state; joule takes pixels")
+    if config.num_envs > 1:
+        raise ConfigError(
+            f"obs: found {config.obs} with num_envs {config.num_envs}; pixels are of one environment, or of one of "
+            "each of the actors"
+        )
+    if config.perceive == "energy":
+        raise ConfigError("obs: perceive energy infers what sensors should read, and takes the state alone")
+
+
 def validate(config: Config) -> Config:
     """Returns `config` when every field has its type and lies in its range, and the fields agree.
 
@@ -212,6 +227,7 @@ def validate(config: Config) -> Config:
         raise ConfigError(
             f"actors: each of them has one environment, and num_envs is {config.num_envs}; give one of the two"
         )
+    _check_pixels(config)
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():

@@ -113,6 +113,6 @@ def encoder_kind(parts: Sequence[ObservationPart]) -> EncoderKind:
             return kind
     found = ", ".join(f"{part.name} {list(part.shape)} {part.dtype}" for part in parts)
     raise ConfigError(
-        f"env: no encoder takes an observation of {found}; a flat vector of numbers, the pictures of one camera, or "
-        "both are taken"
+        f"env: no encoder takes an observation of {found}; a flat vector of numbers, the pictures of one "
+        "camera, or both are taken"
     )

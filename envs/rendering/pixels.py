@@ -22,6 +22,8 @@ from envs.rendering.opengl import ensure_gl
 PIXELS = "pixels"
 """Name of the part of an observation that a camera sees."""
 CHANNELS = 3
+LEFT_OUT = ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE")
+"""Of a scene, by MuJoCo's names."""
 
 
 @dataclass(frozen=True)
@@ -107,19 +109,11 @@ class Camera:
             raise RenderError(f"{self._name}: no frame could be made: {error}") from error
         finally:
             quality.offsamples, quality.shadowsize, buffer.offwidth, buffer.offheight = before
-        atexit.register(
-            _close, weakref.ref(self)
-        )  # EGL ends itself at exit; a context that is freed later complains
+        # EGL ends itself at exit; a context that is freed later prints a traceback.
+        atexit.register(_close, weakref.ref(self))
         self._model = physics.model
-        flags, names = self._renderer.scene.flags, mujoco.mjtRndFlag
-        for flag in (
-            names.mjRND_SHADOW,
-            names.mjRND_REFLECTION,
-            names.mjRND_SKYBOX,
-            names.mjRND_FOG,
-            names.mjRND_HAZE,
-        ):
-            flags[flag] = 0
+        for name in LEFT_OUT:
+            self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{name}")] = 0
 
 
 def _close(reference: weakref.ref[Camera]) -> None:

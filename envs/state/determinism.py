@@ -42,13 +42,13 @@ def check_determinism(env: SafeEnv, seed: int, decisions: int = 32) -> Determini
 def _episode(env: SafeEnv, seed: int, decisions: int) -> tuple[list[bytes], Contents]:
     """Observations and rewards of the first decisions of an episode, as bytes, and what its reset left."""
     rng = np.random.default_rng(seed)
-    observation, _ = env.reset(seed=seed)
+    env.reset(seed=seed)
     begun = env.unsaved()
-    record = [observation.tobytes()]
+    record = [env.observation.tobytes()]
     for _ in range(decisions):
         action = rng.uniform(-1.0, 1.0, env.env_spec.action_size).astype(np.float32)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        record += [observation.tobytes(), np.float64(reward).tobytes()]
+        _, reward, terminated, truncated, _ = env.step(action)
+        record += [env.observation.tobytes(), np.float64(reward).tobytes()]
         if terminated or truncated:
             break
     return record, begun

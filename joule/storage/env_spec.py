@@ -56,7 +56,13 @@ def spec_to_json(env_spec: EnvSpec) -> dict[str, Any]:
         return dataclasses.asdict(env_spec)
     return own | {
         "observation": [
-            {"name": part.name, "shape": list(part.shape), "dtype": part.dtype, "angles": list(part.angles)}
+            {
+                "name": part.name,
+                "shape": list(part.shape),
+                "dtype": part.dtype,
+                "angles": list(part.angles),
+                "stack": part.stack,
+            }
             for part in env_spec.observation
         ],
         "action_size": env_spec.action_size,
@@ -119,7 +125,10 @@ def _parts(value: Any) -> tuple[ObservationPart, ...] | None:
         angles = entry.get("angles", ())  # earlier runs have none
         if not (isinstance(angles, (list, tuple)) and _are_places(angles, math.prod(shape))):
             return None
-        parts.append(ObservationPart(name, tuple(shape), dtype, tuple(angles)))
+        stack = entry.get("stack", 1)  # nor this
+        if not (_is_size(stack) and (stack == 1 or (shape and shape[0] % stack == 0))):
+            return None
+        parts.append(ObservationPart(name, tuple(shape), dtype, tuple(angles), stack))
     unique = len({part.name for part in parts}) == len(parts)
     return tuple(parts) if unique and sum(math.prod(p.shape) for p in parts) <= _LARGEST_SIZE else None
 

@@ -15,7 +15,8 @@ import numpy as np
 from agent import random_state
 from agent.actor.actor import ActingState
 from agent.configurator.settings import Config
-from agent.interface import DIVERGED_KEY, Forecasting, Policy, TrainingEnv
+from agent.interface import DIVERGED_KEY, Forecasting, Observation, Policy, TrainingEnv
+from agent.memory.columns import stack_parts
 from agent.seeds import FIRST_SEED
 from joule.callbacks.episodes import EpisodeCallback, NoEpisodeCallback
 from joule.environment import make_env
@@ -43,8 +44,8 @@ class EvaluationError(Refused):
 class ReadSteps(NamedTuple):
     """Steps spread over the episodes: what was observed, and the true readouts of the same moment."""
 
-    observations: np.ndarray
-    """[steps, obs]"""
+    observations: Any
+    """[steps, obs], or such parts"""
     readouts: np.ndarray
     """[steps, readouts]"""
 
@@ -192,14 +193,14 @@ class _Played(NamedTuple):
     surprises: np.ndarray
     """[decisions], NaN where there was none"""
     forecast_log: ForecastLog
-    read_steps: list[tuple[np.ndarray, np.ndarray]]
+    read_steps: list[tuple[Observation, np.ndarray]]
     """Observations [obs] with readouts [readouts]."""
 
 
-def _read_steps(steps: list[tuple[np.ndarray, np.ndarray]]) -> ReadSteps | None:
+def _read_steps(steps: list[tuple[Observation, np.ndarray]]) -> ReadSteps | None:
     if not steps:
         return None
-    return ReadSteps(*(np.stack(column) for column in zip(*steps, strict=True)))
+    return ReadSteps(stack_parts([obs for obs, _ in steps]), np.stack([readouts for _, readouts in steps]))
 
 
 class _ToldInGroup:
@@ -234,7 +235,7 @@ def _play(
     count = len(envs)
     returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
     diverged, surprises = 0, []
-    obs = np.stack([env.reset(seed=first_seed + k)[0] for k, env in enumerate(envs)])
+    obs: Any = stack_parts([env.reset(seed=first_seed + k)[0] for k, env in enumerate(envs)])
     open_episodes = np.arange(count)
     starts = np.ones(count, bool)
     state: Any = None
@@ -244,7 +245,7 @@ def _play(
     forecasting = agent if isinstance(agent, Forecasting) else None
     decision = 0
     read_every = -(-limit * count // read) if read else 0
-    read_steps: list[tuple[np.ndarray, np.ndarray]] = []
+    read_steps: list[tuple[Observation, np.ndarray]] = []
     while open_episodes.size:
         actions, state = agent.predict(obs, state, starts, deterministic=True)
         if forecasting is not None and recorder.due(decision):
@@ -271,7 +272,9 @@ def _play(
                 told.episode(first_seed + int(episode), float(returns[episode]), int(lengths[episode]))
             rows.append(observed)
         told.progress(decision, limit, float(keep.sum()) / count)
-        obs, open_episodes = np.stack(rows)[keep], open_episodes[keep]
+        open_episodes = open_episodes[keep]
+        if open_episodes.size:
+            obs = stack_parts([row for row, kept in zip(rows, keep, strict=True) if kept])
         starts = np.zeros(open_episodes.size, bool)
         if open_episodes.size and not keep.all() and isinstance(state, ActingState):
             state = state.rows(keep)

@@ -240,7 +240,7 @@ def test_a_log_of_each_stream_restores_the_buffer() -> None:
 def test_every_part_of_an_observation_keeps_its_dtype() -> None:
     parts = [("state", (3,), "float32"), ("camera", (4, 4, 3), "uint8")]
     spec: Any = SimpleNamespace(
-        observation=[SimpleNamespace(name=n, shape=s, dtype=d) for n, s, d in parts],
+        observation=[SimpleNamespace(name=n, shape=s, dtype=d, stack=1) for n, s, d in parts],
         action_size=2,
         readout_sizes={"height": 1},
     )
@@ -307,3 +307,42 @@ def test_rows_that_follow_nothing_are_refused() -> None:
     rows["last"][-1] = True
     with pytest.raises(ValueError, match="do not follow"):
         stream.extend(rows, continues=True)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 6), st.sampled_from(["terminated", "truncated", "diverged"])), max_size=8
+    ),
+    st.integers(2, 4),
+    st.integers(6, 60),
+)
+def test_frames_are_stored_once_and_stacked_as_they_were_seen(
+    episodes: Episodes, stack: int, capacity: int
+) -> None:
+    """A frame is [1, 1, 2]; an observation stacks the newest `stack` frames of its episode, the first repeated."""
+    columns = {**COLUMNS, "obs": ((1, 1, 2), "uint8")}
+    buffer = ReplayBuffer(capacity, columns, stacks={"obs": stack})
+    stream, seen, number = buffer.streams[0], [], 0
+    for steps, ending in [*episodes, (2, "open")]:
+        frames = [number] * stack
+        for step in range(steps + 1):
+            observation = np.array(frames[-stack:], np.uint8)[:, None, None].repeat(2, 2)
+            seen.append(observation)
+            if step == 0:
+                stream.begin(observation, np.zeros(1))
+            else:
+                stream.add(
+                    np.zeros(1), 0.0, ending == "terminated" and step == steps, observation, np.zeros(1)
+                )
+            number = (number + 1) % 251
+            frames.append(number)
+    numbers = buffer.numbers(0)
+    held: Any = buffer.observations(buffer.place(numbers))
+    oldest = int(numbers[0])
+    for offset, observation in enumerate(held):
+        expected = seen[oldest + offset]
+        if offset >= stack - 1:  # frames before the oldest row are gone where rows were overwritten
+            np.testing.assert_array_equal(observation, expected)
+        np.testing.assert_array_equal(observation[-1], expected[-1])
+    pairs: Any = buffer.observations(buffer.place(numbers)[None].repeat(2, 0))
+    np.testing.assert_array_equal(pairs[1], held)

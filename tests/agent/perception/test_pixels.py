@@ -1,0 +1,78 @@
+"""Pictures are encoded alike in any number, shifted as one window, and combined with the state."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from agent.configurator.settings import ModelConfig
+from agent.errors import ConfigError
+from agent.perception import pixels, regularizers
+from agent.perception.factory import encoder_kind
+
+PICTURE = SimpleNamespace(name="pixels", shape=(6, 32, 32), dtype="uint8", angles=(), stack=2)
+STATE = SimpleNamespace(name="state", shape=(5,), dtype="float32", angles=(1,), stack=1)
+
+
+def pictures(*shape: int) -> torch.Tensor:
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def encoder(*parts: Any) -> tuple[Any, Any]:
+    torch.manual_seed(0)
+    kind, model = encoder_kind(parts), ModelConfig(latent_dim=16, hidden_dim=32)
+    return kind.normalizer(parts, model), kind.encoder(parts, model, regularizers.make("simnorm", {}))
+
+
+def test_pictures_are_encoded_alike_in_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    normalizer, encode = encoder(PICTURE)
+    obs = pictures(3, 5, 6, 32, 32)
+    with torch.no_grad():
+        whole = encode(normalizer(obs))
+        monkeypatch.setattr(pixels, "AT_A_TIME", 4)
+        parts = encode(normalizer(obs))
+    assert whole.shape == (3, 5, 16)
+    torch.testing.assert_close(parts, whole)
+    torch.testing.assert_close(encode(normalizer(obs[1])), whole[1])
+
+
+def test_a_state_beside_the_pictures_is_normalised_and_seen() -> None:
+    normalizer, encode = encoder(PICTURE, STATE)
+    obs = {"pixels": pictures(4, 6, 32, 32), "state": 100 + torch.arange(20.0).view(4, 5)}
+    normalizer.update(obs)
+    read = normalizer(obs)
+    assert read["state"].shape == (4, 6), "an angle is read as sine and cosine"
+    assert read["state"][:, 0].mean().abs() < 1e-5
+    z = encode(read)
+    z.sum().backward()
+    assert all(parameter.grad is not None for parameter in encode.parameters())
+    other = encode(normalizer({**obs, "state": obs["state"].flip(0)}))
+    assert not torch.allclose(z, other)
+
+
+def test_a_window_is_shifted_as_one() -> None:
+    torch.manual_seed(3)
+    row = torch.arange(32, dtype=torch.uint8)
+    first = (3 * row.unsqueeze(0) + 4 * row.unsqueeze(1)).expand(2, 16, 3, 32, 32).contiguous()
+    moved = pixels.shifted(first, 4)
+    np.testing.assert_array_equal(moved[0], moved[1])
+    corners = moved[0, :, 0, 8, 8].tolist()
+    known = {3 * (8 + right) + 4 * (8 + down) for right in range(-4, 5) for down in range(-4, 5)}
+    assert set(corners) <= known
+    assert len(set(corners)) > 5, "every window has a shift of its own"
+    for window in range(16):
+        padded = np.pad(first[0, window, 0].numpy(), 4, mode="edge")
+        found = moved[0, window, 0].numpy()
+        assert any(
+            np.array_equal(found, padded[4 + down : 36 + down, 4 + right : 36 + right])
+            for down in range(-4, 5)
+            for right in range(-4, 5)
+        )
+
+
+def test_two_cameras_are_refused() -> None:
+    other = SimpleNamespace(**{**vars(PICTURE), "name": "wrist"})
+    with pytest.raises(ConfigError, match=r"pixels \[6, 32, 32\] uint8, wrist"):
+        encoder_kind([PICTURE, other])

@@ -1,0 +1,95 @@
+"""What a camera shows the agent: frames of the newest decisions, restored exactly, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import envs
+from envs.faults.errors import EnvError
+from envs.rendering.opengl import ensure_gl
+from envs.rendering.pixels import FrameStack, PixelSettings
+from joule_schema.errors import SchemaError
+
+ID = "InvertedPendulum-v5"
+
+pytestmark = pytest.mark.skipif(ensure_gl() is not None, reason="no OpenGL library")
+
+
+def seeing(env: str = ID, **settings: Any) -> Any:
+    return envs.make(env, pixels=PixelSettings(**{"size": 32, **settings}))
+
+
+def test_frames_are_stacked_oldest_first() -> None:
+    stack = FrameStack(3)
+    stack.begin(np.full((3, 2, 2), 1, np.uint8))
+    assert stack.pixels.tolist() == np.full((9, 2, 2), 1).tolist()
+    stack.add(np.full((3, 2, 2), 2, np.uint8))
+    assert stack.pixels[:, 0, 0].tolist() == [1, 1, 1, 1, 1, 1, 2, 2, 2]
+    stack.repeat()
+    assert stack.pixels[:, 0, 0].tolist() == [1, 1, 1, 2, 2, 2, 2, 2, 2]
+
+
+def test_an_observation_is_what_the_camera_saw() -> None:
+    env = seeing()
+    (part,) = env.env_spec.observation
+    assert (part.name, part.shape, part.dtype, part.stack) == ("pixels", (9, 32, 32), "uint8", 3)
+    obs, _ = env.reset(seed=1)
+    assert obs.shape == (9, 32, 32)
+    assert env.observation_space.contains(obs)
+    assert obs.std() > 5, "there is something to see"
+    frames = [obs[-3:]]
+    for _ in range(3):
+        obs, *_ = env.step(np.ones(1, np.float32))
+        frames.append(obs[-3:])
+    np.testing.assert_array_equal(obs, np.concatenate(frames[1:]))
+    assert (frames[0] != frames[-1]).any(), "the robot moves"
+    env.close()
+
+
+def test_the_state_may_be_seen_too() -> None:
+    env, plain = seeing(with_state=True, stack=1), envs.make(ID)
+    seen, _ = env.reset(seed=3)
+    np.testing.assert_array_equal(seen["state"], plain.reset(seed=3)[0])
+    assert seen["pixels"].shape == (3, 32, 32)
+    assert [part.name for part in env.env_spec.observation] == ["pixels", "state"]
+    env.close()
+
+
+def test_an_episode_is_restored_with_its_frames() -> None:
+    env = seeing()
+    env.reset(seed=1)
+    for _ in range(4):
+        env.step(np.full(1, 0.3, np.float32))
+    saved = env.snapshot()
+    expected = env.step(np.full(1, -0.7, np.float32))[0]
+    other = seeing()
+    assert other.restore(saved)
+    np.testing.assert_array_equal(other.step(np.full(1, -0.7, np.float32))[0], expected)
+    with pytest.raises(SchemaError, match=r"env\.pixels"):
+        other.restore({**saved, "pixels": saved["pixels"][:3]})
+    env.close(), other.close()
+
+
+def test_a_film_of_an_environment_that_is_seen_has_shadows() -> None:
+    env = seeing()
+    quality = env.unwrapped.model.vis.quality
+    before = quality.offsamples, quality.shadowsize
+    env.reset(seed=1)
+    assert (quality.offsamples, quality.shadowsize) == before
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("env", "settings", "sentence"),
+    [
+        ("HalfCheetah-v5", {"camera": "trak"}, "HalfCheetah-v5 has no camera 'trak'; there are track"),
+        (ID, {"camera": "front"}, "has no camera 'front'; it has none"),
+        ("Pendulum-v1", {}, "Pendulum-v1 has no MuJoCo physics to take pictures of"),
+    ],
+)
+def test_what_cannot_be_seen_is_refused(env: str, settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(EnvError, match=sentence):
+        seeing(env, **settings)
