@@ -10,6 +10,7 @@ from agent.actor.actor import ActingState
 from agent.actor.decision_timing import TimingStatistics
 from agent.arguments import positive_number
 from agent.forecast import Forecast
+from agent.interface import Observation
 from agent.modules import Modules
 from agent.saving import SavedAsFolder
 
