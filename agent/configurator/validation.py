@@ -188,7 +188,9 @@ def _check_pixels(config: Config) -> None:
     if config.obs == "state":
         return
     if config.agent != "joule":
-        raise ConfigError(f"obs: found {config.obs}, and {config.agent} observes the state; joule takes pixels")
+        raise ConfigError(
+            f"obs: found {config.obs}, and {config.agent} observes the state; joule takes pixels"
+        )
     if config.num_envs > 1:
         raise ConfigError(
             f"obs: found {config.obs} with num_envs {config.num_envs}; pixels are of one environment, or of one of "

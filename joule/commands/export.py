@@ -167,7 +167,9 @@ def _check_agent(agent: WorldModelAgent) -> None:
             "learn_task learns it, and what it learned can be exported"
         )
     if agent.config.obs != "state":
-        raise ConfigError(f"export: the agent observes {agent.config.obs}, and an export takes the state alone")
+        raise ConfigError(
+            f"export: the agent observes {agent.config.obs}, and an export takes the state alone"
+        )
     if agent.config.perceive == "energy":
         raise ConfigError(
             "export: sensor-fault inference is not exported; load the agent with perceive encoder"
