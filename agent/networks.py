@@ -17,6 +17,7 @@ from agent.layers import NormedLinear
 from agent.perception import regularizers
 from agent.perception.factory import encoder_kind
 from agent.perception.normalizer import Normalizer
+from agent.perception.pixels import PixelNormalizer
 from agent.world_model.dynamics import WorldModel
 
 
@@ -56,6 +57,8 @@ class Networks(nn.Module):
         self.target_encoder = self.encoder
         if kind.ema_target:
             self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        if isinstance(self.normalizer, PixelNormalizer):
+            self.normalizer.readers = tuple({self.encoder, self.target_encoder})
         self.world_model = WorldModel(
             latent, act, hidden, sizes.head_width, sizes.ensemble_size, cost.bins, kind
         )

@@ -75,7 +75,9 @@ class PixelEncoding:
         states = {
             part.name: StateEncoding().normalizer([part], model) for part in parts if not _is_picture(part)
         }
-        return PixelNormalizer(self._picture(parts).name, states)
+        picture = self._picture(parts)
+        channels, height, width = picture.shape
+        return PixelNormalizer(picture.name, (channels, height, width), states)
 
     def encoder(
         self, parts: Sequence[ObservationPart], model: ModelConfig, regularizer: Regularizer

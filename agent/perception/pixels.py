@@ -20,27 +20,59 @@ CHANNELS = (16, 32, 32, 32)
 """Of the convolutions, each of which halves height and width."""
 SHIFT = 4
 """Pixels of a random shift, at most, of a picture of 64; more of a larger one."""
+SMALLEST_SPREAD = 0.005
+"""Of a pixel, from 0 to 1: smaller changes are noise."""
 AT_A_TIME = 64
 """Pictures that are encoded together where no gradient is wanted."""
 
 
 class PixelNormalizer(nn.Module):
-    """Leaves pictures as they are, and normalises the state beside them.
+    """Measures what pictures usually show, for the encoder to subtract, and normalises the state beside them.
+
+    A small robot changes few pixels. Without the usual picture subtracted, nearly all that an encoder sees is what
+    never changes, and its latents collapse to one.
 
     Args:
         pixels: name of the part with pictures.
+        shape: of a stack of pictures: channels, height, width.
         states: name of every other part -> its normaliser.
     """
 
-    def __init__(self, pixels: str, states: Mapping[str, StateNormalizer]) -> None:
+    count: Tensor
+    usual: Tensor
+    """The mean picture, from 0 to 1."""
+    square: Tensor
+    """Mean square of a pixel."""
+
+    def __init__(
+        self, pixels: str, shape: tuple[int, int, int], states: Mapping[str, StateNormalizer]
+    ) -> None:
         super().__init__()
-        self.pixels, self.states = pixels, nn.ModuleDict(states)
+        self.pixels = pixels
+        self.states = nn.ModuleDict(states)
+        self.readers: tuple[PixelEncoder, ...] = ()
+        """Encoders that subtract the usual picture; not registered here, because they are modules of their own."""
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("usual", torch.zeros(shape))
+        self.register_buffer("square", torch.zeros((), dtype=torch.float64))
 
     def update(self, obs: Any) -> None:
-        """Takes new observations into the statistics of the state."""
+        """Takes new observations [rows, ...] into the statistics."""
         for name, normalizer in self.states.items():
             assert isinstance(normalizer, StateNormalizer)
             normalizer.update(obs[name])
+        pictures = obs[self.pixels] if isinstance(obs, Mapping) else obs
+        if not len(pictures):
+            return
+        self.count += len(pictures)
+        share = len(pictures) / float(self.count)
+        scaled = pictures.to(self.usual.dtype).div_(255.0)
+        self.usual.lerp_(scaled.mean(0), share)
+        self.square.lerp_(scaled.square_().mean(dtype=torch.float64), share)
+        spread = (self.square - self.usual.double().square().mean()).clamp_min(SMALLEST_SPREAD**2).sqrt()
+        for reader in self.readers:
+            reader.usual.copy_(self.usual)
+            reader.spread.copy_(spread)
 
     def forward(self, obs: Any) -> Any:
         """Observations as the encoder reads them."""
@@ -63,6 +95,11 @@ class PixelEncoder(nn.Module):
         regularizer: shapes the latent.
     """
 
+    usual: Tensor
+    """The picture that is subtracted, from 0 to 1."""
+    spread: Tensor
+    """Standard deviation of a pixel from it, over all pixels."""
+
     def __init__(
         self,
         pixels: str,
@@ -74,6 +111,8 @@ class PixelEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.pixels, self.states, self.regularizer = pixels, list(states), regularizer
+        self.register_buffer("usual", torch.full(shape, 0.5))
+        self.register_buffer("spread", torch.full((), 0.3))
         channels, height, width = shape
         layers: list[nn.Module] = []
         for out in CHANNELS:
@@ -98,7 +137,7 @@ class PixelEncoder(nn.Module):
         self, pictures: UInt8[Tensor, "rows channels height width"]
     ) -> Float[Tensor, "rows features"]:
         """What the convolutions find in pictures."""
-        scaled = pictures.to(self.out.weight.dtype).div_(255.0).sub_(0.5)
+        scaled = pictures.to(self.usual.dtype).div_(255.0).sub_(self.usual).div_(self.spread)
         found: Tensor = self.convolutions(scaled)
         return found.flatten(1)
 

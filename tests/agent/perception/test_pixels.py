@@ -52,6 +52,21 @@ def test_a_state_beside_the_pictures_is_normalised_and_seen() -> None:
     assert not torch.allclose(z, other)
 
 
+def test_what_never_changes_is_subtracted() -> None:
+    normalizer, encode = encoder(PICTURE)
+    normalizer.readers = (encode,)
+    background = pictures(6, 32, 32)
+    obs = background.expand(50, 6, 32, 32).clone()
+    obs[:25, :, 10:12, 10:12] = 255 - obs[:25, :, 10:12, 10:12]
+    before = encode(obs).std(0).mean()
+    normalizer.update(obs[:20])
+    normalizer.update(obs[20:])
+    torch.testing.assert_close(encode.usual, obs.float().mean(0) / 255.0, atol=1e-4, rtol=0.0)
+    expected = (obs.float() / 255.0 - encode.usual).square().mean().sqrt()
+    torch.testing.assert_close(encode.spread, expected, atol=1e-4, rtol=0.0)
+    assert encode(obs).std(0).mean() > 5 * before, "a few pixels change, and they are what the latents show"
+
+
 def test_a_window_is_shifted_as_one() -> None:
     torch.manual_seed(3)
     row = torch.arange(32, dtype=torch.uint8)
