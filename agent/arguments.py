@@ -69,6 +69,11 @@ def flat_rows(spec: EnvSpec, observation: Any, *, finite: bool = True) -> tuple[
     return (next(iter(rows.values())) if isinstance(rows, Mapping) else rows), single
 
 
+def rows_in(observations: Observation) -> int:
+    """How many observations a batch has."""
+    return len(next(iter(observations.values())) if isinstance(observations, Mapping) else observations)
+
+
 def episode_starts(episode_start: Any, batch: int) -> np.ndarray:
     """Which of `batch` observations begin an episode, [batch] bool.
 

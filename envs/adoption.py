@@ -29,6 +29,7 @@ def adopt(
     step_timeout_seconds: float = 0.0,
     cost_fn: StepCostFn | None = None,
     pixels: PixelSettings | None = None,
+    stack: int = 3,
 ) -> SafeEnv:
     """Wraps an environment of `gymnasium.make`, or an object of the user's own class, as `envs.make` does.
 
@@ -40,6 +41,7 @@ def adopt(
         step_timeout_seconds: as for `envs.make`.
         cost_fn: as for `envs.make`.
         pixels: as for `envs.make`.
+        stack: as for `envs.make`.
 
     Raises:
         EnvError: for what is no environment, or several in one, and as `envs.make`.
@@ -76,6 +78,7 @@ def adopt(
         step_timeout_seconds=step_timeout_seconds,
         cost_fn=cost_fn,
         pixels=pixels,
+        stack=stack,
     )
 
 

@@ -17,13 +17,13 @@ from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
 from envs.physics import dm_control_env, find_physics
 from envs.readouts.angles import unlimited_angles
-from envs.readouts.named import derived_readouts, has_own_readouts, named_readouts
+from envs.readouts.named import derived_readouts, has_own_readouts, named_readouts, of_observation
 from envs.registry import resolve
 from envs.rendering.camera import follow_robot
 from envs.rendering.opengl import ensure_gl
-from envs.rendering.pixels import Camera, PixelSettings
+from envs.rendering.pixels import CHANNELS, Camera, PixelSettings
 from envs.safe_env import SafeEnv, StepCostFn
-from envs.seeing_env import SeeingEnv, seen_spec
+from envs.seeing_env import PictureOf, Seen, SeeingEnv, seen_spec
 from envs.state.snapshot import EpisodeRecord
 from envs.wrappers import ActionRepeat, Flat
 from joule_schema.env_kwargs import check_names
@@ -49,6 +49,7 @@ def make(
     step_timeout_seconds: float = 0.0,
     cost_fn: StepCostFn | None = None,
     pixels: PixelSettings | None = None,
+    stack: int = 3,
 ) -> SafeEnv:
     """Makes the environment that `env` names, with the same interface for every environment.
 
@@ -66,7 +67,9 @@ def make(
         step_timeout_seconds: a reset or step that takes longer ends the process; 0 never does.
         cost_fn: replaces the reward by minus this cost; the environment's reward stays in
             `info["own_reward"]`.
-        pixels: what a camera shows the agent, in place of the state or beside it; None shows the state alone.
+        pixels: what a camera shows the agent, in place of the environment's own observation or beside it; None shows
+            that observation alone.
+        stack: pictures that an observation stacks, where the environment's own observation has one.
 
     Raises:
         EnvError: with one sentence that says what was found and what is allowed.
@@ -93,6 +96,7 @@ def make(
         step_timeout_seconds=step_timeout_seconds,
         cost_fn=cost_fn,
         pixels=pixels,
+        stack=stack,
     )
 
 
@@ -109,6 +113,7 @@ def wrapped(
     step_timeout_seconds: float,
     cost_fn: StepCostFn | None,
     pixels: PixelSettings | None = None,
+    stack: int = 3,
 ) -> SafeEnv:
     """A Gymnasium environment with the interface that every environment has.
 
@@ -124,6 +129,7 @@ def wrapped(
         step_timeout_seconds: as for `make`.
         cost_fn: as for `make`.
         pixels: as for `make`.
+        stack: as for `make`.
 
     Raises:
         EnvError: as `make`.
@@ -154,14 +160,15 @@ def wrapped(
         episode_limit=None if frames is None else math.ceil(frames / action_repeat),
         action_repeat=action_repeat,
         seconds_per_decision=_seconds_per_decision(env, raw, action_repeat),
-        readout_sizes=_readout_sizes(raw, size),
+        readout_sizes=_readout_sizes(raw, flat),
         mujoco=physics is not None,
         derived_readouts=_checked_derived_readouts(raw),
     )
     if cost_fn is not None:  # a cost that does not fit this environment is refused now, not at the first step
         readouts = np.zeros(sum(env_spec.readout_sizes.values()), np.float32)
         cost_fn(env_spec, readouts, np.zeros(env_spec.action_size, np.float32), 0.0)
-    perturbed = Perturbed(limited, perturb)
+    size_read = size if pixels is None or pixels.with_state else 0
+    perturbed = Perturbed(limited, perturb, reads_numbers=size_read > 0)
     if frames is not None and perturbed.last_onset >= frames:
         raise EnvError(
             f"perturb: @{perturbed.last_onset} is beyond an episode of {env}, which has {frames:,} frames"
@@ -170,10 +177,25 @@ def wrapped(
         "perturbed": perturbed, "checks": checks, "flat": flat, "record": record, "cost_fn": cost_fn,
     }  # fmt: skip
     repeated = ActionRepeat(perturbed, action_repeat)
-    if pixels is None:
+    seen = _seen(raw, env, flat, pixels, stack)
+    if seen is None:
         return SafeEnv(repeated, env_spec=env_spec, **parts)
-    camera = Camera(raw, env, pixels)
-    return SeeingEnv(repeated, env_spec=seen_spec(env_spec, pixels), settings=pixels, camera=camera, **parts)
+    return SeeingEnv(repeated, env_spec=seen_spec(env_spec, seen), seen=seen, **parts)
+
+
+def _seen(
+    raw: gymnasium.Env[Any, Any], env: str, flat: Flat, pixels: PixelSettings | None, stack: int
+) -> Seen | None:
+    """The pictures that an agent observes: those of a camera, or the environment's own; None without any. Raises EnvError."""
+    own = flat.picture
+    if pixels is None:
+        if own is None:
+            return None
+        return Seen(PictureOf(flat), own.shape, stack, with_state=flat.observation.size > 0)
+    if own is not None and pixels.with_state:
+        raise EnvError(f"obs: the observation of {env} has a picture of its own; use --obs state, or pixels")
+    shape = (CHANNELS, pixels.size, pixels.size)
+    return Seen(Camera(raw, env, pixels), shape, pixels.stack, pixels.with_state)
 
 
 def _construct(
@@ -280,14 +302,16 @@ def _checked_derived_readouts(raw: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def _readout_sizes(raw: gymnasium.Env[Any, Any], observation_size: int) -> dict[str, int]:
+def _readout_sizes(raw: gymnasium.Env[Any, Any], flat: Flat) -> dict[str, int]:
     """Names and sizes of the readouts. Raises EnvError."""
-    blank = np.zeros(observation_size, np.float32)
+    picture = flat.picture
+    frame = None if picture is None else np.zeros(picture.shape, np.uint8)
+    blank = of_observation(np.zeros(flat.observation.size, np.float32), frame)
     values = _checked_readouts(raw, blank) if has_own_readouts(raw) else named_readouts(raw, blank)
     return {name: int(value.size) for name, value in values.items()}
 
 
-def _checked_readouts(raw: gymnasium.Env[Any, Any], blank: np.ndarray) -> dict[str, np.ndarray]:
+def _checked_readouts(raw: gymnasium.Env[Any, Any], blank: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The readouts of an environment's own method, which may need a reset first. Raises EnvError."""
     env, method = name_of(raw), "reset"
     try:

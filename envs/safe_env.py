@@ -18,7 +18,7 @@ from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, RenderError, described
 from envs.physics import log
-from envs.readouts.named import readout_vector
+from envs.readouts.named import of_observation, readout_vector
 from envs.rendering.opengl import ensure_gl
 from envs.state import python_state
 from envs.state.python_objects import Contents
@@ -166,7 +166,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
                 finite, unless the physics has just diverged.
         """
         try:
-            values = readout_vector(self._record.env, self._checks.observation, self.env_spec.readout_sizes)
+            observed = of_observation(self._checks.observation, self._flat.frame)
+            values = readout_vector(self._record.env, observed, self.env_spec.readout_sizes)
         except EnvError as error:
             raise self._checks.fault(str(error)) from error
         except Exception as error:
@@ -304,7 +305,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             return False
         self._perturbed.load_state(perturbed)
         self._checks.monitor_physics()
-        same = np.array_equal(observation, saved["flat_observation"], equal_nan=True)
+        same = self._is_restored(observation, saved)
         if not same:
             log.warning(
                 "%s: the episode could not be restored: the environment gave another observation when its steps "
@@ -312,6 +313,10 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
                 self.env_spec.env,
             )
         return same
+
+    def _is_restored(self, observation: np.ndarray, saved: Mapping[str, Any]) -> bool:
+        """Whether repeated steps led to the saved observation [obs], without perturbations of sensors."""
+        return np.array_equal(observation, saved["flat_observation"], equal_nan=True)
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """A uint8 frame [height, width, 3].

@@ -1,79 +1,129 @@
-"""An environment whose agent sees pixels, with or without the state."""
+"""An environment whose agent sees pictures, those of a camera or its own, with or without a state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 
 from envs.env_spec import STATE, EnvSpec, ObservationPart
 from envs.faults.boundary import DIVERGED_KEY
-from envs.rendering.pixels import CHANNELS, PIXELS, Camera, FrameStack, PixelSettings
+from envs.rendering.pixels import PIXELS, FrameStack
 from envs.safe_env import SafeEnv
+from envs.wrappers import Flat
 from joule_schema.arrays import ArraySpec, check_array
 
-Seen = np.ndarray | dict[str, np.ndarray]
-"""Pixels [stack * 3, size, size], or pixels and state."""
+OWN = "own_picture"
+"""In a snapshot, the newest picture that the environment itself gave."""
+Observed = np.ndarray | dict[str, np.ndarray]
+"""Pixels [stack * channels, height, width], or pixels and state."""
 
 
-def seen_spec(env_spec: EnvSpec, settings: PixelSettings) -> EnvSpec:
-    """The specification of an environment whose agent sees pixels."""
-    shape = (settings.stack * CHANNELS, settings.size, settings.size)
-    parts = (ObservationPart(PIXELS, shape, "uint8", stack=settings.stack),)
-    return replace(env_spec, observation=parts + (env_spec.observation if settings.with_state else ()))
+class PictureSource(Protocol):
+    """Where pictures come from."""
+
+    own: bool
+    """Whether they are part of the environment's own observation, so that a repeated step must give them again."""
+
+    def frame(self) -> np.ndarray:
+        """The picture of now, uint8 [channels, height, width]."""
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds."""
+        ...
+
+
+class PictureOf:
+    """The picture in the environment's own observation."""
+
+    own = True
+
+    def __init__(self, flat: Flat) -> None:
+        self._flat = flat
+
+    def frame(self) -> np.ndarray:
+        """See `PictureSource`."""
+        assert self._flat.frame is not None
+        return self._flat.frame
+
+    def close(self) -> None:
+        """See `PictureSource`."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an agent sees of an environment."""
+
+    source: PictureSource
+    shape: tuple[int, int, int]
+    """Of a picture: channels, height, width."""
+    stack: int
+    """Pictures of an observation."""
+    with_state: bool
+    """Whether it observes the flat state too."""
+
+
+def seen_spec(env_spec: EnvSpec, seen: Seen) -> EnvSpec:
+    """The specification of an environment whose agent sees pictures."""
+    channels, height, width = seen.shape
+    parts = (ObservationPart(PIXELS, (seen.stack * channels, height, width), "uint8", stack=seen.stack),)
+    return replace(env_spec, observation=parts + (env_spec.observation if seen.with_state else ()))
 
 
 class SeeingEnv(SafeEnv):
     """A `SafeEnv` whose observations are pixels, or pixels and the flat state by name.
 
     Args:
-        settings: what is seen.
-        camera: takes the pictures.
+        seen: what is seen.
         kwargs: as for `SafeEnv`; `env_spec` is that of `seen_spec`.
     """
 
-    def __init__(self, *args: Any, settings: PixelSettings, camera: Camera, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, seen: Seen, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._settings, self._camera, self._frames = settings, camera, FrameStack(settings.stack)
+        self._seen, self._source, self._frames = seen, seen.source, FrameStack(seen.stack)
         shape = self.env_spec.observation[0].shape
         pixels = spaces.Box(0, 255, shape, np.uint8)
         state = self.observation_space
-        seen: Any = spaces.Dict({PIXELS: pixels, STATE: state}) if settings.with_state else pixels
-        self.observation_space = seen
+        space: Any = spaces.Dict({PIXELS: pixels, STATE: state}) if seen.with_state else pixels
+        self.observation_space = space
 
     def reset(  # type: ignore[override]
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Seen, dict[str, Any]]:
+    ) -> tuple[Observed, dict[str, Any]]:
         """See `SafeEnv`. Raises RenderError where no frame can be made."""
         state, info = super().reset(seed=seed, options=options)
-        self._frames.begin(self._camera.frame())
-        return self._seen(state), info
+        self._frames.begin(self._source.frame())
+        return self._observed(state), info
 
-    def step(self, action: np.ndarray) -> tuple[Seen, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
+    def step(self, action: np.ndarray) -> tuple[Observed, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
         """See `SafeEnv`. Raises RenderError where no frame can be made."""
         state, reward, terminated, truncated, info = super().step(action)
         if info.get(DIVERGED_KEY, False):
             self._frames.repeat()  # as the state is that from before
         else:
-            self._frames.add(self._camera.frame())
-        return self._seen(state), reward, terminated, truncated, info
+            self._frames.add(self._source.frame())
+        return self._observed(state), reward, terminated, truncated, info
 
-    def _seen(self, state: np.ndarray) -> Seen:
+    def _observed(self, state: np.ndarray) -> Observed:
         pixels = self._frames.pixels
-        return {PIXELS: pixels, STATE: state} if self._settings.with_state else pixels
+        return {PIXELS: pixels, STATE: state} if self._seen.with_state else pixels
 
     def close(self) -> None:
         """See `SafeEnv`."""
-        self._camera.close()
+        self._source.close()
         super().close()
 
     def snapshot(self) -> dict[str, Any]:
         """See `SafeEnv`."""
         saved = super().snapshot()
-        return saved | {PIXELS: self._frames.pixels} if saved["started"] else saved
+        if not saved["started"]:
+            return saved
+        own = {OWN: self._source.frame().copy()} if self._source.own else {}
+        return saved | {PIXELS: self._frames.pixels} | own
 
     def restore(self, saved: Mapping[str, Any]) -> bool:
         """See `SafeEnv`."""
@@ -82,9 +132,18 @@ class SeeingEnv(SafeEnv):
             self._frames.pixels = np.array(saved[PIXELS], np.uint8)
         return exact
 
+    def _is_restored(self, observation: np.ndarray, saved: Mapping[str, Any]) -> bool:
+        """See `SafeEnv`; a picture of the environment's own must be the saved one, too."""
+        same = super()._is_restored(observation, saved)
+        return same and (not self._source.own or np.array_equal(self._source.frame(), saved[OWN]))
+
     def check_restorable(self, saved: Mapping[str, Any]) -> None:
         """See `SafeEnv`."""
-        super().check_restorable({name: value for name, value in saved.items() if name != PIXELS})
-        if saved["started"]:
-            shape = self.env_spec.observation[0].shape
-            check_array(saved.get(PIXELS), ArraySpec(shape, "uint8"), f"env.{PIXELS}")
+        super().check_restorable({name: value for name, value in saved.items() if name not in (PIXELS, OWN)})
+        if not saved["started"]:
+            return
+        shapes = {PIXELS: self.env_spec.observation[0].shape}
+        if self._source.own:
+            shapes[OWN] = self._seen.shape
+        for name, shape in shapes.items():
+            check_array(saved.get(name), ArraySpec(shape, "uint8"), f"env.{name}")

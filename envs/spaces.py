@@ -15,9 +15,8 @@ def flat_observation_space(space: spaces.Space[Any]) -> spaces.Box:
     """The flat float32 Box of an observation space.
 
     Raises:
-        EnvError: for a space with images, without a fixed size, or without any number.
+        EnvError: for a space without a fixed size, or without any number.
     """
-    _refuse_images(space)
     if not space.is_np_flattenable:
         raise EnvError(f"the observation space {space} has no fixed size and cannot be flattened")
     flat = spaces.flatten_space(space)
@@ -25,21 +24,6 @@ def flat_observation_space(space: spaces.Space[Any]) -> spaces.Box:
         raise EnvError(f"the observation space {space} holds no number")
     with np.errstate(over="ignore"):
         return spaces.Box(flat.low.astype(np.float32), flat.high.astype(np.float32), dtype=np.float32)
-
-
-def _refuse_images(space: spaces.Space[Any], name: str = "") -> None:
-    """EnvError for uint8 with three axes or more, at any depth of a Dict or Tuple; a frame stack has four."""
-    if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) >= 3:
-        what = f"the observation {name!r}" if name else "the observation"
-        raise EnvError(
-            f"{what} is an image (uint8 {list(space.shape)}), and pixels are not supported yet: use the version of "
-            "this environment that shows its state, or a wrapper that leaves the image out"
-        )
-    named = space.spaces.items() if isinstance(space, spaces.Dict) else []
-    if isinstance(space, spaces.Tuple):
-        named = [(str(index), inner) for index, inner in enumerate(space.spaces)]
-    for key, inner in named:
-        _refuse_images(inner, f"{name}/{key}" if name else str(key))
 
 
 def flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:

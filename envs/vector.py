@@ -26,7 +26,7 @@ from gymnasium.vector.async_vector_env import _async_worker
 
 from envs.env_spec import EnvSpec
 from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
-from envs.faults.errors import EnvFailure, EnvFault
+from envs.faults.errors import EnvError, EnvFailure, EnvFault
 from envs.safe_env import SafeEnv
 from envs.state.snapshot_schema import under
 from envs.wrappers import FRAMES_KEY
@@ -70,6 +70,12 @@ class SafeEnvs:
             atexit.register(_close, weakref.ref(self))
         self.env_spec: EnvSpec = self.attribute("env_spec")[0]
         self._name = self.env_spec.env
+        if any(len(part.shape) > 1 for part in self.env_spec.observation):
+            self.close()
+            raise EnvError(
+                f"num_envs: {self._name} is seen in pictures, which are of one environment, or of one of each of the "
+                "actors"
+            )
 
     def _make(self) -> SyncVectorEnv | AsyncVectorEnv:
         if self.mode == "sync":

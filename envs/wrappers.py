@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from envs.faults.boundary import attribute, name_of
 from envs.faults.errors import EnvError
+from envs.own_picture import NOTHING, own_picture
 from envs.spaces import checked_action_space, flat_observation_space, flattener
 
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
@@ -22,6 +23,8 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
     """Gives observations as one float32 vector, and takes actions in [-1, 1].
 
+    A picture among them is kept apart, in `frame`; without anything beside it the vector has no number.
+
     Actions are mapped to the environment's own bounds and shape. `envs.spaces.flattener` says how an
     observation is flattened. An action dimension whose bounds are equal is left out of the action; the
     environment always gets that constant.
@@ -33,7 +36,13 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         space = _space(env, "observation_space")
-        self.observation_space = flat_observation_space(space)
+        self.picture = own_picture(space)
+        """Where a picture is in an observation; None without one."""
+        self.frame: np.ndarray | None = None
+        """The picture of the newest observation, uint8 [channels, height, width]."""
+        if self.picture is not None:
+            space = self.picture.rest
+        self.observation_space = NOTHING if space is NOTHING else flat_observation_space(space)
         size = self.observation_space.shape[0]
         self._flatten = flattener(space)
         box = checked_action_space(_space(env, "action_space"))
@@ -56,6 +65,8 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         Raises:
             ValueError: for an observation that does not fit the space.
         """
+        if self.picture is not None:
+            self.frame, observation = self.picture.split(observation)
         flat = self._flatten(observation)
         if flat.shape[0] != self._size:
             raise ValueError(f"the observation has {flat.shape[0]} numbers, the space {self._size}")

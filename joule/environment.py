@@ -74,6 +74,7 @@ def make_env(
         height=height,
         shadows=shadows,
         pixels=_pixels(config),
+        stack=config.obs_frames,
     )
     made.made_from = config  # an agent that gets this environment is saved with these settings
     return made
@@ -105,13 +106,14 @@ def wrap_env(config: Config, env: object, before: object = None) -> SafeEnv:
         step_timeout_seconds=config.step_timeout_seconds,
         cost_fn=_cost_of_task(config),
         pixels=_pixels(config),
+        stack=config.obs_frames,
     )
     made.made_from = config
     return made
 
 
 def _pixels(config: Config) -> PixelSettings | None:
-    """What a camera shows the agent; None where it observes the state alone."""
+    """What a camera shows the agent; None where it observes what the environment gives."""
     if config.obs == "state":
         return None
     from envs.rendering.pixels import PixelSettings

@@ -16,9 +16,9 @@ import numpy as np
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.settings import Config
 from agent.configurator.validation import setting_of
-from agent.interface import EnvSpec
+from agent.interface import EnvSpec, ObservationPart
 from agent.learning.schedule import rows_for
-from agent.memory.columns import columns_of
+from agent.memory.columns import columns_of, is_picture, sees_pictures
 
 FLOAT = 4
 """Bytes of a number."""
@@ -66,9 +66,9 @@ def estimate(config: Config, spec: EnvSpec, rows: int = 0) -> MemoryEstimate:
         from joule.baselines.settings import settings_for
 
         decisions = max(1, config.steps // spec.action_repeat)
-        return _baseline(
-            config.agent, settings_for(config.agent, spec.env, decisions), spec, decisions, rows, envs
-        )
+        pictures = sees_pictures(spec)
+        settings = settings_for(config.agent, spec.env, decisions, pictures=pictures)
+        return _baseline(config.agent, settings, spec, decisions, rows, envs)
     capacity = config.learning.replay_capacity_transitions
     budget = config.num_envs * rows_for(config.steps, config.num_envs)
     replay = _row_bytes(spec) * min(capacity + config.streams, max(budget, rows))
@@ -178,6 +178,10 @@ def _baseline(
     kind: str, settings: dict[str, object], spec: EnvSpec, decisions: int, rows: int, envs: float
 ) -> MemoryEstimate:
     obs, act = spec.observation_size, spec.action_size
+    of_pictures = _Convolutions(0, 0, 0)
+    if pictures := [part for part in spec.observation if is_picture(part)]:
+        of_pictures = _library_convolutions(pictures[0], alone=len(spec.observation) == 1)
+        obs += of_pictures.features - math.prod(pictures[0].shape)
     policy = settings.get("policy_kwargs")
     arch = policy.get("net_arch") if isinstance(policy, dict) else None
     default = [64, 64] if kind == "ppo" else [256, 256]
@@ -191,10 +195,38 @@ def _baseline(
         actor, critics = _linear(obs, *of_actor, 2 * act), 2 * _linear(obs + act, *of_critic, 25)
         followed = {"td3": actor + critics, "crossq": 0}.get(kind, critics)
         learned = actor + critics
+        learned += 2 * of_pictures.parameters
+        followed += of_pictures.parameters * {"td3": 2, "crossq": 0}.get(kind, 1)
         held = min(buffer, max(decisions, rows))
-    step = batch * (6 * (sum(of_actor) + 2 * sum(of_critic)) + 4 * obs)
+        if pictures:  # each is kept once, and an episode has a row more than transitions
+            row, held = _row_bytes(spec), min(buffer, max(2 * decisions, rows))
+    step = batch * (6 * (sum(of_actor) + 2 * sum(of_critic)) + 4 * obs + of_pictures.numbers)
     networks = float(LEARNED * learned + FOLLOWED * followed)
     return MemoryEstimate(networks, float(row * held), float(FLOAT * step), 0.0, envs)
+
+
+@dataclass(frozen=True)
+class _Convolutions:
+    """The library's convolutions of pictures."""
+
+    features: int
+    """Numbers that they give to the layers above."""
+    parameters: int
+    numbers: int
+    """Numbers of one row in a gradient step: pictures before and after, as uint8 and as floats, and the outputs of the
+    networks that are differentiated, with their gradients."""
+
+
+def _library_convolutions(part: ObservationPart, alone: bool) -> _Convolutions:
+    channels, height, width = part.shape
+    parameters, outputs = 0, 0
+    for out, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
+        parameters += channels * out * kernel**2 + out
+        channels, height, width = out, (height - kernel) // stride + 1, (width - kernel) // stride + 1
+        outputs += channels * max(height, 1) * max(width, 1)
+    features = 512 if alone else 256
+    parameters += channels * max(height, 1) * max(width, 1) * features
+    return _Convolutions(features, parameters, 3 * math.prod(part.shape) + 6 * outputs)
 
 
 def _widths(arch: object, names: Sequence[str], default: list[int]) -> list[int]:

@@ -187,10 +187,6 @@ def _check_pixels(config: Config) -> None:
     """Raises ConfigError for pixels together with what does not take them."""
     if config.obs == "state":
         return
-    if config.agent != "joule":
-        raise ConfigError(
-            f"obs: found {config.obs}, and {config.agent} observes the state; joule takes pixels"
-        )
     if config.num_envs > 1:
         raise ConfigError(
             f"obs: found {config.obs} with num_envs {config.num_envs}; pixels are of one environment, or of one of "

@@ -47,6 +47,16 @@ def stacks_of(spec: EnvSpec) -> dict[str, int]:
     }
 
 
+def sees_pictures(spec: EnvSpec) -> bool:
+    """Whether an observation has a picture: uint8 [channels, height, width]."""
+    return any(is_picture(part) for part in spec.observation)
+
+
+def is_picture(part: ObservationPart) -> bool:
+    """Whether a part of an observation is a picture, or a stack of pictures."""
+    return len(part.shape) == 3 and part.dtype == "uint8"
+
+
 def is_observation(column: str) -> bool:
     """Whether a column holds an observation, or a part of one."""
     return column == OBSERVATION or column.startswith(f"{OBSERVATION}/")
@@ -58,6 +68,19 @@ def observation_in(columns: Mapping[str, np.ndarray]) -> Observation:
         return columns[OBSERVATION]
     prefix = f"{OBSERVATION}/"
     return {name.removeprefix(prefix): c for name, c in columns.items() if name.startswith(prefix)}
+
+
+def columns_in(observation: Observation) -> dict[str, np.ndarray]:
+    """An observation under the names of its columns; `observation_in` is the inverse."""
+    if isinstance(observation, Mapping):
+        return {f"{OBSERVATION}/{name}": part for name, part in observation.items()}
+    return {OBSERVATION: observation}
+
+
+def blank_observation(spec: EnvSpec) -> Observation:
+    """An observation of zeros."""
+    parts = {part.name: np.zeros(tuple(part.shape), part.dtype) for part in spec.observation}
+    return next(iter(parts.values())) if len(parts) == 1 else parts
 
 
 def map_parts(function: Callable[[Any], Result], observation: Any) -> Any:

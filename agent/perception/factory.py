@@ -12,6 +12,7 @@ from torch import nn
 from agent.configurator.settings import ModelConfig
 from agent.errors import ConfigError
 from agent.interface import ObservationPart
+from agent.memory.columns import is_picture
 from agent.perception.encoder import Encoder
 from agent.perception.pixels import PixelEncoder, PixelNormalizer
 from agent.perception.regularizers import Regularizer
@@ -66,14 +67,14 @@ class PixelEncoding:
 
     def accepts(self, parts: Sequence[ObservationPart]) -> bool:
         """See `EncoderKind`."""
-        pictures = [part for part in parts if _is_picture(part)]
-        others = [part for part in parts if not _is_picture(part)]
+        pictures = [part for part in parts if is_picture(part)]
+        others = [part for part in parts if not is_picture(part)]
         return len(pictures) == 1 and (not others or StateEncoding().accepts(others))
 
     def normalizer(self, parts: Sequence[ObservationPart], model: ModelConfig) -> PixelNormalizer:
         """See `EncoderKind`."""
         states = {
-            part.name: StateEncoding().normalizer([part], model) for part in parts if not _is_picture(part)
+            part.name: StateEncoding().normalizer([part], model) for part in parts if not is_picture(part)
         }
         picture = self._picture(parts)
         channels, height, width = picture.shape
@@ -86,18 +87,14 @@ class PixelEncoding:
         picture = self._picture(parts)
         channels, height, width = picture.shape
         states = {
-            part.name: part.shape[0] + len(_angles(part, model)) for part in parts if not _is_picture(part)
+            part.name: part.shape[0] + len(_angles(part, model)) for part in parts if not is_picture(part)
         }
         shape = (channels, height, width)
         return PixelEncoder(picture.name, shape, states, model.hidden_dim, model.latent_dim, regularizer)
 
     @staticmethod
     def _picture(parts: Sequence[ObservationPart]) -> ObservationPart:
-        return next(part for part in parts if _is_picture(part))
-
-
-def _is_picture(part: ObservationPart) -> bool:
-    return len(part.shape) == 3 and part.dtype == "uint8"
+        return next(part for part in parts if is_picture(part))
 
 
 ENCODERS: list[EncoderKind] = [StateEncoding(), PixelEncoding()]

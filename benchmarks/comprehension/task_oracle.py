@@ -52,7 +52,7 @@ def readouts_of(
         for state in states:
             physics.data.qpos[:], physics.data.qvel[:] = state
             mujoco.mj_forward(physics.model, physics.data)
-            rows.append(named_readouts(scratch, np.zeros(0)))
+            rows.append(named_readouts(scratch, {}))
     else:
         assert joints is not None
         rows = [joints.read(State(*state)) for state in states]

@@ -26,6 +26,10 @@ from envs.state.snapshot_schema import check_perturbed
 from envs.wrappers import Step
 
 
+OF_SENSORS = ("noise", "dropout", "dead_sensor")
+"""Factors that change the numbers of an observation."""
+
+
 class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """Applies perturbations to the physics, and to the actions and observations that pass through.
 
@@ -35,13 +39,20 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         env: the environment, with flat observations.
         texts: the standing perturbations, which hold in every episode. Values that are drawn are drawn by a
             generator that follows from the seed of a reset.
+        reads_numbers: whether the agent observes the numbers of flat observations, and not pictures alone.
 
     Raises:
         EnvError: for a perturbation that is malformed or has nothing to act on here.
     """
 
-    def __init__(self, env: gymnasium.Env[np.ndarray, np.ndarray], texts: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        env: gymnasium.Env[np.ndarray, np.ndarray],
+        texts: Sequence[str] = (),
+        reads_numbers: bool = True,
+    ) -> None:
         super().__init__(env)
+        self._reads_numbers = reads_numbers
         self._standing = standing(texts)
         self.drawn: dict[str, float] = {}
         """The values that were drawn for this episode, by `Randomised.name`."""
@@ -234,6 +245,10 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
     def check(self, perturbation: Standing) -> None:
         """Raises EnvError if this environment has nothing that the perturbation could act on."""
+        if perturbation.factor in OF_SENSORS and not self._reads_numbers:
+            raise EnvError(
+                f"perturbation '{perturbation}' is of sensors, and the agent observes pictures alone"
+            )
         if perturbation.factor == "dead_sensor":
             self._places(perturbation)
         if FACTORS[perturbation.factor].scale is None:

@@ -2,7 +2,7 @@
 
 An environment may have a method `readouts() -> dict[str, np.ndarray]` of its own. Any other environment with
 MuJoCo gives the quantities of its joints; see `envs.readouts.joints`. An environment without physics gives its
-observation.
+observation, or how bright that is where it is a picture alone.
 
 Where an environment's own readouts contain MuJoCo's `qpos` and `qvel`, the quantities of its joints take their
 place, and `qpos` and `qvel` are derived from these.
@@ -34,15 +34,31 @@ def has_own_readouts(env: gymnasium.Env[Any, Any]) -> bool:
     return callable(attribute(env.unwrapped, "readouts"))
 
 
-def named_readouts(env: gymnasium.Env[Any, Any], observation: np.ndarray) -> dict[str, np.ndarray]:
-    """The readouts of `env` now, each a flat array; `observation` [obs] is used where there is no physics.
+def of_observation(observation: np.ndarray, frame: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The readouts of an environment without physics and without readouts of its own.
+
+    Args:
+        observation: [obs], without the picture.
+        frame: the picture, where there is one.
+    """
+    if frame is None or observation.size:
+        return {"obs": observation}
+    return {"brightness": np.array([frame.mean() / 255.0])}
+
+
+def named_readouts(env: gymnasium.Env[Any, Any], observed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The readouts of `env` now, each a flat array.
+
+    Args:
+        env: the environment.
+        observed: `of_observation`, which is taken where there is no physics.
 
     Raises:
         EnvError: when the environment's own method gives no dict of arrays.
     """
     physics, own, joints = _sources(env)
     if physics is None or joints is None:
-        return own or {"obs": observation}
+        return own or observed
     return own | joints.read(physics.data)
 
 
@@ -101,7 +117,7 @@ def _joint_readouts(model: Any, taken: Collection[str] = ()) -> JointReadouts:
 
 
 def readout_vector(
-    env: gymnasium.Env[Any, Any], observation: np.ndarray, sizes: dict[str, int]
+    env: gymnasium.Env[Any, Any], observed: dict[str, np.ndarray], sizes: dict[str, int]
 ) -> np.ndarray:
     """The readouts as one float32 vector [sum of sizes], in the order of `sizes`.
 
@@ -110,7 +126,7 @@ def readout_vector(
     Raises:
         EnvError: when their names or sizes are not those of `sizes`.
     """
-    values = named_readouts(env, observation)
+    values = named_readouts(env, observed)
     found = {name: value.size for name, value in values.items()}
     if found != sizes:
         raise EnvError(f"the readouts of {name_of(env)} changed from {sizes} to {found}")

@@ -52,6 +52,8 @@ class Camera:
         EnvError: for an environment without MuJoCo physics, or without this camera.
     """
 
+    own = False
+
     def __init__(self, env: gymnasium.Env[Any, Any], name: str, settings: PixelSettings) -> None:
         self._env, self._name, self._settings = env, name, settings
         self._model: Any = None

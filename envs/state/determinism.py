@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,13 +44,19 @@ def check_determinism(env: SafeEnv, seed: int, decisions: int = 32) -> Determini
 def _episode(env: SafeEnv, seed: int, decisions: int) -> tuple[list[bytes], Contents]:
     """Observations and rewards of the first decisions of an episode, as bytes, and what its reset left."""
     rng = np.random.default_rng(seed)
-    env.reset(seed=seed)
+    observation, _ = env.reset(seed=seed)
     begun = env.unsaved()
-    record = [env.observation.tobytes()]
+    record = _bytes(observation)
     for _ in range(decisions):
         action = rng.uniform(-1.0, 1.0, env.env_spec.action_size).astype(np.float32)
-        _, reward, terminated, truncated, _ = env.step(action)
-        record += [env.observation.tobytes(), np.float64(reward).tobytes()]
+        observation, reward, terminated, truncated, _ = env.step(action)
+        record += [*_bytes(observation), np.float64(reward).tobytes()]
         if terminated or truncated:
             break
     return record, begun
+
+
+def _bytes(observation: Any) -> list[bytes]:
+    """An observation, or its parts, as bytes."""
+    parts = observation.values() if isinstance(observation, Mapping) else [observation]
+    return [part.tobytes() for part in parts]

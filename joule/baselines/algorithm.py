@@ -15,8 +15,11 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from agent.interface import EnvSpec
+from agent.memory.columns import sees_pictures
 from joule.baselines.buffers import CountingReplayBuffer, StepwiseRolloutBuffer
 from joule.baselines.env_bridge import EnvBridge
+from joule.baselines.frame_buffer import FrameReplayBuffer
 
 ON_POLICY = "ppo"
 """The kind that learns from rollouts; the others learn from a replay buffer."""
@@ -39,7 +42,12 @@ class Algorithm:
 
 
 def make_algorithm(
-    kind: str, settings: Mapping[str, Any], bridge: EnvBridge, seed: int, device: torch.device
+    kind: str,
+    settings: Mapping[str, Any],
+    spec: EnvSpec,
+    bridge: EnvBridge,
+    seed: int,
+    device: torch.device,
 ) -> Algorithm:
     """Makes the algorithm, seeded, on a vector of one environment.
 
@@ -47,6 +55,7 @@ def make_algorithm(
         kind: a key of `joule.baselines.settings.KINDS`.
         settings: keyword arguments of the library's class. `normalize`, `noise_std` and the name of an
             `activation_fn` are those of rl-zoo.
+        spec: parts of an observation.
         bridge: the environment.
         seed: of weights, exploration and the library's random generators.
         device: where the networks are.
@@ -65,9 +74,15 @@ def make_algorithm(
         arguments["policy_kwargs"] = {**arguments["policy_kwargs"], "activation_fn": activation}
     if kind == ON_POLICY:
         arguments["rollout_buffer_class"] = StepwiseRolloutBuffer
+    elif sees_pictures(spec):
+        arguments["replay_buffer_class"] = FrameReplayBuffer
+        arguments["replay_buffer_kwargs"] = {"env_spec": spec}
     else:
         arguments["replay_buffer_class"] = CountingReplayBuffer
-    model = _CLASSES[kind]("MlpPolicy", env, seed=seed, device=device, **arguments)
+    policy = "MlpPolicy"
+    if sees_pictures(spec):
+        policy = "CnnPolicy" if len(spec.observation) == 1 else "MultiInputPolicy"
+    model = _CLASSES[kind](policy, env, seed=seed, device=device, **arguments)
     # The library's own logger would leave an empty folder in the temporary directory at every call of `learn`.
     model.set_logger(Logger(None, []))
     return Algorithm(model, normalizer)

@@ -7,14 +7,17 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import torch
+from gymnasium import spaces
 
 from agent import random_state
+from agent.memory.columns import columns_in
 from agent.state_schema import under
 from joule.baselines.algorithm import ON_POLICY, Algorithm
+from joule.baselines.frame_buffer import FrameReplayBuffer
 from joule_schema import generators
 from joule_schema.arrays import ArraySpec, check_adam, check_arrays, check_names, spec_of
 from joule_schema.errors import SchemaError
-from joule_schema.values import ANY_FLOAT, MOST_METRICS, Count, Length, Name, checked
+from joule_schema.values import ANY_FLOAT, LARGEST_COUNT, MOST_METRICS, Count, Length, Name, checked
 
 
 class BaselineState(TypedDict):
@@ -66,6 +69,8 @@ def check_state(
         specs |= _normalizer(algorithm.normalizer)
     if kind == ON_POLICY:
         specs |= _rollout(model.rollout_buffer, arrays)
+    elif isinstance(model.replay_buffer, FrameReplayBuffer):
+        specs |= _newest_row(model.replay_buffer, arrays)
     elsewhere = ("rng/", "optimizer/")
     own = {name: value for name, value in arrays.items() if not name.startswith(elsewhere)}
     check_arrays(own, specs, "agent")
@@ -92,10 +97,23 @@ def _check_optimizers(
 
 def _now(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, ArraySpec]:
     """The newest observation, where an episode is open."""
-    if "now/obs" not in arrays and "now/episode_start" not in arrays:
+    if not any(name.startswith("now/") for name in arrays):
         return {}
     space = model.observation_space
-    return {"now/obs": ArraySpec((1, *space.shape), "float32"), "now/episode_start": ArraySpec((1,), "bool")}
+    boxes = columns_in(space.spaces if isinstance(space, spaces.Dict) else space)
+    specs = {f"now/{name}": ArraySpec((1, *box.shape), box.dtype.name) for name, box in boxes.items()}
+    return specs | {"now/episode_start": ArraySpec((1,), "bool")}
+
+
+def _newest_row(buffer: FrameReplayBuffer, arrays: Mapping[str, np.ndarray]) -> dict[str, ArraySpec]:
+    """The newest row of the replay buffer, where there is one."""
+    if not any(name.startswith("newest_row/") for name in arrays):
+        return {}
+    number = arrays.get("newest_row/number")
+    if number is not None and number.shape == () and not buffer.total < number <= LARGEST_COUNT:
+        raise SchemaError(f"agent: newest_row/number is {number}, expected more than {buffer.total}")
+    specs = {f"newest_row/{name}": ArraySpec(*column) for name, column in buffer.columns().items()}
+    return specs | {"newest_row/number": ArraySpec((), "int64"), "newest_row/open": ArraySpec((), "bool")}
 
 
 def _normalizer(normalizer: Any) -> dict[str, ArraySpec]:

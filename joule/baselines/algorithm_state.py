@@ -13,8 +13,10 @@ import numpy as np
 import torch
 
 from agent.interface import Arrays
+from agent.memory.columns import columns_in, map_parts, observation_in
 from joule.baselines.algorithm import ON_POLICY, Algorithm
 from joule.baselines.algorithm_schema import check_state
+from joule.baselines.frame_buffer import FrameReplayBuffer
 from joule_schema.generators import bit_generator_state
 
 
@@ -28,10 +30,12 @@ def capture(algorithm: Algorithm, kind: str) -> tuple[Arrays, dict[str, Any]]:
             arrays |= {f"optimizer/{name}/{index}/{key}": _numpy(v) for key, v in entries.items()}
     arrays |= {f"variable/{name}": _numpy(value) for name, value in variables.items()}
     if model._last_obs is not None:
-        arrays["now/obs"] = model._last_obs.copy()
+        arrays |= {f"now/{name}": part.copy() for name, part in columns_in(model._last_obs).items()}
         arrays["now/episode_start"] = model._last_episode_starts.copy()
     if kind == ON_POLICY:
         arrays |= {f"rollout/{name}": rows for name, rows in model.rollout_buffer.unfinished().items()}
+    elif isinstance(model.replay_buffer, FrameReplayBuffer):
+        arrays |= {f"newest_row/{name}": value for name, value in model.replay_buffer.newest().items()}
     if normalizer is not None:
         for name, running in _statistics(normalizer).items():
             arrays[f"normalizer/{name}/mean"] = np.array(running.mean, np.float64)
@@ -73,13 +77,15 @@ def restore(
         for name, variable in variables.items():
             variable.copy_(torch.from_numpy(arrays[f"variable/{name}"]))
     model._last_obs = None
-    if "now/obs" in arrays:
-        model._last_obs = arrays["now/obs"].copy()
+    if "now/episode_start" in arrays:
+        model._last_obs = map_parts(np.copy, observation_in(under("now/", arrays)))
         model._last_episode_starts = arrays["now/episode_start"].copy()
     if kind == ON_POLICY:
         model.rollout_buffer.restore(under("rollout/", arrays))
     else:
         model.learning_starts = meta["learning_starts"]  # a run that is made longer keeps its warm-up
+        if isinstance(model.replay_buffer, FrameReplayBuffer):
+            model.replay_buffer.restore_newest(under("newest_row/", arrays))
     if normalizer is not None:
         for name, running in _statistics(normalizer).items():
             running.mean = arrays[f"normalizer/{name}/mean"].copy()

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from agent.interface import DIVERGED_KEY, DRAWN_KEY, EndedEpisode, EnvSpec, TrainingEnv
+from agent.interface import (
+    DIVERGED_KEY,
+    DRAWN_KEY,
+    EndedEpisode,
+    EnvSpec,
+    Observation,
+    ObservationPart,
+    TrainingEnv,
+)
 from agent.seeds import reset_seed
 
 
-class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
+def space_of(parts: Sequence[ObservationPart]) -> spaces.Space[Any]:
+    """The space of observations of these parts: a Box of one part, a Dict of several."""
+    boxes = {part.name: _box(part) for part in parts}
+    return next(iter(boxes.values())) if len(boxes) == 1 else spaces.Dict(boxes)
+
+
+def _box(part: ObservationPart) -> spaces.Box:
+    if part.dtype == "uint8":
+        return spaces.Box(0, 255, tuple(part.shape), np.uint8)
+    return spaces.Box(-np.inf, np.inf, tuple(part.shape), np.float32)
+
+
+class EnvBridge(gymnasium.Env[Any, np.ndarray]):
     """A Gymnasium environment that passes every call to `env`, and counts frames and episodes.
 
     The library copies `info` deeply at every step, so it gets only what its buffers need.
@@ -23,7 +44,7 @@ class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
     """
 
     def __init__(self, env_spec: EnvSpec, seed: int) -> None:
-        self.observation_space = spaces.Box(-np.inf, np.inf, (env_spec.observation_size,), np.float32)
+        self.observation_space = space_of(env_spec.observation)
         self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
         self.action_size = env_spec.action_size
         self.env: TrainingEnv | None = None
@@ -40,7 +61,7 @@ class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """Begins an episode. The library's own seed is not used: it would repeat the run's first episode."""
         assert self.env is not None
         observation, _ = self.env.reset(seed=None if self.seeded else reset_seed(self.seed, self.frames))
@@ -48,7 +69,7 @@ class EnvBridge(gymnasium.Env[np.ndarray, np.ndarray]):
         self.episode_return, self.episode_length = 0.0, 0
         return observation, {}
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One decision, `action` [act]; `info["diverged"]` says whether the physics diverged."""
         assert self.env is not None
         observation, reward, terminated, truncated, info = self.env.step(action)

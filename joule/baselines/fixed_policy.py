@@ -9,7 +9,15 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
-from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, folder_path, whole_steps
+from agent.arguments import (
+    check_on_step,
+    ended_by,
+    episode_starts,
+    folder_path,
+    observation_rows,
+    rows_in,
+    whole_steps,
+)
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.errors import ConfigError, InputError
@@ -19,10 +27,12 @@ from agent.interface import (
     EndedEpisode,
     EnvSpec,
     ExperienceSource,
+    Observation,
     ReplayRows,
     Services,
     TrainingEnv,
 )
+from agent.memory.columns import blank_observation, columns_in, map_parts, observation_in
 from agent.saving import SavedAsFolder
 from agent.seeds import reset_seed
 from agent.training_env import enter
@@ -86,28 +96,28 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         self.episode_return, self.episode_length = 0.0, 0
         self.under_way = self.seeded = False
         """Whether an episode is open, and whether the environment was reset with a seed."""
-        self.obs = np.zeros(env_spec.observation_size, np.float32)
-        """The newest observation [obs] of the open episode."""
+        self.obs: Observation = blank_observation(env_spec)
+        """The newest observation [obs], or its parts, of the open episode."""
         self.metrics: dict[str, float] = {}
         self.clock = Clock()
         self.stop_requested = False
 
     @abstractmethod
-    def act(self, obs: np.ndarray, decision: int) -> np.ndarray:
+    def act(self, obs: Any, decision: int) -> np.ndarray:
         """The policy: actions [batch, act] in [-1, 1].
 
         Args:
-            obs: observations [batch, obs].
+            obs: observations [batch, obs], or such parts by name.
             decision: decisions taken before, since the state of `predict` was None.
         """
 
     def explore(self) -> np.ndarray:
         """The action [act] of a decision in training; by default that of the policy for `self.obs`."""
-        return self.act(self.obs[None], self.episode_length)[0]
+        return self.act(map_parts(lambda part: part[None], self.obs), self.episode_length)[0]
 
     def predict(
         self,
-        observation: np.ndarray,
+        observation: Observation,
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
@@ -117,8 +127,8 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         Raises:
             InputError: for another shape, and for what is not a finite number; the sentence says where.
         """
-        rows, single = flat_rows(self.env_spec, observation)
-        episode_starts(episode_start, len(rows))
+        rows, single = observation_rows(self.env_spec, observation)
+        episode_starts(episode_start, rows_in(rows))
         if state is not None and not (isinstance(state, int) and state >= 0):
             raise InputError(
                 f"state: found {state!r:.80}; give None at first, and then what predict returned"
@@ -192,13 +202,14 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         """The newest observation, the counters and the random generator."""
         counters = {name: getattr(self, name) for name in COUNTERS}
         meta = counters | {"metrics": dict(self.metrics), "rng": self.rng.bit_generator.state}
-        return {"obs": self.obs.copy()}, meta
+        return {name: part.copy() for name, part in columns_in(self.obs).items()}, meta
 
     def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Raises SchemaError where these are no state of this agent. Nothing is changed."""
         values = checked(FixedPolicyState, dict(meta), "agent")
         generators.bit_generator_state(values["rng"], "PCG64", "agent.rng")
-        check_arrays(arrays, {"obs": spec_of(np.zeros_like(self.obs))}, "agent")
+        blank = columns_in(blank_observation(self.env_spec))
+        check_arrays(arrays, {name: spec_of(part) for name, part in blank.items()}, "agent")
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Goes back to a state; the owner of the environment restores that.
@@ -207,7 +218,7 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
             SchemaError: where it is no state of this agent; nothing is changed.
         """
         self.check_state(arrays, meta)
-        self.obs = arrays["obs"].copy()
+        self.obs = map_parts(np.copy, observation_in(arrays))
         for name in COUNTERS:
             setattr(self, name, meta[name])
         self.metrics = dict(meta["metrics"])

@@ -22,6 +22,14 @@ Two settings differ. They are published for a million steps, and runs here are s
 - PPO on Swimmer is published for four environments of 1,024 steps each. There is one environment here, and PPO
   collects the same 4,096 transitions in it.
 
+With pictures there is one configuration, whatever the environment. That of sac is Yarats et al. (2021), "Improving sample
+efficiency in model-free reinforcement learning from images": denisyarats/pytorch_sac_ae, train.py, commit
+38341e3d448e0753e9b2329f0fc4562f27e7fc74, as far as the library has the setting: batch 128, learning rate 1e-3, target rate
+0.01 at every second update, first temperature 0.1, learning_starts 1,000. The replay buffer of 100,000 is that of
+denisyarats/drq. The networks are the library's own, `CnnPolicy`, or `MultiInputPolicy` with a state beside the pictures. The
+paper trains the encoder with a decoder or by the critic alone; the library gives actor and critic an encoder each. td3 and tqc
+have their settings for the state with that batch, that replay buffer and those learning_starts.
+
 `learning.utd` sets the gradient steps per decision of the algorithms with a replay buffer; rl-zoo publishes 1 for
 each of them. Every other setting stays as published.
 """
@@ -32,6 +40,8 @@ import re
 from typing import Any
 
 from agent.errors import ConfigError
+from agent.interface import EnvSpec
+from agent.memory.columns import is_picture
 
 _MUJOCO_DEFAULTS: dict[str, dict[str, Any]] = {
     "sac": {"learning_starts": 10_000},
@@ -110,10 +120,29 @@ _TUNED: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 
+_PICTURES: dict[str, dict[str, Any]] = {
+    "sac": {
+        "batch_size": 128,
+        "buffer_size": 100_000,
+        "ent_coef": "auto_0.1",
+        "learning_rate": 1e-3,
+        "learning_starts": 1_000,
+        "target_update_interval": 2,
+        "tau": 0.01,
+    }
+}
+"""Of every environment, where pictures are observed."""
+_PICTURES_OF_OTHERS = {"batch_size": 128, "buffer_size": 100_000, "learning_starts": 1_000}
+"""Of kinds without an entry in `_PICTURES`, beside their settings for the state."""
+SMALLEST_PICTURE = 36
+"""Pixels that the library's convolutions need."""
+
 KINDS = tuple(_MUJOCO_DEFAULTS)
 """The algorithms."""
 WITH_REPLAY = tuple(kind for kind in KINDS if kind != "ppo")
 """Those that learn from a replay buffer, whose gradient steps per decision can be chosen."""
+WITH_PICTURES = ("sac", "td3", "tqc")
+"""Those whose library has a policy for pictures, and that learn from a replay buffer."""
 
 
 def published(kind: str, env: str) -> dict[str, Any]:
@@ -128,7 +157,9 @@ def published(kind: str, env: str) -> dict[str, Any]:
     return {**_MUJOCO_DEFAULTS[kind], **tuned}
 
 
-def settings_for(kind: str, env: str, decisions: int, utd: float = 1.0) -> dict[str, Any]:
+def settings_for(
+    kind: str, env: str, decisions: int, utd: float = 1.0, pictures: bool = False
+) -> dict[str, Any]:
     """The settings of a run of `decisions`: those published, with warm-up at most a tenth of the run.
 
     Args:
@@ -136,11 +167,15 @@ def settings_for(kind: str, env: str, decisions: int, utd: float = 1.0) -> dict[
         env: the id.
         decisions: length of the run.
         utd: gradient steps per decision, for a kind in `WITH_REPLAY`.
+        pictures: whether pictures are observed.
 
     Raises:
         ConfigError: for a fraction of a gradient step, and for none.
     """
     settings = published(kind, env)
+    if pictures:
+        own = _PICTURES.get(kind)
+        settings = dict(own) if own is not None else settings | _PICTURES_OF_OTHERS
     if "learning_starts" in settings:
         settings["learning_starts"] = min(settings["learning_starts"], max(100, decisions // 10))
     if utd != 1.0 and kind in WITH_REPLAY:
@@ -148,3 +183,22 @@ def settings_for(kind: str, env: str, decisions: int, utd: float = 1.0) -> dict[
             raise ConfigError(f"learning.utd: found {utd:g}; {kind} takes a whole number from 1 on")
         settings["gradient_steps"] = int(utd)
     return settings
+
+
+def check_pictures(kind: str, spec: EnvSpec) -> None:
+    """Checks that an algorithm can take the pictures of an environment, where it has any.
+
+    Raises:
+        ConfigError: for a kind that takes none, and for pictures that the library's convolutions do not.
+    """
+    for part in spec.observation:
+        if not is_picture(part):
+            continue
+        if kind not in WITH_PICTURES:
+            raise ConfigError(f"agent: {kind} takes no pictures; {', '.join(('joule', *WITH_PICTURES))} do")
+        channels, height, width = part.shape
+        if (smallest := min(height, width)) < max(SMALLEST_PICTURE, channels):
+            raise ConfigError(
+                f"obs: found pictures of {height} x {width} with {channels} channels; {kind} takes them from "
+                f"{SMALLEST_PICTURE} pixels a side on, and no smaller than their channels are many, not {smallest}"
+            )

@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 
 from agent import random_state
-from agent.arguments import check_on_step, ended_by, episode_starts, flat_rows, folder_path, whole_steps
+from agent.arguments import (
+    check_on_step,
+    ended_by,
+    episode_starts,
+    folder_path,
+    observation_rows,
+    rows_in,
+    whole_steps,
+)
 from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.device import pick_device
@@ -29,16 +37,19 @@ from agent.interface import (
     EndedEpisode,
     EnvSpec,
     ExperienceSource,
+    Observation,
     ReplayRows,
     Services,
 )
+from agent.memory.columns import map_parts, sees_pictures
 from agent.one_thread import one_thread
 from agent.saving import SavedAsFolder
 from agent.training_env import enter
 from joule.baselines import algorithm_state
 from joule.baselines.algorithm import ON_POLICY, make_algorithm
 from joule.baselines.env_bridge import EnvBridge
-from joule.baselines.settings import KINDS, settings_for
+from joule.baselines.frame_buffer import FrameReplayBuffer
+from joule.baselines.settings import KINDS, check_pictures, settings_for
 from joule.baselines.single_env import single_env
 
 
@@ -71,9 +82,12 @@ class Baseline(SavedAsFolder):
         self.kind: str = config.agent
         self.env_spec, self.config, self.services = env_spec, config, services
         self.env = single_env(env, self.kind)
+        check_pictures(self.kind, env_spec)
         decisions = max(1, config.steps // env_spec.action_repeat)
         self.settings = {
-            **settings_for(self.kind, env_spec.env, decisions, config.learning.utd),
+            **settings_for(
+                self.kind, env_spec.env, decisions, config.learning.utd, pictures=sees_pictures(env_spec)
+            ),
             **(settings or {}),
         }
         self.bridge = EnvBridge(env_spec, config.seed)
@@ -85,7 +99,9 @@ class Baseline(SavedAsFolder):
         self.stop_requested = False
         device = pick_device(config.device)
         with one_thread(), random_state.preserved():
-            self.algorithm = make_algorithm(self.kind, self.settings, self.bridge, config.seed, device)
+            self.algorithm = make_algorithm(
+                self.kind, self.settings, env_spec, self.bridge, config.seed, device
+            )
             self._random_state = random_state.capture()
         self.model, self.normalizer = self.algorithm.model, self.algorithm.normalizer
         self._learning = False
@@ -94,7 +110,7 @@ class Baseline(SavedAsFolder):
 
     def predict(
         self,
-        observation: np.ndarray,
+        observation: Observation,
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
@@ -104,9 +120,9 @@ class Baseline(SavedAsFolder):
         Raises:
             InputError: for another shape, and for what is not a finite number; the sentence says where.
         """
-        batch, single = flat_rows(self.env_spec, observation)
-        episode_starts(episode_start, len(batch))
-        rows: Any = batch[0] if single else batch
+        batch, single = observation_rows(self.env_spec, observation)
+        episode_starts(episode_start, rows_in(batch))
+        rows: Any = map_parts(lambda part: part[0], batch) if single else batch
         if self.normalizer is not None:
             rows = self.normalizer.normalize_obs(rows)
         action, _ = self.model.predict(rows, deterministic=deterministic)
@@ -214,14 +230,21 @@ class Baseline(SavedAsFolder):
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
         self.model._last_obs = None
+        if isinstance(self._buffer, FrameReplayBuffer):
+            self._buffer.is_open = False
         self.bridge.forget_episode()
 
     # Checkpoints
 
     @property
+    def _buffer(self) -> Any:
+        """The replay buffer; None for PPO."""
+        return None if self.kind == ON_POLICY else self.model.replay_buffer
+
+    @property
     def replay(self) -> Sequence[ReplayRows]:
         """The library's replay buffer; none for PPO, which learns from rollouts."""
-        return [] if self.kind == ON_POLICY else [self.model.replay_buffer]
+        return [] if self._buffer is None else [self._buffer]
 
     def save(self, path: str | Path) -> None:
         """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""

@@ -14,9 +14,12 @@ networks after each step, its `replay` and `state_dict` hold what a resume needs
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from agent.arguments import rows_in
 from joule.baselines.fixed_policy import FixedPolicyAgent
 
 
@@ -25,9 +28,9 @@ class ZeroAgent(FixedPolicyAgent):
 
     kind = "zero"
 
-    def act(self, obs: np.ndarray, decision: int) -> np.ndarray:
+    def act(self, obs: Any, decision: int) -> np.ndarray:
         """Zeros [batch, act] for observations [batch, obs]."""
-        return np.zeros((len(obs), self.env_spec.action_size), np.float32)
+        return np.zeros((rows_in(obs), self.env_spec.action_size), np.float32)
 
 
 class RandomAgent(FixedPolicyAgent):
@@ -35,15 +38,17 @@ class RandomAgent(FixedPolicyAgent):
 
     kind = "random"
 
-    def act(self, obs: np.ndarray, decision: int) -> np.ndarray:
+    def act(self, obs: Any, decision: int) -> np.ndarray:
         """Actions [batch, act] that follow from the seed, `decision` and each observation of [batch, obs].
 
         So an evaluation repeats itself, and an episode is the same in any batch.
         """
-        seeds = [[self.config.seed, decision, zlib.crc32(row.tobytes())] for row in obs]
+        parts = [*obs.values()] if isinstance(obs, Mapping) else [obs]
+        sums = [zlib.crc32(b"".join(part.tobytes() for part in row)) for row in zip(*parts, strict=True)]
+        seeds = [[self.config.seed, decision, number] for number in sums]
         size = self.env_spec.action_size
         rows = [np.random.default_rng(seed).uniform(-1.0, 1.0, size) for seed in seeds]
-        return np.array(rows, np.float32).reshape(len(obs), size)
+        return np.array(rows, np.float32).reshape(rows_in(obs), size)
 
     def explore(self) -> np.ndarray:
         """An action [act] drawn by the agent's own generator."""
