@@ -63,12 +63,6 @@ def observation_rows(spec: EnvSpec, observation: Any, *, finite: bool = True) ->
     return (next(iter(rows.values())) if len(parts) == 1 else rows), single
 
 
-def flat_rows(spec: EnvSpec, observation: Any, *, finite: bool = True) -> tuple[np.ndarray, bool]:
-    """`observation_rows` [batch, obs] of an observation of one part."""
-    rows, single = observation_rows(spec, observation, finite=finite)
-    return (next(iter(rows.values())) if isinstance(rows, Mapping) else rows), single
-
-
 def rows_in(observations: Observation) -> int:
     """How many observations a batch has."""
     return len(next(iter(observations.values())) if isinstance(observations, Mapping) else observations)

@@ -312,7 +312,7 @@ class Modules:
             state = None
         belief = None
         if self.config.perceive == "energy" and not self.learning:
-            if not isinstance(obs, np.ndarray):
+            if not isinstance(obs, np.ndarray) or obs.ndim != 2:
                 raise ConfigError("perceive: energy infers observations of one part, a vector of sensors")
             belief = self.infer_observation(obs, state, starts)
             with torch.inference_mode():

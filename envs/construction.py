@@ -23,7 +23,7 @@ from envs.rendering.camera import follow_robot
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.pixels import CHANNELS, Camera, PixelSettings
 from envs.safe_env import SafeEnv, StepCostFn
-from envs.seeing_env import PictureOf, Seen, SeeingEnv, seen_spec
+from envs.seeing_env import PictureOf, SeeingEnv, Seen, seen_spec
 from envs.state.snapshot import EpisodeRecord
 from envs.wrappers import ActionRepeat, Flat
 from joule_schema.env_kwargs import check_names
@@ -67,8 +67,8 @@ def make(
         step_timeout_seconds: a reset or step that takes longer ends the process; 0 never does.
         cost_fn: replaces the reward by minus this cost; the environment's reward stays in
             `info["own_reward"]`.
-        pixels: what a camera shows the agent, in place of the environment's own observation or beside it; None shows
-            that observation alone.
+        pixels: what a camera shows the agent, in place of the environment's own observation or beside it; None
+            shows that observation alone.
         stack: pictures that an observation stacks, where the environment's own observation has one.
 
     Raises:
@@ -186,7 +186,7 @@ def wrapped(
 def _seen(
     raw: gymnasium.Env[Any, Any], env: str, flat: Flat, pixels: PixelSettings | None, stack: int
 ) -> Seen | None:
-    """The pictures that an agent observes: those of a camera, or the environment's own; None without any. Raises EnvError."""
+    """The pictures that an agent observes, of a camera or the environment's own; None without. Raises EnvError."""
     own = flat.picture
     if pixels is None:
         if own is None:

@@ -18,8 +18,8 @@ CHANNELS = (1, 3)
 NOTHING = spaces.Box(-1.0, 1.0, (0,), np.float32)
 """The space of what is beside a picture that is the whole observation."""
 TAKEN = (
-    f"a picture is uint8 [height, width, channels] or [channels, height, width], of {SMALLEST} to {LARGEST} pixels a side, "
-    "grey (1) or RGB (3)"
+    f"a picture is uint8 [height, width, channels] or [channels, height, width], of {SMALLEST} to {LARGEST} pixels "
+    "a side, grey (1) or RGB (3)"
 )
 
 
@@ -42,7 +42,8 @@ class OwnPicture:
         Raises:
             ValueError: for an observation that does not fit.
         """
-        picture, rest = observation, np.zeros(0, np.float32)
+        picture: Any = observation
+        rest: Any = np.zeros(0, np.float32)
         if self.key is not None:
             if not isinstance(observation, dict) or self.key not in observation:
                 raise ValueError(f"the observation is not a dict with {self.key!r}")

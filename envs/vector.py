@@ -73,8 +73,8 @@ class SafeEnvs:
         if any(len(part.shape) > 1 for part in self.env_spec.observation):
             self.close()
             raise EnvError(
-                f"num_envs: {self._name} is seen in pictures, which are of one environment, or of one of each of the "
-                "actors"
+                f"num_envs: {self._name} is seen in pictures, which are of one environment, or of one of each of "
+                "the actors"
             )
 
     def _make(self) -> SyncVectorEnv | AsyncVectorEnv:

@@ -213,8 +213,8 @@ class _Convolutions:
     """Numbers that they give to the layers above."""
     parameters: int
     numbers: int
-    """Numbers of one row in a gradient step: pictures before and after, as uint8 and as floats, and the outputs of the
-    networks that are differentiated, with their gradients."""
+    """Numbers of one row in a gradient step: pictures before and after, as uint8 and as floats, and the outputs of
+    the networks that are differentiated, with their gradients."""
 
 
 def _library_convolutions(part: ObservationPart, alone: bool) -> _Convolutions:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from agent import explanation
-from agent.arguments import flat_rows
+from agent.arguments import observation_rows, rows_in
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from agent.forecast import Forecast
@@ -138,9 +138,9 @@ class AdaptiveAgent(SavedAsFolder):
         deterministic: bool = True,
     ) -> tuple[np.ndarray, Any]:
         """As `WorldModelAgent.predict`, for one environment; updates that are due are made first."""
-        rows, _ = flat_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
-        if len(rows) != 1:
-            raise ConfigError(f"adapt: one environment at a time, found {len(rows)}")
+        rows, _ = observation_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
+        if (count := rows_in(rows)) != 1:
+            raise ConfigError(f"adapt: one environment at a time, found {count}")
         if self._credit >= 1.0:
             with self.modules.own_random_streams():
                 while self._credit >= 1.0:

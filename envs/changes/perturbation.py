@@ -25,7 +25,6 @@ from envs.readouts.sensors import sensor_names
 from envs.state.snapshot_schema import check_perturbed
 from envs.wrappers import Step
 
-
 OF_SENSORS = ("noise", "dropout", "dead_sensor")
 """Factors that change the numbers of an observation."""
 

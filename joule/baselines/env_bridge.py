@@ -23,7 +23,7 @@ from agent.seeds import reset_seed
 
 def space_of(parts: Sequence[ObservationPart]) -> spaces.Space[Any]:
     """The space of observations of these parts: a Box of one part, a Dict of several."""
-    boxes = {part.name: _box(part) for part in parts}
+    boxes: dict[str, spaces.Space[Any]] = {part.name: _box(part) for part in parts}
     return next(iter(boxes.values())) if len(boxes) == 1 else spaces.Dict(boxes)
 
 

@@ -21,9 +21,9 @@ NO_READOUT = np.zeros(0, np.float32)
 class FrameReplayBuffer(BaseBuffer):
     """What the library's algorithms ask of a replay buffer, on the rows that Joule's own buffer keeps.
 
-    The library's own stores every observation twice, with all pictures that it stacks: six times the memory, of three.
-    Here an observation is a row with its newest picture, and the stack is made anew when it is sampled. A step that
-    diverged is never stored.
+    The library's own stores every observation twice, with all pictures that it stacks: of three, that is six times
+    the memory. Here an observation is a row with its newest picture, and the stack is made anew when it is sampled.
+    A step that diverged is never stored.
 
     Args:
         buffer_size: rows; an episode of n transitions has n + 1.
@@ -85,7 +85,7 @@ class FrameReplayBuffer(BaseBuffer):
 
         The draws follow from NumPy's global generator, as those of the library do.
         """
-        rng = np.random.default_rng(np.random.randint(0, 2**31, 4))
+        rng = np.random.default_rng(np.random.randint(0, 2**31, 4))  # noqa: NPY002  the library's generator
         return self._get_samples(self.kept.windows(batch_size, 1, rng), env)
 
     def _get_samples(self, batch_inds: np.ndarray, env: Any = None) -> Any:
@@ -128,7 +128,7 @@ class FrameReplayBuffer(BaseBuffer):
         self._rows.restore(rows, total)
 
     def newest(self) -> Arrays:
-        """The newest row, which is not final, with its number and whether its episode goes on; empty without one."""
+        """The newest row, not final, with its number and whether its episode goes on; empty without one."""
         if not self.stream.rows:
             return {}
         numbered = {"number": np.array(self.stream.rows, np.int64), "open": np.array(self.is_open)}

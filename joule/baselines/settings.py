@@ -22,13 +22,14 @@ Two settings differ. They are published for a million steps, and runs here are s
 - PPO on Swimmer is published for four environments of 1,024 steps each. There is one environment here, and PPO
   collects the same 4,096 transitions in it.
 
-With pictures there is one configuration, whatever the environment. That of sac is Yarats et al. (2021), "Improving sample
-efficiency in model-free reinforcement learning from images": denisyarats/pytorch_sac_ae, train.py, commit
-38341e3d448e0753e9b2329f0fc4562f27e7fc74, as far as the library has the setting: batch 128, learning rate 1e-3, target rate
-0.01 at every second update, first temperature 0.1, learning_starts 1,000. The replay buffer of 100,000 is that of
-denisyarats/drq. The networks are the library's own, `CnnPolicy`, or `MultiInputPolicy` with a state beside the pictures. The
-paper trains the encoder with a decoder or by the critic alone; the library gives actor and critic an encoder each. td3 and tqc
-have their settings for the state with that batch, that replay buffer and those learning_starts.
+With pictures there is one configuration, whatever the environment. That of sac is Yarats et al. (2021), "Improving
+sample efficiency in model-free reinforcement learning from images": denisyarats/pytorch_sac_ae, train.py, commit
+38341e3d448e0753e9b2329f0fc4562f27e7fc74, as far as the library has the setting: batch 128, learning rate 1e-3,
+target rate 0.01 at every second update, first temperature 0.1, learning_starts 1,000. The replay buffer of 100,000
+is that of denisyarats/drq. The networks are the library's own, `CnnPolicy`, or `MultiInputPolicy` with a state
+beside the pictures. The paper trains the encoder with a decoder or by the critic alone; the library gives actor and
+critic an encoder each. td3 and tqc have their settings for the state with that batch, that replay buffer and those
+learning_starts.
 
 `learning.utd` sets the gradient steps per decision of the algorithms with a replay buffer; rl-zoo publishes 1 for
 each of them. Every other setting stays as published.
@@ -197,8 +198,8 @@ def check_pictures(kind: str, spec: EnvSpec) -> None:
         if kind not in WITH_PICTURES:
             raise ConfigError(f"agent: {kind} takes no pictures; {', '.join(('joule', *WITH_PICTURES))} do")
         channels, height, width = part.shape
-        if (smallest := min(height, width)) < max(SMALLEST_PICTURE, channels):
+        if min(height, width) < max(SMALLEST_PICTURE, channels):
             raise ConfigError(
                 f"obs: found pictures of {height} x {width} with {channels} channels; {kind} takes them from "
-                f"{SMALLEST_PICTURE} pixels a side on, and no smaller than their channels are many, not {smallest}"
+                f"{SMALLEST_PICTURE} pixels a side on, and with no more channels than that"
             )

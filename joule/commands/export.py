@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.configurator import validation
 from agent.errors import ConfigError
+from agent.memory.columns import sees_pictures
 from joule import threads
 from joule.arguments import as_path
 from joule.cli import signals
@@ -166,10 +167,8 @@ def _check_agent(agent: WorldModelAgent) -> None:
             f"export: the agent plans for the task {task_cost.task.name!r}, which its networks have not learned; "
             "learn_task learns it, and what it learned can be exported"
         )
-    if agent.config.obs != "state":
-        raise ConfigError(
-            f"export: the agent observes {agent.config.obs}, and an export takes the state alone"
-        )
+    if sees_pictures(agent.env_spec):
+        raise ConfigError("export: the agent observes pictures, and an export takes a flat state alone")
     if agent.config.perceive == "energy":
         raise ConfigError(
             "export: sensor-fault inference is not exported; load the agent with perceive encoder"

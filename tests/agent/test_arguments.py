@@ -46,7 +46,7 @@ NAN = float("nan")
     ids=["list", "tuple", "float64", "big-endian", "tensor", "view", "objects", "mapping"],
 )  # fmt: skip
 def test_numbers_of_every_kind_become_one_row_of_the_dtype_of_the_environment(given: Any) -> None:
-    rows, single = arguments.flat_rows(VECTOR, given)
+    rows, single = arguments.observation_rows(VECTOR, given)
     assert single
     np.testing.assert_array_equal(rows, np.array([[0, 1, 2]], np.float32))
     assert rows.dtype == np.float32
@@ -93,7 +93,7 @@ def test_what_is_no_observation_is_refused_with_its_place(given: Any, sentence: 
 
 
 def test_dead_sensors_may_be_nan_where_they_are_inferred() -> None:
-    rows, _ = arguments.flat_rows(VECTOR, [0.0, NAN, 0.0], finite=False)
+    rows, _ = arguments.observation_rows(VECTOR, [0.0, NAN, 0.0], finite=False)
     assert np.isnan(rows[0, 1])
 
 

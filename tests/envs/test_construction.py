@@ -37,7 +37,9 @@ def test_the_observation_size_is_that_of_all_parts() -> None:
 
 def test_a_run_can_store_the_specification_as_json() -> None:
     stored = json.loads(json.dumps(dataclasses.asdict(envs.make("HalfCheetah-v5").env_spec)))
-    assert stored["observation"] == [{"name": "state", "shape": [17], "dtype": "float32", "angles": [1]}]
+    assert stored["observation"] == [
+        {"name": "state", "shape": [17], "dtype": "float32", "angles": [1], "stack": 1}
+    ]
     assert stored["observation_size"] == 17
 
 

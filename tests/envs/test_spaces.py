@@ -32,7 +32,6 @@ class Spaces(gymnasium.Env[Any, Any]):
 
 gymnasium.register("Spaces-v0", entry_point=f"{__name__}:Spaces")
 BOX: spaces.Space[Any] = spaces.Box(-1.0, 1.0, (2,), np.float32)
-IMAGE: spaces.Space[Any] = spaces.Box(0, 255, (64, 64, 3), np.uint8)
 ZERO = np.zeros(2, np.float32)
 
 
@@ -69,24 +68,6 @@ def test_observations_are_flattened_as_gymnasium_does(space: spaces.Space[Any], 
     assert env.observation_space.shape == flat.shape
     assert env.env_spec.observation == (envs.ObservationPart("state", flat.shape, "float32"),)
     np.testing.assert_array_equal(flat, np.asarray(spaces.flatten(space, observation), np.float32).ravel())
-
-
-@pytest.mark.parametrize(
-    ("space", "words"),
-    [
-        (IMAGE, "the observation is an image (uint8 [64, 64, 3])"),
-        (spaces.Box(0, 255, (4, 84, 84, 1), np.uint8), "the observation is an image (uint8 [4, 84, 84, 1])"),
-        (spaces.Dict({"state": BOX, "pixels": IMAGE}), "the observation 'pixels' is an image"),
-        (spaces.Tuple([BOX, IMAGE]), "the observation '1' is an image"),
-        (spaces.Dict({"eyes": spaces.Tuple([BOX, IMAGE])}), "the observation 'eyes/1' is an image"),
-    ],
-)
-def test_images_are_refused_with_a_sentence(space: spaces.Space[Any], words: str) -> None:
-    with pytest.raises(envs.EnvError) as refusal:
-        make(space.sample(), space)
-    assert words in str(refusal.value)
-    assert "pixels are not supported yet: use the version of this environment" in str(refusal.value)
-    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

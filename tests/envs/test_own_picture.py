@@ -1,0 +1,137 @@
+"""Environments whose own observation is a picture: how it is read, stacked and restored, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import picture_env
+import pytest
+from gymnasium import spaces
+
+import envs
+from envs.faults.errors import EnvError, EnvFault
+from envs.own_picture import NOTHING, own_picture
+from envs.state.determinism import check_determinism
+from envs.vector import SafeEnvs
+
+PICTURE: spaces.Space[Any] = spaces.Box(0, 255, (64, 48, 3), np.uint8)
+BOX: spaces.Space[Any] = spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+
+def make(stack: int = 3, **kwargs: Any) -> envs.SafeEnv:
+    return envs.make(picture_env.ID, kwargs=kwargs, stack=stack)
+
+
+def picture_of(observation: Any) -> np.ndarray:
+    found: np.ndarray = observation["pixels"] if isinstance(observation, dict) else observation
+    return found
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", picture_env.KINDS)
+def test_pictures_are_stacked_channels_first_oldest_first(kind: str, channels: int) -> None:
+    env = make(kind=kind, channels=channels)
+    part = env.env_spec.observation[0]
+    assert (part.shape, part.dtype, part.stack) == ((3 * channels, 16, 16), "uint8", 3)
+    observation: Any = env.reset(seed=1)[0]
+    assert env.observation_space.contains(observation)
+    inner: Any = env.unwrapped
+    frames = [picture_of(observation)[-channels:]]
+    for _ in range(3):
+        observation = env.step(np.ones(1, np.float32))[0]
+        frames.append(inner.canvas.transpose(2, 0, 1).copy())
+    np.testing.assert_array_equal(picture_of(observation), np.concatenate(frames[1:]))
+    assert (frames[1] != frames[3]).any(), "the column moves, and the environment's one canvas was copied"
+    if kind == "dict":
+        np.testing.assert_array_equal(observation["state"], np.float32([inner.place, inner.speed]))
+
+
+@pytest.mark.parametrize("kind", picture_env.KINDS)
+def test_an_episode_is_restored_with_its_pictures(kind: str) -> None:
+    env, other = make(kind=kind), make(kind=kind)
+    env.reset(seed=1)
+    for _ in range(4):
+        env.step(np.full(1, 0.3, np.float32))
+    saved = env.snapshot()
+    expected: Any = env.step(np.full(1, -0.7, np.float32))[0]
+    assert other.restore(saved)
+    found: Any = other.step(np.full(1, -0.7, np.float32))[0]
+    np.testing.assert_array_equal(picture_of(found), picture_of(expected))
+    assert other.exact
+    third = make(kind=kind)
+    assert not third.restore({**saved, "own_picture": saved["own_picture"] ^ 1}), (
+        "another picture is another episode"
+    )
+
+
+def test_a_picture_that_no_seed_determines_is_found() -> None:
+    env = make()
+    inner: Any = env.unwrapped
+    assert check_determinism(env, seed=1).deterministic
+    reset = inner.reset
+
+    def noisy(**how: Any) -> Any:
+        picture, info = reset(**how)
+        picture[0, 0] = np.random.default_rng().integers(256, size=1)
+        return picture, info
+
+    inner.reset = noisy
+    assert not all(check_determinism(env, seed=1).deterministic for _ in range(4))
+
+
+def test_a_picture_alone_has_a_readout() -> None:
+    env = make()
+    env.reset(seed=1)
+    assert env.env_spec.readout_sizes == {"brightness": 1}
+    inner: Any = env.unwrapped
+    np.testing.assert_allclose(env.readouts(), inner.canvas.mean() / 255, rtol=1e-6)
+
+
+def test_a_step_with_another_picture_is_a_fault() -> None:
+    env = make()
+    env.reset(seed=1)
+    inner: Any = env.unwrapped
+    inner.canvas = np.zeros((16, 16, 1), np.int64)
+    with pytest.raises(EnvFault, match=r"the picture is int64 \[16, 16, 1\], the space uint8 \[16, 16, 1\]"):
+        env.step(np.zeros(1, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (
+            spaces.Box(0, 1, (64, 64, 3), np.float32),
+            "the observation is a picture of float32 [64, 64, 3]; a picture is",
+        ),
+        (spaces.Box(0, 255, (3, 64, 64), np.int64), "the observation is a picture of int64 [3, 64, 64]"),
+        (spaces.Box(0, 255, (4, 84, 84, 1), np.uint8), "a picture of uint8 [4, 84, 84, 1]"),
+        (spaces.Box(0, 255, (8, 8, 3), np.uint8), "of 16 to 512 pixels a side, grey (1) or RGB (3)"),
+        (spaces.Box(0, 255, (64, 64, 9), np.uint8), "and --obs-frames stacks it"),
+        (spaces.Dict({"a": PICTURE, "b": PICTURE}), "has the pictures 'a', 'b', and one is taken"),
+        (spaces.Tuple([BOX, PICTURE]), "the observation '1' is a picture inside of another space"),
+        (spaces.Dict({"eyes": spaces.Tuple([BOX, PICTURE])}), "the observation 'eyes/1' is a picture inside"),
+    ],
+)
+def test_other_pictures_are_refused_with_a_sentence(space: spaces.Space[Any], words: str) -> None:
+    with pytest.raises(EnvError) as refusal:
+        own_picture(space)
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_is_no_picture_stays_flat() -> None:
+    assert own_picture(spaces.Box(-1, 1, (2, 2, 3))) is None
+    assert own_picture(spaces.Box(0, 255, (64, 64), np.uint8)) is None
+    found = own_picture(spaces.Dict({"eye": PICTURE, "arm": BOX}))
+    assert found is not None
+    assert (found.shape, found.key, found.rest) == ((3, 64, 48), "eye", spaces.Dict({"arm": BOX}))
+    assert own_picture(PICTURE).rest is NOTHING  # type: ignore[union-attr]
+
+
+def test_what_needs_numbers_is_refused() -> None:
+    with pytest.raises(EnvError, match=r"'noise=0.1' is of sensors, and the agent observes pictures alone"):
+        envs.make(picture_env.ID, perturb=["noise=0.1"])
+    envs.make(picture_env.ID, kwargs={"kind": "dict"}, perturb=["noise=0.1"])
+    with pytest.raises(EnvError, match=r"num_envs: Picture-v0 is seen in pictures"):
+        SafeEnvs([make, make])
