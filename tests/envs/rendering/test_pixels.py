@@ -10,7 +10,7 @@ import pytest
 import envs
 from envs.faults.errors import EnvError
 from envs.rendering.opengl import ensure_gl
-from envs.rendering.pixels import FrameStack, PixelSettings
+from envs.rendering.pixels import MOST_SLICES, FrameStack, PixelSettings
 from joule_schema.errors import SchemaError
 
 ID = "InvertedPendulum-v5"
@@ -73,12 +73,14 @@ def test_an_episode_is_restored_with_its_frames() -> None:
     env.close(), other.close()
 
 
-def test_a_film_of_an_environment_that_is_seen_has_shadows() -> None:
-    env = seeing()
+def test_a_film_of_an_environment_that_is_seen_has_shadows_and_facets() -> None:
+    env = seeing("joule/Reach-v0")
     quality = env.unwrapped.model.vis.quality
-    before = quality.offsamples, quality.shadowsize
+    names = ("offsamples", "shadowsize", "numslices", "numstacks")
+    before = [getattr(quality, name) for name in names]
+    assert before[2] > MOST_SLICES
     env.reset(seed=1)
-    assert (quality.offsamples, quality.shadowsize) == before
+    assert [getattr(quality, name) for name in names] == before
     env.close()
 
 
