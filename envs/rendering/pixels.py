@@ -1,7 +1,8 @@
 """What a camera in the environment sees, as a small picture at every decision: fast, and without a screen.
 
-Shadows, reflections, the sky and multisampling are left out, and round shapes have fewer facets, which makes a small
-frame several times faster. A film of the same environment has them: what is switched off here is switched off for this camera alone.
+Shadows, reflections, the sky and multisampling are left out, and round shapes have fewer facets, which makes a
+small frame several times faster. A film of the same environment has them: what is switched off here is switched off
+for this camera alone.
 """
 
 from __future__ import annotations
