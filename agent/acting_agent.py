@@ -32,7 +32,7 @@ class ActingAgent(SavedAsFolder):
 
     def predict(
         self,
-        observation: np.ndarray,
+        observation: Observation,
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
@@ -65,7 +65,7 @@ class ActingAgent(SavedAsFolder):
         return decided
 
     def act(
-        self, observation: np.ndarray, deadline_ms: float | None = None, episode_start: bool = False
+        self, observation: Observation, deadline_ms: float | None = None, episode_start: bool = False
     ) -> np.ndarray:
         """The action for the observation of one robot, in a loop: the agent keeps the state between the calls.
 
@@ -97,7 +97,7 @@ class ActingAgent(SavedAsFolder):
         """The return and the next cost that a decision's plan predicts; None where there is none."""
         return explanation.forecast(self.modules, state)
 
-    def imagine(self, obs: np.ndarray, actions: np.ndarray) -> Float[np.ndarray, "steps readouts"]:
+    def imagine(self, obs: Observation, actions: np.ndarray) -> Float[np.ndarray, "steps readouts"]:
         """Readouts predicted from `obs` [obs] under `actions` [horizon, act].
 
         Row 0 reads the present, each further row one predicted step.

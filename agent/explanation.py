@@ -18,6 +18,7 @@ from agent.arguments import action_sequence, kind_of, observation_rows
 from agent.errors import InputError
 from agent.forecast import Forecast
 from agent.interface import Observation
+from agent.memory.columns import map_parts
 from agent.modules import Modules
 
 CHOSEN, RUNNER_UP, POLICY, STILL = "chosen", "runner-up", "policy", "no action"
@@ -148,7 +149,7 @@ def _readouts(
 
 
 def explain_decision(
-    modules: Modules, obs: np.ndarray, state: ActingState | None, steps: int
+    modules: Modules, obs: Observation, state: ActingState | None, steps: int
 ) -> tuple[np.ndarray, ActingState, Explanation]:
     """The decision for one observation [obs], as `predict` makes it, and its explanation.
 
@@ -165,13 +166,13 @@ def explain_decision(
         ValueError: for an agent that acts by its policy alone.
     """
     evaluated: list[tuple[Tensor, Tensor]] = []
-    rows, starts = obs[None], np.array([state is None])
+    rows, starts = map_parts(lambda part: part[None], obs), np.array([state is None])
     action, after = modules.decide(
         rows, state, starts, explore=False, on_candidates=lambda *one: evaluated.append(one)
     )
     if after.plan is None:
         raise ValueError("the policy alone (mode 1) decides without energies")
-    obs = modules.inferred_observation(rows, after)[0]
+    obs = map_parts(lambda part: part[0], modules.inferred_observation(rows, after))
     candidates = torch.cat([actions[0] for actions, _ in evaluated])
     energies = torch.cat([values[0] for _, values in evaluated])
     with torch.inference_mode():

@@ -187,7 +187,7 @@ class Modules:
             raise ConfigError(f"perceive: energy {error}") from None
         self.sensors_calibrated_at = self.learner.updates
 
-    def inferred_observation(self, obs: np.ndarray, state: ActingState) -> np.ndarray:
+    def inferred_observation(self, obs: Observation, state: ActingState) -> Observation:
         """The observations [batch, obs] that a decision was based on: inferred, or `obs` by the encoder."""
         if state.belief is None:
             return obs

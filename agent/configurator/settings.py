@@ -203,7 +203,7 @@ class Config:
     obs_camera: str = ""
     """Name of the camera; by default the model's first one, or one that has the whole scene in view."""
     obs_frames: int = ranged(3, 1, 16)
-    """Pictures that an observation stacks: those of the newest decisions."""
+    """Pictures that an observation stacks, of a camera or the environment's own: those of the newest decisions."""
     perturb: tuple[str, ...] = ()
     """Perturbations, such as `gravity=0.5`; `gravity=0.5@300` acts from frame 300 of each episode on, and
     `gravity=0.7..1.3` draws a value in each episode. `none` is no perturbation."""

@@ -83,6 +83,12 @@ def blank_observation(spec: EnvSpec) -> Observation:
     return next(iter(parts.values())) if len(parts) == 1 else parts
 
 
+def same_observation(one: Observation, other: Observation) -> bool:
+    """Whether two observations are equal in every part."""
+    first, second = columns_in(one), columns_in(other)
+    return first.keys() == second.keys() and all(np.array_equal(first[n], second[n]) for n in first)
+
+
 def map_parts(function: Callable[[Any], Result], observation: Any) -> Any:
     """`function` of an observation that is one array or tensor, or of each part of a mapping."""
     if isinstance(observation, Mapping):

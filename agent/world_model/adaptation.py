@@ -27,7 +27,7 @@ from agent.arguments import observation_rows, rows_in
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from agent.forecast import Forecast
-from agent.interface import EnvSpec, TrainingEnv
+from agent.interface import EnvSpec, Observation, TrainingEnv
 from agent.memory.windows import Windows
 from agent.modules import Modules
 from agent.observed_env import ObservedEnv
@@ -132,7 +132,7 @@ class AdaptiveAgent(SavedAsFolder):
 
     def predict(
         self,
-        observation: np.ndarray,
+        observation: Observation,
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
@@ -159,7 +159,7 @@ class AdaptiveAgent(SavedAsFolder):
         """As `WorldModelAgent.forecast`."""
         return explanation.forecast(self.modules, state)
 
-    def imagine(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    def imagine(self, obs: Observation, actions: np.ndarray) -> np.ndarray:
         """As `WorldModelAgent.imagine`."""
         return explanation.imagine(self.modules, obs, actions)
 

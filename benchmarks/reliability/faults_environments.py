@@ -93,11 +93,12 @@ def action_shapes(sandbox: Sandbox) -> Outcome:
     return all_of({kind: train_in_odd_env(sandbox, act=kind).survived() for kind in ("row", "scalar")})
 
 
-@fault(10, "int/float64 obs; uint8 image", "documented cast, no overflow; REJECT")
+@fault(10, "int/float64 obs, uint8 picture; picture of floats, or too small", "no overflow; REJECT")
 def observation_dtypes(sandbox: Sandbox) -> Outcome:
-    kinds = ("int", "float64")
+    kinds = ("int", "float64", "picture")
     checks = {kind: train_in_odd_env(sandbox, obs=kind, agent="joule").survived() for kind in kinds}
-    checks["image refused"] = train_in_odd_env(sandbox, obs="image", agent="joule").rejected("pixels")
+    for kind in ("small_picture", "float_picture"):
+        checks[kind] = train_in_odd_env(sandbox, obs=kind, agent="joule").rejected("a picture is uint8")
     return all_of(checks)
 
 

@@ -20,7 +20,7 @@ class OddEnv(gymnasium.Env[Any, Any]):
     """A small environment with unusual properties.
 
     Args:
-        obs: kind of observation: float32, float64, int, image, dict, tuple or sequence.
+        obs: kind of observation: float32, float64, int, picture, small_picture, float_picture, dict, tuple or sequence.
         act: kind of action space: box, reversed, nan, unbounded, row, scalar, fixed, discrete, multi_discrete,
             huge, float16 or int.
         end: the step at which an episode terminates; None never.
@@ -68,8 +68,8 @@ class OddEnv(gymnasium.Env[Any, Any]):
                 return x * 1e299
             case "int":
                 return (x * 2**40).astype(np.int64)
-            case "image":
-                return np.full((4, 4, 3), 250 + self.t % 6, np.uint8)
+            case "picture":
+                return np.full((16, 16, 3), 250 + self.t % 6, np.uint8)
             case "dict":
                 return {"a": self.t % 3, "b": x[:1].astype(np.float32)}
             case "tuple":
@@ -82,7 +82,9 @@ def _observation_space(kind: str) -> spaces.Space[Any]:
         "float32": spaces.Box(-2, 2, (3,), np.float32),
         "float64": spaces.Box(-1e300, 1e300, (3,), np.float64),
         "int": spaces.Box(-(2**40), 2**40, (3,), np.int64),
-        "image": spaces.Box(0, 255, (4, 4, 3), np.uint8),
+        "picture": spaces.Box(0, 255, (16, 16, 3), np.uint8),
+        "small_picture": spaces.Box(0, 255, (4, 4, 3), np.uint8),
+        "float_picture": spaces.Box(0, 1, (16, 16, 3), np.float32),
         "dict": spaces.Dict({"b": spaces.Box(-2, 2, (1,)), "a": spaces.Discrete(3)}),
         "tuple": spaces.Tuple((spaces.Box(-2, 2, (2,)), spaces.Box(-2, 2, (1,)))),
         "sequence": spaces.Sequence(spaces.Box(-1, 1, (1,))),

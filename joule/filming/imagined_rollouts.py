@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agent.interface import Explainable
+from agent.interface import Explainable, Observation
 from agent.memory.replay_buffer import ReplayBuffer
 
 SECONDS_AHEAD, FEWEST_AHEAD, MOST_AHEAD = 1.0, 15, 25
@@ -39,7 +39,7 @@ class ImaginedRollouts:
         self._start: np.ndarray | None = None
         self._actions: list[np.ndarray] = []
 
-    def decided(self, obs: np.ndarray, action: np.ndarray) -> bool:
+    def decided(self, obs: Observation, action: np.ndarray) -> bool:
         """Takes in a decision.
 
         Args:
@@ -94,7 +94,6 @@ def readout_changes(
 
     def read_at(row: int) -> np.ndarray:
         obs = buffer.observations(places[row])
-        assert isinstance(obs, np.ndarray), "an agent imagines from observations of one part"
         readouts: np.ndarray = agent.imagine(obs, np.zeros((0, buffer.action.shape[1]), np.float32))[0]
         return readouts
 

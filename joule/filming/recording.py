@@ -14,7 +14,8 @@ import numpy as np
 from agent.actor.actor import ActingState
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
-from agent.interface import Explainable, Policy
+from agent.interface import Explainable, Observation, Policy
+from agent.memory.columns import map_parts
 from agent.seeds import FIRST_SEED
 from agent.world_model.adaptation import AdaptiveAgent
 from envs.faults.errors import RenderError
@@ -224,11 +225,11 @@ def _episode(
     return story
 
 
-def _believed(agent: FilmedAgent, obs: np.ndarray, state: Any) -> np.ndarray:
+def _believed(agent: FilmedAgent, obs: Observation, state: Any) -> Observation:
     """The observation [obs] that a decision was based on: inferred, where the agent infers its sensors."""
     if isinstance(agent, (WorldModelAgent, AdaptiveAgent)):
-        inferred: np.ndarray = agent.modules.inferred_observation(obs[None], state)[0]
-        return inferred
+        rows = map_parts(lambda part: part[None], obs)
+        return map_parts(lambda part: part[0], agent.modules.inferred_observation(rows, state))
     return obs
 
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from agent.configurator.settings import Config
-from agent.interface import Policy
+from agent.interface import Observation, Policy
+from agent.memory.columns import same_observation
 from agent.world_model.adaptation import AdaptiveAgent
 from envs.safe_env import SafeEnv
 from joule.filming.views import CurveView, GhostView
@@ -33,7 +34,7 @@ class Rehearsal:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._played: list[tuple[np.ndarray, np.ndarray, Any]] = []
+        self._played: list[tuple[Observation, np.ndarray, Any]] = []
         """Observation [obs], action [act] and state of each decision."""
         self._place = 0
 
@@ -62,7 +63,7 @@ class Rehearsal:
 
     def predict(
         self,
-        observation: np.ndarray,
+        observation: Observation,
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
@@ -70,7 +71,7 @@ class Rehearsal:
         """See `agent.interface.Policy`."""
         if self._place < len(self._played):
             obs, action, then = self._played[self._place]
-            if np.array_equal(obs, observation):
+            if same_observation(obs, observation):
                 self._place += 1
                 return action, then
             self._played = []

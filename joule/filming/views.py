@@ -8,6 +8,7 @@ import numpy as np
 
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
+from agent.interface import Observation
 from agent.world_model.adaptation import AdaptiveAgent
 from envs.rendering.ghost import Ghost, can_appear
 from envs.safe_env import SafeEnv
@@ -28,7 +29,7 @@ class View(Protocol):
         """Begins an episode, whose first prediction is made at decision `first`."""
         ...
 
-    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+    def decided(self, obs: Observation, action: np.ndarray) -> None:
         """Takes in a decision: `obs` [obs] and `action` [act]."""
         ...
 
@@ -46,7 +47,7 @@ class PlainView:
     def begin(self, first: int) -> None:
         """Nothing to do."""
 
-    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+    def decided(self, obs: Observation, action: np.ndarray) -> None:
         """Nothing to do."""
 
     def picture(self) -> np.ndarray:
@@ -84,7 +85,7 @@ class GhostView:
         """See `View`."""
         self.rollouts.begin(first)
 
-    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+    def decided(self, obs: Observation, action: np.ndarray) -> None:
         """See `View`."""
         if self.rollouts.decided(obs, action):
             self.start = self.ghost.poses.present()
@@ -112,7 +113,7 @@ class CurveView:
         self.rollouts.begin(first)
         self.curves.restart()
 
-    def decided(self, obs: np.ndarray, action: np.ndarray) -> None:
+    def decided(self, obs: Observation, action: np.ndarray) -> None:
         """See `View`."""
         self.rollouts.decided(obs, action)
 

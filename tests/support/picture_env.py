@@ -20,13 +20,18 @@ class PictureEnv(gymnasium.Env[Any, Any]):
         kind: of the observation, one of KINDS: channels last, channels first, or a Dict of a picture and a vector.
         side: pixels of a side.
         channels: 1 for grey, 3 for red, green and blue.
-        dtype: of the picture.
+        render_mode: rgb_array for films.
     """
 
-    def __init__(self, kind: str = "hwc", side: int = 16, channels: int = 1, dtype: str = "uint8") -> None:
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012  Gymnasium's form
+
+    def __init__(
+        self, kind: str = "hwc", side: int = 16, channels: int = 1, render_mode: str | None = None
+    ) -> None:
+        self.render_mode = render_mode
         self.kind, self.side, self.channels = kind, side, channels
         shape = (channels, side, side) if kind == "chw" else (side, side, channels)
-        picture = spaces.Box(0, 255, shape, np.dtype(dtype).type)
+        picture = spaces.Box(0, 255, shape, np.uint8)
         beside = spaces.Box(-np.inf, np.inf, (2,), np.float32)
         self.observation_space = spaces.Dict({"eye": picture, "arm": beside}) if kind == "dict" else picture
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
@@ -44,6 +49,10 @@ class PictureEnv(gymnasium.Env[Any, Any]):
         self.speed = 0.8 * self.speed + 0.1 * float(action[0])
         self.place = float(np.clip(self.place + self.speed, -1.0, 1.0))
         return self._observe(), -abs(self.place), False, False, {}
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        large = self.canvas[..., :1].repeat(480 // self.side, 0).repeat(480 // self.side, 1)
+        return large.repeat(3, 2)
 
     def _observe(self) -> Any:
         self.canvas[:] = 20  # the same array is returned at every step

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import picture_env
 import pytest
 from run_comparison import assert_same_run
 
 import joule
 from envs.rendering.opengl import ensure_gl
-from joule.commands import train
+from joule.commands import explain, render, train
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,15 +22,17 @@ pytestmark = [
 
 
 def options(folder: Path, obs: str) -> list[str]:
-    given = {
-        "env": "InvertedPendulum-v5", "obs": obs, "obs-size": 32, "steps": 90, "eval-every-frames": 45,
+    own = {"env": f"picture_env:{picture_env.ID}", "env-kwargs": f'{{"kind": "{obs}"}}'}
+    seen = own if obs in picture_env.KINDS else {"env": "InvertedPendulum-v5", "obs": obs, "obs-size": 32}
+    given = seen | {
+        "steps": 90, "eval-every-frames": 45,
         "eval-episodes": 1, "checkpoint-every-frames": 30, "explore.warmup-decisions": 30, "out": folder,
         "learning.pretrain-updates": 4, "learning.batch-size": 8, "model.latent-dim": 16, "model.hidden-dim": 32,
     }  # fmt: skip
     return [*(f"--{name}={value}" for name, value in given.items()), "--preset=smoke", "--no-video"]
 
 
-@pytest.mark.parametrize("obs", ["pixels", "pixels+state"])
+@pytest.mark.parametrize("obs", ["pixels", "pixels+state", "hwc", "dict"])
 def test_a_killed_run_with_pixels_is_resumed_exactly(
     obs: str, tmp_path: Path, at_frame: Callable[..., Any]
 ) -> None:
@@ -47,10 +50,13 @@ def test_a_killed_run_with_pixels_is_resumed_exactly(
     assert train.main(["--resume", str(tmp_path / "killed")]) == 0
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
     agent: Any = joule.load(tmp_path / "whole")
-    assert agent.config.obs == obs
+    assert agent.config.obs == ("state" if obs in picture_env.KINDS else obs)
     env = joule.make_env(agent.config)
     seen, _ = env.reset(seed=5)
     action, state = agent.predict(seen)
     assert action.shape == (1,)
     assert np.isfinite(agent.explain(state)["critic"]).all()
     env.close()
+    if obs in picture_env.KINDS:
+        assert explain.main([str(tmp_path / "whole"), "--step", "5"]) == 0
+        assert render.main([str(tmp_path / "whole"), "--imagine"]) == 0
