@@ -169,7 +169,7 @@ class Policy(Protocol):
 
     def predict(
         self,
-        observation: Observation,
+        observation: np.ndarray,
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
@@ -320,7 +320,7 @@ class Explainable(Forecasting, Protocol):
         """Energy terms [batch] behind a decision; empty where it was not planned."""
         ...
 
-    def imagine(self, obs: Observation, actions: np.ndarray) -> np.ndarray:
+    def imagine(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Readouts [steps + 1, readouts] predicted from `obs` [obs] under `actions` [steps, act]."""
         ...
 

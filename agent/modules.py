@@ -187,7 +187,7 @@ class Modules:
             raise ConfigError(f"perceive: energy {error}") from None
         self.sensors_calibrated_at = self.learner.updates
 
-    def inferred_observation(self, obs: Observation, state: ActingState) -> Observation:
+    def inferred_observation(self, obs: Observation, state: ActingState) -> Any:
         """The observations [batch, obs] that a decision was based on: inferred, or `obs` by the encoder."""
         if state.belief is None:
             return obs

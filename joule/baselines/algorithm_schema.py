@@ -100,7 +100,8 @@ def _now(model: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, ArraySpec]:
     if not any(name.startswith("now/") for name in arrays):
         return {}
     space: Any = model.observation_space
-    boxes: Any = columns_in(space.spaces if isinstance(space, spaces.Dict) else space)
+    parts: Any = space.spaces if isinstance(space, spaces.Dict) else space
+    boxes: Any = columns_in(parts)
     specs = {f"now/{name}": ArraySpec((1, *box.shape), box.dtype.name) for name, box in boxes.items()}
     return specs | {"now/episode_start": ArraySpec((1,), "bool")}
 

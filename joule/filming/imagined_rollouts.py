@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class ImaginedRollouts:
     def begin(self, first: int) -> None:
         """Begins an episode, whose first rollout begins at decision `first`."""
         self.first, self.decision = first, 0
-        self._start: np.ndarray | None = None
+        self._start: Any = None
         self._actions: list[np.ndarray] = []
 
     def decided(self, obs: Observation, action: np.ndarray) -> bool:
@@ -93,7 +94,7 @@ def readout_changes(
     first = first[np.linspace(0, len(first) - 1, min(len(first), CALIBRATION_PAIRS)).astype(int)]
 
     def read_at(row: int) -> np.ndarray:
-        obs = buffer.observations(places[row])
+        obs: Any = buffer.observations(places[row])
         readouts: np.ndarray = agent.imagine(obs, np.zeros((0, buffer.action.shape[1]), np.float32))[0]
         return readouts
 

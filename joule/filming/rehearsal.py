@@ -63,7 +63,7 @@ class Rehearsal:
 
     def predict(
         self,
-        observation: Observation,
+        observation: np.ndarray,
         state: Any = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,

@@ -48,6 +48,7 @@ NAN = float("nan")
 def test_numbers_of_every_kind_become_one_row_of_the_dtype_of_the_environment(given: Any) -> None:
     rows, single = arguments.observation_rows(VECTOR, given)
     assert single
+    assert isinstance(rows, np.ndarray)
     np.testing.assert_array_equal(rows, np.array([[0, 1, 2]], np.float32))
     assert rows.dtype == np.float32
     torch.from_numpy(rows)  # without a warning: it is writable and in the usual order
@@ -94,6 +95,7 @@ def test_what_is_no_observation_is_refused_with_its_place(given: Any, sentence: 
 
 def test_dead_sensors_may_be_nan_where_they_are_inferred() -> None:
     rows, _ = arguments.observation_rows(VECTOR, [0.0, NAN, 0.0], finite=False)
+    assert isinstance(rows, np.ndarray)
     assert np.isnan(rows[0, 1])
 
 

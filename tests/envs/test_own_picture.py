@@ -44,7 +44,7 @@ def test_pictures_are_stacked_channels_first_oldest_first(kind: str, channels: i
     np.testing.assert_array_equal(picture_of(observation), np.concatenate(frames[1:]))
     assert (frames[1] != frames[3]).any(), "the column moves, and the environment's one canvas was copied"
     if kind == "dict":
-        np.testing.assert_array_equal(observation["state"], np.float32([inner.place, inner.speed]))
+        np.testing.assert_array_equal(observation["state"], np.array([inner.place, inner.speed], np.float32))
 
 
 @pytest.mark.parametrize("kind", picture_env.KINDS)
