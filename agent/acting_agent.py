@@ -12,6 +12,7 @@ from agent.arguments import positive_number
 from agent.forecast import Forecast
 from agent.interface import Observation
 from agent.modules import Modules
+from agent.readout_legibility import legibility_on
 from agent.saving import SavedAsFolder
 
 
@@ -125,4 +126,4 @@ class ActingAgent(SavedAsFolder):
 
         Above 0.8 a task or a constraint can act on it; see `cost.legibility`.
         """
-        return self.modules.legibility(obs, readouts)
+        return legibility_on(self.modules, obs, readouts)

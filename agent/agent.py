@@ -17,6 +17,7 @@ from agent.clock import Clock
 from agent.configurator.configurator import Configurator
 from agent.configurator.settings import Config
 from agent.cost.constraint import Constraint, as_constraint
+from agent.cost.goal import Goal
 from agent.cost.task import Task
 from agent.cost.task_text import as_task, parse
 from agent.errors import ConfigError
@@ -104,6 +105,7 @@ class WorldModelAgent(ActingAgent):
         buffer, capacity = self.modules.replay_buffer, self.config.learning.replay_capacity_transitions
         rows = max(stream.rows for stream in buffer.streams) + rows_for(steps, self.config.num_envs)
         buffer.reserve(min(capacity, self.config.streams * rows))
+        self.modules.networks.goals = None  # the latents that it knows will be others
         until = self.frames + steps
         step = self._stepper(self.env, until)
         with self.clock.running(), self.modules.own_random_streams():
@@ -198,12 +200,16 @@ class WorldModelAgent(ActingAgent):
         self.configurator.constrain(*map(as_constraint, constraints))
         return self
 
-    def plan_for(self, task: Task | str, horizon_decisions: int | None = None) -> "WorldModelAgent":
-        """Plans for other costs, without learning; see `Configurator.plan_for`. Returns the agent itself.
+    def plan_for(self, task: Task | Goal | str, horizon_decisions: int | None = None) -> "WorldModelAgent":
+        """Plans for other costs, or for a goal, without learning. Returns the agent itself.
 
-        A text such as `less:speed` will do for the task, as on the command line.
+        A text such as `less:speed` will do for the task, as on the command line. See `Configurator.plan_for` and
+        `Configurator.plan_for_goal`.
         """
-        self.configurator.plan_for(as_task(task), horizon_decisions)
+        if isinstance(task, Goal):
+            self.configurator.plan_for_goal(task, horizon_decisions)
+        else:
+            self.configurator.plan_for(as_task(task), horizon_decisions)
         self.begin_episode()
         return self
 
@@ -215,6 +221,27 @@ class WorldModelAgent(ActingAgent):
         self.configurator.learn_task(as_task(task), whole_number("updates", updates, 1, MOST_STEPS))
         self.env = None  # its reward is that of the task before
         self.begin_episode()
+        return self
+
+    def learn_goals(
+        self, updates: int = 10_000, on_update: Callable[[int], None] | None = None
+    ) -> "WorldModelAgent":
+        """Learns to reach goals from what it remembers, without reward; see `learning.goal_learning`.
+
+        What was learned before stays as it was. More training forgets it, because the latents change.
+
+        Args:
+            updates: gradient steps.
+            on_update: called after each with how many were made.
+
+        Returns:
+            The agent itself.
+
+        Raises:
+            ConfigError: for an agent without experience.
+            StopRun: when learning is no longer finite.
+        """
+        self.configurator.learn_goals(whole_number("updates", updates, 1, MOST_STEPS), on_update)
         return self
 
     def learn_constraints(self, updates: int = 6_000) -> "WorldModelAgent":

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import planners
 from agent import random_state
-from agent.actor.actor import ActingState, Actor, ConstrainedChoice
+from agent.actor.actor import ActingPolicy, ActingState, Actor, ConstrainedChoice
 from agent.actor.deadline import Deadline
 from agent.actor.planning_networks import PlanningNetworks
 from agent.arguments import episode_starts, observation_rows
@@ -28,7 +28,7 @@ from agent.cost.constraint import covered_by_task
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.energy import CandidatesCallback, Energy, EnergyWeights, with_callback
 from agent.cost.fused_energy import FusedEnergy
-from agent.cost.legibility import r_squared
+from agent.cost.goal_cost import GoalCost
 from agent.cost.readouts import Readouts
 from agent.cost.task_cost import TaskCost
 from agent.device import pick_device
@@ -46,8 +46,6 @@ from agent.perception.surprise import Surprise
 
 ACTING_SEED = 10_000
 """Added to the run's seed for the generator of an agent that acts without learning."""
-LEGIBILITY_ROWS = 2_000
-"""Steps of the replay buffer at most on which the legibility of readouts is measured."""
 
 
 class Modules:
@@ -84,7 +82,7 @@ class Modules:
         self._margin: Tensor | None = None
         self.margin_measured_at = -1
         """Updates of the networks when the margin was measured; see `margin`."""
-        self.task_cost: TaskCost | None = None
+        self.task_cost: TaskCost | GoalCost | None = None
         """Costs that are planned for in place of the learned ones; see `Configurator.plan_for`."""
         self.sensor_inference: SensorFaultInference | None = None
         self.sensors_calibrated_at = -1
@@ -131,11 +129,19 @@ class Modules:
             tau=tau,
         )
 
-    def make_actor(self, config: Config) -> Actor:
-        """The actor that a configuration asks for. Raises SettingError for a setting that is refused."""
+    def make_actor(self, config: Config, acting: ActingPolicy | None = None) -> Actor:
+        """The actor that a configuration asks for.
+
+        Args:
+            config: the settings.
+            acting: the policy of mode 1; by default the one that was learned with the environment's cost.
+
+        Raises:
+            SettingError: for a setting of the planner that is refused.
+        """
         choice, policy = config.planner, config.actor
         if choice.kind == NO_PLANNER:
-            return self.policy_actor
+            return self.policy_actor if acting is None else Actor(acting, None, choice.horizon_decisions, 0)
         ones = torch.ones(self.env_spec.action_size, device=self.device)
 
         def make_planner(batch: int) -> planners.Planner:
@@ -145,9 +151,8 @@ class Modules:
             )  # fmt: skip
 
         make_planner(1)  # a setting that this kind refuses is refused now, not at the first plan
-        return Actor(
-            self.networks.policy, make_planner, choice.horizon_decisions, policy.proposals, policy.prior_std
-        )
+        mode_1 = self.networks.policy if acting is None else acting
+        return Actor(mode_1, make_planner, choice.horizon_decisions, policy.proposals, policy.prior_std)
 
     # Perception
 
@@ -228,11 +233,12 @@ class Modules:
 
     @property
     def task_unknown_to_policy(self) -> bool:
-        """Whether the policy has not learned what is asked: another task, or a new constraint."""
+        """Whether the acting policy has not learned what is asked: another task, or a new constraint."""
         new_limit = self.constraint_cost is not None and not covered_by_task(
             self.config.constraint, self.config.task
         )
-        return self.task_cost is not None or new_limit
+        reaches = isinstance(self.task_cost, GoalCost) and self.task_cost.known_to_policy
+        return (self.task_cost is not None and not reaches) or new_limit
 
     def margin(self) -> Float[Tensor, "horizon constraints"]:
         """The safety margin that is kept from each constraint, in its unit, for each decision of the horizon.
@@ -253,28 +259,6 @@ class Modules:
     def forget_margin(self) -> None:
         """Has the margin measured again at the next plan: the constraints or the costs have changed."""
         self._margin = None
-
-    def legibility(self, obs: Observation, readouts: np.ndarray) -> dict[str, float]:
-        """R² of every readout that is read off the latents of observations; see `cost.legibility`.
-
-        Args:
-            obs: observations [rows, obs], or such parts.
-            readouts: the readouts [rows, readouts] of the environment in these steps.
-        """
-        networks = self.networks
-        with torch.inference_mode():
-            read = networks.readout_normalizer.inverse(networks.readout(self.perceive(obs)))
-        return r_squared(
-            self.layout(), torch.from_numpy(np.asarray(readouts, np.float32)), read.float().cpu()
-        )
-
-    def legibility_in_memory(self) -> dict[str, float]:
-        """`legibility` on steps all over the replay buffer; empty before the first update."""
-        places = self.replay_buffer.filled()
-        if self.learner.updates == 0 or not len(places):
-            return {}
-        places = places[np.linspace(0, len(places) - 1, min(len(places), LEGIBILITY_ROWS)).astype(int)]
-        return self.legibility(self.replay_buffer.observations(places), self.replay_buffer.readout[places])
 
     def layout(self) -> Readouts:
         """The names of the environment's readouts."""

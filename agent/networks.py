@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agent import random_state
 from agent.actor.policy import Policy
 from agent.configurator.settings import Config
 from agent.cost.critic import Critic
 from agent.cost.scaling import Scales
+from agent.goal_networks import GoalNetworks
 from agent.interface import Arrays, ObservationPart
 from agent.layers import NormedLinear
 from agent.perception import regularizers
@@ -19,6 +21,9 @@ from agent.perception.factory import encoder_kind
 from agent.perception.normalizer import Normalizer
 from agent.perception.pixels import PixelNormalizer
 from agent.world_model.dynamics import WorldModel
+
+GOALS = "goals."
+"""Begins the names of the parameters for reaching goals."""
 
 
 class Networks(nn.Module):
@@ -48,6 +53,9 @@ class Networks(nn.Module):
     def __init__(self, observation: Sequence[ObservationPart], act: int, readouts: int, config: Config):
         super().__init__()
         sizes, cost = config.model, config.cost
+        self._goal_sizes = (sizes.latent_dim, act, sizes.hidden_dim, cost.critics, cost.bins)
+        self.goals: GoalNetworks | None = None
+        """What was learned of reaching goals; None before `learn_goals`."""
         kind = regularizers.make(config.regularizer.kind, config.regularizer.settings)
         encoding = encoder_kind(observation)
         self.regularizer = kind
@@ -77,8 +85,27 @@ class Networks(nn.Module):
         """Copies of weights and running statistics, by name."""
         return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
+    def new_goals(self) -> GoalNetworks:
+        """Untrained networks of this agent's sizes for reaching goals, on its device."""
+        return GoalNetworks(*self._goal_sizes).to(self.quantiles.device)
+
+    def _blank_goals(self) -> GoalNetworks:
+        with random_state.preserved():
+            return self.new_goals()
+
+    def like(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """The parameters that should be among `arrays`, by name; those of reaching goals only where some are."""
+        own = {name: value for name, value in self.state_dict().items() if not name.startswith(GOALS)}
+        if any(name.startswith(GOALS) for name in arrays):
+            own |= {GOALS + name: value for name, value in self._blank_goals().state_dict().items()}
+        return own
+
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `to_arrays` gave."""
+        if not any(name.startswith(GOALS) for name in arrays):
+            self.goals = None
+        elif self.goals is None:
+            self.goals = self._blank_goals()
         self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
 
     def disagreement_cost(self, uncertainty: float) -> float:

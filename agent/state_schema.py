@@ -102,8 +102,9 @@ def check_state(
 
 def _check_networks(modules: Modules, arrays: Mapping[str, np.ndarray]) -> None:
     """Weights, and the optimiser state of all vectors of parameters or of none that has not been updated."""
-    weights = {name: _spec(value) for name, value in modules.networks.state_dict().items()}
-    check_arrays(under(arrays, "weights/"), weights, "agent: weights")
+    kept = under(arrays, "weights/")
+    weights = {name: _spec(value) for name, value in modules.networks.like(kept).items()}
+    check_arrays(kept, weights, "agent: weights")
     optimizers, known = under(arrays, "optimizer/"), []
     for label, group in groups(modules).items():
         for index, vector in enumerate(group.vectors):

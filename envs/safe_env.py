@@ -14,9 +14,9 @@ from gymnasium import spaces
 from envs.changes.factors import parse
 from envs.changes.perturbation import Perturbed
 from envs.env_spec import EnvSpec
-from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
+from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY, attribute
 from envs.faults.checks import FaultChecks
-from envs.faults.errors import EnvError, RenderError, described
+from envs.faults.errors import EnvError, EnvFault, RenderError, described
 from envs.physics import log
 from envs.readouts.named import of_observation, readout_vector
 from envs.rendering.opengl import ensure_gl
@@ -177,6 +177,36 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             first = np.searchsorted(edges, np.flatnonzero(~np.isfinite(values))[0], side="right")
             raise self._checks.fault(f"non-finite readout {[*self.env_spec.readout_sizes][first]}")
         return values
+
+    def at_goal(self) -> tuple[Any, np.ndarray] | None:
+        """What is observed where the task of this episode is done, and the readouts there.
+
+        Returns:
+            The observation and the readouts [readouts]; None for an environment that cannot say. One that can has a
+            method `at_goal`, as that of `envs.bodies.goal_body.GoalBody`.
+
+        Raises:
+            EnvFault: when the method raises.
+        """
+        body = self.unwrapped
+        if not callable(attribute(body, "at_goal")):
+            return None
+        try:
+            with body.at_goal() as observation:  # type: ignore[attr-defined]
+                return self._still(self._flat.observe(observation)), self.readouts()
+        except (EnvError, EnvFault):
+            raise
+        except Exception as error:
+            raise self._checks.fault(f"at_goal {described(error)}") from error
+
+    @property
+    def goal_within(self) -> dict[str, float]:
+        """Readout -> how far from its value at the goal is near enough; empty where no environment says so."""
+        return dict(attribute(self.unwrapped, "goal_within") or {})
+
+    def _still(self, state: np.ndarray) -> Any:
+        """The observation of a flat state in which nothing moves."""
+        return state
 
     @property
     def perturbations(self) -> list[str]:

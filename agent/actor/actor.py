@@ -7,7 +7,7 @@ horizon. The data that the planner collects train the policy.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,13 +16,24 @@ from torch import Tensor
 
 from agent.actor.deadline import Deadline, Pace
 from agent.actor.decision_timing import DecisionTiming
-from agent.actor.policy import Policy
 from agent.perception.sensor_belief import Belief
 from agent.world_model.dynamics import WorldModel
 from planners import EnergyFn, Plan, Planner
 
 ELITE_TEMPERATURE = 0.5
 """Inverse temperature at which an elite is drawn while exploring; see `Plan.sample`."""
+
+
+class ActingPolicy(Protocol):
+    """What acts in mode 1; see `Policy` for shapes."""
+
+    action_size: int
+
+    def __call__(self, z: Tensor) -> Tensor: ...
+
+    def draw(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
+
+    def with_noise(self, z: Tensor, noise: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,7 @@ class Actor:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: ActingPolicy,
         make_planner: Callable[[int], Planner] | None,
         horizon: int,
         proposals: int,

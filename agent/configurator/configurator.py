@@ -5,22 +5,33 @@ task at hand. The settings of a run are its other half: `agent.configurator.sett
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from jaxtyping import Float
+from torch import Tensor
+
+from agent.actor.actor import Actor
+from agent.arguments import observation_rows
 from agent.configurator import kinds
 from agent.configurator.kinds import NO_PLANNER
+from agent.configurator.settings import Config
 from agent.configurator.validation import check_horizon, validate
 from agent.cost.constraint import Constraint, charge, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
+from agent.cost.goal import Goal
+from agent.cost.goal_cost import GoalCost
 from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
 from agent.cost.task import IN_PYTHON, Task
 from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
+from agent.goal_networks import PolicyTowards
+from agent.learning.goal_learning import learn_goals, moments_of
 from agent.learning.task_learning import learn_task_in_imagination
 from agent.modules import Modules
+from agent.readout_legibility import legibility_in_memory
 from joule_errors import Advice
 
 CHARGE = 20.0
@@ -88,6 +99,12 @@ class Configurator:
             raise ConfigError(
                 "planner.kind: policy cannot plan for another task; choose a planner, or learn the task"
             )
+        config = self._looking_ahead(horizon_decisions)
+        modules.task_cost, modules.actor = self.task_cost(task), modules.make_actor(config)
+
+    def _looking_ahead(self, horizon_decisions: int | None) -> Config:
+        """The settings with another horizon; by default 15, or an episode where that is shorter."""
+        modules = self.modules
         limit = modules.env_spec.episode_limit
         if horizon_decisions is None:
             horizon_decisions = (
@@ -95,8 +112,70 @@ class Configurator:
             )
         check_horizon(horizon_decisions, limit, modules.env_spec.env)
         planner = replace(modules.config.planner, horizon_decisions=horizon_decisions)
-        config = validate(replace(modules.config, planner=planner))
-        modules.task_cost, modules.actor = self.task_cost(task), modules.make_actor(config)
+        return validate(replace(modules.config, planner=planner))
+
+    def plan_for_goal(self, goal: Goal, horizon_decisions: int | None = None) -> None:
+        """Plans to bring about an observation from now on.
+
+        With what `learn_goals` learned, a policy that knows the goal proposes and looks as far ahead as
+        `planner.horizon_decisions`. Without, the latent distance alone guides plans, and they look further ahead.
+
+        Args:
+            goal: the goal.
+            horizon_decisions: decisions looked ahead.
+
+        Raises:
+            InputError: for an observation that is not one of this environment.
+            ConfigError: for several observations, for an energy or a policy that needs `learn_goals`, and for a
+                horizon beyond an episode.
+        """
+        modules, learned = self.modules, self.modules.networks.goals
+        latent = self._latent_of(goal)
+        energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
+        if learned is None and energy != "latent":
+            raise ConfigError(
+                f"{goal.name}: the energy {energy!r} needs what learn_goals learns; call it first"
+            )
+        if modules.config.planner.kind == NO_PLANNER:
+            self.act_for_goal(goal)
+            return
+        usual = None if energy == "steps" else moments_of(modules).usual_step
+        decisions = None if energy == "latent" or learned is None else learned.decisions
+        acting = None if learned is None else PolicyTowards(learned, latent)
+        config = modules.config
+        if horizon_decisions is not None or learned is None:
+            config = self._looking_ahead(horizon_decisions)
+        cost = GoalCost(goal.name, latent, usual, decisions, known_to_policy=acting is not None)
+        modules.task_cost, modules.actor = cost, modules.make_actor(config, acting)
+
+    def act_for_goal(self, goal: Goal) -> None:
+        """Acts towards a goal by the policy that `learn_goals` learned, without a plan (mode 1).
+
+        Raises:
+            InputError, ConfigError: as `plan_for_goal`.
+        """
+        modules, learned = self.modules, self.modules.networks.goals
+        latent = self._latent_of(goal)
+        if learned is None:
+            raise ConfigError(
+                f"{goal.name}: acting without a plan needs what learn_goals learns; call it first"
+            )
+        modules.task_cost = GoalCost(goal.name, latent, None, learned.decisions, known_to_policy=True)
+        modules.actor = Actor(
+            PolicyTowards(learned, latent), None, modules.config.planner.horizon_decisions, 0
+        )
+
+    def _latent_of(self, goal: Goal) -> Float[Tensor, "1 latent"]:
+        """The latent of a goal. Raises InputError, and ConfigError for several observations."""
+        rows, single = observation_rows(self.modules.env_spec, goal.observation)
+        if not single:
+            raise ConfigError(f"{goal.name}: found several observations; a goal is one")
+        return self.modules.perceive(rows).clone()
+
+    def learn_goals(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
+        """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors."""
+        self.modules.normalise()
+        self.modules.networks.goals = learn_goals(self.modules, updates, on_update)
 
     def plan_as_learned(self) -> None:
         """Plans for the task that was learned again, after `plan_for`."""
@@ -198,7 +277,7 @@ class Configurator:
         texts = [one.text for one in kept if one.text is not None]
         why = None
         if modules.task_cost is not None:
-            why = f"the task {modules.task_cost.task.name!r} is only planned for; learn it first"
+            why = f"{modules.task_cost.name!r} is only planned for; learn it first"
         elif modules.config.task.startswith(IN_PYTHON):
             why = "its task is a function in Python, which no longer task can name"
         elif not kept or len(texts) < len(kept):
@@ -236,7 +315,7 @@ class Configurator:
     def _warn_of_illegible(self, kind: str, used: Sequence[str]) -> None:
         """Warns of readouts that the agent cannot read; see `cost.legibility`."""
         modules = self.modules
-        legibility = modules.legibility_in_memory()
+        legibility = legibility_in_memory(modules)
         wanted = illegible(modules.layout(), legibility, used)
         if wanted:
             warnings.warn(warning(kind, wanted, legibility), Advice, stacklevel=5)

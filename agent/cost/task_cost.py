@@ -38,6 +38,11 @@ class TaskCost:
         self.uses_own_cost = blank.own_cost_used
         """Whether the environment's own cost is part of the task."""
 
+    @property
+    def name(self) -> str:
+        """That of the task."""
+        return self.task.name
+
     def named(
         self, z: Float[Tensor, "rows latent"], step: Step, action: Float[Tensor, "rows act"]
     ) -> NamedReadouts:

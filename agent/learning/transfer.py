@@ -31,7 +31,8 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
     networks, buffer = modules.networks, modules.replay_buffer
     untrained = copy.deepcopy(networks)
     earlier.normalise()
-    learned, own = earlier.networks.state_dict(), networks.state_dict()
+    learned = earlier.networks.state_dict()
+    own = networks.like(learned)
     for name in (*own, *learned):
         if name not in own or name not in learned or own[name].shape != learned[name].shape:
             raise ConfigError(f"init_from: that agent's networks have other sizes, such as those of {name}")

@@ -44,6 +44,7 @@ from agent.cost.constraint import parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
 from agent.cost.task import CostFn, Task, TaskReward
 from agent.cost.task_text import parse
+from agent.readout_legibility import legibility_in_memory
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
 from benchmarks.comprehension.choices import add_option, choices_for
@@ -99,7 +100,7 @@ def form_for(agent: WorldModelAgent, options: argparse.Namespace) -> str:
     elif of_file is not None:
         form = of_file
     else:
-        form = constraint_for(measured_env(agent), agent.modules.legibility_in_memory())
+        form = constraint_for(measured_env(agent), legibility_in_memory(agent.modules))
     check_fits(measured_env(agent), form)
     return str(form)
 

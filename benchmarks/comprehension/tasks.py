@@ -47,15 +47,16 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.cost.task import Task, TaskReward
 from agent.cost.task_text import parse
+from agent.readout_legibility import legibility_in_memory
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.default_tasks import tasks_for
 from benchmarks.comprehension.episodes import Decide, play
-from benchmarks.comprehension.task_oracle import oracle_for
 from benchmarks.comprehension.tasks_summary import has_own_cost, summary
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
+from joule.physics_oracle import oracle_for
 from joule_errors import Refused
 
 COLUMNS = (
@@ -169,7 +170,7 @@ def rows_of_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         return agent
 
     agent = fresh_agent()
-    trial = Trial.of(agent.config, options, agent.modules.legibility_in_memory())
+    trial = Trial.of(agent.config, options, legibility_in_memory(agent.modules))
     size, rng = agent.env_spec.action_size, np.random.default_rng(1)
     row = partial(trial.row, run_frames=agent.frames)
 
@@ -215,7 +216,7 @@ def rows_of_init_from(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     earlier = joule.load(options.run)
     if not isinstance(earlier, WorldModelAgent):
         raise Refused(f"{options.run}: {earlier.kind} has no world model; joule has")
-    trial = Trial.of(earlier.config, options, earlier.modules.legibility_in_memory())
+    trial = Trial.of(earlier.config, options, legibility_in_memory(earlier.modules))
     name = training.slug(f"{earlier.config.env} seed {earlier.config.seed}")
     for task, costs in trial.costs.items():
         folder = training.RUNS / "tasks" / "init-from" / name / training.slug(costs)

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
+from envs.bodies.goal_body import GoalBody
 from envs.bodies.shortest_paths import ShortestPaths
 from envs.readouts.derived import DerivedReadout, derived
 
@@ -28,7 +28,7 @@ SUCCESS_DISTANCE = 0.12
 """A ball nearer to the goal than this, along the path, is a success (m)."""
 
 
-class Maze(MujocoEnv):
+class Maze(GoalBody):
     r"""A ball is pushed through a small maze to a goal.
 
     A disc in the middle, on the shortest path from the left half to the right, is marked as a zone. It has no
@@ -143,7 +143,7 @@ class Maze(MujocoEnv):
         while self.path_distance(start) < START_PATH:
             start = self._free_place()
         self.set_state(start, np.zeros(2))
-        return self._observation()
+        return self.observe()
 
     def step(
         self, action: NDArray[np.float32]
@@ -157,7 +157,7 @@ class Maze(MujocoEnv):
         info = {"reward_path": closeness, "reward_zone": -zone_cost, **info}
         if self.render_mode == "human":
             self.render()
-        return self._observation(), np.float64(closeness - zone_cost), False, False, info
+        return self.observe(), np.float64(closeness - zone_cost), False, False, info
 
     derived_readouts: ClassVar[dict[str, DerivedReadout]] = {"position": derived("ball", 0, 1)}
 
@@ -174,6 +174,12 @@ class Maze(MujocoEnv):
             "qvel": self.data.qvel.copy(),
         }
 
+    goal_within: ClassVar[dict[str, float]] = {"ball": SUCCESS_DISTANCE}
+
+    def goal_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The ball at rest at the goal."""
+        return self.goal, np.zeros(2)
+
     def _free_place(self) -> NDArray[np.float64]:
         """A random place for the ball or the goal, outside of the zone."""
         low, high = self._walls[:, 0].min(0), self._walls[:, 1].max(0)
@@ -186,7 +192,8 @@ class Maze(MujocoEnv):
         """Distance of `place` from the zone's edge (m), negative inside."""
         return float(np.linalg.norm(place - self.zone_centre)) - self.zone_radius
 
-    def _observation(self) -> NDArray[np.float64]:
+    def observe(self) -> NDArray[np.float64]:
+        """The observation of the present state."""
         return np.concatenate([self.data.qpos, self.data.qvel, self.goal - self.data.qpos])
 
     def _get_reset_info(self) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
+
+from envs.bodies.goal_body import GoalBody
 
 MODEL = Path(__file__).parent / "push.xml"
 
@@ -27,7 +29,7 @@ SUCCESS_DISTANCE, SUCCESS_ANGLE = 0.03, 0.3
 """A block nearer to the goal pose than both is a success (m, rad)."""
 
 
-class Push(MujocoEnv):
+class Push(GoalBody):
     r"""A pusher, free in the plane, pushes a block over a table to a goal pose (x, y, angle).
 
     The block is a free body on which gravity, friction and contacts act. It turns when it is pushed off
@@ -119,7 +121,7 @@ class Push(MujocoEnv):
         observation, info = super().reset(seed=seed)
         if options and "goal" in options:
             self.set_goal(options["goal"])
-            observation, info = self._observation(), self._get_reset_info()
+            observation, info = self.observe(), self._get_reset_info()
         return observation, info
 
     def reset_model(self) -> NDArray[np.float64]:
@@ -134,7 +136,7 @@ class Push(MujocoEnv):
         qpos = np.array([*pusher, *block, self._rest_height, *_quaternion(angle)])
         self.set_state(qpos, np.zeros(self.model.nv))
         self.set_goal([*goal, angle + random.uniform(-0.5, 0.5)])
-        return self._observation()
+        return self.observe()
 
     def step(
         self, action: NDArray[np.float32]
@@ -151,7 +153,7 @@ class Push(MujocoEnv):
         }
         if self.render_mode == "human":
             self.render()
-        return self._observation(), reward, False, False, info
+        return self.observe(), reward, False, False, info
 
     def readouts(self) -> dict[str, NDArray[np.float64]]:
         """Named physical quantities now (m, m/s, rad, rad/s); headings are (cosine, sine)."""
@@ -169,6 +171,21 @@ class Push(MujocoEnv):
             "qpos": self.data.qpos.copy(),
             "qvel": self.data.qvel.copy(),
         }
+
+    goal_within: ClassVar[dict[str, float]] = {
+        "block": SUCCESS_DISTANCE,
+        "block_heading": 2 * math.sin(SUCCESS_ANGLE / 2),
+    }
+
+    def goal_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The block at rest at the goal pose, the pusher at rest behind it, from where the block is now."""
+        x, y, angle = self.goal
+        away = self.data.qpos[2:4] - (x, y)
+        distance = np.linalg.norm(away)
+        away = away / distance if distance > 1e-6 else np.array([1.0, 0.0])
+        pusher = np.array([x, y]) + STANDOFF * away
+        pose = [*pusher, x, y, self._rest_height, *_quaternion(angle)]
+        return np.array(pose), np.zeros(self.model.nv)
 
     def _random_offset(self, near: float, far: float) -> NDArray[np.float64]:
         """A random vector in the plane, between `near` and `far` long (m)."""
@@ -195,7 +212,8 @@ class Push(MujocoEnv):
         near = 1.0 - np.tanh(np.linalg.norm(self._place_behind() - self.data.qpos[:2]) / NEAR_SCALE)
         return float(place), float(0.5 * (1.0 + np.cos(self._angle_error()))), float(near)
 
-    def _observation(self) -> NDArray[np.float64]:
+    def observe(self) -> NDArray[np.float64]:
+        """The observation of the present state."""
         qpos, qvel = self.data.qpos, self.data.qvel
         angle, error = _heading(qpos[5:9]), self._angle_error()
         return np.concatenate(

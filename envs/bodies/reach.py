@@ -7,14 +7,16 @@ from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
+from envs.bodies.goal_body import GoalBody
 from envs.readouts.derived import DerivedReadout, derived
 
 MODEL = Path(__file__).parent / "reach.xml"
 
+UPPER_ARM, FOREARM = 0.30, 0.25
+"""Lengths of the links, to the fingertip (m)."""
 TARGET_RADIUS = (0.15, 0.52)
 """Least and greatest distance of a target from the shoulder (m); the arm itself covers 0.11 m to 0.55 m."""
 TARGET_ANGLE = 2.0
@@ -25,7 +27,7 @@ SUCCESS_DISTANCE = 0.03
 """A fingertip nearer to the target than this is a success (m)."""
 
 
-class Reach(MujocoEnv):
+class Reach(GoalBody):
     r"""A two-link arm in the horizontal plane moves its fingertip to a random target and keeps it there.
 
     ## Action space
@@ -98,7 +100,7 @@ class Reach(MujocoEnv):
         observation, info = super().reset(seed=seed)
         if options and "goal" in options:
             self.set_goal(options["goal"])
-            observation, info = self._observation(), self._get_reset_info()
+            observation, info = self.observe(), self._get_reset_info()
         return observation, info
 
     def reset_model(self) -> NDArray[np.float64]:
@@ -110,7 +112,7 @@ class Reach(MujocoEnv):
         # Rounding must not put a drawn target outside of the allowed radius.
         radius = np.clip(radius, inner + 1e-9, outer - 1e-9)
         self.set_goal((radius * np.cos(angle), radius * np.sin(angle)))
-        return self._observation()
+        return self.observe()
 
     def step(
         self, action: NDArray[np.float32]
@@ -129,7 +131,7 @@ class Reach(MujocoEnv):
         }
         if self.render_mode == "human":
             self.render()
-        return self._observation(), np.float64(closeness - control_cost), False, False, info
+        return self.observe(), np.float64(closeness - control_cost), False, False, info
 
     derived_readouts: ClassVar[dict[str, DerivedReadout]] = {"position": derived("fingertip", 0, 1)}
 
@@ -137,7 +139,7 @@ class Reach(MujocoEnv):
         """Named physical quantities now (m, m/s, rad, rad/s)."""
         shoulder, elbow = self.data.qpos
         shoulder_rate, elbow_rate = self.data.qvel
-        upper, fore = 0.30 * shoulder_rate, 0.25 * (shoulder_rate + elbow_rate)
+        upper, fore = UPPER_ARM * shoulder_rate, FOREARM * (shoulder_rate + elbow_rate)
         heading = shoulder + elbow
         velocity = [
             -upper * np.sin(shoulder) - fore * np.sin(heading),
@@ -152,13 +154,32 @@ class Reach(MujocoEnv):
             "qvel": self.data.qvel.copy(),
         }
 
+    goal_within: ClassVar[dict[str, float]] = {"fingertip": SUCCESS_DISTANCE}
+
+    def goal_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The arm at rest with its fingertip at the target, in the one of two such poses that is nearer."""
+        x, y = self.goal
+        cosine = (x * x + y * y - UPPER_ARM**2 - FOREARM**2) / (2 * UPPER_ARM * FOREARM)
+        elbow = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        poses = []
+        for bend in (elbow, -elbow):
+            shoulder = np.arctan2(y, x) - np.arctan2(
+                FOREARM * np.sin(bend), UPPER_ARM + FOREARM * np.cos(bend)
+            )
+            poses.append(np.array([shoulder, bend]))
+        now, (low, high) = self.data.qpos.copy(), self.model.jnt_range.T
+        wrapped = [np.arctan2(np.sin(pose), np.cos(pose)) for pose in poses]
+        allowed = [pose for pose in wrapped if np.all((low <= pose) & (pose <= high))]
+        return min(allowed or wrapped, key=lambda pose: float(np.abs(pose - now).max())), np.zeros(2)
+
     def _fingertip(self) -> NDArray[np.float64]:
         return self.data.site("fingertip").xpos[:2].copy()
 
     def _distance(self) -> float:
         return float(np.linalg.norm(self.goal - self._fingertip()))
 
-    def _observation(self) -> NDArray[np.float64]:
+    def observe(self) -> NDArray[np.float64]:
+        """The observation of the present state."""
         angles = self.data.qpos
         offset = self.goal - self._fingertip()
         return np.concatenate([np.cos(angles), np.sin(angles), self.data.qvel, self.goal, offset])

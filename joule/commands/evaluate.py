@@ -8,10 +8,12 @@ python evaluate.py RUN --perturb none                without the perturbations o
 python evaluate.py RUN --perturb mass=2 --adapt      detecting the change, and learning while acting
 python evaluate.py RUN --task less:velocity          planning for another task; --learn-task 4000 learns it first
 python evaluate.py RUN --deadline-ms 20              every action within 20 ms, as on a robot
+python evaluate.py RUN --goals --learn-goals 10000   learning to reach goals, and how often it does
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +25,12 @@ from agent.seeds import FIRST_SEED
 from joule import threads
 from joule.arguments import as_path, positive, whole
 from joule.cli import signals
+from joule.cli.goal_options import add_goals, goal_request
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
 from joule.command_record import Record
+from joule.goals.run import evaluate_goals
 from joule.output_names import name_parts
 from joule.settings import merged
 from joule.trained import Request
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from agent.interface import Agent, Policy, TrainingEnv
     from agent.world_model.adaptation import AdaptiveAgent
     from joule.callbacks.episodes import EpisodeCallback
+    from joule.goals.request import GoalRequest
     from joule.trained import Trained
 
 
@@ -49,6 +54,7 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     p.add_argument("--deadline-ms", type=number, metavar="MS",
                    help="milliseconds that a decision may take, one episode at a time: the search ends in time, "
                    "and the policy acts where not even one iteration fits")  # fmt: skip
+    add_goals(p)
     add_changes(p, arguments, adapt=True)
     return p
 
@@ -57,7 +63,10 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
     options = parser(arguments).parse(arguments)
+    goals = goal_request(options)
     threads.set_variables(threads.of_run(options.run))
+    if goals is not None:
+        return _reach_goals(options, goals)
     from joule.report.episode_display import EpisodeDisplay
     from joule.report.evaluation_text import header, heading, row, summary
 
@@ -89,6 +98,25 @@ def main(arguments: Sequence[str]) -> int:
         )
     print(f"\n{summary(record)}")
     print(record.paths[0])
+    return 0
+
+
+def _reach_goals(options: argparse.Namespace, goals: GoalRequest) -> int:
+    """The command with `--goals`."""
+    from joule.report.goals_display import GoalsDisplay
+
+    request = Request(
+        options.run,
+        given_settings(options),
+        trust_modules=options.trust_module,
+        trust_env_kwargs=options.trust_env_kwargs,
+    )
+    path = None if options.out is None else as_path("--out", options.out)
+    if path is not None:
+        _check_writable(path)
+    with GoalsDisplay() as display:
+        record = evaluate_goals(request, goals, path, display)
+    print(f"\n{record.paths[0]}")
     return 0
 
 

@@ -164,7 +164,7 @@ def _check_agent(agent: WorldModelAgent) -> None:
     task_cost, buffer = agent.modules.task_cost, agent.modules.replay_buffer
     if task_cost is not None:
         raise ConfigError(
-            f"export: the agent plans for the task {task_cost.task.name!r}, which its networks have not learned; "
+            f"export: the agent plans for the task {task_cost.name!r}, which its networks have not learned; "
             "learn_task learns it, and what it learned can be exported"
         )
     if sees_pictures(agent.env_spec):

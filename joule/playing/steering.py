@@ -9,6 +9,7 @@ import planners
 from agent.agent import WorldModelAgent
 from agent.configurator.kinds import NO_PLANNER
 from agent.cost.task import Task
+from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
 
 
@@ -22,7 +23,7 @@ class Steering:
     def __init__(self, agent: WorldModelAgent) -> None:
         self.agent = agent
         cost = agent.modules.task_cost
-        self._terms: tuple[Task, ...] = () if cost is None else cost.task.terms
+        self._terms: tuple[Task, ...] = cost.task.terms if isinstance(cost, TaskCost) else ()
         self.weights = [term.weight for term in self._terms]
         """Of the terms of the task that is planned for; none where that is the learned one."""
 

@@ -41,7 +41,7 @@ class EpisodeDisplay:
         self._console = PipeSafeConsole()
         self._errors = stderr_console()
         self._live: LiveBlock | None = None
-        self._ended, self._share = 0, 0.0
+        self.ended, self._share = 0, 0.0
         self._begun = time.monotonic()
         self._line_due = self._begun + SECONDS_BETWEEN_LINES
 
@@ -80,7 +80,7 @@ class EpisodeDisplay:
 
     def episode(self, seed: int, total_return: float, decisions: int) -> None:
         """Prints the line of an episode that has ended."""
-        self._ended += 1
+        self.ended += 1
         self.say(self.row(seed, total_return, decisions))
 
     def _start(self) -> None:
@@ -93,7 +93,7 @@ class EpisodeDisplay:
                 self._live.start(refresh=True)
 
     def _counts(self) -> str:
-        ended = f"{self._ended} of {self.episodes} episode{'s' * (self.episodes > 1)}"
+        ended = f"{self.ended} of {self.episodes} episode{'s' * (self.episodes > 1)}"
         seconds = time.monotonic() - self._begun
         if seconds < FEWEST_SECONDS or not 0.0 < self._share < 1.0:
             return ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import mujoco
@@ -13,13 +14,14 @@ import planners
 from agent.cost.derivations import parts_of
 from agent.cost.readouts import Readouts
 from agent.cost.task import Task
-from benchmarks.comprehension.episodes import Decide
 from envs.physics import find_physics
 from envs.readouts.joints import JointReadouts
 from envs.readouts.named import has_own_readouts, joint_readouts, named_readouts
 from joule_errors import Refused
 from planners.oracle import Futures, Oracle
 
+Decide = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]]
+"""(observations [envs, obs], state, starts [envs]) -> (actions [envs, act], state), as `predict`."""
 SETTINGS = {"samples": 48, "iterations": 3, "elites": 8}
 """Settings of the oracle's planner, iCEM."""
 HORIZON = 15

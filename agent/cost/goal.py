@@ -1,0 +1,42 @@
+"""Goals: what an agent is shown, to bring about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from agent.errors import ConfigError
+from agent.interface import Observation
+
+GoalEnergy = Literal["auto", "latent", "steps", "both"]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """An observation to bring about; `plan_for` plans for it.
+
+    A goal is a place in latent space: what the agent would perceive if it were there. The energy of a plan is its
+    distance from there, in decisions, summed along the predicted path.
+    """
+
+    observation: Observation
+    """[obs], or its parts by name, as the environment gives it in the state that is wanted."""
+    energy: GoalEnergy = "auto"
+    """`latent` is the distance between latents over that of one decision; `steps` the learned number of decisions
+    to the goal, which needs `learn_goals`; `both` is their sum. `auto` takes `steps` where it has been learned,
+    else `latent`."""
+    name: str = "goal"
+    """What messages and pictures call it."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a name that is no text, an unknown energy, or no observation."""
+        if not isinstance(self.name, str):
+            raise ConfigError(f"goal: found the name {self.name!r:.80}; give a text")
+        if self.energy not in get_args(GoalEnergy):
+            known = ", ".join(get_args(GoalEnergy))
+            raise ConfigError(f"goal: the energy {self.energy!r:.80} is none of {known}")
+        if not hasattr(self.observation, "shape") and not isinstance(self.observation, Mapping):
+            raise ConfigError(
+                f"goal: found {type(self.observation).__name__}; give an observation as the environment gives it"
+            )

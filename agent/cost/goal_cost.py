@@ -1,0 +1,51 @@
+"""The cost of not being at a goal, on imagined steps."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agent.world_model.dynamics import Step
+
+Decisions = Callable[[Tensor, Tensor], Tensor]
+"""Latents [rows, latent] and goals [rows, latent] -> decisions [rows] from one to the other."""
+
+
+class GoalCost:
+    """How far predicted latents are from the goal's, in decisions.
+
+    It has the interface of `TaskCost`, so that `Energy` sums it along the path: a sum along the path serves better
+    than the distance of the last step alone.
+
+    Args:
+        name: of the goal.
+        goal: its latent.
+        usual_step: mean distance between the latents of successive decisions; None leaves out the distance of
+            latents.
+        decisions: predicts the number of decisions; None leaves it out.
+        known_to_policy: whether the policy that acts has learned to reach goals.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        goal: Float[Tensor, "1 latent"],
+        usual_step: float | None,
+        decisions: Decisions | None,
+        *,
+        known_to_policy: bool,
+    ) -> None:
+        self.name, self.goal = name, goal
+        self._usual_step, self._decisions = usual_step, decisions
+        self.known_to_policy = known_to_policy
+
+    def __call__(self, step: Step, action: Float[Tensor, "rows act"]) -> dict[str, Float[Tensor, " rows"]]:
+        """The terms of the cost of predicted steps."""
+        goal = self.goal.expand(len(step.z), -1)
+        terms: dict[str, Tensor] = {}
+        if self._usual_step is not None:
+            terms["latent distance"] = torch.linalg.vector_norm(step.z - goal, dim=-1) / self._usual_step
+        if self._decisions is not None:
+            terms["decisions to goal"] = self._decisions(step.z, goal)
+        return terms

@@ -1,0 +1,81 @@
+"""What an agent has learned of reaching goals: how many decisions away one is, and how to act towards it."""
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from agent.actor.policy import Policy
+from agent.cost.critic import Critic
+from agent.layers import full
+
+DISCOUNT = 0.99
+"""Goals beyond some 100 decisions are hard to tell apart."""
+
+
+class GoalNetworks(nn.Module):
+    """A critic and a policy that are told the goal: both take a latent and the latent of the goal.
+
+    The critic predicts the discounted number of decisions until the goal, sum of gamma^t over the decisions that it
+    takes: between 1 and 1 / (1 - gamma). It is the cost-to-go where a decision costs 1 and the goal ends the
+    episode.
+
+    Args:
+        latent: size of z.
+        act: size of an action.
+        hidden: width of the hidden layers.
+        critics: size of the critic's ensemble.
+        bins: of each of its heads.
+        discount: gamma, per decision.
+    """
+
+    def __init__(
+        self, latent: int, act: int, hidden: int, critics: int, bins: int, discount: float = DISCOUNT
+    ):
+        super().__init__()
+        self.discount = discount
+        self.critic = Critic(2 * latent, act, hidden, critics, bins)
+        self.critic.scale.fill_(1.0 / (1.0 - discount) / Critic.LIMIT)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.policy = Policy(2 * latent, act, hidden)
+
+    def decisions(
+        self, z: Float[Tensor, "rows latent"], goal: Float[Tensor, "rows latent"]
+    ) -> Float[Tensor, " rows"]:
+        """The discounted number of decisions from `z` to `goal` under the policy; the mean of the critics."""
+        pair = torch.cat((z, goal), -1)
+        return full(self.critic(pair, self.policy(pair))).mean(-1)
+
+
+class PolicyTowards:
+    """The goal's policy for one goal, as `Actor` takes a policy.
+
+    Args:
+        networks: have the policy.
+        goal: latent of the goal.
+    """
+
+    def __init__(self, networks: GoalNetworks, goal: Float[Tensor, "1 latent"]) -> None:
+        self._policy, self._goal = networks.policy, goal
+        self.action_size = networks.policy.action_size
+
+    def _pair(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows pair"]:
+        return torch.cat((z, self._goal.expand(len(z), -1)), -1)
+
+    def __call__(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows act"]:
+        """See `Policy.forward`."""
+        found: Tensor = self._policy(self._pair(z))
+        return found
+
+    def draw(
+        self, z: Float[Tensor, "rows latent"], generator: torch.Generator | None = None
+    ) -> Float[Tensor, "rows act"]:
+        """See `Policy.draw`."""
+        return self._policy.draw(self._pair(z), generator)
+
+    def with_noise(
+        self, z: Float[Tensor, "rows latent"], noise: Float[Tensor, "n act"]
+    ) -> Float[Tensor, "rows act"]:
+        """See `Policy.with_noise`."""
+        return self._policy.with_noise(self._pair(z), noise)

@@ -1,0 +1,191 @@
+"""Learns to reach goals from the replay buffer: no reward, and no step in the environment.
+
+Every moment that is remembered may serve as a goal of what came before it (hindsight, Andrychowicz et al. 2017;
+Kaelbling 1993). A decision costs 1, and the goal ends the episode, so that the cost-to-go is the discounted number
+of decisions to the goal. The policy learns to lower it. Perception and world model stay as they are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agent import random_state
+from agent.cost.returns import n_step_targets
+from agent.errors import ConfigError
+from agent.goal_networks import GoalNetworks
+from agent.learning.flat_parameters import FlatParameters
+from agent.learning.skipped_updates import SkipBudget
+from agent.modules import Modules
+
+BATCH_SIZE = 256
+LEARNING_RATE = 1e-3
+TAU = 0.01
+"""Rate at which the target critic follows."""
+N_STEP = 3
+"""Decisions of an episode before the critic's bootstrap."""
+FROM_THE_FUTURE = 0.7
+"""Share of the goals that are later moments of the same episode; the others are moments of any episode, so that the
+critic knows what is far."""
+ENTROPY_WEIGHT = 0.01
+"""Decisions that a nat of the policy's entropy is worth."""
+MAX_GRAD_NORM = 20.0
+AT_A_TIME = 4096
+"""Observations that are encoded together."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What the replay buffer holds, in the order in which it happened, one stream after another."""
+
+    z: Float[Tensor, "moments latent"]
+    action: Float[Tensor, "moments act"]
+    last: np.ndarray
+    """[moments], whether a moment is the last of its episode, without an action."""
+    end: np.ndarray
+    """[moments], index of the last moment of its episode."""
+    starts: np.ndarray
+    """Indices of the moments with an action."""
+
+    @property
+    def usual_step(self) -> float:
+        """Mean distance between the latents of successive decisions."""
+        here = torch.from_numpy(self.starts)
+        return float(torch.linalg.vector_norm(self.z[here + 1] - self.z[here], dim=-1).mean())
+
+
+def moments_of(modules: Modules) -> Moments:
+    """The moments in an agent's replay buffer.
+
+    Raises:
+        ConfigError: where it holds no transition.
+    """
+    buffer = modules.replay_buffer
+    if buffer.held == 0:
+        raise ConfigError("goals: this agent has no experience that reaching goals could be learned from")
+    places = buffer.place(np.concatenate([buffer.numbers(number) for number in range(len(buffer.streams))]))
+    parts = np.array_split(places, -(-len(places) // AT_A_TIME))
+    z = torch.cat([modules.perceive(buffer.observations(part)).clone() for part in parts])
+    last = buffer.last[places]
+    ends = np.flatnonzero(last)
+    end = ends[np.searchsorted(ends, np.arange(len(places)))]
+    return Moments(z, torch.from_numpy(buffer.action[places]).to(z.device), last, end, np.flatnonzero(~last))
+
+
+def learn_goals(
+    modules: Modules, updates: int, on_update: Callable[[int], None] | None = None
+) -> GoalNetworks:
+    """Trains a critic and a policy that are told the goal, on what an agent remembers. Deterministic.
+
+    The process's random generators are left as they are.
+
+    Args:
+        modules: those of the agent; they are not changed.
+        updates: gradient steps.
+        on_update: called after each with how many were made.
+
+    Raises:
+        ConfigError: for a replay buffer without a transition, or less than one update.
+        StopRun: when learning is no longer finite.
+    """
+    if updates < 1:
+        raise ConfigError(f"goals: {updates} updates is less than 1")
+    moments = moments_of(modules)
+    with random_state.preserved():
+        torch.manual_seed(modules.config.seed)
+        networks = modules.networks.new_goals()
+        learner = GoalLearner(
+            networks, moments, modules.config.learning.max_skipped_updates, modules.config.seed
+        )
+        for done in range(1, updates + 1):
+            learner.update()
+            if on_update is not None:
+                on_update(done)
+    return networks
+
+
+class GoalLearner:
+    """Gradient steps on critic and policy.
+
+    Args:
+        networks: are trained.
+        moments: what they learn from.
+        max_skipped_updates: see `LearningConfig`.
+        seed: of the draws of moments and goals.
+    """
+
+    def __init__(self, networks: GoalNetworks, moments: Moments, max_skipped_updates: int, seed: int) -> None:
+        self.networks, self.moments = networks, moments
+        self.discount = networks.discount
+        self.critic = FlatParameters([(list(networks.critic.parameters()), LEARNING_RATE)])
+        self.policy = FlatParameters([(list(networks.policy.parameters()), LEARNING_RATE)])
+        self.pairs = list(zip(networks.target_critic.parameters(), networks.critic.parameters(), strict=True))
+        self.budget = SkipBudget(max_skipped_updates)
+        self.rng = np.random.default_rng(seed)
+        self.updates = 0
+
+    def goals(self, starts: np.ndarray) -> np.ndarray:
+        """Moments [rows] that serve as goals of `starts` [rows]."""
+        later = np.minimum(
+            starts + self.rng.geometric(1.0 - self.discount, len(starts)), self.moments.end[starts]
+        )
+        any_moment = self.rng.integers(0, len(self.moments.last), len(starts))
+        return np.where(self.rng.random(len(starts)) < FROM_THE_FUTURE, later, any_moment)
+
+    def update(self) -> None:
+        """One gradient step of each.
+
+        Raises:
+            StopRun: when more updates are skipped than the budget allows.
+        """
+        networks, moments = self.networks, self.moments
+        starts = self.rng.choice(moments.starts, BATCH_SIZE)
+        goals = self.goals(starts)
+        index = starts + np.arange(N_STEP + 1)[:, None]
+        index = np.minimum(index, moments.end[starts])
+        valid = torch.from_numpy(index[1:] > index[:-1])
+        reached = torch.from_numpy(index[1:] == goals)
+        z = moments.z[torch.from_numpy(index)]
+        goal = moments.z[torch.from_numpy(goals)]
+        pair = torch.cat((z[0], goal), -1)
+        with torch.no_grad():
+            after = torch.cat((z[1:], goal.expand(N_STEP, -1, -1)), -1).flatten(0, 1)
+            to_go = networks.target_critic(after, networks.policy.draw(after)).amax(-1)
+            target = n_step_targets(
+                torch.ones_like(reached, dtype=z.dtype),
+                reached.to(z.dtype),
+                valid,
+                to_go.view(reached.shape),
+                self.discount,
+                N_STEP,
+            )[0]
+        critic = networks.critic
+        logits = critic.logits(pair, moments.action[torch.from_numpy(starts)])
+        scaled = (target / critic.scale).unsqueeze(1).expand(-1, logits.shape[1])
+        loss = critic.two_hot.loss(logits, scaled).mean()
+        self.updates += 1
+        if not self._step(self.critic, loss):
+            return
+        critic.requires_grad_(False)
+        action, log_prob = networks.policy.sample(pair)
+        decisions = critic(pair, action).mean() + ENTROPY_WEIGHT * log_prob.mean()
+        critic.requires_grad_(True)
+        if not self._step(self.policy, decisions):
+            return
+        with torch.no_grad():
+            for follower, learned in self.pairs:
+                follower.lerp_(learned, TAU)
+
+    def _step(self, group: FlatParameters, loss: Float[Tensor, ""]) -> bool:
+        group.zero_grad()
+        loss.backward()
+        norm = group.step(MAX_GRAD_NORM)
+        if not torch.isfinite(norm):
+            self.budget.skipped(
+                self.updates, f"the gradient of reaching goals is not finite (loss {loss.item()})"
+            )
+            return False
+        return True

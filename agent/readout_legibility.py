@@ -1,0 +1,35 @@
+"""How well an agent reads the readouts off its latents: on observations at hand, and on those it remembers."""
+
+import numpy as np
+import torch
+
+from agent.cost.legibility import r_squared
+from agent.interface import Observation
+from agent.modules import Modules
+
+MOST_ROWS = 2_000
+"""Steps of the replay buffer at most on which the legibility of readouts is measured."""
+
+
+def legibility_on(modules: Modules, obs: Observation, readouts: np.ndarray) -> dict[str, float]:
+    """R² of every readout that is read off the latents of observations; see `cost.legibility`.
+
+    Args:
+        modules: those of the agent.
+        obs: observations [rows, obs], or such parts.
+        readouts: the readouts [rows, readouts] of the environment in these steps.
+    """
+    networks = modules.networks
+    with torch.inference_mode():
+        read = networks.readout_normalizer.inverse(networks.readout(modules.perceive(obs)))
+    return r_squared(modules.layout(), torch.from_numpy(np.asarray(readouts, np.float32)), read.float().cpu())
+
+
+def legibility_in_memory(modules: Modules) -> dict[str, float]:
+    """The same on steps all over the replay buffer; empty before the first update."""
+    buffer = modules.replay_buffer
+    places = buffer.filled()
+    if modules.learner.updates == 0 or not len(places):
+        return {}
+    places = places[np.linspace(0, len(places) - 1, min(len(places), MOST_ROWS)).astype(int)]
+    return legibility_on(modules, buffer.observations(places), buffer.readout[places])

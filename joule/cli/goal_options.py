@@ -1,0 +1,70 @@
+"""Options of the command `evaluate` for reaching goals."""
+
+from __future__ import annotations
+
+import argparse
+from typing import get_args
+
+from agent.cost.goal import GoalEnergy
+from agent.errors import ConfigError
+from joule.cli.parser import Parser, whole_number
+from joule.goals.request import DEFAULT_PAIRS, GoalRequest
+
+
+def add_goals(parser: Parser) -> None:
+    """Adds the options."""
+    parser.add_argument("--goals", type=whole_number, nargs="?", const=DEFAULT_PAIRS, metavar="N",
+                        help="reach goals in place of playing for the return: N pairs of a start and a goal "
+                        f"(default: {DEFAULT_PAIRS})")  # fmt: skip
+    parser.add_argument("--learn-goals", type=whole_number, metavar="UPDATES",
+                        help="first learn to reach goals from the replay buffer, by so many updates")  # fmt: skip
+    parser.add_argument("--goal-within", action="append", metavar="NAME=DISTANCE",
+                        help="a goal is reached when this readout is so near to its value there; repeatable; all "
+                        "must be (default: what the environment says)")  # fmt: skip
+    parser.add_argument("--goal-decisions", type=whole_number, metavar="N",
+                        help="decisions of an attempt (default: an episode's limit)")  # fmt: skip
+    parser.add_argument("--goal-energy", choices=get_args(GoalEnergy), default="auto",
+                        help="what is minimised: the latent distance, the learned steps to the goal, or both "
+                        "(default: auto, the steps where they were learned)")  # fmt: skip
+    parser.add_argument("--goal-oracle", action="store_true",
+                        help="plan in true physics too, for a tenth of a second or more a decision")  # fmt: skip
+
+
+def goal_request(options: argparse.Namespace) -> GoalRequest | None:
+    """What these options ask for; None without `--goals`.
+
+    Raises:
+        ConfigError: for options that need `--goals`, or that go with no goals.
+    """
+    from agent.seeds import FIRST_SEED
+
+    only = {
+        "learn-goals": options.learn_goals, "goal-within": options.goal_within,
+        "goal-decisions": options.goal_decisions, "goal-oracle": options.goal_oracle or None,
+        "goal-energy": None if options.goal_energy == "auto" else options.goal_energy,
+    }  # fmt: skip
+    if options.goals is None:
+        if given := [name for name, value in only.items() if value is not None]:
+            raise ConfigError(f"--{given[0]}: is for reaching goals; add --goals")
+        return None
+    other = {"adapt": options.adapt, "deadline-ms": options.deadline_ms, "learn-task": options.learn_task}
+    if given := [name for name, value in other.items() if value]:
+        raise ConfigError(f"--{given[0]}: does not go with --goals; leave one out")
+    if getattr(options, "task", None):
+        raise ConfigError("--task: does not go with --goals, which are planned for in its place")
+    within = None if options.goal_within is None else dict(map(_distance, options.goal_within))
+    seeds = {} if options.first_seed == FIRST_SEED else {"seed": options.first_seed}
+    return GoalRequest(
+        pairs=options.goals, decisions=options.goal_decisions, within=within,
+        energy=options.goal_energy, oracle=options.goal_oracle, learn=options.learn_goals, **seeds,
+    )  # fmt: skip
+
+
+def _distance(text: str) -> tuple[str, float]:
+    name, _, number = text.rpartition("=")
+    try:
+        return name.strip(), float(number)
+    except ValueError:
+        raise ConfigError(
+            f"--goal-within: {text!r} is not of the form NAME=DISTANCE, such as ball=0.1"
+        ) from None

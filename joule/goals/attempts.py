@@ -1,0 +1,75 @@
+"""Attempts to reach goals, and what comes of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from joule.goals.nearness import Nearness
+from joule.goals.pairs import GoalPair
+
+Act = Callable[[Any], np.ndarray]
+"""Observation -> action [act]."""
+Towards = Callable[[GoalPair], Act]
+"""What acts in one attempt; it is asked for at its start, when the environment has been reset."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt."""
+
+    seed: int
+    reached: bool
+    decisions: int
+    """Until the goal, or until the attempt ended."""
+    nearest: float
+    """The least distance from the goal over what is near enough."""
+
+
+def attempt(env: Any, pair: GoalPair, nearness: Nearness, towards: Towards, decisions: int) -> Attempt:
+    """Plays from the start of a pair until its goal is reached, the episode ends, or `decisions` are made."""
+    observation, _ = env.reset(seed=pair.seed)
+    act = towards(pair)
+    nearest = np.inf
+    done = 0
+    while done < decisions:
+        observation, _, terminated, truncated, _ = env.step(act(observation))
+        done += 1
+        nearest = min(nearest, nearness.excess(env.readouts(), pair.readouts))
+        if nearest <= 1.0 or terminated or truncated:
+            break
+    return Attempt(pair.seed, nearest <= 1.0, done, nearest)
+
+
+def timed(act: Act, milliseconds: list[float]) -> Act:
+    """The same, with the CPU time of each action added to a list."""
+
+    def acting(observation: Any) -> np.ndarray:
+        begun = time.process_time()
+        action = act(observation)
+        milliseconds.append(1e3 * (time.process_time() - begun))
+        return action
+
+    return acting
+
+
+def summary(attempts: Sequence[Attempt], milliseconds: Sequence[float]) -> dict[str, Any]:
+    """The share that arrived, with Wilson's 95 % interval, and how long it took, as JSON values."""
+    from scipy.stats import binomtest
+
+    reached = [one for one in attempts if one.reached]
+    interval = binomtest(len(reached), len(attempts)).proportion_ci(method="wilson")
+    return {
+        "success": len(reached) / len(attempts),
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "reached": [one.reached for one in attempts],
+        "decisions": [one.decisions for one in attempts],
+        "nearest": [one.nearest for one in attempts],
+        "mean_decisions": float(np.mean([one.decisions for one in reached])) if reached else None,
+        "median_ms": float(np.median(milliseconds)) if milliseconds else None,
+    }

@@ -1,0 +1,73 @@
+"""When a goal is reached: named readouts that are near enough to their values at the goal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agent.cost.readouts import Readouts, TaskError
+from agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from agent.interface import EnvSpec
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """Tells whether readouts [readouts] are those of a goal.
+
+    Args:
+        spec: of the environment.
+        within: readout -> greatest distance from its value at the goal, in its unit. All must be kept.
+
+    Raises:
+        TaskError: for a readout that the environment does not have.
+        ConfigError: for no readout, or a distance that is not positive.
+    """
+
+    spec: EnvSpec
+    within: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        layout = Readouts(self.spec.readout_sizes, self.spec.derived_readouts)
+        names = ", ".join(name for name in layout.names if name not in ("action", "cost"))
+        if not self.within:
+            raise ConfigError(
+                f"--goal-within: {self.spec.env} does not say when a goal is reached; give a readout and a "
+                f"distance, such as {next(iter(layout.names))}=0.1; it has {names}"
+            )
+        for name, distance in self.within.items():
+            if name not in layout.names or name in ("action", "cost"):
+                raise TaskError(
+                    f"--goal-within: {name!r} is no readout of {self.spec.env}, which has {names}"
+                )
+            if not (np.isfinite(distance) and distance > 0.0):
+                raise ConfigError(f"--goal-within: {name}={distance:g} is not above 0")
+
+    def values(self, readouts: np.ndarray) -> dict[str, np.ndarray]:
+        """The readouts that count, by name, each [size]."""
+        import torch
+
+        layout = Readouts(self.spec.readout_sizes, self.spec.derived_readouts)
+        rows = torch.from_numpy(np.asarray(readouts, np.float32))[None]
+        found = {}
+        for name in self.within:
+            value = layout.value(name, rows)
+            assert value is not None, "checked when it was made"
+            found[name] = value[0].numpy()
+        return found
+
+    def excess(self, readouts: np.ndarray, goal: np.ndarray) -> float:
+        """The largest distance over what is near enough; at most 1 where the goal is reached.
+
+        Args:
+            readouts: [readouts], now.
+            goal: [readouts], at the goal.
+        """
+        here, there = self.values(readouts), self.values(goal)
+        return max(
+            float(np.linalg.norm(here[name] - there[name])) / self.within[name] for name in self.within
+        )

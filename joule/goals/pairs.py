@@ -1,0 +1,93 @@
+"""Pairs of a start and a goal, by seeds that no training uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agent.errors import ConfigError
+from joule.goals.nearness import Nearness
+
+if TYPE_CHECKING:
+    from agent.interface import Observation
+
+ACTION_MEMORY = 0.9
+"""Correlation of successive actions of an episode that goals are taken from: uncorrelated ones go nowhere."""
+MOST_TRIES = 20
+"""Seeds that are tried for each pair that is wanted."""
+
+
+@dataclass(frozen=True)
+class GoalPair:
+    """Where an episode begins, and where it is to lead."""
+
+    seed: int
+    """The environment is reset by it."""
+    goal: Observation
+    """What is observed at the goal."""
+    readouts: np.ndarray
+    """[readouts] at the goal."""
+
+
+@dataclass(frozen=True)
+class GoalPairs:
+    """Pairs, and how they were found."""
+
+    pairs: tuple[GoalPair, ...]
+    solved: int
+    """Pairs that were refused because the start was at the goal already."""
+    source: str
+    """`task`: the state in which the environment's own task is done. `episodes`: where random actions led."""
+
+
+def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decisions: int) -> GoalPairs:
+    """Pairs in an environment.
+
+    The goal is the state in which the task of the episode is done, where the environment can say; else the state
+    to which smooth random actions lead from the same start within `decisions`.
+
+    Args:
+        env: a `SafeEnv`.
+        nearness: when a goal is reached.
+        number: of pairs.
+        first_seed: of the first start; the others follow.
+        decisions: that an episode may take.
+
+    Raises:
+        ConfigError: where nearly every goal is reached at the start.
+    """
+    pairs: list[GoalPair] = []
+    solved, by_task = 0, True
+    for seed in range(first_seed, first_seed + MOST_TRIES * number):
+        env.reset(seed=seed)
+        start = env.readouts()
+        shown = env.at_goal()
+        by_task = shown is not None
+        goal, readouts = _wandered(env, seed, decisions) if shown is None else shown
+        if nearness.excess(start, readouts) <= 1.0:
+            solved += 1
+            continue
+        pairs.append(GoalPair(seed, goal, readouts))
+        if len(pairs) == number:
+            return GoalPairs(tuple(pairs), solved, "task" if by_task else "episodes")
+    raise ConfigError(
+        f"--goals: of {MOST_TRIES * number} starts only {len(pairs)} are not at their goal already; ask for "
+        "smaller distances by --goal-within"
+    )
+
+
+def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndarray]:
+    """What is observed after smooth random actions from a start, for half to all of `decisions`."""
+    rng = np.random.default_rng(seed)
+    size = env.env_spec.action_size
+    action = rng.uniform(-1.0, 1.0, size)
+    observation: Any = None
+    for _ in range(int(rng.integers(max(1, decisions // 2), decisions + 1))):
+        fresh = rng.standard_normal(size)
+        action = ACTION_MEMORY * action + np.sqrt(1.0 - ACTION_MEMORY**2) * fresh
+        observation, _, terminated, truncated, _ = env.step(np.clip(action, -1.0, 1.0).astype(np.float32))
+        if terminated or truncated:
+            break
+    return observation, env.readouts()

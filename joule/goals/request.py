@@ -1,0 +1,42 @@
+"""What is asked of an evaluation of goals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.cost.goal import GoalEnergy
+from agent.errors import ConfigError
+
+DEFAULT_PAIRS = 50
+FIRST_GOAL_SEED = 20_000
+"""Seed of the first start; training and evaluations use smaller ones."""
+
+
+@dataclass(frozen=True)
+class GoalRequest:
+    """What is asked of an evaluation of goals."""
+
+    pairs: int = DEFAULT_PAIRS
+    seed: int = FIRST_GOAL_SEED
+    """Of the first start; the others follow."""
+    decisions: int | None = None
+    """Of an attempt; None takes an episode's limit."""
+    within: Mapping[str, float] | None = None
+    """Readout -> greatest distance; None takes what the environment says. See `joule.goals.nearness.Nearness`."""
+    energy: GoalEnergy = "auto"
+    """See `agent.cost.goal.Goal`."""
+    oracle: bool = False
+    """Whether to plan in true physics too, which takes a tenth of a second or more a decision."""
+    learn: int | None = None
+    """Updates by which the agent first learns to reach goals; None evaluates it as it is."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a number of pairs, decisions or updates below 1."""
+        for option, value in (
+            ("goals", self.pairs),
+            ("goal-decisions", self.decisions),
+            ("learn-goals", self.learn),
+        ):
+            if value is not None and value < 1:
+                raise ConfigError(f"--{option}: {value} is less than 1")

@@ -1,0 +1,82 @@
+"""Evaluates a trained agent on goals, from its run folder to the JSON file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.errors import ConfigError
+from joule.callbacks.goals import GoalCallback
+from joule.command_record import Record
+from joule.goals.request import FIRST_GOAL_SEED, GoalRequest
+from joule.output_names import name_parts
+
+if TYPE_CHECKING:
+    from joule.trained import Request
+
+
+def evaluate_goals(
+    request: Request, goals: GoalRequest, out: Path | None, callback: GoalCallback | None = None
+) -> Record:
+    """Evaluates an agent on pairs of starts and goals.
+
+    Args:
+        request: the trained agent, with its changes.
+        goals: what is asked.
+        out: the JSON file. By default it is in the run folder; for an agent in memory nothing is written.
+        callback: told of results as they come.
+
+    Raises:
+        ConfigError: for an agent without a world model, and as `GoalEvaluation`.
+    """
+    from joule.goals.evaluation import GoalEvaluation
+    from joule.report.goals_text import shown
+    from joule.storage.files import replace_file, why
+    from joule.training.evaluation_record import subject_record
+
+    told = callback or GoalCallback()
+    if request.config.agent != "joule":
+        raise ConfigError(
+            f"--goals: {request.config.agent} has no world model that plans for a goal; joule has"
+        )
+    path = out
+    if path is None and request.run is not None:
+        path = request.output_folder() / f"{'-'.join(['goals', *_parts(request, goals)])}.json"
+    trained = request.load()
+    agent = trained.world_model
+    assert agent is not None, "it is of the kind joule"
+    if goals.learn is not None:
+        updates = goals.learn
+
+        def learned(done: int) -> None:
+            if done in (1, updates // 4, updates // 2, 3 * updates // 4, updates):
+                told.note(f"learning to reach goals: {done:,} of {updates:,} updates")
+
+        agent.learn_goals(updates, learned)
+    evaluation = GoalEvaluation(agent, trained.make_env, goals)
+    try:
+        run = request.run
+        values = (
+            subject_record(agent, None if run is None else run.id, trained.env_config) | evaluation.subject
+        )
+        told.begins(values)
+        values["results"] = evaluation.run(told.progress, told.ended)
+    finally:
+        evaluation.close()
+    if path is not None:
+        try:
+            replace_file(path, (json.dumps(values, indent=2) + "\n").encode())
+        except OSError as error:
+            raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
+    return Record(values, shown(values), () if path is None else (path,))
+
+
+def _parts(request: Request, goals: GoalRequest) -> list[str]:
+    """Parts of the file's name that say what differs from the default."""
+    of = [] if request.checkpoint is None else [request.checkpoint.name]
+    parts = [*of, *name_parts(request.changes)]
+    parts += [] if goals.energy == "auto" else [goals.energy]
+    parts += [] if goals.learn is None else [f"learned-{goals.learn}"]
+    parts += [] if goals.decisions is None else [f"decisions-{goals.decisions}"]
+    return parts + ([] if goals.seed == FIRST_GOAL_SEED else [f"seed-{goals.seed}"])

@@ -1,0 +1,34 @@
+"""An evaluation of goals as text: one row for everything that acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from joule.escaping import terminal
+
+HEADER = f"{'acts':<10}{'reached':>10}{'95 % interval':>18}{'decisions':>12}{'ms each':>10}"
+
+
+def heading(record: Mapping[str, Any]) -> str:
+    """The line that says what is evaluated."""
+    within = " and ".join(f"{name} within {distance:g}" for name, distance in record["within"].items())
+    already = (
+        f" ({record['solved_at_start']} more were there at the start)" if record["solved_at_start"] else ""
+    )
+    return terminal(
+        f"{record['env']}, {record['agent']} after {record['frames']:,} frames: {record['pairs']} goals{already}, "
+        f"{within}, at most {record['decisions']:,} decisions"
+    )
+
+
+def row(name: str, result: Mapping[str, Any]) -> str:
+    """The line of what acts, below `HEADER`."""
+    interval = f"{100 * result['low']:.0f} to {100 * result['high']:.0f} %"
+    decisions = "-" if result["mean_decisions"] is None else f"{result['mean_decisions']:.0f}"
+    return f"{name:<10}{100 * result['success']:>8.0f} %{interval:>18}{decisions:>12}{result['median_ms']:>10.1f}"
+
+
+def shown(record: Mapping[str, Any]) -> str:
+    """The text of an evaluation of goals, from its JSON values."""
+    return "\n".join([heading(record), "", HEADER, *(row(*item) for item in record["results"].items())])
