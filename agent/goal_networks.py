@@ -10,8 +10,8 @@ from agent.actor.policy import Policy
 from agent.cost.critic import Critic
 from agent.layers import full
 
-DISCOUNT = 0.99
-"""Goals beyond some 100 decisions are hard to tell apart."""
+DISCOUNT = 0.98
+"""Goals beyond some 50 decisions are hard to tell apart."""
 
 
 class GoalNetworks(nn.Module):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from agent.configurator.settings import Config
     from agent.cost.constraint import Constraint
+    from agent.cost.goal import Goal
     from agent.cost.task import Task
     from joule.agents import make
     from joule.callbacks.callback import Callback
@@ -36,21 +37,24 @@ if TYPE_CHECKING:
     from joule.commands.train import train
     from joule.comparison import compare
     from joule.environment import make_env
+    from joule.goals.run import evaluate_goals
     from joule.storage.loading import load
 
 __all__ = [
-    "Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "export", "load",
-    "make", "make_env", "pull", "push", "render", "train",
+    "Callback", "Config", "Constraint", "Goal", "Task", "WandbTracker", "compare", "evaluate", "evaluate_goals",
+    "explain", "export", "load", "make", "make_env", "pull", "push", "render", "train",
 ]  # fmt: skip
 
 _MODULES = {
     "Callback": "joule.callbacks.callback",
     "Config": "agent.configurator.settings",
     "Constraint": "agent.cost.constraint",
+    "Goal": "agent.cost.goal",
     "Task": "agent.cost.task",
     "WandbTracker": "joule.callbacks.wandb_tracker",
     "compare": "joule.comparison",
     "evaluate": "joule.commands.evaluate",
+    "evaluate_goals": "joule.goals.run",
     "explain": "joule.commands.explain",
     "export": "joule.commands.export",
     "load": "joule.storage.loading",

@@ -7,7 +7,7 @@ horizon. The data that the planner collects train the policy.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ ELITE_TEMPERATURE = 0.5
 """Inverse temperature at which an elite is drawn while exploring; see `Plan.sample`."""
 
 
+@runtime_checkable
 class ActingPolicy(Protocol):
     """What acts in mode 1; see `Policy` for shapes."""
 

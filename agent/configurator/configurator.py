@@ -174,7 +174,6 @@ class Configurator:
 
     def learn_goals(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
         """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors."""
-        self.modules.normalise()
         self.modules.networks.goals = learn_goals(self.modules, updates, on_update)
 
     def plan_as_learned(self) -> None:

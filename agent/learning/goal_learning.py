@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agent import random_state
-from agent.cost.returns import n_step_targets
 from agent.errors import ConfigError
 from agent.goal_networks import GoalNetworks
 from agent.learning.flat_parameters import FlatParameters
@@ -27,7 +26,7 @@ TAU = 0.01
 """Rate at which the target critic follows."""
 N_STEP = 3
 """Decisions of an episode before the critic's bootstrap."""
-FROM_THE_FUTURE = 0.7
+FROM_THE_FUTURE = 0.85
 """Share of the goals that are later moments of the same episode; the others are moments of any episode, so that the
 critic knows what is far."""
 ENTROPY_WEIGHT = 0.01
@@ -107,6 +106,27 @@ def learn_goals(
     return networks
 
 
+def steps_towards(
+    starts: np.ndarray, goals: np.ndarray, ends: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many decisions are taken from each start until its goal, the end of the episode, or `most` of them.
+
+    Args:
+        starts: moments [rows].
+        goals: moments [rows].
+        ends: the last moments of the episodes of `starts`.
+        most: decisions.
+
+    Returns:
+        The decisions [rows], at least 1, and whether they lead to the goal.
+    """
+    distance = goals - starts
+    ahead = (distance > 0) & (goals <= ends)
+    taken = np.minimum(most, ends - starts)
+    reached = ahead & (distance <= taken)
+    return np.where(reached, distance, taken), reached
+
+
 class GoalLearner:
     """Gradient steps on critic and policy.
 
@@ -144,24 +164,15 @@ class GoalLearner:
         networks, moments = self.networks, self.moments
         starts = self.rng.choice(moments.starts, BATCH_SIZE)
         goals = self.goals(starts)
-        index = starts + np.arange(N_STEP + 1)[:, None]
-        index = np.minimum(index, moments.end[starts])
-        valid = torch.from_numpy(index[1:] > index[:-1])
-        reached = torch.from_numpy(index[1:] == goals)
-        z = moments.z[torch.from_numpy(index)]
-        goal = moments.z[torch.from_numpy(goals)]
-        pair = torch.cat((z[0], goal), -1)
+        taken, reached = steps_towards(starts, goals, moments.end[starts], N_STEP)
+        z, goal, after = (moments.z[torch.from_numpy(index)] for index in (starts, goals, starts + taken))
+        pair = torch.cat((z, goal), -1)
+        share = torch.from_numpy(self.discount**taken).to(z)
         with torch.no_grad():
-            after = torch.cat((z[1:], goal.expand(N_STEP, -1, -1)), -1).flatten(0, 1)
-            to_go = networks.target_critic(after, networks.policy.draw(after)).amax(-1)
-            target = n_step_targets(
-                torch.ones_like(reached, dtype=z.dtype),
-                reached.to(z.dtype),
-                valid,
-                to_go.view(reached.shape),
-                self.discount,
-                N_STEP,
-            )[0]
+            later = torch.cat((after, goal), -1)
+            to_go = networks.target_critic(later, networks.policy.draw(later)).amax(-1)
+            onward = share * torch.from_numpy(~reached).to(z) * to_go
+            target = (1.0 - share) / (1.0 - self.discount) + onward
         critic = networks.critic
         logits = critic.logits(pair, moments.action[torch.from_numpy(starts)])
         scaled = (target / critic.scale).unsqueeze(1).expand(-1, logits.shape[1])

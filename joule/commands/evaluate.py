@@ -30,7 +30,7 @@ from joule.cli.options import given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
 from joule.command_record import Record
-from joule.goals.run import evaluate_goals
+from joule.goals.run import evaluate_request
 from joule.output_names import name_parts
 from joule.settings import merged
 from joule.trained import Request
@@ -115,7 +115,7 @@ def _reach_goals(options: argparse.Namespace, goals: GoalRequest) -> int:
     if path is not None:
         _check_writable(path)
     with GoalsDisplay() as display:
-        record = evaluate_goals(request, goals, path, display)
+        record = evaluate_request(request, goals, path, display)
     print(f"\n{record.paths[0]}")
     return 0
 

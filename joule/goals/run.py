@@ -3,20 +3,81 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from agent.cost.goal import GoalEnergy
 from agent.errors import ConfigError
+from joule.arguments import as_path
 from joule.callbacks.goals import GoalCallback
 from joule.command_record import Record
-from joule.goals.request import FIRST_GOAL_SEED, GoalRequest
+from joule.goals.request import DEFAULT_PAIRS, FIRST_GOAL_SEED, GoalRequest
 from joule.output_names import name_parts
+from joule.settings import merged
+from joule.trained import Request
 
 if TYPE_CHECKING:
-    from joule.trained import Request
+    from agent.interface import Agent
 
 
 def evaluate_goals(
+    trained: str | os.PathLike[str] | Agent,
+    pairs: int = DEFAULT_PAIRS,
+    *,
+    seed: int = FIRST_GOAL_SEED,
+    decisions: int | None = None,
+    within: Mapping[str, float] | None = None,
+    energy: GoalEnergy = "auto",
+    oracle: bool = False,
+    learn: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    trust_modules: Sequence[str] = (),
+    trust_env_kwargs: bool = False,
+    callback: GoalCallback | None = None,
+    **keywords: Any,
+) -> Record:
+    """Evaluates how often a trained agent reaches goals, from starts that it was not trained on.
+
+    A goal is the state in which the task of the episode is done, where the environment can say; else the state to
+    which smooth random actions lead from the start. Beside the plans, the policy that `learn_goals` learned, random
+    actions, and true physics are shown.
+
+    Args:
+        trained: a run folder, one of its checkpoints, or an agent.
+        pairs: of a start and a goal.
+        seed: of the first start; the others follow.
+        decisions: of an attempt; by default an episode's limit.
+        within: readout -> greatest distance from its value at the goal; by default what the environment says.
+        energy: see `Goal`.
+        oracle: whether to plan in true physics too.
+        learn: updates by which the agent first learns to reach goals; None evaluates it as it is.
+        out: the JSON file. By default it is in the run folder; for an agent in memory nothing is written.
+        settings: changes by dotted name, such as {"planner.kind": "icem"}.
+        trust_modules: modules that the run's environment may import although another user made the run.
+        trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
+        callback: told of results as they come.
+        keywords: settings without a dot.
+
+    Returns:
+        The results by name, as in the JSON file.
+
+    Raises:
+        Refused: for input that cannot be used.
+    """
+    request = Request(
+        trained,
+        merged(settings, keywords),
+        trust_modules=trust_modules,
+        trust_env_kwargs=trust_env_kwargs,
+    )
+    goals = GoalRequest(pairs, seed, decisions, within, energy, oracle, learn)
+    return evaluate_request(request, goals, None if out is None else as_path("--out", out), callback)
+
+
+def evaluate_request(
     request: Request, goals: GoalRequest, out: Path | None, callback: GoalCallback | None = None
 ) -> Record:
     """Evaluates an agent on pairs of starts and goals.

@@ -1,0 +1,121 @@
+"""An agent learns to reach what it remembers, and plans for an observation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_env
+import torch
+from shape_checks import shapes_unchecked
+
+import joule
+from agent.cost.goal import Goal
+from agent.errors import ConfigError, InputError
+from agent.goal_networks import DISCOUNT
+from agent.learning.goal_learning import moments_of, steps_towards
+from joule.environment import make_env
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+@pytest.fixture(scope="module")
+def reaching(small: dict[str, Any]) -> Any:
+    """An agent that has acted at random in the tiny environment, and has learned to reach goals."""
+    decisions = 1_200
+    settings = {**small, "steps": decisions, "explore.warmup_decisions": decisions, "model.latent_dim": 32}
+    settings |= {"model.hidden_dim": 64, "model.head_width": 32, "learning.pretrain_updates": 600}
+    del settings["env"]
+    with shapes_unchecked():
+        agent: Any = joule.make("joule", env=tiny_env.ID, settings=settings)
+        return agent.learn(decisions).learn_goals(900)
+
+
+def test_decisions_are_counted_to_the_goal_the_end_of_the_episode_or_the_most() -> None:
+    starts = np.array([0, 0, 0, 0, 8, 5])
+    goals = np.array([2, 5, 0, 12, 9, 4])  # near, too far, itself, of another episode, the last one, before
+    taken, reached = steps_towards(starts, goals, np.array([9, 9, 9, 9, 9, 9]), 3)
+    assert taken.tolist() == [2, 3, 3, 3, 1, 3]
+    assert reached.tolist() == [True, False, False, False, True, False]
+
+
+def test_moments_are_in_the_order_of_the_episodes(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    moments, buffer = moments_of(agent.modules), agent.modules.replay_buffer
+    assert len(moments.starts) == buffer.held
+    assert moments.last[moments.end].all()
+    assert not any(moments.last[start:end].any() for start, end in enumerate(moments.end) if start < 500)
+
+
+def test_learning_goals_changes_nothing_else_and_repeats(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    before, drawn = agent.modules.networks.to_arrays(), torch.get_rng_state()
+    agent.learn_goals(3)
+    after = agent.modules.networks.to_arrays()
+    assert all(np.array_equal(value, after[name]) for name, value in before.items())
+    assert torch.equal(drawn, torch.get_rng_state())
+    again: Any = joule.load(trained_run).learn_goals(3)
+    repeated = again.modules.networks.to_arrays()
+    assert all(np.array_equal(value, repeated[name]) for name, value in after.items())
+
+
+@pytest.mark.slow
+def test_decisions_to_a_goal_grow_with_its_distance(reaching: Any) -> None:
+    positions = np.array([[x, 0.0, 0.0] for x in (-1.0, -0.5, 0.0, 0.5, 1.0)], np.float32)
+    z = reaching.modules.perceive(positions)
+    with torch.no_grad():
+        found = reaching.modules.networks.goals.decisions(z, z[:1].expand(5, -1))
+    assert 0.0 < found[1] < found[2:].min() and found[2] < found[4] < 1.0 / (1.0 - DISCOUNT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["steps", "both", "latent", "policy"])
+def test_goals_are_reached(reaching: Any, how: Any) -> None:
+    env = make_env(reaching.config)
+    reached = 0
+    for seed in range(8):
+        obs, _ = env.reset(seed=100 + seed)
+        wanted = -np.sign(obs[0]) * 0.5  # on the other side
+        goal = np.array([wanted, 0.0, obs[2]], np.float32)
+        if how == "policy":
+            reaching.configurator.act_for_goal(Goal(goal))
+        else:
+            reaching.plan_for(Goal(goal, how))
+        state = None
+        for _ in range(25):
+            action, state = reaching.predict(obs, state)
+            obs, *_ = env.step(action)
+            if abs(obs[0] - wanted) < 0.1:
+                reached += 1
+                break
+    assert reached >= 6  # random actions: 1
+
+
+def test_what_was_learned_is_saved_and_more_training_forgets_it(trained_run: Path, tmp_path: Path) -> None:
+    reaching: Any = joule.load(trained_run).learn_goals(2)
+    reaching.save(tmp_path / "run")
+    loaded: Any = joule.load(tmp_path / "run")
+    saved, kept = loaded.modules.networks.to_arrays(), reaching.modules.networks.to_arrays()
+    assert saved.keys() == kept.keys() and any(name.startswith("goals.") for name in saved)
+    assert all(np.array_equal(value, saved[name]) for name, value in kept.items())
+    loaded.learn(1)
+    assert loaded.modules.networks.goals is None
+
+
+def test_a_goal_that_cannot_be_planned_for_is_refused(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    goal = np.zeros(3, np.float32)
+    with pytest.raises(ConfigError, match="the energy 'steps' needs what learn_goals learns"):
+        agent.plan_for(Goal(goal, "steps"))
+    with pytest.raises(ConfigError, match="several observations; a goal is one"):
+        agent.plan_for(Goal(np.zeros((2, 3), np.float32)))
+    with pytest.raises(InputError, match="observation"):
+        agent.plan_for(Goal(np.zeros(4, np.float32)))
+    with pytest.raises(ConfigError, match="energy 'far' is none of auto, latent, steps, both"):
+        Goal(goal, "far")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="found str; give an observation"):
+        Goal("up")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no experience"):
+        joule.make("joule", env=agent.config.env, preset="smoke").learn_goals(1)
