@@ -122,6 +122,10 @@ class Request:
         trust_env_kwargs: bool = False,
     ) -> None:
         self.source, self.changes, self.learn_task, self.adapt = source, dict(changes), learn_task, adapt
+        self.goal: str | None = self.changes.pop("goal", None)
+        """What to bring about; see `joule.goals.text.goal_of`."""
+        self.learn_goals: int | None = self.changes.pop("learn_goals", None)
+        """Updates by which the agent first learns to reach goals."""
         self.trust_modules, self.trust_env_kwargs = trust_modules, trust_env_kwargs
         self.run: Run | None = None
         self.checkpoint: Path | None = None
@@ -143,6 +147,38 @@ class Request:
                     f"{foreign[0]}: an agent in memory keeps its settings; save it, and name its run folder"
                 )
         self._check_agent()
+        self._check_goal()
+
+    def _check_goal(self) -> None:
+        if self.learn_goals is not None:
+            whole("learn-goals", self.learn_goals, 1)
+        if self.goal is None and self.learn_goals is None:
+            return
+        if self.config.agent != "joule":
+            raise ConfigError(
+                f"--goal: {self.config.agent} has no world model that plans for a goal; joule has"
+            )
+        if self.adapt:
+            raise ConfigError(
+                "--goal: an agent that adapts learns by its costs, not for a goal; leave out --adapt"
+            )
+        if self.goal is not None:
+            from joule.goals.text import check_text
+
+            check_text(self.goal)
+            if "task" in self.changes or self.learn_task is not None:
+                raise ConfigError("--goal: does not go with a task; leave one out")
+
+    def _towards_goal(self, trained: Trained) -> Trained:
+        """The agent, which plans for the goal where there is one."""
+        agent = trained.world_model
+        if agent is not None and self.learn_goals is not None:
+            agent.learn_goals(self.learn_goals)
+        if agent is not None and self.goal is not None:
+            from joule.goals.text import goal_of
+
+            agent.plan_for(goal_of(self.goal, agent))
+        return trained
 
     def _check_task(self) -> None:
         task = self.changes.get("task")
@@ -193,7 +229,7 @@ class Request:
         """
         if not isinstance(self.source, (str, os.PathLike)):
             config = validation.validate(validation.replace(self.config, self.changes))
-            return Trained(self.source, config, self.config.perturb)
+            return self._towards_goal(Trained(self.source, config, self.config.perturb))
         from joule.storage.loading import load_changed
 
         settings = {name: value for name, value in self.changes.items() if name != "task"}
@@ -201,4 +237,4 @@ class Request:
         agent, env_config = load_changed(
             Path(self.source), settings, task, self.learn_task, self.trust_modules, self.trust_env_kwargs
         )
-        return Trained(agent, env_config, self.config.perturb)
+        return self._towards_goal(Trained(agent, env_config, self.config.perturb))

@@ -28,7 +28,7 @@ from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.goal_networks import PolicyTowards
-from agent.learning.goal_learning import learn_goals, moments_of
+from agent.learning.goal_learning import learn_goals, usual_step
 from agent.learning.task_learning import learn_task_in_imagination
 from agent.modules import Modules
 from agent.readout_legibility import legibility_in_memory
@@ -139,7 +139,7 @@ class Configurator:
         if modules.config.planner.kind == NO_PLANNER:
             self.act_for_goal(goal)
             return
-        usual = None if energy == "steps" else moments_of(modules).usual_step
+        usual = None if energy == "steps" else usual_step(modules)
         decisions = None if energy == "latent" or learned is None else learned.decisions
         acting = None if learned is None else PolicyTowards(learned, latent)
         config = modules.config

@@ -18,6 +18,7 @@ from agent.errors import ConfigError
 from agent.goal_networks import GoalNetworks
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.skipped_updates import SkipBudget
+from agent.memory.replay_buffer import ReplayBuffer
 from agent.modules import Modules
 
 BATCH_SIZE = 256
@@ -49,11 +50,11 @@ class Moments:
     starts: np.ndarray
     """Indices of the moments with an action."""
 
-    @property
-    def usual_step(self) -> float:
-        """Mean distance between the latents of successive decisions."""
-        here = torch.from_numpy(self.starts)
-        return float(torch.linalg.vector_norm(self.z[here + 1] - self.z[here], dim=-1).mean())
+
+def order_of(buffer: ReplayBuffer) -> np.ndarray:
+    """Places of the rows that are held, in the order in which they happened, one stream after another."""
+    numbers = [buffer.numbers(number) for number in range(len(buffer.streams))]
+    return buffer.place(np.concatenate(numbers))
 
 
 def moments_of(modules: Modules) -> Moments:
@@ -65,13 +66,22 @@ def moments_of(modules: Modules) -> Moments:
     buffer = modules.replay_buffer
     if buffer.held == 0:
         raise ConfigError("goals: this agent has no experience that reaching goals could be learned from")
-    places = buffer.place(np.concatenate([buffer.numbers(number) for number in range(len(buffer.streams))]))
+    places = order_of(buffer)
     parts = np.array_split(places, -(-len(places) // AT_A_TIME))
     z = torch.cat([modules.perceive(buffer.observations(part)).clone() for part in parts])
     last = buffer.last[places]
     ends = np.flatnonzero(last)
     end = ends[np.searchsorted(ends, np.arange(len(places)))]
     return Moments(z, torch.from_numpy(buffer.action[places]).to(z.device), last, end, np.flatnonzero(~last))
+
+
+def usual_step(modules: Modules) -> float:
+    """Mean distance between the latents of successive decisions that are remembered; 1 where none is."""
+    if not modules.replay_buffer.held:
+        return 1.0
+    moments = moments_of(modules)
+    here = torch.from_numpy(moments.starts)
+    return float(torch.linalg.vector_norm(moments.z[here + 1] - moments.z[here], dim=-1).mean())
 
 
 def learn_goals(

@@ -16,8 +16,6 @@ def add_goals(parser: Parser) -> None:
     parser.add_argument("--goals", type=whole_number, nargs="?", const=DEFAULT_PAIRS, metavar="N",
                         help="reach goals in place of playing for the return: N pairs of a start and a goal "
                         f"(default: {DEFAULT_PAIRS})")  # fmt: skip
-    parser.add_argument("--learn-goals", type=whole_number, metavar="UPDATES",
-                        help="first learn to reach goals from the replay buffer, by so many updates")  # fmt: skip
     parser.add_argument("--goal-within", action="append", metavar="NAME=DISTANCE",
                         help="a goal is reached when this readout is so near to its value there; repeatable; all "
                         "must be (default: what the environment says)")  # fmt: skip
@@ -39,7 +37,7 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     from agent.seeds import FIRST_SEED
 
     only = {
-        "learn-goals": options.learn_goals, "goal-within": options.goal_within,
+        "goal-within": options.goal_within,
         "goal-decisions": options.goal_decisions, "goal-oracle": options.goal_oracle or None,
         "goal-energy": None if options.goal_energy == "auto" else options.goal_energy,
     }  # fmt: skip
@@ -50,13 +48,14 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     other = {"adapt": options.adapt, "deadline-ms": options.deadline_ms, "learn-task": options.learn_task}
     if given := [name for name, value in other.items() if value]:
         raise ConfigError(f"--{given[0]}: does not go with --goals; leave one out")
-    if getattr(options, "task", None):
-        raise ConfigError("--task: does not go with --goals, which are planned for in its place")
+    for name in ("task", "goal"):
+        if getattr(options, name, None):
+            raise ConfigError(f"--{name}: does not go with --goals, which are planned for in its place")
     within = None if options.goal_within is None else dict(map(_distance, options.goal_within))
     seeds = {} if options.first_seed == FIRST_SEED else {"seed": options.first_seed}
     return GoalRequest(
         pairs=options.goals, decisions=options.goal_decisions, within=within,
-        energy=options.goal_energy, oracle=options.goal_oracle, learn=options.learn_goals, **seeds,
+        energy=options.goal_energy, oracle=options.goal_oracle, **seeds,
     )  # fmt: skip
 
 

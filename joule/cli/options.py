@@ -141,8 +141,12 @@ def field_help(node: type) -> dict[str, str]:
     return found
 
 
+GOAL_CHANGES = ("goal", "learn_goals")
+"""Changes of a trained agent that are given like settings, and are none."""
+
+
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Dotted name -> value of those options that are settings and were given."""
-    known = known_names()
+    known = {*known_names(), *GOAL_CHANGES}
     given = {name: value for name, value in vars(options).items() if name in known}
     return given | {name: tuple(given[name]) for name in LISTS if name in given}

@@ -62,6 +62,13 @@ def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = 
         "(default: plan without learning)"
     )
     parser.add_argument("--learn-task", type=whole_number, metavar="UPDATES", help=learned)
+    goal = (
+        "what to bring about: readout:ball=1,0.5 or episode:3@80 of what it remembers, image:FILE, or "
+        "observation:FILE"
+    )
+    add_setting(parser, "goal", str, "", goal)
+    reaching = "learn to reach goals from the replay buffer first, by so many updates"
+    add_setting(parser, "learn_goals", int | None, None, reaching)
     for prefix, node, without in SECTIONS:
         # The run's own values apply, so the help shows no default.
         unset: Any = {item.name: None for item in dataclasses.fields(node) if item.name != "settings"}

@@ -67,7 +67,6 @@ class GoalEvaluation:
             "within": dict(self.nearness.within),
             "decisions": self.decisions,
             "energy": self.request.energy,
-            "learned_by_updates": self.request.learn,
         }
 
     def run(

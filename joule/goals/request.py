@@ -28,15 +28,9 @@ class GoalRequest:
     """See `agent.cost.goal.Goal`."""
     oracle: bool = False
     """Whether to plan in true physics too, which takes a tenth of a second or more a decision."""
-    learn: int | None = None
-    """Updates by which the agent first learns to reach goals; None evaluates it as it is."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a number of pairs, decisions or updates below 1."""
-        for option, value in (
-            ("goals", self.pairs),
-            ("goal-decisions", self.decisions),
-            ("learn-goals", self.learn),
-        ):
+        """Raises ConfigError for a number of pairs or decisions below 1."""
+        for option, value in (("goals", self.pairs), ("goal-decisions", self.decisions)):
             if value is not None and value < 1:
                 raise ConfigError(f"--{option}: {value} is less than 1")

@@ -31,7 +31,6 @@ def evaluate_goals(
     within: Mapping[str, float] | None = None,
     energy: GoalEnergy = "auto",
     oracle: bool = False,
-    learn: int | None = None,
     out: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     trust_modules: Sequence[str] = (),
@@ -53,13 +52,12 @@ def evaluate_goals(
         within: readout -> greatest distance from its value at the goal; by default what the environment says.
         energy: see `Goal`.
         oracle: whether to plan in true physics too.
-        learn: updates by which the agent first learns to reach goals; None evaluates it as it is.
         out: the JSON file. By default it is in the run folder; for an agent in memory nothing is written.
         settings: changes by dotted name, such as {"planner.kind": "icem"}.
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         callback: told of results as they come.
-        keywords: settings without a dot.
+        keywords: settings without a dot, and `learn_goals`, the updates by which it first learns to reach goals.
 
     Returns:
         The results by name, as in the JSON file.
@@ -73,7 +71,7 @@ def evaluate_goals(
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
     )
-    goals = GoalRequest(pairs, seed, decisions, within, energy, oracle, learn)
+    goals = GoalRequest(pairs, seed, decisions, within, energy, oracle)
     return evaluate_request(request, goals, None if out is None else as_path("--out", out), callback)
 
 
@@ -104,23 +102,16 @@ def evaluate_request(
     path = out
     if path is None and request.run is not None:
         path = request.output_folder() / f"{'-'.join(['goals', *_parts(request, goals)])}.json"
+    if request.learn_goals is not None:
+        told.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
     trained = request.load()
     agent = trained.world_model
     assert agent is not None, "it is of the kind joule"
-    if goals.learn is not None:
-        updates = goals.learn
-
-        def learned(done: int) -> None:
-            if done in (1, updates // 4, updates // 2, 3 * updates // 4, updates):
-                told.note(f"learning to reach goals: {done:,} of {updates:,} updates")
-
-        agent.learn_goals(updates, learned)
     evaluation = GoalEvaluation(agent, trained.make_env, goals)
     try:
         run = request.run
-        values = (
-            subject_record(agent, None if run is None else run.id, trained.env_config) | evaluation.subject
-        )
+        values = subject_record(agent, None if run is None else run.id, trained.env_config)
+        values |= evaluation.subject | {"learn_goals": request.learn_goals}
         told.begins(values)
         values["results"] = evaluation.run(told.progress, told.ended)
     finally:
@@ -136,8 +127,7 @@ def evaluate_request(
 def _parts(request: Request, goals: GoalRequest) -> list[str]:
     """Parts of the file's name that say what differs from the default."""
     of = [] if request.checkpoint is None else [request.checkpoint.name]
-    parts = [*of, *name_parts(request.changes)]
+    parts = [*of, *name_parts(request.changes | {"learn_goals": request.learn_goals})]
     parts += [] if goals.energy == "auto" else [goals.energy]
-    parts += [] if goals.learn is None else [f"learned-{goals.learn}"]
     parts += [] if goals.decisions is None else [f"decisions-{goals.decisions}"]
     return parts + ([] if goals.seed == FIRST_GOAL_SEED else [f"seed-{goals.seed}"])

@@ -56,7 +56,8 @@ def test_learning_goals_changes_nothing_else_and_repeats(trained_run: Path) -> N
     after = agent.modules.networks.to_arrays()
     assert all(np.array_equal(value, after[name]) for name, value in before.items())
     assert torch.equal(drawn, torch.get_rng_state())
-    again: Any = joule.load(trained_run).learn_goals(3)
+    again: Any = joule.load(trained_run)
+    again.learn_goals(3)
     repeated = again.modules.networks.to_arrays()
     assert all(np.array_equal(value, repeated[name]) for name, value in after.items())
 
@@ -67,7 +68,8 @@ def test_decisions_to_a_goal_grow_with_its_distance(reaching: Any) -> None:
     z = reaching.modules.perceive(positions)
     with torch.no_grad():
         found = reaching.modules.networks.goals.decisions(z, z[:1].expand(5, -1))
-    assert 0.0 < found[1] < found[2:].min() and found[2] < found[4] < 1.0 / (1.0 - DISCOUNT)
+    assert 0.0 < found[1] < found[2:].min()
+    assert found[2] < found[4] < 1.0 / (1.0 - DISCOUNT)
 
 
 @pytest.mark.slow
@@ -94,11 +96,13 @@ def test_goals_are_reached(reaching: Any, how: Any) -> None:
 
 
 def test_what_was_learned_is_saved_and_more_training_forgets_it(trained_run: Path, tmp_path: Path) -> None:
-    reaching: Any = joule.load(trained_run).learn_goals(2)
+    reaching: Any = joule.load(trained_run)
+    reaching.learn_goals(2)
     reaching.save(tmp_path / "run")
     loaded: Any = joule.load(tmp_path / "run")
     saved, kept = loaded.modules.networks.to_arrays(), reaching.modules.networks.to_arrays()
-    assert saved.keys() == kept.keys() and any(name.startswith("goals.") for name in saved)
+    assert saved.keys() == kept.keys()
+    assert any(name.startswith("goals.") for name in saved)
     assert all(np.array_equal(value, saved[name]) for name, value in kept.items())
     loaded.learn(1)
     assert loaded.modules.networks.goals is None

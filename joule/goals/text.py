@@ -1,0 +1,164 @@
+"""A goal as the command line writes it, found for an agent."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agent.cost.goal import Goal
+from agent.cost.readouts import TaskError
+from agent.cost.term_arguments import numbers
+from agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from agent.agent import WorldModelAgent
+    from agent.interface import Observation
+
+EXAMPLES = {
+    "readout": "readout:ball=1.2,0.5",
+    "episode": "episode:3@80",
+    "image": "image:goal.png",
+    "observation": "observation:goal.npy",
+}
+FILE_BYTES = 16 << 20
+"""Of a file with a picture or an observation."""
+
+
+def check_text(text: str) -> tuple[str, str]:
+    """The kind of a goal and the rest of its text. Raises ConfigError for a text that is no goal."""
+    kind, colon, rest = text.partition(":")
+    kind, rest = kind.strip(), rest.strip()
+    if not colon or not rest or kind not in EXAMPLES:
+        near = difflib.get_close_matches(kind, EXAMPLES, n=1, cutoff=0.5)
+        hint = f"; did you mean {EXAMPLES[near[0]]}?" if near else ""
+        raise ConfigError(f"goal: {text[:80]!r} is none of {', '.join(EXAMPLES.values())}{hint}")
+    return kind, rest
+
+
+def goal_of(text: str, agent: WorldModelAgent) -> Goal:
+    """The goal that a text names.
+
+    `readout:NAME=V,...` is the remembered moment whose readouts are nearest to these values. `episode:K@T` is
+    decision T of episode K in the replay buffer, both counted from 0. `image:FILE` is a picture of what the camera
+    would see, for an agent that observes pixels alone. `observation:FILE` is an array of NumPy [obs].
+
+    Args:
+        text: the goal.
+        agent: has experience, and what it observes decides which files fit.
+
+    Raises:
+        ConfigError: for a text that is no goal, a moment that is not remembered, and a file that cannot be used.
+        TaskError: for a readout that the environment does not have.
+    """
+    kind, rest = check_text(text)
+    found = {"readout": _readout, "episode": _moment, "image": _image, "observation": _array}[kind]
+    return Goal(found(rest, agent), name=text)
+
+
+def _readout(rest: str, agent: WorldModelAgent) -> Observation:
+    import torch
+
+    layout, buffer = agent.modules.layout(), agent.modules.replay_buffer
+    places = buffer.filled()
+    rows = torch.from_numpy(buffer.readout[places])
+    distance = torch.zeros(len(rows))
+    for part in _parts(rest):
+        name, _, values = part.partition("=")
+        value = layout.value(name.strip(), rows)
+        if value is None or not values:
+            known = ", ".join(name for name in layout.names if name not in ("action", "cost"))
+            raise TaskError(f"goal: {part[:80]!r} is no readout and its value; there are {known}")
+        wanted = value.new_tensor(numbers("goal", name, values))
+        if len(wanted) != value.shape[1]:
+            raise TaskError(f"goal: {name} has {value.shape[1]} numbers, found {len(wanted)}")
+        # Readouts of different units count by how much they vary.
+        spread = value.std(0).clamp_min(1e-6)
+        distance += ((value - wanted) / spread).square().sum(-1)
+    if not len(rows):
+        raise ConfigError("goal: this agent remembers no moment")
+    return _row(buffer.observations(places[int(distance.argmin())][None]))
+
+
+def _parts(rest: str) -> list[str]:
+    """`a=1,2,b=3` as `a=1,2` and `b=3`."""
+    parts: list[str] = []
+    for piece in rest.split(","):
+        if "=" in piece or not parts:
+            parts.append(piece)
+        else:
+            parts[-1] += f",{piece}"
+    return parts
+
+
+def _moment(rest: str, agent: WorldModelAgent) -> Observation:
+    from agent.learning.goal_learning import order_of
+
+    episode, at, decision = rest.partition("@")
+    if not at or not episode.isdecimal() or not decision.isdecimal():
+        raise ConfigError(f"goal: {rest[:80]!r} is no moment such as {EXAMPLES['episode']}")
+    buffer = agent.modules.replay_buffer
+    places = order_of(buffer)
+    ends = np.flatnonzero(buffer.last[places])
+    number, step = int(episode), int(decision)
+    if number >= len(ends):
+        raise ConfigError(
+            f"goal: there is no episode {number}; the replay buffer has {len(ends)}, counted from 0"
+        )
+    begin = 0 if number == 0 else int(ends[number - 1]) + 1
+    if begin + step > ends[number]:
+        raise ConfigError(f"goal: episode {number} has {ends[number] - begin} decisions, not {step}")
+    return _row(buffer.observations(places[begin + step][None]))
+
+
+def _image(rest: str, agent: WorldModelAgent) -> Observation:
+    from PIL import Image
+
+    parts = agent.env_spec.observation
+    if len(parts) != 1 or len(parts[0].shape) != 3:
+        names = ", ".join(part.name for part in parts)
+        raise ConfigError(
+            f"goal: the agent observes {names}, and a picture is a goal where it observes pixels alone"
+        )
+    channels, height, width = parts[0].shape
+    stack = parts[0].stack
+    try:
+        with Image.open(io.BytesIO(_read(rest))) as opened:
+            colours = "L" if channels == stack else "RGB"
+            picture = np.asarray(
+                opened.convert(colours).resize((width, height), Image.Resampling.BOX), np.uint8
+            )
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ConfigError(f"goal: {rest[:80]} is no picture: {error}") from None
+    frame = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+    return np.concatenate([frame] * stack)
+
+
+def _array(rest: str, agent: WorldModelAgent) -> Observation:
+    try:
+        found: Any = np.load(io.BytesIO(_read(rest)), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"goal: {rest[:80]} is no array of NumPy: {error}") from None
+    if not isinstance(found, np.ndarray):
+        raise ConfigError(f"goal: {rest[:80]} has several arrays; give one observation as an .npy file")
+    return found
+
+
+def _read(path: str) -> bytes:
+    from joule.storage.reader import read_plain
+
+    try:
+        return read_plain(Path(path), FILE_BYTES)
+    except OSError as error:
+        raise ConfigError(f"goal: {path[:80]} cannot be read: {error}") from None
+
+
+def _row(observation: Observation) -> Observation:
+    """The only row of a batch."""
+    from agent.memory.columns import map_parts
+
+    found: Observation = map_parts(lambda part: part[0].copy(), observation)
+    return found

@@ -1,0 +1,158 @@
+"""Goals as a user gives them, pairs of a start and a goal, and the evaluation of both."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import assert_refused
+from PIL import Image
+
+import joule
+from agent.errors import ConfigError
+from joule.commands import evaluate
+from joule.environment import make_env
+from joule.goals.attempts import Attempt, summary
+from joule.goals.nearness import Nearness
+from joule.goals.pairs import make_pairs
+from joule.goals.text import goal_of
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    """A run folder that may be written to."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+def test_a_moment_of_an_episode_and_the_nearest_pose_are_goals(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    buffer = agent.modules.replay_buffer
+    positions = buffer.readout[buffer.filled(), 0]
+    goal: Any = goal_of("readout:position=0.5", agent)
+    assert abs(goal.observation[0] - 0.5) == pytest.approx(np.abs(positions - 0.5).min(), abs=1e-6)
+    ends = np.flatnonzero(buffer.last[buffer.filled()])
+    second: Any = goal_of("episode:1@3", agent)
+    assert np.array_equal(second.observation, buffer.obs[ends[0] + 1 + 3])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("redout:position=1", "did you mean readout:ball=1.2,0.5"),
+        ("position=1", "none of readout:ball"),
+        ("readout:place=1", "no readout and its value; there are position, distance"),
+        ("readout:position=1,2", "position has 1 numbers, found 2"),
+        ("episode:3", "no moment such as episode:3@80"),
+        ("episode:999@0", "there is no episode 999"),
+        ("episode:0@999", "episode 0 has 25 decisions, not 999"),
+        ("image:none.png", "a picture is a goal where it observes pixels alone"),
+        ("observation:none.npy", "none.npy cannot be read"),
+    ],
+)
+def test_a_goal_that_is_none_is_refused(trained_run: Path, text: str, message: str) -> None:
+    agent: Any = joule.load(trained_run)
+    with pytest.raises(ConfigError, match=message):
+        goal_of(text, agent)
+
+
+def test_a_file_of_numpy_is_a_goal_and_a_pickle_is_refused(trained_run: Path, tmp_path: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    wanted = np.array([0.5, 0.0, 0.0], np.float32)
+    np.save(tmp_path / "goal.npy", wanted)
+    goal: Any = goal_of(f"observation:{tmp_path / 'goal.npy'}", agent)
+    assert np.array_equal(goal.observation, wanted)
+    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(ConfigError, match="no array of NumPy"):
+        goal_of(f"observation:{tmp_path / 'objects.npy'}", agent)
+
+
+def test_a_picture_is_a_goal_of_an_agent_that_observes_pixels(tmp_path: Path) -> None:
+    agent: Any = joule.make("joule", env="joule/Reach-v0", preset="smoke", obs="pixels", obs_size=32)
+    shade = np.zeros((64, 64, 3), np.uint8)
+    shade[..., 0] = 200
+    Image.fromarray(shade).save(tmp_path / "goal.png")
+    goal: Any = goal_of(f"image:{tmp_path / 'goal.png'}", agent)
+    assert goal.observation.shape == (9, 32, 32)
+    assert goal.observation[::3].min() == 200
+    assert goal.observation[1::3].max() == 0
+    agent.plan_for(goal)
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(ConfigError, match="is no picture"):
+        goal_of(f"image:{tmp_path / 'text.png'}", agent)
+
+
+@pytest.mark.parametrize("name", ["Maze", "Reach", "Push"])
+def test_the_goal_of_a_task_is_its_success_and_the_episode_goes_on_as_before(name: str) -> None:
+    env, other = make_env_of(name), make_env_of(name)
+    for seed in range(3):
+        for each in (env, other):
+            each.reset(seed=seed)
+        found = env.at_goal()
+        assert found is not None
+        nearness = Nearness(env.env_spec, env.goal_within)
+        assert nearness.excess(env.readouts(), found[1]) > 1.0
+        with env.unwrapped.at_goal():
+            assert env.unwrapped._get_reset_info()["success"]
+        action = np.full(env.env_spec.action_size, 0.3, np.float32)
+        assert np.array_equal(env.step(action)[0], other.step(action)[0])
+
+
+def make_env_of(name: str) -> Any:
+    """One of Joule's own environments."""
+    return joule.make_env(f"joule/{name}-v0")
+
+
+def test_pairs_repeat_and_none_is_solved_at_the_start(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    env = make_env(agent.config)
+    nearness = Nearness(env.env_spec, {"position": 0.3})
+    found, again = (make_pairs(env, nearness, 6, 500, 25) for _ in range(2))
+    assert found.source == "episodes"
+    assert found.solved == found.pairs[-1].seed - 500 + 1 - 6 > 0
+    for pair, same in zip(found.pairs, again.pairs, strict=True):
+        env.reset(seed=pair.seed)
+        assert nearness.excess(env.readouts(), pair.readouts) > 1.0
+        assert np.array_equal(pair.goal, same.goal)
+
+
+def test_the_interval_is_wilsons() -> None:
+    attempts = [Attempt(seed, seed < 8, 10, 0.5) for seed in range(10)]
+    found = summary(attempts, [1.0])
+    assert found["success"] == 0.8
+    assert (found["low"], found["high"]) == pytest.approx((0.4902, 0.9433), abs=1e-4)  # Wilson 1927
+
+
+def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
+    options = ["--goals", "3", "--learn-goals", "2", "--goal-within", "position=0.2", "--goal-decisions", "5"]
+    assert evaluate.main([str(run), *options]) == 0
+    shown = capsys.readouterr().out
+    record = json.loads((run / "goals-learn-goals-2-decisions-5.json").read_text())
+    assert list(record["results"]) == ["plan", "policy", "random"]
+    assert record["within"] == {"position": 0.2}
+    assert len(record["results"]["plan"]["reached"]) == record["pairs"] == 3
+    assert all(word in shown for word in ("3 goals", "position within 0.2", "plan", "policy", "random"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--goals", "2"], "does not say when a goal is reached; give a readout"),
+        (["--goals", "2", "--goal-within", "place=1"], "'place' is no readout"),
+        (["--goals", "2", "--goal-within", "position"], "not of the form NAME=DISTANCE"),
+        (["--goals", "2", "--goal-within", "position=-1"], "is not above 0"),
+        (["--goals", "0"], "0 is less than 1"),
+        (["--goals", "2", "--task", "still"], "--task: does not go with --goals"),
+        (["--goals", "2", "--adapt"], "--adapt: does not go with --goals"),
+        (["--goal-oracle"], "--goal-oracle: is for reaching goals; add --goals"),
+        (["--goal", "episode:1"], "no moment such as"),
+        (["--goal", "episode:1@2", "--task", "still"], "--goal: does not go with a task"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(trained_run: Path, options: list[str], message: str) -> None:
+    assert_refused("evaluate", [str(trained_run), *options], message)
