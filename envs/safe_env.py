@@ -183,16 +183,16 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
 
         Returns:
             The observation and the readouts [readouts]; None for an environment that cannot say. One that can has a
-            method `at_goal`, as that of `envs.bodies.goal_body.GoalBody`.
+            method `at_goal`, as that of `envs.bodies.goal_env.GoalEnv`.
 
         Raises:
             EnvFault: when the method raises.
         """
-        body = self.unwrapped
-        if not callable(attribute(body, "at_goal")):
+        base = self.unwrapped
+        if not callable(attribute(base, "at_goal")):
             return None
         try:
-            with body.at_goal() as observation:  # type: ignore[attr-defined]
+            with base.at_goal() as observation:  # type: ignore[attr-defined]
                 return self._still(self._flat.observe(observation)), self.readouts()
         except (EnvError, EnvFault):
             raise

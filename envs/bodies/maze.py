@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
-from envs.bodies.goal_body import GoalBody
+from envs.bodies.goal_env import GoalEnv
 from envs.bodies.shortest_paths import ShortestPaths
 from envs.readouts.derived import DerivedReadout, derived
 
@@ -28,7 +28,7 @@ SUCCESS_DISTANCE = 0.12
 """A ball nearer to the goal than this, along the path, is a success (m)."""
 
 
-class Maze(GoalBody):
+class Maze(GoalEnv):
     r"""A ball is pushed through a small maze to a goal.
 
     A disc in the middle, on the shortest path from the left half to the right, is marked as a zone. It has no

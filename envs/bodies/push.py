@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
-from envs.bodies.goal_body import GoalBody
+from envs.bodies.goal_env import GoalEnv
 
 MODEL = Path(__file__).parent / "push.xml"
 
@@ -29,7 +29,7 @@ SUCCESS_DISTANCE, SUCCESS_ANGLE = 0.03, 0.3
 """A block nearer to the goal pose than both is a success (m, rad)."""
 
 
-class Push(GoalBody):
+class Push(GoalEnv):
     r"""A pusher, free in the plane, pushes a block over a table to a goal pose (x, y, angle).
 
     The block is a free body on which gravity, friction and contacts act. It turns when it is pushed off

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
-from envs.bodies.goal_body import GoalBody
+from envs.bodies.goal_env import GoalEnv
 from envs.readouts.derived import DerivedReadout, derived
 
 MODEL = Path(__file__).parent / "reach.xml"
@@ -27,7 +27,7 @@ SUCCESS_DISTANCE = 0.03
 """A fingertip nearer to the target than this is a success (m)."""
 
 
-class Reach(GoalBody):
+class Reach(GoalEnv):
     r"""A two-link arm in the horizontal plane moves its fingertip to a random target and keeps it there.
 
     ## Action space

@@ -31,8 +31,8 @@ SMALL: dict[str, Any] = {
     "planner.elites": 4, "planner.iterations": 1, "actor.proposals": 4, "learning.precision": "float32",
 }  # fmt: skip
 BRIEF: dict[str, Any] = {"eval_episodes": 1, "video": False}
-NAMES = ["Callback", "Config", "Constraint", "Task", "WandbTracker", "compare", "evaluate", "explain", "export",
-         "load", "make", "make_env", "pull", "push", "render", "train"]  # fmt: skip
+NAMES = ["Callback", "Config", "Constraint", "Goal", "Task", "WandbTracker", "compare", "evaluate",
+         "evaluate_goals", "explain", "export", "load", "make", "make_env", "pull", "push", "render", "train"]  # fmt: skip
 
 
 def test_the_import_is_instant_and_brings_neither_torch_nor_mujoco() -> None:
@@ -52,6 +52,7 @@ def test_every_name_is_there_and_documented() -> None:
         joule.make,
         joule.train,
         joule.evaluate,
+        joule.evaluate_goals,
         joule.render,
         joule.explain,
         joule.compare,

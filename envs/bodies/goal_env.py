@@ -13,7 +13,7 @@ from gymnasium.envs.mujoco import MujocoEnv
 from numpy.typing import NDArray
 
 
-class GoalBody(MujocoEnv):
+class GoalEnv(MujocoEnv):
     """A MuJoCo environment whose task is to bring about a state.
 
     An agent can be shown that state as a goal: what is observed there, by `at_goal`.
@@ -33,7 +33,7 @@ class GoalBody(MujocoEnv):
     @contextmanager
     def at_goal(self) -> Iterator[NDArray[np.float64]]:
         """In the block, the physics is in the goal's state; afterwards it is as before. Gives what is observed."""
-        # The whole data: positions of bodies may be those of one physics step before the joints'.
+        # The whole data: derived positions may be those of one physics step before the joints'.
         before = mujoco.MjData(self.model)
         mujoco.mj_copyData(before, self.model, self.data)
         self.data.qpos[:], self.data.qvel[:] = self.goal_state()
