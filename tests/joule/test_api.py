@@ -32,7 +32,8 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 BRIEF: dict[str, Any] = {"eval_episodes": 1, "video": False}
 NAMES = ["Callback", "Config", "Constraint", "Goal", "Task", "WandbTracker", "compare", "evaluate",
-         "evaluate_goals", "explain", "export", "load", "make", "make_env", "pull", "push", "render", "train"]  # fmt: skip
+         "evaluate_goals", "explain", "export", "load", "make", "make_env", "pull", "push", "render",
+         "train"]  # fmt: skip
 
 
 def test_the_import_is_instant_and_brings_neither_torch_nor_mujoco() -> None:
