@@ -1,0 +1,158 @@
+"""How often agents reach goals that they were not trained for: pairs of a start and a goal, on held-out seeds.
+
+    python benchmarks/learning/goals.py                            # benchmarks/results/goals.json from the raw rows
+    python benchmarks/learning/goals.py --run --subjects maze      # trains what is missing, resumably, and evaluates
+
+An agent first collects experience without a reward, by smooth random actions, and learns perception and dynamics from it
+alone. Then it learns to reach goals from the same experience. Every evaluation adds its rows to
+benchmarks/results/goals.csv, one for everything that acts; the newest rows of a subject and seed count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import joule
+from benchmarks.training import RESULTS, RUNS, TrainingRun, train_all
+from joule.storage.files import replace_file
+from joule.storage.provenance import version
+
+RAW = RESULTS / "goals.csv"
+RESULT = RESULTS / "goals.json"
+COLUMNS = (
+    "subject", "env", "seed", "frames", "goal_updates", "acts", "pairs", "solved_at_start", "decisions", "success",
+    "low", "high", "mean_decisions", "median_ms", "train_cpu_seconds", "goal_cpu_seconds", "version",
+)  # fmt: skip
+REWARD_FREE = ("--reward", "none", "--explore.kind", "smooth")
+NOT_BUILT = {
+    "umaze": "PointMaze_UMaze-v3 has no runs yet",
+    "tworoom": "the environments of stable-worldmodel have no adapter yet",
+    "pusht": "the environments of stable-worldmodel have no adapter yet",
+    "swm_reacher": "the environments of stable-worldmodel have no adapter yet",
+    "long_maze_ratio": "there is no second time scale yet",
+}
+"""Figures that are asked for and cannot be had yet -> why."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is trained and evaluated under one name."""
+
+    env: str
+    frames: int
+    options: tuple[str, ...] = ()
+    """Further options of the train command."""
+    goal_updates: int = 10_000
+    pairs: int = 50
+
+    def run(self, name: str, seed: int) -> TrainingRun:
+        """Its run."""
+        new = ("--env", self.env, "--seed", str(seed), *REWARD_FREE, *self.options)
+        return TrainingRun(RUNS / "goals" / name / f"seed{seed}", self.frames, new)
+
+
+SUBJECTS: dict[str, Subject] = {
+    "reach": Subject("joule/Reach-v0", 20_000),
+    "maze": Subject("joule/Maze-v0", 50_000),
+    "push": Subject("joule/Push-v0", 50_000),
+    "reach_pixels": Subject("joule/Reach-v0", 20_000, ("--obs", "pixels", "--obs-size", "48")),
+}
+
+
+def measure(name: str, seed: int) -> list[dict[str, Any]]:
+    """Evaluates one trained run, and returns its rows."""
+    subject = SUBJECTS[name]
+    (folder,) = train_all([subject.run(name, seed)], 1)
+    agent: Any = joule.load(folder)
+    begun = time.process_time()
+    agent.learn_goals(subject.goal_updates)
+    learned = time.process_time() - begun
+    record = joule.evaluate_goals(agent, subject.pairs, oracle=name != "reach_pixels")
+    return [
+        {
+            "subject": name, "env": subject.env, "seed": seed, "frames": agent.frames, "goal_updates": subject.goal_updates,
+            "acts": acts, "pairs": record["pairs"], "solved_at_start": record["solved_at_start"],
+            "decisions": record["decisions"], "train_cpu_seconds": round(agent.clock.seconds()["cpu"], 1),
+            "goal_cpu_seconds": round(learned, 1), "version": version(),
+            **{key: _rounded(result[key]) for key in ("success", "low", "high", "mean_decisions", "median_ms")},
+        }
+        for acts, result in record["results"].items()
+    ]  # fmt: skip
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def add(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Adds rows to the raw file."""
+    known = read()
+    text = [",".join(COLUMNS)]
+    for row in [*known, *rows]:
+        text.append(",".join("" if row[name] is None else str(row[name]) for name in COLUMNS))
+    replace_file(RAW, ("\n".join(text) + "\n").encode())
+
+
+def read() -> list[dict[str, Any]]:
+    """The raw rows, oldest first."""
+    if not RAW.exists():
+        return []
+    with RAW.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of the JSON file: the mean over seeds of the share of goals that is reached, in percent."""
+    newest = {(row["subject"], row["seed"], row["acts"]): row for row in rows}
+    found: dict[str, Any] = {}
+    reasons = dict(NOT_BUILT)
+    for name in SUBJECTS:
+        shares = {
+            acts: [100 * float(row["success"]) for (subject, _, by), row in newest.items() if (subject, by) == (name, acts)]
+            for acts in ("plan", "policy", "random", "oracle")
+        }  # fmt: skip
+        found[name] = round(float(np.mean(shares["plan"])), 1) if shares["plan"] else None
+        found[f"{name}_beside"] = {
+            acts: round(float(np.mean(values)), 1)
+            for acts, values in shares.items()
+            if acts != "plan" and values
+        }
+        if not shares["plan"]:
+            reasons[name] = "not measured yet"
+    times = [float(row["median_ms"]) for row in newest.values() if row["acts"] == "plan"]
+    found["plan_ms"] = round(max(times), 1) if times else None
+    return found | dict.fromkeys(NOT_BUILT) | {"reasons": reasons}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Trains and evaluates where it is asked to, and collects.
+
+    Args:
+        arguments: the options; default those of the process.
+    """
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--run", action="store_true", help="train what is missing, and evaluate")
+    p.add_argument("--subjects", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
+    p.add_argument("--seeds", nargs="+", type=int, default=[1])
+    options = p.parse_args(arguments)
+    if options.run:
+        for name in options.subjects:
+            for seed in options.seeds:
+                add(measure(name, seed))
+    found = figures(read())
+    replace_file(RESULT, (json.dumps(found, indent=1) + "\n").encode())
+    print(json.dumps(found, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
