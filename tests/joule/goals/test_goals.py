@@ -118,7 +118,7 @@ def test_pairs_repeat_and_none_is_solved_at_the_start(trained_run: Path) -> None
     for pair, same in zip(found.pairs, again.pairs, strict=True):
         env.reset(seed=pair.seed)
         assert nearness.excess(env.readouts(), pair.readouts) > 1.0
-        assert np.array_equal(pair.goal, same.goal)
+        np.testing.assert_array_equal(pair.goal, same.goal)  # type: ignore[arg-type]
 
 
 def test_the_interval_is_wilsons() -> None:
