@@ -19,6 +19,7 @@ from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, EnvFault, RenderError, described
 from envs.physics import log
 from envs.readouts.named import of_observation, readout_vector
+from envs.rendering.checked_frame import checked_frame
 from envs.rendering.opengl import ensure_gl
 from envs.state import python_state
 from envs.state.python_objects import Contents
@@ -191,6 +192,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         base = self.unwrapped
         if not callable(attribute(base, "at_goal")):
             return None
+        frame = self._flat.frame
         try:
             with base.at_goal() as observation:  # type: ignore[attr-defined]
                 return self._still(self._flat.observe(observation)), self.readouts()
@@ -198,6 +200,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             raise
         except Exception as error:
             raise self._checks.fault(f"at_goal {described(error)}") from error
+        finally:
+            self._flat.frame = frame
 
     @property
     def goal_within(self) -> dict[str, float]:
@@ -379,17 +383,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             # first.
             self._rendered = True
             atexit.register(_close, weakref.ref(self))
-        if not isinstance(frame, np.ndarray):
-            raise self._no_frame(type(frame).__name__)
-        if frame.dtype != np.uint8 or frame.shape[2:] != (3,) or not frame.size:
-            raise self._no_frame(f"{frame.dtype} {list(frame.shape)}")
-        return frame
-
-    def _no_frame(self, found: str) -> RenderError:
-        return RenderError(
-            f"render() of {self.env_spec.env} must return a frame by Gymnasium's API for rgb_array, "
-            f"uint8 [height, width, 3], not {found}"
-        )
+        return checked_frame(frame, self.env_spec.env)
 
 
 def _close(reference: weakref.ref[SafeEnv]) -> None:

@@ -112,11 +112,11 @@ class SeeingEnv(SafeEnv):
         pixels = self._frames.pixels
         return {PIXELS: pixels, STATE: state} if self._seen.with_state else pixels
 
-    def _still(self, state: np.ndarray) -> Seen:
+    def _still(self, state: np.ndarray) -> Observed:
         """See `SafeEnv`."""
-        frames = FrameStack(self._settings.stack)
-        frames.begin(self._camera.frame())
-        return {PIXELS: frames.pixels, STATE: state} if self._settings.with_state else frames.pixels
+        frames = FrameStack(self._seen.stack)
+        frames.begin(self._source.frame())
+        return {PIXELS: frames.pixels, STATE: state} if self._seen.with_state else frames.pixels
 
     def close(self) -> None:
         """See `SafeEnv`."""

@@ -26,8 +26,8 @@ STATE, CAMERA = ObservationPart("state", (3,), "float32"), ObservationPart("came
 
 def test_a_flat_state_is_encoded_and_anything_else_is_refused_by_name() -> None:
     assert isinstance(encoder_kind([STATE]), StateEncoding)
-    with pytest.raises(ConfigError, match=r"camera \[8, 8, 3\] uint8"):
-        encoder_kind([STATE, CAMERA])
+    with pytest.raises(ConfigError, match=r"depth \[8, 8, 3\] float32"):
+        encoder_kind([STATE, ObservationPart("depth", (8, 8, 3), "float32")])
 
 
 class CameraNormalizer(nn.Module):
