@@ -23,6 +23,7 @@ from agent.cost.task_text import as_task, parse
 from agent.errors import ConfigError
 from agent.interface import Arrays, EndedEpisode, EnvSpec, ExperienceSource, Services, TrainingEnv
 from agent.learning.interaction import Interaction
+from agent.learning.recorded import remember
 from agent.learning.schedule import rows_for
 from agent.learning.transfer import begin_with
 from agent.memory.replay_rows import StreamRows
@@ -80,12 +81,12 @@ class WorldModelAgent(ActingAgent):
         env: Any = None,
         on_step: Callable[["WorldModelAgent"], bool] | None = None,
     ) -> "WorldModelAgent":
-        """Learns for `steps` more environment frames.
+        """Learns for `steps` more environment frames, or gradient steps where it learns from data.
 
         Updates that an interrupted decision left are made first. Torch's own generator is left where it was.
 
         Args:
-            steps: environment frames, over all environments.
+            steps: environment frames, over all environments; gradient steps of an agent with the setting `data`.
             env: the environment, or `num_envs` of them; default those of before, or of the configuration. One of
                 `gymnasium.make` is wrapped as those are. In others than before, episodes begin.
             on_step: called after every decision (of all environments); learning ends early when it returns
@@ -101,13 +102,9 @@ class WorldModelAgent(ActingAgent):
         """
         steps = whole_steps(steps)
         check_on_step(on_step)
-        self.env = enter(self, env)
-        buffer, capacity = self.modules.replay_buffer, self.config.learning.replay_capacity_transitions
-        rows = max(stream.rows for stream in buffer.streams) + rows_for(steps, self.config.num_envs)
-        buffer.reserve(min(capacity, self.config.streams * rows))
         self.modules.networks.goals = None  # the latents that it knows will be others
         until = self.frames + steps
-        step = self._stepper(self.env, until)
+        step = self._offline(env) if self.config.data else self._stepper(env, steps, until)
         with self.clock.running(), self.modules.own_random_streams():
             self.interaction.run_due_updates()
             while self.frames < until:
@@ -116,11 +113,36 @@ class WorldModelAgent(ActingAgent):
                     break
         return self
 
-    def _stepper(self, env: ExperienceSource, until: int) -> Callable[[], None]:
+    def _stepper(self, env: Any, steps: int, until: int) -> Callable[[], None]:
         """One step of learning: a decision in every environment, or the next chunk of the actors."""
-        if isinstance(env, Actors):
-            return partial(self.interaction.step_with, env, until)
-        return partial(self.interaction.step, as_several(env))
+        self.env = entered = enter(self, env)
+        buffer, capacity = self.modules.replay_buffer, self.config.learning.replay_capacity_transitions
+        rows = max(stream.rows for stream in buffer.streams) + rows_for(steps, self.config.num_envs)
+        buffer.reserve(min(capacity, self.config.streams * rows))
+        if isinstance(entered, Actors):
+            return partial(self.interaction.step_with, entered, until)
+        return partial(self.interaction.step, as_several(entered))
+
+    def _offline(self, env: Any) -> Callable[[], None]:
+        """One step of learning from recorded episodes. Raises ConfigError for an environment, and without any."""
+        if env is not None:
+            raise ConfigError(
+                "env: this agent learns from data and takes no step; begin a run in an environment with init_from"
+            )
+        if not self.modules.replay_buffer.held:
+            raise ConfigError("data: this agent has no experience; joule.train(data=...) gives it some")
+        return self.interaction.step_offline
+
+    def remember(self, episodes: Sequence[Arrays]) -> "WorldModelAgent":
+        """Puts recorded episodes into the replay buffer of an agent that has none; see `learning.recorded`.
+
+        Returns the agent itself.
+
+        Raises:
+            ConfigError: for more than the buffer takes, and for an agent that has experience.
+        """
+        remember(self.modules, episodes)
+        return self
 
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""

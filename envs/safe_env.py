@@ -94,6 +94,16 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """The action that the environment itself gets for `action` [act] in [-1, 1], in its own shape and units."""
         return self._flat.act(action)
 
+    def recorded_action(self, own: np.ndarray) -> np.ndarray:
+        """Recorded actions [steps, *own shape] in the environment's own units as actions [steps, act].
+
+        Those within the environment's bounds are in [-1, 1].
+
+        Raises:
+            ValueError: for another shape.
+        """
+        return self._flat.recorded_action(own)
+
     @property
     def counters(self) -> dict[str, int]:
         """How often each fault that a run survives has happened since the environment was made."""

@@ -90,6 +90,19 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
             scaled[self._free] = free
         return scaled.astype(self._dtype).reshape(self._shape)
 
+    def recorded_action(self, own: np.ndarray) -> np.ndarray:
+        """The inverse of `act` for recorded actions [steps, *shape of the environment's own], as [steps, act].
+
+        Raises:
+            ValueError: for another shape.
+        """
+        if own.shape[1:] != self._shape:
+            raise ValueError(
+                f"an action has shape {list(own.shape[1:])}, the environment's {list(self._shape)}"
+            )
+        free = own.reshape(len(own), -1)[:, self._free].astype(np.float64)
+        return ((free - self._middle) / self._half).astype(np.float32)
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:

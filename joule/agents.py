@@ -69,6 +69,10 @@ def make(
         EnvError: for an environment that cannot be made.
     """
     given = merged(settings, keywords) | {"agent": agent}
+    if given.get("data"):
+        raise ConfigError(
+            "data: joule.train learns from recorded episodes; an agent made here learns by acting"
+        )
     if isinstance(env, str):
         config = config_from(preset, given | {"env": env})
         return new_agent(config, make_envs(config))
@@ -94,12 +98,12 @@ def make(
     return new_agent(config, env)
 
 
-def new_agent(config: Config, env: ExperienceSource, env_spec: EnvSpec | None = None) -> Agent:
+def new_agent(config: Config, env: ExperienceSource | None, env_spec: EnvSpec | None = None) -> Agent:
     """An untrained agent of the kind `config.agent`, for `env`.
 
     Args:
         config: the settings.
-        env: the environment to learn in.
+        env: the environment to learn in; None for an agent that learns from data.
         env_spec: sizes and names that the agent is made for; those of `env` by default.
 
     Raises:
@@ -109,7 +113,10 @@ def new_agent(config: Config, env: ExperienceSource, env_spec: EnvSpec | None = 
         raise ConfigError(
             "perceive: energy is for a trained agent; train with encoder, then evaluate with --perceive energy"
         )
-    return build_agent(config, env_spec or env.env_spec, env)
+    if env_spec is None:
+        assert env is not None, "the sizes of an agent are those of its environment, or are given"
+        env_spec = env.env_spec
+    return build_agent(config, env_spec, env)
 
 
 def settings_of_agent(agent: Agent) -> dict[str, Any]:

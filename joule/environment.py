@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import envs
-from agent.configurator.settings import Config
+from agent.configurator.settings import NO_ENV, Config
 from agent.configurator.validation import replace, validate
 from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
@@ -61,6 +61,11 @@ def make_env(
         )
     else:
         config = env
+    if config.env == NO_ENV:
+        raise ConfigError(
+            "env: this agent learned from data without an environment, and can be neither evaluated nor shown in "
+            "one; train it with --env for that"
+        )
     made = envs.make(
         config.env,
         kwargs=config.env_kwargs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent.configurator.settings import LISTS, PRESETS, Config
+from agent.configurator.settings import LISTS, NO_ENV, PRESETS, Config
 from agent.configurator.validation import drop_foreign_settings, flatten, replace, validate
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
@@ -23,7 +23,17 @@ ENV_SETTINGS = (
     "step_timeout_seconds",
 )
 """Settings of the environment, beside its id."""
-_OF_JOULE = ("model.", "regularizer.", "cost.", "actor.", "planner.", "explore.", "learning.", "on_collapse")
+_OF_JOULE = (
+    "data",
+    "model.",
+    "regularizer.",
+    "cost.",
+    "actor.",
+    "planner.",
+    "explore.",
+    "learning.",
+    "on_collapse",
+)
 """What only the world-model agent uses, but for `_WITH_REPLAY`."""
 _WITH_REPLAY = "learning.utd"
 """The setting of learning that every agent with a replay buffer uses."""
@@ -32,6 +42,18 @@ _FREE = (
     "steps", "eval_every_frames", "eval_process", "checkpoint_every_frames", "video", "memory_budget_gb",
 )  # fmt: skip
 """Settings that a resumed run may change without being told so."""
+
+
+FROM_DATA: dict[str, Any] = {
+    # Critics overestimate actions that are not in the data, and no further data correct them.
+    "learning.behaviour_cloning": 1.0,
+    "explore.curiosity": 0.0,
+    "learning.recency": 0.0,  # the order of recorded episodes says nothing
+}
+"""Settings of a run that learns from recorded episodes, where the user gives no others."""
+_INTERACTION = ("explore.", "learning.utd", "learning.initial_utd", "learning.pretrain_updates", "actor_chunk",
+                "actors_lockstep", "vector_mode")  # fmt: skip
+"""Beginnings of the names of settings that say how experience is collected, and when it is learned from."""
 
 
 def merged(settings: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,6 +104,9 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
         changes = {name: value for name, value in changes.items() if not name.startswith(_OF_JOULE)}
         if PRESETS[preset] and not changes:
             raise ConfigError(f"--preset: {preset} changes nothing that {agent} uses; it is for joule")
+    if given.get("data"):
+        check_given_with_data(given)
+        changes = {**FROM_DATA, **changes}
     config, _ = drop_foreign_settings(replace(Config(), {**changes, **given}), given)
     validate(config)
     check_agent_uses(config.agent, given)
@@ -110,6 +135,8 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
         way = ", or evaluate this one with --task and --learn-task" if before.agent == "joule" else ""
         raise ConfigError(f"task: this run learned by the costs of its own task; train another run{way}")
     check_num_envs(before, config)
+    if "data" in changed:
+        raise ConfigError("data: a run keeps the data that it has learned from; train another run on others")
     if not override and (refused := [name for name in changed if name not in _FREE]):
         difference = ", ".join(f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in refused)
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
@@ -134,13 +161,33 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
     """
     if (kinds := {before.agent, given.get("agent", before.agent)}) != {"joule"}:
         raise ConfigError(f"init_from: {min(kinds - {'joule'})} has no world model to begin with; joule has")
+    if given.get("data"):
+        raise ConfigError("data: --init-from begins with the experience of that run; give one of the two")
     usual: dict[str, Any] = dict(NOT_FROM_SCRATCH)
+    if before.data:
+        if before.env == NO_ENV and "env" not in given:
+            raise ConfigError(
+                "env: that run learned from data without an environment; give the one to train in"
+            )
+        default = flatten(Config())
+        usual |= {name: default[name] for name in ("data", *FROM_DATA)}
     if before.explore.plan_from_decisions is not None:
         usual["explore.plan_from_decisions"] = 0
     config, _ = drop_foreign_settings(replace(before, {**usual, **given}), given)
     validate(config)
     check_num_envs(before, config)
     return config
+
+
+def check_given_with_data(given: Iterable[str]) -> None:
+    """Refuses settings of interaction for a run that has none.
+
+    Raises:
+        ConfigError: for the first of them.
+    """
+    for name in given:
+        if name.startswith(_INTERACTION) and name not in FROM_DATA:
+            raise ConfigError(f"{name}: learning from data takes no step in an environment; leave it out")
 
 
 def check_num_envs(before: Config, config: Config) -> None:

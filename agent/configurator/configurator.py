@@ -66,6 +66,8 @@ class Configurator:
                 "constraint: planner.kind policy does not look ahead, and cannot keep a constraint"
             )
         act = modules.env_spec.action_size
+        if constraints:
+            self._check_readouts("constraint")
         made = ConstraintCost(constraints, modules.layout(), modules.networks, act) if constraints else None
         modules.constraint_cost = made
         self.warn_of_constraints()
@@ -309,7 +311,14 @@ class Configurator:
 
     def _cost_of(self, task: Task) -> TaskCost:
         modules = self.modules
+        self._check_readouts(f"task: {task.name!r}")
         return TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
+
+    def _check_readouts(self, what: str) -> None:
+        """Raises TaskError where the agent learned from data without readouts, which are then all 0."""
+        buffer = self.modules.replay_buffer
+        if self.modules.config.data and buffer.held and not buffer.readout[buffer.filled()].any():
+            raise TaskError(f"{what} is on readouts, and the data that this agent learned from have none")
 
     def _warn_of_illegible(self, kind: str, used: Sequence[str]) -> None:
         """Warns of readouts that the agent cannot read; see `cost.legibility`."""

@@ -156,6 +156,9 @@ class LearningConfig:
     proportional to exp(-recency * age), but at least a tenth of the newest one's. 0 draws all alike."""
     replay_capacity_transitions: int = ranged(1_000_000, 8, 100_000_000)
     """Transitions kept in the replay buffer."""
+    behaviour_cloning: float = ranged(0.0, 0.0, 1e6)
+    """Weight of behaviour cloning in the policy's loss: the squared distance of its action from the stored one. A
+    run with `data` has 1 by default, so that the policy keeps to actions that the data have."""
     max_skipped_updates: int = ranged(10, 0, 100)
     """Updates among the last 100 that may be skipped because a loss or gradient is not finite. One more ends
     the run."""
@@ -175,6 +178,9 @@ class Config:
     """Gymnasium id, `module:Env-v0` of your own, `dmc:walker-walk`, or `joule/Push-v0`."""
     agent: AgentKind = "joule"
     """joule, a stable-baselines3 baseline, or a trivial agent (random, zero)."""
+    data: str = ""
+    """Recorded episodes to learn from, without interaction: a folder of .npz files, `minari:ID`, or a run folder.
+    Every count of frames, `steps` too, then counts gradient steps."""
     steps: int = ranged(50_000, 1, 10_000_000_000)
     """Budget in environment steps (simulator frames at the environment's own control rate)."""
     seed: int = ranged(1, 0, 2**31 - 1)
@@ -252,6 +258,8 @@ class Config:
 
 LISTS = ("perturb", "constraint")
 """Settings that may be given several times."""
+NO_ENV = "none"
+"""What `env` is where an agent learns from recorded episodes alone, of an environment that is not at hand."""
 NO_PERTURBATION = ("none",)
 """What a user gives as `perturb` for none, where a run has some."""
 KIND_SECTIONS = ("planner", "regularizer")

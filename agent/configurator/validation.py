@@ -16,6 +16,7 @@ from agent.configurator.settings import (
     BEFORE_THEY_EXISTED,
     KIND_SECTIONS,
     LISTS,
+    NO_ENV,
     NO_PERTURBATION,
     Config,
 )
@@ -196,6 +197,21 @@ def _check_pixels(config: Config) -> None:
         raise ConfigError("obs: perceive energy infers what sensors should read, and takes the state alone")
 
 
+def _check_data(config: Config) -> None:
+    """Raises ConfigError for recorded episodes together with what collects some."""
+    if not config.data:
+        if config.env == NO_ENV:
+            raise ConfigError(
+                f"env: {NO_ENV} is for learning from data; give a Gymnasium id such as HalfCheetah-v5"
+            )
+        return
+    if config.agent != "joule":
+        raise ConfigError(f"data: {config.agent} learns by acting; joule learns from recorded episodes")
+    for name in ("num_envs", "actors"):
+        if getattr(config, name) > 1 or (name == "actors" and config.actors):
+            raise ConfigError(f"{name}: found {getattr(config, name)}, and learning from data takes no step")
+
+
 def validate(config: Config) -> Config:
     """Returns `config` when every field has its type and lies in its range, and the fields agree.
 
@@ -226,6 +242,7 @@ def validate(config: Config) -> Config:
             f"actors: each of them has one environment, and num_envs is {config.num_envs}; give one of the two"
         )
     _check_pixels(config)
+    _check_data(config)
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():

@@ -41,7 +41,8 @@ class FusedPolicy:
     def __init__(self, policy: FusedMLP, critics: Sequence[FusedMLP], two_hot: TwoHot) -> None:
         self.policy, self.critics, self.two_hot = policy, critics, two_hot
         self.kept: tuple[Tensor, ...] = ()
-        """Of the last `evaluate`: action, noise, standard deviation, its tanh, and shares and values by critic."""
+        """Of the last `evaluate`: action, noise, standard deviation, its tanh, shares and values by critic, and the
+        most likely action before squashing."""
         self.passes: list[Pass] = []
         """Of the last `evaluate`: the policy's, and those of the critics."""
 
@@ -80,18 +81,26 @@ class FusedPolicy:
         logits, passes = ensemble_logits(self.critics, torch.cat((z, action), -1), self.two_hot.bins)
         share = logits.softmax(-1)
         value = share @ self.two_hot.centres
-        self.kept, self.passes = (action, noise, std, tanh, share, value), [own, *passes]
+        self.kept, self.passes = (action, noise, std, tanh, share, value, mean), [own, *passes]
         return log_prob, value.mean(1) * critic_scale
 
     @torch.inference_mode()
-    def backward(self, critic_weight: float, entropy_weight: float) -> None:
+    def backward(
+        self,
+        critic_weight: float,
+        entropy_weight: float,
+        stored: tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]] | None = None,
+        cloning_weight: float = 0.0,
+    ) -> None:
         """Writes the policy's gradient of the mean over states of its loss.
 
         Args:
             critic_weight: of the cost-to-go over the unit of the critics.
             entropy_weight: of the log-probability.
+            stored: as for `Learner.update_policy`.
+            cloning_weight: of the squared distance from the stored actions.
         """
-        action, noise, std, tanh, share, value = self.kept
+        action, noise, std, tanh, share, value, likely_mean = self.kept
         own, *passes = self.passes
         rows, members = value.shape
         act = action.shape[1]
@@ -108,6 +117,11 @@ class FusedPolicy:
         out[:, :act] = mean
         spread = mean.mul_(noise).mul_(std).sub_(per_row)
         out[:, act:] = torch.addcmul(spread, spread.mul(tanh), tanh, value=-1.0).mul_(HALF_RANGE)
+        if stored is not None:
+            actions, known = stored
+            likely = likely_mean.tanh()
+            share_of_row = known.mul(2.0 * cloning_weight / rows).unsqueeze(1)
+            out[:, :act] += (likely - actions).mul_(share_of_row).mul_(1.0 - likely.square())
         self.policy.backward(out, own)
         self.policy.write_gradients([own])
         self.kept, self.passes = (), []

@@ -64,6 +64,13 @@ class Interaction:
         self._count_updates(before)
         self.run_due_updates()
 
+    def step_offline(self) -> None:
+        """One gradient step on what the replay buffer holds, which counts as a frame."""
+        self.frames += 1
+        self.update_credit += 1.0
+        self.ended_episodes = []
+        self.run_due_updates()
+
     def step_with(self, actors: Actors, until: int) -> None:
         """The next chunks of actors, stored in the replay buffer, and the updates that their decisions add.
 

@@ -20,9 +20,9 @@ from agent.fused_networks import refusal
 from agent.layers import full
 from agent.learning import curiosity as bonus
 from agent.learning.flat_parameters import FlatParameters
-from agent.learning.fused_policy import quantiles
 from agent.learning.fused_update import FusedUpdate
 from agent.learning.losses import HeadOutputs, Losses, Predictions, WindowBatch, row_weights
+from agent.learning.policy_update import PolicyUpdate
 from agent.learning.skipped_updates import SkipBudget
 from agent.memory.columns import map_parts
 from agent.memory.windows import Windows
@@ -31,12 +31,6 @@ from agent.perception.collapse import latent_health
 from agent.perception.pixels import PixelEncoder, augmented
 from agent.world_model.dynamics import Step
 
-ENTROPY_GAIN = 3e-3
-"""Change of the log entropy weight per update and nat of entropy error: an integral controller."""
-LARGEST_ENTROPY_ERROR = 5.0
-"""In nats: a larger error moves the entropy weight no faster."""
-LOG_ENTROPY_WEIGHTS = (math.log(1e-4), 0.0)
-"""Bounds of the log entropy weight, in units of the range of costs-to-go."""
 SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
 """Losses that are metrics under their own name."""
 
@@ -101,6 +95,9 @@ class Learner:
         self.served = config.fused and refusal(networks, config.precision) is None
         """Whether gradients are computed by hand; see `FusedUpdate`."""
         self._fused: FusedUpdate | None = None
+        self.policy_update = PolicyUpdate(
+            networks, self.policy_group, config, target_entropy, self.tau, self.served, self.arithmetic
+        )
 
     @property
     def skipped(self) -> int:
@@ -164,7 +161,8 @@ class Learner:
             self.budget.skipped(self.updates, f"the model's gradient is not finite (norm {norm.item()})")
             return {}
         self.networks.usual_disagreement.copy_(view.usual_disagreement)
-        policy_metrics = self.update_policy(self.policy_states(batch, view), measure)
+        stored = batch.stored_actions(self.config.window_decisions) if self.config.behaviour_cloning else None
+        policy_metrics = self.update_policy(self.policy_states(batch, view), measure, stored)
         self.update_targets()
         if not measure:
             return {}
@@ -291,76 +289,19 @@ class Learner:
         action = self.networks.policy.draw(z)
         return full(self.networks.target_critic(z, action.to(z))).amax(1)
 
-    def update_policy(self, z: Float[Tensor, "rows latent"], measure: bool) -> dict[str, float]:
-        """One gradient step of the policy at `z`, towards least cost-to-go plus an entropy bonus.
-
-        The weight of the bonus keeps the entropy at its target (Haarnoja et al. 2018b, section 5).
-
-        Args:
-            z: states.
-            measure: computes metrics.
-
-        Returns:
-            The metrics, by name; empty without `measure`.
-
-        Raises:
-            StopRun: as `update`.
-        """
-        networks, config, fused = self.networks, self.config, self.fused
-        if fused is not None:
-            log_prob, to_go = fused.policy.evaluate(z, networks.critic.scale)
-        else:
-            log_prob, to_go = self.evaluate_policy(z)
-        self.follow_spread(to_go.detach())
-        scale = networks.spread.clamp_min(0.1 * networks.critic.scale)
-        entropy_weight = networks.log_entropy_weight.exp()
-        surplus = -log_prob.detach().mean() - self.target_entropy * networks.policy.action_size
-        surplus = surplus.clamp(-LARGEST_ENTROPY_ERROR, LARGEST_ENTROPY_ERROR).nan_to_num(0.0)
-        log_weight = networks.log_entropy_weight - ENTROPY_GAIN * surplus
-        log_weight = log_weight.clamp(*LOG_ENTROPY_WEIGHTS)
-        if fused is not None:
-            fused.policy.backward((networks.critic.scale / scale).item(), entropy_weight.item())
-        else:
-            self.policy_group.zero_grad()
-            (to_go / scale + entropy_weight * log_prob).mean().backward()
-        norm = self.policy_group.step(config.max_grad_norm)
-        if not math.isfinite(norm.item()):
-            self.budget.skipped(self.updates, f"the policy's gradient is not finite (norm {norm.item()})")
+    def update_policy(
+        self,
+        z: Float[Tensor, "rows latent"],
+        measure: bool,
+        stored: tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]] | None = None,
+    ) -> dict[str, float]:
+        """One gradient step of the policy at `z`; see `PolicyUpdate`. Raises StopRun as `update`."""
+        fused = self.fused
+        try:
+            return self.policy_update(z, measure, stored, None if fused is None else fused.policy)
+        except FloatingPointError as error:
+            self.budget.skipped(self.updates, str(error))
             return {}
-        networks.log_entropy_weight.copy_(log_weight)
-        if not measure:
-            return {}
-        return {
-            "policy/entropy": -log_prob.mean().item(),
-            "policy/entropy_weight": log_weight.exp().item(),
-            "policy/cost_to_go": to_go.mean().item(),
-            "policy/gradient_norm": norm.item(),
-        }
-
-    def evaluate_policy(
-        self, z: Float[Tensor, "rows latent"]
-    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
-        """Log-probabilities of actions drawn at `z`, and their cost-to-go; the critic gets no gradient."""
-        networks = self.networks
-        networks.critic.requires_grad_(False)
-        with self.arithmetic():
-            action, log_prob = networks.policy.sample(z)
-            to_go = full(networks.critic(z, action)).mean(1)
-        networks.critic.requires_grad_(True)
-        return full(log_prob), to_go
-
-    @torch.no_grad()
-    def follow_spread(self, to_go: Float[Tensor, " rows"]) -> None:
-        """The range of the costs-to-go follows that of a batch."""
-        networks = self.networks
-        if self.served:
-            low, high = quantiles(to_go.tolist(), networks.quantiles.tolist())
-            spread = to_go.new_tensor(high - low)
-        else:
-            ends = torch.quantile(to_go, networks.quantiles)
-            spread = ends[1] - ends[0]
-        if math.isfinite(spread.item()):  # a single infinity would stay in the average for ever
-            networks.spread.lerp_(spread.clamp_min(1e-8), self.tau)
 
     @property
     def fused(self) -> FusedUpdate | None:

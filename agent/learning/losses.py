@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -21,6 +22,20 @@ class WindowBatch:
     terminated: Float[Tensor, "time batch"]
     valid: Bool[Tensor, "time batch"]
     readout: Float[Tensor, "time_and_one batch readouts"]
+
+    def stored_actions(self, decisions: int) -> tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]]:
+        """The actions that were taken in the states of a policy update, and 1 where one is known.
+
+        Args:
+            decisions: those of the prediction window; the states are those of `Learner.policy_states`.
+        """
+        length = self.valid[:decisions].sum(0)
+        over = (length < decisions) | (self.terminated[:decisions] > 0).any(0)
+        place, every = length - over.long(), torch.arange(length.numel(), device=length.device)
+        held = place.clamp_max(len(self.action) - 1)
+        known = (place < len(self.action)) & self.valid[held, every]
+        rows = torch.cat((self.action[0], self.action[held, every]))
+        return rows, torch.cat((torch.ones_like(known), known)).to(rows)
 
     def whole(self, decisions: int) -> bool:
         """Whether every window has so many transitions of one episode, and none terminates it."""

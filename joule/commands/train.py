@@ -4,6 +4,7 @@ python train.py                                      HalfCheetah-v5, the world-m
 python train.py --env my_pkg:MyArm-v0 --steps 50000  an environment of your own
 python train.py --agent sac --env dmc:walker-walk    a model-free baseline, with the same run folder
 python train.py --preset smoke                       everything in under a minute
+python train.py --data episodes/ --env Hopper-v5     learn from recorded episodes, without interaction
 python train.py --resume runs/...                    continue a run exactly where it stopped
 python train.py --init-from runs/... --task less:velocity --steps 20000    a new task for what another run learned
 """
@@ -114,7 +115,7 @@ def train(
             the costs of `task` where that is another one. Settings that are not given are those of that run.
         override: with `resume`, allows settings to change.
         trust_modules: with `resume` or `init_from`, modules that the run's environment may import although
-            another user made the run.
+            another user made the run; likewise with `data`.
         trust_env_kwargs: with `resume` or `init_from`, whether its environment may get the keyword arguments
             in its settings, likewise.
         callbacks: are told how the run goes; see `joule.Callback`.
@@ -173,10 +174,19 @@ def _train(
 
     Only a command sets environment variables and handles signals; in a Python program both belong to the user.
     """
-    _check_together(preset, resume, init_from, override, trust_modules, trust_env_kwargs)
+    _check_together(preset, resume, init_from, override)
+    if ray is not None and given.get("data"):
+        raise ConfigError("--ray: it is for actors, and learning from data has none")
+    if (trust_modules or trust_env_kwargs) and not (resume or init_from or given.get("data")):
+        flag = "--trust-module" if trust_modules else "--trust-env-kwargs"
+        raise ConfigError(f"{flag}: is for another run, and there is no --resume")
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     if resume is None:
         if init_from is None:
+            if given.get("data"):
+                from joule.datasets.source import with_settings_of_data
+
+                given = with_settings_of_data(given, trust)
             config = config_from(preset or "default", given)
         else:
             config = config_init_from(_opened(init_from, "--init-from", trust).config, given)
@@ -189,10 +199,14 @@ def _train(
         given_callbacks = _callbacks(callbacks, track)
         with _startup(config, from_command_line) as startup:
             # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
-            from joule.training.session import Reporting, train_init_from, train_new
+            from joule.training.experienced import train_init_from, train_offline
+            from joule.training.session import Reporting, train_new
 
             reporting = Reporting([*startup, *given_callbacks], track, progress)
-            end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line, "ray": ray}
+            end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line}
+            if config.data:
+                return train_offline(config, out, command, **end, **trust)
+            end["ray"] = ray
             if init_from is None:
                 return train_new(config, out, command, **end)
             return train_init_from(config, init_from, out, command, **end, **trust)
@@ -236,14 +250,7 @@ def _opened(path: Path, flag: str, trust: Mapping[str, Any]) -> Run:
     return run
 
 
-def _check_together(
-    preset: str | None,
-    resume: Path | None,
-    init_from: Path | None,
-    override: bool,
-    trust_modules: Sequence[str],
-    trust_env_kwargs: bool,
-) -> None:
+def _check_together(preset: str | None, resume: Path | None, init_from: Path | None, override: bool) -> None:
     """Raises ConfigError for options that say nothing together."""
     if resume is not None and init_from is not None:
         raise ConfigError("--init-from: a resumed run goes on with its own agent; give one of the two")
@@ -251,14 +258,8 @@ def _check_together(
         raise ConfigError("--preset: a resumed run keeps its settings; name those to change, with --override")
     if preset is not None and init_from is not None:
         raise ConfigError("--preset: this run begins with the settings of another; name those to change")
-    other = resume or init_from
-    for flag, said, meant in (
-        ("--override", override, resume),
-        ("--trust-module", trust_modules, other),
-        ("--trust-env-kwargs", trust_env_kwargs, other),
-    ):
-        if said and meant is None:
-            raise ConfigError(f"{flag}: is for another run, and there is no --resume")
+    if override and resume is None:
+        raise ConfigError("--override: is for another run, and there is no --resume")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import envs
 from agent.configurator.kinds import NO_PLANNER
+from agent.configurator.settings import NO_ENV
 from agent.errors import StopRun
 from agent.interface import Agent
 from envs.faults.errors import EnvFailure
@@ -73,12 +74,13 @@ def conclude(
     except (OSError, RunError) as error:
         raise StopRun(f"the run has ended and its last checkpoint is complete, but: {error}") from error
     make_missing(run, agent, callback)
-    imagine = ["--imagine"] if config.agent == "joule" else []
-    callback.on_note(f"render:   {_command('render', folder, *imagine)}")
-    if config.agent == "joule" and config.planner.kind != NO_PLANNER:
-        callback.on_note(f"explain:  {_command('explain', folder, '--step', '10')}")
-    callback.on_note(f"evaluate: {_command('evaluate', folder, '--episodes', '10')}")
-    callback.on_note(f"compare:  {_command('compare', folder)} OTHER_RUN")
+    if config.env != NO_ENV:
+        imagine = ["--imagine"] if config.agent == "joule" else []
+        callback.on_note(f"render:   {_command('render', folder, *imagine)}")
+        if config.agent == "joule" and config.planner.kind != NO_PLANNER:
+            callback.on_note(f"explain:  {_command('explain', folder, '--step', '10')}")
+        callback.on_note(f"evaluate: {_command('evaluate', folder, '--episodes', '10')}")
+        callback.on_note(f"compare:  {_command('compare', folder)} OTHER_RUN")
     more = 2 * max(config.steps, agent.frames)
     callback.on_note(f"resume:   {resume} --steps {more}")
 
@@ -89,7 +91,9 @@ def missing(run: Run, agent: Agent) -> list[str]:
 
 
 def _outputs(run: Run, agent: Agent) -> dict[str, Path]:
-    """The files that a run ends with, beside its summary: "curve" and "film"."""
+    """The files that a run ends with, beside its summary: "curve" and "film"; none without an environment."""
+    if agent.config.env == NO_ENV:
+        return {}
     files = {"curve": run.folder / "curve.png"}
     if agent.config.video:
         files["film"] = run.videos / f"step-{agent.frames}.mp4"

@@ -9,10 +9,13 @@ from agent import random_state
 from agent.configurator.settings import Config
 from envs.changes.randomisation import is_drawn
 from envs.state.determinism import check_determinism
+from joule.datasets.dataset import described
 from joule.environment import make_env
 
 GENERATORS = {"numpy": "np.random", "python": "random", "torch": "torch"}
 """The generators that a process shares: name in `agent.random_state` -> what a user calls them."""
+DATA = "data"
+"""The entry that says what recorded episodes a run learns from."""
 MOST_NAMES = 5
 """Attributes that a note names."""
 
@@ -44,7 +47,7 @@ def notes(env_spec: Mapping[str, Any], perturb: Sequence[str] = ()) -> list[str]
         env_spec: has what `check_env` found.
         perturb: the perturbations of the run.
     """
-    told = []
+    told = described(env_spec.get(DATA))
     if drawn := [text for text in perturb if is_drawn([text])]:
         told.append(
             f"each episode draws from {' '.join(drawn)}; evaluations draw from the same by their held-out seeds, "

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agent.agent import WorldModelAgent
-from agent.configurator.settings import Config
+from agent.configurator.settings import NO_ENV, Config
 from agent.device import pick_device
 from agent.errors import ConfigError
 from agent.interface import Agent
@@ -24,20 +23,19 @@ from joule.callbacks.dispatch import CallbackError, Callbacks
 from joule.callbacks.episodes import EpisodesOfRun
 from joule.callbacks.tensorboard_tracker import TensorBoardTracker
 from joule.cli import signals
-from joule.memory_budget import check_budget
+from joule.environment import make_env
 from joule.report.progress import Progress
-from joule.storage.agent_checkpoint import save_as_run
 from joule.storage.env_spec import spec_of_run, spec_to_json
-from joule.storage.loading import load
 from joule.storage.run_folder import Run
-from joule.storage.run_paths import default_folder
-from joule.storage.trust import modules_named
 from joule.training import env_check
 from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
 from joule.training.evaluation import Evaluator, evaluator_of
 from joule.training.trainer import Trainer
 from joule.training_envs import make_envs
+
+Experience = SafeEnv | SafeEnvs | ActorPool | None
+"""Where the experience of training comes from; None for a run that learns from data."""
 
 
 @dataclass(frozen=True)
@@ -95,72 +93,15 @@ def train_new(
         RunError: for a folder that is not free.
         StopRun: when the run cannot continue.
     """
-    _check_eval_process(config)
+    check_eval_process(config)
     with _training_envs(config, ray) as env:
+        assert env is not None, "a run that learns from data begins with them"
         agent = new_agent(config, env)
         evaluator = evaluator_of(config)
         spec = spec_to_json(env.env_spec) | env_check.check_env(config)
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
         return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=False)
-
-
-def train_init_from(
-    config: Config,
-    earlier: Path,
-    out: Path | None,
-    command: Sequence[str],
-    *,
-    reporting: Reporting,
-    handle_signals: bool = False,
-    trust_modules: Sequence[str] = (),
-    trust_env_kwargs: bool = False,
-    ray: str | None = None,
-) -> TrainedRun:
-    """Makes a run folder whose agent begins with what the agent of another run has learned, and trains it.
-
-    Args:
-        config: the settings.
-        earlier: the other run, or one of its checkpoints.
-        out: as for `train_new`; the folder is a run with a checkpoint, or it does not exist.
-        command: as for `train_new`.
-        reporting: as for `train_new`.
-        handle_signals: as for `train_new`.
-        trust_modules: as for `joule.load`.
-        trust_env_kwargs: as for `joule.load`.
-        ray: as for `joule.training_envs.make_envs`.
-
-    Raises:
-        ConfigError: for an agent that does not fit the settings or their environment.
-        RunError: for a folder that is not free.
-        StopRun: when the run cannot continue.
-    """
-    _check_eval_process(config)
-    # The other agent does not act. It is on the device, and within the budget, of the new one.
-    usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}
-    trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
-    folder = default_folder(config) if out is None else out.resolve()
-    _save_init_from(config, load(earlier, settings=usable, **trust), folder, command)
-    modules = [*trust_modules, *modules_named(config)]  # this user gave the settings
-    run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
-    return train_further(run, config, reporting=reporting, handle_signals=handle_signals, ray=ray)
-
-
-def _save_init_from(config: Config, earlier: Agent, folder: Path, command: Sequence[str]) -> None:
-    """Writes a run whose agent begins with another one. Both agents are gone when it returns."""
-    env = make_envs(config)
-    try:
-        check_budget(config, env.env_spec, sum(rows.total - rows.first for rows in earlier.replay))
-        agent = new_agent(config, env)
-        if not isinstance(agent, WorldModelAgent) or not isinstance(earlier, WorldModelAgent):
-            raise ConfigError("init_from: only joule begins with another agent: it has a world model")
-        agent.env = None  # it has no state yet
-        agent.begin_with(earlier)
-    finally:
-        env.close()
-    evaluator_of(config).close()  # it refuses settings too
-    with signals.unwinding():
-        save_as_run(agent, folder, command, env_check.check_env(config), replace_empty=True)
 
 
 def train_further(
@@ -185,15 +126,20 @@ def train_further(
         CheckpointError, ReplayLogError: when there are checkpoints and none verifies.
         StopRun: when the run cannot continue.
     """
-    _check_eval_process(config)
+    check_eval_process(config)
     with _training_envs(config, ray) as env:
         spec = spec_of_run(run)
-        check_spec(spec, env, config.agent)
-        agent, evaluator = new_agent(config, env, spec), evaluator_of(config)
+        if env is not None:
+            check_spec(spec, env, config.agent)
+        elif config.env != NO_ENV:
+            with closing(make_env(config)) as of_evaluations:
+                check_spec(spec, of_evaluations, config.agent)
+        agent = new_agent(config, env, spec)
+        evaluator = None if config.env == NO_ENV else evaluator_of(config)
         return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=True)
 
 
-def _check_eval_process(config: Config) -> None:
+def check_eval_process(config: Config) -> None:
     """Refuses evaluations in a process of their own for an agent that cannot be copied there.
 
     Raises:
@@ -207,20 +153,20 @@ def _check_eval_process(config: Config) -> None:
 
 
 @contextmanager
-def _training_envs(config: Config, ray: str | None) -> Iterator[SafeEnv | SafeEnvs | ActorPool]:
-    """The environments of training. Their processes end with the session, however it ends.
+def _training_envs(config: Config, ray: str | None) -> Iterator[Experience]:
+    """The environments of training; None for a run that learns from data. Their processes end with the session.
 
     Environments in this process stay open: the agent of a `TrainedRun` continues in its open episode.
     """
-    env = make_envs(config, ray)
+    env = None if config.data else make_envs(config, ray)
     try:
         yield env
     finally:
-        if _in_processes(env):
+        if env is not None and _in_processes(env):
             env.close()
 
 
-def _in_processes(env: SafeEnv | SafeEnvs | ActorPool) -> bool:
+def _in_processes(env: Experience) -> bool:
     """Whether environments end with the session, because they have processes of their own."""
     return isinstance(env, ActorPool) or (isinstance(env, SafeEnvs) and env.mode == "async")
 
@@ -228,8 +174,8 @@ def _in_processes(env: SafeEnv | SafeEnvs | ActorPool) -> bool:
 def _session(
     run: Run,
     agent: Agent,
-    env: SafeEnv | SafeEnvs | ActorPool,
-    evaluator: Evaluator,
+    env: Experience,
+    evaluator: Evaluator | None,
     reporting: Reporting,
     handle_signals: bool,
     ray: str | None,
@@ -242,13 +188,16 @@ def _session(
         callback = Callbacks([TensorBoardTracker(run)], reporting.callbacks, display)
         if isinstance(env, ActorPool):
             env.on_note = callback.on_note
-        evaluator.callback = EpisodesOfRun(callback, "evaluating", config.eval_episodes)
+        if evaluator is not None:
+            evaluator.callback = EpisodesOfRun(callback, "evaluating", config.eval_episodes)
         background = None
-        if config.eval_process and isinstance(agent, WorldModelAgent):
+        if config.eval_process and evaluator is not None and isinstance(agent, WorldModelAgent):
             background = BackgroundEvaluation(agent)
             stack.callback(background.close)
         trainer = Trainer(agent, run, evaluator, callback, background)
         notes = env_check.notes(run.env_spec, config.perturb)
+        if evaluator is None:
+            notes.append("there is no environment: evaluations, the learning curve and the film are left out")
         if resumed:
             notes += trainer.resume()
             done = agent.frames >= config.steps and not trainer.unfinished
@@ -264,9 +213,10 @@ def _session(
             if background is not None:
                 background.start()
             stopped_by = trainer.train(handle_signals)
-            evaluator.close()
+            if evaluator is not None:
+                evaluator.close()
             if stopped_by is None:
-                counters, scores = env.counters, trainer.last_scores
+                counters, scores = {} if env is None else env.counters, trainer.last_scores
                 stopped_by = _unless_ended(
                     lambda: conclude(run, agent, counters, scores, callback, again), again, callback
                 )

@@ -48,7 +48,7 @@ class Trainer:
     Args:
         agent: the agent.
         run: the run folder, locked.
-        evaluate: plays the held-out episodes with the agent as it is.
+        evaluate: plays the held-out episodes with the agent as it is; None where there is no environment.
         callback: is told how the run goes.
         background: plays the held-out episodes in a process of its own while training goes on, but for those at
             the run's end; None plays all of them with `evaluate`.
@@ -58,7 +58,7 @@ class Trainer:
         self,
         agent: Agent,
         run: Run,
-        evaluate: Callable[[Policy], Scores],
+        evaluate: Callable[[Policy], Scores] | None,
         callback: Callback,
         background: BackgroundEvaluation | None = None,
     ) -> None:
@@ -170,7 +170,7 @@ class Trainer:
             if due(self.log_every_frames):
                 self.log()
             ends = agent.frames >= config.steps or not go_on
-            if ends or due(config.eval_every_frames):
+            if self.evaluate is not None and (ends or due(config.eval_every_frames)):
                 self.evaluate_now(before, ends)
             elif self.background is not None and self.background.ready():
                 self.record_background()
@@ -253,6 +253,7 @@ class Trainer:
 
         Whatever fails in them, what was learned before is saved.
         """
+        assert self.evaluate is not None, "without an environment nothing is played"
         try:
             with self.agent.clock.running(False):
                 return self.evaluate(interruptible(self.agent, self.check_interrupted))

@@ -1,0 +1,67 @@
+"""Recorded episodes, ready for a replay buffer, and what is said of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agent.interface import Arrays, EnvSpec
+
+READOUTS = "readouts"
+"""The entry of the record that says whether the episodes have readouts."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Recorded episodes as rows of a replay buffer."""
+
+    source: str
+    """As the user named it."""
+    episodes: Sequence[Arrays]
+    """Rows by column, those of each episode."""
+    env_spec: EnvSpec
+    """Sizes and names of the environment that they are of."""
+    has_readouts: bool
+    """Whether the episodes have the environment's readouts; all of them are 0 otherwise."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of the replay buffer that they take."""
+        return sum(len(rows["last"]) for rows in self.episodes)
+
+    def record(self) -> dict[str, Any]:
+        """What run.json keeps of the data, as JSON values."""
+        returns = np.array([-rows["cost"].sum(dtype=np.float64) for rows in self.episodes])
+        return {
+            "source": self.source,
+            "episodes": len(self.episodes),
+            "transitions": self.rows - len(self.episodes),
+            "return_mean": float(returns.mean()),
+            "return_std": float(returns.std()),
+            "return_min": float(returns.min()),
+            "return_max": float(returns.max()),
+            READOUTS: self.has_readouts,
+        }
+
+
+def described(record: Any) -> list[str]:
+    """Sentences on the data of a run, from its run.json, which may come from another person."""
+    if not isinstance(record, Mapping):
+        return []
+    counts = [record.get(name) for name in ("episodes", "transitions")]
+    returns = [record.get(f"return_{name}") for name in ("mean", "std", "min", "max")]
+    whole = all(isinstance(value, int) for value in counts)
+    if not whole or not all(isinstance(value, float) and math.isfinite(value) for value in returns):
+        return []
+    (episodes, transitions), (mean, std, low, high) = counts, returns
+    told = [
+        f"data: {episodes:,} episodes, {transitions:,} transitions, return {mean:,.2f} ± {std:,.2f} "
+        f"({low:,.2f} to {high:,.2f})"
+    ]
+    if record.get(READOUTS) is False:
+        told.append("the data have no readouts: this agent cannot be given tasks and constraints on them")
+    return told

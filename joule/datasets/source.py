@@ -1,0 +1,76 @@
+"""What `--data` names, and the settings of the environment that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.configurator.settings import NO_ENV
+from agent.errors import ConfigError
+from joule.datasets import minari_dataset
+from joule.settings import ENV_SETTINGS
+from joule.storage.links import RUN_FILE
+from joule.storage.run_folder import Run
+from joule.storage.run_paths import located
+from joule.storage.shipped import folder_of
+
+_OBSERVED = ("obs", "obs_size", "obs_camera", "obs_frames")
+"""Settings that say what an observation is: those of recorded ones do not change."""
+
+
+def is_minari(source: str) -> bool:
+    """Whether a source is a data set of Minari."""
+    return source.startswith(minari_dataset.PREFIX)
+
+
+def run_of(source: str) -> Path | None:
+    """The run folder, or the checkpoint, that a source is; None for any other folder.
+
+    Raises:
+        ConfigError: for a path where there is no folder.
+    """
+    if folder_of(source) is not None:
+        return Path(source)
+    folder = located(source)[0]
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ConfigError(
+            f"data: {source} {what}; give a folder of .npz files, a run folder, or minari:ID for a Minari data set"
+        )
+    return Path(source) if (folder / RUN_FILE).exists() else None
+
+
+def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's settings, and those of the environment that the data are of.
+
+    Args:
+        given: values by dotted name, `data` among them.
+        trust: as for `Run.open`.
+
+    Raises:
+        ConfigError: for data that are not there, and for pixels where the data have none.
+        RunError: as `Run.open`, and for a run in the shared form.
+    """
+    source = given["data"]
+    if is_minari(source):
+        known = (
+            {} if "env" in given else {"env": minari_dataset.env_of(source, minari_dataset.opened(source))}
+        )
+    elif (folder := run_of(source)) is not None:
+        run = Run.open(located(folder)[0], **trust)
+        if run.shared:
+            raise ConfigError(f"data: {source} is a run in its shared form, without replay buffer")
+        if run.config.agent != "joule":
+            raise ConfigError(
+                f"data: {source} is a run of {run.config.agent}; the data of a run are those of joule"
+            )
+        same = given.get("env", run.config.env) == run.config.env
+        names = ENV_SETTINGS if same else _OBSERVED
+        known = {"env": run.config.env} | {name: getattr(run.config, name) for name in names}
+        return known | dict(given)
+    else:
+        known = {"env": NO_ENV}
+    if given.get("obs", "state") != "state":
+        raise ConfigError(f"obs: {source} holds states; pixels are learned from a run folder with pixels")
+    return known | dict(given)
