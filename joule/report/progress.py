@@ -59,11 +59,12 @@ class Progress(Callback):
         """Prints what is trained and where, and begins to draw."""
         state, settings = self.state, start.settings
         state.device, state.steps, state.frames = start.device, settings["steps"], start.frames
+        state.unit = "gradient steps" if settings.get("data") else "frames"
         for episode in start.episodes:
             self._take(episode)
         from_frame = f" from frame {start.frames:,} on" if start.frames else ""
         self._say(
-            f"{settings['agent']} in {settings['env']}, {state.steps:,} frames{from_frame} -> {start.folder}"
+            f"{settings['agent']} in {settings['env']}, {state.steps:,} {state.unit}{from_frame} -> {start.folder}"
         )
         self._line_due = time.monotonic() + FIRST_LINE_SECONDS
         if self.console.is_terminal and not self.console.is_dumb_terminal:
@@ -105,7 +106,7 @@ class Progress(Callback):
         row = self.state.evaluated = evaluation.row
         episodes = f"{row['episodes']} held-out episode{'s' * (row['episodes'] > 1)}"
         self._say(
-            f"{row['frames']:>9,} frames  evaluated: return {row['return_mean']:,.1f} "
+            f"{row['frames']:>9,} {self.state.unit}  evaluated: return {row['return_mean']:,.1f} "
             f"± {row['return_std']:,.1f}, {episodes}"
         )
 

@@ -22,6 +22,8 @@ class ProgressState:
     device: str = ""
     steps: int = 1
     """Budget in frames."""
+    unit: str = "frames"
+    """What is counted: gradient steps, where a run learns from data."""
     frames: int = 0
     rate: float | None = None
     """Frames per second of training; None until it is known."""
@@ -57,7 +59,7 @@ def block(progress: ProgressState, width: int, ascii_only: bool = False) -> list
     share = min(1.0, p.frames / p.steps)
     left = "" if p.seconds_left is None else f"  {duration(p.seconds_left)} left"
     lines = [bar("training", share, f"{left:>14}", width, ascii_only, running=p.activity is None)]
-    counts = f"{p.frames:,} of {p.steps:,} frames"
+    counts = f"{p.frames:,} of {p.steps:,} {p.unit}"
     lines.append(_row("", counts if p.rate is None else f"{counts}, {p.rate:,.0f} a second"))
     if p.activity is not None:
         ended = f"  {p.activity.episodes_ended} of {p.activity.episodes}"
@@ -68,7 +70,7 @@ def block(progress: ProgressState, width: int, ascii_only: bool = False) -> list
         lines.append(_row("return", f"{drawn}  {number}" if drawn else number))
     if p.evaluated is not None:
         mean, std, frames = (p.evaluated[name] for name in ("return_mean", "return_std", "frames"))
-        lines.append(_row("evaluated", f"{mean:,.1f} ± {std:,.1f} at {frames:,} frames"))
+        lines.append(_row("evaluated", f"{mean:,.1f} ± {std:,.1f} at {frames:,} {p.unit}"))
     if known := measurements(p.values):
         lines.append(_row("measured", "  ".join(f"{name} {value}" for name, value in known)))
     if energies := energy(p.values):
@@ -80,7 +82,7 @@ def block(progress: ProgressState, width: int, ascii_only: bool = False) -> list
 def line(progress: ProgressState) -> str:
     """One line for a file or a pipe."""
     p = progress
-    parts = [f"{p.frames:>9,} frames  {100 * min(1.0, p.frames / p.steps):>3.0f} %"]
+    parts = [f"{p.frames:>9,} {p.unit}  {100 * min(1.0, p.frames / p.steps):>3.0f} %"]
     if p.activity is not None:
         parts.append(
             f"{p.activity.name} {100 * p.activity.done:.0f} %, {p.activity.episodes_ended} of "
@@ -91,7 +93,7 @@ def line(progress: ProgressState) -> str:
             parts.append(f"return {p.newest_return:,.1f}")
         parts += [f"{name} {value}" for name, value in (*measurements(p.values), *energy(p.values))]
         if p.rate is not None:
-            parts.append(f"{p.rate:,.0f} frames/s")
+            parts.append(f"{p.rate:,.0f} {p.unit}/s")
         if p.seconds_left is not None:
             parts.append(f"{duration(p.seconds_left)} left")
     return "  ".join([*parts, load(p)])

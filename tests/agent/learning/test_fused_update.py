@@ -99,6 +99,8 @@ CASES: list[dict[str, Any]] = [
     {"window_decisions": 1, "n_step": 1, "heads": 3, "critics": 3},
     {"window_decisions": 2, "n_step": 4, "heads": 3, "rho": 0.9},
     {"window_decisions": 3, "n_step": 2, "critics": 3, "prediction_weight": 1.0, "critic_weight": 2.0},
+    {"window_decisions": 3, "n_step": 3, "behaviour_cloning": 0.7},
+    {"window_decisions": 2, "n_step": 1, "behaviour_cloning": 3.0},
 ]
 
 
