@@ -1,5 +1,6 @@
 """The torch device that a setting names."""
 
+import numpy as np
 import torch
 
 from joule_errors import Refused
@@ -24,3 +25,12 @@ def pick_device(name: str) -> torch.device:
             found = f"{count} of them" if count else "no CUDA GPU"
             raise DeviceError(f"device: {name} is not there, torch finds {found}; use cpu or auto")
     return torch.device(name)
+
+
+def to_tensor(part: np.ndarray, device: torch.device) -> torch.Tensor:
+    """A part of an observation on a device.
+
+    Numbers are float32 throughout; images keep their dtype until the encoder reads them.
+    """
+    kept = part if part.dtype == np.uint8 else np.asarray(part, np.float32)
+    return torch.from_numpy(np.ascontiguousarray(kept)).to(device)

@@ -31,7 +31,7 @@ from agent.cost.fused_energy import FusedEnergy
 from agent.cost.goal_cost import GoalCost
 from agent.cost.readouts import Readouts
 from agent.cost.task_cost import TaskCost
-from agent.device import pick_device
+from agent.device import pick_device, to_tensor
 from agent.errors import ConfigError, InputError
 from agent.interface import EnvSpec, Observation
 from agent.learning.learner import Learner
@@ -107,6 +107,11 @@ class Modules:
         self.discount = self.learner.discount = discount_for(limit, self.config.learning, count > 0)
 
     @property
+    def rewardless(self) -> bool:
+        """Whether it learns without rewards, and explores."""
+        return self.config.reward == "none"
+
+    @property
     def readouts_size(self) -> int:
         """Length of the readout vector."""
         return sum(self.env_spec.readout_sizes.values())
@@ -124,8 +129,9 @@ class Modules:
             config.learning,
             self.discount,
             target_entropy=config.actor.target_entropy,
-            curiosity=config.explore.curiosity,
+            curiosity=1.0 if self.rewardless else config.explore.curiosity,
             regularizer_weight=config.regularizer.weight,
+            rewardless=self.rewardless,
             tau=tau,
         )
 
@@ -158,13 +164,7 @@ class Modules:
 
     def tensors(self, obs: Observation) -> Any:
         """Observations as tensors on the agent's device: one, or one for each part."""
-
-        def tensor(part: np.ndarray) -> Tensor:
-            # Numbers are float32 throughout; images keep their dtype until the encoder reads them.
-            kept = part if part.dtype == np.uint8 else np.asarray(part, np.float32)
-            return torch.from_numpy(np.ascontiguousarray(kept)).to(self.device)
-
-        return map_parts(tensor, obs)
+        return map_parts(partial(to_tensor, device=self.device), obs)
 
     def perceive(self, obs: Observation) -> Float[Tensor, "batch latent"]:
         """Observations [batch, obs], or such parts, to latents."""
@@ -209,7 +209,10 @@ class Modules:
                 for column in (buffer.readout, buffer.cost, buffer.last)
             )
             networks.readout_normalizer.update(readout)
-            networks.rescale(cost, last, self.discount, number)
+            if self.rewardless:
+                networks.scale_novelty(self.discount)
+            else:
+                networks.rescale(cost, last, self.discount, number)
             self.normalised_rows[number] = stream.total
 
     # Cost
@@ -222,6 +225,8 @@ class Modules:
         networks, weights = self.planning_networks.renewed(), self.config.cost
         penalised = not explore and self.task_cost is None
         uncertainty = self.networks.disagreement_cost(weights.uncertainty) if penalised else 0.0
+        if self.rewardless and self.task_cost is None:
+            uncertainty = self.networks.disagreement_cost(-1.0)  # plans go where the ensemble disagrees
         limits = self.constraint_cost
         constraint = None if limits is None or explore else partial(limits, margin=self.margin())
         parts = (z, networks.world_model, networks.critic, networks.policy, self.discount)

@@ -76,6 +76,10 @@ class Networks(nn.Module):
         self.readout = nn.Sequential(NormedLinear(latent, hidden // 2), nn.Linear(hidden // 2, readouts))
         self.readout_normalizer = Normalizer(readouts)
         self.scales = Scales(Critic.LIMIT, config.streams)
+        self.inverse: nn.Module | None = None
+        """Predicts the action between two successive latents; None without inverse dynamics."""
+        if config.learning.inverse_weight:
+            self.inverse = nn.Sequential(NormedLinear(2 * latent, hidden), nn.Linear(hidden, act))
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("usual_disagreement", torch.zeros(()))
         self.register_buffer("log_entropy_weight", torch.tensor(-4.6))
@@ -116,6 +120,11 @@ class Networks(nn.Module):
         """
         usual = float(self.usual_disagreement)
         return uncertainty * float(self.world_model.cost_scale) / usual if usual else 0.0
+
+    def scale_novelty(self, discount: float) -> None:
+        """Scales the critic for costs that are novelty alone, of usually 1 a decision."""
+        for critic in (self.critic, self.target_critic):
+            critic.scale.fill_(1.0 / (1.0 - discount))
 
     def rescale(self, cost: Tensor, last: Tensor, discount: float, stream: int = 0) -> None:
         """Takes new rows into the scales of the heads; see `Scales.update`."""

@@ -25,6 +25,7 @@ ENV_SETTINGS = (
 """Settings of the environment, beside its id."""
 _OF_JOULE = (
     "data",
+    "reward",
     "model.",
     "regularizer.",
     "cost.",
@@ -104,6 +105,8 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
         changes = {name: value for name, value in changes.items() if not name.startswith(_OF_JOULE)}
         if PRESETS[preset] and not changes:
             raise ConfigError(f"--preset: {preset} changes nothing that {agent} uses; it is for joule")
+    if "explore.kind" in given and given.get("reward") != "none":
+        raise ConfigError("explore.kind: says what acts where there is no reward; give --reward none too")
     if given.get("data"):
         check_given_with_data(given)
         changes = {**FROM_DATA, **changes}
@@ -137,6 +140,8 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     check_num_envs(before, config)
     if "data" in changed:
         raise ConfigError("data: a run keeps the data that it has learned from; train another run on others")
+    if "reward" in changed:
+        raise ConfigError("reward: this run keeps learning as it began; --init-from begins one with rewards")
     if not override and (refused := [name for name in changed if name not in _FREE]):
         difference = ", ".join(f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in refused)
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
@@ -164,6 +169,8 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
     if given.get("data"):
         raise ConfigError("data: --init-from begins with the experience of that run; give one of the two")
     usual: dict[str, Any] = dict(NOT_FROM_SCRATCH)
+    if before.reward == "none":  # what was explored serves the task
+        usual |= {"reward": "env", "explore.kind": Config().explore.kind}
     if before.data:
         if before.env == NO_ENV and "env" not in given:
             raise ConfigError(

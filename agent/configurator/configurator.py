@@ -102,7 +102,7 @@ class Configurator:
                 "planner.kind: policy cannot plan for another task; choose a planner, or learn the task"
             )
         config = self._looking_ahead(horizon_decisions)
-        modules.task_cost, modules.actor = self.task_cost(task), modules.make_actor(config)
+        modules.task_cost, modules.actor = self._known(self.task_cost(task)), modules.make_actor(config)
 
     def _looking_ahead(self, horizon_decisions: int | None) -> Config:
         """The settings with another horizon; by default 15, or an episode where that is shorter."""
@@ -244,9 +244,18 @@ class Configurator:
         """
         self._learn(self.task_cost(task), updates)
 
+    def _known(self, cost: TaskCost) -> TaskCost:
+        """`cost`. Raises TaskError where it needs the environment's own, of which no reward has been learned."""
+        if cost.uses_own_cost and self.modules.rewardless:
+            raise TaskError(
+                f"task: {cost.task.name!r} asks for the environment's own cost, and this agent learned without "
+                "rewards; train --init-from learns from those that were recorded"
+            )
+        return cost
+
     def _learn(self, cost: TaskCost, updates: int) -> None:
         modules = self.modules
-        learn_task_in_imagination(modules, cost.task, cost, updates)
+        learn_task_in_imagination(modules, cost.task, self._known(cost), updates)
         modules.task_cost, modules.actor = None, modules.make_actor(modules.config)
         modules.forget_margin()  # a constraint may be on the cost
 

@@ -92,6 +92,9 @@ class PlannerConfig:
 class ExploreConfig:
     """How training collects experience."""
 
+    kind: Literal["disagreement", "smooth", "random"] = "disagreement"
+    """What acts where there is no reward: a policy and plans that seek the ensemble's disagreement, random actions
+    that are correlated in time, or uniformly random ones."""
     warmup_decisions: int = ranged(1_000, 0, 100_000_000)
     """Decisions with uniformly random actions before learning starts."""
     short_episode_decisions: int = ranged(200, 1, 100_000_000)
@@ -156,6 +159,8 @@ class LearningConfig:
     proportional to exp(-recency * age), but at least a tenth of the newest one's. 0 draws all alike."""
     replay_capacity_transitions: int = ranged(1_000_000, 8, 100_000_000)
     """Transitions kept in the replay buffer."""
+    inverse_weight: float = ranged(0.0, 0.0, 1e6)
+    """Weight of inverse dynamics: the action is predicted from two successive latents, which shapes the encoder."""
     behaviour_cloning: float = ranged(0.0, 0.0, 1e6)
     """Weight of behaviour cloning in the policy's loss: the squared distance of its action from the stored one. A
     run with `data` has 1 by default, so that the policy keeps to actions that the data have."""
@@ -181,6 +186,9 @@ class Config:
     data: str = ""
     """Recorded episodes to learn from, without interaction: a folder of .npz files, `minari:ID`, or a run folder.
     Every count of frames, `steps` too, then counts gradient steps."""
+    reward: Literal["env", "none"] = "env"
+    """`none` learns perception and dynamics without rewards, which are recorded and not used; `explore.kind` says
+    what acts."""
     steps: int = ranged(50_000, 1, 10_000_000_000)
     """Budget in environment steps (simulator frames at the environment's own control rate)."""
     seed: int = ranged(1, 0, 2**31 - 1)

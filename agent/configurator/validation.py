@@ -212,6 +212,17 @@ def _check_data(config: Config) -> None:
             raise ConfigError(f"{name}: found {getattr(config, name)}, and learning from data takes no step")
 
 
+def _check_reward(config: Config) -> None:
+    """Raises ConfigError for learning without rewards together with what needs them."""
+    if config.reward != "none":
+        return
+    for name, found in (("data", config.data), ("task", config.task), ("eval_process", config.eval_process)):
+        if found:
+            raise ConfigError(
+                f"{name}: found {found!r}, and --reward none explores without rewards; leave it out"
+            )
+
+
 def validate(config: Config) -> Config:
     """Returns `config` when every field has its type and lies in its range, and the fields agree.
 
@@ -243,6 +254,7 @@ def validate(config: Config) -> Config:
         )
     _check_pixels(config)
     _check_data(config)
+    _check_reward(config)
     if config.perceive == "energy" and config.agent != "joule":
         raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
     if not config.env.strip():

@@ -106,7 +106,8 @@ class FusedUpdate:
             self.fused.encoder.backward(g, encoder_pass)
             self.fused.encoder.write_gradients([encoder_pass])
         readout = self.readout_gradients(first, batch.readout[0])
-        losses = Losses(prediction, cost, critic, termination, first.new_zeros(()), readout)
+        none = first.new_zeros(())  # of the terms that other configurations have
+        losses = Losses(prediction, cost, critic, termination, none, readout, none)
         return losses, Predictions(target_z, target, rollout.latents, usual)
 
     # Targets

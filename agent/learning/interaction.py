@@ -175,6 +175,11 @@ class Interaction:
         count, act = len(self.obs), modules.env_spec.action_size
         if self.decisions < config.explore.warmup_decisions:
             return np.stack([modules.rng.uniform(-1.0, 1.0, act) for _ in range(count)]).astype(np.float32)
+        if modules.rewardless and config.explore.kind != "disagreement":
+            named = [(config.seed, i, number) for i, number in enumerate(self.episode_number)]
+            return np.stack(
+                [modules.explore_action(named[i], self.episode_decisions[i]) for i in range(count)]
+            )
         actions: np.ndarray = np.zeros((count, act), np.float32)
         planned = [is_planned(self.decisions, number, config.explore) for number in self.episode_number]
         for with_plan, actor in ((True, modules.actor), (False, modules.policy_actor)):

@@ -31,7 +31,7 @@ from agent.perception.collapse import latent_health
 from agent.perception.pixels import PixelEncoder, augmented
 from agent.world_model.dynamics import Step
 
-SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
+SHOWN = ("inverse", "prediction", "cost", "critic", "termination", "regularizer")
 """Losses that are metrics under their own name."""
 
 
@@ -49,6 +49,8 @@ class Learner:
         target_entropy: of the policy, per action dimension, in nats.
         curiosity: reward for the usual disagreement, in units of the usual cost.
         regularizer_weight: weight of the regulariser's loss.
+        rewardless: learns without rewards: costs are 0 but for curiosity, and neither the cost head nor the critic
+            shapes the latent.
         tau: rate at which target networks follow; None takes the setting.
     """
 
@@ -61,13 +63,18 @@ class Learner:
         target_entropy: float,
         curiosity: float,
         regularizer_weight: float,
+        rewardless: bool = False,
         tau: float | None = None,
     ):
         self.networks, self.config, self.discount = networks, config, discount
         self.target_entropy, self.curiosity = target_entropy, curiosity
         self.regularizer_weight = regularizer_weight
         self.tau = config.tau if tau is None else tau
-        others = (networks.world_model, networks.critic, networks.readout)
+        self.rewardless = rewardless
+        networks.world_model.costs_shape_features = not rewardless
+        others = [networks.world_model, networks.critic, networks.readout]
+        if networks.inverse is not None:
+            others.append(networks.inverse)
         self.model_group = FlatParameters(
             [
                 (list(networks.encoder.parameters()), config.encoder_learning_rate),
@@ -92,7 +99,8 @@ class Learner:
         weight = config.rho**steps
         self.weight = (weight / weight.sum()).unsqueeze(1)
         """[window, 1], weights of the prediction steps."""
-        self.served = config.fused and refusal(networks, config.precision) is None
+        plain = not rewardless and networks.inverse is None
+        self.served = config.fused and plain and refusal(networks, config.precision) is None
         """Whether gradients are computed by hand; see `FusedUpdate`."""
         self._fused: FusedUpdate | None = None
         self.policy_update = PolicyUpdate(
@@ -193,7 +201,7 @@ class Learner:
         return WindowBatch(
             obs,
             self._tensor(windows.action),
-            self._tensor(windows.cost),
+            self._tensor(np.zeros_like(windows.cost) if self.rewardless else windows.cost),
             self._tensor(windows.terminated),
             self._tensor(windows.valid),
             self._tensor(windows.readout),
@@ -229,6 +237,7 @@ class Learner:
             torch.cat([step.termination for step in steps]),
         )
         rows = torch.stack(latents[:-1]).flatten(0, 1)
+        rows = rows.detach() if self.rewardless else rows
         critic_logits = full(networks.critic.logits(rows, batch.action[:window].flatten(0, 1)))
         if usual is None:
             disagreement = imagined.disagreement.detach()
@@ -250,7 +259,13 @@ class Learner:
         first = view.latents[0]
         regularizer = networks.regularizer.loss(first)
         readout = F.mse_loss(networks.readout(first.detach()), networks.readout_normalizer(batch.readout[0]))
-        return Losses(prediction, cost, critic, termination, regularizer, readout)
+        inverse = first.new_zeros(())
+        if networks.inverse is not None:
+            with self.arithmetic():
+                following = networks.encoder(map_parts(lambda part: part[1], batch.obs))
+                action = full(networks.inverse(torch.cat((first, full(following)), -1)))
+            inverse = F.mse_loss(action, batch.action[0])
+        return Losses(prediction, cost, critic, termination, regularizer, readout, inverse)
 
     def policy_states(self, batch: WindowBatch, view: Predictions) -> Float[Tensor, "rows latent"]:
         """States for the policy update: the first and the last non-terminal state of each window."""

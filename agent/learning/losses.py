@@ -90,10 +90,11 @@ class Losses:
     termination: Float[Tensor, ""]
     regularizer: Float[Tensor, ""]
     readout: Float[Tensor, ""]
+    inverse: Float[Tensor, ""]
 
     def total(self, config: LearningConfig, regularizer_weight: float) -> Float[Tensor, ""]:
         """Their weighted sum."""
-        return (
+        total = (
             config.prediction_weight * self.prediction
             + config.cost_weight * self.cost
             + config.critic_weight * self.critic
@@ -101,3 +102,4 @@ class Losses:
             + regularizer_weight * self.regularizer
             + self.readout
         )
+        return total + config.inverse_weight * self.inverse if config.inverse_weight else total

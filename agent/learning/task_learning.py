@@ -66,7 +66,10 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
     continues = task_cost.uses_own_cost
     relabel(buffer, task, task_cost.layout)
     uncertainty = config.cost.uncertainty if continues else 0.0
-    config = modules.config = replace(config, cost=replace(config.cost, uncertainty=uncertainty))
+    config = replace(config, cost=replace(config.cost, uncertainty=uncertainty))
+    config = modules.config = replace(
+        config, reward="env", explore=replace(config.explore, kind="disagreement")
+    )
     with random_state.preserved():
         torch.manual_seed(config.seed)
         # The cost head learns the task's cost from here on. A copy still predicts the environment's own.
@@ -81,7 +84,7 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
         modules.learner = modules.new_learner()
         modules.learner.updates, modules.learner.first_std = before.updates, before.first_std
     name = task.text if task.text is not None else IN_PYTHON + task.name
-    modules.config = replace(config, task=name)
+    modules.config = replace(modules.config, task=name)
 
 
 @dataclass(frozen=True)

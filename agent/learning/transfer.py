@@ -3,7 +3,7 @@
 What the earlier agent learned of perception and dynamics serves every task. Where the new task is another one,
 the transitions get its costs. A task that contains the environment's own cost goes on from the earlier critic
 and policy. For any other one both start untrained: a policy that has settled on other motions explores too
-little.
+little. So they do after learning without rewards, where the recorded costs are learned for the first time.
 """
 
 import copy
@@ -48,10 +48,12 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
         buffer.streams[number].restore(rows, len(newest["last"][None]) + len(final["last"]))
         modules.normalised_rows[number] = buffer.streams[number].total
     modules.learner.first_std = earlier.learner.first_std
-    if task_cost is None:
+    first_rewards = earlier.rewardless and not modules.rewardless
+    if task_cost is None and not first_rewards:
         return
-    relabel(buffer, task_cost.task, modules.layout())
-    if not task_cost.uses_own_cost:
+    if task_cost is not None:
+        relabel(buffer, task_cost.task, modules.layout())
+    if first_rewards or task_cost is None or not task_cost.uses_own_cost:
         reset_costs(networks, untrained)
         networks.policy.load_state_dict(untrained.policy.state_dict())
     rescale(modules)

@@ -95,6 +95,8 @@ class WorldModel(nn.Module):
         regularizer: Regularizer,
     ):  # fmt: skip
         super().__init__()
+        self.costs_shape_features = True
+        """Whether the features get the gradient of the cost head."""
         self.regularizer = regularizer
         self.two_hot = TwoHot(bins, limit=10.0, logarithmic=True)
         self.register_buffer("cost_scale", torch.ones(()))
@@ -114,7 +116,9 @@ class WorldModel(nn.Module):
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
         """One predicted step from `z` under `action`."""
         features = self.trunk.forward(torch.cat((z, action), -1))
-        cost_logits, termination = self.cost.read(features)
+        cost_logits, termination = self.cost.read(
+            features if self.costs_shape_features else features.detach()
+        )
         return Step(self.heads(features), cost_logits, termination)
 
     def expect(

@@ -94,7 +94,7 @@ def _outputs(run: Run, agent: Agent) -> dict[str, Path]:
     """The files that a run ends with, beside its summary: "curve" and "film"; none without an environment."""
     if agent.config.env == NO_ENV:
         return {}
-    files = {"curve": run.folder / "curve.png"}
+    files = {} if agent.config.reward == "none" else {"curve": run.folder / "curve.png"}  # it is of returns
     if agent.config.video:
         files["film"] = run.videos / f"step-{agent.frames}.mp4"
     return files

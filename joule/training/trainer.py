@@ -11,7 +11,9 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
+from agent.agent import WorldModelAgent
 from agent.errors import StopRun
 from agent.interface import Agent, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
@@ -32,11 +34,15 @@ from joule.storage.provenance import differences
 from joule.storage.run_folder import Run
 from joule.storage.run_replay import ReplayLogs
 from joule.training.background_evaluation import BackgroundEvaluation
+from joule.training.coverage import Exploration, Exploring, explored
 from joule.training.divergence import divergence_warning
+from joule.training.evaluation import Evaluator
 from joule.training.evaluation_rows import Moment, Recorded, Scores, protocol_row, recorded
-from joule.training.interruption import Interrupted, interruptible
+from joule.training.interruption import Interrupted, InterruptiblePolicy, interruptible
 from joule_errors import Stopped
 from joule_errors.memory import is_short
+
+Played = TypeVar("Played")
 
 STOPPING = (Stopped, FloatingPointError, CheckpointError, ReplayLogError, RunError)
 """Errors that a run may meet; any other one is a defect."""
@@ -233,6 +239,9 @@ class Trainer:
             unfinished_since: as for `save`.
             ends: whether the run ends, so that nothing could go on beside the evaluation.
         """
+        if isinstance(self.agent, WorldModelAgent) and self.agent.config.reward == "none":
+            self.record_exploration(self.explore(self.agent, unfinished_since))
+            return
         if self.background is not None:
             self.record_background()
             if not ends:
@@ -253,10 +262,22 @@ class Trainer:
 
         Whatever fails in them, what was learned before is saved.
         """
-        assert self.evaluate is not None, "without an environment nothing is played"
+        evaluate = self.evaluate
+        assert evaluate is not None, "without an environment nothing is played"
+        watched = interruptible(self.agent, self.check_interrupted)
+        return self._played(lambda: evaluate(watched), unfinished_since)
+
+    def explore(self, agent: WorldModelAgent, unfinished_since: int) -> Exploration:
+        """Plays the held-out episodes as training explores; as `play`."""
+        evaluator = self.evaluate
+        assert isinstance(evaluator, Evaluator), "coverage needs the readouts of an evaluation"
+        watched = InterruptiblePolicy(Exploring(agent), self.check_interrupted)
+        return self._played(lambda: explored(evaluator, agent, watched), unfinished_since)
+
+    def _played(self, play: Callable[[], Played], unfinished_since: int) -> Played:
         try:
             with self.agent.clock.running(False):
-                return self.evaluate(interruptible(self.agent, self.check_interrupted))
+                return play()
         except (Interrupted, CallbackError):
             raise
         except Exception:
@@ -281,6 +302,19 @@ class Trainer:
             self.run.readouts(evaluation.readouts)
         self.last_scores = {name: row[name] for name in ("return_mean", "return_std")}
         self.callback.on_evaluation(EvaluationResult(at.frames, evaluation.returns, evaluation.lengths, row))
+
+    def record_exploration(self, found: Exploration) -> None:
+        """Writes the coverage as a row of metrics.csv, and tells the callback."""
+        agent, scores = self.agent, found.scores()
+        values = {f"explore/{name}": value for name, value in scores.items()}
+        self.run.log(values, agent.frames)
+        self.callback.on_metrics(Measurement(agent.frames, values, agent.clock.seconds()["wall"]))
+        self.last_scores = scores
+        error = "" if found.prediction_error is None else f", prediction error {found.prediction_error:.2f}"
+        self.callback.on_note(
+            f"{agent.frames:>9,} frames  explored: coverage {found.coverage:.1f}, of random actions "
+            f"{found.coverage_random:.1f}{error}"
+        )
 
     # Checkpoints
 

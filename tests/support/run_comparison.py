@@ -36,7 +36,9 @@ def assert_same_state(one: Any, other: Any) -> None:
 def assert_same_run(one: Path, other: Path) -> None:
     """Two run folders hold the same logs, the same agent, and the newest checkpoint of the same frame."""
     for name in (*TABLES, "episodes.csv"):
-        if not (one / name).exists() and not (other / name).exists():  # a run without interaction has no episodes
+        if (
+            not (one / name).exists() and not (other / name).exists()
+        ):  # a run without interaction has no episodes
             continue
         assert rows_without_seconds(one / name) == rows_without_seconds(other / name), name
     assert_same_state(joule.load(one), joule.load(other))

@@ -1,0 +1,130 @@
+"""How much of an environment exploration reaches: occupied cells, against random actions for as many decisions.
+
+The readouts of both are put on one grid for each pair of numbers. A pair has CELLS x CELLS cells, which cover RANGE
+standard deviations of the random actions' readouts on either side of their mean; values beyond count in the outermost
+cells. Coverage is the mean over the pairs of the cells that are occupied. It assumes only that readouts that differ
+by much are different states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from agent.agent import WorldModelAgent
+from agent.interface import Policy
+from joule.training.evaluation import Evaluation, Evaluator
+
+CELLS, RANGE = 20, 10.0
+MOST_NUMBERS = 24
+"""Numbers of the readouts that are paired at most: the first ones, which are positions in Joule's order."""
+
+
+def coverage(readouts: np.ndarray, reference: np.ndarray) -> float:
+    """The mean number of occupied cells over all pairs of numbers.
+
+    Args:
+        readouts: [steps, readouts]
+        reference: [steps, readouts] of random actions, whose mean and standard deviation place the grid.
+    """
+    mean, std = reference.mean(0, dtype=np.float64), reference.std(0, dtype=np.float64)
+    varying = np.flatnonzero(std > 1e-6 * (1.0 + np.abs(mean)))[:MOST_NUMBERS]
+    scaled = (readouts[:, varying] - mean[varying]) / std[varying]
+    cells = np.clip((scaled / RANGE + 1.0) * (CELLS / 2), 0, CELLS - 1).astype(np.int64)
+    if len(varying) == 1:
+        return float(len(np.unique(cells)))
+    counts = [
+        len(np.unique(cells[:, a] * CELLS + cells[:, b])) for a, b in combinations(range(len(varying)), 2)
+    ]
+    return float(np.mean(counts)) if counts else 0.0
+
+
+class Exploring:
+    """Acts as training does: it samples, seeks disagreement, or takes random actions; see `explore.kind`."""
+
+    def __init__(self, agent: WorldModelAgent) -> None:
+        self.modules, self.decision = agent.modules, 0
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        """See `Policy`; it explores whatever `deterministic` says."""
+        modules = self.modules
+        if modules.config.explore.kind == "disagreement":
+            return modules.predict(observation, state, episode_start, False)
+        assert episode_start is not None, "an evaluation says where episodes start"
+        self.decision = 0 if episode_start.all() else self.decision + 1
+        return self._undirected(len(episode_start)), state
+
+    def _undirected(self, count: int) -> np.ndarray:
+        modules = self.modules
+        if modules.config.explore.kind == "smooth":
+            key = modules.config.seed + 1  # not the episodes of training
+            return np.stack([modules.explore_action((key, row), self.decision) for row in range(count)])
+        return _uniform(modules.config.seed + 1, self.decision, count, modules.env_spec.action_size)
+
+
+class RandomActions:
+    """Uniformly random actions, the same in every evaluation."""
+
+    def __init__(self, act: int) -> None:
+        self.act, self.decision = act, 0
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, Any]:
+        """See `Policy`."""
+        assert episode_start is not None, "an evaluation says where episodes start"
+        self.decision = 0 if episode_start.all() else self.decision + 1
+        return _uniform(0, self.decision, len(episode_start), self.act), state
+
+
+def _uniform(seed: int, decision: int, count: int, act: int) -> np.ndarray:
+    drawn = np.random.default_rng((seed, decision)).uniform(-1.0, 1.0, (count, act))
+    return drawn.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What an evaluation of an agent without rewards measures."""
+
+    coverage: float
+    """Of the held-out episodes, played as training explores."""
+    coverage_random: float
+    """The same of random actions, in as many episodes."""
+    prediction_error: float | None
+    """Error of the predicted latents in these episodes, over that of training; None where nothing was predicted."""
+
+    def scores(self) -> dict[str, float]:
+        """The measurements by name."""
+        found = {"coverage": self.coverage, "coverage_random": self.coverage_random}
+        return found if self.prediction_error is None else found | {"prediction_error": self.prediction_error}
+
+
+def explored(evaluator: Evaluator, agent: WorldModelAgent, watched: Policy) -> Exploration:
+    """Plays the held-out episodes as training explores, and again with random actions.
+
+    Args:
+        evaluator: plays them, and keeps readouts.
+        agent: the agent.
+        watched: `Exploring(agent)`, or that behind a check for signals.
+    """
+    played: Evaluation = evaluator(watched)
+    random: Evaluation = evaluator(RandomActions(agent.env_spec.action_size))
+    assert played.read_steps is not None
+    assert random.read_steps is not None
+    reference = random.read_steps.readouts
+    return Exploration(
+        coverage(played.read_steps.readouts, reference), coverage(reference, reference), played.surprise
+    )
