@@ -16,6 +16,7 @@ from agent.interface import (
     TrainingEnvs,
 )
 from agent.learning.schedule import is_broken_off, is_planned, updates_due
+from agent.learning.undirected import smooth_action, uniform_action
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
 from agent.seeds import reset_seed
@@ -176,10 +177,7 @@ class Interaction:
         if self.decisions < config.explore.warmup_decisions:
             return np.stack([modules.rng.uniform(-1.0, 1.0, act) for _ in range(count)]).astype(np.float32)
         if modules.rewardless and config.explore.kind != "disagreement":
-            named = [(config.seed, i, number) for i, number in enumerate(self.episode_number)]
-            return np.stack(
-                [modules.explore_action(named[i], self.episode_decisions[i]) for i in range(count)]
-            )
+            return np.stack([self._undirected(i) for i in range(count)])
         actions: np.ndarray = np.zeros((count, act), np.float32)
         planned = [is_planned(self.decisions, number, config.explore) for number in self.episode_number]
         for with_plan, actor in ((True, modules.actor), (False, modules.policy_actor)):
@@ -194,6 +192,14 @@ class Interaction:
             for i, own in zip(rows, acting_batch.separate(state), strict=True):
                 self.acting[i] = own
         return actions
+
+    def _undirected(self, env: int) -> np.ndarray:
+        """An action [act] of the kind `random` or `smooth`."""
+        config, act = self.modules.config, self.modules.env_spec.action_size
+        if config.explore.kind == "random":
+            return uniform_action(act, self.modules.rng)
+        key = (config.seed, env, self.episode_number[env])
+        return smooth_action(key, self.episode_decisions[env], act)
 
     def _measure_surprise(self, rows: list[int]) -> None:
         """Compares the newest observations of these environments with what was predicted of them."""

@@ -1,7 +1,7 @@
 """Actions that depend on nothing that was learned: uniformly random, or correlated in time.
 
-Coloured noise, as the planner iCEM draws it along its horizon, moves a robot farther than white noise does (Pinneri et
-al. 2020; Eberhard et al. 2023).
+Coloured noise, as the planner iCEM draws it along its horizon, moves a robot farther than white noise does (Pinneri
+et al. 2020; Eberhard et al. 2023).
 """
 
 import functools

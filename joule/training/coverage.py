@@ -1,9 +1,9 @@
 """How much of an environment exploration reaches: occupied cells, against random actions for as many decisions.
 
 The readouts of both are put on one grid for each pair of numbers. A pair has CELLS x CELLS cells, which cover RANGE
-standard deviations of the random actions' readouts on either side of their mean; values beyond count in the outermost
-cells. Coverage is the mean over the pairs of the cells that are occupied. It assumes only that readouts that differ
-by much are different states.
+standard deviations of the random actions' readouts on either side of their mean; values beyond count in the
+outermost cells. Coverage is the mean over the pairs of the cells that are occupied. It assumes only that readouts
+that differ by much are different states.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from agent.agent import WorldModelAgent
 from agent.interface import Policy
+from agent.learning.undirected import smooth_action
 from joule.training.evaluation import Evaluation, Evaluator
 
 CELLS, RANGE = 20, 10.0
@@ -67,7 +68,8 @@ class Exploring:
         modules = self.modules
         if modules.config.explore.kind == "smooth":
             key = modules.config.seed + 1  # not the episodes of training
-            return np.stack([modules.explore_action((key, row), self.decision) for row in range(count)])
+            act = modules.env_spec.action_size
+            return np.stack([smooth_action((key, row), self.decision, act) for row in range(count)])
         return _uniform(modules.config.seed + 1, self.decision, count, modules.env_spec.action_size)
 
 
