@@ -14,7 +14,7 @@ from gymnasium import spaces
 from envs.changes.factors import parse
 from envs.changes.perturbation import Perturbed
 from envs.env_spec import EnvSpec
-from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY, attribute
+from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, EnvFault, RenderError, described
 from envs.physics import log
@@ -25,6 +25,7 @@ from envs.state import python_state
 from envs.state.python_objects import Contents
 from envs.state.snapshot import EpisodeRecord
 from envs.state.snapshot_schema import check_snapshot, under
+from envs.task_goal import observed_at_goal, within_of
 from envs.wrappers import ActionRepeat, Flat, Step
 
 LARGEST_REWARD = 1e38
@@ -199,24 +200,19 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         Raises:
             EnvFault: when the method raises.
         """
-        base = self.unwrapped
-        if not callable(attribute(base, "at_goal")):
-            return None
-        frame = self._flat.frame
         try:
-            with base.at_goal() as observation:  # type: ignore[attr-defined]
-                return self._still(self._flat.observe(observation)), self.readouts()
+            return observed_at_goal(
+                self.unwrapped, self._flat, lambda state: (self._still(state), self.readouts())
+            )
         except (EnvError, EnvFault):
             raise
         except Exception as error:
             raise self._checks.fault(f"at_goal {described(error)}") from error
-        finally:
-            self._flat.frame = frame
 
     @property
     def goal_within(self) -> dict[str, float]:
         """Readout -> how far from its value at the goal is near enough; empty where no environment says so."""
-        return dict(attribute(self.unwrapped, "goal_within") or {})
+        return within_of(self.unwrapped)
 
     def _still(self, state: np.ndarray) -> Any:
         """The observation of a flat state in which nothing moves."""

@@ -24,5 +24,6 @@ def checked_frame(frame: Any, env: str) -> np.ndarray:
     else:
         return frame
     raise RenderError(
-        f"render() of {env} must return a frame by Gymnasium's API for rgb_array, uint8 [height, width, 3], not {found}"
+        f"render() of {env} must return a frame by Gymnasium's API for rgb_array, "
+        f"uint8 [height, width, 3], not {found}"
     )

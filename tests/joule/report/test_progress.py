@@ -73,7 +73,7 @@ def test_a_file_gets_a_line_soon_and_then_regularly_whatever_the_run_does(clock:
 @pytest.mark.parametrize("width", [20, 40, 59])
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_the_block_fits_the_terminal_and_shows_all(width: int, ascii_only: bool) -> None:
-    state = ProgressState("cpu", 10_000, 2_500, rate=50.0, cpu_share=0.97, memory=812_000_000)
+    state = ProgressState("cpu", 10_000, frames=2_500, rate=50.0, cpu_share=0.97, memory=812_000_000)
     state.activity = Activity("filming", 0.5, 0, 1)
     state.values = {"surprise": 1.0, "latent/rank": 20.0, "energy/critic": -3.25}
     state.evaluated = {"return_mean": 12.0, "return_std": 1.0, "frames": 2_000}
