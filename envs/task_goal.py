@@ -17,7 +17,7 @@ def observed_at_goal(base: Any, flat: Flat, look: Callable[[np.ndarray], Seen]) 
     """What `look` sees in the state in which the task is done; afterwards the environment is as before.
 
     Args:
-        base: the environment. One that can say has a context manager `at_goal()`, as `envs.bodies.goal_env.GoalEnv`.
+        base: the environment. One that can say has a context manager `at_goal()`, as `GoalEnv` in `envs.bodies`.
         flat: makes its observations flat.
         look: is called in that state, with the flat observation [obs].
 
