@@ -22,8 +22,6 @@ class ProgressState:
     device: str = ""
     steps: int = 1
     """Budget in frames."""
-    unit: str = "frames"
-    """What is counted: gradient steps, where a run learns from data."""
     frames: int = 0
     rate: float | None = None
     """Frames per second of training; None until it is known."""
@@ -40,6 +38,8 @@ class ProgressState:
     """1 is one core."""
     memory: int | None = None
     """In bytes."""
+    unit: str = "frames"
+    """What is counted: gradient steps, where a run learns from data."""
 
     @property
     def seconds_left(self) -> float | None:
