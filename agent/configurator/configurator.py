@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from jaxtyping import Float
 from torch import Tensor
 
 from agent.actor.actor import Actor
@@ -167,8 +166,8 @@ class Configurator:
             PolicyTowards(learned, latent), None, modules.config.planner.horizon_decisions, 0
         )
 
-    def _latent_of(self, goal: Goal) -> Float[Tensor, "1 latent"]:
-        """The latent of a goal. Raises InputError, and ConfigError for several observations."""
+    def _latent_of(self, goal: Goal) -> Tensor:
+        """The latent of a goal [1, latent]. Raises InputError, and ConfigError for several observations."""
         rows, single = observation_rows(self.modules.env_spec, goal.observation)
         if not single:
             raise ConfigError(f"{goal.name}: found several observations; a goal is one")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from agent.errors import ConfigError
-from agent.interface import Observation
+
+if TYPE_CHECKING:
+    from agent.interface import Observation
 
 GoalEnergy = Literal["auto", "latent", "steps", "both"]
 

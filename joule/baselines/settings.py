@@ -38,11 +38,12 @@ each of them. Every other setting stays as published.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.errors import ConfigError
-from agent.interface import EnvSpec
-from agent.memory.columns import is_picture
+
+if TYPE_CHECKING:
+    from agent.interface import EnvSpec
 
 _MUJOCO_DEFAULTS: dict[str, dict[str, Any]] = {
     "sac": {"learning_starts": 10_000},
@@ -192,6 +193,8 @@ def check_pictures(kind: str, spec: EnvSpec) -> None:
     Raises:
         ConfigError: for a kind that takes none, and for pictures that the library's convolutions do not.
     """
+    from agent.memory.columns import is_picture  # it imports NumPy, and threads are set before that
+
     for part in spec.observation:
         if not is_picture(part):
             continue

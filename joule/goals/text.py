@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +23,6 @@ EXAMPLES = {
     "image": "image:goal.png",
     "observation": "observation:goal.npy",
 }
-FILE_BYTES = 16 << 20
-"""Of a file with a picture or an observation."""
 
 
 def check_text(text: str) -> tuple[str, str]:
@@ -115,7 +112,7 @@ def _moment(rest: str, agent: WorldModelAgent) -> Observation:
 
 
 def _image(rest: str, agent: WorldModelAgent) -> Observation:
-    from PIL import Image
+    from joule.storage.goal_file import read_picture
 
     parts = agent.env_spec.observation
     if len(parts) != 1 or len(parts[0].shape) != 3:
@@ -126,34 +123,19 @@ def _image(rest: str, agent: WorldModelAgent) -> Observation:
     channels, height, width = parts[0].shape
     stack = parts[0].stack
     try:
-        with Image.open(io.BytesIO(_read(rest))) as opened:
-            colours = "L" if channels == stack else "RGB"
-            picture = np.asarray(
-                opened.convert(colours).resize((width, height), Image.Resampling.BOX), np.uint8
-            )
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ConfigError(f"goal: {rest[:80]} is no picture: {error}") from None
-    frame = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+        frame = read_picture(Path(rest), width, height, grey=channels == stack)
+    except ValueError as error:
+        raise ConfigError(f"goal: {rest[:80]} {error}") from None
     return np.concatenate([frame] * stack)
 
 
 def _array(rest: str, agent: WorldModelAgent) -> Observation:
-    try:
-        found: Any = np.load(io.BytesIO(_read(rest)), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"goal: {rest[:80]} is no array of NumPy: {error}") from None
-    if not isinstance(found, np.ndarray):
-        raise ConfigError(f"goal: {rest[:80]} has several arrays; give one observation as an .npy file")
-    return found
-
-
-def _read(path: str) -> bytes:
-    from joule.storage.reader import read_plain
+    from joule.storage.goal_file import read_array
 
     try:
-        return read_plain(Path(path), FILE_BYTES)
-    except OSError as error:
-        raise ConfigError(f"goal: {path[:80]} cannot be read: {error}") from None
+        return read_array(Path(rest))
+    except ValueError as error:
+        raise ConfigError(f"goal: {rest[:80]} {error}") from None
 
 
 def _row(observation: Observation) -> Observation:

@@ -49,17 +49,31 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
 def _array(archive: Any, name: str, member: Any) -> np.ndarray:
     """One array, whose header is compared with the size of its part before it is read."""
     with archive.zip.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read_header is None:
-            raise ValueError(f"{name} is of version {version}")
-        shape, _, dtype = read_header(file)
-        if dtype.kind not in "biuf":
-            raise ValueError(f"{name} has dtype {dtype}, which is no number")
-        if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
-            raise ValueError(f"{name} is said to have shape {shape}, and its part has another size")
+        check_header(file, member.file_size, name)
     found: np.ndarray = archive[member.filename]
     return found
+
+
+def check_header(file: Any, size: int, name: str) -> None:
+    """Compares the header of an array with the bytes that are there.
+
+    Args:
+        file: the array, open at its beginning.
+        size: bytes of it.
+        name: what messages call it.
+
+    Raises:
+        ValueError: for an array that holds no numbers, and for one of another size than its header says.
+    """
+    version = np.lib.format.read_magic(file)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+        raise ValueError(f"{name} is of version {version}")
+    shape, _, dtype = read_header(file)
+    if dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {dtype}, which is no number")
+    if math.prod(shape) * dtype.itemsize != size - file.tell():
+        raise ValueError(f"{name} is said to have shape {shape}, and its part has another size")

@@ -39,7 +39,7 @@ class Feedback(Policy):
 
     def __init__(self, gain: Tensor):
         nn.Module.__init__(self)
-        self.gain = gain
+        self.gain, self.action_size = gain, len(gain)
 
     def forward(self, z: Tensor) -> Tensor:
         return -z @ self.gain.T
