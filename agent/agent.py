@@ -83,6 +83,7 @@ class WorldModelAgent(ActingAgent):
     ) -> "WorldModelAgent":
         """Learns for `steps` more environment frames, or gradient steps where it learns from data.
 
+        A goal that is planned for, and what `learn_goals` learned, are forgotten: the latents will be others.
         Updates that an interrupted decision left are made first. Torch's own generator is left where it was.
 
         Args:
@@ -102,9 +103,9 @@ class WorldModelAgent(ActingAgent):
         """
         steps = whole_steps(steps)
         check_on_step(on_step)
-        self.modules.networks.goals = None  # the latents that it knows will be others
         until = self.frames + steps
         step = self._offline(env) if self.config.data else self._stepper(env, steps, until)
+        self.configurator.forget_goals()
         with self.clock.running(), self.modules.own_random_streams():
             self.interaction.run_due_updates()
             while self.frames < until:

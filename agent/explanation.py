@@ -252,7 +252,7 @@ def _continued(
     modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "horizon act"], steps: int
 ) -> Float[Tensor, "steps act"]:
     """A plan, continued by the policy in imagination to `steps` decisions."""
-    model, policy = modules.networks.world_model, modules.networks.policy
+    model, policy = modules.networks.world_model, modules.actor.policy
     actions = list(plan)
     for action in actions:
         z = model.expect(z, action[None])

@@ -234,6 +234,9 @@ class Modules:
         fused = networks.fused
         if fused is not None and self.task_cost is None and constraint is None:
             return FusedEnergy(fused, *parts, shares, terminates)
+        if isinstance(self.task_cost, GoalCost):
+            # Its costs are above 0 until the goal: an episode that ends before must not count as having paid them.
+            terminates = False
         return Energy(*parts, shares, terminates, self.task_cost, constraint)
 
     @property
@@ -328,7 +331,7 @@ class Modules:
         energy: planners.EnergyFn | None = None
         choice = None
         if deadline is not None and actor.planner is not None and not deadline.search_fits():
-            actor = self.policy_actor
+            actor = Actor(actor.policy, None, actor.horizon, 0)
         if actor.planner is not None:
             energy = predicted = self.energy(z, explore)
             if self.constraint_cost is not None and not unknown and not explore:

@@ -26,12 +26,12 @@ def observed_at_goal(base: Any, flat: Flat, look: Callable[[np.ndarray], Seen]) 
     """
     if not callable(attribute(base, "at_goal")):
         return None
-    frame = flat.frame
+    frame, before = flat.frame, flat.observation
     try:
         with base.at_goal() as observation:
             return look(flat.observe(observation))
     finally:
-        flat.frame = frame
+        flat.frame, flat.observation = frame, before
 
 
 def within_of(base: Any) -> dict[str, float]:

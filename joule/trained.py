@@ -142,6 +142,12 @@ class Request:
             if not isinstance(source, Agent):
                 raise ConfigError(f"found {type(source).__name__}; give a run folder or an agent")
             self.config = source.config
+            if self.goal is not None or self.learn_goals is not None:
+                name = "goal" if self.goal is not None else "learn_goals"
+                raise ConfigError(
+                    f"{name}: an agent in memory keeps what it plans for and has learned; call its plan_for or "
+                    "learn_goals"
+                )
             if foreign := [name for name in self.changes if name not in _OF_ENV]:
                 raise ConfigError(
                     f"{foreign[0]}: an agent in memory keeps its settings; save it, and name its run folder"

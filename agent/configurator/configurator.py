@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from agent.actor.actor import Actor
+from agent.actor.actor import ActingPolicy, Actor
 from agent.arguments import observation_rows
 from agent.configurator import kinds
 from agent.configurator.kinds import NO_PLANNER
@@ -177,6 +177,12 @@ class Configurator:
         """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors."""
         self.modules.networks.goals = learn_goals(self.modules, updates, on_update)
 
+    def forget_goals(self) -> None:
+        """Forgets the goal that is planned for, and what `learn_goals` learned."""
+        self.modules.networks.goals = None
+        if isinstance(self.modules.task_cost, GoalCost):
+            self.plan_as_learned()
+
     def plan_as_learned(self) -> None:
         """Plans for the task that was learned again, after `plan_for`."""
         self.modules.task_cost = None
@@ -197,15 +203,22 @@ class Configurator:
         modules = self.modules
         before = modules.config.planner
         if kind == NO_PLANNER:
-            for what, kept in (("task", modules.task_cost), ("constraint", modules.constraint_cost)):
+            task = None if self._reaching is not None else modules.task_cost
+            for what, kept in (("task", task), ("constraint", modules.constraint_cost)):
                 if kept is not None:
                     raise ConfigError(f"planner.kind: the {what} needs a plan; policy does not look ahead")
         has = kinds.settings_of("planner", kind)
         settings = {name: value for name, value in before.settings.items() if name in has}
         config = validate(replace(modules.config, planner=replace(before, kind=kind, settings=settings)))
         ahead = replace(config.planner, horizon_decisions=modules.actor.horizon)
-        actor = modules.make_actor(replace(config, planner=ahead))
+        actor = modules.make_actor(replace(config, planner=ahead), self._reaching)
         modules.config, modules.actor = config, actor
+
+    @property
+    def _reaching(self) -> ActingPolicy | None:
+        """The policy that acts towards a goal; None where there is no goal, or none was learned."""
+        cost = self.modules.task_cost
+        return self.modules.actor.policy if isinstance(cost, GoalCost) and cost.known_to_policy else None
 
     def weigh(self, uncertainty: float | None = None, action: float | None = None) -> None:
         """Changes weights of the energy from now on.

@@ -19,6 +19,7 @@ from agent.configurator.settings import (
     NO_ENV,
     NO_PERTURBATION,
     Config,
+    ExploreConfig,
 )
 from agent.cost.constraint import parse_constraint
 from agent.cost.task import IN_PYTHON
@@ -215,7 +216,17 @@ def _check_data(config: Config) -> None:
 def _check_reward(config: Config) -> None:
     """Raises ConfigError for learning without rewards together with what needs them."""
     if config.reward != "none":
+        if config.explore.kind != ExploreConfig.kind:
+            raise ConfigError(
+                f"explore.kind: found {config.explore.kind!r}, which is for --reward none; with rewards the "
+                "policy and plans explore"
+            )
         return
+    if config.constraint:
+        raise ConfigError(
+            f"constraint: found {' '.join(config.constraint)!r}, and --reward none only explores, where no "
+            "constraint is kept; leave it out"
+        )
     for name, found in (("data", config.data), ("task", config.task), ("eval_process", config.eval_process)):
         if found:
             raise ConfigError(

@@ -33,6 +33,8 @@ critic knows what is far."""
 ENTROPY_WEIGHT = 0.01
 """Decisions that a nat of the policy's entropy is worth."""
 MAX_GRAD_NORM = 20.0
+MEASURED_STEPS = 2_000
+"""Transitions at most on which the usual distance of successive latents is measured."""
 AT_A_TIME = 4096
 """Observations that are encoded together."""
 
@@ -49,6 +51,8 @@ class Moments:
     """[moments], index of the last moment of its episode."""
     starts: np.ndarray
     """Indices of the moments with an action."""
+    terminated: np.ndarray
+    """[moments], whether the episode terminates with the action of a moment."""
 
 
 def order_of(buffer: ReplayBuffer) -> np.ndarray:
@@ -72,16 +76,20 @@ def moments_of(modules: Modules) -> Moments:
     last = buffer.last[places]
     ends = np.flatnonzero(last)
     end = ends[np.searchsorted(ends, np.arange(len(places)))]
-    return Moments(z, torch.from_numpy(buffer.action[places]).to(z.device), last, end, np.flatnonzero(~last))
+    action = torch.from_numpy(buffer.action[places]).to(z.device)
+    return Moments(z, action, last, end, np.flatnonzero(~last), buffer.terminated[places] > 0)
 
 
 def usual_step(modules: Modules) -> float:
     """Mean distance between the latents of successive decisions that are remembered; 1 where none is."""
-    if not modules.replay_buffer.held:
+    buffer = modules.replay_buffer
+    if not buffer.held:
         return 1.0
-    moments = moments_of(modules)
-    here = torch.from_numpy(moments.starts)
-    return float(torch.linalg.vector_norm(moments.z[here + 1] - moments.z[here], dim=-1).mean())
+    places = order_of(buffer)
+    starts = np.flatnonzero(~buffer.last[places])
+    starts = starts[np.linspace(0, len(starts) - 1, min(len(starts), MEASURED_STEPS)).astype(int)]
+    here, then = (modules.perceive(buffer.observations(places[at])) for at in (starts, starts + 1))
+    return float(torch.linalg.vector_norm(then - here, dim=-1).mean())
 
 
 def learn_goals(
@@ -181,6 +189,9 @@ class GoalLearner:
         with torch.no_grad():
             later = torch.cat((after, goal), -1)
             to_go = networks.target_critic(later, networks.policy.draw(later)).amax(-1)
+            # From where the episode terminated no goal is reached any more.
+            over = moments.terminated[starts + taken - 1]
+            to_go = to_go.masked_fill(torch.from_numpy(over), 1.0 / (1.0 - self.discount))
             onward = share * torch.from_numpy(~reached).to(z) * to_go
             target = (1.0 - share) / (1.0 - self.discount) + onward
         critic = networks.critic

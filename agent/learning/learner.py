@@ -31,7 +31,7 @@ from agent.perception.collapse import latent_health
 from agent.perception.pixels import PixelEncoder, augmented
 from agent.world_model.dynamics import Step
 
-SHOWN = ("inverse", "prediction", "cost", "critic", "termination", "regularizer")
+SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
 """Losses that are metrics under their own name."""
 
 
@@ -71,6 +71,7 @@ class Learner:
         self.regularizer_weight = regularizer_weight
         self.tau = config.tau if tau is None else tau
         self.rewardless = rewardless
+        self.shown = SHOWN if networks.inverse is None else ("inverse", *SHOWN)
         networks.world_model.costs_shape_features = not rewardless
         others = [networks.world_model, networks.critic, networks.readout]
         if networks.inverse is not None:
@@ -179,7 +180,7 @@ class Learner:
             self.first_std = health.std
         self.collapsed = self.collapsed + 1 if health.collapsed(self.first_std) else 0
         return policy_metrics | {
-            **{f"loss/{name}": term.item() for name, term in vars(losses).items() if name in SHOWN},
+            **{f"loss/{name}": term.item() for name, term in vars(losses).items() if name in self.shown},
             "loss/gradient_norm": norm.item(),
             "latent/std": health.std,
             "latent/dead": health.dead,

@@ -48,12 +48,12 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
         buffer.streams[number].restore(rows, len(newest["last"][None]) + len(final["last"]))
         modules.normalised_rows[number] = buffer.streams[number].total
     modules.learner.first_std = earlier.learner.first_std
-    first_rewards = earlier.rewardless and not modules.rewardless
-    if task_cost is None and not first_rewards:
+    other_costs = earlier.rewardless != modules.rewardless
+    if task_cost is None and not other_costs:
         return
     if task_cost is not None:
         relabel(buffer, task_cost.task, modules.layout())
-    if first_rewards or task_cost is None or not task_cost.uses_own_cost:
+    if other_costs or task_cost is None or not task_cost.uses_own_cost:
         reset_costs(networks, untrained)
         networks.policy.load_state_dict(untrained.policy.state_dict())
     rescale(modules)

@@ -28,6 +28,7 @@ from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from agent.forecast import Forecast
 from agent.interface import EnvSpec, Observation, TrainingEnv
+from agent.memory.columns import stack_parts
 from agent.memory.windows import Windows
 from agent.modules import Modules
 from agent.observed_env import ObservedEnv
@@ -114,7 +115,7 @@ class AdaptiveAgent(SavedAsFolder):
         self.mean_error = 0.0
         """Its mean over the last decisions; by the first model's calibration where no other is known."""
         self._credit = 0.0
-        self._obs: np.ndarray | None = None
+        self._obs: Observation | None = None
         if modules.config.perceive == "energy":  # by healthy sensors: later rows may be of dead ones
             modules.calibrate_sensors()
 
@@ -202,7 +203,7 @@ class AdaptiveAgent(SavedAsFolder):
         self._obs = obs
 
     def observe_step(
-        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
+        self, action: np.ndarray, reward: float, terminated: bool, obs: Observation, readouts: np.ndarray
     ) -> None:
         """Stores one step, compares it with the predictions, and learns from it where the world is new."""
         assert self._obs is not None
@@ -217,11 +218,10 @@ class AdaptiveAgent(SavedAsFolder):
         self.in_use.recent.append(errors[self.bank.index(self.in_use)])
         alarm = None
         if self.signals is not None and self.in_use is self.first:
-            newest = (before, action, -reward, terminated, obs)
+            first, then = (stack_parts([one]) for one in (before, obs))
+            taken, cost, over = (np.asarray(part)[None] for part in (action, -reward, terminated))
             model = self.modules.networks.world_model
-            alarm = self.signals.update(
-                observed_steps(self.modules, model, *(np.asarray(part)[None] for part in newest))
-            )
+            alarm = self.signals.update(observed_steps(self.modules, model, first, taken, cost, over, then))
         self.detect(errors, alarm)
         if self.in_use is not self.first:
             self._credit += self.utd
@@ -273,10 +273,10 @@ class AdaptiveAgent(SavedAsFolder):
             self.begin_model(alarm.since, alarm.signal)
 
     def errors_of_step(
-        self, obs: np.ndarray, action: np.ndarray, after: np.ndarray
+        self, obs: Observation, action: np.ndarray, after: Observation
     ) -> list[tuple[float, float]]:
         """Error and disagreement of one step, by every model of the bank."""
-        z, observed = self.modules.perceive(np.stack((obs, after))).split(1)
+        z, observed = self.modules.perceive(stack_parts([obs, after])).split(1)
         taken = torch.from_numpy(np.asarray(action, np.float32)[None]).to(z)
         with torch.inference_mode():
             steps = [self.model_of(known).predict(z, taken) for known in self.bank]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.interface import TrainingEnv
+from agent.memory.columns import stack_parts
 from agent.modules import Modules
 from agent.world_model.observed_steps import ObservedSteps, observed_steps
 
@@ -73,5 +74,6 @@ def play_home_episodes(
         episodes.append(number)
         if on_decision is not None:
             on_decision(row + 1)
-    parts = (np.stack(before), np.stack(actions), np.array(costs), np.array(terminations), np.stack(after))
+    acted = (np.stack(actions), np.array(costs), np.array(terminations))
+    parts = (stack_parts(before), *acted, stack_parts(after))
     return HomeEpisodes(observed_steps(modules, modules.networks.world_model, *parts), np.array(episodes))

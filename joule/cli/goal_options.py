@@ -52,6 +52,7 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
         if getattr(options, name, None):
             raise ConfigError(f"--{name}: does not go with --goals, which are planned for in its place")
     within = None if options.goal_within is None else dict(map(_distance, options.goal_within))
+    # The default of --seed is that of evaluations for the return; goals have starts of their own.
     seeds = {} if options.first_seed == FIRST_SEED else {"seed": options.first_seed}
     return GoalRequest(
         pairs=options.goals, decisions=options.goal_decisions, within=within,

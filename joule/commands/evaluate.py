@@ -223,6 +223,8 @@ def _evaluate(
     if learn_task is not None and callback is not None:
         learned = f"the task {changes['task']}" if "task" in changes else "to keep the constraints"
         callback.note(f"learning {learned} first, by {learn_task:,} updates")
+    if request.learn_goals is not None and callback is not None:
+        callback.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
     values = _evaluation(request.load(), request, episodes, seed, deadline_ms, told, begin)
     if path is not None:
         try:
@@ -322,6 +324,7 @@ def _evaluation(
     parallel = PARALLEL_EPISODES if policy is trained.agent else 1
     run = request.run
     subject = subject_record(trained.agent, None if run is None else run.id, trained.env_config)
+    subject["goal"] = request.goal
     begin(subject)
     if adaptive is not None and not isinstance(callback, NoEpisodeCallback):
         callback = _WithChanges(callback, adaptive)
@@ -331,6 +334,7 @@ def _evaluation(
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(policy, make_env, seed)
     values = subject | evaluation_record(trained.agent, trained.env_config, evaluation, seed, timing)
+    values |= {"learn_goals": request.learn_goals}
     values |= {"learn_task": request.learn_task, "changes_detected": detected, "deadline": deadline}
     if world_model is not None:
         if monitor.constraints:

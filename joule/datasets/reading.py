@@ -14,6 +14,7 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.interface import Arrays, EnvSpec
 from agent.learning.recorded import with_costs_of
+from agent.memory.columns import is_picture
 from envs.env_spec import STATE, ObservationPart
 from envs.safe_env import SafeEnv
 from joule.datasets import minari_dataset, npz_folder, run_data
@@ -55,6 +56,10 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
             return _without_env(source, files)
         episodes, has_readouts = npz_folder.read_episodes(files, _shape_of(env))
         spec = env.env_spec
+    if config.constraint and not has_readouts:
+        raise ConfigError(
+            f"constraint: a constraint is a limit on readouts, and the episodes of {source} have none"
+        )
     if config.task:
         if not has_readouts:
             raise ConfigError(f"task: a task is a cost on readouts, and the episodes of {source} have none")
@@ -65,6 +70,10 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
 
 def _shape_of(env: SafeEnv) -> EpisodeShape:
     spec = env.env_spec
+    if any(is_picture(part) for part in spec.observation):
+        raise ConfigError(
+            f"data: observations of {spec.env} have a picture; pictures are learned from a run folder of joule"
+        )
     return EpisodeShape(spec.observation_size, sum(spec.readout_sizes.values()), env.recorded_action)
 
 

@@ -49,6 +49,11 @@ def read_episodes(
         raise ConfigError(
             f"data: {folder} has observations of other parts than {config.env} with --obs {config.obs}"
         )
+    if spec.action_repeat != earlier.env_spec.action_repeat:
+        raise ConfigError(
+            f"data: {folder} was recorded with an action repeat of {earlier.env_spec.action_repeat}, not "
+            f"{spec.action_repeat}; give --action-repeat {earlier.env_spec.action_repeat}"
+        )
     episodes = []
     for stream in earlier.modules.replay_buffer.streams:
         if stream.rows == 0:

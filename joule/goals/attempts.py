@@ -69,7 +69,7 @@ def summary(attempts: Sequence[Attempt], milliseconds: Sequence[float]) -> dict[
         "high": float(interval.high),
         "reached": [one.reached for one in attempts],
         "decisions": [one.decisions for one in attempts],
-        "nearest": [one.nearest for one in attempts],
+        "nearest": [one.nearest if np.isfinite(one.nearest) else None for one in attempts],
         "mean_decisions": float(np.mean([one.decisions for one in reached])) if reached else None,
         "median_ms": float(np.median(milliseconds)) if milliseconds else None,
     }

@@ -25,18 +25,20 @@ class GoalEvaluation:
     """Evaluates an agent on pairs of starts and goals.
 
     Args:
-        agent: the agent; what it plans for is another goal after each attempt.
-        make_env: makes the environment.
+        agent: the agent; it plans as before when an evaluation has ended.
+        env: the environment; whoever made it closes it.
         request: what is asked.
+        scratch: another one of the same, where the oracle reads predicted states; None without an oracle.
 
     Raises:
         ConfigError: for an environment that does not say when a goal is reached, where nobody does, and for pairs
             that cannot be made.
     """
 
-    def __init__(self, agent: WorldModelAgent, make_env: Callable[[], Any], request: GoalRequest) -> None:
-        self.agent, self.make_env, self.request = agent, make_env, request
-        self.env = make_env()
+    def __init__(
+        self, agent: WorldModelAgent, env: Any, request: GoalRequest, scratch: Any | None = None
+    ) -> None:
+        self.agent, self.env, self.request, self._scratch = agent, env, request, scratch
         within = self.env.goal_within if request.within is None else request.within
         self.nearness = Nearness(self.env.env_spec, within)
         limit = self.env.env_spec.episode_limit or DEFAULT_DECISIONS
@@ -44,6 +46,10 @@ class GoalEvaluation:
         self.found: GoalPairs = make_pairs(
             self.env, self.nearness, request.pairs, request.seed, self.decisions
         )
+        if scratch is not None:
+            self._oracle(
+                self.found.pairs[0]
+            )  # physics that cannot be planned in is refused before any attempt
 
     @property
     def kinds(self) -> dict[str, Towards]:
@@ -52,7 +58,7 @@ class GoalEvaluation:
         if self.agent.modules.networks.goals is not None:
             kinds["policy"] = self._policy
         kinds["random"] = self._random
-        if self.request.oracle:
+        if self._scratch is not None:
             kinds["oracle"] = self._oracle
         return kinds
 
@@ -83,6 +89,18 @@ class GoalEvaluation:
         Returns:
             The summaries by name.
         """
+        modules = self.agent.modules
+        before = modules.task_cost, modules.actor
+        try:
+            return self._results(on_progress, on_result)
+        finally:
+            modules.task_cost, modules.actor = before
+
+    def _results(
+        self,
+        on_progress: Callable[[int, int], None],
+        on_result: Callable[[str, dict[str, Any]], None],
+    ) -> dict[str, Any]:
         results: dict[str, Any] = {}
         kinds, pairs, done = self.kinds, self.found.pairs, 0
         for name, towards in kinds.items():
@@ -101,12 +119,8 @@ class GoalEvaluation:
     def _timed(towards: Towards, taken: list[float], pair: GoalPair) -> Act:
         return timed(towards(pair), taken)
 
-    def close(self) -> None:
-        """Frees the environment."""
-        self.env.close()
-
     def _plan(self, pair: GoalPair) -> Act:
-        self.agent.plan_for(Goal(pair.goal, self.request.energy))
+        self.agent.configurator.plan_for_goal(Goal(pair.goal, self.request.energy))
         return self._decisions()
 
     def _policy(self, pair: GoalPair) -> Act:
@@ -144,7 +158,8 @@ class GoalEvaluation:
                 ]
             ).sum(0)
 
-        scratch = self.make_env()
+        scratch = self._scratch
+        assert scratch is not None, "given where an oracle is asked for"
         scratch.reset(seed=pair.seed)
         generator = torch.Generator().manual_seed(pair.seed)
         _, decide = oracle_for(self.env, scratch, Task("distance from the goal", distance), generator)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,15 +109,15 @@ def evaluate_request(
     trained = request.load()
     agent = trained.world_model
     assert agent is not None, "it is of the kind joule"
-    evaluation = GoalEvaluation(agent, trained.make_env, goals)
-    try:
+    with contextlib.ExitStack() as made:
+        env = made.enter_context(contextlib.closing(trained.make_env()))
+        scratch = made.enter_context(contextlib.closing(trained.make_env())) if goals.oracle else None
+        evaluation = GoalEvaluation(agent, env, goals, scratch)
         run = request.run
         values = subject_record(agent, None if run is None else run.id, trained.env_config)
         values |= evaluation.subject | {"learn_goals": request.learn_goals}
         told.begins(values)
         values["results"] = evaluation.run(told.progress, told.ended)
-    finally:
-        evaluation.close()
     if path is not None:
         try:
             replace_file(path, (json.dumps(values, indent=2) + "\n").encode())
@@ -130,4 +132,8 @@ def _parts(request: Request, goals: GoalRequest) -> list[str]:
     parts = [*of, *name_parts(request.changes | {"learn_goals": request.learn_goals})]
     parts += [] if goals.energy == "auto" else [goals.energy]
     parts += [] if goals.decisions is None else [f"decisions-{goals.decisions}"]
+    if goals.pairs != DEFAULT_PAIRS:
+        parts.append(f"pairs-{goals.pairs}")
+    for name, distance in (goals.within or {}).items():
+        parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{distance:g}").strip("-"))
     return parts + ([] if goals.seed == FIRST_GOAL_SEED else [f"seed-{goals.seed}"])

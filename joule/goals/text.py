@@ -59,8 +59,12 @@ def goal_of(text: str, agent: WorldModelAgent) -> Goal:
 def _readout(rest: str, agent: WorldModelAgent) -> Observation:
     import torch
 
+    from agent.learning.goal_learning import order_of
+
     layout, buffer = agent.modules.layout(), agent.modules.replay_buffer
-    places = buffer.filled()
+    places = order_of(buffer)
+    if not len(places):
+        raise ConfigError("goal: this agent remembers no moment")
     rows = torch.from_numpy(buffer.readout[places])
     distance = torch.zeros(len(rows))
     for part in _parts(rest):
@@ -73,10 +77,8 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
         if len(wanted) != value.shape[1]:
             raise TaskError(f"goal: {name} has {value.shape[1]} numbers, found {len(wanted)}")
         # Readouts of different units count by how much they vary.
-        spread = value.std(0).clamp_min(1e-6)
+        spread = value.std(0, correction=0).clamp_min(1e-6)
         distance += ((value - wanted) / spread).square().sum(-1)
-    if not len(rows):
-        raise ConfigError("goal: this agent remembers no moment")
     return _row(buffer.observations(places[int(distance.argmin())][None]))
 
 

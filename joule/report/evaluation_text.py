@@ -59,6 +59,7 @@ def _heading(record: Mapping[str, Any]) -> str:
     changes = f", with {' '.join(record['perturb'])}" if record["perturb"] else ""
     perceiving = ", perceiving by energy" if record["perceive"] == "energy" else ""
     task = f", for {record['task']}" if record["task"] else ""
+    task = f", for the goal {record['goal']}" if record.get("goal") else task
     within = f", within {' and '.join(record['constraint'])}" if record["constraint"] else ""
     trained = f"{record['agent']} after {record['frames']:,} frames"
     return f"{record['env']}, {trained}{planner}{changes}{perceiving}{task}{within}"

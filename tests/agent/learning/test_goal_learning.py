@@ -104,8 +104,11 @@ def test_what_was_learned_is_saved_and_more_training_forgets_it(trained_run: Pat
     assert saved.keys() == kept.keys()
     assert any(name.startswith("goals.") for name in saved)
     assert all(np.array_equal(value, saved[name]) for name, value in kept.items())
+    loaded.plan_for(Goal(np.zeros(3, np.float32)))
     loaded.learn(1)
     assert loaded.modules.networks.goals is None
+    assert loaded.modules.task_cost is None
+    assert loaded.modules.actor.policy is loaded.modules.networks.policy
 
 
 def test_a_goal_that_cannot_be_planned_for_is_refused(trained_run: Path) -> None:
@@ -123,3 +126,24 @@ def test_a_goal_that_cannot_be_planned_for_is_refused(trained_run: Path) -> None
         Goal("up")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no experience"):
         joule.make("joule", env=agent.config.env, preset="smoke").learn_goals(1)
+
+
+def test_another_planner_keeps_the_policy_that_reaches_the_goal(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.learn_goals(2)
+    agent.plan_for(Goal(np.zeros(3, np.float32)))
+    reaching = agent.modules.actor.policy
+    for kind in ("cem", "policy"):
+        agent.configurator.choose_planner(kind)
+        assert agent.modules.actor.policy is reaching
+    assert agent.modules.actor.planner is None
+
+
+def test_a_plan_that_ends_the_episode_is_not_nearer_to_the_goal(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.plan_for(Goal(np.zeros(3, np.float32)))
+    actions = torch.zeros(1, 1, agent.modules.actor.horizon, 1)
+    z = agent.modules.perceive(np.ones((1, 3), np.float32))
+    alive = agent.modules.energy(z)(actions)
+    agent.modules.terminations = 1  # survival is predicted from now on
+    assert torch.equal(agent.modules.energy(z)(actions), alive)

@@ -101,6 +101,8 @@ def test_the_goal_of_a_task_is_its_success_and_the_episode_goes_on_as_before(nam
             assert env.unwrapped._get_reset_info()["success"]
         action = np.full(env.env_spec.action_size, 0.3, np.float32)
         assert np.array_equal(env.step(action)[0], other.step(action)[0])
+        env.at_goal()
+        assert env.restore(env.snapshot())
 
 
 def make_env_of(name: str) -> Any:
@@ -132,7 +134,7 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
     options = ["--goals", "3", "--learn-goals", "2", "--goal-within", "position=0.2", "--goal-decisions", "5"]
     assert evaluate.main([str(run), *options]) == 0
     shown = capsys.readouterr().out
-    record = json.loads((run / "goals-learn-goals-2-decisions-5.json").read_text())
+    record = json.loads((run / "goals-learn-goals-2-decisions-5-pairs-3-position-0.2.json").read_text())
     assert list(record["results"]) == ["plan", "policy", "random"]
     assert record["within"] == {"position": 0.2}
     assert len(record["results"]["plan"]["reached"]) == record["pairs"] == 3
@@ -156,3 +158,13 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
 )
 def test_what_does_not_go_together_is_refused(trained_run: Path, options: list[str], message: str) -> None:
     assert_refused("evaluate", [str(trained_run), *options], message)
+
+
+def test_an_agent_in_memory_plans_as_before_when_its_goals_were_evaluated(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    before = agent.modules.task_cost, agent.modules.actor
+    record = joule.evaluate_goals(agent, 2, within={"position": 0.2}, decisions=3)
+    assert list(record["results"]) == ["plan", "random"]
+    assert (agent.modules.task_cost, agent.modules.actor) == before
+    with pytest.raises(ConfigError, match="an agent in memory keeps what it plans for"):
+        joule.evaluate(agent, goal="episode:0@1")
