@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import picture_env
 import pytest
 import tiny_env
 from recorded_episodes import record
@@ -115,6 +116,8 @@ def test_data_without_readouts_serve_no_task(offline: Callable[..., list[str]], 
     assert isinstance(agent, WorldModelAgent)
     with pytest.raises(ConfigError, match="the data that this agent learned from have none"):
         agent.plan_for("less:distance")
+    with pytest.raises(ConfigError, match="constraint: a constraint is a limit on readouts"):
+        train.main(offline(data, tmp_path / "limited", "--env", tiny_env.ID, "--constraint", "distance<1"))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,10 @@ def test_data_without_readouts_serve_no_task(offline: Callable[..., list[str]], 
         (["--learning.utd", "2"], "learning.utd: learning from data takes no step"),
         (["--obs", "pixels"], "obs: .* holds states"),
         (["--env", "InvertedPendulum-v5"], "episode-000.npz, episode 0: observations has shape"),
+        (
+            ["--env", f"picture_env:{picture_env.ID}"],
+            "have a picture; pictures are learned from a run folder",
+        ),
         (["--task", "less:wings", "--env", tiny_env.ID], "wings"),
         (["--learning.replay-capacity-transitions", "70"], "the data take 78 rows"),
         (["--ray"], "--ray: it is for actors"),
