@@ -206,6 +206,10 @@ class Request:
             raise ConfigError(f"--{planning[0]}: {kind} does not plan; joule does")
         if self.adapt and kind != "joule":
             raise ConfigError(f"--adapt: {kind} has no world model that could detect a change; joule has")
+        if self.adapt and self.config.reward == "none":
+            raise ConfigError(
+                "--adapt: an agent that learned without rewards knows no usual return; train --init-from learns it"
+            )
 
     def output_folder(self) -> Path:
         """Where files about the run go unless somebody names another place; that of a shipped agent is made.

@@ -16,8 +16,11 @@ from joule.storage.run_logs import EVALUATIONS, METRICS
 
 
 def finished(folder: Path, steps: int) -> bool:
-    """Whether a run has its budget of `steps` frames, its summary and its curve, so that nothing is left to do."""
-    if not os.path.lexists(folder / CURVE):
+    """Whether a run has its budget of `steps` frames and its summary, so that nothing is left to do.
+
+    One with evaluations has its curve too. A run without rewards, or without an environment, has neither.
+    """
+    if os.path.lexists(folder / EVALUATIONS) and not os.path.lexists(folder / CURVE):
         return False
     try:
         frames = read_object(folder / SUMMARY).get("frames")

@@ -80,7 +80,8 @@ def conclude(
         if config.agent == "joule" and config.planner.kind != NO_PLANNER:
             callback.on_note(f"explain:  {_command('explain', folder, '--step', '10')}")
         callback.on_note(f"evaluate: {_command('evaluate', folder, '--episodes', '10')}")
-        callback.on_note(f"compare:  {_command('compare', folder)} OTHER_RUN")
+        if config.reward != "none":  # it compares returns
+            callback.on_note(f"compare:  {_command('compare', folder)} OTHER_RUN")
     more = 2 * max(config.steps, agent.frames)
     callback.on_note(f"resume:   {resume} --steps {more}")
 

@@ -71,6 +71,8 @@ def test_results_are_copied_without_a_line_that_is_being_written_and_never_short
 def test_a_run_is_finished_with_its_frames_its_summary_and_its_curve(tmp_path: Path) -> None:
     assert not finished(tmp_path, 100)
     (tmp_path / "summary.json").write_text('{"frames": 100}')
+    assert finished(tmp_path, 100), "without rewards there is neither an evaluation nor a curve"
+    (tmp_path / "evaluations.csv").write_text("")
     assert not finished(tmp_path, 100), "it was killed before its curve"
     (tmp_path / "curve.png").write_bytes(b"")
     assert finished(tmp_path, 100)
