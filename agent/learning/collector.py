@@ -90,13 +90,9 @@ class Collector:
             for _ in range(decisions):
                 interaction.collect(OneEnv(self.env))
                 ended += interaction.ended_episodes
-        newest = stream.newest()
-        rows: Arrays = {
-            name: np.concatenate((column, newest[name][None])) for name, column in stream.since(begin).items()
-        }
         return Chunk(
             actor=self.actor,
-            rows=rows,
+            rows=stream.through_newest(begin),
             continues=continues,
             decisions=decisions,
             frames=interaction.frames - frames,

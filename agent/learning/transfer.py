@@ -8,8 +8,6 @@ little. So they do after learning without rewards, where the recorded costs are 
 
 import copy
 
-import numpy as np
-
 from agent.acting_copy import act_as, acting_copy
 from agent.cost.task_cost import TaskCost
 from agent.errors import ConfigError
@@ -43,9 +41,8 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
         if stream.rows == 0:
             continue
         # The newest row has no action. Its episode ends with it: the next row begins another one.
-        newest, final = stream.newest(), stream.since(stream.first)
-        rows = {name: np.concatenate((column, newest[name][None])) for name, column in final.items()}
-        buffer.streams[number].restore(rows, len(newest["last"][None]) + len(final["last"]))
+        rows = stream.through_newest(stream.first)
+        buffer.streams[number].restore(rows, len(rows["last"]))
         modules.normalised_rows[number] = buffer.streams[number].total
     modules.learner.first_std = earlier.learner.first_std
     other_costs = earlier.rewardless != modules.rewardless

@@ -118,6 +118,13 @@ class ReplayStream:
         index = np.arange(first, max(self.total, first)) % self.capacity
         return {name: column[index] for name, column in self.columns.items()}
 
+    def through_newest(self, first: int) -> Arrays:
+        """The rows from row number `first` on as in `since`, and the newest one, which has no action yet."""
+        newest = self.newest()
+        return {
+            name: np.concatenate((column, newest[name][None])) for name, column in self.since(first).items()
+        }
+
     def newest(self) -> Arrays:
         """The newest row, by column."""
         return {name: np.array(column[self.head]) for name, column in self.columns.items()}

@@ -11,7 +11,6 @@ benchmarks/results/goals.csv, one for everything that acts; the newest rows of a
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import joule
+from benchmarks import raw_rows
 from benchmarks.training import RESULTS, RUNS, TrainingRun, train_all
 from joule.storage.files import replace_file
 from joule.storage.provenance import version
@@ -93,23 +93,6 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def add(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Adds rows to the raw file."""
-    known = read()
-    text = [",".join(COLUMNS)]
-    for row in [*known, *rows]:
-        text.append(",".join("" if row[name] is None else str(row[name]) for name in COLUMNS))
-    replace_file(RAW, ("\n".join(text) + "\n").encode())
-
-
-def read() -> list[dict[str, Any]]:
-    """The raw rows, oldest first."""
-    if not RAW.exists():
-        return []
-    with RAW.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of the JSON file: the mean over seeds of the share of goals that is reached, in percent."""
     newest = {(row["subject"], row["seed"], row["acts"]): row for row in rows}
@@ -147,8 +130,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.run:
         for name in options.subjects:
             for seed in options.seeds:
-                add(measure(name, seed))
-    found = figures(read())
+                raw_rows.write(RAW, COLUMNS, [*raw_rows.read(RAW), *measure(name, seed)])
+    found = figures(raw_rows.read(RAW))
     replace_file(RESULT, (json.dumps(found, indent=1) + "\n").encode())
     print(json.dumps(found, indent=1))
     return 0

@@ -14,7 +14,7 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.interface import Arrays, EnvSpec
 from agent.learning.recorded import with_costs_of
-from agent.memory.columns import is_picture
+from agent.memory.columns import sees_pictures
 from envs.env_spec import STATE, ObservationPart
 from envs.safe_env import SafeEnv
 from joule.datasets import minari_dataset, npz_folder, run_data
@@ -70,7 +70,7 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
 
 def _shape_of(env: SafeEnv) -> EpisodeShape:
     spec = env.env_spec
-    if any(is_picture(part) for part in spec.observation):
+    if sees_pictures(spec):
         raise ConfigError(
             f"data: observations of {spec.env} have a picture; pictures are learned from a run folder of joule"
         )

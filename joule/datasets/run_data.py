@@ -58,8 +58,7 @@ def read_episodes(
     for stream in earlier.modules.replay_buffer.streams:
         if stream.rows == 0:
             continue
-        newest, final = stream.newest(), stream.since(stream.first)
-        rows = {name: np.concatenate((column, newest[name][None])) for name, column in final.items()}
+        rows = stream.through_newest(stream.first)
         edges = np.flatnonzero(rows["last"]) + 1
         parts = {name: np.split(column, edges[:-1]) for name, column in rows.items()}
         pieces = [{name: part[k] for name, part in parts.items()} for k in range(len(edges))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,7 @@ class Nearness:
     within: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        layout = Readouts(self.spec.readout_sizes, self.spec.derived_readouts)
+        layout = self._layout
         names = ", ".join(name for name in layout.names if name not in ("action", "cost"))
         if not self.within:
             raise ConfigError(
@@ -47,11 +48,15 @@ class Nearness:
             if not (np.isfinite(distance) and distance > 0.0):
                 raise ConfigError(f"--goal-within: {name}={distance:g} is not above 0")
 
+    @cached_property
+    def _layout(self) -> Readouts:
+        return Readouts(self.spec.readout_sizes, self.spec.derived_readouts)
+
     def values(self, readouts: np.ndarray) -> dict[str, np.ndarray]:
         """The readouts that count, by name, each [size]."""
         import torch
 
-        layout = Readouts(self.spec.readout_sizes, self.spec.derived_readouts)
+        layout = self._layout
         rows = torch.from_numpy(np.asarray(readouts, np.float32))[None]
         found = {}
         for name in self.within:
