@@ -186,15 +186,20 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
     return config
 
 
-def check_given_with_data(given: Iterable[str]) -> None:
-    """Refuses settings of interaction for a run that has none.
+def check_given_with_data(given: Mapping[str, Any]) -> None:
+    """Refuses settings of interaction for a run that has none, and those of an environment where there is none.
 
     Raises:
         ConfigError: for the first of them.
     """
-    for name in given:
+    usual = flatten(Config())
+    for name, value in given.items():
         if name.startswith(_INTERACTION) and name not in FROM_DATA:
             raise ConfigError(f"{name}: learning from data takes no step in an environment; leave it out")
+        if name in ENV_SETTINGS and value != usual[name] and given.get("env") == NO_ENV:
+            raise ConfigError(
+                f"{name}: found {value!r:.80}, and there is no environment; give --env too, or leave it out"
+            )
 
 
 def check_num_envs(before: Config, config: Config) -> None:

@@ -187,12 +187,15 @@ class Panel:
         planner.on_update(lambda _: self._ask("planner", choose))
         for name, label in (("uncertainty", "uncertainty penalty"), ("action", "control cost")):
             self._add_weight(label, COST_WEIGHTS, steering.cost_weight(name), name, steering.weigh_cost)
+        name = terminal(steering.goal, LONGEST_NAME)
+        goal = gui.add_text("goal", name, disabled=True, visible=bool(steering.goal))
         task = gui.add_text("task", steering.task, hint="empty: as learned; e.g. less:velocity+0.1*control")
 
         def plan_for() -> None:
             try:
                 steering.plan_for(task.value)
             finally:
+                goal.visible = bool(steering.goal)
                 self._show_terms()
             simulation.forget_plan()
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import planners
 from agent.agent import WorldModelAgent
 from agent.configurator.kinds import NO_PLANNER
+from agent.cost.goal_cost import GoalCost
 from agent.cost.task import Task
 from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
@@ -41,6 +42,12 @@ class Steering:
     def task(self) -> str:
         """The task that is planned for as it was given; empty for the learned one."""
         return "+".join(self.terms)
+
+    @property
+    def goal(self) -> str:
+        """The name of the goal that is planned for; empty without one."""
+        cost = self.agent.modules.task_cost
+        return cost.name if isinstance(cost, GoalCost) else ""
 
     @property
     def terms(self) -> list[str]:

@@ -150,7 +150,10 @@ def test_an_agent_is_steered_while_it_acts(make_agent: Callable[..., Any]) -> No
     np.testing.assert_allclose(after[name], 3.0 * cost, rtol=1e-5)
     with pytest.raises(ConfigError, match="the task needs a plan"):
         steering.choose_planner("policy")
+    agent.plan_for(joule.Goal(obs, name="middle"))
+    assert (Steering(agent).goal, Steering(agent).terms) == ("middle", [])
     steering.plan_for("")
+    assert steering.goal == ""
     assert agent.modules.actor.horizon == agent.config.planner.horizon_decisions
     steering.weigh_cost("action", 2.0)
     assert agent.config.cost.action == 2.0

@@ -129,6 +129,7 @@ def test_data_without_readouts_serve_no_task(offline: Callable[..., list[str]], 
         (["--explore.warmup-decisions", "5"], "explore.warmup_decisions: learning from data takes no step"),
         (["--learning.utd", "2"], "learning.utd: learning from data takes no step"),
         (["--obs", "pixels"], "obs: .* holds states"),
+        (["--perturb", "gravity=0.5"], "perturb: found .*, and there is no environment"),
         (["--env", "InvertedPendulum-v5"], "episode-000.npz, episode 0: observations has shape"),
         (
             ["--env", f"picture_env:{picture_env.ID}"],
