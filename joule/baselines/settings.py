@@ -37,7 +37,7 @@ baselines/her/experiment/config.py, commit 152971d6d41ea494d852ee56c5b5329f9b03f
 batch 256, networks [256, 256, 256], goals of the future with four of them for each real one, and a discount of
 1 - 1/T for an episode of T decisions. Every other setting is the library's; learning_starts is 1,000, as in its own
 example. The replay buffer has as many rows as the run has decisions, at least 10,000 and at most the published
-1,000,000: the library searches every row at each gradient step.
+1,000,000: the library reads a count of every row at each gradient step.
 
 `learning.utd` sets the gradient steps per decision of the algorithms with a replay buffer; rl-zoo publishes 1 for
 each of them. Every other setting stays as published.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +126,8 @@ def test_the_goal_of_an_episode_is_observed_until_its_end_and_after_a_restore(na
 def test_what_cannot_be_learned_from_is_refused(
     agent: str, env: str, settings: dict[str, str], sentence: str
 ) -> None:
-    with pytest.raises((ConfigError, EnvError), match=sentence.replace("(", r"\(").replace(")", r"\)")):
-        joule.make(agent, env=env, **settings)
+    with pytest.raises((ConfigError, EnvError), match=re.escape(sentence)):
+        joule.make(agent, env=env, settings=settings)
 
 
 def test_an_environment_made_without_its_goal_is_refused() -> None:
