@@ -30,6 +30,7 @@ def adopt(
     cost_fn: StepCostFn | None = None,
     pixels: PixelSettings | None = None,
     stack: int = 3,
+    goal: bool = False,
 ) -> SafeEnv:
     """Wraps an environment of `gymnasium.make`, or an object of the user's own class, as `envs.make` does.
 
@@ -42,6 +43,7 @@ def adopt(
         cost_fn: as for `envs.make`.
         pixels: as for `envs.make`.
         stack: as for `envs.make`.
+        goal: as for `envs.make`.
 
     Raises:
         EnvError: for what is no environment, or several in one, and as `envs.make`.
@@ -79,6 +81,7 @@ def adopt(
         cost_fn=cost_fn,
         pixels=pixels,
         stack=stack,
+        goal=goal,
     )
 
 

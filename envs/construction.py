@@ -11,6 +11,7 @@ import numpy as np
 
 from envs.changes.perturbation import Perturbed
 from envs.env_spec import STATE, EnvSpec, ObservationPart
+from envs.env_with_goal import EnvWithGoal, goal_readouts, goal_spec
 from envs.faults.boundary import Boundary, attribute, call, name_of
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, described
@@ -50,6 +51,7 @@ def make(
     cost_fn: StepCostFn | None = None,
     pixels: PixelSettings | None = None,
     stack: int = 3,
+    goal: bool = False,
 ) -> SafeEnv:
     """Makes the environment that `env` names, with the same interface for every environment.
 
@@ -70,6 +72,7 @@ def make(
         pixels: what a camera shows the agent, in place of the environment's own observation or beside it; None
             shows that observation alone.
         stack: pictures that an observation stacks, where the environment's own observation has one.
+        goal: whether the goal of the episode is observed beside the state; see `envs.env_with_goal`.
 
     Raises:
         EnvError: with one sentence that says what was found and what is allowed.
@@ -97,6 +100,7 @@ def make(
         cost_fn=cost_fn,
         pixels=pixels,
         stack=stack,
+        goal=goal,
     )
 
 
@@ -114,6 +118,7 @@ def wrapped(
     cost_fn: StepCostFn | None,
     pixels: PixelSettings | None = None,
     stack: int = 3,
+    goal: bool = False,
 ) -> SafeEnv:
     """A Gymnasium environment with the interface that every environment has.
 
@@ -130,6 +135,7 @@ def wrapped(
         cost_fn: as for `make`.
         pixels: as for `make`.
         stack: as for `make`.
+        goal: as for `make`.
 
     Raises:
         EnvError: as `make`.
@@ -177,6 +183,11 @@ def wrapped(
         "perturbed": perturbed, "checks": checks, "flat": flat, "record": record, "cost_fn": cost_fn,
     }  # fmt: skip
     repeated = ActionRepeat(perturbed, action_repeat)
+    if goal:
+        if flat.picture is not None:
+            raise EnvError(f"obs: the observation of {env} has a picture, and state+goal takes numbers alone")
+        counted = goal_readouts(raw, env_spec)
+        return EnvWithGoal(repeated, env_spec=goal_spec(env_spec, counted), goal=counted, **parts)
     seen = _seen(raw, env, flat, pixels, stack)
     if seen is None:
         return SafeEnv(repeated, env_spec=env_spec, **parts)

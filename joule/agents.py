@@ -56,8 +56,8 @@ def make(
     """Makes an untrained agent; `agent.learn(50_000)` trains it, `agent.save(folder)` writes a run folder.
 
     Args:
-        agent: `joule`, a stable-baselines3 baseline (`sac`, `td3`, `ppo`, `tqc`, `crossq`), or a trivial agent
-            (`random`, `zero`).
+        agent: `joule`, a stable-baselines3 baseline (`sac`, `td3`, `ppo`, `tqc`, `crossq`, `sac_her`), or a trivial
+            agent (`random`, `zero`).
         env: an id, such as `HalfCheetah-v5` or `my_pkg:MyArm-v0`, an environment made by `joule.make_env` or
             `gymnasium.make`, or several of the former in an `envs.vector.SafeEnvs`.
         preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import envs
-from agent.configurator.settings import NO_ENV, Config
+from agent.configurator.settings import NO_ENV, STATE_AND_GOAL, Config
 from agent.configurator.validation import replace, validate
 from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
@@ -39,7 +39,7 @@ def make_env(
         height: of a frame in pixels.
         shadows: whether frames have shadows; without, small frames take half the time.
         settings: of the environment, where `env` is an id: `env_kwargs`, `action_repeat`,
-            `max_episode_frames`, `perturb`, `task`, `step_timeout_seconds`; see `joule.Config`.
+            `max_episode_frames`, `obs`, `perturb`, `task`, `step_timeout_seconds`; see `joule.Config`.
 
     Raises:
         ConfigError: for a setting that cannot be used, and for a task that was a Python function: no file can
@@ -80,6 +80,7 @@ def make_env(
         shadows=shadows,
         pixels=_pixels(config),
         stack=config.obs_frames,
+        goal=config.obs == STATE_AND_GOAL,
     )
     made.made_from = config  # an agent that gets this environment is saved with these settings
     return made
@@ -112,6 +113,7 @@ def wrap_env(config: Config, env: object, before: object = None) -> SafeEnv:
         cost_fn=_cost_of_task(config),
         pixels=_pixels(config),
         stack=config.obs_frames,
+        goal=config.obs == STATE_AND_GOAL,
     )
     made.made_from = config
     return made
@@ -119,7 +121,7 @@ def wrap_env(config: Config, env: object, before: object = None) -> SafeEnv:
 
 def _pixels(config: Config) -> PixelSettings | None:
     """What a camera shows the agent; None where it observes what the environment gives."""
-    if config.obs == "state":
+    if config.obs in ("state", STATE_AND_GOAL):
         return None
     from envs.rendering.pixels import PixelSettings
 

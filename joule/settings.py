@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent.configurator.settings import LISTS, NO_ENV, PRESETS, Config
+from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
 from agent.configurator.validation import drop_foreign_settings, flatten, replace, validate
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
@@ -107,11 +107,17 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
             raise ConfigError(f"--preset: {preset} changes nothing that {agent} uses; it is for joule")
     if "explore.kind" in given and given.get("reward") != "none":
         raise ConfigError("explore.kind: says what acts where there is no reward; give --reward none too")
+    if agent == GOAL_CONDITIONED:
+        changes = {"obs": STATE_AND_GOAL, **changes}
     if given.get("data"):
         check_given_with_data(given)
         changes = {**FROM_DATA, **changes}
     config, _ = drop_foreign_settings(replace(Config(), {**changes, **given}), given)
     validate(config)
+    if config.obs == STATE_AND_GOAL and config.agent == "joule":
+        raise ConfigError(
+            f"obs: found {config.obs}, which joule does not learn from; {GOAL_CONDITIONED} does"
+        )
     check_agent_uses(config.agent, given)
     return config
 

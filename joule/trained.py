@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.configurator import validation
-from agent.configurator.settings import Config
+from agent.configurator.settings import GOAL_CONDITIONED, Config
 from agent.errors import ConfigError
 from joule.arguments import whole
 
@@ -160,6 +160,10 @@ class Request:
             whole("learn-goals", self.learn_goals, 1)
         if self.goal is None and self.learn_goals is None:
             return
+        if self.config.agent == GOAL_CONDITIONED and self.goal is None:
+            raise ConfigError(
+                f"--learn-goals: {self.config.agent} has learned to reach goals in training; leave it out"
+            )
         if self.config.agent != "joule":
             raise ConfigError(
                 f"--goal: {self.config.agent} has no world model that plans for a goal; joule has"

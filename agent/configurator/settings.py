@@ -11,7 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-AgentKind = Literal["joule", "sac", "td3", "ppo", "tqc", "crossq", "random", "zero"]
+AgentKind = Literal["joule", "sac", "td3", "ppo", "tqc", "crossq", "sac_her", "random", "zero"]
+GOAL_CONDITIONED: AgentKind = "sac_her"
+"""The agent that is told the goal of each episode, and learns to reach it by hindsight."""
+STATE_AND_GOAL = "state+goal"
+"""The setting `obs` of an environment whose observation has the goal of the episode."""
 
 
 def ranged(default: Any, low: float, high: float) -> Any:
@@ -122,8 +126,8 @@ class LearningConfig:
     window_decisions: int = ranged(3, 1, 64)
     """Decisions that the world model predicts in one window."""
     utd: float = ranged(1.0, 0.0, 64.0)
-    """Update-to-data ratio: gradient steps per decision; 0.5 is one step at every second decision. sac, td3, tqc
-    and crossq take a whole number."""
+    """Update-to-data ratio: gradient steps per decision; 0.5 is one step at every second decision. sac, td3, tqc,
+    crossq and sac_her take a whole number."""
     initial_utd: float = ranged(4.0, 0.0, 64.0)
     """Update-to-data ratio at the start; it changes linearly to `utd` over `initial_utd_decisions`."""
     initial_utd_decisions: int = ranged(8_000, 1, 100_000_000)
@@ -211,8 +215,9 @@ class Config:
     """Decisions that an actor hands over at a time."""
     actors_lockstep: bool = False
     """Actors wait for each other after every chunk, so that a run can be repeated and resumed exactly."""
-    obs: Literal["state", "pixels", "pixels+state"] = "state"
-    """What the agent observes: the environment's own observation, what a camera of its model sees, or both."""
+    obs: Literal["state", "pixels", "pixels+state", "state+goal"] = "state"
+    """What the agent observes: the environment's own observation, what a camera of its model sees, or both.
+    `state+goal` adds the goal of the episode and what is achieved of it; sac_her observes it by default."""
     obs_size: int = ranged(64, 16, 512)
     """Height and width of a picture, in pixels."""
     obs_camera: str = ""

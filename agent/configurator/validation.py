@@ -14,10 +14,12 @@ from typing import Any, Literal
 from agent.configurator import kinds
 from agent.configurator.settings import (
     BEFORE_THEY_EXISTED,
+    GOAL_CONDITIONED,
     KIND_SECTIONS,
     LISTS,
     NO_ENV,
     NO_PERTURBATION,
+    STATE_AND_GOAL,
     Config,
     ExploreConfig,
 )
@@ -185,9 +187,20 @@ def check_horizon(horizon: int, limit: int | None, env: str) -> None:
         )
 
 
-def _check_pixels(config: Config) -> None:
-    """Raises ConfigError for pixels together with what does not take them."""
-    if config.obs == "state":
+def _check_observed(config: Config) -> None:
+    """Raises ConfigError for goals and pixels together with what does not take them."""
+    if config.agent == GOAL_CONDITIONED:
+        if config.obs != STATE_AND_GOAL:
+            raise ConfigError(
+                f"obs: found {config.obs}, and {config.agent} observes {STATE_AND_GOAL}, its default; in Python an "
+                f"environment that is handed in is made with obs={STATE_AND_GOAL!r}"
+            )
+        if config.task:
+            raise ConfigError(
+                f"task: found {config.task!r}, and {config.agent} learns to reach the goals of its environment, "
+                "not a cost; leave it out"
+            )
+    if config.obs in ("state", STATE_AND_GOAL):
         return
     if config.num_envs > 1:
         raise ConfigError(
@@ -263,7 +276,7 @@ def validate(config: Config) -> Config:
         raise ConfigError(
             f"actors: each of them has one environment, and num_envs is {config.num_envs}; give one of the two"
         )
-    _check_pixels(config)
+    _check_observed(config)
     _check_data(config)
     _check_reward(config)
     if config.perceive == "energy" and config.agent != "joule":

@@ -6,6 +6,10 @@
 An agent first collects experience without a reward, by smooth random actions, and learns perception and dynamics from it
 alone. Then it learns to reach goals from the same experience. Every evaluation adds its rows to
 benchmarks/results/goals.csv, one for everything that acts; the newest rows of a subject and seed count.
+
+The baseline is SAC with hindsight (`sac_her`) on the same pairs: `<subject>_her` with the frames of Joule's run, and
+`<subject>_her_equal_cpu` with its CPU time, which is that of training and of learning to reach goals. Joule's row says
+the time that the baseline may take, and the baseline's row the time that it took.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import numpy as np
 
 import joule
 from benchmarks import raw_rows
+from benchmarks.learning import goal_baseline
 from benchmarks.training import RESULTS, RUNS, TrainingRun, train_all
 from joule.storage.files import replace_file
 from joule.storage.provenance import version
@@ -32,6 +37,7 @@ COLUMNS = (
     "subject", "env", "seed", "frames", "goal_updates", "acts", "pairs", "solved_at_start", "decisions", "success",
     "low", "high", "mean_decisions", "median_ms", "train_cpu_seconds", "goal_cpu_seconds", "version",
 )  # fmt: skip
+AGENTS = ("joule", goal_baseline.AGENT)
 REWARD_FREE = ("--reward", "none", "--explore.kind", "smooth")
 NOT_BUILT = {
     "umaze": "PointMaze_UMaze-v3 has no runs yet",
@@ -53,6 +59,8 @@ class Subject:
     """Further options of the train command."""
     goal_updates: int = 10_000
     pairs: int = 50
+    no_baseline: str = ""
+    """Why there is no baseline; empty where there is one."""
 
     def run(self, name: str, seed: int) -> TrainingRun:
         """Its run."""
@@ -64,8 +72,11 @@ SUBJECTS: dict[str, Subject] = {
     "reach": Subject("joule/Reach-v0", 20_000),
     "maze": Subject("joule/Maze-v0", 50_000),
     "push": Subject("joule/Push-v0", 50_000),
-    "reach_pixels": Subject("joule/Reach-v0", 20_000, ("--obs", "pixels", "--obs-size", "48")),
-}
+    "reach_pixels": Subject("joule/Reach-v0", 20_000, ("--obs", "pixels", "--obs-size", "48"),
+                            no_baseline="sac_her takes no pictures"),
+}  # fmt: skip
+EQUAL = ("her", "her_equal_cpu")
+"""Endings of the names of the baseline's subjects."""
 
 
 def measure(name: str, seed: int) -> list[dict[str, Any]]:
@@ -77,12 +88,48 @@ def measure(name: str, seed: int) -> list[dict[str, Any]]:
     agent.learn_goals(subject.goal_updates)
     learned = time.process_time() - begun
     record = joule.evaluate_goals(agent, subject.pairs, oracle=name != "reach_pixels")
+    return _rows(name, subject, agent, record, subject.goal_updates, learned)
+
+
+def measure_baseline(name: str, seed: int, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Trains and evaluates the baseline of a subject, and returns its rows.
+
+    Args:
+        name: of the subject.
+        seed: of the run.
+        rows: Joule's are among them; they say how much CPU time it took.
+
+    Raises:
+        SystemExit: where they are not.
+    """
+    subject = SUBJECTS[name]
+    if subject.no_baseline:
+        return []
+    joules = [row for row in rows if row["subject"] == name and int(row["seed"]) == seed]
+    if not joules:
+        raise SystemExit(f"{name}: the baseline gets the CPU time of Joule's run; measure that first")
+    seconds = float(joules[-1]["train_cpu_seconds"]) + float(joules[-1]["goal_cpu_seconds"])
+    env, frames, found = subject.env, subject.frames, list[dict[str, Any]]()
+    for of in (f"{name}_{equal}" for equal in EQUAL):
+        if of.endswith("cpu"):
+            folder = goal_baseline.equal_cpu(env, seed, frames, of, seconds)
+        else:
+            folder = goal_baseline.equal_frames(env, seed, frames, of)
+        agent: Any = joule.load(folder)
+        found += _rows(of, subject, agent, joule.evaluate_goals(agent, subject.pairs), 0, 0.0)
+    return found
+
+
+def _rows(
+    name: str, subject: Subject, agent: Any, record: Mapping[str, Any], updates: int, learned: float
+) -> list[dict[str, Any]]:
     return [
         {
-            "subject": name, "env": subject.env, "seed": seed, "frames": agent.frames, "goal_updates": subject.goal_updates,
-            "acts": acts, "pairs": record["pairs"], "solved_at_start": record["solved_at_start"],
-            "decisions": record["decisions"], "train_cpu_seconds": round(agent.clock.seconds()["cpu"], 1),
-            "goal_cpu_seconds": round(learned, 1), "version": version(),
+            "subject": name, "env": subject.env, "seed": agent.config.seed, "frames": agent.frames,
+            "goal_updates": updates, "acts": acts, "pairs": record["pairs"],
+            "solved_at_start": record["solved_at_start"], "decisions": record["decisions"],
+            "train_cpu_seconds": round(agent.clock.seconds()["cpu"], 1), "goal_cpu_seconds": round(learned, 1),
+            "version": version(),
             **{key: _rounded(result[key]) for key in ("success", "low", "high", "mean_decisions", "median_ms")},
         }
         for acts, result in record["results"].items()
@@ -98,11 +145,14 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     newest = {(row["subject"], row["seed"], row["acts"]): row for row in rows}
     found: dict[str, Any] = {}
     reasons = dict(NOT_BUILT)
-    for name in SUBJECTS:
-        shares = {
-            acts: [100 * float(row["success"]) for (subject, _, by), row in newest.items() if (subject, by) == (name, acts)]
-            for acts in ("plan", "policy", "random", "oracle")
-        }  # fmt: skip
+
+    def shares_of(name: str, acts: str) -> list[float]:
+        return [
+            100 * float(row["success"]) for (of, _, by), row in newest.items() if (of, by) == (name, acts)
+        ]
+
+    for name, subject in SUBJECTS.items():
+        shares = {acts: shares_of(name, acts) for acts in ("plan", "policy", "random", "oracle")}
         found[name] = round(float(np.mean(shares["plan"])), 1) if shares["plan"] else None
         found[f"{name}_beside"] = {
             acts: round(float(np.mean(values)), 1)
@@ -111,6 +161,11 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         }
         if not shares["plan"]:
             reasons[name] = "not measured yet"
+        for equal in EQUAL:
+            of_baseline = shares_of(f"{name}_{equal}", "policy")
+            found[f"{name}_{equal}"] = round(float(np.mean(of_baseline)), 1) if of_baseline else None
+            if not of_baseline:
+                reasons[f"{name}_{equal}"] = subject.no_baseline or "not measured yet"
     times = [float(row["median_ms"]) for row in newest.values() if row["acts"] == "plan"]
     found["plan_ms"] = round(max(times), 1) if times else None
     return found | dict.fromkeys(NOT_BUILT) | {"reasons": reasons}
@@ -125,12 +180,17 @@ def main(arguments: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--run", action="store_true", help="train what is missing, and evaluate")
     p.add_argument("--subjects", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
+    p.add_argument("--agents", nargs="+", choices=AGENTS, default=AGENTS)
     p.add_argument("--seeds", nargs="+", type=int, default=[1])
     options = p.parse_args(arguments)
     if options.run:
         for name in options.subjects:
             for seed in options.seeds:
-                raw_rows.write(RAW, COLUMNS, [*raw_rows.read(RAW), *measure(name, seed)])
+                if "joule" in options.agents:
+                    raw_rows.write(RAW, COLUMNS, [*raw_rows.read(RAW), *measure(name, seed)])
+                if goal_baseline.AGENT in options.agents:
+                    rows = raw_rows.read(RAW)
+                    raw_rows.write(RAW, COLUMNS, [*rows, *measure_baseline(name, seed, rows)])
     found = figures(raw_rows.read(RAW))
     replace_file(RESULT, (json.dumps(found, indent=1) + "\n").encode())
     print(json.dumps(found, indent=1))

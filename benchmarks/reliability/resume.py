@@ -68,9 +68,9 @@ def small_baselines() -> None:
 
     published = baselines.settings_for
 
-    def settings_for(kind: str, *given: Any) -> dict[str, Any]:
+    def settings_for(kind: str, *given: Any, **named: Any) -> dict[str, Any]:
         changes = PPO_SETTINGS if kind == "ppo" else BASELINE_SETTINGS
-        settings = {**published(kind, *given), **changes}
+        settings = {**published(kind, *given, **named), **changes}
         if kind == "crossq":  # with its published critics one gradient step takes a second
             settings["policy_kwargs"] = {"net_arch": {"pi": [64, 64], "qf": [128, 128]}}
         return settings

@@ -15,11 +15,13 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from agent.configurator.settings import GOAL_CONDITIONED
 from agent.interface import EnvSpec
 from agent.memory.columns import sees_pictures
 from joule.baselines.buffers import CountingReplayBuffer, StepwiseRolloutBuffer
 from joule.baselines.env_bridge import EnvBridge
 from joule.baselines.frame_buffer import FrameReplayBuffer
+from joule.baselines.hindsight_buffer import HindsightReplayBuffer
 
 ON_POLICY = "ppo"
 """The kind that learns from rollouts; the others learn from a replay buffer."""
@@ -29,6 +31,7 @@ _CLASSES: dict[str, Any] = {
     "ppo": stable_baselines3.PPO,
     "tqc": sb3_contrib.TQC,
     "crossq": sb3_contrib.CrossQ,
+    GOAL_CONDITIONED: stable_baselines3.SAC,
 }
 
 
@@ -74,14 +77,16 @@ def make_algorithm(
         arguments["policy_kwargs"] = {**arguments["policy_kwargs"], "activation_fn": activation}
     if kind == ON_POLICY:
         arguments["rollout_buffer_class"] = StepwiseRolloutBuffer
+    elif kind == GOAL_CONDITIONED:
+        arguments["replay_buffer_class"] = HindsightReplayBuffer
     elif sees_pictures(spec):
         arguments["replay_buffer_class"] = FrameReplayBuffer
         arguments["replay_buffer_kwargs"] = {"env_spec": spec}
     else:
         arguments["replay_buffer_class"] = CountingReplayBuffer
-    policy = "MlpPolicy"
-    if sees_pictures(spec):
-        policy = "CnnPolicy" if len(spec.observation) == 1 else "MultiInputPolicy"
+    policy = "MultiInputPolicy"
+    if len(spec.observation) == 1:
+        policy = "CnnPolicy" if sees_pictures(spec) else "MlpPolicy"
     model = _CLASSES[kind](policy, env, seed=seed, device=device, **arguments)
     # The library's own logger would leave an empty folder in the temporary directory at every call of `learn`.
     model.set_logger(Logger(None, []))

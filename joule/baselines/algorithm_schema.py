@@ -14,6 +14,7 @@ from agent.memory.columns import columns_in
 from agent.state_schema import under
 from joule.baselines.algorithm import ON_POLICY, Algorithm
 from joule.baselines.frame_buffer import FrameReplayBuffer
+from joule.baselines.hindsight_buffer import HindsightReplayBuffer
 from joule_schema import generators
 from joule_schema.arrays import ArraySpec, check_adam, check_arrays, check_names, spec_of
 from joule_schema.errors import SchemaError
@@ -71,6 +72,8 @@ def check_state(
         specs |= _rollout(model.rollout_buffer, arrays)
     elif isinstance(model.replay_buffer, FrameReplayBuffer):
         specs |= _newest_row(model.replay_buffer, arrays)
+    elif isinstance(model.replay_buffer, HindsightReplayBuffer):
+        specs["episode/open"] = ArraySpec((), "bool")
     elsewhere = ("rng/", "optimizer/")
     own = {name: value for name, value in arrays.items() if not name.startswith(elsewhere)}
     check_arrays(own, specs, "agent")

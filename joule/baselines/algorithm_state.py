@@ -17,6 +17,7 @@ from agent.memory.columns import columns_in, map_parts, observation_in
 from joule.baselines.algorithm import ON_POLICY, Algorithm
 from joule.baselines.algorithm_schema import check_state
 from joule.baselines.frame_buffer import FrameReplayBuffer
+from joule.baselines.hindsight_buffer import HindsightReplayBuffer
 from joule_schema.generators import bit_generator_state
 
 
@@ -36,6 +37,8 @@ def capture(algorithm: Algorithm, kind: str) -> tuple[Arrays, dict[str, Any]]:
         arrays |= {f"rollout/{name}": rows for name, rows in model.rollout_buffer.unfinished().items()}
     elif isinstance(model.replay_buffer, FrameReplayBuffer):
         arrays |= {f"newest_row/{name}": value for name, value in model.replay_buffer.newest().items()}
+    elif isinstance(model.replay_buffer, HindsightReplayBuffer):
+        arrays["episode/open"] = np.array(model.replay_buffer.is_open)
     if normalizer is not None:
         for name, running in _statistics(normalizer).items():
             arrays[f"normalizer/{name}/mean"] = np.array(running.mean, np.float64)
@@ -86,6 +89,8 @@ def restore(
         model.learning_starts = meta["learning_starts"]  # a run that is made longer keeps its warm-up
         if isinstance(model.replay_buffer, FrameReplayBuffer):
             model.replay_buffer.restore_newest(under("newest_row/", arrays))
+        elif isinstance(model.replay_buffer, HindsightReplayBuffer) and not arrays["episode/open"]:
+            model.replay_buffer.end_episode()
     if normalizer is not None:
         for name, running in _statistics(normalizer).items():
             running.mean = arrays[f"normalizer/{name}/mean"].copy()

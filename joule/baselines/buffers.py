@@ -11,40 +11,21 @@ from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 from agent.interface import Arrays, Columns
 
 
-class CountingReplayBuffer(ReplayBuffer):
-    """The library's replay buffer, as `agent.interface.ReplayRows`. It never stores a step that diverged.
+class CountedRows:
+    """What a replay buffer of the library needs to be `agent.interface.ReplayRows`.
 
     Transition number n is at place n modulo the capacity.
     """
 
+    buffer_size: int
+    pos: int
+    full: bool
     total = 0
     """Transitions ever written."""
 
-    def add(
-        self,
-        obs: np.ndarray,
-        next_obs: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        done: np.ndarray,
-        infos: list[dict[str, Any]],
-    ) -> None:
-        """Stores a transition [1, ...], unless the physics diverged with it."""
-        if infos[0]["diverged"]:
-            return
-        super().add(obs, next_obs, action, reward, done, infos)
-        self.total += 1
-
     def arrays(self) -> Arrays:
         """The columns [capacity, ...] by name, to read and to write."""
-        return {
-            "obs": self.observations[:, 0],
-            "next_obs": self.next_observations[:, 0],
-            "action": self.actions[:, 0],
-            "reward": self.rewards[:, 0],
-            "done": self.dones[:, 0],
-            "timeout": self.timeouts[:, 0],
-        }
+        raise NotImplementedError
 
     def columns(self) -> Columns:
         """Name -> (shape of one row, NumPy's name of the dtype)."""
@@ -84,6 +65,36 @@ class CountingReplayBuffer(ReplayBuffer):
         for name, column in self.arrays().items():
             column[places] = rows[name][count - needed :]
         self.total, self.pos, self.full = total, total % self.buffer_size, total >= self.buffer_size
+
+
+class CountingReplayBuffer(CountedRows, ReplayBuffer):
+    """The library's replay buffer, as `agent.interface.ReplayRows`. It never stores a step that diverged."""
+
+    def add(
+        self,
+        obs: np.ndarray,
+        next_obs: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        done: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Stores a transition [1, ...], unless the physics diverged with it."""
+        if infos[0]["diverged"]:
+            return
+        super().add(obs, next_obs, action, reward, done, infos)
+        self.total += 1
+
+    def arrays(self) -> Arrays:
+        """See `CountedRows`."""
+        return {
+            "obs": self.observations[:, 0],
+            "next_obs": self.next_observations[:, 0],
+            "action": self.actions[:, 0],
+            "reward": self.rewards[:, 0],
+            "done": self.dones[:, 0],
+            "timeout": self.timeouts[:, 0],
+        }
 
 
 class StepwiseRolloutBuffer(RolloutBuffer):

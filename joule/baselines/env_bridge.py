@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -87,3 +87,27 @@ class EnvBridge(gymnasium.Env[Any, np.ndarray]):
         """Forgets the open episode: the next reset has a seed again."""
         self.seeded = False
         self.episode_return, self.episode_length = 0.0, 0
+
+
+class GoalBridge(EnvBridge):
+    """The bridge to an environment that observes its goal: the library gets the sparse reward of reaching it.
+
+    `episode_return` stays that of the environment's own reward, which other agents are compared by.
+    """
+
+    at_goal = False
+    """Whether the goal of the episode is reached after the newest step."""
+
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """See `EnvBridge`; the reward is 0 at the goal, else -1."""
+        observation, _, terminated, truncated, info = super().step(action)
+        assert isinstance(observation, Mapping)
+        reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info))
+        self.at_goal = reward == 0.0
+        return observation, reward, terminated, truncated, info
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        """Rewards [...] of achieved goals [..., goal], which the library asks for in hindsight."""
+        env: Any = self.env  # one that observes its goal: the agent's specification says so
+        rewards: np.ndarray = env.compute_reward(achieved_goal, desired_goal, info)
+        return rewards

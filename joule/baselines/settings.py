@@ -31,6 +31,14 @@ beside the pictures. The paper trains the encoder with a decoder or by the criti
 critic an encoder each. td3 and tqc have their settings for the state with that batch, that replay buffer and those
 learning_starts.
 
+sac_her is SAC with hindsight (Andrychowicz et al. 2017) in an environment that observes its goal. Its settings are
+those of Plappert et al. (2018), "Multi-Goal Reinforcement Learning", where SAC has the setting: openai/baselines,
+baselines/her/experiment/config.py, commit 152971d6d41ea494d852ee56c5b5329f9b03f42d. They are learning rate 1e-3,
+batch 256, networks [256, 256, 256], goals of the future with four of them for each real one, and a discount of
+1 - 1/T for an episode of T decisions. Every other setting is the library's; learning_starts is 1,000, as in its own
+example. The replay buffer has as many rows as the run has decisions, at least 10,000 and at most the published
+1,000,000: the library reads a count of every row at each gradient step.
+
 `learning.utd` sets the gradient steps per decision of the algorithms with a replay buffer; rl-zoo publishes 1 for
 each of them. Every other setting stays as published.
 """
@@ -40,6 +48,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from agent.configurator.settings import GOAL_CONDITIONED, STATE_AND_GOAL
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,7 +74,16 @@ _MUJOCO_DEFAULTS: dict[str, dict[str, Any]] = {
         "policy_kwargs": {"net_arch": {"pi": [256, 256], "qf": [2048, 2048]}},
     },
     "ppo": {"normalize": True},
+    GOAL_CONDITIONED: {
+        "learning_rate": 1e-3,
+        "learning_starts": 1_000,
+        "batch_size": 256,
+        "policy_kwargs": {"net_arch": [256, 256, 256]},
+        "replay_buffer_kwargs": {"n_sampled_goal": 4, "goal_selection_strategy": "future"},
+    },
 }
+_HINDSIGHT_ROWS = 10_000, 1_000_000
+"""Rows of the replay buffer with hindsight, at least and at most."""
 
 _WIDE = {
     "policy_kwargs": {
@@ -101,6 +119,7 @@ _TUNED: dict[str, dict[str, dict[str, Any]]] = {
     "td3": {"Swimmer": {"gamma": 0.9999}},
     "tqc": {"Hopper": {"top_quantiles_to_drop_per_net": 5}, "Swimmer": {"gamma": 0.999}},
     "crossq": {"Swimmer": {"gamma": 0.999}},
+    GOAL_CONDITIONED: {},
     "ppo": {
         "Swimmer": {
             "gamma": 0.9999,
@@ -160,7 +179,12 @@ def published(kind: str, env: str) -> dict[str, Any]:
 
 
 def settings_for(
-    kind: str, env: str, decisions: int, utd: float = 1.0, pictures: bool = False
+    kind: str,
+    env: str,
+    decisions: int,
+    utd: float = 1.0,
+    pictures: bool = False,
+    episode_limit: int | None = None,
 ) -> dict[str, Any]:
     """The settings of a run of `decisions`: those published, with warm-up at most a tenth of the run.
 
@@ -170,6 +194,7 @@ def settings_for(
         decisions: length of the run.
         utd: gradient steps per decision, for a kind in `WITH_REPLAY`.
         pictures: whether pictures are observed.
+        episode_limit: decisions of an episode; None where nothing limits it.
 
     Raises:
         ConfigError: for a fraction of a gradient step, and for none.
@@ -178,6 +203,11 @@ def settings_for(
     if pictures:
         own = _PICTURES.get(kind)
         settings = dict(own) if own is not None else settings | _PICTURES_OF_OTHERS
+    if kind == GOAL_CONDITIONED:
+        fewest, most = _HINDSIGHT_ROWS
+        settings["buffer_size"] = min(most, max(fewest, decisions))
+        if episode_limit is not None and episode_limit > 1:
+            settings["gamma"] = 1.0 - 1.0 / episode_limit
     if "learning_starts" in settings:
         settings["learning_starts"] = min(settings["learning_starts"], max(100, decisions // 10))
     if utd != 1.0 and kind in WITH_REPLAY:
@@ -206,3 +236,21 @@ def check_pictures(kind: str, spec: EnvSpec) -> None:
                 f"obs: found pictures of {height} x {width} with {channels} channels; {kind} takes them from "
                 f"{SMALLEST_PICTURE} pixels a side on, and with no more channels than that"
             )
+
+
+def check_goal(kind: str, spec: EnvSpec) -> None:
+    """Checks that the goal is observed by the algorithm that is told it, and by no other.
+
+    Raises:
+        ConfigError: where it is not.
+    """
+    observed = any(part.name == "desired_goal" for part in spec.observation)
+    if kind == GOAL_CONDITIONED and not observed:
+        raise ConfigError(
+            f"obs: {kind} observes {STATE_AND_GOAL}, and this environment was made without its goal; make it by "
+            f"joule.make_env(id, obs={STATE_AND_GOAL!r})"
+        )
+    if kind != GOAL_CONDITIONED and observed:
+        raise ConfigError(
+            f"obs: found {STATE_AND_GOAL}, which {kind} does not learn from; {GOAL_CONDITIONED} does"
+        )

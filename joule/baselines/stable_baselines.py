@@ -3,7 +3,7 @@
 They are the libraries' own code at rl-zoo's published settings (`joule.baselines.settings` has the table and
 its source). The libraries' own `collect_rollouts` and `train` are called, one decision at a time.
 
-A resumed run is the uninterrupted one to the last bit, on one CPU thread, for all five algorithms. This holds
+A resumed run is the uninterrupted one to the last bit, on one CPU thread, for all six algorithms. This holds
 because every published learning rate and clip range is constant: a schedule over the run would also depend on
 the run's length.
 """
@@ -28,7 +28,7 @@ from agent.arguments import (
     whole_steps,
 )
 from agent.clock import Clock
-from agent.configurator.settings import Config
+from agent.configurator.settings import GOAL_CONDITIONED, Config
 from agent.device import pick_device
 from agent.errors import ConfigError
 from agent.interface import (
@@ -47,14 +47,15 @@ from agent.saving import SavedAsFolder
 from agent.training_env import enter
 from joule.baselines import algorithm_state
 from joule.baselines.algorithm import ON_POLICY, make_algorithm
-from joule.baselines.env_bridge import EnvBridge
+from joule.baselines.env_bridge import EnvBridge, GoalBridge
 from joule.baselines.frame_buffer import FrameReplayBuffer
-from joule.baselines.settings import KINDS, check_pictures, settings_for
+from joule.baselines.hindsight_buffer import HindsightReplayBuffer
+from joule.baselines.settings import KINDS, check_goal, check_pictures, settings_for
 from joule.baselines.single_env import single_env
 
 
 class Baseline(SavedAsFolder):
-    """SAC, TD3, PPO, TQC or CrossQ, whichever `config.agent` names, for one environment.
+    """SAC, TD3, PPO, TQC, CrossQ or SAC with hindsight, whichever `config.agent` names, for one environment.
 
     Args:
         env_spec: sizes and names of the environment.
@@ -83,14 +84,21 @@ class Baseline(SavedAsFolder):
         self.env_spec, self.config, self.services = env_spec, config, services
         self.env = single_env(env, self.kind)
         check_pictures(self.kind, env_spec)
+        check_goal(self.kind, env_spec)
         decisions = max(1, config.steps // env_spec.action_repeat)
         self.settings = {
             **settings_for(
-                self.kind, env_spec.env, decisions, config.learning.utd, pictures=sees_pictures(env_spec)
+                self.kind,
+                env_spec.env,
+                decisions,
+                config.learning.utd,
+                pictures=sees_pictures(env_spec),
+                episode_limit=env_spec.episode_limit,
             ),
             **(settings or {}),
         }
-        self.bridge = EnvBridge(env_spec, config.seed)
+        bridge = GoalBridge if self.kind == GOAL_CONDITIONED else EnvBridge
+        self.bridge = bridge(env_spec, config.seed)
         self.frames = self.decisions = self.episodes = 0
         self.ended_episodes: list[EndedEpisode] = []
         """The episodes that ended with the newest decision."""
@@ -201,6 +209,8 @@ class Baseline(SavedAsFolder):
             ended = bridge.newest_episode
             self.ended_episodes = [ended]
             self.metrics |= {"episode/return": ended.total_return, "episode/length": ended.decisions}
+            if isinstance(bridge, GoalBridge):
+                self.metrics["episode/at_goal"] = float(bridge.at_goal)
         self.frames, self.decisions, self.episodes = bridge.frames, int(model.num_timesteps), bridge.episodes
         if updated:
             self._measure()
@@ -232,6 +242,8 @@ class Baseline(SavedAsFolder):
         self.model._last_obs = None
         if isinstance(self._buffer, FrameReplayBuffer):
             self._buffer.is_open = False
+        elif isinstance(self._buffer, HindsightReplayBuffer):
+            self._buffer.end_episode()
         self.bridge.forget_episode()
 
     # Checkpoints

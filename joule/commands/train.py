@@ -106,7 +106,7 @@ def train(
 
     Args:
         env: an id, such as `HalfCheetah-v5` (the default) or `my_pkg:MyArm-v0`.
-        agent: `joule` (the default), `sac`, `td3`, `ppo`, `tqc`, `crossq`, `random` or `zero`.
+        agent: `joule` (the default), `sac`, `td3`, `ppo`, `tqc`, `crossq`, `sac_her`, `random` or `zero`.
         out: the run folder; by default runs/<env>-<agent>-seed<k>-<time>.
         preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.
         settings: by dotted name, such as {"planner.kind": "icem"}; see `joule.Config`.

@@ -1,4 +1,4 @@
-"""How often an agent reaches goals: planning, by its goal policy alone, beside random actions and true physics."""
+"""How often an agent reaches goals: by plans and by policies, beside random actions and true physics."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.cost.goal import Goal
+from joule.goals.acting import reaching
 from joule.goals.attempts import Act, Towards, attempt, summary, timed
 from joule.goals.nearness import Nearness
 from joule.goals.pairs import GoalPair, GoalPairs, make_pairs
 from joule.goals.request import GoalRequest
 
 if TYPE_CHECKING:
-    from agent.agent import WorldModelAgent
+    from agent.interface import Agent
 
 DEFAULT_DECISIONS = 200
 """Decisions of an attempt, where an episode has no limit."""
@@ -25,7 +25,7 @@ class GoalEvaluation:
     """Evaluates an agent on pairs of starts and goals.
 
     Args:
-        agent: the agent; it plans as before when an evaluation has ended.
+        agent: the agent; it acts as before when an evaluation has ended.
         env: the environment; whoever made it closes it.
         request: what is asked.
         scratch: another one of the same, where the oracle reads predicted states; None without an oracle.
@@ -35,10 +35,9 @@ class GoalEvaluation:
             that cannot be made.
     """
 
-    def __init__(
-        self, agent: WorldModelAgent, env: Any, request: GoalRequest, scratch: Any | None = None
-    ) -> None:
-        self.agent, self.env, self.request, self._scratch = agent, env, request, scratch
+    def __init__(self, agent: Agent, env: Any, request: GoalRequest, scratch: Any | None = None) -> None:
+        self.env, self.request, self._scratch = env, request, scratch
+        self._reaching = reaching(agent, request.energy)
         within = self.env.goal_within if request.within is None else request.within
         self.nearness = Nearness(self.env.env_spec, within)
         limit = self.env.env_spec.episode_limit or DEFAULT_DECISIONS
@@ -54,10 +53,7 @@ class GoalEvaluation:
     @property
     def kinds(self) -> dict[str, Towards]:
         """What acts, by name."""
-        kinds: dict[str, Towards] = {"plan": self._plan}
-        if self.agent.modules.networks.goals is not None:
-            kinds["policy"] = self._policy
-        kinds["random"] = self._random
+        kinds = self._reaching.kinds | {"random": self._random}
         if self._scratch is not None:
             kinds["oracle"] = self._oracle
         return kinds
@@ -72,7 +68,7 @@ class GoalEvaluation:
             "source": self.found.source,
             "within": dict(self.nearness.within),
             "decisions": self.decisions,
-            "energy": self.request.energy,
+            "energy": self._reaching.energy,
         }
 
     def run(
@@ -89,12 +85,8 @@ class GoalEvaluation:
         Returns:
             The summaries by name.
         """
-        modules = self.agent.modules
-        before = modules.task_cost, modules.actor
-        try:
+        with self._reaching.unchanged():
             return self._results(on_progress, on_result)
-        finally:
-            modules.task_cost, modules.actor = before
 
     def _results(
         self,
@@ -118,24 +110,6 @@ class GoalEvaluation:
     @staticmethod
     def _timed(towards: Towards, taken: list[float], pair: GoalPair) -> Act:
         return timed(towards(pair), taken)
-
-    def _plan(self, pair: GoalPair) -> Act:
-        self.agent.configurator.plan_for_goal(Goal(pair.goal, self.request.energy))
-        return self._decisions()
-
-    def _policy(self, pair: GoalPair) -> Act:
-        self.agent.configurator.act_for_goal(Goal(pair.goal))
-        return self._decisions()
-
-    def _decisions(self) -> Act:
-        state: Any = None
-
-        def act(observation: Any) -> np.ndarray:
-            nonlocal state
-            action, state = self.agent.predict(observation, state)
-            return action
-
-        return act
 
     def _random(self, pair: GoalPair) -> Act:
         rng, size = np.random.default_rng(pair.seed), self.env.env_spec.action_size

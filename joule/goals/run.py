@@ -15,6 +15,7 @@ from agent.errors import ConfigError
 from joule.arguments import as_path
 from joule.callbacks.goals import GoalCallback
 from joule.command_record import Record
+from joule.goals.acting import check_reaches_goals
 from joule.goals.request import DEFAULT_PAIRS, FIRST_GOAL_SEED, GoalRequest
 from joule.output_names import name_parts
 from joule.settings import merged
@@ -89,7 +90,7 @@ def evaluate_request(
         callback: told of results as they come.
 
     Raises:
-        ConfigError: for an agent without a world model, and as `GoalEvaluation`.
+        ConfigError: for an agent that cannot be given goals, and as `GoalEvaluation`.
     """
     from joule.goals.evaluation import GoalEvaluation
     from joule.report.goals_text import shown
@@ -97,18 +98,14 @@ def evaluate_request(
     from joule.training.evaluation_record import subject_record
 
     told = callback or GoalCallback()
-    if request.config.agent != "joule":
-        raise ConfigError(
-            f"--goals: {request.config.agent} has no world model that plans for a goal; joule has"
-        )
+    check_reaches_goals(request.config.agent, goals.energy)
     path = out
     if path is None and request.run is not None:
         path = request.output_folder() / f"{'-'.join(['goals', *_parts(request, goals)])}.json"
     if request.learn_goals is not None:
         told.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
     trained = request.load()
-    agent = trained.world_model
-    assert agent is not None, "it is of the kind joule"
+    agent = trained.agent
     with contextlib.ExitStack() as made:
         env = made.enter_context(contextlib.closing(trained.make_env()))
         scratch = made.enter_context(contextlib.closing(trained.make_env())) if goals.oracle else None

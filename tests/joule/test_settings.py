@@ -43,7 +43,7 @@ def test_settings_from_python_take_keywords_and_dotted_names() -> None:
         ({"stps": 5}, "unknown setting stps; did you mean steps"),
         ({"agent": "sac", "planner.kind": "icem"}, "planner.kind: sac has its library's published settings"),
         ({"agent": "zero", "explore.curiosity": 0.0}, "explore.curiosity: zero learns nothing"),
-        ({"agent": "ppo", "learning.utd": 2.0}, "joule, sac, td3, tqc, crossq use this setting"),
+        ({"agent": "ppo", "learning.utd": 2.0}, "joule, sac, td3, tqc, crossq, sac_her use this setting"),
         ({"steps": "many"}, "steps: found 'many'"),
     ],
 )

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import tiny_env
+import tiny_goal_env
 
 import envs
-from agent.configurator.settings import Config, LearningConfig
+from agent.configurator.settings import GOAL_CONDITIONED, Config, LearningConfig
 from joule.baselines.stable_baselines import Baseline
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -17,15 +18,19 @@ SMALL: dict[str, dict[str, Any]] = {
     "td3": {"batch_size": 16, "policy_kwargs": {"net_arch": [16, 16]}},
     "tqc": {"batch_size": 16, "policy_kwargs": {"net_arch": [16, 16]}},
     "crossq": {"batch_size": 16, "policy_kwargs": {"net_arch": [16, 16]}},
+    "sac_her": {"batch_size": 16, "policy_kwargs": {"net_arch": [16, 16]}},
     "ppo": {"n_steps": 32, "batch_size": 16, "n_epochs": 2},
 }
 
 
 def small_baseline(kind: Any, utd: float = 1.0, **settings: Any) -> Baseline:
     """A small baseline in a tiny environment of its own; `settings` replace those published."""
-    env = envs.make(tiny_env.ID)
-    chosen = {**SMALL[kind], **({} if kind == "ppo" else {"learning_starts": 20}), **settings}
-    config = Config(env=tiny_env.ID, agent=kind, seed=3, learning=LearningConfig(utd=utd))
+    # The library's hindsight learns nothing before the first episode has ended, with 25 decisions.
+    starts = {"ppo": {}, GOAL_CONDITIONED: {"learning_starts": 30}}.get(kind, {"learning_starts": 20})
+    env_id = tiny_goal_env.ID if kind == GOAL_CONDITIONED else tiny_env.ID
+    env = envs.make(env_id, goal=kind == GOAL_CONDITIONED)
+    chosen = {**SMALL[kind], **starts, **settings}
+    config = Config(env=env_id, agent=kind, seed=3, learning=LearningConfig(utd=utd))
     return Baseline(env.env_spec, config, env, settings=chosen)
 
 

@@ -38,7 +38,8 @@ def test_more_gradient_steps_per_decision_change_nothing_else() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_settings_reach_the_library(kind: Any) -> None:
-    env = envs.make("HalfCheetah-v5")
+    of_goals = kind == "sac_her"
+    env = envs.make("joule/Reach-v0" if of_goals else "HalfCheetah-v5", goal=of_goals)
     agent = Baseline(env.env_spec, Config(agent=kind))
     translated = {"noise_std", "normalize", "policy_kwargs", "train_freq", "clip_range"}
     for name, value in agent.settings.items():
@@ -51,3 +52,6 @@ def test_settings_reach_the_library(kind: Any) -> None:
         assert agent.model.action_noise._sigma.tolist() == [0.1] * 6
         linear = [layer for layer in agent.model.actor.mu if layer.__class__.__name__ == "Linear"]
         assert [layer.out_features for layer in linear][:2] == [400, 300]
+    if of_goals:
+        assert agent.model.gamma == 0.99, "1 - 1/T for episodes of 100 decisions"
+        assert agent.model.replay_buffer.her_ratio == 0.8

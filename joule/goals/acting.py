@@ -1,0 +1,147 @@
+"""What acts towards a goal: plans and the goal policy of a world-model agent, or an agent that is told the goal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from agent.configurator.settings import GOAL_CONDITIONED
+from agent.cost.goal import Goal, GoalEnergy
+from agent.errors import ConfigError
+from joule.goals.attempts import Act, Towards
+from joule.goals.pairs import GoalPair
+
+if TYPE_CHECKING:
+    from agent.agent import WorldModelAgent
+    from agent.interface import Agent
+
+REACHING = ("joule", GOAL_CONDITIONED)
+"""Kinds of agents that can be given a goal."""
+
+
+class Reaching(Protocol):
+    """What acts towards goals."""
+
+    @property
+    def kinds(self) -> dict[str, Towards]:
+        """What acts, by name."""
+        ...
+
+    @property
+    def energy(self) -> GoalEnergy | None:
+        """What its plans minimise; None where it does not plan."""
+        ...
+
+    def unchanged(self) -> AbstractContextManager[None]:
+        """Afterwards the agent acts as it did before."""
+        ...
+
+
+def check_reaches_goals(kind: str, energy: GoalEnergy) -> None:
+    """Checks that a kind of agent can be given goals, and this energy.
+
+    Raises:
+        ConfigError: where it cannot.
+    """
+    if kind not in REACHING:
+        raise ConfigError(f"--goals: {kind} cannot be given a goal; {' and '.join(REACHING)} can")
+    if kind == GOAL_CONDITIONED and energy != "auto":
+        raise ConfigError(f"--goal-energy: {kind} does not plan, and has no energy; joule has")
+
+
+def reaching(agent: Agent, energy: GoalEnergy) -> Reaching:
+    """What acts for an agent.
+
+    Args:
+        agent: of a kind in `REACHING`.
+        energy: of its plans; see `agent.cost.goal.Goal`.
+    """
+    from agent.agent import WorldModelAgent
+
+    return PlannedGoals(agent, energy) if isinstance(agent, WorldModelAgent) else ToldGoals(agent)
+
+
+class PlannedGoals:
+    """Plans for a goal, and the policy that `learn_goals` learned.
+
+    Args:
+        agent: has a world model.
+        energy: of its plans.
+    """
+
+    def __init__(self, agent: WorldModelAgent, energy: GoalEnergy) -> None:
+        self.agent, self.energy = agent, energy
+
+    @property
+    def kinds(self) -> dict[str, Towards]:
+        """See `Reaching`."""
+        kinds: dict[str, Towards] = {"plan": self._plan}
+        if self.agent.modules.networks.goals is not None:
+            kinds["policy"] = self._policy
+        return kinds
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """See `Reaching`."""
+        modules = self.agent.modules
+        before = modules.task_cost, modules.actor
+        try:
+            yield
+        finally:
+            modules.task_cost, modules.actor = before
+
+    def _plan(self, pair: GoalPair) -> Act:
+        self.agent.configurator.plan_for_goal(Goal(pair.goal, self.energy))
+        return self._decisions()
+
+    def _policy(self, pair: GoalPair) -> Act:
+        self.agent.configurator.act_for_goal(Goal(pair.goal))
+        return self._decisions()
+
+    def _decisions(self) -> Act:
+        state: Any = None
+
+        def act(observation: Any) -> np.ndarray:
+            nonlocal state
+            action, state = self.agent.predict(observation, state)
+            return action
+
+        return act
+
+
+class ToldGoals:
+    """A policy that observes the goal.
+
+    Args:
+        agent: of the kind `GOAL_CONDITIONED`.
+    """
+
+    energy = None
+    """See `Reaching`."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+
+    @property
+    def kinds(self) -> dict[str, Towards]:
+        """See `Reaching`."""
+        return {"policy": self._policy}
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """See `Reaching`; it keeps nothing of a goal."""
+        yield
+
+    def _policy(self, pair: GoalPair) -> Act:
+        assert isinstance(pair.goal, Mapping), "its environment observes goals"
+        desired = pair.goal["achieved_goal"]
+
+        def act(observation: Any) -> np.ndarray:
+            told: Any = {**observation, "desired_goal": desired}
+            action, _ = self.agent.predict(told)
+            return action
+
+        return act

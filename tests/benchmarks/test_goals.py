@@ -1,0 +1,44 @@
+"""The benchmark of goals: the baseline's rows, and what is missing has a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_goal_env
+
+import joule
+from benchmarks.learning import goal_baseline, goals
+
+
+def test_figures_have_the_baseline_beside_joule_and_reasons_for_what_is_missing() -> None:
+    shares = {"reach": ("plan", 0.9), "reach_her": ("policy", 0.4), "maze": ("plan", 0.5)}
+    rows = [
+        {"subject": name, "seed": seed, "acts": acts, "success": share + seed / 100, "median_ms": 7.0}
+        for name, (acts, share) in shares.items()
+        for seed in (1, 3)
+    ]
+    found = goals.figures(rows)
+    assert (found["reach"], found["reach_her"], found["reach_her_equal_cpu"]) == (92.0, 42.0, None)
+    assert found["reasons"]["reach_her_equal_cpu"] == found["reasons"]["maze_her"] == "not measured yet"
+    assert found["reasons"]["reach_pixels_her"] == "sac_her takes no pictures"
+    with pytest.raises(SystemExit, match="measure that first"):
+        goals.measure_baseline("push", 1, [])
+
+
+@pytest.mark.slow
+def test_a_run_of_equal_cpu_time_ends_when_its_time_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(goal_baseline, "RUNS", tmp_path)
+    env = f"tiny_goal_env:{tiny_goal_env.ID}"
+    folder = goal_baseline.equal_cpu(env, 1, 10_000, "tiny_her_equal_cpu", 2.0)
+    agent: Any = joule.load(folder)
+    assert 2.0 <= agent.clock.seconds()["cpu"] < 4.0
+    frames = agent.frames
+    assert 100 < frames < 200_000
+    again: Any = joule.load(goal_baseline.equal_cpu(env, 1, 10_000, "tiny_her_equal_cpu", 2.0))
+    assert again.frames == frames
+    longer: Any = joule.load(goal_baseline.equal_cpu(env, 1, 10_000, "tiny_her_equal_cpu", 2.5))
+    assert longer.frames > frames
