@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from agent.actor.policy import Policy
 from agent.cost.critic import Critic
+from agent.cost.goal_target import GoalTarget
 from agent.layers import full
 
 DISCOUNT = 0.98
@@ -53,15 +54,15 @@ class PolicyTowards:
 
     Args:
         networks: have the policy.
-        goal: latent of the goal.
+        target: what is acted towards.
     """
 
-    def __init__(self, networks: GoalNetworks, goal: Float[Tensor, "1 latent"]) -> None:
-        self._policy, self._goal = networks.policy, goal
+    def __init__(self, networks: GoalNetworks, target: GoalTarget) -> None:
+        self._policy, self._target = networks.policy, target
         self.action_size = networks.policy.action_size
 
     def _pair(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows pair"]:
-        return torch.cat((z, self._goal.expand(len(z), -1)), -1)
+        return torch.cat((z, self._target.rows(len(z))), -1)
 
     def __call__(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows act"]:
         """See `Policy.forward`."""

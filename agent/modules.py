@@ -244,6 +244,7 @@ class Modules:
         if fused is not None and self.task_cost is None and constraint is None:
             return FusedEnergy(fused, *parts, shares, terminates)
         if isinstance(self.task_cost, GoalCost):
+            self.task_cost.target.look(z)
             # Its costs are above 0 until the goal: an episode that ends before must not count as having paid them.
             terminates = False
         return Energy(*parts, shares, terminates, self.task_cost, constraint)
@@ -339,6 +340,8 @@ class Modules:
         unknown = self.task_unknown_to_policy
         energy: planners.EnergyFn | None = None
         choice = None
+        if isinstance(self.task_cost, GoalCost) and actor.planner is None:  # plans look by themselves
+            self.task_cost.target.look(z)
         if deadline is not None and actor.planner is not None and not deadline.search_fits():
             actor = Actor(actor.policy, None, actor.horizon, 0)
         if actor.planner is not None:

@@ -20,6 +20,7 @@ from agent.cost.constraint import Constraint, charge, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.goal import Goal
 from agent.cost.goal_cost import GoalCost
+from agent.cost.goal_target import GoalTarget
 from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
 from agent.cost.task import IN_PYTHON, Task
@@ -27,10 +28,11 @@ from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.goal_networks import PolicyTowards
-from agent.learning.goal_learning import learn_goals, usual_step
+from agent.learning.goal_learning import learn_goals, moments_of, usual_step
 from agent.learning.task_learning import learn_task_in_imagination
 from agent.modules import Modules
 from agent.readout_legibility import legibility_in_memory
+from agent.world_model.experience_graph import ExperienceGraph
 from joule_errors import Advice
 
 CHARGE = 20.0
@@ -44,6 +46,7 @@ class Configurator:
 
     def __init__(self, modules: Modules) -> None:
         self.modules = modules
+        self._experience: ExperienceGraph | None = None  # made when a goal first asks for ways to it
 
     def constrain_as_configured(self) -> None:
         """Keeps the constraints that the configuration names. Raises as `constrain`."""
@@ -142,11 +145,12 @@ class Configurator:
             return
         usual = None if energy == "steps" else usual_step(modules)
         decisions = None if energy == "latent" or learned is None else learned.decisions
-        acting = None if learned is None else PolicyTowards(learned, latent)
+        target = self._target_of(goal, latent)
+        acting = None if learned is None else PolicyTowards(learned, target)
         config = modules.config
         if horizon_decisions is not None or learned is None:
             config = self._looking_ahead(horizon_decisions)
-        cost = GoalCost(goal.name, latent, usual, decisions, known_to_policy=acting is not None)
+        cost = GoalCost(goal.name, target, usual, decisions, known_to_policy=acting is not None)
         modules.task_cost, modules.actor = cost, modules.make_actor(config, acting)
 
     def act_for_goal(self, goal: Goal) -> None:
@@ -161,9 +165,10 @@ class Configurator:
             raise ConfigError(
                 f"{goal.name}: acting without a plan needs what learn_goals learns; call it first"
             )
-        modules.task_cost = GoalCost(goal.name, latent, None, learned.decisions, known_to_policy=True)
+        target = self._target_of(goal, latent)
+        modules.task_cost = GoalCost(goal.name, target, None, learned.decisions, known_to_policy=True)
         modules.actor = Actor(
-            PolicyTowards(learned, latent), None, modules.config.planner.horizon_decisions, 0
+            PolicyTowards(learned, target), None, modules.config.planner.horizon_decisions, 0
         )
 
     def _latent_of(self, goal: Goal) -> Tensor:
@@ -173,13 +178,23 @@ class Configurator:
             raise ConfigError(f"{goal.name}: found several observations; a goal is one")
         return self.modules.perceive(rows).clone()
 
+    def _target_of(self, goal: Goal, latent: Tensor) -> GoalTarget:
+        """What is acted towards: a sub-goal on the way to the goal, where ways are asked for and remembered."""
+        modules = self.modules
+        if goal.sub_goal_decisions == 0 or not modules.replay_buffer.held:
+            return GoalTarget(latent)
+        if self._experience is None:
+            moments = moments_of(modules)
+            self._experience = ExperienceGraph(moments.z, moments.last, usual_step(modules))
+        return GoalTarget(latent, self._experience.route(latent), goal.sub_goal_decisions)
+
     def learn_goals(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
         """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors."""
         self.modules.networks.goals = learn_goals(self.modules, updates, on_update)
 
     def forget_goals(self) -> None:
-        """Forgets the goal that is planned for, and what `learn_goals` learned."""
-        self.modules.networks.goals = None
+        """Forgets the goal that is planned for, what `learn_goals` learned, and the ways to goals."""
+        self.modules.networks.goals = self._experience = None
         if isinstance(self.modules.task_cost, GoalCost):
             self.plan_as_learned()
 

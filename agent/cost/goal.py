@@ -11,6 +11,10 @@ from agent.errors import ConfigError
 if TYPE_CHECKING:
     from agent.interface import Observation
 
+SUB_GOAL_DECISIONS = 5
+"""Farther sub-goals are reached less often: in joule/Maze-v0, 10 decisions ahead led to fewer goals than 5."""
+MOST_AHEAD = 1_000
+"""Sub-goals lie no farther ahead, in decisions."""
 GoalEnergy = Literal["auto", "latent", "steps", "both"]
 
 
@@ -30,14 +34,22 @@ class Goal:
     else `latent`."""
     name: str = "goal"
     """What messages and pictures call it."""
+    sub_goal_decisions: int = SUB_GOAL_DECISIONS
+    """How many decisions ahead on the remembered way to the goal the sub-goal lies that is acted towards; 0 goes
+    straight for the goal. Where no way is remembered, the goal itself is acted towards."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a name that is no text, an unknown energy, or no observation."""
+        """Raises ConfigError for a bad name, energy or number of decisions, and for what is no observation."""
         if not isinstance(self.name, str):
             raise ConfigError(f"goal: found the name {self.name!r:.80}; give a text")
         if self.energy not in get_args(GoalEnergy):
             known = ", ".join(get_args(GoalEnergy))
             raise ConfigError(f"goal: the energy {self.energy!r:.80} is none of {known}")
+        ahead = self.sub_goal_decisions
+        if not isinstance(ahead, int) or isinstance(ahead, bool) or not 0 <= ahead <= MOST_AHEAD:
+            raise ConfigError(
+                f"goal: sub_goal_decisions: found {ahead!r:.80}; give a whole number from 0 to {MOST_AHEAD:,}"
+            )
         if not hasattr(self.observation, "shape") and not isinstance(self.observation, Mapping):
             raise ConfigError(
                 f"goal: found {type(self.observation).__name__}; give an observation as the environment gives it"

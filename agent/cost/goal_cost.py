@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agent.cost.goal_target import GoalTarget
 from agent.world_model.dynamics import Step
 
 Decisions = Callable[[Tensor, Tensor], Tensor]
@@ -20,7 +21,7 @@ class GoalCost:
 
     Args:
         name: of the goal.
-        goal: its latent.
+        target: what is acted towards.
         usual_step: mean distance between the latents of successive decisions; None leaves out the distance of
             latents.
         decisions: predicts the number of decisions; None leaves it out.
@@ -30,19 +31,19 @@ class GoalCost:
     def __init__(
         self,
         name: str,
-        goal: Float[Tensor, "1 latent"],
+        target: GoalTarget,
         usual_step: float | None,
         decisions: Decisions | None,
         *,
         known_to_policy: bool,
     ) -> None:
-        self.name, self.goal = name, goal
+        self.name, self.target = name, target
         self._usual_step, self._decisions = usual_step, decisions
         self.known_to_policy = known_to_policy
 
     def __call__(self, step: Step, action: Float[Tensor, "rows act"]) -> dict[str, Float[Tensor, " rows"]]:
         """The terms of the cost of predicted steps."""
-        goal = self.goal.expand(len(step.z), -1)
+        goal = self.target.rows(len(step.z))
         terms: dict[str, Tensor] = {}
         if self._usual_step is not None:
             terms["latent distance"] = torch.linalg.vector_norm(step.z - goal, dim=-1) / self._usual_step

@@ -25,7 +25,7 @@ BATCH_SIZE = 256
 LEARNING_RATE = 1e-3
 TAU = 0.01
 """Rate at which the target critic follows."""
-N_STEP = 3
+N_STEP = 10
 """Decisions of an episode before the critic's bootstrap."""
 FROM_THE_FUTURE = 0.85
 """Share of the goals that are later moments of the same episode; the others are moments of any episode, so that the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
-from agent.cost.goal import GoalEnergy
+from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy
 from agent.errors import ConfigError
 from joule.cli.parser import Parser, whole_number
 from joule.goals.request import DEFAULT_PAIRS, GoalRequest
@@ -24,6 +24,9 @@ def add_goals(parser: Parser) -> None:
     parser.add_argument("--goal-energy", choices=get_args(GoalEnergy), default="auto",
                         help="what is minimised: the latent distance, the learned steps to the goal, or both "
                         "(default: auto, the steps where they were learned)")  # fmt: skip
+    parser.add_argument("--sub-goal-decisions", type=whole_number, metavar="N",
+                        help="how far ahead, on the remembered way to the goal, the sub-goal lies that is acted "
+                        f"towards; 0 goes straight for the goal (default: {SUB_GOAL_DECISIONS})")  # fmt: skip
     parser.add_argument("--goal-oracle", action="store_true",
                         help="plan in true physics too, for a tenth of a second or more a decision")  # fmt: skip
 
@@ -39,6 +42,7 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     only = {
         "goal-within": options.goal_within,
         "goal-decisions": options.goal_decisions, "goal-oracle": options.goal_oracle or None,
+        "sub-goal-decisions": options.sub_goal_decisions,
         "goal-energy": None if options.goal_energy == "auto" else options.goal_energy,
     }  # fmt: skip
     if options.goals is None:
@@ -54,9 +58,10 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     within = None if options.goal_within is None else dict(map(_distance, options.goal_within))
     # The default of --seed is that of evaluations for the return; goals have starts of their own.
     seeds = {} if options.first_seed == FIRST_SEED else {"seed": options.first_seed}
+    ahead = {} if options.sub_goal_decisions is None else {"sub_goal_decisions": options.sub_goal_decisions}
     return GoalRequest(
         pairs=options.goals, decisions=options.goal_decisions, within=within,
-        energy=options.goal_energy, oracle=options.goal_oracle, **seeds,
+        energy=options.goal_energy, oracle=options.goal_oracle, **seeds, **ahead,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from agent.cost.goal import Goal, GoalEnergy
 from agent.errors import ConfigError
 from joule.goals.attempts import Act, Towards
 from joule.goals.pairs import GoalPair
+from joule.goals.request import GoalRequest
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
@@ -35,6 +36,11 @@ class Reaching(Protocol):
         """What its plans minimise; None where it does not plan."""
         ...
 
+    @property
+    def sub_goal_decisions(self) -> int | None:
+        """How far ahead its sub-goals lie; None where it has none."""
+        ...
+
     def unchanged(self) -> AbstractContextManager[None]:
         """Afterwards the agent acts as it did before."""
         ...
@@ -52,16 +58,16 @@ def check_reaches_goals(kind: str, energy: GoalEnergy) -> None:
         raise ConfigError(f"--goal-energy: {kind} does not plan, and has no energy; joule has")
 
 
-def reaching(agent: Agent, energy: GoalEnergy) -> Reaching:
+def reaching(agent: Agent, request: GoalRequest) -> Reaching:
     """What acts for an agent.
 
     Args:
         agent: of a kind in `REACHING`.
-        energy: of its plans; see `agent.cost.goal.Goal`.
+        request: says how it plans.
     """
     from agent.agent import WorldModelAgent
 
-    return PlannedGoals(agent, energy) if isinstance(agent, WorldModelAgent) else ToldGoals(agent)
+    return PlannedGoals(agent, request) if isinstance(agent, WorldModelAgent) else ToldGoals(agent)
 
 
 class PlannedGoals:
@@ -69,11 +75,12 @@ class PlannedGoals:
 
     Args:
         agent: has a world model.
-        energy: of its plans.
+        request: says how it plans.
     """
 
-    def __init__(self, agent: WorldModelAgent, energy: GoalEnergy) -> None:
-        self.agent, self.energy = agent, energy
+    def __init__(self, agent: WorldModelAgent, request: GoalRequest) -> None:
+        self.agent, self.energy = agent, request.energy
+        self.sub_goal_decisions = request.sub_goal_decisions
 
     @property
     def kinds(self) -> dict[str, Towards]:
@@ -94,12 +101,15 @@ class PlannedGoals:
             modules.task_cost, modules.actor = before
 
     def _plan(self, pair: GoalPair) -> Act:
-        self.agent.configurator.plan_for_goal(Goal(pair.goal, self.energy))
+        self.agent.configurator.plan_for_goal(self._goal(pair))
         return self._decisions()
 
     def _policy(self, pair: GoalPair) -> Act:
-        self.agent.configurator.act_for_goal(Goal(pair.goal))
+        self.agent.configurator.act_for_goal(self._goal(pair))
         return self._decisions()
+
+    def _goal(self, pair: GoalPair) -> Goal:
+        return Goal(pair.goal, self.energy, sub_goal_decisions=self.sub_goal_decisions)
 
     def _decisions(self) -> Act:
         state: Any = None
@@ -120,6 +130,8 @@ class ToldGoals:
     """
 
     energy = None
+    """See `Reaching`."""
+    sub_goal_decisions = None
     """See `Reaching`."""
 
     def __init__(self, agent: Agent) -> None:

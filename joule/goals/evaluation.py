@@ -37,7 +37,7 @@ class GoalEvaluation:
 
     def __init__(self, agent: Agent, env: Any, request: GoalRequest, scratch: Any | None = None) -> None:
         self.env, self.request, self._scratch = env, request, scratch
-        self._reaching = reaching(agent, request.energy)
+        self._reaching = reaching(agent, request)
         within = self.env.goal_within if request.within is None else request.within
         self.nearness = Nearness(self.env.env_spec, within)
         limit = self.env.env_spec.episode_limit or DEFAULT_DECISIONS
@@ -69,6 +69,7 @@ class GoalEvaluation:
             "within": dict(self.nearness.within),
             "decisions": self.decisions,
             "energy": self._reaching.energy,
+            "sub_goal_decisions": self._reaching.sub_goal_decisions,
         }
 
     def run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.cost.goal import GoalEnergy
+from agent.cost.goal import MOST_AHEAD, SUB_GOAL_DECISIONS, GoalEnergy
 from agent.errors import ConfigError
 
 DEFAULT_PAIRS = 50
@@ -26,11 +26,17 @@ class GoalRequest:
     """Readout -> greatest distance; None takes what the environment says. See `joule.goals.nearness.Nearness`."""
     energy: GoalEnergy = "auto"
     """See `agent.cost.goal.Goal`."""
+    sub_goal_decisions: int = SUB_GOAL_DECISIONS
+    """See `agent.cost.goal.Goal`."""
     oracle: bool = False
     """Whether to plan in true physics too, which takes a tenth of a second or more a decision."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a number of pairs or decisions below 1."""
+        """Raises ConfigError for a number of pairs or decisions below 1, and sub-goals too far ahead."""
         for option, value in (("goals", self.pairs), ("goal-decisions", self.decisions)):
             if value is not None and value < 1:
                 raise ConfigError(f"--{option}: {value} is less than 1")
+        if not 0 <= self.sub_goal_decisions <= MOST_AHEAD:
+            raise ConfigError(
+                f"--sub-goal-decisions: found {self.sub_goal_decisions}; give a number from 0 to {MOST_AHEAD:,}"
+            )

@@ -1,0 +1,153 @@
+"""A slow model of the world: which remembered moments lead to which others, and after how many decisions.
+
+The dynamics model predicts one decision after another, and its errors add up. This model looks far ahead and says
+nothing of actions: its nodes are remembered latents, and an edge is a way that was gone, or a step between two
+moments that are nearly the same. The shortest path to a goal goes around what a straight line would run into, and
+gives sub-goals that are near enough for plans and policies (Savinov et al. 2018; Eysenbach et al. 2019).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
+from torch import Tensor
+
+MOST_NODES = 20_000
+"""Of longer experience, every second, third, ... moment is a node: neighbours take the square of their number."""
+NEAR = 3.0
+"""Moments are nearly the same up to this distance, in usual steps. A wall keeps latents farther apart than that."""
+NEIGHBOURS = 16
+"""Edges at most from a moment to others that are nearly the same."""
+CANDIDATES = 8
+"""Nodes at most between which the way from a latent, and to a goal, is chosen."""
+AT_A_TIME = 1024
+"""Latents whose neighbours are looked for together."""
+
+
+class ExperienceGraph:
+    """Ways between remembered moments.
+
+    Args:
+        z: latents of the moments in the order in which they happened, one episode after another.
+        last: [moments], whether a moment is the last of its episode.
+        usual_step: mean distance between the latents of successive decisions, above 0.
+        most_nodes: of the graph.
+    """
+
+    def __init__(
+        self,
+        z: Float[Tensor, "moments latent"],
+        last: np.ndarray,
+        usual_step: float,
+        most_nodes: int = MOST_NODES,
+    ) -> None:
+        kept = _kept(last, -(-len(last) // most_nodes))
+        self.z = z[torch.from_numpy(kept).to(z.device)]
+        """Latents of the nodes [nodes, latent]."""
+        self.usual_step = usual_step
+        count = len(kept)
+        onward = np.flatnonzero(
+            ~last[kept]
+        )  # no node is between the last moment of an episode and the next node
+        distance, neighbour = self._neighbours()
+        node = np.repeat(np.arange(count), neighbour.shape[1])
+        near = (distance.ravel() <= NEAR) & (neighbour.ravel() != node)
+        # Every edge points backwards in time: ways are looked for from the goal.
+        start = np.concatenate((onward + 1, neighbour.ravel()[near]))
+        end = np.concatenate((onward, node[near]))
+        cost = np.concatenate((np.diff(kept)[onward], distance.ravel()[near])).astype(np.float64)
+        # A cost of 0 would be no edge. The last row is the goal's, which has no edge yet.
+        size = count + 1
+        self._edges = csr_array((np.maximum(cost, 1e-3), (start, end)), shape=(size, size))
+
+    def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distances in usual steps [nodes, k], and which nodes are so near [nodes, k]."""
+        k = min(NEIGHBOURS, len(self.z))
+        found = [self.distances(part).topk(k, largest=False) for part in self.z.split(AT_A_TIME)]
+        distance, neighbour = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
+        return distance, neighbour
+
+    def distances(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows nodes"]:
+        """Distances between latents and the nodes, in usual steps."""
+        return torch.cdist(z, self.z) / self.usual_step
+
+    def route(self, goal: Float[Tensor, "1 latent"]) -> Route:
+        """The ways from everywhere to a goal."""
+        count = len(self.z)
+        distance, node = self.nearest(goal)
+        distance, node = distance[0][distance[0] <= NEAR], node[0][distance[0] <= NEAR]
+        edges = self._edges
+        data = np.concatenate((edges.data, np.maximum(distance, 1e-3)))
+        indices = np.concatenate((edges.indices, node.astype(edges.indices.dtype)))
+        indptr = edges.indptr.copy()
+        indptr[-1] += len(node)
+        reversed_ways = csr_array((data, indices, indptr), shape=edges.shape)
+        decisions, following = dijkstra(reversed_ways, indices=count, return_predecessors=True)
+        return Route(self, goal, decisions, following)
+
+    def nearest(self, z: Float[Tensor, "rows latent"]) -> tuple[np.ndarray, np.ndarray]:
+        """Distances in usual steps [rows, k] of the nearest nodes, and which they are [rows, k]."""
+        found = self.distances(z).topk(min(CANDIDATES, len(self.z)), largest=False)
+        return found.values.cpu().numpy().astype(np.float64), found.indices.cpu().numpy()
+
+
+class Route:
+    """The ways from remembered moments to one goal.
+
+    Args:
+        graph: has the moments.
+        goal: its latent.
+        decisions: [nodes + 1], from each node to the goal, which is the last one; infinite without a way.
+        following: [nodes + 1], the next node on the way.
+    """
+
+    def __init__(
+        self,
+        graph: ExperienceGraph,
+        goal: Float[Tensor, "1 latent"],
+        decisions: np.ndarray,
+        following: Int[np.ndarray, " nodes"],
+    ) -> None:
+        self.graph, self.goal = graph, goal
+        self._decisions, self._following = decisions, following
+
+    def decisions(self, z: Float[Tensor, "rows latent"]) -> np.ndarray:
+        """Decisions from each latent to the goal [rows]; infinite where no way is remembered."""
+        return self._entered(z)[0]
+
+    def sub_goals(self, z: Float[Tensor, "rows latent"], ahead: int) -> Float[Tensor, "rows latent"]:
+        """Where to go now from each latent: a remembered moment `ahead` decisions along the way to the goal.
+
+        It is the goal itself where that is no farther, and where no way is remembered.
+        """
+        to_go, entered = self._entered(z)
+        goal = len(self.graph.z)
+        found = []
+        for total, node in zip(to_go, entered, strict=True):
+            place = int(node) if np.isfinite(total) else goal
+            while place != goal and total - self._decisions[place] < ahead:
+                place = int(self._following[place])
+            found.append(self.goal[0] if place == goal else self.graph.z[place])
+        return torch.stack(found)
+
+    def _entered(self, z: Float[Tensor, "rows latent"]) -> tuple[np.ndarray, np.ndarray]:
+        """Decisions to the goal [rows], and the node at which the way of each latent begins."""
+        distance, node = self.graph.nearest(z)
+        total = np.where(distance <= NEAR, distance + self._decisions[node], np.inf)
+        straight = (torch.linalg.vector_norm(z - self.goal, dim=-1) / self.graph.usual_step).cpu().numpy()
+        total = np.column_stack((np.where(straight <= NEAR, straight, np.inf), total))
+        node = np.column_stack((np.full(len(z), len(self.graph.z)), node))
+        best = total.argmin(1)
+        rows = np.arange(len(z))
+        return total[rows, best], node[rows, best]
+
+
+def _kept(last: np.ndarray, stride: int) -> np.ndarray:
+    """Every so many moments of each episode, and its last one."""
+    number = np.arange(len(last))
+    first = np.concatenate(([0], np.flatnonzero(last)[:-1] + 1))
+    since = number - np.repeat(first, np.diff(np.append(first, len(last))))
+    return np.flatnonzero((since % stride == 0) | last)
