@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import training
 
 FRAMES_PER_DECISION = {"joule/Cup-v0": 2, "joule/Push-v0": 3}
 """Environment -> action repeat: so long that what a robot moves by in one decision is several pixels."""
+ENVS = tuple(FRAMES_PER_DECISION)
+"""Environments of its own agents, by default."""
 DECISIONS = 16_000
 """Of a training."""
 SETTINGS = (
@@ -25,18 +26,17 @@ SETTINGS = (
 """Options of every training."""
 
 
-def trained(env: str, decisions: int = DECISIONS, settings: Sequence[str] = ()) -> Path:
-    """The folder of this benchmark's own agent for an environment, trained or resumed to `decisions`.
+def trained(env: str, frames: int | None = None) -> Path:
+    """The folder of this benchmark's own agent for an environment, trained or resumed.
 
     Args:
         env: id of the environment.
-        decisions: budget of the training.
-        settings: further options of train, of a new run.
+        frames: budget of the training; None takes `DECISIONS`.
     """
     repeat = FRAMES_PER_DECISION.get(env, 2)
-    steps = decisions * repeat
+    steps = frames or DECISIONS * repeat
     folder = training.RUNS / "intuition" / f"pixels-{training.slug(env)}"
     always = ("--eval-every-frames", str(steps), "--eval-episodes", "1",
               "--checkpoint-every-frames", str(2_000 * repeat))  # fmt: skip
-    new = ("--env", env, "--seed", "1", "--action-repeat", str(repeat), *SETTINGS, *settings)
+    new = ("--env", env, "--seed", "1", "--action-repeat", str(repeat), *SETTINGS)
     return training.train_all([training.TrainingRun(folder, steps, new, always)])[0]
