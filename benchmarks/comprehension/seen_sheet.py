@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -34,7 +35,7 @@ def sheet(path: Path, pairs: Sequence[SeenPair], detector: SeenDetector) -> None
 
 
 def _block(figure: Figure, pair: SeenPair, detector: SeenDetector) -> None:
-    names = [[f"{row}{step}" for step in STEPS] for row in ("real", "edited")]
+    names: list[Any] = [[f"{row}{step}" for step in STEPS] for row in ("real", "edited")]
     axes = figure.subplot_mosaic([*names, ["curve"] * len(STEPS)], height_ratios=(1.0, 1.0, 0.8))
     figure.suptitle(f"{MEANINGS[pair.kind]} (strength {pair.strength:g})", fontsize=9)
     for row, clip, colour in (("real", pair.real, INK), ("edited", pair.edited, ALARM)):
