@@ -12,6 +12,7 @@ import pytest
 
 import joule
 from agent.agent import WorldModelAgent
+from benchmarks import pixel_results, raw_rows
 from benchmarks.comprehension import intuition, pixel_intuition
 from benchmarks.comprehension.seen_matching import (
     LARGEST_RATIO,
@@ -116,6 +117,13 @@ def test_the_command_writes_rows_and_figures(
     table = pixel_intuition.tables(rows)
     assert "| `vanish` | 2 |" in table
     assert "#### joule/Push-v0 in pictures" in table
+
+
+def test_the_figures_follow_from_the_rows() -> None:
+    record = json.loads(pixel_results.RESULT.read_text())
+    found = pixel_intuition.figures(raw_rows.read(pixel_intuition.RESULT), record["matched_command"])
+    assert found == {key: record[key] for key in found}
+    assert found["matched_trained"] is not None
 
 
 def test_a_live_agent_is_surprised_by_a_picture_that_cannot_follow(run: Path) -> None:
