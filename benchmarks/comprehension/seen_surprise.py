@@ -66,7 +66,8 @@ class SeenModel:
     """The surprise of a world model: the error of the predicted latent, given what the ensemble disagrees about.
 
     The surprise of a decision is the logarithm of the squared error over the one that is usual where the ensemble
-    disagrees as much, on the mean of it and the decision before: what goes on adds up, and noise does not. What is usual is a line through the logarithms of both, fitted to real clips.
+    disagrees as much, on the mean of it and the decision before: what goes on adds up, and noise does not. What is
+    usual is a line through the logarithms of both, fitted to real clips.
 
     The latent errors are not whitened by those of real clips, as the state's are: that is a detector of rare pictures by
     itself, even of those that random features see.
