@@ -166,6 +166,9 @@ class LearningConfig:
     """Transitions kept in the replay buffer."""
     inverse_weight: float = ranged(0.0, 0.0, 1e6)
     """Weight of inverse dynamics: the action is predicted from two successive latents, which shapes the encoder."""
+    picture_shift: int = ranged(4, 0, 64)
+    """Pixels by which pictures of 64 pixels are shifted at random in learning, at most, in larger ones more. 0
+    shifts none: where every experience is new, the shift is one more thing that latents tell apart."""
     behaviour_cloning: float = ranged(0.0, 0.0, 1e6)
     """Weight of behaviour cloning in the policy's loss: the squared distance of its action from the stored one. A
     run with `data` has 1 by default, so that the policy keeps to actions that the data have."""

@@ -127,11 +127,12 @@ class Interaction:
         """One decision in every environment, stored in the replay buffer."""
         modules, streams, config = self.modules, self.modules.replay_buffer.streams, self.modules.config
         self._begin_episodes(envs)
-        actions = self._decide()
+        actions, before = self._decide(), list(self.obs)
         results = envs.step(actions)
         readouts = envs.readouts()
+        undirected = self._acts_undirected()
         self.decisions += envs.num_envs
-        predicted = []
+        predicted, unplanned = [], []
         for i, (obs, reward, terminated, _, info) in enumerate(results):
             self.frames += info["frames"]
             # An observation after physics diverged is not one of this environment: nothing is learned from it.
@@ -142,8 +143,12 @@ class Interaction:
                 self.episode_return[i] += float(reward)
                 if self.acting[i] is not None:
                     predicted.append(i)
+                elif undirected:
+                    unplanned.append(i)
             self.obs[i] = obs
         self._measure_surprise(predicted)
+        if unplanned:
+            self._measure_undirected_surprise(unplanned, before, actions[unplanned])
         self.ended_episodes = []
         for i, (_, _, terminated, truncated, info) in enumerate(results):
             self.episode_decisions[i] += 1
@@ -176,7 +181,7 @@ class Interaction:
         count, act = len(self.obs), modules.env_spec.action_size
         if self.decisions < config.explore.warmup_decisions:
             return np.stack([modules.rng.uniform(-1.0, 1.0, act) for _ in range(count)]).astype(np.float32)
-        if modules.rewardless and config.explore.kind != "disagreement":
+        if self._acts_undirected():
             return np.stack([self._undirected(i) for i in range(count)])
         actions: np.ndarray = np.zeros((count, act), np.float32)
         planned = [is_planned(self.decisions, number, config.explore) for number in self.episode_number]
@@ -192,6 +197,12 @@ class Interaction:
             for i, own in zip(rows, acting_batch.separate(state), strict=True):
                 self.acting[i] = own
         return actions
+
+    def _acts_undirected(self) -> bool:
+        """Whether decisions after warm-up depend on nothing that was learned."""
+        explore = self.modules.config.explore
+        warm = self.decisions >= explore.warmup_decisions
+        return warm and self.modules.rewardless and explore.kind != "disagreement"
 
     def _undirected(self, env: int) -> np.ndarray:
         """An action [act] of the kind `random` or `smooth`."""
@@ -212,6 +223,21 @@ class Interaction:
             assert state is not None
             error = (state.expected - z[place : place + 1]).square().mean().item()
             self.metrics["surprise"] = self.modules.surprise.observe(error)
+
+    def _measure_undirected_surprise(
+        self, rows: list[int], before: list[Observation | None], actions: np.ndarray
+    ) -> None:
+        """The same for actions [rows, act] that depend on nothing learned, from the observations before."""
+        modules = self.modules
+        if not modules.learner.updates:
+            return  # networks that have learned nothing would say what is usual
+        seen = [before[i] for i in rows] + [self.obs[i] for i in rows]
+        with torch.inference_mode():
+            z, following = modules.perceive(stack_parts(seen)).chunk(2)
+            taken = torch.from_numpy(actions).to(z)
+            errors = (modules.networks.world_model.expect(z, taken) - following).square().mean(-1)
+        for error in errors.tolist():
+            self.metrics["surprise"] = modules.surprise.observe(error)
 
     def first_acting_state(self) -> ActingState:
         """The state at an episode's start in training: no plan, and the agent's own generator."""

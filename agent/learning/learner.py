@@ -197,8 +197,8 @@ class Learner:
     def batch_of(self, windows: Windows) -> WindowBatch:
         """Windows as tensors on the learner's device, with normalised observations."""
         obs = self.networks.normalizer(map_parts(self._tensor, windows.obs))
-        if isinstance(self.networks.encoder, PixelEncoder):
-            obs = augmented(obs, self.networks.encoder.pixels)
+        if isinstance(self.networks.encoder, PixelEncoder) and self.config.picture_shift:
+            obs = augmented(obs, self.networks.encoder.pixels, self.config.picture_shift)
         return WindowBatch(
             obs,
             self._tensor(windows.action),

@@ -18,8 +18,6 @@ from agent.perception.state_normalizer import StateNormalizer
 
 CHANNELS = (16, 32, 32, 32)
 """Of the convolutions, each of which halves height and width."""
-SHIFT = 4
-"""Pixels of a random shift, at most, of a picture of 64; more of a larger one."""
 SMALLEST_SPREAD = 0.005
 """Of a pixel, from 0 to 1: smaller changes are noise."""
 AT_A_TIME = 64
@@ -168,8 +166,14 @@ def shifted(
     return out
 
 
-def augmented(obs: Any, pixels: str) -> Any:
-    """Windows of observations whose pictures are shifted at random."""
+def augmented(obs: Any, pixels: str, largest: int) -> Any:
+    """Windows of observations whose pictures are shifted at random.
+
+    Args:
+        obs: windows of observations.
+        pixels: name of the part with pictures.
+        largest: pixels, of a picture of 64; more of a larger one.
+    """
     if isinstance(obs, Mapping):
-        return {**obs, pixels: augmented(obs[pixels], pixels)}
-    return shifted(obs, max(1, round(SHIFT * obs.shape[-1] / 64)))
+        return {**obs, pixels: augmented(obs[pixels], pixels, largest)}
+    return shifted(obs, max(1, round(largest * obs.shape[-1] / 64)))

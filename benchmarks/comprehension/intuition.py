@@ -5,8 +5,11 @@
     python benchmarks/comprehension/intuition.py runs/A --violations up teleport      these kinds alone
     python benchmarks/comprehension/intuition.py runs/A --videos FOLDER     and a video of each kind
     python benchmarks/comprehension/intuition.py --tables                   writes the tables into the report, and tests nothing
+    python benchmarks/comprehension/intuition.py --pixels                   from pictures: trains its own agents in joule/Cup-v0 and
+                                                                            joule/Push-v0, or tests those of `--obs pixels`
 
--> benchmarks/results/intuition.csv, and its summary intuition.json
+-> benchmarks/results/intuition.csv, and its summary intuition.json; with --pixels intuition_pixels.csv, and keys
+`matched_...` of pixels.json (benchmarks/comprehension/pixel_intuition.py)
 
 Real episodes are of mixed behaviour: the exploring agent with and without its planner, actions that are held for some
 steps, and actions that are drawn anew at each step. One set calibrates the detectors, another one, with other seeds,
@@ -41,6 +44,7 @@ import torch
 
 import envs
 from benchmarks import markdown_tables, raw_rows, training
+from benchmarks.comprehension import pixel_intuition, pixel_training
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.clip_pairs import pairs_of
 from benchmarks.comprehension.detector_scores import ALL_GROSS, ALL_MATCHED, MATCHED, rows_of
@@ -73,6 +77,8 @@ SHOWN = (
 """Columns that are printed."""
 ENVS = ("HalfCheetah-v5", "dmc:walker-walk", "Hopper-v5", "joule/Push-v0", "dmc:finger-spin")
 """Environments of its own agents, by default."""
+STEPS, REAL_STEPS = 15_000, 12_000
+"""Frames of their training, and real steps to calibrate and to test on, by default."""
 DETECTORS = {
     "trained": "world model",
     "untrained": "untrained world model",
@@ -206,18 +212,23 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="trained agents")
-    p.add_argument("--envs", nargs="+", default=list(ENVS), metavar="ENV",
-                   help="without runs: train in these (default: %(default)s)")  # fmt: skip
-    p.add_argument("--steps", type=int, default=15_000, help="frames of that training (default: 15000)")
+    p.add_argument("--pixels", action="store_true", help="test agents that observe pictures")
+    p.add_argument("--envs", nargs="+", metavar="ENV",
+                   help=f"without runs: train in these (default: {' '.join(ENVS)}; "
+                        f"with --pixels {' '.join(pixel_training.ENVS)})")  # fmt: skip
+    p.add_argument("--steps", type=int, help=f"frames of that training (default: {STEPS}; with --pixels "
+                   f"{pixel_training.DECISIONS} decisions)")  # fmt: skip
     p.add_argument("--violations", nargs="+", metavar="KIND", help="default: all that make sense for a robot")
     add_option(p)
     p.add_argument("--pairs", type=int, default=100, help="pairs of each kind, at most (default: 100)")
     p.add_argument("--matched-pairs", type=int, default=40, metavar="N",
                    help="matched pairs of each kind, at most (default: 40)")  # fmt: skip
-    p.add_argument("--real-steps", type=int, default=12_000, metavar="N",
-                   help="real steps to calibrate on, and as many to test on (default: 12000)")  # fmt: skip
-    p.add_argument("--videos", type=Path, metavar="FOLDER", help="write a video of each kind into it")
-    p.add_argument("--out", type=Path, default=RESULT, help="the table; the summary is beside it")
+    p.add_argument("--real-steps", type=int, metavar="N",
+                   help=f"real steps to calibrate on, and as many to test on (default: {REAL_STEPS}; with --pixels "
+                        f"{pixel_intuition.REAL_DECISIONS}, of which half calibrate)")  # fmt: skip
+    p.add_argument("--videos", type=Path, metavar="FOLDER",
+                   help="write a video of each kind into it; with --pixels a sheet of pairs")  # fmt: skip
+    p.add_argument("--out", type=Path, help="the table; the summary is beside it")
     p.add_argument("--tables", action="store_true", help="write the tables into the report, and test nothing")
     return p
 
@@ -226,10 +237,13 @@ def main() -> int:
     """Tests the runs that are given, or its own, and writes table and summary."""
     options = parser().parse_args()
     torch.set_num_threads(1)
+    if options.pixels:
+        return pixel_intuition.run(options, PAGE)
+    options.out, options.real_steps = options.out or RESULT, options.real_steps or REAL_STEPS
     if options.tables:
         markdown_tables.write(PAGE, tables(raw_rows.read(options.out)), MARKERS)
         return 0
-    for run in options.runs or (trained(env, options.steps) for env in options.envs):
+    for run in options.runs or (trained(env, options.steps or STEPS) for env in options.envs or ENVS):
         examine(run, options)
     found = summary(raw_rows.read(options.out))
     path = options.out.with_suffix(".json")

@@ -39,6 +39,7 @@ MEANINGS = {
     "reverse": "time runs backwards",
     "swap": "is exchanged for another object, or a limb for one like it",
     "limb": "one limb ignores its motor",
+    "vanish": "is no longer seen",
 }
 """Kind of violation -> what one sees."""
 GROSS = tuple(kind for kind in MEANINGS if kind != "limb")
@@ -60,6 +61,8 @@ MOVING, RESTING = 0.4, 0.025
 """From the first share of its usual speed a subject visibly moves, below the second one it rests."""
 UNMOVABLE = 1e12
 """Inertia added to a joint, beside which all forces are nothing (kg or kg m²)."""
+HIDDEN_GROUP = 5
+"""Group of geoms that no camera shows."""
 DRAWS = 100
 """Draws of a place for an object, of which the last one is taken where none is near enough."""
 
@@ -69,12 +72,13 @@ class Stage:
 
     Args:
         physics: of the environment, after a reset.
+        seen: whether pictures are observed, and not the state.
 
     Raises:
         Refused: where nothing moves.
     """
 
-    def __init__(self, physics: Physics) -> None:
+    def __init__(self, physics: Physics, seen: bool = False) -> None:
         self.model, self.data = physics.model, physics.data
         subject = subject_of(self.model)
         if subject is None:
@@ -83,7 +87,7 @@ class Stage:
         self.limbs: list[Exchange] = [] if subject.is_object else like_limbs(self.model)
         self.partner = _partner(self.model, subject) if subject.is_object else None
         """The object that the subject changes places with: a body."""
-        self.without = self._without()
+        self.without = self._without() | ({} if seen else {"vanish": "the state has no pictures"})
         """Kinds that make no sense here -> why."""
         self.kinds = tuple(kind for kind in MEANINGS if kind not in self.without)
 
@@ -110,7 +114,7 @@ class Stage:
         """
         subject, model, data = self.subject, self.model, self.data
         speed, touched = subject.speed(model, data) / subject.usual_speed, subject.touched(model, data)
-        found, moves = {"up", "teleport", "swap", "limb"}, speed > MOVING
+        found, moves = {"up", "teleport", "swap", "limb", "vanish"}, speed > MOVING
         if moves and not touched:
             found.add("hang")
         if moves and (not subject.is_object or touched <= {0}):
@@ -124,12 +128,12 @@ class Stage:
         return frozenset(found - set(self.without))
 
 
-def stage_of(env: SafeEnv) -> Stage:
-    """The stage of an environment after a reset. Refused for one without MuJoCo."""
+def stage_of(env: SafeEnv, seen: bool = False) -> Stage:
+    """The stage of an environment after a reset, see `Stage`. Refused for one without MuJoCo."""
     physics = find_physics(env)
     if physics is None:
         raise Refused(f"{env.env_spec.env} has no MuJoCo physics that could be violated")
-    return Stage(physics)
+    return Stage(physics, seen)
 
 
 def _partner(model: Any, subject: Subject) -> int | None:
@@ -203,6 +207,7 @@ class Violation:
             "reverse": lambda: self._make_unmovable(np.arange(self.model.nv)),
             "swap": self._swap,
             "limb": self._lose_motor,
+            "vanish": self._vanish,
         }
         edits[self.kind]()
         # dm_control begins a step with what followed from the state at the end of the last one.
@@ -257,6 +262,9 @@ class Violation:
             self._field(name)[geoms] = 0
         pairs = np.isin(self.model.pair_geom1, geoms) | np.isin(self.model.pair_geom2, geoms)
         self._field("pair_margin")[pairs] = -1e6
+
+    def _vanish(self) -> None:
+        self._field("geom_group")[self.subject.geoms] = HIDDEN_GROUP
 
     def _stop(self) -> None:
         self.data.qvel[self.subject.dofs] *= 1.0 - self.strength

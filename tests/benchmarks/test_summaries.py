@@ -16,6 +16,7 @@ from benchmarks.comprehension import (
     constraints,
     constraints_summary,
     intuition,
+    pixel_intuition,
     sensor_episodes,
     sensor_summary,
     tasks,
@@ -40,6 +41,7 @@ COLUMNS = {
     "collapse.csv": collapse.COLUMNS,
     "constraints.csv": constraints.COLUMNS,
     "intuition.csv": intuition.COLUMNS,
+    "intuition_pixels.csv": pixel_intuition.COLUMNS,
     "tasks.csv": tasks.COLUMNS,
     "sensors.csv": sensor_episodes.COLUMNS,
 }
