@@ -24,6 +24,12 @@ def add_goals(parser: Parser) -> None:
     parser.add_argument("--goal-energy", choices=get_args(GoalEnergy), default="auto",
                         help="what is minimised: the latent distance, the learned steps to the goal, or both "
                         "(default: auto, the steps where they were learned)")  # fmt: skip
+    parser.add_argument("--goal-data", metavar="SOURCE",
+                        help="swm:PATH: starts and goals are moments of this recording of stable-worldmodel, and "
+                        "the environment says when a goal is reached")  # fmt: skip
+    parser.add_argument("--goal-offset", type=whole_number, metavar="N",
+                        help="rows of --goal-data from a start to its goal; an attempt has twice as many steps "
+                        "(default: 25)")  # fmt: skip
     parser.add_argument("--goal-oracle", action="store_true",
                         help="plan in true physics too, for a tenth of a second or more a decision")  # fmt: skip
 
@@ -37,7 +43,7 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     from agent.seeds import FIRST_SEED
 
     only = {
-        "goal-within": options.goal_within,
+        "goal-within": options.goal_within, "goal-data": options.goal_data, "goal-offset": options.goal_offset,
         "goal-decisions": options.goal_decisions, "goal-oracle": options.goal_oracle or None,
         "goal-energy": None if options.goal_energy == "auto" else options.goal_energy,
     }  # fmt: skip
@@ -56,7 +62,8 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     seeds = {} if options.first_seed == FIRST_SEED else {"seed": options.first_seed}
     return GoalRequest(
         pairs=options.goals, decisions=options.goal_decisions, within=within,
-        energy=options.goal_energy, oracle=options.goal_oracle, **seeds,
+        energy=options.goal_energy, oracle=options.goal_oracle,
+        recording=options.goal_data, offset=options.goal_offset, **seeds,
     )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ def evaluate_goals(
     within: Mapping[str, float] | None = None,
     energy: GoalEnergy = "auto",
     oracle: bool = False,
+    recording: str | None = None,
+    offset: int | None = None,
     out: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     trust_modules: Sequence[str] = (),
@@ -54,6 +56,9 @@ def evaluate_goals(
         within: readout -> greatest distance from its value at the goal; by default what the environment says.
         energy: see `Goal`.
         oracle: whether to plan in true physics too.
+        recording: `swm:PATH`: starts and goals are moments of this recording of stable-worldmodel, and a goal is
+            reached where the environment terminates the episode.
+        offset: rows of the recording from a start to its goal (default: 25).
         out: the JSON file. By default it is in the run folder; for an agent in memory nothing is written.
         settings: changes by dotted name, such as {"planner.kind": "icem"}.
         trust_modules: modules that the run's environment may import although another user made the run.
@@ -73,7 +78,7 @@ def evaluate_goals(
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
     )
-    goals = GoalRequest(pairs, seed, decisions, within, energy, oracle)
+    goals = GoalRequest(pairs, seed, decisions, within, energy, oracle, recording, offset)
     return evaluate_request(request, goals, None if out is None else as_path("--out", out), callback)
 
 
@@ -134,6 +139,8 @@ def _parts(request: Request, goals: GoalRequest) -> list[str]:
     parts += [] if goals.decisions is None else [f"decisions-{goals.decisions}"]
     if goals.pairs != DEFAULT_PAIRS:
         parts.append(f"pairs-{goals.pairs}")
+    if goals.recording is not None:
+        parts += ["data"] if goals.offset is None else [f"data-offset-{goals.offset}"]
     for name, distance in (goals.within or {}).items():
         parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{distance:g}").strip("-"))
     return parts + ([] if goals.seed == FIRST_GOAL_SEED else [f"seed-{goals.seed}"])
