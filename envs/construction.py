@@ -87,7 +87,7 @@ def make(
     repeat = action_repeat or found.action_repeat
     route_warnings()
     raw = _construct(env, found.spec, dict(kwargs or {}), render_mode, width, height)
-    if pixels is not None and render_mode is None and find_physics(raw) is None:
+    if pixels is not None and render_mode is None and find_physics(raw) is None and _draws_itself(raw):
         # It has no camera: the agent sees what the environment draws.
         call(raw.close)
         raw = _construct(env, found.spec, dict(kwargs or {}), DRAWN, width, height)
@@ -207,15 +207,16 @@ def _seen(
 
 
 def _rendered(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings) -> Rendered:
-    """Frames of an environment without MuJoCo physics. Raises EnvError where it cannot draw any."""
-    metadata = attribute(raw, "metadata")
-    modes = metadata.get("render_modes") if isinstance(metadata, dict) else None
-    if attribute(raw, "render_mode") != DRAWN and (modes or not callable(attribute(raw, "render"))):
+    """Frames of an environment without MuJoCo physics. Raises EnvError where it draws none."""
+    if not _draws_itself(raw):
         raise EnvError(
-            f"obs: {env} has no MuJoCo physics to take pictures of, and does not draw itself with "
-            f"render_mode={DRAWN!r}; use its state"
+            f"obs: {env} has no MuJoCo physics to take pictures of, and no render() of its own; use its state"
         )
     return Rendered(raw, env, pixels)
+
+
+def _draws_itself(raw: gymnasium.Env[Any, Any]) -> bool:
+    return type(raw.unwrapped).render is not gymnasium.Env.render
 
 
 def _construct(
