@@ -2,11 +2,12 @@
 
     python benchmarks/learning/swm.py                              # the newest rows
     python benchmarks/learning/swm.py --run --subjects tworoom     # records, trains what is missing, and evaluates
+    python benchmarks/learning/swm.py --run --gradient-steps 1000 --goal-updates 1000 --pairs 20
 
 The library's own scripted policies record episodes, one set to learn from and one to evaluate on. Perception and
 dynamics are learned from the first without rewards, then reaching goals. A start is a moment of the second set, its
 goal the moment 25 steps later, and an attempt has 50 steps; it succeeds where the environment terminates the episode.
-The rows `environment` have the starts and goals that the environment itself draws, and 100 steps. Needs the extras
+With `--own-goals` there are rows with starts and goals that the environment itself draws, and 100 steps. Needs the extras
 `swm`, and `dmc` for swm_reacher. Every evaluation adds its rows to benchmarks/results/swm_goals.csv.
 """
 
@@ -17,7 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,8 @@ def _with_arrays(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     return gymnasium.wrappers.TransformObservation(env, np.asarray, None)
 
 
-def measure(name: str, seed: int) -> list[dict[str, Any]]:
+def measure(name: str, subject: Subject, seed: int, own_goals: bool) -> list[dict[str, Any]]:
     """Records, trains and evaluates, and returns the rows."""
-    subject = SUBJECTS[name]
     for held_out in (False, True):
         record(subject, held_out)
     (folder,) = train_all([subject.run(name, seed)], 1)
@@ -147,7 +147,7 @@ def measure(name: str, seed: int) -> list[dict[str, Any]]:
     asked: dict[str, dict[str, Any]] = {
         "recording": {"recording": f"swm:{subject.path(held_out=True)}", "offset": DEFAULT_OFFSET}
     }
-    if subject.draws_goals:
+    if own_goals and subject.draws_goals:
         asked["environment"] = {}
     rows = []
     for goals, how in asked.items():
@@ -171,12 +171,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p.add_argument("--run", action="store_true", help="record and train what is missing, and evaluate")
     p.add_argument("--subjects", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
     p.add_argument("--seeds", nargs="+", type=int, default=[1])
+    for name in ("gradient_steps", "goal_updates", "pairs"):
+        p.add_argument(f"--{name.replace('_', '-')}", type=int, help="in place of the subject's own number")
+    p.add_argument("--own-goals", action="store_true", help="goals that the environment draws, too")
     options = p.parse_args(arguments)
+    changes = {name: getattr(options, name) for name in ("gradient_steps", "goal_updates", "pairs")}
+    changes = {name: value for name, value in changes.items() if value is not None}
     if options.run:
         for name in options.subjects:
             for seed in options.seeds:
+                found = measure(name, replace(SUBJECTS[name], **changes), seed, options.own_goals)
                 rows = raw_rows.read(RAW)
-                for row in measure(name, seed):
+                for row in found:
                     rows = raw_rows.replaced(rows, row, ("subject", "seed", "goals", "acts"))
                 raw_rows.write(RAW, COLUMNS, rows)
     for row in raw_rows.read(RAW):
