@@ -80,11 +80,11 @@ def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> A
     if ends[:-1].any():
         step = int(np.argmax(ends))
         raise ConfigError(f"data: {where} ends at step {step} and has {steps} steps; give an episode a file")
-    parts = {
-        part: columns[name]
-        for part, name, columns in ((PIXELS, PIXELS, arrays), (STATE, "observations", stored))
-        if name in observed
-    }
+    parts: dict[str, np.ndarray] = {}
+    if shape.pictures is not None:
+        parts[PIXELS] = arrays[PIXELS]
+    if shape.observation:
+        parts[STATE] = stored["observations"]
     return {
         **columns_in(parts if len(parts) > 1 else next(iter(parts.values()))),
         "action": np.concatenate((action, np.zeros_like(action[:1]))),

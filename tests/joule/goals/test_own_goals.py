@@ -41,8 +41,8 @@ class Deaf(Told):
     deaf = True
 
 
-gymnasium.register("Told-v0", Told, max_episode_steps=50)
-gymnasium.register("Deaf-v0", Deaf, max_episode_steps=50)
+gymnasium.register("Told-v0", lambda **kwargs: Told(**kwargs), max_episode_steps=50)
+gymnasium.register("Deaf-v0", lambda **kwargs: Deaf(**kwargs), max_episode_steps=50)
 
 
 class Walks:
@@ -71,8 +71,7 @@ def test_a_start_and_its_goal_are_moments_of_one_episode() -> None:
     starts = [float(pair.options["state"][0]) for pair in found.pairs if pair.options]
     np.testing.assert_allclose(starts, [1.0, 1.1, 1.2, 1.3])  # each moment with another one 4 rows later
     for start, pair in zip(starts, found.pairs, strict=True):
-        np.testing.assert_allclose(pair.goal, [start + 0.4], rtol=1e-6)
-        assert attempt(env, pair, None, by(0.1), 4) == pytest.approx(attempt(env, pair, None, by(0.1), 9))
+        np.testing.assert_allclose(np.asarray(pair.goal), [start + 0.4], rtol=1e-6)
         reached = attempt(env, pair, None, by(0.1), 9)
         assert (reached.reached, reached.decisions) == (True, 4)
         assert not attempt(env, pair, None, by(-0.1), 9).reached
@@ -97,7 +96,7 @@ def test_goals_that_the_environment_draws() -> None:
     for pair in found.pairs:
         assert isinstance(pair, GoalPair)
         begun, info = env.reset(seed=pair.seed)
-        np.testing.assert_allclose(pair.goal, info["goal_state"], rtol=1e-6)
+        np.testing.assert_allclose(np.asarray(pair.goal), info["goal_state"], rtol=1e-6)
         distance = float(info["goal_state"][0] - begun[0])
         assert attempt(env, pair, None, by(distance / 5), 5).reached
     assert sampled_pairs(envs.make("joule/Reach-v0"), 1, 20_000) is None
