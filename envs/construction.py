@@ -23,6 +23,7 @@ from envs.registry import resolve
 from envs.rendering.camera import follow_robot
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.pixels import CHANNELS, Camera, PixelSettings
+from envs.rendering.rendered import Rendered
 from envs.safe_env import SafeEnv, StepCostFn
 from envs.seeing_env import PictureOf, SeeingEnv, Seen, seen_spec
 from envs.state.snapshot import EpisodeRecord
@@ -31,6 +32,8 @@ from joule_schema.env_kwargs import check_names
 
 LARGEST_SECONDS = 1e6
 """A longer time step, or a higher frame rate, is no time that an environment means."""
+DRAWN = "rgb_array"
+"""The render mode of Gymnasium's in which `render()` gives a frame."""
 RESERVED_NAMES = ("action", "cost")
 """Names that a cost knows beside the readouts."""
 RESERVED = "which is reserved (action is what the agent did, cost what the environment charged)"
@@ -87,6 +90,10 @@ def make(
     repeat = action_repeat or found.action_repeat
     route_warnings()
     raw = _construct(env, found.spec, dict(kwargs or {}), render_mode, width, height)
+    if pixels is not None and render_mode is None and find_physics(raw) is None and _draws_itself(raw):
+        # It has no camera: the agent sees what the environment draws.
+        call(raw.close)
+        raw = _construct(env, found.spec, dict(kwargs or {}), DRAWN, width, height)
     return wrapped(
         raw,
         env=env,
@@ -206,7 +213,21 @@ def _seen(
     if own is not None and pixels.with_state:
         raise EnvError(f"obs: the observation of {env} has a picture of its own; use --obs state, or pixels")
     shape = (CHANNELS, pixels.size, pixels.size)
-    return Seen(Camera(raw, env, pixels), shape, pixels.stack, pixels.with_state)
+    source = Camera(raw, env, pixels) if find_physics(raw) is not None else _rendered(raw, env, pixels)
+    return Seen(source, shape, pixels.stack, pixels.with_state)
+
+
+def _rendered(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings) -> Rendered:
+    """Frames of an environment without MuJoCo physics. Raises EnvError where it draws none."""
+    if not _draws_itself(raw):
+        raise EnvError(
+            f"obs: {env} has no MuJoCo physics to take pictures of, and no render() of its own; use its state"
+        )
+    return Rendered(raw, env, pixels)
+
+
+def _draws_itself(raw: gymnasium.Env[Any, Any]) -> bool:
+    return type(raw.unwrapped).render is not gymnasium.Env.render
 
 
 def _construct(

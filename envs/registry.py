@@ -106,6 +106,9 @@ def _after_optional_imports(name: str, env: str) -> EnvSpec | None:
     elif _ROBOTICS.match(name):
         _need("gymnasium_robotics", extra="robotics", env=env)
         _register("gymnasium_robotics", extra="robotics", env=env)
+    elif name.startswith("swm/"):
+        _need("stable_worldmodel", extra="swm", env=env)
+        _register("stable_worldmodel.envs", extra="swm", env=env)
     return _registered(name, env)
 
 

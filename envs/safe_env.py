@@ -364,15 +364,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         Raises:
             RenderError: when no frame can be made, with what is missing.
         """
-        if self.env.render_mode is None:
-            asked = self.spec is not None and self.spec.kwargs.get("render_mode") is not None
+        # Some environments draw as they were asked to, and do not say so in `render_mode`.
+        asked = self.spec is not None and self.spec.kwargs.get("render_mode") is not None
+        if (silent := self.env.render_mode is None) and not asked:
             raise RenderError(
-                f"{self.env_spec.env} has no render_mode: "
-                + (
-                    "its constructor must set self.render_mode to what it is given, by Gymnasium's API"
-                    if asked
-                    else "make it by envs.make(..., render_mode='rgb_array')"
-                )
+                f"{self.env_spec.env} has no render_mode: make it by envs.make(..., render_mode='rgb_array')"
             )
         hint = ensure_gl() if self.env_spec.mujoco and not self._rendered else None
         if hint is not None:
@@ -384,6 +380,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         except Exception as error:
             hint = "; try another MUJOCO_GL: egl, osmesa or glfw" if self.env_spec.mujoco else ""
             raise RenderError(f"no frame could be made: render {described(error)}{hint}") from error
+        if silent and frame is None:
+            raise RenderError(
+                f"{self.env_spec.env} has no render_mode: its constructor must set self.render_mode to what it is "
+                "given, by Gymnasium's API"
+            )
         if not self._rendered:
             # EGL ends itself at exit; a context that is freed later prints a traceback, so this one is freed
             # first.

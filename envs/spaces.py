@@ -67,7 +67,7 @@ def _box_flattener(space: spaces.Box) -> Callable[[Any], np.ndarray]:
     shape = space.shape
 
     def flatten(observation: Any) -> np.ndarray:
-        array = np.array(observation)
+        array = np.array(np.asarray(observation))  # a tensor warns where it is copied at once
         if array.shape != shape:
             raise ValueError(f"the observation has shape {array.shape}, the space {shape}")
         if array.dtype != np.float32 and array.dtype != np.float64:

@@ -71,6 +71,8 @@ HONEST = {
     # The name of a result file that other tools read.
     "guards?|guarded|guardrails?": r"benchmarks/comprehension/constraint|docs/reports/",
     "retask(s|ed|ing)?": r"benchmarks/comprehension/tasks|docs/reports/",
+    # A module of stable-worldmodel.
+    "rooms?": r"benchmarks/learning/swm",
     # The old column of a table of renamed settings.
     "early.boost": r"docs/guide/settings",
 }

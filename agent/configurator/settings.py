@@ -192,8 +192,8 @@ class Config:
     agent: AgentKind = "joule"
     """joule, a stable-baselines3 baseline, or a trivial agent (random, zero)."""
     data: str = ""
-    """Recorded episodes to learn from, without interaction: a folder of .npz files, `minari:ID`, or a run folder.
-    Every count of frames, `steps` too, then counts gradient steps."""
+    """Recorded episodes to learn from, without interaction: a folder of .npz files, `minari:ID`, `swm:PATH`, or a
+    run folder. Every count of frames, `steps` too, then counts gradient steps."""
     reward: Literal["env", "none"] = "env"
     """`none` learns perception and dynamics without rewards, which are recorded and not used; `explore.kind` says
     what acts."""

@@ -240,7 +240,7 @@ def _check_reward(config: Config) -> None:
             f"constraint: found {' '.join(config.constraint)!r}, and --reward none only explores, where no "
             "constraint is kept; leave it out"
         )
-    for name, found in (("data", config.data), ("task", config.task), ("eval_process", config.eval_process)):
+    for name, found in (("task", config.task), ("eval_process", config.eval_process)):
         if found:
             raise ConfigError(
                 f"{name}: found {found!r}, and --reward none explores without rewards; leave it out"

@@ -54,7 +54,9 @@ class ExperienceGraph:
         )  # no node is between the last moment of an episode and the next node
         distance, neighbour = self._neighbours()
         node = np.repeat(np.arange(count), neighbour.shape[1])
-        near = (distance.ravel() <= NEAR) & (neighbour.ravel() != node)
+        # A pair of nodes has one edge: the costs of several would be added up.
+        gone = np.isin(node, onward) & (neighbour.ravel() == node + 1)
+        near = (distance.ravel() <= NEAR) & (neighbour.ravel() != node) & ~gone
         # Every edge points backwards in time: ways are looked for from the goal.
         start = np.concatenate((onward + 1, neighbour.ravel()[near]))
         end = np.concatenate((onward, node[near]))

@@ -32,6 +32,7 @@ from joule.storage.files import replace_file
 from joule.storage.provenance import version
 
 RAW = RESULTS / "goals.csv"
+SWM = RESULTS / "swm_goals.csv"
 RESULT = RESULTS / "goals.json"
 COLUMNS = (
     "subject", "env", "seed", "frames", "goal_updates", "acts", "pairs", "solved_at_start", "decisions", "success",
@@ -41,12 +42,11 @@ AGENTS = ("joule", goal_baseline.AGENT)
 REWARD_FREE = ("--reward", "none", "--explore.kind", "smooth")
 NOT_BUILT = {
     "umaze": "PointMaze_UMaze-v3 has no runs yet",
-    "tworoom": "the environments of stable-worldmodel have no adapter yet",
-    "pusht": "the environments of stable-worldmodel have no adapter yet",
-    "swm_reacher": "the environments of stable-worldmodel have no adapter yet",
     "long_maze_ratio": "there is no second time scale yet",
 }
 """Figures that are asked for and cannot be had yet -> why."""
+OF_SWM = ("tworoom", "pusht", "swm_reacher")
+"""Figures of `benchmarks/learning/swm.py`: goals of recordings, from pictures."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             100 * float(row["success"]) for (of, _, by), row in newest.items() if (of, by) == (name, acts)
         ]
 
-    for name, subject in SUBJECTS.items():
+    for name in (*SUBJECTS, *OF_SWM):
         shares = {acts: shares_of(name, acts) for acts in ("plan", "policy", "random", "oracle")}
         found[name] = round(float(np.mean(shares["plan"])), 1) if shares["plan"] else None
         found[f"{name}_beside"] = {
@@ -161,11 +161,13 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         }
         if not shares["plan"]:
             reasons[name] = "not measured yet"
+        if name not in SUBJECTS:
+            continue
         for equal in EQUAL:
             of_baseline = shares_of(f"{name}_{equal}", "policy")
             found[f"{name}_{equal}"] = round(float(np.mean(of_baseline)), 1) if of_baseline else None
             if not of_baseline:
-                reasons[f"{name}_{equal}"] = subject.no_baseline or "not measured yet"
+                reasons[f"{name}_{equal}"] = SUBJECTS[name].no_baseline or "not measured yet"
     times = [float(row["median_ms"]) for row in newest.values() if row["acts"] == "plan"]
     found["plan_ms"] = round(max(times), 1) if times else None
     return found | dict.fromkeys(NOT_BUILT) | {"reasons": reasons}
@@ -191,7 +193,9 @@ def main(arguments: list[str] | None = None) -> int:
                 if goal_baseline.AGENT in options.agents:
                     rows = raw_rows.read(RAW)
                     raw_rows.write(RAW, COLUMNS, [*rows, *measure_baseline(name, seed, rows)])
-    found = figures(raw_rows.read(RAW))
+    found = figures(
+        [*raw_rows.read(RAW), *(row for row in raw_rows.read(SWM) if row["goals"] == "recording")]
+    )
     replace_file(RESULT, (json.dumps(found, indent=1) + "\n").encode())
     print(json.dumps(found, indent=1))
     return 0

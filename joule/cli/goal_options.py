@@ -27,6 +27,12 @@ def add_goals(parser: Parser) -> None:
     parser.add_argument("--sub-goal-decisions", type=whole_number, metavar="N",
                         help="how far ahead, on the remembered way to the goal, the sub-goal lies that is acted "
                         f"towards; 0 goes straight for the goal (default: {SUB_GOAL_DECISIONS})")  # fmt: skip
+    parser.add_argument("--goal-data", metavar="SOURCE",
+                        help="swm:PATH: starts and goals are moments of this recording of stable-worldmodel, and "
+                        "the environment says when a goal is reached")  # fmt: skip
+    parser.add_argument("--goal-offset", type=whole_number, metavar="N",
+                        help="rows of --goal-data from a start to its goal; an attempt has twice as many steps "
+                        "(default: 25)")  # fmt: skip
     parser.add_argument("--goal-oracle", action="store_true",
                         help="plan in true physics too, for a tenth of a second or more a decision")  # fmt: skip
 
@@ -40,7 +46,7 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     from agent.seeds import FIRST_SEED
 
     only = {
-        "goal-within": options.goal_within,
+        "goal-within": options.goal_within, "goal-data": options.goal_data, "goal-offset": options.goal_offset,
         "goal-decisions": options.goal_decisions, "goal-oracle": options.goal_oracle or None,
         "sub-goal-decisions": options.sub_goal_decisions,
         "goal-energy": None if options.goal_energy == "auto" else options.goal_energy,
@@ -61,7 +67,8 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     ahead = {} if options.sub_goal_decisions is None else {"sub_goal_decisions": options.sub_goal_decisions}
     return GoalRequest(
         pairs=options.goals, decisions=options.goal_decisions, within=within,
-        energy=options.goal_energy, oracle=options.goal_oracle, **seeds, **ahead,
+        energy=options.goal_energy, oracle=options.goal_oracle,
+        recording=options.goal_data, offset=options.goal_offset, **seeds, **ahead,
     )  # fmt: skip
 
 

@@ -10,6 +10,9 @@ import numpy as np
 
 from agent.errors import ConfigError
 from agent.interface import Arrays
+from agent.memory.columns import columns_in
+from envs.env_spec import STATE
+from envs.rendering.pixels import PIXELS
 
 ROUNDING = 1e-4
 """By how much an action may exceed its bounds, where these are -1 and 1: what was stored was rounded."""
@@ -24,11 +27,13 @@ class EpisodeShape:
     """What every episode of a data set has in common."""
 
     observation: int
-    """Numbers in an observation."""
+    """Numbers in an observation; 0 where it is pictures alone."""
     readouts: int
     """Numbers in the environment's readouts."""
     to_unit: Callable[[np.ndarray], np.ndarray]
     """Recorded ones [steps, ...] as actions [steps, act], in [-1, 1] within the bounds. ValueError for a shape."""
+    pictures: tuple[int, int, int] | None = None
+    """Channels, height and width of the pictures in an observation; None without."""
 
 
 def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> Arrays:
@@ -36,14 +41,18 @@ def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> A
 
     Args:
         where: names the episode in the message of an error.
-        found: its arrays by name, as `KNOWN` has them. Without `readouts` they are 0.
+        found: its arrays by name, as `KNOWN` has them, and `PIXELS` [steps + 1, channels, height, width] where an
+            observation has pictures. Without `readouts` they are 0.
         shape: what it must have.
 
     Raises:
         ConfigError: for the first array, or number, that cannot be learned from; the sentence says at which step.
     """
     arrays = {name: _numbers(where, name, found[name]) for name in KNOWN if found.get(name) is not None}
-    for name in NEEDED:
+    observed = [name for name, has in (("observations", shape.observation), (PIXELS, shape.pictures)) if has]
+    if shape.pictures is not None:
+        arrays[PIXELS] = _pictures(where, found.get(PIXELS))
+    for name in (*observed, *NEEDED[1:]):
         if name not in arrays:
             raise ConfigError(f"data: {where} has no {name}; an episode has {', '.join(NEEDED)}")
     steps = len(arrays["actions"]) if arrays["actions"].ndim else 0
@@ -55,6 +64,7 @@ def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> A
         "terminations": (steps,),
         "truncations": (steps,),
         "readouts": (steps + 1, shape.readouts),
+        PIXELS: (steps + 1, *(shape.pictures or ())),
     }
     for name, wanted in expected.items():
         if name in arrays and arrays[name].shape != wanted:
@@ -70,8 +80,13 @@ def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> A
     if ends[:-1].any():
         step = int(np.argmax(ends))
         raise ConfigError(f"data: {where} ends at step {step} and has {steps} steps; give an episode a file")
+    parts: dict[str, np.ndarray] = {}
+    if shape.pictures is not None:
+        parts[PIXELS] = arrays[PIXELS]
+    if shape.observation:
+        parts[STATE] = stored["observations"]
     return {
-        "obs": stored["observations"],
+        **columns_in(parts if len(parts) > 1 else next(iter(parts.values()))),
         "action": np.concatenate((action, np.zeros_like(action[:1]))),
         "cost": np.append(-stored["rewards"], np.float32(0.0)),
         "terminated": np.append(ended, False).astype(np.float32),
@@ -84,6 +99,13 @@ def _numbers(where: str, name: str, value: Any) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise ConfigError(f"data: {where}: {name} has dtype {array.dtype}, and numbers are needed")
+    return array
+
+
+def _pictures(where: str, value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype != np.uint8:
+        raise ConfigError(f"data: {where}: {PIXELS} has dtype {array.dtype}, and uint8 is needed")
     return array
 
 

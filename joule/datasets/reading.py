@@ -14,13 +14,13 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.interface import Arrays, EnvSpec
 from agent.learning.recorded import with_costs_of
-from agent.memory.columns import sees_pictures
+from agent.memory.columns import is_picture, sees_pictures
 from envs.env_spec import STATE, ObservationPart
 from envs.safe_env import SafeEnv
-from joule.datasets import minari_dataset, npz_folder, run_data
+from joule.datasets import minari_dataset, npz_folder, run_data, swm_recording
 from joule.datasets.checked_episode import EpisodeShape
 from joule.datasets.dataset import Dataset
-from joule.datasets.source import is_minari, run_of
+from joule.datasets.source import is_minari, is_swm, run_of
 from joule.storage.env_spec import StoredEnvSpec
 
 OBSERVATION = "observation"
@@ -39,12 +39,20 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
         ConfigError: for data that cannot be learned from; the sentence names the file, the episode and the step.
     """
     source = config.data
-    if not is_minari(source) and (folder := run_of(source)) is not None:
+    if not is_minari(source) and not is_swm(source) and (folder := run_of(source)) is not None:
         if env is None:
             raise ConfigError(f"env: the run {folder} was without an environment too; give its data")
         episodes, spec = run_data.read_episodes(folder, config, env, trust)
         return Dataset(source, episodes, spec, _any_readout(episodes))
-    if is_minari(source):
+    if is_swm(source):
+        if env is None:
+            raise ConfigError(f"env: {source} needs its environment; leave out --env {NO_ENV}")
+        recording, observed = swm_recording.Recording(source), env.unwrapped.observation_space
+        episodes, has_readouts = swm_recording.read_episodes(
+            recording, observed, _seen_shape(env), rewards=config.reward != "none"
+        )
+        spec = env.env_spec
+    elif is_minari(source):
         dataset = minari_dataset.opened(source)
         if env is None:
             raise ConfigError(f"env: {source} needs its environment; leave out --env {NO_ENV}")
@@ -75,6 +83,20 @@ def _shape_of(env: SafeEnv) -> EpisodeShape:
             f"data: observations of {spec.env} have a picture; pictures are learned from a run folder of joule"
         )
     return EpisodeShape(spec.observation_size, sum(spec.readout_sizes.values()), env.recorded_action)
+
+
+def _seen_shape(env: SafeEnv) -> EpisodeShape:
+    """The shape of episodes whose observations may have pictures; a row has the newest one of a stack."""
+    parts = {part.name: part for part in env.env_spec.observation}
+    seen = [part for part in parts.values() if is_picture(part)]
+    pictures = None
+    if seen:
+        channels, height, width = seen[0].shape
+        pictures = (channels // seen[0].stack, height, width)
+    numbers = sum(part.shape[0] for part in parts.values() if not is_picture(part))
+    return EpisodeShape(
+        numbers, sum(env.env_spec.readout_sizes.values()), env.recorded_action, pictures=pictures
+    )
 
 
 def _any_readout(episodes: list[Arrays]) -> bool:

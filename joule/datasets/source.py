@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.configurator.settings import NO_ENV
 from agent.errors import ConfigError
-from joule.datasets import minari_dataset
+from joule.datasets import minari_dataset, swm_recording
 from joule.settings import ENV_SETTINGS
 from joule.storage.links import RUN_FILE
 from joule.storage.run_folder import Run
@@ -24,6 +24,11 @@ def is_minari(source: str) -> bool:
     return source.startswith(minari_dataset.PREFIX)
 
 
+def is_swm(source: str) -> bool:
+    """Whether a source is a recording of stable-worldmodel."""
+    return source.startswith(swm_recording.PREFIX)
+
+
 def run_of(source: str) -> Path | None:
     """The run folder, or the checkpoint, that a source is; None for any other folder.
 
@@ -36,7 +41,8 @@ def run_of(source: str) -> Path | None:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise ConfigError(
-            f"data: {source} {what}; give a folder of .npz files, a run folder, or minari:ID for a Minari data set"
+            f"data: {source} {what}; give a folder of .npz files, a run folder, minari:ID for a Minari data set, "
+            "or swm:PATH for a recording of stable-worldmodel"
         )
     return Path(source) if (folder / RUN_FILE).exists() else None
 
@@ -53,6 +59,13 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
         RunError: as `Run.open`, and for a run in the shared form.
     """
     source = given["data"]
+    if is_swm(source):
+        swm_recording.located(source)
+        if given.get("env", NO_ENV) == NO_ENV:
+            raise ConfigError(
+                f"env: {source} does not say its environment; give it, such as --env swm/TwoRoom-v1"
+            )
+        return dict(given)
     if is_minari(source):
         known = (
             {} if "env" in given else {"env": minari_dataset.env_of(source, minari_dataset.opened(source))}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from agent.configurator.settings import GOAL_CONDITIONED
-from agent.cost.goal import Goal, GoalEnergy
+from agent.cost.goal import SUB_GOAL_DECISIONS, Goal, GoalEnergy
 from agent.errors import ConfigError
 from joule.goals.attempts import Act, Towards
 from joule.goals.pairs import GoalPair
@@ -46,16 +46,22 @@ class Reaching(Protocol):
         ...
 
 
-def check_reaches_goals(kind: str, energy: GoalEnergy) -> None:
-    """Checks that a kind of agent can be given goals, and this energy.
+def check_reaches_goals(kind: str, request: GoalRequest) -> None:
+    """Checks that a kind of agent can be given goals as this is asked for.
 
     Raises:
         ConfigError: where it cannot.
     """
     if kind not in REACHING:
         raise ConfigError(f"--goals: {kind} cannot be given a goal; {' and '.join(REACHING)} can")
-    if kind == GOAL_CONDITIONED and energy != "auto":
+    if kind != GOAL_CONDITIONED:
+        return
+    if request.energy != "auto":
         raise ConfigError(f"--goal-energy: {kind} does not plan, and has no energy; joule has")
+    if request.sub_goal_decisions != SUB_GOAL_DECISIONS:
+        raise ConfigError(f"--sub-goal-decisions: {kind} has no sub-goals; joule has")
+    if request.recording is not None:
+        raise ConfigError(f"--goal-data: {kind} is told values of readouts, which a recording does not have")
 
 
 def reaching(agent: Agent, request: GoalRequest) -> Reaching:

@@ -27,22 +27,30 @@ class Attempt:
     decisions: int
     """Until the goal, or until the attempt ended."""
     nearest: float
-    """The least distance from the goal over what is near enough."""
+    """The least distance from the goal over what is near enough; infinite where the environment alone judges."""
 
 
-def attempt(env: Any, pair: GoalPair, nearness: Nearness, towards: Towards, decisions: int) -> Attempt:
-    """Plays from the start of a pair until its goal is reached, the episode ends, or `decisions` are made."""
-    observation, _ = env.reset(seed=pair.seed)
+def attempt(env: Any, pair: GoalPair, nearness: Nearness | None, towards: Towards, decisions: int) -> Attempt:
+    """Plays from the start of a pair until its goal is reached, the episode ends, or `decisions` are made.
+
+    Without `nearness` the goal is reached where the environment terminates the episode.
+    """
+    options = None if pair.options is None else dict(pair.options)
+    observation, _ = env.reset(seed=pair.seed, options=options)
     act = towards(pair)
-    nearest = np.inf
+    nearest, reached = np.inf, False
     done = 0
     while done < decisions:
         observation, _, terminated, truncated, _ = env.step(act(observation))
         done += 1
-        nearest = min(nearest, nearness.excess(env.readouts(), pair.readouts))
-        if nearest <= 1.0 or terminated or truncated:
+        if nearness is None:
+            reached = bool(terminated)
+        else:
+            nearest = min(nearest, nearness.excess(env.readouts(), pair.readouts))
+            reached = nearest <= 1.0
+        if reached or terminated or truncated:
             break
-    return Attempt(pair.seed, nearest <= 1.0, done, nearest)
+    return Attempt(pair.seed, reached, done, nearest)
 
 
 def timed(act: Act, milliseconds: list[float]) -> Act:

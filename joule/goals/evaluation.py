@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agent.errors import ConfigError
+from joule.datasets.swm_recording import Recording
 from joule.goals.acting import reaching
 from joule.goals.attempts import Act, Towards, attempt, summary, timed
 from joule.goals.nearness import Nearness
+from joule.goals.own_goals import recorded_pairs, sampled_pairs
 from joule.goals.pairs import GoalPair, GoalPairs, make_pairs
-from joule.goals.request import GoalRequest
+from joule.goals.request import DEFAULT_OFFSET, GoalRequest
 
 if TYPE_CHECKING:
     from agent.interface import Agent
@@ -38,17 +41,40 @@ class GoalEvaluation:
     def __init__(self, agent: Agent, env: Any, request: GoalRequest, scratch: Any | None = None) -> None:
         self.env, self.request, self._scratch = env, request, scratch
         self._reaching = reaching(agent, request)
-        within = self.env.goal_within if request.within is None else request.within
-        self.nearness = Nearness(self.env.env_spec, within)
-        limit = self.env.env_spec.episode_limit or DEFAULT_DECISIONS
-        self.decisions = limit if request.decisions is None else min(request.decisions, limit)
-        self.found: GoalPairs = make_pairs(
-            self.env, self.nearness, request.pairs, request.seed, self.decisions
-        )
+        self.decisions = self._decisions_of_an_attempt()
+        self.nearness: Nearness | None = None
+        """When a goal is reached; None where the environment says so, by terminating the episode."""
+        self.found = self._pairs()
         if scratch is not None:
             self._oracle(
                 self.found.pairs[0]
             )  # physics that cannot be planned in is refused before any attempt
+
+    def _decisions_of_an_attempt(self) -> int:
+        spec, request = self.env.env_spec, self.request
+        asked = request.decisions
+        if asked is None and request.recording is not None:
+            asked = -(-2 * (request.offset or DEFAULT_OFFSET) // spec.action_repeat)
+        limit = spec.episode_limit or max(DEFAULT_DECISIONS, asked or 0)
+        return limit if asked is None else min(asked, limit)
+
+    def _pairs(self) -> GoalPairs:
+        """The pairs; `nearness` is set where it counts. Raises ConfigError."""
+        request = self.request
+        if request.recording is not None:
+            recording = Recording(request.recording)
+            offset = request.offset or DEFAULT_OFFSET
+            return recorded_pairs(self.env, recording, request.pairs, offset, request.seed)
+        within = self.env.goal_within if request.within is None else request.within
+        if not within and (found := sampled_pairs(self.env, request.pairs, request.seed)) is not None:
+            if self._scratch is not None:
+                raise ConfigError(
+                    f"--goal-oracle: {self.env.env_spec.env} says by itself when a goal is reached, and the oracle "
+                    "needs distances; add --goal-within"
+                )
+            return found
+        self.nearness = Nearness(self.env.env_spec, within)
+        return make_pairs(self.env, self.nearness, request.pairs, request.seed, self.decisions)
 
     @property
     def kinds(self) -> dict[str, Towards]:
@@ -66,10 +92,11 @@ class GoalEvaluation:
             "first_seed": self.request.seed,
             "solved_at_start": self.found.solved,
             "source": self.found.source,
-            "within": dict(self.nearness.within),
+            "within": {} if self.nearness is None else dict(self.nearness.within),
             "decisions": self.decisions,
             "energy": self._reaching.energy,
             "sub_goal_decisions": self._reaching.sub_goal_decisions,
+            "goal_data": self.request.recording,
         }
 
     def run(
@@ -123,12 +150,14 @@ class GoalEvaluation:
         from agent.cost.task import Task
         from joule.physics_oracle import oracle_for
 
-        there = {name: torch.from_numpy(value) for name, value in self.nearness.values(pair.readouts).items()}
+        nearness = self.nearness
+        assert nearness is not None, "an oracle is refused without distances"
+        there = {name: torch.from_numpy(value) for name, value in nearness.values(pair.readouts).items()}
 
         def distance(named: NamedReadouts) -> torch.Tensor:
             return torch.stack(
                 [
-                    (named[name].reshape(named.rows, -1) - value).norm(dim=-1) / self.nearness.within[name]
+                    (named[name].reshape(named.rows, -1) - value).norm(dim=-1) / nearness.within[name]
                     for name, value in there.items()
                 ]
             ).sum(0)

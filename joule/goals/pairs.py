@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ class GoalPair:
     """What is observed at the goal."""
     readouts: np.ndarray
     """[readouts] at the goal."""
+    options: Mapping[str, Any] | None = None
+    """Of that reset; None where the seed alone says where the episode begins, and what its goal is."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class GoalPairs:
     solved: int
     """Pairs that were refused because the start was at the goal already."""
     source: str
-    """`task`: the state in which the environment's own task is done. `episodes`: where random actions led."""
+    """`task`: the state in which the environment's own task is done. `episodes`: where random actions led.
+    `environment`: goals that it draws itself. `recording`: a moment of a recording, and a later one."""
 
 
 def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decisions: int) -> GoalPairs:

@@ -9,6 +9,9 @@ from agent.cost.goal import MOST_AHEAD, SUB_GOAL_DECISIONS, GoalEnergy
 from agent.errors import ConfigError
 
 DEFAULT_PAIRS = 50
+DEFAULT_OFFSET = 25
+"""Rows from a start to its goal in the protocol of stable-worldmodel; an attempt has twice as many steps."""
+PREFIX, EXAMPLE = "swm:", "swm:PATH, a recording of stable-worldmodel"
 FIRST_GOAL_SEED = 20_000
 """Seed of the first start; training and evaluations use smaller ones."""
 
@@ -30,13 +33,32 @@ class GoalRequest:
     """See `agent.cost.goal.Goal`."""
     oracle: bool = False
     """Whether to plan in true physics too, which takes a tenth of a second or more a decision."""
+    recording: str | None = None
+    """`swm:PATH`: starts and goals are moments of this recording; None takes those of the environment."""
+    offset: int | None = None
+    """Rows of the recording from a start to its goal; None takes `DEFAULT_OFFSET`."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a number of pairs or decisions below 1, and sub-goals too far ahead."""
-        for option, value in (("goals", self.pairs), ("goal-decisions", self.decisions)):
+        """Raises ConfigError for a number below 1, and for what does not go together."""
+        for option, value in (
+            ("goals", self.pairs),
+            ("goal-decisions", self.decisions),
+            ("goal-offset", self.offset),
+        ):
             if value is not None and value < 1:
                 raise ConfigError(f"--{option}: {value} is less than 1")
         if not 0 <= self.sub_goal_decisions <= MOST_AHEAD:
             raise ConfigError(
                 f"--sub-goal-decisions: found {self.sub_goal_decisions}; give a number from 0 to {MOST_AHEAD:,}"
             )
+        if self.recording is None:
+            if self.offset is not None:
+                raise ConfigError("--goal-offset: is of a recording; add --goal-data")
+            return
+        if not self.recording.startswith(PREFIX):
+            raise ConfigError(f"--goal-data: found {self.recording[:80]!r}; give {EXAMPLE}")
+        for option, given in (("goal-within", self.within), ("goal-oracle", self.oracle or None)):
+            if given is not None:
+                raise ConfigError(
+                    f"--{option}: does not go with --goal-data, where the environment says when a goal is reached"
+                )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cost.goal import GoalEnergy
+from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy
 from agent.errors import ConfigError
 from joule.arguments import as_path
 from joule.callbacks.goals import GoalCallback
@@ -33,7 +33,10 @@ def evaluate_goals(
     decisions: int | None = None,
     within: Mapping[str, float] | None = None,
     energy: GoalEnergy = "auto",
+    sub_goal_decisions: int = SUB_GOAL_DECISIONS,
     oracle: bool = False,
+    recording: str | None = None,
+    offset: int | None = None,
     out: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     trust_modules: Sequence[str] = (),
@@ -54,7 +57,11 @@ def evaluate_goals(
         decisions: of an attempt; by default an episode's limit.
         within: readout -> greatest distance from its value at the goal; by default what the environment says.
         energy: see `Goal`.
+        sub_goal_decisions: see `Goal`.
         oracle: whether to plan in true physics too.
+        recording: `swm:PATH`: starts and goals are moments of this recording of stable-worldmodel, and a goal is
+            reached where the environment terminates the episode.
+        offset: rows of the recording from a start to its goal (default: 25).
         out: the JSON file. By default it is in the run folder; for an agent in memory nothing is written.
         settings: changes by dotted name, such as {"planner.kind": "icem"}.
         trust_modules: modules that the run's environment may import although another user made the run.
@@ -74,7 +81,7 @@ def evaluate_goals(
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
     )
-    goals = GoalRequest(pairs, seed, decisions, within, energy, oracle)
+    goals = GoalRequest(pairs, seed, decisions, within, energy, sub_goal_decisions, oracle, recording, offset)
     return evaluate_request(request, goals, None if out is None else as_path("--out", out), callback)
 
 
@@ -98,7 +105,7 @@ def evaluate_request(
     from joule.training.evaluation_record import subject_record
 
     told = callback or GoalCallback()
-    check_reaches_goals(request.config.agent, goals.energy)
+    check_reaches_goals(request.config.agent, goals)
     path = out
     if path is None and request.run is not None:
         path = request.output_folder() / f"{'-'.join(['goals', *_parts(request, goals)])}.json"
@@ -131,6 +138,8 @@ def _parts(request: Request, goals: GoalRequest) -> list[str]:
     parts += [] if goals.decisions is None else [f"decisions-{goals.decisions}"]
     if goals.pairs != DEFAULT_PAIRS:
         parts.append(f"pairs-{goals.pairs}")
+    if goals.recording is not None:
+        parts += ["data"] if goals.offset is None else [f"data-offset-{goals.offset}"]
     for name, distance in (goals.within or {}).items():
         parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{distance:g}").strip("-"))
     return parts + ([] if goals.seed == FIRST_GOAL_SEED else [f"seed-{goals.seed}"])

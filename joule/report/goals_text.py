@@ -13,6 +13,7 @@ HEADER = f"{'acts':<10}{'reached':>10}{'95 % interval':>18}{'decisions':>12}{'ms
 def heading(record: Mapping[str, Any]) -> str:
     """The line that says what is evaluated."""
     within = " and ".join(f"{name} within {distance:g}" for name, distance in record["within"].items())
+    within = within or "reached where the environment says so"
     already = (
         f" ({record['solved_at_start']} more were there at the start)" if record["solved_at_start"] else ""
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import counter_env  # noqa: F401 - registers Counter-v0
 import numpy as np
 import pytest
+import tiny_env  # noqa: F401 - registers joule-tests/Point-v0
 
 import envs
 from envs.faults.errors import EnvError
@@ -89,9 +91,38 @@ def test_a_film_of_an_environment_that_is_seen_has_shadows_and_facets() -> None:
     [
         ("HalfCheetah-v5", {"camera": "trak"}, "HalfCheetah-v5 has no camera 'trak'; there are track"),
         (ID, {"camera": "front"}, "has no camera 'front'; it has none"),
-        ("Pendulum-v1", {}, "Pendulum-v1 has no MuJoCo physics to take pictures of"),
+        ("joule-tests/Point-v0", {}, "Point-v0 has no MuJoCo physics to take pictures of"),
+        (
+            "Counter-v0",
+            {"camera": "front"},
+            "Counter-v0 draws itself, without MuJoCo, and has no camera 'front'",
+        ),
     ],
 )
 def test_what_cannot_be_seen_is_refused(env: str, settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(EnvError, match=sentence):
         seeing(env, **settings)
+
+
+def test_an_environment_without_physics_is_seen_as_it_draws_itself() -> None:
+    env = seeing("Counter-v0")
+    obs, _ = env.reset(seed=1)
+    assert obs.shape == (9, 32, 32)
+    for _ in range(2):
+        obs, *_ = env.step(np.zeros(1, np.float32))
+    assert obs[:, 0, 0].tolist() == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        2,
+        2,
+    ]  # it draws the number of the step, 64 pixels a side
+    saved = env.snapshot()
+    after, *_ = env.step(np.zeros(1, np.float32))
+    assert env.restore(saved)
+    np.testing.assert_array_equal(env.step(np.zeros(1, np.float32))[0], after)
+    env.close()

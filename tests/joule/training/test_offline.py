@@ -88,6 +88,17 @@ def test_without_an_environment_nothing_is_evaluated(
         joule.evaluate(run)
 
 
+@pytest.mark.parametrize("env", [[], ["--env", tiny_env.ID]])
+def test_rewards_may_be_left_out(offline: Callable[..., list[str]], tmp_path: Path, env: list[str]) -> None:
+    run = tmp_path / "run"
+    assert train.main(offline(record(tmp_path / "data", 3), run, "--reward", "none", *env)) == 0
+    agent = joule.load(run)
+    assert isinstance(agent, WorldModelAgent)
+    assert (agent.modules.rewardless, agent.modules.learner.updates) == (True, agent.frames)
+    assert agent.modules.replay_buffer.cost.any()  # they are recorded, and serve a later task
+    assert not (run / "curve.png").exists()
+
+
 def test_the_data_of_a_run_are_its_replay(
     offline: Callable[..., list[str]], whole: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,86 @@
+"""Ways between remembered moments: around a wall, and straight where nothing is remembered."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from agent.cost.goal_target import GoalTarget
+from agent.world_model.experience_graph import ExperienceGraph
+
+STEP = 0.1
+WALL = 0.4
+"""Distance of the two sides of the wall, 4 steps."""
+
+
+def episode(*corners: tuple[float, float]) -> np.ndarray:
+    """Moments of a walk from corner to corner [moments, 2], one step a decision."""
+    parts = [np.array(corners[:1])]
+    for start, end in itertools.pairwise(corners):
+        count = round(float(np.linalg.norm(np.subtract(end, start))) / STEP)
+        parts.append(np.linspace(start, end, count + 1)[1:])
+    return np.concatenate(parts)
+
+
+def graph_of(*episodes: np.ndarray, most_nodes: int = 1_000) -> ExperienceGraph:
+    z = torch.from_numpy(np.concatenate(episodes)).float()
+    last = np.concatenate([np.arange(len(one)) == len(one) - 1 for one in episodes])
+    return ExperienceGraph(z, last, STEP, most_nodes)
+
+
+# The wall is between x = 0 and x = 0.4, from y = 0 up; the ways around it were gone in two halves.
+HALVES = (episode((0, 2), (0, -0.5), (0.2, -0.5)), episode((0.2, -0.4), (WALL, -0.4), (WALL, 2)))
+
+
+@pytest.mark.parametrize(("most_nodes", "errs"), [(1_000, 5.0), (20, 7.0)])
+def test_a_way_leads_around_a_wall_over_what_was_seen_in_several_episodes(
+    most_nodes: int, errs: float
+) -> None:
+    graph = graph_of(*HALVES, most_nodes=most_nodes)
+    route = graph.route(torch.tensor([[WALL, 2.0]]))
+    assert route.decisions(torch.tensor([[0.0, 2.0]]))[0] == pytest.approx(25 + 2 + 1 + 2 + 24, abs=errs)
+    at = torch.tensor([[0.0, 2.0]])
+    for _ in range(100):
+        after = route.sub_goals(at, 5)
+        assert route.decisions(after)[0] <= max(0.0, route.decisions(at)[0] - 4.0)
+        assert after[0, 1] < 0.0 or after[0, 0] == at[0, 0], "a way through the wall"
+        at = after
+        if torch.equal(at, route.goal):
+            break
+    assert torch.equal(at, route.goal)
+
+
+def test_ways_have_the_direction_in_which_they_were_gone_where_moments_are_far_apart() -> None:
+    graph = graph_of(
+        episode((0, 0), (5, 0))[::5]
+    )  # five steps a decision: no two moments are nearly the same
+    there, back = graph.route(torch.tensor([[5.0, 0.0]])), graph.route(torch.tensor([[0.0, 0.0]]))
+    assert there.decisions(torch.tensor([[0.0, 0.0]]))[0] == pytest.approx(10.0, abs=0.1)
+    assert np.isinf(back.decisions(torch.tensor([[5.0, 0.0]]))[0])
+
+
+def test_the_goal_itself_is_the_target_where_it_is_near_or_no_way_is_remembered() -> None:
+    graph = graph_of(*HALVES)
+    goal = torch.tensor([[9.0, 9.0]])
+    starts = torch.tensor([[0.0, 1.0], [0.4, 1.0]])
+    assert np.isinf(graph.route(goal).decisions(starts)).all()
+    assert torch.equal(graph.route(goal).sub_goals(starts, 5), goal.expand(2, -1))
+    near = torch.tensor([[0.05, 1.1]])
+    assert torch.equal(graph.route(near).sub_goals(starts[:1], 5), near)
+
+
+def test_each_environment_of_a_batch_has_its_own_target() -> None:
+    graph, goal = graph_of(*HALVES), torch.tensor([[WALL, 2.0]])
+    target = GoalTarget(goal, graph.route(goal), 5)
+    assert torch.equal(target.rows(4), goal.expand(4, -1))
+    starts = torch.tensor([[0.0, 2.0], [WALL, 1.0]])
+    target.look(starts)
+    now = target.rows(6)
+    assert torch.equal(now, target.rows(2).repeat_interleave(3, 0))
+    assert now[0, 0] == 0.0
+    assert 1.2 <= now[0, 1] <= 1.5
+    assert now[3, 0] == pytest.approx(WALL)
+    assert 1.5 <= now[3, 1] <= 1.8

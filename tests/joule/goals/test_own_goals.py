@@ -1,0 +1,113 @@
+"""Goals that an environment is given at a reset, and that end the episode where they are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+import envs
+from agent.errors import ConfigError
+from joule.goals.attempts import attempt
+from joule.goals.own_goals import recorded_pairs, sampled_pairs
+from joule.goals.pairs import GoalPair
+from joule.goals.request import GoalRequest
+
+
+class Told(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A place on a line, moved by the action; the episode terminates within 0.05 of the goal."""
+
+    observation_space = spaces.Box(-9.0, 9.0, (1,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+    deaf = False
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        told = {} if self.deaf else options or {}
+        drawn = self.np_random.uniform(-1.0, 1.0, (2, 1))
+        self.x, self.goal = np.array(told.get("state", drawn[0])), np.array(told.get("goal_state", drawn[1]))
+        return self.x.astype(np.float32), {"goal_state": self.goal}
+
+    def step(self, action: np.ndarray) -> Any:
+        self.x = self.x + action
+        return self.x.astype(np.float32), 0.0, bool(abs(self.x - self.goal) < 0.05), False, {}
+
+
+class Deaf(Told):
+    deaf = True
+
+
+gymnasium.register("Told-v0", lambda **kwargs: Told(**kwargs), max_episode_steps=50)
+gymnasium.register("Deaf-v0", lambda **kwargs: Deaf(**kwargs), max_episode_steps=50)
+
+
+class Walks:
+    """Recorded episodes of 3 and of 8 rows, with a step of 0.1 each."""
+
+    source, lengths = "swm:walks", (3, 8)
+    columns: tuple[str, ...] = ("action", "state")
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def length(self, number: int) -> int:
+        return self.lengths[number]
+
+    def episode(self, number: int) -> Mapping[str, np.ndarray]:
+        return {"state": number + 0.1 * np.arange(self.lengths[number])[:, None]}
+
+
+def by(action: float) -> Any:
+    return lambda pair: lambda observation: np.array([action], np.float32)
+
+
+def test_a_start_and_its_goal_are_moments_of_one_episode() -> None:
+    env = envs.make("Told-v0")
+    found = recorded_pairs(env, Walks(), 4, offset=4, seed=3)  # type: ignore[arg-type]
+    starts = [float(pair.options["state"][0]) for pair in found.pairs if pair.options]
+    np.testing.assert_allclose(starts, [1.0, 1.1, 1.2, 1.3])  # each moment with another one 4 rows later
+    for start, pair in zip(starts, found.pairs, strict=True):
+        np.testing.assert_allclose(np.asarray(pair.goal), [start + 0.4], rtol=1e-6)
+        reached = attempt(env, pair, None, by(0.1), 9)
+        assert (reached.reached, reached.decisions) == (True, 4)
+        assert not attempt(env, pair, None, by(-0.1), 9).reached
+    again = recorded_pairs(env, Walks(), 4, offset=4, seed=3)  # type: ignore[arg-type]
+    assert [pair.seed for pair in again.pairs] == [pair.seed for pair in found.pairs]
+
+
+def test_what_a_recording_cannot_give_is_refused() -> None:
+    env = envs.make("Told-v0")
+    with pytest.raises(ConfigError, match="has 4 moments with another one 4 rows later, and 5 are asked for"):
+        recorded_pairs(env, Walks(), 5, offset=4, seed=3)  # type: ignore[arg-type]
+    blind = Walks()
+    blind.columns = ("action", "pixels")
+    with pytest.raises(ConfigError, match="has no states: state, or pos_agent, or qpos and qvel"):
+        recorded_pairs(env, blind, 1, offset=4, seed=3)  # type: ignore[arg-type]
+
+
+def test_goals_that_the_environment_draws() -> None:
+    env = envs.make("Told-v0")
+    found = sampled_pairs(env, 3, 20_000)
+    assert found is not None
+    for pair in found.pairs:
+        assert isinstance(pair, GoalPair)
+        begun, info = env.reset(seed=pair.seed)
+        np.testing.assert_allclose(np.asarray(pair.goal), info["goal_state"], rtol=1e-6)
+        distance = float(info["goal_state"][0] - begun[0])
+        assert attempt(env, pair, None, by(distance / 5), 5).reached
+    assert sampled_pairs(envs.make("joule/Reach-v0"), 1, 20_000) is None
+    with pytest.raises(ConfigError, match="begins where it always does"):
+        sampled_pairs(envs.make("Deaf-v0"), 3, 20_000)
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--goal-offset: is of a recording; add --goal-data"):
+        GoalRequest(offset=5)
+    with pytest.raises(ConfigError, match="--goal-data: found 'walks'; give swm:PATH"):
+        GoalRequest(recording="walks")
+    with pytest.raises(ConfigError, match="--goal-within: does not go with --goal-data"):
+        GoalRequest(recording="swm:walks", within={"obs": 0.1})
