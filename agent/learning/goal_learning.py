@@ -26,7 +26,7 @@ LEARNING_RATE = 1e-3
 TAU = 0.01
 """Rate at which the target critic follows."""
 N_STEP = 10
-"""Decisions of an episode before the critic's bootstrap."""
+"""Decisions of an episode before the critic's bootstrap. With 3, goals take twice the updates."""
 FROM_THE_FUTURE = 0.85
 """Share of the goals that are later moments of the same episode; the others are moments of any episode, so that the
 critic knows what is far."""

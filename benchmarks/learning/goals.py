@@ -42,7 +42,7 @@ AGENTS = ("joule", goal_baseline.AGENT)
 REWARD_FREE = ("--reward", "none", "--explore.kind", "smooth")
 NOT_BUILT = {
     "umaze": "PointMaze_UMaze-v3 has no runs yet",
-    "long_maze_ratio": "there is no second time scale yet",
+    "long_maze_ratio": "there is no larger maze yet",
 }
 """Figures that are asked for and cannot be had yet -> why."""
 OF_SWM = ("tworoom", "pusht", "swm_reacher")
