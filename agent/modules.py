@@ -340,10 +340,10 @@ class Modules:
         unknown = self.task_unknown_to_policy
         energy: planners.EnergyFn | None = None
         choice = None
-        if isinstance(self.task_cost, GoalCost) and actor.planner is None:  # plans look by themselves
-            self.task_cost.target.look(z)
         if deadline is not None and actor.planner is not None and not deadline.search_fits():
             actor = Actor(actor.policy, None, actor.horizon, 0)
+        if isinstance(self.task_cost, GoalCost) and actor.planner is None:  # plans look by themselves
+            self.task_cost.target.look(z)
         if actor.planner is not None:
             energy = predicted = self.energy(z, explore)
             if self.constraint_cost is not None and not unknown and not explore:

@@ -59,7 +59,7 @@ class CostConfig:
     uncertainty: float | None = ranged(None, -1e6, 1e6)
     """Weight of ensemble disagreement in the energy. With 1, the mean disagreement costs as much as the
     environment's usual cost. Training episodes do without this term. By default it is 1 where a training episode
-    has ended by termination, such as a fall, with constraints, and where the agent learned from data; else 0."""
+    has ended by termination, such as a fall, with constraints, and in runs with `data`; else 0."""
     action: float = ranged(0.0, 0.0, 1e6)
     """Weight of the control cost, which is the squared action, in the energy."""
     critics: int = ranged(2, 2, 32)

@@ -18,6 +18,12 @@ MOST_AHEAD = 1_000
 GoalEnergy = Literal["auto", "latent", "steps", "both"]
 
 
+def check_sub_goal_decisions(what: str, ahead: object) -> None:
+    """Raises ConfigError, which begins with `what`, where sub-goals cannot lie so many decisions ahead."""
+    if not isinstance(ahead, int) or isinstance(ahead, bool) or not 0 <= ahead <= MOST_AHEAD:
+        raise ConfigError(f"{what}: found {ahead!r:.80}; give a whole number from 0 to {MOST_AHEAD:,}")
+
+
 @dataclass(frozen=True)
 class Goal:
     """An observation to bring about; `plan_for` plans for it.
@@ -45,11 +51,7 @@ class Goal:
         if self.energy not in get_args(GoalEnergy):
             known = ", ".join(get_args(GoalEnergy))
             raise ConfigError(f"goal: the energy {self.energy!r:.80} is none of {known}")
-        ahead = self.sub_goal_decisions
-        if not isinstance(ahead, int) or isinstance(ahead, bool) or not 0 <= ahead <= MOST_AHEAD:
-            raise ConfigError(
-                f"goal: sub_goal_decisions: found {ahead!r:.80}; give a whole number from 0 to {MOST_AHEAD:,}"
-            )
+        check_sub_goal_decisions("goal: sub_goal_decisions", self.sub_goal_decisions)
         if not hasattr(self.observation, "shape") and not isinstance(self.observation, Mapping):
             raise ConfigError(
                 f"goal: found {type(self.observation).__name__}; give an observation as the environment gives it"

@@ -1,7 +1,5 @@
 """What is acted towards now: the goal, or a sub-goal on the remembered way to it."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor

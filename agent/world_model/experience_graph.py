@@ -6,8 +6,6 @@ moments that are nearly the same. The shortest path to a goal goes around what a
 gives sub-goals that are near enough for plans and policies (Savinov et al. 2018; Eysenbach et al. 2019).
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -45,13 +43,14 @@ class ExperienceGraph:
         most_nodes: int = MOST_NODES,
     ) -> None:
         kept = _kept(last, -(-len(last) // most_nodes))
+        if len(kept) > most_nodes:  # of many short episodes
+            kept = kept[np.linspace(0, len(kept) - 1, most_nodes).astype(int)]
         self.z = z[torch.from_numpy(kept).to(z.device)]
         """Latents of the nodes [nodes, latent]."""
         self.usual_step = usual_step
         count = len(kept)
-        onward = np.flatnonzero(
-            ~last[kept]
-        )  # no node is between the last moment of an episode and the next node
+        episode = np.concatenate(([0], np.cumsum(last)[:-1]))[kept]
+        onward = np.flatnonzero(episode[1:] == episode[:-1])  # the next node is of the same episode
         distance, neighbour = self._neighbours()
         node = np.repeat(np.arange(count), neighbour.shape[1])
         # A pair of nodes has one edge: the costs of several would be added up.
@@ -76,7 +75,7 @@ class ExperienceGraph:
         """Distances between latents and the nodes, in usual steps."""
         return torch.cdist(z, self.z) / self.usual_step
 
-    def route(self, goal: Float[Tensor, "1 latent"]) -> Route:
+    def route(self, goal: Float[Tensor, "1 latent"]) -> "Route":
         """The ways from everywhere to a goal."""
         count = len(self.z)
         distance, node = self.nearest(goal)

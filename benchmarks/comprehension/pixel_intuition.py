@@ -28,7 +28,7 @@ from benchmarks.comprehension.seen_matching import (
     ordinary_change,
     raw_change,
 )
-from benchmarks.comprehension.seen_pairs import Floats, SeenPair, seen_episodes
+from benchmarks.comprehension.seen_pairs import LEAD, Floats, SeenPair, seen_episodes
 from benchmarks.comprehension.seen_surprise import (
     FrameDifference,
     LatentChange,
@@ -113,11 +113,16 @@ def seeing(run: Path) -> WorldModelAgent:
     """The agent of a run.
 
     Raises:
-        Refused: for one that does not observe pictures of a camera alone, and for one without a world model.
+        Refused: for one that does not observe at most `LEAD` pictures of a camera alone, and for one without a
+            world model.
     """
     agent = loaded(run)
     if agent.config.obs != "pixels":
         raise Refused(f"{run}: observes {agent.config.obs}; --pixels tests agents with --obs pixels")
+    if agent.config.obs_frames > LEAD:
+        raise Refused(
+            f"{run}: observes {agent.config.obs_frames} pictures at once; --pixels takes at most {LEAD}"
+        )
     return agent
 
 

@@ -168,7 +168,11 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             found[f"{name}_{equal}"] = round(float(np.mean(of_baseline)), 1) if of_baseline else None
             if not of_baseline:
                 reasons[f"{name}_{equal}"] = SUBJECTS[name].no_baseline or "not measured yet"
-    times = [float(row["median_ms"]) for row in newest.values() if row["acts"] == "plan"]
+    times = [
+        float(row["median_ms"])
+        for row in newest.values()
+        if row["acts"] == "plan" and row["subject"] in SUBJECTS
+    ]
     found["plan_ms"] = round(max(times), 1) if times else None
     return found | dict.fromkeys(NOT_BUILT) | {"reasons": reasons}
 

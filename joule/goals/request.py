@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.cost.goal import MOST_AHEAD, SUB_GOAL_DECISIONS, GoalEnergy
+from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy, check_sub_goal_decisions
 from agent.errors import ConfigError
 
 DEFAULT_PAIRS = 50
@@ -47,10 +47,7 @@ class GoalRequest:
         ):
             if value is not None and value < 1:
                 raise ConfigError(f"--{option}: {value} is less than 1")
-        if not 0 <= self.sub_goal_decisions <= MOST_AHEAD:
-            raise ConfigError(
-                f"--sub-goal-decisions: found {self.sub_goal_decisions}; give a number from 0 to {MOST_AHEAD:,}"
-            )
+        check_sub_goal_decisions("--sub-goal-decisions", self.sub_goal_decisions)
         if self.recording is None:
             if self.offset is not None:
                 raise ConfigError("--goal-offset: is of a recording; add --goal-data")

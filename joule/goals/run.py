@@ -15,7 +15,6 @@ from agent.errors import ConfigError
 from joule.arguments import as_path
 from joule.callbacks.goals import GoalCallback
 from joule.command_record import Record
-from joule.goals.acting import check_reaches_goals
 from joule.goals.request import DEFAULT_PAIRS, FIRST_GOAL_SEED, GoalRequest
 from joule.output_names import name_parts
 from joule.settings import merged
@@ -99,6 +98,7 @@ def evaluate_request(
     Raises:
         ConfigError: for an agent that cannot be given goals, and as `GoalEvaluation`.
     """
+    from joule.goals.acting import check_reaches_goals
     from joule.goals.evaluation import GoalEvaluation
     from joule.report.goals_text import shown
     from joule.storage.files import replace_file, why
@@ -136,10 +136,13 @@ def _parts(request: Request, goals: GoalRequest) -> list[str]:
     parts = [*of, *name_parts(request.changes | {"learn_goals": request.learn_goals})]
     parts += [] if goals.energy == "auto" else [goals.energy]
     parts += [] if goals.decisions is None else [f"decisions-{goals.decisions}"]
+    if goals.sub_goal_decisions != SUB_GOAL_DECISIONS:
+        parts.append(f"sub-goals-{goals.sub_goal_decisions}")
     if goals.pairs != DEFAULT_PAIRS:
         parts.append(f"pairs-{goals.pairs}")
     if goals.recording is not None:
-        parts += ["data"] if goals.offset is None else [f"data-offset-{goals.offset}"]
+        parts.append("data-" + re.sub(r"[^A-Za-z0-9.-]+", "-", Path(goals.recording).stem).strip("-"))
+        parts += [] if goals.offset is None else [f"offset-{goals.offset}"]
     for name, distance in (goals.within or {}).items():
         parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{distance:g}").strip("-"))
     return parts + ([] if goals.seed == FIRST_GOAL_SEED else [f"seed-{goals.seed}"])
