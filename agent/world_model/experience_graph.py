@@ -42,15 +42,15 @@ class ExperienceGraph:
         usual_step: float,
         most_nodes: int = MOST_NODES,
     ) -> None:
-        kept = _kept(last, -(-len(last) // most_nodes))
+        episode = np.concatenate(([0], np.cumsum(last)[:-1]))  # its number, of each moment
+        kept = _kept(episode, last, -(-len(last) // most_nodes))
         if len(kept) > most_nodes:  # of many short episodes
             kept = kept[np.linspace(0, len(kept) - 1, most_nodes).astype(int)]
         self.z = z[torch.from_numpy(kept).to(z.device)]
         """Latents of the nodes [nodes, latent]."""
         self.usual_step = usual_step
         count = len(kept)
-        episode = np.concatenate(([0], np.cumsum(last)[:-1]))[kept]
-        onward = np.flatnonzero(episode[1:] == episode[:-1])  # the next node is of the same episode
+        onward = np.flatnonzero(np.diff(episode[kept]) == 0)  # the next node is of the same episode
         distance, neighbour = self._neighbours()
         node = np.repeat(np.arange(count), neighbour.shape[1])
         # A pair of nodes has one edge: the costs of several would be added up.
@@ -146,9 +146,8 @@ class Route:
         return total[rows, best], node[rows, best]
 
 
-def _kept(last: np.ndarray, stride: int) -> np.ndarray:
+def _kept(episode: np.ndarray, last: np.ndarray, stride: int) -> np.ndarray:
     """Every so many moments of each episode, and its last one."""
-    number = np.arange(len(last))
-    first = np.concatenate(([0], np.flatnonzero(last)[:-1] + 1))
-    since = number - np.repeat(first, np.diff(np.append(first, len(last))))
+    first = np.flatnonzero(np.diff(episode, prepend=-1))
+    since = np.arange(len(last)) - first[episode]
     return np.flatnonzero((since % stride == 0) | last)

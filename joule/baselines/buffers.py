@@ -20,12 +20,25 @@ class CountedRows:
     buffer_size: int
     pos: int
     full: bool
+    actions: np.ndarray
+    rewards: np.ndarray
+    dones: np.ndarray
+    timeouts: np.ndarray
     total = 0
     """Transitions ever written."""
 
     def arrays(self) -> Arrays:
         """The columns [capacity, ...] by name, to read and to write."""
         raise NotImplementedError
+
+    def outcomes(self) -> Arrays:
+        """The columns beside the observations, as `arrays` has them."""
+        return {
+            "action": self.actions[:, 0],
+            "reward": self.rewards[:, 0],
+            "done": self.dones[:, 0],
+            "timeout": self.timeouts[:, 0],
+        }
 
     def columns(self) -> Columns:
         """Name -> (shape of one row, NumPy's name of the dtype)."""
@@ -90,10 +103,7 @@ class CountingReplayBuffer(CountedRows, ReplayBuffer):
         return {
             "obs": self.observations[:, 0],
             "next_obs": self.next_observations[:, 0],
-            "action": self.actions[:, 0],
-            "reward": self.rewards[:, 0],
-            "done": self.dones[:, 0],
-            "timeout": self.timeouts[:, 0],
+            **self.outcomes(),
         }
 
 

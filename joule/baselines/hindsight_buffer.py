@@ -59,15 +59,7 @@ class HindsightReplayBuffer(CountedRows, HerReplayBuffer):
         """See `CountedRows`."""
         before = {f"obs/{name}": column[:, 0] for name, column in self.observations.items()}
         after = {f"next_obs/{name}": column[:, 0] for name, column in self.next_observations.items()}
-        return {
-            **before,
-            **after,
-            "action": self.actions[:, 0],
-            "reward": self.rewards[:, 0],
-            "done": self.dones[:, 0],
-            "timeout": self.timeouts[:, 0],
-            "begins": self.begins,
-        }
+        return {**before, **after, **self.outcomes(), "begins": self.begins}
 
     def restore(self, rows: Arrays, total: int) -> None:
         """See `CountedRows`. The newest episode is open then; `end_episode` ends it."""
