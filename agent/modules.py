@@ -217,15 +217,6 @@ class Modules:
 
     # Cost
 
-    @property
-    def uncertainty(self) -> float:
-        """Weight of the ensemble's disagreement in plans; see `CostConfig.uncertainty`."""
-        given = self.config.cost.uncertainty
-        if given is not None:
-            return given
-        careful = self.terminations > 0 or self.constraint_cost is not None or bool(self.config.data)
-        return 1.0 if careful else 0.0
-
     def energy(self, z: Float[Tensor, "batch latent"], explore: bool = False) -> Energy:
         """The energy of action sequences from `z`, by the present costs.
 
@@ -233,7 +224,7 @@ class Modules:
         """
         networks, weights = self.planning_networks.renewed(), self.config.cost
         penalised = not explore and self.task_cost is None
-        uncertainty = self.networks.disagreement_cost(self.uncertainty) if penalised else 0.0
+        uncertainty = self.networks.disagreement_cost(weights.uncertainty) if penalised else 0.0
         if self.rewardless and self.task_cost is None:
             uncertainty = self.networks.disagreement_cost(-1.0)  # plans go where the ensemble disagrees
         limits = self.constraint_cost

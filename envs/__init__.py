@@ -37,6 +37,7 @@ OWN_ENVS: dict[str, tuple[str, int]] = {
     "joule/Push-v0": ("envs.bodies.push:Push", 200),
     "joule/Cup-v0": ("envs.bodies.cup:Cup", 200),
     "joule/Maze-v0": ("envs.bodies.maze:Maze", 300),
+    "joule/LongMaze-v0": ("envs.bodies.maze:LongMaze", 600),
 }
 """Joule's own environments: id -> (entry point, episode limit in steps)."""
 

@@ -67,7 +67,6 @@ def small() -> Changes:
         "learning.initial_utd": 1.0,
         "explore.plan_from_decisions": 0,
         "explore.plan_every_episodes": 2,
-        "cost.uncertainty": 1.0,  # by default 0 where no episode terminates, as here
         "learning.precision": "float32",
         "learning.learning_rate": 2e-3,
         "learning.encoder_learning_rate": 1e-3,

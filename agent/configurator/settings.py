@@ -56,10 +56,10 @@ class RegularizerConfig:
 class CostConfig:
     """The energy's terms, and the critic."""
 
-    uncertainty: float | None = ranged(None, -1e6, 1e6)
+    uncertainty: float = ranged(1.0, -1e6, 1e6)
     """Weight of ensemble disagreement in the energy. With 1, the mean disagreement costs as much as the
-    environment's usual cost. Training episodes do without this term. By default it is 1 where a training episode
-    has ended by termination, such as a fall, with constraints, and in runs with `data`; else 0."""
+    environment's usual cost. A plan is charged for what exceeds the disagreement along the policy's own sequence;
+    a negative weight rewards all of it. Training episodes do without this term."""
     action: float = ranged(0.0, 0.0, 1e6)
     """Weight of the control cost, which is the squared action, in the energy."""
     critics: int = ranged(2, 2, 32)

@@ -3,12 +3,12 @@
 LeCun 2022, sections 3.1.4 and 3.2: the cost module is an immutable intrinsic cost plus a critic that predicts
 future cost. The energy of an action sequence a from the latent z is
 
-    E(a | z) = sum_t gamma^t s_t [ c_t + w_action |a_t|^2 + w_uncertainty d_t ] + gamma^H s_H V(z_H) +
-    constraints
+    E(a | z) = sum_t gamma^t s_t [ c_t + w_action |a_t|^2 + w_uncertainty max(0, d_t - p_t) ] +
+    gamma^H s_H V(z_H) + constraints
 
-with c the predicted cost, d the ensemble's disagreement, V the critic's cost-to-go, and s_t the predicted
-probability that the episode has not terminated. The terms are kept apart, so that a decision can be
-explained. Lower is better everywhere.
+with c the predicted cost, d the ensemble's disagreement, p that along the policy's own sequence, V the
+critic's cost-to-go, and s_t the predicted probability that the episode has not terminated. The terms are kept
+apart, so that a decision can be explained. Lower is better everywhere.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class EnergyWeights:
     """Weights of the intrinsic terms; the task's cost and the critic have weight one."""
 
     uncertainty: float = 0.0
-    """Of the ensemble's disagreement."""
+    """Of the ensemble's disagreement: where it is positive, of what exceeds that along the policy's sequence."""
     action: float = 0.0
     """Of the squared action (control cost)."""
 
@@ -89,12 +89,25 @@ class Energy:
         self.costs = self.learned_costs if costs is None else costs
         self.constraint_cost = constraint_cost
         self.uses_critic = costs is None
+        self._of_policy: Tensor | None = None
 
     def learned_costs(
         self, step: Step, action: Float[Tensor, "rows act"]
     ) -> dict[str, Float[Tensor, " rows"]]:
         """The cost of the task that the agent was trained for."""
         return {"task": self.world_model.expected_cost(step)}
+
+    def policy_disagreement(self, horizon: int) -> Float[Tensor, "horizon batch"]:
+        """The ensemble's disagreement along the policy's most likely sequence, which a plan is not charged for."""
+        if self._of_policy is None or len(self._of_policy) < horizon:
+            z, found = self.z, []
+            with torch.no_grad():
+                for _ in range(horizon):
+                    step = self.world_model.predict(z, self.policy(z))
+                    found.append(step.disagreement)
+                    z = step.z
+            self._of_policy = torch.stack(found)
+        return self._of_policy[:horizon]
 
     def __call__(self, actions: Float[Tensor, "batch samples horizon act"]) -> Float[Tensor, "batch samples"]:
         """The energy of each sequence."""
@@ -118,6 +131,11 @@ class Energy:
         terms: dict[str, Tensor] = {}
         control = uncertainty = violation = z.new_zeros(z.shape[0])
         survival: Tensor | float = 1.0
+        usual = (
+            self.policy_disagreement(horizon).repeat_interleave(samples, 1)
+            if weights.uncertainty > 0.0
+            else None
+        )
         for t in range(horizon):
             step = self.world_model.predict(z, flat[:, t])
             scale = self.discount**t * survival
@@ -127,7 +145,10 @@ class Energy:
             if weights.action:
                 control = control + scale * weights.action * flat[:, t].square().sum(-1)
             if weights.uncertainty:
-                uncertainty = uncertainty + scale * weights.uncertainty * step.disagreement
+                counted = (
+                    step.disagreement if usual is None else (step.disagreement - usual[t]).clamp_min(0.0)
+                )
+                uncertainty = uncertainty + scale * weights.uncertainty * counted
             if self.constraint_cost is not None:
                 violation = violation + self.constraint_cost(step, flat[:, t], t)
             if self.terminates:

@@ -65,7 +65,7 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
     modules.normalise()
     continues = task_cost.uses_own_cost
     relabel(buffer, task, task_cost.layout)
-    uncertainty = _uncertainty(config.cost.uncertainty) if continues else 0.0
+    uncertainty = config.cost.uncertainty if continues else 0.0
     config = replace(config, cost=replace(config.cost, uncertainty=uncertainty))
     config = modules.config = replace(
         config, reward="env", explore=replace(config.explore, kind="disagreement")
@@ -85,11 +85,6 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
         modules.learner.updates, modules.learner.first_std = before.updates, before.first_std
     name = task.text if task.text is not None else IN_PYTHON + task.name
     modules.config = replace(modules.config, task=name)
-
-
-def _uncertainty(given: float | None) -> float:
-    """The weight of disagreement while a task is learned, where nothing in the environment corrects the model."""
-    return 1.0 if given is None else given
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ class TaskLearner:
         self.replay_buffer, self.task_cost, self.discount = modules.replay_buffer, task_cost, modules.discount
         self.networks, self.config = modules.networks, modules.config.learning
         self.terminates, self.device = modules.terminations > 0, modules.device
-        self.uncertainty = self.networks.disagreement_cost(_uncertainty(modules.config.cost.uncertainty))
+        self.uncertainty = self.networks.disagreement_cost(modules.config.cost.uncertainty)
         self.learner = modules.new_learner(tau=TASK_TAU)
         trained = (self.networks.critic, self.networks.world_model.cost)
         parameters = [parameter for part in trained for parameter in part.parameters()]

@@ -1,4 +1,4 @@
-"""`joule/Maze-v0`: a ball rolls among walls to a goal, past a zone that a task may forbid."""
+"""`joule/Maze-v0` and `joule/LongMaze-v0`: a ball rolls among walls to a goal, past a zone."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from envs.bodies.goal_env import GoalEnv
 from envs.bodies.shortest_paths import ShortestPaths
 from envs.readouts.derived import DerivedReadout, derived
 
-MODEL = Path(__file__).parent / "maze.xml"
+MODELS = Path(__file__).parent
+"""The folder of the model files."""
 
-LONGEST_PATH = 5.5
-"""Path length at which the long-range part of the reward is zero (m); no two places are farther apart."""
 NEAR_SCALE = 0.3
 """Path length at which the short-range part of the reward is 1 - tanh(1), about a quarter (m)."""
 START_MARGIN = 0.04
@@ -71,13 +70,19 @@ class Maze(GoalEnv):
         kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """
 
+    env_id: ClassVar[str] = "joule/Maze-v0"
+    model_file: ClassVar[str] = "maze.xml"
+    longest_path: ClassVar[float] = 5.5
+    """Path length at which the long-range part of the reward is zero (m); no two places are farther apart."""
+
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
 
     def __init__(
         self, *, random_goal: bool = False, zone_penalty: float = 0.0, frame_skip: int = 10, **kwargs: Any
     ) -> None:
         kwargs.setdefault("camera_name", "view")
-        super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (6,), np.float64), **kwargs)
+        observed = Box(-np.inf, np.inf, (6,), np.float64)
+        super().__init__(str(MODELS / self.model_file), frame_skip, observed, **kwargs)
         self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
         self.random_goal = random_goal
         self._chosen_goal: ArrayLike | None = None
@@ -106,7 +111,7 @@ class Maze(GoalEnv):
         place = np.asarray(goal, dtype=np.float64)
         if place.shape != (2,) or not self.is_free(place):
             raise ValueError(
-                f"joule/Maze-v0 takes a goal (x, y) inside the maze and clear of walls, not {goal!r}."
+                f"{self.env_id} takes a goal (x, y) inside the maze and clear of walls, not {goal!r}."
             )
         self.data.mocap_pos[0, :2] = place
         mujoco.mj_forward(self.model, self.data)
@@ -121,10 +126,10 @@ class Maze(GoalEnv):
     def path_distance(self, place: NDArray[np.float64] | None = None) -> float:
         """Length of the shortest path to the goal from `place`, or from the ball (m).
 
-        A place inside of a wall has no path; its length is `LONGEST_PATH`.
+        A place inside of a wall has no path; its length is `longest_path`.
         """
         start = self.data.qpos[:2] if place is None else place
-        return min(self._paths.length(start, self.goal), LONGEST_PATH)
+        return min(self._paths.length(start, self.goal), self.longest_path)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -152,7 +157,7 @@ class Maze(GoalEnv):
         self.do_simulation(action, self.frame_skip)
         info = self._get_reset_info()
         path = info["path_distance"]
-        closeness = float(0.5 * (1.0 - path / LONGEST_PATH) + 0.5 * (1.0 - np.tanh(path / NEAR_SCALE)))
+        closeness = float(0.5 * (1.0 - path / self.longest_path) + 0.5 * (1.0 - np.tanh(path / NEAR_SCALE)))
         zone_cost = self.zone_penalty * info["in_zone"]
         info = {"reward_path": closeness, "reward_zone": -zone_cost, **info}
         if self.render_mode == "human":
@@ -199,3 +204,23 @@ class Maze(GoalEnv):
     def _get_reset_info(self) -> dict[str, Any]:
         path, in_zone = self.path_distance(), self._zone_distance(self.data.qpos) < 0.0
         return {"path_distance": path, "in_zone": in_zone, "success": path < SUCCESS_DISTANCE}
+
+
+class LongMaze(Maze):
+    r"""A ball is pushed through four corridors, one after another, to a goal.
+
+    Places that are near each other in a straight line may be far apart: the path from a corridor to the next
+    one leads around the end of the wall between them, up to 10 m in all. An agent that goes straight for a
+    goal stops at a wall.
+
+    Actions, observations, reward, `info` and readouts are those of `joule/Maze-v0`, with 10.5 m in the reward
+    in place of 5.5 m. The goal is at the end of the last corridor; with `random_goal` it is any free place outside
+    of the zone.
+
+    ## Episode end
+    Never terminates; truncated after 600 steps of 0.05 s when made through its id.
+    """
+
+    env_id = "joule/LongMaze-v0"
+    model_file = "long_maze.xml"
+    longest_path = 10.5

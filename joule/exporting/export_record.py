@@ -114,7 +114,7 @@ def _planning(agent: WorldModelAgent) -> dict[str, Any]:
     return {
         "discount": modules.discount,
         "terminates": modules.terminations > 0,
-        "uncertainty_weight": modules.networks.disagreement_cost(modules.uncertainty),
+        "uncertainty_weight": modules.networks.disagreement_cost(config.cost.uncertainty),
         "action_weight": config.cost.action,
         "constraints": list(config.constraint),
         "prior_std": config.actor.prior_std,

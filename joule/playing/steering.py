@@ -91,7 +91,7 @@ class Steering:
     def cost_weight(self, name: str) -> float:
         """The weight of an intrinsic term: `uncertainty` or `action`; see `CostConfig`."""
         cost = self.agent.config.cost
-        return {"uncertainty": self.agent.modules.uncertainty, "action": cost.action}[name]
+        return {"uncertainty": cost.uncertainty, "action": cost.action}[name]
 
     def weigh_cost(self, name: str, weight: float) -> None:
         """Gives an intrinsic term of the energy another weight; `name` as for `cost_weight`."""

@@ -89,18 +89,3 @@ def test_planning_starts_from_the_policy_only_where_it_was_charged_for_the_const
     agent.configurator.learn_task(parse(task), updates=1)
     agent.constrain(parse_constraint("position<0.5"))
     assert agent.modules.task_unknown_to_policy is unknown
-
-
-def test_plans_avoid_uncertainty_where_a_mistake_is_dear(make_agent: Any) -> None:
-    """By default: where an episode has terminated, within constraints, and after learning from data."""
-    agent = make_agent(cost__uncertainty=None)
-    assert agent.modules.uncertainty == 0.0
-    agent.constrain(Constraint("left", lambda r: r["position"]))
-    assert agent.modules.uncertainty == 1.0
-    agent.constrain()
-    agent.modules.terminations += 1
-    assert agent.modules.uncertainty == 1.0
-    assert make_agent(cost__uncertainty=None, data="folder").modules.uncertainty == 1.0
-    given = make_agent(cost__uncertainty=0.3)
-    given.modules.terminations += 1
-    assert given.modules.uncertainty == 0.3

@@ -9,7 +9,7 @@ import pytest
 import tiny_goal_env
 
 import joule
-from benchmarks.learning import goal_baseline, goals
+from benchmarks.learning import goal_baseline, goals, hierarchy
 
 
 def test_figures_have_the_baseline_beside_joule_and_reasons_for_what_is_missing() -> None:
@@ -25,6 +25,16 @@ def test_figures_have_the_baseline_beside_joule_and_reasons_for_what_is_missing(
     assert found["reasons"]["reach_pixels_her"] == "sac_her takes no pictures"
     with pytest.raises(SystemExit, match="measure that first"):
         goals.measure_baseline("push", 1, [])
+
+
+def test_two_time_scales_are_compared_with_the_better_flat_search_by_the_newest_rows() -> None:
+    def row(way: str, success: float, acts: str = "plan", seed: int = 1) -> dict[str, Any]:
+        return {"seed": seed, "way": way, "acts": acts, "success": str(success)}
+
+    rows = [row("hierarchy", 0.1), row("flat", 0.2), row("flat_longer", 0.3), row("flat", 0.9, "policy")]
+    assert hierarchy.ratio(rows[:2]) == (None, "not measured yet")
+    assert hierarchy.ratio([*rows, row("hierarchy", 0.8)]) == (2.67, "")
+    assert hierarchy.ratio([*rows, row("flat_longer", 0.0), row("flat", 0.0)])[0] is None
 
 
 @pytest.mark.slow

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from linear_problem import GAMMA, LinearModel, linear_problem
+from torch import Tensor
 
 import planners
 from agent.actor.actor import Actor
 from agent.cost.energy import Energy, EnergyWeights
+from agent.world_model.dynamics import Step
 
 
 @pytest.mark.parametrize(
@@ -45,30 +47,53 @@ def test_with_the_true_linear_model_planning_is_the_linear_controller(
         torch.testing.assert_close(plan.energy, value, rtol=tolerance, atol=tolerance)
 
 
-def test_the_energy_is_the_sum_of_its_formula() -> None:
-    base, policy, critic, _ = linear_problem(9)
-    model = LinearModel(base.a, base.b, base.q, base.r, offset=0.3, termination=-1.2)
+class UncertainOfActions(LinearModel):
+    """Its two heads lie farther apart for larger actions."""
+
+    def predict(self, z: Tensor, action: Tensor) -> Step:
+        step = super().predict(z, action)
+        apart = self.apart(action).unsqueeze(1)
+        return Step(torch.stack([step.z - apart, step.z + apart]), step.cost_logits, step.termination)
+
+    @staticmethod
+    def apart(action: Tensor) -> Tensor:
+        return 0.3 * action.abs().sum(-1)
+
+
+@pytest.mark.parametrize("weight", [0.7, -0.7])
+def test_the_energy_is_the_sum_of_its_formula(weight: float) -> None:
+    base, policy, critic, gain = linear_problem(9)
+    model = UncertainOfActions(base.a, base.b, base.q, base.r, termination=-1.2)
     generator = torch.Generator().manual_seed(2)
     z = torch.randn(2, 4, generator=generator, dtype=torch.float64)
     actions = torch.rand(2, 3, 5, 2, generator=generator, dtype=torch.float64) - 0.5
-    weights = EnergyWeights(uncertainty=0.7, action=0.2)
+    weights = EnergyWeights(uncertainty=weight, action=0.2)
     energy = Energy(z, model, critic, policy, GAMMA, weights, terminates=True)
     terms = energy.terms(actions)
     survival = 1 / (1 + np.exp(-1.2))
     for i in range(2):
         for j in range(3):
             expected = dict.fromkeys(("task", "control", "uncertainty"), 0.0)
-            here, scale = z[i], 1.0
+            here, scale, of_policy = z[i], 1.0, z[i]
             for t in range(5):
                 act = actions[i, j, t]
                 expected["task"] += scale * (here @ base.q @ here + act @ base.r @ act).item()
                 expected["control"] += scale * 0.2 * (act @ act).item()
-                expected["uncertainty"] += scale * 0.7 * 0.3  # the deviation of two heads 0.3 to either side
+                # The deviation of two heads is how far each lies from their mean.
+                usual = model.apart(-gain @ of_policy).item() if weight > 0.0 else 0.0
+                expected["uncertainty"] += scale * weight * max(model.apart(act).item() - usual, 0.0)
+                of_policy = base.a @ of_policy - base.b @ gain @ of_policy
                 here = base.a @ here + base.b @ act
                 scale *= GAMMA * survival
             expected["critic"] = scale * critic(here[None], policy(here[None])).mean().item()
             assert {name: term[i, j].item() for name, term in terms.items()} == pytest.approx(expected)
             assert energy(actions)[i, j].item() == pytest.approx(sum(expected.values()))
+    sequence = [z]
+    for _ in range(4):
+        sequence.append(sequence[-1] @ (base.a - base.b @ gain).T)
+    own = torch.stack([policy(state) for state in sequence], 1).unsqueeze(1)
+    free = bool((energy.terms(own)["uncertainty"].abs() < 1e-12).all())
+    assert free == (weight > 0.0), "what the policy does itself costs nothing"
 
 
 def test_an_environment_that_never_terminated_is_predicted_to_survive() -> None:

@@ -18,6 +18,7 @@ ENVS = {
     "Push": ({"pusher", "block", "block_heading", "goal", "distance"}, (0.10, -0.20, 1.0)),
     "Cup": ({"fingertip", "cup", "cup_axis", "tilt", "edge_distance", "goal"}, (0.02, -0.10)),
     "Maze": ({"ball", "ball_velocity", "goal", "path_distance", "zone_distance"}, (-1.2, 1.2)),
+    "LongMaze": ({"ball", "ball_velocity", "goal", "path_distance", "zone_distance"}, (-1.8, 1.2)),
 }
 each_env = pytest.mark.parametrize("name", ENVS)
 
@@ -221,6 +222,15 @@ def test_maze_paths_go_around_walls_and_satisfy_the_triangle_inequality() -> Non
     for place, length in zip(places, lengths, strict=True):
         near = place + 0.01 * np.array([np.cos(length), np.sin(length)])
         assert abs(env.path_distance(near) - length) <= 0.01 + 1e-9
+
+
+def test_the_goal_of_the_long_maze_is_far_for_most_places_that_are_near() -> None:
+    env = make("LongMaze")
+    env.reset(seed=0)
+    beyond_the_wall = np.array([0.9, -1.2])  # 0.95 m from the goal in a straight line
+    assert np.linalg.norm(beyond_the_wall - env.goal) < 1.0
+    assert env.path_distance(beyond_the_wall) > 4.0
+    assert 9.0 < env.path_distance(np.array([-2.2, -1.4])) < env.longest_path
 
 
 def test_the_maze_zone_has_a_negative_distance_inside_and_no_cost_by_default() -> None:

@@ -124,12 +124,15 @@ def test_the_energy_of_plans_can_be_computed_from_the_files(trained_run: Path, e
     obs, plans = rng.uniform(-1, 1, (1, 3)), rng.uniform(-1, 1, (20, 3, 1))
     obs, plans = obs.astype(np.float32), plans.astype(np.float32)
 
-    latent = run("encoder", observation=obs)["latent"].repeat(len(plans), 0)
+    first = run("encoder", observation=obs)["latent"]
+    latent, of_policy = first.repeat(len(plans), 0), first
     energy, weight = np.zeros(len(plans)), np.ones(len(plans))
     for action in plans.swapaxes(0, 1):
         step = {"latent": latent, "action": action}
         ahead, cost = run("dynamics", **step), run("cost", **step)
-        penalty = planning["uncertainty_weight"] * ahead["disagreement"]
+        own = run("dynamics", latent=of_policy, action=run("prior", latent=of_policy)["action"])
+        beyond = np.maximum(ahead["disagreement"] - own["disagreement"], 0.0)
+        penalty, of_policy = planning["uncertainty_weight"] * beyond, own["next_latent"]
         energy += weight * (cost["cost"] + planning["action_weight"] * (action**2).sum(1) + penalty)
         weight *= planning["discount"] * (1.0 - planning["terminates"] * cost["termination"])
         latent = ahead["next_latent"]
