@@ -26,7 +26,8 @@ import numpy as np
 
 import joule
 from benchmarks import raw_rows
-from benchmarks.learning import goal_baseline
+from benchmarks.learning import goal_baseline, hierarchy
+from benchmarks.learning.goal_rows import GOAL_FIGURES, rounded_figures
 from benchmarks.training import RESULTS, RUNS, TrainingRun, train_all
 from joule.storage.files import replace_file
 from joule.storage.provenance import version
@@ -35,14 +36,13 @@ RAW = RESULTS / "goals.csv"
 SWM = RESULTS / "swm_goals.csv"
 RESULT = RESULTS / "goals.json"
 COLUMNS = (
-    "subject", "env", "seed", "frames", "goal_updates", "acts", "pairs", "solved_at_start", "decisions", "success",
-    "low", "high", "mean_decisions", "median_ms", "train_cpu_seconds", "goal_cpu_seconds", "version",
+    "subject", "env", "seed", "frames", "goal_updates", "acts", "pairs", "solved_at_start", "decisions",
+    *GOAL_FIGURES, "train_cpu_seconds", "goal_cpu_seconds", "version",
 )  # fmt: skip
 AGENTS = ("joule", goal_baseline.AGENT)
 REWARD_FREE = ("--reward", "none", "--explore.kind", "smooth")
 NOT_BUILT = {
     "umaze": "PointMaze_UMaze-v3 has no runs yet",
-    "long_maze_ratio": "there is no larger maze yet",
 }
 """Figures that are asked for and cannot be had yet -> why."""
 OF_SWM = ("tworoom", "pusht", "swm_reacher")
@@ -130,14 +130,10 @@ def _rows(
             "solved_at_start": record["solved_at_start"], "decisions": record["decisions"],
             "train_cpu_seconds": round(agent.clock.seconds()["cpu"], 1), "goal_cpu_seconds": round(learned, 1),
             "version": version(),
-            **{key: _rounded(result[key]) for key in ("success", "low", "high", "mean_decisions", "median_ms")},
+            **rounded_figures(result),
         }
         for acts, result in record["results"].items()
     ]  # fmt: skip
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -174,6 +170,9 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if row["acts"] == "plan" and row["subject"] in SUBJECTS
     ]
     found["plan_ms"] = round(max(times), 1) if times else None
+    found["long_maze_ratio"], why = hierarchy.ratio(raw_rows.read(hierarchy.RAW))
+    if why:
+        reasons["long_maze_ratio"] = why
     return found | dict.fromkeys(NOT_BUILT) | {"reasons": reasons}
 
 

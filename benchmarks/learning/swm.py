@@ -28,6 +28,7 @@ import numpy as np
 
 import joule
 from benchmarks import raw_rows
+from benchmarks.learning.goal_rows import GOAL_FIGURES, rounded_figures
 from benchmarks.training import RESULTS, RUNS, TrainingRun, train_all
 from joule.goals.request import DEFAULT_OFFSET
 from joule.storage.provenance import version
@@ -35,7 +36,7 @@ from joule.storage.provenance import version
 RAW = RESULTS / "swm_goals.csv"
 COLUMNS = (
     "subject", "env", "seed", "observes", "data_transitions", "gradient_steps", "goal_updates", "goals", "acts", "pairs",
-    "decisions", "success", "low", "high", "mean_decisions", "median_ms", "train_cpu_seconds", "goal_cpu_seconds", "version",
+    "decisions", *GOAL_FIGURES, "train_cpu_seconds", "goal_cpu_seconds", "version",
 )  # fmt: skip
 SIZE = 48
 """Pixels of a side, of the recordings and of what agents see."""
@@ -154,10 +155,8 @@ def measure(name: str, subject: Subject, seed: int, own_goals: bool) -> list[dic
         found = joule.evaluate_goals(agent, subject.pairs, **how)
         print(found, flush=True)
         for acts, result in found["results"].items():
-            rows.append(shared | {"goals": goals, "acts": acts, "pairs": found["pairs"], "decisions": found["decisions"]} | {
-                key: None if result[key] is None else round(result[key], 4)
-                for key in ("success", "low", "high", "mean_decisions", "median_ms")
-            })  # fmt: skip
+            of = {"goals": goals, "acts": acts, "pairs": found["pairs"], "decisions": found["decisions"]}
+            rows.append(shared | of | rounded_figures(result))
     return rows
 
 

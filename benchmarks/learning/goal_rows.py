@@ -1,0 +1,14 @@
+"""What the tables of goal reaching have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+GOAL_FIGURES = ("success", "low", "high", "mean_decisions", "median_ms")
+"""Columns of what acted: the share of goals that it reached with its interval, decisions until then, time a decision."""
+
+
+def rounded_figures(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """These of one result of `joule.evaluate_goals`, to four digits."""
+    return {name: None if result[name] is None else round(result[name], 4) for name in GOAL_FIGURES}
