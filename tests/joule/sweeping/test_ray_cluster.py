@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: a node dies in mid-run, and a search that ends poor candidates early."""
+"""A real Ray cluster on this machine: a node dies in the middle of a sweep of six runs, and a search that ends poor candidates early."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from joule.sweeping.trials import StoredTrial, grid_trials, make_storage
 pytestmark = pytest.mark.slow
 
 SUPPORT = Path(__file__).parents[2] / "support"
-SETTINGS = {"steps": 1_000, "video": False, "learning.precision": "float32", "checkpoint_every_frames": 100}
-PLAN = Plan(("joule",), ("tiny_env:joule-tests/Point-v0",), (1, 2), "smoke", SETTINGS)
+SETTINGS = {"steps": 600, "video": False, "learning.precision": "float32", "checkpoint_every_frames": 100}
+PLAN = Plan(("joule",), ("tiny_env:joule-tests/Point-v0",), (1, 2, 3, 4, 5, 6), "smoke", SETTINGS)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_node_dies_in_mid_run_and_the_runs_are_those_of_undisturbed_ones(
     def kill_its_node() -> None:
         """Once the trial has a checkpoint: the node that trains it dies, with its train process; another comes."""
         saved = checkpoint_frames(victim.folder)
-        if killed or not saved or saved[-1] > 500:
+        if killed or not saved or saved[-1] > 300:
             return
         process = int((victim.folder / "run.lock").read_text())
         node = node_of(cluster, process)
@@ -101,7 +101,7 @@ def test_a_node_dies_in_mid_run_and_the_runs_are_those_of_undisturbed_ones(
     standings = Standings()
     with Watched(ray, kill_its_node) as backend, Display(standings) as display:
         Sweep(Listed(trials), backend, display, standings).run()
-    assert [standing.state for standing in standings.all()] == ["done", "done"]
+    assert [standing.state for standing in standings.all()] == ["done"] * 6
     assert killed
     assert victim.log.read_text().count("--- ") > 1, "Ray has started it again"
     standings = Standings()
