@@ -33,7 +33,8 @@ class Attempt:
 def attempt(env: Any, pair: GoalPair, nearness: Nearness | None, towards: Towards, decisions: int) -> Attempt:
     """Plays from the start of a pair until its goal is reached, the episode ends, or `decisions` are made.
 
-    Without `nearness` the goal is reached where the environment terminates the episode.
+    Without `nearness` the goal is reached where the environment terminates the episode, unless `info` says there
+    under `is_success` or `success` that it failed.
     """
     options = None if pair.options is None else dict(pair.options)
     observation, _ = env.reset(seed=pair.seed, options=options)
@@ -41,10 +42,10 @@ def attempt(env: Any, pair: GoalPair, nearness: Nearness | None, towards: Toward
     nearest, reached = np.inf, False
     done = 0
     while done < decisions:
-        observation, _, terminated, truncated, _ = env.step(act(observation))
+        observation, _, terminated, truncated, info = env.step(act(observation))
         done += 1
         if nearness is None:
-            reached = bool(terminated)
+            reached = bool(terminated) and bool(info.get("is_success", info.get("success", True)))
         else:
             nearest = min(nearest, nearness.excess(env.readouts(), pair.readouts))
             reached = nearest <= 1.0

@@ -35,7 +35,7 @@ class GoalEvaluation:
 
     Raises:
         ConfigError: for an environment that does not say when a goal is reached, where nobody does, and for pairs
-            that cannot be made.
+            that cannot be made, and for attempts that are longer than an episode.
     """
 
     def __init__(self, agent: Agent, env: Any, request: GoalRequest, scratch: Any | None = None) -> None:
@@ -55,8 +55,14 @@ class GoalEvaluation:
         asked = request.decisions
         if asked is None and request.recording is not None:
             asked = -(-2 * (request.offset or DEFAULT_OFFSET) // spec.action_repeat)
-        limit = spec.episode_limit or max(DEFAULT_DECISIONS, asked or 0)
-        return limit if asked is None else min(asked, limit)
+        limit = spec.episode_limit
+        if asked is not None and limit is not None and asked > limit:
+            option = "goal-decisions" if request.decisions is not None else "goal-offset"
+            raise ConfigError(
+                f"--{option}: an attempt of {asked:,} decisions is longer than an episode of {spec.env}, which has "
+                f"{limit:,}; give --goal-decisions {limit} or fewer"
+            )
+        return asked or limit or DEFAULT_DECISIONS
 
     def _pairs(self) -> GoalPairs:
         """The pairs; `nearness` is set where it counts. Raises ConfigError."""

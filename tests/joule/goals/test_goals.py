@@ -149,6 +149,10 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
         (["--goals", "2", "--goal-within", "position"], "not of the form NAME=DISTANCE"),
         (["--goals", "2", "--goal-within", "position=-1"], "is not above 0"),
         (["--goals", "0"], "0 is less than 1"),
+        (
+            ["--goals", "2", "--goal-within", "position=1", "--goal-decisions", "9000"],
+            "an attempt of 9,000 decisions is longer than an episode",
+        ),
         (["--goals", "2", "--task", "still"], "--task: does not go with --goals"),
         (["--goals", "2", "--adapt"], "--adapt: does not go with --goals"),
         (["--goal-oracle"], "--goal-oracle: is for reaching goals; add --goals"),

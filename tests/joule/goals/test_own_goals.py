@@ -23,7 +23,7 @@ class Told(gymnasium.Env[np.ndarray, np.ndarray]):
 
     observation_space = spaces.Box(-9.0, 9.0, (1,), np.float32)
     action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
-    deaf = False
+    deaf, fails_at_the_goal = False, False
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
@@ -34,7 +34,8 @@ class Told(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def step(self, action: np.ndarray) -> Any:
         self.x = self.x + action
-        return self.x.astype(np.float32), 0.0, bool(abs(self.x - self.goal) < 0.05), False, {}
+        info = {"success": False} if self.fails_at_the_goal else {}
+        return self.x.astype(np.float32), 0.0, bool(abs(self.x - self.goal) < 0.05), False, info
 
 
 class Deaf(Told):
@@ -75,6 +76,9 @@ def test_a_start_and_its_goal_are_moments_of_one_episode() -> None:
         reached = attempt(env, pair, None, by(0.1), 9)
         assert (reached.reached, reached.decisions) == (True, 4)
         assert not attempt(env, pair, None, by(-0.1), 9).reached
+    env.unwrapped.fails_at_the_goal = True
+    failed = attempt(env, found.pairs[0], None, by(0.1), 9)
+    assert (failed.reached, failed.decisions) == (False, 4), "a termination that is no success"
     again = recorded_pairs(env, Walks(), 4, offset=4, seed=3)  # type: ignore[arg-type]
     assert [pair.seed for pair in again.pairs] == [pair.seed for pair in found.pairs]
 

@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: a node dies in the middle of a sweep of six runs, and a search that ends poor candidates early."""
+"""A real Ray cluster on this machine: a node dies during a sweep, and a search that ends poor candidates early."""
 
 from __future__ import annotations
 
