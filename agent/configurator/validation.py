@@ -128,6 +128,8 @@ def from_json(plain: dict[str, Any]) -> Config:
                 flat |= {f"{name}.{n}": v for n, v in entry.items()} if own else {f"{name}.{leaf}": entry}
         else:
             flat[name] = tuple(value) if name in LISTS and isinstance(value, list) else value
+    if flat.get("cost.uncertainty", 0.0) is None:  # for a while it had no fixed default
+        del flat["cost.uncertainty"]
     return validate(replace(Config(), {**BEFORE_THEY_EXISTED, **flat}))
 
 

@@ -210,3 +210,9 @@ def test_changes_leave_the_original_alone() -> None:
     after = replace(before, {"planner.kind": "icem", "steps": 3})
     assert (before.planner.kind, before.steps, after.planner.kind, after.steps) == ("mppi", 50_000, "icem", 3)
     assert after.learning is before.learning
+
+
+def test_settings_of_a_run_whose_penalty_had_no_fixed_default_are_read() -> None:
+    plain = to_json(Config())
+    plain["cost"]["uncertainty"] = None
+    assert from_json(plain) == Config()
