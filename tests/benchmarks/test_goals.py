@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_goal_env
 
 import joule
 from benchmarks.learning import goal_baseline, goals, hierarchy
+from joule.goals.nearness import Nearness
 
 
 def test_figures_have_the_baseline_beside_joule_and_reasons_for_what_is_missing() -> None:
@@ -52,3 +54,18 @@ def test_a_run_of_equal_cpu_time_ends_when_its_time_is_used(
     assert again.frames == frames
     longer: Any = joule.load(goal_baseline.equal_cpu(env, 1, 10_000, "tiny_her_equal_cpu", 2.5))
     assert longer.frames > frames
+
+
+def test_the_u_shaped_maze_says_what_it_is_to_be_at_its_goal() -> None:
+    pytest.importorskip("gymnasium_robotics", reason="the extra `robotics`")
+    env, other = (joule.make_env(goals.SUBJECTS["umaze"].env) for _ in range(2))
+    for each in (env, other):
+        each.reset(seed=1)
+    found = env.at_goal()
+    assert found is not None
+    nearness = Nearness(env.env_spec, env.goal_within)
+    assert nearness.excess(env.readouts(), found[1]) > 1.0
+    assert nearness.excess(found[1], found[1]) == 0.0
+    np.testing.assert_allclose(found[1][:2], env.unwrapped.goal)
+    action = np.array([0.5, -0.5], np.float32)
+    np.testing.assert_array_equal(env.step(action)[0], other.step(action)[0])
