@@ -66,6 +66,7 @@ def test_the_u_shaped_maze_says_what_it_is_to_be_at_its_goal() -> None:
     nearness = Nearness(env.env_spec, env.goal_within)
     assert nearness.excess(env.readouts(), found[1]) > 1.0
     assert nearness.excess(found[1], found[1]) == 0.0
-    np.testing.assert_allclose(found[1][:2], env.unwrapped.goal)
+    inner: Any = env.unwrapped
+    np.testing.assert_allclose(found[1][:2], inner.goal)
     action = np.array([0.5, -0.5], np.float32)
     np.testing.assert_array_equal(env.step(action)[0], other.step(action)[0])

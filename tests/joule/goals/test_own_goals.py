@@ -76,7 +76,8 @@ def test_a_start_and_its_goal_are_moments_of_one_episode() -> None:
         reached = attempt(env, pair, None, by(0.1), 9)
         assert (reached.reached, reached.decisions) == (True, 4)
         assert not attempt(env, pair, None, by(-0.1), 9).reached
-    env.unwrapped.fails_at_the_goal = True
+    inner: Any = env.unwrapped
+    inner.fails_at_the_goal = True
     failed = attempt(env, found.pairs[0], None, by(0.1), 9)
     assert (failed.reached, failed.decisions) == (False, 4), "a termination that is no success"
     again = recorded_pairs(env, Walks(), 4, offset=4, seed=3)  # type: ignore[arg-type]
