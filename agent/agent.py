@@ -319,4 +319,5 @@ class WorldModelAgent(ActingAgent):
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Puts back what `state_dict` gave. Raises SchemaError, and changes nothing, for the state of another."""
         state.restore(self.modules, self.interaction, arrays, meta)
+        self.configurator.forget_ways()
         self.configurator.warn_of_constraints()

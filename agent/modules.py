@@ -217,16 +217,21 @@ class Modules:
 
     # Cost
 
-    def energy(self, z: Float[Tensor, "batch latent"], explore: bool = False) -> Energy:
-        """The energy of action sequences from `z`, by the present costs.
+    def uncertainty_weight(self, explore: bool = False) -> float:
+        """Weight of disagreement in the energy, in the environment's unit of cost.
 
         Uncertainty has no cost while exploring, nor in a task that was not learned: both go where little is known.
         """
+        if self.task_cost is not None:
+            return 0.0
+        if self.rewardless:
+            return self.networks.disagreement_cost(-1.0)  # plans go where the ensemble disagrees
+        return 0.0 if explore else self.networks.disagreement_cost(self.config.cost.uncertainty)
+
+    def energy(self, z: Float[Tensor, "batch latent"], explore: bool = False) -> Energy:
+        """The energy of action sequences from `z`, by the present costs."""
         networks, weights = self.planning_networks.renewed(), self.config.cost
-        penalised = not explore and self.task_cost is None
-        uncertainty = self.networks.disagreement_cost(weights.uncertainty) if penalised else 0.0
-        if self.rewardless and self.task_cost is None:
-            uncertainty = self.networks.disagreement_cost(-1.0)  # plans go where the ensemble disagrees
+        uncertainty = self.uncertainty_weight(explore)
         limits = self.constraint_cost
         constraint = None if limits is None or explore else partial(limits, margin=self.margin())
         parts = (z, networks.world_model, networks.critic, networks.policy, self.discount)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from joule.storage.files import replace_file
 
 Row = Mapping[str, Any]
 
@@ -19,12 +22,18 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Writes the whole table, in place of the old one."""
+    """Writes the whole table, in place of the old one; a crash leaves either."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(path, text.getvalue().encode())
+
+
+def add(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Adds rows at the end of a table. It is read now: another command may have added its own meanwhile."""
+    write(path, columns, [*read(path), *rows])
 
 
 def replaced(rows: Iterable[dict[str, Any]], row: dict[str, Any], key: Sequence[str]) -> list[dict[str, Any]]:

@@ -66,3 +66,16 @@ def as_paths(name: str, values: Any) -> list[Path]:
     if not isinstance(values, Sequence) or isinstance(values, bytes):
         raise ConfigError(f"{name}: found {values!r:.80}; give a list of paths")
     return [as_path(name, value) for value in values]
+
+
+def check_writable(name: str, path: Path) -> None:
+    """Checks that a file can be written there. Raises ConfigError where it cannot; `name` is what it is of."""
+    from joule.storage.files import why
+    from joule.storage.links import check_plain
+
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ConfigError(f"{name}: {path} cannot be written; give a file in a folder that can be written to")
+    try:
+        check_plain(path)
+    except OSError as error:
+        raise ConfigError(f"{name}: {path} cannot be written: {why(error)}") from error

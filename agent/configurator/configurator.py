@@ -165,6 +165,8 @@ class Configurator:
             raise ConfigError(
                 f"{goal.name}: acting without a plan needs what learn_goals learns; call it first"
             )
+        if modules.constraint_cost is not None:
+            raise ConfigError(f"{goal.name}: the constraint needs a plan; a policy does not look ahead")
         target = self._target_of(goal, latent)
         modules.task_cost = GoalCost(goal.name, target, None, learned.decisions, known_to_policy=True)
         modules.actor = Actor(
@@ -194,7 +196,12 @@ class Configurator:
 
     def forget_goals(self) -> None:
         """Forgets the goal that is planned for, what `learn_goals` learned, and the ways to goals."""
-        self.modules.networks.goals = self._experience = None
+        self.modules.networks.goals = None
+        self.forget_ways()
+
+    def forget_ways(self) -> None:
+        """Forgets the goal that is planned for, and the ways to goals: latents or memory are others now."""
+        self._experience = None
         if isinstance(self.modules.task_cost, GoalCost):
             self.plan_as_learned()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -73,13 +74,33 @@ class Readouts:
         return found
 
     def turns(self, name: str) -> bool:
-        """Whether a readout is an angle, the same after a whole turn."""
+        """Whether a readout is an angle, or several, the same after a whole turn."""
+        return all(self._turning(name))
+
+    def _turning(self, name: str) -> list[bool]:
+        """For each number of a readout, whether it is an angle, the same after a whole turn."""
         source = self.derived.get(name)
         if source is None:
-            return False
-        parts = parts_of(source)
-        whole = source["as"] == "value" and len(parts) == 1 and self.turns(parts[0])
-        return DERIVATIONS[source["as"]].turns or whole
+            return [False] * self.sizes[name]
+        if source["as"] != "value":
+            return [DERIVATIONS[source["as"]].turns] * self.sizes[name]
+        parts = [
+            [False] * self._length(of) if of in self.columns else self._turning(of) for of in parts_of(source)
+        ]
+        flags = [flag for part in parts for flag in part]
+        return [flags[k] for k in source["at"]]
+
+    def _length(self, name: str) -> int:
+        columns = self.columns[name]
+        return int(columns.stop - columns.start)
+
+    def shortest(self, name: str, difference: Tensor) -> Tensor:
+        """Differences [rows, size] between values of a readout, those of angles by the shorter way round (rad)."""
+        import torch
+
+        turning = torch.tensor(self._turning(name), device=difference.device)
+        around = torch.remainder(difference + math.pi, 2 * math.pi) - math.pi
+        return torch.where(turning, around, difference)
 
     def of(self, rows: Tensor, action: Tensor, cost: Callable[[], Tensor]) -> NamedReadouts:
         """Rows by name.

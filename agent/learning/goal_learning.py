@@ -191,7 +191,7 @@ class GoalLearner:
             to_go = networks.target_critic(later, networks.policy.draw(later)).amax(-1)
             # From where the episode terminated no goal is reached any more.
             over = moments.terminated[starts + taken - 1]
-            to_go = to_go.masked_fill(torch.from_numpy(over), 1.0 / (1.0 - self.discount))
+            to_go = to_go.masked_fill(torch.from_numpy(over).to(z.device), 1.0 / (1.0 - self.discount))
             onward = share * torch.from_numpy(~reached).to(z) * to_go
             target = (1.0 - share) / (1.0 - self.discount) + onward
         critic = networks.critic

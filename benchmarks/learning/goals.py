@@ -189,10 +189,9 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.subjects:
             for seed in options.seeds:
                 if "joule" in options.agents:
-                    raw_rows.write(RAW, COLUMNS, [*raw_rows.read(RAW), *measure(name, seed)])
+                    raw_rows.add(RAW, COLUMNS, measure(name, seed))
                 if goal_baseline.AGENT in options.agents:
-                    rows = raw_rows.read(RAW)
-                    raw_rows.write(RAW, COLUMNS, [*rows, *measure_baseline(name, seed, rows)])
+                    raw_rows.add(RAW, COLUMNS, measure_baseline(name, seed, raw_rows.read(RAW)))
     found = figures(
         [*raw_rows.read(RAW), *(row for row in raw_rows.read(SWM) if row["goals"] == "recording")]
     )

@@ -16,7 +16,6 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,31 +44,18 @@ WAYS: dict[str, tuple[int, dict[str, Any]]] = {
 """Name -> how far ahead sub-goals lie, in decisions, and settings of the planner."""
 
 
-def trained(seed: int, frames: int = FRAMES, updates: int = GOAL_UPDATES) -> tuple[Path, float]:
-    """The folder of an agent that has learned to reach goals, and the CPU seconds that this took it.
-
-    Args:
-        seed: of its run.
-        frames: of the run.
-        updates: by which it learns to reach goals.
-    """
-    options = ("--env", ENV, "--seed", str(seed), "--reward", "none", "--explore.kind", "smooth")
-    (run,) = train_all([TrainingRun(RUNS / "hierarchy" / f"seed{seed}", frames, options)], 1)
-    agent: Any = joule.load(run)
-    begun = time.process_time()
-    agent.learn_goals(updates)
-    learned = time.process_time() - begun
-    folder = run.with_name(f"{run.name}-goals-{updates}")
-    agent.save(folder)
-    return folder, learned
-
-
 def measure(seed: int, pairs: int = PAIRS) -> list[dict[str, Any]]:
     """Trains and evaluates one agent, and returns its rows."""
-    folder, learned = trained(seed)
+    options = ("--env", ENV, "--seed", str(seed), "--reward", "none", "--explore.kind", "smooth")
+    (run,) = train_all([TrainingRun(RUNS / "hierarchy" / f"seed{seed}", FRAMES, options)], 1)
+    first: Any = joule.load(run)
+    begun = time.process_time()
+    first.learn_goals(GOAL_UPDATES)
+    learned = time.process_time() - begun
     rows = []
     for way, (ahead, settings) in WAYS.items():
-        agent: Any = joule.load(folder, settings=settings)
+        agent: Any = joule.load(run, settings=settings)
+        agent.modules.networks.goals = first.modules.networks.goals
         record = joule.evaluate_goals(agent, pairs, sub_goal_decisions=ahead)
         planner = agent.modules.actor.planner(1).settings
         for acts, result in record["results"].items():
@@ -117,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     p.add_argument("--pairs", type=int, default=PAIRS)
     options = p.parse_args(arguments)
     for seed in options.seeds if options.run else ():
-        raw_rows.write(RAW, COLUMNS, [*raw_rows.read(RAW), *measure(seed, options.pairs)])
+        raw_rows.add(RAW, COLUMNS, measure(seed, options.pairs))
     rows = raw_rows.read(RAW)
     for row in newest(rows):
         print(", ".join(f"{name} {row[name]}" for name in ("seed", "way", "acts", *GOAL_FIGURES)))

@@ -43,8 +43,6 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     Raises:
         ConfigError: for options that need `--goals`, or that go with no goals.
     """
-    from agent.seeds import FIRST_SEED
-
     only = {
         "goal-within": options.goal_within, "goal-data": options.goal_data, "goal-offset": options.goal_offset,
         "goal-decisions": options.goal_decisions, "goal-oracle": options.goal_oracle or None,
@@ -62,8 +60,7 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
         if getattr(options, name, None):
             raise ConfigError(f"--{name}: does not go with --goals, which are planned for in its place")
     within = None if options.goal_within is None else dict(map(_distance, options.goal_within))
-    # The default of --seed is that of evaluations for the return; goals have starts of their own.
-    seeds = {} if options.first_seed == FIRST_SEED else {"seed": options.first_seed}
+    seeds = {} if options.first_seed is None else {"seed": options.first_seed}
     ahead = {} if options.sub_goal_decisions is None else {"sub_goal_decisions": options.sub_goal_decisions}
     return GoalRequest(
         pairs=options.goals, decisions=options.goal_decisions, within=within,

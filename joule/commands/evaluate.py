@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import ConfigError
 from agent.seeds import FIRST_SEED
 from joule import threads
-from joule.arguments import as_path, positive, whole
+from joule.arguments import as_path, check_writable, positive, whole
 from joule.cli import signals
 from joule.cli.goal_options import add_goals, goal_request
 from joule.cli.options import given_settings
@@ -47,8 +47,8 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     """The options of this command; `arguments` names the planner whose settings the help shows."""
     p = Parser(prog="evaluate.py", description=__doc__, operands="RUN")
     p.add_argument("--episodes", type=whole_number, default=10, metavar="N", help="episodes (default: 10)")
-    p.add_argument("--seed", dest="first_seed", type=whole_number, default=FIRST_SEED, metavar="N",
-                   help="seed of the first episode; the others follow (default: 10000)")  # fmt: skip
+    p.add_argument("--seed", dest="first_seed", type=whole_number, metavar="N",
+                   help="seed of the first; the others follow (default: 10000, with --goals 20000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="FILE",
                    help="the JSON file (default: in RUN, named for what was changed)")  # fmt: skip
     p.add_argument("--deadline-ms", type=number, metavar="MS",
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
         record = _evaluate(
             options.run,
             options.episodes,
-            seed=options.first_seed,
+            seed=FIRST_SEED if options.first_seed is None else options.first_seed,
             out=options.out,
             changes=given_settings(options),
             learn_task=options.learn_task,
@@ -113,7 +113,7 @@ def _reach_goals(options: argparse.Namespace, goals: GoalRequest) -> int:
     )
     path = None if options.out is None else as_path("--out", options.out)
     if path is not None:
-        _check_writable(path)
+        check_writable("--out", path)
     with GoalsDisplay() as display:
         record = evaluate_request(request, goals, path, display)
     print(f"\n{record.paths[0]}")
@@ -212,7 +212,7 @@ def _evaluate(
         parts = name_parts(changes, learn_task=learn_task, adapt=adapt, deadline_ms=deadline_ms, seed=seed)
         path = request.output_folder() / f"{'-'.join(['evaluation', *of, *parts])}.json"
     if path is not None:
-        _check_writable(path)
+        check_writable("--out", path)
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
     from joule.callbacks.episodes import NoEpisodeCallback
@@ -244,18 +244,6 @@ def _check_deadline(request: Request) -> None:
             "--deadline-ms: an agent that adapts learns between decisions, which no deadline ends; leave out "
             "--adapt"
         )
-
-
-def _check_writable(path: Path) -> None:
-    from joule.storage.files import why
-    from joule.storage.links import check_plain
-
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ConfigError(f"--out: {path} cannot be written; give a file in a folder that can be written to")
-    try:
-        check_plain(path)
-    except OSError as error:
-        raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
 
 
 class _WithChanges:

@@ -14,7 +14,7 @@ from joule.exporting.onnx_file import OPSET, TOLERANCE
 from joule.exporting.parts import Part, Value
 from joule.storage.provenance import versions
 
-EXPORT_FORMAT = 1
+EXPORT_FORMAT = 2
 """Of export.json; it changes when a reader of the one before would misunderstand it."""
 
 
@@ -114,7 +114,7 @@ def _planning(agent: WorldModelAgent) -> dict[str, Any]:
     return {
         "discount": modules.discount,
         "terminates": modules.terminations > 0,
-        "uncertainty_weight": modules.networks.disagreement_cost(config.cost.uncertainty),
+        "uncertainty_weight": modules.uncertainty_weight(),
         "action_weight": config.cost.action,
         "constraints": list(config.constraint),
         "prior_std": config.actor.prior_std,

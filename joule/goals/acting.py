@@ -92,7 +92,9 @@ class PlannedGoals:
     def kinds(self) -> dict[str, Towards]:
         """See `Reaching`."""
         kinds: dict[str, Towards] = {"plan": self._plan}
-        if self.agent.modules.networks.goals is not None:
+        modules = self.agent.modules
+        # Within a constraint a policy alone may not act: it does not look ahead.
+        if modules.networks.goals is not None and modules.constraint_cost is None:
             kinds["policy"] = self._policy
         return kinds
 

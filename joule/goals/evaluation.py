@@ -163,7 +163,8 @@ class GoalEvaluation:
         def distance(named: NamedReadouts) -> torch.Tensor:
             return torch.stack(
                 [
-                    (named[name].reshape(named.rows, -1) - value).norm(dim=-1) / nearness.within[name]
+                    nearness.layout.shortest(name, named[name].reshape(named.rows, -1) - value).norm(dim=-1)
+                    / nearness.within[name]
                     for name, value in there.items()
                 ]
             ).sum(0)

@@ -33,7 +33,7 @@ class Nearness:
     within: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        layout = self._layout
+        layout = self.layout
         names = ", ".join(name for name in layout.names if name not in ("action", "cost"))
         if not self.within:
             raise ConfigError(
@@ -49,14 +49,15 @@ class Nearness:
                 raise ConfigError(f"--goal-within: {name}={distance:g} is not above 0")
 
     @cached_property
-    def _layout(self) -> Readouts:
+    def layout(self) -> Readouts:
+        """Of the environment's readouts."""
         return Readouts(self.spec.readout_sizes, self.spec.derived_readouts)
 
     def values(self, readouts: np.ndarray) -> dict[str, np.ndarray]:
         """The readouts that count, by name, each [size]."""
         import torch
 
-        layout = self._layout
+        layout = self.layout
         rows = torch.from_numpy(np.asarray(readouts, np.float32))[None]
         found = {}
         for name in self.within:
@@ -72,7 +73,10 @@ class Nearness:
             readouts: [readouts], now.
             goal: [readouts], at the goal.
         """
+        import torch
+
         here, there = self.values(readouts), self.values(goal)
-        return max(
-            float(np.linalg.norm(here[name] - there[name])) / self.within[name] for name in self.within
-        )
+        apart = {
+            name: self.layout.shortest(name, torch.from_numpy(here[name] - there[name])) for name in here
+        }
+        return max(float(apart[name].norm()) / distance for name, distance in self.within.items())

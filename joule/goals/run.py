@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy
 from agent.errors import ConfigError
-from joule.arguments import as_path
+from joule.arguments import as_path, check_writable
 from joule.callbacks.goals import GoalCallback
 from joule.command_record import Record
 from joule.goals.request import DEFAULT_PAIRS, FIRST_GOAL_SEED, GoalRequest
@@ -109,6 +110,8 @@ def evaluate_request(
     path = out
     if path is None and request.run is not None:
         path = request.output_folder() / f"{'-'.join(['goals', *_parts(request, goals)])}.json"
+    if path is not None:
+        check_writable("--out", path)
     if request.learn_goals is not None:
         told.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
     trained = request.load()
@@ -135,13 +138,19 @@ def _parts(request: Request, goals: GoalRequest) -> list[str]:
     of = [] if request.checkpoint is None else [request.checkpoint.name]
     parts = [*of, *name_parts(request.changes | {"learn_goals": request.learn_goals})]
     parts += [] if goals.energy == "auto" else [goals.energy]
+    parts += ["oracle"] if goals.oracle else []
     parts += [] if goals.decisions is None else [f"decisions-{goals.decisions}"]
     if goals.sub_goal_decisions != SUB_GOAL_DECISIONS:
         parts.append(f"sub-goals-{goals.sub_goal_decisions}")
     if goals.pairs != DEFAULT_PAIRS:
         parts.append(f"pairs-{goals.pairs}")
     if goals.recording is not None:
-        parts.append("data-" + re.sub(r"[^A-Za-z0-9.-]+", "-", Path(goals.recording).stem).strip("-"))
+        digest = hashlib.sha256(goals.recording.encode()).hexdigest()[
+            :6
+        ]  # two folders may have files of one name
+        parts.append(
+            "data-" + re.sub(r"[^A-Za-z0-9.-]+", "-", Path(goals.recording).stem).strip("-") + f"-{digest}"
+        )
         parts += [] if goals.offset is None else [f"offset-{goals.offset}"]
     for name, distance in (goals.within or {}).items():
         parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{distance:g}").strip("-"))

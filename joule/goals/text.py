@@ -25,6 +25,10 @@ EXAMPLES = {
 }
 
 
+MOST_DIGITS = 40
+"""Characters at most of the numbers of a moment."""
+
+
 def check_text(text: str) -> tuple[str, str]:
     """The kind of a goal and the rest of its text. Raises ConfigError for a text that is no goal."""
     kind, colon, rest = text.partition(":")
@@ -69,7 +73,8 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
     distance = torch.zeros(len(rows))
     for part in _parts(rest):
         name, _, values = part.partition("=")
-        value = layout.value(name.strip(), rows)
+        name = name.strip()
+        value = layout.value(name, rows)
         if value is None or not values:
             known = ", ".join(name for name in layout.names if name not in ("action", "cost"))
             raise TaskError(f"goal: {part[:80]!r} is no readout and its value; there are {known}")
@@ -78,7 +83,7 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
             raise TaskError(f"goal: {name} has {value.shape[1]} numbers, found {len(wanted)}")
         # Readouts of different units count by how much they vary.
         spread = value.std(0, correction=0).clamp_min(1e-6)
-        distance += ((value - wanted) / spread).square().sum(-1)
+        distance += (layout.shortest(name, value - wanted) / spread).square().sum(-1)
     return _row(buffer.observations(places[int(distance.argmin())][None]))
 
 
@@ -97,7 +102,7 @@ def _moment(rest: str, agent: WorldModelAgent) -> Observation:
     from agent.learning.goal_learning import order_of
 
     episode, at, decision = rest.partition("@")
-    if not at or not episode.isdecimal() or not decision.isdecimal():
+    if not (at and episode.isdecimal() and decision.isdecimal() and len(rest) <= MOST_DIGITS):
         raise ConfigError(f"goal: {rest[:80]!r} is no moment such as {EXAMPLES['episode']}")
     buffer = agent.modules.replay_buffer
     places = order_of(buffer)

@@ -128,6 +128,40 @@ def test_a_goal_that_cannot_be_planned_for_is_refused(trained_run: Path) -> None
         joule.make("joule", env=agent.config.env, preset="smoke").learn_goals(1)
 
 
+def test_a_plan_is_imagined_towards_the_sub_goal_of_its_own_decision(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.learn_goals(2)
+    agent.plan_for(Goal(np.zeros(3, np.float32)))
+    obs = np.linspace(-1.0, 1.0, 12, dtype=np.float32).reshape(4, 3)
+    _, states = agent.predict(obs)
+    one = states.rows(np.array([True, False, False, False]))
+    imagined = agent.imagine_plan(one, 8)
+    _, alone = agent.predict(obs[3])
+    assert not np.array_equal(agent.imagine_plan(alone, 8), imagined)
+    np.testing.assert_array_equal(agent.imagine_plan(one, 8), imagined)
+
+
+def test_another_state_forgets_the_ways_to_goals(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.learn_goals(2)
+    agent.plan_for(Goal(np.zeros(3, np.float32)))
+    before = agent.configurator._experience
+    agent.load_state_dict(*agent.state_dict())
+    assert agent.modules.task_cost is None, "latents of another encoder are no goal"
+    agent.plan_for(Goal(np.zeros(3, np.float32)))
+    assert agent.configurator._experience is not before
+
+
+def test_a_policy_alone_does_not_act_within_a_constraint(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.learn_goals(2)
+    agent.constrain("position<0.5")
+    with pytest.raises(ConfigError, match="the constraint needs a plan"):
+        agent.configurator.act_for_goal(Goal(np.zeros(3, np.float32)))
+    record = joule.evaluate_goals(agent, 1, within={"position": 0.2}, decisions=2)
+    assert list(record["results"]) == ["plan", "random"]
+
+
 def test_another_planner_keeps_the_policy_that_reaches_the_goal(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     agent.learn_goals(2)

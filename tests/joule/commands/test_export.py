@@ -22,7 +22,7 @@ from commands import assert_help_is_instant, assert_refused
 import joule
 from agent.errors import ConfigError
 from joule.commands import export
-from joule.exporting import libraries, parts
+from joule.exporting import export_record, libraries, parts
 from joule.exporting.onnx_file import ExportError
 from joule.storage.files import Disk
 
@@ -142,6 +142,15 @@ def test_the_energy_of_plans_can_be_computed_from_the_files(trained_run: Path, e
     with torch.inference_mode():
         expected = agent.modules.energy(agent.modules.perceive(obs))(torch.from_numpy(plans)[None])[0]
     np.testing.assert_allclose(energy, expected.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_an_agent_that_learned_without_rewards_is_exported_with_the_weight_that_it_plans_with() -> None:
+    agent = small_agent(f"tiny_env:{tiny_env.ID}", reward="none")
+    agent.modules.networks.usual_disagreement.fill_(0.5)
+    planning = export_record._planning(agent)
+    assert (
+        planning["uncertainty_weight"] == agent.modules.energy(torch.zeros(1, 16)).weights.uncertainty < 0.0
+    )
 
 
 def test_actions_are_in_the_units_of_the_environment(tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ from joule.environment import make_env
 from joule.goals.attempts import Attempt, summary
 from joule.goals.nearness import Nearness
 from joule.goals.pairs import make_pairs
+from joule.goals.request import GoalRequest
+from joule.goals.run import _parts
 from joule.goals.text import goal_of
+from joule.trained import Request
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -50,6 +53,7 @@ def test_a_moment_of_an_episode_and_the_nearest_pose_are_goals(trained_run: Path
         ("readout:position=1,2", "position has 1 numbers, found 2"),
         ("episode:3", "no moment such as episode:3@80"),
         ("episode:999@0", "there is no episode 999"),
+        (f"episode:{'9' * 5000}@1", "no moment such as"),
         ("episode:0@999", "episode 0 has 25 decisions, not 999"),
         ("image:none.png", "a picture is a goal where it observes pixels alone"),
         ("observation:none.npy", "none.npy cannot be read"),
@@ -123,6 +127,14 @@ def test_pairs_repeat_and_none_is_solved_at_the_start(trained_run: Path) -> None
         np.testing.assert_array_equal(pair.goal, same.goal)  # type: ignore[arg-type]
 
 
+def test_angles_are_near_by_the_shorter_way_round() -> None:
+    spec = joule.make_env("dmc:pendulum-swingup").env_spec
+    for name in ("qpos", "hinge_angle"):
+        nearness = Nearness(spec, {name: 0.2})
+        here, there = (np.array([np.cos(a), np.sin(a), 0.0], np.float32) for a in (3.12, -3.12))
+        assert nearness.excess(here, there) == pytest.approx((2 * np.pi - 6.24) / 0.2, abs=1e-4)
+
+
 def test_the_interval_is_wilsons() -> None:
     attempts = [Attempt(seed, seed < 8, 10, 0.5) for seed in range(10)]
     found = summary(attempts, [1.0])
@@ -162,6 +174,30 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
 )
 def test_what_does_not_go_together_is_refused(trained_run: Path, options: list[str], message: str) -> None:
     assert_refused("evaluate", [str(trained_run), *options], message)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_played(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("joule.trained.Request.load", None)
+    with pytest.raises(ConfigError, match="cannot be written; give a file in a folder"):
+        joule.evaluate_goals(trained_run, 1, within={"position": 0.2}, out=tmp_path / "none" / "g.json")
+
+
+def test_a_seed_is_taken_as_it_is_and_is_in_the_name_of_the_file(run: Path) -> None:
+    options = ["--goals", "1", "--goal-within", "position=0.2", "--goal-decisions", "5"]
+    for more in ((), ("--seed", "10000")):
+        assert evaluate.main([str(run), *options, *more]) == 0
+    files = sorted(path.name for path in run.glob("goals*.json"))
+    stem = "decisions-5-pairs-1-position-0.2"
+    assert files == [f"goals-{stem}-seed-10000.json", f"goals-{stem}.json"]
+    assert json.loads((run / files[0]).read_text())["first_seed"] == 10_000
+
+
+def test_evaluations_that_differ_have_files_of_their_own(run: Path) -> None:
+    recordings = [GoalRequest(recording=f"swm:{folder}/held.h5") for folder in "ab"]
+    requests = [GoalRequest(), GoalRequest(oracle=True), GoalRequest(seed=10_000), *recordings]
+    assert len({"-".join(_parts(Request(run, {}), each)) for each in requests}) == len(requests)
 
 
 def test_an_agent_in_memory_plans_as_before_when_its_goals_were_evaluated(trained_run: Path) -> None:
