@@ -237,7 +237,7 @@ class Modules:
         parts = (z, networks.world_model, networks.critic, networks.policy, self.discount)
         shares, terminates = EnergyWeights(uncertainty, weights.action), self.terminations > 0
         fused = networks.fused
-        if fused is not None and self.task_cost is None and constraint is None:
+        if fused is not None and self.task_cost is None and constraint is None and FusedEnergy.knows(shares):
             return FusedEnergy(fused, *parts, shares, terminates)
         if isinstance(self.task_cost, GoalCost):
             self.task_cost.target.look(z)

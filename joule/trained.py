@@ -154,6 +154,23 @@ class Request:
                 )
         self._check_agent()
         self._check_goal()
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        """Refuses what needs a replay buffer, before it is announced, for a run that has none."""
+        if self.run is None or not self.run.shared:
+            return
+        asked = {
+            "adapt": self.adapt,
+            "learn-task": self.learn_task is not None,
+            "learn-goals": self.learn_goals is not None,
+            "perceive": self.changes.get("perceive") == "energy",
+        }
+        if given := [name for name, value in asked.items() if value]:
+            raise ConfigError(
+                f"--{given[0]}: {self.run.folder} is a run in its shared form, without the replay buffer that this "
+                f"needs; joule train --env {self.config.env} makes one"
+            )
 
     def _check_goal(self) -> None:
         if self.learn_goals is not None:

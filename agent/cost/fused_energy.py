@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agent.cost.energy import Energy
+from agent.cost.energy import Energy, EnergyWeights
 from agent.fused_networks import FusedNetworks, ensemble_logits
 from agent.world_model.dynamics import mean_of
 
@@ -25,6 +25,13 @@ class FusedEnergy(Energy):
     def __init__(self, fused: FusedNetworks, *parts: Any) -> None:
         super().__init__(*parts)
         self.fused = fused
+
+    @staticmethod
+    def knows(weights: EnergyWeights) -> bool:
+        """Whether it computes all terms that have a weight; one that was added to `Energy.terms` it does not."""
+        return not any(
+            value for name, value in vars(weights).items() if name not in ("uncertainty", "action")
+        )
 
     def __call__(self, actions: Float[Tensor, "batch samples horizon act"]) -> Float[Tensor, "batch samples"]:
         """The energy of each sequence."""

@@ -1,6 +1,7 @@
 """Makes an agent that comes with Joule from a run: its shared form, in `joule/shipped/<name>`.
 
     python -m benchmarks.learning.ship RUN halfcheetah
+    python -m benchmarks.learning.ship joule://halfcheetah halfcheetah      # measures a shipped agent again
 
 The agent is evaluated as it is shipped, by the present version, and the first decisions of one episode are played;
 `provenance.json` has both, so that a test can repeat the episode.
@@ -9,6 +10,7 @@ The agent is evaluated as it is shipped, by the present version, and the first d
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,12 @@ import joule
 from agent.interface import Agent
 from agent.seeds import FIRST_SEED
 from joule.cli.main import run_command
+from joule.sharing.contents import PROVENANCE
 from joule.sharing.pulling import verify
 from joule.sharing.shared_form import shared_files, write_files
-from joule.storage.files import DISK
+from joule.storage.files import DISK, replace_file
 from joule.storage.loading import restored
+from joule.storage.provenance import version
 from joule.storage.run_folder import Run, located
 from joule.storage.shipped import SHIPPED, address
 from joule.trained import Request
@@ -50,7 +54,26 @@ def played(agent: Agent, decisions: int = DECISIONS, seed: int = FIRST_SEED) -> 
 def evaluated(path: Path, episodes: int) -> dict[str, Any]:
     """Return, episodes and version of an evaluation of the agent by this version."""
     found = joule.evaluate(Request(path, {}).load().agent, episodes)
-    return {"return_mean": found["mean"], "return_std": found["std"], "episodes": episodes}
+    return {
+        "return_mean": found["mean"], "return_std": found["std"], "episodes": episodes, "version": version(),
+    }  # fmt: skip
+
+
+def measured(path: Path, agent: Agent, episodes: int) -> dict[str, Any]:
+    """What the provenance says of the agent as it is shipped."""
+    return {
+        "evaluated_as_shipped": evaluated(path, episodes),
+        "episode": {"seed": FIRST_SEED, "decisions": DECISIONS, "return": played(agent)},
+    }
+
+
+def measure_again(name: str, episodes: int) -> None:
+    """Evaluates a shipped agent by the present version, which may plan otherwise, and renews its provenance."""
+    path = SHIPPED / name / PROVENANCE
+    values = json.loads(path.read_text())
+    found = measured(Path(address(name)), joule.load(address(name)), episodes)
+    replace_file(path, (json.dumps(values | found, indent=2) + "\n").encode())
+    print(f"{path}: {found}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,12 +87,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--licence", default="mit", help="for the model card (default: mit)")
     options = parser.parse_args(arguments)
     folder, chosen = located(options.run)
+    if folder == SHIPPED / options.name:
+        measure_again(options.name, options.episodes)
+        return 0
     run = Run.open(folder)
     agent, saved = restored(run, chosen)
-    more = {
-        "evaluated_as_shipped": evaluated(options.run, options.episodes),
-        "episode": {"seed": FIRST_SEED, "decisions": DECISIONS, "return": played(agent)},
-    }
+    more = measured(options.run, agent, options.episodes)
     agent.begin_episode()
     files = shared_files(run, agent, saved, licence=options.licence, address=address(options.name), more=more)
     size = sum(map(len, files.values()))

@@ -16,10 +16,12 @@ from typing import Any
 
 from joule.report.evaluations import ResultsError, Run, read_evaluations
 from joule.report.labels import labelled
+from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
 from joule.storage.run_entries import COMMAND, CONFIG
 from joule.storage.run_logs import EVALUATIONS
+from joule.storage.shipped import folder_of, instead_of
 from joule_schema import json_text
 
 MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
@@ -39,7 +41,7 @@ def read_run(folder: Path | str) -> Run:
     try:
         mode = os.stat(folder).st_mode
     except (FileNotFoundError, ValueError):  # ValueError is for a NUL
-        raise ResultsError(f"{folder} does not exist") from None
+        raise ResultsError(f"{folder} does not exist{instead_of(folder)}") from None
     except OSError as error:
         raise ResultsError(f"{folder} cannot be read: {why(error)}") from None
     if not stat.S_ISDIR(mode):
@@ -91,11 +93,15 @@ def gather(folders: Sequence[Path | str], trees: Sequence[Path | str] = ()) -> l
     """All runs asked for, labelled for comparison; a folder that is given twice counts once.
 
     Raises:
-        ResultsError: for no runs, or results that cannot be read or compared.
+        ResultsError: for no runs, or results that cannot be read or compared, and an address of no agent.
     """
     runs: dict[Path, Run] = {}
-    for folder in folders:
-        runs.setdefault(Path(folder).resolve(), read_run(folder))
+    for given in folders:
+        try:
+            folder = folder_of(given) or Path(given)
+        except RunError as error:
+            raise ResultsError(str(error)) from None
+        runs.setdefault(folder.resolve(), read_run(folder))
     for tree in trees:
         for run in read_tree(tree):
             runs.setdefault(run.source.resolve(), run)

@@ -38,7 +38,7 @@ from joule.storage.run_entries import COMMAND, CONFIG, SUMMARY, VERSIONS
 from joule.storage.run_lock import RunLock
 from joule.storage.run_logs import RunLogs
 from joule.storage.run_paths import check_free, default_folder, folder_identity, located
-from joule.storage.shipped import outputs_of
+from joule.storage.shipped import instead_of, outputs_of
 from joule.storage.trust import register, trusted
 
 __all__ = [
@@ -321,7 +321,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
     """
     try:
         if not folder.is_dir():
-            found = "is not a run folder" if folder.exists() else "does not exist"
+            found = "is not a run folder" if folder.exists() else f"does not exist{instead_of(folder)}"
             raise RunError(f"{folder}: {found}")
     except OSError as error:
         raise RunError(f"{folder}: {why(error)}") from error

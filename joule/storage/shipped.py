@@ -15,7 +15,9 @@ from joule.storage.links import RUN_FILE
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
 _SCHEME = "joule:"
 _OUTPUTS = Path("runs")
-"""The parent of the folders for what commands make of shipped agents."""
+"""The parent of run folders, and of the folders for what commands make of shipped agents."""
+MOST_NAMED = 3
+"""Runs at most that a sentence names."""
 
 
 def names() -> list[str]:
@@ -51,3 +53,20 @@ def folder_of(path: str | os.PathLike[str]) -> Path | None:
 def outputs_of(folder: Path) -> Path:
     """Where commands write what they make of the run in a folder: there, or `runs/<name>` for a shipped agent."""
     return _OUTPUTS / folder.name if folder.parent == SHIPPED else folder
+
+
+def instead_of(missing: Path) -> str:
+    """What may be meant by a run folder that does not exist, as the end of a sentence.
+
+    A trained agent that comes with Joule and has this name, else the newest runs in `runs`, else how one is made.
+    """
+    if missing.name in names():
+        return f"; give {address(missing.name)} for the agent that comes with Joule"
+    try:
+        made = [entry.parent for entry in _OUTPUTS.glob(f"*/{RUN_FILE}")]
+        newest = sorted(made, key=lambda run: (run.stat().st_mtime, run.name), reverse=True)[:MOST_NAMED]
+    except OSError:
+        newest = []
+    if newest:
+        return f"; the newest runs here are {', '.join(map(str, newest))}"
+    return f"; joule train --out {missing} makes one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -50,6 +51,17 @@ def test_it_is_the_sum_of_the_terms(
     assert expected.std() > 1e-3
     (gradient,) = torch.autograd.grad(energy(actions.requires_grad_()).sum(), actions)
     assert bool(gradient.abs().sum(-1).all()), "a planner that descends gets a gradient"
+
+
+def test_a_term_that_was_added_is_not_left_out() -> None:
+    """As `docs/guide/costs.md` adds one: with its weight the energy on modules is taken, which has it."""
+
+    @dataclass(frozen=True)
+    class Weights(EnergyWeights):
+        smoothness: float = 0.0
+
+    assert FusedEnergy.knows(Weights(0.7, 0.2))
+    assert not FusedEnergy.knows(Weights(0.7, smoothness=0.5))
 
 
 def test_plans_for_what_was_not_learned_are_left_to_modules(make_agent: Callable[..., Any]) -> None:

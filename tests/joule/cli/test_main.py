@@ -35,7 +35,7 @@ def test_help_lists_the_commands_at_once(tmp_path: Path) -> None:
             "push, pull, sweep\n",
         ),
         (["train", "--stps", "3"], "error: unknown option --stps; did you mean --steps?\n"),
-        (["evaluate", "nowhere"], "error: nowhere: does not exist\n"),
+        (["evaluate", "nowhere"], "error: nowhere: does not exist; joule train --out nowhere makes one\n"),
     ],
 )
 def test_a_mistake_is_one_sentence(

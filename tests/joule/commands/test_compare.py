@@ -12,6 +12,7 @@ import pytest
 from commands import assert_refused
 from result_files import write_forecasts, write_run, write_tree
 
+import joule
 from joule.commands import compare
 from joule.report import statistics
 from joule.report.evaluations import ResultsError
@@ -71,7 +72,9 @@ def test_forecasts_are_shown_where_a_log_was_kept(tmp_path: Path) -> None:
         (["--at", "x", "r"], "--at"),
         (["--at", "0", "r"], "--at: 0 is less than 1"),
         ([], "nothing to compare"),
-        (["nowhere"], "nowhere does not exist"),
+        (["nowhere"], "nowhere does not exist; joule train --out nowhere makes one"),
+        (["reach"], "reach does not exist; give joule://reach for the agent that comes with Joule"),
+        (["joule://nobody"], "is no agent that comes with Joule; there are joule://halfcheetah"),
         (["--results", "{tree}", "--readme", "{tree}/none.md"], "none.md is not a file"),
         (["--results", "{tree}", "--out", "/dev/null/x"], "/dev/null"),
         (["{tree}"], "give --results"),
@@ -86,6 +89,11 @@ def test_input_that_cannot_be_used_is_refused_before_anything_is_written(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["results"], "something was written"
+
+
+def test_agents_that_come_with_joule_are_compared() -> None:
+    (row,) = joule.compare("joule://reach")
+    assert (row.task, len(row.scores)) == ("joule/Reach-v0", 1)
 
 
 def test_a_refusal_is_one_line_and_exit_code_2() -> None:

@@ -52,7 +52,7 @@ def test_a_mistake_is_one_sentence_with_what_was_meant(tmp_path: Path, user: Map
     for position, (arguments, sentence) in enumerate((
         (["--stps", "100"], "error: unknown option --stps; did you mean --steps?\n"),
         (["--env", "HalfCheeta-v5", "--out", "run"], "did you mean HalfCheetah-v5"),
-        (["--resume", "nowhere"], "error: nowhere: does not exist\n"),
+        (["--resume", "nowhere"], "error: nowhere: does not exist; joule train --out nowhere makes one\n"),
         (["--out", "a/b"], "error: a/b: its parent folder a does not exist; make it first\n"),
         (["--resume", "run", "--out", "b"], "--out: a resumed run stays in its own folder; copy run to b"),
         (["--resume", "run", "--preset", "default"], "--preset: a resumed run keeps its settings; "),

@@ -10,8 +10,9 @@ import pytest
 from commands import run_forked
 
 import joule
+from agent.errors import ConfigError
 from benchmarks.learning.ship import LARGEST, played
-from joule.commands import train
+from joule.commands import evaluate, train
 from joule.exporting.libraries import LIBRARIES
 from joule.sharing.contents import PROVENANCE
 from joule.sharing.pulling import verify
@@ -37,7 +38,8 @@ def test_there_are_three_with_their_provenance() -> None:
         assert values["settings"] == json.loads((folder / "config.json").read_text())
         last = values["evaluations"][-1]
         assert last["frames"] == values["frames"]
-        assert values["evaluated_as_shipped"]["return_mean"] == pytest.approx(last["return_mean"], rel=1e-6)
+        # A later version may plan otherwise than the one that trained and evaluated it.
+        assert values["evaluated_as_shipped"]["return_mean"] == pytest.approx(last["return_mean"], rel=0.05)
         texts = [path.read_text() for path in files if path.suffix in (".json", ".txt", ".csv", ".md")]
         assert not re.search(r"""[\s"'=](/\w+){2}""", "\n".join(texts)), "a path of the machine"
 
@@ -79,5 +81,10 @@ def test_other_addresses_and_learning_are_refused() -> None:
         RunError, match=r"^joule://ant: is no agent that comes with Joule; there are joule://half"
     ):
         joule.load("joule://ant")
+    for more in (["--adapt"], ["--learn-goals", "5"], ["--perceive", "energy"]):
+        with pytest.raises(
+            ConfigError, match=f"{more[0]}: .* is a run in its shared form, without the replay buffer"
+        ):
+            evaluate.main(["joule://reach", *more])
     with pytest.raises(RunError, match="--resume: joule://reach is a run in its shared form"):
         train.main(["--resume", "joule://reach"])
