@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -14,6 +13,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
@@ -21,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env
 from envs.faults.boundary import call
 from envs.faults.errors import EnvError, described
 from envs.physics import log
+from envs.suggestions import suggestion, suggestion_of_module
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")
@@ -42,6 +43,17 @@ class Resolved:
     """Simulator frames per decision by default."""
 
 
+@dataclass(frozen=True)
+class Optional:
+    """A package that is installed with an extra, and registers ids when it is imported."""
+
+    packages: tuple[str, ...]
+    """What must be installed."""
+    module: str
+    """What registers the ids."""
+    extra: str
+
+
 def resolve(env: str) -> Resolved:
     """Finds the environment that an id names, and imports the package that registers it.
 
@@ -52,23 +64,70 @@ def resolve(env: str) -> Resolved:
         EnvError: for a malformed or unknown id (with the nearest ones), and for a package that is missing or
             fails.
     """
+    check_id(env)
+    prefix, name = _parts(env)
+    before = set(gymnasium.registry)
+    module = None if prefix in ("", "dmc") else _import(prefix, env)
+    spec = _registered(name)
+    if spec is None and (optional := _optional(name)) is not None:
+        _need(optional, env)
+        _register(optional.module, extra=optional.extra, env=env)
+        spec = _registered(name)
+    if spec is None:
+        if module is None:
+            raise _unknown(env, suggestion(name, prefix))
+        raise _unknown(env, suggestion_of_module(name, prefix, module, set(gymnasium.registry) - before))
+    return Resolved(spec, action_repeat=default_action_repeat(spec))
+
+
+def check_id(env: str) -> None:
+    """Refuses an id that needs no import to be seen to be wrong. Imports neither a package nor a user's module.
+
+    Raises:
+        EnvError: for a malformed id, a missing package or module, and an id that Gymnasium and Joule would have
+            registered. What other packages and modules register is not looked for.
+    """
+    prefix, name = _parts(env)
+    if prefix and prefix != "dmc":
+        top = prefix.partition(".")[0]
+        _look_here()
+        if top not in sys.modules and importlib.util.find_spec(top) is None:
+            raise _no_module(prefix, top, env)
+    elif _registered(name) is None:
+        optional = _optional(name)
+        if optional is None:
+            raise _unknown(env, suggestion(name, prefix))
+        _need(optional, env)
+
+
+def _parts(env: str) -> tuple[str, str]:
+    """The prefix, which may be empty, and the id as the registry has it. Raises EnvError for a malformed id."""
     if not isinstance(env, str) or not env.strip():
         raise EnvError(f"the environment id is empty: give one of the forms {FORMS}")
     if len(env) > LONGEST_ID:
         raise EnvError(f"malformed environment id: {len(env)} characters, {env[:40]!r} and so on")
     prefix, _, name = env.rpartition(":")
+    if env.lower().endswith((".xml", ".mjcf", ".urdf")):
+        raise EnvError(
+            f"{env}: is a model file, and an environment is a Python class around it, registered with Gymnasium; "
+            "docs/cookbook/own-environment.md writes one in 40 lines"
+        )
+    if prefix.endswith(".py"):
+        folder, file = os.path.split(prefix)
+        where = f", and run the command in {folder}" if folder else ""
+        raise EnvError(f"{env}: write {file.removesuffix('.py')}:{name}, without .py{where}")
     if prefix == "dmc":
-        _need("shimmy", "dm_control", extra="dmc", env=env)
         # dm_control's suite says domain-task; shimmy registers each as dm_control/domain-task-v0.
         name = f"dm_control/{name}"
     elif prefix and not _MODULE.fullmatch(prefix):
         raise EnvError(f"malformed environment id {env!r}: the forms are {FORMS}")
     if not _NAME.fullmatch(name):
         raise EnvError(f"malformed environment id {env!r}: the forms are {FORMS}")
-    if prefix and prefix != "dmc":
-        _import(prefix, env)
-    spec = _find(name, env)
-    return Resolved(spec, action_repeat=default_action_repeat(spec))
+    return prefix, name
+
+
+def _unknown(env: str, hint: str) -> EnvError:
+    return EnvError(f"unknown environment id {env!r}: {hint}")
 
 
 def default_action_repeat(spec: EnvSpec | None) -> int:
@@ -76,17 +135,8 @@ def default_action_repeat(spec: EnvSpec | None) -> int:
     return 2 if spec is not None and spec.namespace == "dm_control" else 1
 
 
-def _find(name: str, env: str) -> EnvSpec:
-    """The spec called `name`, in its newest version if none is given. Raises EnvError."""
-    for attempt in (_registered, _after_optional_imports):
-        spec = attempt(name, env)
-        if spec is not None:
-            return spec
-    raise EnvError(f"unknown environment id {env!r}: {_nearest(name, env)}")
-
-
-def _registered(name: str, env: str) -> EnvSpec | None:
-    """The spec called `name` among those registered now, or None."""
+def _registered(name: str) -> EnvSpec | None:
+    """The spec called `name` among those registered now, in its newest version if none is given, or None."""
     if name in gymnasium.registry:
         return gymnasium.registry[name]
     namespace, base, version = parse_env_id(name)
@@ -98,18 +148,15 @@ def _registered(name: str, env: str) -> EnvSpec | None:
     return None
 
 
-def _after_optional_imports(name: str, env: str) -> EnvSpec | None:
-    """The spec called `name` after an import of the package that registers it, or None. Raises EnvError."""
+def _optional(name: str) -> Optional | None:
+    """The package that registers ids such as `name` when it is imported, or None."""
     if name.startswith("dm_control/"):
-        _need("shimmy", "dm_control", extra="dmc", env=env)
-        _register("shimmy", extra="dmc", env=env)
-    elif _ROBOTICS.match(name):
-        _need("gymnasium_robotics", extra="robotics", env=env)
-        _register("gymnasium_robotics", extra="robotics", env=env)
-    elif name.startswith("swm/"):
-        _need("stable_worldmodel", extra="swm", env=env)
-        _register("stable_worldmodel.envs", extra="swm", env=env)
-    return _registered(name, env)
+        return Optional(("shimmy", "dm_control"), "shimmy", "dmc")
+    if _ROBOTICS.match(name):
+        return Optional(("gymnasium_robotics",), "gymnasium_robotics", "robotics")
+    if name.startswith("swm/"):
+        return Optional(("stable_worldmodel",), "stable_worldmodel.envs", "swm")
+    return None
 
 
 def _install(extra: str) -> str:
@@ -121,11 +168,11 @@ def _install(extra: str) -> str:
     return f'pip install "{name}[{extra}]"'
 
 
-def _need(*packages: str, extra: str, env: str) -> None:
+def _need(optional: Optional, env: str) -> None:
     """EnvError with the exact command to type if an optional package is not installed."""
-    for package in packages:
+    for package in optional.packages:
         if importlib.util.find_spec(package) is None:
-            raise EnvError(f"{env} needs the package {package}, install it with: {_install(extra)}")
+            raise EnvError(f"{env} needs the package {package}, install it with: {_install(optional.extra)}")
 
 
 def _register(package: str, *, extra: str, env: str) -> None:
@@ -147,16 +194,14 @@ def _register(package: str, *, extra: str, env: str) -> None:
         log.log(logging.WARNING if parse_env_id(env)[1] in line else logging.INFO, "%s: %s", package, line)
 
 
-def _import(module: str, env: str) -> None:
+def _import(module: str, env: str) -> ModuleType:
     """Imports the user's module, from the working directory too, as `python file.py` does. Raises EnvError."""
-    here = os.getcwd()
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
+    _look_here()
     try:
-        call(importlib.import_module, module)
+        return call(importlib.import_module, module)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(error.name + ".")):
-            raise EnvError(f"{env}: there is no module {module!r} on the path or in this folder") from error
+            raise _no_module(module, error.name, env) from error
         raise EnvError(
             f"{env}: importing {module!r} needs the package {error.name!r}, not installed"
         ) from error
@@ -164,24 +209,17 @@ def _import(module: str, env: str) -> None:
         raise EnvError(f"{env}: importing {module!r} {described(error)}") from error
 
 
-def _nearest(name: str, env: str) -> str:
-    """The end of a sentence, with the ids nearest to `name`."""
-    namespace, base, version = parse_env_id(name)
-    versions = sorted(
-        spec.version
-        for spec in gymnasium.registry.values()
-        if (spec.namespace, spec.name) == (namespace, base) and spec.version is not None
-    )
-    if version is not None and versions:
-        return f"{base} exists in versions " + ", ".join(f"v{v}" for v in versions)
-    known = {spec.name.lower() + f"-v{spec.version}": spec.id for spec in gymnasium.registry.values()}
-    known |= {spec.id.lower(): spec.id for spec in gymnasium.registry.values()}
-    near = difflib.get_close_matches(name.lower(), known, n=4, cutoff=0.6)
-    close = list(dict.fromkeys(known[key] for key in near))[:3]
-    if env.startswith("dmc:"):
-        close = ["dmc:" + c.removeprefix("dm_control/").removesuffix("-v0") for c in close]
-    elif ":" in env:  # an id that a module registers is found only through that module
-        close = [f"{env.rpartition(':')[0]}:{c}" for c in close]
-    if not close:
-        return f"no registered id is like it; for an environment of your own write module:{base}"
-    return "did you mean " + " or ".join(close) + "?"
+def _look_here() -> None:
+    """Has modules found in the working directory too."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
+def _no_module(module: str, missing: str, env: str) -> EnvError:
+    """The refusal of a module of which `missing`, itself or a package around it, does not exist."""
+    sentence = f"{env}: there is no module {missing!r} on the path or in this folder"
+    if "." in missing:
+        return EnvError(sentence)
+    file = missing if "." in module else f"{missing}.py"
+    return EnvError(f"{sentence}; run the command in the folder that holds {file}, or install your package")

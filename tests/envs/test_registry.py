@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -27,7 +28,19 @@ import envs
         ("halfcheetah-v5", "did you mean HalfCheetah-v5"),
         ("HalfCheetah-v9", "exists in versions"),
         ("joule/Reech-v0", "did you mean joule/Reach-v0"),
-        ("no_such_module:Env-v0", "no module 'no_such_module'"),
+        ("HalfCheeta-v4", "did you mean HalfCheetah-v5?"),
+        ("Bogus-v0", "no registered id is like it"),
+        ("walker-walk", "did you mean dmc:walker-walk?"),
+        ("humanoid_CMU-run-v0", "did you mean dmc:humanoid_CMU-run?"),
+        (
+            "no_such_module:Env-v0",
+            "no module 'no_such_module' on the path or in this folder; run the command in the folder that holds "
+            "no_such_module.py, or install your package",
+        ),
+        ("no_such.module:Env-v0", "run the command in the folder that holds no_such, or"),
+        ("my_reg.py:Arm-v0", "my_reg.py:Arm-v0: write my_reg:Arm-v0, without .py"),
+        ("sub/my_reg.py:Arm-v0", "write my_reg:Arm-v0, without .py, and run the command in sub"),
+        ("models/my_arm.xml", "a Python class around it"),
         ("counter_env:Count-v0", "did you mean counter_env:Counter-v"),
         ("CartPole-v1", "Discrete(2) is not a Box"),
     ],
@@ -37,6 +50,92 @@ def test_a_bad_id_is_refused_with_a_sentence(name: str, words: str) -> None:
         envs.make(name)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "words"),
+    [
+        (
+            "",
+            "My-v0",
+            "{file}, which registers no such id; add to it "
+            'gymnasium.register(id="My-v0", entry_point="{module}:YourClass", max_episode_steps=...)',
+        ),
+        ("", "My", 'gymnasium.register(id="My-v0"'),
+        ("", "HalfCheetah-v9", "registers no such id; add"),  # what others register is not suggested
+        ("register('OwnArm-v0', 'a:A')", "OwnArn-v0", ": did you mean {module}:OwnArm-v0?"),
+        (
+            "register('OwnArm-v0', 'a:A'); register('OwnArm-v1', 'a:A')",
+            "OwnArm-v2",
+            "mean {module}:OwnArm-v1?",
+        ),
+        (
+            "register('OwnArm-v0', 'a:A')",
+            "Crane-v0",
+            "{file}, which registers no such id; give {module}:OwnArm-v0",
+        ),
+    ],
+)
+def test_a_module_without_the_id_is_named_with_what_it_registers(
+    text: str,
+    name: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    module = f"own_registry_{request.node.callspec.indices['words']}"
+    file = tmp_path / f"{module}.py"
+    file.write_text(f"from gymnasium import register\n{text}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(envs.EnvError) as refusal:
+        envs.make(f"{module}:{name}")
+    for id in ("OwnArm-v0", "OwnArm-v1"):
+        gymnasium.registry.pop(id, None)
+    assert words.format(file=file, module=module) in str(refusal.value)
+
+
+def test_a_folder_that_is_no_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "only_a_folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(envs.EnvError, match=r"the folder .*only_a_folder, which has no __init__.py"):
+        envs.make("only_a_folder:My-v0")
+
+
+def test_the_recipe_for_a_model_file_exists() -> None:
+    with pytest.raises(envs.EnvError, match=r"docs/cookbook/own-environment\.md"):
+        envs.make("my_arm.xml")
+    assert (Path(envs.__file__).parents[1] / "docs/cookbook/own-environment.md").is_file()
+
+
+def test_the_tasks_of_dm_control_are_those_that_it_has() -> None:
+    suite = pytest.importorskip("dm_control.suite")
+    from envs.suggestions import DM_CONTROL_TASKS
+
+    assert {(d, t) for d, tasks in DM_CONTROL_TASKS.items() for t in tasks.split()} == set(suite.ALL_TASKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("HalfCheetah-v5", False),
+        ("HalfCheetah", False),
+        ("unread_module:Env-v0", False),
+        ("Bogus-v0", True),
+        ("walker-walk", True),
+        ("no_such_module:Env-v0", True),
+    ],
+)
+def test_an_id_is_checked_without_an_import(
+    name: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from envs import registry
+
+    (tmp_path / "unread_module.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry.importlib, "import_module", None)
+    with pytest.raises(envs.EnvError) if refused else contextlib.nullcontext():
+        registry.check_id(name)
 
 
 def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +179,7 @@ def test_a_missing_package_comes_with_the_command_that_installs_it(
 
     real = registry.importlib.util.find_spec
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda p: None if p == package else real(p))
-    monkeypatch.setattr(registry, "_registered", lambda name, env: None)
+    monkeypatch.setattr(registry, "_registered", lambda name: None)
     with pytest.raises(envs.EnvError) as refusal:
         envs.make(name)
     assert str(refusal.value).endswith(f'pip install -e "{Path(envs.__file__).parents[1]}[{extra}]"')
