@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.configurator.settings import PRESETS, Config
+from agent.configurator.settings import NO_ENV, PRESETS, Config
 from agent.errors import ConfigError
 from joule import threads
 from joule.arguments import as_path
@@ -196,6 +196,10 @@ def _train(
             from joule.storage.run_paths import check_free
 
             check_free(out)
+        if config.env != NO_ENV:
+            from envs.registry import check_id
+
+            check_id(config.env)
         given_callbacks = _callbacks(callbacks, track)
         with _startup(config, from_command_line) as startup:
             # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
