@@ -6,15 +6,16 @@ It is argparse, because it starts in milliseconds where richer libraries take ha
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.errors import ConfigError
 from joule.cli.command_line import command_words, shell_line
+from joule.cli.nearest_option import nearest_options
 from joule_schema import json_text
 from joule_schema.errors import shown
 
@@ -52,7 +53,8 @@ class Parser(argparse.ArgumentParser):
         """The options.
 
         Raises:
-            ConfigError: for an option that does not exist, with the nearest one, and for a bad value.
+            ConfigError: for an option that does not exist, with the nearest ones or where to look, and for a bad
+                value.
         """
         options, unknown = self.parse_known_args(arguments)
         if unknown:
@@ -63,8 +65,9 @@ class Parser(argparse.ArgumentParser):
                     "given again for each"
                 )
             known = [option for action in self._actions for option in action.option_strings]
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            raise ConfigError(f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else ""))
+            near = nearest_options(name, known)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"see {self.prog} --help"
+            raise ConfigError(f"unknown option {name}; {hint}")
         for value in vars(options).values():
             for path in value if isinstance(value, list) else [value]:
                 if isinstance(path, Path):
@@ -87,10 +90,23 @@ def whole_number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        value = number(text)
+        try:
+            value = number(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error}{_written_out(text)}") from None
         if value != int(value):
             raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
         return int(value)
+
+
+def _written_out(text: str) -> str:
+    """The end of the sentence that refuses `50k` or `2M`."""
+    short = re.fullmatch(r"(\d{1,9})(?:\.(\d{1,6}))?([km])", text.strip(), re.ASCII | re.IGNORECASE)
+    if short is None:
+        return ""
+    whole, decimals, suffix = short[1], short[2] or "", short[3].lower()
+    value, rest = divmod(int(whole + decimals) * {"k": 1_000, "m": 1_000_000}[suffix], 10 ** len(decimals))
+    return "" if rest else f"; write {value}"
 
 
 def number(text: str) -> float:

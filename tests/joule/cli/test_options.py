@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 import pytest
 
 from agent.configurator.settings import ActorConfig, Config, LearningConfig
 from agent.errors import ConfigError
+from joule.cli.nearest_option import OTHER_NAMES
 from joule.cli.options import field_help, given_settings, kind_in
 from joule.cli.parser import Parser, json_object, number, whole_number
-from joule.commands import evaluate, train
+from joule.commands import evaluate, play, train
 
 
 def help_of(arguments: list[str]) -> str:
@@ -87,3 +89,56 @@ def test_help_and_examples_have_the_form_in_which_the_process_was_started(
     assert text.startswith("usage: joule train [options]")
     assert "joule train --preset smoke" in text
     assert "train.py" not in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("--lr", "did you mean --learning.learning-rate?"),
+        ("--learning.lr", "did you mean --learning.learning-rate?"),
+        ("--learning-rate", "did you mean --learning.learning-rate?"),
+        ("--batch-size", "did you mean --learning.batch-size?"),
+        ("--batch_size=64", "did you mean --learning.batch-size?"),
+        ("--total-timesteps", "did you mean --steps?"),
+        ("--timesteps", "did you mean --steps?"),
+        ("--horizon", "did you mean --planner.horizon-decisions?"),
+        ("--output", "did you mean --out?"),
+        ("--no-vidoe", "did you mean --no-video?"),
+        ("--planer.kind", "did you mean --planner.kind?"),
+        ("--kind", "did you mean --regularizer.kind or --planner.kind or --explore.kind?"),
+        *((typed, "see {prog} --help") for typed in ("--adapt", "--learning.foo", "--epochs", "--x", "-n")),
+    ],
+)
+def test_an_unknown_option_comes_with_what_was_meant_or_where_to_look(typed: str, hint: str) -> None:
+    parser = train.parser()
+    with pytest.raises(ConfigError) as refusal:
+        parser.parse([typed])
+    assert str(refusal.value) == f"unknown option {typed.partition('=')[0]}; {hint.format(prog=parser.prog)}"
+
+
+@pytest.mark.parametrize("typed", ["--adapt", "--lr", "--timesteps"])
+def test_an_option_of_another_command_is_not_taken_for_one_of_this(typed: str) -> None:
+    with pytest.raises(ConfigError, match=f"^unknown option {typed}; see .*play --help$"):
+        play.parser().parse(["run", typed])
+
+
+def test_every_other_name_is_that_of_an_option() -> None:
+    known = {option for action in train.parser()._actions for option in action.option_strings}
+    assert {f"--{meant}" for meant in OTHER_NAMES.values()} <= known
+    assert not {f"--{other}" for other in OTHER_NAMES} & known
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("50k", "'50k' is not a number; write 50000"),
+        ("2M", "'2M' is not a number; write 2000000"),
+        ("1.5k", "'1.5k' is not a number; write 1500"),
+        ("50kb", "'50kb' is not a number"),
+        ("k", "'k' is not a number"),
+        ("1.0005k", "'1.0005k' is not a number"),
+    ],
+)
+def test_a_number_with_a_suffix_is_written_out(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=f"{re.escape(sentence)}$"):
+        train.parser().parse(["--steps", text])
