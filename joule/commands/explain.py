@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def parser(arguments: Sequence[str] = ()) -> Parser:
     """The options of this command; `arguments` names the planner whose settings the help shows."""
     p = Parser(prog="explain.py", description=__doc__, operands="RUN --step N")
-    p.add_argument("--step", type=whole_number, required=True, metavar="N",
+    p.add_argument("--step", type=whole_number, metavar="N",
                    help="which decision of the episode; 1 is the first")  # fmt: skip
     p.add_argument("--seed", dest="episode_seed", type=whole_number, default=FIRST_SEED, metavar="N",
                    help="seed of the episode (default: 10000)")  # fmt: skip
@@ -51,6 +51,8 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command and returns its exit code. Raises Refused or Stopped, with one sentence."""
     options = parser(arguments).parse(arguments)
+    if options.step is None:
+        raise ConfigError("--step: say which decision of the episode to explain, such as --step 60")
     threads.set_variables(threads.of_run(options.run))
     record = explain(
         options.run,

@@ -165,7 +165,7 @@ def test_help_is_instant() -> None:
     [
         ([".", "--step", "1"], "run.json"),
         (["no-such-run", "--step", "1"], "does not exist"),
-        (["."], "--step"),
+        (["."], "--step: say which decision of the episode to explain, such as --step 60"),
         ([".", "--step", "0"], "--step: 0"),
         ([".", "--step", "1", "--sed", "3"], "did you mean --seed?"),
     ],
