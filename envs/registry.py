@@ -44,14 +44,15 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Optional:
-    """A package that is installed with an extra, and registers ids when it is imported."""
+class ExtraPackages:
+    """What must be installed for ids that an extra brings: it registers them when it is imported."""
 
     packages: tuple[str, ...]
     """What must be installed."""
     module: str
     """What registers the ids."""
-    extra: str
+    name: str
+    """Of the extra."""
 
 
 def resolve(env: str) -> Resolved:
@@ -69,9 +70,9 @@ def resolve(env: str) -> Resolved:
     before = set(gymnasium.registry)
     module = None if prefix in ("", "dmc") else _import(prefix, env)
     spec = _registered(name)
-    if spec is None and (optional := _optional(name)) is not None:
-        _need(optional, env)
-        _register(optional.module, extra=optional.extra, env=env)
+    if spec is None and (extra := _extra_packages(name)) is not None:
+        _need(extra, env)
+        _register(extra.module, extra=extra.name, env=env)
         spec = _registered(name)
     if spec is None:
         if module is None:
@@ -94,10 +95,10 @@ def check_id(env: str) -> None:
         if top not in sys.modules and importlib.util.find_spec(top) is None:
             raise _no_module(prefix, top, env)
     elif _registered(name) is None:
-        optional = _optional(name)
-        if optional is None:
+        extra = _extra_packages(name)
+        if extra is None:
             raise _unknown(env, suggestion(name, prefix))
-        _need(optional, env)
+        _need(extra, env)
 
 
 def _parts(env: str) -> tuple[str, str]:
@@ -148,14 +149,14 @@ def _registered(name: str) -> EnvSpec | None:
     return None
 
 
-def _optional(name: str) -> Optional | None:
+def _extra_packages(name: str) -> ExtraPackages | None:
     """The package that registers ids such as `name` when it is imported, or None."""
     if name.startswith("dm_control/"):
-        return Optional(("shimmy", "dm_control"), "shimmy", "dmc")
+        return ExtraPackages(("shimmy", "dm_control"), "shimmy", "dmc")
     if _ROBOTICS.match(name):
-        return Optional(("gymnasium_robotics",), "gymnasium_robotics", "robotics")
+        return ExtraPackages(("gymnasium_robotics",), "gymnasium_robotics", "robotics")
     if name.startswith("swm/"):
-        return Optional(("stable_worldmodel",), "stable_worldmodel.envs", "swm")
+        return ExtraPackages(("stable_worldmodel",), "stable_worldmodel.envs", "swm")
     return None
 
 
@@ -168,15 +169,15 @@ def _install(extra: str) -> str:
     return f'pip install "{name}[{extra}]"'
 
 
-def _need(optional: Optional, env: str) -> None:
-    """EnvError with the exact command to type if an optional package is not installed."""
-    for package in optional.packages:
+def _need(extra: ExtraPackages, env: str) -> None:
+    """EnvError with the exact command to type if a package of an extra is not installed."""
+    for package in extra.packages:
         if importlib.util.find_spec(package) is None:
-            raise EnvError(f"{env} needs the package {package}, install it with: {_install(optional.extra)}")
+            raise EnvError(f"{env} needs the package {package}, install it with: {_install(extra.name)}")
 
 
 def _register(package: str, *, extra: str, env: str) -> None:
-    """Imports an optional package, which registers its ids. Raises EnvError where it fails to import.
+    """Imports a package, which registers its ids. Raises EnvError where it fails to import.
 
     gymnasium-robotics prints news of some of its environments on stderr when it is imported. They go to the log,
     and are shown only where they name this environment.
