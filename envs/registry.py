@@ -45,7 +45,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class ExtraPackages:
-    """What must be installed for ids that an extra brings: it registers them when it is imported."""
+    """Packages of an extra, one of which registers ids when it is imported."""
 
     packages: tuple[str, ...]
     """What must be installed."""
