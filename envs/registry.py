@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import importlib.util
 import io
 import logging
@@ -12,7 +11,6 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import gymnasium
@@ -22,6 +20,7 @@ from envs.faults.boundary import call
 from envs.faults.errors import EnvError, described
 from envs.physics import log
 from envs.suggestions import suggestion, suggestion_of_module
+from joule_errors.extras import install_command
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")
@@ -160,20 +159,13 @@ def _extra_packages(name: str) -> ExtraPackages | None:
     return None
 
 
-def _install(extra: str) -> str:
-    """The command that installs an extra, for a checkout by its path."""
-    checkout = Path(__file__).parents[1]
-    if (checkout / "pyproject.toml").is_file():
-        return f'pip install -e "{checkout}[{extra}]"'
-    name = importlib.metadata.packages_distributions().get("joule", ["joule"])[0]
-    return f'pip install "{name}[{extra}]"'
-
-
 def _need(extra: ExtraPackages, env: str) -> None:
     """EnvError with the exact command to type if a package of an extra is not installed."""
     for package in extra.packages:
         if importlib.util.find_spec(package) is None:
-            raise EnvError(f"{env} needs the package {package}, install it with: {_install(extra.name)}")
+            raise EnvError(
+                f"{env} needs the package {package}, install it with: {install_command(extra.name)}"
+            )
 
 
 def _register(package: str, *, extra: str, env: str) -> None:
@@ -189,7 +181,7 @@ def _register(package: str, *, extra: str, env: str) -> None:
     except Exception as error:
         raise EnvError(
             f"{env}: importing {package} {described(error)}; versions that fit together come with: "
-            f"{_install(extra)}"
+            f"{install_command(extra)}"
         ) from error
     for line in said.getvalue().splitlines():
         log.log(logging.WARNING if parse_env_id(env)[1] in line else logging.INFO, "%s: %s", package, line)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from agent.errors import ConfigError
+from joule_errors.extras import install_command
 
 
 def needed(module: str, extra: str, option: str) -> Any:
@@ -25,6 +26,5 @@ def needed(module: str, extra: str, option: str) -> Any:
         if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
             raise
         raise ConfigError(
-            f'{option}: needs {module}, which is not installed; pip install "joule-rl[{extra}]", or in a '
-            f'checkout pip install -e ".[{extra}]"'
+            f"{option}: needs {module}, which is not installed; {install_command(extra)}"
         ) from None

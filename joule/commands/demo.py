@@ -4,8 +4,9 @@ python demo.py                                  the cheetah
 python demo.py reach                            another agent that comes with Joule
 python demo.py --seconds 20 --out cheetah.mp4   more of it, into a file of your choice
 
-Below each frame of the film are the return, the surprise of the world model and the energy of the plan. Every
-command for trained agents takes these agents too, as in `joule evaluate joule://halfcheetah`.
+Below each frame of the film are the return, the surprise of the world model and the energy of the plan. The
+commands evaluate, render, explain, export and play take these agents too, as in
+`joule evaluate joule://halfcheetah`.
 """
 
 from __future__ import annotations

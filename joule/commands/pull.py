@@ -6,7 +6,7 @@ python pull.py name/halfcheetah --revision v2       a branch, a tag or a commit
 
 Every file is checked before the folder appears, and nothing of it is executed. An environment in a module of its
 own is not imported; the command says which option lets another command import it. It needs the extra `hub`:
-pip install "joule-rl[hub]". HF_ENDPOINT names another server, HF_TOKEN opens private repositories.
+pip install -e ".[hub]" in a checkout. HF_ENDPOINT names another server, HF_TOKEN opens private repositories.
 """
 
 from __future__ import annotations

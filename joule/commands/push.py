@@ -5,8 +5,8 @@ python push.py RUN name/halfcheetah --private          into a private one
 python push.py RUN name/halfcheetah --license mit      with a licence in the model card
 
 What is shared can act, be evaluated, filmed and explained by everybody who does `joule pull name/halfcheetah`. It
-has no replay buffer, no optimisers and no logs. The command needs the extra `hub`
-(pip install "joule-rl[hub]") and a token, by `hf auth login` or HF_TOKEN. HF_ENDPOINT names another server.
+has no replay buffer, no optimisers and no logs. The command needs the extra `hub` (in a checkout:
+pip install -e ".[hub]") and a token, by `hf auth login` or HF_TOKEN. HF_ENDPOINT names another server.
 """
 
 from __future__ import annotations

@@ -147,7 +147,8 @@ def _evaluations(evaluations: Sequence[Mapping[str, Any]]) -> str:
 def _use(values: Mapping[str, Any], repo: str, address: str) -> str:
     """How to fetch it and what to type; an agent that comes with Joule need not be fetched."""
     path = address or f"runs/{repo.rpartition('/')[2] or 'run'}"
-    lines = [] if address else ['pip install "joule-rl[hub]"', f"joule pull {repo or 'REPO'}"]
+    install = 'pip install -e ".[hub]"   # in a checkout of Joule'
+    lines = [] if address else [install, f"joule pull {repo or 'REPO'}"]
     flags = []
     module, colon, _ = str(values["env"]).partition(":")
     if colon and module != "dmc":

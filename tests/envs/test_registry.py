@@ -188,12 +188,12 @@ def test_a_missing_package_comes_with_the_command_that_installs_it(
 def test_outside_of_a_checkout_the_command_has_the_name_of_the_installed_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from envs import registry
+    from joule_errors import extras
 
     installed: dict[str, Any] = {"joule": ["some-name"]}
-    monkeypatch.setattr(registry, "__file__", str(tmp_path / "envs" / "registry.py"))
-    monkeypatch.setattr(registry.importlib.metadata, "packages_distributions", lambda: installed)
-    assert registry._install("dmc") == 'pip install "some-name[dmc]"'
+    monkeypatch.setattr(extras, "__file__", str(tmp_path / "joule_errors" / "extras.py"))
+    monkeypatch.setattr(extras.importlib.metadata, "packages_distributions", lambda: installed)
+    assert extras.install_command("dmc") == 'pip install "some-name[dmc]"'
 
 
 def test_the_newest_version_is_taken_and_recorded() -> None:

@@ -317,7 +317,7 @@ def test_without_the_library_it_says_how_to_install_it(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    needs = r'needs huggingface_hub, which is not installed; pip install "joule-rl\[hub\]"'
+    needs = r'needs huggingface_hub, which is not installed; pip install -e ".+\[hub\]"$'
     for act in (lambda: joule.pull(REPO, tmp_path / "x"), lambda: joule.push(trained_run, REPO)):
         with pytest.raises(Refused, match=needs):
             act()

@@ -38,7 +38,7 @@ def outcomes(backend: Any, jobs: list[Job]) -> dict[str, Outcome]:
 
 def test_a_library_that_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r'--ray: needs ray.*pip install "joule-rl\[cluster\]"'):
+    with pytest.raises(ConfigError, match=r'--ray: needs ray.*pip install -e ".+\[cluster\]"$'):
         extras.needed("ray", "cluster", "--ray")
 
 
