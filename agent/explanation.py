@@ -135,9 +135,8 @@ def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray
     if len(state.z) != 1:
         raise InputError("state: found that of a batch; give that of one environment")
     with torch.inference_mode():
-        if isinstance(
-            modules.task_cost, GoalCost
-        ):  # towards the sub-goal of this decision, not of the newest one
+        if isinstance(modules.task_cost, GoalCost):
+            # Towards the sub-goal of this decision, not of the newest one.
             modules.task_cost.target.look(state.z)
         no_actions = state.z.new_zeros(0, modules.env_spec.action_size)
         planned = no_actions if state.plan is None else state.plan.actions[0][:steps]

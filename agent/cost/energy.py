@@ -89,7 +89,7 @@ class Energy:
         self.costs = self.learned_costs if costs is None else costs
         self.constraint_cost = constraint_cost
         self.uses_critic = costs is None
-        self._of_policy: Tensor | None = None
+        self._uncharged: Tensor | None = None
 
     def learned_costs(
         self, step: Step, action: Float[Tensor, "rows act"]
@@ -97,17 +97,22 @@ class Energy:
         """The cost of the task that the agent was trained for."""
         return {"task": self.world_model.expected_cost(step)}
 
-    def policy_disagreement(self, horizon: int) -> Float[Tensor, "horizon batch"]:
-        """The ensemble's disagreement along the policy's most likely sequence, which a plan is not charged for."""
-        if self._of_policy is None or len(self._of_policy) < horizon:
+    def uncharged_disagreement(self, horizon: int) -> Float[Tensor, "horizon batch"]:
+        """The disagreement that a plan is not charged for: that along the policy's most likely sequence.
+
+        0 where the weight is negative, which rewards all of it.
+        """
+        if self.weights.uncertainty < 0.0:
+            return self.z.new_zeros(horizon, len(self.z))
+        if self._uncharged is None or len(self._uncharged) < horizon:
             z, found = self.z, []
             with torch.no_grad():
                 for _ in range(horizon):
                     step = self.world_model.predict(z, self.policy(z))
                     found.append(step.disagreement)
                     z = step.z
-            self._of_policy = torch.stack(found)
-        return self._of_policy[:horizon]
+            self._uncharged = torch.stack(found)
+        return self._uncharged[:horizon]
 
     def __call__(self, actions: Float[Tensor, "batch samples horizon act"]) -> Float[Tensor, "batch samples"]:
         """The energy of each sequence."""
@@ -131,11 +136,8 @@ class Energy:
         terms: dict[str, Tensor] = {}
         control = uncertainty = violation = z.new_zeros(z.shape[0])
         survival: Tensor | float = 1.0
-        usual = (
-            self.policy_disagreement(horizon).repeat_interleave(samples, 1)
-            if weights.uncertainty > 0.0
-            else None
-        )
+        if weights.uncertainty:
+            uncharged = self.uncharged_disagreement(horizon).repeat_interleave(samples, 1)
         for t in range(horizon):
             step = self.world_model.predict(z, flat[:, t])
             scale = self.discount**t * survival
@@ -145,10 +147,8 @@ class Energy:
             if weights.action:
                 control = control + scale * weights.action * flat[:, t].square().sum(-1)
             if weights.uncertainty:
-                counted = (
-                    step.disagreement if usual is None else (step.disagreement - usual[t]).clamp_min(0.0)
-                )
-                uncertainty = uncertainty + scale * weights.uncertainty * counted
+                charged = (step.disagreement - uncharged[t]).clamp_min(0.0)
+                uncertainty = uncertainty + scale * weights.uncertainty * charged
             if self.constraint_cost is not None:
                 violation = violation + self.constraint_cost(step, flat[:, t], t)
             if self.terminates:

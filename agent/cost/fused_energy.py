@@ -55,10 +55,9 @@ class FusedEnergy(Energy):
         out, _ = networks.cost.forward(torch.cat(features))
         cost = model.two_hot.value(out[:, :-1]).mul_(model.cost_scale).view(horizon, rows)
         if weights.uncertainty:
-            counted = torch.stack(uncertainties)
-            if weights.uncertainty > 0.0:
-                counted.sub_(self.policy_disagreement(horizon).repeat_interleave(samples, 1)).clamp_min_(0.0)
-            cost.add_(counted, alpha=weights.uncertainty)
+            uncharged = self.uncharged_disagreement(horizon).repeat_interleave(samples, 1)
+            charged = torch.stack(uncertainties).sub_(uncharged).clamp_min_(0.0)
+            cost.add_(charged, alpha=weights.uncertainty)
         if weights.action:
             cost.add_(pairs[..., latent:].square().sum(-1), alpha=weights.action)
         mode = networks.policy.forward(z)[0][:, :act].tanh()

@@ -112,8 +112,6 @@ def _reach_goals(options: argparse.Namespace, goals: GoalRequest) -> int:
         trust_env_kwargs=options.trust_env_kwargs,
     )
     path = None if options.out is None else as_path("--out", options.out)
-    if path is not None:
-        check_writable("--out", path)
     with GoalsDisplay() as display:
         record = evaluate_request(request, goals, path, display)
     print(f"\n{record.paths[0]}")

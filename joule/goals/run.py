@@ -145,12 +145,10 @@ def _parts(request: Request, goals: GoalRequest) -> list[str]:
     if goals.pairs != DEFAULT_PAIRS:
         parts.append(f"pairs-{goals.pairs}")
     if goals.recording is not None:
-        digest = hashlib.sha256(goals.recording.encode()).hexdigest()[
-            :6
-        ]  # two folders may have files of one name
-        parts.append(
-            "data-" + re.sub(r"[^A-Za-z0-9.-]+", "-", Path(goals.recording).stem).strip("-") + f"-{digest}"
-        )
+        # Two folders may have files of one name.
+        digest = hashlib.sha256(goals.recording.encode()).hexdigest()[:6]
+        stem = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(goals.recording).stem).strip("-")
+        parts.append(f"data-{stem}-{digest}")
         parts += [] if goals.offset is None else [f"offset-{goals.offset}"]
     for name, distance in (goals.within or {}).items():
         parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{distance:g}").strip("-"))

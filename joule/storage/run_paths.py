@@ -12,10 +12,7 @@ from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import check_inside
 from joule.storage.manifest import MANIFEST
-from joule.storage.shipped import folder_of
-
-RUNS = Path("runs")
-"""The parent of every run folder that was given no path; it is made when it is missing."""
+from joule.storage.shipped import RUNS, folder_of
 
 
 def default_folder(config: Config) -> Path:

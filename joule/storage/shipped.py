@@ -14,8 +14,8 @@ from joule.storage.links import RUN_FILE
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
 _SCHEME = "joule:"
-_OUTPUTS = Path("runs")
-"""The parent of run folders, and of the folders for what commands make of shipped agents."""
+RUNS = Path("runs")
+"""The parent of run folders that were given no path, and of what commands make of shipped agents."""
 MOST_NAMED = 3
 """Runs at most that a sentence names."""
 
@@ -52,7 +52,7 @@ def folder_of(path: str | os.PathLike[str]) -> Path | None:
 
 def outputs_of(folder: Path) -> Path:
     """Where commands write what they make of the run in a folder: there, or `runs/<name>` for a shipped agent."""
-    return _OUTPUTS / folder.name if folder.parent == SHIPPED else folder
+    return RUNS / folder.name if folder.parent == SHIPPED else folder
 
 
 def instead_of(missing: Path) -> str:
@@ -63,7 +63,7 @@ def instead_of(missing: Path) -> str:
     if missing.name in names():
         return f"; give {address(missing.name)} for the agent that comes with Joule"
     try:
-        made = [entry.parent for entry in _OUTPUTS.glob(f"*/{RUN_FILE}")]
+        made = [entry.parent for entry in RUNS.glob(f"*/{RUN_FILE}")]
         newest = sorted(made, key=lambda run: (run.stat().st_mtime, run.name), reverse=True)[:MOST_NAMED]
     except OSError:
         newest = []
