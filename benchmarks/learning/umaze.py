@@ -1,6 +1,8 @@
 """PointMaze_UMaze-v3 of gymnasium-robotics, which here can say what it is to be at its goal.
 
-This is what docs/guide/goals.md asks of an environment of one's own: `at_goal` and `goal_within`.
+This is what docs/guide/goals.md asks of an environment of one's own: `at_goal` and `goal_within`. The goal of an
+episode is not observed: who acts is told it beside the observation, and moments of two episodes would look different
+where the ball is at the same place.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any, ClassVar
 
 import gymnasium
 import mujoco
+from gymnasium.wrappers import FilterObservation
 from gymnasium_robotics.envs.maze.point_maze import PointMazeEnv
 
 ID = "benchmarks/UMaze-v0"
@@ -35,10 +38,21 @@ class UMaze(PointMazeEnv):  # type: ignore[misc]  # its package has no types
         mujoco.mj_forward(self.model, self.data)
         try:
             observed, _ = self.point_env._get_obs()
-            yield self._get_obs(observed)
+            yield without_goal(self._get_obs(observed))
         finally:
             mujoco.mj_copyData(self.data, self.model, before)
 
 
+def without_goal(observed: dict[str, Any]) -> dict[str, Any]:
+    """What is observed but for the goal of the episode."""
+    return {key: value for key, value in observed.items() if key != "desired_goal"}
+
+
+def make(**kwargs: Any) -> gymnasium.Env[Any, Any]:
+    """The environment; `kwargs` are those of `PointMazeEnv`."""
+    env = UMaze(**kwargs)
+    return FilterObservation(env, tuple(without_goal(dict(env.observation_space))))
+
+
 if ID not in gymnasium.registry:
-    gymnasium.register(ID, entry_point=UMaze, max_episode_steps=300)
+    gymnasium.register(ID, entry_point=make, max_episode_steps=300)
