@@ -20,7 +20,7 @@ CHANNELS = (16, 32, 32, 32)
 """Of the convolutions, each of which halves height and width."""
 SMALLEST_SPREAD = 0.005
 """Of a pixel, from 0 to 1: smaller changes are noise."""
-AT_A_TIME = 64
+AT_A_TIME = 16
 """Pictures that are encoded together where no gradient is wanted."""
 
 
@@ -135,9 +135,11 @@ class PixelEncoder(nn.Module):
         self, pictures: UInt8[Tensor, "rows channels height width"]
     ) -> Float[Tensor, "rows features"]:
         """What the convolutions find in pictures."""
-        # Channels last in memory: convolutions on a CPU then take half the time, forwards and backwards.
-        floats = pictures.to(self.usual.dtype, memory_format=torch.channels_last)
-        scaled = floats.sub_(255.0 * self.usual).mul_(1.0 / (255.0 * self.spread))
+        # Channels last in memory: convolutions on a CPU then take half the time, forwards and backwards. Each step
+        # has its operands in one layout, and takes a third of the time of one that mixes two.
+        floats = pictures.to(self.usual.dtype).contiguous(memory_format=torch.channels_last)
+        usual = (255.0 * self.usual).unsqueeze(0).contiguous(memory_format=torch.channels_last)
+        scaled = floats.sub_(usual).mul_(1.0 / (255.0 * self.spread))
         found: Tensor = self.convolutions(scaled)
         return found.flatten(1)
 
