@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse.csgraph import connected_components, dijkstra
 from torch import Tensor
 
 MOST_NODES = 20_000
 """Of longer experience, every second, third, ... moment is a node: neighbours take the square of their number."""
-NEAR = 3.0
-"""Moments are nearly the same up to this distance, in usual steps. A wall keeps latents farther apart than that."""
+NEAR = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+"""Distances, in usual steps, up to which moments may be nearly the same. The least that connects the graph is taken: with
+a greater one, ways lead through walls, whose sides are that near to each other."""
+CONNECTED = 0.98
+"""A graph is connected where this share of its nodes have ways to each other."""
 NEIGHBOURS = 16
 """Edges at most from a moment to others that are nearly the same."""
 CANDIDATES = 8
@@ -55,14 +58,21 @@ class ExperienceGraph:
         node = np.repeat(np.arange(count), neighbour.shape[1])
         # A pair of nodes has one edge: the costs of several would be added up.
         gone = np.isin(node, onward) & (neighbour.ravel() == node + 1)
-        near = (distance.ravel() <= NEAR) & (neighbour.ravel() != node) & ~gone
-        # Every edge points backwards in time: ways are looked for from the goal.
-        start = np.concatenate((onward + 1, neighbour.ravel()[near]))
-        end = np.concatenate((onward, node[near]))
-        cost = np.concatenate((np.diff(kept)[onward], distance.ravel()[near])).astype(np.float64)
-        # A cost of 0 would be no edge. The last row is the goal's, which has no edge yet.
-        size = count + 1
-        self._edges = csr_array((np.maximum(cost, 1e-3), (start, end)), shape=(size, size))
+        other = (neighbour.ravel() != node) & ~gone
+        for within in NEAR:
+            near = (distance.ravel() <= within) & other
+            # Every edge points backwards in time: ways are looked for from the goal.
+            start = np.concatenate((onward + 1, neighbour.ravel()[near]))
+            end = np.concatenate((onward, node[near]))
+            cost = np.concatenate((np.diff(kept)[onward], distance.ravel()[near])).astype(np.float64)
+            # A cost of 0 would be no edge. The last row is the goal's, which has no edge yet.
+            size = count + 1
+            self._edges = csr_array((np.maximum(cost, 1e-3), (start, end)), shape=(size, size))
+            self.near = within
+            """Distance in usual steps up to which moments are nearly the same, one of NEAR."""
+            _, part = connected_components(self._edges, connection="strong")
+            if np.bincount(part).max() >= CONNECTED * count:
+                break
 
     def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Distances in usual steps [nodes, k], and which nodes are so near [nodes, k]."""
@@ -79,7 +89,8 @@ class ExperienceGraph:
         """The ways from everywhere to a goal."""
         count = len(self.z)
         distance, node = self.nearest(goal)
-        distance, node = distance[0][distance[0] <= NEAR], node[0][distance[0] <= NEAR]
+        begins = distance[0] <= self.limit(distance)[0]
+        distance, node = distance[0][begins], node[0][begins]
         edges = self._edges
         data = np.concatenate((edges.data, np.maximum(distance, 1e-3)))
         indices = np.concatenate((edges.indices, node.astype(edges.indices.dtype)))
@@ -88,6 +99,16 @@ class ExperienceGraph:
         reversed_ways = csr_array((data, indices, indptr), shape=edges.shape)
         decisions, following = dijkstra(reversed_ways, indices=count, return_predecessors=True)
         return Route(self, goal, decisions, following)
+
+    def limit(self, distance: np.ndarray) -> np.ndarray:
+        """How far a latent is, at most, from the nodes [rows, 1] at which its ways begin or end.
+
+        What is like no remembered moment has ways over the nearest one, where that is not too far away.
+
+        Args:
+            distance: of the nearest nodes [rows, k], the nearest one first.
+        """
+        return np.clip(distance[:, :1], self.near, NEAR[-1])
 
     def nearest(self, z: Float[Tensor, "rows latent"]) -> tuple[np.ndarray, np.ndarray]:
         """Distances in usual steps [rows, k] of the nearest nodes, and which they are [rows, k]."""
@@ -137,9 +158,9 @@ class Route:
     def _entered(self, z: Float[Tensor, "rows latent"]) -> tuple[np.ndarray, np.ndarray]:
         """Decisions to the goal [rows], and the node at which the way of each latent begins."""
         distance, node = self.graph.nearest(z)
-        total = np.where(distance <= NEAR, distance + self._decisions[node], np.inf)
+        total = np.where(distance <= self.graph.limit(distance), distance + self._decisions[node], np.inf)
         straight = (torch.linalg.vector_norm(z - self.goal, dim=-1) / self.graph.usual_step).cpu().numpy()
-        total = np.column_stack((np.where(straight <= NEAR, straight, np.inf), total))
+        total = np.column_stack((np.where(straight <= self.graph.near, straight, np.inf), total))
         node = np.column_stack((np.full(len(z), len(self.graph.z)), node))
         best = total.argmin(1)
         rows = np.arange(len(z))

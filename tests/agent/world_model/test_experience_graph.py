@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agent.cost.goal_target import GoalTarget
-from agent.world_model.experience_graph import ExperienceGraph
+from agent.world_model.experience_graph import NEAR, ExperienceGraph
 
 STEP = 0.1
 WALL = 0.4
@@ -33,6 +33,18 @@ def graph_of(*episodes: np.ndarray, most_nodes: int = 1_000) -> ExperienceGraph:
 
 # The wall is between x = 0 and x = 0.4, from y = 0 up; the ways around it were gone in two halves.
 HALVES = (episode((0, 2), (0, -0.5), (0.2, -0.5)), episode((0.2, -0.4), (WALL, -0.4), (WALL, 2)))
+
+
+def test_moments_are_nearly_the_same_up_to_the_least_distance_that_connects_the_graph() -> None:
+    sides = (episode((0, 2), (0, -0.5), (0.2, -0.5)), episode((0.2, -0.38), (0.25, -0.38), (0.25, 2)))
+    graph = graph_of(*sides)
+    assert graph.near == 1.25, "the two episodes are 1.2 steps apart"
+    route = graph.route(torch.tensor([[0.25, 2.0]]))
+    assert route.decisions(torch.tensor([[0.0, 2.0]]))[0] > 50, "a way through the wall of 2.5 steps"
+    apart = graph_of(episode((0, 0), (1, 0)), episode((0, 9), (1, 9)))
+    assert apart.near == NEAR[-1], "nothing connects them"
+    between = torch.tensor([[0.5, 0.25]])  # 2.5 steps from the nearest moment
+    assert graph_of(episode((0, 0), (1, 0))).route(torch.tensor([[1.0, 0.0]])).decisions(between)[0] < 9
 
 
 @pytest.mark.parametrize(("most_nodes", "errs"), [(1_000, 5.0), (20, 7.0)])
