@@ -21,18 +21,25 @@ class FlatParameters:
     def __init__(self, parts: list[tuple[list[nn.Parameter], float]]):
         self.vectors: list[nn.Parameter] = []
         self.groups = []
+        self._parameters = [parameters for parameters, _ in parts]
         for parameters, rate in parts:
             vector = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
             vector.grad = torch.zeros_like(vector)
+            self.vectors.append(vector)
+            self.groups.append({"params": [vector], "lr": rate})
+        self.attach()
+        self.optimizer = torch.optim.Adam(self.groups, fused=True, eps=1e-8)
+
+    def attach(self) -> None:
+        """Makes the parameters views of the vectors, with the values that these have."""
+        for parameters, vector in zip(self._parameters, self.vectors, strict=True):
+            assert vector.grad is not None, "a frozen part is not attached"
             offset = 0
             for p in parameters:
                 span = slice(offset, offset + p.numel())
                 p.data = vector.data[span].view_as(p)
                 p.grad = vector.grad[span].view_as(p)
                 offset += p.numel()
-            self.vectors.append(vector)
-            self.groups.append({"params": [vector], "lr": rate})
-        self.optimizer = torch.optim.Adam(self.groups, fused=True, eps=1e-8)
 
     def zero_grad(self) -> None:
         """Sets the gradients to zero."""

@@ -72,7 +72,6 @@ class Learner:
         self.tau = config.tau if tau is None else tau
         self.rewardless = rewardless
         self.shown = SHOWN if networks.inverse is None else ("inverse", *SHOWN)
-        networks.world_model.costs_shape_features = not rewardless
         others = [networks.world_model, networks.critic, networks.readout]
         if networks.inverse is not None:
             others.append(networks.inverse)
@@ -107,6 +106,13 @@ class Learner:
         self.policy_update = PolicyUpdate(
             networks, self.policy_group, config, target_entropy, self.tau, self.served, self.arithmetic
         )
+        self.attach()
+
+    def attach(self) -> None:
+        """Takes the networks over, from another learner too, with the parameters that this one came to."""
+        self.networks.world_model.costs_shape_features = not self.rewardless
+        self.model_group.attach()
+        self.policy_group.attach()
 
     @property
     def skipped(self) -> int:

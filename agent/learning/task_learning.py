@@ -15,6 +15,8 @@ it is learned and later in planning, and starts from an untrained critic.
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,7 +47,8 @@ POLICY_DELAY = 0.25
 def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost, updates: int) -> None:
     """Trains critic, policy and cost head of an agent for a task. Deterministic.
 
-    The process's random generators are left as they are.
+    The process's random generators are left as they are. What does not come to its end, because it is interrupted
+    for example, changes nothing.
 
     Args:
         modules: those of the agent.
@@ -59,10 +62,36 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
     """
     if updates < 1:
         raise ConfigError(f"updates: {updates} is less than 1")
-    buffer, networks, config = modules.replay_buffer, modules.networks, modules.config
-    if buffer.held == 0:
+    if modules.replay_buffer.held == 0:
         raise ConfigError("learn_task: this agent has no experience that a task could be learned from")
-    modules.normalise()
+    with _unchanged_on_failure(modules):
+        modules.normalise()
+        _learn(modules, task, task_cost, updates)
+
+
+@contextmanager
+def _unchanged_on_failure(modules: Modules) -> Iterator[None]:
+    """An exception in the block leaves networks, learner, replayed costs and settings as they were."""
+    networks, buffer, config, learner = (
+        modules.networks,
+        modules.replay_buffer,
+        modules.config,
+        modules.learner,
+    )
+    learned = {name: value.clone() for name, value in networks.state_dict().items()}
+    costs, normalised = buffer.cost.copy(), list(modules.normalised_rows)
+    try:
+        yield
+    except BaseException:
+        modules.config, modules.learner = config, learner
+        buffer.cost[:], modules.normalised_rows[:] = costs, normalised
+        learner.attach()
+        networks.load_state_dict(learned)
+        raise
+
+
+def _learn(modules: Modules, task: Task, task_cost: TaskCost, updates: int) -> None:
+    buffer, networks, config = modules.replay_buffer, modules.networks, modules.config
     continues = task_cost.uses_own_cost
     relabel(buffer, task, task_cost.layout)
     uncertainty = config.cost.uncertainty if continues else 0.0

@@ -16,8 +16,8 @@ from torch import Tensor
 MOST_NODES = 20_000
 """Of longer experience, every second, third, ... moment is a node: neighbours take the square of their number."""
 NEAR = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
-"""Distances, in usual steps, up to which moments may be nearly the same. The least that connects the graph is taken: with
-a greater one, ways lead through walls, whose sides are that near to each other."""
+"""Distances in usual steps up to which moments may be nearly the same. The least that connects the graph is
+taken: with a greater one, ways lead through walls, whose sides are that near to each other."""
 CONNECTED = 0.98
 """A graph is connected where this share of its nodes have ways to each other."""
 NEIGHBOURS = 16

@@ -164,6 +164,35 @@ def test_learning_a_task_is_repeatable_and_leaves_the_generators_alone(trained_r
         make_env(one.config)
 
 
+@pytest.mark.parametrize("text", [LEFT, f"own+0.1*{LEFT}"])
+def test_a_task_that_is_interrupted_changes_nothing(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    agents: list[Any] = [joule.load(trained_run) for _ in range(2)]
+    interrupted, other = agents
+    update, done = TaskLearner.update, []
+
+    def interrupt(learner: TaskLearner, *, update_policy: bool) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        update(learner, update_policy=update_policy)
+        done.append(update_policy)
+
+    monkeypatch.setattr(TaskLearner, "update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.learn_task(parse(text), 8)
+    assert interrupted.config == other.config
+    before = other.state_dict()[0]
+    for agent in agents:
+        torch.manual_seed(1)
+        agent.learn(20)
+    first, second = (agent.state_dict()[0] for agent in agents)
+    assert [name for name in first if not np.array_equal(first[name], second[name], equal_nan=True)] == []
+    learned = [name for name in first if name.startswith("weights") and "policy" in name]
+    assert learned
+    assert not any(np.array_equal(first[name], before[name]) for name in learned), "it learns on"
+
+
 def test_uncertainty_raises_the_critics_targets_in_imagination_only(trained_run: Path) -> None:
     task = parse(LEFT)
     imagined = []
