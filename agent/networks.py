@@ -122,7 +122,8 @@ class Networks(nn.Module):
         return uncertainty * float(self.world_model.cost_scale) / usual if usual else 0.0
 
     def scale_novelty(self, discount: float) -> None:
-        """Scales the critic for costs that are novelty alone, of usually 1 a decision."""
+        """Scales costs and critic for costs that are novelty alone, of usually 1 a decision."""
+        self.world_model.cost_scale.fill_(1.0)
         for critic in (self.critic, self.target_critic):
             critic.scale.fill_(1.0 / (1.0 - discount))
 

@@ -42,8 +42,11 @@ def reset_costs(networks: Networks, untrained: Networks) -> None:
 
 
 def rescale(modules: Modules) -> None:
-    """Takes the costs of all rows that the running statistics contain into the scales."""
+    """Takes the costs of all rows in the running statistics into the scales; without rewards costs are novelty."""
     buffer, networks = modules.replay_buffer, modules.networks
+    if modules.rewardless:
+        networks.scale_novelty(modules.discount)
+        return
     for number, end in enumerate(modules.normalised_rows):
         held = buffer.place(buffer.numbers(number, end=end))
         cost, last = (torch.from_numpy(c[held]).to(modules.device) for c in (buffer.cost, buffer.last))

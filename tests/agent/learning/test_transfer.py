@@ -60,6 +60,17 @@ def test_for_the_same_task_all_of_it_stays(make_agent: Make, earlier: Any) -> No
         np.testing.assert_array_equal(ours[name], column)
 
 
+def test_without_rewards_the_scales_are_those_of_novelty(make_agent: Make, earlier: Any) -> None:
+    fresh, agent = make_agent(reward="none"), make_agent(reward="none")
+    fresh.learn(20)
+    fresh.modules.normalise()
+    agent.begin_with(earlier)
+    assert earlier.modules.networks.world_model.cost_scale != 1.0
+    for of in ("world_model.cost_scale", "critic.scale", "target_critic.scale"):
+        scales = [one.modules.networks.get_buffer(of) for one in (fresh, agent)]
+        assert torch.equal(*scales), of
+
+
 def test_a_task_with_the_own_cost_goes_on_from_critic_and_policy(make_agent: Make, earlier: Any) -> None:
     agent = make_agent(task="2*own+control")
     agent.begin_with(earlier)
