@@ -25,6 +25,8 @@ from envs.readouts.joints import JointReadouts
 
 STATE = ("qpos", "qvel")
 """Readouts of an environment's own that joints replace."""
+OBSERVATION = "obs"
+"""The readout of an environment without physics."""
 _known: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], JointReadouts]] = weakref.WeakKeyDictionary()
 """Models -> readouts of their joints, by the names that these must not have."""
 
@@ -42,7 +44,7 @@ def of_observation(observation: np.ndarray, frame: np.ndarray | None = None) -> 
         frame: the picture, where there is one.
     """
     if frame is None or observation.size:
-        return {"obs": observation}
+        return {OBSERVATION: observation}
     return {"brightness": np.array([frame.mean() / 255.0])}
 
 

@@ -34,6 +34,8 @@ class EpisodeShape:
     """Recorded ones [steps, ...] as actions [steps, act], in [-1, 1] within the bounds. ValueError for a shape."""
     pictures: tuple[int, int, int] | None = None
     """Channels, height and width of the pictures in an observation; None without."""
+    reads_observation: bool = False
+    """Whether the environment's readouts are its observation."""
 
 
 def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> Arrays:

@@ -16,6 +16,7 @@ from agent.interface import Arrays, EnvSpec
 from agent.learning.recorded import with_costs_of
 from agent.memory.columns import is_picture, sees_pictures
 from envs.env_spec import STATE, ObservationPart
+from envs.readouts import named
 from envs.safe_env import SafeEnv
 from joule.datasets import minari_dataset, npz_folder, run_data, swm_recording
 from joule.datasets.checked_episode import EpisodeShape
@@ -94,8 +95,13 @@ def _seen_shape(env: SafeEnv) -> EpisodeShape:
         channels, height, width = seen[0].shape
         pictures = (channels // seen[0].stack, height, width)
     numbers = sum(part.shape[0] for part in parts.values() if not is_picture(part))
+    sizes = env.env_spec.readout_sizes
     return EpisodeShape(
-        numbers, sum(env.env_spec.readout_sizes.values()), env.recorded_action, pictures=pictures
+        numbers,
+        sum(sizes.values()),
+        env.recorded_action,
+        pictures,
+        reads_observation=list(sizes) == [named.OBSERVATION],
     )
 
 

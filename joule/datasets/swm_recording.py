@@ -151,7 +151,7 @@ def read_episodes(
             "were taken; an environment whose observations are tensors is recorded so: wrap it so that they are "
             "arrays of NumPy, or learn from its pictures (--obs pixels)"
         )
-    return episodes, flat is not None and moved and shape.readouts == flat.size
+    return episodes, flat is not None and moved and shape.reads_observation
 
 
 class _Flattened:
@@ -207,7 +207,7 @@ def _arrays(
     }
     if shape.observation and state is not None:
         arrays["observations"] = state
-    if state is not None and state.shape[1] == shape.readouts:
+    if state is not None and shape.reads_observation:
         arrays["readouts"] = state
     if shape.pictures is not None:
         if PIXELS not in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from joule.datasets.checked_episode import EpisodeShape
 
 ROWS, SIDE = 6, 16
 SPACE = spaces.Box(-9.0, 9.0, (3,), np.float32)
-STATES = EpisodeShape(3, 3, lambda own: own.astype(np.float32))
+STATES = EpisodeShape(3, 3, lambda own: own.astype(np.float32), reads_observation=True)
 PICTURES = EpisodeShape(0, 3, STATES.to_unit, pictures=(3, SIDE, SIDE))
 
 
@@ -65,6 +66,13 @@ def test_a_row_has_the_action_that_was_taken_next_and_the_reward_of_the_one_befo
     np.testing.assert_array_equal(rows["action"][:-1], found["action"][:-1])
     assert rows["cost"].tolist() == [-1.0, -2.0, -3.0, -4.0, -5.0, 0.0]
     assert rows["terminated"].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def test_an_observation_of_the_size_of_the_readouts_is_not_taken_for_them() -> None:
+    shape = replace(STATES, reads_observation=False)
+    (rows,), has_readouts = swm_recording.read_episodes(Rows(rows_of(1)), SPACE, shape, rewards=True)
+    assert not has_readouts
+    assert not rows["readout"].any()
 
 
 def test_pictures_are_scaled_to_what_the_agent_sees() -> None:
