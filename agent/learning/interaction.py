@@ -23,6 +23,8 @@ from agent.seeds import reset_seed
 
 NORMALISE_EVERY, MEASURE_EVERY = 100, 250
 """Updates between two refreshes of the running statistics, and between two measurements."""
+RECORDED_EVERY, RECORDED_ERRORS = 50, 16
+"""Updates between two measurements of surprise where no environment acts, and how many transitions one takes."""
 
 
 class Interaction:
@@ -70,6 +72,8 @@ class Interaction:
         self.frames += 1
         self.update_credit += 1.0
         self.ended_episodes = []
+        if self.modules.learner.updates % RECORDED_EVERY == RECORDED_EVERY - 1:
+            self._measure_recorded_surprise()
         self.run_due_updates()
 
     def step_with(self, actors: Actors, until: int) -> None:
@@ -231,9 +235,23 @@ class Interaction:
         modules = self.modules
         if not modules.learner.updates:
             return  # networks that have learned nothing would say what is usual
-        seen = [before[i] for i in rows] + [self.obs[i] for i in rows]
+        earlier, later = stack_parts([before[i] for i in rows]), stack_parts([self.obs[i] for i in rows])
+        self._observe_errors(earlier, later, actions)
+
+    def _measure_recorded_surprise(self) -> None:
+        """The same for recorded transitions. They are learned from, so that what is usual there is rather low."""
+        modules = self.modules
+        buffer = modules.replay_buffer
+        # A generator of its own: what is learned does not depend on what is measured.
+        rng = np.random.default_rng([modules.config.seed, modules.learner.updates])
+        start, end = buffer.windows(RECORDED_ERRORS, 1, rng)
+        self._observe_errors(buffer.observations(start), buffer.observations(end), buffer.action[start])
+
+    def _observe_errors(self, before: Observation, after: Observation, actions: np.ndarray) -> None:
+        """Takes in the errors of one-step predictions, from observations, actions [rows, act] and what followed."""
+        modules = self.modules
         with torch.inference_mode():
-            z, following = modules.perceive(stack_parts(seen)).chunk(2)
+            z, following = modules.perceive(before), modules.perceive(after)
             taken = torch.from_numpy(actions).to(z)
             errors = (modules.networks.world_model.expect(z, taken) - following).square().mean(-1)
         for error in errors.tolist():

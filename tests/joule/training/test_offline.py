@@ -60,6 +60,8 @@ def test_it_takes_no_step_and_can_be_killed(
     agent = joule.load(tmp_path / "whole")
     assert isinstance(agent, WorldModelAgent)
     assert (agent.frames, agent.decisions, agent.modules.learner.updates) == (60, 0, 60)
+    assert agent.modules.surprise.count > 0
+    assert agent.modules.surprise.usual > 0.0
     assert [row["frames"] for row in table(tmp_path / "whole" / "evaluations.csv")] == ["25", "50", "60"]
     kept = json.loads((tmp_path / "whole" / "run.json").read_text())["env_spec"]["data"]
     assert (kept["episodes"], kept["transitions"], kept["readouts"]) == (12, 300, True)
