@@ -31,7 +31,7 @@ class ICEMSettings:
     colour: float = setting(1.0, 0.0, 10.0)
     """Colour of the noise along the horizon: its power is frequency**-colour. 0 is white noise, 2 a random walk."""
     kept: float = setting(0.3, 0.0, 1.0)
-    """Share of the elites that is kept for the next iteration and the next decision."""
+    """Share of the elites kept for the next iteration, and for the next decision where `actor.prior_std` is 0."""
     decay: float = setting(1.25, 1.0, 10.0)
     """Factor by which the number of candidates falls in each iteration, to not less than twice the elites."""
     momentum: float = setting(0.1, 0.0, 0.999)

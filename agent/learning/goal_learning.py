@@ -205,8 +205,7 @@ class GoalLearner:
         action, log_prob = networks.policy.sample(pair)
         decisions = critic(pair, action).mean() + ENTROPY_WEIGHT * log_prob.mean()
         critic.requires_grad_(True)
-        if not self._step(self.policy, decisions):
-            return
+        self._step(self.policy, decisions)
         with torch.no_grad():
             for follower, learned in self.pairs:
                 follower.lerp_(learned, TAU)

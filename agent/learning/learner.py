@@ -135,7 +135,8 @@ class Learner:
     ) -> dict[str, float]:
         """One gradient step on all networks.
 
-        A step whose loss or gradient is not finite changes nothing and is counted in `skipped`.
+        The model and the critic step together, then the policy. A step whose loss or gradient is not finite changes
+        nothing, and the update is counted in `skipped`.
 
         Args:
             windows: a sample of the replay buffer.

@@ -22,6 +22,8 @@ FEWEST_HOME_DECISIONS = 1_000
 """With fewer, the usual errors are not known well enough to be taken out."""
 SHORT_DECISIONS = 100
 """Four episodes of five are broken off after so many: starts differ more than the middles of episodes do."""
+LEAST_HALF = 0.3
+"""Share of the steps that every other episode must have to serve as a half: the first one may have most of them."""
 FIRST_HOME_SEED = 500_000
 """Seed of the first episode; those of evaluations are others."""
 
@@ -36,9 +38,11 @@ class HomeEpisodes:
 
     @property
     def halves(self) -> np.ndarray:
-        """Marks one half of the steps: every other episode, or the second half of a single one."""
-        if len(np.unique(self.episode)) > 1:
-            return self.episode % 2 == 1
+        """Marks one half of the steps: every other episode, or the later steps where that is far from a half."""
+        other = self.episode % 2 == 1
+        share = other.mean()
+        if min(share, 1.0 - share) >= LEAST_HALF:
+            return other
         return np.arange(len(self.episode)) >= len(self.episode) // 2
 
 

@@ -39,6 +39,13 @@ def watching() -> Signals:
     return Signals(home(), 50_000.0)
 
 
+@pytest.mark.parametrize("rows", [1_000, 1_100, 1_499, 2_000])
+def test_half_of_the_known_world_is_near_a_half_though_one_episode_has_most_of_it(rows: int) -> None:
+    number = np.arange(rows)
+    episode = np.where(number < 1_000, 0, 1 + (number - 1_000) // 100)
+    assert 0.3 <= HomeEpisodes(world(0, rows), episode).halves.mean() <= 0.7
+
+
 def alarms(watching: Signals, steps: ObservedSteps) -> list[tuple[int, str]]:
     """Step and signal of each alarm; the tests start again after each."""
     watching.reset()
