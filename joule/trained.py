@@ -196,11 +196,14 @@ class Request:
             if "task" in self.changes or self.learn_task is not None:
                 raise ConfigError("--goal: does not go with a task; leave one out")
 
+    def learn_to_reach_goals(self, trained: Trained) -> None:
+        """Learns to reach goals, where that is asked for."""
+        if trained.world_model is not None and self.learn_goals is not None:
+            trained.world_model.learn_goals(self.learn_goals)
+
     def _towards_goal(self, trained: Trained) -> Trained:
         """The agent, which plans for the goal where there is one."""
         agent = trained.world_model
-        if agent is not None and self.learn_goals is not None:
-            agent.learn_goals(self.learn_goals)
         if agent is not None and self.goal is not None:
             from joule.goals.text import goal_of
 
@@ -252,7 +255,16 @@ class Request:
         return folder
 
     def load(self) -> Trained:
-        """The agent with its changes.
+        """The agent with its changes, which has learned what it is to learn first.
+
+        Raises: as `load_unlearned`.
+        """
+        trained = self.load_unlearned()
+        self.learn_to_reach_goals(trained)
+        return self._towards_goal(trained)
+
+    def load_unlearned(self) -> Trained:
+        """The agent with its changes, before it learns to reach goals, and without a goal.
 
         Raises:
             RunError, CheckpointError, ReplayLogError: as `joule.load`.
@@ -260,7 +272,7 @@ class Request:
         """
         if not isinstance(self.source, (str, os.PathLike)):
             config = validation.validate(validation.replace(self.config, self.changes))
-            return self._towards_goal(Trained(self.source, config, self.config.perturb))
+            return Trained(self.source, config, self.config.perturb)
         from joule.storage.loading import load_changed
 
         settings = {name: value for name, value in self.changes.items() if name != "task"}
@@ -268,4 +280,4 @@ class Request:
         agent, env_config = load_changed(
             Path(self.source), settings, task, self.learn_task, self.trust_modules, self.trust_env_kwargs
         )
-        return self._towards_goal(Trained(agent, env_config, self.config.perturb))
+        return Trained(agent, env_config, self.config.perturb)

@@ -101,6 +101,8 @@ def _measured(layout: Readouts, legibility: Mapping[str, float], name: str) -> l
     if place.isdecimal() and whole in layout.sizes:
         if whole in legibility:
             return [whole]
+        if whole not in layout.derived:
+            return []
         return _measured(layout, legibility, _part_at(layout, whole, int(place)))
     if name not in layout.derived:
         return []

@@ -36,9 +36,10 @@ class Nearness:
         layout = self.layout
         names = ", ".join(name for name in layout.names if name not in ("action", "cost"))
         if not self.within:
+            derived = (name for name in layout.derived if name not in ("qpos", "qvel"))
             raise ConfigError(
                 f"--goal-within: {self.spec.env} does not say when a goal is reached; give a readout and a "
-                f"distance, such as {next(iter(layout.names))}=0.1; it has {names}"
+                f"distance, such as {next(derived, next(iter(layout.names)))}=0.1; it has {names}"
             )
         for name, distance in self.within.items():
             if name not in layout.names or name in ("action", "cost"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,8 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
     """Pairs in an environment.
 
     The goal is the state in which the task of the episode is done, where the environment can say; else the state
-    to which smooth random actions lead from the same start within `decisions`.
+    to which smooth random actions lead from the same start within `decisions`, or halfway to where they terminate
+    the episode.
 
     Args:
         env: a `SafeEnv`.
@@ -83,15 +85,21 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
 
 
 def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndarray]:
-    """What is observed after smooth random actions from a start, for half to all of `decisions`."""
+    """What is observed after smooth random actions from a start, for half to all of `decisions`.
+
+    Where they end the episode, it is what was observed halfway: a robot that has fallen is no goal.
+    """
     rng = np.random.default_rng(seed)
     size = env.env_spec.action_size
     action = rng.uniform(-1.0, 1.0, size)
-    observation: Any = None
+    moments: list[tuple[Observation, np.ndarray]] = []
     for _ in range(int(rng.integers(max(1, decisions // 2), decisions + 1))):
         fresh = rng.standard_normal(size)
         action = ACTION_MEMORY * action + np.sqrt(1.0 - ACTION_MEMORY**2) * fresh
         observation, _, terminated, truncated, _ = env.step(np.clip(action, -1.0, 1.0).astype(np.float32))
-        if terminated or truncated:
+        moments.append((copy.deepcopy(observation), env.readouts().copy()))
+        if terminated:
+            return moments[(len(moments) - 1) // 2]
+        if truncated:
             break
-    return observation, env.readouts()
+    return moments[-1]

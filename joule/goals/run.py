@@ -112,14 +112,15 @@ def evaluate_request(
         path = request.output_folder() / f"{'-'.join(['goals', *_parts(request, goals)])}.json"
     if path is not None:
         check_writable("--out", path)
-    if request.learn_goals is not None:
-        told.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
-    trained = request.load()
+    trained = request.load_unlearned()
     agent = trained.agent
     with contextlib.ExitStack() as made:
         env = made.enter_context(contextlib.closing(trained.make_env()))
         scratch = made.enter_context(contextlib.closing(trained.make_env())) if goals.oracle else None
         evaluation = GoalEvaluation(agent, env, goals, scratch)
+        if request.learn_goals is not None:
+            told.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
+            request.learn_to_reach_goals(trained)
         run = request.run
         values = subject_record(agent, None if run is None else run.id, trained.env_config)
         values |= evaluation.subject | {"learn_goals": request.learn_goals}

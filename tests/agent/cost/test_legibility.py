@@ -55,7 +55,7 @@ def test_a_readout_of_others_is_as_legible_as_those() -> None:
     assert [*illegible(LAYOUT, found, ["qpos", "speed", "qvel", "action", "cost"])] == ["place"]
     assert [*illegible(LAYOUT, found, ["qpos.0", "qvel.1"])] == []
     assert [*illegible(LAYOUT, found, ["qpos.2", "place.0"])] == ["place"]
-    assert illegible(LAYOUT, {}, ["place"]) == {}
+    assert illegible(LAYOUT, {}, ["place", "place.0", "qpos.2"]) == {}
 
 
 def test_the_sentence_names_what_is_illegible_and_what_is_legible() -> None:

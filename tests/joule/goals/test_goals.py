@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from joule.commands import evaluate
 from joule.environment import make_env
 from joule.goals.attempts import Attempt, summary
 from joule.goals.nearness import Nearness
-from joule.goals.pairs import make_pairs
+from joule.goals.pairs import _wandered, make_pairs
 from joule.goals.request import GoalRequest
 from joule.goals.run import _parts
 from joule.goals.text import goal_of
@@ -127,6 +128,27 @@ def test_pairs_repeat_and_none_is_solved_at_the_start(trained_run: Path) -> None
         np.testing.assert_array_equal(pair.goal, same.goal)  # type: ignore[arg-type]
 
 
+class Falling:
+    """Observes how many steps were taken, and terminates after the eleventh."""
+
+    env_spec = SimpleNamespace(action_size=1)
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def step(self, _: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return self.readouts(), 0.0, self.steps == 11, False, {}
+
+    def readouts(self) -> np.ndarray:
+        return np.array([self.steps])
+
+
+def test_a_state_that_ends_the_episode_is_no_goal() -> None:
+    observed, readouts = _wandered(Falling(), 0, 100)
+    assert (observed, readouts) == (np.array([6]), np.array([6]))
+
+
 def test_angles_are_near_by_the_shorter_way_round() -> None:
     spec = joule.make_env("dmc:pendulum-swingup").env_spec
     for name in ("qpos", "hinge_angle"):
@@ -157,6 +179,10 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
     ("options", "message"),
     [
         (["--goals", "2"], "does not say when a goal is reached; give a readout"),
+        (
+            ["--goals", "2", "--learn-goals", "100000000"],
+            "does not say when a goal is reached; give a readout",
+        ),
         (["--goals", "2", "--goal-within", "place=1"], "'place' is no readout"),
         (["--goals", "2", "--goal-within", "position"], "not of the form NAME=DISTANCE"),
         (["--goals", "2", "--goal-within", "position=-1"], "is not above 0"),
@@ -179,7 +205,7 @@ def test_what_does_not_go_together_is_refused(trained_run: Path, options: list[s
 def test_a_file_that_cannot_be_written_is_refused_before_anything_is_played(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("joule.trained.Request.load", None)
+    monkeypatch.setattr("joule.trained.Request.load_unlearned", None)
     with pytest.raises(ConfigError, match="cannot be written; give a file in a folder"):
         joule.evaluate_goals(trained_run, 1, within={"position": 0.2}, out=tmp_path / "none" / "g.json")
 
