@@ -93,7 +93,8 @@ def checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
         raise EnvError(f"the action space {space} has NaN bounds: give finite ones")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         raise EnvError(
-            f"the action space {space} is unbounded: give it finite bounds, e.g. with RescaleAction"
+            f"the action space {space} is unbounded: give it a finite low and high, in the environment or "
+            "in a wrapper that sets action_space"
         )
     if (space.low > space.high).any():
         raise EnvError(f"the action space {space} has a low bound above its high one")

@@ -61,7 +61,14 @@ def suggestion(name: str, prefix: str) -> str:
         close = _nearest(name, _newest(gymnasium.registry.values()) | ({} if version is not None else _DMC))
     if not close:
         return f"no registered id is like it; for an environment of your own write module:{base}"
-    return "did you mean " + " or ".join(close) + "?"
+    meant = "did you mean " + " or ".join(close) + "?"
+    # A name of one's own may be like one that Gymnasium has.
+    own = (
+        not prefix
+        and namespace is None
+        and base.lower() not in (*_DMC, *_newest(gymnasium.registry.values()))
+    )
+    return f"{meant} One of your own is module:{name}" if own else meant
 
 
 def suggestion_of_module(name: str, prefix: str, module: ModuleType, added: Iterable[str]) -> str:

@@ -23,7 +23,8 @@ from joule.storage.reader import FORECASTS_BYTES, read_text
 from joule.storage.run_logs import FORECASTS
 
 _VALUES = ("predicted_return", "return", "predicted_cost", "cost")
-_MIN_PAIRS = 3
+_MIN_PAIRS = 30
+"""Pairs of a calibration: a line through a few decisions of one episode says nothing."""
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ class Calibration:
 def calibration(predicted: Floats, observed: Floats) -> Calibration:
     """The calibration over those pairs of which both values are finite.
 
-    Correlation and slope are NaN with fewer than three pairs, or where either value never changes.
+    Correlation and slope are NaN with fewer than thirty pairs, or where either value never changes.
 
     Args:
         predicted: [decisions].

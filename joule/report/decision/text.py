@@ -11,6 +11,8 @@ from joule.report import drawn_values
 
 Record = Mapping[str, Any]
 """The JSON values of an explanation."""
+NEGLIGIBLE = 0.01
+"""Share of the largest difference between energies below which two of them count as equal."""
 
 
 def shown(record: Record) -> str:
@@ -62,6 +64,10 @@ def reason(record: Record) -> str:
     if breaks_a_constraint(nearest) and not breaks_a_constraint(chosen):
         return "the chosen plan is the only one of these that keeps the constraints"
     if gap < 0:
+        kept = [plan["energy"] for plan in rejected if not breaks_a_constraint(plan)]
+        differ = max(kept, default=nearest["energy"]) - nearest["energy"]
+        if -gap < NEGLIGIBLE * differ:
+            return f"the chosen plan is as good as {nearest['name']}, whose energy is lower by {short(-gap)} alone"
         return f"the planner missed a better plan: {nearest['name']} has an energy lower by {short(-gap)}"
     sentence = f"the chosen plan is better than the nearest rejected one, {nearest['name']}, by {short(gap)}"
     if better and worse:

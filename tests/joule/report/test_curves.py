@@ -38,11 +38,11 @@ def test_learning_curve_of_a_single_evaluation_and_of_series_with_gaps(tmp_path:
 
 def test_observed_returns_are_drawn_against_predicted_ones(tmp_path: Path) -> None:
     first, second = write_run(tmp_path / "a", [1.0, 2.0]), write_run(tmp_path / "b", [1.0, 3.0], seed=2)
-    write_forecasts(first, [(1.0, 2.0), (2.0, 3.0), (3.0, 4.0), (9.0, None)])
+    write_forecasts(first, [*((float(k), k + 1.0) for k in range(30)), (9.0, None)])
     write_forecasts(second, [(1.0, 1.0), (2.0, 3.0)])
     runs = gather([first, second])
     kept = [(run, entries) for run in runs if (entries := forecasts.read(run.source)) is not None]
     (axes,) = forecast_figure.predicted(kept).axes
-    assert len(axes.collections[0].get_offsets()) == 5, "all seeds of a task share a panel"  # type: ignore[arg-type]
+    assert len(axes.collections[0].get_offsets()) == 32, "all seeds of a task share a panel"  # type: ignore[arg-type]
     figure = curves.learning_curve(runs[0], entries=kept[0][1])
     assert "correlation 1.00" in figure.axes[1].texts[0].get_text()

@@ -83,6 +83,16 @@ def test_a_task_without_critic_predicts_no_return() -> None:
     assert "it predicted no return" in decision.shown(explanation(predicted_return=None))
 
 
+@pytest.mark.parametrize(
+    ("lower", "sentence"), [(0.001, "as good as runner-up"), (0.5, "missed a better plan")]
+)
+def test_a_plan_that_is_hardly_better_was_not_missed(lower: float, sentence: str) -> None:
+    record = explanation()
+    chosen, nearest, *_ = record["alternatives"]
+    nearest["energy"] = chosen["energy"] - lower
+    assert sentence in decision.reason(record)
+
+
 def test_a_plan_that_breaks_a_constraint_is_named_as_such() -> None:
     record = explanation()
     for plan in record["alternatives"][1:]:

@@ -56,15 +56,15 @@ def test_a_file_that_is_no_forecast_log_is_refused(text: str, why: str, tmp_path
 
 
 def test_calibration_is_that_of_the_least_squares_line() -> None:
-    predicted = np.array([1.0, 2.0, 4.0, np.nan, 9.0])
+    predicted = np.tile([1.0, 2.0, 4.0, np.nan, 9.0], 8)
     found = forecasts.calibration(predicted, 3.0 + 0.5 * predicted)
-    assert (found.decisions, found.correlation, found.slope) == (4, pytest.approx(1), pytest.approx(0.5))
+    assert (found.decisions, found.correlation, found.slope) == (32, pytest.approx(1), pytest.approx(0.5))
     assert found.bias == pytest.approx(4 - 5)
-    noisy = forecasts.calibration(np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, -1.0, 1.0, 0.0]))
+    noisy = forecasts.calibration(np.tile([0.0, 1.0, 2.0, 3.0], 8), np.tile([1.0, -1.0, 1.0, 0.0], 8))
     assert noisy.correlation == pytest.approx(np.corrcoef([0, 1, 2, 3], [1, -1, 1, 0])[0, 1])
     assert noisy.slope == pytest.approx(np.polyfit([0, 1, 2, 3], [1, -1, 1, 0], 1)[0])
 
 
-@pytest.mark.parametrize("values", [np.array([1.0, 2.0]), np.ones(5)])
+@pytest.mark.parametrize("values", [np.arange(29.0), np.ones(40)])
 def test_too_few_or_equal_values_have_no_slope(values: np.ndarray) -> None:
     assert np.isnan(forecasts.calibration(values, values).slope)
