@@ -67,7 +67,7 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     where.add_argument("--storage", type=Path, default=STORAGE, metavar="DIR",
                        help="a folder that all machines share (default: %(default)s)")  # fmt: skip
     where.add_argument("--workers", type=whole_number, metavar="N",
-                       help="trials at a time (default: the cores here, no limit on a cluster)")  # fmt: skip
+                       help="trials at a time (default: as many as have cores here; all on a cluster)")  # fmt: skip
     where.add_argument("--ray", nargs="?", const="", metavar="ADDRESS",
                        help="run on this Ray cluster, such as 10.0.0.1:6379; without an address on the one of "
                        "this machine, which is started where there is none")  # fmt: skip
@@ -160,7 +160,7 @@ def _train(
     else:
         trials, notes = [], check_used(plan)
         tasks = tasks_of(plan, storage)
-        cores = max(task.trials(task.ends("low"))[0].job().cores for task in tasks)
+        cores = max(task.cores for task in tasks)
         needed(*(("optuna", "search") if options.ray is None else ("ray.tune", "cluster")), "--search")
     ray, executor = _cluster(options, storage, cores)
     make_storage(options.storage)
@@ -183,9 +183,9 @@ def _train(
         if tasks:
             from joule.sweeping.optuna_search import OptunaSearch
 
-            default = os.cpu_count() or 1 if executor is None else SLURM_WORKERS
+            default = local_workers(cores) if executor is None else SLURM_WORKERS
             source = OptunaSearch(tasks, storage, workers or default)
-        with _backend(ray, executor, storage, workers) as backend, display:
+        with _backend(ray, executor, storage, workers, cores) as backend, display:
             sweep = Sweep(source, backend, display, standings)
             sweep.run()
         found, stopped_by = source.settings, sweep.stop.number
@@ -210,7 +210,12 @@ def _cluster(options: argparse.Namespace, storage: Path, cores: int) -> tuple[An
     return None, None
 
 
-def _backend(ray: Any, executor: Any, storage: Path, workers: int | None) -> Backend:
+def local_workers(cores: int) -> int:
+    """Trials at a time on this machine by default, each of which keeps so many cores busy."""
+    return max(1, (os.cpu_count() or 1) // cores)
+
+
+def _backend(ray: Any, executor: Any, storage: Path, workers: int | None, cores: int) -> Backend:
     """What trains the trials."""
     if ray is not None:
         from joule.sweeping.ray_backend import RayTasks
@@ -222,4 +227,4 @@ def _backend(ray: Any, executor: Any, storage: Path, workers: int | None) -> Bac
         return SlurmJobs(executor, storage)
     from joule.sweeping.local import LocalProcesses
 
-    return LocalProcesses(workers or os.cpu_count() or 1)
+    return LocalProcesses(workers or local_workers(cores))

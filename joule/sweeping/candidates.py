@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from joule.storage.files import DISK, replace_file, why
 from joule.sweeping.grid import Range
 from joule.sweeping.plan import Plan
 from joule.sweeping.results import finished, last_return
-from joule.sweeping.trials import StoredTrial, digest, slug, trial
+from joule.sweeping.trials import COUNTED_IN_CORES, StoredTrial, digest, slug, trial
 
 SEARCH = "search"
 """The folder in the storage."""
@@ -75,6 +76,17 @@ class Task:
             name: getattr(entry, end) if isinstance(entry, Range) else entry[0]
             for name, entry in self.space.items()
         }
+
+    @property
+    def cores(self) -> int:
+        """The most that a trial of a candidate keeps busy."""
+        counted = {
+            name: (entry.low, entry.high) if isinstance(entry, Range) else entry
+            for name, entry in self.space.items()
+            if name in COUNTED_IN_CORES
+        }
+        choices = [dict(zip(counted, values, strict=True)) for values in itertools.product(*counted.values())]
+        return max(self.trials({**self.ends("low"), **choice})[0].job().cores for choice in choices)
 
     def score(self, settings: Mapping[str, Any]) -> float | None:
         """Mean over seeds of the last evaluation's return; None before all seeds have their budget."""

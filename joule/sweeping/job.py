@@ -29,7 +29,7 @@ class Job:
     threads: int = 1
     """Of the numerical libraries."""
     cores: int = 1
-    """That the process keeps busy."""
+    """That the process keeps busy, with the processes that it starts."""
     gpus: int = 0
     directory: str = ""
     """Where the command is started, on a machine that has this folder."""

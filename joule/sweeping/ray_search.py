@@ -184,7 +184,7 @@ class TuneSearch:
         )  # fmt: skip
         trainable = tune.with_resources(
             tune.with_parameters(TrainedCandidate, task=task),
-            {"cpu": job.cores * seeds, "gpu": job.gpus * seeds},
+            {"cpu": task.cores * seeds, "gpu": job.gpus * seeds},
         )
         tune.Tuner(
             trainable,

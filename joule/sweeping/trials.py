@@ -36,6 +36,8 @@ from joule_errors import Refused
 RUNS, LOGS, RESULTS = "runs", "logs", "results"
 _NOT_IN_NAME = ("eval_process", "checkpoint_every_frames", "video", "memory_budget_gb")
 """Settings that change no result, and that a resumed run may change."""
+COUNTED_IN_CORES = ("threads", "eval_process", "actors", "num_envs", "vector_mode")
+"""Settings that `cores_of` depends on."""
 _LONGEST_NAME = 80
 """Characters of the settings in the name of a folder; file systems allow 255 bytes in all."""
 
@@ -113,7 +115,7 @@ class StoredTrial:
             new=("--preset", self.preset, *words),
             resumed=(*words, *trust),
             threads=config.threads,
-            cores=config.threads + config.eval_process,
+            cores=cores_of(config),
             gpus=int(config.device.startswith("cuda")),
             directory=os.getcwd(),
         )
@@ -124,6 +126,12 @@ class StoredTrial:
     @property
     def _slug(self) -> str:
         return slug("-".join(self._shown()))[:_LONGEST_NAME].strip("-.")
+
+
+def cores_of(config: Config) -> int:
+    """Cores that a trial keeps busy: its threads, and one for each process that it starts."""
+    envs = config.num_envs if config.vector_mode == "async" and config.num_envs > 1 else 0
+    return config.threads + config.eval_process + config.actors + envs
 
 
 def slug(text: str) -> str:

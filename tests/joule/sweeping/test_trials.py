@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.errors import ConfigError
 from joule.cli.options import given_settings
 from joule.commands import train
+from joule.commands.sweep import local_workers
 from joule.settings import config_from, resumed_config
+from joule.sweeping.candidates import tasks_of
+from joule.sweeping.grid import Grid, Range
 from joule.sweeping.plan import Plan
 from joule.sweeping.trials import StoredTrial, grid_trials
 
@@ -66,6 +71,35 @@ def test_the_command_of_a_trial_has_its_settings_also_when_it_is_resumed() -> No
     assert resumed_config(trial.config, given_settings(resumed), override=False) == trial.config
     assert (resumed.trust_module, resumed.trust_env_kwargs) == (["my_pkg"], True)
     assert type(job).from_json(job.to_json()) == job
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores"),
+    [
+        ({}, 1),
+        ({"threads": 2, "eval_process": True}, 3),
+        ({"actors": 4}, 5),
+        ({"num_envs": 4, "vector_mode": "async"}, 5),
+        ({"num_envs": 4}, 1),
+        ({"num_envs": 1, "vector_mode": "async"}, 1),
+    ],
+)
+def test_a_trial_has_a_core_for_each_of_its_processes(settings: dict[str, Any], cores: int) -> None:
+    (trial,) = trials_of(Plan(settings=settings))
+    assert trial.job().cores == cores
+    (baseline,) = trials_of(Plan(agents=("sac",), settings={"steps": 100}, grid={"threads": (3,)}))
+    assert baseline.job().cores == 3
+
+
+def test_a_search_reserves_cores_for_its_largest_candidate() -> None:
+    grid: Grid = {"actors": Range(1, 6, whole=True, log=False), "eval_process": (False, True)}
+    (task,) = tasks_of(Plan(grid=grid, search=2), Path("/s"))
+    assert task.cores == 8
+
+
+def test_as_many_trials_run_here_by_default_as_there_are_cores_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert [local_workers(cores) for cores in (1, 5, 16, 17)] == [16, 3, 1, 1]
 
 
 def test_a_combination_that_cannot_be_used_fails_alone_and_only_such_ones_are_refused() -> None:
