@@ -249,6 +249,27 @@ def _check_reward(config: Config) -> None:
             )
 
 
+def _check_stream_rows(config: Config) -> None:
+    """Raises ConfigError where the replay buffer would overwrite rows before the replay log has them.
+
+    The log looks after every chunk, and takes new rows once they are more than half of what a stream holds. A chunk
+    adds two rows for each decision that ends an episode, which must fit into the other half.
+    """
+    capacity, streams = config.learning.replay_capacity_transitions, config.streams
+    decisions = config.actor_chunk_decisions if config.actors else 1
+    most = (-(-capacity // streams) - 1) // 4
+    if decisions <= most:
+        return
+    side_by_side = f"num_envs {streams}"
+    if config.actors:
+        side_by_side = f"{streams} actors with actor_chunk_decisions {decisions}"
+    fewer = f", or chunks of {most} or fewer" if config.actors and most else ""
+    raise ConfigError(
+        f"learning.replay_capacity_transitions: {capacity} is too small for {side_by_side}; give "
+        f"{4 * decisions * streams + 1} or more{fewer}"
+    )
+
+
 def validate(config: Config) -> Config:
     """Returns `config` when every field has its type and lies in its range, and the fields agree.
 
@@ -305,6 +326,7 @@ def validate(config: Config) -> Config:
             f"learning.batch_size: {learning.batch_size} exceeds "
             f"learning.replay_capacity_transitions {learning.replay_capacity_transitions}"
         )
+    _check_stream_rows(config)
     group = setting_of(config, "regularizer", "group_size")
     if group is not None and latent % group:
         raise ConfigError(f"model.latent_dim: {latent} is not a multiple of regularizer.group_size {group}")

@@ -130,6 +130,33 @@ def test_only_the_world_model_agent_takes_several_environments(agent: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"actors": 2, "actor_chunk_decisions": 100},
+            "128 is too small for 2 actors with actor_chunk_decisions 100; give 801 or more, or chunks of 15 "
+            "or fewer",
+        ),
+        (
+            {"actors": 2, "actor_chunk_decisions": 16},
+            "128 is too small for 2 actors with actor_chunk_decisions 16; give 129 or more, or chunks of 15 "
+            "or fewer",
+        ),
+        ({"actors": 2, "actor_chunk_decisions": 15}, ""),
+        ({"actors": 32}, "128 is too small for 32 actors with actor_chunk_decisions 32; give 4097 or more"),
+        ({"num_envs": 32}, "128 is too small for num_envs 32; give 129 or more"),
+        ({"num_envs": 31}, ""),
+    ],
+)
+def test_a_chunk_has_to_fit_into_the_share_of_its_actor(changes: dict[str, Any], sentence: str) -> None:
+    small = {"learning.batch_size": 8, "learning.replay_capacity_transitions": 128, **changes}
+    if sentence:
+        assert refusal(**small) == f"learning.replay_capacity_transitions: {sentence}"
+    else:
+        validate(replace(Config(), small))
+
+
+@pytest.mark.parametrize(
     ("typed", "meant"),
     [
         ("stps", "steps"),
@@ -173,16 +200,19 @@ def test_any_json_is_a_config_or_refused_in_one_sentence(name: str, value: Any) 
     assert from_json(to_json(config)) == config
 
 
+AGREEING = {
+    "model.latent_dim",
+    "learning.replay_capacity_transitions",
+    "num_envs",
+    "actor_chunk_decisions",
+}
+"""Settings whose values others have to fit."""
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
     whole = {n: r for n, r in RANGES.items() if isinstance(flatten(Config())[n], int)}
-    names = draw(
-        st.sets(
-            st.sampled_from(
-                sorted(set(whole) - {"model.latent_dim", "learning.replay_capacity_transitions", "num_envs"})
-            )
-        )
-    )
+    names = draw(st.sets(st.sampled_from(sorted(set(whole) - AGREEING))))
     changes: dict[str, Any] = {n: draw(st.integers(int(whole[n][0]), int(whole[n][1]))) for n in names}
     free = st.text().filter(lambda name: name not in RESERVED)
     changes["env_kwargs"] = draw(st.dictionaries(free, st.integers() | st.text(), max_size=2))

@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.errors import StopRun
+from agent.configurator.settings import Config
+from agent.configurator.validation import replace, validate
+from agent.errors import ConfigError, StopRun
+from agent.memory.replay_buffer import ReplayBuffer
+from agent.memory.replay_rows import StreamRows
 from joule.storage import checkpoint
 from joule.storage.checkpoint import CheckpointError
 from joule.storage.replay_log import ReplayLogError
@@ -99,6 +103,40 @@ def test_rows_are_due_before_the_buffer_overwrites_them(tmp_path: Path) -> None:
     assert logs.due
     logs.append()
     assert not logs.due
+
+
+@pytest.mark.parametrize("decisions", [7, 32])
+def test_no_row_is_lost_in_the_smallest_buffer_that_settings_allow(tmp_path: Path, decisions: int) -> None:
+    """Where every episode ends after one decision, which fills two rows."""
+    nothing = np.zeros(1, np.float32)
+    columns: dict[str, Any] = dict.fromkeys(
+        ("obs", "action", "cost", "terminated", "readout"), ((1,), "float32")
+    )
+    columns["last"] = ((), "bool")
+
+    def logged(rows: int) -> int:
+        """Rows in the log after 20 chunks, with a replay buffer of so many rows."""
+        buffer = ReplayBuffer(rows, columns)
+        agent = Buffered()
+        agent.replay = [StreamRows(buffer, 0, rows)]  # type: ignore[list-item]
+        logs = ReplayLogs(tmp_path / str(rows), agent)
+        for _ in range(20):
+            for _ in range(decisions):
+                buffer.streams[0].begin(nothing, nothing)
+                buffer.streams[0].add(nothing, 0.0, True, nothing, nothing)
+            if logs.due:
+                logs.append()
+        logs.append()
+        return sum(segment["rows"] for segment in logs.commit()["replay"]["segments"])
+
+    smallest = 4 * decisions + 1
+    settings = {"actors": 1, "actor_chunk_decisions": decisions, "learning.batch_size": 8}
+    validate(replace(Config(), {**settings, "learning.replay_capacity_transitions": smallest}))
+    assert logged(smallest) == 2 * 20 * decisions - 1
+    with pytest.raises(ConfigError, match=f"give {smallest} or more"):
+        validate(replace(Config(), {**settings, "learning.replay_capacity_transitions": smallest - 1}))
+    with pytest.raises(ValueError, match="were overwritten"):
+        logged(smallest - 1)
 
 
 def test_a_row_that_is_not_finite_stops_the_append_of_every_stream(tmp_path: Path) -> None:
