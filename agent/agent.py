@@ -193,17 +193,18 @@ class WorldModelAgent(ActingAgent):
     def begin_with(self, earlier: "WorldModelAgent") -> "WorldModelAgent":
         """Begins with what another agent has learned, in the same environment or one of the same sizes.
 
-        This agent must not have learned yet. It takes the networks and the transitions, relabelled where its
-        task is another one; see `learning.transfer`. Returns the agent itself.
+        This agent must not have learned yet, and must have no experience. It takes the networks and the
+        transitions, relabelled where its task is another one; see `learning.transfer`. Returns the agent itself.
 
         Raises:
-            ConfigError: for an agent of other sizes, and for one that has learned.
+            ConfigError: for an agent of other sizes, and where this one has learned or has experience.
             TaskError: where this agent learns by the environment's own cost and the other one did not.
         """
         if not isinstance(earlier, WorldModelAgent):
             raise ConfigError(f"init_from: found {type(earlier).__name__}; give an agent with a world model")
-        if self.decisions:
-            raise ConfigError("init_from: this agent has learned already")
+        # One that learned from data has made no decision; its gradient steps count as frames.
+        if self.frames or self.modules.replay_buffer.held:
+            raise ConfigError("init_from: this agent has learned already, or has experience; give a new one")
         if not earlier.modules.replay_buffer.held:
             raise ConfigError("init_from: that agent has no experience")
         for name in ("streams", "action_repeat", "regularizer.kind", "regularizer.settings"):

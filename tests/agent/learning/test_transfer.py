@@ -88,6 +88,19 @@ def test_the_first_own_episode_does_not_continue_the_last_earlier_one(make_agent
     assert buffer.held == earlier.modules.replay_buffer.held + 3
 
 
+def test_an_agent_with_recorded_experience_is_not_replaced(make_agent: Make, earlier: Any) -> None:
+    rows = earlier.replay[0].since(earlier.replay[0].first)
+    end = int(np.flatnonzero(rows["last"])[0]) + 1
+    agent = make_agent(data="recorded").remember([{name: column[:end] for name, column in rows.items()}])
+    for updates in (0, 2):
+        agent.learn(updates)
+        assert (agent.frames, agent.decisions) == (updates, 0)
+        before = agent.modules.replay_buffer.held, agent.modules.learner.updates
+        with pytest.raises(ConfigError, match="init_from: this agent has learned already, or has experience"):
+            agent.begin_with(earlier)
+        assert (agent.modules.replay_buffer.held, agent.modules.learner.updates) == before
+
+
 def test_an_agent_that_does_not_fit_is_refused(make_agent: Make, earlier: Any) -> None:
     with pytest.raises(ConfigError, match="other sizes, such as those of"):
         make_agent(model__latent_dim=24).begin_with(earlier)
