@@ -173,7 +173,8 @@ def _check_agent(agent: WorldModelAgent) -> None:
         raise ConfigError(
             "export: sensor-fault inference is not exported; load the agent with perceive encoder"
         )
-    if not buffer.held and not agent.decisions:
+    # The shared form has no replay; an agent that learned from data has frames and no decisions.
+    if not buffer.held and not agent.frames:
         raise ConfigError(
             "export: the agent has no experience yet on which the files could be checked; train it"
         )

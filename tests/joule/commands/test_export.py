@@ -18,13 +18,17 @@ import scaled_env
 import tiny_env
 import torch
 from commands import assert_help_is_instant, assert_refused
+from recorded_episodes import record
 
 import joule
 from agent.errors import ConfigError
 from joule.commands import export
 from joule.exporting import export_record, libraries, parts
 from joule.exporting.onnx_file import ExportError
+from joule.sharing.shared_form import shared_files, write_files
+from joule.storage import run_folder
 from joule.storage.files import Disk
+from joule.storage.loading import restored
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -272,6 +276,22 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
     ):
         joule.export(trained_run, tmp_path / "missing")
     assert os.listdir(tmp_path) == []
+
+
+def test_an_agent_that_learned_from_data_plays_in_its_shared_form(tmp_path: Path) -> None:
+    """It has made no decision, and its shared form has no transition."""
+    settings = {
+        name: value for name, value in SMALL.items() if not name.startswith(("explore.", "learning.p"))
+    }
+    joule.train(
+        data=str(record(tmp_path / "data", 2)), env=tiny_env.ID, steps=3, out=tmp_path / "run",
+        settings={**settings, "eval_episodes": 1, "video": False}, progress=False,
+    )  # fmt: skip
+    run = run_folder.Run.open(tmp_path / "run")
+    write_files(tmp_path / "shared", shared_files(run, *restored(run, None)))
+    exported = joule.export(tmp_path / "shared", tmp_path / "files")
+    assert (exported["frames"], exported["decisions"]) == (3, 0)
+    assert exported["check"]["transitions"] == parts.MOST_ROWS
 
 
 def test_bad_input_is_one_sentence(trained_run: Path, tmp_path: Path) -> None:
