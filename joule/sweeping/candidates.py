@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.configurator.settings import NO_ENV
 from agent.errors import ConfigError
 from joule.cli.command_line import setting_words
 from joule.escaping import csv_cell
@@ -100,7 +101,8 @@ def tasks_of(plan: Plan, storage: Path) -> list[Task]:
     """What is to be found: settings of each agent in each environment.
 
     Raises:
-        ConfigError: where a range ends beyond what its setting takes, or has nothing that an agent uses.
+        ConfigError: where a range ends beyond what its setting takes, or has nothing that an agent uses, and where
+            trials have no return to be compared by.
     """
     tasks = [Task(plan, storage, agent, env) for agent in plan.agents for env in plan.envs]
     for task in tasks:
@@ -109,7 +111,21 @@ def tasks_of(plan: Plan, storage: Path) -> list[Task]:
         for end in ("low", "high"):
             if error := task.trials(task.ends(end))[0].error:
                 raise ConfigError(f"--grid: {error}")
+        _check_scored(task)
     return tasks
+
+
+def _check_scored(task: Task) -> None:
+    """Raises ConfigError where trials record no return."""
+    rewards = task.space.get("reward", (task.plan.settings.get("reward"),))
+    for reason, found in (
+        ("reward none", isinstance(rewards, tuple) and "none" in rewards),
+        ("learning from data without an environment", task.env == NO_ENV),
+    ):
+        if found:
+            raise ConfigError(
+                f"--search: {reason} records no return, by which candidates are compared; leave one of the two out"
+            )
 
 
 def ranked(

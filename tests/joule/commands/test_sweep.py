@@ -14,6 +14,8 @@ from agent.errors import ConfigError
 from joule.commands import sweep
 from joule_errors import Refused
 
+VARIED = ["--search", "3", "--grid", "learning.batch_size=8,16"]
+
 
 def test_help_is_instant_and_names_every_setting() -> None:
     assert_help_is_instant("sweep", "--learning.batch-size")
@@ -34,6 +36,12 @@ def test_help_is_instant_and_names_every_setting() -> None:
         (["--workers", "0"], "--workers: 0 is less than 1"),
         (["--ray", "a:1", "--slurm"], "give one of the two"),
         (["--search", "3"], "there is nothing to vary"),
+        ([*VARIED, "--reward", "none"], "--search: reward none records no return"),
+        ([*VARIED, "--grid", "reward=env,none"], "--search: reward none records no return"),
+        (
+            [*VARIED, "--data", "episodes", "--envs", "none"],
+            "--search: learning from data without an environment records no return",
+        ),
         (["--file", "nowhere.json"], "--file: nowhere.json does not exist"),
         (["--storage", "{file}"], "is a file; give a folder"),
         (["--storage", "/proc/x"], "--storage: /proc/x cannot be written"),
