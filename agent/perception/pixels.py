@@ -151,7 +151,7 @@ def shifted(
 
     Args:
         pictures: windows of stacked frames.
-        largest: pixels, in each direction.
+        largest: pixels, in each direction; fewer than the height and the width.
     """
     height, width = pictures.shape[-2:]
     by = torch.randint(-largest, largest + 1, (pictures.shape[1], 2)).tolist()
@@ -174,8 +174,9 @@ def augmented(obs: Any, pixels: str, largest: int) -> Any:
     Args:
         obs: windows of observations.
         pixels: name of the part with pictures.
-        largest: pixels, of a picture of 64; more of a larger one.
+        largest: pixels, of a picture of 64; more of a larger one, but never the whole of it.
     """
     if isinstance(obs, Mapping):
         return {**obs, pixels: augmented(obs[pixels], pixels, largest)}
-    return shifted(obs, max(1, round(largest * obs.shape[-1] / 64)))
+    scaled = max(1, round(largest * obs.shape[-1] / 64))
+    return shifted(obs, min(scaled, min(obs.shape[-2:]) - 1))

@@ -87,6 +87,16 @@ def test_a_window_is_shifted_as_one() -> None:
         )
 
 
+@pytest.mark.parametrize("shape", [(32, 32), (12, 48), (48, 12), (1, 8)])
+def test_the_largest_shift_keeps_a_part_of_every_picture(shape: tuple[int, int]) -> None:
+    torch.manual_seed(4)
+    first = pictures(2, 200, 3, *shape)
+    moved = pixels.augmented({"pixels": first}, "pixels", 64)["pixels"]
+    assert moved.shape == first.shape
+    for before, after in zip(first.unbind(1), moved.unbind(1), strict=True):
+        assert set(after.unique().tolist()) <= set(before.unique().tolist())
+
+
 def test_two_cameras_are_refused() -> None:
     other = SimpleNamespace(**{**vars(PICTURE), "name": "wrist"})
     with pytest.raises(ConfigError, match=r"pixels \[6, 32, 32\] uint8, wrist"):
