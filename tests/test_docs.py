@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from agent.configurator import kinds
 from agent.configurator.settings import KIND_SECTIONS, PRESETS, Config
 from agent.configurator.validation import flatten
+from agent.perception.factory import EncoderKind
 from joule.cli.options import field_help
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +50,13 @@ def test_links_and_named_files_exist(page: Path) -> None:
         named = set(FILE.findall(page.read_text(encoding="utf-8"))) - set(TO_WRITE)
         missing += [name for name in named if not (ROOT / name).exists()]
     assert not missing, f"{page.relative_to(ROOT)}: {', '.join(sorted(missing))}"
+
+
+def test_the_contract_of_an_encoder_is_that_of_the_code() -> None:
+    page = (ROOT / "docs/guide/regularizers.md").read_text(encoding="utf-8")
+    for method in (EncoderKind.accepts, EncoderKind.normalizer, EncoderKind.encoder):
+        _, *parameters = inspect.signature(method).parameters
+        assert f"| `{method.__name__}({', '.join(parameters)})` |" in page
 
 
 def settings_of(section: type, prefix: str = "") -> Iterator[tuple[str, str]]:
