@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import joule
 from agent.configurator import kinds
 from agent.configurator.settings import KIND_SECTIONS, PRESETS, Config
 from agent.configurator.validation import flatten
@@ -57,6 +58,17 @@ def test_the_contract_of_an_encoder_is_that_of_the_code() -> None:
     for method in (EncoderKind.accepts, EncoderKind.normalizer, EncoderKind.encoder):
         _, *parameters = inspect.signature(method).parameters
         assert f"| `{method.__name__}({', '.join(parameters)})` |" in page
+
+
+def test_the_python_page_has_every_name_and_says_which_commands_are_none() -> None:
+    page = (ROOT / "docs/guide/python-api.md").read_text(encoding="utf-8")
+    rows = "\n".join(line for line in page.splitlines() if line.startswith("| `joule."))
+    assert not [name for name in joule.__all__ if not re.search(rf"`joule\.{name}\b", rows)]
+    first = next(line for line in page.splitlines() if line.startswith("`import joule` gives")).partition(
+        ". "
+    )[0]
+    commands = {path.stem for path in (ROOT / "joule/commands").glob("[!_]*.py")}
+    assert set(re.findall(r"`joule (\w+)`", first)) == commands - set(joule.__all__)
 
 
 def settings_of(section: type, prefix: str = "") -> Iterator[tuple[str, str]]:
