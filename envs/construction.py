@@ -94,7 +94,7 @@ def make(
         # It has no camera: the agent sees what the environment draws.
         call(raw.close)
         raw = _construct(env, found.spec, dict(kwargs or {}), DRAWN, width, height)
-    return wrapped(
+    made = wrapped(
         raw,
         env=env,
         resolved=found.spec.id,
@@ -109,6 +109,8 @@ def make(
         stack=stack,
         goal=goal,
     )
+    made.frame_size = (width, height)
+    return made
 
 
 def wrapped(

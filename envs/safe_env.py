@@ -75,10 +75,10 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """The last observation [obs], perturbed sensors included."""
         self.made_from: Any = None
         """The settings by which it was made, where the maker leaves them here, as `joule.make_env` does."""
+        self.frame_size = (640, 480)  # width and height (pixels) of frames that Joule draws of it
         self._perturbed, self._checks, self._flat, self._record = perturbed, checks, flat, record
         self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
-        self._restores_exactly = True
-        self._closed = self._rendered = self._diverged = False
+        self._restores_exactly, self._closed, self._rendered, self._diverged = True, False, False, False
 
     @property
     def _sizes(self) -> list[int]:

@@ -22,12 +22,10 @@ def follow_robot(env: gymnasium.Env[Any, Any]) -> None:
     import mujoco
     from gymnasium.envs.mujoco import MujocoEnv
 
-    tracking = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
-    cameras = [row for row, mode in enumerate(physics.model.cam_mode) if int(mode) in tracking]
+    cameras = _tracking_cameras(physics.model)
     base: Any = env.unwrapped
     if dm_control_env(env) is not None:
-        camera = cameras[0] if cameras else min(physics.model.ncam, 1) - 1
-        base.render_kwargs.setdefault("camera_id", camera)
+        base.render_kwargs.setdefault("camera_id", film_camera(physics.model))
     elif cameras and isinstance(base, MujocoEnv) and base.camera_id is None and base.camera_name is None:
         extend_floor(physics.model)
         renderer = base.mujoco_renderer
@@ -40,17 +38,24 @@ def follow_robot(env: gymnasium.Env[Any, Any]) -> None:
         }
 
 
+def film_camera(model: Any) -> int:
+    """The row of the camera for a film: the first that tracks a body, else the first one, else -1, the free one."""
+    cameras = _tracking_cameras(model)
+    return cameras[0] if cameras else min(int(model.ncam), 1) - 1
+
+
 def tracked_link(model: Any) -> int | None:
     """The row of the body that a camera of the model tracks: a robot that moves about; None without one."""
+    cameras = _tracking_cameras(model)
+    return int(model.cam_bodyid[cameras[0]]) if cameras else None
+
+
+def _tracking_cameras(model: Any) -> list[int]:
+    """The rows of the cameras that track a body."""
     import mujoco
 
     tracking = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
-    bodies = [
-        int(body)
-        for body, mode in zip(model.cam_bodyid, model.cam_mode, strict=True)
-        if int(mode) in tracking
-    ]
-    return bodies[0] if bodies else None
+    return [row for row, mode in enumerate(model.cam_mode) if int(mode) in tracking]
 
 
 def extend_floor(model: Any) -> None:

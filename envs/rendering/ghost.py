@@ -15,6 +15,7 @@ import numpy as np
 from envs.faults.errors import RenderError
 from envs.physics import dm_control_env, find_physics, parts
 from envs.rendering.poses import RobotPoses, are_predictable
+from envs.rendering.scene_camera import AddToScene, SceneCamera
 from envs.safe_env import SafeEnv
 
 TINT = (0.95, 0.20, 0.75, 1.0)
@@ -27,7 +28,21 @@ SCALE = 1.04
 
 def can_appear(env: SafeEnv) -> bool:
     """Whether a ghost can be drawn: in a MuJoCo scene, with `qpos` and `qvel` derived from the readouts."""
-    return are_predictable(env) and _scene_renderer(env) is not None
+    return why_none(env) is None
+
+
+def why_none(env: SafeEnv) -> str | None:
+    """Why no ghost can be drawn, as the end of a sentence; None where one can."""
+    if find_physics(env) is None:
+        return f"{env.env_spec.env} has no MuJoCo physics, as attributes model and data"
+    if not are_predictable(env):
+        return f"qpos and qvel do not follow from the readouts of {env.env_spec.env}"
+    return None
+
+
+def draws_its_scene(env: SafeEnv) -> bool:
+    """Whether a ghost is drawn by the environment's own renderer, made with a render mode, and not by Joule's."""
+    return _own_renderer(env) is not None
 
 
 class Ghost:
@@ -41,11 +56,16 @@ class Ghost:
 
     def __init__(self, env: SafeEnv) -> None:
         self._env = env
-        renderer = _scene_renderer(env)
-        if find_physics(env) is None or renderer is None:
+        if find_physics(env) is None:
             raise RenderError(f"{env.env_spec.env} has no MuJoCo scene that a ghost could be drawn in")
-        self._render = renderer
+        self._own = _own_renderer(env)
+        # What `render()` of another environment draws is its own: nothing can be added to it.
+        self._render = self._own or SceneCamera(env, env.env_spec.env, *env.frame_size).draw
         self.poses = RobotPoses(env)
+
+    def plain(self) -> np.ndarray:
+        """The scene now without a ghost, from the same camera, uint8 [height, width, 3]."""
+        return self._env.render() if self._own is not None else self._render(_add_nothing)
 
     def draw(self, qpos: np.ndarray) -> np.ndarray:
         """The scene now as uint8 [height, width, 3], with the ghost at `qpos` [nq].
@@ -54,7 +74,7 @@ class Ghost:
             RenderError: when the scene has no space left for the ghost's parts.
         """
         self.poses.set(qpos)
-        plain = self._render(lambda scene: None).astype(np.float32)
+        plain = self._render(_add_nothing).astype(np.float32)
         with_ghost = self._render(self._add_ghost).astype(np.float32)
         return np.rint(plain + OPACITY * (with_ghost - plain)).astype(np.uint8)
 
@@ -97,19 +117,23 @@ def add_parts(scene: Any, poses: RobotPoses, tint: tuple[float, float, float, fl
     return True
 
 
-_SceneRenderer = Callable[[Callable[[Any], None]], np.ndarray]
+_SceneRenderer = Callable[[AddToScene], np.ndarray]
 """Draws the scene after a function has added to it; uint8 [height, width, 3]."""
 
 
-def _scene_renderer(env: SafeEnv) -> _SceneRenderer | None:
-    """The function that draws frames of this environment, or None where its scene cannot be reached."""
+def _add_nothing(scene: Any) -> None:
+    """Leaves a scene as it is."""
+
+
+def _own_renderer(env: SafeEnv) -> _SceneRenderer | None:
+    """The environment's own renderer; None for one that is neither Gymnasium's `MujocoEnv` nor of dm_control."""
     from gymnasium.envs.mujoco import MujocoEnv
 
     control = dm_control_env(env)
     if control is not None:
         base: Any = env.unwrapped
 
-        def by_dm_control(add: Callable[[Any], None]) -> np.ndarray:
+        def by_dm_control(add: AddToScene) -> np.ndarray:
             picture = control.physics.render(**base.render_kwargs, scene_callback=lambda _, scene: add(scene))
             return np.asarray(picture)
 
@@ -120,7 +144,7 @@ def _scene_renderer(env: SafeEnv) -> _SceneRenderer | None:
     return None
 
 
-def _by_gymnasium(env: SafeEnv, mujoco_env: Any, add: Callable[[Any], None]) -> np.ndarray:
+def _by_gymnasium(env: SafeEnv, mujoco_env: Any, add: AddToScene) -> np.ndarray:
     import mujoco
 
     if mujoco_env.mujoco_renderer.viewer is None:

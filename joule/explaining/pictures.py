@@ -8,7 +8,8 @@ import numpy as np
 
 from agent.agent import WorldModelAgent
 from agent.explanation import Alternative
-from envs.rendering.ghost import can_appear
+from envs.faults.errors import RenderError
+from envs.rendering.ghost import draws_its_scene, why_none
 from envs.safe_env import SafeEnv
 from joule.filming.imagined_rollouts import ImaginedRollouts
 from joule.filming.views import GhostView
@@ -22,9 +23,9 @@ VISIBLE_CHANGE = 25
 
 def env_for_pictures(trained: Trained) -> SafeEnv:
     """The environment to show the agent in, made for rendering where a ghost can appear in it."""
-    env = trained.make_env()
-    if not can_appear(env):
-        return env
+    env = trained.make_env(width=WIDTH, height=HEIGHT)
+    if why_none(env) is not None or not draws_its_scene(env):
+        return env  # Joule's own camera needs no render mode, which an environment may not have
     env.close()
     return trained.make_env(render_mode="rgb_array", width=WIDTH, height=HEIGHT)
 
@@ -41,17 +42,18 @@ def ghost_pictures(
 
     Returns:
         One picture per alternative, uint8 [height, width, 3], and how many decisions ahead the ghosts are: as
-        far as the imagined futures reach, or less, so that every ghost is in view. No pictures and 0 where no
-        ghost can appear.
+        far as the imagined futures reach, or less, so that every ghost is in view.
 
     Raises:
-        RenderError: without OpenGL.
+        RenderError: without OpenGL, and where no ghost can appear, with the reason.
     """
     seconds = env.env_spec.seconds_per_decision
-    if not can_appear(env) or seconds is None:
-        return [], 0
+    if (why_not := why_none(env)) is not None:
+        raise RenderError(why_not)
+    if seconds is None:
+        raise RenderError(f"{env.env_spec.env} does not say how long a decision lasts, by dt or render_fps")
     view = GhostView(agent, env, ImaginedRollouts(agent, seconds, 0))
-    start, plain = view.ghost.poses.present(), env.render()
+    start, plain = view.ghost.poses.present(), view.ghost.plain()
     drawn: list[np.ndarray] = []
     ahead = 0
     for ahead in range(len(alternatives[0].future) - 1, 0, -1):

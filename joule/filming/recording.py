@@ -19,11 +19,12 @@ from agent.memory.columns import map_parts
 from agent.seeds import FIRST_SEED
 from agent.world_model.adaptation import AdaptiveAgent
 from envs.faults.errors import RenderError
+from envs.rendering.ghost import why_none
 from envs.rendering.video import write_mp4
 from envs.safe_env import SafeEnv
 from joule.callbacks.episodes import EpisodeCallback, NoEpisodeCallback
 from joule.filming.rehearsal import FilmedAgent, Takes
-from joule.filming.views import PlainView, View, imagination_view
+from joule.filming.views import CurveView, PlainView, View, imagination_view
 from joule.report.film import FilmPanel, Story, annotate, fewer
 from joule.storage.files import DISK, replacing, why
 
@@ -107,6 +108,8 @@ def record(
     imagined = imagination_view(agent, env, seconds) if imagine or imagine_at is not None else None
     view: View = imagined or PlainView(env)
     told = callback or NoEpisodeCallback()
+    if isinstance(imagined, CurveView):
+        told.note(f"the film shows curves of the readouts in place of a ghost: {why_none(env)}")
     takes = Takes(agent, env, longest, imagined, imagine_at)
     pace = Pace(seconds)
 

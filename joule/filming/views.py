@@ -94,7 +94,7 @@ class GhostView:
         """See `View`."""
         predicted = self.rollouts.predicted()
         if predicted is None:
-            return self.env.render()
+            return self.ghost.plain()
         pose = self.predicted_poses.pose(self.start, predicted)
         steps, off = len(predicted) - 1, 100 * self.ghost.poses.distance(pose)
         text = f"ghost: predicted {steps} decision{'s' * (steps > 1)} ago, {off:.0f} cm off"

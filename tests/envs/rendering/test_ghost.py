@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+import tiny_env
 import torch
+from gymnasium import spaces
 
 import envs
 from agent.cost.readouts import Readouts
-from envs.rendering.ghost import Ghost, can_appear
+from envs.adoption import adopt
+from envs.rendering.ghost import Ghost, can_appear, draws_its_scene, why_none
 from envs.rendering.poses import RobotPoses
 from envs.safe_env import SafeEnv
 
@@ -110,6 +114,59 @@ def test_the_ghost_appears_at_its_pose_and_nowhere_else() -> None:
     assert changed["away"].mean() < 0.2, "the rest of the scene stays as it is"
     np.testing.assert_array_equal(env.render(), plain)
     assert all(np.array_equal(before[name], value) for name, value in env.snapshot().items())
+
+
+class OwnSlider(gymnasium.Env[np.ndarray, np.ndarray]):
+    """An environment with `model` and `data` of MuJoCo, without `render()`, that is no `MujocoEnv`."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self) -> None:
+        import mujoco
+
+        self.model: Any = mujoco.MjModel.from_xml_string(
+            "<mujoco><worldbody><light pos='0 0 3'/><camera pos='0 -3 0' xyaxes='1 0 0 0 0 1'/>"
+            "<body><joint name='x' type='slide' axis='1 0 0'/><geom size='.1'/></body></worldbody></mujoco>"
+        )
+        self.data: Any = mujoco.MjData(self.model)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Puts the ball in the middle."""
+        import mujoco
+
+        super().reset(seed=seed)
+        mujoco.mj_resetData(self.model, self.data)
+        mujoco.mj_forward(self.model, self.data)
+        return np.concatenate([self.data.qpos, self.data.qvel]), {}
+
+
+def test_an_environment_that_is_no_mujoco_env_has_a_ghost_drawn_by_another_camera() -> None:
+    env = adopt(OwnSlider())
+    env.reset(seed=1)
+    env.frame_size = (160, 120)
+    assert can_appear(env)
+    assert not draws_its_scene(env)
+    ghost = Ghost(env)
+    try:
+        plain = ghost.plain().astype(int)
+    except envs.RenderError as error:
+        pytest.skip(str(error))
+    changed = np.abs(ghost.draw(np.array([-0.8])) - plain).max(-1) > 25
+    assert plain.shape == (120, 160, 3)
+    assert plain[:, 75:85].max() > 60, "the ball is in the middle of the model's camera"
+    assert changed[:, :80].sum() > 20, "the ghost is on the left"
+    assert not changed[:, 80:].any()
+    assert env.unwrapped.model.vis.global_.offwidth == 640  # type: ignore[attr-defined]
+
+
+def test_a_sentence_says_why_there_is_no_ghost(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "has no MuJoCo physics" in str(why_none(envs.make(tiny_env.ID)))
+    own: Any = OwnSlider
+    monkeypatch.setattr(own, "readouts", lambda self: {"miss": np.zeros(1)}, raising=False)
+    assert why_none(adopt(OwnSlider())) == "qpos and qvel do not follow from the readouts of OwnSlider"
 
 
 def test_the_floor_is_drawn_without_end_and_stays_the_same_to_the_robot() -> None:

@@ -110,7 +110,11 @@ def test_an_agent_with_a_world_model_is_filmed_beside_its_predictions(tmp_path: 
     }  # fmt: skip
     agent: Any = new_agent(replace(Config(), changes), drawn())
     agent.learn(60)
-    made = record(agent, drawn(), tmp_path / "film.mp4", imagine=True)
+    heard = Heard()
+    made = record(agent, drawn(), tmp_path / "film.mp4", imagine=True, callback=heard)
+    assert [note.split(": ")[0] for note in heard.notes] == [
+        "the film shows curves of the readouts in place of a ghost"
+    ]
     terms = len(agent.explain(agent.predict(np.zeros(3, np.float32))[1]))
     assert terms >= 2
     width = 2 * 120 + 4
