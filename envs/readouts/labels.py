@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from envs.physics import find_physics
 from envs.safe_env import SafeEnv
 
@@ -18,5 +20,9 @@ def action_labels(env: SafeEnv) -> list[str]:
 
 def readout_labels(env: SafeEnv) -> list[str]:
     """A label for each number of the readouts, as a task may write it: `height`, `torso_up.2`."""
-    sizes = env.env_spec.readout_sizes
+    return labels_of(env.env_spec.readout_sizes)
+
+
+def labels_of(sizes: Mapping[str, int]) -> list[str]:
+    """A label for each number of readouts of these sizes, as `readout_labels`."""
     return [name if size == 1 else f"{name}.{index}" for name, size in sizes.items() for index in range(size)]

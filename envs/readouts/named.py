@@ -36,6 +36,11 @@ def has_own_readouts(env: gymnasium.Env[Any, Any]) -> bool:
     return callable(attribute(env.unwrapped, "readouts"))
 
 
+def own_readout_names(env: gymnasium.Env[Any, Any]) -> list[str]:
+    """The readouts that the environment's own method names, without those that joints replace. Raises EnvError."""
+    return [*_sources(env)[1]]
+
+
 def of_observation(observation: np.ndarray, frame: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The readouts of an environment without physics and without readouts of its own.
 

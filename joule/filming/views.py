@@ -14,12 +14,13 @@ from envs.rendering.ghost import Ghost, can_appear
 from envs.safe_env import SafeEnv
 from joule.filming.imagined_rollouts import ImaginedRollouts
 from joule.filming.predicted_poses import PredictedPoses
+from joule.filming.shown_readouts import ShownReadouts
 from joule.report.film import side_by_side
 from joule.report.film.caption import caption
 from joule.report.imagination import PREDICTED, Curves
 
 CURVE_SPAN = 100
-"""Decisions that the curves of readouts show."""
+"""Frames that the curves of readouts show at most."""
 
 
 class View(Protocol):
@@ -69,7 +70,7 @@ def imagination_view(agent: Any, env: SafeEnv, seconds: float) -> GhostView | Cu
     if not isinstance(agent, (WorldModelAgent, AdaptiveAgent)):
         raise ConfigError(f"imagine: {agent.config.agent} has no world model to imagine with; joule has")
     rollouts = ImaginedRollouts(agent, seconds)
-    return GhostView(agent, env, rollouts) if can_appear(env) else CurveView(env, rollouts)
+    return GhostView(agent, env, rollouts) if can_appear(env) else CurveView(agent, env, rollouts)
 
 
 class GhostView:
@@ -104,9 +105,11 @@ class GhostView:
 class CurveView:
     """The environment beside curves of its observed and predicted readouts."""
 
-    def __init__(self, env: SafeEnv, rollouts: ImaginedRollouts) -> None:
-        self.env, self.rollouts = env, rollouts
-        self.curves = Curves(env.env_spec.readout_sizes, span=CURVE_SPAN)
+    def __init__(
+        self, agent: WorldModelAgent | AdaptiveAgent, env: SafeEnv, rollouts: ImaginedRollouts
+    ) -> None:
+        self.env, self.rollouts, self.shown = env, rollouts, ShownReadouts(agent, env)
+        self.curves = Curves(self.shown.labels, span=CURVE_SPAN)
 
     def begin(self, first: int) -> None:
         """See `View`."""
@@ -120,7 +123,8 @@ class CurveView:
     def picture(self) -> np.ndarray:
         """See `View`."""
         predicted = self.rollouts.predicted()
-        self.curves.tell(self.env.readouts(), None if predicted is None else predicted[-1])
+        values = self.shown.values
+        self.curves.tell(values(self.env.readouts()), None if predicted is None else values(predicted[-1]))
         frame = self.env.render()
         chart = self.curves.draw(frame.shape[1], frame.shape[0])
         titles = ["environment", "readouts: observed (line), predicted (dots)"]

@@ -53,6 +53,23 @@ def fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     return text + "…"
 
 
+def fitted_with_end(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """As `fitted`, but cut in the middle: names that differ only at their end stay apart."""
+    text = figure(text)
+    if font.getlength(text) <= width:
+        return text
+    kept = len(text) - 1
+    while kept and font.getlength(_without_middle(text, kept)) > width:
+        kept -= 1
+    return _without_middle(text, kept)
+
+
+def _without_middle(text: str, kept: int) -> str:
+    """A text of which so many characters are kept, half of them at each end."""
+    end = (kept + 1) // 2
+    return f"{text[: kept - end]}…{text[len(text) - end :]}"
+
+
 @lru_cache(maxsize=64)
 def font_of(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """DejaVu Sans from matplotlib's files: the same letters on every machine, and digits of one width.

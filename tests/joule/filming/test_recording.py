@@ -14,10 +14,13 @@ from drawn_env import ID, drawn
 import envs
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
+from agent.cost.readouts import Readouts
 from agent.errors import ConfigError
+from envs.readouts.derived import derived
 from joule.agents import new_agent
 from joule.filming.recording import Pace, record
 from joule.filming.rehearsal import Takes
+from joule.filming.shown_readouts import ShownReadouts
 from joule.filming.views import PlainView
 from joule.report.film import strip_height
 from joule.report.imagination import PREDICTED
@@ -190,3 +193,32 @@ def test_a_fault_while_filming_is_named_and_leaves_no_file(tmp_path: Path) -> No
     with pytest.raises(envs.RenderError, match="render_mode"):
         record(ZeroPolicy(), envs.make(ID), tmp_path / "film.mp4")
     assert not list(tmp_path.iterdir())
+
+
+def shown(sizes: dict[str, int], of: dict[str, Any], varied: list[float], own: list[str]) -> list[str]:
+    """The labels of the numbers that a film shows, after these standard deviations."""
+    rows = np.array([[1.0], [-1.0]]) * np.array(varied)
+    buffer = SimpleNamespace(filled=lambda: np.arange(2), readout=rows.astype(np.float32))
+    modules = SimpleNamespace(replay_buffer=buffer, layout=lambda: Readouts(sizes, of))
+    spec = SimpleNamespace(readout_sizes=sizes, derived_readouts=of)
+    base = SimpleNamespace()
+    if own:
+        base.readouts = lambda: {name: np.zeros(sizes[name]) for name in own}
+    env: Any = SimpleNamespace(env_spec=spec, unwrapped=base)
+    agent: Any = SimpleNamespace(modules=modules)
+    found = ShownReadouts(agent, env)
+    values = found.values(np.arange(len(varied), dtype=np.float32))
+    assert len(values) == len(found.labels)
+    return found.labels
+
+
+def test_curves_show_what_has_a_name_before_what_varies_most() -> None:
+    height = {"height": derived("joint", 1, plus=2.0), "qpos": derived("joint", 0, 1)}
+    varied = [0.0, 9.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    assert shown({"joint": 2, "sensor": 6}, height, varied, own=[]) == [
+        "height", "joint.1", "sensor.2", "sensor.3", "sensor.4", "sensor.5",
+    ]  # fmt: skip
+    assert shown({"joint": 7, "miss": 1, "goal": 1}, {}, [*range(2, 9), 0.1, 0.0], own=["miss", "goal"]) == [
+        *(f"joint.{place}" for place in range(2, 7)), "miss",
+    ]  # fmt: skip
+    assert shown({"miss": 1, "up": 7}, {}, [0.5, *range(7)], own=["miss", "up"])[0] == "up.1"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from joule.report.film.canvas import CALM
+from joule.report.film.canvas import CALM, fitted_with_end, font_of
 from joule.report.film.caption import caption
-from joule.report.imagination import MOST_CURVES, PREDICTED, Curves
+from joule.report.imagination import PREDICTED, Curves
 
 
 def has(picture: np.ndarray, colour: tuple[int, ...]) -> bool:
@@ -14,7 +14,7 @@ def has(picture: np.ndarray, colour: tuple[int, ...]) -> bool:
 
 
 def test_predictions_are_drawn_only_where_there_are_any() -> None:
-    curves = Curves({"position": 1, "velocity": 2}, span=20)
+    curves = Curves(["position", "velocity.0", "velocity.1"], span=20)
     for step in range(20):
         curves.tell(np.full(3, np.sin(step / 3)), None)
     assert has(curves.draw(640, 480), CALM)
@@ -23,9 +23,27 @@ def test_predictions_are_drawn_only_where_there_are_any() -> None:
     assert has(curves.draw(640, 480), PREDICTED)
 
 
-def test_at_most_six_numbers_are_shown() -> None:
-    assert Curves({"qpos": 9, "qvel": 9}, span=20).labels[0] == "qpos[0]"
-    assert len(Curves({"qpos": 9, "qvel": 9}, span=20).labels) == MOST_CURVES
+def test_a_short_episode_fills_the_axis_and_a_long_one_moves_on() -> None:
+    curves = Curves(["position"], span=100)
+    for step in range(130):
+        curves.tell(np.array([step % 7]), None)
+        columns = (
+            np.flatnonzero((curves.draw(640, 480) == CALM).all(-1).any(0)) if step in (23, 129) else None
+        )
+        if columns is not None:
+            assert columns.min() < 25, "it begins at the left edge"
+            assert columns.max() > 615, "and ends now, at the right edge"
+
+
+def test_names_that_differ_at_their_end_stay_apart() -> None:
+    names = [f"chassis_local_velocity_of_a_long_name.{place}" for place in range(3)]
+    shown = [fitted_with_end(name, font_of(9), 80) for name in names]
+    assert len(set(shown)) == 3
+    assert all(
+        text.startswith("chass") and "…" in text and font_of(9).getlength(text) <= 80 for text in shown
+    )
+    assert fitted_with_end(names[0], font_of(9), 1000) == names[0]
+    assert fitted_with_end("abc", font_of(9), 1) == "…"
 
 
 def test_a_caption_covers_only_its_corner() -> None:
