@@ -94,7 +94,8 @@ class Charts:
     def _show_terms(self, moment: Moment, seconds: np.ndarray) -> None:
         """Shows a curve for each term of the energy, and their sum."""
         terms = self.history.terms
-        if list(terms) != list(self._terms):
+        # An episode begins without a plan. Curves that are made anew lose their place in the page, and flicker.
+        if terms and list(terms) != list(self._terms):
             for curve in self._terms.values():
                 curve.remove()
             with self._energy:
@@ -103,7 +104,7 @@ class Charts:
                     for number, name in enumerate(terms)
                 }
         for name, curve in self._terms.items():
-            curve.show(seconds, terms[name])
+            curve.show(seconds, terms.get(name, np.full(len(seconds), np.nan)))
         total = sum(moment.energies.values()) if moment.energies else np.nan
         self._sum.content = heading("sum", total, "#000000")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import tiny_env
 import envs
 import joule
 from agent.errors import ConfigError
-from joule.playing.charts import History, heading
+from joule.playing.charts import Charts, History, heading
 from joule.playing.player import Player
 from joule.playing.pushes import PUSH_SECONDS
 from joule.playing.requests import Requests
@@ -114,6 +115,19 @@ def test_curves_are_of_one_episode() -> None:
     assert history.surprise[-1] == 2.0
     history.add(Moment(2, 0, 0.0))
     assert not len(history.seconds)
+
+
+def test_the_curves_of_a_plan_stay_when_an_episode_begins() -> None:
+    gui = MagicMock()
+    charts = Charts(gui, plans=True)
+    for seed, energies in ((1, {"task": 1.0, "critic": 2.0}), (2, {"task": 1.0, "critic": 2.0})):
+        charts.show(Moment(seed, 0, 0.0))
+        charts.show(Moment(seed, 1, 0.1, energies=energies))
+    assert gui.add_uplot.call_count == 4, "surprise, reward and two terms"
+    gui.add_uplot.return_value.remove.assert_not_called()
+    charts.show(Moment(3, 0, 0.0))
+    charts.show(Moment(3, 1, 0.1, energies={"less:velocity": 1.0}))
+    assert gui.add_uplot.return_value.remove.call_count == 2, "another task has other terms"
 
 
 def test_a_name_is_no_markup() -> None:
