@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -41,6 +41,13 @@ class Perturbation:
     """Name of the body or actuator, or index of the actuator; None is all of them."""
     onset: int = 0
     """The frame of the episode from which on it holds."""
+    written: str = field(default="", compare=False)
+    """As the user wrote it; empty where nobody did."""
+
+    @property
+    def quoted(self) -> str:
+        """What a message calls it: the user's own spelling, where there is one."""
+        return repr(self.written or str(self))
 
     def __str__(self) -> str:
         if self.factor in NAMED:
@@ -75,8 +82,8 @@ def _scaling(*fields: str) -> Scale:
     """Multiplies the given rows of fields of the model."""
 
     def scale(model: Any, rows: Rows, value: float) -> None:
-        for field in fields:
-            attrgetter(field)(model)[rows] *= value
+        for name in fields:
+            attrgetter(name)(model)[rows] *= value
 
     return scale
 
@@ -161,8 +168,9 @@ def parse(text: str) -> Perturbation:
 def perturbation(written: Written) -> Perturbation:
     """The perturbation of a text with one value. Raises EnvError as `parse`."""
     if written.factor in NAMED:
-        return Perturbation(written.factor, 0.0, written.value, written.onset)
-    return Perturbation(written.factor, written.number(written.value), written.target, written.onset)
+        return Perturbation(written.factor, 0.0, written.value, written.onset, written.text)
+    value = written.number(written.value)
+    return Perturbation(written.factor, value, written.target, written.onset, written.text)
 
 
 def read(text: str) -> Written:

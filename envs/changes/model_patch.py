@@ -48,7 +48,7 @@ class ModelPatch:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none with a name'}"
         indices = "" if is_body else f" (or an index from 0 to {count - 1})"
         raise EnvError(
-            f"perturbation '{perturbation}': there is no {word} {perturbation.target!r}, {hint}{indices}"
+            f"perturbation {perturbation.quoted}: there is no {word} {perturbation.target!r}, {hint}{indices}"
         )
 
     def apply(self, perturbations: Sequence[Perturbation]) -> None:

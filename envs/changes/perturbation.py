@@ -183,7 +183,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         known = f"there are {', '.join(named)}" if named else "none has a name"
         hint = f"did you mean {near[0]}?" if near else known
         raise EnvError(
-            f"perturbation '{perturbation}': there is no sensor {name!r}, {hint} "
+            f"perturbation {perturbation.quoted}: there is no sensor {name!r}, {hint} "
             f"(or a place from 0 to {self._silent.size - 1})"
         )
 
@@ -246,7 +246,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         """Raises EnvError if this environment has nothing that the perturbation could act on."""
         if perturbation.factor in OF_SENSORS and not self._reads_numbers:
             raise EnvError(
-                f"perturbation '{perturbation}' is of sensors, and the agent observes pictures alone"
+                f"perturbation {perturbation.quoted} is of sensors, and the agent observes pictures alone"
             )
         if perturbation.factor == "dead_sensor":
             self._places(perturbation)
@@ -254,7 +254,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             return
         if self._patch is None:
             raise EnvError(
-                f"perturbation '{perturbation}' needs MuJoCo physics; "
+                f"perturbation {perturbation.quoted} needs MuJoCo physics; "
                 "here only latency, noise, dropout and dead_sensor work"
             )
         self._patch.rows(perturbation)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,6 +40,13 @@ class Randomised:
     """As for `Perturbation`."""
     onset: int = 0
     """As for `Perturbation`."""
+    written: str = field(default="", compare=False)
+    """As for `Perturbation`."""
+
+    @property
+    def quoted(self) -> str:
+        """As for `Perturbation`."""
+        return repr(self.written or str(self))
 
     @property
     def name(self) -> str:
@@ -83,7 +90,9 @@ def parse_standing(text: str) -> Standing:
         return perturbation(written)
     is_range = "|" not in written.value
     values = _bounds(written) if is_range else _options(written)
-    return Randomised(written.factor, written.value, values, is_range, written.target, written.onset)
+    return Randomised(
+        written.factor, written.value, values, is_range, written.target, written.onset, written.text
+    )
 
 
 def _bounds(written: Written) -> tuple[float, float]:

@@ -27,8 +27,9 @@ LEAST_CORRELATION = 1.0 - 1e-6
 def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
     """Name -> places in the flat observation, of `size` numbers.
 
-    A place itself is a name (`3`), and so are the parts of a Dict observation (`orientations`,
-    `orientations.3`). Physical quantities follow where an environment like this one can be made to try them.
+    A place itself is a name (`3`), and so are the parts of a Dict observation (`orientations`, `orientations.3`)
+    and the parts of a part (`imu.gyro`). Physical quantities follow where an environment like this one can be made
+    to try them.
     """
     found = {str(place): np.array([place]) for place in range(size)}
     found |= _parts(env.unwrapped.observation_space, size)
@@ -41,17 +42,25 @@ def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarra
 
 
 def _parts(space: spaces.Space[Any], size: int) -> dict[str, np.ndarray]:
-    """The parts of a Dict observation, and each number of a part."""
-    if not isinstance(space, spaces.Dict):
+    """The parts of a Dict observation of `size` numbers, parts of parts, and each number of a part."""
+    if not isinstance(space, spaces.Dict) or spaces.flatdim(space) != size:
         return {}
+    return _named_parts(space)
+
+
+def _named_parts(space: spaces.Dict) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
+    nested: dict[str, np.ndarray] = {}
     edge = 0
     for part, inner in space.spaces.items():
         name, count = identifier(str(part), f"part{len(found)}"), spaces.flatdim(inner)
         found[name] = np.arange(edge, edge + count)
         found |= {f"{name}.{place}": np.array([edge + place]) for place in range(count)}
+        if isinstance(inner, spaces.Dict):
+            nested |= {f"{name}.{below}": edge + places for below, places in _named_parts(inner).items()}
         edge += count
-    return found if edge == size else {}
+    # A part below may be called by a number; that of the whole part keeps the name.
+    return found | {name: places for name, places in nested.items() if name not in found}
 
 
 def _tried(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny_env
+from gymnasium import spaces
 
 import envs
 from envs.changes.factors import parse
@@ -61,3 +63,22 @@ def test_a_wrong_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(envs.EnvError, match=r"no sensor 'pitch', none has a name \(or a place from 0 to 2\)"):
         envs.make(tiny_env.ID, perturb=["dead_sensor.pitch"])
     assert envs.make(tiny_env.ID, perturb=["dead_sensor.1"]).perturbations == []
+
+
+def test_parts_inside_of_parts_have_names() -> None:
+    three = spaces.Box(-1.0, 1.0, (3,), np.float32)
+    imu = spaces.Dict({"gravity": three, "gyro": three, "5": three})
+    env: Any = SimpleNamespace(observation_space=spaces.Dict({"command": three, "imu": imu}))
+    env.unwrapped = env
+    found = {name: places.tolist() for name, places in sensor_names(env, 12).items()}
+    assert found["imu"] == list(range(3, 12))
+    assert found["imu.gyro"] == [9, 10, 11]
+    assert found["imu.gyro.0"] == [9]
+    assert found["imu.5"] == [8], "the sixth number of the part, as before"
+    assert found["command.2"] == [2]
+
+
+@pytest.mark.parametrize("text", ["dead_sensor.torso_pich@30", "dead_sensor=torso_pich"])
+def test_a_refusal_repeats_what_was_written(text: str) -> None:
+    with pytest.raises(envs.EnvError, match=f"perturbation '{text}': there is no sensor"):
+        envs.make("HalfCheetah-v5", perturb=[text])
