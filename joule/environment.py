@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gymnasium import Env
+
 import envs
 from agent.configurator.settings import NO_ENV, STATE_AND_GOAL, Config
 from agent.configurator.validation import replace, validate
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def make_env(
-    env: str | Config,
+    env: str | Config | Env[Any, Any],
     *,
     render_mode: str | None = None,
     width: int = 640,
@@ -32,33 +34,38 @@ def make_env(
     Its reward is minus the cost of the task, where the settings have one.
 
     Args:
-        env: an id (`HalfCheetah-v5`, `my_pkg:MyArm-v0`, `dmc:walker-walk`, `joule/Push-v0`), or the settings of
-            a run.
+        env: an id (`HalfCheetah-v5`, `my_pkg:MyArm-v0`, `dmc:walker-walk`, `joule/Push-v0`), the settings of a
+            run, or an environment of `gymnasium.make`, which is wrapped and renders as it was made to.
         render_mode: `rgb_array` for an environment that renders frames.
         width: of a frame in pixels.
         height: of a frame in pixels.
         shadows: whether frames have shadows; without, small frames take half the time.
-        settings: of the environment, where `env` is an id: `env_kwargs`, `action_repeat`,
+        settings: of the environment, where `env` is not the settings of a run: `env_kwargs`, `action_repeat`,
             `max_episode_frames`, `obs`, `perturb`, `task`, `step_timeout_seconds`; see `joule.Config`.
 
     Raises:
         ConfigError: for a setting that cannot be used, and for a task that was a Python function: no file can
             hold it.
-        EnvError: for an environment that cannot be made.
+        EnvError: for an environment that cannot be made, and for an object with no id to make it again by.
     """
     keep_from_environments()
+    foreign = [name for name in settings if name not in ENV_SETTINGS]
+    if foreign and not isinstance(env, Config):
+        raise ConfigError(
+            f"{foreign[0]}: is no setting of an environment; those are {', '.join(ENV_SETTINGS)}"
+        )
+    if isinstance(env, Env):
+        rendering = {"render_mode": render_mode is None, "width": width == 640, "height": height == 480}
+        return _of_made(env, merged(None, settings), {**rendering, "shadows": shadows})
     if isinstance(env, str):
-        if foreign := [name for name in settings if name not in ENV_SETTINGS]:
-            raise ConfigError(
-                f"{foreign[0]}: is no setting of an environment; those are {', '.join(ENV_SETTINGS)}"
-            )
         config = validate(replace(Config(), {**merged(None, settings), "env": env}))
-    elif settings:
-        raise ConfigError(f"{min(settings)}: the settings are in the configuration already")
     elif not isinstance(env, Config):
         raise ConfigError(
-            f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, or a joule.Config"
+            f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, an environment of "
+            "gymnasium.make, or a joule.Config"
         )
+    elif settings:
+        raise ConfigError(f"{min(settings)}: the settings are in the configuration already")
     else:
         config = env
     if config.env == NO_ENV:
@@ -84,6 +91,32 @@ def make_env(
     )
     made.made_from = config  # an agent that gets this environment is saved with these settings
     return made
+
+
+def _of_made(env: Env[Any, Any], settings: dict[str, Any], rendering: dict[str, bool]) -> SafeEnv:
+    """`make_env` of an environment that exists already.
+
+    Args:
+        env: one of `gymnasium.make`, or of `make_env`, which stays as it is.
+        settings: of the environment.
+        rendering: whether each argument of `make_env` on rendering has its default.
+
+    Raises:
+        ConfigError: for what can only be chosen before an environment is made.
+        EnvError: as `make_env`.
+    """
+    from envs.adoption import settings_of_made
+    from envs.safe_env import SafeEnv
+
+    whole = isinstance(env, SafeEnv)
+    made: dict[str, Any] = {} if whole else settings_of_made(env)
+    late = [name for name, usual in rendering.items() if not usual]
+    if twice := late + [name for name in settings if whole or name in made]:
+        maker = "joule.make_env" if whole else "gymnasium.make"
+        raise ConfigError(f"{twice[0]}: the environment is made already; give it to {maker}")
+    return (
+        env if isinstance(env, SafeEnv) else wrap_env(validate(replace(Config(), {**made, **settings})), env)
+    )
 
 
 def wrap_env(config: Config, env: object, before: object = None) -> SafeEnv:

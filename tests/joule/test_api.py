@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from drawn_env import ID as DRAWN
 import joule
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
+from envs.faults.errors import EnvError
 from envs.vector import SafeEnvs
 from joule.baselines.trivial import RandomAgent
 from joule.storage.errors import RunError
@@ -109,6 +111,25 @@ def test_an_environment_may_be_made_first_and_its_settings_are_saved(tmp_path: P
         joule.make_env(tiny_env.ID, seed=3)
     with pytest.raises(ConfigError, match="unknown setting stps; did you mean steps"):
         joule.make("random", env=tiny_env.ID, stps=5)
+
+
+def test_make_env_takes_an_environment_that_is_made() -> None:
+    raw = gymnasium.make(tiny_env.ID)
+    env = joule.make_env(raw, action_repeat=2, perturb=["noise=0.1"])
+    assert env.unwrapped is raw.unwrapped
+    assert (env.env_spec.action_repeat, env.made_from.env) == (2, f"tiny_env:{tiny_env.ID}")
+    assert joule.make_env(env) is env
+    assert joule.make("zero", env=env).config.perturb == ("noise=0.1",)
+    for made, late, maker in (
+        (raw, {"max_episode_frames": 3, "render_mode": "rgb_array"}, "render_mode: .* gymnasium.make"),
+        (raw, {"env_kwargs": {}}, "env_kwargs: .* gymnasium.make"),
+        (env, {"perturb": ["noise=0.2"]}, "perturb: .* joule.make_env"),
+        (raw, {"seed": 3}, "seed: is no setting of an environment"),
+    ):
+        with pytest.raises(ConfigError, match=maker):
+            joule.make_env(made, **late)
+    with pytest.raises(EnvError, match="Point has no id; register it"):
+        joule.make_env(tiny_env.Point())
 
 
 @pytest.mark.parametrize("mode", ["sync", pytest.param("async", marks=pytest.mark.slow)])
