@@ -155,6 +155,7 @@ class Request:
         self._check_agent()
         self._check_goal()
         self._check_memory()
+        self._perturbations_checked = False
 
     def _check_memory(self) -> None:
         """Refuses what needs a replay buffer, before it is announced, for a run that has none."""
@@ -254,6 +255,24 @@ class Request:
                 ) from error
         return folder
 
+    def check_perturbations(self) -> None:
+        """Refuses perturbations that do not fit the environment, before anything is shown or learned.
+
+        Only the environment knows its links, motors and sensors, so one is made where perturbations are given.
+
+        Raises:
+            EnvError, ConfigError: as `joule.make_env`.
+        """
+        if self._perturbations_checked or not self.changes.get("perturb"):
+            return
+        from joule.environment import make_env
+
+        of_env = {name: self.changes[name] for name in _OF_ENV if name in self.changes}
+        # A task has no part in it, and one in Python could not be made again.
+        config = validation.validate(validation.replace(self.config, {**of_env, "task": ""}))
+        make_env(config).close()
+        self._perturbations_checked = True
+
     def load(self) -> Trained:
         """The agent with its changes, which has learned what it is to learn first.
 
@@ -269,7 +288,9 @@ class Request:
         Raises:
             RunError, CheckpointError, ReplayLogError: as `joule.load`.
             ConfigError: for a task that does not fit the environment.
+            EnvError: for a perturbation that does not.
         """
+        self.check_perturbations()
         if not isinstance(self.source, (str, os.PathLike)):
             config = validation.validate(validation.replace(self.config, self.changes))
             return Trained(self.source, config, self.config.perturb)

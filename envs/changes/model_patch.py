@@ -13,6 +13,9 @@ from envs.changes.factors import FACTORS, Perturbation, Rows
 from envs.changes.randomisation import Standing
 from envs.faults.errors import EnvError
 
+_PREFIXES = {"geom": "geom", "joint": "jnt", "site": "site", "camera": "cam"}
+"""Kind of object -> how the names of its fields begin in the model."""
+
 
 class ModelPatch:
     """Scales fields of one `mujoco.MjModel`, and restores every byte of it."""
@@ -46,10 +49,33 @@ class ModelPatch:
         near = difflib.get_close_matches(perturbation.target, known, n=1, cutoff=0.4)
         word = "body" if is_body else "motor"
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none with a name'}"
+        other = self._of_another_kind(perturbation.target, is_body)
+        hint = f", {hint}" if other is None else f"; {other}"
         indices = "" if is_body else f" (or an index from 0 to {count - 1})"
         raise EnvError(
-            f"perturbation {perturbation.quoted}: there is no {word} {perturbation.target!r}, {hint}{indices}"
+            f"perturbation {perturbation.quoted}: there is no {word} {perturbation.target!r}{hint}{indices}"
         )
+
+    def _of_another_kind(self, name: str, is_body: bool) -> str | None:
+        """What has the name that no body or motor has, with the body or the motors that belong to it."""
+        import mujoco
+
+        motors = {row: self.model.actuator(row).name or str(row) for row in range(self.model.nu)}
+        for kind in ("geom", "joint", "site", "camera") if is_body else ("joint",):
+            row = mujoco.mj_name2id(self.model, getattr(mujoco.mjtObj, f"mjOBJ_{kind.upper()}"), name)
+            if row < 0:
+                continue
+            if is_body:
+                body = int(getattr(self.model, f"{_PREFIXES[kind]}_bodyid")[row])
+                return f"{name} is a {kind} of the body {self.model.body(body).name or body}"
+            joint = int(mujoco.mjtTrn.mjTRN_JOINT)
+            moved = zip(self.model.actuator_trntype, self.model.actuator_trnid[:, 0], strict=True)
+            own = [motors[motor] for motor, (by, of) in enumerate(moved) if (by, of) == (joint, row)]
+            if own:
+                return f"{name} is a joint, moved by the motor {' and '.join(own)}"
+        if is_body and name in motors.values() and not name.isdecimal():
+            return f"{name} is a motor"
+        return None
 
     def apply(self, perturbations: Sequence[Perturbation]) -> None:
         """Changes the original model by exactly these physical perturbations.

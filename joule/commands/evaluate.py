@@ -217,6 +217,7 @@ def _evaluate(
     from joule.report.evaluation_text import shown
     from joule.storage.files import replace_file, why
 
+    request.check_perturbations()
     told = callback or NoEpisodeCallback()
     if learn_task is not None and callback is not None:
         learned = f"the task {changes['task']}" if "task" in changes else "to keep the constraints"

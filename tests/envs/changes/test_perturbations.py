@@ -10,6 +10,7 @@ import pytest
 
 import envs
 from envs.changes.factors import FACTORS, parse
+from envs.changes.model_patch import ModelPatch
 from envs.physics import find_physics
 
 
@@ -65,6 +66,8 @@ def test_text_of_a_perturbation(text: str, expected: tuple[Any, ...]) -> None:
         ("gravity=1@1.5", "whole number of at least 0"),
         ("gravity.torso=1", "gravity has no target, write gravity=VALUE"),
         ("mass.tors=2", "did you mean torso?"),
+        ("mass.floor=2", "there is no body 'floor'; floor is a geom of the body world"),
+        ("mass.bthigh_geom=2", "did you mean bthigh?"),
         ("dead=6", "index from 0 to 5"),
         ("dead=bthig", "did you mean bthigh?"),
         ("gravity=..", "a range has two bounds"),
@@ -91,6 +94,28 @@ def test_text_of_a_perturbation(text: str, expected: tuple[Any, ...]) -> None:
 def test_a_bad_perturbation_is_refused_with_a_sentence(text: str, words: str) -> None:
     with pytest.raises(envs.EnvError) as refusal:
         envs.make("HalfCheetah-v5", perturb=[text])
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mass.head=2", "there is no body 'head'; head is a geom of the body torso"),
+        ("mass.rootx=2", "rootx is a joint of the body torso"),
+        ("gain.hinge=2", "there is no motor 'hinge'; hinge is a joint, moved by the motor slide_motor"),
+        ("mass.slide_motor=2", "slide_motor is a motor"),
+    ],
+)
+def test_the_name_of_something_else_is_refused_with_what_it_is(text: str, words: str) -> None:
+    import mujoco
+
+    model = mujoco.MjModel.from_xml_string(
+        "<mujoco><worldbody><body name='torso'><joint name='rootx'/><geom name='head' size='.1'/>"
+        "<body name='arm'><joint name='hinge'/><geom size='.1'/></body></body></worldbody>"
+        "<actuator><motor name='slide_motor' joint='hinge'/></actuator></mujoco>"
+    )
+    with pytest.raises(envs.EnvError) as refusal:
+        ModelPatch(model).rows(parse(text))
     assert words in str(refusal.value)
 
 

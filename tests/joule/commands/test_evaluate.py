@@ -13,6 +13,7 @@ from commands import assert_help_is_instant, assert_refused
 
 import joule
 from agent.errors import ConfigError
+from envs.faults.errors import EnvError
 from joule.commands import evaluate, train
 from joule.environment import make_env
 from joule.training.evaluation import evaluate as play
@@ -100,6 +101,16 @@ def test_planner_and_environment_can_be_changed(joule_run: Path) -> None:
     assert [r["planner"]["kind"] for r in (plain, by_policy, noisy)] == ["mppi", "policy", "mppi"]
     assert noisy["perturb"] == ["noise=1.0"]
     assert len({tuple(r["returns"]) for r in (plain, by_policy, noisy)}) == 3
+
+
+def test_a_perturbation_that_does_not_fit_is_refused_before_the_first_line(
+    joule_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(EnvError, match="there is no sensor 'pitch'"):
+        evaluate.main(
+            [str(joule_run), "--perturb", "dead_sensor.pitch", "--task", "control", "--learn-task", "3"]
+        )
+    assert capsys.readouterr() == ("", "")
 
 
 def test_another_task_is_planned_for_or_learned(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
