@@ -170,7 +170,7 @@ def test_a_task_that_is_interrupted_changes_nothing(
 ) -> None:
     agents: list[Any] = [joule.load(trained_run) for _ in range(2)]
     interrupted, other = agents
-    update, done = TaskLearner.update, []
+    update, done = TaskLearner.update, list[bool]()
 
     def interrupt(learner: TaskLearner, *, update_policy: bool) -> None:
         if len(done) == 3:
