@@ -44,8 +44,8 @@ WAYS: dict[str, tuple[int, dict[str, Any]]] = {
 """Name -> how far ahead sub-goals lie, in decisions, and settings of the planner."""
 
 
-def measure(seed: int, pairs: int = PAIRS) -> list[dict[str, Any]]:
-    """Trains and evaluates one agent, and returns its rows."""
+def measure(seed: int, pairs: int = PAIRS, ways: Sequence[str] = tuple(WAYS)) -> list[dict[str, Any]]:
+    """Trains one agent, evaluates it in some of the ways, and returns its rows."""
     options = ("--env", ENV, "--seed", str(seed), "--reward", "none", "--explore.kind", "smooth")
     (run,) = train_all([TrainingRun(RUNS / "hierarchy" / f"seed{seed}", FRAMES, options)], 1)
     first: Any = joule.load(run)
@@ -53,7 +53,8 @@ def measure(seed: int, pairs: int = PAIRS) -> list[dict[str, Any]]:
     first.learn_goals(GOAL_UPDATES)
     learned = time.process_time() - begun
     rows = []
-    for way, (ahead, settings) in WAYS.items():
+    for way in ways:
+        ahead, settings = WAYS[way]
         agent: Any = joule.load(run, settings=settings)
         agent.modules.networks.goals = first.modules.networks.goals
         record = joule.evaluate_goals(agent, pairs, sub_goal_decisions=ahead)
@@ -101,9 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
     p.add_argument("--run", action="store_true", help="train what is missing, and evaluate")
     p.add_argument("--seeds", nargs="+", type=int, default=[1])
     p.add_argument("--pairs", type=int, default=PAIRS)
+    p.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     options = p.parse_args(arguments)
     for seed in options.seeds if options.run else ():
-        raw_rows.add(RAW, COLUMNS, measure(seed, options.pairs))
+        raw_rows.add(RAW, COLUMNS, measure(seed, options.pairs, options.ways))
     rows = raw_rows.read(RAW)
     for row in newest(rows):
         print(", ".join(f"{name} {row[name]}" for name in ("seed", "way", "acts", *GOAL_FIGURES)))
