@@ -78,7 +78,11 @@ class Networks(nn.Module):
         self.scales = Scales(Critic.LIMIT, config.streams)
         self.inverse: nn.Module | None = None
         """Predicts the action between two successive latents; None without inverse dynamics."""
-        if config.learning.inverse_weight:
+        seen = 1.0 if isinstance(self.normalizer, PixelNormalizer) else 0.0
+        weight = config.learning.inverse_weight
+        self.inverse_weight = seen if weight is None else weight
+        """Of the loss of inverse dynamics."""
+        if self.inverse_weight:
             self.inverse = nn.Sequential(NormedLinear(2 * latent, hidden), nn.Linear(hidden, act))
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("usual_disagreement", torch.zeros(()))

@@ -164,8 +164,9 @@ class LearningConfig:
     proportional to exp(-recency * age), but at least a tenth of the newest one's. 0 draws all alike."""
     replay_capacity_transitions: int = ranged(1_000_000, 8, 100_000_000)
     """Transitions kept in the replay buffer."""
-    inverse_weight: float = ranged(0.0, 0.0, 1e6)
-    """Weight of inverse dynamics: the action is predicted from two successive latents, which shapes the encoder."""
+    inverse_weight: float | None = ranged(None, 0.0, 1e6)
+    """Weight of inverse dynamics: the action is predicted from two successive latents, which shapes the encoder. By
+    default 1 where pictures are observed and 0 elsewhere."""
     picture_shift: int = ranged(4, 0, 64)
     """Pixels by which pictures of 64 pixels are shifted at random in learning, at most, in larger ones more. 0
     shifts none: where every experience is new, the shift is one more thing that latents tell apart."""

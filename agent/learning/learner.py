@@ -160,7 +160,7 @@ class Learner:
             with self.arithmetic():
                 view, outputs = self.predict(batch, curiosity, encoder_frozen)
             losses = self.losses(batch, view, outputs)
-        loss = losses.total(self.config, self.regularizer_weight)
+        loss = losses.total(self.config, self.regularizer_weight, self.networks.inverse_weight)
         self.updates += 1
         if not math.isfinite(loss.item()):
             bad = ", ".join(
@@ -220,8 +220,12 @@ class Learner:
     ) -> tuple[Predictions, HeadOutputs]:
         """Latents, targets, and the predicted steps along the windows; see `update`."""
         networks, config, window = self.networks, self.config, self.config.window_decisions
+        following = None
+        if networks.inverse is not None:
+            with torch.no_grad() if encoder_frozen else nullcontext():
+                following = full(networks.encoder(map_parts(lambda part: part[1], batch.obs)))
         with torch.no_grad():
-            target_z = full(networks.target_encoder(map_parts(lambda part: part[1:], batch.obs)))
+            target_z = self._target_latents(batch, following)
             used = bootstraps(batch.valid, config.n_step)
             next_value = torch.zeros_like(batch.cost)
             next_value[used] = self.value(target_z[used])
@@ -250,8 +254,20 @@ class Learner:
         if usual is None:
             disagreement = imagined.disagreement.detach()
             usual = self.usual_disagreement(disagreement[batch.valid[:window].flatten()])
-        view = Predictions(target_z, target, latents, usual)
+        view = Predictions(target_z, target, latents, usual, following)
         return view, HeadOutputs(imagined, critic_logits)
+
+    def _target_latents(
+        self, batch: WindowBatch, following: Float[Tensor, "batch latent"] | None
+    ) -> Float[Tensor, "time batch latent"]:
+        """Latents of all observations but the first, by the target encoder; `following` are those of the second."""
+        networks, time = self.networks, len(batch.action)
+        if following is None or networks.target_encoder is not networks.encoder:
+            return full(networks.target_encoder(map_parts(lambda part: part[1:], batch.obs)))
+        known = following.detach().unsqueeze(0)
+        if time == 1:
+            return known
+        return torch.cat((known, full(networks.encoder(map_parts(lambda part: part[2:], batch.obs)))))
 
     def losses(self, batch: WindowBatch, view: Predictions, outputs: HeadOutputs) -> Losses:
         """The loss of each term: the batch mean over valid steps, rho-weighted over the window."""
@@ -268,10 +284,9 @@ class Learner:
         regularizer = networks.regularizer.loss(first)
         readout = F.mse_loss(networks.readout(first.detach()), networks.readout_normalizer(batch.readout[0]))
         inverse = first.new_zeros(())
-        if networks.inverse is not None:
+        if networks.inverse is not None and view.following is not None:
             with self.arithmetic():
-                following = networks.encoder(map_parts(lambda part: part[1], batch.obs))
-                action = full(networks.inverse(torch.cat((first, full(following)), -1)))
+                action = full(networks.inverse(torch.cat((first, view.following), -1)))
             inverse = F.mse_loss(action, batch.action[0])
         return Losses(prediction, cost, critic, termination, regularizer, readout, inverse)
 

@@ -54,6 +54,8 @@ class Predictions:
     """Predicted along the window, beginning with the encoder's first latent."""
     usual_disagreement: Float[Tensor, ""]
     """The moving average of the disagreement, this batch included."""
+    following: Float[Tensor, "batch latent"] | None = None
+    """The encoder's latent of the second observation, with its gradient; None without inverse dynamics."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ class Losses:
     readout: Float[Tensor, ""]
     inverse: Float[Tensor, ""]
 
-    def total(self, config: LearningConfig, regularizer_weight: float) -> Float[Tensor, ""]:
+    def total(
+        self, config: LearningConfig, regularizer_weight: float, inverse_weight: float
+    ) -> Float[Tensor, ""]:
         """Their weighted sum."""
         total = (
             config.prediction_weight * self.prediction
@@ -102,4 +106,4 @@ class Losses:
             + regularizer_weight * self.regularizer
             + self.readout
         )
-        return total + config.inverse_weight * self.inverse if config.inverse_weight else total
+        return total + inverse_weight * self.inverse if inverse_weight else total
