@@ -60,11 +60,16 @@ def train_init_from(
     # The other agent does not act. It is on the device, and within the budget, of the new one.
     usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
-    folder = default_folder(config) if out is None else out
+    folder = default_folder(config) if out is None else _linked(out)
     _save_init_from(config, load(earlier, settings=usable, **trust), folder, command)
     modules = [*trust_modules, *modules_named(config)]  # this user gave the settings
     run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
     return train_further(run, config, reporting=reporting, handle_signals=handle_signals, ray=ray)
+
+
+def _linked(out: Path) -> Path:
+    """Where a link leads, because a new folder takes the place of an empty one; another path as it was given."""
+    return out.resolve() if out.is_symlink() else out
 
 
 def _save_init_from(config: Config, earlier: Agent, folder: Path, command: Sequence[str]) -> None:
@@ -111,7 +116,7 @@ def train_offline(
         StopRun: when the run cannot continue.
     """
     check_eval_process(config)
-    folder = default_folder(config) if out is None else out
+    folder = default_folder(config) if out is None else _linked(out)
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     _save_offline(config, folder, command, trust)
     modules = [*trust_modules, *modules_named(config)]  # this user gave the settings

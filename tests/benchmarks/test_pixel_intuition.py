@@ -89,7 +89,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "joule", env=ENV, action_repeat=REPEAT, obs="pixels", obs_size=SIZE, obs_frames=2, reward="none",
         settings={"explore.kind": "smooth", "explore.warmup_decisions": 20, "learning.pretrain_updates": 2,
                   "learning.batch_size": 8, "learning.initial_utd": 0.2, "learning.utd": 0.2,
-                  "regularizer.kind": "vicreg", "learning.picture_shift": 0},
+                  "regularizer.kind": "vicreg", "learning.picture_shift": 0, "learning.inverse_weight": 0.0},
     )  # fmt: skip
     agent.learn(40 * REPEAT)
     agent.save(folder)

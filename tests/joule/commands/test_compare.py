@@ -54,11 +54,11 @@ def test_it_writes_all_files_and_only_its_part_of_the_readme(
 
 def test_forecasts_are_shown_where_a_log_was_kept(tmp_path: Path) -> None:
     first, second = write_run(tmp_path / "a", [1.0, 2.0]), write_run(tmp_path / "b", [1.0, 3.0], seed=2)
-    write_forecasts(first, [(1.0, 2.0), (2.0, 3.0), (3.0, 4.0), (9.0, None)])
+    write_forecasts(first, [*((float(k), k + 1.0) for k in range(40)), (9.0, None)])
     write_forecasts(second, [(1.0, 1.0), (2.0, 3.0)])
     assert compare.main([str(first), str(second), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out" / "compare.html").read_text()
-    row = [">1</td>", ">3</td>", ">1.00</td>", ">1.00</td>", ">\N{MINUS SIGN}1.00</td>"]
+    row = [">1</td>", ">40</td>", ">1.00</td>", ">1.00</td>", ">\N{MINUS SIGN}1.00</td>"]
     assert re.search(r"<td data-value=[^>]*".join(["", *map(re.escape, row)]), text)
     assert text.count("<picture>") == 1
     assert compare.main([str(first), str(second), "--at", "10", "--out", str(tmp_path / "early")]) == 0
