@@ -339,3 +339,27 @@ def test_the_curiosity_of_one_step_replaces_that_of_the_learner() -> None:
         after.append(weights(learner.networks))
     for name, value in after[0].items():
         assert torch.equal(value, after[1][name]), name
+
+
+@pytest.mark.parametrize(("kind", "window"), [("simnorm", 3), ("simnorm", 1), ("ema", 3)])
+def test_inverse_dynamics_shapes_the_encoder_and_changes_no_target(kind: str, window: int) -> None:
+    settings = {"window_decisions": window, "n_step": 1}
+    with_inverse = small_learner(kind, inverse_weight=1.0, **settings)
+    without = small_learner(kind, **settings)
+    windows = batch(window)
+    views = [one.predict(one.batch_of(windows), 0.0, False)[0] for one in (with_inverse, without)]
+    torch.testing.assert_close(views[0].target_z, views[1].target_z)
+    assert not views[0].target_z.requires_grad
+    assert views[1].following is None
+    for one in (with_inverse, without):
+        one.update(windows)
+    steps = [one.model_group.vectors[0] for one in (with_inverse, without)]
+    assert not torch.allclose(steps[0], steps[1])
+
+
+def test_inverse_dynamics_is_learned_by_default_where_pictures_are_observed() -> None:
+    picture = ObservationPart("pixels", (3, 32, 32), "uint8")
+    state = ObservationPart("state", (OBS,), "float32")
+    for parts, weight in (((picture,), 1.0), ((picture, state), 1.0), ((state,), 0.0)):
+        networks = Networks(parts, ACT, READOUTS, Config(model=ModelConfig(latent_dim=16, hidden_dim=32)))
+        assert (networks.inverse_weight, networks.inverse is not None) == (weight, weight > 0.0)
