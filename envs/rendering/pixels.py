@@ -7,8 +7,6 @@ for this camera alone.
 
 from __future__ import annotations
 
-import atexit
-import weakref
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +14,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.faults.errors import EnvError, RenderError
+from envs.faults.errors import EnvError
 from envs.physics import Physics, find_physics
-from envs.rendering.opengl import ensure_gl
+from envs.rendering.model_renderer import ModelRenderer
 
 PIXELS = "pixels"
 """Name of the part of an observation that a camera sees."""
@@ -28,6 +26,8 @@ LEFT_OUT = ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE")
 MOST_SLICES, MOST_STACKS = 28, 16
 """Facets around and along a round shape at most, which are MuJoCo's own default. Models for films have more, and a
 frame takes as long as it has facets, whatever its size in pixels."""
+MOST = {"offsamples": 0, "shadowsize": 0, "numslices": MOST_SLICES, "numstacks": MOST_STACKS}
+"""Quality of a frame at most, by MuJoCo's names."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class Camera:
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str, settings: PixelSettings) -> None:
         self._env, self._name, self._settings = env, name, settings
-        self._model: Any = None
-        self._renderer: Any = None
+        self._renderer = ModelRenderer(name, settings.size, settings.size, most=MOST, left_out=LEFT_OUT)
         self._view: int | str = -1
         physics = self._physics()
         cameras = [physics.model.camera(number).name for number in range(physics.model.ncam)]
@@ -79,60 +78,18 @@ class Camera:
         Raises:
             RenderError: where no frame can be made, with what is missing.
         """
-        physics = self._physics()
-        if physics.model is not self._model:
-            self._make(physics)
-        self._renderer.update_scene(physics.data, self._view)
-        picture: np.ndarray = self._renderer.render()
-        return np.ascontiguousarray(picture.transpose(2, 0, 1))
+        self._renderer.look(self._physics(), self._view)
+        return np.ascontiguousarray(self._renderer.render().transpose(2, 0, 1))
 
     def close(self) -> None:
         """Frees the OpenGL context."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = self._model = None
+        self._renderer.close()
 
     def _physics(self) -> Physics:
         physics = find_physics(self._env)
         if physics is None:
             raise EnvError(f"obs: {self._name} has no MuJoCo physics to take pictures of; use its state")
         return physics
-
-    def _make(self, physics: Physics) -> None:
-        """A renderer for the model of now; dm_control may have made a new one at a reset."""
-        if (hint := ensure_gl()) is not None:
-            raise RenderError(hint)
-        import mujoco
-
-        self.close()
-        size, quality, buffer = self._settings.size, physics.model.vis.quality, physics.model.vis.global_
-        changed = (
-            (quality, ("offsamples", "shadowsize", "numslices", "numstacks")), (buffer, ("offwidth", "offheight")),
-        )  # fmt: skip
-        before = [(part, name, getattr(part, name)) for part, names in changed for name in names]
-        quality.offsamples = quality.shadowsize = 0
-        quality.numslices = min(quality.numslices, MOST_SLICES)
-        quality.numstacks = min(quality.numstacks, MOST_STACKS)
-        buffer.offwidth = buffer.offheight = size
-        try:
-            self._renderer = mujoco.Renderer(physics.model, size, size)
-        except Exception as error:
-            raise RenderError(f"{self._name}: no frame could be made: {error}") from error
-        finally:
-            for part, name, value in before:
-                setattr(part, name, value)
-        # EGL ends itself at exit; a context that is freed later prints a traceback.
-        atexit.register(_close, weakref.ref(self))
-        self._model = physics.model
-        for name in LEFT_OUT:
-            self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{name}")] = 0
-
-
-def _close(reference: weakref.ref[Camera]) -> None:
-    """Frees the context of a camera that still exists."""
-    camera = reference()
-    if camera is not None:
-        camera.close()
 
 
 class FrameStack:

@@ -1,0 +1,95 @@
+"""MuJoCo's renderer for the model that an environment has now: it may make a new one at a reset."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from envs.faults.errors import RenderError
+from envs.physics import Physics
+from envs.rendering.opengl import ensure_gl
+
+
+class ModelRenderer:
+    """Draws frames of one size, without a screen.
+
+    Args:
+        name: what the user calls the environment, for messages.
+        width: of a frame in pixels.
+        height: of a frame in pixels.
+        most: field of `model.vis.quality` -> its greatest value in these frames.
+        left_out: what is not drawn, by MuJoCo's names of its flags.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        width: int,
+        height: int,
+        *,
+        most: Mapping[str, int] | None = None,
+        left_out: Sequence[str] = (),
+    ) -> None:
+        self._name, self._width, self._height = name, width, height
+        self._most, self._left_out = most or {}, left_out
+        self._model: Any = None
+        self._renderer: Any = None
+
+    def look(self, physics: Physics, camera: int | str) -> Any:
+        """Takes in where everything is now, and returns the `mujoco.MjvScene` that `render` draws.
+
+        Raises:
+            RenderError: where no frame can be made, with what is missing.
+        """
+        if physics.model is not self._model:
+            self._make(physics.model)
+        self._renderer.update_scene(physics.data, camera)
+        return self._renderer.scene
+
+    def render(self) -> np.ndarray:
+        """The scene as uint8 [height, width, 3]."""
+        picture: np.ndarray = self._renderer.render()
+        return picture
+
+    def close(self) -> None:
+        """Frees the OpenGL context."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = self._model = None
+
+    def _make(self, model: Any) -> None:
+        if (hint := ensure_gl()) is not None:
+            raise RenderError(hint)
+        import mujoco
+
+        self.close()
+        quality, buffer = model.vis.quality, model.vis.global_
+        changes = [(quality, field, min(getattr(quality, field), most)) for field, most in self._most.items()]
+        # A frame cannot be larger than the buffer that the model asks for, by default 640 x 480.
+        changes += [(buffer, "offwidth", self._width), (buffer, "offheight", self._height)]
+        before = [(part, field, getattr(part, field)) for part, field, _ in changes]
+        for part, field, value in changes:
+            setattr(part, field, value)
+        try:
+            self._renderer = mujoco.Renderer(model, self._height, self._width)
+        except Exception as error:
+            raise RenderError(f"{self._name}: no frame could be made: {error}") from error
+        finally:
+            for part, field, value in before:
+                setattr(part, field, value)
+        # EGL ends itself at exit; a context that is freed later prints a traceback.
+        atexit.register(_close, weakref.ref(self))
+        self._model = model
+        for name in self._left_out:
+            self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{name}")] = 0
+
+
+def _close(reference: weakref.ref[ModelRenderer]) -> None:
+    """Frees the context of a renderer that still exists."""
+    renderer = reference()
+    if renderer is not None:
+        renderer.close()
