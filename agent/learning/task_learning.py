@@ -72,21 +72,16 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
 @contextmanager
 def _unchanged_on_failure(modules: Modules) -> Iterator[None]:
     """An exception in the block leaves networks, learner, replayed costs and settings as they were."""
-    networks, buffer, config, learner = (
-        modules.networks,
-        modules.replay_buffer,
-        modules.config,
-        modules.learner,
-    )
-    learned = {name: value.clone() for name, value in networks.state_dict().items()}
-    costs, normalised = buffer.cost.copy(), list(modules.normalised_rows)
+    config, learner, normalised = modules.config, modules.learner, list(modules.normalised_rows)
+    learned = {name: value.clone() for name, value in modules.networks.state_dict().items()}
+    costs = modules.replay_buffer.cost.copy()
     try:
         yield
     except BaseException:
-        modules.config, modules.learner = config, learner
-        buffer.cost[:], modules.normalised_rows[:] = costs, normalised
+        modules.config, modules.learner, modules.normalised_rows = config, learner, normalised
+        modules.replay_buffer.cost[:] = costs
         learner.attach()
-        networks.load_state_dict(learned)
+        modules.networks.load_state_dict(learned)
         raise
 
 

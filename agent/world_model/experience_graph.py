@@ -66,13 +66,13 @@ class ExperienceGraph:
             end = np.concatenate((onward, node[near]))
             cost = np.concatenate((np.diff(kept)[onward], distance.ravel()[near])).astype(np.float64)
             # A cost of 0 would be no edge. The last row is the goal's, which has no edge yet.
-            size = count + 1
-            self._edges = csr_array((np.maximum(cost, 1e-3), (start, end)), shape=(size, size))
-            self.near = within
-            """Distance in usual steps up to which moments are nearly the same, one of NEAR."""
-            _, part = connected_components(self._edges, connection="strong")
+            edges = csr_array((np.maximum(cost, 1e-3), (start, end)), shape=(count + 1, count + 1))
+            _, part = connected_components(edges, connection="strong")
             if np.bincount(part).max() >= CONNECTED * count:
                 break
+        self._edges = edges
+        self.near = within
+        """Distance in usual steps up to which moments are nearly the same, one of NEAR."""
 
     def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Distances in usual steps [nodes, k], and which nodes are so near [nodes, k]."""
