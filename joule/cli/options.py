@@ -54,6 +54,8 @@ def add_settings(
     hints, helps, section = typing.get_type_hints(node), field_help(node), prefix.rstrip(".")
     title = (inspect.getdoc(node) or "").splitlines()[0]
     group = parser.add_argument_group(section or "run", title)
+    if section:
+        parser.sections.append(group)
     sections = []
     for item in dataclasses.fields(node):
         default = getattr(defaults, item.name)

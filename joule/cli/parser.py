@@ -39,11 +39,35 @@ class Parser(argparse.ArgumentParser):
             description=(description or "").replace(f"python {prog}", words),
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=False,
         )
+        self.sections: list[argparse._ArgumentGroup] = []
+        """Groups of settings that the help shows in full after `--help`, and by their names alone after `-h`."""
+        self.add_argument("-h", action=_ShortHelp, nargs=0, help="show the options that most commands need")
+        self.add_argument("--help", action="help", help="show all options")
 
     def print_help(self, file: Any = None) -> None:
         """Prints the help. Raises OSError where it cannot be printed, which argparse keeps to itself."""
         print(self.format_help(), end="", file=file)
+
+    def format_short_help(self) -> str:
+        """The help without the settings of `sections`, which are named."""
+        formatter = self._get_formatter()
+        formatter.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
+        formatter.add_text(self.description)
+        for group in self._action_groups:
+            if group not in self.sections:
+                formatter.start_section(group.title)
+                formatter.add_text(group.description)
+                formatter.add_arguments(group._group_actions)
+                formatter.end_section()
+        if self.sections:
+            formatter.start_section("settings that --help shows too")
+            formatter.add_text(
+                "\n".join(f"--{f'{group.title}.*':<16}{group.description}" for group in self.sections)
+            )
+            formatter.end_section()
+        return formatter.format_help()
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse for a mistake. Raises ConfigError."""
@@ -73,6 +97,13 @@ class Parser(argparse.ArgumentParser):
                 if isinstance(path, Path):
                     _check_path(path)
         return options
+
+
+class _ShortHelp(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        assert isinstance(parser, Parser)
+        print(parser.format_short_help(), end="")
+        parser.exit()
 
 
 def _check_path(path: Path) -> None:

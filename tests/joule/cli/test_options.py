@@ -28,6 +28,19 @@ def test_settings_are_grouped_by_module() -> None:
     assert "[options]" in text.splitlines()[0]
 
 
+def test_the_short_help_names_the_settings_of_the_parts_and_leaves_them_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train.parser().parse(["-h"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "--steps N" in text
+    assert "--learning.* " in text
+    assert "--learning.batch-size" not in text
+    assert len(text.splitlines()) < len(help_of([]).splitlines()) / 2
+
+
 def test_the_help_shows_the_settings_of_the_planner_that_the_arguments_name() -> None:
     assert "--planner.temperature" in help_of([])
     assert "--planner.colour" not in help_of([])
