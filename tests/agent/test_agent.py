@@ -90,9 +90,9 @@ def test_the_same_seed_twice_is_the_same_run_and_watching_does_not_disturb_it(
     "changes",
     [
         {},
-        {"learning__replay_capacity_transitions": 30},
-        {"regularizer__kind": "ema"},
-        {"planner__kind": "icem"},
+        pytest.param({"learning__replay_capacity_transitions": 30}, marks=pytest.mark.slow),
+        pytest.param({"regularizer__kind": "ema"}, marks=pytest.mark.slow),
+        pytest.param({"planner__kind": "icem"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(

@@ -62,6 +62,7 @@ def test_calls_take_turns_and_their_time_is_per_call() -> None:
     assert times["large"] > 5 * times["small"]
 
 
+@pytest.mark.slow
 def test_the_last_line_has_the_cost_relative_to_the_baselines(
     small: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,6 +162,7 @@ def test_environments_of_different_settings_are_refused() -> None:
         joule.make("joule", env=several)
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_resumed_evaluated_explained_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +202,7 @@ def test_a_run_is_trained_resumed_evaluated_explained_and_compared(
     assert (Path("table") / "compare.html").exists()
 
 
+@pytest.mark.slow
 def test_an_agent_in_memory_is_evaluated_explained_and_filmed(tmp_path: Path) -> None:
     agent: Any = joule.make("joule", env=tiny_env.ID, settings=SMALL)
     agent.learn(60)

@@ -32,6 +32,7 @@ def test_the_largest_discount_can_be_less_than_that_of_short_episodes() -> None:
     assert discount_for(25, LearningConfig(max_discount=0.8), False) == 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_the_first_fall_changes_the_discount_of_acting_and_learning(make_agent: Make, tmp_path: Path) -> None:
     env = "ending_env:joule-tests/EndingPoint-v0"

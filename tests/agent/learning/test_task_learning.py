@@ -65,6 +65,7 @@ def test_constraints_are_learned_with_the_present_task_within_the_margin_of_one_
         joule.load(trained_run).learn_constraints(3)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_command_learns_the_constraints_and_keeps_the_reward(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_command_learns_the_constraints_and_keeps_the_reward(
     assert "to keep the constraints first, by 2 updates" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_planning_and_learning_both_serve_a_new_task(trained_run: Path, tmp_path: Path) -> None:
     unmodified = joule.load(trained_run)
     config = apply_task(joule.load(trained_run), LEFT, None, 5)
@@ -114,6 +116,7 @@ def test_planning_and_learning_both_serve_a_new_task(trained_run: Path, tmp_path
     assert cost[-1] == pytest.approx(abs(position[-1] + 1.0), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_own_cost_is_predicted_by_a_copy_of_the_cost_head_that_is_trained(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     buffer = agent.modules.replay_buffer

@@ -214,6 +214,7 @@ def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Call
         planning.adapt()
 
 
+@pytest.mark.slow
 def test_evaluate_adapts_and_leaves_the_run_as_it_was(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

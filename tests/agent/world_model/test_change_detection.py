@@ -37,6 +37,7 @@ def test_excursions_have_the_heights_of_their_peaks() -> None:
     assert excursion_heights(steps) == pytest.approx([2.0, 2.5, 0.5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlation", [0.0, 0.5])
 def test_false_alarms_come_at_the_wanted_rate(correlation: float) -> None:
     """Within a factor of three, also when neighbouring errors are correlated."""

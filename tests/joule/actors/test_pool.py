@@ -88,6 +88,7 @@ def acted(make_agent: Make) -> Callable[..., tuple[WorldModelAgent, Transport]]:
     return make
 
 
+@pytest.mark.slow
 def test_the_streams_hold_what_the_actors_experienced(acted: Make, make_agent: Make) -> None:
     agent, transport = acted()
     agent.learn(100)
@@ -123,6 +124,7 @@ def test_every_decision_of_the_budget_is_asked_for_once(acted: Make) -> None:
     assert [number for number, *_ in transport.log[:6]] == [0, 1, 0, 1, 0, 1], "two in flight each, in turn"
 
 
+@pytest.mark.slow
 def test_networks_are_sent_once_a_second_at_most(acted: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(pool.time, "monotonic", lambda: now)
@@ -184,6 +186,7 @@ def test_actors_in_lockstep_repeat_a_run(acted: Make) -> None:
     assert all(fresh[-4:]), "every chunk has networks of its own"
 
 
+@pytest.mark.slow
 def test_actors_in_lockstep_go_on_from_a_snapshot(acted: Make) -> None:
     whole, _ = acted(actors_lockstep=True)
     whole.learn(128, on_step=lambda agent: agent.decisions < 64)

@@ -47,6 +47,7 @@ def test_rewards_are_those_of_the_goals_that_samples_were_given() -> None:
         assert (rows["next_obs/achieved_goal"][later] == goal).all(1).any()
 
 
+@pytest.mark.slow
 def test_an_overwritten_buffer_resumes_exactly() -> None:
     def fresh() -> Any:
         return small_baseline("sac_her", buffer_size=60)
@@ -143,6 +144,7 @@ def test_goals_that_count_nothing_are_refused(monkeypatch: pytest.MonkeyPatch) -
             envs.make(tiny_goal_env.ID, goal=True)
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_resumed_and_evaluated_on_goals(tmp_path: Path, capsys: Any) -> None:
     run = tmp_path / "run"
     settings: dict[str, Any] = {"video": False, "eval_episodes": 1, "progress": False}

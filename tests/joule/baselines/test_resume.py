@@ -13,7 +13,9 @@ from joule.baselines.settings import KINDS
 from joule.baselines.stable_baselines import Baseline
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in ("sac", "ppo") else pytest.mark.slow) for kind in KINDS]
+)
 def test_a_resumed_run_equals_the_uninterrupted_run(kind: str) -> None:
     whole = small_baseline(kind).learn(70)
     # 43: in the middle of an episode and, for PPO, of a rollout. 50: at the end of an episode.
@@ -24,6 +26,7 @@ def test_a_resumed_run_equals_the_uninterrupted_run(kind: str) -> None:
     assert whole.state_dict()[1]["updates"] > 0
 
 
+@pytest.mark.slow
 def test_a_run_with_more_updates_per_decision_resumes_exactly() -> None:
     whole = small_baseline("sac", utd=3.0).learn(40)
     assert whole.state_dict()[1]["updates"] == 3 * (40 - 20)
@@ -31,6 +34,7 @@ def test_a_run_with_more_updates_per_decision_resumes_exactly() -> None:
     assert_same_state(whole, resumed)
 
 
+@pytest.mark.slow
 def test_an_overwritten_replay_buffer_is_restored_row_by_row() -> None:
     whole = small_baseline("sac", buffer_size=30).learn(80)
     resumed = restored(small_baseline("sac", buffer_size=30).learn(50), small_baseline("sac", buffer_size=30))

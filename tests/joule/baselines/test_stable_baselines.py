@@ -24,7 +24,9 @@ from joule.baselines.trivial import RandomAgent
 from joule.training.evaluation import Evaluator
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in ("sac", "ppo") else pytest.mark.slow) for kind in KINDS]
+)
 def test_weights_are_those_of_the_librarys_own_learn(kind: str) -> None:
     agent, reference = small_baseline(kind).learn(64), small_baseline(kind)
     reference.bridge.env = reference.env
@@ -57,6 +59,7 @@ def test_evaluations_and_other_agents_do_not_change_what_is_learned(kind: str) -
     assert len(set(scores)) > 1
 
 
+@pytest.mark.slow
 def test_sac_learns_to_reach_the_goal() -> None:
     env = envs.make(tiny_env.ID)
     evaluator = Evaluator(lambda: envs.make(tiny_env.ID), 10)

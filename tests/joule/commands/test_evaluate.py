@@ -113,6 +113,7 @@ def test_a_perturbation_that_does_not_fit_is_refused_before_the_first_line(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_another_task_is_planned_for_or_learned(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task = ("--episodes", "2", "--task", "more:position")
     planned = evaluated(joule_run, *task, name="evaluation-task-more-position")
@@ -124,6 +125,7 @@ def test_another_task_is_planned_for_or_learned(joule_run: Path, capsys: pytest.
     assert (learned["learn_task"], learned["planner"]["horizon_decisions"]) == (3, 3)
 
 
+@pytest.mark.slow
 def test_one_checkpoint_of_a_run_can_be_evaluated(joule_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "of-a-checkpoint.json"
     checkpoint = joule_run / "checkpoints" / "step-60"
@@ -146,6 +148,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_episodes(zero_run: 
             evaluate.main([str(zero_run), "--out", str(out)])
 
 
+@pytest.mark.slow
 def test_violations_of_a_constraint_are_counted(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = joule_run / "within.json"
 
@@ -167,6 +170,7 @@ def test_violations_of_a_constraint_are_counted(joule_run: Path, capsys: pytest.
     assert within("cost<1")["violations_per_1000"] == 0.0
 
 
+@pytest.mark.slow
 def test_decisions_by_a_deadline_are_timed(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = evaluated(joule_run, "--episodes", "2")
     assert plain["deadline"] is None

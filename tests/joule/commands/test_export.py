@@ -148,6 +148,7 @@ def test_the_energy_of_plans_can_be_computed_from_the_files(trained_run: Path, e
     np.testing.assert_allclose(energy, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_agent_that_learned_without_rewards_is_exported_with_the_weight_that_it_plans_with() -> None:
     agent = small_agent(f"tiny_env:{tiny_env.ID}", reward="none")
     agent.modules.networks.usual_disagreement.fill_(0.5)
@@ -171,7 +172,7 @@ def test_actions_are_in_the_units_of_the_environment(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["action"], expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("regularizer", ["simnorm", "none"])
+@pytest.mark.parametrize("regularizer", ["simnorm", pytest.param("none", marks=pytest.mark.slow)])
 def test_unlimited_angles_and_other_latents_are_exported(tmp_path: Path, regularizer: str) -> None:
     kinds: dict[str, Any] = {"regularizer__kind": regularizer}
     agent = small_agent("HalfCheetah-v5", **kinds)
@@ -202,6 +203,7 @@ def test_a_program_without_joule_and_torch_acts_by_the_policy(trained_run: Path,
     np.testing.assert_allclose(json.loads(done.stdout), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_task_that_was_learned_is_exported_and_one_that_is_only_planned_for_is_not(tmp_path: Path) -> None:
     agent = small_agent(tiny_env.ID)
     task = joule.Task("to the left", lambda readouts: readouts["position"])
@@ -278,6 +280,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_an_agent_that_learned_from_data_plays_in_its_shared_form(tmp_path: Path) -> None:
     """It has made no decision, and its shared form has no transition."""
     settings = {

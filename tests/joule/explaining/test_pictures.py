@@ -17,6 +17,7 @@ from joule.trained import Trained
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
+@pytest.mark.slow
 def test_an_environment_with_a_ghost_is_drawn_once_for_every_alternative(
     make_agent: Any, tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_video_runs_at_the_speed_of_the_simulated_time(
     assert copies / (pace.frames_per_second * stride) == pytest.approx(seconds)
 
 
+@pytest.mark.slow
 def test_an_agent_with_a_world_model_is_filmed_beside_its_predictions(tmp_path: Path) -> None:
     changes = {
         "model.latent_dim": 16, "model.hidden_dim": 16, "model.head_width": 16, "learning.batch_size": 16,

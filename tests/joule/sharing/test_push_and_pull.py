@@ -40,6 +40,7 @@ def checkpoint_of(files: Files) -> str:
     return next(name for name in files if name.endswith("/MANIFEST.json")).rpartition("/")[0]
 
 
+@pytest.mark.slow
 def test_what_goes_up_comes_down_and_acts_the_same(
     hub: HubStub,
     trained_run: Path,

@@ -76,7 +76,13 @@ def assert_same(one: Any, other: Any) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "changes", "first"),
-    [("joule", {}, [0]), ("joule", OVERWRITTEN, [34]), ("sac", {}, [0]), ("ppo", {}, []), ("random", {}, [])],
+    [
+        ("joule", {}, [0]),
+        pytest.param("joule", OVERWRITTEN, [34], marks=pytest.mark.slow),
+        ("sac", {}, [0]),
+        ("ppo", {}, []),
+        ("random", {}, []),
+    ],
 )
 def test_a_resumed_agent_equals_one_that_learned_on_in_python(
     made: Callable[..., Any], kind: str, changes: dict[str, Any], first: list[int], tmp_path: Path
@@ -95,6 +101,7 @@ def test_a_resumed_agent_equals_one_that_learned_on_in_python(
     assert_same(joule.load(tmp_path / "at 61"), joule.load(tmp_path / "at 90"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["joule", "sac", "random"])
 def test_a_loaded_agent_learns_the_same_every_time(
     made: Callable[..., Any], kind: str, tmp_path: Path
@@ -112,6 +119,7 @@ def test_a_loaded_agent_learns_the_same_every_time(
     assert_same(joule.load(tmp_path / "copy"), joule.load(tmp_path / "at 90"))
 
 
+@pytest.mark.slow
 def test_every_stream_of_several_environments_is_saved_and_resumed(
     made: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -127,6 +135,7 @@ def test_every_stream_of_several_environments_is_saved_and_resumed(
     assert_same(joule.load(tmp_path / "at 62"), joule.load(tmp_path / "at 90"))
 
 
+@pytest.mark.slow
 def test_a_saved_agent_is_evaluated_by_commands_and_when_it_is_resumed(
     made: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -139,6 +148,7 @@ def test_a_saved_agent_is_evaluated_by_commands_and_when_it_is_resumed(
     assert json.loads((folder / "summary.json").read_text())["frames"] == 95
 
 
+@pytest.mark.slow
 def test_an_overwritten_replay_continues_in_a_larger_buffer(made: Callable[..., Any], tmp_path: Path) -> None:
     made("joule", OVERWRITTEN).learn(61).save(tmp_path / "small")
     larger: Any = joule.load(tmp_path / "small", settings={"learning.replay_capacity_transitions": 1_000})
@@ -167,6 +177,7 @@ def test_a_replay_row_that_is_not_finite_is_not_saved(made: Callable[..., Any], 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_untrained_agent_is_saved_and_trained(made: Callable[..., Any], tmp_path: Path) -> None:
     agent = made("joule")
     agent.save(tmp_path / "new")

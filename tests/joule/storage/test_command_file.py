@@ -40,6 +40,7 @@ def test_a_run_made_from_python_has_no_command(tmp_path: Path) -> None:
     assert sorted(p.name for p in run.folder.iterdir()) == ["config.json", "run.json", "versions.json"]
 
 
+@pytest.mark.slow
 def test_a_trained_run_is_made_again_by_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "a folder"
     folder.mkdir()

@@ -47,6 +47,7 @@ def plain(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.mark.slow
 def test_a_process_finds_the_same(small: dict[str, Any], plain: Path, tmp_path: Path) -> None:
     assert train.main([*options(small, tmp_path / "run"), "--eval-process"]) == 0
     assert len(tables(plain)["evaluations"]) == 3

@@ -45,6 +45,7 @@ def episodes(folder: Path) -> list[dict[str, str]]:
     return [*csv.DictReader((folder / "episodes.csv").open())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_killed_run_is_resumed_exactly(
     count: int,

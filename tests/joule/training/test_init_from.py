@@ -32,6 +32,7 @@ def begin(whole: Path, folder: Path, *more: str) -> list[str]:
     return ["--init-from", str(whole), "--task", TASK, "--seed", "3", *more, "--out", str(folder)]
 
 
+@pytest.mark.slow
 def test_it_has_the_settings_of_the_other_run_and_can_be_killed(
     whole: Path, at_frame: AtFrame, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def test_an_agent_learns_in_three_environments_as_in_one(make_agent: Make, train
     assert in_three == pytest.approx(in_one, abs=4)
 
 
+@pytest.mark.slow
 def test_the_replay_of_three_environments_holds_three_streams(make_agent: Make) -> None:
     agent = make_agent(side_by_side(3, ending_env.ID), env=ending_env.ID, num_envs=3, **BRIEF)
     agent.learn(120)
@@ -102,7 +103,10 @@ def whole(brief_options: Make, runs: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("frame", [21, 48, 75])  # in warm-up; in mid-episode; after a checkpoint at frame 60
+# In mid-episode; in warm-up; after a checkpoint at frame 60.
+@pytest.mark.parametrize(
+    "frame", [48, pytest.param(21, marks=pytest.mark.slow), pytest.param(75, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_in_three_environments_is_resumed_exactly(
     whole: Path, frame: int, brief_options: Make, at_frame: Make, tmp_path: Path
 ) -> None:
@@ -124,6 +128,7 @@ def test_a_run_keeps_its_number_of_environments(whole: Path) -> None:
         joule.load(whole, settings={"num_envs": 2})
 
 
+@pytest.mark.slow
 def test_a_resume_is_exact_where_streams_have_overwritten_rows(
     make_agent: Make, training: Callable[..., Trainer]
 ) -> None:

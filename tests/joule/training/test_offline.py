@@ -49,6 +49,7 @@ def offline(small: dict[str, Any], tmp_path: Path) -> Callable[..., list[str]]:
     return make
 
 
+@pytest.mark.slow
 def test_it_takes_no_step_and_can_be_killed(
     offline: Callable[..., list[str]], at_frame: AtFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,7 +91,7 @@ def test_without_an_environment_nothing_is_evaluated(
         joule.evaluate(run)
 
 
-@pytest.mark.parametrize("env", [[], ["--env", tiny_env.ID]])
+@pytest.mark.parametrize("env", [[], pytest.param(["--env", tiny_env.ID], marks=pytest.mark.slow)])
 def test_rewards_may_be_left_out(offline: Callable[..., list[str]], tmp_path: Path, env: list[str]) -> None:
     run = tmp_path / "run"
     assert train.main(offline(record(tmp_path / "data", 3), run, "--reward", "none", *env)) == 0
@@ -101,6 +102,7 @@ def test_rewards_may_be_left_out(offline: Callable[..., list[str]], tmp_path: Pa
     assert not (run / "curve.png").exists()
 
 
+@pytest.mark.slow
 def test_the_data_of_a_run_are_its_replay(
     offline: Callable[..., list[str]], whole: Path, tmp_path: Path
 ) -> None:
@@ -122,6 +124,7 @@ def test_the_data_of_a_run_are_its_replay(
     assert joule.load(on).decisions == 10
 
 
+@pytest.mark.slow
 def test_data_without_readouts_serve_no_task(offline: Callable[..., list[str]], tmp_path: Path) -> None:
     data = record(tmp_path / "data", 3, without=("readouts",))
     assert train.main(offline(data, tmp_path / "run", "--env", tiny_env.ID)) == 0

@@ -49,7 +49,8 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "run.lock"}
 
 
-@pytest.mark.parametrize("frame", [5, 47])  # before any checkpoint; between two, in mid-episode
+# In mid-episode between two checkpoints, and before any.
+@pytest.mark.parametrize("frame", [47, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_killed_run_is_resumed_exactly(
     whole: Path, frame: int, brief_options: Options, at_frame: AtFrame, tmp_path: Path
 ) -> None:
@@ -66,7 +67,11 @@ def test_a_killed_run_is_resumed_exactly(
 
 @pytest.mark.parametrize(
     ("number", "code", "frame"),
-    [(signal.SIGINT, 130, 35), (signal.SIGTERM, 143, 50), (signal.SIGUSR1, 128 + signal.SIGUSR1, 80)],
+    [
+        (signal.SIGTERM, 143, 50),
+        pytest.param(signal.SIGINT, 130, 35, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, 128 + signal.SIGUSR1, 80, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_leaves_a_checkpoint_from_which_a_resume_is_exact(
     whole: Path,
@@ -89,6 +94,7 @@ def test_a_signal_leaves_a_checkpoint_from_which_a_resume_is_exact(
     assert_same_run(whole, folder)
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_due_work_to_the_resume(training: Callable[..., Trainer], tmp_path: Path) -> None:
     whole = training()
     assert whole.train() is None
@@ -119,6 +125,7 @@ def test_a_signal_leaves_due_work_to_the_resume(training: Callable[..., Trainer]
     assert len(rows_without_seconds(trainer.run.folder / "evaluations.csv")) == 1
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_alone_and_continues_with_a_larger_budget(
     copy: Path, brief_options: Options, tmp_path: Path
 ) -> None:

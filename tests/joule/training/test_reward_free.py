@@ -31,6 +31,7 @@ def die() -> None:
     raise Killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "more"), [("disagreement", ["--learning.inverse-weight", "0.5"]), ("smooth", [])]
 )
@@ -91,6 +92,7 @@ def test_neither_costs_nor_the_critic_shape_the_latent(make_agent: Callable[...,
             assert any(p.grad is not None and bool(p.grad.any()) for p in part.parameters()) is shapes
 
 
+@pytest.mark.slow
 def test_what_was_explored_serves_a_task(brief_options: Callable[..., list[str]], tmp_path: Path) -> None:
     free, then = tmp_path / "free", tmp_path / "then"
     assert (

@@ -120,6 +120,7 @@ def test_a_replay_row_that_is_not_finite_is_found_although_it_is_soon_overwritte
         trainer.train()
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_fails_loses_nothing_that_was_learned(training: Training) -> None:
     rare = {"eval_every_frames": 45, "checkpoint_every_frames": 1_000}
     trainer = training(**rare)
