@@ -6,12 +6,12 @@ Levine et al. 2020, Offline Reinforcement Learning. The episodes fill the replay
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from agent.cost.readouts import Readouts
 from agent.cost.task import Task
 from agent.errors import ConfigError
 from agent.interface import Arrays
+from agent.learning.relabelling import observed_costs
 from agent.modules import Modules
 
 
@@ -54,12 +54,7 @@ def with_costs_of(task: Task, episodes: Sequence[Arrays], layout: Readouts) -> l
     """
     found = []
     for rows in episodes:
-        after, action, own = (
-            torch.from_numpy(np.ascontiguousarray(column))
-            for column in (rows["readout"][1:], rows["action"][:-1], rows["cost"][:-1])
-        )
-        cost = task(layout.of(after, action, lambda own=own: own)).numpy()  # type: ignore[misc]
-        if not np.isfinite(cost).all():
-            raise ConfigError(f"task: {task.name!r} is not finite on the recorded episodes")
+        of_transitions = rows["readout"][1:], rows["action"][:-1], rows["cost"][:-1]
+        cost = observed_costs(task, layout, *of_transitions, where="on the recorded episodes")
         found.append({**rows, "cost": np.append(cost, 0.0).astype(np.float32)})
     return found

@@ -22,11 +22,32 @@ def relabel(buffer: ReplayBuffer, task: Task, layout: Readouts) -> None:
         ConfigError: where a cost is not finite.
     """
     rows = buffer.place(buffer.transitions())
-    after, action, own = map(torch.from_numpy, buffer.outcomes(rows))
-    cost = task(layout.of(after, action, lambda: own)).numpy()
+    buffer.cost[rows] = observed_costs(
+        task, layout, *buffer.outcomes(rows), where="on the transitions in the replay buffer"
+    )
+
+
+def observed_costs(
+    task: Task, layout: Readouts, after: np.ndarray, action: np.ndarray, own: np.ndarray, *, where: str
+) -> np.ndarray:
+    """Costs [rows] of a task for transitions that were observed.
+
+    Args:
+        task: its costs are computed.
+        layout: of the readouts.
+        after: [rows, readouts], after each transition.
+        action: [rows, act].
+        own: [rows], the environment's own costs.
+        where: names the transitions in the sentence of an error.
+
+    Raises:
+        ConfigError: where a cost is not finite.
+    """
+    rows, acts, costs = (torch.from_numpy(np.ascontiguousarray(column)) for column in (after, action, own))
+    cost: np.ndarray = task(layout.of(rows, acts, lambda: costs)).numpy()
     if not np.isfinite(cost).all():
-        raise ConfigError(f"task: {task.name!r} is not finite on the transitions in the replay buffer")
-    buffer.cost[rows] = cost
+        raise ConfigError(f"task: {task.name!r} is not finite {where}")
+    return cost
 
 
 def reset_costs(networks: Networks, untrained: Networks) -> None:
