@@ -64,7 +64,7 @@ def resolve(env: str) -> Resolved:
         EnvError: for a malformed or unknown id (with the nearest ones), and for a package that is missing or
             fails.
     """
-    check_id(env)
+    checked_id(env)
     prefix, name = _parts(env)
     before = set(gymnasium.registry)
     module = None if prefix in ("", "dmc") else _import(prefix, env)
@@ -80,8 +80,12 @@ def resolve(env: str) -> Resolved:
     return Resolved(spec, action_repeat=default_action_repeat(spec))
 
 
-def check_id(env: str) -> None:
+def checked_id(env: str) -> str:
     """Refuses an id that needs no import to be seen to be wrong. Imports neither a package nor a user's module.
+
+    Returns:
+        The id, with the newest version where it has none and the environment is registered now: a later release
+        may have a newer one.
 
     Raises:
         EnvError: for a malformed id, a missing package or module, and an id that Gymnasium and Joule would have
@@ -93,11 +97,14 @@ def check_id(env: str) -> None:
         _look_here()
         if top not in sys.modules and importlib.util.find_spec(top) is None:
             raise _no_module(prefix, top, env)
-    elif _registered(name) is None:
+        return env
+    spec = _registered(name)
+    if spec is None:
         extra = _extra_packages(name)
         if extra is None:
             raise _unknown(env, suggestion(name, prefix))
         _need(extra, env)
+    return env if spec is None or prefix else spec.id
 
 
 def _parts(env: str) -> tuple[str, str]:

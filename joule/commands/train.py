@@ -11,6 +11,7 @@ python train.py --init-from runs/... --task less:velocity --steps 20000    a new
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -197,9 +198,9 @@ def _train(
 
             check_free(out)
         if config.env != NO_ENV:
-            from envs.registry import check_id
+            from envs.registry import checked_id
 
-            check_id(config.env)
+            config = dataclasses.replace(config, env=checked_id(config.env))
         given_callbacks = _callbacks(callbacks, track)
         with _startup(config, from_command_line) as startup:
             # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.

@@ -116,26 +116,28 @@ def test_the_tasks_of_dm_control_are_those_that_it_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "refused"),
+    ("name", "named"),
     [
-        ("HalfCheetah-v5", False),
-        ("HalfCheetah", False),
-        ("unread_module:Env-v0", False),
-        ("Bogus-v0", True),
-        ("walker-walk", True),
-        ("no_such_module:Env-v0", True),
+        ("HalfCheetah-v5", "HalfCheetah-v5"),
+        ("HalfCheetah-v4", "HalfCheetah-v4"),
+        ("HalfCheetah", "HalfCheetah-v5"),
+        ("joule/Push", "joule/Push-v0"),
+        ("unread_module:Env-v0", "unread_module:Env-v0"),
+        ("Bogus-v0", None),
+        ("walker-walk", None),
+        ("no_such_module:Env-v0", None),
     ],
 )
 def test_an_id_is_checked_without_an_import(
-    name: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, named: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from envs import registry
 
     (tmp_path / "unread_module.py").write_text("raise RuntimeError('imported')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry.importlib, "import_module", None)
-    with pytest.raises(envs.EnvError) if refused else contextlib.nullcontext():
-        registry.check_id(name)
+    with pytest.raises(envs.EnvError) if named is None else contextlib.nullcontext():
+        assert registry.checked_id(name) == named
 
 
 def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
