@@ -73,10 +73,7 @@ def goal_readouts(raw: gymnasium.Env[Any, Any], env_spec: EnvSpec) -> GoalReadou
         EnvError: for an environment that cannot show its goal, or names no readout that it has.
     """
     env = env_spec.env
-    try:
-        within = within_of(raw.unwrapped)
-    except (TypeError, ValueError):
-        within = {}
+    within = within_of(raw.unwrapped, env)
     if not callable(attribute(raw.unwrapped, "at_goal")) or not within:
         raise EnvError(
             f"obs: found state+goal, as sac_her observes it, and {env} cannot show its goal; it needs a context "
@@ -86,17 +83,13 @@ def goal_readouts(raw: gymnasium.Env[Any, Any], env_spec: EnvSpec) -> GoalReadou
     for name, size in env_spec.readout_sizes.items():
         columns[name] = slice(edge, edge + size)
         edge += size
-    for name, distance in within.items():
+    for name in within:
         if name not in columns or name in env_spec.derived_readouts:
             raise EnvError(
                 f"goal_within of {env} names {name!r:.80}; of an observed goal it names readouts that are not "
                 f"derived, and there are {', '.join(n for n in columns if n not in env_spec.derived_readouts)}"
             )
-        if not isinstance(distance, float | int) or not 0.0 < distance < np.inf:
-            raise EnvError(
-                f"goal_within of {env} has the distance {distance!r:.80} of {name}; give a number above 0"
-            )
-    return GoalReadouts(tuple(columns[name] for name in within), tuple(map(float, within.values())))
+    return GoalReadouts(tuple(columns[name] for name in within), tuple(within.values()))
 
 
 def goal_spec(env_spec: EnvSpec, goal: GoalReadouts) -> EnvSpec:

@@ -202,7 +202,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """
         try:
             return observed_at_goal(
-                self.unwrapped, self._flat, lambda state: (self._still(state), self.readouts())
+                self.unwrapped, self._flat, self._checks, lambda state: (self._still(state), self.readouts())
             )
         except (EnvError, EnvFault):
             raise
@@ -212,7 +212,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
     @property
     def goal_within(self) -> dict[str, float]:
         """Readout -> how far from its value at the goal is near enough; empty where no environment says so."""
-        return within_of(self.unwrapped)
+        return within_of(self.unwrapped, self.env_spec.env)
 
     def _still(self, state: np.ndarray) -> Any:
         """The observation of a flat state in which nothing moves."""

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
 from envs.faults.boundary import attribute
+from envs.faults.checks import FaultChecks
+from envs.faults.errors import EnvError
 from envs.wrappers import Flat
 
 Seen = TypeVar("Seen")
 
 
-def observed_at_goal(base: Any, flat: Flat, look: Callable[[np.ndarray], Seen]) -> Seen | None:
+def observed_at_goal(
+    base: Any, flat: Flat, checks: FaultChecks, look: Callable[[np.ndarray], Seen]
+) -> Seen | None:
     """What `look` sees in the state in which the task is done; afterwards the environment is as before.
 
     Args:
         base: the environment. One that can say has a context manager `at_goal()`, as `GoalEnv` in `envs.bodies`.
         flat: makes its observations flat.
+        checks: have the last observation, which is the readout of an environment without physics.
         look: is called in that state, with the flat observation [obs].
 
     Returns:
@@ -26,14 +32,36 @@ def observed_at_goal(base: Any, flat: Flat, look: Callable[[np.ndarray], Seen]) 
     """
     if not callable(attribute(base, "at_goal")):
         return None
-    frame, before = flat.frame, flat.observation
+    frame, before, last = flat.frame, flat.observation, checks.observation
     try:
         with base.at_goal() as observation:
-            return look(flat.observe(observation))
+            checks.observation = flat.observe(observation)
+            return look(checks.observation)
     finally:
-        flat.frame, flat.observation = frame, before
+        flat.frame, flat.observation, checks.observation = frame, before, last
 
 
-def within_of(base: Any) -> dict[str, float]:
-    """Readout -> how far from its value at the goal is near enough; empty for an environment that does not say."""
-    return dict(attribute(base, "goal_within") or {})
+def within_of(base: Any, env: str) -> dict[str, float]:
+    """Readout -> how far from its value at the goal is near enough; empty for an environment that does not say.
+
+    Args:
+        base: the environment.
+        env: its id.
+
+    Raises:
+        EnvError: for what is no mapping of names to finite numbers above 0.
+    """
+    within = attribute(base, "goal_within")
+    if within is None:
+        return {}
+    if not isinstance(within, Mapping):
+        raise EnvError(
+            f"goal_within of {env} is {within!r:.80}; give distances by readout, as in {{'ball': 0.1}}"
+        )
+    for name, distance in within.items():
+        known = isinstance(distance, numbers.Real) and not isinstance(distance, bool)
+        if not known or not 0.0 < distance < np.inf:
+            raise EnvError(
+                f"goal_within of {env} has the distance {distance!r:.80} of {name}; give a number above 0"
+            )
+    return {name: float(distance) for name, distance in within.items()}

@@ -47,6 +47,7 @@ class Configurator:
     def __init__(self, modules: Modules) -> None:
         self.modules = modules
         self._experience: ExperienceGraph | None = None  # made when a goal first asks for ways to it
+        self._usual_step: float | None = None
 
     def constrain_as_configured(self) -> None:
         """Keeps the constraints that the configuration names. Raises as `constrain`."""
@@ -143,7 +144,11 @@ class Configurator:
         if modules.config.planner.kind == NO_PLANNER:
             self.act_for_goal(goal)
             return
-        usual = None if energy == "steps" else usual_step(modules)
+        if energy == "both" and not modules.replay_buffer.held:
+            raise ConfigError(
+                f"{goal.name}: the energy 'both' needs remembered moments, which weigh one term against the other"
+            )
+        usual = None if energy == "steps" else self._usual_distance()
         decisions = None if energy == "latent" or learned is None else learned.decisions
         target = self._target_of(goal, latent)
         acting = None if learned is None else PolicyTowards(learned, target)
@@ -187,7 +192,7 @@ class Configurator:
             return GoalTarget(latent)
         if self._experience is None:
             moments = moments_of(modules)
-            self._experience = ExperienceGraph(moments.z, moments.last, usual_step(modules))
+            self._experience = ExperienceGraph(moments.z, moments.last, self._usual_distance())
         return GoalTarget(latent, self._experience.route(latent), goal.sub_goal_decisions)
 
     def learn_goals(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
@@ -201,9 +206,20 @@ class Configurator:
 
     def forget_ways(self) -> None:
         """Forgets the goal that is planned for, and the ways to goals: latents or memory are others now."""
-        self._experience = None
+        self.remember_anew()
         if isinstance(self.modules.task_cost, GoalCost):
             self.plan_as_learned()
+
+    def remember_anew(self) -> None:
+        """Measures memory again before the next goal: it has grown, or latents are others now."""
+        self._experience = None
+        self._usual_step = None
+
+    def _usual_distance(self) -> float:
+        """Between the latents of successive decisions; measured once for what is remembered."""
+        if self._usual_step is None:
+            self._usual_step = usual_step(self.modules)
+        return self._usual_step
 
     def plan_as_learned(self) -> None:
         """Plans for the task that was learned again, after `plan_for`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.settings import GOAL_CONDITIONED
 from agent.cost.goal import SUB_GOAL_DECISIONS, Goal, GoalEnergy
 from agent.errors import ConfigError
@@ -64,6 +65,39 @@ def check_reaches_goals(kind: str, request: GoalRequest) -> None:
         raise ConfigError(f"--goal-data: {kind} is told values of readouts, which a recording does not have")
 
 
+def check_learned(agent: Agent, request: GoalRequest, learn_goals: int | None) -> None:
+    """Checks that an agent has learned, or will learn, what this asks for.
+
+    Args:
+        agent: of a kind in `REACHING`.
+        request: says how it plans.
+        learn_goals: updates by which it learns to reach goals first; None where it does not.
+
+    Raises:
+        ConfigError: where it lacks what `learn_goals` learns, or what it would have to remember.
+    """
+    from agent.agent import WorldModelAgent
+
+    if not isinstance(agent, WorldModelAgent):
+        return
+    modules = agent.modules
+    if learn_goals is None and modules.networks.goals is None:
+        if modules.config.planner.kind == NO_PLANNER:
+            raise ConfigError(
+                "--planner.kind: policy acts towards a goal by what --learn-goals learns; add --learn-goals 10000"
+            )
+        if request.energy in ("steps", "both"):
+            raise ConfigError(
+                f"--goal-energy: {request.energy} is learned by --learn-goals; add --learn-goals 10000"
+            )
+    if modules.replay_buffer.held:
+        return
+    if request.sub_goal_decisions not in (0, SUB_GOAL_DECISIONS):
+        raise ConfigError(
+            "--sub-goal-decisions: sub-goals are remembered moments, and this agent has no replay buffer"
+        )
+
+
 def reaching(agent: Agent, request: GoalRequest) -> Reaching:
     """What acts for an agent.
 
@@ -85,13 +119,16 @@ class PlannedGoals:
     """
 
     def __init__(self, agent: WorldModelAgent, request: GoalRequest) -> None:
-        self.agent, self.energy = agent, request.energy
-        self.sub_goal_decisions = request.sub_goal_decisions
+        self.agent = agent
+        self._plans = agent.modules.config.planner.kind != NO_PLANNER
+        self.energy = request.energy if self._plans else None
+        # Sub-goals are remembered moments.
+        self.sub_goal_decisions = request.sub_goal_decisions if agent.modules.replay_buffer.held else 0
 
     @property
     def kinds(self) -> dict[str, Towards]:
         """See `Reaching`."""
-        kinds: dict[str, Towards] = {"plan": self._plan}
+        kinds: dict[str, Towards] = {"plan": self._plan} if self._plans else {}
         modules = self.agent.modules
         # Within a constraint a policy alone may not act: it does not look ahead.
         if modules.networks.goals is not None and modules.constraint_cost is None:
@@ -102,6 +139,7 @@ class PlannedGoals:
     def unchanged(self) -> Iterator[None]:
         """See `Reaching`."""
         modules = self.agent.modules
+        self.agent.configurator.remember_anew()
         before = modules.task_cost, modules.actor
         try:
             yield
@@ -117,7 +155,7 @@ class PlannedGoals:
         return self._decisions()
 
     def _goal(self, pair: GoalPair) -> Goal:
-        return Goal(pair.goal, self.energy, sub_goal_decisions=self.sub_goal_decisions)
+        return Goal(pair.goal, self.energy or "auto", sub_goal_decisions=self.sub_goal_decisions)
 
     def _decisions(self) -> Act:
         state: Any = None

@@ -14,7 +14,7 @@ from joule.goals.acting import reaching
 from joule.goals.attempts import Act, Towards, attempt, summary, timed
 from joule.goals.nearness import Nearness
 from joule.goals.own_goals import recorded_pairs, sampled_pairs
-from joule.goals.pairs import GoalPair, GoalPairs, make_pairs
+from joule.goals.pairs import GoalPair, GoalPairs, make_pairs, unsolved
 from joule.goals.request import DEFAULT_OFFSET, GoalRequest
 
 if TYPE_CHECKING:
@@ -71,15 +71,19 @@ class GoalEvaluation:
             recording = Recording(request.recording)
             offset = request.offset or DEFAULT_OFFSET
             return recorded_pairs(self.env, recording, request.pairs, offset, request.seed)
-        within = self.env.goal_within if request.within is None else request.within
-        if not within and (found := sampled_pairs(self.env, request.pairs, request.seed)) is not None:
+        own = self.env.goal_within
+        within = own if request.within is None else request.within
+        drawn = None if own else sampled_pairs(self.env, request.pairs, request.seed, required=not within)
+        if drawn is not None and not within:
             if self._scratch is not None:
                 raise ConfigError(
                     f"--goal-oracle: {self.env.env_spec.env} says by itself when a goal is reached, and the oracle "
                     "needs distances; add --goal-within"
                 )
-            return found
+            return drawn
         self.nearness = Nearness(self.env.env_spec, within)
+        if drawn is not None:
+            return unsolved(self.env, drawn, self.nearness)
         return make_pairs(self.env, self.nearness, request.pairs, request.seed, self.decisions)
 
     @property

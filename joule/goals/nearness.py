@@ -48,6 +48,8 @@ class Nearness:
                 )
             if not (np.isfinite(distance) and distance > 0.0):
                 raise ConfigError(f"--goal-within: {name}={distance:g} is not above 0")
+        # Numbers of NumPy are none of JSON's.
+        object.__setattr__(self, "within", {name: float(distance) for name, distance in self.within.items()})
 
     @cached_property
     def layout(self) -> Readouts:

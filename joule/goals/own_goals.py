@@ -53,27 +53,33 @@ CONVENTIONS = (
 """In the order in which they are tried: a recording has the columns of one."""
 
 
-def sampled_pairs(env: Any, number: int, first_seed: int) -> GoalPairs | None:
+def sampled_pairs(env: Any, number: int, first_seed: int, *, required: bool = True) -> GoalPairs | None:
     """Starts and goals as the environment itself draws them at a reset.
 
     Args:
         env: a `SafeEnv`.
         number: of pairs.
         first_seed: of the first start; the others follow.
+        required: whether an environment is refused that does not begin where it is told to.
 
     Returns:
-        The pairs; None for an environment that draws no goal.
+        The pairs; None for an environment that draws no goal of numbers.
 
     Raises:
-        ConfigError: for an environment that does not begin where it is told to.
+        ConfigError: for an environment that is refused.
     """
     pairs = []
     for seed in range(first_seed, first_seed + number):
         begun, info = env.reset(seed=seed)
         if GOAL not in info:
             return None
-        goal = np.array(info[GOAL], np.float64).ravel()
+        try:
+            goal = np.array(info[GOAL], np.float64).ravel()
+        except (TypeError, ValueError):  # the key has another meaning there
+            return None
         pairs.append(_pair(env, seed, begun, BY_STATE.reset_options(goal, goal), None))
+    if not required and _all_alike(pairs):
+        return None
     return _checked(env, pairs, "environment")
 
 
@@ -128,9 +134,14 @@ def _pair(
     return begun, GoalPair(seed, goal, env.readouts(), options)
 
 
+def _all_alike(pairs: Sequence[tuple[Any, GoalPair]]) -> bool:
+    """Whether no goal is observed otherwise than its start: then no option was taken."""
+    return all(same_observation(begun, pair.goal) for begun, pair in pairs)
+
+
 def _checked(env: Any, pairs: Sequence[tuple[Any, GoalPair]], source: str) -> GoalPairs:
-    """Raises ConfigError where no goal is observed otherwise than its start: then no option was taken."""
-    if all(same_observation(begun, pair.goal) for begun, pair in pairs):
+    """The pairs. Raises ConfigError where no option of a reset was taken."""
+    if _all_alike(pairs):
         raise ConfigError(
             f"--goals: {env.env_spec.env} begins where it always does, whatever the options of its reset say"
         )

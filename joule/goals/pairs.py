@@ -84,22 +84,46 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
     )
 
 
+def unsolved(env: Any, drawn: GoalPairs, nearness: Nearness) -> GoalPairs:
+    """Those of drawn pairs whose start is not at the goal already.
+
+    Raises:
+        ConfigError: where none is left.
+    """
+    left = []
+    for pair in drawn.pairs:
+        env.reset(seed=pair.seed, options=None if pair.options is None else dict(pair.options))
+        if nearness.excess(env.readouts(), pair.readouts) > 1.0:
+            left.append(pair)
+    if not left:
+        raise ConfigError(
+            f"--goals: all of {len(drawn.pairs)} starts are at their goal already; ask for smaller distances by "
+            "--goal-within"
+        )
+    return GoalPairs(tuple(left), len(drawn.pairs) - len(left), drawn.source)
+
+
 def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndarray]:
     """What is observed after smooth random actions from a start, for half to all of `decisions`.
 
-    Where they end the episode, it is what was observed halfway: a robot that has fallen is no goal.
+    Where they end the episode by termination, it is what is observed halfway: a robot that has fallen is no goal.
     """
     rng = np.random.default_rng(seed)
     size = env.env_spec.action_size
     action = rng.uniform(-1.0, 1.0, size)
-    moments: list[tuple[Observation, np.ndarray]] = []
+    actions = list[np.ndarray]()
+    observation: Any = None
     for _ in range(int(rng.integers(max(1, decisions // 2), decisions + 1))):
         fresh = rng.standard_normal(size)
         action = ACTION_MEMORY * action + np.sqrt(1.0 - ACTION_MEMORY**2) * fresh
-        observation, _, terminated, truncated, _ = env.step(np.clip(action, -1.0, 1.0).astype(np.float32))
-        moments.append((copy.deepcopy(observation), env.readouts().copy()))
+        actions.append(np.clip(action, -1.0, 1.0).astype(np.float32))
+        observation, _, terminated, truncated, _ = env.step(actions[-1])
         if terminated:
-            return moments[(len(moments) - 1) // 2]
+            # Played again: to keep every observation of an episode may take gigabytes.
+            env.reset(seed=seed)
+            for again in actions[: (len(actions) + 1) // 2]:
+                observation = env.step(again)[0]
+            break
         if truncated:
             break
-    return moments[-1]
+    return copy.deepcopy(observation), env.readouts().copy()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy, check_sub_goal_decisions
 from agent.errors import ConfigError
+from joule.arguments import whole
 
 DEFAULT_PAIRS = 50
 DEFAULT_OFFSET = 25
@@ -39,14 +41,16 @@ class GoalRequest:
     """Rows of the recording from a start to its goal; None takes `DEFAULT_OFFSET`."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a number below 1, and for what does not go together."""
+        """Raises ConfigError for what is no number or out of range, and for what does not go together."""
+        whole("first-seed", self.seed, 0)
         for option, value in (
             ("goals", self.pairs),
             ("goal-decisions", self.decisions),
             ("goal-offset", self.offset),
         ):
-            if value is not None and value < 1:
-                raise ConfigError(f"--{option}: {value} is less than 1")
+            if option == "goals" or value is not None:
+                whole(option, value, 1)
+        self._check_within()
         check_sub_goal_decisions("--sub-goal-decisions", self.sub_goal_decisions)
         if self.recording is None:
             if self.offset is not None:
@@ -59,3 +63,14 @@ class GoalRequest:
                 raise ConfigError(
                     f"--{option}: does not go with --goal-data, where the environment says when a goal is reached"
                 )
+
+    def _check_within(self) -> None:
+        if self.within is None:
+            return
+        if not isinstance(self.within, Mapping):
+            raise ConfigError(
+                f"--goal-within: found {self.within!r:.80}; give distances by readout, as in {{'ball': 0.1}}"
+            )
+        for name, distance in self.within.items():
+            if isinstance(distance, bool) or not isinstance(distance, numbers.Real):
+                raise ConfigError(f"--goal-within: {name} has {distance!r:.80}; give a number")

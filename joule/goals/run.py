@@ -99,7 +99,7 @@ def evaluate_request(
     Raises:
         ConfigError: for an agent that cannot be given goals, and as `GoalEvaluation`.
     """
-    from joule.goals.acting import check_reaches_goals
+    from joule.goals.acting import check_learned, check_reaches_goals
     from joule.goals.evaluation import GoalEvaluation
     from joule.report.goals_text import shown
     from joule.storage.files import replace_file, why
@@ -114,6 +114,7 @@ def evaluate_request(
         check_writable("--out", path)
     trained = request.load_unlearned()
     agent = trained.agent
+    check_learned(agent, goals, request.learn_goals)
     with contextlib.ExitStack() as made:
         env = made.enter_context(contextlib.closing(trained.make_env()))
         scratch = made.enter_context(contextlib.closing(trained.make_env())) if goals.oracle else None

@@ -119,6 +119,7 @@ def _moment(rest: str, agent: WorldModelAgent) -> Observation:
 
 
 def _image(rest: str, agent: WorldModelAgent) -> Observation:
+    from envs.rendering.scaled import scaled
     from joule.storage.goal_file import read_picture
 
     parts = agent.env_spec.observation
@@ -130,10 +131,10 @@ def _image(rest: str, agent: WorldModelAgent) -> Observation:
     channels, height, width = parts[0].shape
     stack = parts[0].stack
     try:
-        frame = read_picture(Path(rest), width, height, grey=channels == stack)
+        picture = read_picture(Path(rest), grey=channels == stack)
     except ValueError as error:
         raise ConfigError(f"goal: {rest[:80]} {error}") from None
-    return np.concatenate([frame] * stack)
+    return np.concatenate([scaled(picture, width, height)] * stack)
 
 
 def _array(rest: str, agent: WorldModelAgent) -> Observation:

@@ -18,8 +18,8 @@ MOST_PIXELS = 64 << 20
 """Of a picture, which may be packed into few bytes."""
 
 
-def read_picture(path: Path, width: int, height: int, grey: bool) -> np.ndarray:
-    """A picture scaled to a size, uint8 [channels, height, width].
+def read_picture(path: Path, grey: bool) -> np.ndarray:
+    """A picture, uint8 [channels, height, width].
 
     Raises:
         ValueError: for a file that cannot be read, or is no picture.
@@ -29,8 +29,7 @@ def read_picture(path: Path, width: int, height: int, grey: bool) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as opened:
             if opened.width * opened.height > MOST_PIXELS:
                 raise ValueError(f"it has more than {MOST_PIXELS} pixels")
-            scaled = opened.convert("L" if grey else "RGB").resize((width, height), Image.Resampling.BOX)
-            picture = np.asarray(scaled, np.uint8)
+            picture = np.asarray(opened.convert("L" if grey else "RGB"), np.uint8)
     except Exception as error:  # a damaged picture raises errors of many kinds
         raise ValueError(f"is no picture: {error}") from error
     return picture[None] if grey else picture.transpose(2, 0, 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_env
 from commands import assert_refused
 from PIL import Image
 
@@ -136,6 +137,9 @@ class Falling:
     def __init__(self) -> None:
         self.steps = 0
 
+    def reset(self, **_: Any) -> None:
+        self.steps = 0
+
     def step(self, _: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         self.steps += 1
         return self.readouts(), 0.0, self.steps == 11, False, {}
@@ -191,6 +195,14 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
             ["--goals", "2", "--goal-within", "position=1", "--goal-decisions", "9000"],
             "an attempt of 9,000 decisions is longer than an episode",
         ),
+        (
+            ["--goals", "2", "--goal-within", "position=1", "--goal-energy", "both"],
+            "--goal-energy: both is learned by --learn-goals; add --learn-goals 10000",
+        ),
+        (
+            ["--goals", "2", "--goal-within", "position=1", "--planner.kind", "policy"],
+            "--planner.kind: policy acts towards a goal by what --learn-goals learns",
+        ),
         (["--goals", "2", "--task", "still"], "--task: does not go with --goals"),
         (["--goals", "2", "--adapt"], "--adapt: does not go with --goals"),
         (["--goal-oracle"], "--goal-oracle: is for reaching goals; add --goals"),
@@ -234,3 +246,27 @@ def test_an_agent_in_memory_plans_as_before_when_its_goals_were_evaluated(traine
     assert (agent.modules.task_cost, agent.modules.actor) == before
     with pytest.raises(ConfigError, match="an agent in memory keeps what it plans for"):
         joule.evaluate(agent, goal="episode:0@1")
+
+
+def test_a_policy_without_a_planner_is_no_plan(trained_run: Path) -> None:
+    asked: dict[str, Any] = {"within": {"position": 0.2}, "decisions": 3, "learn_goals": 1}
+    record = joule.evaluate_goals(trained_run, 2, settings={"planner.kind": "policy"}, **asked)
+    assert list(record["results"]) == ["policy", "random"]
+    assert record["energy"] is None
+
+
+def test_without_memory_there_are_no_sub_goals() -> None:
+    agent: Any = joule.make("joule", env=joule.make_env(tiny_env.ID), preset="smoke")
+    record = joule.evaluate_goals(agent, 2, within={"position": 0.2}, decisions=3)
+    assert record["sub_goal_decisions"] == 0
+    with pytest.raises(ConfigError, match="sub-goals are remembered moments, and this agent has no replay"):
+        joule.evaluate_goals(agent, 2, within={"position": 0.2}, decisions=3, sub_goal_decisions=9)
+
+
+def test_ways_are_those_of_what_is_remembered_now(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    asked: dict[str, Any] = {"within": {"position": 0.2}, "decisions": 2}
+    joule.evaluate_goals(agent, 1, **asked)
+    first = agent.configurator._experience
+    joule.evaluate_goals(agent, 1, **asked)
+    assert first is not agent.configurator._experience is not None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from gymnasium import spaces
 
 import envs
+import joule
 from agent.errors import ConfigError
 from joule.goals.attempts import attempt
+from joule.goals.evaluation import GoalEvaluation
 from joule.goals.own_goals import recorded_pairs, sampled_pairs
 from joule.goals.pairs import GoalPair
 from joule.goals.request import GoalRequest
@@ -107,6 +110,48 @@ def test_goals_that_the_environment_draws() -> None:
     assert sampled_pairs(envs.make("joule/Reach-v0"), 1, 20_000) is None
     with pytest.raises(ConfigError, match="begins where it always does"):
         sampled_pairs(envs.make("Deaf-v0"), 3, 20_000)
+
+
+def test_distances_judge_the_goals_that_the_environment_draws() -> None:
+    agent: Any = joule.make("joule", env="Told-v0", preset="smoke")
+    own, judged = (GoalEvaluation(agent, envs.make("Told-v0"), request) for request in (
+        GoalRequest(3), GoalRequest(3, within={"obs": cast("float", np.float32(0.5))})
+    ))  # fmt: skip
+    assert own.nearness is None
+    assert judged.nearness is not None
+    assert (judged.found.source, judged.subject["within"]) == ("environment", {"obs": 0.5})
+    far = [pair.seed for pair in own.found.pairs if abs(_start(pair) - float(pair.readouts[0])) > 0.5]
+    assert [pair.seed for pair in judged.found.pairs] == far
+    assert judged.found.solved == 3 - len(far)
+    deaf = GoalEvaluation(agent, envs.make("Deaf-v0"), GoalRequest(3, within={"obs": 0.1}))
+    assert deaf.found.source == "episodes"
+
+
+def _start(pair: GoalPair) -> float:
+    return float(np.asarray(envs.make("Told-v0").reset(seed=pair.seed)[0])[0])
+
+
+def test_a_key_of_info_with_another_meaning_is_no_goal(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = Told.reset
+    monkeypatch.setattr(
+        Told, "reset", lambda self, **given: (begin(self, **given)[0], {"goal_state": {"a": 1}})
+    )
+    assert sampled_pairs(envs.make("Told-v0"), 1, 20_000) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"pairs": "20"}, "--goals: found '20', expected a whole number"),
+        ({"pairs": 2.5}, "--goals: found 2.5, expected a whole number"),
+        ({"seed": -1}, "--first-seed: -1 is less than 0"),
+        ({"within": "ball=0.1"}, "--goal-within: found 'ball=0.1'; give distances by readout"),
+        ({"within": {"ball": "near"}}, "--goal-within: ball has 'near'; give a number"),
+    ],
+)
+def test_what_is_no_number_is_refused(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        GoalRequest(**given)
 
 
 def test_what_does_not_go_together_is_refused() -> None:
