@@ -24,6 +24,8 @@ NEIGHBOURS = 16
 """Edges at most from a moment to others that are nearly the same."""
 CANDIDATES = 8
 """Nodes at most between which the way from a latent, and to a goal, is chosen."""
+LEAST_COST = 1e-3
+"""Decisions that an edge costs at least."""
 AT_A_TIME = 1024
 """Latents whose neighbours are looked for together."""
 
@@ -37,6 +39,9 @@ class ExperienceGraph:
         usual_step: mean distance between the latents of successive decisions, above 0.
         most_nodes: of the graph.
     """
+
+    near: float
+    """Distance in usual steps up to which moments are nearly the same, one of NEAR."""
 
     def __init__(
         self,
@@ -52,27 +57,40 @@ class ExperienceGraph:
         self.z = z[torch.from_numpy(kept).to(z.device)]
         """Latents of the nodes [nodes, latent]."""
         self.usual_step = usual_step
-        count = len(kept)
+        self._goal = len(kept)
+        """The node that stands for a goal: the row after those of the moments, without an edge yet."""
         onward = np.flatnonzero(np.diff(episode[kept]) == 0)  # the next node is of the same episode
+        self.near, self._edges = self._least_connected(onward, np.diff(kept)[onward].astype(np.float64))
+
+    def _least_connected(
+        self, onward: Int[np.ndarray, " gone"], decisions: Float[np.ndarray, " gone"]
+    ) -> tuple[float, csr_array]:
+        """The least of NEAR that connects the graph, or the greatest one, and the edges that it gives.
+
+        Args:
+            onward: nodes from which the next node was gone to.
+            decisions: that this took.
+        """
         distance, neighbour = self._neighbours()
-        node = np.repeat(np.arange(count), neighbour.shape[1])
+        node = np.repeat(np.arange(self._goal), neighbour.shape[1])
+        distance, neighbour = distance.ravel(), neighbour.ravel()
         # A pair of nodes has one edge: the costs of several would be added up.
-        gone = np.isin(node, onward) & (neighbour.ravel() == node + 1)
-        other = (neighbour.ravel() != node) & ~gone
+        gone = np.isin(node, onward) & (neighbour == node + 1)
+        other = (neighbour != node) & ~gone
         for within in NEAR:
-            near = (distance.ravel() <= within) & other
+            near = (distance <= within) & other
             # Every edge points backwards in time: ways are looked for from the goal.
-            start = np.concatenate((onward + 1, neighbour.ravel()[near]))
+            start = np.concatenate((onward + 1, neighbour[near]))
             end = np.concatenate((onward, node[near]))
-            cost = np.concatenate((np.diff(kept)[onward], distance.ravel()[near])).astype(np.float64)
-            # A cost of 0 would be no edge. The last row is the goal's, which has no edge yet.
-            edges = csr_array((np.maximum(cost, 1e-3), (start, end)), shape=(count + 1, count + 1))
+            cost = np.concatenate((decisions, distance[near]))
+            # A cost of 0 would be no edge.
+            edges = csr_array(
+                (np.maximum(cost, LEAST_COST), (start, end)), shape=(self._goal + 1, self._goal + 1)
+            )
             _, part = connected_components(edges, connection="strong")
-            if np.bincount(part).max() >= CONNECTED * count:
+            if np.bincount(part).max() >= CONNECTED * self._goal:
                 break
-        self._edges = edges
-        self.near = within
-        """Distance in usual steps up to which moments are nearly the same, one of NEAR."""
+        return within, edges
 
     def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Distances in usual steps [nodes, k], and which nodes are so near [nodes, k]."""
@@ -87,17 +105,17 @@ class ExperienceGraph:
 
     def route(self, goal: Float[Tensor, "1 latent"]) -> "Route":
         """The ways from everywhere to a goal."""
-        count = len(self.z)
         distance, node = self.nearest(goal)
         begins = distance[0] <= self.limit(distance)[0]
         distance, node = distance[0][begins], node[0][begins]
+        # The goal's row is the last one: its edges go to the end of the arrays.
         edges = self._edges
-        data = np.concatenate((edges.data, np.maximum(distance, 1e-3)))
+        data = np.concatenate((edges.data, np.maximum(distance, LEAST_COST)))
         indices = np.concatenate((edges.indices, node.astype(edges.indices.dtype)))
         indptr = edges.indptr.copy()
         indptr[-1] += len(node)
         reversed_ways = csr_array((data, indices, indptr), shape=edges.shape)
-        decisions, following = dijkstra(reversed_ways, indices=count, return_predecessors=True)
+        decisions, following = dijkstra(reversed_ways, indices=self._goal, return_predecessors=True)
         return Route(self, goal, decisions, following)
 
     def limit(self, distance: np.ndarray) -> np.ndarray:
