@@ -1,5 +1,7 @@
 """The interaction loop: decisions in one or several environments, stored, and the updates that they add."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -13,6 +15,7 @@ from agent.interface import (
     DRAWN_KEY,
     EndedEpisode,
     Observation,
+    StepResult,
     TrainingEnvs,
 )
 from agent.learning.schedule import is_broken_off, is_planned, updates_due
@@ -129,7 +132,7 @@ class Interaction:
 
     def collect(self, envs: TrainingEnvs) -> None:
         """One decision in every environment, stored in the replay buffer."""
-        modules, streams, config = self.modules, self.modules.replay_buffer.streams, self.modules.config
+        streams = self.modules.replay_buffer.streams
         self._begin_episodes(envs)
         actions, before = self._decide(), list(self.obs)
         results = envs.step(actions)
@@ -153,12 +156,16 @@ class Interaction:
         self._measure_surprise(predicted)
         if unplanned:
             self._measure_undirected_surprise(unplanned, before, actions[unplanned])
+        self._end_episodes(results)
+
+    def _end_episodes(self, results: Sequence[StepResult]) -> None:
+        """Closes the episodes that end with these steps, one step of each environment."""
         self.ended_episodes = []
         for i, (_, _, terminated, truncated, info) in enumerate(results):
             self.episode_decisions[i] += 1
-            cut = is_broken_off(self.decisions, self.episode_decisions[i], config.explore)
+            cut = is_broken_off(self.decisions, self.episode_decisions[i], self.modules.config.explore)
             if terminated or truncated or cut:
-                modules.terminations += terminated
+                self.modules.terminations += terminated
                 drawn = info.get(DRAWN_KEY, {})
                 self._episode_ended(EndedEpisode(self.episode_return[i], self.episode_decisions[i], drawn))
                 self.obs[i] = None
