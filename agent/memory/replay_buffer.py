@@ -166,9 +166,8 @@ class ReplayBuffer:
 
     def filled(self) -> np.ndarray:
         """Places of all rows that can be read, in the order of places."""
-        return np.concatenate(
-            [s * self.rows_per_stream + np.arange(len(stream)) for s, stream in enumerate(self.streams)]
-        )
+        numbers = [self.numbers(stream) for stream in range(len(self.streams))]
+        return np.sort(self.place(np.concatenate(numbers)))
 
     def outcomes(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Readouts after the transitions at these places, their actions, and their costs [rows]."""

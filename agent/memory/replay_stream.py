@@ -51,8 +51,8 @@ class ReplayStream:
         return max(self.rows - 1, 0)
 
     def __len__(self) -> int:
-        """Rows that can be read."""
-        return min(self.rows, self.capacity)
+        """Rows that can be read: not those of a longer past that were never restored."""
+        return self.rows - self.first
 
     def begin(self, obs: Observation, readout: np.ndarray) -> None:
         """Opens an episode with its first observation."""
@@ -130,14 +130,19 @@ class ReplayStream:
         return {name: np.array(column[self.head]) for name, column in self.columns.items()}
 
     def restore(self, rows: Arrays, total: int) -> None:
-        """Puts back the newest rows (oldest first) of `total`, each at the place it had."""
-        count = len(rows["last"])
-        index = np.arange(total - count, total) % self.capacity
+        """Puts back the newest rows (oldest first) of `total`, each at the place it had.
+
+        They continue the rows that are here, where those reach up to them. Other rows are given up.
+        """
+        begin = total - len(rows["last"])
+        first = self.first if self.first <= begin <= self.rows else begin
+        given_up = np.ones(self.capacity, bool)
+        given_up[np.arange(first, begin) % self.capacity] = False
+        self.columns["last"][given_up] = True  # as of a row never written
+        index = np.arange(begin, total) % self.capacity
         for name, column in self.columns.items():
             column[index] = rows[name]
-        if total - count != self.rows:  # else they continue the rows that are here
-            self.missing = total - count
-        self.rows = total
+        self.missing, self.rows = first, total
         self.held = int(np.count_nonzero(~self.columns["last"]))
         self.head = (total - 1) % self.capacity
 

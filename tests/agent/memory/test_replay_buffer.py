@@ -194,6 +194,21 @@ def test_a_larger_buffer_knows_which_rows_were_never_restored() -> None:
     assert np.isin(windows.obs, small.obs).all()
     with pytest.raises(ValueError, match="never restored"):
         large.streams[0].since(stream.first - 1)
+    assert len(large.streams[0]) == len(large.filled()) == 16
+    np.testing.assert_array_equal(large.filled(), np.arange(stream.first, stream.rows))
+
+
+def test_rows_that_a_restored_past_does_not_reach_are_given_up() -> None:
+    buffer, _ = filled([(20, "truncated"), (8, "open")], capacity=40)
+    stream = buffer.streams[0]
+    newest, own = {name: value[None] for name, value in stream.newest().items()}, buffer.held
+    stream.restore(newest, stream.rows)  # what is here reaches up to it
+    assert (stream.first, len(stream), buffer.held) == (0, 30, own)
+    later = stream.since(20)
+    stream.restore(later, 100)
+    assert (stream.first, len(stream), buffer.held) == (91, 9, int((~later["last"]).sum()))
+    assert set(buffer.filled()) == set(np.arange(91, 100) % 40)
+    assert set(buffer.windows(50, 1, np.random.default_rng(0))[0]) <= set(buffer.filled())
 
 
 @given(
