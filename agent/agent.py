@@ -141,8 +141,10 @@ class WorldModelAgent(ActingAgent):
 
         Raises:
             ConfigError: for more than the buffer takes, and for an agent that has experience.
+            TaskError: for episodes without readouts, where there are constraints.
         """
         remember(self.modules, episodes)
+        self.configurator.check_constraints()
         return self
 
     def begin_episode(self) -> None:
@@ -318,7 +320,13 @@ class WorldModelAgent(ActingAgent):
         check_state(self.modules, self.interaction, arrays, meta)
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave. Raises SchemaError, and changes nothing, for the state of another."""
+        """Puts back what `state_dict` gave.
+
+        Raises:
+            SchemaError: for the state of another agent; nothing is changed.
+            TaskError: for that of an agent from data without readouts, where there are constraints.
+        """
         state.restore(self.modules, self.interaction, arrays, meta)
         self.configurator.forget_ways()
+        self.configurator.check_constraints()
         self.configurator.warn_of_constraints()

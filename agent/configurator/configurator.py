@@ -60,7 +60,8 @@ class Configurator:
         loads only with `settings={"constraint": ()}`.
 
         Raises:
-            TaskError: for a constraint on a readout that the environment does not have.
+            TaskError: for a constraint on a readout that the environment does not have, and for an agent from data
+                without readouts.
             ConfigError: for an agent that does not plan.
         """
         modules = self.modules
@@ -70,13 +71,18 @@ class Configurator:
             )
         act = modules.env_spec.action_size
         if constraints:
-            self._check_readouts("constraint")
+            self.check_readouts("constraint")
         made = ConstraintCost(constraints, modules.layout(), modules.networks, act) if constraints else None
         modules.constraint_cost = made
         self.warn_of_constraints()
         modules.forget_margin()
         said = tuple(IN_PYTHON + one.name if one.text is None else one.text for one in constraints)
         modules.config = replace(modules.config, constraint=said)
+
+    def check_constraints(self) -> None:
+        """Raises TaskError where there are constraints, and the agent learned from data without readouts."""
+        if self.modules.constraint_cost is not None:
+            self.check_readouts("constraint")
 
     def warn_of_constraints(self) -> None:
         """Warns of constraints on readouts that the agent cannot read; see `cost.legibility`."""
@@ -370,13 +376,18 @@ class Configurator:
 
     def _cost_of(self, task: Task) -> TaskCost:
         modules = self.modules
-        self._check_readouts(f"task: {task.name!r}")
+        self.check_readouts(f"task: {task.name!r}")
         return TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
 
-    def _check_readouts(self, what: str) -> None:
-        """Raises TaskError where the agent learned from data without readouts, which are then all 0."""
-        buffer = self.modules.replay_buffer
-        if self.modules.config.data and buffer.held and not buffer.readout[buffer.filled()].any():
+    def check_readouts(self, what: str) -> None:
+        """Raises TaskError where the agent learned from data without readouts, which are then all 0.
+
+        Args:
+            what: is on readouts, for the sentence.
+        """
+        # The statistics are those of all data, and they are there where the replay buffer is not: in a shared run.
+        seen = self.modules.networks.readout_normalizer
+        if self.modules.config.data and seen.count > 0 and not (seen.mean.any() or seen.variance.any()):
             raise TaskError(f"{what} is on readouts, and the data that this agent learned from have none")
 
     def _warn_of_illegible(self, kind: str, used: Sequence[str]) -> None:

@@ -1,8 +1,14 @@
 """Running normalisation of vectors."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+
+def is_rounding(std: Float[Tensor, " size"], mean: Float[Tensor, " size"]) -> Bool[Tensor, " size"]:
+    """Which deviations are rounding, not a signal: below 1e-6, or below a millionth of the mean."""
+    # Relative to the mean, because a constant float32 input shows rounding as variance.
+    return std <= 1e-6 * mean.abs().clamp_min(1.0)
 
 
 class Normalizer(nn.Module):
@@ -53,8 +59,7 @@ class Normalizer(nn.Module):
     def refresh(self) -> None:
         """Recomputes the float32 constants that `forward` uses."""
         std = self.variance.sqrt()
-        # Relative to the mean, because a constant float32 input shows rounding as variance.
-        flat = std <= 1e-6 * self.mean.abs().clamp_min(1.0)
+        flat = is_rounding(std, self.mean)
         self.shift = self.mean.float()
         self.scale = torch.where(flat, torch.ones_like(std), 1.0 / std.clamp_min(1e-12)).float()
 

@@ -12,7 +12,7 @@ from agent.configurator.settings import NO_ENV, Config
 from agent.cost.readouts import Readouts
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
-from agent.interface import Arrays, EnvSpec
+from agent.interface import EnvSpec
 from agent.learning.recorded import with_costs_of
 from agent.memory.columns import is_picture, sees_pictures
 from envs.env_spec import STATE, ObservationPart
@@ -44,7 +44,9 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
         if env is None:
             raise ConfigError(f"env: the run {folder} was without an environment too; give its data")
         episodes, spec = run_data.read_episodes(folder, config, env, trust)
-        return Dataset(source, episodes, spec, _any_readout(episodes))
+        has_readouts = any(rows["readout"].any() for rows in episodes)
+        _check_constraint(config, has_readouts)
+        return Dataset(source, episodes, spec, has_readouts)
     if is_swm(source):
         if env is None:
             raise ConfigError(f"env: {source} needs its environment; leave out --env {NO_ENV}")
@@ -65,16 +67,21 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
             return _without_env(source, files)
         episodes, has_readouts = npz_folder.read_episodes(files, _shape_of(env))
         spec = env.env_spec
-    if config.constraint and not has_readouts:
-        raise ConfigError(
-            f"constraint: a constraint is a limit on readouts, and the episodes of {source} have none"
-        )
+    _check_constraint(config, has_readouts)
     if config.task:
         if not has_readouts:
             raise ConfigError(f"task: a task is a cost on readouts, and the episodes of {source} have none")
         layout = Readouts(spec.readout_sizes, spec.derived_readouts)
         episodes = with_costs_of(parse(config.task), episodes, layout)
     return Dataset(source, episodes, spec, has_readouts)
+
+
+def _check_constraint(config: Config, has_readouts: bool) -> None:
+    """Raises ConfigError for a constraint where the episodes have no readouts."""
+    if config.constraint and not has_readouts:
+        raise ConfigError(
+            f"constraint: a constraint is a limit on readouts, and the episodes of {config.data} have none"
+        )
 
 
 def _shape_of(env: SafeEnv) -> EpisodeShape:
@@ -103,10 +110,6 @@ def _seen_shape(env: SafeEnv) -> EpisodeShape:
         pictures,
         reads_observation=list(sizes) == [named.OBSERVATION],
     )
-
-
-def _any_readout(episodes: list[Arrays]) -> bool:
-    return any(rows["readout"].any() for rows in episodes)
 
 
 def _without_env(source: str, files: list[Path]) -> Dataset:

@@ -53,7 +53,8 @@ def goal_of(text: str, agent: WorldModelAgent) -> Goal:
 
     Raises:
         ConfigError: for a text that is no goal, a moment that is not remembered, and a file that cannot be used.
-        TaskError: for a readout that the environment does not have.
+        TaskError: for a readout that the environment does not have, for readouts that never vary, and for an agent
+            from data without readouts.
     """
     kind, rest = check_text(text)
     found = {"readout": _readout, "episode": _moment, "image": _image, "observation": _array}[kind]
@@ -64,13 +65,16 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
     import torch
 
     from agent.learning.goal_learning import order_of
+    from agent.perception.normalizer import is_rounding
 
     layout, buffer = agent.modules.layout(), agent.modules.replay_buffer
     places = order_of(buffer)
     if not len(places):
         raise ConfigError("goal: this agent remembers no moment")
+    agent.configurator.check_readouts(f"goal: {rest[:80]!r}")
     rows = torch.from_numpy(buffer.readout[places])
-    distance = torch.zeros(len(rows))
+    distance = torch.zeros(len(rows), dtype=torch.float64)
+    varies = False
     for part in _parts(rest):
         name, _, values = part.partition("=")
         name = name.strip()
@@ -81,9 +85,17 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
         wanted = value.new_tensor(numbers("goal", name, values))
         if len(wanted) != value.shape[1]:
             raise TaskError(f"goal: {name} has {value.shape[1]} numbers, found {len(wanted)}")
-        # Readouts of different units count by how much they vary.
-        spread = value.std(0, correction=0).clamp_min(1e-6)
-        distance += (layout.shortest(name, value - wanted) / spread).square().sum(-1)
+        # Readouts of different units count by how much they vary. One that does not vary favours no moment.
+        spread, mean = torch.std_mean(value.double(), 0, correction=0)
+        counts = ~is_rounding(spread, mean)
+        away = layout.shortest(name, value - wanted).double()
+        distance += (away[:, counts] / spread[counts]).square().sum(-1)
+        varies = varies or bool(counts.any())
+    if not varies:
+        raise TaskError(
+            f"goal: {rest[:80]!r} names nothing that differs between the moments that this agent remembers; name a "
+            "readout that varies, or a moment such as episode:3@80"
+        )
     return _row(buffer.observations(places[int(distance.argmin())][None]))
 
 

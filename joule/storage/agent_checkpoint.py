@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from agent.cost.readouts import TaskError
 from agent.errors import StopRun
 from agent.interface import Agent, Arrays
 from joule.memory_budget import check_budget, largest_checkpoint
@@ -195,6 +196,7 @@ def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> Non
     Raises:
         CheckpointError: when the checkpoint does not hold the state of this agent.
         ConfigError: when its replay rows exceed the memory budget.
+        TaskError: for constraints of an agent that learned from data without readouts.
     """
     check_budget(agent.config, agent.env_spec, logs.restored_rows)
     own: Arrays = {n: a for n, a in saved.arrays.items() if not n.startswith("env/")}
@@ -204,6 +206,8 @@ def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> Non
         agent.load_state_dict(own, saved.meta["agent"])
         agent.clock.set(saved.meta["clocks"])
         logs.check_counts()
+    except TaskError:  # the state is this agent's; what was asked of the agent does not go with it
+        raise
     except ValueError as error:
         raise CheckpointError(f"{saved.path}: does not hold the state of this agent: {error}") from error
 

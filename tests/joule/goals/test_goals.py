@@ -46,6 +46,17 @@ def test_a_moment_of_an_episode_and_the_nearest_pose_are_goals(trained_run: Path
     assert np.array_equal(second.observation, buffer.obs[ends[0] + 1 + 3])
 
 
+def test_a_readout_that_never_varies_decides_nothing(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    buffer = agent.modules.replay_buffer
+    wanted: Any = goal_of("readout:position=0.5", agent)
+    buffer.readout[:, 1] = 0.25  # distance
+    mixed: Any = goal_of("readout:distance=0.273,position=0.5", agent)
+    assert np.array_equal(mixed.observation, wanted.observation)
+    with pytest.raises(ConfigError, match="names nothing that differs between the moments"):
+        goal_of("readout:distance=0.25", agent)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
