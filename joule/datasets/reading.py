@@ -50,9 +50,12 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
     if is_swm(source):
         if env is None:
             raise ConfigError(f"env: {source} needs its environment; leave out --env {NO_ENV}")
-        recording, observed = swm_recording.Recording(source), env.unwrapped.observation_space
+        _check_no_own_picture(source, config, env)
         episodes, has_readouts = swm_recording.read_episodes(
-            recording, observed, _seen_shape(env), rewards=config.reward != "none"
+            swm_recording.Recording(source),
+            swm_recording.numbers_of(env.unwrapped.observation_space),
+            _seen_shape(env),
+            rewards=config.reward != "none",
         )
         spec = env.env_spec
     elif is_minari(source):
@@ -81,6 +84,16 @@ def _check_constraint(config: Config, has_readouts: bool) -> None:
     if config.constraint and not has_readouts:
         raise ConfigError(
             f"constraint: a constraint is a limit on readouts, and the episodes of {config.data} have none"
+        )
+
+
+def _check_no_own_picture(source: str, config: Config, env: SafeEnv) -> None:
+    """Raises ConfigError where a picture is observed that is the environment's own, not a camera's."""
+    spec = env.env_spec
+    if sees_pictures(spec) and config.obs == "state":
+        raise ConfigError(
+            f"data: the observation of {spec.env} has a picture of its own, which is not learned from {source}; "
+            "give --obs pixels, or an environment that observes numbers alone"
         )
 
 

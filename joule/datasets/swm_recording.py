@@ -19,6 +19,7 @@ from gymnasium import spaces
 from agent.errors import ConfigError
 from agent.interface import Arrays
 from envs.faults.boundary import call
+from envs.own_picture import own_picture
 from envs.rendering.pixels import PIXELS
 from envs.rendering.scaled import scaled
 from envs.spaces import flattener
@@ -115,14 +116,23 @@ def located(source: str) -> Path:
     )
 
 
+def numbers_of(observed: spaces.Space[Any]) -> spaces.Space[Any] | None:
+    """What an observation space has beside a picture; None where it is a picture alone."""
+    own = own_picture(observed)
+    if own is None:
+        return observed
+    return own.rest if spaces.flatdim(own.rest) else None
+
+
 def read_episodes(
-    recording: Recording, observed: spaces.Space[Any], shape: EpisodeShape, rewards: bool
+    recording: Recording, observed: spaces.Space[Any] | None, shape: EpisodeShape, rewards: bool
 ) -> tuple[list[Arrays], bool]:
     """The rows of all episodes that have a transition, and whether they have readouts.
 
     Args:
         recording: what is read.
-        observed: the observation space of the environment itself, before it was made flat.
+        observed: the observation space of the environment itself, before it was made flat, without a picture of its
+            own (`numbers_of`); None for a picture alone.
         shape: what an episode must have.
         rewards: whether they are learned from; without, a recording needs none.
 
@@ -130,7 +140,9 @@ def read_episodes(
         ConfigError: as `checked_rows`; for a recording without a column that is needed, with those that it has; and
             for states that never change, although actions were taken.
     """
-    flat = _Flattened(recording, observed) if shape.observation or _has_state(recording, observed) else None
+    flat = None
+    if observed is not None and (shape.observation or not _missing(recording, observed)):
+        flat = _Flattened(recording, observed)
     if rewards and "reward" not in recording.columns:
         raise ConfigError(f"data: {recording.source} has no column reward; --reward none learns without")
     episodes = []
@@ -163,16 +175,15 @@ class _Flattened:
     """
 
     def __init__(self, recording: Recording, observed: spaces.Space[Any]) -> None:
-        keys = list(observed.spaces) if isinstance(observed, spaces.Dict) else [WHOLE]
-        if missing := [key for key in keys if key not in recording.columns]:
+        if missing := _missing(recording, observed):
             raise ConfigError(
                 f"data: {recording.source} has no column {missing[0]}, which the environment observes; it has "
                 f"{', '.join(recording.columns)}; --obs pixels learns from the column {PIXELS}"
             )
-        self._keys = keys
+        self._keys = _keys(observed)
         self._single = not isinstance(observed, spaces.Dict)
         self._flatten = flattener(observed)
-        self.names = " and ".join(keys)
+        self.names = " and ".join(self._keys)
         self.size = int(spaces.flatdim(observed))
 
     def of(self, where: str, found: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -185,9 +196,14 @@ class _Flattened:
             raise ConfigError(f"data: {where}: {error}") from error
 
 
-def _has_state(recording: Recording, observed: spaces.Space[Any]) -> bool:
-    keys = list(observed.spaces) if isinstance(observed, spaces.Dict) else [WHOLE]
-    return all(key in recording.columns for key in keys)
+def _keys(observed: spaces.Space[Any]) -> list[str]:
+    """The columns of an observation."""
+    return list(observed.spaces) if isinstance(observed, spaces.Dict) else [WHOLE]
+
+
+def _missing(recording: Recording, observed: spaces.Space[Any]) -> list[str]:
+    """The columns of an observation that a recording does not have."""
+    return [key for key in _keys(observed) if key not in recording.columns]
 
 
 def _arrays(

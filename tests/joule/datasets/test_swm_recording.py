@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import picture_env
 import pytest
 from gymnasium import spaces
 
@@ -15,6 +16,8 @@ from agent.errors import ConfigError
 from joule.commands import train
 from joule.datasets import swm_recording
 from joule.datasets.checked_episode import EpisodeShape
+from joule.datasets.reading import read_data
+from joule.environment import make_env
 
 ROWS, SIDE = 6, 16
 SPACE = spaces.Box(-9.0, 9.0, (3,), np.float32)
@@ -109,6 +112,29 @@ def test_what_cannot_be_learned_from_is_named() -> None:
     floats = {**rows_of(1), "pixels": rows_of(1)["pixels"].astype(np.float32)}
     assert "pixels is float32" in refused(floats, shape=PICTURES)
     assert "holds no episode" in refused(rows_of(1, 1))
+
+
+@pytest.mark.parametrize("kind", picture_env.KINDS)
+def test_a_picture_of_the_environments_own_is_refused(kind: str) -> None:
+    settings: Any = {"env_kwargs": {"kind": kind}, "max_episode_frames": 25}
+    config: Any = joule.Config(agent="joule", env=picture_env.ID, data="swm:memory", **settings)
+    env = make_env(config)
+    with pytest.raises(ConfigError, match=r"has a picture of its own.*--obs pixels") as refusal:
+        read_data(config, env, {})
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_numbers_beside_a_picture_are_read_apart() -> None:
+    eye = spaces.Box(0, 255, (SIDE, SIDE, 3), np.uint8)
+    assert swm_recording.numbers_of(eye) is None
+    beside = swm_recording.numbers_of(spaces.Dict({"eye": eye, "observation": SPACE}))
+    assert beside == spaces.Dict({"observation": SPACE})
+    shape = replace(PICTURES, reads_observation=True)
+    (rows,), has_readouts = swm_recording.read_episodes(Rows(rows_of(1)), beside, shape, rewards=True)
+    assert has_readouts
+    np.testing.assert_array_equal(rows["readout"], rows_of(1)["observation"])
+    (rows,), has_readouts = swm_recording.read_episodes(Rows(rows_of(1)), None, PICTURES, rewards=True)
+    assert not has_readouts
 
 
 def test_one_that_is_not_here_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
