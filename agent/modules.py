@@ -5,7 +5,7 @@ One decision: observation -> perception -> z -> actor (the planner minimises the
 `agent.learning` trains them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from agent import random_state
 from agent.actor.actor import ActingPolicy, ActingState, Actor, ConstrainedChoice
 from agent.actor.deadline import Deadline
 from agent.actor.planning_networks import PlanningNetworks
-from agent.arguments import episode_starts, observation_rows
+from agent.arguments import episode_starts, observation_rows, rows_in
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.settings import Config
 from agent.configurator.validation import check_horizon
@@ -36,7 +36,8 @@ from agent.errors import ConfigError, InputError
 from agent.interface import EnvSpec, Observation
 from agent.learning.learner import Learner
 from agent.learning.schedule import discount_for, rows_for
-from agent.memory.columns import columns_of, map_parts, stacks_of
+from agent.memory.columns import columns_of, map_parts, sees_pictures, stacks_of
+from agent.memory.portions import portions
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.one_thread import one_thread
@@ -203,7 +204,9 @@ class Modules:
         buffer, networks = self.replay_buffer, self.networks
         for number, stream in enumerate(buffer.streams):
             places = buffer.place(buffer.numbers(number, self.normalised_rows[number], stream.total))
-            networks.normalizer.update(self.tensors(buffer.observations(places)))
+            # Statistics of numbers are those of all new rows at once, whatever their number.
+            for part in portions(buffer, places) if sees_pictures(self.env_spec) else [places]:
+                networks.normalizer.update(self.tensors(buffer.observations(part)))
             readout, cost, last = (
                 torch.from_numpy(column[places]).to(self.device)
                 for column in (buffer.readout, buffer.cost, buffer.last)
@@ -371,7 +374,7 @@ class Modules:
             )
         readable = self.config.perceive == "energy"  # it infers what a sensor that reads NaN should read
         rows, single = observation_rows(self.env_spec, observation, finite=not readable)
-        count = len(next(iter(rows.values())) if isinstance(rows, Mapping) else rows)
+        count = rows_in(rows)
         starts = episode_starts(episode_start, count)
         action, state = self.decide(rows, state, starts, not deterministic, actor, deadline=deadline)
         return (action[0] if single else action), state

@@ -6,6 +6,7 @@ import torch
 from agent.cost.legibility import r_squared
 from agent.interface import Observation
 from agent.modules import Modules
+from agent.remembered_latents import latents_at
 
 MOST_ROWS = 2_000
 """Steps of the replay buffer at most on which the legibility of readouts is measured."""
@@ -19,9 +20,14 @@ def legibility_on(modules: Modules, obs: Observation, readouts: np.ndarray) -> d
         obs: observations [rows, obs], or such parts.
         readouts: the readouts [rows, readouts] of the environment in these steps.
     """
+    return _legibility_of(modules, modules.perceive(obs), readouts)
+
+
+def _legibility_of(modules: Modules, z: torch.Tensor, readouts: np.ndarray) -> dict[str, float]:
+    """The same on latents [rows, latent]."""
     networks = modules.networks
     with torch.inference_mode():
-        read = networks.readout_normalizer.inverse(networks.readout(modules.perceive(obs)))
+        read = networks.readout_normalizer.inverse(networks.readout(z))
     return r_squared(modules.layout(), torch.from_numpy(np.asarray(readouts, np.float32)), read.float().cpu())
 
 
@@ -32,4 +38,4 @@ def legibility_in_memory(modules: Modules) -> dict[str, float]:
     if modules.learner.updates == 0 or not len(places):
         return {}
     places = places[np.linspace(0, len(places) - 1, min(len(places), MOST_ROWS)).astype(int)]
-    return legibility_on(modules, buffer.observations(places), buffer.readout[places])
+    return _legibility_of(modules, latents_at(modules, places), buffer.readout[places])

@@ -20,6 +20,7 @@ from agent.learning.flat_parameters import FlatParameters
 from agent.learning.skipped_updates import SkipBudget
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.modules import Modules
+from agent.remembered_latents import latents_at
 
 BATCH_SIZE = 256
 LEARNING_RATE = 1e-3
@@ -35,8 +36,6 @@ ENTROPY_WEIGHT = 0.01
 MAX_GRAD_NORM = 20.0
 MEASURED_STEPS = 2_000
 """Transitions at most on which the usual distance of successive latents is measured."""
-AT_A_TIME = 4096
-"""Observations that are encoded together."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,7 @@ def moments_of(modules: Modules) -> Moments:
     if buffer.held == 0:
         raise ConfigError("goals: this agent has no experience that reaching goals could be learned from")
     places = order_of(buffer)
-    parts = np.array_split(places, -(-len(places) // AT_A_TIME))
-    z = torch.cat([modules.perceive(buffer.observations(part)).clone() for part in parts])
+    z = latents_at(modules, places)
     last = buffer.last[places]
     ends = np.flatnonzero(last)
     end = ends[np.searchsorted(ends, np.arange(len(places)))]
@@ -88,7 +86,7 @@ def usual_step(modules: Modules) -> float:
     places = order_of(buffer)
     starts = np.flatnonzero(~buffer.last[places])
     starts = starts[np.linspace(0, len(starts) - 1, min(len(starts), MEASURED_STEPS)).astype(int)]
-    here, then = (modules.perceive(buffer.observations(places[at])) for at in (starts, starts + 1))
+    here, then = (latents_at(modules, places[at]) for at in (starts, starts + 1))
     return float(torch.linalg.vector_norm(then - here, dim=-1).mean())
 
 

@@ -33,6 +33,7 @@ from agent.errors import ConfigError
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.relabelling import relabel, rescale, reset_costs
 from agent.modules import Modules
+from agent.remembered_latents import latents_in_portions
 
 BATCH_SIZE = 64
 """Windows of an update from the replay buffer, and as many from imagination."""
@@ -145,8 +146,8 @@ class TaskLearner:
         places = self.replay_buffer.filled()
         self.latents = torch.zeros(int(places[-1]) + 1, modules.config.model.latent_dim)
         """[places, latent], of the observations in the replay buffer."""
-        for part in np.array_split(places, -(-len(places) // 4096)):
-            self.latents[part] = modules.perceive(self.replay_buffer.observations(part)).cpu()
+        for part, z in latents_in_portions(modules, places):
+            self.latents[part] = z.cpu()
 
     def update(self, *, update_policy: bool) -> None:
         """One gradient step on transitions of the replay buffer and as many imagined ones.

@@ -60,6 +60,12 @@ class ReplayBuffer:
         return sum(stream.rows for stream in self.streams)
 
     @property
+    def observation_bytes(self) -> int:
+        """Bytes of an observation, with all frames that it stacks."""
+        names = [name for name in self.columns if is_observation(name)]
+        return sum(self.columns[name][:1].nbytes * self._stacks.get(name, 1) for name in names)
+
+    @property
     def obs(self) -> Observation:
         """Observations by place: one array, or an array for each part."""
         return observation_in(self.columns)

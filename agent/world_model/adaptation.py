@@ -29,6 +29,7 @@ from agent.errors import ConfigError
 from agent.forecast import Forecast
 from agent.interface import EnvSpec, Observation, TrainingEnv
 from agent.memory.columns import stack_parts
+from agent.memory.portions import portions
 from agent.memory.windows import Windows
 from agent.modules import Modules
 from agent.observed_env import ObservedEnv
@@ -290,7 +291,7 @@ class AdaptiveAgent(SavedAsFolder):
         """Errors and disagreements [rows] of stored transitions, by row number, of the model in use."""
         buffer, model = self.modules.replay_buffer, self.modules.networks.world_model
         errors, disagreements = [np.zeros(0)], [np.zeros(0)]
-        for part in np.array_split(rows, len(rows) // 4096 + 1) if len(rows) else ():
+        for part in portions(buffer, rows):
             here = buffer.place(part)
             z = self.modules.perceive(buffer.observations(here))
             observed = self.modules.perceive(buffer.observations(buffer.after(here)))
