@@ -16,7 +16,8 @@ from agent.actor.actor import ActingState
 from agent.interface import Arrays, Observation
 from agent.learning.interaction import Interaction
 from agent.modules import Modules
-from agent.state_schema import check_state, groups, under
+from agent.state_schema import check_state, groups
+from joule_schema.arrays import under
 from joule_schema.generators import bit_generator_state
 from planners import Plan
 
@@ -75,10 +76,10 @@ def restore(
 ) -> None:
     """Puts back what `capture` gave. Raises SchemaError, and changes nothing, for the state of another."""
     check_state(modules, interaction, arrays, meta)
-    modules.networks.load_arrays(under(arrays, "weights/"))
+    modules.networks.load_arrays(under("weights/", arrays))
     for label, group in groups(modules).items():
         for index, vector in enumerate(group.vectors):
-            kept = under(arrays, f"optimizer/{label}/{index}/")
+            kept = under(f"optimizer/{label}/{index}/", arrays)
             if kept:
                 group.optimizer.state[vector] = {
                     name: torch.from_numpy(np.array(value)).to(vector.device) for name, value in kept.items()
@@ -92,12 +93,12 @@ def restore(
     else:  # of another kind of device, whose generator counts otherwise
         modules.generator.manual_seed(modules.config.seed + meta["decisions"])
     for number, stream in enumerate(modules.replay_buffer.streams):
-        newest = under(arrays, f"newest_row/{number}/")
+        newest = under(f"newest_row/{number}/", arrays)
         if newest:
             rows = {name: value[None] for name, value in newest.items()}
             stream.restore(rows, meta["rows"][number])
-        interaction.obs[number] = _observation(under(arrays, f"obs/{number}/"))
-        saved = under(arrays, f"acting/{number}/")
+        interaction.obs[number] = _observation(under(f"obs/{number}/", arrays))
+        saved = under(f"acting/{number}/", arrays)
         interaction.acting[number] = _acting_state(modules, saved) if saved else None
     for name in COUNTERS:
         setattr(interaction, name, meta[name])

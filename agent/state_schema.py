@@ -17,7 +17,7 @@ from agent.learning.interaction import Interaction
 from agent.memory.columns import columns_of
 from agent.modules import Modules
 from joule_schema import generators
-from joule_schema.arrays import ArraySpec, check_adam, check_array, check_arrays, check_names, spec_of
+from joule_schema.arrays import ArraySpec, check_adam, check_array, check_arrays, check_names, spec_of, under
 from joule_schema.errors import SchemaError
 from joule_schema.values import ANY_FLOAT, MOST_METRICS, Count, Length, Name, Within, checked
 
@@ -70,11 +70,6 @@ def groups(modules: Modules) -> dict[str, FlatParameters]:
     return {"model": modules.learner.model_group, "policy": modules.learner.policy_group}
 
 
-def under(arrays: Mapping[str, np.ndarray], prefix: str) -> Arrays:
-    """The arrays whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-
-
 def check_state(
     modules: Modules, interaction: Interaction, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
 ) -> None:
@@ -93,7 +88,7 @@ def check_state(
             raise SchemaError(f"agent.normalised_rows[{number}]: {rows} is beyond the replay's rows")
     generators.bit_generator_state(values["random"], "PCG64", "agent.random")
     _check_networks(modules, arrays)
-    _check_generators(modules, under(arrays, "random/"))
+    _check_generators(modules, under("random/", arrays))
     known = [name for name in arrays if name.startswith(("weights/", "optimizer/", "random/"))]
     for number in range(streams):
         known += _check_stream(modules, arrays, number, values["rows"][number])
@@ -102,13 +97,13 @@ def check_state(
 
 def _check_networks(modules: Modules, arrays: Mapping[str, np.ndarray]) -> None:
     """Weights, and the optimiser state of all vectors of parameters or of none that has not been updated."""
-    kept = under(arrays, "weights/")
+    kept = under("weights/", arrays)
     weights = {name: _spec(value) for name, value in modules.networks.like(kept).items()}
     check_arrays(kept, weights, "agent: weights")
-    optimizers, known = under(arrays, "optimizer/"), []
+    optimizers, known = under("optimizer/", arrays), []
     for label, group in groups(modules).items():
         for index, vector in enumerate(group.vectors):
-            kept = under(optimizers, f"{label}/{index}/")
+            kept = under(f"{label}/{index}/", optimizers)
             if kept:
                 check_adam(kept, _spec(vector), f"agent: optimizer/{label}/{index}")
                 known += [f"{label}/{index}/{name}" for name in kept]
@@ -136,19 +131,19 @@ def _check_generators(modules: Modules, states: Arrays) -> None:
 
 def _check_stream(modules: Modules, arrays: Mapping[str, np.ndarray], number: int, rows: int) -> list[str]:
     """The newest row, the newest observation and the acting state of one environment. Returns their names."""
-    newest = under(arrays, f"newest_row/{number}/")
+    newest = under(f"newest_row/{number}/", arrays)
     columns = columns_of(modules.env_spec) if rows else {}
     row_specs = {name: ArraySpec(shape, dtype) for name, (shape, dtype) in columns.items()}
     check_arrays(newest, row_specs, f"agent: newest_row/{number}")
     known = [f"newest_row/{number}/{name}" for name in newest]
-    observed = under(arrays, f"obs/{number}/")
+    observed = under(f"obs/{number}/", arrays)
     if observed:
         parts = modules.env_spec.observation
         named = {(part.name if len(parts) > 1 else ""): part for part in parts}
         own = {name: ArraySpec(tuple(part.shape), part.dtype) for name, part in named.items()}
         check_arrays(observed, own, f"agent: obs/{number}")
         known += [f"obs/{number}/{name}" for name in observed]
-    acting = under(arrays, f"acting/{number}/")
+    acting = under(f"acting/{number}/", arrays)
     if acting:
         _check_acting(modules, acting, f"agent: acting/{number}")
         known += [f"acting/{number}/{name}" for name in acting]

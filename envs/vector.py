@@ -28,9 +28,9 @@ from envs.env_spec import EnvSpec
 from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
 from envs.faults.errors import EnvError, EnvFailure, EnvFault
 from envs.safe_env import SafeEnv
-from envs.state.snapshot_schema import under
 from envs.wrappers import FRAMES_KEY
 from joule_errors import JouleError
+from joule_schema.arrays import under
 
 Mode = Literal["sync", "async"]
 _OF_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

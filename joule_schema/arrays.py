@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from joule_schema.errors import SchemaError, shown
+
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class ArraySpec:
     """Whether every number must be finite."""
     longest: int | None = None
     """Entries on an axis of any length, at most."""
+
+
+def under(prefix: str, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The entries whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in entries.items() if name.startswith(prefix)}
 
 
 def spec_of(array: np.ndarray, *, finite: bool = True) -> ArraySpec:

@@ -34,11 +34,11 @@ class Derivation:
 
 
 def _value(x: Tensor, sign: float, plus: float) -> Tensor:
-    return _squeezed(x * sign + plus)
+    return squeezed(x * sign + plus)
 
 
 def _cos(x: Tensor, sign: float, plus: float) -> Tensor:
-    return _squeezed((x * sign + plus).cos())
+    return squeezed((x * sign + plus).cos())
 
 
 def _length(x: Tensor, sign: float, plus: float) -> Tensor:
@@ -117,7 +117,8 @@ def _unit(x: Tensor) -> Tensor:
     return x / x.square().sum(-1, keepdim=True).clamp_min(LEAST).sqrt()
 
 
-def _squeezed(part: Tensor) -> Tensor:
+def squeezed(part: Tensor) -> Tensor:
+    """A part of rows [rows, size], [rows] where it is one number."""
     return part[:, 0] if part.shape[1] == 1 else part
 
 

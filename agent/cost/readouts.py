@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent.cost.derivations import DERIVATIONS, parts_of, size_of
+from agent.cost.derivations import DERIVATIONS, parts_of, size_of, squeezed
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class NamedReadouts(Mapping[str, Any]):
             self.own_cost_used = True
             return self._cost()
         found = self._layout.value(name, self._rows)
-        return None if found is None else _squeezed(found)
+        return None if found is None else squeezed(found)
 
 
 def difference(named: NamedReadouts, name: str, target: list[float]) -> Tensor:
@@ -173,7 +173,3 @@ def difference(named: NamedReadouts, name: str, target: list[float]) -> Tensor:
     if value.shape[1] != len(target):
         raise TaskError(f"{name}: found {len(target)} numbers for {value.shape[1]}; {name}.0 names the first")
     return value - value.new_tensor(target)
-
-
-def _squeezed(part: Tensor) -> Tensor:
-    return part[:, 0] if part.shape[1] == 1 else part

@@ -38,7 +38,8 @@ from envs.state.python_state import (
     set_rng_states,
     to_json,
 )
-from envs.state.snapshot_schema import LONGEST_REPLAY, check_record, under
+from envs.state.snapshot_schema import LONGEST_REPLAY, check_record
+from joule_schema.arrays import under
 
 DERIVED = (
     "xpos",

@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.state.python_state import LARGEST_ARRAY
 from joule_schema import generators
-from joule_schema.arrays import ArraySpec, check_arrays
+from joule_schema.arrays import ArraySpec, check_arrays, under
 from joule_schema.errors import SchemaError, shown
 from joule_schema.values import LARGEST_COUNT, Count, Length, Name, Within, check, checked
 
@@ -79,11 +79,6 @@ class _Record(TypedDict):
 class _Before(TypedDict):
     rng: Generators
     scalars: Scalars
-
-
-def under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)}
 
 
 def check_snapshot(saved: Mapping[str, Any], size: int) -> None:

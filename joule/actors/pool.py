@@ -20,11 +20,11 @@ from agent.chunks import ActingCopy, Chunk, LearnerState
 from agent.configurator.settings import Config
 from agent.configurator.validation import to_json
 from agent.interface import EnvSpec
-from envs.state.snapshot_schema import under
 from joule.actors.chunk_messages import CHUNK, RESTORE, SNAPSHOT, chunk_of
 from joule.actors.snapshot_schema import actor_values
 from joule.actors.transport import ActorFailure, ActorLost, Message, Transport
 from joule.storage.env_spec import spec_to_json
+from joule_schema.arrays import under
 
 IN_FLIGHT = 2
 """Chunks that an actor is asked for at a time."""

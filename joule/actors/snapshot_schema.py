@@ -7,8 +7,7 @@ from typing import Annotated, Any, TypedDict
 
 from agent.interface import EnvSpec
 from agent.memory.columns import columns_of
-from envs.state.snapshot_schema import under
-from joule_schema.arrays import ArraySpec, check_arrays
+from joule_schema.arrays import ArraySpec, check_arrays, under
 from joule_schema.errors import SchemaError
 from joule_schema.values import ANY_FLOAT, Count, Length, Name, check, checked
 

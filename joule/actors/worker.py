@@ -11,13 +11,13 @@ from agent.agent import WorldModelAgent
 from agent.configurator.validation import from_json
 from agent.learning.collector import Collector, actor_config
 from agent.training_env import check_spec
-from envs.state.snapshot_schema import under
 from joule import threads
 from joule.actors import chunk_messages
 from joule.actors.transport import Message
 from joule.environment import make_env
 from joule.memory_budget import check_budget
 from joule.storage.env_spec import spec_from_json
+from joule_schema.arrays import under
 
 
 class Worker:

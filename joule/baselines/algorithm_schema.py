@@ -11,12 +11,11 @@ from gymnasium import spaces
 
 from agent import random_state
 from agent.memory.columns import columns_in
-from agent.state_schema import under
 from joule.baselines.algorithm import ON_POLICY, Algorithm
 from joule.baselines.frame_buffer import FrameReplayBuffer
 from joule.baselines.hindsight_buffer import HindsightReplayBuffer
 from joule_schema import generators
-from joule_schema.arrays import ArraySpec, check_adam, check_arrays, check_names, spec_of
+from joule_schema.arrays import ArraySpec, check_adam, check_arrays, check_names, spec_of, under
 from joule_schema.errors import SchemaError
 from joule_schema.values import ANY_FLOAT, LARGEST_COUNT, MOST_METRICS, Count, Length, Name, checked
 
@@ -62,7 +61,7 @@ def check_state(
     values = checked(BaselineState, dict(meta), "agent")
     model = algorithm.model
     generators.bit_generator_state(values["action_space"], "PCG64", "agent.action_space")
-    random_state.check(under(arrays, "rng/"), values["rng"], "agent: rng")
+    random_state.check(under("rng/", arrays), values["rng"], "agent: rng")
     specs = {f"policy/{name}": _spec(value) for name, value in model.policy.state_dict().items()}
     specs |= {f"variable/{name}": _spec(value) for name, value in variables.items()}
     specs |= _now(model, arrays)
@@ -81,7 +80,7 @@ def check_state(
         positive = name.startswith("normalizer/") and name.endswith(("/var", "/count"))
         if positive and not (value >= 0).all():
             raise SchemaError(f"agent: {name} is negative")
-    _check_optimizers(optimizers, under(arrays, "optimizer/"))
+    _check_optimizers(optimizers, under("optimizer/", arrays))
 
 
 def _check_optimizers(
@@ -92,7 +91,7 @@ def _check_optimizers(
     for name, optimizer in optimizers.items():
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         for index, parameter in enumerate(parameters):
-            if kept := under(arrays, f"{name}/{index}/"):
+            if kept := under(f"{name}/{index}/", arrays):
                 check_adam(kept, _spec(parameter), f"agent: optimizer/{name}/{index}")
                 known += [f"{name}/{index}/{entry}" for entry in kept]
     check_names(arrays, known, "agent: optimizer")

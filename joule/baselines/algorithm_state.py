@@ -18,6 +18,7 @@ from joule.baselines.algorithm import ON_POLICY, Algorithm
 from joule.baselines.algorithm_schema import check_state
 from joule.baselines.frame_buffer import FrameReplayBuffer
 from joule.baselines.hindsight_buffer import HindsightReplayBuffer
+from joule_schema.arrays import under
 from joule_schema.generators import bit_generator_state
 
 
@@ -101,11 +102,6 @@ def restore(
     model.action_space.np_random.bit_generator.state = drawing
     model.num_timesteps, model._n_updates = meta["decisions"], meta["updates"]
     model._episode_num = meta["library_episodes"]
-
-
-def under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """The entries whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
 def _optimizers_and_variables(

@@ -52,6 +52,7 @@ from joule.baselines.frame_buffer import FrameReplayBuffer
 from joule.baselines.hindsight_buffer import HindsightReplayBuffer
 from joule.baselines.settings import KINDS, check_goal, check_pictures, settings_for
 from joule.baselines.single_env import single_env
+from joule_schema.arrays import under
 
 
 class Baseline(SavedAsFolder):
@@ -291,7 +292,7 @@ class Baseline(SavedAsFolder):
             SchemaError: where it is no state of this agent; nothing is changed.
         """
         algorithm_state.restore(self.algorithm, self.kind, arrays, meta)
-        drawn = {name: value.copy() for name, value in algorithm_state.under("rng/", arrays).items()}
+        drawn = {name: value.copy() for name, value in under("rng/", arrays).items()}
         self._random_state = drawn, dict(meta["rng"])
         bridge = self.bridge
         bridge.frames, bridge.episodes, bridge.seeded = meta["frames"], meta["episodes"], meta["begun"]
