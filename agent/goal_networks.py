@@ -1,6 +1,7 @@
 """What an agent has learned of reaching goals: how many decisions away one is, and how to act towards it."""
 
 import copy
+import math
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,10 @@ from agent.layers import full
 
 DISCOUNT = 0.98
 """Goals beyond some 50 decisions are hard to tell apart."""
+
+
+LEAST_LEFT = 1e-3
+"""Of the discount at a goal: some 340 decisions away, goals are all as far."""
 
 
 class GoalNetworks(nn.Module):
@@ -47,6 +52,14 @@ class GoalNetworks(nn.Module):
         """The discounted number of decisions from `z` to `goal` under the policy; the mean of the critics."""
         pair = torch.cat((z, goal), -1)
         return full(self.critic(pair, self.policy(pair))).mean(-1)
+
+    @torch.no_grad()
+    def steps(
+        self, z: Float[Tensor, "rows latent"], goal: Float[Tensor, "rows latent"]
+    ) -> Float[Tensor, " rows"]:
+        """The number of decisions that has this discounted number: 1 / (1 - gamma) is never reached."""
+        left = 1.0 - (1.0 - self.discount) * self.decisions(z, goal)
+        return left.clamp(LEAST_LEFT, 1.0).log() / math.log(self.discount)
 
 
 class PolicyTowards:

@@ -198,12 +198,15 @@ class Configurator:
             return GoalTarget(latent)
         if self._experience is None:
             moments = moments_of(modules)
-            self._experience = ExperienceGraph(moments.z, moments.last, self._usual_distance())
+            learned = modules.networks.goals
+            steps = None if learned is None else learned.steps
+            self._experience = ExperienceGraph(moments.z, moments.last, self._usual_distance(), steps)
         return GoalTarget(latent, self._experience.route(latent), goal.sub_goal_decisions)
 
     def learn_goals(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
         """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors."""
         self.modules.networks.goals = learn_goals(self.modules, updates, on_update)
+        self.remember_anew()  # what is learned says how far moments are from each other
 
     def forget_goals(self) -> None:
         """Forgets the goal that is planned for, what `learn_goals` learned, and the ways to goals."""

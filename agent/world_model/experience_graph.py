@@ -3,8 +3,14 @@
 The dynamics model predicts one decision after another, and its errors add up. This model looks far ahead and says
 nothing of actions: its nodes are remembered latents, and an edge is a way that was gone, or a step between two
 moments that are nearly the same. The shortest path to a goal goes around what a straight line would run into, and
-gives sub-goals that are near enough for plans and policies (Savinov et al. 2018; Eysenbach et al. 2019).
+gives sub-goals that are near enough for plans and policies (Savinov et al. 2018).
+
+What such a step costs is the number of decisions that reaching goals has learned for it, where it was learned
+(Eysenbach et al. 2019). Moments that are nearly the same may differ in their speed, and the latent distance does
+not say how long it takes to change that.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,6 +36,10 @@ AT_A_TIME = 1024
 """Latents whose neighbours are looked for together."""
 
 
+Steps = Callable[[Tensor, Tensor], Tensor]
+"""Latents [rows, latent] and others [rows, latent] -> the learned decisions from each to the other [rows]."""
+
+
 class ExperienceGraph:
     """Ways between remembered moments.
 
@@ -37,6 +47,7 @@ class ExperienceGraph:
         z: latents of the moments in the order in which they happened, one episode after another.
         last: [moments], whether a moment is the last of its episode.
         usual_step: mean distance between the latents of successive decisions, above 0.
+        steps: learned decisions between latents; None where the distance alone says how far they are.
         most_nodes: of the graph.
     """
 
@@ -48,6 +59,7 @@ class ExperienceGraph:
         z: Float[Tensor, "moments latent"],
         last: np.ndarray,
         usual_step: float,
+        steps: Steps | None = None,
         most_nodes: int = MOST_NODES,
     ) -> None:
         episode = np.concatenate(([0], np.cumsum(last)[:-1]))  # its number, of each moment
@@ -56,7 +68,7 @@ class ExperienceGraph:
             kept = kept[np.linspace(0, len(kept) - 1, most_nodes).astype(int)]
         self.z = z[torch.from_numpy(kept).to(z.device)]
         """Latents of the nodes [nodes, latent]."""
-        self.usual_step = usual_step
+        self.usual_step, self._steps = usual_step, steps
         self._goal = len(kept)
         """The node that stands for a goal: the row after those of the moments, without an edge yet."""
         onward = np.flatnonzero(np.diff(episode[kept]) == 0)  # the next node is of the same episode
@@ -80,17 +92,29 @@ class ExperienceGraph:
         for within in NEAR:
             near = (distance <= within) & other
             # Every edge points backwards in time: ways are looked for from the goal.
-            start = np.concatenate((onward + 1, neighbour[near]))
-            end = np.concatenate((onward, node[near]))
-            cost = np.concatenate((decisions, distance[near]))
-            # A cost of 0 would be no edge.
-            edges = csr_array(
-                (np.maximum(cost, LEAST_COST), (start, end)), shape=(self._goal + 1, self._goal + 1)
-            )
+            ends = np.concatenate((onward + 1, neighbour[near])), np.concatenate((onward, node[near]))
+            edges = csr_array((np.ones(len(ends[0])), ends), shape=(self._goal + 1, self._goal + 1))
             _, part = connected_components(edges, connection="strong")
             if np.bincount(part).max() >= CONNECTED * self._goal:
                 break
-        return within, edges
+        cost = np.concatenate((decisions, self._cost(node[near], neighbour[near], distance[near])))
+        return within, csr_array((cost, ends), shape=edges.shape)
+
+    def _cost(
+        self,
+        start: Int[np.ndarray, " rows"],
+        end: Int[np.ndarray, " rows"],
+        distance: Float[np.ndarray, " rows"],
+    ) -> Float[np.ndarray, " rows"]:
+        """Decisions that steps between nodes take which are nearly the same, and `distance` usual steps apart."""
+        cost = np.maximum(distance.astype(np.float64), LEAST_COST)  # a cost of 0 would be no edge
+        if self._steps is None:
+            return cost
+        for first in range(0, len(start), AT_A_TIME):
+            part = slice(first, first + AT_A_TIME)
+            here, there = (self.z[torch.from_numpy(index[part]).to(self.z.device)] for index in (start, end))
+            cost[part] = np.maximum(cost[part], self._steps(here, there).cpu().numpy())
+        return cost
 
     def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Distances in usual steps [nodes, k], and which nodes are so near [nodes, k]."""

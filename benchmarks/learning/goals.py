@@ -76,15 +76,15 @@ EQUAL = ("her", "her_equal_cpu")
 """Endings of the names of the baseline's subjects."""
 
 
-def measure(name: str, seed: int) -> list[dict[str, Any]]:
-    """Evaluates one trained run, and returns its rows."""
+def measure(name: str, seed: int, oracle: bool = True) -> list[dict[str, Any]]:
+    """Evaluates one trained run, and returns its rows; `oracle` says whether true physics is planned in too."""
     subject = SUBJECTS[name]
     (folder,) = train_all([subject.run(name, seed)], 1)
     agent: Any = joule.load(folder)
     begun = time.process_time()
     agent.learn_goals(subject.goal_updates)
     learned = time.process_time() - begun
-    record = joule.evaluate_goals(agent, subject.pairs, oracle=name != "reach_pixels")
+    record = joule.evaluate_goals(agent, subject.pairs, oracle=oracle and name != "reach_pixels")
     return _rows(name, subject, agent, record, subject.goal_updates, learned)
 
 
@@ -184,12 +184,14 @@ def main(arguments: list[str] | None = None) -> int:
     p.add_argument("--subjects", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
     p.add_argument("--agents", nargs="+", choices=AGENTS, default=AGENTS)
     p.add_argument("--seeds", nargs="+", type=int, default=[1])
+    p.add_argument("--no-oracle", dest="oracle", action="store_false",
+                   help="do not plan in true physics, which takes up to half an hour of a core a subject")  # fmt: skip
     options = p.parse_args(arguments)
     if options.run:
         for name in options.subjects:
             for seed in options.seeds:
                 if "joule" in options.agents:
-                    raw_rows.add(RAW, COLUMNS, measure(name, seed))
+                    raw_rows.add(RAW, COLUMNS, measure(name, seed, options.oracle))
                 if goal_baseline.AGENT in options.agents:
                     raw_rows.add(RAW, COLUMNS, measure_baseline(name, seed, raw_rows.read(RAW)))
     found = figures(

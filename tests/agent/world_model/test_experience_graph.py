@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agent.cost.goal_target import GoalTarget
-from agent.world_model.experience_graph import NEAR, ExperienceGraph
+from agent.world_model.experience_graph import NEAR, ExperienceGraph, Steps
 
 STEP = 0.1
 WALL = 0.4
@@ -25,10 +25,10 @@ def episode(*corners: tuple[float, float]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def graph_of(*episodes: np.ndarray, most_nodes: int = 1_000) -> ExperienceGraph:
+def graph_of(*episodes: np.ndarray, most_nodes: int = 1_000, steps: Steps | None = None) -> ExperienceGraph:
     z = torch.from_numpy(np.concatenate(episodes)).float()
     last = np.concatenate([np.arange(len(one)) == len(one) - 1 for one in episodes])
-    return ExperienceGraph(z, last, STEP, most_nodes)
+    return ExperienceGraph(z, last, STEP, steps, most_nodes)
 
 
 # The wall is between x = 0 and x = 0.4, from y = 0 up; the ways around it were gone in two halves.
@@ -63,6 +63,19 @@ def test_a_way_leads_around_a_wall_over_what_was_seen_in_several_episodes(
         if torch.equal(at, route.goal):
             break
     assert torch.equal(at, route.goal)
+
+
+def test_learned_decisions_say_what_a_step_between_like_moments_costs() -> None:
+    def slow_at_the_gap(z: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return 30.0 * ((z[:, 1] < -0.45) != (other[:, 1] < -0.45)).float()
+
+    start, goal = torch.tensor([[0.0, 2.0]]), torch.tensor([[WALL, 2.0]])
+    found = graph_of(*HALVES, steps=slow_at_the_gap).route(goal).decisions(start)[0]
+    assert found == pytest.approx(25 + 2 + 30 + 2 + 24, abs=5.0)
+    # A longer way that was gone is shorter than the step.
+    detour = episode((0.2, -0.5), (0.2, -0.8), (0.3, -0.8), (0.3, -0.4))
+    found = graph_of(*HALVES, detour, steps=slow_at_the_gap).route(goal).decisions(start)[0]
+    assert found < 25 + 2 + 8 + 1 + 24
 
 
 def test_ways_have_the_direction_in_which_they_were_gone_where_moments_are_far_apart() -> None:
