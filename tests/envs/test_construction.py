@@ -83,6 +83,7 @@ def test_importing_envs_is_light_and_registers_the_environments() -> None:
     assert result.stdout.strip() == "100", result.stderr
 
 
+@pytest.mark.slow
 def test_mujoco_is_not_imported_before_its_opengl_is_chosen() -> None:
     modules = "envs.construction, joule.environment, joule.storage.loading"
     script = f"import sys, {modules}; sys.exit('mujoco' in sys.modules)"

@@ -258,6 +258,7 @@ def test_a_task_on_a_readout_that_the_environment_lacks_is_refused(trained_run: 
         agent.learn_task(parse(LEFT), 0)
 
 
+@pytest.mark.slow
 def test_evaluate_takes_a_task(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "left.json"
     given = ["--task", LEFT, "--episodes", "2", "--out", str(out)]

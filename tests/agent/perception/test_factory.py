@@ -94,6 +94,7 @@ class CameraEnv:
         self.env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_an_agent_learns_from_two_parts_in_their_own_dtypes(
     make_agent: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

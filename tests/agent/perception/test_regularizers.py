@@ -77,6 +77,7 @@ def test_sigreg_of_a_point_is_the_integral_in_closed_form() -> None:
     assert SIGReg(knots=200).loss(torch.zeros(100, 4)).item() == pytest.approx(exact, rel=0.02)
 
 
+@pytest.mark.slow
 def test_descent_of_a_penalty_undoes_a_collapse() -> None:
     for kind in ("vicreg", "sigreg"):
         torch.manual_seed(1)

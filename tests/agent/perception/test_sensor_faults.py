@@ -262,6 +262,7 @@ def test_it_is_refused_for_agents_without_a_trained_world_model(make_agent: Any,
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_dead_reading_of_an_angle_takes_its_sine_and_its_cosine_with_it() -> None:
     agent: Any = joule.make("joule", env="HalfCheetah-v5", preset="smoke", seed=1)
     agent.learn(170)

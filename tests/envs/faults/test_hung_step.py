@@ -43,6 +43,7 @@ def test_a_step_that_does_not_return_ends_the_process_and_is_named() -> None:
     assert "at <string>:" in errors
 
 
+@pytest.mark.slow
 def test_the_time_in_which_the_process_is_stopped_does_not_count() -> None:
     process = stepping_while("not time.sleep(0.2) and False")
     assert process.stdout is not None

@@ -111,6 +111,7 @@ def test_the_streams_hold_what_the_actors_experienced(acted: Make, make_agent: M
     assert first != second
 
 
+@pytest.mark.slow
 def test_every_decision_of_the_budget_is_asked_for_once(acted: Make) -> None:
     agent, transport = acted()
     agent.learn(100).learn(13)
@@ -137,6 +138,7 @@ def test_networks_are_sent_once_a_second_at_most(acted: Make, monkeypatch: pytes
     assert [networks for *_, networks in transport.log[-2:]] == [True, True]
 
 
+@pytest.mark.slow
 def test_another_actor_takes_the_place_of_one_that_is_lost(acted: Make) -> None:
     agent, transport = acted([3, None])
     notes: list[str] = []
@@ -175,6 +177,7 @@ def test_an_environment_that_fails_ends_the_run_with_its_sentence(
     assert agent.learn(60).decisions >= 100, "it goes on with new actors"
 
 
+@pytest.mark.slow
 def test_actors_in_lockstep_repeat_a_run(acted: Make) -> None:
     one, transport = acted(actors_lockstep=True)
     one.learn(96)

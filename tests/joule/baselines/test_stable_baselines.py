@@ -44,6 +44,7 @@ def test_weights_are_those_of_the_librarys_own_learn(kind: str) -> None:
         assert torch.equal(value, weights[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sac", "ppo"])
 def test_evaluations_and_other_agents_do_not_change_what_is_learned(kind: str) -> None:
     evaluator = Evaluator(lambda: envs.make(tiny_env.ID), 3)

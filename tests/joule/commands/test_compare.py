@@ -52,6 +52,7 @@ def test_it_writes_all_files_and_only_its_part_of_the_readme(
     assert float(next(row for row in rows if row["agent"] == "sac")["mean"]) == 52.0
 
 
+@pytest.mark.slow
 def test_forecasts_are_shown_where_a_log_was_kept(tmp_path: Path) -> None:
     first, second = write_run(tmp_path / "a", [1.0, 2.0]), write_run(tmp_path / "b", [1.0, 3.0], seed=2)
     write_forecasts(first, [*((float(k), k + 1.0) for k in range(40)), (9.0, None)])
@@ -110,6 +111,7 @@ def test_a_defect_keeps_its_traceback(tree: Path, tmp_path: Path, monkeypatch: p
     assert not isinstance(caught.value, Refused)
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error(tree: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} compare.py --results {tree} --out {tmp_path / 'out'} | head -c 1 >/dev/null"
     done = subprocess.run(

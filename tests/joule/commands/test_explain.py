@@ -133,6 +133,7 @@ def test_it_writes_into_the_run_and_names_what_was_changed(trained_run: Path, tm
     assert result["surprise"] is None
 
 
+@pytest.mark.slow
 def test_another_task_and_a_constraint_are_explained_too(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"minari:{ID}"
 
 
+@pytest.mark.slow
 def test_it_is_learned_from_in_its_own_environment(dataset: str, tmp_path: Path, unchecked: None) -> None:
     small = {"model.latent_dim": 16, "model.hidden_dim": 32, "learning.batch_size": 16, "planner.samples": 16,
              "planner.elites": 4, "planner.iterations": 1}  # fmt: skip

@@ -248,6 +248,7 @@ def test_a_save_removes_what_a_killed_one_left(made: Callable[..., Any], tmp_pat
     assert sorted(os.listdir(tmp_path)) == [f".tmp-{os.getppid()}-3-agent", "run"]
 
 
+@pytest.mark.slow
 def test_a_replay_log_is_verified_once(
     made: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,6 +140,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {member.name: member.read_bytes() for member in path.iterdir()}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=3), json_values, st.sampled_from([MANIFEST, META]))
 def test_forged_json_is_read_or_refused_with_checkpoint_error(

@@ -54,6 +54,7 @@ def test_it_has_the_settings_of_the_other_run_and_can_be_killed(
         assert_same_run(tmp_path / "whole", tmp_path / f"{frame}")
 
 
+@pytest.mark.slow
 def test_python_does_the_same(whole: Path, tmp_path: Path) -> None:
     trained = joule.train(
         init_from=whole, out=tmp_path / "run", task=TASK, steps=20, progress=False, settings={"video": False}

@@ -40,6 +40,7 @@ def test_a_readout_that_never_moves_has_an_empty_entry() -> None:
     assert rows == [{"frames": 7, "readout": "still", "r_squared": ""}]
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_what_is_legible(trained_run: Path) -> None:
     record = joule.evaluate(trained_run, episodes=4, out=trained_run.parent / "evaluation.json")
     assert set(record["readouts"]) == {"position", "distance"}

@@ -138,6 +138,7 @@ def test_an_evaluation_that_fails_loses_nothing_that_was_learned(training: Train
     assert len((again.run.folder / "evaluations.csv").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_an_environment_that_ends_the_process_loses_nothing_that_was_learned(
     training: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
