@@ -151,9 +151,7 @@ class Configurator:
             self.act_for_goal(goal)
             return
         if energy == "both" and not modules.replay_buffer.held:
-            raise ConfigError(
-                f"{goal.name}: the energy 'both' needs remembered moments, which weigh one term against the other"
-            )
+            raise ConfigError(f"{goal.name}: the energy 'both' needs remembered moments, and there are none")
         usual = None if energy == "steps" else self._usual_distance()
         decisions = None if energy == "latent" or learned is None else learned.decisions
         target = self._target_of(goal, latent)
@@ -198,8 +196,7 @@ class Configurator:
             return GoalTarget(latent)
         if self._experience is None:
             moments = moments_of(modules)
-            learned = modules.networks.goals
-            steps = None if learned is None else learned.steps
+            steps = None if modules.networks.goals is None else modules.networks.goals.steps
             self._experience = ExperienceGraph(moments.z, moments.last, self._usual_distance(), steps)
         return GoalTarget(latent, self._experience.route(latent), goal.sub_goal_decisions)
 
