@@ -49,9 +49,12 @@ class GoalNetworks(nn.Module):
     def decisions(
         self, z: Float[Tensor, "rows latent"], goal: Float[Tensor, "rows latent"]
     ) -> Float[Tensor, " rows"]:
-        """The discounted number of decisions from `z` to `goal` under the policy; the mean of the critics."""
+        """The discounted number of decisions from `z` to `goal` under the policy, by the most pessimistic critic.
+
+        Plans and ways look for what takes few decisions, and would find where one critic errs.
+        """
         pair = torch.cat((z, goal), -1)
-        return full(self.critic(pair, self.policy(pair))).mean(-1)
+        return full(self.critic(pair, self.policy(pair))).amax(-1)
 
     @torch.no_grad()
     def steps(
