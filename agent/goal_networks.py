@@ -14,8 +14,6 @@ from agent.layers import full
 
 DISCOUNT = 0.98
 """Goals beyond some 50 decisions are hard to tell apart."""
-
-
 LEAST_LEFT = 1e-3
 """Of the discount at a goal: some 340 decisions away, goals are all as far."""
 

@@ -68,20 +68,22 @@ class ExperienceGraph:
             kept = kept[np.linspace(0, len(kept) - 1, most_nodes).astype(int)]
         self.z = z[torch.from_numpy(kept).to(z.device)]
         """Latents of the nodes [nodes, latent]."""
-        self.usual_step, self._steps = usual_step, steps
+        self.usual_step = usual_step
         self._goal = len(kept)
         """The node that stands for a goal: the row after those of the moments, without an edge yet."""
         onward = np.flatnonzero(np.diff(episode[kept]) == 0)  # the next node is of the same episode
-        self.near, self._edges = self._least_connected(onward, np.diff(kept)[onward].astype(np.float64))
+        decisions = np.diff(kept)[onward].astype(np.float64)
+        self.near, self._edges = self._least_connected(onward, decisions, steps)
 
     def _least_connected(
-        self, onward: Int[np.ndarray, " gone"], decisions: Float[np.ndarray, " gone"]
+        self, onward: Int[np.ndarray, " gone"], decisions: Float[np.ndarray, " gone"], steps: Steps | None
     ) -> tuple[float, csr_array]:
         """The least of NEAR that connects the graph, or the greatest one, and the edges that it gives.
 
         Args:
             onward: nodes from which the next node was gone to.
             decisions: that this took.
+            steps: see the class.
         """
         distance, neighbour = self._neighbours()
         node = np.repeat(np.arange(self._goal), neighbour.shape[1])
@@ -97,7 +99,8 @@ class ExperienceGraph:
             _, part = connected_components(edges, connection="strong")
             if np.bincount(part).max() >= CONNECTED * self._goal:
                 break
-        cost = np.concatenate((decisions, self._cost(node[near], neighbour[near], distance[near])))
+        between = self._cost(node[near], neighbour[near], distance[near], steps)
+        cost = np.concatenate((decisions, between))
         return within, csr_array((cost, ends), shape=edges.shape)
 
     def _cost(
@@ -105,15 +108,16 @@ class ExperienceGraph:
         start: Int[np.ndarray, " rows"],
         end: Int[np.ndarray, " rows"],
         distance: Float[np.ndarray, " rows"],
+        steps: Steps | None,
     ) -> Float[np.ndarray, " rows"]:
         """Decisions that steps between nodes take which are nearly the same, and `distance` usual steps apart."""
         cost = np.maximum(distance.astype(np.float64), LEAST_COST)  # a cost of 0 would be no edge
-        if self._steps is None:
+        if steps is None:
             return cost
         for first in range(0, len(start), AT_A_TIME):
             part = slice(first, first + AT_A_TIME)
             here, there = (self.z[torch.from_numpy(index[part]).to(self.z.device)] for index in (start, end))
-            cost[part] = np.maximum(cost[part], self._steps(here, there).cpu().numpy())
+            cost[part] = np.maximum(cost[part], steps(here, there).cpu().numpy())
         return cost
 
     def _neighbours(self) -> tuple[np.ndarray, np.ndarray]:

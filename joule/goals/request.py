@@ -43,12 +43,9 @@ class GoalRequest:
     def __post_init__(self) -> None:
         """Raises ConfigError for what is no number or out of range, and for what does not go together."""
         whole("first-seed", self.seed, 0)
-        for option, value in (
-            ("goals", self.pairs),
-            ("goal-decisions", self.decisions),
-            ("goal-offset", self.offset),
-        ):
-            if option == "goals" or value is not None:
+        whole("goals", self.pairs, 1)
+        for option, value in (("goal-decisions", self.decisions), ("goal-offset", self.offset)):
+            if value is not None:
                 whole(option, value, 1)
         self._check_within()
         check_sub_goal_decisions("--sub-goal-decisions", self.sub_goal_decisions)
