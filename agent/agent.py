@@ -105,7 +105,7 @@ class WorldModelAgent(ActingAgent):
         check_on_step(on_step)
         until = self.frames + steps
         step = self._offline(env) if self.config.data else self._stepper(env, steps, until)
-        self.configurator.forget_goals()
+        self.configurator.goals.forget()
         with self.clock.running(), self.modules.own_random_streams():
             self.interaction.run_due_updates()
             while self.frames < until:
@@ -230,10 +230,10 @@ class WorldModelAgent(ActingAgent):
         """Plans for other costs, or for a goal, without learning. Returns the agent itself.
 
         A text such as `less:speed` will do for the task, as on the command line. See `Configurator.plan_for` and
-        `Configurator.plan_for_goal`.
+        `GoalsConfigurator.plan_for`.
         """
         if isinstance(task, Goal):
-            self.configurator.plan_for_goal(task, horizon_decisions)
+            self.configurator.goals.plan_for(task, horizon_decisions)
         else:
             self.configurator.plan_for(as_task(task), horizon_decisions)
         self.begin_episode()
@@ -267,7 +267,7 @@ class WorldModelAgent(ActingAgent):
             ConfigError: for an agent without experience.
             StopRun: when learning is no longer finite.
         """
-        self.configurator.learn_goals(whole_number("updates", updates, 1, MOST_STEPS), on_update)
+        self.configurator.goals.learn(whole_number("updates", updates, 1, MOST_STEPS), on_update)
         return self
 
     def learn_constraints(self, updates: int = 6_000) -> "WorldModelAgent":
@@ -327,6 +327,6 @@ class WorldModelAgent(ActingAgent):
             TaskError: for that of an agent from data without readouts, where there are constraints.
         """
         state.restore(self.modules, self.interaction, arrays, meta)
-        self.configurator.forget_ways()
+        self.configurator.goals.forget_ways()
         self.configurator.check_constraints()
         self.configurator.warn_of_constraints()

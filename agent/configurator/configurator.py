@@ -5,40 +5,29 @@ task at hand. The settings of a run are its other half: `agent.configurator.sett
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import Tensor
-
-from agent.actor.actor import ActingPolicy, Actor
-from agent.arguments import observation_rows
 from agent.configurator import kinds
+from agent.configurator.goals import GoalsConfigurator
 from agent.configurator.kinds import NO_PLANNER
-from agent.configurator.settings import Config
-from agent.configurator.validation import check_horizon, validate
+from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
+from agent.configurator.validation import validate
 from agent.cost.constraint import Constraint, charge, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
-from agent.cost.goal import Goal
-from agent.cost.goal_cost import GoalCost
-from agent.cost.goal_target import GoalTarget
 from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
 from agent.cost.task import IN_PYTHON, Task
 from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
-from agent.goal_networks import PolicyTowards
-from agent.learning.goal_learning import learn_goals, moments_of, usual_step
 from agent.learning.task_learning import learn_task_in_imagination
 from agent.modules import Modules
 from agent.readout_legibility import legibility_in_memory
-from agent.world_model.experience_graph import ExperienceGraph
 from joule_errors import Advice
 
 CHARGE = 20.0
 """Cost of a violation, by one unit of its limit for one decision, where constraints are learned."""
-PLANNED_AHEAD_DECISIONS = 15
-"""Decisions looked ahead for costs without a critic."""
 
 
 class Configurator:
@@ -46,8 +35,7 @@ class Configurator:
 
     def __init__(self, modules: Modules) -> None:
         self.modules = modules
-        self._experience: ExperienceGraph | None = None  # made when a goal first asks for ways to it
-        self._usual_step: float | None = None
+        self.goals = GoalsConfigurator(modules)
 
     def constrain_as_configured(self) -> None:
         """Keeps the constraints that the configuration names. Raises as `constrain`."""
@@ -110,127 +98,12 @@ class Configurator:
             raise ConfigError(
                 "planner.kind: policy cannot plan for another task; choose a planner, or learn the task"
             )
-        config = self._looking_ahead(horizon_decisions)
+        config = looking_ahead(modules, horizon_decisions)
         modules.task_cost, modules.actor = self._known(self.task_cost(task)), modules.make_actor(config)
-
-    def _looking_ahead(self, horizon_decisions: int | None) -> Config:
-        """The settings with another horizon; by default 15, or an episode where that is shorter."""
-        modules = self.modules
-        limit = modules.env_spec.episode_limit
-        if horizon_decisions is None:
-            horizon_decisions = (
-                PLANNED_AHEAD_DECISIONS if limit is None else min(PLANNED_AHEAD_DECISIONS, limit)
-            )
-        check_horizon(horizon_decisions, limit, modules.env_spec.env)
-        planner = replace(modules.config.planner, horizon_decisions=horizon_decisions)
-        return validate(replace(modules.config, planner=planner))
-
-    def plan_for_goal(self, goal: Goal, horizon_decisions: int | None = None) -> None:
-        """Plans to bring about an observation from now on.
-
-        With what `learn_goals` learned, a policy that knows the goal proposes and looks as far ahead as
-        `planner.horizon_decisions`. Without, the latent distance alone guides plans, and they look further ahead.
-
-        Args:
-            goal: the goal.
-            horizon_decisions: decisions looked ahead.
-
-        Raises:
-            InputError: for an observation that is not one of this environment.
-            ConfigError: for several observations, for an energy or a policy that needs `learn_goals`, and for a
-                horizon beyond an episode.
-        """
-        modules, learned = self.modules, self.modules.networks.goals
-        latent = self._latent_of(goal)
-        energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
-        if learned is None and energy != "latent":
-            raise ConfigError(
-                f"{goal.name}: the energy {energy!r} needs what learn_goals learns; call it first"
-            )
-        if modules.config.planner.kind == NO_PLANNER:
-            self.act_for_goal(goal)
-            return
-        if energy == "both" and not modules.replay_buffer.held:
-            raise ConfigError(f"{goal.name}: the energy 'both' needs remembered moments, and there are none")
-        usual = None if energy == "steps" else self._usual_distance()
-        decisions = None if energy == "latent" or learned is None else learned.decisions
-        target = self._target_of(goal, latent)
-        acting = None if learned is None else PolicyTowards(learned, target)
-        config = modules.config
-        if horizon_decisions is not None or learned is None:
-            config = self._looking_ahead(horizon_decisions)
-        cost = GoalCost(goal.name, target, usual, decisions, known_to_policy=acting is not None)
-        modules.task_cost, modules.actor = cost, modules.make_actor(config, acting)
-
-    def act_for_goal(self, goal: Goal) -> None:
-        """Acts towards a goal by the policy that `learn_goals` learned, without a plan (mode 1).
-
-        Raises:
-            InputError, ConfigError: as `plan_for_goal`.
-        """
-        modules, learned = self.modules, self.modules.networks.goals
-        latent = self._latent_of(goal)
-        if learned is None:
-            raise ConfigError(
-                f"{goal.name}: acting without a plan needs what learn_goals learns; call it first"
-            )
-        if modules.constraint_cost is not None:
-            raise ConfigError(f"{goal.name}: the constraint needs a plan; a policy does not look ahead")
-        target = self._target_of(goal, latent)
-        modules.task_cost = GoalCost(goal.name, target, None, learned.decisions, known_to_policy=True)
-        modules.actor = Actor(
-            PolicyTowards(learned, target), None, modules.config.planner.horizon_decisions, 0
-        )
-
-    def _latent_of(self, goal: Goal) -> Tensor:
-        """The latent of a goal [1, latent]. Raises InputError, and ConfigError for several observations."""
-        rows, single = observation_rows(self.modules.env_spec, goal.observation)
-        if not single:
-            raise ConfigError(f"{goal.name}: found several observations; a goal is one")
-        return self.modules.perceive(rows).clone()
-
-    def _target_of(self, goal: Goal, latent: Tensor) -> GoalTarget:
-        """What is acted towards: a sub-goal on the way to the goal, where ways are asked for and remembered."""
-        modules = self.modules
-        if goal.sub_goal_decisions == 0 or not modules.replay_buffer.held:
-            return GoalTarget(latent)
-        if self._experience is None:
-            moments = moments_of(modules)
-            steps = None if modules.networks.goals is None else modules.networks.goals.steps
-            self._experience = ExperienceGraph(moments.z, moments.last, self._usual_distance(), steps)
-        return GoalTarget(latent, self._experience.route(latent), goal.sub_goal_decisions)
-
-    def learn_goals(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
-        """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors."""
-        self.modules.networks.goals = learn_goals(self.modules, updates, on_update)
-        self.remember_anew()  # what is learned says how far moments are from each other
-
-    def forget_goals(self) -> None:
-        """Forgets the goal that is planned for, what `learn_goals` learned, and the ways to goals."""
-        self.modules.networks.goals = None
-        self.forget_ways()
-
-    def forget_ways(self) -> None:
-        """Forgets the goal that is planned for, and the ways to goals: latents or memory are others now."""
-        self.remember_anew()
-        if isinstance(self.modules.task_cost, GoalCost):
-            self.plan_as_learned()
-
-    def remember_anew(self) -> None:
-        """Measures memory again before the next goal: it has grown, or latents are others now."""
-        self._experience = None
-        self._usual_step = None
-
-    def _usual_distance(self) -> float:
-        """Between the latents of successive decisions; measured once for what is remembered."""
-        if self._usual_step is None:
-            self._usual_step = usual_step(self.modules)
-        return self._usual_step
 
     def plan_as_learned(self) -> None:
         """Plans for the task that was learned again, after `plan_for`."""
-        self.modules.task_cost = None
-        self.modules.actor = self.modules.make_actor(self.modules.config)
+        plan_as_learned(self.modules)
 
     def choose_planner(self, kind: str) -> None:
         """Plans by another kind of planner from now on, as far ahead as before.
@@ -247,7 +120,7 @@ class Configurator:
         modules = self.modules
         before = modules.config.planner
         if kind == NO_PLANNER:
-            task = None if self._reaching is not None else modules.task_cost
+            task = None if self.goals.policy is not None else modules.task_cost
             for what, kept in (("task", task), ("constraint", modules.constraint_cost)):
                 if kept is not None:
                     raise ConfigError(f"planner.kind: the {what} needs a plan; policy does not look ahead")
@@ -255,14 +128,8 @@ class Configurator:
         settings = {name: value for name, value in before.settings.items() if name in has}
         config = validate(replace(modules.config, planner=replace(before, kind=kind, settings=settings)))
         ahead = replace(config.planner, horizon_decisions=modules.actor.horizon)
-        actor = modules.make_actor(replace(config, planner=ahead), self._reaching)
+        actor = modules.make_actor(replace(config, planner=ahead), self.goals.policy)
         modules.config, modules.actor = config, actor
-
-    @property
-    def _reaching(self) -> ActingPolicy | None:
-        """The policy that acts towards a goal; None where there is no goal, or none was learned."""
-        cost = self.modules.task_cost
-        return self.modules.actor.policy if isinstance(cost, GoalCost) and cost.known_to_policy else None
 
     def weigh(self, uncertainty: float | None = None, action: float | None = None) -> None:
         """Changes weights of the energy from now on.
@@ -360,8 +227,7 @@ class Configurator:
 
         Raises:
             TaskError: where it does not fit them, and where it asks for the environment's own cost of an
-                agent
-                that knows another task's alone.
+                agent that knows another task's alone.
         """
         modules = self.modules
         cost = self._cost_of(task)

@@ -139,7 +139,7 @@ class PlannedGoals:
     def unchanged(self) -> Iterator[None]:
         """See `Reaching`."""
         modules = self.agent.modules
-        self.agent.configurator.remember_anew()
+        self.agent.configurator.goals.remember_anew()
         before = modules.task_cost, modules.actor
         try:
             yield
@@ -147,11 +147,11 @@ class PlannedGoals:
             modules.task_cost, modules.actor = before
 
     def _plan(self, pair: GoalPair) -> Act:
-        self.agent.configurator.plan_for_goal(self._goal(pair))
+        self.agent.configurator.goals.plan_for(self._goal(pair))
         return self._decisions()
 
     def _policy(self, pair: GoalPair) -> Act:
-        self.agent.configurator.act_for_goal(self._goal(pair))
+        self.agent.configurator.goals.act_for(self._goal(pair))
         return self._decisions()
 
     def _goal(self, pair: GoalPair) -> Goal:

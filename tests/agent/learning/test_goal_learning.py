@@ -82,7 +82,7 @@ def test_goals_are_reached(reaching: Any, how: Any) -> None:
         wanted = -np.sign(obs[0]) * 0.5  # on the other side
         goal = np.array([wanted, 0.0, obs[2]], np.float32)
         if how == "policy":
-            reaching.configurator.act_for_goal(Goal(goal))
+            reaching.configurator.goals.act_for(Goal(goal))
         else:
             reaching.plan_for(Goal(goal, how))
         state = None
@@ -145,11 +145,11 @@ def test_another_state_forgets_the_ways_to_goals(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     agent.learn_goals(2)
     agent.plan_for(Goal(np.zeros(3, np.float32)))
-    before = agent.configurator._experience
+    before = agent.configurator.goals._experience
     agent.load_state_dict(*agent.state_dict())
     assert agent.modules.task_cost is None, "latents of another encoder are no goal"
     agent.plan_for(Goal(np.zeros(3, np.float32)))
-    assert agent.configurator._experience is not before
+    assert agent.configurator.goals._experience is not before
 
 
 def test_a_policy_alone_does_not_act_within_a_constraint(trained_run: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_policy_alone_does_not_act_within_a_constraint(trained_run: Path) -> N
     agent.learn_goals(2)
     agent.constrain("position<0.5")
     with pytest.raises(ConfigError, match="the constraint needs a plan"):
-        agent.configurator.act_for_goal(Goal(np.zeros(3, np.float32)))
+        agent.configurator.goals.act_for(Goal(np.zeros(3, np.float32)))
     record = joule.evaluate_goals(agent, 1, within={"position": 0.2}, decisions=2)
     assert list(record["results"]) == ["plan", "random"]
 

@@ -278,6 +278,6 @@ def test_ways_are_those_of_what_is_remembered_now(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     asked: dict[str, Any] = {"within": {"position": 0.2}, "decisions": 2}
     joule.evaluate_goals(agent, 1, **asked)
-    first = agent.configurator._experience
+    first = agent.configurator.goals._experience
     joule.evaluate_goals(agent, 1, **asked)
-    assert first is not agent.configurator._experience is not None
+    assert first is not agent.configurator.goals._experience is not None

@@ -1,0 +1,135 @@
+"""The configurator's part for goals: plans and acts towards observations, and learns to reach them."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from agent.actor.actor import ActingPolicy, Actor
+from agent.arguments import observation_rows
+from agent.configurator.kinds import NO_PLANNER
+from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
+from agent.cost.goal import Goal
+from agent.cost.goal_cost import GoalCost
+from agent.cost.goal_target import GoalTarget
+from agent.errors import ConfigError
+from agent.goal_networks import PolicyTowards
+from agent.learning.goal_learning import learn_goals, moments_of, usual_step
+from agent.modules import Modules
+from agent.world_model.experience_graph import ExperienceGraph
+
+
+class GoalsConfigurator:
+    """Changes which goal an agent's modules plan for or act towards."""
+
+    def __init__(self, modules: Modules) -> None:
+        self.modules = modules
+        self._experience: ExperienceGraph | None = None  # made when a goal first asks for ways to it
+        self._usual_step: float | None = None
+
+    @property
+    def policy(self) -> ActingPolicy | None:
+        """The policy that acts towards a goal; None where there is no goal, or none was learned."""
+        cost = self.modules.task_cost
+        return self.modules.actor.policy if isinstance(cost, GoalCost) and cost.known_to_policy else None
+
+    def plan_for(self, goal: Goal, horizon_decisions: int | None = None) -> None:
+        """Plans to bring about an observation from now on.
+
+        With what `learn_goals` learned, a policy that knows the goal proposes and looks as far ahead as
+        `planner.horizon_decisions`. Without, the latent distance alone guides plans, and they look further ahead.
+
+        Args:
+            goal: the goal.
+            horizon_decisions: decisions looked ahead.
+
+        Raises:
+            InputError: for an observation that is not one of this environment.
+            ConfigError: for several observations, for an energy or a policy that needs `learn_goals`, and for a
+                horizon beyond an episode.
+        """
+        modules, learned = self.modules, self.modules.networks.goals
+        latent = self._latent_of(goal)
+        energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
+        if learned is None and energy != "latent":
+            raise ConfigError(
+                f"{goal.name}: the energy {energy!r} needs what learn_goals learns; call it first"
+            )
+        if modules.config.planner.kind == NO_PLANNER:
+            self.act_for(goal)
+            return
+        if energy == "both" and not modules.replay_buffer.held:
+            raise ConfigError(f"{goal.name}: the energy 'both' needs remembered moments, and there are none")
+        usual = None if energy == "steps" else self._usual_distance()
+        decisions = None if energy == "latent" or learned is None else learned.decisions
+        target = self._target_of(goal, latent)
+        acting = None if learned is None else PolicyTowards(learned, target)
+        config = modules.config
+        if horizon_decisions is not None or learned is None:
+            config = looking_ahead(modules, horizon_decisions)
+        cost = GoalCost(goal.name, target, usual, decisions, known_to_policy=acting is not None)
+        modules.task_cost, modules.actor = cost, modules.make_actor(config, acting)
+
+    def act_for(self, goal: Goal) -> None:
+        """Acts towards a goal by the policy that `learn_goals` learned, without a plan (mode 1).
+
+        Raises:
+            InputError, ConfigError: as `plan_for`.
+        """
+        modules, learned = self.modules, self.modules.networks.goals
+        latent = self._latent_of(goal)
+        if learned is None:
+            raise ConfigError(
+                f"{goal.name}: acting without a plan needs what learn_goals learns; call it first"
+            )
+        if modules.constraint_cost is not None:
+            raise ConfigError(f"{goal.name}: the constraint needs a plan; a policy does not look ahead")
+        target = self._target_of(goal, latent)
+        modules.task_cost = GoalCost(goal.name, target, None, learned.decisions, known_to_policy=True)
+        modules.actor = Actor(
+            PolicyTowards(learned, target), None, modules.config.planner.horizon_decisions, 0
+        )
+
+    def _latent_of(self, goal: Goal) -> Tensor:
+        """The latent of a goal [1, latent]. Raises InputError, and ConfigError for several observations."""
+        rows, single = observation_rows(self.modules.env_spec, goal.observation)
+        if not single:
+            raise ConfigError(f"{goal.name}: found several observations; a goal is one")
+        return self.modules.perceive(rows).clone()
+
+    def _target_of(self, goal: Goal, latent: Tensor) -> GoalTarget:
+        """What is acted towards: a sub-goal on the way to the goal, where ways are asked for and remembered."""
+        modules = self.modules
+        if goal.sub_goal_decisions == 0 or not modules.replay_buffer.held:
+            return GoalTarget(latent)
+        if self._experience is None:
+            moments = moments_of(modules)
+            steps = None if modules.networks.goals is None else modules.networks.goals.steps
+            self._experience = ExperienceGraph(moments.z, moments.last, self._usual_distance(), steps)
+        return GoalTarget(latent, self._experience.route(latent), goal.sub_goal_decisions)
+
+    def learn(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
+        """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors."""
+        self.modules.networks.goals = learn_goals(self.modules, updates, on_update)
+        self.remember_anew()  # what is learned says how far moments are from each other
+
+    def forget(self) -> None:
+        """Forgets the goal that is planned for, what `learn_goals` learned, and the ways to goals."""
+        self.modules.networks.goals = None
+        self.forget_ways()
+
+    def forget_ways(self) -> None:
+        """Forgets the goal that is planned for, and the ways to goals: latents or memory are others now."""
+        self.remember_anew()
+        if isinstance(self.modules.task_cost, GoalCost):
+            plan_as_learned(self.modules)
+
+    def remember_anew(self) -> None:
+        """Measures memory again before the next goal: it has grown, or latents are others now."""
+        self._experience = None
+        self._usual_step = None
+
+    def _usual_distance(self) -> float:
+        """Between the latents of successive decisions; measured once for what is remembered."""
+        if self._usual_step is None:
+            self._usual_step = usual_step(self.modules)
+        return self._usual_step
