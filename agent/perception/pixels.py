@@ -137,7 +137,7 @@ class PixelEncoder(nn.Module):
         """What the convolutions find in pictures."""
         # Channels last in memory: convolutions on a CPU then take half the time, forwards and backwards. Each step
         # has its operands in one layout, and takes a third of the time of one that mixes two.
-        floats = pictures.to(self.usual.dtype).contiguous(memory_format=torch.channels_last)
+        floats = pictures.to(self.usual.dtype, memory_format=torch.channels_last)
         usual = (255.0 * self.usual).unsqueeze(0).contiguous(memory_format=torch.channels_last)
         scaled = floats.sub_(usual).mul_(1.0 / (255.0 * self.spread))
         found: Tensor = self.convolutions(scaled)
