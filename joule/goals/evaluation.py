@@ -162,16 +162,11 @@ class GoalEvaluation:
 
         nearness = self.nearness
         assert nearness is not None, "an oracle is refused without distances"
-        there = {name: torch.from_numpy(value) for name, value in nearness.values(pair.readouts).items()}
+        there = nearness.values(pair.readouts)
 
         def distance(named: NamedReadouts) -> torch.Tensor:
-            return torch.stack(
-                [
-                    nearness.layout.shortest(name, named[name].reshape(named.rows, -1) - value).norm(dim=-1)
-                    / nearness.within[name]
-                    for name, value in there.items()
-                ]
-            ).sum(0)
+            here = {name: named[name].reshape(named.rows, -1) for name in there}
+            return nearness.shares(here, there).sum(0)
 
         scratch = self._scratch
         assert scratch is not None, "given where an oracle is asked for"

@@ -13,6 +13,8 @@ from agent.cost.readouts import Readouts, TaskError
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from agent.interface import EnvSpec
 
 
@@ -56,7 +58,7 @@ class Nearness:
         """Of the environment's readouts."""
         return Readouts(self.spec.readout_sizes, self.spec.derived_readouts)
 
-    def values(self, readouts: np.ndarray) -> dict[str, np.ndarray]:
+    def values(self, readouts: np.ndarray) -> dict[str, Tensor]:
         """The readouts that count, by name, each [size]."""
         import torch
 
@@ -66,7 +68,7 @@ class Nearness:
         for name in self.within:
             value = layout.value(name, rows)
             assert value is not None, "checked when it was made"
-            found[name] = value[0].numpy()
+            found[name] = value[0]
         return found
 
     def excess(self, readouts: np.ndarray, goal: np.ndarray) -> float:
@@ -76,10 +78,20 @@ class Nearness:
             readouts: [readouts], now.
             goal: [readouts], at the goal.
         """
+        return float(self.shares(self.values(readouts), self.values(goal)).max())
+
+    def shares(self, here: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> Tensor:
+        """Distances over what is near enough [readouts that count, ...].
+
+        Args:
+            here: readouts by name, each [..., size].
+            there: those of the goal, likewise.
+        """
         import torch
 
-        here, there = self.values(readouts), self.values(goal)
-        apart = {
-            name: self.layout.shortest(name, torch.from_numpy(here[name] - there[name])) for name in here
-        }
-        return max(float(apart[name].norm()) / distance for name, distance in self.within.items())
+        return torch.stack(
+            [
+                self.layout.shortest(name, here[name] - there[name]).norm(dim=-1) / distance
+                for name, distance in self.within.items()
+            ]
+        )
