@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agent.cost.goal_target import GoalTarget
-from agent.world_model.experience_graph import NEAR, ExperienceGraph, Steps
+from agent.world_model.experience_graph import NEAR, STRICT, ExperienceGraph, Steps
 
 STEP = 0.1
 WALL = 0.4
@@ -45,6 +45,17 @@ def test_moments_are_nearly_the_same_up_to_the_least_distance_that_connects_the_
     assert apart.near == NEAR[-1], "nothing connects them"
     between = torch.tensor([[0.5, 0.25]])  # 2.5 steps from the nearest moment
     assert graph_of(episode((0, 0), (1, 0))).route(torch.tensor([[1.0, 0.0]])).decisions(between)[0] < 9
+
+
+def test_episodes_that_differ_in_what_never_changes_have_no_ways_to_each_other() -> None:
+    # The second number is a target that is observed; the targets are 2 steps apart.
+    graph = graph_of(*(episode((0, target), (1, target)) for target in (0.0, 0.2, 0.4, 0.6)))
+    assert graph.near == STRICT
+    start, goal = torch.tensor([[0.0, 0.2]]), torch.tensor([[1.0, 0.4]])
+    route = graph.route(goal)
+    assert np.isinf(route.decisions(start)[0])
+    assert torch.equal(route.sub_goals(start, 5), goal)
+    assert np.isfinite(graph.route(torch.tensor([[1.0, 0.2]])).decisions(start)[0]), "the way of its own episode"
 
 
 @pytest.mark.parametrize(("most_nodes", "errs"), [(1_000, 5.0), (20, 7.0)])
