@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from joule_errors import Refused, Stopped
+from joule_errors.words import range_text
 
 EnergyFn = Callable[[Float[Tensor, "batch samples horizon act"]], Float[Tensor, "batch samples"]]
 """Energy of every candidate; lower is better, and a non-finite one is never chosen. Rows are independent."""
@@ -202,7 +203,7 @@ def check_settings(settings: Any) -> None:
             raise SettingError(f"{name}: found {value!r}, expected {kind}")
         bounds = item.metadata.get("range")
         if bounds and not (math.isfinite(value) and bounds[0] <= value <= bounds[1]):
-            raise SettingError(f"{name}: {value!r} is outside {bounds[0]:g} to {bounds[1]:g}")
+            raise SettingError(f"{name}: {value!r} is outside {range_text(*bounds)}")
     for smaller, larger in (("elites", "samples"), ("std_min", "std_max")):
         if smaller in values and larger in values and values[smaller] > values[larger]:
             raise SettingError(f"{smaller}: {values[smaller]!r} exceeds {larger} {values[larger]!r}")

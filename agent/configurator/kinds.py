@@ -19,6 +19,7 @@ from typing import Any
 
 import planners
 from agent.errors import ConfigError
+from joule_errors.words import range_text
 
 REGULARIZERS: dict[str, str] = {
     "simnorm": "agent.perception.regularizers:SimNorm",
@@ -56,7 +57,7 @@ class Setting:
             expected = {int: "a whole number", float: "a number", bool: "true or false"}[self.type]
             raise ConfigError(f"{where}: found {value!r}, expected {expected}")
         if self.low is not None and self.high is not None and not self.low <= value <= self.high:
-            raise ConfigError(f"{where}: {value!r} is outside {self.low:g} to {self.high:g}")
+            raise ConfigError(f"{where}: {value!r} is outside {range_text(self.low, self.high)}")
 
 
 def table(section: str) -> Mapping[str, str]:

@@ -27,6 +27,7 @@ from agent.cost.constraint import parse_constraint
 from agent.cost.task import IN_PYTHON
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
+from joule_errors.words import range_text
 from joule_schema.env_kwargs import check_env_kwargs
 from joule_schema.errors import SchemaError
 
@@ -171,7 +172,7 @@ def _check_fields(node: Any, prefix: str) -> None:
         bounds = item.metadata.get("range")
         # NaN fails every comparison; no conversion to float, which a huge int does not survive.
         if bounds and value is not None and not bounds[0] <= value <= bounds[1]:
-            raise ConfigError(f"{name}: {value!r:.80} is outside {bounds[0]:g} to {bounds[1]:g}")
+            raise ConfigError(f"{name}: {value!r:.80} is outside {range_text(*bounds)}")
 
 
 def setting_of(config: Config, section: str, name: str) -> Any:

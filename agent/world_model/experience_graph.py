@@ -60,7 +60,7 @@ class ExperienceGraph:
     near: float
     """Distance in usual steps up to which moments are nearly the same, one of NEAR."""
     farthest: float
-    """Distance in usual steps up to which ways begin and end at the nearest moment, where none is as near as `near`."""
+    """Distance in usual steps up to which ways begin and end at the nearest moment, where none is within `near`."""
 
     def __init__(
         self,

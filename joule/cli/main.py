@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -75,6 +76,14 @@ def help_text(program: str) -> str:
     )
 
 
+def as_typed(sentence: str, given: Sequence[str]) -> str:
+    """A message about a setting, such as `eval_episodes: ...`, which begins with the option where it was typed."""
+    name = sentence.partition(":")[0]
+    option = f"--{name.replace('_', '-')}"
+    typed = re.fullmatch(r"[a-z_.]+", name) and any(one.partition("=")[0] == option for one in given)
+    return option + sentence[len(name) :] if typed else sentence
+
+
 def run_process(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Runs a command in a process of its own, with its streams open and its signals handled; see `run_command`."""
     streams.open_closed()
@@ -122,7 +131,7 @@ def run_command(main: Callable[[Sequence[str]], int], arguments: Sequence[str] |
         if "--debug" in given:
             traceback.print_exception(error)
         else:
-            sentence = str(error)
+            sentence = as_typed(str(error), given)
             if len(sentence) > LONGEST_SENTENCE:
                 sentence = f"{sentence[:LONGEST_SENTENCE]}… ({len(sentence):,} characters; --debug shows all)"
             streams.print_error(f"{'error' if code == 2 else 'stopped'}: {sentence}")

@@ -25,6 +25,7 @@ from joule.cli.options import given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
 from joule.trained import Request
+from joule_errors.words import range_text
 
 if TYPE_CHECKING:
     from joule.playing.player import Player
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     port = whole("port", options.port, 0, LARGEST_PORT)
     seed, speed = whole("seed", options.first_seed, 0), positive("speed", options.speed)
     if not SLOWEST <= speed <= FASTEST:
-        raise ConfigError(f"--speed: {speed:g} is outside {SLOWEST:g} to {FASTEST:g}")
+        raise ConfigError(f"--speed: {speed:g} is outside {range_text(SLOWEST, FASTEST)}")
     request = Request(
         options.run,
         given_settings(options),

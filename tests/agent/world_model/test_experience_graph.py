@@ -55,7 +55,9 @@ def test_episodes_that_differ_in_what_never_changes_have_no_ways_to_each_other()
     route = graph.route(goal)
     assert np.isinf(route.decisions(start)[0])
     assert torch.equal(route.sub_goals(start, 5), goal)
-    assert np.isfinite(graph.route(torch.tensor([[1.0, 0.2]])).decisions(start)[0]), "the way of its own episode"
+    assert np.isfinite(graph.route(torch.tensor([[1.0, 0.2]])).decisions(start)[0]), (
+        "the way of its own episode"
+    )
 
 
 @pytest.mark.parametrize(("most_nodes", "errs"), [(1_000, 5.0), (20, 7.0)])

@@ -35,6 +35,10 @@ def test_help_lists_the_commands_at_once(tmp_path: Path) -> None:
             "push, pull, sweep\n",
         ),
         (["train", "--stps", "3"], "error: unknown option --stps; did you mean --steps?\n"),
+        (
+            ["train", "--env", "Pendulum-v1", "--eval-episodes=0"],
+            "error: --eval-episodes: 0 is outside 1 to 10,000\n",
+        ),
         (["evaluate", "nowhere"], "error: nowhere: does not exist; joule train --out nowhere makes one\n"),
     ],
 )

@@ -31,7 +31,7 @@ def test_help_is_instant_and_names_every_setting() -> None:
         (["--grid", "learning.batch_size="], "learning.batch_size has no values"),
         (["--grid", "learning.batchsize=64"], "did you mean learning.batch_size?"),
         (["--seeds", "1", "1"], "--seeds: 1 comes twice"),
-        (["--steps", "0"], "steps: 0 is outside 1 to 1e+10"),
+        (["--steps", "0"], "steps: 0 is outside 1 to 10,000,000,000"),
         (["--agents", "sac", "--grid", "cost.action=0,1"], "cost.action: sac has its library's published"),
         (["--workers", "0"], "--workers: 0 is less than 1"),
         (["--ray", "a:1", "--slurm"], "give one of the two"),

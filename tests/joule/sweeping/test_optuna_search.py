@@ -81,7 +81,7 @@ def test_a_search_that_was_stopped_goes_on_with_its_candidates(tmp_path: Path) -
 
 def test_a_range_that_ends_beyond_its_setting_is_refused(tmp_path: Path) -> None:
     grid = {"learning.batch_size": Range(4, 64, whole=True, log=False)}
-    with pytest.raises(ConfigError, match=r"--grid: learning.batch_size: 4 is outside 8 to 65536"):
+    with pytest.raises(ConfigError, match=r"--grid: learning.batch_size: 4 is outside 8 to 65,536"):
         tasks_of(Plan(grid=grid, search=2), tmp_path)
     with pytest.raises(ConfigError, match="sac uses none of the settings that vary"):
         tasks_of(Plan(agents=("joule", "sac"), grid={"learning.batch_size": (8, 16)}, search=2), tmp_path)

@@ -107,5 +107,5 @@ def test_a_combination_that_cannot_be_used_fails_alone_and_only_such_ones_are_re
     trials = trials_of(Plan(grid=grid))
     assert [bool(trial.error) for trial in trials] == [False, True, False, False]
     assert trials[1].error == "planner.elites: 16 exceeds planner.samples 8"
-    with pytest.raises(ConfigError, match=r"learning.batch_size: 4 is outside 8 to 65536"):
+    with pytest.raises(ConfigError, match=r"learning.batch_size: 4 is outside 8 to 65,536"):
         trials_of(Plan(grid={"learning.batch_size": (4,)}))
