@@ -24,11 +24,11 @@ class Nearness:
 
     Args:
         spec: of the environment.
-        within: readout -> greatest distance from its value at the goal, in its unit. All must be kept.
+        within: readout -> greatest distance from its value at the goal, in its unit, above 0. All must be kept.
 
     Raises:
         TaskError: for a readout that the environment does not have.
-        ConfigError: for no readout, or a distance that is not positive.
+        ConfigError: for no readout.
     """
 
     spec: EnvSpec
@@ -43,13 +43,11 @@ class Nearness:
                 f"--goal-within: {self.spec.env} does not say when a goal is reached; give a readout and a "
                 f"distance, such as {next(derived, next(iter(layout.names)))}=0.1; it has {names}"
             )
-        for name, distance in self.within.items():
+        for name in self.within:
             if name not in layout.names or name in ("action", "cost"):
                 raise TaskError(
                     f"--goal-within: {name!r} is no readout of {self.spec.env}, which has {names}"
                 )
-            if not (np.isfinite(distance) and distance > 0.0):
-                raise ConfigError(f"--goal-within: {name}={distance:g} is not above 0")
         # Numbers of NumPy are none of JSON's.
         object.__setattr__(self, "within", {name: float(distance) for name, distance in self.within.items()})
 
