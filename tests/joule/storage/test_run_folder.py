@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(tmp_path: Path) 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dangling", "file", "full"]
     assert os.listdir(tmp_path / "full") == ["thesis.tex"]
     make_run(tmp_path / "empty").close()
-    with pytest.raises(RunError, match="not empty"):
+    with pytest.raises(RunError, match="or go on with joule train --resume"):
         make_run(tmp_path / "empty")
 
 
