@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy, check_sub_goal_decisions
 from agent.errors import ConfigError
@@ -73,5 +72,5 @@ class GoalRequest:
         for name, distance in self.within.items():
             if isinstance(distance, bool) or not isinstance(distance, numbers.Real):
                 raise ConfigError(f"--goal-within: {name} has {distance!r:.80}; give a number")
-            if not 0.0 < distance < np.inf:
+            if not 0.0 < distance < math.inf:
                 raise ConfigError(f"--goal-within: {name}={distance:g} is not a finite number above 0")
