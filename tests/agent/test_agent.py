@@ -112,9 +112,10 @@ def test_a_resumed_agent_goes_on_as_if_nothing_had_happened(
 
 @pytest.mark.parametrize("kind", ["mppi", "icem", "cem", "random_shooting", "gradient", "policy"])
 def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -> None:
-    trained: Any = joule.load(trained_run, settings={"planner.kind": kind})
-    # A line search may stop one halving apart where a batch is rounded otherwise than its row.
-    near = 0.1 if kind == "gradient" else 1e-3
+    # A line search magnifies rounding: a batch then takes other steps than its rows. The descent is tested in
+    # float64 in tests/planners/test_contract.py; here are the candidates that it starts from.
+    candidates = {"planner.iterations": 0} if kind == "gradient" else {}
+    trained: Any = joule.load(trained_run, settings={"planner.kind": kind, **candidates})
     obs = np.random.default_rng(0).uniform(-1, 1, (3, 2, 3)).astype(np.float32)  # time batch obs
     together, state = [], None
     for t in range(3):
@@ -127,7 +128,7 @@ def test_a_batch_is_decided_as_its_rows_would_be(trained_run: Path, kind: str) -
         for t in range(3):
             action, state = trained.predict(obs[t, row], state, np.array([t == 0]))
             assert action.shape == (1,)
-            np.testing.assert_allclose(action, together[t][row], rtol=near, atol=near)
+            np.testing.assert_allclose(action, together[t][row], rtol=1e-3, atol=1e-3)
     assert set(trained.explain(state)) == (set() if kind == "policy" else {"task", "critic", "uncertainty"})
 
 
