@@ -6,18 +6,22 @@ them is what moved in the world.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from agent.layers import NormedLinear, full
 from agent.perception.regularizers import Regularizer
 from agent.perception.state_normalizer import StateNormalizer
 
-CHANNELS = (16, 32, 32, 32)
-"""Of the convolutions, each of which halves height and width."""
+PATCH = 4
+"""Height and width of the patches that the first layer reads, in pixels."""
+CHANNELS = (32, 32, 32)
+"""Of the patches' layer, and of the convolutions after it, each of which halves height and width."""
 SMALLEST_SPREAD = 0.005
 """Of a pixel, from 0 to 1: smaller changes are noise."""
 AT_A_TIME = 16
@@ -112,12 +116,14 @@ class PixelEncoder(nn.Module):
         self.register_buffer("usual", torch.full(shape, 0.5))
         self.register_buffer("spread", torch.full((), 0.3))
         channels, height, width = shape
-        layers: list[nn.Module] = []
-        for out in CHANNELS:
-            layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1), nn.ReLU()]
-            channels, height, width = out, -(-height // 2), -(-width // 2)
+        self.patches = nn.Linear(channels * PATCH**2, CHANNELS[0])
+        height, width = -(-height // PATCH), -(-width // PATCH)
+        layers: list[nn.Module] = [nn.ReLU()]
+        for before, out in pairwise(CHANNELS):
+            layers += [nn.Conv2d(before, out, 3, stride=2, padding=1), nn.ReLU()]
+            height, width = -(-height // 2), -(-width // 2)
         self.convolutions = nn.Sequential(*layers)
-        self.hidden = NormedLinear(channels * height * width + sum(states.values()), hidden)
+        self.hidden = NormedLinear(CHANNELS[-1] * height * width + sum(states.values()), hidden)
         self.out = nn.Linear(hidden, latent)
 
     def forward(self, obs: Any) -> Float[Tensor, "*rows latent"]:
@@ -134,14 +140,36 @@ class PixelEncoder(nn.Module):
     def features(
         self, pictures: UInt8[Tensor, "rows channels height width"]
     ) -> Float[Tensor, "rows features"]:
-        """What the convolutions find in pictures."""
-        # Channels last in memory: convolutions on a CPU then take half the time, forwards and backwards. Each step
-        # has its operands in one layout, and takes a third of the time of one that mixes two.
-        floats = pictures.to(self.usual.dtype, memory_format=torch.channels_last)
-        usual = (255.0 * self.usual).unsqueeze(0).contiguous(memory_format=torch.channels_last)
-        scaled = floats.sub_(usual).mul_(1.0 / (255.0 * self.spread))
-        found: Tensor = self.convolutions(scaled)
-        return found.flatten(1)
+        """What the layers of patches and convolutions find in pictures."""
+        # The usual picture and the scale are folded into the first layer, which then reads the bytes as they are.
+        weight = self.patches.weight / (255.0 * self.spread)
+        usual = in_patches(255.0 * self.usual.unsqueeze(0))
+        bias = self.patches.bias - F.linear(usual, weight)
+        found = F.linear(in_patches(pictures).to(weight.dtype), weight) + bias
+        # Channels last in memory, as they are here, convolutions on a CPU take half the time.
+        convolved: Tensor = self.convolutions(found.permute(0, 3, 1, 2))
+        return convolved.flatten(1)
+
+
+def in_patches(
+    pictures: Shaped[Tensor, "rows channels height width"],
+) -> Shaped[Tensor, "rows down across numbers"]:
+    """Pictures cut into patches of PATCH by PATCH pixels; where they do not divide, zeros fill the last ones.
+
+    Args:
+        pictures: of any type.
+
+    Returns:
+        The numbers of each patch, in order of channel, row and column.
+    """
+    rows, channels, height, width = pictures.shape
+    if height % PATCH or width % PATCH:
+        pictures = F.pad(pictures, (0, -width % PATCH, 0, -height % PATCH))
+    pictures = pictures.contiguous()
+    # Four bytes move as one word, in a quarter of the time.
+    words = pictures.view(torch.int32) if pictures.dtype == torch.uint8 else pictures
+    cut = words.view(rows, channels, -(-height // PATCH), PATCH, -(-width // PATCH), -1)
+    return cut.permute(0, 2, 4, 1, 3, 5).contiguous().view(pictures.dtype).flatten(3)
 
 
 def shifted(
