@@ -24,11 +24,12 @@ from joule.storage.errors import ReplayLogError, RunError
 from joule.storage.files import why
 from joule.storage.meta_schema import check_identity, check_meta, check_no_options
 from joule.storage.new_folder import new_folder
+from joule.storage.provenance import version
 from joule.storage.run_folder import Run
 from joule.storage.run_paths import check_free
 from joule.storage.run_replay import ReplayLogs, not_finite
 from joule_errors import Refused
-from joule_schema.errors import SchemaError
+from joule_schema.errors import SchemaError, shown
 
 Saved = tuple[Checkpoint, ReplayLogs]
 """A verified checkpoint, and the verified replay logs at its commit, ready for appending."""
@@ -209,7 +210,18 @@ def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> Non
     except TaskError:  # the state is this agent's; what was asked of the agent does not go with it
         raise
     except ValueError as error:
-        raise CheckpointError(f"{saved.path}: does not hold the state of this agent: {error}") from error
+        raise CheckpointError(
+            f"{saved.path}: does not hold the state of this agent: {error}{_other_version(saved)}"
+        ) from error
+
+
+def _other_version(saved: Checkpoint) -> str:
+    """Says which version wrote a checkpoint, where it is not this one; empty where it is, or is not recorded."""
+    versions = saved.identity.get("versions")
+    written = versions.get("joule") if isinstance(versions, Mapping) else None
+    if not isinstance(written, str) or written == version():
+        return ""
+    return f"; Joule {shown(written)} wrote it, and this is Joule {shown(version())}"
 
 
 def restore_env(agent: Agent, saved: Checkpoint) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from agent.configurator.settings import ModelConfig
 from agent.errors import ConfigError
@@ -36,6 +37,19 @@ def test_pictures_are_encoded_alike_in_any_number(monkeypatch: pytest.MonkeyPatc
     assert whole.shape == (3, 5, 16)
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(encode(normalizer(obs[1])), whole[1])
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (30, 37)])
+def test_the_first_layer_is_a_convolution_of_patches(height: int, width: int) -> None:
+    rows = pictures(3, 6, height, width)
+    weight = torch.randn(8, 6 * 16, generator=torch.Generator().manual_seed(2))
+    padded = F.pad(rows.float(), (0, -width % 4, 0, -height % 4))
+    expected = F.conv2d(padded, weight.view(8, 6, 4, 4), stride=4).permute(0, 2, 3, 1)
+    found = pixels.in_patches(rows)
+    assert torch.equal(found.float(), pixels.in_patches(rows.float())), (
+        "words of bytes are cut as numbers are"
+    )
+    torch.testing.assert_close(F.linear(found.float(), weight), expected, atol=0.01, rtol=1e-4)
 
 
 def test_a_state_beside_the_pictures_is_normalised_and_seen() -> None:

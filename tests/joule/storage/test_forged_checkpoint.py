@@ -93,6 +93,18 @@ def test_the_state_of_an_agent_is_refused_by_name_and_nothing_is_set(
     assert agent.state_dict()[1] == before
 
 
+def test_a_state_of_another_version_says_which(restored: tuple[Any, Checkpoint, ReplayLogs]) -> None:
+    agent, saved, logs = restored
+    arrays = {name: array for name, array in saved.arrays.items() if "encoder.out" not in name}
+    older = replace(saved, arrays=arrays, identity=saved.identity | {"versions": {"joule": "0.1.0"}})
+    with pytest.raises(
+        CheckpointError, match=r"has no array .*; Joule '0\.1\.0' wrote it, and this is Joule '"
+    ):
+        restore_checkpoint(agent, older, logs)
+    with pytest.raises(CheckpointError, match=r"has no array \S+$"):
+        restore_checkpoint(agent, replace(saved, arrays=arrays), logs)
+
+
 @pytest.mark.parametrize(("kind", "name"), [("joule", "random"), ("sac", "action_space"), ("random", "rng")])
 def test_the_numbers_of_a_generator_may_be_text(make_agent: Callable[..., Any], kind: str, name: str) -> None:
     agent = make_agent(agent=kind)
