@@ -1,0 +1,48 @@
+"""What README says follows from the committed raw files."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from benchmarks import claims
+from benchmarks.claims import CLAIMS, Claim
+from benchmarks.training import ROOT
+
+PAGE = (ROOT / "README.md").read_text()
+NOT_MEASURED = (
+    "at 100,000 frames (50,000 for Joule's own environments)",
+    "a run of 100,000 frames",
+    "A run of 5,000 decisions costs 2.8 times",
+    "pictures of 48 x 48",
+    "Can it run with 30 % of its sensors dead?",
+    "the hopper did not reach 90 %",
+    "two agents made 9 and 10 violations in 1,000 decisions",
+)
+"""Settings of the measurements; a goal that was missed; and what has no raw file: two pairs of runs (the report of
+speed has them), and eight learning runs that were printed (lab notes)."""
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.text[:40])
+def test_a_claim_has_the_numbers_of_its_raw_file(claim: Claim) -> None:
+    assert claim.shown() in (ROOT / claim.page).read_text(), "python benchmarks/claims.py --write renews it"
+
+
+def test_every_number_in_the_results_of_the_readme_is_a_claim() -> None:
+    part = PAGE[PAGE.index("\n## Results") : PAGE.index("![A cup that falls upward")]
+    for text in (*(claim.shown() for claim in CLAIMS), *NOT_MEASURED):
+        assert text in part, text
+        part = part.replace(text, "", 1)
+    part = re.sub(r"\]\([^)]*\)|`[^`]*`|[\w/]+-v\d", "", part)  # links, code, environments
+    assert re.findall(r"[^\n|.]*\d[^\n|.]*", part) == []
+
+
+def test_new_numbers_replace_old_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = Claim("reaches {:.0f} % of {:,} m", lambda: (97.6, 12_000))
+    assert (
+        claims.renewed("It reaches -3 % of 1,000.5 m (97 %).", [claim])
+        == "It reaches 98 % of 12,000 m (97 %)."
+    )
+    with pytest.raises(SystemExit, match="has 0 texts of the form"):
+        claims.renewed("It flies.", [claim])
