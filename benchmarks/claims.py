@@ -1,4 +1,4 @@
-"""The numbers of README, each computed from its raw file.
+"""The numbers of README and of the reports' conclusions, each computed from its raw file.
 
     python benchmarks/claims.py            lists the claims whose numbers are not those of the raw files
     python benchmarks/claims.py --write    writes the numbers into the pages
@@ -11,31 +11,39 @@ them remains to be read again.
 from __future__ import annotations
 
 import argparse
-import functools
-import json
 import re
 import string
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
+from benchmarks.claim_numbers import (
+    OWN_BUDGET,
+    Numbers,
+    both,
+    changes,
+    constraints_kept,
+    dmc_iqms,
+    dmc_means,
+    goal_row,
+    goal_time,
+    goals,
+    halfway,
+    interruptions,
+    other_tasks,
+    pixel_pairs,
+    probes,
+    speed_backwards,
+    summary,
+    unseen,
+    violations,
+    with_seeds,
+)
+from benchmarks.training import ROOT
 
-from benchmarks import raw_rows
-from benchmarks.contenders import DMC
-from benchmarks.training import RESULTS, ROOT
-from joule.report.evaluations import Run, read_evaluations
-from joule.report.statistics import interquartile_mean, strata
-
-UNSEEN = ROOT / "benchmarks" / "results_held_out_tasks"
-NUMBER = r"-?\d[\d,]*(?:\.\d+)?"
-BUDGET = 100_000
-"""Frames of a run in the tables, but for Joule's own environments."""
-OWN_BUDGET = 50_000
-"""The same for Joule's own environments."""
-Numbers = Sequence[float | str]
+NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
+RESULTS_PAGE = "docs/reports/results.md"
+GOALS_PAGE = "docs/guide/goals.md"
 
 
 @dataclass(frozen=True)
@@ -50,164 +58,34 @@ class Claim:
 
     @property
     def pattern(self) -> str:
-        """A regular expression that finds the text, whatever its numbers are."""
+        """A regular expression that finds the text, whatever its numbers and line breaks are; a group for each."""
         parts = string.Formatter().parse(self.text)
-        return "".join(re.escape(text) + ("" if place is None else NUMBER) for text, place, _, _ in parts)
+        return "".join(_words(text) + ("" if place is None else NUMBER) for text, place, _, _ in parts)
 
-    def shown(self) -> str:
+    def shown(self) -> list[str]:
+        """The numbers of the raw files, as the text shows them."""
+        parts = string.Formatter().parse(self.text)
+        places = [form or "" for _, place, form, _ in parts if place is not None]
+        return [format(number, form) for number, form in zip(self.numbers(), places, strict=True)]
+
+    def sentence(self) -> str:
         """The text with the numbers of the raw files."""
         return self.text.format(*self.numbers())
 
+    def found(self, text: str) -> re.Match[str]:
+        """Where a page has the claim.
 
-@functools.cache
-def summary(name: str) -> dict[str, Any]:
-    """A JSON file of the results."""
-    found: dict[str, Any] = json.loads((RESULTS / name).read_text())
-    return found
-
-
-@functools.cache
-def runs(tree: Path, agent: str, env: str) -> tuple[Run, ...]:
-    """The runs of an agent in an environment."""
-    folder = env.replace(":", "-").replace("/", "-")
-    return tuple(read_evaluations(path) for path in sorted(tree.glob(f"*/{agent}/{folder}/seed*.csv")))
+        Raises:
+            SystemExit: where it does not have it exactly once.
+        """
+        matches = list(re.finditer(self.pattern, text))
+        if len(matches) != 1:
+            raise SystemExit(f"{self.page} has {len(matches)} texts of the form {self.text!r}")
+        return matches[0]
 
 
-def returns(agent: str, env: str, frames: int, tree: Path = RESULTS) -> np.ndarray:
-    """Return [seeds] of the evaluation at so many frames."""
-    found = [
-        float(run.returns[run.frames.tolist().index(frames)])
-        for run in runs(tree, agent, env)
-        if frames in run.frames
-    ]
-    return np.array(found)
-
-
-def both(env: str, frames: int = BUDGET) -> list[float]:
-    """Mean returns of Joule and of SAC."""
-    return [float(returns(agent, env, frames).mean()) for agent in ("joule", "sac")]
-
-
-def of_dmc(agent: str, frames: int = BUDGET) -> list[np.ndarray]:
-    """Returns [seeds] for each of the dm_control tasks."""
-    return [returns(agent, env, frames) for env in DMC]
-
-
-def dmc_means() -> Numbers:
-    """Seeds of Joule, fewest and most; mean over the tasks of Joule and of SAC."""
-    seeds = [len(scores) for scores in of_dmc("joule")]
-    means = [np.mean([scores.mean() for scores in of_dmc(agent)]) for agent in ("joule", "sac")]
-    return (min(seeds), max(seeds), *(float(mean) for mean in means))
-
-
-def dmc_iqms() -> Numbers:
-    """The interquartile mean of Joule and of SAC."""
-    return [float(interquartile_mean(strata(of_dmc(agent)))) for agent in ("joule", "sac")]
-
-
-def with_seeds(env: str, frames: int = BUDGET, agent: str = "joule") -> Numbers:
-    """The seeds of an agent, and the mean returns of Joule and of SAC."""
-    return (len(returns(agent, env, frames)), *both(env, frames))
-
-
-def unseen() -> Numbers:
-    """The number of unseen tasks, and the mean over them of Joule and of SAC."""
-    folders = {path.name for path in UNSEEN.glob("*/joule/*")}
-    envs = sorted(run.env for name in folders for run in runs(UNSEEN, "joule", name)[:1])
-    means = [
-        float(np.mean([returns(agent, env, BUDGET, UNSEEN).mean() for env in envs]))
-        for agent in ("joule", "sac")
-    ]
-    return (len(envs), *means)
-
-
-def halfway() -> Numbers:
-    """Joule's means at half of the budget: dm_control, HalfCheetah-v5, Hopper-v5."""
-    half = BUDGET // 2
-    dmc = np.mean([scores.mean() for scores in of_dmc("joule", half)])
-    return (
-        float(dmc),
-        *(float(returns("joule", env, half).mean()) for env in ("HalfCheetah-v5", "Hopper-v5")),
-    )
-
-
-def violations() -> Numbers:
-    """Shares of pairs in percent with the worst robot, and false alarms; in the order of README."""
-    found = summary("intuition.json")
-    pairs, worst = found["pairwise_accuracy"], found["pairwise_accuracy_worst"]["value"]
-    matched, matched_worst = found["matched_trained"], found["matched_trained_worst"]["value"]
-    alarms, alarms_worst = found["false_alarms_per_1000"], found["false_alarms_per_1000_worst"]["value"]
-    return (
-        100 * pairs, 100 * worst, found["auroc"], 100 * found["gross_untrained"], 100 * matched, 100 * matched_worst,
-        100 * found["matched_untrained"], 100 * found["matched_constant_velocity"], alarms, alarms_worst,
-    )  # fmt: skip
-
-
-def pixel_pairs() -> Numbers:
-    """Shares of matched pairs in percent: trained, untrained, the difference of pictures, the latent's change."""
-    names = ("trained", "untrained", "frame_difference", "latent_change")
-    return [100 * summary("pixels.json")[f"matched_{name}"] for name in names]
-
-
-def changes() -> Numbers:
-    """Changes of ten that are noticed within an episode, mean and worst, within 20 decisions by the cheetah; alarms."""
-    found = summary("change_detection.json")
-    alarms = sum(agent["false_alarms"] for agent in found["agents"].values())
-    return (
-        10 * found["within_episode_share"], found["robots"], 10 * found["within_episode_share_worst"]["value"],
-        10 * found["by_robot"]["HalfCheetah-v5"]["within_20_share"], found["home_decisions"], alarms,
-    )  # fmt: skip
-
-
-def constraints_kept() -> Numbers:
-    """Violations and returns lost in percent of those without the constraint, mean and worst."""
-    found = summary("guardrail.json")
-    names = ("violations_ratio", "return_lost_of_free", "violations_ratio_worst", "return_lost_of_free_worst")
-    return [100 * found[name] for name in names]
-
-
-def other_tasks() -> Numbers:
-    """Shares of SAC's return in percent, on all tasks and on the new ones."""
-    found = summary("retask.json")
-    return (100 * found["of_sac"]["learn_task"]["mean"], 100 * found["fraction_of_sac_new_tasks"])
-
-
-def speed_backwards() -> Numbers:
-    """Frames and mean speed (m/s) of the cheetah that learned to run backwards from what it knew."""
-    rows = raw_rows.read(RESULTS / "trials.csv")
-    row = [row for row in rows if "--init-from RUN --task less:velocity" in row["command"]][-1]
-    return (int(row["frames"]), float(row["return_mean"]) / 500)  # decisions of an episode
-
-
-def goals() -> Numbers:
-    """Goals reached by plans, in percent: mazes, arm, long maze with and without sub-goals; random; Push."""
-    found = summary("goals.json")
-    rows = {row["way"]: row for row in raw_rows.read(RESULTS / "hierarchy.csv") if row["acts"] == "plan"}
-    of_random = [found[f"{name}_beside"]["random"] for name in ("maze", "umaze", "reach")]
-    return (
-        found["maze"], found["umaze"], found["reach"], 100 * float(rows["hierarchy"]["success"]),
-        100 * float(rows["flat_longer"]["success"]), min(of_random), max(of_random), found["push"],
-    )  # fmt: skip
-
-
-def probes() -> Numbers:
-    """R² of a probe for the readouts of Push, of `vicreg` and `simnorm`."""
-    rows = [row for row in raw_rows.read(RESULTS / "collapse.csv") if row["env"] == "joule/Push-v0"]
-    kinds = ("vicreg", "simnorm")
-    return [
-        float(np.mean([float(row["readout_r2"]) for row in rows if row["regularizer"] == kind]))
-        for kind in kinds
-    ]
-
-
-def interruptions() -> Numbers:
-    """Exact resumes of how many, SIGKILLs, faults as expected, forged files."""
-    resumed = [row["exact"] for row in raw_rows.read(RESULTS / "resume.csv")]
-    faults = [row["verdict"] for row in raw_rows.read(RESULTS / "faults.csv")]
-    kills = summary("kill.json")
-    return (
-        resumed.count("yes"), len(resumed), kills["random_kills"], faults.count("ok"), summary("fuzz.json")["attempts"],
-    )  # fmt: skip
+def _words(text: str) -> str:
+    return r"\s+".join(re.escape(word) for word in re.split(r"\s+", text))
 
 
 CLAIMS = (
@@ -288,25 +166,56 @@ CLAIMS = (
         "forged files were refused or loaded without a traceback",
         interruptions,
     ),
+    Claim(
+        "At 100,000 frames Joule has a mean of {:.0f} over the six dm_control tasks and SAC has {:.0f}. Joule is ahead of SAC in "
+        "all six but cartpole-swingup ({:.0f} and {:.0f}),",
+        lambda: (*dmc_means()[2:], *both("dmc:cartpole-swingup")),
+        RESULTS_PAGE,
+    ),
+    Claim(
+        "SAC is ahead in InvertedDoublePendulum-v5 ({:,.0f} and {:,.0f}) and in joule/Push-v0 ({:.0f} and {:.0f};",
+        lambda: (*reversed(both("InvertedDoublePendulum-v5")), *reversed(both("joule/Push-v0", OWN_BUDGET))),
+        RESULTS_PAGE,
+    ),
+    Claim(
+        "In `joule/Maze-v0` plans reach {:.0f} % of 50 goals ({:.0f} to {:.0f}; one agent, 50,000 frames of smooth random actions), "
+        "at {:.0f} ms a decision, and the goal's policy {:.0f} % ({:.0f} to {:.0f})",
+        lambda: (*goal_row("maze", "plan"), goal_time("maze"), *goal_row("maze", "policy")),
+        GOALS_PAGE,
+    ),
+    Claim(
+        "In PointMaze_UMaze plans and the policy reach {:.0f} % each ({:.0f} to {:.0f}; one agent, 50,000 frames), in "
+        "`joule/Reach-v0` plans {:.0f} % ({:.0f} to {:.0f}; 20,000 frames) and the policy {:.0f} %.",
+        lambda: (*goal_row("umaze", "plan"), *goal_row("reach", "plan"), goal_row("reach", "policy")[0]),
+        GOALS_PAGE,
+    ),
 )
 
 
-def differing(page: str, claims: Sequence[Claim] = CLAIMS) -> list[Claim]:
-    """The claims that a page does not have, or has with other numbers."""
-    text = (ROOT / page).read_text()
-    return [claim for claim in claims if claim.page == page and claim.shown() not in text]
+def of_page(page: str) -> list[Claim]:
+    """The claims of a page."""
+    return [claim for claim in CLAIMS if claim.page == page]
 
 
-def renewed(text: str, claims: Sequence[Claim] = CLAIMS) -> str:
-    """A page with the numbers of the raw files.
+def differing(text: str, claims: Sequence[Claim]) -> list[Claim]:
+    """The claims that a page has with other numbers.
+
+    Raises:
+        SystemExit: for a claim that the page does not have exactly once.
+    """
+    return [claim for claim in claims if list(claim.found(text).groups()) != claim.shown()]
+
+
+def renewed(text: str, claims: Sequence[Claim]) -> str:
+    """A page with the numbers of the raw files; its line breaks stay.
 
     Raises:
         SystemExit: for a claim that the page does not have exactly once.
     """
     for claim in claims:
-        text, found = re.subn(claim.pattern, claim.shown().replace("\\", r"\\"), text)
-        if found != 1:
-            raise SystemExit(f"{claim.page} has {found} texts of the form {claim.text!r}")
+        match, numbers = claim.found(text), claim.shown()
+        for place in reversed(range(len(numbers))):  # from the end, so that the places before it stay
+            text = text[: match.start(place + 1)] + numbers[place] + text[match.end(place + 1) :]
     return text
 
 
@@ -321,15 +230,15 @@ def main() -> int:
     options = parser.parse_args()
     differ = 0
     for page in dict.fromkeys(claim.page for claim in CLAIMS):
-        other = differing(page)
+        path, claims = ROOT / page, of_page(page)
+        text = path.read_text()
+        other = differing(text, claims)
         for claim in other:
-            print(f"{page}: {claim.shown()}")
+            print(f"{page}: {claim.sentence()}")
+        differ += len(other)
         if options.write:
-            own = [claim for claim in CLAIMS if claim.page == page]
-            (ROOT / page).write_text(renewed((ROOT / page).read_text(), own))
-        else:
-            differ += len(other)
-    return int(bool(differ))
+            path.write_text(renewed(text, claims))
+    return int(bool(differ) and not options.write)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,188 @@
+"""Numbers that README and the reports' conclusions state, from the raw files; `claims.py` says where."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import raw_rows
+from benchmarks.contenders import DMC
+from benchmarks.training import RESULTS, ROOT
+from joule.report.evaluations import Run, read_evaluations
+from joule.report.statistics import interquartile_mean, strata
+
+UNSEEN = ROOT / "benchmarks" / "results_held_out_tasks"
+BUDGET = 100_000
+"""Frames of a run in the tables, but for Joule's own environments."""
+OWN_BUDGET = 50_000
+"""The same for Joule's own environments."""
+Numbers = Sequence[float]
+
+
+@functools.cache
+def summary(name: str) -> dict[str, Any]:
+    """A JSON file of the results."""
+    found: dict[str, Any] = json.loads((RESULTS / name).read_text())
+    return found
+
+
+@functools.cache
+def runs(tree: Path, agent: str, env: str) -> tuple[Run, ...]:
+    """The runs of an agent in an environment."""
+    folder = env.replace(":", "-").replace("/", "-")
+    return tuple(read_evaluations(path) for path in sorted(tree.glob(f"*/{agent}/{folder}/seed*.csv")))
+
+
+def returns(agent: str, env: str, frames: int, tree: Path = RESULTS) -> np.ndarray:
+    """Return [seeds] of the evaluation at so many frames."""
+    found = [
+        float(run.returns[run.frames.tolist().index(frames)])
+        for run in runs(tree, agent, env)
+        if frames in run.frames
+    ]
+    return np.array(found)
+
+
+def both(env: str, frames: int = BUDGET) -> list[float]:
+    """Mean returns of Joule and of SAC."""
+    return [float(returns(agent, env, frames).mean()) for agent in ("joule", "sac")]
+
+
+def of_dmc(agent: str, frames: int = BUDGET) -> list[np.ndarray]:
+    """Returns [seeds] for each of the dm_control tasks."""
+    return [returns(agent, env, frames) for env in DMC]
+
+
+def dmc_means() -> Numbers:
+    """Seeds of Joule, fewest and most; mean over the tasks of Joule and of SAC."""
+    seeds = [len(scores) for scores in of_dmc("joule")]
+    means = [np.mean([scores.mean() for scores in of_dmc(agent)]) for agent in ("joule", "sac")]
+    return (min(seeds), max(seeds), *(float(mean) for mean in means))
+
+
+def dmc_iqms() -> Numbers:
+    """The interquartile mean of Joule and of SAC."""
+    return [float(interquartile_mean(strata(of_dmc(agent)))) for agent in ("joule", "sac")]
+
+
+def with_seeds(env: str, frames: int = BUDGET, agent: str = "joule") -> Numbers:
+    """The seeds of an agent, and the mean returns of Joule and of SAC."""
+    return (len(returns(agent, env, frames)), *both(env, frames))
+
+
+def unseen() -> Numbers:
+    """The number of unseen tasks, and the mean over them of Joule and of SAC."""
+    folders = {path.name for path in UNSEEN.glob("*/joule/*")}
+    envs = sorted(run.env for name in folders for run in runs(UNSEEN, "joule", name)[:1])
+    means = [
+        float(np.mean([returns(agent, env, BUDGET, UNSEEN).mean() for env in envs]))
+        for agent in ("joule", "sac")
+    ]
+    return (len(envs), *means)
+
+
+def halfway() -> Numbers:
+    """Joule's means at half of the budget: dm_control, HalfCheetah-v5, Hopper-v5."""
+    half = BUDGET // 2
+    dmc = np.mean([scores.mean() for scores in of_dmc("joule", half)])
+    return (
+        float(dmc),
+        *(float(returns("joule", env, half).mean()) for env in ("HalfCheetah-v5", "Hopper-v5")),
+    )
+
+
+def violations() -> Numbers:
+    """Shares of pairs in percent with the worst robot, and false alarms; in the order of README."""
+    found = summary("intuition.json")
+    pairs, worst = found["pairwise_accuracy"], found["pairwise_accuracy_worst"]["value"]
+    matched, matched_worst = found["matched_trained"], found["matched_trained_worst"]["value"]
+    alarms, alarms_worst = found["false_alarms_per_1000"], found["false_alarms_per_1000_worst"]["value"]
+    return (
+        100 * pairs, 100 * worst, found["auroc"], 100 * found["gross_untrained"], 100 * matched, 100 * matched_worst,
+        100 * found["matched_untrained"], 100 * found["matched_constant_velocity"], alarms, alarms_worst,
+    )  # fmt: skip
+
+
+def pixel_pairs() -> Numbers:
+    """Shares of matched pairs in percent: trained, untrained, the difference of pictures, the latent's change."""
+    names = ("trained", "untrained", "frame_difference", "latent_change")
+    return [100 * summary("pixels.json")[f"matched_{name}"] for name in names]
+
+
+def changes() -> Numbers:
+    """Changes of ten that are noticed within an episode, mean and worst, within 20 decisions by the cheetah; alarms."""
+    found = summary("change_detection.json")
+    alarms = sum(agent["false_alarms"] for agent in found["agents"].values())
+    return (
+        10 * found["within_episode_share"], found["robots"], 10 * found["within_episode_share_worst"]["value"],
+        10 * found["by_robot"]["HalfCheetah-v5"]["within_20_share"], found["home_decisions"], alarms,
+    )  # fmt: skip
+
+
+def constraints_kept() -> Numbers:
+    """Violations and returns lost in percent of those without the constraint, mean and worst."""
+    found = summary("guardrail.json")
+    names = ("violations_ratio", "return_lost_of_free", "violations_ratio_worst", "return_lost_of_free_worst")
+    return [100 * found[name] for name in names]
+
+
+def other_tasks() -> Numbers:
+    """Shares of SAC's return in percent, on all tasks and on the new ones."""
+    found = summary("retask.json")
+    return (100 * found["of_sac"]["learn_task"]["mean"], 100 * found["fraction_of_sac_new_tasks"])
+
+
+def speed_backwards() -> Numbers:
+    """Frames and mean speed (m/s) of the cheetah that learned to run backwards from what it knew."""
+    rows = raw_rows.read(RESULTS / "trials.csv")
+    row = [row for row in rows if "--init-from RUN --task less:velocity" in row["command"]][-1]
+    return (int(row["frames"]), float(row["return_mean"]) / 500)  # decisions of an episode
+
+
+def goals() -> Numbers:
+    """Goals reached by plans, in percent: mazes, arm, long maze with and without sub-goals; random; Push."""
+    found = summary("goals.json")
+    rows = {row["way"]: row for row in raw_rows.read(RESULTS / "hierarchy.csv") if row["acts"] == "plan"}
+    of_random = [found[f"{name}_beside"]["random"] for name in ("maze", "umaze", "reach")]
+    return (
+        found["maze"], found["umaze"], found["reach"], 100 * float(rows["hierarchy"]["success"]),
+        100 * float(rows["flat_longer"]["success"]), min(of_random), max(of_random), found["push"],
+    )  # fmt: skip
+
+
+def goal_row(subject: str, acts: str) -> list[float]:
+    """Share of the goals that is reached in the newest row, and its interval, in percent."""
+    rows = raw_rows.read(RESULTS / "goals.csv")
+    row = [row for row in rows if (row["subject"], row["acts"]) == (subject, acts)][-1]
+    return [100 * float(row[name]) for name in ("success", "low", "high")]
+
+
+def goal_time(subject: str) -> float:
+    """Milliseconds of a plan, the median of the newest row."""
+    rows = raw_rows.read(RESULTS / "goals.csv")
+    return float([row for row in rows if (row["subject"], row["acts"]) == (subject, "plan")][-1]["median_ms"])
+
+
+def probes() -> Numbers:
+    """R² of a probe for the readouts of Push, of `vicreg` and `simnorm`."""
+    rows = [row for row in raw_rows.read(RESULTS / "collapse.csv") if row["env"] == "joule/Push-v0"]
+    kinds = ("vicreg", "simnorm")
+    return [
+        float(np.mean([float(row["readout_r2"]) for row in rows if row["regularizer"] == kind]))
+        for kind in kinds
+    ]
+
+
+def interruptions() -> Numbers:
+    """Exact resumes of how many, SIGKILLs, faults as expected, forged files."""
+    resumed = [row["exact"] for row in raw_rows.read(RESULTS / "resume.csv")]
+    faults = [row["verdict"] for row in raw_rows.read(RESULTS / "faults.csv")]
+    kills = summary("kill.json")
+    return (
+        resumed.count("yes"), len(resumed), kills["random_kills"], faults.count("ok"), summary("fuzz.json")["attempts"],
+    )  # fmt: skip
