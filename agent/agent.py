@@ -254,7 +254,8 @@ class WorldModelAgent(ActingAgent):
     ) -> "WorldModelAgent":
         """Learns to reach goals from what it remembers, without reward; see `learning.goal_learning`.
 
-        What was learned before stays as it was. More training forgets it, because the latents change.
+        What was learned before stays as it was. More training forgets it, because the latents change. A goal that
+        is planned for is forgotten: plan for it again.
 
         Args:
             updates: gradient steps.

@@ -84,6 +84,10 @@ def restore(
                 group.optimizer.state[vector] = {
                     name: torch.from_numpy(np.array(value)).to(vector.device) for name, value in kept.items()
                 }
+            else:  # it had made no step
+                group.optimizer.state.pop(vector, None)
+    # Measured once an update; the state is another, whatever its count says.
+    modules.margin_measured_at = modules.sensors_calibrated_at = -1
     for name in modules.random_streams:
         if f"random/{name}" in arrays:  # a GPU's is not, where the run was on a CPU before
             modules.random_streams[name] = torch.from_numpy(np.array(arrays[f"random/{name}"]))

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 import planners
+from agent.configurator.looking_ahead import PLANNED_AHEAD_DECISIONS
 from agent.cost.derivations import parts_of
 from agent.cost.readouts import Readouts
 from agent.cost.task import Task
@@ -24,7 +25,7 @@ Decide = Callable[[np.ndarray, Any, np.ndarray], tuple[np.ndarray, Any]]
 """(observations [envs, obs], state, starts [envs]) -> (actions [envs, act], state), as `predict`."""
 SETTINGS = {"samples": 48, "iterations": 3, "elites": 8}
 """Settings of the oracle's planner, iCEM."""
-HORIZON = 15
+HORIZON = PLANNED_AHEAD_DECISIONS
 """Decisions that it plans ahead."""
 
 

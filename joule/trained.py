@@ -208,7 +208,7 @@ class Request:
         if agent is not None and self.goal is not None:
             from joule.goals.text import goal_of
 
-            agent.plan_for(goal_of(self.goal, agent))
+            agent.plan_for(goal_of(self.goal, agent), self.changes.get("planner.horizon_decisions"))
         return trained
 
     def _check_task(self) -> None:

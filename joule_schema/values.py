@@ -23,6 +23,7 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
+from joule_errors.words import range_text
 from joule_schema.errors import SchemaError, shown
 
 T = TypeVar("T")
@@ -98,7 +99,7 @@ def check(kind: Any, value: Any, where: str) -> None:
         raise SchemaError(f"{where}: found {shown(value)}, expected {_expected(kind, limits)}")
     for limit in limits:
         if isinstance(limit, Within) and not limit.low <= value <= limit.high:
-            raise SchemaError(f"{where}: {shown(value)} is outside {limit.low:g} to {limit.high:g}")
+            raise SchemaError(f"{where}: {shown(value)} is outside {range_text(limit.low, limit.high)}")
         if isinstance(limit, Pattern) and not re.fullmatch(limit.regex, value):
             raise SchemaError(f"{where}: found {shown(value)}, expected {limit.meaning}")
         if isinstance(limit, Length) and not limit.low <= len(value) <= limit.high:

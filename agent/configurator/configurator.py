@@ -57,6 +57,10 @@ class Configurator:
             raise ConfigError(
                 "constraint: planner.kind policy does not look ahead, and cannot keep a constraint"
             )
+        if constraints and self.goals.policy is not None and modules.actor.planner is None:
+            raise ConfigError(
+                "constraint: the policy that acts towards a goal does not look ahead; plan for the goal"
+            )
         act = modules.env_spec.action_size
         if constraints:
             self.check_readouts("constraint")
@@ -181,6 +185,7 @@ class Configurator:
         learn_task_in_imagination(modules, cost.task, self._known(cost), updates)
         modules.task_cost, modules.actor = None, modules.make_actor(modules.config)
         modules.forget_margin()  # a constraint may be on the cost
+        self.goals.remember_anew()  # what is normalised now changes latents
 
     def learn_constraints(self, updates: int) -> None:
         """Learns in imagination to act within the constraints: the present task, with a charge for violations.

@@ -8,6 +8,7 @@ from agent.actor.actor import ActingPolicy, Actor
 from agent.arguments import observation_rows
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
+from agent.configurator.settings import Config
 from agent.cost.goal import Goal
 from agent.cost.goal_cost import GoalCost
 from agent.cost.goal_target import GoalTarget
@@ -40,7 +41,7 @@ class GoalsConfigurator:
 
         Args:
             goal: the goal.
-            horizon_decisions: decisions looked ahead.
+            horizon_decisions: decisions looked ahead; None takes those.
 
         Raises:
             InputError: for an observation that is not one of this environment.
@@ -48,26 +49,18 @@ class GoalsConfigurator:
                 horizon beyond an episode.
         """
         modules, learned = self.modules, self.modules.networks.goals
-        latent = self._latent_of(goal)
-        energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
-        if learned is None and energy != "latent":
-            raise ConfigError(
-                f"{goal.name}: the energy {energy!r} needs what learn_goals learns; call it first"
-            )
         if modules.config.planner.kind == NO_PLANNER:
             self.act_for(goal)
             return
-        if energy == "both" and not modules.replay_buffer.held:
-            raise ConfigError(f"{goal.name}: the energy 'both' needs remembered moments, and there are none")
-        usual = None if energy == "steps" else self._usual_distance()
-        decisions = None if energy == "latent" or learned is None else learned.decisions
-        target = self._target_of(goal, latent)
+        cost, target = self._cost_of(goal)
         acting = None if learned is None else PolicyTowards(learned, target)
-        config = modules.config
-        if horizon_decisions is not None or learned is None:
-            config = looking_ahead(modules, horizon_decisions)
-        cost = GoalCost(goal.name, target, usual, decisions, known_to_policy=acting is not None)
-        modules.task_cost, modules.actor = cost, modules.make_actor(config, acting)
+        modules.task_cost, modules.actor = cost, modules.make_actor(self.settings(horizon_decisions), acting)
+
+    def settings(self, horizon_decisions: int | None = None) -> Config:
+        """The settings with the horizon of plans for a goal. Raises ConfigError for one beyond an episode."""
+        if horizon_decisions is None and self.modules.networks.goals is not None:
+            return self.modules.config
+        return looking_ahead(self.modules, horizon_decisions)
 
     def act_for(self, goal: Goal) -> None:
         """Acts towards a goal by the policy that `learn_goals` learned, without a plan (mode 1).
@@ -76,18 +69,32 @@ class GoalsConfigurator:
             InputError, ConfigError: as `plan_for`.
         """
         modules, learned = self.modules, self.modules.networks.goals
-        latent = self._latent_of(goal)
         if learned is None:
             raise ConfigError(
                 f"{goal.name}: acting without a plan needs what learn_goals learns; call it first"
             )
         if modules.constraint_cost is not None:
             raise ConfigError(f"{goal.name}: the constraint needs a plan; a policy does not look ahead")
-        target = self._target_of(goal, latent)
-        modules.task_cost = GoalCost(goal.name, target, None, learned.decisions, known_to_policy=True)
+        modules.task_cost, target = self._cost_of(goal)
         modules.actor = Actor(
             PolicyTowards(learned, target), None, modules.config.planner.horizon_decisions, 0
         )
+
+    def _cost_of(self, goal: Goal) -> tuple[GoalCost, GoalTarget]:
+        """The energy of plans for a goal, and what is acted towards. Raises as `plan_for`."""
+        modules, learned = self.modules, self.modules.networks.goals
+        latent = self._latent_of(goal)
+        energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
+        if learned is None and energy != "latent":
+            raise ConfigError(
+                f"{goal.name}: the energy {energy!r} needs what learn_goals learns; call it first"
+            )
+        if energy == "both" and not modules.replay_buffer.held:
+            raise ConfigError(f"{goal.name}: the energy 'both' needs remembered moments, and there are none")
+        usual = None if energy == "steps" else self._usual_distance()
+        decisions = None if energy == "latent" or learned is None else learned.decisions
+        target = self._target_of(goal, latent)
+        return GoalCost(goal.name, target, usual, decisions, known_to_policy=learned is not None), target
 
     def _latent_of(self, goal: Goal) -> Tensor:
         """The latent of a goal [1, latent]. Raises InputError, and ConfigError for several observations."""
@@ -108,9 +115,12 @@ class GoalsConfigurator:
         return GoalTarget(latent, self._experience.route(latent), goal.sub_goal_decisions)
 
     def learn(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
-        """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors."""
+        """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors.
+
+        A goal that is planned for is forgotten: its plans go by what was learned before.
+        """
         self.modules.networks.goals = learn_goals(self.modules, updates, on_update)
-        self.remember_anew()  # what is learned says how far moments are from each other
+        self.forget_ways()  # what is learned says how far moments are from each other
 
     def forget(self) -> None:
         """Forgets the goal that is planned for, what `learn_goals` learned, and the ways to goals."""

@@ -142,10 +142,12 @@ class PixelEncoder(nn.Module):
     ) -> Float[Tensor, "rows features"]:
         """What the layers of patches and convolutions find in pictures."""
         # The usual picture and the scale are folded into the first layer, which then reads the bytes as they are.
-        weight = self.patches.weight / (255.0 * self.spread)
-        usual = in_patches(255.0 * self.usual.unsqueeze(0))
-        bias = self.patches.bias - F.linear(usual, weight)
-        found = F.linear(in_patches(pictures).to(weight.dtype), weight) + bias
+        # The difference of two large sums is left, so that this is not done in fewer bits, whatever the rest is.
+        with torch.autocast(pictures.device.type, enabled=False):
+            weight = self.patches.weight / (255.0 * self.spread)
+            usual = in_patches(255.0 * self.usual.unsqueeze(0))
+            bias = self.patches.bias - F.linear(usual, weight)
+            found = F.linear(in_patches(pictures).to(weight.dtype), weight) + bias
         # Channels last in memory, as they are here, convolutions on a CPU take half the time.
         convolved: Tensor = self.convolutions(found.permute(0, 3, 1, 2))
         return convolved.flatten(1)
@@ -168,7 +170,8 @@ def in_patches(
     pictures = pictures.contiguous()
     # Four bytes move as one word, in a quarter of the time.
     words = pictures.view(torch.int32) if pictures.dtype == torch.uint8 else pictures
-    cut = words.view(rows, channels, -(-height // PATCH), PATCH, -(-width // PATCH), -1)
+    down, across = -(-height // PATCH), -(-width // PATCH)
+    cut = words.view(rows, channels, down, PATCH, across, words.shape[-1] // across)
     return cut.permute(0, 2, 4, 1, 3, 5).contiguous().view(pictures.dtype).flatten(3)
 
 

@@ -330,7 +330,7 @@ class AdaptiveAgent(SavedAsFolder):
         since = max(1, known.comparison.steps)
         known.rows += self.take_rows(since)
         self.store_in_use()
-        self.modules.networks.load_state_dict(known.weights)
+        self.modules.networks.load_state_dict(known.weights | self._weights(of_goals=True))
         for group, state in zip(self._groups(), known.optimizers, strict=True):
             group.optimizer.load_state_dict(state)
         self._use(known, since, None)
@@ -338,9 +338,14 @@ class AdaptiveAgent(SavedAsFolder):
     def store_in_use(self) -> None:
         """Keeps the weights of the model in use."""
         known, networks = self.in_use, self.modules.networks
-        known.weights = {name: value.clone() for name, value in networks.state_dict().items()}
+        known.weights = self._weights(of_goals=False)
         known.optimizers = [copy.deepcopy(group.optimizer.state_dict()) for group in self._groups()]
         known.model = copy.deepcopy(networks.world_model)
+
+    def _weights(self, of_goals: bool) -> dict[str, torch.Tensor]:
+        """Copies of the weights of what `learn_goals` learned, which no model of the bank has, or of all else."""
+        weights = self.modules.networks.state_dict()
+        return {n: value.clone() for n, value in weights.items() if n.startswith("goals.") == of_goals}
 
     def _groups(self) -> tuple[Any, Any]:
         return self.modules.learner.model_group, self.modules.learner.policy_group

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from envs.faults.errors import EnvError
+from joule_errors.words import range_text
 
 Rows = np.ndarray | slice
 """Rows of a field of the model: bodies or actuators."""
@@ -143,7 +144,7 @@ class Written:
         factor, value = FACTORS[self.factor], _number(word, self.text)
         if not factor.low <= value <= factor.high or (factor.whole and value != int(value)):
             kind = "a whole number" if factor.whole else "a number"
-            raise self.error(f"{self.factor} must be {kind} from {factor.low:g} to {factor.high:g}")
+            raise self.error(f"{self.factor} must be {kind} from {range_text(factor.low, factor.high)}")
         return value
 
     def error(self, cause: str) -> EnvError:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,9 +195,7 @@ def _train(
         if from_command_line:
             threads.set_variables(config.threads)
         if out is not None:
-            from joule.storage.run_paths import check_free
-
-            check_free(out)
+            _check_free(out)
         if config.env != NO_ENV:
             from envs.registry import checked_id
 
@@ -230,6 +229,31 @@ def _train(
 
         reporting = Reporting([*startup, *given_callbacks], track, progress)
         return train_further(run, config, reporting=reporting, handle_signals=from_command_line, ray=ray)
+
+
+def _check_free(out: Path) -> None:
+    """Raises RunError for a folder that a new run cannot have; it says how a run that is there goes on."""
+    from joule.storage.errors import RunError
+    from joule.storage.run_paths import check_free
+
+    try:
+        check_free(out)
+    except RunError as error:
+        if not _goes_on(out):
+            raise
+        resume = shlex.join(command_words("train", ["--resume", str(out)]))
+        raise RunError(f"{error}, or go on with: {resume}") from error
+
+
+def _goes_on(folder: Path) -> bool:
+    """Whether a folder holds a run that `--resume` takes."""
+    from joule.storage.errors import RunError
+    from joule.storage.run_folder import Run
+
+    try:
+        return not Run.open(folder).shared
+    except RunError:
+        return False
 
 
 def _opened(path: Path, flag: str, trust: Mapping[str, Any]) -> Run:

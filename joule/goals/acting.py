@@ -42,6 +42,11 @@ class Reaching(Protocol):
         """How far ahead its sub-goals lie; None where it has none."""
         ...
 
+    @property
+    def horizon_decisions(self) -> int | None:
+        """How far its plans look ahead; None where it does not plan."""
+        ...
+
     def unchanged(self) -> AbstractContextManager[None]:
         """Afterwards the agent acts as it did before."""
         ...
@@ -120,10 +125,18 @@ class PlannedGoals:
 
     def __init__(self, agent: WorldModelAgent, request: GoalRequest) -> None:
         self.agent = agent
+        self._asked_horizon = request.horizon_decisions
         self._plans = agent.modules.config.planner.kind != NO_PLANNER
         self.energy = request.energy if self._plans else None
         # Sub-goals are remembered moments.
         self.sub_goal_decisions = request.sub_goal_decisions if agent.modules.replay_buffer.held else 0
+
+    @property
+    def horizon_decisions(self) -> int | None:
+        """See `Reaching`; what `learn_goals` learns changes it."""
+        if not self._plans:
+            return None
+        return self.agent.configurator.goals.settings(self._asked_horizon).planner.horizon_decisions
 
     @property
     def kinds(self) -> dict[str, Towards]:
@@ -147,7 +160,7 @@ class PlannedGoals:
             modules.task_cost, modules.actor = before
 
     def _plan(self, pair: GoalPair) -> Act:
-        self.agent.configurator.goals.plan_for(self._goal(pair))
+        self.agent.configurator.goals.plan_for(self._goal(pair), self._asked_horizon)
         return self._decisions()
 
     def _policy(self, pair: GoalPair) -> Act:
@@ -178,6 +191,8 @@ class ToldGoals:
     energy = None
     """See `Reaching`."""
     sub_goal_decisions = None
+    """See `Reaching`."""
+    horizon_decisions = None
     """See `Reaching`."""
 
     def __init__(self, agent: Agent) -> None:

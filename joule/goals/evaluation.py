@@ -95,6 +95,11 @@ class GoalEvaluation:
         return kinds
 
     @property
+    def horizon_decisions(self) -> int | None:
+        """How far plans look ahead; None where nothing plans."""
+        return self._reaching.horizon_decisions
+
+    @property
     def subject(self) -> dict[str, Any]:
         """What is evaluated, as JSON values."""
         return {

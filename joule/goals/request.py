@@ -40,10 +40,12 @@ class GoalRequest:
     """`swm:PATH`: starts and goals are moments of this recording; None takes those of the environment."""
     offset: int | None = None
     """Rows of the recording from a start to its goal; None takes `DEFAULT_OFFSET`."""
+    horizon_decisions: int | None = None
+    """Decisions that plans look ahead; None takes those of `agent.configurator.goals`."""
 
     def __post_init__(self) -> None:
         """Raises ConfigError for what is no number or out of range, and for what does not go together."""
-        whole("first-seed", self.seed, 0)
+        whole("seed", self.seed, 0)
         whole("goals", self.pairs, 1)
         for option, value in (("goal-decisions", self.decisions), ("goal-offset", self.offset)):
             if value is not None:

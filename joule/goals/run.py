@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,7 @@ def evaluate_request(
     from joule.training.evaluation_record import subject_record
 
     told = callback or GoalCallback()
+    goals = replace(goals, horizon_decisions=request.changes.get("planner.horizon_decisions"))
     check_reaches_goals(request.config.agent, goals)
     path = out
     if path is None and request.run is not None:
@@ -125,6 +127,8 @@ def evaluate_request(
         run = request.run
         values = subject_record(agent, None if run is None else run.id, trained.env_config)
         values |= evaluation.subject | {"learn_goals": request.learn_goals}
+        if (horizon := evaluation.horizon_decisions) is not None:
+            values["planner"]["horizon_decisions"] = horizon  # of plans for a goal
         told.begins(values)
         values["results"] = evaluation.run(told.progress, told.ended)
     if path is not None:

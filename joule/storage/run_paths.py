@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import shlex
 from pathlib import Path
 
 from agent.configurator.settings import Config
@@ -13,7 +12,6 @@ from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import check_inside
 from joule.storage.manifest import MANIFEST
-from joule.storage.run_entries import CONFIG
 from joule.storage.shipped import RUNS, folder_of
 
 
@@ -43,9 +41,7 @@ def check_free(folder: Path) -> None:
             if not folder.is_dir():
                 raise RunError(f"{folder}: is a file, a run needs a folder")
             if any(folder.iterdir()):
-                resume = f", or go on with joule train --resume {shlex.quote(str(folder))}"
-                is_run = (folder / CONFIG).is_file()
-                raise RunError(f"{folder}: is not empty; choose another folder{resume if is_run else ''}")
+                raise RunError(f"{folder}: is not empty; choose another folder")
         elif folder.parent != RUNS and not folder.parent.exists():
             raise RunError(f"{folder}: its parent folder {folder.parent} does not exist; make it first")
     except OSError as error:

@@ -181,3 +181,48 @@ def test_a_plan_that_ends_the_episode_is_not_nearer_to_the_goal(trained_run: Pat
     alive = agent.modules.energy(z)(actions)
     agent.modules.terminations = 1  # survival is predicted from now on
     assert torch.equal(agent.modules.energy(z)(actions), alive)
+
+
+def test_goals_that_are_learned_anew_end_the_plan_for_one(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.plan_for(Goal(np.zeros(3, np.float32)))
+    agent.learn_goals(2)
+    assert agent.modules.task_cost is None, "its plans would go by what was learned before"
+    assert agent.modules.actor.policy is agent.modules.networks.policy
+
+
+def test_a_goal_keeps_its_energy_and_no_constraint_where_a_policy_acts(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.learn_goals(2)
+    agent.configurator.goals.act_for(Goal(np.zeros(3, np.float32), "latent"))
+    assert agent.modules.task_cost._decisions is None
+    with pytest.raises(ConfigError, match="the policy that acts towards a goal does not look ahead"):
+        agent.constrain("position<0.5")
+    assert agent.modules.constraint_cost is None
+
+
+def test_a_learned_task_has_memory_measured_anew(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.plan_for(Goal(np.zeros(3, np.float32)))
+    agent.learn_task("less:position", 1)
+    assert agent.configurator.goals._experience is None
+
+
+def test_a_model_that_is_used_again_leaves_what_was_learned_of_goals(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
+    adaptive.store_in_use()
+    agent.learn_goals(2)
+    before = agent.modules.networks.to_arrays()
+    adaptive.switch_to(adaptive.first)
+    after = agent.modules.networks.to_arrays()
+    assert all(np.array_equal(value, after[name]) for name, value in before.items() if "goals." in name)
+
+
+def test_a_state_from_before_the_first_update_takes_the_optimisers_back(make_agent: Any) -> None:
+    agent = make_agent()
+    untrained = agent.state_dict()
+    agent.learn(agent.config.explore.warmup_decisions + 2)
+    assert agent.modules.learner.updates
+    agent.load_state_dict(*untrained)
+    assert not any(name.startswith("optimizer/") for name in agent.state_dict()[0])

@@ -52,6 +52,22 @@ def test_the_first_layer_is_a_convolution_of_patches(height: int, width: int) ->
     torch.testing.assert_close(F.linear(found.float(), weight), expected, atol=0.01, rtol=1e-4)
 
 
+def test_pictures_that_hardly_differ_are_told_apart_in_bfloat16() -> None:
+    _, encode = encoder(PICTURE)
+    obs = 200 + pictures(8, 6, 32, 32) % 2
+    encode.usual.copy_(obs.float().mean(0) / 255.0)
+    encode.spread.fill_(0.002)
+    exact = encode.features(obs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = encode.features(obs).float()
+    assert (found - exact).square().mean().sqrt() < 0.03 * exact.std(0).mean()
+
+
+def test_none_is_encoded_as_none() -> None:
+    _, encode = encoder(PICTURE)
+    assert encode(pictures(0, 6, 32, 32)).shape == (0, 16)
+
+
 def test_a_state_beside_the_pictures_is_normalised_and_seen() -> None:
     normalizer, encode = encoder(PICTURE, STATE)
     obs = {"pixels": pictures(4, 6, 32, 32), "state": 100 + torch.arange(20.0).view(4, 5)}

@@ -16,12 +16,15 @@ from pathlib import Path
 import pytest
 from commands import ROOT, run_forked, run_python
 
+import joule
 from agent.configurator.settings import Config
 from agent.configurator.validation import flatten
 from agent.errors import ConfigError
 from envs import EnvError
 from joule.commands import train
 from joule.storage.log_files import EVALUATION_COLUMNS
+from joule.storage.shipped import SHIPPED
+from joule_errors import Refused
 
 POINT = "tiny_env:joule-tests/Point-v0"
 SMALL = ["--env", POINT, "--preset", "smoke", "--no-video", "--learning.precision", "float32"]
@@ -65,6 +68,17 @@ def test_a_mistake_is_one_sentence_with_what_was_meant(tmp_path: Path, user: Map
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_a_run_is_refused_with_what_goes_on_with_it(trained_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        Refused, match=r"is not empty; choose another folder, or go on with: .*train.* --resume "
+    ):
+        joule.train(out=trained_run)
+    (tmp_path / "config.json").write_text("{}")  # of something else
+    for other in (tmp_path, SHIPPED / "reach"):
+        with pytest.raises(Refused, match=r"is not empty; choose another folder$"):
+            joule.train(out=other)
 
 
 @pytest.mark.parametrize("env", ["Bogus-v0", "walker-walk", "no_such_module:Env-v0", "my_arm.xml"])

@@ -281,3 +281,14 @@ def test_ways_are_those_of_what_is_remembered_now(trained_run: Path) -> None:
     first = agent.configurator.goals._experience
     joule.evaluate_goals(agent, 1, **asked)
     assert first is not agent.configurator.goals._experience is not None
+
+
+def test_a_horizon_that_is_asked_for_is_that_of_plans_for_goals(trained_run: Path) -> None:
+    asked: dict[str, Any] = {"within": {"position": 0.2}, "decisions": 2}
+    for horizon, settings in ((15, {}), (4, {"planner.horizon_decisions": 4})):
+        record = joule.evaluate_goals(trained_run, 1, settings=settings, **asked)
+        assert record["planner"]["horizon_decisions"] == horizon
+        agent: Any = Request(trained_run, settings | {"goal": "episode:0@1"}).load().world_model
+        assert agent.modules.actor.horizon == horizon
+    with pytest.raises(ConfigError, match="--seed: -1 is less than 0"):
+        joule.evaluate_goals(trained_run, 1, seed=-1, **asked)
