@@ -76,14 +76,19 @@ def with_seeds(env: str, frames: int = BUDGET, agent: str = "joule") -> Numbers:
 
 
 def unseen() -> Numbers:
-    """The number of unseen tasks, and the mean over them of Joule and of SAC."""
-    folders = {path.name for path in UNSEEN.glob("*/joule/*")}
-    envs = sorted(run.env for name in folders for run in runs(UNSEEN, "joule", name)[:1])
+    """The number of unseen dm_control tasks, and the mean over them of Joule and of SAC."""
+    folders = [path.name for path in UNSEEN.glob("dmc/joule/*")]
     means = [
-        float(np.mean([returns(agent, env, BUDGET, UNSEEN).mean() for env in envs]))
+        float(np.mean([returns(agent, folder, BUDGET, UNSEEN).mean() for folder in folders]))
         for agent in ("joule", "sac")
     ]
-    return (len(envs), *means)
+    return (len(folders), *means)
+
+
+def unseen_walker() -> Numbers:
+    """Walker2d-v5: returns of Joule and of SAC, and of Joule 10,000 frames before."""
+    last = [float(returns(agent, "Walker2d-v5", BUDGET, UNSEEN).mean()) for agent in ("joule", "sac")]
+    return (*last, float(returns("joule", "Walker2d-v5", BUDGET - 10_000, UNSEEN).mean()))
 
 
 def halfway() -> Numbers:
