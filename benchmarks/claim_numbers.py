@@ -91,6 +91,14 @@ def unseen_walker() -> Numbers:
     return (*last, float(returns("joule", "Walker2d-v5", BUDGET - 10_000, UNSEEN).mean()))
 
 
+def whole_run() -> Numbers:
+    """CPU time of a run relative to SAC's."""
+    ratios = [
+        of_env["default"]["relative_to_sac"][str(BUDGET)] for of_env in summary("whole_run.json").values()
+    ]
+    return [float(np.mean(ratios))]
+
+
 def halfway() -> Numbers:
     """Joule's means at half of the budget: dm_control, HalfCheetah-v5, Hopper-v5."""
     half = BUDGET // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
@@ -60,7 +61,9 @@ def suggestion(name: str, prefix: str) -> str:
     else:
         close = _nearest(name, _newest(gymnasium.registry.values()) | ({} if version is not None else _DMC))
     if not close:
-        return f"no registered id is like it; for an environment of your own write module:{base}"
+        if not prefix and namespace is None and base.isidentifier() and importlib.util.find_spec(base):
+            return f"a module {base} is here; write {base}:NAME-v0, where NAME-v0 is what it registers"
+        return f"no registered id is like it; for an environment of your own write module:{name}"
     meant = "did you mean " + " or ".join(close) + "?"
     # A name of one's own may be like one that Gymnasium has.
     own = (

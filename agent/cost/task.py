@@ -106,7 +106,10 @@ def cost_per_row(task: Any, named: NamedReadouts) -> Tensor:
     """
     value = task.cost(named)
     if getattr(value, "shape", None) != (named.rows,):
-        found = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else f"{type(value).__name__}"
+        shape = tuple(getattr(value, "shape", ()))
+        found = f"shape {shape}" if hasattr(value, "shape") else f"{type(value).__name__}"
+        if len(shape) == 2 and shape[0] == named.rows:
+            found += f"; take one of the {shape[1]} numbers of a readout, as in name.0"
         raise TaskError(f"{task.name!r} must give one cost a row, [{named.rows}]; it gave {found}")
     return value
 

@@ -111,7 +111,9 @@ def calibrate(
         ChangeDetectionError: for fewer than FEWEST_DECISIONS, or where they do not vary.
     """
     if len(error) < FEWEST_DECISIONS:
-        raise ChangeDetectionError(f"{len(error)} decisions do not tell what is usual; {FEWEST_DECISIONS} do")
+        raise ChangeDetectionError(
+            f"found {len(error)} decisions from which to tell what is usual; give at least {FEWEST_DECISIONS}"
+        )
     y, x = np.log(np.maximum(error, SMALLEST)), np.log(np.maximum(disagreement, SMALLEST))
     slope = float(stats.linregress(x, y).slope) if np.ptp(x) > 0.0 else 0.0
     rest = y - slope * x

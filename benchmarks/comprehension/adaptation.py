@@ -7,7 +7,7 @@ python benchmarks/comprehension/adaptation.py --runs runs/cheetah --train-on 200
 python benchmarks/comprehension/adaptation.py --runs runs/cheetah --quick      one change, one episode: does it work?
 python benchmarks/comprehension/adaptation.py --redraw                         only draws the figure from the CSV
 
--> benchmarks/results/adaptation.csv and adapt.json, docs/pictures/adaptation.png
+-> runs/comprehension/adaptation.csv, adapt.json, adaptation.png; --published: in benchmarks/results/ and docs/pictures/
 
 Runs are trained in the unchanged environment. A world-model agent adapts and, for comparison, stays frozen; a
 baseline stays frozen and, for comparison, goes on learning. Ceilings are runs that were trained in a changed
@@ -40,8 +40,14 @@ import joule
 from agent.agent import WorldModelAgent
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
-from agent.world_model.home_episodes import HOME_DECISIONS, HomeEpisodes, play_home_episodes
+from agent.world_model.home_episodes import (
+    FEWEST_HOME_DECISIONS,
+    HOME_DECISIONS,
+    HomeEpisodes,
+    play_home_episodes,
+)
 from benchmarks import raw_rows, training
+from benchmarks.comprehension import outputs
 from benchmarks.comprehension.adaptation_figure import draw
 from benchmarks.comprehension.adaptation_phases import Phases, Settings
 from benchmarks.comprehension.adaptation_summary import COLUMNS, write_summary
@@ -165,8 +171,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--change", type=int, default=300, help="decisions before the change (default: 300)")
     p.add_argument("--redraw", action="store_true", help="only draw the figure, from the CSV")
     p.add_argument("--quick", action="store_true", help="one change, one held-out and one changed episode")
-    p.add_argument("--out", type=Path, default=training.RESULTS / "adaptation.csv")
-    p.add_argument("--picture", type=Path, default=PICTURE)
+    outputs.add_options(p)
+    p.add_argument(
+        "--picture", type=Path, help="default: beside the table; of the published one in docs/pictures/"
+    )
     return p
 
 
@@ -174,9 +182,14 @@ def main() -> int:
     """Measures the runs, and writes table, summary and figure."""
     p = parser()
     options = p.parse_args()
+    own = not (options.published or options.redraw)
+    options.out = outputs.table(options, "adaptation.csv", published=options.redraw)
+    options.picture = options.picture or (options.out.with_suffix(".png") if own else PICTURE)
     if options.redraw:
         draw(raw_rows.read(options.out), options.picture)
         return 0
+    if options.home < FEWEST_HOME_DECISIONS:
+        p.error(f"--home: {options.home} is less than {FEWEST_HOME_DECISIONS:,}, which tell what is usual")
     if options.train:
         runs, ceilings = own_runs(options)
         options.runs, options.ceilings = [*options.runs, *runs], [*options.ceilings, *ceilings]

@@ -5,7 +5,7 @@ python benchmarks/comprehension/change_detection.py runs/cheetah --worlds gravit
 python benchmarks/comprehension/change_detection.py runs/cheetah --policy      acts by the policy alone: in a tenth of the time
 python benchmarks/comprehension/change_detection.py --summary                  only writes the summary of the CSV
 
--> benchmarks/results/change_detection.csv and change_detection.json
+-> runs/comprehension/change_detection.csv and change_detection.json; --published: in benchmarks/results/
 
 The signals are calibrated on --home decisions in the known world, and watch --test more there: every alarm is a false
 one. In each of ten worlds (`worlds.py`) they watch --sequences sequences, which change after 60, 80, 100, ... decisions
@@ -32,7 +32,8 @@ from agent.world_model.adaptation import DECISIONS_PER_ALARM
 from agent.world_model.home_episodes import SHORT_DECISIONS, HomeEpisodes
 from agent.world_model.observed_steps import observed_steps
 from agent.world_model.signals import Signals
-from benchmarks import raw_rows, training
+from benchmarks import raw_rows
+from benchmarks.comprehension import outputs
 from benchmarks.comprehension.change_detection_summary import COLUMNS, HOME, Row, write_summary
 from benchmarks.comprehension.worlds import worlds_for
 from joule.environment import make_env
@@ -181,7 +182,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--test", type=int, default=50_000, help="decisions at home that test (default: 50000)")
     p.add_argument("--policy", action="store_true", help="act by the policy alone")
     p.add_argument("--summary", action="store_true", help="only write the summary")
-    p.add_argument("--out", type=Path, default=training.RESULTS / "change_detection.csv")
+    outputs.add_options(p)
     return p
 
 
@@ -190,6 +191,7 @@ def main() -> None:
     options = p.parse_args()
     if not options.runs and not options.summary:
         p.error("give runs, or --summary")
+    options.out = outputs.table(options, "change_detection.csv", published=options.summary)
     torch.set_num_threads(1)
     done = {(row["env"], row["seed"], row["run_frames"], row["acts"]) for row in raw_rows.read(options.out)}
     new = not options.out.exists()

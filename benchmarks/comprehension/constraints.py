@@ -5,7 +5,8 @@
     python benchmarks/comprehension/constraints.py runs/hopper --constraint "height>{height}"
     python benchmarks/comprehension/constraints.py runs/maze --choices benchmarks/comprehension/robots.json
 
--> benchmarks/results/constraints.csv, and its summary guardrail.json. Rows of other runs stay in the table.
+-> runs/comprehension/constraints.csv, and its summary guardrail.json beside it; --published: in benchmarks/results/.
+Rows of other runs stay in the table.
 
 A readout in braces stands for a bound that this agent violates in a third of its decisions without a constraint. The
 default is such a bound on the first of its speeds that the agent can read (default_tasks.py). In the maze of
@@ -47,12 +48,12 @@ from agent.cost.task_text import parse
 from agent.readout_legibility import legibility_in_memory
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
+from benchmarks.comprehension import outputs
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.constraints_summary import CEILING, WAYS, summary
 from benchmarks.comprehension.default_tasks import constraint_for
 from benchmarks.comprehension.episodes import play
 from benchmarks.refusals import exit_code
-from benchmarks.training import RESULTS
 from joule.environment import make_env
 from joule_errors import Refused
 
@@ -239,13 +240,14 @@ def parser() -> argparse.ArgumentParser:
         "--from-scratch", type=int, metavar="FRAMES", help="also train the ceilings, for so many frames each"
     )
     p.add_argument("--horizons", type=int, nargs="+", default=[3, 6], help="decisions (default: 3 6)")
-    p.add_argument("--out", type=Path, default=RESULTS / "constraints.csv")
+    outputs.add_options(p)
     return p
 
 
 def main() -> int:
     """Measures the runs, and writes table and summary."""
     options = parser().parse_args()
+    options.out = outputs.table(options, "constraints.csv")
     torch.set_num_threads(1)
     rows = raw_rows.read(options.out)
     forms = {run: form_for(loaded(run), options) for run in options.runs}

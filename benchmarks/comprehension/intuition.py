@@ -8,7 +8,7 @@
     python benchmarks/comprehension/intuition.py --pixels                   from pictures: trains its own agents in joule/Cup-v0 and
                                                                             joule/Push-v0, or tests those of `--obs pixels`
 
--> benchmarks/results/intuition.csv, and its summary intuition.json; with --pixels intuition_pixels.csv, and keys
+-> runs/comprehension/intuition.csv, and its summary intuition.json; --published: in benchmarks/results/; with --pixels intuition_pixels.csv, and keys
 `matched_...` of pixels.json (benchmarks/comprehension/pixel_intuition.py)
 
 Real episodes are of mixed behaviour: the exploring agent with and without its planner, actions that are held for some
@@ -44,7 +44,7 @@ import torch
 
 import envs
 from benchmarks import markdown_tables, raw_rows, training
-from benchmarks.comprehension import pixel_intuition, pixel_training
+from benchmarks.comprehension import outputs, pixel_intuition, pixel_training
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.clip_pairs import pairs_of
 from benchmarks.comprehension.detector_scores import ALL_GROSS, ALL_MATCHED, MATCHED, rows_of
@@ -62,6 +62,7 @@ from benchmarks.comprehension.violations import Stage, check_kinds, stage_of
 from benchmarks.refusals import exit_code
 from envs.safe_env import SafeEnv
 from joule.storage.provenance import version
+from joule_errors import Refused
 
 RESULT = training.RESULTS / "intuition.csv"
 PAGE = training.ROOT / "docs" / "reports" / "violation-of-expectation.md"
@@ -121,6 +122,12 @@ def examine(run: Path, options: argparse.Namespace) -> None:
     env.reset(seed=CALIBRATION_SEED)
     kinds = kinds_for(env, stage_of(env), options)
     calibration = mixed_episodes(env, run, options.real_steps, CALIBRATION_SEED, watch=False)
+    if len(calibration) < 2:
+        length = len(calibration[0].clip.action)
+        raise Refused(
+            f"--real-steps: {options.real_steps:,} are one episode of {run}, whose surprises are judged by those of "
+            f"another; give {length + 1:,} or more"
+        )
     test = mixed_episodes(env, run, options.real_steps, TEST_SEED)
     pairs = {kind: pairs_of(env, test, kind, options.pairs, TEST_SEED) for kind in kinds}
     print(f"{env_id}: " + ", ".join(f"{len(found)} {kind}" for kind, found in pairs.items()), flush=True)
@@ -228,7 +235,7 @@ def parser() -> argparse.ArgumentParser:
                         f"{pixel_intuition.REAL_DECISIONS}, of which half calibrate)")  # fmt: skip
     p.add_argument("--videos", type=Path, metavar="FOLDER",
                    help="write a video of each kind into it; with --pixels a sheet of pairs")  # fmt: skip
-    p.add_argument("--out", type=Path, help="the table; the summary is beside it")
+    outputs.add_options(p)
     p.add_argument("--tables", action="store_true", help="write the tables into the report, and test nothing")
     return p
 
@@ -239,7 +246,8 @@ def main() -> int:
     torch.set_num_threads(1)
     if options.pixels:
         return pixel_intuition.run(options, PAGE)
-    options.out, options.real_steps = options.out or RESULT, options.real_steps or REAL_STEPS
+    options.out = outputs.table(options, RESULT.name, published=options.tables)
+    options.real_steps = options.real_steps or REAL_STEPS
     if options.tables:
         markdown_tables.write(PAGE, tables(raw_rows.read(options.out)), MARKERS)
         return 0

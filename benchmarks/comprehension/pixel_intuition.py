@@ -19,6 +19,7 @@ import numpy as np
 import joule
 from agent.agent import WorldModelAgent
 from benchmarks import markdown_tables, pixel_results, raw_rows, training
+from benchmarks.comprehension import outputs
 from benchmarks.comprehension.detection import auroc, pairwise_accuracy
 from benchmarks.comprehension.mixed_episodes import CALIBRATION_SEED, TEST_SEED, loaded
 from benchmarks.comprehension.pixel_training import ENVS, trained
@@ -248,7 +249,7 @@ def run(options: argparse.Namespace, page: Path) -> int:
         options: of `intuition.py`.
         page: the report.
     """
-    path = options.out or RESULT
+    path = outputs.table(options, RESULT.name, published=options.tables)
     if options.tables:
         markdown_tables.write(page, tables(raw_rows.read(path)), MARKERS)
         return 0

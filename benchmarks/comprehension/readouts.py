@@ -1,6 +1,6 @@
 """How well trained agents read the named quantities of their robots: R² per readout, on held-out episodes.
 
-    python benchmarks/comprehension/readouts.py runs/walker runs/cheetah    -> benchmarks/results/readouts.json
+    python benchmarks/comprehension/readouts.py runs/walker runs/cheetah    -> runs/comprehension/readouts.json
     python benchmarks/comprehension/readouts.py RUN --episodes 20 --out FILE
 
 The agents act as in an evaluation, on seeds that no run has used, from 30,000 on. R² is measured on at most 2,000 steps
@@ -25,6 +25,7 @@ import joule
 from agent.cost.legibility import LEGIBLE
 from agent.interface import Agent, Legible
 from benchmarks import training
+from benchmarks.comprehension import outputs
 from joule.environment import make_env
 from joule.storage.provenance import version
 from joule.training.evaluation import evaluate
@@ -73,8 +74,9 @@ def main(arguments: Sequence[str]) -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders of joule's agent")
     p.add_argument("--episodes", type=int, default=EPISODES, help=f"per run (default: {EPISODES})")
-    p.add_argument("--out", type=Path, default=RESULT, help=f"the JSON file (default: {RESULT.name})")
+    outputs.add_options(p)
     options = p.parse_args(arguments)
+    options.out = outputs.table(options, RESULT.name)
     found: dict[str, list[tuple[Agent, dict[str, float]]]] = {}
     for path in options.runs:
         try:
@@ -95,7 +97,6 @@ def main(arguments: Sequence[str]) -> int:
         for robot, runs in sorted(found.items())
     }
     result = {**summary(robots), "episodes": options.episodes, "commit": version(), "by_robot": robots}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 

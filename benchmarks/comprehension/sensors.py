@@ -6,7 +6,8 @@
     python benchmarks/comprehension/sensors.py RUN --redraw       only draws the figure: returns from the CSV, and an
                                                                   episode of RUN, which may be another run
 
--> benchmarks/results/sensors.csv (a row per episode), sensors.json (the summary), docs/pictures/sensors.png
+-> runs/comprehension/sensors.csv (a row per episode), sensors.json (the summary), sensors.png; --published: in
+benchmarks/results/ and docs/pictures/
 
 The runs may be of any robot; all must be of one. The seed of an episode draws which 30 % of the sensors are dead, so that both ways of perceiving get the same dead
 sensors. Neither is told which they are. Beside the returns, the table has the error of the estimates of dead sensors,
@@ -27,6 +28,7 @@ import torch
 import joule
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
+from benchmarks.comprehension import outputs
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.sensor_episodes import (
     COLUMNS,
@@ -48,7 +50,7 @@ from joule_errors import Refused
 
 RESULT = training.RESULTS / "sensors.csv"
 PICTURE = training.ROOT / "docs" / "pictures" / "sensors.png"
-QUICK_RESULT = training.RUNS / "sensors-quick.csv"
+QUICK_RESULT = "sensors-quick.csv"
 QUICK_DECISIONS, QUICK_EPISODES = 400, 2
 OF_SENSORS = ("dropout", "noise", "dead_sensor")
 """Factors of variation that sensors have."""
@@ -121,12 +123,9 @@ def parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="two episodes of 400 decisions each, without the planner"
     )
     p.add_argument("--redraw", action="store_true", help="only draw the figure")
+    outputs.add_options(p)
     p.add_argument(
-        "--out", type=Path,
-        help="the table (default: benchmarks/results/sensors.csv, or runs/sensors-quick.csv with --quick)",
-    )  # fmt: skip
-    p.add_argument(
-        "--picture", type=Path, help="default: docs/pictures/sensors.png, or beside the table with --quick"
+        "--picture", type=Path, help="default: beside the table; of the published one in docs/pictures/"
     )
     return p
 
@@ -134,8 +133,10 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Plays the runs, and writes table, summary and figure."""
     options = parser().parse_args()
-    options.out = options.out or (QUICK_RESULT if options.quick else RESULT)
-    options.picture = options.picture or (options.out.with_suffix(".png") if options.quick else PICTURE)
+    published = options.published or options.redraw
+    name = QUICK_RESULT if options.quick else RESULT.name
+    options.out = outputs.table(options, name, published=options.redraw)
+    options.picture = options.picture or (PICTURE if published else options.out.with_suffix(".png"))
     torch.set_num_threads(1)
     rows = raw_rows.read(options.out)
     if options.redraw:

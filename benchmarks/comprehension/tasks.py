@@ -8,7 +8,7 @@
     python benchmarks/comprehension/tasks.py --env HalfCheetah-v5 --sac 100000
                                                        SAC, which learns each task from scratch in so many frames
 
--> benchmarks/results/tasks.csv, and its summary retask.json
+-> runs/comprehension/tasks.csv, and its summary retask.json beside it; --published: in benchmarks/results/
 
 Default tasks follow from the readouts that the robot has (default_tasks.py). One that needs a readout which the run's agent
 cannot read off its observations is left out, and named.
@@ -50,6 +50,7 @@ from agent.cost.task_text import parse
 from agent.readout_legibility import legibility_in_memory
 from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
+from benchmarks.comprehension import outputs
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.default_tasks import tasks_for
 from benchmarks.comprehension.episodes import Decide, play
@@ -266,7 +267,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FRAMES",
         help="only train the run's agent on each task, for so many frames",
     )
-    p.add_argument("--out", type=Path, default=training.RESULTS / "tasks.csv")
+    outputs.add_options(p)
     return p
 
 
@@ -278,6 +279,7 @@ def main() -> int:
         p.error("give the folder of a trained run, or --env and --sac")
     if options.init_from and options.run is None:
         p.error("--init-from: give the folder of a trained run")
+    options.out = outputs.table(options, "tasks.csv")
     torch.set_num_threads(1)
     rows_of = rows_of_sac if options.run is None else rows_of_init_from if options.init_from else rows_of_run
     for row in rows_of(options):

@@ -13,7 +13,6 @@ from benchmarks.training import ROOT
 PAGE = (ROOT / "README.md").read_text()
 NOT_MEASURED = (
     "at 100,000 frames (50,000 for Joule's own environments)",
-    "a run of 100,000 frames",
     "A run of 5,000 decisions costs 2.8 times",
     "pictures of 48 x 48",
     "Can it run with 30 % of its sensors dead?",
@@ -31,12 +30,12 @@ def test_a_claim_has_the_numbers_of_its_raw_file(claim: Claim) -> None:
 
 
 def test_every_number_in_the_results_of_the_readme_is_a_claim() -> None:
-    part = PAGE[PAGE.index("\n## Results") : PAGE.index("![A cup that falls upward")]
+    part = " ".join(PAGE[PAGE.index("\n## Results") : PAGE.index("![A cup that falls upward")].split())
     for text in (*(claim.sentence() for claim in claims.of_page("README.md")), *NOT_MEASURED):
         assert text in part, text
         part = part.replace(text, "", 1)
     part = re.sub(r"\]\([^)]*\)|`[^`]*`|[\w/]+-v\d", "", part)  # links, code, environments
-    assert re.findall(r"[^\n|.]*\d[^\n|.]*", part) == []
+    assert re.findall(r"[^|.]*\d[^|.]*", part) == []
 
 
 def test_new_numbers_replace_old_ones() -> None:

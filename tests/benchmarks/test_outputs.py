@@ -1,0 +1,45 @@
+"""What a run of one's own shows is written beside it, and not into the published tables."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from benchmarks.comprehension import adaptation, constraints, intuition, outputs, readouts, sensors, tasks
+from benchmarks.training import RESULTS
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    outputs.add_options(parser)
+    return parser.parse_args(words)
+
+
+def test_a_table_is_published_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "OWN", tmp_path / "own")
+    assert outputs.table(parsed(), "tasks.csv") == tmp_path / "own" / "tasks.csv"
+    assert (tmp_path / "own").is_dir()
+    assert outputs.table(parsed("--published"), "tasks.csv") == RESULTS / "tasks.csv"
+    assert outputs.table(parsed(), "tasks.csv", published=True) == RESULTS / "tasks.csv"
+    named = tmp_path / "new" / "table.csv"
+    assert outputs.table(parsed("--out", str(named)), "tasks.csv", published=True) == named
+    assert named.parent.is_dir()
+
+
+@pytest.mark.parametrize("benchmark", [adaptation, constraints, intuition, sensors, tasks])
+def test_no_benchmark_publishes_by_default(benchmark: object) -> None:
+    options = benchmark.parser()._option_string_actions  # type: ignore[attr-defined]
+    assert options["--out"].default is None
+    assert options["--published"].default is False
+
+
+def test_legibility_of_a_run_is_written_beside_it(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "OWN", tmp_path / "own")
+    assert readouts.main([str(trained_run), "--episodes", "1"]) == 0
+    assert (tmp_path / "own" / "readouts.json").is_file()
