@@ -144,7 +144,7 @@ def test_a_key_of_info_with_another_meaning_is_no_goal(monkeypatch: pytest.Monke
     [
         ({"pairs": "20"}, "--goals: found '20', expected a whole number"),
         ({"pairs": 2.5}, "--goals: found 2.5, expected a whole number"),
-        ({"seed": -1}, "--first-seed: -1 is less than 0"),
+        ({"seed": -1}, "--seed: -1 is less than 0"),
         ({"within": "ball=0.1"}, "--goal-within: found 'ball=0.1'; give distances by readout"),
         ({"within": {"ball": "near"}}, "--goal-within: ball has 'near'; give a number"),
     ],
