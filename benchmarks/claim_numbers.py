@@ -127,6 +127,13 @@ def pixel_pairs() -> Numbers:
     return [100 * summary("pixels.json")[f"matched_{name}"] for name in names]
 
 
+def from_pixels() -> Numbers:
+    """The last evaluation of the run from pictures with half the updates: return, frames, CPU-minutes."""
+    tree = ROOT / "benchmarks" / "results_pixels" / "pixels-half-updates"
+    run = read_evaluations(tree / "joule" / "dmc-reacher-easy" / "seed1.csv")
+    return (float(run.returns[-1]), int(run.frames[-1]), float(run.columns["cpu_seconds"][-1]) / 60)
+
+
 def changes() -> Numbers:
     """Changes of ten that are noticed within an episode, mean and worst, within 20 decisions by the cheetah; alarms."""
     found = summary("change_detection.json")

@@ -25,6 +25,7 @@ from benchmarks.claim_numbers import (
     constraints_kept,
     dmc_iqms,
     dmc_means,
+    from_pixels,
     goal_row,
     goal_time,
     goals,
@@ -150,6 +151,10 @@ CLAIMS = (
         "tell {:.1f} % of matched pairs apart, untrained networks {:.1f} %, the difference of pictures {:.0f} % (means over Cup "
         "and Push, one seed each). Most of it is perception: the change of the latent alone gets {:.1f} %",
         pixel_pairs,
+    ),
+    Claim(
+        "dmc:reacher-easy returns {:.0f} after {:,} frames and {:.0f} minutes of CPU time, with half the usual updates",
+        from_pixels,
     ),
     Claim(
         "it notices {:.1f} within an episode (mean over five robots, nine agents that do not learn; worst robot {:.0f}), in "
