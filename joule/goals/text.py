@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from agent.cost.goal import Goal
 from agent.cost.readouts import TaskError
 from agent.cost.term_arguments import numbers
 from agent.errors import ConfigError
+from joule_errors import Advice
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
@@ -25,6 +27,8 @@ EXAMPLES = {
 }
 
 
+FAR = 1.0
+"""Standard deviations of a readout from what was asked for, beyond which the nearest moment is no answer to it."""
 MOST_DIGITS = 40
 """Characters at most of the numbers of a moment."""
 
@@ -73,6 +77,7 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
         raise ConfigError("goal: this agent remembers no moment")
     agent.configurator.check_readouts(f"goal: {rest[:80]!r}")
     rows = torch.from_numpy(buffer.readout[places])
+    asked: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     distance = torch.zeros(len(rows), dtype=torch.float64)
     varies = False
     for part in _parts(rest):
@@ -89,14 +94,24 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
         spread, mean = torch.std_mean(value.double(), 0, correction=0)
         counts = ~is_rounding(spread, mean)
         away = layout.shortest(name, value - wanted).double()
-        distance += (away[:, counts] / spread[counts]).square().sum(-1)
+        own = (away[:, counts] / spread[counts]).square().sum(-1)
+        distance += own
+        asked[name] = value, own
         varies = varies or bool(counts.any())
     if not varies:
         raise TaskError(
             f"goal: {rest[:80]!r} names nothing that differs between the moments that this agent remembers; name a "
             "readout that varies, or a moment such as episode:3@80"
         )
-    return _row(buffer.observations(places[int(distance.argmin())][None]))
+    nearest = int(distance.argmin())
+    if far := [name for name, (_, own) in asked.items() if own[nearest] > FAR**2]:
+        there = ", ".join(
+            f"{name}={','.join(f'{number:.3g}' for number in asked[name][0][nearest].tolist())}"
+            for name in far
+        )
+        said = f"goal: {rest[:80]!r} is far from all that is remembered; the nearest moment has {there}"
+        warnings.warn(said, Advice, stacklevel=4)
+    return _row(buffer.observations(places[nearest][None]))
 
 
 def _parts(rest: str) -> list[str]:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from joule.callbacks.callback import Activity, Callback, Episode, EvaluationResult, Measurement, RunStart
 from joule.report.console import PipeSafeConsole, while_read
+from joule.report.evaluations import TRIVIAL_AGENTS
 from joule.report.live_block import LiveBlock
 from joule.report.process_load import ProcessLoad, memory_bytes
 from joule.report.progress_lines import ProgressState, block, line
@@ -60,6 +61,8 @@ class Progress(Callback):
         state, settings = self.state, start.settings
         state.device, state.steps, state.frames = start.device, settings["steps"], start.frames
         state.unit = "gradient steps" if settings.get("data") else "frames"
+        learns = settings["agent"] not in TRIVIAL_AGENTS and not settings.get("data")
+        state.warming_up = learns and not start.frames
         for episode in start.episodes:
             self._take(episode)
         from_frame = f" from frame {start.frames:,} on" if start.frames else ""
@@ -94,6 +97,9 @@ class Progress(Callback):
     def on_metrics(self, measurement: Measurement) -> None:
         """Takes in the newest metrics."""
         self.state.values = dict(measurement.values)
+        if self.state.warming_up and any("loss" in name for name in measurement.values):  # it learns
+            self.state.warming_up = False
+            self._looks.clear()
 
     def on_activity(self, activity: Activity) -> None:
         """Shows that the run evaluates or films, until that is done."""

@@ -29,6 +29,8 @@ class ProgressState:
     """What is done beside training now."""
     values: Mapping[str, float] = field(default_factory=dict)
     """The newest metrics."""
+    warming_up: bool = False
+    """Whether random actions are taken, at a rate that says nothing of what follows."""
     evaluated: Mapping[str, Any] | None = None
     """The newest row of evaluations.csv."""
     returns: History = field(default_factory=History)
@@ -44,7 +46,7 @@ class ProgressState:
     @property
     def seconds_left(self) -> float | None:
         """Of training, without evaluations; None where it is not known."""
-        return (self.steps - self.frames) / self.rate if self.rate else None
+        return (self.steps - self.frames) / self.rate if self.rate and not self.warming_up else None
 
 
 def block(progress: ProgressState, width: int, ascii_only: bool = False) -> list[Text]:

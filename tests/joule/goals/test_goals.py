@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from joule.goals.request import GoalRequest
 from joule.goals.run import _parts
 from joule.goals.text import goal_of
 from joule.trained import Request
+from joule_errors import Advice
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -44,6 +46,16 @@ def test_a_moment_of_an_episode_and_the_nearest_pose_are_goals(trained_run: Path
     ends = np.flatnonzero(buffer.last[buffer.filled()])
     second: Any = goal_of("episode:1@3", agent)
     assert np.array_equal(second.observation, buffer.obs[ends[0] + 1 + 3])
+
+
+def test_a_pose_far_from_all_that_is_remembered_is_named_with_the_nearest(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    with pytest.warns(Advice, match=r"is far from all that is remembered; the nearest moment has position="):
+        goal_of("readout:position=50", agent)
+    value = float(agent.modules.replay_buffer.readout[0, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        goal_of(f"readout:position={value}", agent)
 
 
 def test_a_readout_that_never_varies_decides_nothing(trained_run: Path) -> None:

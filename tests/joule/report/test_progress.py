@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 import threading
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from rich.text import Text
 
-from joule.callbacks.callback import Activity, Episode, EvaluationResult, RunStart
+from joule.callbacks.callback import Activity, Episode, EvaluationResult, Measurement, RunStart
 from joule.report import episode_display, progress
 from joule.report.console import PipeSafeConsole
 from joule.report.episode_display import EpisodeDisplay
@@ -68,6 +69,22 @@ def test_a_file_gets_a_line_soon_and_then_regularly_whatever_the_run_does(clock:
     assert "450 frames   45 %  return 3.0  10 frames/s  0:55 left  cuda:0" in first
     assert "590 frames   59 %  evaluating 30 %, 0 of 2 episodes" in second
     assert "850 frames   85 %  return 3.0" in third
+
+
+def test_the_rate_of_random_actions_says_nothing_of_the_time_that_learning_takes(clock: Clock) -> None:
+    shown, agent = Progress(PipeSafeConsole(io.StringIO(), width=300)), Counting(0)
+    shown.on_start(dataclasses.replace(START, frames=0, episodes=[]))
+    left = []
+    for seconds in range(4):
+        clock.now, agent.frames = (
+            1_000.0 + seconds,
+            100 * seconds if seconds < 2 else 100 + 10 * (seconds - 1),
+        )
+        shown.on_metrics(Measurement(100, {"loss/critic" if seconds == 1 else "decisions": 1.0}, 1.0))
+        shown.on_step(agent)
+        left.append(shown.state.seconds_left)
+    assert left[0] is None
+    assert left[-1] == pytest.approx(88.0), "880 frames at 10 a second"
 
 
 @pytest.mark.parametrize("width", [20, 40, 59])
