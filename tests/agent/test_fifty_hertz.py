@@ -14,12 +14,12 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 
 PERIOD_MS, DEADLINE_MS = 20.0, 15.0
 DECISIONS, TRIALS = 400, 3
-POLICY_MS = 1.0
-"""A decision of the policy alone takes less on a core of its own, and several times as much on a shared one, whose
+PLAN_MS = 8.0
+"""A whole plan of the default search takes less on a core of its own, and several times as much on a shared one, whose
 caches other processes empty."""
 
 
-def timed(decisions: int, **settings: Any) -> dict[str, float]:
+def timed(decisions: int, deadline_ms: float = DEADLINE_MS, **settings: Any) -> dict[str, float]:
     """The timing of an agent that acts by a deadline, after the decisions before a robot moves.
 
     The clock is the CPU time of this process, all its threads: what a decision takes on a core of its own. Wall
@@ -32,10 +32,10 @@ def timed(decisions: int, **settings: Any) -> dict[str, float]:
     agent.modules.actor.pace = Pace(time.process_time)
     obs, _ = agent.env.reset(seed=1)
     for _ in range(20):
-        agent.act(obs, deadline_ms=DEADLINE_MS, episode_start=True)
+        agent.act(obs, deadline_ms=deadline_ms, episode_start=True)
     agent.timing.clear()
     for _ in range(decisions):
-        obs, *_ = agent.env.step(agent.act(obs, deadline_ms=DEADLINE_MS))
+        obs, *_ = agent.env.step(agent.act(obs, deadline_ms=deadline_ms))
     agent.env.close()
     summary: dict[str, float] = agent.timing.summary()
     return summary
@@ -52,6 +52,6 @@ def test_the_99th_percentile_of_decision_times_is_within_the_period(iterations: 
         if timing["p99_ms"] < PERIOD_MS and timing["fell_back_share"] < 0.1:
             break
     assert timing["p99_ms"] < PERIOD_MS, timing
-    if timed(50, kind="policy")["median_ms"] < POLICY_MS:
+    if timed(50, deadline_ms=1_000.0)["median_ms"] < PLAN_MS:
         assert timing["fell_back_share"] < 0.1, timing
         assert timing["iterations"] >= 1.0, timing
