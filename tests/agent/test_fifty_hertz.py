@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 PERIOD_MS, DEADLINE_MS = 20.0, 15.0
 DECISIONS, TRIALS = 400, 3
 PLAN_MS = 8.0
-"""A whole plan of the default search takes less on a core of its own, and several times as much on a shared one, whose
-caches other processes empty."""
+"""A whole plan of the default search takes less on a core of its own, and several times as much on a shared one,
+whose caches other processes empty."""
 
 
 def timed(decisions: int, deadline_ms: float = DEADLINE_MS, **settings: Any) -> dict[str, float]:
