@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import raw_rows
+from benchmarks.comprehension import constraints_summary, tasks_summary
 from benchmarks.contenders import DMC
 from benchmarks.training import RESULTS, ROOT
 from joule.report.evaluations import Run, read_evaluations
@@ -139,21 +140,21 @@ def changes() -> Numbers:
     found = summary("change_detection.json")
     alarms = sum(agent["false_alarms"] for agent in found["agents"].values())
     return (
-        10 * found["within_episode_share"], found["robots"], 10 * found["within_episode_share_worst"]["value"],
+        10 * found["within_episode_share"], 10 * found["within_episode_share_worst"]["value"],
         10 * found["by_robot"]["HalfCheetah-v5"]["within_20_share"], found["home_decisions"], alarms,
     )  # fmt: skip
 
 
 def constraints_kept() -> Numbers:
     """Violations and returns lost in percent of those without the constraint, mean and worst."""
-    found = summary("guardrail.json")
+    found = summary(constraints_summary.SUMMARY)
     names = ("violations_ratio", "return_lost_of_free", "violations_ratio_worst", "return_lost_of_free_worst")
     return [100 * found[name] for name in names]
 
 
 def other_tasks() -> Numbers:
     """Shares of SAC's return in percent, on all tasks and on the new ones."""
-    found = summary("retask.json")
+    found = summary(tasks_summary.SUMMARY)
     return (100 * found["of_sac"]["learn_task"]["mean"], 100 * found["fraction_of_sac_new_tasks"])
 
 
@@ -175,17 +176,20 @@ def goals() -> Numbers:
     )  # fmt: skip
 
 
-def goal_row(subject: str, acts: str) -> list[float]:
-    """Share of the goals that is reached in the newest row, and its interval, in percent."""
+def goal_row(subject: str, acts: str) -> dict[str, Any]:
+    """The newest row of what acts towards the goals of a subject."""
     rows = raw_rows.read(RESULTS / "goals.csv")
-    row = [row for row in rows if (row["subject"], row["acts"]) == (subject, acts)][-1]
-    return [100 * float(row[name]) for name in ("success", "low", "high")]
+    return [row for row in rows if (row["subject"], row["acts"]) == (subject, acts)][-1]
+
+
+def goals_reached(subject: str, acts: str) -> list[float]:
+    """Share of the goals that is reached, and its interval, in percent."""
+    return [100 * float(goal_row(subject, acts)[name]) for name in ("success", "low", "high")]
 
 
 def goal_time(subject: str) -> float:
-    """Milliseconds of a plan, the median of the newest row."""
-    rows = raw_rows.read(RESULTS / "goals.csv")
-    return float([row for row in rows if (row["subject"], row["acts"]) == (subject, "plan")][-1]["median_ms"])
+    """Milliseconds of a plan in the median."""
+    return float(goal_row(subject, "plan")["median_ms"])
 
 
 def probes() -> Numbers:

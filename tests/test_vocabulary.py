@@ -69,8 +69,8 @@ HONEST = {
     r"|docs/cookbook/own-env|docs/concepts/architecture|docs/architecture|comprehension/(violations|subjects|worlds|intuition)|report/templates|README"
     r"|docs/reports/(violation|adaptation)|CHANGELOG",
     # The name of a result file that other tools read.
-    "guards?|guarded|guardrails?": r"benchmarks/(claim_numbers|comprehension/constraint)|docs/reports/",
-    "retask(s|ed|ing)?": r"benchmarks/(claim_numbers|comprehension/tasks)|docs/reports/",
+    "guards?|guarded|guardrails?": r"benchmarks/comprehension/constraint|docs/reports/",
+    "retask(s|ed|ing)?": r"benchmarks/comprehension/tasks|docs/reports/",
     # A module of stable-worldmodel.
     "rooms?": r"benchmarks/learning/swm",
     # The old column of a table of renamed settings.

@@ -57,7 +57,7 @@ class Configurator:
             raise ConfigError(
                 "constraint: planner.kind policy does not look ahead, and cannot keep a constraint"
             )
-        if constraints and self.goals.policy is not None and modules.actor.planner is None:
+        if constraints and modules.actor.planner is None:
             raise ConfigError(
                 "constraint: the policy that acts towards a goal does not look ahead; plan for the goal"
             )

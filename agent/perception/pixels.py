@@ -132,21 +132,28 @@ class PixelEncoder(nn.Module):
         rows, flat = pictures.shape[:-3], pictures.flatten(0, -4)
         # Where nothing is kept for a backward pass, a few pictures at a time stay in the cache.
         parts = [flat] if torch.is_grad_enabled() else flat.split(AT_A_TIME)
-        found = torch.cat([self.features(part) for part in parts]).unflatten(0, rows)
+        weight, bias = self.first_layer()
+        found = torch.cat([self.features(part, weight, bias) for part in parts]).unflatten(0, rows)
         if self.states:
             found = torch.cat((full(found), *(obs[name] for name in self.states)), -1)
         return self.regularizer.project(full(self.out.forward(self.hidden.forward(found))))
 
-    def features(
-        self, pictures: UInt8[Tensor, "rows channels height width"]
-    ) -> Float[Tensor, "rows features"]:
-        """What the layers of patches and convolutions find in pictures."""
-        # The usual picture and the scale are folded into the first layer, which then reads the bytes as they are.
-        # The difference of two large sums is left, so that this is not done in fewer bits, whatever the rest is.
-        with torch.autocast(pictures.device.type, enabled=False):
+    def first_layer(self) -> tuple[Float[Tensor, "out numbers"], Float[Tensor, "1 down across out"]]:
+        """Weight and bias of the layer of patches for bytes as they are: usual picture and scale are folded in."""
+        # Here and in `features` the difference of two large sums is left, which takes all bits.
+        with torch.autocast(self.usual.device.type, enabled=False):
             weight = self.patches.weight / (255.0 * self.spread)
             usual = in_patches(255.0 * self.usual.unsqueeze(0))
-            bias = self.patches.bias - F.linear(usual, weight)
+            return weight, self.patches.bias - F.linear(usual, weight)
+
+    def features(
+        self,
+        pictures: UInt8[Tensor, "rows channels height width"],
+        weight: Float[Tensor, "out numbers"],
+        bias: Float[Tensor, "1 down across out"],
+    ) -> Float[Tensor, "rows features"]:
+        """What the layers of patches and convolutions find in pictures; weight and bias are `first_layer`'s."""
+        with torch.autocast(pictures.device.type, enabled=False):
             found = F.linear(in_patches(pictures).to(weight.dtype), weight) + bias
         # Channels last in memory, as they are here, convolutions on a CPU take half the time.
         convolved: Tensor = self.convolutions(found.permute(0, 3, 1, 2))

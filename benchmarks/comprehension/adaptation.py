@@ -172,9 +172,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--redraw", action="store_true", help="only draw the figure, from the CSV")
     p.add_argument("--quick", action="store_true", help="one change, one held-out and one changed episode")
     outputs.add_options(p)
-    p.add_argument(
-        "--picture", type=Path, help="default: beside the table; of the published one in docs/pictures/"
-    )
+    outputs.add_picture(p)
     return p
 
 
@@ -182,9 +180,8 @@ def main() -> int:
     """Measures the runs, and writes table, summary and figure."""
     p = parser()
     options = p.parse_args()
-    own = not (options.published or options.redraw)
     options.out = outputs.table(options, "adaptation.csv", published=options.redraw)
-    options.picture = options.picture or (options.out.with_suffix(".png") if own else PICTURE)
+    options.picture = outputs.picture(options, options.out, PICTURE)
     if options.redraw:
         draw(raw_rows.read(options.out), options.picture)
         return 0

@@ -50,7 +50,7 @@ from agent.seeds import FIRST_SEED
 from benchmarks import raw_rows, training
 from benchmarks.comprehension import outputs
 from benchmarks.comprehension.choices import add_option, choices_for
-from benchmarks.comprehension.constraints_summary import CEILING, WAYS, summary
+from benchmarks.comprehension.constraints_summary import CEILING, SUMMARY, WAYS, summary
 from benchmarks.comprehension.default_tasks import constraint_for
 from benchmarks.comprehension.episodes import play
 from benchmarks.refusals import exit_code
@@ -259,7 +259,7 @@ def main() -> int:
         rows = raw_rows.replaced(rows, row, ("env", "seed", "horizon", "kept"))
         raw_rows.write(options.out, COLUMNS, rows)
     found = summary(rows, options.horizons[0])
-    options.out.with_name("guardrail.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    options.out.with_name(SUMMARY).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     print(json.dumps(found))
     return 0
 

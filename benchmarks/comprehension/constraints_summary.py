@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+SUMMARY = "guardrail.json"
+"""Its file, beside the table."""
 WAYS = ("no", "yes", "learned")
 """Values of the column `kept`."""
 CEILING = "from scratch"

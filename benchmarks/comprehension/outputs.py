@@ -35,3 +35,22 @@ def table(options: argparse.Namespace, name: str, published: bool = False) -> Pa
     path = given or (RESULTS if published or options.published else OWN) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def add_picture(parser: argparse.ArgumentParser) -> None:
+    """Adds `--picture`; `picture` reads it."""
+    parser.add_argument(
+        "--picture", type=Path, help="default: beside the table; of the published one in docs/pictures/"
+    )
+
+
+def picture(options: argparse.Namespace, table: Path, published: Path) -> Path:
+    """The figure of a table.
+
+    Args:
+        options: with that of `add_picture`.
+        table: what it shows.
+        published: the figure of the published table.
+    """
+    given: Path | None = options.picture
+    return given or (published if table.parent == RESULTS else table.with_suffix(".png"))

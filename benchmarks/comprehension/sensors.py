@@ -124,19 +124,16 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--redraw", action="store_true", help="only draw the figure")
     outputs.add_options(p)
-    p.add_argument(
-        "--picture", type=Path, help="default: beside the table; of the published one in docs/pictures/"
-    )
+    outputs.add_picture(p)
     return p
 
 
 def main() -> int:
     """Plays the runs, and writes table, summary and figure."""
     options = parser().parse_args()
-    published = options.published or options.redraw
     name = QUICK_RESULT if options.quick else RESULT.name
     options.out = outputs.table(options, name, published=options.redraw)
-    options.picture = options.picture or (PICTURE if published else options.out.with_suffix(".png"))
+    options.picture = outputs.picture(options, options.out, PICTURE)
     torch.set_num_threads(1)
     rows = raw_rows.read(options.out)
     if options.redraw:

@@ -54,7 +54,7 @@ from benchmarks.comprehension import outputs
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.default_tasks import tasks_for
 from benchmarks.comprehension.episodes import Decide, play
-from benchmarks.comprehension.tasks_summary import has_own_cost, summary
+from benchmarks.comprehension.tasks_summary import SUMMARY, has_own_cost, summary
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule.physics_oracle import oracle_for
@@ -287,7 +287,7 @@ def main() -> int:
         rows = raw_rows.replaced(rows, row, ("env", "task", "method", "seed"))
         raw_rows.write(options.out, COLUMNS, rows)
     found = summary(raw_rows.read(options.out))
-    options.out.with_name("retask.json").write_text(json.dumps(found, indent=1) + "\n")
+    options.out.with_name(SUMMARY).write_text(json.dumps(found, indent=1) + "\n")
     return 0
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from agent.cost.task_text import parse
 
+SUMMARY = "retask.json"
+"""Its file, beside the table."""
 METHODS = ("plan", "learn_task", "policy", "init_from")
 """Methods of the summary."""
 

@@ -104,11 +104,9 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
             "readout that varies, or a moment such as episode:3@80"
         )
     nearest = int(distance.argmin())
-    if far := [name for name, (_, own) in asked.items() if own[nearest] > FAR**2]:
-        there = ", ".join(
-            f"{name}={','.join(f'{number:.3g}' for number in asked[name][0][nearest].tolist())}"
-            for name in far
-        )
+    far = {name: value[nearest].tolist() for name, (value, own) in asked.items() if own[nearest] > FAR**2}
+    if far:
+        there = ", ".join(f"{name}={','.join(f'{x:.3g}' for x in values)}" for name, values in far.items())
         said = f"goal: {rest[:80]!r} is far from all that is remembered; the nearest moment has {there}"
         warnings.warn(said, Advice, stacklevel=4)
     return _row(buffer.observations(places[nearest][None]))

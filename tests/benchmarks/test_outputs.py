@@ -30,6 +30,17 @@ def test_a_table_is_published_where_that_is_asked_for(
     assert named.parent.is_dir()
 
 
+def test_a_figure_is_beside_its_table_and_that_of_the_published_one_in_the_docs(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    outputs.add_picture(parser)
+    unsaid, docs = parser.parse_args([]), Path("docs/pictures/tasks.png")
+    assert outputs.picture(unsaid, tmp_path / "tasks.csv", docs) == tmp_path / "tasks.png"
+    assert outputs.picture(unsaid, RESULTS / "tasks.csv", docs) == docs
+    assert outputs.picture(parser.parse_args(["--picture", "a.png"]), RESULTS / "tasks.csv", docs) == Path(
+        "a.png"
+    )
+
+
 @pytest.mark.parametrize("benchmark", [adaptation, constraints, intuition, sensors, tasks])
 def test_no_benchmark_publishes_by_default(benchmark: object) -> None:
     options = benchmark.parser()._option_string_actions  # type: ignore[attr-defined]
