@@ -166,13 +166,14 @@ def speed_backwards() -> Numbers:
 
 
 def goals() -> Numbers:
-    """Goals reached by plans, in percent: mazes, arm, long maze with and without sub-goals; random; Push."""
+    """Goals reached, in percent: mazes, arm, long maze with and without sub-goals; random; Push; by hindsight."""
     found = summary("goals.json")
     rows = {row["way"]: row for row in raw_rows.read(RESULTS / "hierarchy.csv") if row["acts"] == "plan"}
     of_random = [found[f"{name}_beside"]["random"] for name in ("maze", "umaze", "reach")]
     return (
         found["maze"], found["umaze"], found["reach"], 100 * float(rows["hierarchy"]["success"]),
         100 * float(rows["flat_longer"]["success"]), min(of_random), max(of_random), found["push"],
+        found["reach_her"],
     )  # fmt: skip
 
 

@@ -183,7 +183,8 @@ CLAIMS = (
     Claim(
         "plans reach {:.0f} % of 50 goals in a maze, {:.0f} % in PointMaze_UMaze, {:.0f} % with an arm, and {:.0f} % in a long "
         "maze, where plans without sub-goals reach {:.0f} %; random actions reach {:.0f} to {:.0f} %. In joule/Push-v0, where "
-        "random actions hardly move the block, they reach {:.0f} %",
+        "random actions hardly move the block, they reach {:.0f} %. SAC with hindsight, which is told when a goal is reached, "
+        "reaches {:.0f} % with the arm in as many frames",
         goals,
     ),
     Claim("with R² {:.2f} (`vicreg`), and with {:.2f} for the default", probes),

@@ -79,11 +79,16 @@ def _box_flattener(space: spaces.Box) -> Callable[[Any], np.ndarray]:
     return flatten
 
 
+WIDEST = 1e12
+"""Range of an action number above which its bounds stand for none, such as those of the largest float."""
+
+
 def checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
     """The action Box.
 
     Raises:
-        EnvError: for a space that is not a Box of floats with finite, ordered bounds.
+        EnvError: for a space that is not a Box of floats with finite, ordered bounds, or with a range of more
+            than WIDEST.
     """
     if not isinstance(space, spaces.Box) or space.dtype is None or space.dtype.kind != "f":
         raise EnvError(
@@ -91,11 +96,13 @@ def checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
         )
     if np.isnan(space.low).any() or np.isnan(space.high).any():
         raise EnvError(f"the action space {space} has NaN bounds: give finite ones")
-    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+    with np.errstate(over="ignore"):
+        width = space.high.astype(np.float64) - space.low.astype(np.float64)
+    if not (width <= WIDEST).all():
         raise EnvError(
             f"the action space {space} is unbounded: give it a finite low and high, in the environment or "
             "in a wrapper that sets action_space"
         )
-    if (space.low > space.high).any():
+    if (width < 0.0).any():
         raise EnvError(f"the action space {space} has a low bound above its high one")
     return space

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium
@@ -12,11 +13,14 @@ from envs.faults.boundary import attribute, name_of
 from envs.faults.errors import EnvError
 from envs.own_picture import NOTHING, own_picture
 from envs.spaces import checked_action_space, flat_observation_space, flattener
+from joule_errors import Advice
 
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 """What a step returns: observation, reward, terminated, truncated, info."""
 FRAMES_KEY = "frames"
 """The key of `info` for the number of simulator frames that an action was held for."""
+CTRLRANGE = "in a MuJoCo model, an actuator needs a ctrlrange"
+"""What makes an action of one value alone: MuJoCo gives an actuator without a range the bounds 0 and 0."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -27,7 +31,7 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
 
     Actions are mapped to the environment's own bounds and shape. `envs.spaces.flattener` says how an
     observation is flattened. An action dimension whose bounds are equal is left out of the action; the
-    environment always gets that constant.
+    environment always gets that constant, and a warning (`joule_errors.Advice`) says so.
 
     Raises:
         EnvError: for an observation space or an action space that is not accepted.
@@ -49,11 +53,18 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         low, high = box.low.astype(np.float64).ravel(), box.high.astype(np.float64).ravel()
         self._free = np.flatnonzero(low < high)
         if self._free.size == 0:
-            raise EnvError("the action space has no dimension left to control: every low equals its high")
+            raise EnvError(
+                f"the action space has no dimension left to control: every low equals its high; {CTRLRANGE}"
+            )
         self._all_free = self._free.size == low.size
+        if not self._all_free:
+            fixed = ", ".join(str(place) for place in np.flatnonzero(low >= high))
+            said = (
+                f"not controlled, because low equals high: number {fixed} of an action, from 0; {CTRLRANGE}"
+            )
+            warnings.warn(said, Advice, stacklevel=2)
         self._constant, self._low, self._high = low, low[self._free], high[self._free]
-        # Halves first: the difference of two large bounds is beyond float64.
-        self._half, self._middle = self._high / 2 - self._low / 2, self._high / 2 + self._low / 2
+        self._half, self._middle = (self._high - self._low) / 2, (self._high + self._low) / 2
         self._shape, self._dtype, self._size = box.shape, box.dtype, size
         self.action_space = spaces.Box(-1.0, 1.0, (self._free.size,), np.float32)
         self.observation = np.zeros(size, np.float32)

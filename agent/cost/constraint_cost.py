@@ -5,6 +5,7 @@ within the horizon loses to every candidate that violates none. Among candidates
 violation is better, so that the planner leaves a forbidden state. The worst head of the ensemble counts.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,6 +19,7 @@ from agent.interface import Observation
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.world_model.dynamics import Step
+from joule_errors import Advice
 
 NEAREST_STEPS = 256
 """Steps of the replay buffer on which a safety margin is measured: those nearest to the limit."""
@@ -99,6 +101,8 @@ class ConstraintCost:
         while the data stay alike (Lindemann et al. 2023, section III); a limit is tightened along the horizon
         as in Chisci et al. 2001.
 
+        Warns of a margin that no stored step keeps, because every plan then counts as a violation.
+
         Args:
             replay_buffer: stored steps.
             perceive: observations to latents.
@@ -132,4 +136,18 @@ class ConstraintCost:
                 predicted = self.predicted(step, taken)[constraint].amax(0)
                 error = row[torch.from_numpy(whole)].to(like) - predicted
                 margin[ahead, constraint] = error.nan_to_num(nan=torch.inf).quantile(QUANTILE)
-        return margin.clamp_min(0.0).cummax(0).values
+        margin = margin.clamp_min(0.0).cummax(0).values
+        self._warn_of_unkept(margin[-1].tolist(), true)
+        return margin
+
+    def _warn_of_unkept(self, margins: Sequence[float], true: Float[Tensor, "constraints rows"]) -> None:
+        """Warns of each constraint that some stored step keeps, and none by its margin."""
+        for kept, margin, violations in zip(self.constraints, margins, true, strict=True):
+            if bool((violations <= 0.0).any()) and not bool((violations + margin <= 0.0).any()):
+                said = (
+                    f"constraint {kept.name}: its safety margin, the error of predictions near the limit, is "
+                    f"{margin:.3g}, and no remembered step keeps so far from the limit; every plan counts as a "
+                    "violation, and the least is chosen: give a wider limit, a shorter "
+                    "planner.horizon_decisions, or train longer"
+                )
+                warnings.warn(said, Advice, stacklevel=2)

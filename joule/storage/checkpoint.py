@@ -177,7 +177,7 @@ def newest(
         largest: as for `load`.
 
     Raises:
-        CheckpointError: there are checkpoints and none loads. The message is about the newest.
+        CheckpointError: there are checkpoints and none loads. The message says why, for each.
     """
     folder, names = Path(folder), _names(folder)
     while True:
@@ -202,7 +202,7 @@ def newest(
         if names == before:  # otherwise a running process saved and pruned during the reads
             break
     if skipped:
-        raise CheckpointError(f"no checkpoint loads: {skipped[0]}")
+        raise CheckpointError(f"no checkpoint loads: {'; '.join(skipped)}")
     return None
 
 

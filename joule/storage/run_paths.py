@@ -10,8 +10,9 @@ from pathlib import Path
 from agent.configurator.settings import Config
 from joule.storage.errors import RunError
 from joule.storage.files import why
-from joule.storage.links import check_inside
+from joule.storage.links import RUN_FILE, check_inside
 from joule.storage.manifest import MANIFEST
+from joule.storage.run_entries import CHECKPOINTS
 from joule.storage.shipped import RUNS, folder_of
 
 
@@ -55,7 +56,7 @@ def located(path: str | Path) -> tuple[Path, Path | None]:
     address such as `joule://halfcheetah` names an agent that comes with Joule.
 
     Raises:
-        RunError: for a link in a run folder, and an address of no agent.
+        RunError: for a link in a run folder, a checkpoint that a run does not have, and an address of no agent.
     """
     if (shipped := folder_of(path)) is not None:
         return shipped, None
@@ -63,12 +64,23 @@ def located(path: str | Path) -> tuple[Path, Path | None]:
     try:
         check_inside(folder)
         if not (folder / MANIFEST).exists():
+            _check_has_checkpoint(folder)
             return folder, None
         if folder.is_symlink():
             folder = folder.resolve()
     except OSError as error:
         raise RunError(f"{folder}: {why(error)}") from error
     return folder.parent.parent, folder
+
+
+def _check_has_checkpoint(folder: Path) -> None:
+    """Raises RunError where a path names a checkpoint that a run does not have, with those that it has."""
+    checkpoints = folder.parent
+    if folder.exists() or not (checkpoints.parent / RUN_FILE).exists() or checkpoints.name != CHECKPOINTS:
+        return
+    there = sorted(checkpoints.glob("step-*"), key=lambda path: (len(path.name), path.name))
+    names = ", ".join(path.name for path in there) or "none"
+    raise RunError(f"{folder}: the run has no such checkpoint; it has {names}")
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:

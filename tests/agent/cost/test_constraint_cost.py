@@ -17,7 +17,9 @@ from agent.cost.constraint import Constraint, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.energy import Energy, EnergyWeights
 from agent.cost.readouts import Readouts, TaskError
+from agent.memory.replay_buffer import ReplayBuffer
 from agent.world_model.dynamics import Step
+from joule_errors import Advice
 
 LAYOUT = Readouts({"speed": 1, "place": 2}, {})
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -56,17 +58,37 @@ class Short:
         return Step(heads.expand(2, -1, -1), torch.zeros(len(z), 1), torch.zeros(len(z)))
 
 
-def test_the_margin_is_the_error_of_predictions_of_stored_steps() -> None:
-    networks = networks_reading(1, world_model=Short())
+def places(episodes: int) -> ReplayBuffer:
+    """What is remembered of a point that moves by its action, in episodes of ten decisions."""
     buffer = state_buffer(900)
     rng = np.random.default_rng(3)
-    for _ in range(80):
+    for _ in range(episodes):
         place = rng.uniform(-1.0, 1.0, 1)
         buffer.streams[0].begin(place, place)
         for _ in range(10):
             action = rng.uniform(-0.2, 0.2, 1)
             place = place + action
             buffer.streams[0].add(action, 0.0, False, place, place)
+    return buffer
+
+
+def test_a_margin_that_nothing_remembered_keeps_is_said() -> None:
+    buffer = places(80)
+    lowest = float(buffer.readout[buffer.filled()].min())
+    cost = ConstraintCost(
+        [parse_constraint(f"place<{lowest + 0.3:.4f}"), parse_constraint("place<0.5")],
+        Readouts({"place": 1}, {}),
+        networks_reading(1, world_model=Short()),
+        1,
+    )
+    with pytest.warns(Advice, match=r"its safety margin, .*, is 0\.5, and no remembered step keeps") as said:
+        cost.margin(buffer, lambda obs: torch.from_numpy(obs.astype(np.float32)), 3)
+    assert len(said) == 1, "the other limit has room"
+
+
+def test_the_margin_is_the_error_of_predictions_of_stored_steps() -> None:
+    networks = networks_reading(1, world_model=Short())
+    buffer = places(80)
     limits = [parse_constraint("place<0.5"), parse_constraint("place>-0.5")]
     constraint_cost = ConstraintCost(limits, Readouts({"place": 1}, {}), networks, 1)
 

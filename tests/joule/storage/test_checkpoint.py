@@ -155,8 +155,9 @@ def test_newest_skips_a_damaged_checkpoint_and_says_why(tmp_path: Path) -> None:
     def refuse(_: object) -> None:
         raise ValueError("its replay is damaged")
 
-    with pytest.raises(CheckpointError, match="no checkpoint loads"):
+    with pytest.raises(CheckpointError, match="no checkpoint loads") as refused:
         newest(tmp_path, verify=refuse)
+    assert all(f"step-{step}" in str(refused.value) for step in (30, 40)), "each is told"
 
 
 def test_arrays_beyond_the_memory_budget_are_not_read(

@@ -17,6 +17,7 @@ from run_files import ENV_SPEC, TABLES, evaluation, make_run, table
 from agent.configurator.settings import Config
 from joule.storage.format import FORMAT
 from joule.storage.run_folder import Run, RunError
+from joule.storage.run_paths import located
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,6 +31,17 @@ def test_a_run_opens_as_it_was_created(tmp_path: Path) -> None:
     assert found.identity(observation_size=17)["observation_size"] == 17
     assert str(tmp_path) not in (tmp_path / "run/versions.json").read_text()
     assert found.checkpoints == tmp_path / "run/checkpoints"
+
+
+def test_a_checkpoint_that_is_missing_is_refused_with_those_that_are_there(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run").folder
+    with pytest.raises(RunError, match="step-7: the run has no such checkpoint; it has none"):
+        located(run / "checkpoints/step-7")
+    for step in (900, 1000):
+        (run / f"checkpoints/step-{step}").mkdir(parents=True)
+    with pytest.raises(RunError, match="it has step-900, step-1000"):
+        located(run / "checkpoints/step-7")
+    assert located(tmp_path / "step-7") == (tmp_path / "step-7", None)
 
 
 @pytest.mark.parametrize(
