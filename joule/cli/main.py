@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import gc
 import os
 import re
 import sys
@@ -91,6 +92,8 @@ def run_process(main: Callable[[Sequence[str]], int]) -> NoReturn:
     try:
         run_command(main)
     except BaseException as end:
+        # The interpreter collects garbage twice while it ends, which takes a second with torch. Nothing needs it.
+        gc.freeze()
         left_threads.limit_wait(end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 1)
         raise
 

@@ -42,10 +42,12 @@ class EpisodeDisplay:
         self._errors = stderr_console()
         self._live: LiveBlock | None = None
         self.ended, self._share = 0, 0.0
+        self._playing = False
         self._begun = time.monotonic()
         self._line_due = self._begun + SECONDS_BETWEEN_LINES
 
     def __enter__(self) -> EpisodeDisplay:
+        self._start()
         return self
 
     def __exit__(
@@ -71,9 +73,10 @@ class EpisodeDisplay:
 
     def progress(self, share: float) -> None:
         """Shows the share of all episodes that is done."""
-        if self._live is None and self._share == 0.0:
-            self._start()
-        self._share, now = share, time.monotonic()
+        now = time.monotonic()
+        if not self._playing:  # what was before, such as loading, counts for nothing
+            self._playing, self._begun = True, now
+        self._share = share
         if self._live is None and now >= self._line_due and share < 1.0:
             self._line_due = now + SECONDS_BETWEEN_LINES
             self.note(f"{self.name}: {100 * share:.0f} %, {self._counts()}")
@@ -84,8 +87,7 @@ class EpisodeDisplay:
         self.say(self.row(seed, total_return, decisions))
 
     def _start(self) -> None:
-        """Begins to draw, where there is a terminal. What was before, such as loading, counts for nothing."""
-        self._begun = time.monotonic()
+        """Begins to draw, where there is a terminal."""
         console = self._console if self._console.is_terminal else self._errors
         if console.is_terminal and not console.is_dumb_terminal:
             self._live = LiveBlock(console, self._lines, redirect_stdout=console is self._console)
@@ -93,6 +95,8 @@ class EpisodeDisplay:
                 self._live.start(refresh=True)
 
     def _counts(self) -> str:
+        if not self._playing:
+            return "loading the agent"
         ended = f"{self.ended} of {self.episodes} episode{'s' * (self.episodes > 1)}"
         seconds = time.monotonic() - self._begun
         if seconds < FEWEST_SECONDS or not 0.0 < self._share < 1.0:
