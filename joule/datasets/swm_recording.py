@@ -41,28 +41,29 @@ class Recording:
 
     Args:
         source: `swm:NAME_OR_PATH`.
+        option: the setting or the option by which it was given; messages begin with it.
 
     Raises:
         ConfigError: without stable-worldmodel, and for a recording that is not on this machine or cannot be read.
     """
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self, source: str, option: str = "data") -> None:
+        self.source, self.option = source, option
         data = needed("stable_worldmodel", "swm", f"{PREFIX}PATH").data
-        path = located(source)
+        path = located(source, option)
         try:
             with _start_method_kept():
                 found = call(data.detect_format, str(path))
                 if found is None or found.name not in FORMATS:
                     kinds = ", ".join(name for name in data.list_formats() if name in FORMATS)
                     raise ConfigError(
-                        f"data: {source} is no recording; formats that can be read here: {kinds}"
+                        f"{option}: {source} is no recording; formats that can be read here: {kinds}"
                     )
                 self._dataset: Any = call(found.open_reader, path)
         except ConfigError:
             raise
         except Exception as error:
-            raise ConfigError(f"data: {source} cannot be read: {_first_line(error)}") from error
+            raise ConfigError(f"{option}: {source} cannot be read: {_first_line(error)}") from error
 
     def __len__(self) -> int:
         """Number of its episodes."""
@@ -91,13 +92,15 @@ class Recording:
             with _start_method_kept():
                 loaded: Mapping[str, Any] = call(self._dataset.load_episode, number)
         except Exception as error:
-            raise ConfigError(f"data: {self.where(number)} cannot be read: {_first_line(error)}") from error
+            raise ConfigError(
+                f"{self.option}: {self.where(number)} cannot be read: {_first_line(error)}"
+            ) from error
         rows = self.length(number)
         found = {str(name): np.asarray(value) for name, value in loaded.items()}
         return {name: value for name, value in found.items() if value.shape[:1] == (rows,)}
 
 
-def located(source: str) -> Path:
+def located(source: str, option: str = "data") -> Path:
     """Where a recording is: a path, or a name in stable-worldmodel's own folder. Nothing is downloaded.
 
     Raises:
@@ -105,13 +108,13 @@ def located(source: str) -> Path:
     """
     name = source.removeprefix(PREFIX).strip()
     if not name:
-        raise ConfigError(f"data: {PREFIX} needs the name or the path of a recording, such as {EXAMPLE}")
+        raise ConfigError(f"{option}: {PREFIX} needs the name or the path of a recording, such as {EXAMPLE}")
     home = Path(os.environ.get(HOME_VARIABLE) or Path(HOME).expanduser(), "datasets")
     for path in (Path(name).expanduser(), home / name, home / name.replace("/", "--")):
         if path.exists():
             return path.absolute()
     raise ConfigError(
-        f"data: there is no recording {name} on this machine, neither there nor in {home}; "
+        f"{option}: there is no recording {name} on this machine, neither there nor in {home}; "
         "stable_worldmodel.data.load_dataset downloads those of the Hugging Face Hub"
     )
 

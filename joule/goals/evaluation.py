@@ -68,7 +68,7 @@ class GoalEvaluation:
         """The pairs; `nearness` is set where it counts. Raises ConfigError."""
         request = self.request
         if request.recording is not None:
-            recording = Recording(request.recording)
+            recording = Recording(request.recording, "--goal-data")
             offset = request.offset or DEFAULT_OFFSET
             return recorded_pairs(self.env, recording, request.pairs, offset, request.seed)
         own = self.env.goal_within
