@@ -127,7 +127,7 @@ def warning(kind: str, wanted: Mapping[str, float], legibility: Mapping[str, flo
         wanted: the illegible readouts, as `illegible` gives them.
         legibility: R² of every readout.
     """
-    bad = ", ".join(f"{name} (R² {_shown(value)})" for name, value in wanted.items())
+    bad = ", ".join(f"{name} (R² {_shown(value)} in its memory)" for name, value in wanted.items())
     good = [name for name, value in legibility.items() if value >= LEGIBLE]
     listed = f"legible are {', '.join(good)}" if good else "none is legible yet"
     return f"{kind} acts on what this agent cannot read off its observations: {bad}; {listed}"

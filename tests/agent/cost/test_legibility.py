@@ -64,7 +64,7 @@ def test_the_sentence_names_what_is_illegible_and_what_is_legible() -> None:
     assert sentence.startswith(
         "task reach place=1 acts on what this agent cannot read off its observations: "
     )
-    assert "place (R² -0.25)" in sentence
+    assert "place (R² -0.25 in its memory)" in sentence
     assert sentence.endswith("; legible are angle, turn, speed")
 
 
