@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,25 @@ def mean_and_each(values: Sequence[float], form: str) -> str:
     return f"{np.mean(values):{form}} ({', '.join(f'{value:{form}}' for value in values)})"
 
 
+def each_run(rows: Sequence[Mapping[str, str]]) -> str:
+    """A cell: mean and deviation of the return of each run; a dash where there is none."""
+    cells = []
+    for row in rows:
+        mean, std = float(row["return_mean"]), float(row["return_std"])
+        form = ",.0f" if abs(mean) >= 100.0 else ".1f"
+        cells.append(f"{mean:{form}}" + f" ± {std:{form}}" * (int(row["episodes"]) > 1))
+    return "; ".join(cells) or "—"
+
+
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table whose first column is text and whose others are numbers."""
     lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
     return "\n".join((lines[0], "|---|" + "---:|" * (len(heads) - 1), *lines[1:]))
+
+
+def markers_of(name: str) -> tuple[str, str]:
+    """The lines before and after a table."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
 def write(page: Path, table: str, markers: tuple[str, str]) -> None:

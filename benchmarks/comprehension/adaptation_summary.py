@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown_tables import markdown
+
 COLUMNS = (
     "env", "perturbation", "method", "seed", "run_frames", "phase", "episode", "return", "decisions", "changed_at",
     "detected_after", "false_alarms", "model_in_use", "cpu_ms", "commit",
@@ -126,3 +128,42 @@ def combined(figures: list[dict[str, Any]]) -> dict[str, Any]:
 def write_summary(rows: list[Row], path: Path) -> None:
     """Writes the summary as JSON."""
     path.write_text(json.dumps(summary(rows), indent=2) + "\n")
+
+
+def tables(rows: list[Row]) -> str:
+    """The figures in Markdown: a table for each environment, a line for each change."""
+    found = summary(rows)["environments"]
+    return "\n\n".join(_table(env, figures) for env, figures in found.items())
+
+
+def _table(env: str, figures: dict[str, Any]) -> str:
+    heads = [
+        f"{env}, {figures['seeds']} agent{'s' * (figures['seeds'] > 1)}", "detected after", "unadapted", "adapted",
+        "achievable", "regained", "end detected after", "return kept", "SAC, unadapted", "SAC, learning",
+    ]  # fmt: skip
+    lines = []
+    for change, own in figures["perturbations"].items():
+        returns = own["returns"]
+        of_method = [
+            returns.get(f"{method}, after")
+            for method in ("joule frozen", "joule adapts", "sac frozen", "sac learns on")
+        ]
+        frozen, adapted, sac, sac_learning = (_shown(value, ",.0f") for value in of_method)
+        missed = f" ({own['changes_detected']} of {own['changes']})" if own["changes"] > 1 else ""
+        lines.append([
+            f"`{change}`",
+            _shown(own["detected_within_decisions"], ".0f", "not detected") + missed,
+            frozen,
+            adapted,
+            _shown(own["achievable_return"], ",.0f"),
+            _shown(own["regained_fraction"], ".2f"),
+            _shown(own["change_back_detected_within_decisions"], ".0f"),
+            _shown(own["kept_fraction"], ".2f"),
+            sac,
+            sac_learning,
+        ])  # fmt: skip
+    return markdown(heads, lines)
+
+
+def _shown(value: float | None, form: str, missing: str = "—") -> str:
+    return missing if value is None else f"{value:{form}}"

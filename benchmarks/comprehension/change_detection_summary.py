@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown_tables import markdown
+
 COLUMNS = (
     "env", "seed", "run_frames", "acts", "world", "sequence", "decisions", "changed_at", "detected_after",
     "signal", "episode_of_change", "false_alarms", "commit",
@@ -103,3 +105,49 @@ def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
 def write_summary(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     """Writes the summary as JSON."""
     path.write_text(json.dumps(summary(rows), indent=2) + "\n")
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """The figures in Markdown: a line for each agent, a column for each world.
+
+    Worlds that stand for each other, such as the heaviest part of each robot or a latency of one decision, share one.
+    """
+    found = summary(rows)["agents"]
+    heads = list(dict.fromkeys(_kind(world) for figures in found.values() for world in figures["worlds"]))
+    lines = []
+    for name, figures in found.items():
+        cells = {_kind(world): _detected(own) for world, own in figures["worlds"].items()}
+        env, seed = name.split(", ")[:2]
+        worlds = figures["worlds_count"]
+        lines.append([
+            f"{env}, {seed}",
+            *(cells.get(head, "") for head in heads),
+            f"{figures['within_20_share'] * worlds:.0f} of {worlds}",
+            f"{figures['within_episode_share'] * worlds:.0f} of {worlds}",
+            f"{figures['false_alarms']}",
+        ])  # fmt: skip
+    return markdown(
+        [
+            "agent",
+            *(f"`{head}`" for head in heads),
+            "within 20 decisions",
+            "within the episode",
+            "false alarms",
+        ],
+        lines,
+    )
+
+
+def _kind(world: str) -> str:
+    """What worlds of different robots have in common."""
+    name, _, value = world.partition("=")
+    if name == "dead" or name == "latency":
+        return name
+    return f"{name.partition('.')[0]} of the heaviest part={value}" if "." in name else world
+
+
+def _detected(figures: Mapping[str, Any]) -> str:
+    median = figures["detected_within_decisions"]
+    if median is None:
+        return "—"
+    return f"{median:.0f}" + "*" * (not figures["within_episode"])

@@ -2,7 +2,6 @@
 
     python benchmarks/comprehension/collapse.py                  trains into runs/collapse/; -> benchmarks/results/collapse.csv
     python benchmarks/comprehension/collapse.py --seeds 1 2 3    more seeds; finished runs are not repeated
-    python benchmarks/comprehension/collapse.py --table          writes the tables into the report, and trains nothing
 
 A row is one run: the return of its last evaluation (ten held-out episodes), the health of its latent as last
 measured in training, R² of the readouts, and the area under the ROC curve with which surprise tells impossible clips
@@ -44,8 +43,6 @@ from benchmarks.refusals import exit_code
 from joule.storage.provenance import version
 
 RESULT = training.RESULTS / "collapse.csv"
-PAGE = training.ROOT / "docs" / "reports" / "collapse.md"
-MARKERS = "<!-- collapse:begin -->", "<!-- collapse:end -->"
 TASKS = ("HalfCheetah-v5", "joule/Push-v0")
 COLUMNS = (
     "env", "regularizer", "seed", "frames", "return_mean", "return_std", "rank", "std", "dead", "relative_error",
@@ -163,12 +160,7 @@ def main() -> int:
                    help="real steps to calibrate on, and as many to test on (default: 4000)")  # fmt: skip
     p.add_argument("--workers", type=int, default=2, help="runs at a time")
     p.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
-    p.add_argument("--table", type=Path, nargs="?", const=PAGE, metavar="PAGE",
-                   help="write the tables into a page (default: docs/reports/collapse.md), and train nothing")  # fmt: skip
     options = p.parse_args()
-    if options.table is not None:
-        markdown_tables.write(options.table, report(raw_rows.read(options.out)), MARKERS)
-        return 0
     torch.set_num_threads(1)
     done = {
         (row["env"], row["regularizer"], int(row["seed"]))

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown_tables import each_run, markdown
+
 SUMMARY = "guardrail.json"
 """Its file, beside the table."""
 WAYS = ("no", "yes", "learned")
 """Values of the column `kept`."""
 CEILING = "from scratch"
 """Its value for an agent that learned with the constraint from its first frame."""
+SHOWN = {"no": "without the constraint", "yes": "planned", "learned": "learned", CEILING: CEILING}
+"""Value of `kept` -> its text in the report."""
 
 
 def summary(rows: list[dict[str, Any]], horizon: int) -> dict[str, Any]:
@@ -23,7 +27,8 @@ def summary(rows: list[dict[str, Any]], horizon: int) -> dict[str, Any]:
 def figures_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, Any]:
     """The figures of one way, for each environment, their mean and the worst; the runs of an environment are averaged.
 
-    A figure is None where it is not known: a ratio without violations to compare with, a loss without a ceiling.
+    A figure is None where it is not known: a ratio without violations to compare with, a loss without a ceiling. What is
+    lost of the ceiling's return is about the runs that have a ceiling under the same constraint.
     """
     figures: dict[str, dict[str, float | None]] = {}
     for env in dict.fromkeys(row["env"] for row in rows):
@@ -31,9 +36,8 @@ def figures_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, 
         seeds = {row["seed"] for row in own if row["kept"] == way}
         own = [row for row in own if row["seed"] in seeds]
         measured = {(row["seed"], row["constraint"]) for row in own if row["kept"] == way}
-        ceilings = {(row["seed"], row["constraint"]) for row in own if row["kept"] == CEILING}
-        if not measured <= ceilings:  # of another constraint, or not of every seed
-            own = [row for row in own if row["kept"] != CEILING]
+        ceilings = {(row["seed"], row["constraint"]) for row in own if row["kept"] == CEILING} & measured
+        with_ceiling = [row for row in own if (row["seed"], row["constraint"]) in ceilings]
         if not {"no", way} <= {row["kept"] for row in own}:
             continue
 
@@ -41,13 +45,14 @@ def figures_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, 
             values = [float(row[column]) for row in rows if row["kept"] == kept]
             return float(np.mean(values)) if values else None
 
-        violations = {kept: mean("violations_per_1000", kept) for kept in ("no", way, CEILING)}
-        returns = {kept: mean("return_mean", kept) for kept in ("no", way, CEILING)}
+        violations, returns = "violations_per_1000", "return_mean"
         figures[env] = {
-            "violations_ratio": _ratio(violations[way], violations["no"]),
-            "return_lost": _lost(returns[way], returns[CEILING]),
-            "return_lost_of_free": _lost(returns[way], returns["no"]),
-            "violations_ratio_from_scratch": _ratio(violations[CEILING], violations["no"]),
+            "violations_ratio": _ratio(mean(violations, way), mean(violations, "no")),
+            "return_lost": _lost(mean(returns, way, with_ceiling), mean(returns, CEILING, with_ceiling)),
+            "return_lost_of_free": _lost(mean(returns, way), mean(returns, "no")),
+            "violations_ratio_from_scratch": _ratio(
+                mean(violations, CEILING, with_ceiling), mean(violations, "no", with_ceiling)
+            ),
         }
     combined: dict[str, float | None] = {}
     for name in ("violations_ratio", "return_lost", "return_lost_of_free"):
@@ -63,3 +68,22 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
 
 def _lost(kept: float | None, ceiling: float | None) -> float | None:
     return None if kept is None or not ceiling else (ceiling - kept) / abs(ceiling)
+
+
+def table(rows: list[dict[str, Any]], horizon: int) -> str:
+    """The rows of a horizon in Markdown: a line for each agent and way to keep its constraint."""
+    own = [row for row in rows if int(row["horizon"]) == horizon]
+    agents = dict.fromkeys((row["env"], row["seed"], row["constraint"]) for row in own)
+    lines = [
+        [
+            f"{env}, seed {seed}, `{constraint}`: {SHOWN[kept]}",
+            f"{float(row['violations_per_1000']):.1f}",
+            each_run([row]),
+            f"{float(row['worst']):.2f}" if float(row["worst"]) else "—",
+        ]
+        for env, seed, constraint in sorted(agents)
+        for kept in SHOWN
+        for row in own
+        if (row["env"], row["seed"], row["constraint"], row["kept"]) == (env, seed, constraint, kept)
+    ]
+    return markdown(["agent and constraint", "violations in 1,000", "return", "worst violation"], lines)

@@ -4,7 +4,6 @@
     python benchmarks/comprehension/intuition.py --envs dmc:finger-spin     trains its own agents, into runs/intuition/
     python benchmarks/comprehension/intuition.py runs/A --violations up teleport      these kinds alone
     python benchmarks/comprehension/intuition.py runs/A --videos FOLDER     and a video of each kind
-    python benchmarks/comprehension/intuition.py --tables                   writes the tables into the report, and tests nothing
     python benchmarks/comprehension/intuition.py --pixels                   from pictures: trains its own agents in joule/Cup-v0 and
                                                                             joule/Push-v0, or tests those of `--obs pixels`
 
@@ -43,12 +42,11 @@ import numpy as np
 import torch
 
 import envs
-from benchmarks import markdown_tables, raw_rows, training
+from benchmarks import raw_rows, training
 from benchmarks.comprehension import outputs, pixel_intuition, pixel_training
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.clip_pairs import pairs_of
 from benchmarks.comprehension.detector_scores import ALL_GROSS, ALL_MATCHED, MATCHED, rows_of
-from benchmarks.comprehension.intuition_tables import tables
 from benchmarks.comprehension.matched_pairs import RawChange, RawChangeDetector, matched_pairs
 from benchmarks.comprehension.mixed_episodes import CALIBRATION_SEED, TEST_SEED, loaded, mixed_episodes
 from benchmarks.comprehension.surprise_calibration import ALL_TERMS, CalibratedDetector
@@ -65,8 +63,6 @@ from joule.storage.provenance import version
 from joule_errors import Refused
 
 RESULT = training.RESULTS / "intuition.csv"
-PAGE = training.ROOT / "docs" / "reports" / "violation-of-expectation.md"
-MARKERS = "<!-- intuition:begin -->", "<!-- intuition:end -->"
 COLUMNS = (
     "env", "agent_frames", "detector", "term", "violation", "pairs", "pairwise_accuracy", "auroc",
     "latency_median", "detected", "false_alarms_per_1000", "real_steps", "calibration_steps", "seed", "commit",
@@ -236,7 +232,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--videos", type=Path, metavar="FOLDER",
                    help="write a video of each kind into it; with --pixels a sheet of pairs")  # fmt: skip
     outputs.add_options(p)
-    p.add_argument("--tables", action="store_true", help="write the tables into the report, and test nothing")
     return p
 
 
@@ -245,12 +240,9 @@ def main() -> int:
     options = parser().parse_args()
     torch.set_num_threads(1)
     if options.pixels:
-        return pixel_intuition.run(options, PAGE)
-    options.out = outputs.table(options, RESULT.name, published=options.tables)
+        return pixel_intuition.run(options)
+    options.out = outputs.table(options, RESULT.name)
     options.real_steps = options.real_steps or REAL_STEPS
-    if options.tables:
-        markdown_tables.write(PAGE, tables(raw_rows.read(options.out)), MARKERS)
-        return 0
     for run in options.runs or (trained(env, options.steps or STEPS) for env in options.envs or ENVS):
         examine(run, options)
     found = summary(raw_rows.read(options.out))

@@ -45,7 +45,6 @@ from joule.storage.provenance import version
 from joule_errors import Refused
 
 RESULT = training.RESULTS / "intuition_pixels.csv"
-MARKERS = "<!-- intuition-pixels:begin -->", "<!-- intuition-pixels:end -->"
 COLUMNS = (
     "env", "agent_frames", "agent_updates", "detector", "set", "violation", "pairs", "pairwise_accuracy", "low", "high",
     "auroc", "raw_change_real", "raw_change_edited", "seed", "commit",
@@ -242,17 +241,13 @@ def _percent(row: Mapping[str, str] | None) -> str:
     return f"{mean:.1f} % ({low:.0f} to {high:.0f})"
 
 
-def run(options: argparse.Namespace, page: Path) -> int:
-    """Tests the runs that are given, or its own, and writes table and summary; or writes the tables of the report.
+def run(options: argparse.Namespace) -> int:
+    """Tests the runs that are given, or its own, and writes table and summary.
 
     Args:
         options: of `intuition.py`.
-        page: the report.
     """
-    path = outputs.table(options, RESULT.name, published=options.tables)
-    if options.tables:
-        markdown_tables.write(page, tables(raw_rows.read(path)), MARKERS)
-        return 0
+    path = outputs.table(options, RESULT.name)
     for folder in options.runs or (trained(env, options.steps) for env in options.envs or ENVS):
         rows = examine(folder, options)
         tried = {(row["env"], str(row["seed"])) for row in rows}

@@ -20,6 +20,7 @@ from benchmarks.comprehension.sensor_episodes import (
     perturbed_layer,
     true_readings,
 )
+from benchmarks.markdown_tables import markdown
 from joule.environment import make_env
 from joule.storage import provenance
 
@@ -116,6 +117,25 @@ def summary(rows: list[dict[str, Any]], cpu_ms: dict[str, dict[str, float]]) -> 
         "cpu_ms": cpu_ms,
         "versions": provenance.versions(),
     }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The figures in Markdown: a line for each condition."""
+    lines = []
+    for name, figures in summary(rows, {})["conditions"].items():
+        low, high = figures["ratio_interval_95"] or (None, None)
+        interval = "" if low is None else f" ({low:.1f} to {high:.1f})"
+        lines.append([
+            f"`{name}`",
+            f"{figures['episodes']}",
+            f"{figures['return_encoder']:,.0f}",
+            f"{figures['return_energy']:,.0f}",
+            f"{figures['ratio']:.1f}{interval}",
+            f"{figures['better_episodes']}",
+        ])  # fmt: skip
+    return markdown(
+        ["sensors", "episodes", "encoder", "energy", "ratio (95 % interval)", "energy is better in"], lines
+    )
 
 
 def draw(rows: list[dict[str, Any]], run: Path, path: Path) -> None:

@@ -7,11 +7,23 @@ from typing import Any
 import numpy as np
 
 from agent.cost.task_text import parse
+from benchmarks.markdown_tables import each_run, markdown
 
 SUMMARY = "retask.json"
 """Its file, beside the table."""
 METHODS = ("plan", "learn_task", "policy", "init_from")
 """Methods of the summary."""
+SHOWN = {
+    "unmodified": "unmodified",
+    "random": "random",
+    "plan": "planned for",
+    "learn_task": "learned",
+    "policy": "learned, policy alone",
+    "init_from": "`--init-from`",
+    "sac": "SAC from scratch",
+    "oracle": "oracle",
+}
+"""Method -> its heading in the report."""
 
 
 def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any]]:
@@ -66,3 +78,14 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "of_sac": sac,
         "of_oracle": oracle,
     }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The scores in Markdown: a line for each environment and task, a column for each method."""
+    tasks = dict.fromkeys((row["env"], row["task"], row["costs"]) for row in rows)
+    lines = []
+    for env, task, costs in sorted(tasks, key=lambda each: each[0]):
+        own = [row for row in rows if (row["env"], row["task"]) == (env, task)]
+        cells = (each_run([row for row in own if row["method"] == method]) for method in SHOWN)
+        lines.append([f"{env}: {task}, `{costs}`", *cells])
+    return markdown(["task", *SHOWN.values()], lines)

@@ -2,7 +2,6 @@
 
     python benchmarks/learning/ablation.py             trains into runs/sweep/; -> benchmarks/results/ablation.csv
     python benchmarks/learning/ablation.py --only "no curiosity" --seeds 3
-    python benchmarks/learning/ablation.py --table     writes the table into the report, and trains nothing
 
 Every run is one of sweep.py's, so that it is resumed when the command is given again. A variant that differs only in
 how it plans when it is evaluated is measured on the agents of the default. A row of the CSV is one evaluation with
@@ -25,14 +24,12 @@ import joule
 from agent.configurator.validation import known_names
 from benchmarks import markdown_tables, raw_rows
 from benchmarks.learning import sweep
-from benchmarks.training import RESULTS, ROOT, slug
+from benchmarks.training import RESULTS, slug
 from joule.environment import make_env
 from joule.sweeping.trial import Trial
 from joule.training.evaluation import evaluate
 
 RESULT = RESULTS / "ablation.csv"
-PAGE = ROOT / "docs" / "reports" / "ablation.md"
-MARKERS = "<!-- ablation:begin -->", "<!-- ablation:end -->"
 TASKS = ("dmc:cheetah-run", "dmc:walker-walk")
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -174,14 +171,7 @@ def main() -> int:
     p.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
     p.add_argument("--steps", type=int, default=50_000, help="budget of each run in frames (default: 50000)")
     p.add_argument("--workers", type=int, default=2, help="runs at a time")
-    p.add_argument(
-        "--table", type=Path, nargs="?", const=PAGE, metavar="PAGE",
-        help="write the table into a page (default: docs/reports/ablation.md), and train nothing",
-    )  # fmt: skip
     options = p.parse_args()
-    if options.table is not None:
-        markdown_tables.write(options.table, table(raw_rows.read(RESULT), options.steps), MARKERS)
-        return 0
     done = {
         (row["variant"], row["env"], int(row["seed"]))
         for row in raw_rows.read(RESULT)
