@@ -34,9 +34,9 @@ def capture(modules: Modules, interaction: Interaction) -> tuple[Arrays, dict[st
     """Everything but the replay's final rows: arrays by flat name, and JSON values."""
     arrays = {f"weights/{name}": value for name, value in modules.networks.to_arrays().items()}
     for label, group in groups(modules).items():
-        for index, vector in enumerate(group.vectors):
-            for name, value in group.optimizer.state.get(vector, {}).items():
-                arrays[f"optimizer/{label}/{index}/{name}"] = to_array(torch.as_tensor(value))
+        for index, moments in enumerate(group.moments):
+            for name, value in moments.items():
+                arrays[f"optimizer/{label}/{index}/{name}"] = to_array(value)
     drawn = random_state.streams(modules.device) if modules.learning else modules.random_streams
     arrays |= {f"random/{name}": to_array(state) for name, state in drawn.items()}
     arrays["random/agent"] = to_array(modules.generator.get_state())
@@ -79,13 +79,10 @@ def restore(
     modules.networks.load_arrays(under("weights/", arrays))
     for label, group in groups(modules).items():
         for index, vector in enumerate(group.vectors):
-            kept = under(f"optimizer/{label}/{index}/", arrays)
-            if kept:
-                group.optimizer.state[vector] = {
-                    name: torch.from_numpy(np.array(value)).to(vector.device) for name, value in kept.items()
-                }
-            else:  # it had made no step
-                group.optimizer.state.pop(vector, None)
+            kept = under(f"optimizer/{label}/{index}/", arrays)  # nothing, where it had made no step
+            group.moments[index] = {
+                name: torch.from_numpy(np.array(value)).to(vector.device) for name, value in kept.items()
+            }
     # Measured once an update; the state is another, whatever its count says.
     modules.margin_measured_at = modules.sensors_calibrated_at = -1
     for name in modules.random_streams:

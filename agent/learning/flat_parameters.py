@@ -8,11 +8,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+BETAS = 0.9, 0.999
+EPSILON = 1e-8
+Moments = dict[str, Tensor]
+"""Number of steps, averages of gradient and squared gradient of a part, by the names of `torch.optim.Adam`."""
+
 
 class FlatParameters:
-    """The parameters of several modules, each part as one vector.
+    """The parameters of several modules, each part as one vector, with Adam (Kingma and Ba 2015).
 
-    Adam, gradient clipping and moving averages are then a few operations instead of hundreds.
+    Adam, gradient clipping and moving averages are then a few operations instead of hundreds. `torch.optim` is not
+    used: its first optimiser imports torch's compiler, which takes as long as all of torch.
 
     Args:
         parts: for each part its parameters and its learning rate.
@@ -20,15 +26,15 @@ class FlatParameters:
 
     def __init__(self, parts: list[tuple[list[nn.Parameter], float]]):
         self.vectors: list[nn.Parameter] = []
-        self.groups = []
+        self.rates = [rate for _, rate in parts]
+        self.moments: list[Moments] = [{} for _ in parts]
+        """Of each part; empty before its first step."""
         self._parameters = [parameters for parameters, _ in parts]
-        for parameters, rate in parts:
+        for parameters in self._parameters:
             vector = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
             vector.grad = torch.zeros_like(vector)
             self.vectors.append(vector)
-            self.groups.append({"params": [vector], "lr": rate})
         self.attach()
-        self.optimizer = torch.optim.Adam(self.groups, fused=True, eps=1e-8)
 
     def attach(self) -> None:
         """Makes the parameters views of the vectors, with the values that these have."""
@@ -75,21 +81,23 @@ class FlatParameters:
         return norm
 
     def _adam(self) -> None:
-        """The step of `self.optimizer`, without the checks that take as long for two vectors."""
-        state = self.optimizer.state
-        learned = [vector for vector in self.vectors if vector.grad is not None]
-        if not all(state.get(vector) for vector in learned):
-            self.optimizer.step()  # the first one, which makes the moments
-            return
-        for group in self.optimizer.param_groups:
-            (vector,) = group["params"]
+        for vector, rate, moments in zip(self.vectors, self.rates, self.moments, strict=True):
             if vector.grad is None:
                 continue
-            moments = state[vector]
+            if not moments:
+                moments["step"] = torch.zeros((), dtype=torch.float32, device=vector.device)
+                moments |= {name: torch.zeros_like(vector) for name in ("exp_avg", "exp_avg_sq")}
             moments["step"] += 1
-            beta1, beta2 = group["betas"]
             torch._fused_adam_(
                 [vector], [vector.grad], [moments["exp_avg"]], [moments["exp_avg_sq"]], [], [moments["step"]],
-                lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=0.0, eps=group["eps"], amsgrad=False,
+                lr=rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=0.0, eps=EPSILON, amsgrad=False,
                 maximize=False,
             )  # fmt: skip
+
+    def copied_moments(self) -> list[Moments]:
+        """Copies of the moments of each part."""
+        return [{name: value.clone() for name, value in moments.items()} for moments in self.moments]
+
+    def restore_moments(self, moments: list[Moments]) -> None:
+        """Takes copies of moments that `copied_moments` gave."""
+        self.moments = [{name: value.clone() for name, value in part.items()} for part in moments]

@@ -331,15 +331,15 @@ class AdaptiveAgent(SavedAsFolder):
         known.rows += self.take_rows(since)
         self.store_in_use()
         self.modules.networks.load_state_dict(known.weights | self._weights(of_goals=True))
-        for group, state in zip(self._groups(), known.optimizers, strict=True):
-            group.optimizer.load_state_dict(state)
+        for group, moments in zip(self._groups(), known.optimizers, strict=True):
+            group.restore_moments(moments)
         self._use(known, since, None)
 
     def store_in_use(self) -> None:
         """Keeps the weights of the model in use."""
         known, networks = self.in_use, self.modules.networks
         known.weights = self._weights(of_goals=False)
-        known.optimizers = [copy.deepcopy(group.optimizer.state_dict()) for group in self._groups()]
+        known.optimizers = [group.copied_moments() for group in self._groups()]
         known.model = copy.deepcopy(networks.world_model)
 
     def _weights(self, of_goals: bool) -> dict[str, torch.Tensor]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import scipy  # its parts are imported when they are used: scipy.stats takes a second
 from jaxtyping import Float
-from scipy import stats
 
 from agent.perception.surprise import Surprise
 from joule_errors import Refused
@@ -115,7 +115,7 @@ def calibrate(
             f"found {len(error)} decisions from which to tell what is usual; give at least {FEWEST_DECISIONS}"
         )
     y, x = np.log(np.maximum(error, SMALLEST)), np.log(np.maximum(disagreement, SMALLEST))
-    slope = float(stats.linregress(x, y).slope) if np.ptp(x) > 0.0 else 0.0
+    slope = float(scipy.stats.linregress(x, y).slope) if np.ptp(x) > 0.0 else 0.0
     rest = y - slope * x
     middle, deviation = map(float, middle_and_deviation(rest))
     if not deviation > 0.0:

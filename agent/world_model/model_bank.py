@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from agent.learning.flat_parameters import Moments
 from agent.world_model.change_detection import ErrorCalibration, ModelComparison
 from agent.world_model.dynamics import WorldModel
 
@@ -32,7 +32,7 @@ class KnownModel:
     """In the order of their beginning; the model of training is 0."""
     weights: dict[str, Tensor] = field(default_factory=dict)
     """All networks, while it is not the one in use."""
-    optimizers: list[dict[str, Any]] = field(default_factory=list)
+    optimizers: list[list[Moments]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     """Row numbers of the replay buffer that were collected with it in use, since adaptation began."""
     recent: deque[tuple[float, float]] = field(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy  # its parts are imported when they are used: scipy.stats takes a second
 from numpy.typing import NDArray
 
 from joule.report.evaluations import LARGEST_NUMBER, ResultsError
@@ -69,9 +70,8 @@ def calibration(predicted: Floats, observed: Floats) -> Calibration:
     bias = float(np.mean(x - y)) if x.size else math.nan
     if x.size < _MIN_PAIRS or not (np.ptp(x) > 0 and np.ptp(y) > 0):
         return Calibration(int(x.size), math.nan, math.nan, bias)
-    from scipy.stats import linregress  # here, because it takes longer to import than all of this module
 
-    line = linregress(x, y)
+    line = scipy.stats.linregress(x, y)
     return Calibration(int(x.size), float(line.rvalue), float(line.slope), bias)
 
 

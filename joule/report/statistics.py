@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when they are used: scipy.stats takes a second
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, mannwhitneyu, trim_mean
 
 Floats = NDArray[np.float64]
 Scores = NDArray[np.floating] | Sequence[NDArray[np.floating]]
@@ -74,7 +74,7 @@ def interquartile_mean(tasks: Strata) -> Floats:
 
     A quarter of the scores, rounded down, is cut from either end. With fewer than four scores it is the mean.
     """
-    return np.asarray(trim_mean(np.concatenate(tasks, axis=-1), 0.25, axis=-1))
+    return np.asarray(scipy.stats.trim_mean(np.concatenate(tasks, axis=-1), 0.25, axis=-1))
 
 
 def mean(tasks: Strata) -> Floats:
@@ -172,7 +172,8 @@ def _paired(ours: Scores, theirs: Scores) -> tuple[Strata, Strata]:
 def _improvement(x: Strata, y: Strata) -> Floats:
     # The exact method differs only in the p-value, which is not used, and takes long.
     wins = [
-        mannwhitneyu(mine, other, axis=-1, method="asymptotic").statistic / (mine.shape[-1] * other.shape[-1])
+        scipy.stats.mannwhitneyu(mine, other, axis=-1, method="asymptotic").statistic
+        / (mine.shape[-1] * other.shape[-1])
         for mine, other in zip(x, y, strict=True)
     ]
     return np.mean(wins, axis=0)
@@ -185,7 +186,7 @@ def _bootstrapped(
     if min(task.size for task in tasks) < 2:
         return Interval(estimate, math.nan, math.nan)
     # scipy resamples each of several samples by itself: the tasks are strata.
-    ends = bootstrap(
+    ends = scipy.stats.bootstrap(
         tasks,
         lambda *drawn, axis: statistic(list(drawn)),
         vectorized=True,

@@ -82,7 +82,7 @@ def test_a_margin_that_nothing_remembered_keeps_is_said() -> None:
         1,
     )
     with pytest.warns(Advice, match=r"its safety margin, .*, is 0\.5, and no remembered step keeps") as said:
-        cost.margin(buffer, lambda obs: torch.from_numpy(obs.astype(np.float32)), 3)
+        cost.margin(buffer, lambda obs: torch.from_numpy(np.asarray(obs, np.float32)), 3)
     assert len(said) == 1, "the other limit has room"
 
 

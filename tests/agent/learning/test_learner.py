@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -109,6 +111,26 @@ def test_the_parameters_of_a_flat_group_stay_views_of_it() -> None:
     assert not any(p.grad.any() for p in net.parameters() if p.grad is not None)
 
 
+def test_steps_are_those_of_adam() -> None:
+    net, rates = network(), (1e-2, 3e-3)
+    other = copy.deepcopy(net)
+    halves = [list(net.parameters())[:2], list(net.parameters())[2:]]
+    group = FlatParameters(list(zip(halves, rates, strict=True)))
+    theirs = [list(other.parameters())[:2], list(other.parameters())[2:]]
+    adam = torch.optim.Adam(
+        [{"params": p, "lr": rate} for p, rate in zip(theirs, rates, strict=True)], eps=1e-8
+    )
+    for seed in range(5):
+        x = torch.randn(3, 4, generator=torch.Generator().manual_seed(seed))
+        for one in (net, other):
+            one.zero_grad(set_to_none=False)
+            one(x).square().sum().backward()
+        assert math.isfinite(group.step(1e9))
+        adam.step()
+        for ours, expected in zip(net.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(poison: float) -> None:
     net = network()
@@ -116,11 +138,11 @@ def test_a_gradient_that_is_not_finite_changes_nothing(poison: float) -> None:
     net(torch.randn(3, 4)).sum().backward()
     group.step(1.0)
     before = weights(net)
-    state = {k: v.clone() for k, v in group.optimizer.state[group.vectors[0]].items()}
+    state = {k: v.clone() for k, v in group.moments[0].items()}
     net(torch.randn(3, 4) * poison).sum().backward()
     assert not torch.isfinite(group.step(1.0))
     assert moved(before, net) == set()
-    assert all(torch.equal(state[k], v) for k, v in group.optimizer.state[group.vectors[0]].items())
+    assert all(torch.equal(state[k], v) for k, v in group.moments[0].items())
 
 
 @pytest.mark.parametrize("measure", [False, True])
@@ -286,15 +308,14 @@ def test_curiosity_lowers_the_cost_to_go_but_not_the_cost() -> None:
 def test_a_frozen_encoder_does_not_move_and_neither_do_its_moments() -> None:
     learner = small_learner()
     learner.update(batch())  # so that the moments are not zero
-    encoder = learner.model_group.vectors[0]
     before = weights(learner.networks)
-    state = {name: value.clone() for name, value in learner.model_group.optimizer.state[encoder].items()}
+    state = learner.model_group.copied_moments()[0]
     for seed in range(1, 4):
         learner.update(batch(seed=seed), encoder_frozen=True)
     changed = {name.split(".")[0] for name in moved(before, learner.networks)}
     assert {"world_model", "critic", "policy", "readout"} <= changed
     assert "encoder" not in changed
-    after = learner.model_group.optimizer.state[encoder]
+    after = learner.model_group.moments[0]
     assert all(torch.equal(value, after[name]) for name, value in state.items())
     learner.update(batch())
     assert any(name.startswith("encoder.") for name in moved(before, learner.networks))
