@@ -49,6 +49,10 @@ class Scales(nn.Module):
         shape = () if streams == 1 else (streams,)
         self.register_buffer("running", torch.zeros(shape, dtype=torch.float64))
 
+    def reset(self) -> None:
+        """Forgets all costs: they will be others."""
+        self.load_state_dict(Scales(self.limit, self.running.numel()).state_dict())
+
     @torch.no_grad()
     def update(
         self,

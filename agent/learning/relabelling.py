@@ -51,11 +51,11 @@ def observed_costs(
 
 
 def reset_costs(networks: Networks, untrained: Networks) -> None:
-    """Replaces critic, scales, cost head and entropy weight by untrained ones; the world model stays.
+    """Replaces critic, cost head and entropy weight by untrained ones; the world model stays.
 
     The policy stays too: the data, and so the model, are near what it does.
     """
-    for name in ("critic", "target_critic", "scales"):
+    for name in ("critic", "target_critic"):
         getattr(networks, name).load_state_dict(getattr(untrained, name).state_dict())
     networks.world_model.cost.load_state_dict(untrained.world_model.cost.state_dict())
     networks.spread.copy_(untrained.spread)
@@ -63,8 +63,12 @@ def reset_costs(networks: Networks, untrained: Networks) -> None:
 
 
 def rescale(modules: Modules) -> None:
-    """Takes the costs of all rows in the running statistics into the scales; without rewards costs are novelty."""
+    """Makes the scales those of the costs that all rows in the running statistics have now.
+
+    Costs of before do not count. Without rewards costs are novelty.
+    """
     buffer, networks = modules.replay_buffer, modules.networks
+    networks.scales.reset()
     if modules.rewardless:
         networks.scale_novelty(modules.discount)
         return

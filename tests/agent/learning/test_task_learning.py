@@ -136,6 +136,18 @@ def test_the_own_cost_is_predicted_by_a_copy_of_the_cost_head_that_is_trained(tr
     assert (predicted() - 3.0 * before).abs().mean() < before.abs().mean()
 
 
+@pytest.mark.parametrize("factor", [0.01, 3.0])
+def test_the_scales_are_those_of_the_costs_of_the_task(trained_run: Path, factor: float) -> None:
+    agent: Any = joule.load(trained_run)
+    networks = agent.modules.networks
+    before = networks.critic.scale.item()
+    agent.learn_task(parse(f"{factor}*own"), 1)
+    cost, _ = stored(agent)
+    assert networks.world_model.cost_scale.item() == pytest.approx(np.sqrt(np.square(cost).mean()), rel=1e-4)
+    assert int(networks.scales.count) == len(cost), "each row counts once"
+    assert networks.critic.scale.item() == pytest.approx(factor * before, rel=0.2)
+
+
 def test_a_second_task_replaces_the_first_and_the_own_cost_is_gone(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     agent.constrain(parse_constraint("cost<0.5"))
