@@ -310,7 +310,7 @@ class Modules:
         actor = actor or self.actor
         batch = len(starts)
         if state is not None and len(state.z) != batch:
-            state = None
+            raise InputError(f"state: it is of {len(state.z)} environments, and {batch} are observed")
         belief = None
         if self.config.perceive == "energy" and not self.learning:
             if not isinstance(obs, np.ndarray) or obs.ndim != 2:

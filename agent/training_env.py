@@ -141,11 +141,13 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
     if env is not None:
         check_spec(agent.env_spec, env, agent.config.agent)
     if isinstance(entered, Actors):
-        return entered
-    count = entered.num_envs if isinstance(entered, TrainingEnvs) else 1
-    if count != agent.config.num_envs:
-        found = f"{count} environments were" if count > 1 else "1 environment was"
-        raise ConfigError(f"env: {found} handed in, and num_envs is {agent.config.num_envs}")
+        count, kind = entered.num_actors, "actor"
+    else:
+        count, kind = entered.num_envs if isinstance(entered, TrainingEnvs) else 1, "environment"
+    if count != agent.config.streams or (kind == "actor") != bool(agent.config.actors):
+        found = f"{count} {kind}s were" if count > 1 else f"1 {kind} was"
+        made_for = "actors" if agent.config.actors else "num_envs"
+        raise ConfigError(f"env: {found} handed in, and {made_for} is {agent.config.streams}")
     if agent.env is not None and entered is not agent.env:
         agent.begin_episode()
     return entered

@@ -1,4 +1,4 @@
-"""Processes that answer messages on a pipe: how one is started, and how it begins. See `joule.messages`."""
+"""Processes that answer messages on a pipe: how one is started, begins, and has ended. See `joule.messages`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from types import TracebackType
 from typing import BinaryIO
 
+LONGEST_REASON = 2_000
+"""Bytes that are read of what a process said at its end."""
 
-def start(module: str, bufsize: int = -1) -> subprocess.Popen[bytes]:
-    """Starts a process that runs the function `serve` of a module, with pipes to its stdin and from its stdout.
+
+class AnsweringProcess(subprocess.Popen[bytes]):
+    """A process that runs the function `serve` of a module, with pipes to its stdin and from its stdout.
 
     Args:
         module: its full name.
@@ -19,33 +24,47 @@ def start(module: str, bufsize: int = -1) -> subprocess.Popen[bytes]:
     Raises:
         OSError: where no process can be started.
     """
-    command = (
-        "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; "  # else files here may be taken for modules
-        f"from {module} import serve; serve()"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", command],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=bufsize,
-        start_new_session=True,  # a signal of the terminal is for the process that starts it alone
-    )  # fmt: skip
 
+    def __init__(self, module: str, bufsize: int = -1) -> None:
+        command = (
+            "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; "  # no file here is taken for a module
+            f"from {module} import serve; serve()"
+        )
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  it is read when the process has ended
+        super().__init__(
+            [sys.executable, "-c", command],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, bufsize=bufsize,
+            start_new_session=True,  # a signal of the terminal is for the process that starts it alone
+        )  # fmt: skip
 
-def exit_code(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """The exit code of a process whose pipe is closed; None where it has not ended after so many seconds."""
-    try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return None
+    def how_it_ended(self, seconds: float) -> str:
+        """Its exit code, and the last line that it said, where it has ended within so many seconds."""
+        try:
+            code: int | None = self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - LONGEST_REASON))
+        lines = self._said.read(LONGEST_REASON).decode(errors="replace").strip().splitlines()
+        return f"exit code {code}: {lines[-1]}" if lines else f"exit code {code}"
 
 
 def answers() -> BinaryIO:
     """Called first in such a process: where it writes its answers.
 
-    It ends when its stdin does, not by a signal: the process that started it decides.
+    It ends when its stdin does, not by a signal: the process that started it decides. What an environment prints
+    is dropped: it does not belong among the messages, and would fill the disk. An exception that ends the process
+    is kept.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    written = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what an environment prints does not belong among the messages
+    written, said = os.fdopen(os.dup(1), "wb"), os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for printed in (1, 2):
+        os.dup2(nothing, printed)
+
+    def keep(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        os.write(said, f"{kind.__name__}: {error}\n".encode(errors="replace"))
+
+    sys.excepthook = keep
     return written

@@ -15,8 +15,8 @@ def with_given(
 ) -> Float[Tensor, "batch mixed horizon act"]:
     """The candidates, the last of them replaced by the `given` ones.
 
-    The number of candidates stays, so that the caller's candidates cost no further evaluations. At least one
-    drawn candidate is kept.
+    The number of candidates stays, so that the caller's candidates cost no further evaluations. One drawn candidate
+    is kept in any case: where as many are given as are drawn, or more, there are more candidates.
     """
     if given is None:
         return candidates

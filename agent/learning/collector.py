@@ -21,18 +21,18 @@ RUNNING = "scales.running"
 """The one array of the networks that has an entry for each actor."""
 
 
-def actor_config(config: Config, actor: int, frames: int) -> Config:
+def actor_config(config: Config, actor: int, decisions: int) -> Config:
     """The settings of an actor: one environment, a replay buffer of a few chunks, and a seed of its own.
 
     Args:
         config: those of the run.
         actor: its number.
-        frames: of the run when the actor is started, so that one that takes the place of a lost one does not repeat
-            its episodes.
+        decisions: of the run when the actor is started, so that one that takes the place of a lost one does not
+            repeat its episodes.
     """
     rows = 4 * (config.actor_chunk_decisions + 2)  # an episode of one decision fills two
     learning = replace(config.learning, replay_capacity_transitions=max(rows, config.learning.batch_size))
-    seed = reset_seed(config.seed, frames, actor)
+    seed = reset_seed(config.seed, decisions, actor)
     return replace(config, actors=0, num_envs=1, seed=seed, learning=learning, constraint=())
 
 

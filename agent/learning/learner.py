@@ -88,7 +88,7 @@ class Learner:
         self.targets: list[tuple[list[Tensor], list[Tensor]]] = [
             (list(learned.parameters()), list(target.parameters())) for learned, target in followed
         ]
-        """Learned parameters, and the target parameters that follow them."""
+        """Learned parameters, and the target parameters that follow them: the critic's, then the encoder's."""
         self.updates = 0
         self.budget = SkipBudget(config.max_skipped_updates)
         self.collapsed = 0
@@ -135,8 +135,9 @@ class Learner:
     ) -> dict[str, float]:
         """One gradient step on all networks.
 
-        The model and the critic step together, then the policy. A step whose loss or gradient is not finite changes
-        nothing, and the update is counted in `skipped`.
+        The model and the critic step together, then the policy. A step of either whose loss or gradient is not
+        finite changes nothing of it, and the update is counted in `skipped`; where it is the model's, the policy
+        makes none.
 
         Args:
             windows: a sample of the replay buffer.
@@ -179,7 +180,7 @@ class Learner:
         self.networks.usual_disagreement.copy_(view.usual_disagreement)
         stored = batch.stored_actions(self.config.window_decisions) if self.config.behaviour_cloning else None
         policy_metrics = self.update_policy(self.policy_states(batch, view), measure, stored)
-        self.update_targets()
+        self.update_targets(encoder_frozen)
         if not measure:
             return {}
         health = latent_health(view.target_z[0], view.latents[1].detach())
@@ -291,7 +292,7 @@ class Learner:
         return Losses(prediction, cost, critic, termination, regularizer, readout, inverse)
 
     def policy_states(self, batch: WindowBatch, view: Predictions) -> Float[Tensor, "rows latent"]:
-        """States for the policy update: the first and the last non-terminal state of each window."""
+        """States for the policy update: of each window the first, and the last that is not an episode's end."""
         window = self.config.window_decisions
         if batch.whole(window):
             return torch.cat((view.latents[0].detach(), view.latents[-1].detach()))
@@ -352,7 +353,7 @@ class Learner:
         return self._fused
 
     @torch.no_grad()
-    def update_targets(self) -> None:
-        """Target networks move towards the learned ones by the rate `tau`."""
-        for learned, targets in self.targets:
+    def update_targets(self, encoder_frozen: bool = False) -> None:
+        """Target networks move towards the learned ones by the rate `tau`; that of a frozen encoder stays too."""
+        for learned, targets in self.targets[: 1 if encoder_frozen else None]:
             torch._foreach_lerp_(targets, learned, self.tau)

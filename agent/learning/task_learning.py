@@ -7,8 +7,8 @@ predicted readouts (model-based value expansion, Feinberg et al. 2018).
 
 A task that contains the environment's own cost starts from the present critic, and pays `cost.uncertainty`
 for ensemble disagreement, in units of the usual cost, so that the policy does not move to states without data
-(Yu et al. 2020, equation 2). Only disagreement above that of the logged action in the same state is
-penalised: rarely visited states are not avoided, untried actions are.
+(Yu et al. 2020, equation 2). Only disagreement above that of the logged action in the state where the
+imagination begins is penalised: rarely visited states are not avoided, untried actions are.
 
 A task without the environment's own cost needs states without data. It pays nothing for disagreement, while
 it is learned and later in planning, and starts from an untrained critic.

@@ -212,6 +212,9 @@ class AdaptiveAgent(SavedAsFolder):
         row = buffer.newest()
         buffer.streams[0].add(action, reward, terminated, obs, readouts)
         self._obs = obs
+        self.modules.terminations += bool(
+            terminated
+        )  # from the first one on, plans and the discount know of them
         self.decisions += 1
         self.in_use.rows.append(row)
         self.in_use.last_used = self.decisions
@@ -238,7 +241,9 @@ class AdaptiveAgent(SavedAsFolder):
         except ChangeDetectionError as why:
             log.warning("no further change is detected from model %d: %s", self.in_use.number, why)
             return
-        self.change_detector = ChangeDetector(self.in_use.calibration.threshold)
+        before, self.change_detector = self.change_detector, ChangeDetector(self.in_use.calibration.threshold)
+        if before is not None:  # a change that has begun is not forgotten
+            self.change_detector.level, self.change_detector.since = before.level, before.since
 
     def detect(self, errors: list[tuple[float, float]], alarm: Alarm | None = None) -> None:
         """Switches to another model where it predicts better, or begins a new one on an alarm.
@@ -331,6 +336,7 @@ class AdaptiveAgent(SavedAsFolder):
         known.rows += self.take_rows(since)
         self.store_in_use()
         self.modules.networks.load_state_dict(known.weights | self._weights(of_goals=True))
+        self.modules.terminations = known.terminations
         for group, moments in zip(self._groups(), known.optimizers, strict=True):
             group.restore_moments(moments)
         self._use(known, since, None)
@@ -338,7 +344,7 @@ class AdaptiveAgent(SavedAsFolder):
     def store_in_use(self) -> None:
         """Keeps the weights of the model in use."""
         known, networks = self.in_use, self.modules.networks
-        known.weights = self._weights(of_goals=False)
+        known.weights, known.terminations = self._weights(of_goals=False), self.modules.terminations
         known.optimizers = [group.copied_moments() for group in self._groups()]
         known.model = copy.deepcopy(networks.world_model)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.interface import TrainingEnv
+from agent.interface import DIVERGED_KEY, TrainingEnv
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
 from agent.world_model.observed_steps import ObservedSteps, observed_steps
@@ -68,9 +68,13 @@ def play_home_episodes(
             number, state, begun = number + 1, None, row
             obs, _ = env.reset(seed=FIRST_HOME_SEED + number)
         action, state = modules.predict(obs, state, np.array([state is None]), True)
-        before.append(obs)
-        obs, reward, terminated, truncated, _ = env.step(action)
+        seen = obs
+        obs, reward, terminated, truncated, info = env.step(action)
         over = terminated or truncated
+        if info.get(DIVERGED_KEY, False):  # what is observed then is not of this environment
+            over = True
+            continue
+        before.append(seen)
         actions.append(action)
         costs.append(-reward)
         terminations.append(terminated)

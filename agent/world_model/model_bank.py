@@ -31,7 +31,9 @@ class KnownModel:
     number: int = 0
     """In the order of their beginning; the model of training is 0."""
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """All networks, while it is not the one in use."""
+    """All networks but those of goals, while it is not the one in use."""
+    terminations: int = 0
+    """Terminations that the agent knew of when it was last in use."""
     optimizers: list[list[Moments]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     """Row numbers of the replay buffer that were collected with it in use, since adaptation began."""

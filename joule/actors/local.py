@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from joule import answering_process
 from joule.actors.transport import ActorFailure, ActorLost, Message
+from joule.answering_process import AnsweringProcess
 from joule.messages import receive, send
 
 CLOSE_SECONDS = 5.0
@@ -41,7 +41,7 @@ class LocalChannel:
     """A process of this machine that is an actor; see `Channel`."""
 
     def __init__(self) -> None:
-        self._process = answering_process.start(f"{__package__}.process", bufsize=0)
+        self._process = AnsweringProcess(f"{__package__}.process", bufsize=0)
         raw: Any = self._process.stdin
         self._requests = io.BufferedWriter(raw)  # which writes the whole of a message
 
@@ -81,8 +81,7 @@ class LocalChannel:
         process.wait()
 
     def _lost(self) -> ActorLost:
-        code = answering_process.exit_code(self._process, CLOSE_SECONDS)
-        return ActorLost(f"its process ended (exit code {code})")
+        return ActorLost(f"its process ended ({self._process.how_it_ended(CLOSE_SECONDS)})")
 
 
 class LocalActors:

@@ -21,7 +21,7 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import to_json
 from agent.interface import EnvSpec
 from joule.actors.chunk_messages import CHUNK, RESTORE, SNAPSHOT, chunk_of
-from joule.actors.snapshot_schema import actor_values
+from joule.actors.snapshot_schema import actor_values, ended_values
 from joule.actors.transport import ActorFailure, ActorLost, Message, Transport
 from joule.storage.env_spec import spec_to_json
 from joule_schema.arrays import under
@@ -286,6 +286,7 @@ class ActorPool:
         if not self.config.actors_lockstep:
             return saved
         self._gather()
+        saved["ended"] = {"lost": self.lost, "counters": dict(self._counters)}
         for place in self._places:
             if place.channel is None:
                 continue
@@ -311,7 +312,9 @@ class ActorPool:
         self.begin_episodes()
         if not self.config.actors_lockstep:
             return False
+        ended = ended_values(snapshot)
         every = [actor_values(snapshot, place.number, self.env_spec) for place in self._places]
+        self.lost, self._counters = ended["lost"], dict(ended["counters"])
         exact = True
         for place, own in zip(self._places, every, strict=True):
             if own is None:

@@ -54,6 +54,22 @@ class ActorValues(TypedDict):
     """That chunk."""
 
 
+class EndedValues(TypedDict):
+    """What is known of actors that have ended."""
+
+    lost: Count
+    counters: dict[Name, Count]
+
+
+def ended_values(snapshot: Mapping[str, Any]) -> EndedValues:
+    """What a snapshot of a pool says of actors that had ended; nothing where it is of an earlier version.
+
+    Raises:
+        SchemaError: for other values.
+    """
+    return checked(EndedValues, snapshot.get("ended", {"lost": 0, "counters": {}}), "actors.ended")
+
+
 def actor_values(snapshot: Mapping[str, Any], number: int, spec: EnvSpec) -> ActorValues | None:
     """The values of one actor in a snapshot of a pool; None where the actor had not begun.
 

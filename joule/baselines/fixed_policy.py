@@ -22,6 +22,8 @@ from agent.clock import Clock
 from agent.configurator.settings import Config
 from agent.errors import ConfigError, InputError
 from agent.interface import (
+    DIVERGED_DECISIONS,
+    DIVERGED_KEY,
     DRAWN_KEY,
     Arrays,
     EndedEpisode,
@@ -180,6 +182,8 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
         self.decisions += 1
         self.episode_return += float(reward)
         self.episode_length += 1
+        if info.get(DIVERGED_KEY, False):
+            self.metrics[DIVERGED_DECISIONS] = self.metrics.get(DIVERGED_DECISIONS, 0.0) + 1.0
         self.ended_episodes = []
         if terminated or truncated:
             self.episodes += 1

@@ -245,6 +245,8 @@ class Baseline(SavedAsFolder):
             self._buffer.is_open = False
         elif isinstance(self._buffer, HindsightReplayBuffer):
             self._buffer.end_episode()
+        elif self.kind == ON_POLICY:  # its rollout would take the row before the next one for a termination
+            self.model.rollout_buffer.reset()
         self.bridge.forget_episode()
 
     # Checkpoints

@@ -31,6 +31,7 @@ from joule.sweeping.ray_backend import NODE_DEATHS
 from joule.sweeping.results import collect, evaluations, finished
 from joule.sweeping.session import ENDING, LOOK_SECONDS, StopRequest
 from joule.sweeping.trials import StoredTrial
+from joule_errors import Refused
 
 REDUCTION = 3
 """ASHA: of the candidates that reach a rung, one in so many goes on to the next, after so many times the frames."""
@@ -53,11 +54,15 @@ class TrainedCandidate(tune.Trainable):
     def setup(self, config: dict[str, Any], task: Task) -> None:  # type: ignore[override]
         """Starts the processes of the runs that are not finished."""
         trials = task.trials(task.decoded(config))
-        self._trials = trials
-        self._processes = [
-            TrialProcess(trial.job()) for trial in trials if not finished(trial.folder, trial.steps)
-        ]
-        self._reported = 0
+        self._trials, self._reported = trials, 0
+        self._processes: list[TrialProcess] = []
+        self._refused: Refused | None = None
+        try:
+            for trial in trials:
+                if not finished(trial.folder, trial.steps):
+                    self._processes.append(TrialProcess(trial.job()))
+        except Refused as error:  # `step` says so: Tune would try an exception here again, as a node's death
+            self._refused = error
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes another candidate: a new process of Python, which imports Ray, takes seconds."""
@@ -67,6 +72,9 @@ class TrainedCandidate(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """The next evaluation that all seeds have; where there is none yet, what was known before."""
+        if self._refused is not None:
+            self.cleanup()
+            return {"done": True, "code": self._refused.exit_code, "sentence": str(self._refused)}
         deadline = time.monotonic() + STEP_SECONDS
         while True:
             outcomes = [process.poll() for process in self._processes]

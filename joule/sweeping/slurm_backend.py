@@ -23,6 +23,7 @@ from joule.storage.json_files import write_object
 from joule.storage.reader import read_plain
 from joule.sweeping.job import NOT_BEGUN, Job, Outcome, ended_by
 from joule.sweeping.node import TrialProcess
+from joule_errors import Refused
 from joule_schema import json_text
 
 FOLDER, JOBS = "slurm", "jobs.json"
@@ -191,8 +192,11 @@ class SlurmJobs:
             return {}
         try:
             found = json_text.loads(read_plain(self._ids, JOBS_BYTES))
-        except (OSError, ValueError):  # the jobs are then submitted again
-            return {}
+        except (OSError, ValueError) as error:  # submitted again, the jobs would run twice
+            raise Refused(
+                f"{self._ids}: the jobs that were submitted cannot be read ({error}); see what is queued, and "
+                "remove the file to submit all trials again"
+            ) from error
         return found if isinstance(found, dict) else {}
 
     def _still_queued(self, job_ids: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from agent.acting_copy import acting_copy
 from agent.agent import WorldModelAgent
 from agent.configurator.validation import to_json
-from joule import answering_process
+from joule.answering_process import AnsweringProcess
 from joule.messages import receive, send
 from joule.storage.env_spec import spec_to_json
 from joule.training.evaluation_rows import Moment, Recorded
@@ -41,14 +41,14 @@ class BackgroundEvaluation:
         self.agent = agent
         self.due: Moment | None = None
         """When the evaluation that is being made was due; None where none is."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: AnsweringProcess | None = None
         self._prepared = False
         """Whether the process has said that it has its agent and its environment."""
 
     def start(self) -> None:
         """Starts the process, and does not wait until it is prepared."""
         agent = self.agent
-        self._process = answering_process.start(f"{__package__}.evaluation_process")
+        self._process = AnsweringProcess(f"{__package__}.evaluation_process")
         self._send({"config": to_json(agent.config), "env_spec": spec_to_json(agent.env_spec)}, {})
 
     def begin(self) -> None:
@@ -140,5 +140,5 @@ class BackgroundEvaluation:
 
     def _ended(self) -> EvaluationStopped:
         assert self._process is not None
-        code = answering_process.exit_code(self._process, CLOSE_SECONDS)
-        return EvaluationStopped(f"the process of the evaluations ended (exit code {code})")
+        how = self._process.how_it_ended(CLOSE_SECONDS)
+        return EvaluationStopped(f"the process of the evaluations ended ({how})")

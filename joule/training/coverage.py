@@ -43,11 +43,22 @@ def coverage(readouts: np.ndarray, reference: np.ndarray) -> float:
     return float(np.mean(counts)) if counts else 0.0
 
 
+@dataclass(frozen=True)
+class EpisodeNumbers:
+    """Which episodes are played side by side, as the state of a policy."""
+
+    numbers: np.ndarray
+
+    def rows(self, keep: np.ndarray) -> EpisodeNumbers:
+        """The episodes [count] that go on."""
+        return EpisodeNumbers(self.numbers[keep])
+
+
 class Exploring:
     """Acts as training does: it samples, seeks disagreement, or takes random actions; see `explore.kind`."""
 
     def __init__(self, agent: WorldModelAgent) -> None:
-        self.modules, self.decision = agent.modules, 0
+        self.modules, self.decision, self.begun = agent.modules, 0, 0
 
     def predict(
         self,
@@ -61,16 +72,21 @@ class Exploring:
         if modules.config.explore.kind == "disagreement":
             return modules.predict(observation, state, episode_start, False)
         assert episode_start is not None, "an evaluation says where episodes start"
-        self.decision = 0 if episode_start.all() else self.decision + 1
-        return self._undirected(len(episode_start)), state
+        if episode_start.all():
+            first, self.decision = self.begun, 0
+            self.begun += len(episode_start)
+            state = EpisodeNumbers(np.arange(first, self.begun))
+        else:
+            self.decision += 1
+        return self._undirected(state.numbers), state
 
-    def _undirected(self, count: int) -> np.ndarray:
+    def _undirected(self, episodes: np.ndarray) -> np.ndarray:
         modules = self.modules
+        key = modules.config.seed + 1  # not the episodes of training
+        act = modules.env_spec.action_size
         if modules.config.explore.kind == "smooth":
-            key = modules.config.seed + 1  # not the episodes of training
-            act = modules.env_spec.action_size
-            return np.stack([smooth_action((key, row), self.decision, act) for row in range(count)])
-        return _uniform(modules.config.seed + 1, self.decision, count, modules.env_spec.action_size)
+            return np.stack([smooth_action((key, int(number)), self.decision, act) for number in episodes])
+        return _uniform(key, self.decision, len(episodes), act)
 
 
 class RandomActions:

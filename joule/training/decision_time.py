@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,17 +35,16 @@ def time_decisions(policy: Policy, make_env: Callable[[], TrainingEnv], seed: in
         make_env: makes one environment.
         seed: of the first episode.
     """
-    env = make_env()
     spent: list[tuple[float, float]] = []
-    while len(spent) < UNTIMED_DECISIONS + TIMED_DECISIONS:
-        obs, _ = env.reset(seed=seed + len(spent))
-        state, start, ended = None, True, False
-        while not ended and len(spent) < UNTIMED_DECISIONS + TIMED_DECISIONS:
-            before = time.perf_counter(), time.process_time()
-            action, state = policy.predict(obs, state, np.array([start]), deterministic=True)
-            spent.append((time.perf_counter() - before[0], time.process_time() - before[1]))
-            obs, _, terminated, truncated, _ = env.step(action)
-            start, ended = False, terminated or truncated
-    env.close()
+    with closing(make_env()) as env:
+        while len(spent) < UNTIMED_DECISIONS + TIMED_DECISIONS:
+            obs, _ = env.reset(seed=seed + len(spent))
+            state, start, ended = None, True, False
+            while not ended and len(spent) < UNTIMED_DECISIONS + TIMED_DECISIONS:
+                before = time.perf_counter(), time.process_time()
+                action, state = policy.predict(obs, state, np.array([start]), deterministic=True)
+                spent.append((time.perf_counter() - before[0], time.process_time() - before[1]))
+                obs, _, terminated, truncated, _ = env.step(action)
+                start, ended = False, terminated or truncated
     wall, cpu = np.median(np.array(spent[UNTIMED_DECISIONS:]), axis=0) * 1e3
     return DecisionTime(round(float(wall), 3), round(float(cpu), 3), TIMED_DECISIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from agent import random_state
@@ -29,9 +30,8 @@ def check_env(config: Config) -> dict[str, Any]:
     """
     with random_state.preserved():
         before, _ = random_state.capture()
-        env = make_env(config)
-        found = check_determinism(env, config.seed)
-        env.close()
+        with closing(make_env(config)) as env:
+            found = check_determinism(env, config.seed)
         after, _ = random_state.capture()
     return {
         "deterministic": found.deterministic,

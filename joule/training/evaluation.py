@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -184,6 +184,14 @@ def evaluate(
         evaluator.close()
 
 
+@runtime_checkable
+class HasRows(Protocol):
+    """The state of a policy that has something for each episode."""
+
+    def rows(self, keep: np.ndarray) -> Any:
+        """That of the episodes which go on."""
+
+
 class _Played(NamedTuple):
     """Results of episodes that were played side by side, as in `Evaluation`."""
 
@@ -277,7 +285,7 @@ def _play(
         if open_episodes.size:
             obs = stack_parts([row for row, kept in zip(rows, keep, strict=True) if kept])
         starts = np.zeros(open_episodes.size, bool)
-        if open_episodes.size and not keep.all() and isinstance(state, ActingState):
+        if open_episodes.size and not keep.all() and isinstance(state, HasRows):
             state = state.rows(keep)
     all_surprises = np.concatenate([*surprises, np.zeros(0)])
     return _Played(returns, lengths, frames, diverged, all_surprises, recorder.finish(), read_steps)

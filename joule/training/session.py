@@ -189,6 +189,7 @@ def _session(
         if isinstance(env, ActorPool):
             env.on_note = callback.on_note
         if evaluator is not None:
+            stack.callback(evaluator.close)
             evaluator.callback = EpisodesOfRun(callback, "evaluating", config.eval_episodes)
         background = None
         if config.eval_process and evaluator is not None and isinstance(agent, WorldModelAgent):

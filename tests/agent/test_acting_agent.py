@@ -137,6 +137,13 @@ def test_predict_takes_a_deadline_for_a_batch_and_an_episode_may_begin_in_act(tr
     assert np.isnan(agent.last_decision.surprise).all()
 
 
+def test_a_state_is_that_of_as_many_environments(trained_run: Path) -> None:
+    agent = loaded(trained_run, "mppi")
+    _, state = agent.predict(np.stack([OBS, -OBS, OBS]))
+    with pytest.raises(InputError, match="state: it is of 3 environments, and 2 are observed"):
+        agent.predict(np.stack([OBS, -OBS]), state)
+
+
 @pytest.mark.parametrize("deadline", [0, -1.0, float("nan"), float("inf"), "20", True])
 def test_a_deadline_that_is_no_positive_number_is_refused(trained_run: Path, deadline: Any) -> None:
     agent = loaded(trained_run, "mppi")

@@ -54,7 +54,8 @@ def test_a_limit_on_what_the_agent_cannot_read_says_so(trained_run: Path) -> Non
     agent: Any = joule.load(trained_run)
     agent.modules.networks.readout[-1].weight.data.zero_()
     with pytest.warns(
-        Advice, match=r"^constraint position<0.5 acts on what .*position \(R² -?0\.\d\d in its memory\); none is"
+        Advice,
+        match=r"^constraint position<0.5 acts on what .*position \(R² -?0\.\d\d in its memory\); none is",
     ):
         agent.constrain(parse_constraint("position<0.5"))
     with pytest.warns(Advice, match="^task more position acts on what this agent cannot read"):

@@ -321,6 +321,22 @@ def test_a_frozen_encoder_does_not_move_and_neither_do_its_moments() -> None:
     assert any(name.startswith("encoder.") for name in moved(before, learner.networks))
 
 
+def test_the_target_of_a_frozen_encoder_stays_too() -> None:
+    learner = small_learner("ema")
+    learner.update(batch())
+    before = {name: value.clone() for name, value in learner.networks.target_encoder.state_dict().items()}
+    critic = learner.networks.target_critic.state_dict()
+    critic = {name: value.clone() for name, value in critic.items()}
+    learner.update(batch(seed=1), encoder_frozen=True)
+    after = learner.networks.target_encoder.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    moved_critic = learner.networks.target_critic.state_dict()
+    assert not all(torch.equal(value, moved_critic[name]) for name, value in critic.items())
+    learner.update(batch(seed=2))
+    after = learner.networks.target_encoder.state_dict()
+    assert not all(torch.equal(value, after[name]) for name, value in before.items())
+
+
 def test_a_frozen_encoder_gets_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     learner = small_learner(fused=False)
     graphs: list[bool] = []

@@ -124,6 +124,20 @@ def test_the_encoder_and_its_optimiser_state_stay_as_they_are(trained_run: Path)
     assert all(torch.equal(value, after[name]) for name, value in state.items())
 
 
+def test_plans_know_of_falls_as_soon_as_there_is_one(trained_run: Path) -> None:
+    adaptive = load(trained_run).adapt()
+    modules, obs = adaptive.modules, np.zeros(3, np.float32)
+    assert modules.terminations == 0
+    size = modules.env_spec.observation[0].shape[0]
+    obs, readouts = np.zeros(size, np.float32), np.zeros(modules.readouts_size)
+    adaptive.begin(obs, readouts)
+    adaptive.begin_model(1)
+    adaptive.observe_step(np.zeros(modules.env_spec.action_size), 0.0, True, obs, readouts)
+    assert modules.terminations == 1
+    adaptive.switch_to(adaptive.first)
+    assert modules.terminations == 0, "the agent of before is restored"
+
+
 @pytest.mark.slow
 def test_the_same_steps_adapt_the_same_way_and_leave_the_generators_alone(trained_run: Path) -> None:
     found = []
@@ -222,9 +236,6 @@ def test_evaluate_adapts_and_leaves_the_run_as_it_was(
         return {str(p): p.read_bytes() for p in sorted(trained_run.rglob("*")) if p.is_file()}
 
     monkeypatch.setattr("joule.environment.make_env", lambda config: ReversedMotor(make_env(config)))
-    monkeypatch.setattr(
-        "joule.trained.make_env", lambda config: ReversedMotor(make_env(config)), raising=False
-    )
     monkeypatch.setattr("agent.world_model.home_episodes.HOME_DECISIONS", 0)  # 10,000 take seconds
     before, out = contents(), tmp_path / "adapted.json"
     assert evaluate.main([str(trained_run), "--episodes", "2", "--adapt", "--out", str(out)]) == 0

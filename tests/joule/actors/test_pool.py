@@ -13,6 +13,7 @@ import pytest
 from run_comparison import assert_same_state
 
 from agent.agent import WorldModelAgent
+from agent.errors import ConfigError
 from joule.actors import pool
 from joule.actors.pool import ActorPool
 from joule.actors.transport import ActorFailure, ActorLost, Message
@@ -86,6 +87,19 @@ def acted(make_agent: Make) -> Callable[..., tuple[WorldModelAgent, Transport]]:
         return make_agent(actors, **{**BRIEF, "actors": 2, **changes}), transport
 
     return make
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_an_agent_of_two_actors_takes_two(acted: Make, make_agent: Make, number: int) -> None:
+    agent, _ = acted()
+    alone = make_agent(**BRIEF)
+    with pytest.raises(ConfigError, match="env: 1 environment was handed in, and actors is 2"):
+        agent.learn(5, env=alone.env)
+    pool, _ = acted(actors=number)
+    with pytest.raises(ConfigError, match=rf"env: {number} actors? w.* handed in, and actors is 2"):
+        agent.learn(5, env=pool.env)
+    with pytest.raises(ConfigError, match=rf"env: {number} actors? w.* handed in, and num_envs is 1"):
+        alone.learn(5, env=pool.env)
 
 
 @pytest.mark.slow

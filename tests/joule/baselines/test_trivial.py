@@ -13,6 +13,7 @@ import envs
 import joule
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
+from agent.interface import DIVERGED_DECISIONS, DIVERGED_KEY
 from envs.vector import SafeEnvs
 from joule.baselines.fixed_policy import FixedPolicyAgent
 from joule.baselines.trivial import RandomAgent, ZeroAgent
@@ -43,6 +44,19 @@ def test_actions_follow_from_the_observation_and_the_number_of_decisions(kind: s
     later, _ = agent.predict(obs, state)
     assert (later == actions).all() == (kind == "zero")
     assert np.abs(actions).max() <= 1.0
+
+
+def test_decisions_with_diverged_physics_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = trivial("zero")
+    assert agent.env is not None
+    step = agent.env.step
+
+    def diverged(action: np.ndarray) -> Any:
+        *result, info = step(action)
+        return *result, info | {DIVERGED_KEY: True}
+
+    monkeypatch.setattr(agent.env, "step", diverged)
+    assert agent.learn(7).metrics[DIVERGED_DECISIONS] == 7.0
 
 
 class ProportionalController(FixedPolicyAgent):

@@ -16,7 +16,7 @@ from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
 from agent.learning.undirected import smooth_action
 from joule.commands import train
-from joule.training.coverage import coverage
+from joule.training.coverage import Exploring, coverage
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -129,6 +129,22 @@ def test_coverage_counts_cells() -> None:
     still, wide = np.zeros((500, 3)), 5.0 * reference
     assert coverage(still, reference) == 1.0
     assert coverage(wide, reference) > 2 * coverage(reference, reference)
+
+
+def test_an_episode_that_ends_takes_its_actions_with_it(make_agent: Callable[..., Any]) -> None:
+    agent = make_agent(reward="none", explore__kind="smooth")
+
+    def explored(kept: list[bool]) -> list[np.ndarray]:
+        watched = Exploring(agent)
+        first, state = watched.predict(np.zeros((3, 1)), None, np.ones(3, bool))
+        state = state.rows(np.array(kept))
+        rest, _ = watched.predict(np.zeros((sum(kept), 1)), state, np.zeros(sum(kept), bool))
+        again, _ = watched.predict(np.zeros((3, 1)), None, np.ones(3, bool))
+        assert not np.array_equal(first, again), "the next group has others"
+        return list(rest)
+
+    whole, left = explored([True, True, True]), explored([False, True, True])
+    np.testing.assert_array_equal(whole[1:], left)
 
 
 def test_smooth_actions_are_correlated_in_time() -> None:
