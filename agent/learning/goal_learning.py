@@ -79,7 +79,7 @@ def moments_of(modules: Modules) -> Moments:
 
 
 def usual_step(modules: Modules) -> float:
-    """Mean distance between the latents of successive decisions that are remembered; 1 where none is."""
+    """Mean distance between the latents of successive decisions that are remembered; 1 where there is none."""
     buffer = modules.replay_buffer
     if not buffer.held:
         return 1.0
@@ -87,7 +87,7 @@ def usual_step(modules: Modules) -> float:
     starts = np.flatnonzero(~buffer.last[places])
     starts = starts[np.linspace(0, len(starts) - 1, min(len(starts), MEASURED_STEPS)).astype(int)]
     here, then = (latents_at(modules, places[at]) for at in (starts, starts + 1))
-    return float(torch.linalg.vector_norm(then - here, dim=-1).mean())
+    return float(torch.linalg.vector_norm(then - here, dim=-1).mean()) or 1.0
 
 
 def learn_goals(
