@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 
 from agent import random_state, state
 from agent.acting_agent import ActingAgent
-from agent.arguments import MOST_STEPS, check_on_step, ended_by, folder_path, whole_number, whole_steps
+from agent.arguments import MOST_STEPS, check_on_step, ended_by, whole_number, whole_steps
 from agent.chunks import Actors
 from agent.clock import Clock
 from agent.configurator.configurator import Configurator
@@ -29,13 +28,14 @@ from agent.learning.transfer import begin_with
 from agent.memory.replay_rows import StreamRows
 from agent.modules import Modules
 from agent.one_thread import one_thread
+from agent.saving import SavesRuns
 from agent.state_schema import check_state
 from agent.training_env import as_several, check_spec, enter
 from agent.world_model.adaptation import AdaptiveAgent
 from agent.world_model.home_episodes import FEWEST_HOME_DECISIONS, HOME_DECISIONS, play_home_episodes
 
 
-class WorldModelAgent(ActingAgent):
+class WorldModelAgent(ActingAgent, SavesRuns):
     """An agent for one environment; `joule.make` makes one and `joule.load` loads a trained one.
 
     How it acts is in `ActingAgent`; here is how it learns, what it plans for, and how it is saved.
@@ -305,12 +305,6 @@ class WorldModelAgent(ActingAgent):
         return adaptive
 
     # Checkpoints
-
-    def save(self, path: str | Path) -> None:
-        """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
-        if self.services is None:
-            raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
-        self.services.save_run(self, folder_path(path))
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """Everything but the replay rows that an exact resume needs; see `agent.state`."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, SupportsIndex
+from pathlib import Path
+from typing import Any, NoReturn, SupportsIndex
 
-from agent.errors import InputError
+from agent.arguments import folder_path
+from agent.errors import ConfigError, InputError
+from agent.interface import Services
 
 
 class SavedAsFolder:
@@ -15,3 +18,16 @@ class SavedAsFolder:
             f"{type(self).__name__}: an agent cannot be pickled or copied; save it by agent.save(folder), and "
             "joule.load(folder) makes another one"
         )
+
+
+class SavesRuns(SavedAsFolder):
+    """An agent that is saved as a run folder."""
+
+    services: Services | None
+    """How runs are saved; None for an agent that is not saved."""
+
+    def save(self: Any, path: str | Path) -> None:
+        """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
+        if self.services is None:
+            raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
+        self.services.save_run(self, folder_path(path))

@@ -191,7 +191,7 @@ class Interaction:
         modules, config = self.modules, self.modules.config
         count, act = len(self.obs), modules.env_spec.action_size
         if self.decisions < config.explore.warmup_decisions:
-            return np.stack([modules.rng.uniform(-1.0, 1.0, act) for _ in range(count)]).astype(np.float32)
+            return np.stack([uniform_action(act, modules.rng) for _ in range(count)])
         if self._acts_undirected():
             return np.stack([self._undirected(i) for i in range(count)])
         actions: np.ndarray = np.zeros((count, act), np.float32)

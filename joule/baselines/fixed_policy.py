@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import numpy as np
@@ -13,7 +12,6 @@ from agent.arguments import (
     check_on_step,
     ended_by,
     episode_starts,
-    folder_path,
     observation_rows,
     rows_in,
     whole_steps,
@@ -35,7 +33,7 @@ from agent.interface import (
     TrainingEnv,
 )
 from agent.memory.columns import blank_observation, columns_in, map_parts, observation_in
-from agent.saving import SavedAsFolder
+from agent.saving import SavesRuns
 from agent.seeds import reset_seed
 from agent.training_env import enter
 from joule.baselines.single_env import single_env
@@ -60,7 +58,7 @@ class FixedPolicyState(TypedDict):
     rng: dict[str, Any]
 
 
-class FixedPolicyAgent(SavedAsFolder, ABC):
+class FixedPolicyAgent(SavesRuns, ABC):
     """Steps an environment by a fixed policy, and counts; a subclass gives `kind` and `act`.
 
     See `joule.baselines.trivial` for two of them.
@@ -195,12 +193,6 @@ class FixedPolicyAgent(SavedAsFolder, ABC):
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
         self.under_way = self.seeded = False
-
-    def save(self, path: str | Path) -> None:
-        """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
-        if self.services is None:
-            raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
-        self.services.save_run(self, folder_path(path))
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """The newest observation, the counters and the random generator."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from agent.arguments import (
     check_on_step,
     ended_by,
     episode_starts,
-    folder_path,
     observation_rows,
     rows_in,
     whole_steps,
@@ -43,7 +41,7 @@ from agent.interface import (
 )
 from agent.memory.columns import map_parts, sees_pictures
 from agent.one_thread import one_thread
-from agent.saving import SavedAsFolder
+from agent.saving import SavesRuns
 from agent.training_env import enter
 from joule.baselines import algorithm_state
 from joule.baselines.algorithm import ON_POLICY, make_algorithm
@@ -55,7 +53,7 @@ from joule.baselines.single_env import single_env
 from joule_schema.arrays import under
 
 
-class Baseline(SavedAsFolder):
+class Baseline(SavesRuns):
     """SAC, TD3, PPO, TQC, CrossQ or SAC with hindsight, whichever `config.agent` names, for one environment.
 
     Args:
@@ -260,12 +258,6 @@ class Baseline(SavedAsFolder):
     def replay(self) -> Sequence[ReplayRows]:
         """The library's replay buffer; none for PPO, which learns from rollouts."""
         return [] if self._buffer is None else [self._buffer]
-
-    def save(self, path: str | Path) -> None:
-        """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
-        if self.services is None:
-            raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
-        self.services.save_run(self, folder_path(path))
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """Everything but the replay rows and the environment that an exact resume needs."""
