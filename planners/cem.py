@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planners.action_box import ActionBox
-from planners.anytime import while_asked
-from planners.base import Bound, EnergyFn, Plan, Proceed, check_settings, setting
-from planners.elites import Elites, evaluate, uniform_weights, with_given
+from planners.base import check_settings, setting
+from planners.elites import uniform_weights
+from planners.gaussian_search import GaussianSearch
 
 
 @dataclass(frozen=True)
@@ -31,46 +29,11 @@ class CEMSettings:
         check_settings(self)
 
 
-class CEM:
-    """Iterated Gaussian sampling: mean and standard deviation are those of the elites.
+class CEM(GaussianSearch):
+    """Mean and standard deviation are those of the elites. Arguments, errors: see `GaussianSearch`."""
 
-    Args:
-        settings: the planner's own settings.
-        horizon: number of decisions planned ahead.
-        low: lower bounds of the action, a tensor [act] or one number.
-        high: upper bounds of the action, as `low`.
-        batch: number of environments planned for at once.
+    kept = 1
 
-    Raises:
-        SettingError: for bounds, a horizon or a batch that cannot be used.
-    """
-
-    def __init__(self, settings: CEMSettings, horizon: int, low: Bound, high: Bound, batch: int = 1) -> None:
-        self.settings, self.horizon = settings, horizon
-        self.box = ActionBox(horizon, low, high, batch)
-        self._std_min, self._std_max = settings.std_min * self.box.half, settings.std_max * self.box.half
-
-    @torch.no_grad()
-    def plan(
-        self,
-        energy: EnergyFn,
-        *,
-        warm_start: Plan | None = None,
-        proposals: Float[Tensor, "batch n horizon act"] | None = None,
-        generator: torch.Generator | None = None,
-        proceed: Proceed | None = None,
-    ) -> Plan:
-        """See `Planner.plan`."""
-        box, settings = self.box, self.settings
-        noise = box.normal(settings.iterations, settings.samples, generator=generator)
-        noise[:, 0] = 0  # candidate 0 is the mean itself
-        mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)
-        given = box.given_candidates(warm_start, proposals)
-        elites = Elites(settings.elites, keep=1)
-        for white in while_asked(noise, proceed):
-            candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), white))
-            candidates, given = with_given(candidates, given), None
-            elites.update(candidates, evaluate(energy, candidates))
-            mean, std = elites.moments(uniform_weights(elites.energy))
-            std = std.clamp_(self._std_min, self._std_max)
-        return elites.plan(mean, std)
+    def weights(self, energy: Float[Tensor, "batch elites"]) -> Float[Tensor, "batch elites"]:
+        """See `GaussianSearch`; all alike."""
+        return uniform_weights(energy)

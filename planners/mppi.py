@@ -12,10 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planners.action_box import ActionBox
-from planners.anytime import while_asked
-from planners.base import Bound, EnergyFn, Plan, Proceed, check_settings, setting
-from planners.elites import Elites, evaluate, with_given
+from planners.base import Bound, check_settings, setting
+from planners.gaussian_search import GaussianSearch
 
 
 @dataclass(frozen=True)
@@ -41,52 +39,20 @@ class MPPISettings:
         check_settings(self)
 
 
-class MPPI:
-    """Iterated Gaussian sampling: mean and standard deviation are those of the elites, by weight.
-
-    Args:
-        settings: the planner's own settings.
-        horizon: number of decisions planned ahead.
-        low: lower bounds of the action, a tensor [act] or one number.
-        high: upper bounds of the action, as `low`.
-        batch: number of environments planned for at once.
-
-    Raises:
-        SettingError: for bounds, a horizon or a batch that cannot be used.
-    """
+class MPPI(GaussianSearch):
+    """Mean and standard deviation are those of the elites, by weight. Arguments, errors: see `GaussianSearch`."""
 
     def __init__(self, settings: MPPISettings, horizon: int, low: Bound, high: Bound, batch: int = 1) -> None:
-        self.settings, self.horizon = settings, horizon
-        self.box = ActionBox(horizon, low, high, batch)
-        self._std_min, self._std_max = settings.std_min * self.box.half, settings.std_max * self.box.half
+        super().__init__(settings, horizon, low, high, batch)
+        self.settings = settings
 
-    @torch.no_grad()
-    def plan(
-        self,
-        energy: EnergyFn,
-        *,
-        warm_start: Plan | None = None,
-        proposals: Float[Tensor, "batch n horizon act"] | None = None,
-        generator: torch.Generator | None = None,
-        proceed: Proceed | None = None,
-    ) -> Plan:
-        """See `Planner.plan`."""
-        box, settings = self.box, self.settings
-        noise = box.normal(settings.iterations, settings.samples, generator=generator)
-        noise[:, 0] = 0  # candidate 0 is the mean itself
-        mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)
-        given = box.given_candidates(warm_start, proposals)
-        elites = Elites(settings.elites, keep=settings.elites)
-        for white in while_asked(noise, proceed):
-            candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), white))
-            candidates, given = with_given(candidates, given), None
-            elites.update(candidates, evaluate(energy, candidates))
-            mean, std = elites.moments(self._weights(elites.energy))
-            std = std.clamp_(self._std_min, self._std_max)
-        return elites.plan(mean, std)
+    @property
+    def kept(self) -> int:
+        """See `GaussianSearch`; all of them."""
+        return self.settings.elites
 
-    def _weights(self, energy: Float[Tensor, "batch elites"]) -> Float[Tensor, "batch elites"]:
-        """Weights of the elites, best first; each row sums to 1, and an elite of energy +inf has weight 0."""
+    def weights(self, energy: Float[Tensor, "batch elites"]) -> Float[Tensor, "batch elites"]:
+        """See `GaussianSearch`; exp(-temperature * energy)."""
         above = energy - energy[:, :1]
         if self.settings.relative:
             finite = energy.isfinite()

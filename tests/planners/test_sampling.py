@@ -73,17 +73,17 @@ def test_mppi_weighs_elites_as_tdmpc2_does() -> None:
     energies = torch.tensor([[1.0, 1.5, 4.0, math.inf]])
     planner = MPPI(MPPISettings(temperature=0.5), 1, -torch.ones(1), torch.ones(1))
     expected = np.exp(-0.5 * (energies.numpy() - 1.0))
-    np.testing.assert_allclose(planner._weights(energies), expected / expected.sum(), rtol=1e-6)
+    np.testing.assert_allclose(planner.weights(energies), expected / expected.sum(), rtol=1e-6)
 
 
 def test_relative_mppi_weights_do_not_depend_on_the_scale_of_the_cost() -> None:
     energies = torch.tensor([[1.0, 1.5, 4.0, math.inf]])
     relative = MPPI(MPPISettings(temperature=0.5, relative=True), 1, -torch.ones(1), torch.ones(1))
-    scaled = [relative._weights(energies * scale) for scale in (1e-6, 1.0, 1e6)]
+    scaled = [relative.weights(energies * scale) for scale in (1e-6, 1.0, 1e6)]
     torch.testing.assert_close(scaled[0], scaled[1])
     torch.testing.assert_close(scaled[2], scaled[1])
     greedy = MPPI(MPPISettings(temperature=1e9, relative=True), 1, -torch.ones(1), torch.ones(1))
-    torch.testing.assert_close(greedy._weights(torch.full((1, 4), -1e30)), torch.full((1, 4), 0.25))
+    torch.testing.assert_close(greedy.weights(torch.full((1, 4), -1e30)), torch.full((1, 4), 0.25))
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 7, 256])
