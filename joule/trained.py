@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from envs import SafeEnv
     from joule.storage.run_folder import Run
 
+SECONDS_BETWEEN_NOTES = 10.0
 _OF_ENV = ("max_episode_frames", "perturb", "step_timeout_seconds")
 """Settings that may be changed for an agent in memory: they are of its environment alone."""
 
@@ -47,7 +49,7 @@ class Trained:
         It first plays HOME_DECISIONS in the environment that it was trained in, to see what is usual there.
 
         Args:
-            note: is told of that and of every quarter, in a sentence.
+            note: is told of that, and every ten seconds how far it is, in a sentence.
 
         Raises:
             ConfigError: for an agent that cannot adapt.
@@ -63,9 +65,15 @@ class Trained:
         if not count:
             return agent.adapt()
 
+        begun = due = time.monotonic()
+
         def told(done: int) -> None:
-            if note is not None and done in (count // 4, count // 2, 3 * count // 4, count):
-                note(f"change detection: {done:,} of {count:,} decisions")
+            nonlocal due
+            now = time.monotonic()
+            if note is not None and (now - due >= SECONDS_BETWEEN_NOTES or done == count):
+                due = now
+                left = (now - begun) * (count - done) / done
+                note(f"change detection: {done:,} of {count:,} decisions, {left:.0f} s left")
 
         if note is not None:
             note(

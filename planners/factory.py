@@ -15,9 +15,7 @@ def settings(kind: str) -> type:
     Raises:
         SettingError: for an unknown kind, with the nearest one.
     """
-    module, name = _module_and_class(kind)
-    found: type = getattr(import_module(module), f"{name}Settings")
-    return found
+    return _found(kind, "Settings")
 
 
 def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **values: Any) -> Planner:
@@ -33,7 +31,8 @@ def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **
         values: settings of the kind, by name; None leaves a setting at its default.
 
     Raises:
-        SettingError: for an unknown kind or setting, with the nearest name, and for a value out of range.
+        SettingError: for an unknown kind or setting, with the nearest name, for a value out of range, and for a
+            module or a class that does not exist.
     """
     accepted = settings(kind)
     types = typing.get_type_hints(accepted)
@@ -45,9 +44,27 @@ def make(kind: str, *, horizon: int, low: Bound, high: Bound, batch: int = 1, **
             raise SettingError(f"{name}: planner {kind} accepts {', '.join(types)}{hint}")
         if types[name] is float and type(value) is int:
             given[name] = float(value)
-    module, name = _module_and_class(kind)
-    planner: Planner = getattr(import_module(module), name)(accepted(**given), horizon, low, high, batch)
+    planner: Planner = _found(kind)(accepted(**given), horizon, low, high, batch)
     return planner
+
+
+def _found(kind: str, suffix: str = "") -> type:
+    """The class of a kind, or its settings.
+
+    Raises:
+        SettingError: for an unknown kind, and for a module or a class of it that does not exist.
+    """
+    module, name = _module_and_class(kind)
+    try:
+        home = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the planner's own module lacks another one
+        raise SettingError(f"planner {kind}: there is no module {module} to import it from") from error
+    found: type | None = getattr(home, name + suffix, None)
+    if found is None:
+        raise SettingError(f"planner {kind}: module {module} has no class {name}{suffix}")
+    return found
 
 
 def _module_and_class(kind: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from agent.actor.deadline import Deadline, Pace
 from agent.actor.decision_timing import DecisionTiming
 from agent.perception.sensor_belief import Belief
 from agent.world_model.dynamics import WorldModel
-from planners import EnergyFn, Plan, Planner
+from planners import EnergyFn, Plan, PlanError, Planner
 
 ELITE_TEMPERATURE = 0.5
 """Inverse temperature at which an elite is drawn while exploring; see `Plan.sample`."""
@@ -200,12 +200,16 @@ class Actor:
                 with torch.no_grad():
                     width[constrained_choice.violates(sequence)] = 1.0
             warm_start = Plan(sequence, unknown, mean=sequence, std=width)
-        search = functools.partial(self.planner(z.shape[0]).plan, energy, warm_start=warm_start)
+        planner = self.planner(z.shape[0])
+        search = functools.partial(planner.plan, energy, warm_start=warm_start)
         if deadline is None:
             plan = search(proposals=proposals, generator=generator)
         else:
             plan = search(proposals=proposals, generator=generator, proceed=deadline.proceed)
             deadline.search_ended()
+        if not isinstance(plan, Plan):
+            found = type(plan).__name__
+            raise PlanError(f"{type(planner).__name__}.plan gave {found}; a planner gives a planners.Plan")
         # A mean of sequences that keep a constraint, on two sides of it, may violate it.
         if not explore and constrained_choice is None and not task_unknown_to_policy:
             with torch.no_grad():

@@ -8,7 +8,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from agent.configurator import kinds
@@ -46,6 +46,14 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def nearest_setting(name: str, known: Sequence[str]) -> str:
+    """The end of a sentence about an unknown setting: the one of another section with that name, or the nearest."""
+    leaf = name.rpartition(".")[2]
+    near = [one for one in known if one.rpartition(".")[2] == leaf]
+    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
 def known_names() -> list[str]:
     """Every dotted name that a setting can have, those of all kinds of planners and regularisers included."""
     own = [f"{section}.{name}" for section in KIND_SECTIONS for name in kinds.all_settings(section)]
@@ -65,9 +73,7 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
     known = known_names()
     for name, value in changes.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"unknown setting {name}{hint}")
+            raise ConfigError(f"unknown setting {name}{nearest_setting(name, known)}")
         head, _, leaf = name.rpartition(".")
         tree.setdefault(head, {})[leaf] = value
     top = tree.pop("", {})
@@ -204,6 +210,11 @@ def _check_observed(config: Config) -> None:
                 "not a cost; leave it out"
             )
     if config.obs in ("state", STATE_AND_GOAL):
+        if config.obs_camera:
+            raise ConfigError(
+                f"obs_camera: found {config.obs_camera!r}, and no camera is observed by obs {config.obs}; give "
+                "--obs pixels"
+            )
         return
     if config.num_envs > 1:
         raise ConfigError(

@@ -73,7 +73,8 @@ def _region(text: str) -> Region:
     limit = parse_limit("constraint", text)
     if limit is None:
         raise ConfigError(
-            f"constraint: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3"
+            f"constraint: {text!r} is no limit such as speed<2, height>0.3 or out-of:x=0,y=0,r=0.3; a bound is a "
+            "number in the readout's unit"
         )
     return limit
 

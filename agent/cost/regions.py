@@ -14,7 +14,7 @@ from agent.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-LIMIT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([<>])\s*([^\s<>]+)\s*")
+LIMIT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*([<>])=?\s*([^\s<>=]+)\s*")
 DISC_EXAMPLE = "out-of:x=0.1,y=0,r=0.3"
 
 
@@ -101,7 +101,7 @@ def parse_limit(kind: str, text: str) -> Limit | None:
     if found is None:
         return None
     readout, side, value = found.groups()
-    (bound,) = numbers(kind, readout, value.replace(",", " "))
+    (bound,) = numbers(kind, readout, value.replace(",", " "), side)
     return Limit(readout, 1.0 if side == "<" else -1.0, bound)
 
 

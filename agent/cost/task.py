@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agent.cost.readouts import NamedReadouts, Readouts, TaskError
 from agent.cost.regions import Region
 from agent.errors import ConfigError
+from joule_errors import JouleError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,15 +103,26 @@ def cost_per_row(task: Any, named: NamedReadouts) -> Tensor:
     """The cost [rows] of a task or the violation [rows] of a constraint.
 
     Raises:
-        TaskError: where its function does not return one number a row.
+        TaskError: where its function raises, or does not return a tensor with one number a row.
     """
-    value = task.cost(named)
-    if getattr(value, "shape", None) != (named.rows,):
+    import torch
+
+    try:
+        value = task.cost(named)
+    except JouleError:
+        raise
+    except Exception as error:
+        raise TaskError(f"{task.name!r} raised {type(error).__name__}: {error}") from error
+    if not isinstance(value, torch.Tensor) or value.shape != (named.rows,):
         shape = tuple(getattr(value, "shape", ()))
-        found = f"shape {shape}" if hasattr(value, "shape") else f"{type(value).__name__}"
+        found = f"shape {shape}" if isinstance(value, torch.Tensor) else f"{type(value).__name__}, no tensor"
         if len(shape) == 2 and shape[0] == named.rows:
             found += f"; take one of the {shape[1]} numbers of a readout, as in name.0"
         raise TaskError(f"{task.name!r} must give one cost a row, [{named.rows}]; it gave {found}")
+    if value.dtype == torch.bool:
+        raise TaskError(
+            f"{task.name!r} gave truth values; give numbers, as r['speed'] - 1 in place of r['speed'] > 1"
+        )
     return value
 
 

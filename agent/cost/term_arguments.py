@@ -8,13 +8,14 @@ Arguments = dict[str, str]
 """Key -> value."""
 
 
-def numbers(kind: str, name: str, text: str) -> list[float]:
+def numbers(kind: str, name: str, text: str, sign: str = "=") -> list[float]:
     """Finite numbers separated by commas.
 
     Args:
         kind: the kind of the term, for the message.
         name: the key, for the message.
         text: the value.
+        sign: what stands between key and value, for the message.
 
     Raises:
         ConfigError: for text that is something else.
@@ -25,7 +26,8 @@ def numbers(kind: str, name: str, text: str) -> list[float]:
             raise ValueError
         return found
     except ValueError:
-        raise ConfigError(f"{kind}: {name}={text} is not a number, or several with commas between") from None
+        several = "without a unit" if sign != "=" else "or several with commas between"
+        raise ConfigError(f"{kind}: {name}{sign}{text} is not a number, {several}") from None
 
 
 def arguments(kind: str, text: str, example: str) -> Arguments:

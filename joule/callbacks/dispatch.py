@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,4 +115,11 @@ def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
         if not isinstance(one, Callback):
             found = type(one).__name__
             raise ConfigError(f"callbacks: found {found}; give objects of subclasses of joule.Callback")
+        events = [name for name in dir(Callback) if name.startswith("on_")]
+        for name in dir(one):
+            near = difflib.get_close_matches(name, events, n=1, cutoff=0.75)
+            if name.startswith("on_") and name not in events and near and callable(getattr(one, name)):
+                raise ConfigError(
+                    f"callbacks: {type(one).__name__}.{name} is never called; did you mean {near[0]}?"
+                )
     return callbacks

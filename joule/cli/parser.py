@@ -71,6 +71,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse for a mistake. Raises ConfigError."""
+        if message.endswith("expected one argument"):
+            option = message.removeprefix("argument ").partition(":")[0].split("/")[-1]
+            message += f"; one that begins with - is written {option}=VALUE"
         raise ConfigError(message)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from joule.goals.run import evaluate_request
 from joule.output_names import name_parts
 from joule.settings import merged
 from joule.trained import Request
+from joule_errors import Advice
 
 if TYPE_CHECKING:
     from agent.interface import Agent, Policy, TrainingEnv
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
     from joule.callbacks.episodes import EpisodeCallback
     from joule.goals.request import GoalRequest
     from joule.trained import Trained
+
+
+MOST_FALLEN_BACK = 0.5
+"""Share of decisions without a plan above which a deadline is said to leave no time for one."""
 
 
 def parser(arguments: Sequence[str] = ()) -> Parser:
@@ -318,6 +324,12 @@ def _evaluation(
     read = world_model is not None
     evaluation = play(policy, monitored_env, episodes, seed, parallel=parallel, callback=callback, read=read)
     deadline = None if on_deadline is None else {"ms": deadline_ms, **on_deadline.timing.summary()}
+    if deadline is not None and (share := deadline["fell_back_share"] or 0.0) > MOST_FALLEN_BACK:
+        said = (
+            f"--deadline-ms: {deadline_ms:g} ms leave no time for a plan here, and the policy alone acted in "
+            f"{share:.0%} of the decisions"
+        )
+        warnings.warn(said, Advice, stacklevel=2)
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(policy, make_env, seed)
     values = subject | evaluation_record(trained.agent, trained.env_config, evaluation, seed, timing)

@@ -157,4 +157,9 @@ def _hint(folder: Path) -> str:
             return f", but results lie under it (give --results {folder})"
     except (OSError, ResultsError):
         return ""  # a large folder is not looked through for a hint
-    return "; it has not been evaluated yet" if os.path.lexists(folder / CONFIG) else ""
+    if not os.path.lexists(folder / CONFIG):
+        return ""
+    return (
+        "; its training has made no evaluation yet, and that of `joule evaluate` is no point of a learning "
+        "curve: go on with --resume, or choose a smaller --eval-every-frames"
+    )

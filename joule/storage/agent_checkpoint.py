@@ -211,8 +211,19 @@ def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> Non
         raise
     except ValueError as error:
         raise CheckpointError(
-            f"{saved.path}: does not hold the state of this agent: {error}{_other_version(saved)}"
+            f"{saved.path}: does not hold the state of this agent: {error}"
+            f"{_other_version(saved) or _other_encoder(str(error))}"
         ) from error
+
+
+def _other_encoder(error: str) -> str:
+    """Says where an encoder may be missing, for an error that names its arrays; else empty."""
+    if "weights" not in error or "encoder" not in error:
+        return ""
+    return (
+        "; an encoder of your own is imported before the agent is loaded: in Python, or by the module of the "
+        "environment"
+    )
 
 
 def _other_version(saved: Checkpoint) -> str:

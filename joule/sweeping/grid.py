@@ -11,14 +11,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.configurator.settings import LISTS, Config
-from agent.configurator.validation import flatten, known_names
+from agent.configurator.validation import flatten, known_names, nearest_setting
 from agent.errors import ConfigError
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser, number
@@ -65,10 +64,8 @@ class SettingReader:
         if name in OWN:
             raise ConfigError(f"{where}: {name} has an option of its own, {OWN[name]}")
         if name not in self._known:
-            near = difflib.get_close_matches(name, self._known, n=1, cutoff=0.5)
-            raise ConfigError(
-                f"{where}: unknown setting {text.strip()}" + (f"; did you mean {near[0]}?" if near else "")
-            )
+            near = nearest_setting(name, self._known)
+            raise ConfigError(f"{where}: unknown setting {text.strip()}{near}")
         return name
 
     def value(self, name: str, text: str) -> Any:

@@ -27,6 +27,7 @@ from joule.cli.command_line import setting_words
 from joule.escaping import terminal
 from joule.settings import check_agent_uses, config_from, uses_setting
 from joule.storage.files import DISK, why
+from joule.storage.links import RUN_FILE
 from joule.storage.trust import ENV_KWARGS_FLAG, MODULE_FLAG, modules_named
 from joule.sweeping.grid import Range
 from joule.sweeping.job import Job
@@ -237,12 +238,14 @@ def make_storage(folder: Path) -> Path:
     """Makes the folders of a sweep. Returns the absolute path.
 
     Raises:
-        Refused: for a path that is a file or cannot be written.
+        Refused: for a path that is a file or a run, or cannot be written.
     """
     path = Path(os.path.abspath(folder))
     try:
         if os.path.lexists(path) and not path.is_dir():
             raise Refused(f"--storage: {folder} is a file; give a folder")
+        if os.path.lexists(path / RUN_FILE):
+            raise Refused(f"--storage: {folder} is a run; give a folder of its own")
         for name in (RUNS, LOGS, RESULTS):
             DISK.make(path / name)
     except OSError as error:

@@ -166,6 +166,18 @@ def _training_envs(config: Config, ray: str | None) -> Iterator[Experience]:
             env.close()
 
 
+def _early_updates(config: Config) -> str:
+    """Says what a run does at its start, where updates take most of the time."""
+    explore, learning = config.explore, config.learning
+    fades = ""
+    if learning.initial_utd != learning.utd:
+        fades = f", falling to {learning.utd:g} at decision {learning.initial_utd_decisions:,}"
+    return (
+        f"the first {explore.warmup_decisions:,} decisions are random; {learning.pretrain_updates:,} gradient "
+        f"steps follow at once, and then {learning.initial_utd:g} a decision{fades}"
+    )
+
+
 def _in_processes(env: Experience) -> bool:
     """Whether environments end with the session, because they have processes of their own."""
     return isinstance(env, ActorPool) or (isinstance(env, SafeEnvs) and env.mode == "async")
@@ -197,6 +209,8 @@ def _session(
             stack.callback(background.close)
         trainer = Trainer(agent, run, evaluator, callback, background)
         notes = env_check.notes(run.env_spec, config.perturb)
+        if isinstance(agent, WorldModelAgent) and agent.decisions == 0 and env is not None:
+            notes.append(_early_updates(config))
         if evaluator is None:
             notes.append("there is no environment: evaluations, the learning curve and the film are left out")
         if resumed:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import typing
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +105,19 @@ def test_a_box_that_cannot_be_used_is_refused(
 ) -> None:
     with pytest.raises(SettingError, match=message):
         planners.make("mppi", low=low, high=high, **{"horizon": 3, **counts})
+
+
+def test_a_planner_of_ones_own_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half_planner.py").write_text("class Half:\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cases = {
+        "nowhere:Planner": "planner mine: there is no module nowhere",
+        "half_planner:Hlaf": "module half_planner has no class HlafSettings",
+        "half_planner:Half": "module half_planner has no class HalfSettings",
+    }
+    for home, sentence in cases.items():
+        monkeypatch.setitem(planners.KINDS, "mine", home)
+        with pytest.raises(SettingError, match=sentence):
+            planners.make("mine", horizon=1, low=-1.0, high=1.0)

@@ -163,6 +163,7 @@ def test_a_chunk_has_to_fit_into_the_share_of_its_actor(changes: dict[str, Any],
         ("planner.kin", "planner.kind"),
         ("learning.bach_size", "learning.batch_size"),
         ("agnt", "agent"),
+        ("learning_rate", "learning.learning_rate"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest(typed: str, meant: str) -> None:

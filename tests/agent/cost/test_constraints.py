@@ -25,6 +25,7 @@ def violation(text: str, rows: list[list[float]]) -> list[float]:
 def test_limits_and_discs_measure_the_violation() -> None:
     rows = [[3.0, 0.0, 0.0], [-1.0, 0.5, -4.0]]
     assert violation("speed<2", rows) == pytest.approx([1.0, 0.0])
+    assert violation("speed<=2", rows) == violation("speed<2", rows)
     assert violation("speed > -0.5", rows) == pytest.approx([0.0, 0.5])
     assert violation("place>-1", rows) == pytest.approx([0.0, 3.0])
     assert violation("place.0<0.4", rows) == pytest.approx([0.0, 0.1])

@@ -50,8 +50,22 @@ def test_tasks_add_up_and_their_terms_stay_apart() -> None:
     assert task(named()).tolist() == pytest.approx(np.sum(parts, axis=0).tolist())
     assert task.text is None
     assert (parse("own") + 2 * parse("control")).text == "own+2*control"
-    with pytest.raises(TaskError, match="'wide' must give one cost a row"):
-        Task("wide", lambda r: r["place"])(named())
+
+
+@pytest.mark.parametrize(
+    ("cost", "sentence"),
+    [
+        (lambda r: r["place"], "'odd' must give one cost a row, .*; take one of the 2 numbers"),
+        (lambda r: r["rate"].numpy(), "it gave ndarray, no tensor"),
+        (lambda r: 1.0, "it gave float, no tensor"),
+        (lambda r: r["rate"] > 1.0, r"gave truth values; give numbers, as r\['speed'\] - 1"),
+        (lambda r: 1 / 0, "'odd' raised ZeroDivisionError: division by zero"),
+        (lambda r: r["plce"], "'plce' is no readout of this environment"),
+    ],
+)
+def test_a_function_that_gives_no_cost_is_named(cost: Any, sentence: str) -> None:
+    with pytest.raises(TaskError, match=sentence):
+        Task("odd", cost)(named())
 
 
 def test_weights_multiply_and_read_back_exactly() -> None:
@@ -64,6 +78,7 @@ def test_weights_multiply_and_read_back_exactly() -> None:
     ("text", "sentence"),
     [
         ("trak:rate=2", "did you mean track"),
+        ("own-0.1*control", r"join terms by \+, as in own\+-0.1\*control"),
         ("track:rate", "give a readout and its value"),
         ("track:rate=fast", "rate=fast is not a number"),
         ("reach:place=nan,0", "is not a number"),
@@ -71,7 +86,7 @@ def test_weights_multiply_and_read_back_exactly() -> None:
         ("out-of:x=0,y=0,r=0", "r is above 0"),
         ("upright:now", "takes nothing"),
         ("keep:rate", "give a limit"),
-        ("keep:rate<fast", "is not a number"),
+        ("keep:rate<fast", "rate<fast is not a number, without a unit"),
         ("track:rate=1,rate=2", "comes twice"),
         ("control+", "'' is none of"),
     ],

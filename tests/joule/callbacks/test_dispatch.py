@@ -71,6 +71,20 @@ def called(act: Any) -> list[Any]:
     return found
 
 
+class Misspelt(Callback):
+    def on_epsiode(self, episode: Any) -> None: ...
+
+
+class WithMore(Callback):
+    def on_window_closed(self) -> None: ...
+
+
+def test_a_method_of_another_name_is_no_event() -> None:
+    with pytest.raises(ConfigError, match=r"Misspelt\.on_epsiode is never called; did you mean on_episode"):
+        checked([Misspelt()])
+    checked([WithMore()])
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
