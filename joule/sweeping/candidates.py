@@ -171,6 +171,6 @@ def report(task: Task, candidates: Iterable[Mapping[str, Any]]) -> str:
     words = " ".join(setting_words(settings))
     seeds = len(task.plan.seeds)
     return (
-        f"{subject}: the best of {len(known)} candidates has a return of {score:,.1f} (mean of {seeds} "
+        f"{subject}: the best of {len(known)} candidate{'s' * (len(known) > 1)} has a return of {score:,.1f} (mean of {seeds} "
         f"seed{'s' * (seeds > 1)}): {words}; {where}"
     )

@@ -120,7 +120,9 @@ class Trainer:
     def _restore_last_good(self, cause: str) -> str:
         """Goes back to the last good checkpoint. Returns the sentence that says what happened and where."""
         agent = self.agent
-        where = f"{agent.config.env}, seed {agent.config.seed}, frame {agent.frames}"
+        where = f"frame {agent.frames}"
+        if not cause.startswith(agent.config.env):  # else it says the environment and the seed itself
+            where = f"{agent.config.env}, seed {agent.config.seed}, {where}"
         try:
             found = newest_checkpoint(agent, self.run)
             if found is None:
