@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from agent.configurator import kinds
 from agent.configurator.goals import GoalsConfigurator
 from agent.configurator.kinds import NO_PLANNER
@@ -17,7 +19,7 @@ from agent.cost.constraint import Constraint, charge, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
-from agent.cost.task import IN_PYTHON, Task
+from agent.cost.task import IN_PYTHON, Task, cost_per_row
 from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
@@ -28,6 +30,8 @@ from joule_errors import Advice
 
 CHARGE = 20.0
 """Cost of a violation, by one unit of its limit for one decision, where constraints are learned."""
+NEWEST_STEPS = 200
+"""Remembered steps at most on which a cost is tried when it is set."""
 
 
 class Configurator:
@@ -65,6 +69,8 @@ class Configurator:
         if constraints:
             self.check_readouts("constraint")
         made = ConstraintCost(constraints, modules.layout(), modules.networks, act) if constraints else None
+        for constraint in constraints:
+            self._check_finite("constraint", constraint)
         modules.constraint_cost = made
         self.warn_of_constraints()
         modules.forget_margin()
@@ -248,7 +254,20 @@ class Configurator:
     def _cost_of(self, task: Task) -> TaskCost:
         modules = self.modules
         self.check_readouts(f"task: {task.name!r}")
+        self._check_finite("task", task)
         return TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
+
+    def _check_finite(self, what: str, of: Task | Constraint) -> None:
+        """Raises TaskError for a cost that is a finite number on none of the newest remembered steps."""
+        buffer = self.modules.replay_buffer
+        rows = buffer.place(buffer.transitions()[-NEWEST_STEPS:])
+        if len(rows) == 0:
+            return
+        after, action, own = (torch.from_numpy(column) for column in buffer.outcomes(rows))
+        if not torch.isfinite(cost_per_row(of, self.modules.layout().of(after, action, lambda: own))).any():
+            raise TaskError(
+                f"{what} {of.name!r} is finite on none of the {len(rows)} newest steps that the agent remembers"
+            )
 
     def check_readouts(self, what: str) -> None:
         """Raises TaskError where the agent learned from data without readouts, which are then all 0.

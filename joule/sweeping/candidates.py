@@ -170,7 +170,8 @@ def report(task: Task, candidates: Iterable[Mapping[str, Any]]) -> str:
     score, settings = known[0]
     words = " ".join(setting_words(settings))
     seeds = len(task.plan.seeds)
+    best = f"the best of {len(known)} candidate{'s' * (len(known) > 1)}"
     return (
-        f"{subject}: the best of {len(known)} candidate{'s' * (len(known) > 1)} has a return of {score:,.1f} (mean of {seeds} "
+        f"{subject}: {best} has a return of {score:,.1f} (mean of {seeds} "
         f"seed{'s' * (seeds > 1)}): {words}; {where}"
     )

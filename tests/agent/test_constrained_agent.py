@@ -11,6 +11,8 @@ from commands import assert_refused
 
 import joule
 from agent.cost.constraint import Constraint, parse_constraint
+from agent.cost.readouts import TaskError
+from agent.cost.task import Task
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from joule.environment import make_env
@@ -60,6 +62,15 @@ def test_a_limit_on_what_the_agent_cannot_read_says_so(trained_run: Path) -> Non
         agent.constrain(parse_constraint("position<0.5"))
     with pytest.warns(Advice, match="^task more position acts on what this agent cannot read"):
         agent.plan_for(parse("more:position"))
+
+
+def test_a_cost_that_is_never_finite_is_refused_when_it_is_set(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    with pytest.raises(TaskError, match="task 'root' is finite on none of the 200 newest steps"):
+        agent.plan_for(Task("root", lambda r: (r["position"] * 0.0 - 1.0).sqrt()))
+    with pytest.raises(TaskError, match="constraint 'root' is finite on none"):
+        agent.constrain(Constraint("root", lambda r: (r["position"] * 0.0 - 1.0).log()))
+    agent.plan_for(Task("half", lambda r: (r["position"] * 1e9).sqrt()))  # on some steps it is none
 
 
 def test_a_constraint_is_saved_with_its_agent(trained_run: Path, tmp_path: Path) -> None:
