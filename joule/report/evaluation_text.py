@@ -43,8 +43,8 @@ def heading(subject: Mapping[str, Any]) -> str:
 
 
 def summary(record: Mapping[str, Any]) -> str:
-    """The line that sums up."""
-    return terminal("; ".join(_summary(record)))
+    """The lines that sum up, one for each thing that was measured."""
+    return "\n".join(map(terminal, _summary(record)))
 
 
 def change_text(event: Mapping[str, Any]) -> str:
@@ -75,7 +75,7 @@ def _deadline(timing: Mapping[str, Any]) -> str:
 
 
 def _summary(record: Mapping[str, Any]) -> list[str]:
-    """The parts of the line that sums up."""
+    """The lines that sum up."""
     parts = [f"mean {record['mean']:,.2f}, std {record['std']:,.2f}, IQM {record['iqm']:,.2f}"]
     if record["surprise"] is not None:
         parts.append(f"surprise {record['surprise']:.2f}")
