@@ -97,5 +97,5 @@ def test_an_evaluation_is_printed_on_its_own_lines() -> None:
             "changes_detected": None, "diverged": 0, "episodes": 1, "readouts": {name: 0.1},
         }  # fmt: skip
         text = evaluation_text.shown(record)
-        assert len(text.splitlines()) == 6, kind
+        assert len(text.splitlines()) == 10, kind
         assert not control_characters(text), kind
