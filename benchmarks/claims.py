@@ -11,24 +11,19 @@ them remains to be read again.
 from __future__ import annotations
 
 import argparse
-import re
-import string
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from benchmarks.claim import Claim
 from benchmarks.claim_numbers import (
     OWN_BUDGET,
-    Numbers,
     both,
     changes,
     constraints_kept,
     dmc_iqms,
     dmc_means,
     from_pixels,
-    goal_time,
     goals,
-    goals_reached,
     halfway,
     interruptions,
     other_tasks,
@@ -42,58 +37,10 @@ from benchmarks.claim_numbers import (
     whole_run,
     with_seeds,
 )
+from benchmarks.report_claims import OF_REPORTS
 from benchmarks.training import ROOT
 
-NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
-RESULTS_PAGE = "docs/reports/results.md"
-GOALS_PAGE = "docs/guide/goals.md"
-FAQ_PAGE = "docs/faq.md"
-UNSEEN_PAGE = "docs/reports/unseen.md"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A text of a page that has numbers."""
-
-    text: str
-    """With a place for each number, as `str.format` reads it."""
-    numbers: Callable[[], Numbers]
-    """Computes them from the raw files."""
-    page: str = "README.md"
-
-    @property
-    def pattern(self) -> str:
-        """A regular expression that finds the text, whatever its numbers and line breaks are; a group for each."""
-        parts = string.Formatter().parse(self.text)
-        return "".join(_words(text) + ("" if place is None else NUMBER) for text, place, _, _ in parts)
-
-    def shown(self) -> list[str]:
-        """The numbers of the raw files, as the text shows them."""
-        parts = string.Formatter().parse(self.text)
-        places = [form or "" for _, place, form, _ in parts if place is not None]
-        return [format(number, form) for number, form in zip(self.numbers(), places, strict=True)]
-
-    def sentence(self) -> str:
-        """The text with the numbers of the raw files."""
-        return self.text.format(*self.numbers())
-
-    def found(self, text: str) -> re.Match[str]:
-        """Where a page has the claim.
-
-        Raises:
-            SystemExit: where it does not have it exactly once.
-        """
-        matches = list(re.finditer(self.pattern, text))
-        if len(matches) != 1:
-            raise SystemExit(f"{self.page} has {len(matches)} texts of the form {self.text!r}")
-        return matches[0]
-
-
-def _words(text: str) -> str:
-    return r"\s+".join(re.escape(word) for word in re.split(r"\s+", text))
-
-
-CLAIMS = (
+OF_README = (
     Claim("| dm_control, mean of 6 tasks (Joule: {} or {} seeds) | {:.0f} | {:.0f} |", dmc_means),
     Claim("| dm_control, IQM of 6 tasks | {:.0f} | {:.0f} |", dmc_iqms),
     Claim("| HalfCheetah-v5 | {:,.0f} | {:,.0f} |", lambda: both("HalfCheetah-v5")),
@@ -120,22 +67,7 @@ CLAIMS = (
         unseen,
     ),
     Claim("Over a whole run of 100,000 frames it is {:.2f} on an Intel Xeon.", whole_run),
-    Claim(
-        "it has a mean of {:.0f} over six dm_control tasks, where SAC has {:.0f},",
-        lambda: dmc_means()[2:],
-        FAQ_PAGE,
-    ),
     Claim("| Walker2d-v5, unseen too (1 seed each) | {:,.0f} | {:,.0f} |", lambda: unseen_walker()[:2]),
-    Claim(
-        "Over the six dm_control tasks Joule has a mean of {:.0f} and SAC has {:.0f}.",
-        lambda: unseen()[1:],
-        UNSEEN_PAGE,
-    ),
-    Claim(
-        "In Walker2d-v5 Joule has {:,.0f} and SAC has {:,.0f}; at 90,000 frames Joule had {:,.0f}, and then",
-        unseen_walker,
-        UNSEEN_PAGE,
-    ),
     Claim(
         "At 50,000 frames Joule has {:.0f} on the six dm_control tasks, {:,.0f} in HalfCheetah-v5 and {:,.0f} in Hopper-v5.",
         halfway,
@@ -193,39 +125,8 @@ CLAIMS = (
         "forged files were refused or loaded without a traceback",
         interruptions,
     ),
-    Claim(
-        "that were not used for tuning Joule has a mean of {:.0f}, and SAC {:.0f} ([unseen tasks]",
-        lambda: unseen()[1:],
-        RESULTS_PAGE,
-    ),
-    Claim(
-        "At 100,000 frames Joule has a mean of {:.0f} over the six dm_control tasks and SAC has {:.0f}. Joule is ahead of SAC in "
-        "all six but cartpole-swingup ({:.0f} and {:.0f}),",
-        lambda: (*dmc_means()[2:], *both("dmc:cartpole-swingup")),
-        RESULTS_PAGE,
-    ),
-    Claim(
-        "SAC is ahead in InvertedDoublePendulum-v5 ({:,.0f} and {:,.0f}) and in joule/Push-v0 ({:.0f} and {:.0f};",
-        lambda: (*reversed(both("InvertedDoublePendulum-v5")), *reversed(both("joule/Push-v0", OWN_BUDGET))),
-        RESULTS_PAGE,
-    ),
-    Claim(
-        "In `joule/Maze-v0` plans reach {:.0f} % of 50 goals ({:.0f} to {:.0f}; one agent, 50,000 frames of smooth random actions), "
-        "at {:.0f} ms a decision, and the goal's policy {:.0f} % ({:.0f} to {:.0f})",
-        lambda: (*goals_reached("maze", "plan"), goal_time("maze"), *goals_reached("maze", "policy")),
-        GOALS_PAGE,
-    ),
-    Claim(
-        "In PointMaze_UMaze plans and the policy reach {:.0f} % each ({:.0f} to {:.0f}; one agent, 50,000 frames), in "
-        "`joule/Reach-v0` plans {:.0f} % ({:.0f} to {:.0f}; 20,000 frames) and the policy {:.0f} %.",
-        lambda: (
-            *goals_reached("umaze", "plan"),
-            *goals_reached("reach", "plan"),
-            goals_reached("reach", "policy")[0],
-        ),
-        GOALS_PAGE,
-    ),
 )
+CLAIMS = (*OF_README, *OF_REPORTS)
 
 
 def of_page(page: str) -> list[Claim]:

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from benchmarks import claims
-from benchmarks.claims import CLAIMS, Claim
+from benchmarks.claim import Claim
+from benchmarks.claims import CLAIMS
 from benchmarks.training import ROOT
 
 PAGE = (ROOT / "README.md").read_text()

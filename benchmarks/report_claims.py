@@ -1,0 +1,151 @@
+"""The numbers of the reports' conclusions and of two manuals; `claims.py` compares and renews them."""
+
+from __future__ import annotations
+
+from benchmarks.claim import Claim
+from benchmarks.claim_numbers import (
+    OWN_BUDGET,
+    both,
+    dmc_means,
+    goal_time,
+    goals_reached,
+    probes,
+    unseen,
+    unseen_walker,
+)
+from benchmarks.report_numbers import (
+    ablated,
+    adaptation,
+    detection,
+    limits_kept,
+    limits_planned,
+    sensors_inferred,
+    tasks_learned,
+)
+
+RESULTS_PAGE = "docs/reports/results.md"
+GOALS_PAGE = "docs/guide/goals.md"
+FAQ_PAGE = "docs/faq.md"
+UNSEEN_PAGE = "docs/reports/unseen.md"
+TASKS_PAGE = "docs/reports/tasks-and-constraints.md"
+ADAPTATION_PAGE = "docs/reports/adaptation.md"
+SENSORS_PAGE = "docs/reports/sensors.md"
+COLLAPSE_PAGE = "docs/reports/collapse.md"
+ABLATION_PAGE = "docs/reports/ablation.md"
+
+OF_REPORTS = (
+    Claim(
+        "it has a mean of {:.0f} over six dm_control tasks, where SAC has {:.0f},",
+        lambda: dmc_means()[2:],
+        FAQ_PAGE,
+    ),
+    Claim(
+        "Over the six dm_control tasks Joule has a mean of {:.0f} and SAC has {:.0f}.",
+        lambda: unseen()[1:],
+        UNSEEN_PAGE,
+    ),
+    Claim(
+        "In Walker2d-v5 Joule has {:,.0f} and SAC has {:,.0f}; at 90,000 frames Joule had {:,.0f}, and then",
+        unseen_walker,
+        UNSEEN_PAGE,
+    ),
+    Claim(
+        "that were not used for tuning Joule has a mean of {:.0f}, and SAC {:.0f} ([unseen tasks]",
+        lambda: unseen()[1:],
+        RESULTS_PAGE,
+    ),
+    Claim(
+        "At 100,000 frames Joule has a mean of {:.0f} over the six dm_control tasks and SAC has {:.0f}. Joule is ahead of SAC in "
+        "all six but cartpole-swingup ({:.0f} and {:.0f}),",
+        lambda: (*dmc_means()[2:], *both("dmc:cartpole-swingup")),
+        RESULTS_PAGE,
+    ),
+    Claim(
+        "SAC is ahead in InvertedDoublePendulum-v5 ({:,.0f} and {:,.0f}) and in joule/Push-v0 ({:.0f} and {:.0f};",
+        lambda: (*reversed(both("InvertedDoublePendulum-v5")), *reversed(both("joule/Push-v0", OWN_BUDGET))),
+        RESULTS_PAGE,
+    ),
+    Claim(
+        "In `joule/Maze-v0` plans reach {:.0f} % of 50 goals ({:.0f} to {:.0f}; one agent, 50,000 frames of smooth random actions), "
+        "at {:.0f} ms a decision, and the goal's policy {:.0f} % ({:.0f} to {:.0f})",
+        lambda: (*goals_reached("maze", "plan"), goal_time("maze"), *goals_reached("maze", "policy")),
+        GOALS_PAGE,
+    ),
+    Claim(
+        "In PointMaze_UMaze plans and the policy reach {:.0f} % each ({:.0f} to {:.0f}; one agent, 50,000 frames), in "
+        "`joule/Reach-v0` plans {:.0f} % ({:.0f} to {:.0f}; 20,000 frames) and the policy {:.0f} %.",
+        lambda: (
+            *goals_reached("umaze", "plan"),
+            *goals_reached("reach", "plan"),
+            goals_reached("reach", "policy")[0],
+        ),
+        GOALS_PAGE,
+    ),
+    Claim(
+        "The mean over five robots is {:.1f} of ten, and the worst is the walker, with {:.0f}.",
+        lambda: detection()[:2],
+        ADAPTATION_PAGE,
+    ),
+    Claim(
+        "There were {} false alarms in {:,} decisions at home, {:.2f} in 50,000** (goal: 1). One agent had two, Hopper-v5 with "
+        "seed 2; the worst robot is Hopper-v5, with {:.1f}.",
+        lambda: detection()[2:],
+        ADAPTATION_PAGE,
+    ),
+    Claim(
+        "**The cheetah** regains {:.2f} of the achievable return on the mean of its five changes",
+        lambda: [adaptation("HalfCheetah-v5")],
+        ADAPTATION_PAGE,
+    ),
+    Claim(
+        "reaches {:.1f} % of SAC on the mean of the nine tasks, and planning alone {:.0f} %",
+        lambda: tasks_learned()[:2],
+        TASKS_PAGE,
+    ),
+    Claim(
+        "If no task counts more than 100 %, the mean is {:.0f} %. Without the two tasks it is {:.0f} %.",
+        lambda: tasks_learned()[2:],
+        TASKS_PAGE,
+    ),
+    Claim(
+        "({:.1f} % of those without it, on the mean of four robots; at most {:.1f} %), for {:.0f} % of the return on the mean: "
+        "{:.1f} % in the walker, {:.1f} % in the maze, {:.1f} % in HalfCheetah-v5 and {:.0f} % in cheetah-run",
+        limits_kept,
+        TASKS_PAGE,
+    ),
+    Claim(
+        "is enough for the cheetah: {:.3f} of the violations for {:.1f} % of the return",
+        lambda: limits_planned("HalfCheetah-v5"),
+        TASKS_PAGE,
+    ),
+    Claim(
+        "A fifth ({:.2f}) of the violations remain", lambda: limits_planned("joule/Maze-v0")[:1], TASKS_PAGE
+    ),
+    Claim(
+        "the inferred value is off by {:.2f} of the sensor's standard deviation. Of the dead readings {:.1f} % were trusted, "
+        "those of the first decision. Of the healthy readings {:.0f} % were not trusted, and {:.3f} % in episodes",
+        lambda: sensors_inferred()[:4],
+        SENSORS_PAGE,
+    ),
+    Claim(
+        "Perception takes {:.1f} ms of CPU time a decision without faults, and {:.1f} ms with dead sensors, on one thread, instead "
+        "of {:.1f} ms. A whole decision, with its plan, takes {:.1f} and {:.1f} ms instead of {:.1f} and {:.1f}.",
+        lambda: sensors_inferred()[4:],
+        SENSORS_PAGE,
+    ),
+    Claim(
+        "has the lowest R²: {:.2f} in Push, where `vicreg` has {:.2f}.",
+        lambda: tuple(reversed(probes())),
+        COLLAPSE_PAGE,
+    ),
+    Claim(
+        "With SIGReg in place of SimNorm both returns are much lower ({:.0f} and {:.0f}).",
+        lambda: ablated("SIGReg in place of SimNorm"),
+        ABLATION_PAGE,
+    ),
+    Claim(
+        "**Curiosity raises the mean of both tasks**: the cheetah from {:.0f} to {:.0f}, with each seed.",
+        lambda: (ablated("no curiosity")[0], ablated("default")[0]),
+        ABLATION_PAGE,
+    ),
+)

@@ -1,0 +1,78 @@
+"""Numbers that the reports' conclusions state, from the raw files; `report_claims.py` says where."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks import raw_rows
+from benchmarks.claim_numbers import Numbers, changes, constraints_kept, summary
+from benchmarks.comprehension import constraints_summary, tasks_summary
+from benchmarks.training import RESULTS
+
+
+def detection() -> Numbers:
+    """Worlds of ten that are noticed within an episode, mean and worst; false alarms, of decisions, rate, worst."""
+    found = summary("change_detection.json")
+    mean, worst, _, decisions, alarms = changes()
+    robots = found["by_robot"].values()
+    rates = [robot["false_alarms_per_50k"] for robot in robots]
+    return (mean, worst, alarms, decisions, found["false_alarms_per_50k"], max(rates))
+
+
+def adaptation(env: str) -> float:
+    """Share of the achievable return that is regained, on the mean of the changes of an environment."""
+    share: float = summary("adapt.json")["environments"][env]["regained_fraction"]
+    return share
+
+
+def tasks_learned() -> Numbers:
+    """Shares of SAC in percent: learned, planned for; learned with none above 100, and on the new tasks."""
+    found = summary(tasks_summary.SUMMARY)
+    of_tasks = {name: share for name, share in found["of_sac"]["learn_task"].items() if ": " in name}
+    capped = float(np.mean([min(share, 1.0) for share in of_tasks.values()]))
+    shares = (
+        found["of_sac"]["learn_task"]["mean"], found["of_sac"]["plan"]["mean"], capped,
+        found["fraction_of_sac_new_tasks"],
+    )  # fmt: skip
+    return [100 * share for share in shares]
+
+
+def limits_kept() -> Numbers:
+    """Violations, mean and worst, and return lost, in percent of those without; return lost by robot."""
+    mean, lost, worst, _ = constraints_kept()
+    of_env = summary(constraints_summary.SUMMARY)["environments"]
+    robots = ("dmc:walker-walk", "joule/Maze-v0", "HalfCheetah-v5", "dmc:cheetah-run")
+    return (mean, worst, lost, *(100 * of_env[env]["return_lost_of_free"] for env in robots))
+
+
+def limits_planned(env: str) -> Numbers:
+    """Where a limit is planned for alone: the share of violations that remain, and the return lost in percent."""
+    figures = summary(constraints_summary.SUMMARY)["planning_only"]["environments"][env]
+    return (figures["violations_ratio"], 100 * figures["return_lost_of_free"])
+
+
+def sensors_inferred() -> Numbers:
+    """Error, dead readings trusted, healthy ones not trusted (percent), the latter without faults; CPU times (ms)."""
+    found = summary("sensors.json")
+    dead, healthy = found["conditions"]["dropout=0.3"], found["conditions"]["healthy"]
+    cpu_dead, cpu = found["cpu_ms"]["dropout=0.3"], found["cpu_ms"]["healthy"]
+    return (
+        dead["error_of_dead"], 100 * dead["dead_trusted"], 100 * dead["healthy_distrusted"],
+        100 * healthy["healthy_distrusted"],
+        cpu["energy_perceiving_ms"], cpu_dead["energy_perceiving_ms"], cpu["encoder_perceiving_ms"],
+        cpu["energy_decision_ms"], cpu_dead["energy_decision_ms"], cpu["encoder_decision_ms"],
+        cpu_dead["encoder_decision_ms"],
+    )  # fmt: skip
+
+
+def ablated(variant: str) -> Numbers:
+    """Mean returns of a variant after 20,000 frames, in cheetah-run and in walker-walk."""
+    rows = [
+        row
+        for row in raw_rows.read(RESULTS / "ablation.csv")
+        if row["variant"] == variant and int(row["frames"]) == 20_000
+    ]
+    return [
+        float(np.mean([float(row["return_mean"]) for row in rows if row["env"] == env]))
+        for env in ("dmc:cheetah-run", "dmc:walker-walk")
+    ]
