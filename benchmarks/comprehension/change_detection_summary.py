@@ -108,34 +108,30 @@ def write_summary(rows: Sequence[Mapping[str, str]], path: Path) -> None:
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """The figures in Markdown: a line for each agent, a column for each world.
+    """The figures in Markdown: a line for each world, a column for each agent.
 
-    Worlds that stand for each other, such as the heaviest part of each robot or a latency of one decision, share one.
+    Worlds that stand for each other, such as the heaviest part of each robot or a latency of one decision, share a line.
     """
-    found = summary(rows)["agents"]
-    heads = list(dict.fromkeys(_kind(world) for figures in found.values() for world in figures["worlds"]))
-    lines = []
-    for name, figures in found.items():
-        cells = {_kind(world): _detected(own) for world, own in figures["worlds"].items()}
-        env, seed = name.split(", ")[:2]
-        worlds = figures["worlds_count"]
-        lines.append([
-            f"{env}, {seed}",
-            *(cells.get(head, "") for head in heads),
-            f"{figures['within_20_share'] * worlds:.0f} of {worlds}",
-            f"{figures['within_episode_share'] * worlds:.0f} of {worlds}",
-            f"{figures['false_alarms']}",
-        ])  # fmt: skip
-    return markdown(
-        [
-            "agent",
-            *(f"`{head}`" for head in heads),
-            "within 20 decisions",
-            "within the episode",
-            "false alarms",
-        ],
-        lines,
-    )
+    agents = summary(rows)["agents"]
+    worlds = {
+        name: {_kind(world): _detected(own) for world, own in figures["worlds"].items()}
+        for name, figures in agents.items()
+    }
+    lines = [
+        [f"`{kind}`", *(worlds[name].get(kind, "") for name in agents)]
+        for kind in dict.fromkeys(kind for own in worlds.values() for kind in own)
+    ]
+    for words, share in (
+        ("within 20 decisions", "within_20_share"),
+        ("within the episode", "within_episode_share"),
+    ):
+        counts = [
+            (figures[share] * figures["worlds_count"], figures["worlds_count"]) for figures in agents.values()
+        ]
+        lines.append([words, *(f"{count:.0f} of {of}" for count, of in counts)])
+    lines.append(["false alarms", *(f"{figures['false_alarms']}" for figures in agents.values())])
+    names = [name.split(", ")[:2] for name in agents]
+    return markdown(["world", *(f"{env}, {seed.removeprefix('seed ')}" for env, seed in names)], lines)
 
 
 def _kind(world: str) -> str:
