@@ -24,13 +24,18 @@ def mean_and_each(values: Sequence[float], form: str) -> str:
     return f"{np.mean(values):{form}} ({', '.join(f'{value:{form}}' for value in values)})"
 
 
-def each_run(rows: Sequence[Mapping[str, str]]) -> str:
-    """A cell: mean and deviation of the return of each run; a dash where there is none."""
+def each_run(rows: Sequence[Mapping[str, str]], spread: bool = True) -> str:
+    """A cell: the mean return of each run, and its deviation; a dash where there is none.
+
+    Args:
+        rows: a row for each run.
+        spread: whether the deviation is shown, where there are several episodes.
+    """
     cells = []
     for row in rows:
         mean, std = float(row["return_mean"]), float(row["return_std"])
         form = ",.0f" if abs(mean) >= 100.0 else ".1f"
-        cells.append(f"{mean:{form}}" + f" ± {std:{form}}" * (int(row["episodes"]) > 1))
+        cells.append(f"{mean:{form}}" + f" ± {std:{form}}" * (spread and int(row["episodes"]) > 1))
     return "; ".join(cells) or "—"
 
 
