@@ -310,7 +310,9 @@ class Modules:
         actor = actor or self.actor
         batch = len(starts)
         if state is not None and len(state.z) != batch:
-            raise InputError(f"state: it is of {len(state.z)} environments, and {batch} are observed")
+            if not starts.all():
+                raise InputError(f"state: it is of {len(state.z)} environments, and {batch} are observed")
+            state = None
         belief = None
         if self.config.perceive == "energy" and not self.learning:
             if not isinstance(obs, np.ndarray) or obs.ndim != 2:

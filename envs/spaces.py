@@ -96,12 +96,12 @@ def checked_action_space(space: spaces.Space[Any]) -> spaces.Box:
         )
     if np.isnan(space.low).any() or np.isnan(space.high).any():
         raise EnvError(f"the action space {space} has NaN bounds: give finite ones")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         width = space.high.astype(np.float64) - space.low.astype(np.float64)
     if not (width <= WIDEST).all():
         raise EnvError(
-            f"the action space {space} is unbounded: give it a finite low and high, in the environment or "
-            "in a wrapper that sets action_space"
+            f"the action space {space} is unbounded: give it a low and a high at most {WIDEST:g} apart, in the "
+            "environment or in a wrapper that sets action_space"
         )
     if (width < 0.0).any():
         raise EnvError(f"the action space {space} has a low bound above its high one")

@@ -38,12 +38,23 @@ class AnsweringProcess(subprocess.Popen[bytes]):
             start_new_session=True,  # a signal of the terminal is for the process that starts it alone
         )  # fmt: skip
 
+    def __exit__(self, *error: object) -> None:
+        """Ends as `subprocess.Popen` does."""
+        super().__exit__(*error)  # type: ignore[arg-type]
+        self.forget()
+
+    def forget(self) -> None:
+        """Closes what is kept of what it said; called when nobody asks any more how it ended."""
+        self._said.close()
+
     def how_it_ended(self, seconds: float) -> str:
         """Its exit code, and the last line that it said, where it has ended within so many seconds."""
         try:
             code: int | None = self.wait(seconds)
         except subprocess.TimeoutExpired:
             code = None
+        if self._said.closed:
+            return f"exit code {code}"
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - LONGEST_REASON))
         lines = self._said.read(LONGEST_REASON).decode(errors="replace").strip().splitlines()
         return f"exit code {code}: {lines[-1]}" if lines else f"exit code {code}"
@@ -64,7 +75,8 @@ def answers() -> BinaryIO:
         os.dup2(nothing, printed)
 
     def keep(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        os.write(said, f"{kind.__name__}: {error}\n".encode(errors="replace"))
+        first, *_ = [*str(error).splitlines(), ""]
+        os.write(said, f"{kind.__name__}: {first}\n".encode(errors="replace"))
 
     sys.excepthook = keep
     return written

@@ -263,7 +263,8 @@ class Configurator:
         rows = buffer.place(buffer.transitions()[-NEWEST_STEPS:])
         if len(rows) == 0:
             return
-        after, action, own = (torch.from_numpy(column) for column in buffer.outcomes(rows))
+        device = self.modules.device
+        after, action, own = (torch.from_numpy(column).to(device) for column in buffer.outcomes(rows))
         if not torch.isfinite(cost_per_row(of, self.modules.layout().of(after, action, lambda: own))).any():
             raise TaskError(
                 f"{what} {of.name!r} is finite on none of the {len(rows)} newest steps that the agent remembers"

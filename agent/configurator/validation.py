@@ -137,6 +137,8 @@ def from_json(plain: dict[str, Any]) -> Config:
             flat[name] = tuple(value) if name in LISTS and isinstance(value, list) else value
     if flat.get("cost.uncertainty", 0.0) is None:  # for a while it had no fixed default
         del flat["cost.uncertainty"]
+    if "pixels" not in str(flat.get("obs")):  # earlier versions did not look at it then
+        flat.pop("obs_camera", None)
     return validate(replace(Config(), {**BEFORE_THEY_EXISTED, **flat}))
 
 

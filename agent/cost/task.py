@@ -16,6 +16,7 @@ from agent.cost.readouts import NamedReadouts, Readouts, TaskError
 from agent.cost.regions import Region
 from agent.errors import ConfigError
 from joule_errors import JouleError
+from joule_errors.memory import is_short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,6 +113,8 @@ def cost_per_row(task: Any, named: NamedReadouts) -> Tensor:
     except JouleError:
         raise
     except Exception as error:
+        if is_short(error):
+            raise
         raise TaskError(f"{task.name!r} raised {type(error).__name__}: {error}") from error
     if not isinstance(value, torch.Tensor) or value.shape != (named.rows,):
         shape = tuple(getattr(value, "shape", ()))

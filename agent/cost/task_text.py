@@ -133,7 +133,7 @@ def _term(text: str) -> Task:
     task = Task(f"{kind} {rest}".strip(), cost, (), f"{kind}{colon}{rest}", region=region)
     if not star:
         return task
-    if "-" in weight.lstrip("- "):  # `own-0.1*control`
+    if re.search(r"(?<![0-9.][eE])-", weight.lstrip("- ")):  # `own-0.1*control`
         raise ConfigError(f"task: {text!r} cannot be read; join terms by +, as in own+-0.1*control")
     weights = numbers("task", "weight", weight)
     if len(weights) != 1:

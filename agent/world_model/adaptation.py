@@ -312,7 +312,7 @@ class AdaptiveAgent(SavedAsFolder):
         """A new model, which begins as the one in use and with the last `since` steps; `signal` noticed."""
         moved = self.take_rows(since)
         kept = self.in_use.rows
-        self.store_in_use()
+        self.store_in_use(moved)
         earlier = self.first.earlier_rows if self.in_use is self.first else np.array(kept)
         self.models_begun += 1
         new = KnownModel(copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=moved)
@@ -333,18 +333,21 @@ class AdaptiveAgent(SavedAsFolder):
     def switch_to(self, known: KnownModel) -> None:
         """Uses a known model again, its weights as they were when it was stored."""
         since = max(1, known.comparison.steps)
-        known.rows += self.take_rows(since)
-        self.store_in_use()
+        moved = self.take_rows(since)
+        known.rows += moved
+        self.store_in_use(moved)
         self.modules.networks.load_state_dict(known.weights | self._weights(of_goals=True))
         self.modules.terminations = known.terminations
         for group, moments in zip(self._groups(), known.optimizers, strict=True):
             group.restore_moments(moments)
         self._use(known, since, None)
 
-    def store_in_use(self) -> None:
-        """Keeps the weights of the model in use."""
+    def store_in_use(self, moved: list[int]) -> None:
+        """Keeps the weights of the model in use, and the falls that it knows of but those in the `moved` rows."""
         known, networks = self.in_use, self.modules.networks
-        known.weights, known.terminations = self._weights(of_goals=False), self.modules.terminations
+        fallen = self.modules.replay_buffer.terminated[self._held(np.array(moved, np.int64))] > 0
+        known.weights = self._weights(of_goals=False)
+        known.terminations = max(0, self.modules.terminations - int(fallen.sum()))
         known.optimizers = [group.copied_moments() for group in self._groups()]
         known.model = copy.deepcopy(networks.world_model)
 

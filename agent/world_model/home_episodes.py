@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.errors import ConfigError
 from agent.interface import DIVERGED_KEY, TrainingEnv
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
@@ -59,6 +60,9 @@ def play_home_episodes(
         env: the environment, without changes.
         decisions: how many.
         on_decision: called after every decision with how many were made.
+
+    Raises:
+        ConfigError: where the physics diverged in every decision.
     """
     before, actions, costs, terminations, after, episodes = [], [], [], [], [], []
     obs, state, number = np.zeros(0), None, -1
@@ -71,6 +75,8 @@ def play_home_episodes(
         seen = obs
         obs, reward, terminated, truncated, info = env.step(action)
         over = terminated or truncated
+        if on_decision is not None:
+            on_decision(row + 1)
         if info.get(DIVERGED_KEY, False):  # what is observed then is not of this environment
             over = True
             continue
@@ -80,8 +86,10 @@ def play_home_episodes(
         terminations.append(terminated)
         after.append(obs)
         episodes.append(number)
-        if on_decision is not None:
-            on_decision(row + 1)
+    if not after:
+        raise ConfigError(
+            "adapt: the physics diverged in every decision at home, so that nothing tells what is usual"
+        )
     acted = (np.stack(actions), np.array(costs), np.array(terminations))
     parts = (stack_parts(before), *acted, stack_parts(after))
     return HomeEpisodes(observed_steps(modules, modules.networks.world_model, *parts), np.array(episodes))

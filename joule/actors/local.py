@@ -79,6 +79,7 @@ class LocalChannel:
             with contextlib.suppress(OSError):  # a message is unread
                 pipe.close()
         process.wait()
+        process.forget()
 
     def _lost(self) -> ActorLost:
         return ActorLost(f"its process ended ({self._process.how_it_ended(CLOSE_SECONDS)})")

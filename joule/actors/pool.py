@@ -314,7 +314,7 @@ class ActorPool:
             return False
         ended = ended_values(snapshot)
         every = [actor_values(snapshot, place.number, self.env_spec) for place in self._places]
-        self.lost, self._counters = ended["lost"], dict(ended["counters"])
+        self.lost, self._counters = max(self.lost, ended["lost"]), dict(ended["counters"])
         exact = True
         for place, own in zip(self._places, every, strict=True):
             if own is None:

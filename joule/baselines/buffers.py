@@ -122,6 +122,11 @@ class StepwiseRolloutBuffer(RolloutBuffer):
         if self.full or self.pos == 0:
             super().reset()
 
+    def discard(self) -> None:
+        """Empties the buffer, an unfinished rollout included."""
+        self.pos = 0
+        self.reset()
+
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: np.ndarray) -> None:
         """Computes them at the end of a rollout; before, it does nothing."""
         if self.full:
@@ -138,8 +143,7 @@ class StepwiseRolloutBuffer(RolloutBuffer):
 
     def restore(self, columns: Arrays) -> None:
         """Puts an unfinished rollout back."""
-        self.pos = 0
-        self.reset()
+        self.discard()
         self.pos = len(columns["rewards"])
         for name, column in self.columns().items():
             column[: self.pos] = columns[name]

@@ -244,7 +244,7 @@ class Baseline(SavesRuns):
         elif isinstance(self._buffer, HindsightReplayBuffer):
             self._buffer.end_episode()
         elif self.kind == ON_POLICY:  # its rollout would take the row before the next one for a termination
-            self.model.rollout_buffer.reset()
+            self.model.rollout_buffer.discard()
         self.bridge.forget_episode()
 
     # Checkpoints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from joule.callbacks.callback import (
     RunEnd,
     RunStart,
 )
+from joule_errors import Advice
 
 
 class CallbackError(StopRun):
@@ -119,7 +121,8 @@ def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
         for name in dir(one):
             near = difflib.get_close_matches(name, events, n=1, cutoff=0.75)
             if name.startswith("on_") and name not in events and near and callable(getattr(one, name)):
-                raise ConfigError(
-                    f"callbacks: {type(one).__name__}.{name} is never called; did you mean {near[0]}?"
+                said = (
+                    f"callbacks: {type(one).__name__}.{name} is no event and is not told; is {near[0]} meant?"
                 )
+                warnings.warn(said, Advice, stacklevel=2)
     return callbacks

@@ -96,7 +96,7 @@ class EpisodeDisplay:
 
     def _counts(self) -> str:
         if not self._playing:
-            return "loading the agent"
+            return "preparing"
         ended = f"{self.ended} of {self.episodes} episode{'s' * (self.episodes > 1)}"
         seconds = time.monotonic() - self._begun
         if seconds < FEWEST_SECONDS or not 0.0 < self._share < 1.0:

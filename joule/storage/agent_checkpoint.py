@@ -218,7 +218,7 @@ def restore_checkpoint(agent: Agent, saved: Checkpoint, logs: ReplayLogs) -> Non
 
 def _other_encoder(error: str) -> str:
     """Says where an encoder may be missing, for an error that names its arrays; else empty."""
-    if "weights" not in error or "encoder" not in error:
+    if "weights: has no array encoder." not in error:
         return ""
     return (
         "; an encoder of your own is imported before the agent is loaded: in Python, or by the module of the "

@@ -166,16 +166,18 @@ def _training_envs(config: Config, ray: str | None) -> Iterator[Experience]:
             env.close()
 
 
-def _early_updates(config: Config) -> str:
+def _early_updates(config: Config, action_repeat: int) -> list[str]:
     """Says what a run does at its start, where updates take most of the time."""
     explore, learning = config.explore, config.learning
-    fades = ""
-    if learning.initial_utd != learning.utd:
-        fades = f", falling to {learning.utd:g} at decision {learning.initial_utd_decisions:,}"
-    return (
+    if not 0 < explore.warmup_decisions < config.steps // action_repeat:
+        return []
+    ratio = f"{learning.utd:g} a decision"
+    if learning.initial_utd > learning.utd:
+        ratio = f"up to {learning.initial_utd:g} a decision until decision {learning.initial_utd_decisions:,}"
+    return [
         f"the first {explore.warmup_decisions:,} decisions are random; {learning.pretrain_updates:,} gradient "
-        f"steps follow at once, and then {learning.initial_utd:g} a decision{fades}"
-    )
+        f"steps follow at once, and then {ratio}"
+    ]
 
 
 def _in_processes(env: Experience) -> bool:
@@ -209,8 +211,6 @@ def _session(
             stack.callback(background.close)
         trainer = Trainer(agent, run, evaluator, callback, background)
         notes = env_check.notes(run.env_spec, config.perturb)
-        if isinstance(agent, WorldModelAgent) and agent.decisions == 0 and env is not None:
-            notes.append(_early_updates(config))
         if evaluator is None:
             notes.append("there is no environment: evaluations, the learning curve and the film are left out")
         if resumed:
@@ -221,6 +221,8 @@ def _session(
                 return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
             if config != run.config:
                 run.reconfigure(config)
+        if isinstance(agent, WorldModelAgent) and env is not None and agent.decisions == 0:
+            notes += _early_updates(config, agent.env_spec.action_repeat)
         try:
             callback.on_start(_start_of(run, agent, resumed and agent.frames > 0))
             for note in notes:

@@ -142,6 +142,8 @@ def test_a_state_is_that_of_as_many_environments(trained_run: Path) -> None:
     _, state = agent.predict(np.stack([OBS, -OBS, OBS]))
     with pytest.raises(InputError, match="state: it is of 3 environments, and 2 are observed"):
         agent.predict(np.stack([OBS, -OBS]), state)
+    begun, _ = agent.predict(np.stack([OBS, -OBS]), state, np.ones(2, bool))
+    np.testing.assert_array_equal(begun, agent.predict(np.stack([OBS, -OBS]))[0])
 
 
 @pytest.mark.parametrize("deadline", [0, -1.0, float("nan"), float("inf"), "20", True])

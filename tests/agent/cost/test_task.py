@@ -68,6 +68,13 @@ def test_a_function_that_gives_no_cost_is_named(cost: Any, sentence: str) -> Non
         Task("odd", cost)(named())
 
 
+@pytest.mark.parametrize("text", ["0.001*own", "1e-5*own+less:rate", "own+-1e-3*control", "-2*own"])
+def test_weights_may_be_small_or_negative(text: str) -> None:
+    written = parse(text).text
+    assert written is not None
+    assert parse(written).text == written
+
+
 def test_weights_multiply_and_read_back_exactly() -> None:
     task = 0.5 * parse("track:position=0.2+0.1234567*control")
     assert task.text == "0.5*track:position=0.2+0.06172835*control"

@@ -175,3 +175,10 @@ def test_evaluate_policy_of_stable_baselines3_takes_every_agent() -> None:
         mean: Any
         mean, _ = evaluate_policy(agent, Monitor(env), n_eval_episodes=2)
         assert 0.0 <= mean <= 25.0
+
+
+def test_an_episode_that_was_broken_off_takes_its_rollout_with_it() -> None:
+    agent = small_baseline("ppo").learn(5)
+    assert agent.model.rollout_buffer.pos == 5
+    agent.begin_episode()
+    assert agent.model.rollout_buffer.pos == 0
