@@ -100,7 +100,7 @@ OF_README = (
     Claim("the return is {:.1f} times that", lambda: [summary("sensors.json")["ratio_to_plain_encoder"]]),
     Claim(
         "made {:.1f} % of the violations that they make without it, for {:.0f} % of the return (means over four robots, one "
-        "seed each; worst {:.1f} % and {:.0f} %,",
+        "or two agents each; worst {:.1f} % and {:.0f} %,",
         constraints_kept,
     ),
     Claim(
