@@ -10,12 +10,14 @@ from benchmarks.claim_numbers import (
     goal_time,
     goals_reached,
     probes,
+    tasks_with_new_frames,
     unseen,
     unseen_walker,
 )
 from benchmarks.report_numbers import (
     ablated,
     adaptation,
+    capped_with_new_frames,
     detection,
     limits_kept,
     limits_planned,
@@ -107,6 +109,13 @@ OF_REPORTS = (
         lambda: tasks_learned()[2:],
         TASKS_PAGE,
     ),
+    Claim(
+        "goes on for {:,} frames of each task, in 460 s of CPU time on a slow core. It reaches {:.0f} % of SAC, which learns from "
+        "scratch in 100,000 frames, on the mean of {} tasks (goal: 80 %). The lowest is {:.0f} %, running backwards",
+        lambda: tasks_with_new_frames()[:4],
+        TASKS_PAGE,
+    ),
+    Claim("With none counted above 100 % the mean is {:.0f} %.", capped_with_new_frames, TASKS_PAGE),
     Claim(
         "({:.1f} % of those without it, on the mean of four robots; at most {:.1f} %), for {:.0f} % of the return on the mean: "
         "{:.1f} % in the walker, {:.1f} % in the maze, {:.1f} % in HalfCheetah-v5 and {:.0f} % in cheetah-run",

@@ -37,6 +37,12 @@ def tasks_learned() -> Numbers:
     return [100 * share for share in shares]
 
 
+def capped_with_new_frames() -> Numbers:
+    """Mean share of SAC with new frames, in percent, where no task counts more than 100."""
+    of_tasks = summary(tasks_summary.SUMMARY)["of_sac"]["init_from"]
+    return [100 * float(np.mean([min(share, 1.0) for name, share in of_tasks.items() if ": " in name]))]
+
+
 def limits_kept() -> Numbers:
     """Violations, mean and worst, and return lost, in percent of those without; return lost by robot."""
     mean, lost, worst, _ = constraints_kept()
