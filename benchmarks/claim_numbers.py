@@ -158,11 +158,16 @@ def other_tasks() -> Numbers:
     return (100 * found["of_sac"]["learn_task"]["mean"], 100 * found["fraction_of_sac_new_tasks"])
 
 
+def shares_of_sac(method: str) -> list[float]:
+    """The share of SAC's score that a method reaches, on each task."""
+    of_method = summary(tasks_summary.SUMMARY)["of_sac"][method]
+    return [share for name, share in of_method.items() if ": " in name]  # means are named by one word
+
+
 def tasks_with_new_frames() -> Numbers:
     """New frames; mean share of SAC (percent) over so many tasks, and the worst; mean speed backwards (m/s)."""
     rows = [row for row in raw_rows.read(RESULTS / "tasks.csv") if row["method"] == "init_from"]
-    of_tasks = summary(tasks_summary.SUMMARY)["of_sac"]["init_from"]
-    shares = [share for name, share in of_tasks.items() if ": " in name]
+    shares = shares_of_sac("init_from")
     (backwards,) = [row for row in rows if row["costs"] == "less:velocity"]
     return (
         int(backwards["new_env_steps"]), 100 * float(np.mean(shares)), len(shares), 100 * min(shares),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks import raw_rows
-from benchmarks.claim_numbers import Numbers, changes, constraints_kept, summary
+from benchmarks.claim_numbers import Numbers, changes, constraints_kept, shares_of_sac, summary
 from benchmarks.comprehension import constraints_summary, tasks_summary
 from benchmarks.training import RESULTS
 
@@ -25,22 +25,19 @@ def adaptation(env: str) -> float:
     return share
 
 
+def capped(method: str) -> float:
+    """The mean share of SAC that a method reaches, where no task counts more than 1."""
+    return float(np.mean([min(share, 1.0) for share in shares_of_sac(method)]))
+
+
 def tasks_learned() -> Numbers:
     """Shares of SAC in percent: learned, planned for; learned with none above 100, and on the new tasks."""
     found = summary(tasks_summary.SUMMARY)
-    of_tasks = {name: share for name, share in found["of_sac"]["learn_task"].items() if ": " in name}
-    capped = float(np.mean([min(share, 1.0) for share in of_tasks.values()]))
     shares = (
-        found["of_sac"]["learn_task"]["mean"], found["of_sac"]["plan"]["mean"], capped,
+        found["of_sac"]["learn_task"]["mean"], found["of_sac"]["plan"]["mean"], capped("learn_task"),
         found["fraction_of_sac_new_tasks"],
     )  # fmt: skip
     return [100 * share for share in shares]
-
-
-def capped_with_new_frames() -> Numbers:
-    """Mean share of SAC with new frames, in percent, where no task counts more than 100."""
-    of_tasks = summary(tasks_summary.SUMMARY)["of_sac"]["init_from"]
-    return [100 * float(np.mean([min(share, 1.0) for name, share in of_tasks.items() if ": " in name]))]
 
 
 def limits_kept() -> Numbers:

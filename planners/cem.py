@@ -29,7 +29,7 @@ class CEMSettings:
         check_settings(self)
 
 
-class CEM(GaussianSearch):
+class CEM(GaussianSearch[CEMSettings]):
     """Mean and standard deviation are those of the elites. Arguments, errors: see `GaussianSearch`."""
 
     kept = 1

@@ -1,10 +1,11 @@
 """Iterated Gaussian sampling: draw candidates, fit mean and standard deviation to the best, repeat.
 
-CEM and MPPI are two ways to weigh the best candidates, and to keep them.
+CEM, iCEM and MPPI are three ways to draw candidates, to weigh the best of them, and to keep them.
 """
 
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -32,7 +33,10 @@ class GaussianSettings(Protocol):
     def std_max(self) -> float: ...
 
 
-class GaussianSearch(ABC):
+S = TypeVar("S", bound=GaussianSettings)
+
+
+class GaussianSearch(ABC, Generic[S]):
     """The search.
 
     Args:
@@ -46,10 +50,11 @@ class GaussianSearch(ABC):
         SettingError: for bounds, a horizon or a batch that cannot be used.
     """
 
-    def __init__(
-        self, settings: GaussianSettings, horizon: int, low: Bound, high: Bound, batch: int = 1
-    ) -> None:
-        self._search, self.horizon = settings, horizon
+    warm_elites = 0
+    """The warm start's best elites that are candidates too."""
+
+    def __init__(self, settings: S, horizon: int, low: Bound, high: Bound, batch: int = 1) -> None:
+        self.settings, self.horizon = settings, horizon
         self.box = ActionBox(horizon, low, high, batch)
         self._std_min, self._std_max = settings.std_min * self.box.half, settings.std_max * self.box.half
 
@@ -62,6 +67,20 @@ class GaussianSearch(ABC):
     def weights(self, energy: Float[Tensor, "batch elites"]) -> Float[Tensor, "batch elites"]:
         """Weights of the elites, best first; each row sums to 1, and an elite of energy +inf has weight 0."""
 
+    def draws(
+        self, generator: torch.Generator | None
+    ) -> Sequence[Float[Tensor, "samples horizon act"]] | Float[Tensor, "iterations samples horizon act"]:
+        """Noise of each iteration, of variance 1; candidate 0 is the mean itself where its noise is 0."""
+        noise = self.box.normal(self.settings.iterations, self.settings.samples, generator=generator)
+        noise[:, 0] = 0
+        return noise
+
+    def followed(
+        self, before: Float[Tensor, "batch horizon act"], fitted: Float[Tensor, "batch horizon act"]
+    ) -> Float[Tensor, "batch horizon act"]:
+        """The next mean or standard deviation, from the one before and that of the elites."""
+        return fitted
+
     @torch.no_grad()
     def plan(
         self,
@@ -73,16 +92,16 @@ class GaussianSearch(ABC):
         proceed: Proceed | None = None,
     ) -> Plan:
         """See `Planner.plan`."""
-        box, search = self.box, self._search
-        noise = box.normal(search.iterations, search.samples, generator=generator)
-        noise[:, 0] = 0  # candidate 0 is the mean itself
+        box = self.box
+        draws = self.draws(generator)
         mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)
-        given = box.given_candidates(warm_start, proposals)
-        elites = Elites(search.elites, keep=self.kept)
-        for white in while_asked(noise, proceed):
-            candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), white))
+        given = box.given_candidates(warm_start, proposals, warm_elites=self.warm_elites)
+        elites = Elites(self.settings.elites, keep=self.kept)
+        for noise in while_asked(draws, proceed):
+            candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), noise))
             candidates, given = with_given(candidates, given), None
             elites.update(candidates, evaluate(energy, candidates))
-            mean, std = elites.moments(self.weights(elites.energy))
-            std = std.clamp_(self._std_min, self._std_max)
+            new_mean, new_std = elites.moments(self.weights(elites.energy))
+            mean = self.followed(mean, new_mean)
+            std = self.followed(std, new_std).clamp_(self._std_min, self._std_max)
         return elites.plan(mean, std)

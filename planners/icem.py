@@ -6,16 +6,16 @@ iteration. A kept elite keeps its known energy here and is not evaluated again.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planners.action_box import ActionBox
-from planners.anytime import while_asked
-from planners.base import Bound, EnergyFn, Plan, Proceed, check_settings, setting
-from planners.elites import Elites, evaluate, uniform_weights, with_given
+from planners.base import Bound, check_settings, setting
+from planners.elites import uniform_weights
+from planners.gaussian_search import GaussianSearch
 
 
 @dataclass(frozen=True)
@@ -74,56 +74,37 @@ def coloured(
     return (basis / basis[0].norm()).to(dtype=dtype, device=device)
 
 
-class ICEM:
-    """Iterated Gaussian sampling with coloured noise and elites that are kept from decision to decision.
-
-    Args:
-        settings: the planner's own settings.
-        horizon: number of decisions planned ahead.
-        low: lower bounds of the action, a tensor [act] or one number.
-        high: upper bounds of the action, as `low`.
-        batch: number of environments planned for at once.
-
-    Raises:
-        SettingError: for bounds, a horizon or a batch that cannot be used.
-    """
+class ICEM(GaussianSearch[ICEMSettings]):
+    """Coloured noise, and elites kept from decision to decision. Arguments, errors: see `GaussianSearch`."""
 
     def __init__(self, settings: ICEMSettings, horizon: int, low: Bound, high: Bound, batch: int = 1) -> None:
-        self.settings, self.horizon = settings, horizon
-        self.box = ActionBox(horizon, low, high, batch)
-        self._std_min, self._std_max = settings.std_min * self.box.half, settings.std_max * self.box.half
+        super().__init__(settings, horizon, low, high, batch)
         self._colour = coloured(horizon, settings.colour, self.box.low.dtype, self.box.low.device)
-        self._kept = round(settings.kept * settings.elites)
+        self.warm_elites = round(settings.kept * settings.elites)
         least = min(2 * settings.elites, settings.samples)
         self._samples = [
             max(int(settings.samples / settings.decay**k), least) for k in range(settings.iterations)
         ]
 
-    @torch.no_grad()
-    def plan(
-        self,
-        energy: EnergyFn,
-        *,
-        warm_start: Plan | None = None,
-        proposals: Float[Tensor, "batch n horizon act"] | None = None,
-        generator: torch.Generator | None = None,
-        proceed: Proceed | None = None,
-    ) -> Plan:
-        """See `Planner.plan`."""
-        box, settings = self.box, self.settings
-        noise = self._colour @ box.normal(sum(self._samples), generator=generator)
+    @property
+    def kept(self) -> int:
+        """See `GaussianSearch`; as many as are candidates of the next decision."""
+        return self.warm_elites
+
+    def draws(self, generator: torch.Generator | None) -> Sequence[Float[Tensor, "samples horizon act"]]:
+        """See `GaussianSearch`; fewer in each iteration. The mean is a candidate of the first and the last one."""
+        noise = self._colour @ self.box.normal(sum(self._samples), generator=generator)
         iterations = noise.split(self._samples)
-        # The mean itself is a candidate of the first iteration (that of the warm start) and of the last one.
         iterations[0][0] = 0
         iterations[-1][0] = 0
-        mean, std = box.first_mean(warm_start), box.first_std(warm_start, self._std_max)
-        given = box.given_candidates(warm_start, proposals, warm_elites=self._kept)
-        elites = Elites(settings.elites, keep=self._kept)
-        for coloured_noise in while_asked(iterations, proceed):
-            candidates = box.clamp_(torch.addcmul(mean.unsqueeze(1), std.unsqueeze(1), coloured_noise))
-            candidates, given = with_given(candidates, given), None
-            elites.update(candidates, evaluate(energy, candidates))
-            new_mean, new_std = elites.moments(uniform_weights(elites.energy))
-            mean = torch.lerp(new_mean, mean, settings.momentum)
-            std = torch.lerp(new_std, std, settings.momentum).clamp_(self._std_min, self._std_max)
-        return elites.plan(mean, std)
+        return iterations
+
+    def weights(self, energy: Float[Tensor, "batch elites"]) -> Float[Tensor, "batch elites"]:
+        """See `GaussianSearch`; all alike."""
+        return uniform_weights(energy)
+
+    def followed(
+        self, before: Float[Tensor, "batch horizon act"], fitted: Float[Tensor, "batch horizon act"]
+    ) -> Float[Tensor, "batch horizon act"]:
+        """See `GaussianSearch`; with momentum."""
+        return torch.lerp(fitted, before, self.settings.momentum)

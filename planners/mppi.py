@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planners.base import Bound, check_settings, setting
+from planners.base import check_settings, setting
 from planners.gaussian_search import GaussianSearch
 
 
@@ -39,12 +39,8 @@ class MPPISettings:
         check_settings(self)
 
 
-class MPPI(GaussianSearch):
+class MPPI(GaussianSearch[MPPISettings]):
     """Mean and standard deviation are those of the elites, by weight. Arguments, errors: see `GaussianSearch`."""
-
-    def __init__(self, settings: MPPISettings, horizon: int, low: Bound, high: Bound, batch: int = 1) -> None:
-        super().__init__(settings, horizon, low, high, batch)
-        self.settings = settings
 
     @property
     def kept(self) -> int:

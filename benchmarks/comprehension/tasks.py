@@ -193,7 +193,9 @@ def rows_of_run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         modules = learned.modules
         by_policy = partial(modules.predict, deterministic=True, actor=modules.policy_actor)
         yield row(name, "policy", trial.scores(by_policy, [task])[0], **spent)
-    for name, task in trial.tasks.items() if not options.no_oracle else ():
+    if options.no_oracle:
+        return
+    for name, task in trial.tasks.items():
         if has_own_cost(trial.costs[name]):  # the environment's own cost does not follow from its state alone
             continue
         try:

@@ -35,7 +35,7 @@ from joule.report.evaluations import Run, read_evaluations
 RESULT = RESULTS / "frontier.json"
 PICTURE = ROOT / "docs" / "pictures" / "frontier.png"
 PAGE = ROOT / "docs" / "reports" / "results.md"
-MARKERS = "<!-- frontier:begin -->", "<!-- frontier:end -->"
+MARKERS = markdown_tables.markers_of("frontier")
 PRESETS = ("default", "strong")
 """The contenders whose figures the JSON file has by name."""
 Rows = dict[tuple[str, str], list[Run]]

@@ -117,12 +117,16 @@ def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:
         if not isinstance(one, Callback):
             found = type(one).__name__
             raise ConfigError(f"callbacks: found {found}; give objects of subclasses of joule.Callback")
-        events = [name for name in dir(Callback) if name.startswith("on_")]
-        for name in dir(one):
-            near = difflib.get_close_matches(name, events, n=1, cutoff=0.75)
-            if name.startswith("on_") and name not in events and near and callable(getattr(one, name)):
-                said = (
-                    f"callbacks: {type(one).__name__}.{name} is no event and is not told; is {near[0]} meant?"
-                )
-                warnings.warn(said, Advice, stacklevel=2)
+        _warn_of_misspelt(one)
     return callbacks
+
+
+def _warn_of_misspelt(one: Callback) -> None:
+    """Warns of methods that are named nearly as an event is."""
+    events = [name for name in dir(Callback) if name.startswith("on_")]
+    for name in dir(one):
+        if not name.startswith("on_") or name in events or not callable(getattr(one, name)):
+            continue
+        if near := difflib.get_close_matches(name, events, n=1, cutoff=0.75):
+            said = f"callbacks: {type(one).__name__}.{name} is no event and is not told; is {near[0]} meant?"
+            warnings.warn(said, Advice, stacklevel=3)

@@ -113,6 +113,7 @@ class BackgroundEvaluation:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        process.forget()
 
     @property
     def _results(self) -> BinaryIO:
