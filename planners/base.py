@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from joule_errors import Refused, Stopped
-from joule_errors.words import range_text
+from joule_errors.words import unfit
 
 EnergyFn = Callable[[Float[Tensor, "batch samples horizon act"]], Float[Tensor, "batch samples"]]
 """Energy of every candidate; lower is better, and a non-finite one is never chosen. Rows are independent."""
@@ -190,20 +190,9 @@ def check_settings(settings: Any) -> None:
     types = typing.get_type_hints(type(settings))
     values: dict[str, Any] = {}
     for item in dataclasses.fields(settings):
-        name, value, expected = item.name, getattr(settings, item.name), types[item.name]
-        values[name] = value
-        if expected is bool:
-            fits = isinstance(value, bool)
-        else:
-            fits = isinstance(value, (int, float) if expected is float else int) and not isinstance(
-                value, bool
-            )
-        if not fits:
-            kind = {int: "a whole number", float: "a number", bool: "true or false"}[expected]
-            raise SettingError(f"{name}: found {value!r}, expected {kind}")
-        bounds = item.metadata.get("range")
-        if bounds and not (math.isfinite(value) and bounds[0] <= value <= bounds[1]):
-            raise SettingError(f"{name}: {value!r} is outside {range_text(*bounds)}")
+        value = values[item.name] = getattr(settings, item.name)
+        if reason := unfit(value, types[item.name], *item.metadata.get("range", ())):
+            raise SettingError(f"{item.name}: {reason}")
     for smaller, larger in (("elites", "samples"), ("std_min", "std_max")):
         if smaller in values and larger in values and values[smaller] > values[larger]:
             raise SettingError(f"{smaller}: {values[smaller]!r} exceeds {larger} {values[larger]!r}")

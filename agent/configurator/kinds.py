@@ -19,7 +19,7 @@ from typing import Any
 
 import planners
 from agent.errors import ConfigError
-from joule_errors.words import range_text
+from joule_errors.words import unfit
 
 REGULARIZERS: dict[str, str] = {
     "simnorm": "agent.perception.regularizers:SimNorm",
@@ -50,14 +50,8 @@ class Setting:
 
     def check(self, where: str, value: Any) -> None:
         """Raises ConfigError unless `value` has the type and lies in the range."""
-        number = isinstance(value, (int, float) if self.type is float else int) and not isinstance(
-            value, bool
-        )
-        if not (isinstance(value, bool) if self.type is bool else number):
-            expected = {int: "a whole number", float: "a number", bool: "true or false"}[self.type]
-            raise ConfigError(f"{where}: found {value!r}, expected {expected}")
-        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
-            raise ConfigError(f"{where}: {value!r} is outside {range_text(self.low, self.high)}")
+        if reason := unfit(value, self.type, self.low, self.high):
+            raise ConfigError(f"{where}: {reason}")
 
 
 def table(section: str) -> Mapping[str, str]:
