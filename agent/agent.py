@@ -106,12 +106,16 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         until = self.frames + steps
         step = self._offline(env) if self.config.data else self._stepper(env, steps, until)
         self.configurator.goals.forget()
-        with self.clock.running(), self.modules.own_random_streams():
-            self.interaction.run_due_updates()
-            while self.frames < until:
-                step()
-                if on_step is not None and ended_by(on_step(self)):
-                    break
+        self.configurator.plan_as_learned()
+        try:
+            with self.clock.running(), self.modules.own_random_streams():
+                self.interaction.run_due_updates()
+                while self.frames < until:
+                    step()
+                    if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
+                        break
+        finally:
+            self.stop_requested = False
         return self
 
     def _stepper(self, env: Any, steps: int, until: int) -> Callable[[], None]:
@@ -185,7 +189,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
 
     @property
     def stop_requested(self) -> bool:
-        """Set to make `learn` come to the end of a decision soon; updates that are due may wait."""
+        """Set to make `learn` return after the decision in hand; updates that are due wait for the next call."""
         return self.interaction.stop_requested
 
     @stop_requested.setter

@@ -248,12 +248,10 @@ class Modules:
             terminates = False
         return Energy(*parts, shares, terminates, self.task_cost, constraint)
 
-    @property
-    def task_unknown_to_policy(self) -> bool:
-        """Whether the acting policy has not learned what is asked: another task, or a new constraint."""
-        new_limit = self.constraint_cost is not None and not covered_by_task(
-            self.config.constraint, self.config.task
-        )
+    def task_unknown_to_policy(self, explore: bool = False) -> bool:
+        """Whether the acting policy has not learned what is asked: another task, or a new limit that is kept."""
+        limited = self.constraint_cost is not None and not explore
+        new_limit = limited and not covered_by_task(self.config.constraint, self.config.task)
         reaches = isinstance(self.task_cost, GoalCost) and self.task_cost.known_to_policy
         return (self.task_cost is not None and not reaches) or new_limit
 
@@ -338,7 +336,7 @@ class Modules:
                     warm = state.plan.shifted(torch.from_numpy(starts).to(z.device))
         if starts.all():
             warm = None
-        unknown = self.task_unknown_to_policy
+        unknown = self.task_unknown_to_policy(explore)
         energy: planners.EnergyFn | None = None
         choice = None
         if deadline is not None and actor.planner is not None and not deadline.search_fits():

@@ -17,7 +17,7 @@ from agent.goal_networks import GoalNetworks
 from agent.interface import Arrays, ObservationPart
 from agent.layers import NormedLinear
 from agent.perception import regularizers
-from agent.perception.factory import encoder_kind
+from agent.perception.factory import check_encoder, encoder_kind
 from agent.perception.normalizer import Normalizer
 from agent.perception.pixels import PixelNormalizer
 from agent.world_model.dynamics import WorldModel
@@ -62,6 +62,7 @@ class Networks(nn.Module):
         latent, hidden = sizes.latent_dim, sizes.hidden_dim
         self.normalizer = encoding.normalizer(observation, sizes)
         self.encoder = encoding.encoder(observation, sizes, kind)
+        check_encoder(encoding, observation, self.normalizer, self.encoder, latent)
         self.target_encoder = self.encoder
         if kind.ema_target:
             self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)

@@ -19,6 +19,7 @@ from envs.faults.mujoco_warnings import route_warnings
 from envs.physics import dm_control_env, find_physics
 from envs.readouts.angles import unlimited_angles
 from envs.readouts.named import derived_readouts, has_own_readouts, named_readouts, of_observation
+from envs.readouts.sensors import parts_as_readouts
 from envs.registry import resolve
 from envs.rendering.camera import follow_robot
 from envs.rendering.opengl import ensure_gl
@@ -166,7 +167,10 @@ def wrapped(
     if frames is not None:
         limited = gymnasium.wrappers.TimeLimit(checks, frames)
     frames = min((limit for limit in (frames, _dm_control_limit(raw)) if limit is not None), default=None)
-    size = flat.observation.size
+    size, sizes = flat.observation.size, _readout_sizes(raw, flat)
+    derived = _checked_derived_readouts(raw)
+    if not has_own_readouts(raw):
+        derived = derived or parts_as_readouts(raw, sizes)
     env_spec = EnvSpec(
         env=env,
         resolved=resolved,
@@ -175,9 +179,9 @@ def wrapped(
         episode_limit=None if frames is None else math.ceil(frames / action_repeat),
         action_repeat=action_repeat,
         seconds_per_decision=_seconds_per_decision(env, raw, action_repeat),
-        readout_sizes=_readout_sizes(raw, flat),
+        readout_sizes=sizes,
         mujoco=physics is not None,
-        derived_readouts=_checked_derived_readouts(raw),
+        derived_readouts=derived,
     )
     if cost_fn is not None:  # a cost that does not fit this environment is refused now, not at the first step
         readouts = np.zeros(sum(env_spec.readout_sizes.values()), np.float32)
@@ -282,7 +286,10 @@ def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
 
 def _construction_error(env: str, error: Exception) -> EnvError:
     """Why the constructor failed, on one line."""
-    return EnvError(f"{env} cannot be made: its constructor {described(error)}")
+    hint = ""
+    if isinstance(error, TypeError) and "'render_mode'" in str(error):
+        hint = f"; one that can be shown takes render_mode, and has {DRAWN} in metadata['render_modes']"
+    return EnvError(f"{env} cannot be made: its constructor {described(error)}{hint}")
 
 
 def _make_without_frame_size(env: str, spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:

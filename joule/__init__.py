@@ -96,6 +96,8 @@ if os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0] not in
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("joule.storage.provenance").version()
     if name not in _MODULES:
         raise AttributeError(f"module 'joule' has no attribute {name!r}")
     _check_packages()

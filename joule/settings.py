@@ -44,6 +44,8 @@ _FREE = (
 )  # fmt: skip
 """Settings that a resumed run may change without being told so."""
 
+SIZES = ("model.", "cost.critics", "cost.bins")
+"""Beginnings of the names of settings that the sizes of the networks follow from."""
 
 FROM_DATA: dict[str, Any] = {
     # Critics overestimate actions that are not in the data, and no further data correct them.
@@ -52,6 +54,8 @@ FROM_DATA: dict[str, Any] = {
     "learning.recency": 0.0,  # the order of recorded episodes says nothing
 }
 """Settings of a run that learns from recorded episodes, where the user gives no others."""
+WITH_REWARD = ("explore.curiosity", "cost.uncertainty")
+"""Settings that nothing uses where there is no reward."""
 _INTERACTION = ("explore.", "learning.utd", "learning.initial_utd", "learning.pretrain_updates", "actor_chunk",
                 "actors_lockstep", "vector_mode")  # fmt: skip
 """Beginnings of the names of settings that say how experience is collected, and when it is learned from."""
@@ -78,6 +82,11 @@ def merged(settings: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> d
     if twice := given.keys() & keywords.keys():
         raise ConfigError(f"{min(twice)}: given as a keyword and in settings; give it once")
     given |= keywords
+    if "task" in given and not isinstance(given["task"], str):
+        raise ConfigError(
+            f"task: found {type(given['task']).__name__}, expected a text such as track:velocity=2; an agent "
+            "takes an object too: agent.plan_for(task), agent.learn_task(task)"
+        )
     for name in LISTS:
         if name in given:
             value = given[name]
@@ -107,6 +116,12 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
             raise ConfigError(f"--preset: {preset} changes nothing that {agent} uses; it is for joule")
     if "explore.kind" in given and given.get("reward") != "none":
         raise ConfigError("explore.kind: says what acts where there is no reward; give --reward none too")
+    if given.get("reward") == "none":
+        for name in WITH_REWARD:
+            if name in given:
+                raise ConfigError(
+                    f"{name}: --reward none only explores, and weighs disagreement alone; leave it out"
+                )
     if agent == GOAL_CONDITIONED:
         changes = {"obs": STATE_AND_GOAL, **changes}
     if given.get("data"):
@@ -148,6 +163,11 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
         raise ConfigError("data: a run keeps the data that it has learned from; train another run on others")
     if "reward" in changed:
         raise ConfigError("reward: this run keeps learning as it began; --init-from begins one with rewards")
+    if sized := [name for name in changed if name.startswith(SIZES) or name == "agent"]:
+        raise ConfigError(
+            f"{sized[0]}: this run keeps {old.get(sized[0])!r}, its agent and the sizes of its networks; train "
+            "another run"
+        )
     if not override and (refused := [name for name in changed if name not in _FREE]):
         difference = ", ".join(f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in refused)
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
@@ -189,6 +209,11 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
     config, _ = drop_foreign_settings(replace(before, {**usual, **given}), given)
     validate(config)
     check_num_envs(before, config)
+    has = flatten(before)
+    if sized := [name for name in given if name.startswith(SIZES) and given[name] != has[name]]:
+        raise ConfigError(
+            f"init_from: {sized[0]} of that agent is {has[sized[0]]!r}, and its networks keep their sizes"
+        )
     return config
 
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_NOTES = 10.0
 _OF_ENV = ("max_episode_frames", "perturb", "step_timeout_seconds")
 """Settings that may be changed for an agent in memory: they are of its environment alone."""
+_OF_TRAINING = (
+    "steps", "seed", "data", "reward", "num_envs", "vector_mode", "actors", "eval_", "checkpoint_every_frames",
+    "video", "on_collapse", "model.", "regularizer.", "explore.", "learning.", "cost.critics", "cost.bins",
+)  # fmt: skip
+"""Beginnings of the names of settings that a trained agent does not use any more."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,11 @@ class Request:
         self.learn_goals: int | None = self.changes.pop("learn_goals", None)
         """Updates by which the agent first learns to reach goals."""
         self.trust_modules, self.trust_env_kwargs = trust_modules, trust_env_kwargs
+        if ignored := [name for name in self.changes if name.startswith(_OF_TRAINING)]:
+            raise ConfigError(
+                f"{ignored[0]}: is a setting of training, which changes nothing here; leave it out"
+                f"{'; episodes=10 says how many are played' if ignored[0] == 'eval_episodes' else ''}"
+            )
         self.run: Run | None = None
         self.checkpoint: Path | None = None
         self._check_task()

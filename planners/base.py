@@ -119,7 +119,8 @@ class Plan:
         count = self.elite_energy.shape[1]
         exponential = torch.empty(count, dtype=self.energy.dtype, device=self.energy.device)
         exponential.exponential_(generator=generator)
-        chosen = (-temperature * self.elite_energy - exponential.log()).argmax(dim=1)
+        score = -temperature * self.elite_energy - exponential.log()
+        chosen = torch.where(self.elite_energy.isfinite(), score, -math.inf).argmax(dim=1)
         return self.elites[torch.arange(len(chosen), device=chosen.device), chosen]
 
 

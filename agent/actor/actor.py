@@ -20,6 +20,8 @@ from agent.perception.sensor_belief import Belief
 from agent.world_model.dynamics import WorldModel
 from planners import EnergyFn, Plan, PlanError, Planner
 
+ROUNDING = 1e-4
+"""By how much an action may exceed its bounds."""
 ELITE_TEMPERATURE = 0.5
 """Inverse temperature at which an elite is drawn while exploring; see `Plan.sample`."""
 
@@ -224,6 +226,10 @@ class Actor:
                     actions=torch.where(taken[:, None, None], plan.actions, sequence),
                     energy=torch.where(taken, plan.energy, energy(drawn[:, :1])[:, 0]),
                 )
+        if not bool((plan.actions.abs() <= 1.0 + ROUNDING).all()):
+            raise PlanError(
+                f"{type(planner).__name__}.plan gave actions that are not in [-1, 1]; a planner keeps to its box"
+            )
         if not explore:
             return plan.actions[:, 0], plan
         action = plan.sample(ELITE_TEMPERATURE, generator)[:, 0]

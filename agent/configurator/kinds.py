@@ -62,7 +62,14 @@ def table(section: str) -> Mapping[str, str]:
 def settings_of(section: str, kind: str) -> dict[str, Setting]:
     """The own settings of a kind, by name; none for a kind that has none."""
     home = table(section).get(kind)
-    return {} if home is None else _read(home)
+    if home is None:
+        return {}
+    where = "planners.KINDS" if section == "planner" else "REGULARIZERS"
+    if not isinstance(home, str) or home.startswith("__main__:"):
+        raise ConfigError(
+            f"{where}: {kind} is named {home!r:.80}; name a class in a file of its own, such as my_module:MyClass"
+        )
+    return _read(home)
 
 
 def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:

@@ -172,7 +172,7 @@ def _check_fields(node: Any, prefix: str) -> None:
     hints = typing.get_type_hints(type(node))
     for item in dataclasses.fields(node):
         name, value = prefix + item.name, getattr(node, item.name)
-        if dataclasses.is_dataclass(value):
+        if dataclasses.is_dataclass(value) and dataclasses.is_dataclass(hints[item.name]):
             _check_fields(value, f"{name}.")
             continue
         if not _fits(value, hints[item.name]):

@@ -94,11 +94,22 @@ class Readouts:
         columns = self.columns[name]
         return int(columns.stop - columns.start)
 
-    def shortest(self, name: str, difference: Tensor) -> Tensor:
-        """Differences [rows, size] between values of a readout, those of angles by the shorter way round (rad)."""
+    def shortest(self, name: str, difference: Tensor, place: int | None = None) -> Tensor:
+        """Differences [rows, size] between values of a readout, those of angles by the shorter way round (rad).
+
+        Args:
+            name: of the readout.
+            difference: its values less others.
+            place: of the one number that is given; None where all are.
+        """
         import torch
 
-        turning = torch.tensor(self._turning(name), device=difference.device)
+        flags = self._turning(name)
+        if place is not None:
+            flags = flags[place : place + 1]
+        if not any(flags):
+            return difference
+        turning = torch.tensor(flags, device=difference.device)
         around = torch.remainder(difference + math.pi, 2 * math.pi) - math.pi
         return torch.where(turning, around, difference)
 
@@ -156,6 +167,15 @@ class NamedReadouts(Mapping[str, Any]):
             raise TaskError(f"{name!r} is no readout of this environment, which has {known}{hint}")
         return found
 
+    def shortest(self, name: str, difference: Tensor) -> Tensor:
+        """See `Readouts.shortest`; `name` may also be one of several, and what is no readout stays as it is."""
+        whole, _, place = name.rpartition(".")
+        if name in ("action", "cost") or whole == "action":
+            return difference
+        if self._layout.value(name, self._rows) is not None:
+            return self._layout.shortest(name, difference)
+        return self._layout.shortest(whole, difference, int(place))
+
     def _find(self, name: str) -> Tensor | None:
         if name == "action":
             return self._action
@@ -167,9 +187,13 @@ class NamedReadouts(Mapping[str, Any]):
 
 
 def difference(named: NamedReadouts, name: str, target: list[float]) -> Tensor:
-    """The readout `name` minus `target`, [rows, size]. Raises TaskError when their sizes differ."""
+    """The readout `name` minus `target`, [rows, size], angles by the shorter way round.
+
+    Raises:
+        TaskError: when their sizes differ.
+    """
     value = named[name]
     value = value.unsqueeze(-1) if value.ndim == 1 else value
     if value.shape[1] != len(target):
         raise TaskError(f"{name}: found {len(target)} numbers for {value.shape[1]}; {name}.0 names the first")
-    return value - value.new_tensor(target)
+    return named.shortest(name, value - value.new_tensor(target))

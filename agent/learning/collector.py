@@ -33,7 +33,9 @@ def actor_config(config: Config, actor: int, decisions: int) -> Config:
     rows = 4 * (config.actor_chunk_decisions + 2)  # an episode of one decision fills two
     learning = replace(config.learning, replay_capacity_transitions=max(rows, config.learning.batch_size))
     seed = reset_seed(config.seed, decisions, actor)
-    return replace(config, actors=0, num_envs=1, seed=seed, learning=learning, constraint=())
+    # The buffer of an agent is no larger than its budget of frames can fill, and a chunk may be.
+    steps = max(config.steps, rows)
+    return replace(config, actors=0, num_envs=1, steps=steps, seed=seed, learning=learning, constraint=())
 
 
 class RecordedSurprise(Surprise):

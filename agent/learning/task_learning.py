@@ -108,6 +108,7 @@ def _learn(modules: Modules, task: Task, task_cost: TaskCost, updates: int) -> N
             learner.update(update_policy=done >= POLICY_DELAY * updates)
         modules.learner = modules.new_learner()
         modules.learner.updates, modules.learner.first_std = before.updates, before.first_std
+        modules.learner.budget, modules.learner.collapsed = before.budget, before.collapsed
     name = task.text if task.text is not None else IN_PYTHON + task.name
     modules.config = replace(modules.config, task=name)
 

@@ -36,12 +36,14 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
             raise ConfigError(f"init_from: that agent's networks have other sizes, such as those of {name}")
     act_as(modules, *acting_copy(earlier))
     known = earlier.replay_buffer.streams
-    buffer.reserve(len(known) * max(len(stream) + 1 for stream in known))
+    all_rows = len(known) * max(len(stream) + 1 for stream in known)
+    buffer.reserve(min(all_rows, modules.config.learning.replay_capacity_transitions))
     for number, stream in enumerate(known):
         if stream.rows == 0:
             continue
         # The newest row has no action. Its episode ends with it: the next row begins another one.
-        rows = stream.through_newest(stream.first)
+        newest_that_fit = max(stream.first, stream.rows - buffer.rows_per_stream)
+        rows = stream.through_newest(newest_that_fit)
         buffer.streams[number].restore(rows, len(rows["last"]))
         modules.normalised_rows[number] = buffer.streams[number].total
     modules.learner.first_std = earlier.learner.first_std

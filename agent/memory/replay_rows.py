@@ -41,7 +41,10 @@ class StreamRows:
 
     def restore(self, rows: Arrays, total: int) -> None:
         """Puts back the newest of `total` rows ever written, oldest first."""
-        if total:
-            # The agent may have collected more than its configuration's budget.
-            self.buffer.reserve(min(self._capacity, total + 1) * len(self.buffer.streams))
-            self.buffer.streams[self.stream].restore(rows, total)
+        stream = self.buffer.streams[self.stream]
+        if not total:
+            stream.clear()
+            return
+        # The agent may have collected more than its configuration's budget.
+        self.buffer.reserve(min(self._capacity, total + 1) * len(self.buffer.streams))
+        self.buffer.streams[self.stream].restore(rows, total)

@@ -146,6 +146,11 @@ class ReplayStream:
         self.held = int(np.count_nonzero(~self.columns["last"]))
         self.head = (total - 1) % self.capacity
 
+    def clear(self) -> None:
+        """Gives up all rows, as if none had been written."""
+        self.columns["last"][:] = True
+        self.head, self.rows, self.held, self.missing = -1, 0, 0, 0
+
     def move_to(self, columns: Arrays) -> None:
         """Copies what is held into larger columns, each row under its number, and continues there."""
         numbers = np.arange(self.first, self.rows)

@@ -4,9 +4,10 @@ Another kind of observation is one class in a file of its own, and one line in `
 """
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from torch import nn
 
 from agent.configurator.settings import ModelConfig
@@ -101,6 +102,34 @@ ENCODERS: list[EncoderKind] = [StateEncoding(), PixelEncoding()]
 """The kinds of encoders; the first that accepts an observation is taken."""
 
 
+_OWN = tuple(ENCODERS)
+
+
+def check_encoder(
+    kind: EncoderKind, parts: Sequence[ObservationPart], normalizer: Any, encoder: Any, latent: int
+) -> None:
+    """Encodes zeros, to see that a user's kind keeps the contract; Joule's own do.
+
+    Raises:
+        ConfigError: where latents have another shape than [..., latent], or an exception is raised.
+    """
+    if kind in _OWN:
+        return
+    lead = (2, 3)
+    blank = {part.name: torch.zeros(*lead, *part.shape, dtype=getattr(torch, part.dtype)) for part in parts}
+    name = type(encoder).__name__
+    try:
+        with torch.no_grad():
+            found = encoder(normalizer(blank if len(parts) > 1 else blank[parts[0].name]))
+    except Exception as error:
+        raise ConfigError(
+            f"ENCODERS: {name} raised {type(error).__name__} for observations with {list(lead)} in front: {error}"
+        ) from error
+    if not isinstance(found, torch.Tensor) or found.shape != (*lead, latent):
+        shape = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise ConfigError(f"ENCODERS: {name} gave {shape} where latents are {[*lead, latent]}")
+
+
 def encoder_kind(parts: Sequence[ObservationPart]) -> EncoderKind:
     """The kind of encoder for an observation of these parts.
 
@@ -108,6 +137,10 @@ def encoder_kind(parts: Sequence[ObservationPart]) -> EncoderKind:
         ConfigError: where no kind accepts them.
     """
     for kind in ENCODERS:
+        if isinstance(kind, type):
+            raise ConfigError(
+                f"ENCODERS: holds the class {kind.__name__}; put an instance there, {kind.__name__}()"
+            )
         if kind.accepts(parts):
             return kind
     found = ", ".join(f"{part.name} {list(part.shape)} {part.dtype}" for part in parts)

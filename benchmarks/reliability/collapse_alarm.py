@@ -91,8 +91,9 @@ def tried(run: str, regularizer: str, seed: int, changes: dict[str, Any]) -> dic
     config = validate(replace(Config(), {**settings, **changes}))
     env = envs.make(config.env)
     agent = WorldModelAgent(env.env_spec, config, env)
-    agent.stop_requested = True  # `learn` only collects; the updates follow one by one
-    agent.learn(DECISIONS)
+    while agent.frames < DECISIONS:
+        agent.stop_requested = True  # `learn` only collects; the updates follow one by one
+        agent.learn(DECISIONS - agent.frames)
     alarm: int | None = None
     for _ in range(UPDATES + 1):
         agent.interaction.update_once()

@@ -15,7 +15,9 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.physics import Physics, log
+from envs.readouts.derived import DerivedReadout, derived
 from envs.readouts.joints import JointReadouts, identifier
+from envs.readouts.named import OBSERVATION
 from envs.readouts.trial import tried
 
 EPISODES, STEPS = 4, 25
@@ -46,6 +48,23 @@ def _parts(space: spaces.Space[Any], size: int) -> dict[str, np.ndarray]:
     if not isinstance(space, spaces.Dict) or spaces.flatdim(space) != size:
         return {}
     return _named_parts(space)
+
+
+def parts_as_readouts(env: gymnasium.Env[Any, Any], sizes: dict[str, int]) -> dict[str, DerivedReadout]:
+    """The parts of a Dict observation as readouts derived from `obs`, where that is the only readout.
+
+    Args:
+        env: the environment.
+        sizes: of its readouts, by name.
+    """
+    if sizes.keys() != {OBSERVATION}:
+        return {}
+    found = _parts(env.unwrapped.observation_space, sizes[OBSERVATION])
+    return {
+        name: derived(OBSERVATION, *places.tolist())
+        for name, places in found.items()
+        if not name.rpartition(".")[2].isdecimal() and name not in (OBSERVATION, "action", "cost")
+    }
 
 
 def _named_parts(space: spaces.Dict) -> dict[str, np.ndarray]:

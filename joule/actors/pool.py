@@ -257,6 +257,7 @@ class ActorPool:
 
     def begin_episodes(self) -> None:
         """See `Actors`."""
+        self._copy = None  # the agent may have been put back to others, after as many updates
         self._forget(self._places)
 
     def _forget(self, places: Sequence[Place]) -> None:

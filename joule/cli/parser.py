@@ -6,6 +6,7 @@ It is argparse, because it starts in milliseconds where richer libraries take ha
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
 import os
 import re
@@ -18,6 +19,9 @@ from joule.cli.command_line import command_words, shell_line
 from joule.cli.nearest_option import nearest_options
 from joule_schema import json_text
 from joule_schema.errors import shown
+
+_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)$")
+"""How argparse refuses a word."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,7 +78,11 @@ class Parser(argparse.ArgumentParser):
         if message.endswith("expected one argument"):
             option = message.removeprefix("argument ").partition(":")[0].split("/")[-1]
             message += f"; one that begins with - is written {option}=VALUE"
-        raise ConfigError(message)
+        choice = _CHOICE.search(message)
+        near = choice and difflib.get_close_matches(
+            choice[1].lower(), re.findall(r"[\w-]+", choice[2]), 1, 0.5
+        )
+        raise ConfigError(f"{message}; did you mean {near[0]}?" if near else message)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The options.

@@ -13,6 +13,7 @@ Every option of train.py but --env, --agent and --seed holds for all trials. No 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 Candidates = Mapping[str, Sequence[Mapping[str, Any]]]
 """Name of a search -> the settings of its candidates."""
+MOST_SEEDS = 10_000
+"""In one range."""
 STORAGE = Path("sweep")
 """The folder of a sweep by default."""
 SLURM_WORKERS = 10
@@ -50,9 +53,15 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     what = p.add_argument_group(
         "trials", "Every agent in every environment with every seed and all settings."
     )
-    what.add_argument("--agents", nargs="+", metavar="NAME", help=f"of {', '.join(AGENTS)} (default: joule)")
-    what.add_argument("--envs", nargs="+", metavar="ID", help=f"environments (default: {Config().env})")
-    what.add_argument("--seeds", nargs="+", type=whole_number, metavar="N", help="(default: 1)")
+    what.add_argument(
+        "--agents", nargs="+", type=_listed, metavar="NAME", help=f"of {', '.join(AGENTS)} (default: joule)"
+    )
+    what.add_argument(
+        "--envs", nargs="+", type=_listed, metavar="ID", help=f"environments (default: {Config().env})"
+    )
+    what.add_argument(
+        "--seeds", nargs="+", type=_seeds, metavar="N", help="such as 1 2 3 or 1..5 (default: 1)"
+    )
     what.add_argument("--grid", nargs="+", action="extend", metavar="NAME=VALUES",
                       help="settings that vary: NAME=VALUE,VALUE or, for --search, NAME=LOW..HIGH and "
                       "NAME=LOW..HIGH:log; repeatable")  # fmt: skip
@@ -79,6 +88,23 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     return p
 
 
+def _listed(text: str) -> list[str]:
+    """The names in `joule,sac`."""
+    return [name.strip() for name in text.split(",")]
+
+
+def _seeds(text: str) -> list[int]:
+    """The seeds in `1,2` and `1..5`."""
+    found: list[int] = []
+    for part in _listed(text):
+        first, dots, last = part.partition("..")
+        ends = whole_number(first), whole_number(last if dots else first)
+        if not 0 <= ends[1] - ends[0] < MOST_SEEDS:
+            raise argparse.ArgumentTypeError(f"{part} is no range of seeds such as 1..5")
+        found += range(ends[0], ends[1] + 1)
+    return found
+
+
 def plan_of(options: argparse.Namespace) -> Plan:
     """What the options ask for.
 
@@ -87,7 +113,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     """
     plan = Plan() if options.file is None else read_plan(options.file)
     changes = {
-        name: tuple(value)
+        name: tuple(itertools.chain(*value))
         for name in ("agents", "envs", "seeds")
         if (value := getattr(options, name)) is not None
     }
@@ -149,6 +175,7 @@ def _train(
         Ended: where a second SIGINT ends them at once.
     """
     from joule.sweeping.candidates import report, tasks_of
+    from joule.sweeping.local import check_envs
     from joule.sweeping.session import Listed, Source, Sweep
     from joule.sweeping.trials import RESULTS, check_used, grid_trials, make_storage
 
@@ -163,6 +190,8 @@ def _train(
         cores = max(task.cores for task in tasks)
         needed(*(("optuna", "search") if options.ray is None else ("ray.tune", "cluster")), "--search")
     ray, executor = _cluster(options, storage, cores)
+    if ray is None and executor is None:  # a cluster's nodes may have packages that this machine has not
+        check_envs(plan.envs)
     make_storage(options.storage)
     if ray is not None:
         from joule.sweeping.ray_backend import check_nodes

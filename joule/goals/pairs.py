@@ -71,7 +71,10 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
         start = env.readouts()
         shown = env.at_goal()
         by_task = shown is not None
-        goal, readouts = _wandered(env, seed, decisions) if shown is None else shown
+        found = _wandered(env, seed, decisions) if shown is None else shown
+        if found is None:
+            continue
+        goal, readouts = found
         if nearness.excess(start, readouts) <= 1.0:
             solved += 1
             continue
@@ -103,10 +106,11 @@ def unsolved(env: Any, drawn: GoalPairs, nearness: Nearness) -> GoalPairs:
     return GoalPairs(tuple(left), len(drawn.pairs) - len(left), drawn.source)
 
 
-def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndarray]:
+def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndarray] | None:
     """What is observed after smooth random actions from a start, for half to all of `decisions`.
 
     Where they end the episode by termination, it is what is observed halfway: a robot that has fallen is no goal.
+    It is None where the first action ends it.
     """
     rng = np.random.default_rng(seed)
     size = env.env_spec.action_size
@@ -118,6 +122,8 @@ def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndar
         action = ACTION_MEMORY * action + np.sqrt(1.0 - ACTION_MEMORY**2) * fresh
         actions.append(np.clip(action, -1.0, 1.0).astype(np.float32))
         observation, _, terminated, truncated, _ = env.step(actions[-1])
+        if terminated and len(actions) == 1:
+            return None
         if terminated:
             # Played again: to keep every observation of an episode may take gigabytes.
             env.reset(seed=seed)

@@ -16,7 +16,7 @@ DEFAULT_OFFSET = 25
 """Rows from a start to its goal in the protocol of stable-worldmodel; an attempt has twice as many steps."""
 PREFIX, EXAMPLE = "swm:", "swm:PATH, a recording of stable-worldmodel"
 FIRST_GOAL_SEED = 20_000
-"""Seed of the first start; training and evaluations use smaller ones."""
+"""Seed of the first start; no training uses it, and no evaluation with fewer than 10,000 episodes."""
 
 
 @dataclass(frozen=True)

@@ -84,9 +84,10 @@ def _summary(record: Mapping[str, Any]) -> list[str]:
         parts.append(
             "returns predicted with correlation {correlation:.2f}, slope {slope:.2f}".format(**returns)
         )
-    parts.append(
-        _deadline(record["deadline"]) if record["deadline"] else f"{record['planning_ms']:.1f} ms a decision"
-    )
+    if record["deadline"]:
+        parts.append(_deadline(record["deadline"]))
+    elif record["planning_ms"] is not None:
+        parts.append(f"{record['planning_ms']:.1f} ms a decision")
     if record["constraint"]:
         parts.append(
             f"{record['violations_per_1000']:.1f} violations in 1,000 decisions, the worst by "

@@ -202,7 +202,7 @@ def newest(
         if names == before:  # otherwise a running process saved and pruned during the reads
             break
     if skipped:
-        raise CheckpointError(f"no checkpoint loads: {'; '.join(skipped)}")
+        raise CheckpointError(f"no checkpoint loads: {'; '.join(dict.fromkeys(skipped))}")
     return None
 
 

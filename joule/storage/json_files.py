@@ -9,6 +9,7 @@ from typing import Any
 
 from joule.storage.errors import RunError
 from joule.storage.files import replace_file, why
+from joule.storage.links import run_nearby
 from joule.storage.reader import JSON_BYTES, read_plain
 from joule_schema import json_text
 
@@ -44,7 +45,9 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         value = json_text.loads(read_plain(path, JSON_BYTES))
     except FileNotFoundError:
-        raise RunError(f"{path.parent}: is not a run folder, {path.name} is missing") from None
+        raise RunError(
+            f"{path.parent}: is not a run folder, {path.name} is missing{run_nearby(path.parent)}"
+        ) from None
     except OSError as error:
         raise RunError(f"{path}: {why(error)}") from error
     except ValueError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 RUN_FILE = "run.json"
 """The file that makes a folder a run folder."""
+MOST_RUNS_NAMED = 3
 _DEEPEST = 3
 """Folders between a run folder and its deepest files, the run folder included."""
 
@@ -58,3 +59,17 @@ def _kind(mode: int) -> str:
     if stat.S_ISFIFO(mode):
         return "a named pipe"
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def run_nearby(folder: Path) -> str:
+    """The run that a folder without one lies in, or the runs that lie in it, as the end of a sentence."""
+    try:
+        for above in (folder.parent, folder.parent.parent):
+            if (above / RUN_FILE).exists():
+                return f"; it belongs to the run {above}"
+        inside = sorted(str(found.parent) for found in folder.glob(f"*/{RUN_FILE}"))
+    except OSError:
+        return ""
+    shown = ", ".join(inside[:MOST_RUNS_NAMED])
+    more = f" and {len(inside) - MOST_RUNS_NAMED} more" if len(inside) > MOST_RUNS_NAMED else ""
+    return f"; runs lie in it: {shown}{more}" if inside else ""

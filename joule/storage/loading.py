@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.configurator.settings import Config
+from agent.configurator.settings import KIND_SECTIONS, Config
 from agent.configurator.validation import drop_foreign_settings, replace, validate
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
@@ -85,6 +85,11 @@ def restored(
     config, dropped = drop_foreign_settings(replace(run.config, changes), changes)
     if dropped:
         log.warning("dropped, because the new kind does not have them: %s", ", ".join(dropped))
+    for section in KIND_SECTIONS:
+        own = getattr(config, section).settings
+        kept = [f"{section}.{name} {own[name]!r}" for name in own if f"{section}.{name}" not in changes]
+        if kept and getattr(config, section).kind != getattr(run.config, section).kind:
+            log.warning("kept from the run, because the new kind has them too: %s", ", ".join(kept))
     validate(config)
     check_num_envs(run.config, config)
     env_spec = spec_of_run(run)

@@ -13,16 +13,16 @@ from joule.storage.links import RUN_FILE, check_plain
 from joule.storage.run_lock import LOCK, alive
 from joule.storage.run_logs import BOARD, EPISODES, EVALUATIONS, FORECASTS, METRICS, READOUTS
 
-CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE = (
-    "config.json", "command.txt", "versions.json", "summary.json", "curve.png",
+CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES = (
+    "config.json", "command.txt", "versions.json", "summary.json", "curve.png", "changes.csv",
 )  # fmt: skip
 CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS = "checkpoints", "replay", "videos", "explanations"
 
 _TABLES = (METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS)
-_FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, LOCK, *_TABLES)
+_FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES, LOCK, *_TABLES)
 _FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
 _TEMPORARY = re.compile(r"\.tmp-([0-9]{1,10})-(.+)", re.DOTALL)
-_OF_HOLDER = (*_TABLES, SUMMARY, CURVE, CONFIG, LOCK)
+_OF_HOLDER = (*_TABLES, SUMMARY, CURVE, CONFIG, CHANGES, LOCK)
 """Files that only the holder of the run's lock writes."""
 
 

@@ -34,10 +34,11 @@ from joule.storage.json_files import encode_object, read_object, write_object
 from joule.storage.links import RUN_FILE, check_inside
 from joule.storage.log_files import EVALUATION_COLUMNS
 from joule.storage.provenance import differences, version, versions
-from joule.storage.run_entries import COMMAND, CONFIG, SUMMARY, VERSIONS
+from joule.storage.run_entries import CHANGES, COMMAND, CONFIG, SUMMARY, VERSIONS
 from joule.storage.run_lock import RunLock
 from joule.storage.run_logs import RunLogs
 from joule.storage.run_paths import check_free, default_folder, folder_identity, located
+from joule.storage.setting_changes import append_changes
 from joule.storage.shipped import instead_of, outputs_of
 from joule.storage.trust import register, trusted
 
@@ -190,16 +191,28 @@ class Run:
         self._lock = lock
         return self
 
-    def reconfigure(self, config: Config) -> None:
-        """Stores changed settings, for every resume and load from now on.
+    def reconfigure(self, config: Config, frames: int) -> list[str]:
+        """Stores changed settings, for every resume and load from now on, and notes them in changes.csv.
+
+        Args:
+            config: the settings.
+            frames: of training, from which on they hold.
+
+        Returns:
+            A sentence for each change but that of the budget.
 
         Raises:
             RunError: when the folder is gone or the disk refuses.
         """
         self.check_place()
+        try:
+            sentences = append_changes(self.folder / CHANGES, self.config, config, frames)
+        except OSError as error:
+            raise RunError(f"{self.folder / CHANGES}: {why(error)}") from error
         write_object(self.folder / CONFIG, to_json(config))
         register(self.id, config, before=self.config)
         self.config = config
+        return sentences
 
     def log(self, metrics: Mapping[str, float], frames: int) -> None:
         """Adds a row to metrics.csv. A new name adds a column.

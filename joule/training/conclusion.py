@@ -76,7 +76,8 @@ def conclude(
     make_missing(run, agent, callback)
     if config.env != NO_ENV:
         imagine = ["--imagine"] if config.agent == "joule" else []
-        callback.on_note(f"render:   {_command('render', folder, *imagine)}")
+        if not config.video or "film" not in missing(run, agent):  # else nothing can be rendered here
+            callback.on_note(f"render:   {_command('render', folder, *imagine)}")
         if config.agent == "joule" and config.planner.kind != NO_PLANNER:
             callback.on_note(f"explain:  {_command('explain', folder, '--step', '10')}")
         callback.on_note(f"evaluate: {_command('evaluate', folder, '--episodes', '10')}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.agent import WorldModelAgent
 from agent.interface import Policy
-from agent.learning.undirected import smooth_action
+from agent.learning.undirected import smooth_action, uniform_action
 from joule.training.evaluation import Evaluation, Evaluator
 
 CELLS, RANGE = 20, 10.0
@@ -54,11 +54,27 @@ class EpisodeNumbers:
         return EpisodeNumbers(self.numbers[keep])
 
 
+class _Numbering:
+    """Numbers the episodes of an evaluation in the order in which they begin, and counts their decisions."""
+
+    def __init__(self) -> None:
+        self.begun, self.decision = 0, 0
+
+    def next(self, state: EpisodeNumbers | None, starts: np.ndarray) -> EpisodeNumbers:
+        """The episodes of the next decision; `starts` [episodes] marks those that begin: all or none."""
+        if state is not None and not starts.all():
+            self.decision += 1
+            return state
+        first, self.decision = self.begun, 0
+        self.begun += len(starts)
+        return EpisodeNumbers(np.arange(first, self.begun))
+
+
 class Exploring:
     """Acts as training does: it samples, seeks disagreement, or takes random actions; see `explore.kind`."""
 
     def __init__(self, agent: WorldModelAgent) -> None:
-        self.modules, self.decision, self.begun = agent.modules, 0, 0
+        self.modules, self.numbering = agent.modules, _Numbering()
 
     def predict(
         self,
@@ -72,28 +88,23 @@ class Exploring:
         if modules.config.explore.kind == "disagreement":
             return modules.predict(observation, state, episode_start, False)
         assert episode_start is not None, "an evaluation says where episodes start"
-        if episode_start.all():
-            first, self.decision = self.begun, 0
-            self.begun += len(episode_start)
-            state = EpisodeNumbers(np.arange(first, self.begun))
-        else:
-            self.decision += 1
+        state = self.numbering.next(state, episode_start)
         return self._undirected(state.numbers), state
 
     def _undirected(self, episodes: np.ndarray) -> np.ndarray:
         modules = self.modules
         key = modules.config.seed + 1  # not the episodes of training
-        act = modules.env_spec.action_size
+        act, decision = modules.env_spec.action_size, self.numbering.decision
         if modules.config.explore.kind == "smooth":
-            return np.stack([smooth_action((key, int(number)), self.decision, act) for number in episodes])
-        return _uniform(key, self.decision, len(episodes), act)
+            return np.stack([smooth_action((key, int(number)), decision, act) for number in episodes])
+        return _uniform(key, episodes, decision, act)
 
 
 class RandomActions:
-    """Uniformly random actions, the same in every evaluation."""
+    """Uniformly random actions of one evaluation, the same in every evaluation."""
 
     def __init__(self, act: int) -> None:
-        self.act, self.decision = act, 0
+        self.act, self.numbering = act, _Numbering()
 
     def predict(
         self,
@@ -104,13 +115,14 @@ class RandomActions:
     ) -> tuple[np.ndarray, Any]:
         """See `Policy`."""
         assert episode_start is not None, "an evaluation says where episodes start"
-        self.decision = 0 if episode_start.all() else self.decision + 1
-        return _uniform(0, self.decision, len(episode_start), self.act), state
+        state = self.numbering.next(state, episode_start)
+        return _uniform(0, state.numbers, self.numbering.decision, self.act), state
 
 
-def _uniform(seed: int, decision: int, count: int, act: int) -> np.ndarray:
-    drawn = np.random.default_rng((seed, decision)).uniform(-1.0, 1.0, (count, act))
-    return drawn.astype(np.float32)
+def _uniform(seed: int, episodes: np.ndarray, decision: int, act: int) -> np.ndarray:
+    """Actions [episodes, act] of one decision, which depend on no other episode."""
+    rows = [uniform_action(act, np.random.default_rng((seed, int(number), decision))) for number in episodes]
+    return np.stack(rows)
 
 
 @dataclass(frozen=True)
@@ -140,8 +152,8 @@ def explored(evaluator: Evaluator, agent: WorldModelAgent, watched: Policy) -> E
     """
     played: Evaluation = evaluator(watched)
     random: Evaluation = evaluator(RandomActions(agent.env_spec.action_size))
-    assert played.read_steps is not None
-    assert random.read_steps is not None
+    if played.read_steps is None or random.read_steps is None:  # every episode broke off in its first step
+        return Exploration(0.0, 0.0, played.surprise)
     reference = random.read_steps.readouts
     return Exploration(
         coverage(played.read_steps.readouts, reference), coverage(reference, reference), played.surprise

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.interface import Policy, TrainingEnv
+from envs.faults.errors import EnvFailure
 
 TIMED_DECISIONS, UNTIMED_DECISIONS = 50, 5
 """Decisions that are timed one by one, after a few that are not: the first ones take longer."""
@@ -25,7 +26,7 @@ class DecisionTime:
     decisions: int
 
 
-def time_decisions(policy: Policy, make_env: Callable[[], TrainingEnv], seed: int) -> DecisionTime:
+def time_decisions(policy: Policy, make_env: Callable[[], TrainingEnv], seed: int) -> DecisionTime | None:
     """Times decisions for one environment, each plan started from the one before, as a robot would make them.
 
     An evaluation decides for many episodes at once, so its own duration does not show this.
@@ -34,6 +35,9 @@ def time_decisions(policy: Policy, make_env: Callable[[], TrainingEnv], seed: in
         policy: the agent.
         make_env: makes one environment.
         seed: of the first episode.
+
+    Returns:
+        None where the environment fails before any decision is timed: the episodes that were asked for are played.
     """
     spent: list[tuple[float, float]] = []
     with closing(make_env()) as env:
@@ -44,7 +48,17 @@ def time_decisions(policy: Policy, make_env: Callable[[], TrainingEnv], seed: in
                 before = time.perf_counter(), time.process_time()
                 action, state = policy.predict(obs, state, np.array([start]), deterministic=True)
                 spent.append((time.perf_counter() - before[0], time.process_time() - before[1]))
-                obs, _, terminated, truncated, _ = env.step(action)
+                try:
+                    obs, _, terminated, truncated, _ = env.step(action)
+                except EnvFailure:
+                    return _medians(spent)
                 start, ended = False, terminated or truncated
-    wall, cpu = np.median(np.array(spent[UNTIMED_DECISIONS:]), axis=0) * 1e3
-    return DecisionTime(round(float(wall), 3), round(float(cpu), 3), TIMED_DECISIONS)
+    return _medians(spent)
+
+
+def _medians(spent: list[tuple[float, float]]) -> DecisionTime | None:
+    timed = spent[UNTIMED_DECISIONS:]
+    if not timed:
+        return None
+    wall, cpu = np.median(np.array(timed), axis=0) * 1e3
+    return DecisionTime(round(float(wall), 3), round(float(cpu), 3), len(timed))

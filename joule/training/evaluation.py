@@ -239,7 +239,8 @@ def _play(
 ) -> _Played:
     """One episode in each environment.
 
-    At most `entries` decisions are in the forecast log, and the readouts of at most `read` steps are kept.
+    At most `entries` decisions are in the forecast log. The readouts of at most `read` steps are kept, and of one
+    step of each episode at least.
     """
     count = len(envs)
     returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -253,7 +254,7 @@ def _play(
     recorder = ForecastRecorder(first_seed, count, limit, entries)
     forecasting = agent if isinstance(agent, Forecasting) else None
     decision = 0
-    read_every = -(-limit * count // read) if read else 0
+    read_every = -(-limit * count // max(read, 1))
     read_steps: list[tuple[Observation, np.ndarray]] = []
     while open_episodes.size:
         actions, state = agent.predict(obs, state, starts, deterministic=True)
@@ -274,9 +275,10 @@ def _play(
             recorder.record_outcome(int(episode), float(reward), terminated)
             has_diverged = bool(info.get(DIVERGED_KEY, False))
             diverged += has_diverged
-            if read_every and decision % read_every == 0 and not has_diverged:
-                read_steps.append((observed, envs[episode].readouts()))
             keep[row] = not (terminated or truncated)
+            is_due = decision % read_every == 0 or (decision < read_every and not keep[row])
+            if read and is_due and not has_diverged:
+                read_steps.append((observed, envs[episode].readouts()))
             if not keep[row]:
                 told.episode(first_seed + int(episode), float(returns[episode]), int(lengths[episode]))
             rows.append(observed)

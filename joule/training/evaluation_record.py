@@ -44,7 +44,7 @@ def subject_record(agent: Agent, run_id: str | None, env_config: Config) -> dict
 
 
 def evaluation_record(
-    agent: Agent, env_config: Config, evaluation: Evaluation, first_seed: int, timing: DecisionTime
+    agent: Agent, env_config: Config, evaluation: Evaluation, first_seed: int, timing: DecisionTime | None
 ) -> dict[str, Any]:
     """The JSON values of the results of an evaluation.
 
@@ -53,7 +53,7 @@ def evaluation_record(
         env_config: the settings of the environment that it was evaluated in.
         evaluation: the results.
         first_seed: of the first episode; the others follow.
-        timing: how long a decision takes.
+        timing: how long a decision takes; None where it could not be measured.
     """
     config, returns = agent.config, evaluation.returns
     seeds = list(range(first_seed, first_seed + len(returns)))
@@ -64,9 +64,9 @@ def evaluation_record(
         "iqm": float(interquartile_mean([returns])),
         "surprise": evaluation.surprise,
         "forecast": None if evaluation.forecast_log is None else _calibrations(evaluation.forecast_log),
-        "planning_ms": timing.wall_ms,
-        "planning_cpu_ms": timing.cpu_ms,
-        "planning_decisions": timing.decisions,
+        "planning_ms": None if timing is None else timing.wall_ms,
+        "planning_cpu_ms": None if timing is None else timing.cpu_ms,
+        "planning_decisions": 0 if timing is None else timing.decisions,
         "diverged": evaluation.diverged,
         "readouts": _legibility(agent, evaluation),
         "seeds": seeds,

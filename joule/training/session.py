@@ -220,7 +220,7 @@ def _session(
                 stopped_by = _finish(run, agent, Callbacks(display=display), notes, again)
                 return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
             if config != run.config:
-                run.reconfigure(config)
+                notes += run.reconfigure(config, agent.frames)
         if isinstance(agent, WorldModelAgent) and env is not None and agent.decisions == 0:
             notes += _early_updates(config, agent.env_spec.action_repeat)
         try:

@@ -356,11 +356,13 @@ class Trainer:
             Sentences that the user should know.
 
         Raises:
-            CheckpointError: when there are checkpoints and none can be used.
+            CheckpointError: when none can be used, or none is there any more.
         """
         agent = self.agent
         found = newest_checkpoint(agent, self.run)
         if found is None:
+            if self.run.finished_at():
+                raise CheckpointError(f"{self.run.folder}: its checkpoints are gone; train another run")
             self.run.truncate_logs(0)
             return ["this run has no checkpoint yet: it starts over"]
         saved, self.logs = found

@@ -100,4 +100,4 @@ def test_planning_starts_from_the_policy_only_where_it_was_charged_for_the_const
     agent: Any = joule.load(trained_run)
     agent.configurator.learn_task(parse(task), updates=1)
     agent.constrain(parse_constraint("position<0.5"))
-    assert agent.modules.task_unknown_to_policy is unknown
+    assert agent.modules.task_unknown_to_policy() is unknown

@@ -64,7 +64,7 @@ def test_what_the_user_changes_is_trusted_and_the_rest_is_not(tmp_path: Path, an
     folder = make_run(tmp_path / "run", env="theirs:Arm-v0").folder
     another_user()
     run = Run.open(folder, trust_modules=["theirs"])
-    run.reconfigure(dataclasses.replace(run.config, env_kwargs={"a": 1}, memory_budget_gb=3.0))
+    run.reconfigure(dataclasses.replace(run.config, env_kwargs={"a": 1}, memory_budget_gb=3.0), 0)
     again = Run.open(folder, trust_modules=["theirs"])
     assert (again.config.env_kwargs, again.config.memory_budget_gb) == ({"a": 1}, 3.0)
     with pytest.raises(RunError, match=r"--trust-module theirs$"):

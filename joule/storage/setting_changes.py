@@ -1,0 +1,50 @@
+"""changes.csv of a run folder: the settings that a resume changed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from agent.configurator.settings import Config
+from agent.configurator.validation import flatten
+from joule.escaping import csv_cell
+from joule.storage.files import replace_file
+from joule.storage.reader import JSON_BYTES, read_plain
+
+COLUMNS = ("frames", "setting", "before", "after")
+
+
+def append_changes(path: Path, before: Config, after: Config, frames: int) -> list[str]:
+    """Adds a row for each setting that differs.
+
+    Args:
+        path: of the table, which may not exist yet.
+        before: the settings until now.
+        after: the settings from now on.
+        frames: of training so far.
+
+    Returns:
+        A sentence for each change but that of the budget.
+
+    Raises:
+        OSError: when the file cannot be read, or the disk refuses.
+    """
+    old, new = flatten(before), flatten(after)
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    try:
+        text = read_plain(path, JSON_BYTES)
+    except FileNotFoundError:
+        text = b""
+    rows = io.StringIO(newline="")
+    writer = csv.writer(rows)
+    if not text:
+        writer.writerow(COLUMNS)
+    for name in changed:
+        writer.writerow((frames, name, csv_cell(str(old.get(name))), csv_cell(str(new.get(name)))))
+    replace_file(path, text + rows.getvalue().encode())
+    return [
+        f"from frame {frames:,} on {name} is {new.get(name)!r}; it was {old.get(name)!r}"
+        for name in changed
+        if name != "steps"
+    ]
