@@ -16,12 +16,11 @@ from torch import Tensor
 
 from agent.actor.deadline import Deadline, Pace
 from agent.actor.decision_timing import DecisionTiming
+from agent.arguments import ROUNDING
 from agent.perception.sensor_belief import Belief
 from agent.world_model.dynamics import WorldModel
 from planners import EnergyFn, Plan, PlanError, Planner
 
-ROUNDING = 1e-4
-"""By how much an action may exceed its bounds."""
 ELITE_TEMPERATURE = 0.5
 """Inverse temperature at which an elite is drawn while exploring; see `Plan.sample`."""
 

@@ -139,7 +139,7 @@ def encoder_kind(parts: Sequence[ObservationPart]) -> EncoderKind:
     for kind in ENCODERS:
         if isinstance(kind, type):
             raise ConfigError(
-                f"ENCODERS: holds the class {kind.__name__}; put an instance there, {kind.__name__}()"
+                f"ENCODERS: {kind.__name__} is a class; put an instance there, {kind.__name__}()"
             )
         if kind.accepts(parts):
             return kind

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from commands import assert_refused
 
 import joule
@@ -101,3 +102,11 @@ def test_planning_starts_from_the_policy_only_where_it_was_charged_for_the_const
     agent.configurator.learn_task(parse(task), updates=1)
     agent.constrain(parse_constraint("position<0.5"))
     assert agent.modules.task_unknown_to_policy() is unknown
+
+
+def test_a_constraint_changes_nothing_of_training(make_agent: Any) -> None:
+    free, limited = (make_agent(constraint=limit) for limit in ((), ("position<1e6",)))
+    for agent in (free, limited):
+        agent.learn(260)  # planned episodes from the end of warm-up on
+    ours, theirs = (agent.modules.networks.state_dict() for agent in (free, limited))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -13,6 +13,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tiny_env
+import torch
 from commands import ROOT, run_python
 from drawn_env import ID as DRAWN
 
@@ -24,6 +25,7 @@ from envs.vector import SafeEnvs
 from joule.baselines.trivial import RandomAgent
 from joule.storage.errors import RunError
 from joule_errors import Refused
+from planners import Plan, PlanError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -248,3 +250,42 @@ def test_a_package_of_the_users_that_hides_one_of_joule_is_named(kind: str, tmp_
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: joule: ")
     assert "hides Joule's own package 'agent'; rename it" in last
+
+
+def test_settings_of_training_are_refused_for_a_trained_agent(trained_run: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"eval_episodes: is a setting of training, .* episodes=10 says how many"
+    ):
+        joule.evaluate(trained_run, eval_episodes=3)
+    with pytest.raises(ConfigError, match=r"learning.utd: is a setting of training"):
+        joule.evaluate(trained_run, settings={"learning.utd": 2.0})
+
+
+def test_what_another_planner_keeps_of_the_run_is_said(
+    trained_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    joule.load(trained_run, settings={"planner.kind": "icem", "planner.elites": 3})
+    assert (
+        "kept from the run, because the new kind has them too: planner.samples 16, planner.iterations 2"
+        in caplog.text
+    )
+    assert "planner.elites" not in caplog.text.partition("kept")[2]
+
+
+def test_learning_forgets_a_planned_task_and_ends_where_a_stop_is_requested() -> None:
+    agent: Any = joule.make("joule", env=tiny_env.ID, settings={**SMALL, "explore.plan_from_decisions": 0})
+    agent.learn(40)
+    agent.plan_for("track:position=-1")
+    agent.learn(1)
+    assert agent.modules.task_cost is None
+    agent.stop_requested = True
+    assert agent.learn(10).frames == 42
+    assert agent.learn(10).frames == 52
+
+
+def test_a_planner_that_leaves_the_box_is_refused(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent: Any = joule.load(trained_run)
+    planner = agent.modules.actor.planner(1)
+    monkeypatch.setattr(planner, "plan", lambda energy, **_: Plan(torch.full((1, 3, 1), 1.5), torch.zeros(1)))
+    with pytest.raises(PlanError, match=r"plan gave actions that are not in \[-1, 1\]"):
+        agent.predict(np.zeros(3, np.float32))

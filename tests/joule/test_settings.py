@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+import planners
 from agent.configurator.settings import PRESETS, Config
 from agent.configurator.validation import replace
+from agent.cost.task import Task
 from agent.errors import ConfigError
-from joule.settings import config_from, merged, resumed_config
+from joule.settings import config_from, config_init_from, merged, resumed_config
 
 
 def test_given_settings_replace_the_preset_which_replaces_the_defaults() -> None:
@@ -63,3 +67,34 @@ def test_a_resumed_run_may_grow_and_other_changes_need_override() -> None:
         resumed_config(before, {"steps": 50}, override=True)
     with pytest.raises(ConfigError, match="task: this run learned by the costs of its own task"):
         resumed_config(before, {"task": "less:velocity"}, override=True)
+
+
+def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
+    before = config_from("smoke", {})
+    for change in ({"model.hidden_dim": 32}, {"cost.bins": 11}, {"agent": "sac"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(change))}: this run keeps .* train another run"):
+            resumed_config(before, change, override=True)
+    with pytest.raises(
+        ConfigError, match=r"init_from: model.latent_dim of that agent is 32, and its networks keep"
+    ):
+        config_init_from(before, {"model.latent_dim": 16})
+
+
+@pytest.mark.parametrize("name", ["explore.curiosity", "cost.uncertainty"])
+def test_what_nothing_uses_without_a_reward_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: --reward none only explores"):
+        config_from("smoke", {"reward": "none", name: 0.5})
+
+
+def test_a_task_object_is_refused_with_what_takes_it() -> None:
+    with pytest.raises(ConfigError, match=r"task: found Task, expected a text .* agent.plan_for\(task\)"):
+        merged({}, {"task": Task("still", lambda r: r["speed"])})
+
+
+@pytest.mark.parametrize("home", [dict, "__main__:Mine"])
+def test_a_planner_of_no_file_is_refused(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(planners.KINDS, "mine", home)
+    with pytest.raises(
+        ConfigError, match=r"planners.KINDS: mine is named .*; name a class in a file of its own"
+    ):
+        config_from("default", {"planner.kind": "mine"})

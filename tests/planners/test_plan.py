@@ -58,3 +58,14 @@ def test_the_mean_replaces_the_best_candidate_only_where_it_costs_no_more_than_t
 def test_a_plan_without_a_distribution_keeps_its_actions() -> None:
     plan = Plan(actions=torch.ones(1, 2, 1), energy=torch.zeros(1))
     assert plan.by_mean(lambda actions: torch.zeros(actions.shape[:2])) is plan
+
+
+def test_a_temperature_of_0_draws_uniformly_among_places_that_a_candidate_filled() -> None:
+    plan = Plan(
+        actions=torch.zeros(1, 1, 1), energy=torch.zeros(1), elites=torch.arange(3.0).view(1, 3, 1, 1),
+        elite_energy=torch.tensor([[0.0, 1.0, math.inf]]),
+    )  # fmt: skip
+    generator = seeded(0)
+    drawn = torch.stack([plan.sample(0.0, generator).flatten() for _ in range(400)]).flatten()
+    assert sorted(set(drawn.tolist())) == [0.0, 1.0]
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.1)

@@ -11,7 +11,7 @@ import torch
 from named_readouts import LAYOUT, named
 
 import envs
-from agent.cost.readouts import NamedReadouts, Readouts, TaskError
+from agent.cost.readouts import NamedReadouts, Readouts, TaskError, difference
 
 
 def test_names_and_derived_readouts_read_their_columns() -> None:
@@ -95,3 +95,15 @@ def test_derived_readouts_agree_with_the_simulator(name: str) -> None:
         torso = raw.data.body("torso")
         assert float(r["height"]) == pytest.approx(torso.xpos[2], abs=1e-4)
         assert float(r["upright"]) == pytest.approx(torso.xmat[8], abs=1e-5)
+
+
+def test_a_target_of_an_angle_is_reached_by_the_shorter_way() -> None:
+    layout = Readouts(
+        {"turn": 2, "rate": 1},
+        {"heading": {"of": "turn", "at": [0, 1], "sign": 1.0, "plus": 0.0, "as": "angle"}},
+    )
+    rows = torch.tensor([[math.cos(-3.1), math.sin(-3.1), -3.1]])
+    r = layout.of(rows, torch.tensor([[-3.1]]), lambda: torch.zeros(1))
+    assert difference(r, "heading", [3.1]).item() == pytest.approx(2 * math.pi - 6.2, abs=1e-5)
+    for name in ("rate", "action", "action.0"):
+        assert difference(r, name, [3.1]).item() == pytest.approx(-6.2)

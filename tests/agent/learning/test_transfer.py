@@ -119,3 +119,13 @@ def test_an_agent_that_does_not_fit_is_refused(make_agent: Make, earlier: Any) -
         make_agent().begin_with(Path("runs/x"))
     with pytest.raises(ConfigError, match="observations of"):
         make_agent(env="InvertedPendulum-v5").begin_with(earlier)
+
+
+def test_only_the_newest_rows_that_fit_are_taken(make_agent: Make, earlier: Any) -> None:
+    agent = make_agent(learning__replay_capacity_transitions=100)
+    agent.begin_with(earlier)
+    buffer, known = agent.modules.replay_buffer, earlier.modules.replay_buffer
+    assert buffer.capacity == 100
+    for name, column in buffer.columns.items():
+        newest = known.streams[0].through_newest(known.streams[0].rows - 100)[name]
+        np.testing.assert_array_equal(column, newest)

@@ -119,3 +119,43 @@ def test_an_agent_learns_from_two_parts_in_their_own_dtypes(
         rows.restore(own.since(own.first), own.total)
     again.load_state_dict(arrays, meta)
     np.testing.assert_array_equal(again.predict(obs)[0], action)
+
+
+class WrongEncoding(CameraEncoding):
+    """Encoders that break the contract."""
+
+    def __init__(self, make: Callable[..., nn.Module]) -> None:
+        self.make = make
+
+    def encoder(self, parts: Any, model: ModelConfig, regularizer: Any) -> nn.Module:
+        return self.make(7, model.latent_dim)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda size, latent: nn.Linear(size, latent + 1),
+            r"Linear gave \[2, 3, 129\] where latents are",
+        ),
+        (lambda size, latent: nn.Linear(size + 1, latent), "Linear raised RuntimeError for observations"),
+        (lambda size, latent: nn.Flatten(0, -2), r"Flatten gave \[6, 7\]"),
+    ],
+)
+def test_an_encoder_that_breaks_the_contract_is_refused_before_it_learns(
+    make: Callable[..., nn.Module], message: str
+) -> None:
+    kind = WrongEncoding(make)
+    parts = [STATE, CAMERA]
+    model = ModelConfig()
+    built = kind.encoder(parts, model, None)
+    with pytest.raises(ConfigError, match=message):
+        factory.check_encoder(kind, parts, kind.normalizer(parts, model), built, model.latent_dim)
+
+
+def test_a_class_among_the_kinds_of_encoders_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factory, "ENCODERS", [CameraEncoding])
+    with pytest.raises(
+        ConfigError, match=r"CameraEncoding is a class; put an instance there, CameraEncoding\(\)"
+    ):
+        encoder_kind([STATE])

@@ -5,12 +5,15 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import tiny_env
+import torch
 from gymnasium import spaces
 
 import envs
+from agent.cost.readouts import Readouts
 from envs.changes.factors import parse
 from envs.readouts.sensors import sensor_names
 
@@ -82,3 +85,28 @@ def test_parts_inside_of_parts_have_names() -> None:
 def test_a_refusal_repeats_what_was_written(text: str) -> None:
     with pytest.raises(envs.EnvError, match=f"perturbation '{text}': there is no sensor"):
         envs.make("HalfCheetah-v5", perturb=[text])
+
+
+def test_the_parts_of_a_dict_observation_are_readouts_of_an_environment_without_physics() -> None:
+    class Parts(gymnasium.Env[Any, Any]):
+        """A switch of two values beside a place."""
+
+        observation_space = spaces.Dict(
+            {"mode": spaces.Discrete(2), "pos": spaces.Box(-1.0, 1.0, (3,), np.float32)}
+        )
+        action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+            return {"mode": 1, "pos": np.array([0.1, 0.2, 0.3], np.float32)}, {}
+
+    gymnasium.register("joule-tests/Parts-v0", lambda **_: Parts(), max_episode_steps=9)
+    try:
+        env = envs.make("joule-tests/Parts-v0")
+    finally:
+        del gymnasium.registry["joule-tests/Parts-v0"]
+    layout = Readouts(env.env_spec.readout_sizes, env.env_spec.derived_readouts)
+    env.reset(seed=1)
+    r = layout.of(torch.from_numpy(env.readouts())[None], torch.zeros(1, 1), lambda: torch.zeros(1))
+    np.testing.assert_allclose(r["pos"][0], [0.1, 0.2, 0.3])
+    assert r["mode"].tolist() == [[0.0, 1.0]]
+    assert r["pos.2"].item() == pytest.approx(0.3)

@@ -172,7 +172,9 @@ class Falling:
 
 
 def test_a_state_that_ends_the_episode_is_no_goal() -> None:
-    observed, readouts = _wandered(Falling(), 0, 100)
+    found = _wandered(Falling(), 0, 100)
+    assert found is not None
+    observed, readouts = found
     assert (observed, readouts) == (np.array([6]), np.array([6]))
 
 

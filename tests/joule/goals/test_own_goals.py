@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import gymnasium
@@ -17,7 +18,7 @@ from agent.errors import ConfigError
 from joule.goals.attempts import attempt
 from joule.goals.evaluation import GoalEvaluation
 from joule.goals.own_goals import recorded_pairs, sampled_pairs
-from joule.goals.pairs import GoalPair
+from joule.goals.pairs import GoalPair, _wandered
 from joule.goals.request import GoalRequest
 
 
@@ -161,3 +162,13 @@ def test_what_does_not_go_together_is_refused() -> None:
         GoalRequest(recording="walks")
     with pytest.raises(ConfigError, match="--goal-within: does not go with --goal-data"):
         GoalRequest(recording="swm:walks", within={"obs": 0.1})
+
+
+def test_a_start_that_the_first_action_ends_has_no_goal() -> None:
+    env: Any = SimpleNamespace(
+        env_spec=SimpleNamespace(action_size=1),
+        reset=lambda seed: None,
+        step=lambda action: (np.ones(1), 0.0, True, False, {}),
+        readouts=lambda: np.ones(1),
+    )
+    assert _wandered(env, 1, 10) is None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +236,27 @@ def test_nothing_heavy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_folder_beside_a_run_is_refused_with_the_run(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    run = make_run(tmp_path / "runs/a").folder
+    make_run(tmp_path / "runs/b")
+    (run / "checkpoints/step-5").mkdir(parents=True)
+    for inside in (run / "checkpoints", run / "checkpoints/step-5"):
+        with pytest.raises(RunError, match=rf"run.json is missing; it belongs to the run {run}$"):
+            Run.open(inside)
+    with pytest.raises(RunError, match=rf"run.json is missing; runs lie in it: {run}, {run.parent}/b$"):
+        Run.open(run.parent)
+
+
+def test_changed_settings_are_noted_with_the_frame(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for frames, batch in ((60, 32), (90, 16)):
+        learning = replace(run.config.learning, batch_size=batch)
+        before = run.config.learning.batch_size
+        said = run.reconfigure(replace(run.config, learning=learning, steps=10 * frames), frames)
+        assert said == [f"from frame {frames} on learning.batch_size is {batch}; it was {before}"]
+    rows = list(csv.DictReader((run.folder / "changes.csv").open()))
+    changed = [(row["frames"], row["after"]) for row in rows if row["setting"] == "learning.batch_size"]
+    assert changed == [("60", "32"), ("90", "16")]

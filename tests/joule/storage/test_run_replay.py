@@ -20,6 +20,11 @@ from joule.storage.run_replay import ReplayLogs, not_finite
 
 pytestmark = pytest.mark.usefixtures("no_flush")
 
+COLUMNS: dict[str, Any] = {
+    **dict.fromkeys(("obs", "action", "cost", "terminated", "readout"), ((1,), "float32")),
+    "last": ((), "bool"),
+}
+
 
 class Stream:
     """The rows of one stream, numbered from 0; a value names the stream and the row."""
@@ -109,14 +114,10 @@ def test_rows_are_due_before_the_buffer_overwrites_them(tmp_path: Path) -> None:
 def test_no_row_is_lost_in_the_smallest_buffer_that_settings_allow(tmp_path: Path, decisions: int) -> None:
     """Where every episode ends after one decision, which fills two rows."""
     nothing = np.zeros(1, np.float32)
-    columns: dict[str, Any] = dict.fromkeys(
-        ("obs", "action", "cost", "terminated", "readout"), ((1,), "float32")
-    )
-    columns["last"] = ((), "bool")
 
     def logged(rows: int) -> int:
         """Rows in the log after 20 chunks, with a replay buffer of so many rows."""
-        buffer = ReplayBuffer(rows, columns)
+        buffer = ReplayBuffer(rows, COLUMNS)
         agent = Buffered()
         agent.replay = [StreamRows(buffer, 0, rows)]  # type: ignore[list-item]
         logs = ReplayLogs(tmp_path / str(rows), agent)
@@ -209,3 +210,14 @@ def test_not_finite_names_float_arrays_alone() -> None:
         "d": np.array([1]),
     }
     assert not_finite(arrays) == ["a", "c"]
+
+
+def test_a_stream_of_no_rows_takes_the_place_of_those_of_an_agent_with_experience() -> None:
+    nothing = np.zeros(1, np.float32)
+    buffer = ReplayBuffer(8, COLUMNS)
+    stream = buffer.streams[0]
+    stream.begin(nothing, nothing)
+    stream.add(nothing, 1.0, False, nothing, nothing)
+    rows = StreamRows(buffer, 0, 8)
+    rows.restore({name: column[:0] for name, column in rows.since(0).items()}, 0)
+    assert (rows.total, stream.rows, stream.held, stream.head) == (0, 0, 0, -1)

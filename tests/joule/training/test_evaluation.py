@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from env_doubles import BareEnv, spec_of
 from agent import random_state
 from agent.actor.actor import ActingState
 from agent.interface import DIVERGED_KEY
+from envs.faults.errors import EnvFailure
+from joule.training.decision_time import time_decisions
 from joule.training.evaluation import EvaluationError, Evaluator, evaluate
 
 
@@ -149,3 +152,26 @@ def test_an_evaluation_needs_an_episode_limit_and_an_episode() -> None:
         Evaluator(lambda: Countdown(None), 3)
     with pytest.raises(EvaluationError, match="at least 1"):
         Evaluator(Countdown, 0)
+
+
+class Failing(Countdown):
+    """The environment fails in its step number `last` over all episodes."""
+
+    last, taken = 0, 0
+
+    def step(self, action: np.ndarray) -> Any:
+        self.taken += 1
+        if self.taken == self.last:
+            raise EnvFailure("step raised ValueError")
+        return super().step(np.array([self.seed, self.t]))
+
+
+@pytest.mark.parametrize(("last", "timed"), [(8, 3), (5, None)])
+def test_an_environment_that_fails_while_decisions_are_timed_costs_no_result(
+    last: int, timed: int | None
+) -> None:
+    env = Failing()
+    env.last = last
+    policy: Any = SimpleNamespace(predict=lambda obs, state, starts, deterministic: (np.zeros(2), None))
+    found = time_decisions(policy, lambda: env, 10_000)
+    assert (None if found is None else found.decisions) == timed

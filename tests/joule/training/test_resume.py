@@ -22,6 +22,7 @@ from run_comparison import (
 import joule
 from agent.errors import ConfigError
 from joule.commands import train
+from joule.storage.errors import CheckpointError
 from joule.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -159,3 +160,11 @@ def test_a_changed_setting_is_refused_with_its_difference(copy: Path) -> None:
     assert train.main([*change, "2", "--steps", "95", "--override"]) == 0
     changed = joule.load(copy)
     assert (changed.frames, changed.config.planner.horizon_decisions) == (95, 2)
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(copy: Path) -> None:
+    shutil.rmtree(copy / "checkpoints")
+    before = files(copy)
+    with pytest.raises(CheckpointError, match="its checkpoints are gone; train another run"):
+        train.main(["--resume", str(copy)])
+    assert files(copy) == before

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from run_comparison import assert_same_run
 from run_files import table
 
+import envs
 import joule
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
 from agent.learning.undirected import smooth_action
 from joule.commands import train
-from joule.training.coverage import Exploring, coverage
+from joule.training.coverage import Exploring, coverage, explored
+from joule.training.evaluation import Evaluator
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -151,3 +156,35 @@ def test_smooth_actions_are_correlated_in_time() -> None:
     actions = np.stack([[smooth_action((1, e), t, 2) for t in range(60)] for e in range(20)])
     assert np.abs(actions).max() <= 1.0
     assert np.corrcoef(actions[:, 1:].ravel(), actions[:, :-1].ravel())[0, 1] > 0.7
+
+
+class Short(gymnasium.Env[np.ndarray, np.ndarray]):
+    """An episode of two decisions, of at most 1,000."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        self.left = 2
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        self.left -= 1
+        return action.astype(np.float32), 0.0, self.left == 0, False, {}
+
+
+def test_coverage_reads_every_episode_however_short_and_each_has_actions_of_its_own(
+    make_agent: Callable[..., Any],
+) -> None:
+    gymnasium.register("joule-tests/Short-v0", lambda **_: Short(), max_episode_steps=1_000)
+    try:
+        agent = make_agent(env="joule-tests/Short-v0", reward="none", explore__kind="random")
+        evaluator = Evaluator(partial(envs.make, "joule-tests/Short-v0"), 40, read=True)
+        with contextlib.closing(evaluator):
+            played = evaluator(Exploring(agent))
+            found = explored(evaluator, agent, Exploring(agent))
+    finally:
+        del gymnasium.registry["joule-tests/Short-v0"]
+    assert played.read_steps is not None
+    assert len(np.unique(played.read_steps.readouts, axis=0)) == 40
+    assert found.coverage > 1.0
