@@ -23,7 +23,7 @@ from benchmarks.training import RESULTS
 from joule.storage.provenance import version
 
 DEADLINE_MS, DECISIONS, TRIALS = 15.0, 1_000, 3
-SEARCHES = {"default": 3, "until the deadline": 1_000}
+ITERATIONS = {"default": 3, "until the deadline": 1_000}
 """Name -> iterations at most."""
 COLUMNS = (
     "search",
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     out = parser.parse_args(arguments).out
     rows = []
-    for name, iterations in SEARCHES.items():
+    for name, iterations in ITERATIONS.items():
         for trial in range(1, TRIALS + 1):
             timing = {key: round(value, 3) for key, value in timed(iterations).items() if key in COLUMNS}
             rows.append({"search": name, "trial": trial, **timing, "version": version()})

@@ -136,7 +136,10 @@ def test_settings_of_another_planner_are_dropped_with_a_warning_but_refused_when
     trained_run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shooting = joule.load(trained_run, settings={"planner.kind": "random_shooting"})
-    assert caplog.messages == ["dropped, because the new kind does not have them: planner.iterations"]
+    assert caplog.messages == [
+        "dropped, because the new kind does not have them: planner.iterations",
+        "kept from the run, because the new kind has them too: planner.samples 16, planner.elites 4",
+    ]
     assert shooting.config.planner.settings == {"samples": 16, "elites": 4}
     for given, refusal in (
         ({"planner.kind": "random_shooting", "planner.iterations": 2}, "planner random_shooting has no such"),

@@ -71,7 +71,10 @@ def test_python_does_the_same(whole: Path, tmp_path: Path) -> None:
         (["--perceive", "energy"], "perceive: energy is for a trained agent"),
         (["--agent", "sac"], "init_from: sac has no world model"),
         (["--num-envs", "2"], "num_envs: the replay of this run has a stream"),
-        (["--model.latent-dim", "24"], "init_from: that agent's networks have other sizes"),
+        (
+            ["--model.latent-dim", "24"],
+            "init_from: model.latent_dim of that agent is 16, and its networks keep",
+        ),
         (["--env", "InvertedPendulum-v5", "--task", ""], "observations of"),
         (["--task", "less:wings"], "wings"),
     ],
