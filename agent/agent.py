@@ -83,8 +83,9 @@ class WorldModelAgent(ActingAgent, SavesRuns):
     ) -> "WorldModelAgent":
         """Learns for `steps` more environment frames, or gradient steps where it learns from data.
 
-        A goal that is planned for, and what `learn_goals` learned, are forgotten: the latents will be others.
-        Updates that an interrupted decision left are made first. Torch's own generator is left where it was.
+        A goal or a task that is planned for, and what `learn_goals` learned, are forgotten: it acts for what it
+        learns, and the latents will be others. Updates that an interrupted decision left are made first. Torch's
+        own generator is left where it was.
 
         Args:
             steps: environment frames, over all environments; gradient steps of an agent with the setting `data`.
@@ -106,7 +107,8 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         until = self.frames + steps
         step = self._offline(env) if self.config.data else self._stepper(env, steps, until)
         self.configurator.goals.forget()
-        self.configurator.plan_as_learned()
+        if self.modules.task_cost is not None:
+            self.configurator.plan_as_learned()
         try:
             with self.clock.running(), self.modules.own_random_streams():
                 self.interaction.run_due_updates()

@@ -232,7 +232,7 @@ class Trainable(Protocol):
         ...
 
     stop_requested: bool
-    """Set to make `learn` come to the end of a decision soon; updates that are due may wait."""
+    """Set to make `learn` return after the decision in hand; updates that are due may wait for the next call."""
 
     def learn(
         self,

@@ -44,8 +44,10 @@ _FREE = (
 )  # fmt: skip
 """Settings that a resumed run may change without being told so."""
 
-SIZES = ("model.", "cost.critics", "cost.bins")
-"""Beginnings of the names of settings that the sizes of the networks follow from."""
+SIZES = (
+    "model.latent_dim", "model.hidden_dim", "model.head_width", "model.ensemble_size", "cost.critics", "cost.bins",
+)  # fmt: skip
+"""Settings that the sizes of the networks follow from."""
 
 FROM_DATA: dict[str, Any] = {
     # Critics overestimate actions that are not in the data, and no further data correct them.
@@ -116,12 +118,6 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
             raise ConfigError(f"--preset: {preset} changes nothing that {agent} uses; it is for joule")
     if "explore.kind" in given and given.get("reward") != "none":
         raise ConfigError("explore.kind: says what acts where there is no reward; give --reward none too")
-    if given.get("reward") == "none":
-        for name in WITH_REWARD:
-            if name in given:
-                raise ConfigError(
-                    f"{name}: --reward none only explores, and weighs disagreement alone; leave it out"
-                )
     if agent == GOAL_CONDITIONED:
         changes = {"obs": STATE_AND_GOAL, **changes}
     if given.get("data"):
@@ -129,6 +125,7 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
         changes = {**FROM_DATA, **changes}
     config, _ = drop_foreign_settings(replace(Config(), {**changes, **given}), given)
     validate(config)
+    check_with_reward(config, given)
     if config.obs == STATE_AND_GOAL and config.agent == "joule":
         raise ConfigError(
             f"obs: found {config.obs}, which joule does not learn from; {GOAL_CONDITIONED} does"
@@ -152,6 +149,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     """
     config, _ = drop_foreign_settings(replace(before, given), given)
     validate(config)
+    check_with_reward(config, given)
     check_agent_uses(config.agent, given)
     old, new = flatten(before), flatten(config)
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
@@ -163,7 +161,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
         raise ConfigError("data: a run keeps the data that it has learned from; train another run on others")
     if "reward" in changed:
         raise ConfigError("reward: this run keeps learning as it began; --init-from begins one with rewards")
-    if sized := [name for name in changed if name.startswith(SIZES) or name == "agent"]:
+    if sized := [name for name in changed if name in SIZES or name == "agent"]:
         raise ConfigError(
             f"{sized[0]}: this run keeps {old.get(sized[0])!r}, its agent and the sizes of its networks; train "
             "another run"
@@ -208,9 +206,10 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
         usual["explore.plan_from_decisions"] = 0
     config, _ = drop_foreign_settings(replace(before, {**usual, **given}), given)
     validate(config)
+    check_with_reward(config, given)
     check_num_envs(before, config)
     has = flatten(before)
-    if sized := [name for name in given if name.startswith(SIZES) and given[name] != has[name]]:
+    if sized := [name for name in given if name in SIZES and given[name] != has[name]]:
         raise ConfigError(
             f"init_from: {sized[0]} of that agent is {has[sized[0]]!r}, and its networks keep their sizes"
         )
@@ -231,6 +230,17 @@ def check_given_with_data(given: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{name}: found {value!r:.80}, and there is no environment; give --env too, or leave it out"
             )
+
+
+def check_with_reward(config: Config, given: Iterable[str]) -> None:
+    """Refuses settings that nothing uses where there is no reward.
+
+    Raises:
+        ConfigError: for the first of them.
+    """
+    unused = [name for name in given if name in WITH_REWARD]
+    if unused and config.reward == "none":
+        raise ConfigError(f"{unused[0]}: --reward none only explores, without this setting; leave it out")
 
 
 def check_num_envs(before: Config, config: Config) -> None:

@@ -25,8 +25,7 @@ SECONDS_BETWEEN_NOTES = 10.0
 _OF_ENV = ("max_episode_frames", "perturb", "step_timeout_seconds")
 """Settings that may be changed for an agent in memory: they are of its environment alone."""
 _OF_TRAINING = (
-    "steps", "seed", "data", "reward", "num_envs", "vector_mode", "actors", "eval_", "checkpoint_every_frames",
-    "video", "on_collapse", "model.", "regularizer.", "explore.", "learning.", "cost.critics", "cost.bins",
+    "steps", "data", "reward", "eval_", "checkpoint_every_frames", "video", "on_collapse", "vector_mode",
 )  # fmt: skip
 """Beginnings of the names of settings that a trained agent does not use any more."""
 

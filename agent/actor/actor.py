@@ -225,14 +225,12 @@ class Actor:
                     actions=torch.where(taken[:, None, None], plan.actions, sequence),
                     energy=torch.where(taken, plan.energy, energy(drawn[:, :1])[:, 0]),
                 )
-        if not bool((plan.actions.abs() <= 1.0 + ROUNDING).all()):
+        action = plan.sample(ELITE_TEMPERATURE, generator)[:, 0] if explore else plan.actions[:, 0]
+        if not bool((action.abs() <= 1.0 + ROUNDING).all()):
             raise PlanError(
                 f"{type(planner).__name__}.plan gave actions that are not in [-1, 1]; a planner keeps to its box"
             )
-        if not explore:
-            return plan.actions[:, 0], plan
-        action = plan.sample(ELITE_TEMPERATURE, generator)[:, 0]
-        if plan.std is not None:
+        if explore and plan.std is not None:
             noise = torch.randn(action.shape, generator=generator, device=action.device)
             action = (action + noise * plan.std[:, 0]).clamp(-1.0, 1.0)
         return action, plan

@@ -22,6 +22,8 @@ from envs.readouts.trial import tried
 
 EPISODES, STEPS = 4, 25
 """Episodes that are tried, and steps of each."""
+MOST_IN_PART = 256
+"""Numbers of a part that is a readout: a map of thousands is no quantity that a task names."""
 LEAST_CORRELATION = 1.0 - 1e-6
 """Of a number with the quantity that it shows."""
 
@@ -63,7 +65,9 @@ def parts_as_readouts(env: gymnasium.Env[Any, Any], sizes: dict[str, int]) -> di
     return {
         name: derived(OBSERVATION, *places.tolist())
         for name, places in found.items()
-        if not name.rpartition(".")[2].isdecimal() and name not in (OBSERVATION, "action", "cost")
+        if 0 < len(places) <= MOST_IN_PART
+        and not name.rpartition(".")[2].isdecimal()
+        and name not in (OBSERVATION, "action", "cost")
     }
 
 
@@ -73,6 +77,8 @@ def _named_parts(space: spaces.Dict) -> dict[str, np.ndarray]:
     edge = 0
     for part, inner in space.spaces.items():
         name, count = identifier(str(part), f"part{len(found)}"), spaces.flatdim(inner)
+        while name in found:  # of another part, whose name differs in signs that no name has
+            name += "_2"
         found[name] = np.arange(edge, edge + count)
         found |= {f"{name}.{place}": np.array([edge + place]) for place in range(count)}
         if isinstance(inner, spaces.Dict):

@@ -163,11 +163,14 @@ class FixedPolicyAgent(SavesRuns, ABC):
         entered: TrainingEnv = enter(self, single_env(env, self.kind))
         self.env = entered
         until = self.frames + steps
-        with self.clock.running():
-            while self.frames < until:
-                self._step(entered)
-                if on_step is not None and ended_by(on_step(self)):
-                    break
+        try:
+            with self.clock.running():
+                while self.frames < until:
+                    self._step(entered)
+                    if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
+                        break
+        finally:
+            self.stop_requested = False
         return self
 
     def _step(self, env: TrainingEnv) -> None:

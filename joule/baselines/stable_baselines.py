@@ -174,10 +174,10 @@ class Baseline(SavesRuns):
                 _, callback = self.model._setup_learn(self.config.steps, reset_num_timesteps=False)
                 while self.frames < until:
                     self._step(callback)
-                    if on_step is not None and ended_by(on_step(self)):
+                    if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
             finally:
-                self._learning = False
+                self._learning = self.stop_requested = False
                 self._random_state = random_state.capture()
         return self
 

@@ -52,6 +52,9 @@ def model_card(
     blocks += ["## Use it", _use(values, repo, address)]
     if values["command"]:
         blocks += ["## Train it again", _code(values["command"])]
+        if values["changes"]:
+            changed = "\n".join(f"- {markdown(change)}" for change in values["changes"])
+            blocks.append(f"Settings were changed when it was resumed:\n\n{changed}")
     blocks += [
         "## What is in it",
         "One checkpoint with the networks, the settings, and the evaluations. There is no replay buffer and no "

@@ -35,10 +35,11 @@ from joule.storage.links import RUN_FILE
 from joule.storage.manifest import encode_members
 from joule.storage.provenance import version
 from joule.storage.reader import COMMAND_BYTES, EVALUATIONS_BYTES, read_plain, read_text
-from joule.storage.run_entries import CHECKPOINTS, COMMAND, CONFIG, CURVE, VERSIONS
+from joule.storage.run_entries import CHANGES, CHECKPOINTS, COMMAND, CONFIG, CURVE, VERSIONS
 from joule.storage.run_folder import SHARED, Run
 from joule.storage.run_logs import EVALUATIONS
 from joule.storage.run_replay import no_rows
+from joule.storage.setting_changes import changes_until
 from joule_errors import JouleError
 
 
@@ -118,6 +119,7 @@ def _files(
         "decisions": agent.decisions,
         "seed": config.seed,
         "command": command,
+        "changes": changes_until(run.folder / CHANGES, saved.step),
         "versions": made_with,
         "shared_by_version": version(),
         "weights": dtype,

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 
+from agent.configurator.settings import NO_ENV
 from joule.sweeping.job import NOT_BEGUN, Job, Outcome
 from joule.sweeping.node import TrialProcess
 from joule_errors import Refused
@@ -68,4 +69,5 @@ def check_envs(ids: Sequence[str]) -> None:
     from envs.registry import checked_id
 
     for env in ids:
-        checked_id(env)
+        if env != NO_ENV:
+            checked_id(env)

@@ -152,7 +152,8 @@ def explored(evaluator: Evaluator, agent: WorldModelAgent, watched: Policy) -> E
     """
     played: Evaluation = evaluator(watched)
     random: Evaluation = evaluator(RandomActions(agent.env_spec.action_size))
-    if played.read_steps is None or random.read_steps is None:  # every episode broke off in its first step
+    assert evaluator.read, "coverage is that of readouts"
+    if played.read_steps is None or random.read_steps is None:  # physics diverged in every first step
         return Exploration(0.0, 0.0, played.surprise)
     reference = random.read_steps.readouts
     return Exploration(

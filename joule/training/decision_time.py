@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ def time_decisions(policy: Policy, make_env: Callable[[], TrainingEnv], seed: in
         None where the environment fails before any decision is timed: the episodes that were asked for are played.
     """
     spent: list[tuple[float, float]] = []
-    with closing(make_env()) as env:
+    with suppress(EnvFailure), closing(make_env()) as env:
         while len(spent) < UNTIMED_DECISIONS + TIMED_DECISIONS:
             obs, _ = env.reset(seed=seed + len(spent))
             state, start, ended = None, True, False
@@ -48,10 +48,7 @@ def time_decisions(policy: Policy, make_env: Callable[[], TrainingEnv], seed: in
                 before = time.perf_counter(), time.process_time()
                 action, state = policy.predict(obs, state, np.array([start]), deterministic=True)
                 spent.append((time.perf_counter() - before[0], time.process_time() - before[1]))
-                try:
-                    obs, _, terminated, truncated, _ = env.step(action)
-                except EnvFailure:
-                    return _medians(spent)
+                obs, _, terminated, truncated, _ = env.step(action)
                 start, ended = False, terminated or truncated
     return _medians(spent)
 

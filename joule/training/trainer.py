@@ -106,8 +106,8 @@ class Trainer:
                 remaining = agent.config.steps - agent.frames
                 if remaining > 0 and self.stopped_by is None:
                     agent.learn(remaining, on_step=self.on_step)
-                if self.stopped_by is None:
-                    self.save()
+                if self.stopped_by is None or self.saved_at != agent.frames > 0:
+                    self.save()  # also where the signal came after `on_step`
         except Exception as error:
             if (cause := why_stopped(error)) is None:
                 raise
@@ -361,7 +361,7 @@ class Trainer:
         agent = self.agent
         found = newest_checkpoint(agent, self.run)
         if found is None:
-            if self.run.finished_at():
+            if self.run.finished_at() is not None:
                 raise CheckpointError(f"{self.run.folder}: its checkpoints are gone; train another run")
             self.run.truncate_logs(0)
             return ["this run has no checkpoint yet: it starts over"]

@@ -105,8 +105,9 @@ def test_planning_starts_from_the_policy_only_where_it_was_charged_for_the_const
 
 
 def test_a_constraint_changes_nothing_of_training(make_agent: Any) -> None:
-    free, limited = (make_agent(constraint=limit) for limit in ((), ("position<1e6",)))
+    brief = {"explore__warmup_decisions": 40, "learning__pretrain_updates": 10, "learning__batch_size": 16}
+    free, limited = (make_agent(constraint=limit, **brief) for limit in ((), ("position<1e6",)))
     for agent in (free, limited):
-        agent.learn(260)  # planned episodes from the end of warm-up on
+        agent.learn(120)  # planned episodes from the end of warm-up on
     ours, theirs = (agent.modules.networks.state_dict() for agent in (free, limited))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -257,8 +257,9 @@ def test_settings_of_training_are_refused_for_a_trained_agent(trained_run: Path)
         ConfigError, match=r"eval_episodes: is a setting of training, .* episodes=10 says how many"
     ):
         joule.evaluate(trained_run, eval_episodes=3)
-    with pytest.raises(ConfigError, match=r"learning.utd: is a setting of training"):
-        joule.evaluate(trained_run, settings={"learning.utd": 2.0})
+    with pytest.raises(ConfigError, match=r"steps: is a setting of training, .* leave it out$"):
+        joule.evaluate(trained_run, steps=5)
+    joule.load(trained_run, settings={"learning.precision": "bfloat16"})
 
 
 def test_what_another_planner_keeps_of_the_run_is_said(

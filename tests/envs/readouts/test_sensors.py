@@ -15,7 +15,7 @@ from gymnasium import spaces
 import envs
 from agent.cost.readouts import Readouts
 from envs.changes.factors import parse
-from envs.readouts.sensors import sensor_names
+from envs.readouts.sensors import parts_as_readouts, sensor_names
 
 
 def test_numbers_of_an_observation_are_named_by_what_they_show() -> None:
@@ -110,3 +110,16 @@ def test_the_parts_of_a_dict_observation_are_readouts_of_an_environment_without_
     np.testing.assert_allclose(r["pos"][0], [0.1, 0.2, 0.3])
     assert r["mode"].tolist() == [[0.0, 1.0]]
     assert r["pos.2"].item() == pytest.approx(0.3)
+
+
+def test_only_parts_of_moderate_size_are_readouts_and_names_do_not_collide() -> None:
+    def box(size: int) -> spaces.Box:
+        return spaces.Box(-1.0, 1.0, (size,), np.float32)
+
+    env: Any = SimpleNamespace(
+        observation_space=spaces.Dict({"a b": box(1), "a_b": box(2), "map": box(500), "obs": box(1)})
+    )
+    env.unwrapped = env
+    found = parts_as_readouts(env, {"obs": 504})
+    assert {name: part["at"] for name, part in found.items()} == {"a_b": [0], "a_b_2": [1, 2]}
+    assert parts_as_readouts(env, {"qpos": 504}) == {}

@@ -13,7 +13,11 @@ import pytest
 from run_comparison import assert_same_state
 
 from agent.agent import WorldModelAgent
+from agent.configurator.settings import Config
+from agent.configurator.validation import replace
 from agent.errors import ConfigError
+from agent.learning.collector import actor_config
+from agent.learning.schedule import rows_for
 from joule.actors import pool
 from joule.actors.pool import ActorPool
 from joule.actors.transport import ActorFailure, ActorLost, Message
@@ -242,3 +246,8 @@ def test_actors_that_are_free_begin_episodes_after_a_resume(acted: Make) -> None
     agent.learn(40)
     assert agent.env.restore(agent.env.snapshot()) is False
     assert agent.learn(20).decisions == 60
+
+
+def test_an_actor_holds_a_whole_chunk_beyond_the_budget_of_the_run() -> None:
+    config = actor_config(replace(Config(), {"steps": 10, "actors": 1, "actor_chunk_decisions": 200}), 0, 0)
+    assert rows_for(config.steps) >= 2 * (200 + 1)

@@ -20,6 +20,7 @@ from agent.configurator.settings import Config
 from joule.storage.format import FORMAT
 from joule.storage.run_folder import Run, RunError
 from joule.storage.run_paths import located
+from joule.storage.setting_changes import changes_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -260,3 +261,6 @@ def test_changed_settings_are_noted_with_the_frame(tmp_path: Path) -> None:
     rows = list(csv.DictReader((run.folder / "changes.csv").open()))
     changed = [(row["frames"], row["after"]) for row in rows if row["setting"] == "learning.batch_size"]
     assert changed == [("60", "32"), ("90", "16")]
+    assert len(changes_until(run.folder / "changes.csv", 89)) == 1
+    assert changes_until(run.folder / "changes.csv", 90)[1] == said[0]
+    assert changes_until(run.folder / "none.csv", 90) == []

@@ -155,9 +155,14 @@ def test_an_evaluation_needs_an_episode_limit_and_an_episode() -> None:
 
 
 class Failing(Countdown):
-    """The environment fails in its step number `last` over all episodes."""
+    """The environment fails in its step number `last` over all episodes, or in its second reset."""
 
-    last, taken = 0, 0
+    last, taken, resets_fail = 0, 0, False
+
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        if self.resets_fail and self.taken:
+            raise EnvFailure("reset raised ValueError")
+        return super().reset(seed=seed)
 
     def step(self, action: np.ndarray) -> Any:
         self.taken += 1
@@ -166,12 +171,12 @@ class Failing(Countdown):
         return super().step(np.array([self.seed, self.t]))
 
 
-@pytest.mark.parametrize(("last", "timed"), [(8, 3), (5, None)])
+@pytest.mark.parametrize(("last", "resets_fail", "timed"), [(8, False, 3), (5, False, None), (0, True, None)])
 def test_an_environment_that_fails_while_decisions_are_timed_costs_no_result(
-    last: int, timed: int | None
+    last: int, resets_fail: bool, timed: int | None
 ) -> None:
     env = Failing()
-    env.last = last
+    env.last, env.resets_fail = last, resets_fail
     policy: Any = SimpleNamespace(predict=lambda obs, state, starts, deterministic: (np.zeros(2), None))
     found = time_decisions(policy, lambda: env, 10_000)
     assert (None if found is None else found.decisions) == timed

@@ -168,3 +168,20 @@ def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(copy: Path) -> None:
     with pytest.raises(CheckpointError, match="its checkpoints are gone; train another run"):
         train.main(["--resume", str(copy)])
     assert files(copy) == before
+
+
+def test_a_signal_after_the_last_thing_due_is_followed_by_a_checkpoint(
+    training: Callable[..., Trainer],
+) -> None:
+    trainer = training()
+    do_what_is_due = trainer._do_what_is_due
+
+    def then_signal(agent: Any) -> bool:
+        found = do_what_is_due(agent)
+        if agent.frames == 25:
+            trainer.stop(signal.SIGTERM)
+        return found
+
+    trainer._do_what_is_due = then_signal  # type: ignore[method-assign]
+    assert trainer.train() == signal.SIGTERM
+    assert (trainer.agent.frames, trainer.saved_at) == (25, 25)
