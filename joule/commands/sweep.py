@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.configurator.settings import PRESETS, Config
+from agent.configurator.settings import NO_ENV, PRESETS, Config
 from agent.errors import ConfigError
 from joule import threads
 from joule.arguments import whole
@@ -175,7 +175,6 @@ def _train(
         Ended: where a second SIGINT ends them at once.
     """
     from joule.sweeping.candidates import report, tasks_of
-    from joule.sweeping.local import check_envs
     from joule.sweeping.session import Listed, Source, Sweep
     from joule.sweeping.trials import RESULTS, check_used, grid_trials, make_storage
 
@@ -220,6 +219,19 @@ def _train(
         found, stopped_by = source.settings, sweep.stop.number
     best = [report(task, found.get(task.name, ())) for task in tasks]
     return stopped_by, [*best, f"results: {storage / RESULTS}"]
+
+
+def check_envs(ids: Sequence[str]) -> None:
+    """Refuses environments that need no import of a user's module to be seen to be wrong.
+
+    Raises:
+        EnvError: for the first of them; see `envs.registry.checked_id`.
+    """
+    from envs.registry import checked_id
+
+    for env in ids:
+        if env != NO_ENV:
+            checked_id(env)
 
 
 def _cluster(options: argparse.Namespace, storage: Path, cores: int) -> tuple[Any, Any]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from types import TracebackType
 
-from agent.configurator.settings import NO_ENV
 from joule.sweeping.job import NOT_BEGUN, Job, Outcome
 from joule.sweeping.node import TrialProcess
 from joule_errors import Refused
@@ -58,16 +56,3 @@ class LocalProcesses:
     ) -> None:
         for process in self._running:
             process.kill()
-
-
-def check_envs(ids: Sequence[str]) -> None:
-    """Refuses environments that need no import of a user's module to be seen to be wrong.
-
-    Raises:
-        EnvError: for the first of them; see `envs.registry.checked_id`.
-    """
-    from envs.registry import checked_id
-
-    for env in ids:
-        if env != NO_ENV:
-            checked_id(env)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from joule.sweeping import local, node, session, trial_process
+from joule.commands import sweep
+from joule.sweeping import node, session, trial_process
 
 FAKE = Path(__file__).parents[2] / "support" / "fake_trial.py"
 
@@ -15,7 +16,7 @@ FAKE = Path(__file__).parents[2] / "support" / "fake_trial.py"
 def fake_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processes of trials are those of `fake_trial`, and are looked at all the time."""
     monkeypatch.setattr(trial_process, "__file__", str(FAKE))
-    monkeypatch.setattr(local, "check_envs", lambda ids: None)
+    monkeypatch.setattr(sweep, "check_envs", lambda ids: None)
     monkeypatch.setattr(node, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(session, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(session, "LOOK_SECONDS", 0.0)

@@ -14,7 +14,6 @@ import pytest
 from envs.faults.errors import EnvError
 from joule.cli import signals
 from joule.commands import sweep
-from joule.sweeping import local
 from joule.sweeping.display import Display
 from joule.sweeping.local import LocalProcesses
 from joule.sweeping.node import TrialProcess
@@ -145,6 +144,6 @@ def test_a_killed_trial_is_interrupted_and_not_done(tmp_path: Path) -> None:
 
 def test_only_ids_that_need_no_import_are_refused_before_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    local.check_envs(["none", "tiny_env:joule-tests/Point-v0", "HalfCheetah-v5"])
+    sweep.check_envs(["none", "tiny_env:joule-tests/Point-v0", "HalfCheetah-v5"])
     with pytest.raises(EnvError, match="unknown environment id 'HalfCheetah-v6'"):
-        local.check_envs(["HalfCheetah-v6"])
+        sweep.check_envs(["HalfCheetah-v6"])
