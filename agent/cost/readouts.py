@@ -169,12 +169,13 @@ class NamedReadouts(Mapping[str, Any]):
 
     def shortest(self, name: str, difference: Tensor) -> Tensor:
         """See `Readouts.shortest`; `name` may also be one of several, and what is no readout stays as it is."""
+        layout = self._layout
+        if name in layout.columns or name in layout.derived:
+            return layout.shortest(name, difference)
         whole, _, place = name.rpartition(".")
-        if name in ("action", "cost") or whole == "action":
-            return difference
-        if self._layout.value(name, self._rows) is not None:
-            return self._layout.shortest(name, difference)
-        return self._layout.shortest(whole, difference, int(place))
+        if whole in layout.columns or whole in layout.derived:
+            return layout.shortest(whole, difference, int(place))
+        return difference
 
     def _find(self, name: str) -> Tensor | None:
         if name == "action":

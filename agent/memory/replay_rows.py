@@ -47,4 +47,4 @@ class StreamRows:
             return
         # The agent may have collected more than its configuration's budget.
         self.buffer.reserve(min(self._capacity, total + 1) * len(self.buffer.streams))
-        self.buffer.streams[self.stream].restore(rows, total)
+        stream.restore(rows, total)
