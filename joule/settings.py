@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
-from agent.configurator.validation import drop_foreign_settings, flatten, replace, validate
+from agent.configurator.validation import differing, drop_foreign_settings, flatten, replace, validate
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
 
@@ -152,7 +152,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     check_with_reward(config, given)
     check_agent_uses(config.agent, given)
     old, new = flatten(before), flatten(config)
-    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    changed = differing(before, config)
     if "task" in changed:
         way = ", or evaluate this one with --task and --learn-task" if before.agent == "joule" else ""
         raise ConfigError(f"task: this run learned by the costs of its own task; train another run{way}")

@@ -111,6 +111,12 @@ def drop_foreign_settings(config: Config, given: Mapping[str, Any]) -> tuple[Con
     return config, dropped
 
 
+def differing(before: Config, after: Config) -> list[str]:
+    """The dotted names of the settings that differ, those of kinds included."""
+    old, new = flatten(before), flatten(after)
+    return [name for name in {**old, **new} if old.get(name) != new.get(name)]
+
+
 def to_json(config: Config) -> dict[str, Any]:
     """The config as plain JSON values; `from_json` is its inverse."""
     plain = dataclasses.asdict(config)

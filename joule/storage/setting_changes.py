@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from agent.configurator.settings import Config
-from agent.configurator.validation import flatten
+from agent.configurator.validation import differing, flatten
 from joule.escaping import csv_cell
 from joule.storage.files import replace_file
 from joule.storage.reader import JSON_BYTES, read_plain
@@ -52,7 +52,7 @@ def append_changes(path: Path, before: Config, after: Config, frames: int) -> li
         OSError: when the file cannot be read, or the disk refuses.
     """
     old, new = flatten(before), flatten(after)
-    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    changed = differing(before, after)
     try:
         text = read_plain(path, JSON_BYTES)
     except FileNotFoundError:
