@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
@@ -56,8 +56,20 @@ FROM_DATA: dict[str, Any] = {
     "learning.recency": 0.0,  # the order of recorded episodes says nothing
 }
 """Settings of a run that learns from recorded episodes, where the user gives no others."""
-WITH_REWARD = ("explore.curiosity", "cost.uncertainty")
-"""Settings that nothing uses where there is no reward."""
+_NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
+    (
+        ("explore.curiosity", "cost.uncertainty"),
+        lambda config: config.reward != "none",
+        "--reward none only explores, without this setting",
+    ),
+    (
+        ("actor_chunk_decisions", "actors_lockstep"),
+        lambda config: config.actors > 0,
+        "this setting is of --actors, and there are none",
+    ),
+    (("obs_size",), lambda config: "pixels" in config.obs, "no camera is observed; it is for --obs pixels"),
+)
+"""Settings, what uses them, and what to say to who gives them where nothing does."""
 _INTERACTION = ("explore.", "learning.utd", "learning.initial_utd", "learning.pretrain_updates", "actor_chunk",
                 "actors_lockstep", "vector_mode")  # fmt: skip
 """Beginnings of the names of settings that say how experience is collected, and when it is learned from."""
@@ -125,7 +137,7 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
         changes = {**FROM_DATA, **changes}
     config, _ = drop_foreign_settings(replace(Config(), {**changes, **given}), given)
     validate(config)
-    check_with_reward(config, given)
+    check_used(config, given)
     if config.obs == STATE_AND_GOAL and config.agent == "joule":
         raise ConfigError(
             f"obs: found {config.obs}, which joule does not learn from; {GOAL_CONDITIONED} does"
@@ -149,7 +161,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     """
     config, _ = drop_foreign_settings(replace(before, given), given)
     validate(config)
-    check_with_reward(config, given)
+    check_used(config, given)
     check_agent_uses(config.agent, given)
     old, new = flatten(before), flatten(config)
     changed = differing(before, config)
@@ -206,7 +218,7 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
         usual["explore.plan_from_decisions"] = 0
     config, _ = drop_foreign_settings(replace(before, {**usual, **given}), given)
     validate(config)
-    check_with_reward(config, given)
+    check_used(config, given)
     check_num_envs(before, config)
     has = flatten(before)
     if sized := [name for name in given if name in SIZES and given[name] != has[name]]:
@@ -232,15 +244,17 @@ def check_given_with_data(given: Mapping[str, Any]) -> None:
             )
 
 
-def check_with_reward(config: Config, given: Iterable[str]) -> None:
-    """Refuses settings that nothing uses where there is no reward.
+def check_used(config: Config, given: Iterable[str]) -> None:
+    """Refuses settings that the user gave and that nothing in this run uses.
 
     Raises:
         ConfigError: for the first of them.
     """
-    unused = [name for name in given if name in WITH_REWARD]
-    if unused and config.reward == "none":
-        raise ConfigError(f"{unused[0]}: --reward none only explores, without this setting; leave it out")
+    found, usual = flatten(config), flatten(Config())
+    for names, used, why in _NEEDS:
+        unused = [name for name in given if name in names and found[name] != usual[name]]
+        if unused and not used(config):
+            raise ConfigError(f"{unused[0]}: {why}; leave it out")
 
 
 def check_num_envs(before: Config, config: Config) -> None:

@@ -5,7 +5,7 @@ CUSUM test adds these numbers up, and its threshold is calibrated on episodes in
 given an equal share of the joint rate of false alarms, so that together they keep it.
 
 - errors: the size of the prediction error, given the ensemble's disagreement.
-- correction: whether the errors can be predicted from the last ones (`correction_test`).
+- correction: whether the errors can be predicted from the last ones (`correction_statistic`).
 - shortfall: the TD error of the cost-to-go. The world is worse than the critic expects.
 - falls: terminations, against their usual rate.
 """
@@ -31,7 +31,7 @@ from agent.world_model.change_detection import (
     middle_and_deviation,
     threshold_for,
 )
-from agent.world_model.correction_test import CorrectionTest
+from agent.world_model.correction_statistic import CorrectionTest
 from agent.world_model.home_episodes import HomeEpisodes
 from agent.world_model.observed_steps import ObservedSteps
 from agent.world_model.residuals import HomeResiduals

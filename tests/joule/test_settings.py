@@ -80,10 +80,31 @@ def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
         config_init_from(before, {"model.latent_dim": 16})
 
 
-@pytest.mark.parametrize("name", ["explore.curiosity", "cost.uncertainty"])
-def test_what_nothing_uses_without_a_reward_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name}: --reward none only explores"):
-        config_from("smoke", {"reward": "none", name: 0.5})
+@pytest.mark.parametrize(
+    ("given", "used_with", "message"),
+    [
+        (
+            {"cost.uncertainty": 0.5, "reward": "none"},
+            {"reward": "env"},
+            "--reward none only explores, without this setting",
+        ),
+        (
+            {"explore.curiosity": 0.5, "reward": "none"},
+            {"reward": "env"},
+            "--reward none only explores, without this setting",
+        ),
+        ({"actors_lockstep": True}, {"actors": 1}, "this setting is of --actors, and there are none"),
+        ({"actor_chunk_decisions": 8}, {"actors": 2}, "this setting is of --actors, and there are none"),
+        ({"obs_size": 48}, {"obs": "pixels+state"}, "no camera is observed; it is for --obs pixels"),
+    ],
+)
+def test_a_setting_that_nothing_uses_is_refused(
+    given: dict[str, object], used_with: dict[str, object], message: str
+) -> None:
+    name = next(iter(given))
+    with pytest.raises(ConfigError, match=f"{name}: {message}; leave it out"):
+        config_from("smoke", given)
+    assert getattr(config_from("smoke", {**given, **used_with}), name.partition(".")[0])
 
 
 def test_a_task_object_is_refused_with_what_takes_it() -> None:

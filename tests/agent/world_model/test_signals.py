@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.world_model.correction_test import CorrectionTest
+from agent.world_model.correction_statistic import CorrectionTest
 from agent.world_model.home_episodes import HomeEpisodes
 from agent.world_model.observed_steps import ObservedSteps
 from agent.world_model.residuals import HomeResiduals
