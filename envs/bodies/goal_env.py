@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 
@@ -17,18 +19,44 @@ class GoalEnv(MujocoEnv):
     """A MuJoCo environment whose task is to bring about a state.
 
     An agent can be shown that state as a goal: what is observed there, by `at_goal`.
+
+    Args:
+        model: an MJCF file.
+        frame_skip: physics steps of one step.
+        goal_in_observation: whether the goal of the episode is observed.
+        kwargs: keyword arguments of `MujocoEnv`.
     """
 
+    own_numbers: ClassVar[int]
+    """Numbers that are observed without those of the goal."""
+    goal_numbers: ClassVar[int]
+    """Numbers of the observation that depend on the goal."""
     goal_within: ClassVar[dict[str, float]]
     """Readout -> how far from its value at the goal is near enough, in the readout's unit."""
+
+    def __init__(self, model: Path, frame_skip: int, goal_in_observation: bool, **kwargs: Any) -> None:
+        self.goal_in_observation = goal_in_observation
+        numbers = self.own_numbers + (self.goal_numbers if goal_in_observation else 0)
+        kwargs.setdefault("camera_name", "view")
+        super().__init__(str(model), frame_skip, Box(-np.inf, np.inf, (numbers,), np.float64), **kwargs)
+        self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
 
     @abstractmethod
     def goal_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positions and velocities in which the task of this episode is done."""
 
     @abstractmethod
+    def observe_self(self) -> NDArray[np.float64]:
+        """What is observed of the present state without the goal [own_numbers]."""
+
+    @abstractmethod
+    def observe_goal(self) -> NDArray[np.float64]:
+        """What is observed of the goal, from the present state [goal_numbers]."""
+
     def observe(self) -> NDArray[np.float64]:
         """The observation of the present state."""
+        own = self.observe_self()
+        return np.concatenate([own, self.observe_goal()]) if self.goal_in_observation else own
 
     @contextmanager
     def at_goal(self) -> Iterator[NDArray[np.float64]]:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
-from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
 from envs.bodies.goal_env import GoalEnv
@@ -66,6 +65,7 @@ class Maze(GoalEnv):
     Args:
         random_goal: draw a goal at each reset.
         zone_penalty: cost of a step in the zone, in reward.
+        goal_in_observation: whether numbers 4 and 5 are observed.
         frame_skip: physics steps of 5 ms per step.
         kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """
@@ -77,13 +77,18 @@ class Maze(GoalEnv):
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
 
+    own_numbers, goal_numbers = 4, 2
+
     def __init__(
-        self, *, random_goal: bool = False, zone_penalty: float = 0.0, frame_skip: int = 10, **kwargs: Any
+        self,
+        *,
+        random_goal: bool = False,
+        zone_penalty: float = 0.0,
+        goal_in_observation: bool = True,
+        frame_skip: int = 10,
+        **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("camera_name", "view")
-        observed = Box(-np.inf, np.inf, (6,), np.float64)
-        super().__init__(str(MODELS / self.model_file), frame_skip, observed, **kwargs)
-        self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
+        super().__init__(MODELS / self.model_file, frame_skip, goal_in_observation, **kwargs)
         self.random_goal = random_goal
         self._chosen_goal: ArrayLike | None = None
         self.zone_penalty = zone_penalty
@@ -197,9 +202,13 @@ class Maze(GoalEnv):
         """Distance of `place` from the zone's edge (m), negative inside."""
         return float(np.linalg.norm(place - self.zone_centre)) - self.zone_radius
 
-    def observe(self) -> NDArray[np.float64]:
-        """The observation of the present state."""
-        return np.concatenate([self.data.qpos, self.data.qvel, self.goal - self.data.qpos])
+    def observe_self(self) -> NDArray[np.float64]:
+        """The ball: numbers 0 to 3 of the observation."""
+        return np.concatenate([self.data.qpos, self.data.qvel])
+
+    def observe_goal(self) -> NDArray[np.float64]:
+        """The goal: numbers 4 and 5 of the observation."""
+        return self.goal - self.data.qpos
 
     def _get_reset_info(self) -> dict[str, Any]:
         path, in_zone = self.path_distance(), self._zone_distance(self.data.qpos) < 0.0

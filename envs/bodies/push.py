@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
-from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
 from envs.bodies.goal_env import GoalEnv
@@ -81,16 +80,17 @@ class Push(GoalEnv):
     Never terminates; truncated after 200 steps of 0.04 s when made through its id.
 
     Args:
+        goal_in_observation: whether numbers 14 to 19 are observed.
         frame_skip: physics steps of 5 ms per step.
         kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
 
-    def __init__(self, *, frame_skip: int = 8, **kwargs: Any) -> None:
-        kwargs.setdefault("camera_name", "view")
-        super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (20,), np.float64), **kwargs)
-        self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
+    own_numbers, goal_numbers = 14, 6
+
+    def __init__(self, *, goal_in_observation: bool = True, frame_skip: int = 8, **kwargs: Any) -> None:
+        super().__init__(MODEL, frame_skip, goal_in_observation, **kwargs)
         self._rest_height = float(self.model.geom("block").size[2])
 
     @property
@@ -212,10 +212,10 @@ class Push(GoalEnv):
         near = 1.0 - np.tanh(np.linalg.norm(self._place_behind() - self.data.qpos[:2]) / NEAR_SCALE)
         return float(place), float(0.5 * (1.0 + np.cos(self._angle_error()))), float(near)
 
-    def observe(self) -> NDArray[np.float64]:
-        """The observation of the present state."""
+    def observe_self(self) -> NDArray[np.float64]:
+        """Pusher and block: numbers 0 to 13 of the observation."""
         qpos, qvel = self.data.qpos, self.data.qvel
-        angle, error = _heading(qpos[5:9]), self._angle_error()
+        angle = _heading(qpos[5:9])
         return np.concatenate(
             [
                 10 * qpos[:2],
@@ -224,6 +224,14 @@ class Push(GoalEnv):
                 [10 * (qpos[4] - self._rest_height)],
                 10 * qvel[2:5],
                 [np.cos(angle), np.sin(angle), _turn_rate(qpos[5:9], qvel[5:8]), _uprightness(qpos[5:9])],
+            ]
+        )
+
+    def observe_goal(self) -> NDArray[np.float64]:
+        """Numbers 14 to 19 of the observation."""
+        qpos, error = self.data.qpos, self._angle_error()
+        return np.concatenate(
+            [
                 10 * (self.data.mocap_pos[0, :2] - qpos[2:4]),
                 [np.cos(error), np.sin(error)],
                 10 * (self._place_behind() - qpos[:2]),

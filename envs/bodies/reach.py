@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
-from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
 from envs.bodies.goal_env import GoalEnv
@@ -61,16 +60,24 @@ class Reach(GoalEnv):
 
     Args:
         control_cost_weight: cost of an action at full torque, in reward per step.
+        goal_in_observation: whether numbers 6 to 9 are observed.
         frame_skip: physics steps of 5 ms per step.
         kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}  # noqa: RUF012
 
-    def __init__(self, *, control_cost_weight: float = 0.01, frame_skip: int = 8, **kwargs: Any) -> None:
-        kwargs.setdefault("camera_name", "view")
-        super().__init__(str(MODEL), frame_skip, Box(-np.inf, np.inf, (10,), np.float64), **kwargs)
-        self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
+    own_numbers, goal_numbers = 6, 4
+
+    def __init__(
+        self,
+        *,
+        control_cost_weight: float = 0.01,
+        goal_in_observation: bool = True,
+        frame_skip: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(MODEL, frame_skip, goal_in_observation, **kwargs)
         self.control_cost_weight = control_cost_weight
 
     @property
@@ -178,11 +185,14 @@ class Reach(GoalEnv):
     def _distance(self) -> float:
         return float(np.linalg.norm(self.goal - self._fingertip()))
 
-    def observe(self) -> NDArray[np.float64]:
-        """The observation of the present state."""
+    def observe_self(self) -> NDArray[np.float64]:
+        """The arm: numbers 0 to 5 of the observation."""
         angles = self.data.qpos
-        offset = self.goal - self._fingertip()
-        return np.concatenate([np.cos(angles), np.sin(angles), self.data.qvel, self.goal, offset])
+        return np.concatenate([np.cos(angles), np.sin(angles), self.data.qvel])
+
+    def observe_goal(self) -> NDArray[np.float64]:
+        """The target: numbers 6 to 9 of the observation."""
+        return np.concatenate([self.goal, self.goal - self._fingertip()])
 
     def _get_reset_info(self) -> dict[str, Any]:
         distance = self._distance()
