@@ -15,11 +15,14 @@ def put_current_directory_last() -> None:
     """Moves the current directory to the end of the import path.
 
     `python -m` puts it first. A folder of the user's, such as `agent`, must not hide Joule's own package. So
-    this runs before any of them is imported. The user's environments are still found.
+    this runs before any of them is imported. The user's environments are still found. Where the current directory
+    is the one that this file was imported from, it stays first: another installed Joule must not take its place.
     """
     try:
         here = os.path.realpath(os.getcwd())
     except FileNotFoundError:  # somebody has removed it
+        return
+    if here == os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
         return
     others = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
     if len(others) < len(sys.path):

@@ -105,3 +105,11 @@ def test_the_current_directory_goes_to_the_end_of_the_path(
     monkeypatch.setattr(sys, "path", ["/a"])
     put_current_directory_last()
     assert sys.path == ["/a"], "a directory that was not on the path is not added"
+
+
+def test_joules_own_checkout_stays_ahead_of_another_installed_joule(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = str(ROOT)
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "path", [root, "/another"])
+    put_current_directory_last()
+    assert sys.path == [root, "/another"]
