@@ -90,6 +90,21 @@ def test_a_goal_can_be_set_and_a_wrong_one_is_refused(name: str) -> None:
             env.set_goal(wrong)
 
 
+@pytest.mark.parametrize("name", sorted(ENVS.keys() - {"Cup"}))
+def test_the_goal_may_be_left_out_of_what_is_observed(name: str) -> None:
+    usual, without = make(name), make(name, goal_in_observation=False)
+    goal = ENVS[name][1]
+    observed, _ = usual.reset(seed=0)
+    first, _ = without.reset(seed=0)
+    np.testing.assert_array_equal(first, observed[: len(first)])
+    assert without.observation_space.contains(first)
+    other_goal, _ = without.reset(seed=0, options={"goal": goal})
+    np.testing.assert_array_equal(other_goal, first)
+    usual.reset(seed=0, options={"goal": goal})
+    push = np.ones(2, np.float32)
+    assert without.step(push)[1] == usual.step(push)[1], "the reward still depends on the goal"
+
+
 @each_env
 def test_the_seed_determines_the_episode(name: str) -> None:
     first = episode(make(name), 40, seed=3)
