@@ -6,7 +6,7 @@ import difflib
 import functools
 from dataclasses import dataclass
 
-from agent.cost.regions import Limit, Region, parse_disc, parse_limit
+from agent.cost.regions import Region, parse_disc, parse_limit
 from agent.cost.task import IN_PYTHON, CostFn, check_named_function
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
@@ -46,9 +46,8 @@ def parse_constraint(text: str) -> Constraint:
 
 
 def charge(text: str, margin: float) -> str:
-    """The term of a task that charges for violating a constraint; a limit is stricter by a margin, in its unit."""
-    region = _region(text)
-    return f"keep:{region.tightened(margin)}" if isinstance(region, Limit) else text
+    """The term of a task that charges for violating a constraint that is stricter by a margin, in its unit."""
+    return _region(text).stricter_term(margin)
 
 
 def as_constraint(given: object) -> Constraint:

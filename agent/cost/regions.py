@@ -34,13 +34,13 @@ class Limit:
         violation = self.sign * (r[self.readout] - self.bound)
         return violation.amax(-1) if violation.ndim == 2 else violation
 
-    def tightened(self, margin: float) -> str:
-        """The text of the limit that is stricter by a margin."""
+    def stricter_term(self, margin: float) -> str:
+        """The term of a task that charges for violating a limit that is stricter by a margin, in its unit."""
         bound = self.bound - self.sign * margin
         text = f"{bound:.3g}"
         if self.sign * float(text) > self.sign * bound:  # rounding must not make it looser
             text = repr(bound)
-        return f"{self.readout}{'<' if self.sign > 0 else '>'}{text}"
+        return f"keep:{self.readout}{'<' if self.sign > 0 else '>'}{text}"
 
     def covers(self, other: Region) -> bool:
         """Whether staying within this limit implies staying out of the other region."""
@@ -53,7 +53,7 @@ class Limit:
 class Disc:
     """A disc in the plane of a readout of two numbers.
 
-    Called, it gives the violation [rows]: the depth in the disc, 1 at its centre, 0 at its edge and outside.
+    Called, it gives the violation [rows], in radii: the depth in the disc, 1 at its centre, and below 0 outside.
     """
 
     x: float
@@ -63,7 +63,12 @@ class Disc:
 
     def __call__(self, r: NamedReadouts) -> Tensor:
         distance = difference(r, self.readout, [self.x, self.y]).norm(dim=-1)
-        return (1.0 - distance / self.radius).clamp_min(0.0)
+        return 1.0 - distance / self.radius
+
+    def stricter_term(self, margin: float) -> str:
+        """The term of a task that charges for entering a disc that is larger by a margin, in radii."""
+        radius = self.radius * (1.0 + margin)
+        return f"out-of:x={self.x!r},y={self.y!r},r={radius!r},of={self.readout}"
 
     def covers(self, other: Region) -> bool:
         """Whether staying out of this disc implies staying out of the other region: it contains the other."""

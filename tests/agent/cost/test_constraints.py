@@ -100,7 +100,7 @@ def test_a_constraint_is_covered_only_with_all_others() -> None:
         ("speed<1.9", "keep:speed<1.5"),
         ("height>0.5", "keep:height>0.9"),
         ("x<1996.6", "keep:x<1996.1999999999998"),  # 2e+03 would be looser
-        ("out-of:x=0,y=0,r=0.35", "out-of:x=0,y=0,r=0.35"),
+        ("out-of:x=0,y=-1,r=0.5", "out-of:x=0.0,y=-1.0,r=0.7,of=position"),
     ],
 )
 def test_what_is_charged_is_stricter_than_the_constraint(constraint: str, term: str) -> None:
@@ -113,8 +113,8 @@ def test_discs_and_limits_are_values() -> None:
     assert (
         parse_constraint("speed<2").cost == parse_constraint(" speed < 2.0").cost == Limit("speed", 1.0, 2.0)
     )
-    assert Limit("speed", 1.0, 2.0).tightened(0.25) == "speed<1.75"
-    assert Limit("height", -1.0, 0.3).tightened(0.1) == "height>0.4"
+    assert Limit("speed", 1.0, 2.0).stricter_term(0.25) == "keep:speed<1.75"
+    assert Limit("height", -1.0, 0.3).stricter_term(0.1) == "keep:height>0.4"
 
 
 def test_constraints_are_settings_that_only_a_planner_can_keep() -> None:
