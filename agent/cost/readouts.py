@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent.cost.derivations import DERIVATIONS, parts_of, size_of, squeezed
+from agent.cost.derivations import DERIVATIONS, computed, parts_of, size_of, squeezed
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Readouts:
 
         parts = [self._below(name, of, rows) for of in parts_of(source)]
         whole = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-        found = DERIVATIONS[source["as"]].compute(whole[:, source["at"]], source["sign"], source["plus"])
+        found = computed(source, whole)
         return found.unsqueeze(-1) if found.ndim == 1 else found
 
     def _below(self, name: str, of: str, rows: Tensor) -> Tensor:

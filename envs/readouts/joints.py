@@ -8,7 +8,7 @@ sensor shows, and a quaternion and its negative are the same orientation. So eac
 | hinge with limits | `NAME_angle` (rad), `NAME_velocity` (rad/s) |
 | hinge without limits | `NAME_turn`: cosine and sine of its angle from the pose as built; `NAME_velocity` |
 | slide | `NAME_position` (m), `NAME_velocity` (m/s) |
-| ball | `NAME_up`, `NAME_ahead`: z and x of the parent's frame, in the body's axes; `NAME_spin` (rad/s) |
+| ball | `NAME_up`, `NAME_ahead`: the body's z and x in the pose as built, in its axes now; `NAME_spin` (rad/s) |
 | free | of its body: `BODY_position` (x and y, m), `BODY_height` (m); `BODY_up`, `BODY_ahead`: z and x of the \
 world in the body's axes; `BODY_velocity` (m/s, the world's axes), `BODY_local_velocity` (the body's axes), \
 `BODY_spin` (rad/s, the body's axes) |
@@ -27,7 +27,10 @@ import numpy as np
 
 MOST_NUMBERS = 300
 """Numbers of all readouts of joints at most; see `kept_joints`."""
-FULL_TURN = 2 * np.pi
+WIDEST_LIMITS = 4 * np.pi + 1e-6
+"""Range of a hinge (rad) beyond which its limits count as none: it may wind more than a turn to either side."""
+STRAIGHT = 0.99
+"""Component along an axis of the world from which a direction counts as that axis."""
 OF_JOINT = "_of_joint"
 """Ends the name of a readout of a joint where another readout has this name."""
 
@@ -65,7 +68,7 @@ SIZES = {
 
 
 def kind_of(model: Any, joint: int) -> str:
-    """The kind of a joint, as in `Joint.kind`. A hinge whose limits are more than a turn apart has none."""
+    """The kind of a joint, as in `Joint.kind`. A hinge whose limits are more than two turns apart has none."""
     import mujoco
 
     match model.jnt_type[joint]:
@@ -76,7 +79,7 @@ def kind_of(model: Any, joint: int) -> str:
         case mujoco.mjtJoint.mjJNT_SLIDE:
             return "slide"
     low, high = model.jnt_range[joint]
-    return "angle" if model.jnt_limited[joint] and high - low <= FULL_TURN else "turn"
+    return "angle" if model.jnt_limited[joint] and high - low <= WIDEST_LIMITS else "turn"
 
 
 def kept_joints(model: Any) -> list[int]:
@@ -215,21 +218,35 @@ def _of_turning_body(joint: Joint, data: Any) -> dict[str, np.ndarray]:
     }
 
 
+def world_axis(model: Any, joint: int) -> np.ndarray:
+    """The axis of a slide or hinge of a root [3], in the world's axes and in the pose as built."""
+    import mujoco
+
+    axis = np.empty(3)
+    mujoco.mju_rotVecQuat(axis, model.jnt_axis[joint], model.body_quat[model.jnt_bodyid[joint]])
+    return axis
+
+
 def planar_root(model: Any, joints: list[Joint]) -> tuple[Joint, Joint, Joint] | None:
-    """The slides along x and y and the hinge about z of the first body that moves so in the plane, or None."""
+    """The slides along x and y and the hinge about z of the first body that moves so in the plane, or None.
+
+    The hinge comes last: slides after it would move along what it has turned.
+    """
     found: dict[int, dict[str, Joint]] = {}
     for joint in joints:
         body = int(model.jnt_bodyid[joint.index])
-        axis = model.jnt_axis[joint.index]
         if model.body_parentid[body] != 0 or joint.kind in ("free", "ball"):
             continue
+        axis = world_axis(model, joint.index)
         for place, letter in ((0, "x"), (1, "y"), (2, "z")):
-            if axis[place] > 0.99:
+            if axis[place] > STRAIGHT:
                 moves = letter if joint.kind == "slide" else f"turns {letter}"
                 found.setdefault(body, {})[moves] = joint
     for motions in found.values():
         if motions.keys() >= {"x", "y", "turns z"}:
-            return motions["x"], motions["y"], motions["turns z"]
+            x, y, about_z = motions["x"], motions["y"], motions["turns z"]
+            if about_z.index > max(x.index, y.index):
+                return x, y, about_z
     return None
 
 

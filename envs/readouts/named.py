@@ -20,8 +20,9 @@ import numpy as np
 from envs.faults.boundary import attribute, call_step, name_of
 from envs.faults.errors import EnvError
 from envs.physics import Physics, find_physics
-from envs.readouts.derived import DerivedReadout, of_joints, of_root
+from envs.readouts.derived import DerivedReadout, of_joints
 from envs.readouts.joints import JointReadouts
+from envs.readouts.root import of_root
 
 STATE = ("qpos", "qvel")
 """Readouts of an environment's own that joints replace."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.faults.errors import RenderError
 from envs.physics import Physics, find_physics
+from envs.readouts.joints import kind_of
 from envs.safe_env import SafeEnv
 
 
@@ -73,13 +74,13 @@ class RobotPoses:
     def change(self, after: np.ndarray, before: np.ndarray) -> np.ndarray:
         """How `qpos` changed, [rows, nq]: `after` minus `before`, the short way round where a joint turns.
 
-        A quaternion and its negative are one orientation, and so are angles a whole turn apart.
+        A quaternion and its negative are one orientation, and so are angles a whole turn apart of a hinge without
+        limits.
         """
-        import mujoco
-
         model, change = self.model, np.asarray(after - before, np.float64)
-        limited = model.jnt_limited.astype(bool)
-        hinges = model.jnt_qposadr[(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE) & ~limited]
+        hinges = [
+            int(model.jnt_qposadr[joint]) for joint in range(model.njnt) if kind_of(model, joint) == "turn"
+        ]
         change[:, hinges] = (change[:, hinges] + np.pi) % (2 * np.pi) - np.pi
         for part in self._orientations():
             sign = np.where((after[:, part] * before[:, part]).sum(-1, keepdims=True) < 0.0, -1.0, 1.0)

@@ -13,8 +13,9 @@ import torch
 import envs
 from agent.cost.readouts import Readouts
 from envs.physics import find_physics
-from envs.readouts.derived import of_joints, of_root
+from envs.readouts.derived import of_joints
 from envs.readouts.joints import MOST_NUMBERS, JointReadouts
+from envs.readouts.root import of_root
 
 ROBOT = """
 <mujoco><option gravity="0 0 0"/><worldbody>
