@@ -304,7 +304,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         Raises:
             ConfigError: for an agent that cannot adapt, and for too few decisions.
         """
-        adaptive = AdaptiveAgent(self.modules)
+        adaptive = AdaptiveAgent(self.modules, on_begin=self.begin_episode)
         if home is not None:
             count = whole_number("home_decisions", home_decisions, FEWEST_HOME_DECISIONS, MOST_STEPS)
             adaptive.calibrate_at(play_home_episodes(self.modules, home, count, on_decision))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from agent.configurator.settings import LISTS, NO_PERTURBATION
 from agent.seeds import FIRST_SEED
+
+LONGEST = 160
+"""Characters that the parts come to at most; file systems allow 255 bytes for a name."""
 
 
 def name_parts(
@@ -44,4 +48,12 @@ def name_parts(
         parts.append(f"deadline-{deadline_ms:g}ms")
     if seed != FIRST_SEED:
         parts.append(f"seed-{seed}")
-    return parts
+    return _shortened(parts)
+
+
+def _shortened(parts: list[str]) -> list[str]:
+    """The parts, or where they are too long their beginning and a sum of them all."""
+    text = "-".join(parts)
+    if len(text) <= LONGEST:
+        return parts
+    return [text[:LONGEST].rstrip("-"), hashlib.sha256(text.encode()).hexdigest()[:8]]

@@ -156,10 +156,11 @@ class NamedReadouts(Mapping[str, Any]):
         if found is None and "." in name:
             whole, _, place = name.rpartition(".")
             several = self._find(whole)
-            if several is not None and several.ndim == 2 and place.isdecimal():
-                if int(place) < several.shape[1]:
-                    return several[:, int(place)]
-                raise TaskError(f"{name}: {whole} has {several.shape[1]} numbers, counted from 0")
+            if several is not None and place.isdecimal():
+                columns = several.unsqueeze(-1) if several.ndim == 1 else several
+                if int(place) < columns.shape[1]:
+                    return columns[:, int(place)]
+                raise TaskError(f"{name}: {whole} has {columns.shape[1]} numbers, counted from 0")
         if found is None:
             near = difflib.get_close_matches(name, self._layout.names, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -187,14 +188,22 @@ class NamedReadouts(Mapping[str, Any]):
         return None if found is None else squeezed(found)
 
 
-def difference(named: NamedReadouts, name: str, target: list[float]) -> Tensor:
+def difference(named: NamedReadouts, name: str, target: list[float], same: bool = False) -> Tensor:
     """The readout `name` minus `target`, [rows, size], angles by the shorter way round.
+
+    Args:
+        named: the readouts.
+        name: one of them.
+        target: a value for each of its numbers.
+        same: whether one value may stand for all of its numbers.
 
     Raises:
         TaskError: when their sizes differ.
     """
     value = named[name]
     value = value.unsqueeze(-1) if value.ndim == 1 else value
+    if same and len(target) == 1:
+        target = target * value.shape[1]
     if value.shape[1] != len(target):
         raise TaskError(f"{name}: found {len(target)} numbers for {value.shape[1]}; {name}.0 names the first")
     return named.shortest(name, value - value.new_tensor(target))

@@ -8,6 +8,7 @@ buffer, predicted ones in imagination.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,27 @@ class Task:
         return "+".join(texts)
 
     def __add__(self, other: Task) -> Task:
+        if not isinstance(other, Task):
+            return NotImplemented
         terms = self.terms + other.terms
         return Task(f"{self.name} + {other.name}", lambda r: self.cost(r) + other.cost(r), terms)
 
+    def __radd__(self, other: object) -> Task:
+        """Lets `sum` begin with its 0."""
+        return self if other == 0 else NotImplemented
+
+    def __sub__(self, other: Task) -> Task:
+        return self + -1.0 * other if isinstance(other, Task) else NotImplemented
+
+    def __neg__(self) -> Task:
+        return -1.0 * self
+
+    def __mul__(self, weight: float) -> Task:
+        return weight * self if isinstance(weight, numbers.Real) else NotImplemented
+
     def __rmul__(self, weight: float) -> Task:
+        if not isinstance(weight, numbers.Real):
+            return NotImplemented
         if self.parts:
             scaled = [weight * part for part in self.parts]
             return sum(scaled[1:], scaled[0])

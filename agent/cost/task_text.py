@@ -25,7 +25,7 @@ def _targets(kind: str, given: Arguments) -> list[tuple[str, list[float]]]:
 
 def _track(given: Arguments) -> CostFn:
     targets = _targets("track", given)
-    return lambda r: total([difference(r, name, value).abs().mean(-1) for name, value in targets])
+    return lambda r: total([difference(r, name, value, same=True).abs().mean(-1) for name, value in targets])
 
 
 def _reach(given: Arguments) -> CostFn:

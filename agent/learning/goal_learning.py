@@ -200,9 +200,11 @@ class GoalLearner:
         if not self._step(self.critic, loss):
             return
         critic.requires_grad_(False)
-        action, log_prob = networks.policy.sample(pair)
-        decisions = critic(pair, action).mean() + ENTROPY_WEIGHT * log_prob.mean()
-        critic.requires_grad_(True)
+        try:
+            action, log_prob = networks.policy.sample(pair)
+            decisions = critic(pair, action).mean() + ENTROPY_WEIGHT * log_prob.mean()
+        finally:
+            critic.requires_grad_(True)
         self._step(self.policy, decisions)
         with torch.no_grad():
             for follower, learned in self.pairs:

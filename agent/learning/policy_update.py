@@ -122,10 +122,12 @@ class PolicyUpdate:
         """Log-probabilities of actions drawn at `z`, and their cost-to-go; the critic gets no gradient."""
         networks = self.networks
         networks.critic.requires_grad_(False)
-        with self.arithmetic():
-            action, log_prob = networks.policy.sample(z)
-            to_go = full(networks.critic(z, action)).mean(1)
-        networks.critic.requires_grad_(True)
+        try:
+            with self.arithmetic():
+                action, log_prob = networks.policy.sample(z)
+                to_go = full(networks.critic(z, action)).mean(1)
+        finally:
+            networks.critic.requires_grad_(True)
         return full(log_prob), to_go
 
     def cloning_error(

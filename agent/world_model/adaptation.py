@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,6 @@ from agent.errors import ConfigError
 from agent.forecast import Forecast
 from agent.interface import EnvSpec, Observation, TrainingEnv
 from agent.memory.columns import stack_parts
-from agent.memory.portions import portions
 from agent.memory.windows import Windows
 from agent.modules import Modules
 from agent.observed_env import ObservedEnv
@@ -51,7 +51,7 @@ from agent.world_model.model_bank import (
     KnownModel,
     ModelSwitch,
 )
-from agent.world_model.observed_steps import observed_steps
+from agent.world_model.observed_steps import errors_of_rows, observed_steps
 from agent.world_model.signals import Alarm, Signals
 
 log = logging.getLogger(__name__)
@@ -81,6 +81,8 @@ class AdaptiveAgent(SavedAsFolder):
         modules: those of the agent.
         utd: gradient steps a decision while a new world is learned.
         decisions_per_alarm: the wanted rate of false alarms.
+        on_begin: called where an episode begins that is observed. Its steps go into the replay buffer of the agent,
+            which must leave an episode of its own.
 
     Raises:
         ConfigError: for an agent with too little experience to know its usual errors, or one that plans for a
@@ -88,7 +90,11 @@ class AdaptiveAgent(SavedAsFolder):
     """
 
     def __init__(
-        self, modules: Modules, utd: float = UTD, decisions_per_alarm: float = DECISIONS_PER_ALARM
+        self,
+        modules: Modules,
+        utd: float = UTD,
+        decisions_per_alarm: float = DECISIONS_PER_ALARM,
+        on_begin: Callable[[], None] = lambda: None,
     ) -> None:
         if modules.task_cost is not None:
             raise ConfigError(
@@ -98,7 +104,7 @@ class AdaptiveAgent(SavedAsFolder):
         known = modules.replay_buffer.transitions()
         self.first = KnownModel(copy.deepcopy(modules.networks.world_model), known)
         try:
-            errors, disagreements = self.errors_on(known[-CALIBRATION_DECISIONS:])
+            errors, disagreements = errors_of_rows(modules, known[-CALIBRATION_DECISIONS:])
             errors = as_first_seen(errors, modules.surprise)
             self.first.calibration = calibrate(errors, disagreements, decisions_per_alarm)
         except ChangeDetectionError as error:
@@ -117,6 +123,8 @@ class AdaptiveAgent(SavedAsFolder):
         """Its mean over the last decisions; by the first model's calibration where no other is known."""
         self._credit = 0.0
         self._obs: Observation | None = None
+        self._row = -1
+        self._on_begin = on_begin
         if modules.config.perceive == "energy":  # by healthy sensors: later rows may be of dead ones
             modules.calibrate_sensors()
 
@@ -200,18 +208,25 @@ class AdaptiveAgent(SavedAsFolder):
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """An episode begins with `obs` [obs]."""
+        self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
-        self._obs = obs
+        self._obs, self._row = obs, self.modules.replay_buffer.newest()
 
     def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: Observation, readouts: np.ndarray
     ) -> None:
-        """Stores one step, compares it with the predictions, and learns from it where the world is new."""
+        """Stores one step, compares it with the predictions, and learns from it where the world is new.
+
+        Raises:
+            ConfigError: where the agent has trained since the episode began: its steps came between.
+        """
         assert self._obs is not None
         buffer, before = self.modules.replay_buffer, self._obs
         row = buffer.newest()
+        if row != self._row:
+            raise ConfigError("adapt: the agent has trained since this episode began; reset the environment")
         buffer.streams[0].add(action, reward, terminated, obs, readouts)
-        self._obs = obs
+        self._obs, self._row = obs, buffer.newest()
         self.modules.terminations += bool(
             terminated
         )  # from the first one on, plans and the discount know of them
@@ -291,20 +306,6 @@ class AdaptiveAgent(SavedAsFolder):
     def model_of(self, known: KnownModel) -> WorldModel:
         """The world model of a model in the bank, in use or not."""
         return self.modules.networks.world_model if known is self.in_use else known.model
-
-    def errors_on(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Errors and disagreements [rows] of stored transitions, by row number, of the model in use."""
-        buffer, model = self.modules.replay_buffer, self.modules.networks.world_model
-        errors, disagreements = [np.zeros(0)], [np.zeros(0)]
-        for part in portions(buffer, rows):
-            here = buffer.place(part)
-            z = self.modules.perceive(buffer.observations(here))
-            observed = self.modules.perceive(buffer.observations(buffer.after(here)))
-            with torch.inference_mode():
-                step = model.predict(z, torch.from_numpy(buffer.action[here]).to(z))
-                errors.append((step.z - observed).square().mean(-1).cpu().numpy())
-                disagreements.append(step.disagreement.cpu().numpy())
-        return np.concatenate(errors), np.concatenate(disagreements)
 
     # The bank
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from agent.interface import Observation
+from agent.memory.portions import portions
 from agent.modules import Modules
 from agent.world_model.dynamics import WorldModel
 
@@ -72,3 +73,18 @@ def observed_steps(
         arrays = [part.float().cpu().numpy().astype(np.float64) for part in parts]
     z_rows, quantity_rows, error, disagreement, td_error = arrays
     return ObservedSteps(z_rows, quantity_rows, error, disagreement, td_error, np.asarray(terminated, bool))
+
+
+def errors_of_rows(modules: Modules, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and disagreements [rows] of stored transitions, by row number, of the agent's world model."""
+    buffer, model = modules.replay_buffer, modules.networks.world_model
+    errors, disagreements = [np.zeros(0)], [np.zeros(0)]
+    for part in portions(buffer, rows):
+        here = buffer.place(part)
+        z = modules.perceive(buffer.observations(here))
+        observed = modules.perceive(buffer.observations(buffer.after(here)))
+        with torch.inference_mode():
+            step = model.predict(z, torch.from_numpy(buffer.action[here]).to(z))
+            errors.append((step.z - observed).square().mean(-1).cpu().numpy())
+            disagreements.append(step.disagreement.cpu().numpy())
+    return np.concatenate(errors), np.concatenate(disagreements)

@@ -58,13 +58,18 @@ def actions(behaviour: str, agents: dict[str, WorldModelAgent], size: int, seed:
         behaviour: one of `BEHAVIOURS`.
         agents: behaviour -> the agent that acts; without one, actions are random.
         size: length of an action.
-        seed: determines the random actions.
+        seed: determines the random actions, and the noise of an agent.
     """
     rng = np.random.default_rng([seed, 2])
-    agent, state = agents.get(behaviour), None
+    agent = agents.get(behaviour)
+    state: Any = None
     obs: Any = yield None
     while agent is not None:
-        action, state = agent.predict(obs, state, np.array([state is None]), deterministic=False)
+        first = state is None
+        if first:  # a new state draws the noise of the agent's seed, which is the same in every episode
+            _, state = agent.predict(obs, None, np.array([True]), deterministic=False)
+            state.generator.manual_seed(seed)
+        action, state = agent.predict(obs, state, np.array([first]), deterministic=False)
         obs = yield action
     while True:
         action = rng.uniform(-1.0, 1.0, size).astype(np.float32)

@@ -128,14 +128,20 @@ def standing(texts: Iterable[str]) -> list[Standing]:
         texts: the perturbations; `none` alone, or nothing, for no perturbation.
 
     Raises:
-        EnvError: as `parse_standing`, and for `none` beside another text.
+        EnvError: as `parse_standing`, for `none` beside another text, and for two of the same factor and target
+            that begin in the same frame.
     """
     texts = list(texts)
     if NONE in texts:
         if len(texts) > 1:
             raise EnvError(f"perturb: {NONE} means no perturbation, and cannot be given with others")
         return []
-    return sorted((parse_standing(text) for text in texts), key=lambda each: each.onset)
+    found: dict[tuple[str, str | None, int], Standing] = {}
+    for each in map(parse_standing, texts):
+        first = found.setdefault((each.factor, each.target, each.onset), each)
+        if first is not each:
+            raise EnvError(f"perturb: {first} and {each} begin together, and only one of them can hold; give one")
+    return sorted(found.values(), key=lambda each: each.onset)
 
 
 def generator_of(seed: int) -> np.random.Generator:

@@ -164,7 +164,8 @@ def _check(request: Request, step: int) -> None:
         raise ConfigError(
             "planner.kind: policy acts without comparing energies; give --planner.kind mppi to explain a plan"
         )
-    limit = None if request.run is None else request.run.env_spec.get("episode_limit")
+    limited_anew = request.changes.keys() & {"max_episode_frames", "env_kwargs"}
+    limit = None if request.run is None or limited_anew else request.run.env_spec.get("episode_limit")
     if isinstance(limit, int) and step > limit:
         raise ConfigError(
             f"--step: {step} is beyond an episode of {request.config.env}, which has {limit} decisions"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent.errors import ConfigError
+from agent.interface import DIVERGED_KEY
 from joule.goals.nearness import Nearness
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndar
     """What is observed after smooth random actions from a start, for half to all of `decisions`.
 
     Where they end the episode by termination, it is what is observed halfway: a robot that has fallen is no goal.
-    It is None where the first action ends it.
+    It is None where the first action ends it, and where physics diverges.
     """
     rng = np.random.default_rng(seed)
     size = env.env_spec.action_size
@@ -121,8 +122,9 @@ def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndar
         fresh = rng.standard_normal(size)
         action = ACTION_MEMORY * action + np.sqrt(1.0 - ACTION_MEMORY**2) * fresh
         actions.append(np.clip(action, -1.0, 1.0).astype(np.float32))
-        observation, _, terminated, truncated, _ = env.step(actions[-1])
-        if terminated and len(actions) == 1:
+        observation, _, terminated, truncated, info = env.step(actions[-1])
+        # What is observed after physics diverged is no moment of this environment.
+        if info.get(DIVERGED_KEY, False) or (terminated and len(actions) == 1):
             return None
         if terminated:
             # Played again: to keep every observation of an episode may take gigabytes.

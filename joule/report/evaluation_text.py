@@ -7,6 +7,7 @@ from typing import Any
 
 from joule.escaping import terminal
 from joule.report import drawn_values, legibility
+from joule.report.decimals import decimals
 
 _HEADER = f"{'seed':>10}{'return':>14}{'decisions':>12}"
 
@@ -30,7 +31,7 @@ def header(drawn: bool) -> str:
 def row(seed: int, total_return: float, decisions: int, drawn: Mapping[str, float] | None = None) -> str:
     """The line of an episode, below `header`; `drawn` has the values that its perturbations drew, by name."""
     values = f"  {terminal(drawn_values.text(drawn))}" if drawn else ""
-    return f"{seed:>10}{total_return:>14,.2f}{decisions:>12,}{values}"
+    return f"{seed:>10}{decimals(total_return, 2):>14}{decisions:>12,}{values}"
 
 
 def heading(subject: Mapping[str, Any]) -> str:
@@ -74,9 +75,12 @@ def _deadline(timing: Mapping[str, Any]) -> str:
     ).format(**timing)
 
 
+_SUMS = (("mean", "mean"), ("std", "std"), ("IQM", "iqm"))
+
+
 def _summary(record: Mapping[str, Any]) -> list[str]:
     """The lines that sum up."""
-    parts = [f"mean {record['mean']:,.2f}, std {record['std']:,.2f}, IQM {record['iqm']:,.2f}"]
+    parts = [", ".join(f"{word} {decimals(record[key], 2)}" for word, key in _SUMS)]
     if record["surprise"] is not None:
         parts.append(f"surprise {record['surprise']:.2f}")
     returns = (record["forecast"] or {}).get("returns", {})

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from joule.callbacks.callback import Activity, Callback, Episode, EvaluationResult, Measurement, RunStart
 from joule.report.console import PipeSafeConsole, while_read
+from joule.report.decimals import decimals
 from joule.report.evaluations import TRIVIAL_AGENTS
 from joule.report.live_block import LiveBlock
 from joule.report.process_load import ProcessLoad, memory_bytes
@@ -112,8 +113,8 @@ class Progress(Callback):
         row = self.state.evaluated = evaluation.row
         episodes = f"{row['episodes']} held-out episode{'s' * (row['episodes'] > 1)}"
         self._say(
-            f"{row['frames']:>9,} {self.state.unit}  evaluated: return {row['return_mean']:,.1f} "
-            f"± {row['return_std']:,.1f}, {episodes}"
+            f"{row['frames']:>9,} {self.state.unit}  evaluated: "
+            f"return {decimals(row['return_mean'], 1)} ± {decimals(row['return_std'], 1)}, {episodes}"
         )
 
     def on_note(self, sentence: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from joule.callbacks.callback import Activity
+from joule.report.decimals import decimals
 from joule.report.sparkline import ASCII, BLOCKS, History, sparkline
 
 LABEL = 11
@@ -67,12 +68,12 @@ def block(progress: ProgressState, width: int, ascii_only: bool = False) -> list
         ended = f"  {p.activity.episodes_ended} of {p.activity.episodes}"
         lines.append(bar(p.activity.name, p.activity.done, f"{ended:>14}", width, ascii_only))
     if p.newest_return is not None:
-        number = f"{p.newest_return:,.1f}"
+        number = decimals(p.newest_return, 1)
         drawn = sparkline(p.returns.values, width - LABEL - 16, ASCII if ascii_only else BLOCKS)
         lines.append(_row("return", f"{drawn}  {number}" if drawn else number))
     if p.evaluated is not None:
         mean, std, frames = (p.evaluated[name] for name in ("return_mean", "return_std", "frames"))
-        lines.append(_row("evaluated", f"{mean:,.1f} ± {std:,.1f} at {frames:,} {p.unit}"))
+        lines.append(_row("evaluated", f"{decimals(mean, 1)} ± {decimals(std, 1)} at {frames:,} {p.unit}"))
     if known := measurements(p.values):
         lines.append(_row("measured", "  ".join(f"{name} {value}" for name, value in known)))
     if energies := energy(p.values):
@@ -92,7 +93,7 @@ def line(progress: ProgressState) -> str:
         )
     else:
         if p.newest_return is not None:
-            parts.append(f"return {p.newest_return:,.1f}")
+            parts.append(f"return {decimals(p.newest_return, 1)}")
         parts += [f"{name} {value}" for name, value in (*measurements(p.values), *energy(p.values))]
         if p.rate is not None:
             parts.append(f"{p.rate:,.0f} {p.unit}/s")
@@ -110,7 +111,7 @@ def measurements(values: Mapping[str, float]) -> list[tuple[str, str]]:
 def energy(values: Mapping[str, float]) -> list[tuple[str, str]]:
     """Names and texts of the energy terms."""
     return [
-        (name.removeprefix("energy/"), f"{values[name]:,.2f}")
+        (name.removeprefix("energy/"), decimals(values[name], 2))
         for name in sorted(values)
         if name.startswith("energy/")
     ]

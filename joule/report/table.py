@@ -277,6 +277,8 @@ def comma_separated(table: Sequence[Row]) -> str:
 def number(value: float) -> str:
     """A number with about three significant digits."""
     size = abs(value)
+    if 0.0 < size < 0.01:
+        return f"{value:.3g}"
     return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 

@@ -73,13 +73,13 @@ class StoredTrial:
 
     @cached_property
     def name(self) -> str:
-        """The name of its folder."""
+        """The name of its folder: one that is there already where the same trial was called by other words."""
         said = {
             "agent": self.agent, "env": self.env, "seed": self.seed, "preset": self.preset,
             "settings": _lasting(self.settings),
         }  # fmt: skip
         parts = [self.agent, slug(self.env), *([self._slug] if self._slug else []), f"seed{self.seed}"]
-        return "-".join([*parts, digest(said, 8)])
+        return _called_before(self.storage / RUNS, "-".join(parts), digest(said, 8))
 
     @property
     def folder(self) -> Path:
@@ -91,11 +91,11 @@ class StoredTrial:
         """The output of its command."""
         return self.storage / LOGS / f"{self.name}.log"
 
-    @property
+    @cached_property
     def suite(self) -> str:
         """The folder of results that it shares with the trials of the same settings."""
         said = {"preset": self.preset, "settings": _lasting(self.settings)}
-        return f"{self._slug or self.preset}-{digest(said, 6)}"
+        return _called_before(self.storage / RESULTS, self._slug or self.preset, digest(said, 6))
 
     @property
     def result(self) -> Path:
@@ -218,6 +218,15 @@ def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in settings.items()
         if name not in _NOT_IN_NAME
     }
+
+
+def _called_before(folder: Path, words: str, sum_: str) -> str:
+    """The name of a folder of these words and this sum, or of the one that is there with this sum.
+
+    A sweep whose grid has grown names more settings than before.
+    """
+    there = sorted(path.name for path in folder.glob(f"*-{sum_}"))
+    return there[0] if there else f"{words}-{sum_}"
 
 
 def digest(value: Any, characters: int) -> str:

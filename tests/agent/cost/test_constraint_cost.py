@@ -108,11 +108,15 @@ def test_the_margin_is_the_error_of_predictions_of_stored_steps() -> None:
 def test_a_disc_is_kept_by_its_margin_and_no_farther() -> None:
     disc = parse_constraint("out-of:x=0,y=0,r=2,of=place")
     constraint_cost = ConstraintCost([disc], LAYOUT, networks_reading(3), 1)
-    at = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 2.5], [0.0, 0.0, 9.0]])  # speed, and a place inside, near, far
+    at = torch.tensor(
+        [[0.0, 0.0, 1.0], [0.0, 0.0, 2.5], [0.0, 0.0, 9.0]]
+    )  # speed, and a place inside, near, far
     step = Step(at.expand(2, -1, -1), torch.zeros(3, 1), torch.zeros(3))
     violations = constraint_cost(step, torch.zeros(3, 1), 0, torch.full((1, 1), 0.5)).tolist()
     assert violations == pytest.approx([1.0, 0.25, 0.0])
-    assert constraint_cost.predicted(step, torch.zeros(3, 1))[0, 0].tolist() == pytest.approx([0.5, -0.25, -3.5])
+    assert constraint_cost.predicted(step, torch.zeros(3, 1))[0, 0].tolist() == pytest.approx(
+        [0.5, -0.25, -3.5]
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from joule.environment import make_env
         ("track:rate=2", [5.0, 3.0]),
         ("track:place=1,0", [3.0, 0.55]),
         ("track:rate=2,height=0.1", [8.6, 3.0]),
+        ("track:place=1", [2.5, 0.65]),
+        ("less:rate.0", [7.0, -1.0]),
         ("reach:place=0,0", [5.0, 0.5]),
         ("more:rate", [-7.0, 1.0]),
         ("less:place.0", [3.0, 0.3]),
@@ -50,6 +52,19 @@ def test_tasks_add_up_and_their_terms_stay_apart() -> None:
     assert task(named()).tolist() == pytest.approx(np.sum(parts, axis=0).tolist())
     assert task.text is None
     assert (parse("own") + 2 * parse("control")).text == "own+2*control"
+    one, other = parse("own"), parse("control")
+    both: Any = sum([one, other])
+    assert both.text == "own+control"
+    assert (one - other * 2).text == "own+-2*control"
+    assert (-one).text == "-1*own"
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_only_tasks_add_up_and_only_numbers_weight_them() -> None:
+    one: Any = parse("own")
+    for wrong in (lambda: one + "control", lambda: one - 1, lambda: one * one, lambda: [1.0] * one):
+        with pytest.raises(TypeError, match=r"unsupported operand|can't multiply"):
+            wrong()
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,24 @@ def test_at_home_it_sees_what_is_usual_and_then_all_signals_watch(trained_run: P
         load(trained_run).adapt(point(agent), home_decisions=10)
 
 
+def test_training_and_adapting_never_share_an_episode(trained_run: Path) -> None:
+    agent = load(trained_run)
+    agent.learn(3)
+    adaptive = agent.adapt()
+    env, buffer = adaptive.observe(point(agent)), agent.modules.replay_buffer
+    still = np.zeros(agent.env_spec.action_size, np.float32)
+    env.reset(seed=77)
+    env.step(still)
+    newest = buffer.newest()
+    agent.learn(1)
+    assert buffer.last[buffer.place(np.array([newest]))].all(), "training began an episode of its own"
+    with pytest.raises(ConfigError, match="adapt: the agent has trained since this episode began"):
+        env.step(still)
+    env.reset(seed=78)
+    env.step(still)
+    assert agent.interaction.obs == [None], "and so did the adaptive agent"
+
+
 def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="too little experience"):
         AdaptiveAgent(make_agent().modules)

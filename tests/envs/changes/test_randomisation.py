@@ -134,3 +134,9 @@ def test_none_is_no_perturbation() -> None:
     assert standing(["none"]) == standing([]) == []
     with pytest.raises(envs.EnvError, match="none means no perturbation"):
         envs.make("Counter-v0", perturb=["none", "noise=1"])
+
+
+def test_of_two_that_cannot_hold_together_none_is_dropped_in_silence() -> None:
+    with pytest.raises(envs.EnvError, match=r"perturb: mass=2 and mass=0.5\|3 begin together"):
+        standing(["mass=2", "mass=0.5|3"])
+    assert len(standing(["mass=2", "mass=3@50", "mass.torso=3", "gravity=2"])) == 4

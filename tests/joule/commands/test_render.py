@@ -50,6 +50,9 @@ def test_a_film_is_named_after_what_it_shows() -> None:
     assert name == "step-500-imagine-at-7-gravity-0.5@300-kind-icem-seed-3"
     assert name_parts({"constraint": ("speed<2",)}) != name_parts({"constraint": ("speed>2",)})
     assert name_parts({"perturb": ("mass=1|2", "gravity=0.7..1.3")}) == ["mass-1-or-2", "gravity-0.7..1.3"]
+    many = [name_parts({"perturb": tuple(f"mass.part_{k}=2" for k in range(count))}) for count in (40, 41)]
+    assert all(len("-".join(parts)) < 200 for parts in many), "a file system takes the name"
+    assert many[0] != many[1]
     assert name_parts({"perturb": ()}) == name_parts({"perturb": ("none",)}) == ["perturb-none"]
     assert name_parts({"task": "own"}, learn_task=50, adapt=True) == ["task-own", "learn-task-50", "adapt"]
 

@@ -51,6 +51,16 @@ def test_the_name_of_a_trial_depends_on_its_settings_alone() -> None:
     assert not set(names) & {trial.name for trial in trials_of(longer)}
 
 
+def test_a_grid_that_grows_keeps_the_folders_of_its_trials(tmp_path: Path) -> None:
+    plan = Plan(agents=("joule",), envs=("HalfCheetah-v5",), seeds=(1,), grid={"cost.action": (0.5,)})
+    (first,) = trials_of(plan, tmp_path)
+    first.folder.mkdir(parents=True)
+    first.result.parent.mkdir(parents=True)
+    grown = trials_of(Plan(**{**vars(plan), "grid": {"cost.action": (0.5, 1.0)}}), tmp_path)
+    assert (grown[0].folder, grown[0].result) == (first.folder, first.result)
+    assert grown[1].name.startswith("joule-HalfCheetah-v5-action=1-seed1-")
+
+
 def test_results_of_other_settings_have_another_file() -> None:
     files = [trial.result for trial in trials_of(PLAN)]
     assert len(set(files)) == len(files)
