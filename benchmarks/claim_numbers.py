@@ -176,14 +176,14 @@ def tasks_with_new_frames() -> Numbers:
 
 
 def goals() -> Numbers:
-    """Goals reached, in percent: mazes, arm, long maze with and without sub-goals; random; Push; by hindsight."""
+    """Goals reached, in percent: mazes, arm, long maze with and without sub-goals; random; Push; three of swm; hindsight."""
     found = summary("goals.json")
     rows = {row["way"]: row for row in raw_rows.read(RESULTS / "hierarchy.csv") if row["acts"] == "plan"}
     of_random = [found[f"{name}_beside"]["random"] for name in ("maze", "umaze", "reach")]
     return (
         found["maze"], found["umaze"], found["reach"], 100 * float(rows["hierarchy"]["success"]),
         100 * float(rows["flat_longer"]["success"]), min(of_random), max(of_random), found["push"],
-        found["reach_her"],
+        found["tworoom"], found["pusht"], found["swm_reacher"], found["reach_her"],
     )  # fmt: skip
 
 

@@ -67,7 +67,6 @@ _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         lambda config: config.actors > 0,
         "this setting is of --actors, and there are none",
     ),
-    (("obs_size",), lambda config: "pixels" in config.obs, "no camera is observed; it is for --obs pixels"),
 )
 """Settings, what uses them, and what to say to who gives them where nothing does."""
 _INTERACTION = ("explore.", "learning.utd", "learning.initial_utd", "learning.pretrain_updates", "actor_chunk",

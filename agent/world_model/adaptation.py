@@ -218,13 +218,16 @@ class AdaptiveAgent(SavedAsFolder):
         """Stores one step, compares it with the predictions, and learns from it where the world is new.
 
         Raises:
-            ConfigError: where the agent has trained since the episode began: its steps came between.
+            ConfigError: where other steps came between: the agent has trained, or another one adapted with it.
         """
         assert self._obs is not None
         buffer, before = self.modules.replay_buffer, self._obs
         row = buffer.newest()
         if row != self._row:
-            raise ConfigError("adapt: the agent has trained since this episode began; reset the environment")
+            raise ConfigError(
+                "adapt: other steps were stored since this episode began, by training or by another adaptive "
+                "agent; reset the environment"
+            )
         buffer.streams[0].add(action, reward, terminated, obs, readouts)
         self._obs, self._row = obs, buffer.newest()
         self.modules.terminations += bool(

@@ -139,8 +139,10 @@ def standing(texts: Iterable[str]) -> list[Standing]:
     found: dict[tuple[str, str | None, int], Standing] = {}
     for each in map(parse_standing, texts):
         first = found.setdefault((each.factor, each.target, each.onset), each)
-        if first is not each:
-            raise EnvError(f"perturb: {first} and {each} begin together, and only one of them can hold; give one")
+        if first != each:
+            raise EnvError(
+                f"perturb: {first.quoted} and {each.quoted} begin together, and only one of them can hold; give one"
+            )
     return sorted(found.values(), key=lambda each: each.onset)
 
 

@@ -27,9 +27,9 @@ import numpy as np
 
 MOST_NUMBERS = 300
 """Numbers of all readouts of joints at most; see `kept_joints`."""
-WIDEST_LIMITS = 4 * np.pi + 1e-6
+WIDEST_LIMITS = 4 * np.pi + 0.01
 """Range of a hinge (rad) beyond which its limits count as none: it may wind more than a turn to either side."""
-STRAIGHT = 0.99
+STRAIGHT = 0.9999
 """Component along an axis of the world from which a direction counts as that axis."""
 OF_JOINT = "_of_joint"
 """Ends the name of a readout of a joint where another readout has this name."""

@@ -2,6 +2,8 @@
 
 All are in the axes of the world. A root may be built in any orientation, and its slides may point either way. Where
 joints do not say a quantity in a way that this module knows, there is no such readout: a wrong one would be worse.
+
+Place and velocity are those of the point that the slides move: the origin of the body, or the anchor of its hinge.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def of_root(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedRe
         return {}
     slides = _slides(model, own)
     hinges = _hinges(model, own)
-    place = np.array(model.body_pos[root])
+    place = _anchor(model, root, hinges)
+    if place is None:
+        return {}
     found = _of_height(slides, place)
     if ground := sorted((slide for slide in slides if slide.axis != Z), key=lambda slide: slide.axis):
         # Without a place to go, an arm's base has no heading.
@@ -132,6 +136,19 @@ def _hinges(model: mujoco.MjModel, own: list[Joint]) -> list[RootJoint]:
     return straight if apart else []
 
 
+def _anchor(model: mujoco.MjModel, root: int, hinges: list[RootJoint]) -> np.ndarray | None:
+    """Where the point that the slides move is in the pose as built [3]; None for hinges with several anchors."""
+    import mujoco
+
+    anchors = np.array([model.jnt_pos[hinge.joint.index] for hinge in hinges] or [np.zeros(3)])
+    if np.ptp(anchors, axis=0).max() > 1e-6:
+        return None
+    offset = np.empty(3)
+    mujoco.mju_rotVecQuat(offset, anchors[0], model.body_quat[root])
+    found: np.ndarray = model.body_pos[root] + offset
+    return found
+
+
 def _of_height(slides: list[RootJoint], place: np.ndarray) -> dict[str, DerivedReadout]:
     for slide in slides:
         if slide.axis == Z:
@@ -172,7 +189,10 @@ def _of_heading(hinges: list[RootJoint]) -> dict[str, DerivedReadout]:
 
 
 def _of_pitch(hinges: list[RootJoint]) -> dict[str, DerivedReadout]:
-    """Pitch and uprightness, where a hinge about y is all that makes the root lean."""
+    """Pitch and uprightness, where a hinge about y is all that makes the root lean.
+
+    What turns about the vertical of the body afterwards leaves how upright it is, and changes which way it leans.
+    """
     leaning = [hinge for hinge in hinges if hinge.axis != Z]
     if [hinge.axis for hinge in leaning] != [Y]:
         return {}
@@ -181,7 +201,7 @@ def _of_pitch(hinges: list[RootJoint]) -> dict[str, DerivedReadout]:
         upright = derived(hinge.joint.readouts["turn"], 0)
     else:
         upright = _turned(hinge) | {"as": "cos"}
-    return {"pitch": _turned(hinge), "upright": upright}
+    return {"upright": upright} | ({"pitch": _turned(hinge)} if hinge is hinges[-1] else {})
 
 
 def _turned(hinge: RootJoint) -> DerivedReadout:

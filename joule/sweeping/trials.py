@@ -79,7 +79,8 @@ class StoredTrial:
             "settings": _lasting(self.settings),
         }  # fmt: skip
         parts = [self.agent, slug(self.env), *([self._slug] if self._slug else []), f"seed{self.seed}"]
-        return _called_before(self.storage / RUNS, "-".join(parts), digest(said, 8))
+        begin, end = f"{self.agent}-{slug(self.env)}-", f"-seed{self.seed}-{digest(said, 8)}"
+        return _called_before(self.storage / RUNS, f"{'-'.join(parts)}-{digest(said, 8)}", begin, end)
 
     @property
     def folder(self) -> Path:
@@ -95,7 +96,8 @@ class StoredTrial:
     def suite(self) -> str:
         """The folder of results that it shares with the trials of the same settings."""
         said = {"preset": self.preset, "settings": _lasting(self.settings)}
-        return _called_before(self.storage / RESULTS, self._slug or self.preset, digest(said, 6))
+        name = f"{self._slug or self.preset}-{digest(said, 6)}"
+        return _called_before(self.storage / RESULTS, name, "", f"-{digest(said, 6)}")
 
     @property
     def result(self) -> Path:
@@ -220,13 +222,15 @@ def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _called_before(folder: Path, words: str, sum_: str) -> str:
-    """The name of a folder of these words and this sum, or of the one that is there with this sum.
+def _called_before(folder: Path, name: str, begin: str, end: str) -> str:
+    """This name, or that of the folder that is there in its place, which begins and ends so.
 
     A sweep whose grid has grown names more settings than before.
     """
-    there = sorted(path.name for path in folder.glob(f"*-{sum_}"))
-    return there[0] if there else f"{words}-{sum_}"
+    if (folder / name).is_dir() or not folder.is_dir():
+        return name
+    there = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name.endswith(end))
+    return next((other for other in there if other.startswith(begin)), name)
 
 
 def digest(value: Any, characters: int) -> str:

@@ -95,7 +95,6 @@ def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
         ),
         ({"actors_lockstep": True}, {"actors": 1}, "this setting is of --actors, and there are none"),
         ({"actor_chunk_decisions": 8}, {"actors": 2}, "this setting is of --actors, and there are none"),
-        ({"obs_size": 48}, {"obs": "pixels+state"}, "no camera is observed; it is for --obs pixels"),
     ],
 )
 def test_a_setting_that_nothing_uses_is_refused(

@@ -227,7 +227,7 @@ def test_training_and_adapting_never_share_an_episode(trained_run: Path) -> None
     newest = buffer.newest()
     agent.learn(1)
     assert buffer.last[buffer.place(np.array([newest]))].all(), "training began an episode of its own"
-    with pytest.raises(ConfigError, match="adapt: the agent has trained since this episode began"):
+    with pytest.raises(ConfigError, match="adapt: other steps were stored since this episode began"):
         env.step(still)
     env.reset(seed=78)
     env.step(still)

@@ -137,6 +137,7 @@ def test_none_is_no_perturbation() -> None:
 
 
 def test_of_two_that_cannot_hold_together_none_is_dropped_in_silence() -> None:
-    with pytest.raises(envs.EnvError, match=r"perturb: mass=2 and mass=0.5\|3 begin together"):
+    with pytest.raises(envs.EnvError, match=r"perturb: 'mass=2' and 'mass=0.5\|3' begin together"):
         standing(["mass=2", "mass=0.5|3"])
     assert len(standing(["mass=2", "mass=3@50", "mass.torso=3", "gravity=2"])) == 4
+    assert len(standing(["mass=2", "mass=2"])) == 1

@@ -27,6 +27,12 @@ ROBOTS = {
     "a planar walker that is built upside down": (SLIDE_X + SLIDE_Z + TURN["y"], 'pos="0 0 1" euler="180 0 0"'),
     "a swimmer": (SLIDE_X + SLIDE_Y + TURN["z"], ""),
     "leaning two ways": (SLIDE_X + SLIDE_Z + TURN["x"] + TURN["y"], 'pos="0 0 1"'),
+    "a hinge away from the origin": (
+        SLIDE_X + SLIDE_Z + '<joint type="hinge" axis="0 1 0" pos="0 0 -.5"/>', 'pos="1 0 1" euler="0 0 180"',
+    ),
+    "hinges at two places": (SLIDE_X + TURN["z"] + '<joint type="hinge" axis="0 1 0" pos="0 0 -.5"/>', ""),
+    "turning after it leans": (SLIDE_X + TURN["y"] + TURN["z"], ""),
+    "nearly straight": ('<joint type="slide" axis=".999 .04 0"/>', ""),
     "slides after a hinge": (TURN["z"] + SLIDE_X + SLIDE_Y, ""),
     "free": ("<freejoint/>", 'pos="1 0 1"'),
     "free, built tilted": ("<freejoint/>", 'pos="0 0 1" euler="90 0 0"'),
@@ -44,6 +50,9 @@ def truth(model: Any, data: Any) -> dict[str, Any]:
     """The quantities of the root as MuJoCo has them."""
     velocity = np.empty(6)
     mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, 1, velocity, 0)
+    hinges = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE)
+    point = data.xanchor[hinges[0]] if len(hinges) else data.xpos[1]
+    velocity[3:] += np.cross(velocity[:3], point - data.xpos[1])
     built, now = np.empty(9), data.xmat[1].reshape(3, 3)
     mujoco.mju_quat2Mat(built, model.body_quat[1])
     axes = now @ built.reshape(3, 3).T
@@ -55,7 +64,7 @@ def truth(model: Any, data: Any) -> dict[str, Any]:
         )
         axes = axes @ facing.reshape(3, 3)
     return {
-        "position": data.xpos[1][:2], "height": data.xpos[1][2], "velocity": velocity[3], "climb": velocity[5],
+        "position": point[:2], "height": point[2], "velocity": velocity[3], "climb": velocity[5],
         "speed": np.hypot(velocity[3], velocity[4]), "upright": axes[2, 2], "pitch": np.arcsin(-axes[2, 0]),
         "roll": np.arctan2(axes[2, 1], axes[2, 2]), "heading": np.arctan2(axes[1, 0], axes[0, 0]),
     }  # fmt: skip
@@ -66,6 +75,9 @@ EXPECTED = {
     "built turned": {"position", "speed", "height", "climb"},  # along y alone, so without a velocity along x
     "leaning two ways": {"position", "velocity", "speed", "height", "climb"},
     "slides after a hinge": set(),
+    "hinges at two places": set(),
+    "nearly straight": set(),
+    "turning after it leans": {"position", "velocity", "speed", "upright"},
     "a swimmer": {"position", "velocity", "speed", "heading"},
 }
 """Derived readouts of some of them."""
@@ -105,7 +117,8 @@ def test_a_body_whose_z_axis_points_up_as_built_has_no_tilt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "kind"), [("-360 360", "angle"), ("-90 90", "angle"), ("-720 720", "turn")]
+    ("limits", "kind"),
+    [("-360 360", "angle"), ("-360.001 360.001", "angle"), ("-90 90", "angle"), ("-720 720", "turn")],
 )
 def test_a_wrist_with_limits_counts_its_turns(limits: str, kind: str) -> None:
     model = model_of(f'<joint type="hinge" limited="true" range="{limits}"/>', "")

@@ -56,6 +56,7 @@ def test_a_grid_that_grows_keeps_the_folders_of_its_trials(tmp_path: Path) -> No
     (first,) = trials_of(plan, tmp_path)
     first.folder.mkdir(parents=True)
     first.result.parent.mkdir(parents=True)
+    (tmp_path / "runs" / f"a-copy-of-{first.name}").mkdir()
     grown = trials_of(Plan(**{**vars(plan), "grid": {"cost.action": (0.5, 1.0)}}), tmp_path)
     assert (grown[0].folder, grown[0].result) == (first.folder, first.result)
     assert grown[1].name.startswith("joule-HalfCheetah-v5-action=1-seed1-")
