@@ -31,7 +31,7 @@ class ShownReadouts:
     """
 
     def __init__(self, agent: WorldModelAgent | AdaptiveAgent, env: SafeEnv) -> None:
-        spec, self._layout = env.env_spec, agent.modules.layout()
+        spec, self._layout = agent.env_spec, agent.modules.layout()
         derived = [
             name
             for name, source in spec.derived_readouts.items()
