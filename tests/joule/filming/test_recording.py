@@ -205,8 +205,8 @@ def shown(sizes: dict[str, int], of: dict[str, Any], varied: list[float], own: l
     base = SimpleNamespace()
     if own:
         base.readouts = lambda: {name: np.zeros(sizes[name]) for name in own}
-    env: Any = SimpleNamespace(env_spec=spec, unwrapped=base)
-    agent: Any = SimpleNamespace(modules=modules)
+    env: Any = SimpleNamespace(unwrapped=base)
+    agent: Any = SimpleNamespace(modules=modules, env_spec=spec)
     found = ShownReadouts(agent, env)
     values = found.values(np.arange(len(varied), dtype=np.float32))
     assert len(values) == len(found.labels)
