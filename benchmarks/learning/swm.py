@@ -43,6 +43,7 @@ SIZE = 48
 LIMIT = 100
 """Steps of a recorded episode, and of an attempt at a goal that the environment draws."""
 TRAIN_SEED, HELD_OUT_SEED = 1, 100_001
+SEEN = ("--obs", "pixels", "--obs-size", str(SIZE))
 HELD_OUT = 30
 """Episodes to evaluate on."""
 
@@ -73,7 +74,7 @@ class Subject:
     episodes: int = 200
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Of the environment's constructor."""
-    options: tuple[str, ...] = ("--obs", "pixels", "--obs-size", str(SIZE), "--obs-frames", "1")
+    options: tuple[str, ...] = (*SEEN, "--obs-frames", "1")
     gradient_steps: int = 3_000
     goal_updates: int = 3_000
     pairs: int = 50
@@ -100,7 +101,15 @@ SUBJECTS: dict[str, Subject] = {
     "tworoom_state": Subject(TWOROOM, _expert, "tworoom", **STATE),  # type: ignore[arg-type]
     "pusht": Subject(PUSHT, _weak, "pusht"),
     "pusht_state": Subject(PUSHT, _weak, "pusht", **STATE),  # type: ignore[arg-type]
-    "swm_reacher": Subject(REACHER, _random, "reacher", kwargs={"task": "qpos_match"}, draws_goals=False),
+    # An arm that swings has a velocity, which one picture does not show.
+    "swm_reacher": Subject(
+        REACHER,
+        _random,
+        "reacher",
+        kwargs={"task": "qpos_match"},
+        draws_goals=False,
+        options=(*SEEN, "--obs-frames", "3"),
+    ),
 }
 
 
