@@ -46,11 +46,13 @@ def derived(
             axes and `…_up`: "across", its horizontal part.
     """
     found = {"of": of, "at": [int(k) for k in at], "sign": _plain(sign), "plus": _plain(plus), "as": how}
-    return found if tilt is None else found | {"tilt": _plain(tilt)}
+    return found if tilt is None else found | {"tilt": [float(number) for number in tilt]}
 
 
-def _plain(numbers: PerNumber) -> PerNumber:
-    return [float(number) for number in numbers] if isinstance(numbers, list) else float(numbers)
+def _plain(given: PerNumber) -> PerNumber:
+    """As JSON; one number where it is the same for all."""
+    numbers = [float(number) for number in given] if isinstance(given, list) else [float(given)]
+    return numbers if len(set(numbers)) > 1 else numbers[0]
 
 
 def of_joints(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedReadout]:

@@ -52,7 +52,7 @@ def of_root(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedRe
         return {}
     slides = _slides(model, own)
     hinges = _hinges(model, own)
-    place = _anchor(model, root, hinges)
+    place = _anchor(model, root, own)
     if place is None:
         return {}
     found = _of_height(slides, place)
@@ -136,11 +136,13 @@ def _hinges(model: mujoco.MjModel, own: list[Joint]) -> list[RootJoint]:
     return straight if apart else []
 
 
-def _anchor(model: mujoco.MjModel, root: int, hinges: list[RootJoint]) -> np.ndarray | None:
+def _anchor(model: mujoco.MjModel, root: int, own: list[Joint]) -> np.ndarray | None:
     """Where the point that the slides move is in the pose as built [3]; None for hinges with several anchors."""
     import mujoco
 
-    anchors = np.array([model.jnt_pos[hinge.joint.index] for hinge in hinges] or [np.zeros(3)])
+    anchors = np.array(
+        [model.jnt_pos[joint.index] for joint in own if joint.kind != "slide"] or [np.zeros(3)]
+    )
     if np.ptp(anchors, axis=0).max() > 1e-6:
         return None
     offset = np.empty(3)
@@ -166,13 +168,12 @@ def _of_ground(ground: list[RootJoint], place: np.ndarray) -> dict[str, DerivedR
     numbers = range(len(ground))
     signs = [slide.sign for slide in ground]
     offsets = [float(place[slide.axis]) - slide.sign * slide.joint.reference for slide in ground]
-    plain = signs == [1.0] * len(ground) and offsets == [0.0] * len(ground)
     found = {
         "position": derived(
             [slide.joint.readouts["position"] for slide in ground],
             *numbers,
-            sign=1.0 if plain else signs,
-            plus=0.0 if plain else offsets,
+            sign=signs,
+            plus=offsets,
         ),
         "speed": derived([slide.joint.readouts["velocity"] for slide in ground], *numbers, how="length"),
     }

@@ -30,6 +30,9 @@ ROBOTS = {
     "a hinge away from the origin": (
         SLIDE_X + SLIDE_Z + '<joint type="hinge" axis="0 1 0" pos="0 0 -.5"/>', 'pos="1 0 1" euler="0 0 180"',
     ),
+    "an oblique hinge away from the origin": (
+        SLIDE_X + SLIDE_Z + '<joint type="hinge" axis="0 1 1" pos="0 0 -.5"/>', 'pos="1 0 1"',
+    ),
     "hinges at two places": (SLIDE_X + TURN["z"] + '<joint type="hinge" axis="0 1 0" pos="0 0 -.5"/>', ""),
     "turning after it leans": (SLIDE_X + TURN["y"] + TURN["z"], ""),
     "nearly straight": ('<joint type="slide" axis=".999 .04 0"/>', ""),
