@@ -54,6 +54,9 @@ class RobotPoses:
         # Sites too: gymnasium-robotics draws the ball of its mazes as one.
         self.sites = self._visible("site", mujoco.MjvOption().sitegroup)
         """Such sites."""
+        turning = [joint for joint in range(self.model.njnt) if kind_of(self.model, joint) == "turn"]
+        self._turning = self.model.jnt_qposadr[turning]
+        """Where in `qpos` the angles of hinges without limits are."""
         return physics
 
     def _visible(self, kind: str, groups: np.ndarray) -> list[int]:
@@ -77,11 +80,8 @@ class RobotPoses:
         A quaternion and its negative are one orientation, and so are angles a whole turn apart of a hinge without
         limits.
         """
-        model, change = self.model, np.asarray(after - before, np.float64)
-        hinges = [
-            int(model.jnt_qposadr[joint]) for joint in range(model.njnt) if kind_of(model, joint) == "turn"
-        ]
-        change[:, hinges] = (change[:, hinges] + np.pi) % (2 * np.pi) - np.pi
+        change = np.asarray(after - before, np.float64)
+        change[:, self._turning] = (change[:, self._turning] + np.pi) % (2 * np.pi) - np.pi
         for part in self._orientations():
             sign = np.where((after[:, part] * before[:, part]).sum(-1, keepdims=True) < 0.0, -1.0, 1.0)
             change[:, part] = sign * after[:, part] - before[:, part]

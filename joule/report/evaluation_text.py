@@ -75,12 +75,10 @@ def _deadline(timing: Mapping[str, Any]) -> str:
     ).format(**timing)
 
 
-_SUMS = (("mean", "mean"), ("std", "std"), ("IQM", "iqm"))
-
-
 def _summary(record: Mapping[str, Any]) -> list[str]:
     """The lines that sum up."""
-    parts = [", ".join(f"{word} {decimals(record[key], 2)}" for word, key in _SUMS)]
+    mean, std, iqm = (decimals(record[key], 2) for key in ("mean", "std", "iqm"))
+    parts = [f"mean {mean}, std {std}, IQM {iqm}"]
     if record["surprise"] is not None:
         parts.append(f"surprise {record['surprise']:.2f}")
     returns = (record["forecast"] or {}).get("returns", {})

@@ -79,8 +79,9 @@ class StoredTrial:
             "settings": _lasting(self.settings),
         }  # fmt: skip
         parts = [self.agent, slug(self.env), *([self._slug] if self._slug else []), f"seed{self.seed}"]
-        begin, end = f"{self.agent}-{slug(self.env)}-", f"-seed{self.seed}-{digest(said, 8)}"
-        return _called_before(self.storage / RUNS, f"{'-'.join(parts)}-{digest(said, 8)}", begin, end)
+        begin, of_all = f"{self.agent}-{slug(self.env)}-", digest(said, 8)
+        name, end = "-".join([*parts, of_all]), f"-seed{self.seed}-{of_all}"
+        return _called_before(self.storage / RUNS, name, begin, end)
 
     @property
     def folder(self) -> Path:
@@ -96,8 +97,8 @@ class StoredTrial:
     def suite(self) -> str:
         """The folder of results that it shares with the trials of the same settings."""
         said = {"preset": self.preset, "settings": _lasting(self.settings)}
-        name = f"{self._slug or self.preset}-{digest(said, 6)}"
-        return _called_before(self.storage / RESULTS, name, "", f"-{digest(said, 6)}")
+        end = f"-{digest(said, 6)}"
+        return _called_before(self.storage / RESULTS, f"{self._slug or self.preset}{end}", "", end)
 
     @property
     def result(self) -> Path:
@@ -229,8 +230,12 @@ def _called_before(folder: Path, name: str, begin: str, end: str) -> str:
     """
     if (folder / name).is_dir() or not folder.is_dir():
         return name
-    there = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name.endswith(end))
-    return next((other for other in there if other.startswith(begin)), name)
+    there = sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.name.startswith(begin) and entry.name.endswith(end) and entry.is_dir()
+    )
+    return there[0] if there else name
 
 
 def digest(value: Any, characters: int) -> str:
