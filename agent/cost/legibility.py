@@ -97,13 +97,13 @@ def _measured(layout: Readouts, legibility: Mapping[str, float], name: str) -> l
     """The readouts with an R² that a readout, or one number of it (`name.2`), is."""
     if name in legibility:
         return [name]
-    whole, _, place = name.rpartition(".")
-    if place.isdecimal() and whole in layout.sizes:
+    whole, place = layout.split(name)
+    if place is not None and whole in layout.sizes:
         if whole in legibility:
             return [whole]
         if whole not in layout.derived:
             return []
-        return _measured(layout, legibility, _part_at(layout, whole, int(place)))
+        return _measured(layout, legibility, _part_at(layout, whole, place))
     if name not in layout.derived:
         return []
     return [each for part in parts_of(layout.derived[name]) for each in _measured(layout, legibility, part)]

@@ -55,17 +55,30 @@ class Readouts:
     def value(self, name: str, rows: Tensor) -> Tensor | None:
         """The readout `name` of rows [rows, readouts], [rows, size]; None for a name that is no readout.
 
-        A derived readout that has the name of a readout hides it.
+        `name.2` is one number of several. A derived readout that has the name of a readout hides it.
+
+        Raises:
+            TaskError: for a number that the readout does not have.
         """
+        whole, place = self.split(name)
+        if place is not None:
+            several = self.value(whole, rows)
+            return None if several is None else one_of(name, several, place).unsqueeze(-1)
         source = self.derived.get(name)
         if source is None:
             return rows[:, self.columns[name]] if name in self.columns else None
         import torch
 
         parts = [self._below(name, of, rows) for of in parts_of(source)]
-        whole = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-        found = computed(source, whole)
+        found = computed(source, parts[0] if len(parts) == 1 else torch.cat(parts, -1))
         return found.unsqueeze(-1) if found.ndim == 1 else found
+
+    def split(self, name: str) -> tuple[str, int | None]:
+        """A readout and which of its numbers is meant: `ball` and 2 for `ball.2`, None where all are."""
+        whole, dot, place = name.rpartition(".")
+        if name in self.sizes or not (dot and place.isdecimal()):
+            return name, None
+        return whole, int(place)
 
     def _below(self, name: str, of: str, rows: Tensor) -> Tensor:
         """The readout `of` that `name` is derived from; a name that it shares is that of the vector."""
@@ -94,17 +107,19 @@ class Readouts:
         columns = self.columns[name]
         return int(columns.stop - columns.start)
 
-    def shortest(self, name: str, difference: Tensor, place: int | None = None) -> Tensor:
+    def shortest(self, name: str, difference: Tensor) -> Tensor:
         """Differences [rows, size] between values of a readout, those of angles by the shorter way round (rad).
 
         Args:
-            name: of the readout.
+            name: of the readout, or of one of its numbers; another name's differences are given back.
             difference: its values less others.
-            place: of the one number that is given; None where all are.
         """
         import torch
 
-        flags = self._turning(name)
+        whole, place = self.split(name)
+        if whole not in self.sizes:
+            return difference
+        flags = self._turning(whole)
         if place is not None:
             flags = flags[place : place + 1]
         if not any(flags):
@@ -152,15 +167,10 @@ class NamedReadouts(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Tensor:
         self.used[name] = None
-        found = self._find(name)
-        if found is None and "." in name:
-            whole, _, place = name.rpartition(".")
-            several = self._find(whole)
-            if several is not None and place.isdecimal():
-                columns = several.unsqueeze(-1) if several.ndim == 1 else several
-                if int(place) < columns.shape[1]:
-                    return columns[:, int(place)]
-                raise TaskError(f"{name}: {whole} has {columns.shape[1]} numbers, counted from 0")
+        whole, place = self._layout.split(name)
+        found = self._find(whole)
+        if found is not None and place is not None:
+            return one_of(name, found.unsqueeze(-1) if found.ndim == 1 else found, place)
         if found is None:
             near = difflib.get_close_matches(name, self._layout.names, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -169,14 +179,8 @@ class NamedReadouts(Mapping[str, Any]):
         return found
 
     def shortest(self, name: str, difference: Tensor) -> Tensor:
-        """See `Readouts.shortest`; `name` may also be one of several, and what is no readout stays as it is."""
-        layout = self._layout
-        if name in layout.columns or name in layout.derived:
-            return layout.shortest(name, difference)
-        whole, _, place = name.rpartition(".")
-        if whole in layout.columns or whole in layout.derived:
-            return layout.shortest(whole, difference, int(place))
-        return difference
+        """See `Readouts.shortest`."""
+        return self._layout.shortest(name, difference)
 
     def _find(self, name: str) -> Tensor | None:
         if name == "action":
@@ -186,6 +190,14 @@ class NamedReadouts(Mapping[str, Any]):
             return self._cost()
         found = self._layout.value(name, self._rows)
         return None if found is None else squeezed(found)
+
+
+def one_of(name: str, several: Tensor, place: int) -> Tensor:
+    """One number [rows] of several [rows, size]. Raises TaskError where there are not so many."""
+    if place < several.shape[1]:
+        return several[:, place]
+    whole = name.rpartition(".")[0]
+    raise TaskError(f"{name}: {whole} has {several.shape[1]} numbers, counted from 0")
 
 
 def difference(named: NamedReadouts, name: str, target: list[float], same: bool = False) -> Tensor:

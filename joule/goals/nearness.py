@@ -44,7 +44,8 @@ class Nearness:
                 f"distance, such as {next(derived, next(iter(layout.names)))}=0.1; it has {names}"
             )
         for name in self.within:
-            if name not in layout.names or name in ("action", "cost"):
+            whole, place = layout.split(name)
+            if (place or 0) >= layout.sizes.get(whole, 0):
                 raise TaskError(
                     f"--goal-within: {name!r} is no readout of {self.spec.env}, which has {names}"
                 )

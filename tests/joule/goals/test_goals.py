@@ -43,6 +43,8 @@ def test_a_moment_of_an_episode_and_the_nearest_pose_are_goals(trained_run: Path
     positions = buffer.readout[buffer.filled(), 0]
     goal: Any = goal_of("readout:position=0.5", agent)
     assert abs(goal.observation[0] - 0.5) == pytest.approx(np.abs(positions - 0.5).min(), abs=1e-6)
+    one: Any = goal_of("readout:position.0=0.5", agent)
+    assert np.array_equal(one.observation, goal.observation)
     ends = np.flatnonzero(buffer.last[buffer.filled()])
     second: Any = goal_of("episode:1@3", agent)
     assert np.array_equal(second.observation, buffer.obs[ends[0] + 1 + 3])
@@ -75,7 +77,8 @@ def test_a_readout_that_never_varies_decides_nothing(trained_run: Path) -> None:
         ("redout:position=1", "did you mean readout:ball=1.2,0.5"),
         ("position=1", "none of readout:ball"),
         ("readout:place=1", "no readout and its value; there are position, distance"),
-        ("readout:position=1,2", "position has 1 numbers, found 2"),
+        ("readout:position.1=1", "position.1: position has 1 numbers, counted from 0"),
+        ("readout:position=1,2", "position: found 2 numbers for 1; position.0 names"),
         ("episode:3", "no moment such as episode:3@80"),
         ("episode:999@0", "there is no episode 999"),
         (f"episode:{'9' * 5000}@1", "no moment such as"),
@@ -180,7 +183,7 @@ def test_a_state_that_ends_the_episode_is_no_goal() -> None:
 
 def test_angles_are_near_by_the_shorter_way_round() -> None:
     spec = joule.make_env("dmc:pendulum-swingup").env_spec
-    for name in ("qpos", "hinge_angle"):
+    for name in ("qpos", "hinge_angle", "hinge_angle.0"):
         nearness = Nearness(spec, {name: 0.2})
         here, there = (np.array([np.cos(a), np.sin(a), 0.0], np.float32) for a in (3.12, -3.12))
         assert nearness.excess(here, there) == pytest.approx((2 * np.pi - 6.24) / 0.2, abs=1e-4)
@@ -213,6 +216,7 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
             "does not say when a goal is reached; give a readout",
         ),
         (["--goals", "2", "--goal-within", "place=1"], "'place' is no readout"),
+        (["--goals", "2", "--goal-within", "position.1=1"], "'position.1' is no readout"),
         (["--goals", "2", "--goal-within", "position"], "not of the form NAME=DISTANCE"),
         (["--goals", "2", "--goal-within", "position=-1"], "is not a finite number above 0"),
         (["--goals", "0"], "0 is less than 1"),
