@@ -78,9 +78,10 @@ def pull(repo: str, out: str | os.PathLike[str] | None = None, *, revision: str 
 
     # The imports of torch take seconds; they follow once all of the above is checked.
     from joule.sharing.pulling import pull_run
+    from joule.storage.trust import flags_needed
 
     pulled = pull_run(hub, repo, revision, folder)
-    flags = _flags(pulled)
+    flags = flags_needed(pulled.config)
     values = {
         "commit": pulled.commit,
         "hash": pulled.hash,
@@ -89,14 +90,6 @@ def pull(repo: str, out: str | os.PathLike[str] | None = None, *, revision: str 
         "trust": flags,
     }
     return Record(values, _text(pulled, flags), (pulled.folder,))
-
-
-def _flags(pulled: Pulled) -> list[str]:
-    """The options that a command needs to show this agent in its environment."""
-    from joule.storage.trust import ENV_KWARGS_FLAG, MODULE_FLAG, modules_named
-
-    flags = [word for module in modules_named(pulled.config) for word in (MODULE_FLAG, module)]
-    return flags + ([ENV_KWARGS_FLAG] if pulled.config.env_kwargs else [])
 
 
 def _text(pulled: Pulled, flags: Sequence[str]) -> str:

@@ -3,9 +3,10 @@
 python push.py RUN name/halfcheetah                    the newest checkpoint, into a repository of that name
 python push.py RUN name/halfcheetah --private          into a private one
 python push.py RUN name/halfcheetah --license mit      with a licence in the model card
+python push.py RUN --out halfcheetah                   into a new folder of this machine instead
 
-What is shared can act, be evaluated, filmed and explained by everybody who does `joule pull name/halfcheetah`. It
-has no replay buffer, no optimisers and no logs. The command needs the extra `hub` (in a checkout:
+What is shared can act, be evaluated, filmed and explained by everybody who does `joule pull name/halfcheetah`, or
+has the folder. It has no replay buffer, no optimisers and no logs. The Hub needs the extra `hub` (in a checkout:
 pip install -e ".[hub]") and a token, by `hf auth login` or HF_TOKEN. HF_ENDPOINT names another server.
 """
 
@@ -14,11 +15,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from agent.errors import ConfigError
 from joule import threads
 from joule.arguments import as_path
 from joule.cli import signals
+from joule.cli.command_line import command_words, shell_line
 from joule.cli.parser import Parser
 from joule.cli.trained_options import add_run
 from joule.command_record import Record
@@ -26,11 +29,15 @@ from joule.command_record import Record
 
 def parser() -> Parser:
     """The options of this command."""
-    p = Parser(prog="push.py", description=__doc__, operands="RUN REPO")
+    p = Parser(prog="push.py", description=__doc__, operands="RUN [REPO]")
     add_run(p)
     p.add_argument(
-        "repo", metavar="REPO", help="the repository, such as name/halfcheetah; it is made if needed"
+        "repo",
+        metavar="REPO",
+        nargs="?",
+        help="the repository, such as name/halfcheetah; it is made if needed",
     )
+    p.add_argument("--out", type=Path, metavar="DIR", help="a new folder, in place of a repository")
     p.add_argument("--private", action="store_true", help="make a private repository")
     p.add_argument("--revision", metavar="BRANCH", help="the branch (default: the main one)")
     p.add_argument(
@@ -50,6 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     record = push(
         options.run,
         options.repo,
+        out=options.out,
         private=options.private,
         revision=options.revision,
         licence=options.license,
@@ -63,8 +71,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def push(
     run: str | os.PathLike[str],
-    repo: str,
+    repo: str | None = None,
     *,
+    out: str | os.PathLike[str] | None = None,
     private: bool = False,
     revision: str | None = None,
     licence: str = "",
@@ -72,11 +81,12 @@ def push(
     trust_modules: Sequence[str] = (),
     trust_env_kwargs: bool = False,
 ) -> Record:
-    """Shares a trained agent on the Hugging Face Hub, in the shared form of its run, with a model card.
+    """Shares a trained agent, in the shared form of its run, with a model card.
 
     Args:
         run: a run folder, for its newest checkpoint that verifies, or one of its checkpoints.
-        repo: the repository, such as `name/halfcheetah`; it is made where it does not exist.
+        repo: the repository of the Hugging Face Hub, such as `name/halfcheetah`; it is made where there is none.
+        out: a new folder that the shared form is written to, in place of a repository.
         private: whether a repository that is made is private.
         revision: the branch; by default the main one.
         licence: an identifier for the model card, such as `mit`; by default the card says that none was chosen.
@@ -85,47 +95,63 @@ def push(
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
 
     Returns:
-        `url`, `commit`, `hash` (SHA-256 of the agent), `bytes`, and `files` with their sizes.
+        `hash` (SHA-256 of the agent), `bytes`, and `files` with their sizes, and of a repository `url` and
+        `commit`. Where a folder was written, the first path is the folder.
 
     Raises:
-        Refused: for a run that cannot be shared, without huggingface_hub, token or network, and for a repository
-            that cannot be written.
+        Refused: for a run that cannot be shared, for neither a repository nor a folder, or both, and for a folder
+            that is not free. For a repository that cannot be written, and one without huggingface_hub, token or
+            network.
     """
     from joule.sharing.hub import Hub
     from joule.storage.run_folder import Run
-    from joule.storage.run_paths import located
+    from joule.storage.run_paths import check_free, located
 
+    if (repo is None) == (out is None):
+        raise ConfigError("push: give a repository such as name/halfcheetah, or --out and a new folder")
     if licence and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}", licence):
         raise ConfigError(
             f"--license: {licence!r:.80} is no identifier of a licence, such as mit or apache-2.0"
         )
+    target = None if out is None else as_path("--out", out)
+    if target is not None:
+        for option, given in (("private", private), ("revision", revision), ("message", message)):
+            if given:
+                raise ConfigError(f"--{option}: is of a repository, and --out writes a folder; leave it out")
+        check_free(target)
     folder, chosen = located(as_path("run", run))
     opened = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
-    hub = Hub("joule push")
-    hub.check_token()
+    hub = None
+    if repo is not None:
+        hub = Hub("joule push")
+        hub.check_token()
 
     # The imports of torch take seconds; they follow once all of the above is checked.
     from joule.sharing.card import score
     from joule.sharing.contents import PROVENANCE
     from joule.sharing.provenance import agent_hash, parsed
-    from joule.sharing.shared_form import shared_files
+    from joule.sharing.shared_form import shared_files, write_shared
     from joule.storage.loading import restored
+    from joule.storage.trust import flags_needed
 
     agent, saved = restored(opened, chosen)
-    files = shared_files(opened, agent, saved, repo=repo, licence=licence)
-    values = parsed(repo, files[PROVENANCE])
-    said = message or f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames"
-    url, commit = hub.upload(repo, files, said, private=private, revision=revision)
-    size = sum(map(len, files.values()))
-    found = agent_hash(values["files"])
+    files = shared_files(opened, agent, saved, repo=repo or "", licence=licence)
+    values = parsed(repo or str(target), files[PROVENANCE])
+    score_found = f": {score(values['evaluations'])}" if values["evaluations"] else ""
+    size, found = sum(map(len, files.values())), agent_hash(values["files"])
     lines = [
-        f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames"
-        + (f": {score(values['evaluations'])}" if values["evaluations"] else ""),
+        f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames{score_found}",
         f"{len(files)} files, {size / 1e6:.2f} MB, SHA-256 of the agent {found}",
-        f"load it anywhere: joule pull {repo}",
-        url,
     ]
     sizes = {name: len(data) for name, data in files.items()}
-    return Record(
-        {"url": url, "commit": commit, "hash": found, "bytes": size, "files": sizes}, "\n".join(lines)
-    )
+    record = {"hash": found, "bytes": size, "files": sizes}
+    if hub is not None and repo is not None:
+        said = message or f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames"
+        url, commit = hub.upload(repo, files, said, private=private, revision=revision)
+        lines += [f"load it anywhere: joule pull {repo}", url]
+        return Record({"url": url, "commit": commit, **record}, "\n".join(lines))
+    assert target is not None, "one of the two was given"
+    write_shared(target, files)
+    words = command_words("render", [str(target), *flags_needed(agent.config)])
+    lines += [f"film it: {shell_line(words)}", str(target)]
+    return Record(record, "\n".join(lines), (target,))

@@ -58,8 +58,8 @@ def model_card(
     blocks += [
         "## What is in it",
         "One checkpoint with the networks, the settings, and the evaluations. There is no replay buffer and no "
-        "optimiser, so that the run cannot be resumed. Nothing is pickled, and loading it executes nothing of this "
-        "repository. `provenance.json` has every setting, and the SHA-256 of each file.",
+        "optimiser, so that the run cannot be resumed. Nothing is pickled, and loading it executes nothing that "
+        "it holds. `provenance.json` has every setting, and the SHA-256 of each file.",
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -148,10 +148,10 @@ def _evaluations(evaluations: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _use(values: Mapping[str, Any], repo: str, address: str) -> str:
-    """How to fetch it and what to type; an agent that comes with Joule need not be fetched."""
-    path = address or f"runs/{repo.rpartition('/')[2] or 'run'}"
+    """How to fetch it and what to type; what comes with Joule, or lies in this folder, need not be fetched."""
+    path = f"runs/{repo.rpartition('/')[2]}" if repo else address or "."
     install = 'pip install -e ".[hub]"   # in a checkout of Joule'
-    lines = [] if address else [install, f"joule pull {repo or 'REPO'}"]
+    lines = [install, f"joule pull {repo}"] if repo else [] if address else ["# in the folder of this file"]
     flags = []
     module, colon, _ = str(values["env"]).partition(":")
     if colon and module != "dmc":

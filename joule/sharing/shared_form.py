@@ -33,6 +33,7 @@ from joule.storage.files import DISK, why
 from joule.storage.json_files import encode_object, read_object
 from joule.storage.links import RUN_FILE
 from joule.storage.manifest import encode_members
+from joule.storage.new_folder import new_folder
 from joule.storage.provenance import version
 from joule.storage.reader import COMMAND_BYTES, EVALUATIONS_BYTES, read_plain, read_text
 from joule.storage.run_entries import CHANGES, CHECKPOINTS, COMMAND, CONFIG, CURVE, VERSIONS
@@ -190,3 +191,16 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         path = folder / name
         DISK.make(path.parent)
         DISK.write(path, data)
+
+
+def write_shared(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a shared form into a new folder, which is complete, or absent.
+
+    Raises:
+        SharingError: where the disk refuses, or the place is taken.
+    """
+    try:
+        with new_folder(folder, "push") as temporary:
+            write_files(temporary, files)
+    except OSError as error:
+        raise SharingError(f"{folder}: cannot be written: {why(error)}") from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from joule.storage.files import DISK
 from joule.storage.run_lock import alive
 
-_STALE = re.compile(r"\.tmp-([0-9]+)-[0-9]+-(agent|export|pull)")
+_STALE = re.compile(r"\.tmp-([0-9]+)-[0-9]+-(agent|export|pull|push)")
 _NUMBERS = itertools.count()
 """Numbers the folders of this process, which may be in use in another thread."""
 _under_way: set[str] = set()
@@ -28,7 +28,7 @@ def new_folder(folder: Path, kind: str) -> Iterator[Path]:
 
     Args:
         folder: the place; nothing, or an empty folder, may be there.
-        kind: what the folder holds, `agent`, `export` or `pull`; the temporary name says it.
+        kind: what the folder holds, `agent`, `export`, `pull` or `push`; the temporary name says it.
 
     Raises:
         OSError: when the disk refuses, or the place is taken.

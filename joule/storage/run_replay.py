@@ -53,10 +53,18 @@ class ReplayLogs:
             found, expected = (", ".join(sorted(each)) or "no log" for each in (files, names))
             raise ReplayLogError(f"replay {folder}: the checkpoint names {found[:120]}, expected {expected}")
         logs = cls(folder, agent)
-        logs._logs = [
-            ReplayLog.open(_place(folder, k), rows.columns(), files[_name(k)])
-            for k, rows in enumerate(agent.replay)
-        ]
+        try:
+            logs._logs = [
+                ReplayLog.open(_place(folder, k), rows.columns(), files[_name(k)])
+                for k, rows in enumerate(agent.replay)
+            ]
+        except ReplayLogError as error:
+            if folder.exists():
+                raise
+            raise ReplayLogError(
+                f"{folder} does not exist, and the checkpoint needs it; "
+                "`joule push RUN --out FOLDER` writes a copy of a run that acts without its replay buffer"
+            ) from error
         return logs
 
     @property

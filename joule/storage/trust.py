@@ -33,6 +33,12 @@ def modules_named(config: Config) -> list[str]:
     return [module] if colon and module != "dmc" else []
 
 
+def flags_needed(config: Config) -> list[str]:
+    """The options that a command needs to show an agent of another user in its environment."""
+    flags = [word for module in modules_named(config) for word in (MODULE_FLAG, module)]
+    return flags + ([ENV_KWARGS_FLAG] if config.env_kwargs else [])
+
+
 def register(identifier: str, config: Config, before: Config | None = None) -> None:
     """Adds a run to this user's list of runs, with what its settings need. A run that needs nothing has no entry.
 

@@ -1,0 +1,71 @@
+"""`joule push RUN --out DIR`: the shared form in a folder, without the Hub."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import joule
+from joule.commands import push
+from joule_errors import Refused
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_folder_holds_an_agent_that_acts_the_same(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    folder = tmp_path / "point"
+    before = sorted(trained_run.rglob("*"))
+    assert push.main([str(trained_run), "--out", str(folder), "--license", "mit"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == str(folder)
+    assert "render" in said[-2]
+    assert sorted(trained_run.rglob("*")) == before, "a push writes nothing into the run"
+    assert [path.name for path in tmp_path.iterdir()] == ["point"]
+    files = files_of(folder)
+    assert not [name for name in files if name.startswith(("replay", "tensorboard", "metrics"))]
+    assert set(json.loads(files["provenance.json"])["files"]) < set(files)
+    assert "joule pull" not in files["README.md"].decode()
+
+    own: Any = joule.load(trained_run)
+    other: Any = joule.load(folder)
+    one, two = None, None
+    for row in np.random.default_rng(0).uniform(-1, 1, (4, 3)).astype(np.float32):
+        (a, one), (b, two) = own.predict(row, one), other.predict(row, two)
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_place_that_is_taken_is_refused_and_stays(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.tex").write_text("mine")
+    with pytest.raises(Refused, match="taken"):
+        joule.push(trained_run, out=tmp_path / "taken")
+    assert files_of(tmp_path) == {"taken/thesis.tex": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "give a repository such as name/halfcheetah, or --out"),
+        ({"repo": "a/b", "out": "c"}, "give a repository such as name/halfcheetah, or --out"),
+        ({"out": "c", "private": True}, "--private: is of a repository"),
+        ({"out": "c", "revision": "v2"}, "--revision: is of a repository"),
+        ({"out": "c", "message": "new"}, "--message: is of a repository"),
+    ],
+)
+def test_a_push_has_one_target(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refused, match=message):
+        joule.push(trained_run, **given)
+    assert not list(tmp_path.iterdir())
