@@ -32,14 +32,21 @@ def missing_module(error: Exception) -> str | None:
 def connect(address: str) -> Any:
     """Joins a Ray cluster. Returns the module `ray`.
 
+    A process is in one cluster at most. One that it has joined before is used, and is never left.
+
     Args:
         address: of its head, such as `10.0.0.1:6379`; empty for the cluster of this machine, which is started
             where there is none.
 
     Raises:
-        ConfigError: where Ray is not installed, or the address does not answer.
+        ConfigError: where Ray is not installed, the address does not answer, or this process is in another cluster.
     """
     ray = needed("ray", "cluster", "--ray")
+    if ray.is_initialized():
+        here = ray.get_runtime_context().gcs_address
+        if address in ("", "auto", here):
+            return ray
+        raise ConfigError(f"--ray: this process is in the cluster {here}, and cannot join {address} as well")
     for name, value in _STARTED_HERE.items():
         os.environ.setdefault(name, value)
     if address and "://" not in address and address != "auto":
@@ -52,13 +59,48 @@ def connect(address: str) -> Any:
     return ray
 
 
+def check_room(ray: Any, cores: int, gpus: int, of: str) -> None:
+    """Refuses what no node of the cluster can hold: Ray would wait for such a node for ever, and say nothing.
+
+    Args:
+        ray: the module, connected.
+        cores: that one process, or several on one node, keep busy.
+        gpus: that they use.
+        of: what they are, for the message.
+
+    Raises:
+        ConfigError: where no node has as many.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(node.get("CPU", 0) >= cores and node.get("GPU", 0) >= gpus for node in nodes):
+        return
+    most = max((node.get("CPU", 0) for node in nodes), default=0)
+    wanted = f"{cores} core{'s' * (cores != 1)}" + (f" and {gpus} GPU{'s' * (gpus != 1)}" if gpus else "")
+    lacking = f"the largest has {most:g} cores" if most < cores else "none has them"
+    raise ConfigError(f"--ray: {of} needs {wanted} on one node of the cluster, and {lacking}")
+
+
+def check_cores(ray: Any, cores: int, of: str) -> None:
+    """Refuses what the nodes of the cluster together cannot hold; see `check_room`.
+
+    Raises:
+        ConfigError: where they have fewer cores.
+    """
+    there = sum(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    if there < cores:
+        raise ConfigError(
+            f"--ray: {of} need {cores} core{'s' * (cores != 1)}, and the cluster has {there:g}; ask for fewer, "
+            "or add a node first"
+        )
+
+
 def _check_answers(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise ConfigError(f"--ray: {address} is no address; give HOST:PORT, such as 10.0.0.1:6379")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: for what is no name of a host
         raise ConfigError(
             f"--ray: {address} does not answer ({error}); start the head there with `ray start --head`"
         ) from None

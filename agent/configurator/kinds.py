@@ -60,7 +60,15 @@ def table(section: str) -> Mapping[str, str]:
 
 
 def settings_of(section: str, kind: str) -> dict[str, Setting]:
-    """The own settings of a kind, by name; none for a kind that has none."""
+    """The own settings of a kind, by name; none for a kind that has none.
+
+    Raises:
+        ConfigError: for what cannot be the name of a kind.
+    """
+    if not isinstance(kind, str):
+        raise ConfigError(
+            f"{section}.kind: found {kind!r:.80}; give a text such as {next(iter(table(section)))}"
+        )
     home = table(section).get(kind)
     if home is None:
         return {}

@@ -55,12 +55,14 @@ class RayChannel:
         ray = self._transport.ray
         try:
             values, arrays = ray.get(self._answers.popleft())
+        except ray.exceptions.RayTaskError as error:
+            raise ActorFailure(f"an actor failed on its node: {lines_of(error)[-1]}") from None
         except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
             if missing := missing_module(error):
                 raise ActorFailure(f"a node has no complete Joule ({missing}); install it there") from None
             raise ActorLost("its process or its node ended") from None
-        except ray.exceptions.RayTaskError as error:
-            raise ActorFailure(f"an actor failed on its node: {lines_of(error)[-1]}") from None
+        except ray.exceptions.RayError as error:  # such as a node's memory that is full
+            raise ActorLost(lines_of(error)[-1]) from None
         return values, arrays
 
     def close(self) -> None:

@@ -19,7 +19,8 @@ def start_actors(config: Config, ray: str | None) -> ActorPool:
         ray: as for `joule.training_envs.make_envs`.
 
     Raises:
-        ConfigError, EnvError: for an environment that cannot be made, and for a cluster that does not answer.
+        ConfigError, EnvError: for an environment that cannot be made, and for a cluster that does not answer or has
+            fewer cores than there are actors.
     """
     env = make_env(config)  # what cannot be made is refused here, before any process is started
     spec = env.env_spec
@@ -27,7 +28,9 @@ def start_actors(config: Config, ray: str | None) -> ActorPool:
     transport: Transport[Any] = LocalActors()
     if ray is not None:
         from joule.actors.ray_actors import RayActors
-        from joule.ray_cluster import connect
+        from joule.ray_cluster import check_cores, connect
 
-        transport = RayActors(connect(ray))
+        cluster = connect(ray)
+        check_cores(cluster, config.actors, f"{config.actors} actors")
+        transport = RayActors(cluster)
     return ActorPool(config, spec, transport)

@@ -69,12 +69,12 @@ def pull(repo: str, out: str | os.PathLike[str] | None = None, *, revision: str 
             no valid shared run, and for a folder that is not free.
     """
     from joule.sharing.hub import Hub
-    from joule.storage.run_paths import check_free
+    from joule.storage.run_paths import check_replaceable
     from joule.storage.shipped import RUNS
 
     hub = Hub("joule pull")
     folder = RUNS / repo.rpartition("/")[2] if out is None else as_path("--out", out)
-    check_free(folder)
+    check_replaceable(folder)
 
     # The imports of torch take seconds; they follow once all of the above is checked.
     from joule.sharing.pulling import pull_run

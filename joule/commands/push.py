@@ -105,7 +105,7 @@ def push(
     """
     from joule.sharing.hub import Hub
     from joule.storage.run_folder import Run
-    from joule.storage.run_paths import check_free, located
+    from joule.storage.run_paths import check_replaceable, located
 
     if (repo is None) == (out is None):
         raise ConfigError("push: give a repository such as name/halfcheetah, or --out and a new folder")
@@ -118,7 +118,7 @@ def push(
         for option, given in (("private", private), ("revision", revision), ("message", message)):
             if given:
                 raise ConfigError(f"--{option}: is of a repository, and --out writes a folder; leave it out")
-        check_free(target)
+        check_replaceable(target)
     folder, chosen = located(as_path("run", run))
     opened = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
     hub = None

@@ -59,11 +59,11 @@ def read_episodes(source: str, dataset: Any, shape: EpisodeShape) -> list[Arrays
     """The rows of all episodes; those of Minari have no readouts.
 
     Raises:
-        ConfigError: as `checked_rows`, and for observations that do not fit their space.
+        ConfigError: as `checked_rows`, for observations that do not fit their space, and for a damaged file.
     """
     flatten = flattener(dataset.observation_space)
     found = []
-    for number, episode in enumerate(dataset.iterate_episodes()):
+    for number, episode in enumerate(_episodes(source, dataset)):
         where = f"{source}, episode {number}"
         try:
             observations = np.stack([flatten(one) for one in _steps(episode.observations)])
@@ -80,6 +80,20 @@ def read_episodes(source: str, dataset: Any, shape: EpisodeShape) -> list[Arrays
     if not found:
         raise ConfigError(f"data: {source} holds no episode")
     return found
+
+
+def _episodes(source: str, dataset: Any) -> Iterator[Any]:
+    """The episodes of a data set, whose file is read one by one. Raises ConfigError for a damaged one."""
+    episodes, number = iter(dataset.iterate_episodes()), 0
+    while True:
+        try:
+            episode = next(episodes, None)
+        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+            raise ConfigError(f"data: {source}, episode {number}: cannot be read: {error}") from error
+        if episode is None:
+            return
+        yield episode
+        number += 1
 
 
 def _steps(observations: Any) -> Iterator[Any]:

@@ -10,13 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from joule.exporting.parts import Part, Samples
+from joule.exporting.parts import TOLERANCE, Part, Samples
 from joule_errors import Stopped
 
 OPSET = 17
 """Of the ONNX operators: the first one with LayerNormalization. Runtimes since 2022 have it."""
-TOLERANCE = 1e-5
-"""Of the difference from the agent's own value, in units of the value's usual size plus its own size."""
 
 
 class ExportError(Stopped):
@@ -75,7 +73,7 @@ def check_against_agent(part: Part, content: bytes, samples: Samples) -> float:
         samples: inputs by name.
 
     Returns:
-        The largest difference, in units of the value's usual size plus its own size.
+        The largest difference, in the units of `Value.unit`.
 
     Raises:
         ExportError: where it exceeds TOLERANCE, with the output and its number.
@@ -97,7 +95,7 @@ def check_against_agent(part: Part, content: bytes, samples: Samples) -> float:
                     f"export: {name} of {part.name}.onnx is {by_file.dtype} {list(by_file.shape)}, not float32 "
                     f"{[rows, *value.shape]}"
                 )
-            error = np.abs(by_file - wanted) / (value.scale + np.abs(wanted))
+            error = np.abs(by_file - wanted) / value.unit(wanted)
             if not (error <= TOLERANCE).all():
                 place = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape)
                 raise ExportError(

@@ -30,8 +30,10 @@ OwnAction = Callable[[np.ndarray], np.ndarray]
 """An action [act] in [-1, 1] -> the action that the environment itself gets for it."""
 MOST_ROWS = 256
 """Transitions on which the files are checked."""
+TOLERANCE = 1e-5
+"""Of the difference of a file's value from the agent's own, in the units of `Value.unit`."""
 LEAST = 1e-30
-"""A scale above 0, for a number that is constant."""
+"""A scale above 0, for a number that is constant at 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,12 @@ class Value:
     meaning: str
     scale: float | np.ndarray = 1.0
     """The size of a usual value, where that is not of the order of 1."""
+    far: bool = False
+    """Whether a value may lie far from 0 while its differences matter, such as an action from 1,000 to 1,001."""
+
+    def unit(self, wanted: np.ndarray) -> np.ndarray:
+        """What a difference from the value `wanted` is measured in: its usual size plus, unless `far`, its own."""
+        return np.broadcast_to(self.scale, wanted.shape) + (0.0 if self.far else np.abs(wanted))
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +121,7 @@ def parts_of(agent: WorldModelAgent, own_action: OwnAction) -> list[Part]:
     networks = copy.deepcopy(modules.networks).cpu().eval().requires_grad_(False)
     own, computed = OwnActions.of(own_action, act), _ByAgent(agent, own_action)
     own_units = Value(
-        (len(own.low),), "in the environment's own units and order, flat", np.maximum(own.half, LEAST)
+        (len(own.low),), "in the environment's own units and order, flat", _unit_of(own), far=True
     )
     action = Value((act,), "in [-1, 1]")
     observation = {
@@ -156,6 +164,18 @@ def parts_of(agent: WorldModelAgent, own_action: OwnAction) -> list[Part]:
         Part("readouts", ReadoutNetwork(networks), latent, read, computed.readouts),
     ]
     return parts if modules.readouts_size else parts[:-1]
+
+
+def _unit_of(own: OwnActions) -> np.ndarray:
+    """What a difference between own actions is measured in: half of their range, [own].
+
+    It is larger where the environment's own numbers are coarser than that, such as float16. The unit of a constant
+    is its size.
+    """
+    size = np.maximum(np.maximum(np.abs(own.low), np.abs(own.high)), LEAST)
+    kind = np.dtype(own.dtype)
+    coarse = size * (np.finfo(kind).eps / TOLERANCE if kind.kind == "f" else 0.0)
+    return np.where(own.half > 0.0, np.maximum(own.half, coarse), size)
 
 
 class _ByAgent:

@@ -25,8 +25,9 @@ def check_address(host: str, port: int) -> None:
         with closing(socket.socket(family, kind, protocol)) as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind(address)
-    except socket.gaierror as error:
-        raise ConfigError(f"--host: {host!r} is no address of this machine: {error.strerror}") from error
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: for what is no name of a host
+        why = getattr(error, "strerror", "no name of a host")
+        raise ConfigError(f"--host: {host!r:.80} is no address of this machine: {why}") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(IN_USE.format(port)) from error

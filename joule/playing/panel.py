@@ -42,6 +42,12 @@ FACTORS = {
 """Factors of `envs.changes.factors` that have a slider."""
 
 
+def speeds(speed: float) -> tuple[float, float, float]:
+    """The least and the greatest speed of the slider, and its step: SPEEDS, and as far as the speed asked for."""
+    least, greatest, step = SPEEDS
+    return min(least, speed), max(greatest, speed), min(step, speed)
+
+
 def given(slider: Any, otherwise: float) -> float:
     """The number of a slider; `otherwise` where a person has emptied its box."""
     return otherwise if slider.value is None else float(slider.value)
@@ -93,9 +99,8 @@ class Panel:
     def _add_play(self) -> None:
         gui, player = self._gui, self._player
         buttons = gui.add_button_group("", ("pause", "step", "reset"))
-        speed = gui.add_slider(
-            "speed (x)", min=SPEEDS[0], max=SPEEDS[1], step=SPEEDS[2], initial_value=player.speed
-        )
+        slowest, fastest, step = speeds(player.speed)
+        speed = gui.add_slider("speed (x)", min=slowest, max=fastest, step=step, initial_value=player.speed)
         follow = gui.add_checkbox("follow the robot", self._stage.follows)
 
         def pause() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from joule.storage.files import why
 from joule.storage.log_files import EVALUATION_COLUMNS as COLUMNS
-from joule.storage.reader import EVALUATIONS_BYTES, read_text
+from joule.storage.reader import EVALUATIONS_BYTES, read_text, whole_rows
 from joule_errors import Refused
 from joule_schema.values import LARGEST_COUNT
 
@@ -109,7 +109,7 @@ def read_evaluations(path: Path) -> Run:
         ResultsError: for a file that cannot be used; the message names the file and what is wrong with it.
     """
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path, EVALUATIONS_BYTES), newline=""))
+        reader = csv.DictReader(io.StringIO(whole_rows(read_text(path, EVALUATIONS_BYTES)), newline=""))
         header = reader.fieldnames or []
         rows = list(reader)
     except (OSError, csv.Error) as error:

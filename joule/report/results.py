@@ -101,7 +101,8 @@ def gather(folders: Sequence[Path | str], trees: Sequence[Path | str] = ()) -> l
             folder = folder_of(given) or Path(given)
         except RunError as error:
             raise ResultsError(str(error)) from None
-        runs.setdefault(folder.resolve(), read_run(folder))
+        run = read_run(folder)  # a link that leads to itself is refused here
+        runs.setdefault(folder.resolve(), run)
     for tree in trees:
         for run in read_tree(tree):
             runs.setdefault(run.source.resolve(), run)

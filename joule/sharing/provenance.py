@@ -11,12 +11,14 @@ import hashlib
 import os
 import re
 import shlex
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 from joule.sharing.contents import CARD, PROVENANCE, SharingError, check_name, largest
 from joule.storage.manifest import DIGEST, MANIFEST
+from joule.storage.reader import whole_rows
 from joule_schema import json_text
 from joule_schema.errors import SchemaError
 from joule_schema.values import Count, Length, Pattern, checked
@@ -24,8 +26,10 @@ from joule_schema.values import Count, Length, Pattern, checked
 FORMAT: Literal[1] = 1
 MOST_EVALUATIONS = 200
 """Of the newest ones, in `provenance.json`; `evaluations.csv` has all."""
-_WITH_PATH = ("--out", "--init-from", "--resume")
+_WITH_PATH = ("--out", "--init-from", "--resume", "--data")
 """Options of `joule train` whose value is a path of the machine."""
+_OF_THE_MACHINE = ("--out", "--ray")
+"""Options that mean nothing on another machine."""
 
 
 class _File(TypedDict):
@@ -67,16 +71,25 @@ def portable_command(line: str) -> str:
     if not begins:
         return ""
     kept: list[str] = []
-    rest = iter(words[begins[0] + 1 :])
-    for word in rest:
-        flag, equals, value = word.partition("=")
-        if flag not in _WITH_PATH:
+    rest = deque(words[begins[0] + 1 :])
+    while rest:
+        flag, equals, value = (word := rest.popleft()).partition("=")
+        if flag not in (*_WITH_PATH, *_OF_THE_MACHINE):
             kept.append(word)
             continue
-        value = value if equals else next(rest, "")
-        if flag != "--out":
-            kept += [flag, os.path.basename(value.rstrip("/"))]
+        if not equals and rest and not rest[0].startswith("-"):  # the address of `--ray` may be left out
+            value = rest.popleft()
+        if flag not in _OF_THE_MACHINE:
+            kept += [flag, portable_source(value)]
     return shlex.join(["joule", "train", *kept])
+
+
+def portable_source(source: str) -> str:
+    """A run, or what `--data` names, without the path of the machine that it was on."""
+    if source.startswith(("minari:", "joule://")):
+        return source
+    kind = "swm:" if source.startswith("swm:") else ""
+    return kind + os.path.basename(source.removeprefix(kind).rstrip("/"))
 
 
 def evaluations_until(table: str, frames: int) -> tuple[str, list[dict[str, str]]]:
@@ -86,7 +99,7 @@ def evaluations_until(table: str, frames: int) -> tuple[str, list[dict[str, str]
         table: its text.
         frames: of the checkpoint.
     """
-    lines = table.splitlines()
+    lines = whole_rows(table).splitlines()
     kept, rows = lines[:1], []
     for line, row in zip(lines[1:], csv.DictReader(lines), strict=False):
         if (row.get("frames") or "").isdigit() and int(row["frames"]) <= frames:

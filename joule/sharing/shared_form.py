@@ -25,9 +25,11 @@ from joule.sharing.provenance import (
     evaluation_values,
     evaluations_until,
     portable_command,
+    portable_source,
 )
 from joule.storage import arrays as array_file
 from joule.storage.checkpoint import Checkpoint
+from joule.storage.env_spec import DATA
 from joule.storage.errors import CheckpointError
 from joule.storage.files import DISK, why
 from joule.storage.json_files import encode_object, read_object
@@ -95,7 +97,7 @@ def _files(
                 "format": record["format"],
                 "id": identifier,
                 "created": str(record.get("created", ""))[:40],
-                "env_spec": run.env_spec,
+                "env_spec": _without_path(run.env_spec),
                 SHARED: True,
             }
         ),
@@ -138,7 +140,17 @@ def _settings(config: Config) -> Config:
     changes: dict[str, Any] = {"memory_budget_gb": None}
     if config.device != "cpu":
         changes["device"] = "auto"
+    if config.data:
+        changes["data"] = portable_source(config.data)
     return replace(config, changes)
+
+
+def _without_path(env_spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment's sizes and names, and of recorded data their name without the folders above it."""
+    record = env_spec.get(DATA)
+    if not isinstance(record, Mapping) or not isinstance(record.get("source"), str):
+        return dict(env_spec)
+    return {**env_spec, DATA: {**record, "source": portable_source(record["source"])}}
 
 
 def _identifier(run_id: str, step: int) -> str:

@@ -26,7 +26,7 @@ from joule.storage.meta_schema import check_identity, check_meta, check_no_optio
 from joule.storage.new_folder import new_folder
 from joule.storage.provenance import version
 from joule.storage.run_folder import Run
-from joule.storage.run_paths import check_free
+from joule.storage.run_paths import check_replaceable
 from joule.storage.run_replay import ReplayLogs, not_finite
 from joule_errors import Refused
 from joule_schema.errors import SchemaError, shown
@@ -62,9 +62,7 @@ def save_as_run(
     folder = Path(path)
     if os.path.lexists(folder) and not replace_empty:
         raise RunError(f"{folder}: exists already; save to a path that is free")
-    if folder.exists() and folder.samefile(Path.cwd()):
-        raise RunError(f"{folder}: is the present folder, which cannot be replaced; give another one")
-    check_free(folder)
+    check_replaceable(folder)
     if agent.env_spec.env != agent.config.env:
         raise RunError(
             f"{folder}: not saved, because the agent acts in {agent.env_spec.env} "

@@ -16,6 +16,8 @@ from envs.env_spec import ObservationPart
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
 
+DATA = "data"
+"""The entry that says what recorded episodes a run learns from."""
 _LARGEST_SIZE = 1_000_000
 _MOST_PARTS, _MOST_AXES = 64, 8
 _LONGEST_EPISODE_DECISIONS = 10**12

@@ -78,6 +78,15 @@ def read_text(path: Path, limit: int, errors: str = "strict") -> str:
         ) from None
 
 
+def whole_rows(table: str) -> str:
+    """The text of a CSV without a last row that a kill has cut short: it has fewer cells than the header."""
+    lines = table.splitlines(keepends=True)
+    if len(lines) < 2 or lines[-1].endswith("\n"):
+        return table
+    header, last = next(csv.reader(lines[:1]), []), next(csv.reader(lines[-1:]), [])
+    return "".join(lines[:-1]) if len(last) < len(header) else table
+
+
 def read_lines(path: Path, limit: int = LOG_BYTES) -> Iterator[str]:
     """The complete lines of a plain file one by one, each with its line end.
 

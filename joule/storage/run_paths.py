@@ -49,6 +49,17 @@ def check_free(folder: Path) -> None:
         raise RunError(f"{folder}: a run cannot be written there: {why(error)}") from error
 
 
+def check_replaceable(folder: Path) -> None:
+    """Checks that a folder can be renamed to this path: as `check_free`, and not the present one.
+
+    Raises:
+        RunError: as `check_free`, and for the present folder, which an empty one may be.
+    """
+    if folder.exists() and folder.samefile(Path.cwd()):
+        raise RunError(f"{folder}: is the present folder, which cannot be replaced; give another one")
+    check_free(folder)
+
+
 def located(path: str | Path) -> tuple[Path, Path | None]:
     """The run folder that `path` names, and the checkpoint where it names one of the run's `step-<n>`.
 

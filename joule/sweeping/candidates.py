@@ -89,6 +89,11 @@ class Task:
         choices = [dict(zip(counted, values, strict=True)) for values in itertools.product(*counted.values())]
         return max(self.trials({**self.ends("low"), **choice})[0].job().cores for choice in choices)
 
+    @property
+    def gpus(self) -> int:
+        """What a trial of a candidate uses."""
+        return self.trials(self.ends("low"))[0].job().gpus
+
     def score(self, settings: Mapping[str, Any]) -> float | None:
         """Mean over seeds of the last evaluation's return; None before all seeds have their budget."""
         trials = self.trials(settings)

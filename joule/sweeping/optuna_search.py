@@ -53,13 +53,18 @@ class Study:
         self._study = self._optuna.create_study(
             storage=journal, study_name=task.name, direction="maximize", load_if_exists=True
         )
-        known = self._study.get_trials(deepcopy=False)
+        states = self._optuna.trial.TrialState
+        found = self._study.get_trials(deepcopy=False)
+        # A draw is several lines of the journal. One that was interrupted between them lacks some settings.
+        known = [one for one in found if task.space.keys() <= one.params.keys()]
+        for one in found:
+            if one not in known and one.state == states.RUNNING:
+                self._study.tell(one.number, state=states.FAIL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the option is experimental
             # Another seed each time the search goes on, so that no candidate is drawn again.
-            self._study.sampler = self._optuna.samplers.TPESampler(seed=len(known), constant_liar=True)
-        running = self._optuna.trial.TrialState.RUNNING
-        self._interrupted = [one for one in known if one.state == running]
+            self._study.sampler = self._optuna.samplers.TPESampler(seed=len(found), constant_liar=True)
+        self._interrupted = [one for one in known if one.state == states.RUNNING]
         self.drawn = len(known)
         self._settings = [self.task.decoded(one.params) for one in known]
 
@@ -81,10 +86,12 @@ class Study:
         return Candidate(self, drawn.number, self._settings[-1])
 
     def tell(self, number: int, score: float | None) -> None:
-        """Gives the study the score of a candidate; None where it has failed."""
-        if score is None:
-            self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
-        else:
+        """Gives the study the score of a candidate.
+
+        One that has failed (None) stays unfinished: new candidates keep away from it, and the same command begins
+        it again, as it does with a failed trial of a grid.
+        """
+        if score is not None:
             self._study.tell(number, score)
 
     @property

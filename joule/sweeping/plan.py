@@ -62,7 +62,7 @@ def check_plan(plan: Plan) -> Plan:
             raise ConfigError(f"--envs: found {shown(env)}; give an id such as HalfCheetah-v5")
     for seed in plan.seeds:
         whole("seeds", seed, 0, LARGEST_SEED)
-    if plan.preset not in PRESETS:
+    if not isinstance(plan.preset, str) or plan.preset not in PRESETS:
         raise ConfigError(f"--preset: {shown(plan.preset)} is none of {', '.join(PRESETS)}")
     if both := sorted(plan.settings.keys() & plan.grid.keys()):
         raise ConfigError(f"{both[0]}: is given once for all trials and in the grid; give one of the two")

@@ -171,8 +171,11 @@ class TuneSearch:
         self.stop = StopRequest()
         self.settings: dict[str, list[Mapping[str, Any]]] = {task.name: [] for task in tasks}
         """Name of a task -> the settings of its candidates."""
+        self._to_begin = {task.name: (task.plan.search or 1) * len(task.plan.seeds) for task in tasks}
+        """Name of a task -> its trials that have not begun."""
         self._stopper = Stopper()
         self._look_due = 0.0
+        self._expect()
 
     def run(self) -> None:
         """Runs until every candidate has ended. Raises Ended for a second SIGINT."""
@@ -183,8 +186,8 @@ class TuneSearch:
                     self._run(task)
 
     def _run(self, task: Task) -> None:
-        plan, (first, *_) = task.plan, task.trials(task.ends("low"))
-        job, steps, seeds = first.job(), first.steps, len(plan.seeds)
+        plan = task.plan
+        steps, seeds = task.trials(task.ends("low"))[0].steps, len(plan.seeds)
         folder = task.storage / SEARCH / "tune"
         scheduler = ASHAScheduler(
             time_attr="frames", metric="return_mean", mode="max", max_t=steps + 1, reduction_factor=REDUCTION,
@@ -192,7 +195,7 @@ class TuneSearch:
         )  # fmt: skip
         trainable = tune.with_resources(
             tune.with_parameters(TrainedCandidate, task=task),
-            {"cpu": task.cores * seeds, "gpu": job.gpus * seeds},
+            {"cpu": task.cores * seeds, "gpu": task.gpus * seeds},
         )
         tune.Tuner(
             trainable,
@@ -217,6 +220,8 @@ class TuneSearch:
                 verbose=0,
             ),
         ).fit()
+        self._to_begin[task.name] = 0  # two candidates may have had the same settings
+        self._expect()
         for standing in self.standings.of_state("running"):  # Tune says nothing of those that were stopped
             standing.end(Outcome(128 + (self.stop.number or signal.SIGTERM)))
             self.display.changed(standing)
@@ -226,6 +231,8 @@ class TuneSearch:
         settings = task.decoded(drawn)
         if settings not in self.settings[task.name]:
             self.settings[task.name].append(settings)
+            self._to_begin[task.name] -= len(task.plan.seeds)
+            self._expect()
         for trial in task.trials(settings):
             self.standings.add(trial).begin()
 
@@ -257,6 +264,9 @@ class TuneSearch:
                 if standing.state != before:
                     self.display.changed(standing)
         self.display.refresh()
+
+    def _expect(self) -> None:
+        self.standings.expected = sum(max(0, left) for left in self._to_begin.values())
 
     def _collect(self, trial: StoredTrial) -> None:
         try:

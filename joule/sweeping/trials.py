@@ -28,7 +28,7 @@ from joule.escaping import terminal
 from joule.settings import check_agent_uses, config_from, uses_setting
 from joule.storage.files import DISK, why
 from joule.storage.links import RUN_FILE
-from joule.storage.trust import ENV_KWARGS_FLAG, MODULE_FLAG, modules_named
+from joule.storage.trust import flags_needed
 from joule.sweeping.grid import Range
 from joule.sweeping.job import Job
 from joule.sweeping.plan import Plan
@@ -103,21 +103,21 @@ class StoredTrial:
     @property
     def result(self) -> Path:
         """Where its evaluations are collected."""
-        return self.storage / RESULTS / self.suite / self.agent / slug(self.env) / f"seed{self.seed}.csv"
+        return (
+            self.storage / RESULTS / self.suite / self.agent / env_folder(self.env) / f"seed{self.seed}.csv"
+        )
 
     def job(self) -> Job:
         """See `Trial`. The command is started in the current directory, where a machine has that folder."""
         config = self.config or Config()
         given = {"agent": self.agent, "env": self.env, "seed": self.seed, **self.settings}
         words = setting_words(given)
-        # The user has named module and arguments in this command, whoever made the folder.
-        trust = [word for module in modules_named(config) for word in (MODULE_FLAG, module)]
-        trust += [ENV_KWARGS_FLAG] if config.env_kwargs else []
         return Job(
             folder=str(self.folder),
             log=str(self.log),
             new=("--preset", self.preset, *words),
-            resumed=(*words, *trust),
+            # The user has named module and arguments in this command, whoever made the folder.
+            resumed=(*words, *flags_needed(config)),
             threads=config.threads,
             cores=cores_of(config),
             gpus=int(config.device.startswith("cuda")),
@@ -141,6 +141,13 @@ def cores_of(config: Config) -> int:
 def slug(text: str) -> str:
     """A text as a part of the name of a folder: letters, digits and `._=-`."""
     return re.sub(r"[^A-Za-z0-9._=]+", "-", text).strip("-.") or "-"
+
+
+def env_folder(env: str) -> str:
+    """The name of an environment's folder of results; no other environment has it."""
+    name = slug(env)
+    readable = {env, env.replace("dmc:", "dmc-", 1), env.replace("joule/", "joule-", 1)}
+    return name if name in readable else f"{name}-{digest(env, 6)}"
 
 
 def grid_trials(plan: Plan, storage: Path) -> tuple[list[StoredTrial], list[str]]:

@@ -12,11 +12,10 @@ from envs.changes.randomisation import is_drawn
 from envs.state.determinism import check_determinism
 from joule.datasets.dataset import described
 from joule.environment import make_env
+from joule.storage.env_spec import DATA
 
 GENERATORS = {"numpy": "np.random", "python": "random", "torch": "torch"}
 """The generators that a process shares: name in `agent.random_state` -> what a user calls them."""
-DATA = "data"
-"""The entry that says what recorded episodes a run learns from."""
 MOST_NAMES = 5
 """Attributes that a note names."""
 

@@ -49,6 +49,8 @@ def test_settings_from_python_take_keywords_and_dotted_names() -> None:
         ({"agent": "zero", "explore.curiosity": 0.0}, "explore.curiosity: zero learns nothing"),
         ({"agent": "ppo", "learning.utd": 2.0}, "joule, sac, td3, tqc, crossq, sac_her use this setting"),
         ({"steps": "many"}, "steps: found 'many'"),
+        ({"planner.kind": ["icem"]}, r"planner.kind: found \['icem'\]; give a text such as random_shooting"),
+        ({"regularizer.kind": {}}, r"regularizer.kind: found \{\}; give a text such as simnorm"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused(given: dict[str, object], message: str) -> None:

@@ -28,5 +28,25 @@ class Scaled(Point):
         return super().step(np.array([force / 4.0 * (1.0 - brake / 10.0)]))
 
 
-if ID not in gymnasium.registry:
-    gymnasium.register(id=ID, entry_point="scaled_env:Scaled", max_episode_steps=25)
+class Half(Point):
+    """Actions of float16, coarser than those of the agent."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float16)  # type: ignore[arg-type]
+
+
+class Far(Point):
+    """Actions that float32 does not resolve."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012
+    action_space = spaces.Box(1e6, 1e6 + 1.0, (1,), np.float64)  # type: ignore[arg-type]
+
+    def step(self, action: np.ndarray) -> Any:
+        """The force is the distance from the middle of the range."""
+        return super().step((action - 1e6 - 0.5).astype(np.float32))
+
+
+HALF, FAR = "joule-tests/Half-v0", "joule-tests/Far-v0"
+for name, of in ((ID, "Scaled"), (HALF, "Half"), (FAR, "Far")):
+    if name not in gymnasium.registry:
+        gymnasium.register(id=name, entry_point=f"scaled_env:{of}", max_episode_steps=25)

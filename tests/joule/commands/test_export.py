@@ -172,6 +172,14 @@ def test_actions_are_in_the_units_of_the_environment(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["action"], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_coarse_actions_are_exported_and_those_that_float32_does_not_hold_are_not(tmp_path: Path) -> None:
+    assert joule.export(small_agent(scaled_env.HALF), tmp_path / "half")["action"]["high"] == [1.0]
+    with pytest.raises(ExportError, match=r"action of policy.onnx is 1e\+06 where the agent has 1e\+06"):
+        joule.export(small_agent(scaled_env.FAR), tmp_path / "far")
+    assert os.listdir(tmp_path) == ["half"]
+
+
 @pytest.mark.parametrize("regularizer", ["simnorm", pytest.param("none", marks=pytest.mark.slow)])
 def test_unlimited_angles_and_other_latents_are_exported(tmp_path: Path, regularizer: str) -> None:
     kinds: dict[str, Any] = {"regularizer__kind": regularizer}

@@ -15,6 +15,7 @@ from agent.errors import ConfigError
 from joule import extras
 from joule.commands import play
 from joule.playing.address import check_address
+from joule.playing.panel import SPEEDS, speeds
 
 pytest.importorskip("viser", reason="the extra `play` is not installed")
 
@@ -37,6 +38,12 @@ def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
     assert_refused("play", arguments, sentence)
 
 
+def test_the_slider_of_the_speed_holds_the_speed_asked_for() -> None:
+    assert speeds(0.5) == SPEEDS
+    assert speeds(10.0) == (SPEEDS[0], 10.0, SPEEDS[2])
+    assert speeds(0.05) == (0.05, SPEEDS[1], 0.05)
+
+
 def test_a_page_needs_a_free_port_a_library_and_a_window_a_display(
     trained_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,6 +56,10 @@ def test_a_page_needs_a_free_port_a_library_and_a_window_a_display(
     check_address("127.0.0.1", port)
     with pytest.raises(ConfigError, match="--host: 'no such host'"):
         check_address("no such host", 0)
+    with pytest.raises(
+        ConfigError, match=r"--host: 'a\.\.b' is no address of this machine: no name of a host"
+    ):
+        check_address("a..b", 0)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "linux")

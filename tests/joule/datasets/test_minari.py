@@ -61,6 +61,16 @@ def test_it_is_learned_from_in_its_own_environment(dataset: str, tmp_path: Path,
     np.testing.assert_array_equal(buffer.action[buffer.place(buffer.transitions())], expected)
 
 
+def test_one_that_is_damaged_is_one_sentence(dataset: str, tmp_path: Path) -> None:
+    (path,) = (tmp_path / "minari").rglob("*.hdf5")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(
+        ConfigError, match=r"data: .*minari:tests/point-v0|data: the Minari data set tests/point"
+    ):
+        train.main(["--data", dataset, "--out", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
+
+
 def test_one_that_is_not_here_is_not_downloaded(dataset: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="download it with: minari download mujoco/hopper/medium-v0"):
         train.main(["--data", "minari:mujoco/hopper/medium-v0", "--out", str(tmp_path / "run")])

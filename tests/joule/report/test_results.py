@@ -51,6 +51,7 @@ def test_settings_have_the_names_of_the_command_line() -> None:
         (",".join(COLUMNS) + "\njoule,E,1,10,10,oops,0,1,1,1,1,cpu,v\n", "'oops', which is not a number"),
         (",".join(COLUMNS) + "\n" + "joule,E,1,10,10,1,0,1,1,1,1,cpu,v\n" * 2, "out of order"),
         (",".join(COLUMNS) + "\njoule,E\n", "frames is None"),
+        (",".join(COLUMNS) + "\njoule,E,1,10,", "holds no evaluation yet"),  # a kill has cut the row short
         (",".join(COLUMNS) + f"\njoule,E,{10**400},10,10,1,0,1,1,1,1,cpu,v\n", "has a seed beyond"),
     ],
 )

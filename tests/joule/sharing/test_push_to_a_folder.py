@@ -12,6 +12,7 @@ import pytest
 
 import joule
 from joule.commands import push
+from joule.sharing.provenance import evaluations_until, portable_command, portable_source
 from joule_errors import Refused
 
 
@@ -69,3 +70,32 @@ def test_a_push_has_one_target(
     with pytest.raises(Refused, match=message):
         joule.push(trained_run, **given)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("train.py --data /home/me/secret/eps --steps 10", "joule train --data eps --steps 10"),
+        ("joule train --data=swm:/home/me/pusht.h5", "joule train --data swm:pusht.h5"),
+        (
+            "joule train --data minari:mujoco/hopper/medium-v0",
+            "joule train --data minari:mujoco/hopper/medium-v0",
+        ),
+        ("joule train --actors 2 --ray 10.0.0.5:6379 --seed 1", "joule train --actors 2 --seed 1"),
+        ("joule train --ray --out /home/me/runs/a --seed 1", "joule train --seed 1"),
+        ("joule train --init-from /home/me/runs/a/", "joule train --init-from a"),
+    ],
+)
+def test_a_command_is_shared_without_what_is_of_the_machine(typed: str, kept: str) -> None:
+    assert portable_command(typed) == kept
+
+
+def test_an_address_is_no_path() -> None:
+    assert portable_source("joule://reach") == "joule://reach"
+
+
+def test_an_evaluation_that_a_kill_has_cut_short_is_left_out() -> None:
+    whole = "frames,return_mean,return_std\n100,1.5,0.1\n"
+    table, rows = evaluations_until(f"{whole}200,2.", 1000)
+    assert (table, [row["frames"] for row in rows]) == (whole, ["100"])
+    assert len(evaluations_until(f"{whole}200,2.5,0.2", 1000)[1]) == 2, "only the last line end is missing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,6 +49,7 @@ def test_a_library_that_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPat
         ("127.0.0.1:1", "127.0.0.1:1 does not answer"),
         ("nowhere", "give HOST:PORT"),
         ("nowhere.invalid:6379", "nowhere.invalid:6379 does not answer"),
+        ("a..b:6379", "a..b:6379 does not answer"),
     ],
 )
 def test_an_address_that_does_not_answer_is_one_sentence(address: str, sentence: str) -> None:
@@ -55,6 +57,49 @@ def test_an_address_that_does_not_answer_is_one_sentence(address: str, sentence:
     with pytest.raises(ConfigError) as refused:
         ray_cluster.connect(address)
     assert sentence in str(refused.value)
+
+
+def test_a_process_that_is_in_a_cluster_stays_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = SimpleNamespace(
+        is_initialized=lambda: True,
+        get_runtime_context=lambda: SimpleNamespace(gcs_address="10.0.0.1:6379"),
+    )
+    monkeypatch.setattr(ray_cluster, "needed", lambda *names: ray)
+    for address in ("", "auto", "10.0.0.1:6379"):
+        assert ray_cluster.connect(address) is ray
+    with pytest.raises(
+        ConfigError, match=r"is in the cluster 10.0.0.1:6379, and cannot join 10.0.0.2:6379 as well"
+    ):
+        ray_cluster.connect("10.0.0.2:6379")
+
+
+class Nodes:
+    """A Ray whose nodes have these cores, of which the last is dead."""
+
+    def __init__(self, *cores: int) -> None:
+        self._cores = cores
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [
+            {"Alive": k < len(self._cores) - 1, "Resources": {"CPU": float(cores)}}
+            for k, cores in enumerate(self._cores)
+        ]
+
+
+def test_what_no_node_can_hold_is_refused_and_not_waited_for() -> None:
+    ray = Nodes(2, 4, 64)
+    ray_cluster.check_room(ray, 4, 0, "a trial")
+    ray_cluster.check_cores(ray, 6, "6 actors")
+    with pytest.raises(
+        ConfigError, match="a trial needs 5 cores on one node of the cluster, and the largest has 4"
+    ):
+        ray_cluster.check_room(ray, 5, 0, "a trial")
+    with pytest.raises(
+        ConfigError, match="needs 1 core and 1 GPU on one node of the cluster, and none has them"
+    ):
+        ray_cluster.check_room(ray, 1, 1, "a trial")
+    with pytest.raises(ConfigError, match="7 actors need 7 cores, and the cluster has 6; ask for fewer"):
+        ray_cluster.check_cores(ray, 7, "7 actors")
 
 
 @pytest.mark.parametrize(

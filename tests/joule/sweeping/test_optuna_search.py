@@ -85,3 +85,28 @@ def test_a_range_that_ends_beyond_its_setting_is_refused(tmp_path: Path) -> None
         tasks_of(Plan(grid=grid, search=2), tmp_path)
     with pytest.raises(ConfigError, match="sac uses none of the settings that vary"):
         tasks_of(Plan(agents=("joule", "sac"), grid={"learning.batch_size": (8, 16)}, search=2), tmp_path)
+
+
+def test_a_candidate_that_failed_is_begun_again_by_the_same_command(tmp_path: Path) -> None:
+    plan = plan_of(2, "stopped-v0")
+    before = searched(plan, tmp_path).studies[0]
+    again = OptunaSearch(tasks_of(plan, tmp_path), tmp_path, workers=2)
+    assert (again.studies[0].drawn, again.studies[0].left) == (2, 2)
+    assert {trial.name for trial in again.due(0)} == {
+        trial.name for trial in before.task.trials(before.settings[0])
+    }
+
+
+def test_a_draw_that_was_interrupted_counts_for_nothing(tmp_path: Path) -> None:
+    import optuna
+
+    plan = plan_of(2)
+    make_storage(tmp_path)
+    study = OptunaSearch(tasks_of(plan, tmp_path), tmp_path, workers=2).studies[0]
+    storage = study._study._storage
+    storage.create_new_trial(study._study._study_id)  # the first of the lines that a draw writes
+    again = searched(plan, tmp_path).studies[0]
+    assert again.drawn == 2
+    states = [trial.state for trial in again._study.get_trials()]
+    assert states.count(optuna.trial.TrialState.COMPLETE) == 2
+    assert states.count(optuna.trial.TrialState.FAIL) == 1

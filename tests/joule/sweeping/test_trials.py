@@ -16,7 +16,7 @@ from joule.settings import config_from, resumed_config
 from joule.sweeping.candidates import tasks_of
 from joule.sweeping.grid import Grid, Range
 from joule.sweeping.plan import Plan
-from joule.sweeping.trials import StoredTrial, grid_trials
+from joule.sweeping.trials import StoredTrial, env_folder, grid_trials
 
 PLAN = Plan(
     ("joule", "sac"), ("HalfCheetah-v5", "dmc:walker-walk"), (1, 2, 3), "default",
@@ -66,6 +66,22 @@ def test_results_of_other_settings_have_another_file() -> None:
     files = [trial.result for trial in trials_of(PLAN)]
     assert len(set(files)) == len(files)
     assert files[0].relative_to("/s/results").parts[1:] == ("joule", "HalfCheetah-v5", "seed1.csv")
+
+
+def test_results_of_other_environments_have_another_file() -> None:
+    envs = (
+        "pkg:Ärm-v0",
+        "pkg:Örm-v0",
+        "a/b:Arm-v0",
+        "a-b:Arm-v0",
+        "pkg/Arm-v0",
+        "pkg:Arm-v0",
+        "dmc:cup",
+        "joule/Cup-v0",
+    )
+    names = [env_folder(env) for env in envs]
+    assert len(set(names)) == len(envs)
+    assert names[-2:] == ["dmc-cup", "joule-Cup-v0"]
 
 
 def test_the_command_of_a_trial_has_its_settings_also_when_it_is_resumed() -> None:
