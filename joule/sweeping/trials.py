@@ -39,8 +39,8 @@ _NOT_IN_NAME = ("eval_process", "checkpoint_every_frames", "video", "memory_budg
 """Settings that change no result, and that a resumed run may change."""
 COUNTED_IN_CORES = ("threads", "eval_process", "actors", "num_envs", "vector_mode")
 """Settings that `cores_of` depends on."""
-_LONGEST_NAME = 80
-"""Characters of the settings in the name of a folder; file systems allow 255 bytes in all."""
+_LONGEST_PART = 80
+"""Characters of the environment, and of the settings, in the name of a folder, which may have 255 bytes in all."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class StoredTrial:
 
     @property
     def _slug(self) -> str:
-        return slug("-".join(self._shown()))[:_LONGEST_NAME].strip("-.")
+        return slug("-".join(self._shown())) if self.varied else ""
 
 
 def cores_of(config: Config) -> int:
@@ -139,8 +139,8 @@ def cores_of(config: Config) -> int:
 
 
 def slug(text: str) -> str:
-    """A text as a part of the name of a folder: letters, digits and `._=-`."""
-    return re.sub(r"[^A-Za-z0-9._=]+", "-", text).strip("-.") or "-"
+    """A text as a part of the name of a folder: at most _LONGEST_PART letters, digits and `._=-`."""
+    return re.sub(r"[^A-Za-z0-9._=]+", "-", text)[:_LONGEST_PART].strip("-.") or "-"
 
 
 def env_folder(env: str) -> str:

@@ -82,6 +82,9 @@ def test_results_of_other_environments_have_another_file() -> None:
     names = [env_folder(env) for env in envs]
     assert len(set(names)) == len(envs)
     assert names[-2:] == ["dmc-cup", "joule-Cup-v0"]
+    longest = [env_folder("a" * 300 + end) for end in "bc"]
+    assert longest[0] != longest[1]
+    assert max(map(len, longest)) < 100
 
 
 def test_the_command_of_a_trial_has_its_settings_also_when_it_is_resumed() -> None:
