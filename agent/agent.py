@@ -113,7 +113,11 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             with self.clock.running(), self.modules.own_random_streams():
                 self.interaction.run_due_updates()
                 while self.frames < until:
-                    step()
+                    try:
+                        step()
+                    except BaseException:  # the environment may be in a state that was not observed
+                        self.begin_episode()
+                        raise
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
         finally:

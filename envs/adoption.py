@@ -56,10 +56,8 @@ def adopt(
     if not isinstance(env, gymnasium.Env):
         raise EnvError(f"env: found {kind}; give an environment of joule.make_env or gymnasium.make")
     ensure_gl()
-    spec, raw, limit = env.spec, env, None
+    spec, raw, limit = env.spec, env, time_limit(env)
     while isinstance(raw, OF_GYMNASIUM):
-        if isinstance(raw, TimeLimit):
-            limit = raw._max_episode_steps
         raw = raw.env
     if limit is None and spec is not None:
         limit = spec.max_episode_steps
@@ -85,6 +83,16 @@ def adopt(
     )
 
 
+def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
+    """The steps after which the wrappers of an environment end its episodes; None without a `TimeLimit`."""
+    limits, layer = [], env
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, TimeLimit):
+            limits.append(layer._max_episode_steps)
+        layer = layer.env
+    return min(limits, default=None)
+
+
 def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     """The settings `env`, `env_kwargs` and `max_episode_frames` by which an environment can be made again.
 
@@ -92,7 +100,8 @@ def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
         env: an environment of `gymnasium.make`.
 
     Raises:
-        EnvError: for an environment that has no id, and one with wrappers of the user's own.
+        EnvError: for an environment that has no id, one with wrappers of the user's own, and one that was made
+            without the limit that its id is registered with.
     """
     spec, layer = env.spec, env
     advice = "register it, and give its id, so that a saved agent can make it again"
@@ -107,9 +116,14 @@ def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     # How this one is drawn is no setting of a run: a film makes an environment of its own.
     kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
     settings: dict[str, Any] = {"env": spec.id if known else f"{module}:{spec.id}", "env_kwargs": kwargs}
-    registered = gymnasium.registry.get(spec.id)
-    if registered is not None and registered.max_episode_steps != spec.max_episode_steps:
-        settings["max_episode_frames"] = spec.max_episode_steps
+    registered, limit = gymnasium.registry.get(spec.id), time_limit(env) or spec.max_episode_steps
+    if registered is not None and registered.max_episode_steps != limit:
+        if limit is None:
+            raise EnvError(
+                f"env: {spec.id} was made without its limit of {registered.max_episode_steps:,} steps; "
+                "give max_episode_frames instead"
+            )
+        settings["max_episode_frames"] = limit
     return settings
 
 

@@ -137,7 +137,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             EnvFault: for an action that is not finite or of another size, and when the environment breaks its
                 contract.
         """
-        act: np.ndarray = np.asarray(action, dtype=np.float32).reshape(-1)
+        act = np.array(action, dtype=np.float32).reshape(-1)  # a copy: `latency` keeps it
         if act.shape[0] != self.env_spec.action_size:
             raise self._checks.fault(
                 f"the action has {act.shape[0]} numbers, not {self.env_spec.action_size}", action

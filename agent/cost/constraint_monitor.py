@@ -1,5 +1,6 @@
 """Counts the environment steps that violate constraints."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,8 +45,9 @@ class ConstraintMonitor:
         assert self._layout is not None
         rows, taken = (torch.from_numpy(np.asarray(x, np.float32))[None] for x in (readouts, action))
         named = self._layout.of(rows, taken, lambda: rows.new_tensor([-float(reward)]))
-        worst = (float(cost_per_row(constraint, named)[0]) for constraint in self.constraints)
-        self.violations.append(max(0.0, *worst))
+        found = [float(cost_per_row(constraint, named)[0]) for constraint in self.constraints]
+        # A cost that is no number keeps nothing, as in plans.
+        self.violations.append(max(0.0, *(math.inf if math.isnan(cost) else cost for cost in found)))
 
     @property
     def per_thousand(self) -> float:

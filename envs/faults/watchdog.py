@@ -8,6 +8,7 @@ interpreter's lock.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -21,16 +22,16 @@ SLEEPS_PER_LIMIT = 20
 
 
 class Watchdog:
-    """One sleeping thread for all environments of the process. A monitored call costs two assignments."""
+    """One sleeping thread for all environments of the process, each of which may be in a thread of its own."""
 
     def __init__(self) -> None:
-        self._call: tuple[float, Callable[[str], str]] | None = None
-        self._calls = 0
+        self._calls: dict[int, tuple[int, float, Callable[[str], str]]] = {}
+        """Thread -> its call that has not returned: the call's number, its time limit and its description."""
+        self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
-        self._monitored_thread = 0
 
     def begin(self, seconds: float, describe: Callable[[str], str]) -> None:
-        """Starts to monitor a call; `end` must follow within the time limit.
+        """Starts to monitor a call; `end` must follow in the same thread, within the time limit.
 
         Args:
             seconds: the time limit. After it the process prints the description and ends with exit code 1.
@@ -38,34 +39,38 @@ class Watchdog:
         """
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
-            self._monitored_thread = threading.get_ident()
             self._thread.start()
-        self._calls += 1
-        self._call = seconds, describe
+        self._calls[threading.get_ident()] = next(self._numbers), seconds, describe
 
     def end(self) -> None:
         """Says that the monitored call has returned."""
-        self._call = None
+        self._calls.pop(threading.get_ident(), None)
 
     def forget_thread(self) -> None:
         """For a forked child process, which has this object but not its thread."""
-        self._thread, self._call = None, None
+        self._thread = None
+        self._calls.clear()
 
     def _run(self) -> None:
-        last_call, slept, pause = 0, 0.0, 0.0
+        slept: dict[int, tuple[int, float]] = {}
+        pause = 0.0
         while True:
             time.sleep(pause)
-            call, calls = self._call, self._calls
-            if call is None or calls != last_call:
-                last_call, slept = calls, 0.0
-                pause = 1.0 if call is None else min(call[0] / SLEEPS_PER_LIMIT, 1.0)
-                continue
-            slept += pause  # the sleep asked for, however long it took
-            if slept > call[0]:
-                self._stop(call[1])
+            calls, known = self._calls.copy(), slept
+            slept = {}
+            for thread, (number, seconds, describe) in calls.items():
+                before, so_far = known.get(thread, (-1, 0.0))
+                so_far = (
+                    so_far + pause if before == number else 0.0
+                )  # the sleep asked for, however long it took
+                if so_far > seconds:
+                    self._stop(thread, describe)
+                slept[thread] = number, so_far
+            pause = min((seconds / SLEEPS_PER_LIMIT for _, seconds, _ in calls.values()), default=1.0)
+            pause = min(pause, 1.0)
 
-    def _stop(self, describe: Callable[[str], str]) -> None:
-        frame = sys._current_frames().get(self._monitored_thread)
+    def _stop(self, thread: int, describe: Callable[[str], str]) -> None:
+        frame = sys._current_frames().get(thread)
         where = "" if frame is None else f", at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
         show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""  # a progress display hides it
         os.write(2, f"{show_cursor}stopped: {printable(describe(where))}\n".encode(errors="replace"))

@@ -166,7 +166,11 @@ class FixedPolicyAgent(SavesRuns, ABC):
         try:
             with self.clock.running():
                 while self.frames < until:
-                    self._step(entered)
+                    try:
+                        self._step(entered)
+                    except BaseException:  # the environment may be in a state that was not observed
+                        self.begin_episode()
+                        raise
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
         finally:

@@ -173,7 +173,11 @@ class Baseline(SavesRuns):
                 # Resets the environment where no episode is open.
                 _, callback = self.model._setup_learn(self.config.steps, reset_num_timesteps=False)
                 while self.frames < until:
-                    self._step(callback)
+                    try:
+                        self._step(callback)
+                    except BaseException:  # the environment may be in a state that was not observed
+                        self.begin_episode()
+                        raise
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
             finally:

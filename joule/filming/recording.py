@@ -34,6 +34,8 @@ SLOWEST, FASTEST = 10.0, 60.0
 """Bounds of the frames per second of a video."""
 USUAL_SECONDS = 1.0 / 30.0
 """Simulated time of a decision where the environment does not say it."""
+LONGEST_SECONDS = 1.0
+"""Of a decision in a film; one that takes longer is shown faster than it is."""
 ALMOST_ALL = 0.999
 """The largest share that is told before a film is complete."""
 
@@ -45,19 +47,24 @@ class Pace:
     seconds_per_decision: float
 
     @property
+    def seconds_shown(self) -> float:
+        """Of a decision in the video."""
+        return min(self.seconds_per_decision, LONGEST_SECONDS)
+
+    @property
     def stride(self) -> int:
         """Decisions per frame, where decisions are fast."""
-        return max(1, math.ceil(1.0 / self.seconds_per_decision / FASTEST - 1e-9))
+        return max(1, math.ceil(1.0 / self.seconds_shown / FASTEST - 1e-9))
 
     @property
     def copies(self) -> int:
         """Frames per decision, where decisions are slow."""
-        return max(1, math.ceil(SLOWEST * self.seconds_per_decision - 1e-9))
+        return max(1, math.ceil(SLOWEST * self.seconds_shown - 1e-9))
 
     @property
     def frames_per_second(self) -> float:
         """Of the video."""
-        return 1.0 / self.seconds_per_decision / self.stride * self.copies
+        return 1.0 / self.seconds_shown / self.stride * self.copies
 
 
 def record(
@@ -112,6 +119,8 @@ def record(
         told.note(f"the film shows curves of the readouts in place of a ghost: {why_none(env)}")
     takes = Takes(agent, env, longest, imagined, imagine_at)
     pace = Pace(seconds)
+    if pace.seconds_shown < seconds:
+        told.note(f"the film shows a decision of {seconds:,.1f} s in {pace.seconds_shown:g} s")
 
     def of_all(before: int) -> Callable[[float], None]:
         return lambda share: told.progress(min((before + share) / episodes, ALMOST_ALL))

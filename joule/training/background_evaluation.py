@@ -85,11 +85,7 @@ class BackgroundEvaluation:
         Raises:
             EvaluationStopped: where it failed, or the process ended.
         """
-        try:
-            values = self._receive()
-        except EvaluationStopped:
-            self.due = None
-            raise
+        values = self._receive()
         self.due = None
         return Recorded(
             np.array(values["returns"], np.float64), np.array(values["lengths"], np.int64),
@@ -136,10 +132,12 @@ class BackgroundEvaluation:
             raise self._ended()
         values, _ = message
         if "failed" in values:
+            self.due = None
             raise EvaluationStopped(f"the process of the evaluations: {values['failed']}")
         return values
 
     def _ended(self) -> EvaluationStopped:
         assert self._process is not None
+        self.due = None
         how = self._process.how_it_ended(CLOSE_SECONDS)
         return EvaluationStopped(f"the process of the evaluations ended ({how})")

@@ -29,23 +29,19 @@ from joule.storage.agent_checkpoint import (
     restore_env,
     write_checkpoint,
 )
-from joule.storage.errors import CheckpointError, ReplayLogError, RunError
+from joule.storage.errors import CheckpointError, ReplayLogError
 from joule.storage.provenance import differences
 from joule.storage.run_folder import Run
 from joule.storage.run_replay import ReplayLogs
-from joule.training.background_evaluation import BackgroundEvaluation
+from joule.training.background_evaluation import BackgroundEvaluation, EvaluationStopped
 from joule.training.coverage import Exploration, Exploring, explored
 from joule.training.divergence import divergence_warning
 from joule.training.evaluation import Evaluator
 from joule.training.evaluation_rows import Moment, Recorded, Scores, protocol_row, recorded
 from joule.training.interruption import Interrupted, InterruptiblePolicy, interruptible
-from joule_errors import Stopped
-from joule_errors.memory import is_short
+from joule.training.stopping import why_stopped
 
 Played = TypeVar("Played")
-
-STOPPING = (Stopped, FloatingPointError, CheckpointError, ReplayLogError, RunError)
-"""Errors that a run may meet; any other one is a defect."""
 
 
 class Trainer:
@@ -151,10 +147,15 @@ class Trainer:
     def on_step(self, agent: Agent) -> bool:
         """Does what is due after a decision. Returns False to end the run."""
         before = self.frames
+        due = None if self.background is None else self.background.due
         try:
             return self._do_what_is_due(agent)
         except CallbackError:  # what was learned is sound
             self.save_before_failing(before)
+            raise
+        except EvaluationStopped:
+            if due is None or self.saved_at < due.frames:  # else that checkpoint is evaluated again
+                self.save_before_failing(before if due is None else min(before, due.frames - 1))
             raise
 
     def _do_what_is_due(self, agent: Agent) -> bool:
@@ -387,12 +388,3 @@ class Trainer:
         self.run.truncate_logs(saved.step - self.unfinished, saved.step)
         self.last_scores = dict(saved.meta["scores"])
         return notes
-
-
-def why_stopped(error: Exception) -> str | None:
-    """The cause in words when an error is one that a run may meet, or None when it is a defect."""
-    if isinstance(error, STOPPING):
-        return str(error)
-    if is_short(error):
-        return "memory is short"
-    return None

@@ -300,6 +300,29 @@ def test_in_another_environment_an_episode_begins(make_agent: Make, kind: str) -
         agent.learn(3, envs.make("HalfCheetah-v5"))
 
 
+@pytest.mark.parametrize("kind", ["joule", "sac", "random"])
+def test_after_a_step_that_failed_an_episode_begins(
+    make_agent: Make, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = envs.make(tiny_env.ID)
+    agent = new_agent(replace(make_agent(**BRIEF).config, {"agent": kind}), env).learn(30)
+    step, reset = env.step, env.reset
+    resets: list[Any] = []
+
+    def failing(action: np.ndarray) -> Any:
+        step(action)  # the environment has gone on, and the agent does not see where to
+        raise RuntimeError("no answer")
+
+    monkeypatch.setattr(env, "reset", lambda **how: resets.append(how) or reset(**how))  # type: ignore[func-returns-value]
+    with monkeypatch.context() as broken:
+        broken.setattr(env, "step", failing)
+        with pytest.raises(RuntimeError, match="no answer"):
+            agent.learn(1)
+    assert not resets
+    agent.learn(3)
+    assert len(resets) == 1
+
+
 def test_an_environment_whose_readouts_were_renamed_is_refused(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 import tiny_env
-from gymnasium.wrappers import TransformReward
+from gymnasium.wrappers import TimeLimit, TransformReward
 
 import envs
 from envs.adoption import adopt, settings_of_made, wraps
@@ -43,6 +43,13 @@ def test_wrappers_of_the_user_stay_and_a_limit_of_their_own_holds() -> None:
     assert rewards[0] == pytest.approx(2.0 * rewards[1])
 
 
+def test_of_several_limits_the_shortest_holds() -> None:
+    for inner, outer in ((7, 20), (20, 7)):
+        env = TimeLimit(gymnasium.make(tiny_env.ID, max_episode_steps=inner), outer)
+        assert adopt(env).env_spec.episode_limit == 7
+        assert settings_of_made(env)["max_episode_frames"] == 7
+
+
 @pytest.mark.parametrize(
     ("env", "sentence"),
     [
@@ -73,3 +80,5 @@ def test_the_settings_make_the_environment_again_or_a_sentence_says_why_they_can
         settings_of_made(tiny_env.Point())
     with pytest.raises(EnvError, match="has the wrapper TransformReward; register it"):
         settings_of_made(TransformReward(gymnasium.make(tiny_env.ID), float))
+    with pytest.raises(EnvError, match=r"was made without its limit of 1,000 steps; give max_episode_frames"):
+        settings_of_made(gymnasium.make("InvertedPendulum-v5", max_episode_steps=-1))

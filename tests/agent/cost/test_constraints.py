@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
+import tiny_env
 import torch
 
+import envs
 from agent.configurator.settings import Config
 from agent.configurator.validation import from_json, replace, to_json, validate
-from agent.cost.constraint import charge, covered_by_task, parse_constraint
+from agent.cost.constraint import Constraint, charge, covered_by_task, parse_constraint
+from agent.cost.constraint_monitor import ConstraintMonitor
 from agent.cost.readouts import Readouts
 from agent.cost.regions import Disc, Limit, parse_disc
 from agent.errors import ConfigError
@@ -123,3 +129,13 @@ def test_constraints_are_settings_that_only_a_planner_can_keep() -> None:
     for other in ({"agent": "sac"}, {"planner.kind": "policy"}):
         with pytest.raises(ConfigError, match="cannot keep a constraint"):
             validate(replace(config, other))
+
+
+def test_a_violation_that_is_no_number_keeps_nothing() -> None:
+    env = envs.make(tiny_env.ID)
+    monitor = ConstraintMonitor([Constraint("odd", lambda r: r["position"] * float("nan"))])
+    watched = monitor.observe(env)
+    watched.reset(seed=1)
+    watched.step(np.zeros(1, np.float32))
+    assert monitor.violations == [math.inf]
+    assert monitor.per_thousand == 1000.0

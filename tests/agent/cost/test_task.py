@@ -37,6 +37,7 @@ from joule.environment import make_env
         ("out-of:x=0,y=0,r=1", [0.0, 0.5]),
         ("out-of:x=0,y=0,r=1,of=qvel", [0.0, 0.0]),
         ("keep:rate<2", [5.0, 0.0]),
+        ("2*keep:rate<=2", [10.0, 0.0]),
         ("keep:place.0>1", [0.0, 0.7]),
         ("own + 2*control+1e+1*upright", [32.0, 20.25]),
     ],

@@ -201,8 +201,10 @@ def test_latency_delays_actions_by_frames() -> None:
     env = envs.make("Counter-v0", perturb=["latency=2"])
     for _ in range(2):
         env.reset(seed=0)
+        action = np.zeros(1, np.float32)  # of one array, as a caller may do who does not keep actions
         for value in (-1.0, 0.5, 1.0, 0.0, 0.0):
-            env.step(np.array([value], np.float32))
+            action[0] = value
+            env.step(action)
         received = [float(action[0]) for action in env.unwrapped.received]  # type: ignore[attr-defined]
         assert received == [2.0, 2.0, -2.0, 4.0, 6.0]
 

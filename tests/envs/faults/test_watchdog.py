@@ -19,10 +19,22 @@ time.sleep(0.6)
 print("returned")
 """
 
+OTHERS = """
+import threading
+def other():
+    while True:
+        WATCHDOG.begin(60.0, lambda where: "another call" + where)
+        time.sleep(0.01)
+        WATCHDOG.end()
+threading.Thread(target=other, daemon=True).start()
+"""
+"""Another thread, whose calls all return."""
 
+
+@pytest.mark.parametrize("others", ["", OTHERS])
 @pytest.mark.parametrize(("seconds", "returns"), [(0.05, True), (60.0, False)])
-def test_a_call_that_does_not_return_ends_the_process(seconds: float, returns: bool) -> None:
-    script = SCRIPT.format(seconds=seconds)
+def test_a_call_that_does_not_return_ends_the_process(seconds: float, returns: bool, others: str) -> None:
+    script = SCRIPT.format(seconds=seconds).replace("WATCHDOG.begin(0.3", f"{others}WATCHDOG.begin(0.3", 1)
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
     )

@@ -105,6 +105,11 @@ def test_a_video_runs_at_the_speed_of_the_simulated_time(
     assert copies / (pace.frames_per_second * stride) == pytest.approx(seconds)
 
 
+def test_a_decision_of_an_hour_takes_a_second_of_a_film() -> None:
+    pace = Pace(3600.0)
+    assert (pace.stride, pace.copies, pace.frames_per_second) == (1, 10, 10.0)
+
+
 @pytest.mark.slow
 def test_an_agent_with_a_world_model_is_filmed_beside_its_predictions(tmp_path: Path) -> None:
     changes = {

@@ -92,6 +92,27 @@ def test_a_process_that_ends_stops_the_run(
 
 
 @pytest.mark.slow
+def test_what_was_learned_before_an_evaluation_failed_is_saved(
+    small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: BackgroundEvaluation) -> bool:
+        if self.due is not None:
+            assert self._process is not None
+            self._process.kill()
+            self.result()
+        return False
+
+    folder = tmp_path / "run"
+    words = [*options(small, folder), "--checkpoint-every-frames=100000", "--eval-process"]
+    with monkeypatch.context() as patch:
+        patch.setattr(BackgroundEvaluation, "ready", killed)
+        with pytest.raises(StopRun, match=r"process of the evaluations ended .*checkpoint is step-101"):
+            train.main(words)
+    assert train.main(["--resume", str(folder)]) == 0
+    assert [row["frames"] for row in tables(folder)["evaluations"]] == ["101", "200", "300"]
+
+
+@pytest.mark.slow
 def test_an_environment_that_the_process_does_not_find_stops_the_run_early(
     small: dict[str, Any], tmp_path: Path
 ) -> None:
