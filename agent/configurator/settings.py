@@ -137,8 +137,10 @@ class LearningConfig:
     max_discount: float = ranged(0.99, 0.0, 0.9999)
     """Largest discount per decision. The discount follows from the episode's length, about five horizons an
     episode, and is at least 0.95 where this allows it."""
-    max_discount_terminating: float = ranged(0.995, 0.0, 0.9999)
+    max_discount_terminating: float = ranged(0.998, 0.0, 0.9999)
     """The same from the first training episode on that ends by termination, such as a fall."""
+    horizons_terminating: float = ranged(2.0, 1.0, 100.0)
+    """Horizons an episode from then on, in place of five: what a fall costs is the rest of the episode."""
     learning_rate: float = ranged(1e-3, 1e-8, 1.0)
     """Adam step size of the world model, the critics and the policy."""
     encoder_learning_rate: float = ranged(3e-4, 1e-8, 1.0)
@@ -287,6 +289,7 @@ BEFORE_THEY_EXISTED: dict[str, Any] = {
     "learning.recency": 0.0,
     "explore.short_episodes_until_decisions": 0,
     "learning.max_discount_terminating": 0.99,
+    "learning.horizons_terminating": 5.0,
 }
 """What runs did that are older than a setting: their config.json does not have it, and a resume must not change."""
 

@@ -2,23 +2,26 @@
 
 from agent.configurator.settings import ExploreConfig, LearningConfig
 
+HORIZONS = 5.0
+"""Horizons an episode, 1 / (1 - discount) each: Hansen et al. 2024, appendix on hyperparameters."""
+
 
 def discount_for(episode_decisions: int | None, learning: LearningConfig, terminates: bool) -> float:
     """The discount per decision that suits an episode's length.
 
-    About five horizons an episode (Hansen et al. 2024, appendix on hyperparameters), between 0.95 and the largest
-    discount of the settings, which it also is without a limit.
+    It gives an episode so many horizons, and lies between 0.95 and the largest discount of the settings, which it
+    also is without a limit.
 
     Args:
         episode_decisions: the limit of an episode's length; None without one.
         learning: the settings.
-        terminates: whether an episode has ended by termination. What follows a fall must then count for more: with
-            0.99, a dash of a hundred decisions that ends in a fall is worth as much as a steady gait.
+        terminates: whether an episode has ended by termination. A horizon is then a large part of the episode: with
+            a shorter one, a dash of a few hundred decisions that ends in a fall is worth more than a steady gait.
     """
     largest = learning.max_discount_terminating if terminates else learning.max_discount
     if episode_decisions is None:
         return largest
-    share = episode_decisions / 5
+    share = episode_decisions / (learning.horizons_terminating if terminates else HORIZONS)
     return min(max((share - 1) / share, 0.95) if share > 1 else 0.95, largest)
 
 
