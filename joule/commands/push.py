@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.errors import ConfigError
@@ -105,7 +105,7 @@ def push(
     """
     from joule.sharing.hub import Hub
     from joule.storage.run_folder import Run
-    from joule.storage.run_paths import check_replaceable, located
+    from joule.storage.run_paths import located
 
     if (repo is None) == (out is None):
         raise ConfigError("push: give a repository such as name/halfcheetah, or --out and a new folder")
@@ -113,12 +113,8 @@ def push(
         raise ConfigError(
             f"--license: {licence!r:.80} is no identifier of a licence, such as mit or apache-2.0"
         )
-    target = None if out is None else as_path("--out", out)
-    if target is not None:
-        for option, given in (("private", private), ("revision", revision), ("message", message)):
-            if given:
-                raise ConfigError(f"--{option}: is of a repository, and --out writes a folder; leave it out")
-        check_replaceable(target)
+    of_repository = {"private": private, "revision": revision, "message": message}
+    target = None if out is None else _new_folder(out, of_repository)
     folder, chosen = located(as_path("run", run))
     opened = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
     hub = None
@@ -155,3 +151,19 @@ def push(
     words = command_words("render", [str(target), *flags_needed(agent.config)])
     lines += [f"film it: {shell_line(words)}", str(target)]
     return Record(record, "\n".join(lines), (target,))
+
+
+def _new_folder(out: str | os.PathLike[str], of_repository: Mapping[str, object]) -> Path:
+    """The folder to write, which is free.
+
+    Raises:
+        Refused: where it is not free, and for an option of a repository.
+    """
+    from joule.storage.run_paths import check_replaceable
+
+    for option, given in of_repository.items():
+        if given:
+            raise ConfigError(f"--{option}: is of a repository, and --out writes a folder; leave it out")
+    folder = as_path("--out", out)
+    check_replaceable(folder)
+    return folder
