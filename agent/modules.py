@@ -69,8 +69,9 @@ class Modules:
         self.networks = self.new_networks()
         dtype: torch.dtype = getattr(torch, config.learning.precision)
         self.planning_networks = PlanningNetworks(self.networks, dtype, config.learning.fused)
-        self.discount = discount_for(env_spec.episode_limit, config.learning, terminates=False)
-        self.learner, self._terminations = self.new_learner(), 0
+        self.terminations = 0
+        """Episodes of training that ended by termination; the discount depends on whether there are any."""
+        self.learner = self.new_learner()
         # One actor may do more than its share, so that each stream can hold the whole budget.
         streams, rows = config.streams, rows_for(config.steps, config.num_envs)
         capacity = min(config.learning.replay_capacity_transitions, streams * rows)
@@ -98,14 +99,10 @@ class Modules:
         """Rows of each stream of the replay buffer that the running statistics contain."""
 
     @property
-    def terminations(self) -> int:
-        """Episodes of training that ended by termination; the discount depends on whether there are any."""
-        return self._terminations
-
-    @terminations.setter
-    def terminations(self, count: int) -> None:
-        self._terminations, limit = count, self.env_spec.episode_limit
-        self.discount = self.learner.discount = discount_for(limit, self.config.learning, count > 0)
+    def discount(self) -> float:
+        """Per decision. It follows from the terminations and the updates so far."""
+        limit, learning = self.env_spec.episode_limit, self.config.learning
+        return discount_for(limit, learning, self.terminations > 0, self.learner.updates)
 
     @property
     def rewardless(self) -> bool:
@@ -128,7 +125,7 @@ class Modules:
         return Learner(
             self.networks,
             config.learning,
-            self.discount,
+            lambda: self.discount,
             target_entropy=config.actor.target_entropy,
             curiosity=1.0 if self.rewardless else config.explore.curiosity,
             regularizer_weight=config.regularizer.weight,

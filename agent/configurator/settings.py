@@ -140,7 +140,9 @@ class LearningConfig:
     max_discount_terminating: float = ranged(0.998, 0.0, 0.9999)
     """The same from the first training episode on that ends by termination, such as a fall."""
     horizons_terminating: float = ranged(2.0, 1.0, 100.0)
-    """Horizons an episode from then on, in place of five: what a fall costs is the rest of the episode."""
+    """Horizons an episode, in place of five, where episodes end so: a fall costs the rest of the episode."""
+    horizons_terminating_from_updates: int = ranged(30_000, 0, 1_000_000_000)
+    """Gradient steps from which on they hold; before, an agent may learn to stand still, so as not to fall."""
     learning_rate: float = ranged(1e-3, 1e-8, 1.0)
     """Adam step size of the world model, the critics and the policy."""
     encoder_learning_rate: float = ranged(3e-4, 1e-8, 1.0)

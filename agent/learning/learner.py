@@ -6,6 +6,7 @@ encoder's latent of the observation that followed, without gradient. The equatio
 """
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -45,7 +46,7 @@ class Learner:
     Args:
         networks: the networks.
         config: the settings of learning.
-        discount: per decision.
+        discount: gives the discount per decision, which may change from one update to the next.
         target_entropy: of the policy, per action dimension, in nats.
         curiosity: reward for the usual disagreement, in units of the usual cost.
         regularizer_weight: weight of the regulariser's loss.
@@ -58,7 +59,7 @@ class Learner:
         self,
         networks: Networks,
         config: LearningConfig,
-        discount: float,
+        discount: Callable[[], float],
         *,
         target_entropy: float,
         curiosity: float,
@@ -66,7 +67,7 @@ class Learner:
         rewardless: bool = False,
         tau: float | None = None,
     ):
-        self.networks, self.config, self.discount = networks, config, discount
+        self.networks, self.config, self._discount = networks, config, discount
         self.target_entropy, self.curiosity = target_entropy, curiosity
         self.regularizer_weight = regularizer_weight
         self.tau = config.tau if tau is None else tau
@@ -341,6 +342,11 @@ class Learner:
         except FloatingPointError as error:
             self.budget.skipped(self.updates, str(error))
             return {}
+
+    @property
+    def discount(self) -> float:
+        """Per decision."""
+        return self._discount()
 
     @property
     def fused(self) -> FusedUpdate | None:

@@ -6,22 +6,30 @@ HORIZONS = 5.0
 """Horizons an episode, 1 / (1 - discount) each: Hansen et al. 2024, appendix on hyperparameters."""
 
 
-def discount_for(episode_decisions: int | None, learning: LearningConfig, terminates: bool) -> float:
+def discount_for(
+    episode_decisions: int | None, learning: LearningConfig, terminates: bool, updates: int
+) -> float:
     """The discount per decision that suits an episode's length.
 
-    It gives an episode so many horizons, and lies between 0.95 and the largest discount of the settings, which it
-    also is without a limit.
+    It gives an episode so many horizons, and lies between 0.95 and a largest one, which it also is without a limit.
 
     Args:
         episode_decisions: the limit of an episode's length; None without one.
         learning: the settings.
-        terminates: whether an episode has ended by termination. A horizon is then a large part of the episode: with
-            a shorter one, a dash of a few hundred decisions that ends in a fall is worth more than a steady gait.
+        terminates: whether an episode has ended by termination. A horizon is then, after some learning, half of the
+            episode: with a shorter one, a dash of a few hundred decisions that ends in a fall is worth more than a
+            steady gait.
+        updates: gradient steps that were made.
     """
-    largest = learning.max_discount_terminating if terminates else learning.max_discount
+    horizons, largest = HORIZONS, learning.max_discount
+    if terminates:
+        horizons, largest = learning.horizons_terminating, learning.max_discount_terminating
+        if updates < learning.horizons_terminating_from_updates:
+            # The longest horizon is then shorter too, in the same ratio.
+            horizons, largest = HORIZONS, max(0.0, 1.0 - (1.0 - largest) * HORIZONS / horizons)
     if episode_decisions is None:
         return largest
-    share = episode_decisions / (learning.horizons_terminating if terminates else HORIZONS)
+    share = episode_decisions / horizons
     return min(max((share - 1) / share, 0.95) if share > 1 else 0.95, largest)
 
 

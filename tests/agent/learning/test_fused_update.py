@@ -23,7 +23,9 @@ OBS, ACT, READOUTS, BATCH = 5, 2, 3, 16
 
 
 def learner_of(networks: Networks, learning: LearningConfig, curiosity: float = 0.05) -> Learner:
-    return Learner(networks, learning, 0.97, target_entropy=-0.5, curiosity=curiosity, regularizer_weight=1.0)
+    return Learner(
+        networks, learning, lambda: 0.97, target_entropy=-0.5, curiosity=curiosity, regularizer_weight=1.0
+    )
 
 
 def networks_of(config: Config) -> Networks:

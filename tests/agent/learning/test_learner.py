@@ -32,7 +32,7 @@ def small_learner(regularizer: str = "simnorm", seed: int = 0, **settings: Any) 
     config = Config(model=model, regularizer=RegularizerConfig(kind=regularizer), learning=learning)
     networks = Networks((ObservationPart("state", (OBS,), "float32"),), ACT, READOUTS, config)
     learner = Learner(
-        networks, learning, 0.97, target_entropy=-0.5, curiosity=curiosity, regularizer_weight=weight
+        networks, learning, lambda: 0.97, target_entropy=-0.5, curiosity=curiosity, regularizer_weight=weight
     )
     windows = batch()
     assert isinstance(windows.obs, np.ndarray)
