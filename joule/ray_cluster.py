@@ -59,7 +59,7 @@ def connect(address: str) -> Any:
     return ray
 
 
-def check_room(ray: Any, cores: int, gpus: int, of: str) -> None:
+def check_fits_node(ray: Any, cores: int, gpus: int, of: str) -> None:
     """Refuses what no node of the cluster can hold: Ray would wait for such a node for ever, and say nothing.
 
     Args:
@@ -80,8 +80,8 @@ def check_room(ray: Any, cores: int, gpus: int, of: str) -> None:
     raise ConfigError(f"--ray: {of} needs {wanted} on one node of the cluster, and {lacking}")
 
 
-def check_cores(ray: Any, cores: int, of: str) -> None:
-    """Refuses what the nodes of the cluster together cannot hold; see `check_room`.
+def check_fits_cluster(ray: Any, cores: int, of: str) -> None:
+    """Refuses what the nodes of the cluster together cannot hold; see `check_fits_node`.
 
     Raises:
         ConfigError: where they have fewer cores.

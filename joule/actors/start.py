@@ -28,9 +28,9 @@ def start_actors(config: Config, ray: str | None) -> ActorPool:
     transport: Transport[Any] = LocalActors()
     if ray is not None:
         from joule.actors.ray_actors import RayActors
-        from joule.ray_cluster import check_cores, connect
+        from joule.ray_cluster import check_fits_cluster, connect
 
         cluster = connect(ray)
-        check_cores(cluster, config.actors, f"{config.actors} actors")
+        check_fits_cluster(cluster, config.actors, f"{config.actors} actors")
         transport = RayActors(cluster)
     return ActorPool(config, spec, transport)

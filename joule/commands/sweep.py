@@ -193,14 +193,14 @@ def _train(
         check_envs(plan.envs)
     make_storage(options.storage)
     if ray is not None:
-        from joule.ray_cluster import check_room
+        from joule.ray_cluster import check_fits_node
         from joule.sweeping.ray_backend import check_nodes
 
         notes += check_nodes(ray, storage)
         for job in (trial.job() for trial in trials):
-            check_room(ray, job.cores, job.gpus, "a trial")
+            check_fits_node(ray, job.cores, job.gpus, "a trial")
         for task in tasks:  # a candidate's seeds are trained side by side
-            check_room(
+            check_fits_node(
                 ray, task.cores * len(plan.seeds), task.gpus * len(plan.seeds), "a candidate with all seeds"
             )
     for note in notes:

@@ -88,18 +88,18 @@ class Nodes:
 
 def test_what_no_node_can_hold_is_refused_and_not_waited_for() -> None:
     ray = Nodes(2, 4, 64)
-    ray_cluster.check_room(ray, 4, 0, "a trial")
-    ray_cluster.check_cores(ray, 6, "6 actors")
+    ray_cluster.check_fits_node(ray, 4, 0, "a trial")
+    ray_cluster.check_fits_cluster(ray, 6, "6 actors")
     with pytest.raises(
         ConfigError, match="a trial needs 5 cores on one node of the cluster, and the largest has 4"
     ):
-        ray_cluster.check_room(ray, 5, 0, "a trial")
+        ray_cluster.check_fits_node(ray, 5, 0, "a trial")
     with pytest.raises(
         ConfigError, match="needs 1 core and 1 GPU on one node of the cluster, and none has them"
     ):
-        ray_cluster.check_room(ray, 1, 1, "a trial")
+        ray_cluster.check_fits_node(ray, 1, 1, "a trial")
     with pytest.raises(ConfigError, match="7 actors need 7 cores, and the cluster has 6; ask for fewer"):
-        ray_cluster.check_cores(ray, 7, "7 actors")
+        ray_cluster.check_fits_cluster(ray, 7, "7 actors")
 
 
 @pytest.mark.parametrize(
