@@ -30,7 +30,7 @@ from agent.modules import Modules
 from agent.one_thread import one_thread
 from agent.saving import SavesRuns
 from agent.state_schema import check_state
-from agent.training_env import as_several, check_spec, enter
+from agent.training_env import as_several, check_spec, enter, learning_step
 from agent.world_model.adaptation import AdaptiveAgent
 from agent.world_model.home_episodes import FEWEST_HOME_DECISIONS, HOME_DECISIONS, play_home_episodes
 
@@ -113,11 +113,8 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             with self.clock.running(), self.modules.own_random_streams():
                 self.interaction.run_due_updates()
                 while self.frames < until:
-                    try:
+                    with learning_step(self):
                         step()
-                    except BaseException:  # the environment may be in a state that was not observed
-                        self.begin_episode()
-                        raise
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
         finally:

@@ -1,6 +1,7 @@
 """The environments that an agent acts in: handed in, or those of its configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -151,3 +152,19 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
     if agent.env is not None and entered is not agent.env:
         agent.begin_episode()
     return entered
+
+
+class BeginsEpisodes(Protocol):
+    """An agent that can forget its open episodes."""
+
+    def begin_episode(self) -> None: ...
+
+
+@contextmanager
+def learning_step(agent: BeginsEpisodes) -> Iterator[None]:
+    """A step of learning. Where it fails, an episode begins: the environment's state may not have been observed."""
+    try:
+        yield
+    except BaseException:
+        agent.begin_episode()
+        raise

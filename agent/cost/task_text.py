@@ -128,9 +128,7 @@ def _term(text: str) -> Task:
         near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(f"task: {kind!r} is none of {', '.join(KINDS)}{hint}")
-    # In `keep:speed<=8` the equals sign stands before no value; a limit means the same without it.
-    read = re.sub(r"([<>])=", r"\1", rest) if kind == "keep" else rest
-    cost = KINDS[kind](arguments(kind, read, EXAMPLES[kind]) if colon else {})
+    cost = KINDS[kind](arguments(kind, rest, EXAMPLES[kind]) if colon else {})
     region = cost.region if isinstance(cost, Charge) else None
     task = Task(f"{kind} {rest}".strip(), cost, (), f"{kind}{colon}{rest}", region=region)
     if not star:

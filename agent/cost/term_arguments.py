@@ -1,6 +1,7 @@
 """Reads the text of a term of a task or a constraint: its arguments and its numbers."""
 
 import math
+import re
 
 from agent.errors import ConfigError
 
@@ -44,13 +45,14 @@ def arguments(kind: str, text: str, example: str) -> Arguments:
     found: Arguments = {}
     last = None
     for part in text.split(","):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
+        # The sign of a limit, as in `keep:speed<=8`, stands before no value.
+        key, *value = (piece.strip() for piece in re.split(r"(?<![<>])=", part, maxsplit=1))
         if not key:
             raise ConfigError(f"{kind}: {text!r} cannot be read; an example is {example}")
-        if equals or last is None:
+        if value or last is None:
             if key in found:
                 raise ConfigError(f"{kind}: {key} comes twice")
-            found[key], last = value, key if equals else None
+            found[key], last = "".join(value), key if value else None
         else:
             found[last] = f"{found[last]},{key}"
     return found

@@ -66,8 +66,7 @@ class Watchdog:
                 if so_far > seconds:
                     self._stop(thread, describe)
                 slept[thread] = number, so_far
-            pause = min((seconds / SLEEPS_PER_LIMIT for _, seconds, _ in calls.values()), default=1.0)
-            pause = min(pause, 1.0)
+            pause = min([1.0, *(seconds / SLEEPS_PER_LIMIT for _, seconds, _ in calls.values())])
 
     def _stop(self, thread: int, describe: Callable[[str], str]) -> None:
         frame = sys._current_frames().get(thread)

@@ -35,7 +35,7 @@ from agent.interface import (
 from agent.memory.columns import blank_observation, columns_in, map_parts, observation_in
 from agent.saving import SavesRuns
 from agent.seeds import reset_seed
-from agent.training_env import enter
+from agent.training_env import enter, learning_step
 from joule.baselines.single_env import single_env
 from joule_schema import generators
 from joule_schema.arrays import check_arrays, spec_of
@@ -166,11 +166,8 @@ class FixedPolicyAgent(SavesRuns, ABC):
         try:
             with self.clock.running():
                 while self.frames < until:
-                    try:
+                    with learning_step(self):
                         self._step(entered)
-                    except BaseException:  # the environment may be in a state that was not observed
-                        self.begin_episode()
-                        raise
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
         finally:

@@ -42,7 +42,7 @@ from agent.interface import (
 from agent.memory.columns import map_parts, sees_pictures
 from agent.one_thread import one_thread
 from agent.saving import SavesRuns
-from agent.training_env import enter
+from agent.training_env import enter, learning_step
 from joule.baselines import algorithm_state
 from joule.baselines.algorithm import ON_POLICY, make_algorithm
 from joule.baselines.env_bridge import EnvBridge, GoalBridge
@@ -173,11 +173,8 @@ class Baseline(SavesRuns):
                 # Resets the environment where no episode is open.
                 _, callback = self.model._setup_learn(self.config.steps, reset_num_timesteps=False)
                 while self.frames < until:
-                    try:
+                    with learning_step(self):
                         self._step(callback)
-                    except BaseException:  # the environment may be in a state that was not observed
-                        self.begin_episode()
-                        raise
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
             finally:

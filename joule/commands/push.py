@@ -133,17 +133,17 @@ def push(
     agent, saved = restored(opened, chosen)
     files = shared_files(opened, agent, saved, repo=repo or "", licence=licence)
     values = parsed(repo or str(target), files[PROVENANCE])
-    score_found = f": {score(values['evaluations'])}" if values["evaluations"] else ""
+    about = f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames"
+    returned = f": {score(values['evaluations'])}" if values["evaluations"] else ""
     size, found = sum(map(len, files.values())), agent_hash(values["files"])
     lines = [
-        f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames{score_found}",
+        f"{about}{returned}",
         f"{len(files)} files, {size / 1e6:.2f} MB, SHA-256 of the agent {found}",
     ]
     sizes = {name: len(data) for name, data in files.items()}
     record = {"hash": found, "bytes": size, "files": sizes}
     if hub is not None and repo is not None:
-        said = message or f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames"
-        url, commit = hub.upload(repo, files, said, private=private, revision=revision)
+        url, commit = hub.upload(repo, files, message or about, private=private, revision=revision)
         lines += [f"load it anywhere: joule pull {repo}", url]
         return Record({"url": url, "commit": commit, **record}, "\n".join(lines))
     assert target is not None, "one of the two was given"

@@ -197,12 +197,11 @@ def _train(
         from joule.sweeping.ray_backend import check_nodes
 
         notes += check_nodes(ray, storage)
-        for job in (trial.job() for trial in trials):
-            check_fits_node(ray, job.cores, job.gpus, "a trial")
-        for task in tasks:  # a candidate's seeds are trained side by side
-            check_fits_node(
-                ray, task.cores * len(plan.seeds), task.gpus * len(plan.seeds), "a candidate with all seeds"
-            )
+        seeds = len(plan.seeds)  # those of a candidate are trained side by side
+        needs = {(job.cores, job.gpus, "a trial") for job in (trial.job() for trial in trials)}
+        needs |= {(task.cores * seeds, task.gpus * seeds, "a candidate with all seeds") for task in tasks}
+        for need in sorted(needs):
+            check_fits_node(ray, *need)
     for note in notes:
         display.say(note)
     if ray is not None and tasks:

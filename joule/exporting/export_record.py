@@ -10,8 +10,8 @@ from agent.agent import WorldModelAgent
 from agent.configurator.validation import to_json
 from envs import SafeEnv
 from joule.exporting.networks import OwnActions
-from joule.exporting.onnx_file import OPSET, TOLERANCE
-from joule.exporting.parts import Part, Value
+from joule.exporting.onnx_file import OPSET
+from joule.exporting.parts import TOLERANCE, Part, Value
 from joule.storage.provenance import versions
 
 EXPORT_FORMAT = 2

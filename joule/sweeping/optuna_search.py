@@ -57,8 +57,9 @@ class Study:
         found = self._study.get_trials(deepcopy=False)
         # A draw is several lines of the journal. One that was interrupted between them lacks some settings.
         known = [one for one in found if task.space.keys() <= one.params.keys()]
+        whole = {one.number for one in known}
         for one in found:
-            if one not in known and one.state == states.RUNNING:
+            if one.number not in whole and one.state == states.RUNNING:
                 self._study.tell(one.number, state=states.FAIL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the option is experimental

@@ -132,12 +132,14 @@ class BackgroundEvaluation:
             raise self._ended()
         values, _ = message
         if "failed" in values:
-            self.due = None
-            raise EvaluationStopped(f"the process of the evaluations: {values['failed']}")
+            raise self._stopped(f": {values['failed']}")
         return values
 
     def _ended(self) -> EvaluationStopped:
         assert self._process is not None
+        return self._stopped(f" ended ({self._process.how_it_ended(CLOSE_SECONDS)})")
+
+    def _stopped(self, how: str) -> EvaluationStopped:
+        """The error of an evaluation that failed; none is being made any more."""
         self.due = None
-        how = self._process.how_it_ended(CLOSE_SECONDS)
-        return EvaluationStopped(f"the process of the evaluations ended ({how})")
+        return EvaluationStopped(f"the process of the evaluations{how}")
