@@ -15,7 +15,7 @@ from agent.configurator.goals import GoalsConfigurator
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
 from agent.configurator.validation import validate
-from agent.cost.constraint import Constraint, charge, parse_constraint
+from agent.cost.constraint import Constraint, charge, check_compatible, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
@@ -54,9 +54,10 @@ class Configurator:
         Raises:
             TaskError: for a constraint on a readout that the environment does not have, and for an agent from data
                 without readouts.
-            ConfigError: for an agent that does not plan.
+            ConfigError: for an agent that does not plan, and for two limits that no value of a readout keeps.
         """
         modules = self.modules
+        check_compatible(constraints)
         if constraints and modules.config.planner.kind == NO_PLANNER:
             raise ConfigError(
                 "constraint: planner.kind policy does not look ahead, and cannot keep a constraint"

@@ -23,7 +23,7 @@ from agent.configurator.settings import (
     Config,
     ExploreConfig,
 )
-from agent.cost.constraint import parse_constraint
+from agent.cost.constraint import check_compatible, parse_constraint
 from agent.cost.task import IN_PYTHON
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
@@ -304,9 +304,8 @@ def validate(config: Config) -> Config:
             raise ConfigError(
                 f"constraint: {found} does not look ahead, and cannot keep a constraint; a planner can"
             )
-        for text in config.constraint:
-            if not text.startswith(IN_PYTHON):
-                parse_constraint(text)
+        texts = [text for text in config.constraint if not text.startswith(IN_PYTHON)]
+        check_compatible([parse_constraint(text) for text in texts])
     if config.num_envs > 1 and config.agent != "joule":
         raise ConfigError(
             f"num_envs: found {config.num_envs}, and {config.agent} takes 1; only joule takes several"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
-from agent.cost.regions import Region, parse_disc, parse_limit
+from agent.cost.regions import Limit, Region, parse_disc, parse_limit
 from agent.cost.task import IN_PYTHON, CostFn, check_named_function
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
@@ -43,6 +45,14 @@ def parse_constraint(text: str) -> Constraint:
             'load without it, by settings={"constraint": ()}, and give it again'
         )
     return Constraint(text.strip(), _region(text), text.strip())
+
+
+def check_compatible(constraints: Sequence[Constraint]) -> None:
+    """Raises ConfigError for two limits of one readout that no value keeps."""
+    limits = [(one.name, one.cost) for one in constraints if isinstance(one.cost, Limit)]
+    for (name, limit), (other_name, other) in combinations(limits, 2):
+        if limit.excludes(other):
+            raise ConfigError(f"constraint: no value of {limit.readout} keeps both {name} and {other_name}")
 
 
 def charge(text: str, margin: float) -> str:

@@ -48,6 +48,11 @@ class Limit:
             return False
         return self.sign * self.bound <= self.sign * other.bound
 
+    def excludes(self, other: Limit) -> bool:
+        """Whether no value keeps both limits."""
+        opposite = (self.readout, self.sign) == (other.readout, -other.sign)
+        return opposite and self.sign * self.bound < self.sign * other.bound
+
 
 @dataclass(frozen=True)
 class Disc:

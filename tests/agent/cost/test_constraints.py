@@ -131,6 +131,28 @@ def test_constraints_are_settings_that_only_a_planner_can_keep() -> None:
             validate(replace(config, other))
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "excluded"),
+    [
+        ("speed<1", "speed>2", True),
+        ("speed>2", "speed<1", True),
+        ("place>0", "place<=-0.5", True),
+        ("speed<2", "speed>1", False),
+        ("speed<1", "speed>1", False),
+        ("speed<1", "place>2", False),
+        ("speed<1", "speed<2", False),
+        ("place>0", DISC, False),
+    ],
+)
+def test_two_limits_that_no_value_keeps_are_refused(first: str, second: str, excluded: bool) -> None:
+    config = replace(Config(), {"constraint": (first, second)})
+    if excluded:
+        with pytest.raises(ConfigError, match=f"keeps both {first} and {second}"):
+            validate(config)
+    else:
+        validate(config)
+
+
 def test_a_violation_that_is_no_number_keeps_nothing() -> None:
     env = envs.make(tiny_env.ID)
     monitor = ConstraintMonitor([Constraint("odd", lambda r: r["position"] * float("nan"))])
