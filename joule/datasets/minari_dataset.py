@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from agent.errors import ConfigError
 from agent.interface import Arrays
+from envs.safe_env import SafeEnv
 from envs.spaces import flattener
 from joule.datasets.checked_episode import EpisodeShape, checked_rows
 from joule.extras import needed
@@ -37,11 +39,11 @@ def opened(source: str) -> Any:
         raise ConfigError(f"data: the Minari data set {identifier} cannot be read: {error}") from error
 
 
-def env_of(source: str, dataset: Any) -> str:
-    """The id of the environment that a data set names.
+def env_settings_of(source: str, dataset: Any) -> dict[str, Any]:
+    """The settings of the environment that a data set names, with its limit where that is not the registered one.
 
     Raises:
-        ConfigError: where it names none, one of a module, which would be imported, or one with arguments.
+        ConfigError: where it names none, one of a module, which would be imported, or one with arguments or wrappers.
     """
     spec = dataset.spec.env_spec
     identifier = None if spec is None else spec.id
@@ -52,7 +54,37 @@ def env_of(source: str, dataset: Any) -> str:
         raise ConfigError(
             f"data: {source} is of the environment {found}; give --env yourself, and --env-kwargs if it needs some"
         )
-    return str(identifier)
+    if spec.additional_wrappers:
+        names = ", ".join(wrapper.name for wrapper in spec.additional_wrappers)
+        raise ConfigError(
+            f"data: {source} was recorded in {identifier} within {names}; give --env yourself, of an environment "
+            "that has them"
+        )
+    settings: dict[str, Any] = {"env": str(identifier)}
+    known = gymnasium.registry.get(identifier)
+    if spec.max_episode_steps and known is not None and known.max_episode_steps != spec.max_episode_steps:
+        settings["max_episode_frames"] = int(spec.max_episode_steps)
+    return settings
+
+
+def check_actions(source: str, dataset: Any, env: SafeEnv) -> None:
+    """Checks that recorded actions are in the units of the environment's own.
+
+    Raises:
+        ConfigError: for a data set whose actions have other bounds.
+    """
+    recorded = dataset.action_space
+    if not isinstance(recorded, gymnasium.spaces.Box):
+        return
+    ones = np.ones(env.env_spec.action_size, np.float32)
+    for bound, own in ((recorded.low, env.own_action(-ones)), (recorded.high, env.own_action(ones))):
+        bounded = np.isfinite(bound)
+        if bound.shape == own.shape and not np.allclose(bound[bounded], own[bounded], rtol=1e-5, atol=1e-6):
+            raise ConfigError(
+                f"data: actions of {source} have the bounds {recorded.low.tolist()} to {recorded.high.tolist()}, "
+                f"and those of {env.env_spec.env} {env.own_action(-ones).tolist()} to "
+                f"{env.own_action(ones).tolist()}; give the environment in which it was recorded, with --env"
+            )
 
 
 def read_episodes(source: str, dataset: Any, shape: EpisodeShape) -> list[Arrays]:

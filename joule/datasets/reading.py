@@ -62,6 +62,7 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
         dataset = minari_dataset.opened(source)
         if env is None:
             raise ConfigError(f"env: {source} needs its environment; leave out --env {NO_ENV}")
+        minari_dataset.check_actions(source, dataset, env)
         episodes, has_readouts = minari_dataset.read_episodes(source, dataset, _shape_of(env)), False
         spec = env.env_spec
     else:

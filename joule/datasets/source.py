@@ -68,7 +68,7 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
         return dict(given)
     if is_minari(source):
         known = (
-            {} if "env" in given else {"env": minari_dataset.env_of(source, minari_dataset.opened(source))}
+            {} if "env" in given else minari_dataset.env_settings_of(source, minari_dataset.opened(source))
         )
     elif (folder := run_of(source)) is not None:
         run = Run.open(located(folder)[0], **trust)

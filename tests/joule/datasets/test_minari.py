@@ -14,15 +14,14 @@ from recorded_episodes import episode
 import joule
 from agent.errors import ConfigError
 from joule.commands import train
+from joule.datasets.source import with_settings_of_data
 
 minari: Any = pytest.importorskip("minari")
 ID = "tests/point-v0"
 
 
-@pytest.fixture
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The source of a data set with three episodes."""
-    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+def recorded(identifier: str, env: Any) -> str:
+    """The source of a data set with three episodes, said to be of an environment."""
     buffers = []
     for number in range(3):
         arrays = episode(number)
@@ -37,8 +36,15 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
                 infos={},
             )
         )
-    minari.create_dataset_from_buffers(ID, buffer=buffers, env=gymnasium.make(tiny_env.ID))
-    return f"minari:{ID}"
+    minari.create_dataset_from_buffers(identifier, buffer=buffers, env=env)
+    return f"minari:{identifier}"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The source of a data set with three episodes."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    return recorded(ID, gymnasium.make(tiny_env.ID))
 
 
 @pytest.mark.slow
@@ -75,3 +81,19 @@ def test_one_that_is_not_here_is_not_downloaded(dataset: str, tmp_path: Path) ->
     with pytest.raises(ConfigError, match="download it with: minari download mujoco/hopper/medium-v0"):
         train.main(["--data", "minari:mujoco/hopper/medium-v0", "--out", str(tmp_path / "run")])
     assert not (tmp_path / "run").exists()
+
+
+def test_what_it_was_recorded_in_is_kept_or_refused(dataset: str, tmp_path: Path) -> None:
+    short = recorded("tests/short-v0", gymnasium.make(tiny_env.ID, max_episode_steps=30))
+    assert with_settings_of_data({"data": short}, {}) == {
+        "data": short,
+        "env": tiny_env.ID,
+        "max_episode_frames": 30,
+    }
+    assert "max_episode_frames" not in with_settings_of_data({"data": dataset}, {})
+    scaled = gymnasium.wrappers.RescaleAction(gymnasium.make(tiny_env.ID), -3.0, 3.0)
+    wrapped = recorded("tests/wrapped-v0", scaled)
+    with pytest.raises(ConfigError, match="recorded in .* within RescaleAction; give --env yourself"):
+        train.main(["--data", wrapped, "--out", str(tmp_path / "run")])
+    with pytest.raises(ConfigError, match=r"have the bounds \[-3.0.* and those of .* \[-1.0"):
+        train.main(["--data", wrapped, "--env", tiny_env.ID, "--out", str(tmp_path / "run")])
