@@ -45,13 +45,17 @@ _WORLD_MODEL = (
 """Beginnings of the settings that apply only to an agent with a world model, but for `_WITH_REPLAY`."""
 _WITH_REPLAY = "learning.utd"
 """The setting of learning that every agent with a replay buffer has."""
+_CHANGES = " ("
+"""Between an agent or an environment and the settings that its label or task names."""
 
 
 def labelled(runs: Sequence[Run]) -> list[Run]:
     """The runs with `label` and `task` set.
 
-    Settings in which runs of one agent differ become part of its label. Runs that still share label, task and
-    seed, such as the same settings before and after a change of the code, get their folder or suite as well.
+    Settings in which runs of one agent differ become part of its label. Runs of several suites that still share
+    label and task get their suite as well, because rows do not say what a suite changes. So do runs that share label,
+    task and seed, such as the same settings before and after a change of the code; runs without a suite get their
+    folder.
 
     Raises:
         ResultsError: for two runs that hold the same numbers, or that cannot be told apart.
@@ -64,7 +68,7 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
         kept = {name: run.settings[name] for name in differing(of_agent[run.agent]) if name in run.settings}
         changed = {name: run.settings[name] for name in _TASK if run.settings.get(name)}
         named.append(replace(run, label=_with(run.agent, kept), task=_with(run.env, changed)))
-    repeated = _repeated(named)
+    repeated = _repeated(named) | _of_several_suites(named)
     final = [
         replace(run, label=f"{run.label} · {run.suite or run.source.resolve().name}")
         if (run.label, run.task) in repeated
@@ -105,10 +109,24 @@ def _repeated(runs: Sequence[Run]) -> set[tuple[str, str]]:
     return repeated
 
 
+def _of_several_suites(runs: Sequence[Run]) -> set[tuple[str, str]]:
+    """Labels and tasks under which runs come from more than one suite."""
+    suites: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for run in runs:
+        if run.suite:
+            suites[run.label, run.task].add(run.suite)
+    return {named for named, found in suites.items() if len(found) > 1}
+
+
+def unchanged(task: str) -> bool:
+    """Whether a task that `labelled` named is an environment without a change."""
+    return _CHANGES not in task
+
+
 def _with(name: str, settings: dict[str, Any]) -> str:
     if not settings:
         return name
-    return f"{name} ({', '.join(f'{key}={plain(value)}' for key, value in settings.items())})"
+    return f"{name}{_CHANGES}{', '.join(f'{key}={plain(value)}' for key, value in settings.items())})"
 
 
 def applies(run: Run, name: str) -> bool:

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from joule import escaping
-from joule.report import statistics
+from joule.report import labels, statistics
 from joule.report.evaluations import Run
 from joule.report.statistics import Floats, Interval
 
@@ -190,18 +190,20 @@ def pair_sentences(found: Sequence[Pair]) -> list[str]:
 def pooled(table: Sequence[Row]) -> list[Pooled]:
     """Scores pooled over dm_control tasks, the largest set of tasks first.
 
+    Tasks that settings change do not count: their returns are on other scales.
     A set is the tasks that two agents share, at least two. Every agent that has them all is pooled over it.
     So an agent with few tasks does not reduce the tasks on which the others are compared.
     """
-    of_suite = [row for row in table if row.task.startswith(DM_CONTROL) and not row.trivial]
-    labels = sorted({row.label for row in of_suite}, key=lambda name: (not name.startswith("joule"), name))
-    tasks_of = {label: {row.task for row in of_suite if row.label == label} for label in labels}
-    pairs_of = combinations(labels, 2) if len(labels) > 1 else [(label, label) for label in labels]
+    plain = [row for row in table if labels.unchanged(row.task) and not row.trivial]
+    of_suite = [row for row in plain if row.task.startswith(DM_CONTROL)]
+    agents = sorted({row.label for row in of_suite}, key=lambda name: (not name.startswith("joule"), name))
+    tasks_of = {label: {row.task for row in of_suite if row.label == label} for label in agents}
+    pairs_of = combinations(agents, 2) if len(agents) > 1 else [(label, label) for label in agents]
     sets = {frozenset(tasks_of[one] & tasks_of[other]) for one, other in pairs_of}
     made = []
     for shared in sorted(sets, key=lambda tasks: (-len(tasks), sorted(tasks))):
         if len(shared) > 1:
-            made += [_pooled(label, of_suite, shared) for label in labels if tasks_of[label] >= shared]
+            made += [_pooled(label, of_suite, shared) for label in agents if tasks_of[label] >= shared]
     return made
 
 

@@ -36,10 +36,11 @@ def write_run(
     *,
     settings: dict[str, object] | None = None,
     agent: str = "joule",
+    env: str = "Hopper-v5",
     seed: int = 1,
 ) -> Path:
     """A run folder with evaluations, settings and a command."""
-    write_evaluations(folder / "evaluations.csv", returns, agent=agent, seed=seed)
+    write_evaluations(folder / "evaluations.csv", returns, agent=agent, env=env, seed=seed)
     (folder / "config.json").write_text(json.dumps(settings or {"planner": {"kind": "mppi"}}))
     (folder / "command.txt").write_text("python train.py --env <Hopper-v5>\n")
     return folder

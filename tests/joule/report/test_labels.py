@@ -73,6 +73,14 @@ def test_equal_settings_and_seeds_are_told_apart_by_folder_or_suite(tmp_path: Pa
     assert ours == {"joule · main", "joule · after"}
 
 
+def test_seeds_of_several_suites_are_not_one_label(tmp_path: Path) -> None:
+    for suite, seed, level in (("default", 1, 5.0), ("default", 2, 6.0), ("short", 3, 1.0)):
+        path = tmp_path / suite / "joule" / "Hopper-v5" / f"seed{seed}.csv"
+        write_evaluations(path, [level], seed=seed)
+    found = {(run.label, run.seed) for run in gather([], [tmp_path])}
+    assert found == {("joule · default", 1), ("joule · default", 2), ("joule · short", 3)}
+
+
 def test_every_setting_that_labels_treat_apart_exists() -> None:
     names = list(flatten(Config()))
     assert set(labels._TASK) | set(labels._NEITHER) <= set(names)

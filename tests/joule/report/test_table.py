@@ -49,6 +49,14 @@ def test_dm_control_tasks_are_pooled_and_others_are_not(tmp_path: Path, tree: Pa
             write_evaluations(path, [level], env=env, seed=seed)
     (entry,) = table.pooled(table.rows(gather([], [tmp_path / "dmc"])))
     assert (entry.mean, entry.gap, entry.tasks) == (700.0, 300.0, 2)
+    short: dict[str, object] = {"max_episode_frames": 100}
+    changed = [
+        write_run(
+            tmp_path / "short" / str(seed), [90.0 * seed], env="dmc:walker-walk", seed=seed, settings=short
+        )
+        for seed in (1, 2)
+    ]
+    assert table.pooled(table.rows(gather(changed, [tmp_path / "dmc"]))) == [entry]
 
 
 def test_an_agent_with_few_tasks_does_not_hide_the_others(tmp_path: Path) -> None:
