@@ -43,7 +43,7 @@ def env_settings_of(source: str, dataset: Any) -> dict[str, Any]:
     """The settings of the environment that a data set names, with its limit where that is not the registered one.
 
     Raises:
-        ConfigError: where it names none, one of a module, which would be imported, or one with arguments or wrappers.
+        ConfigError: where it names none, one of a module, which would be imported, or arguments or wrappers.
     """
     spec = dataset.spec.env_spec
     identifier = None if spec is None else spec.id

@@ -53,9 +53,9 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
     """The runs with `label` and `task` set.
 
     Settings in which runs of one agent differ become part of its label. Runs of several suites that still share
-    label and task get their suite as well, because rows do not say what a suite changes. So do runs that share label,
-    task and seed, such as the same settings before and after a change of the code; runs without a suite get their
-    folder.
+    label and task get their suite as well, because rows do not say what a suite changes. So do runs that share
+    label, task and seed, such as the same settings before and after a change of the code; runs without a suite
+    get their folder.
 
     Raises:
         ResultsError: for two runs that hold the same numbers, or that cannot be told apart.

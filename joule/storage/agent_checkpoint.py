@@ -73,15 +73,19 @@ def save_as_run(
             spec = spec_to_json(agent.env_spec) | dict(checks or {})
             with Run.create(temporary, agent.config, command, spec) as run:
                 # A resume completes the last decision: it logs it and evaluates where an evaluation is due.
-                config = agent.config
-                decisions = config.streams * (config.actor_chunk_decisions if config.actors else 1)
-                decision_frames = agent.env_spec.action_repeat * decisions
-                unfinished = max(agent.frames - decision_frames, 0) if agent.frames else None
+                unfinished = max(agent.frames - frames_at_once(agent), 0) if agent.frames else None
                 write_checkpoint(agent, run, ReplayLogs(run.replay, agent), unfinished_since=unfinished)
     except OSError as error:
         raise RunError(f"{folder}: could not be written: {why(error)}") from error
     except (CheckpointError, ReplayLogError) as error:
         raise RunError(f"{folder}: could not be written: {error}") from error
+
+
+def frames_at_once(agent: Agent) -> int:
+    """Frames by which a run goes on between two moments at which it may be saved."""
+    config = agent.config
+    decisions = config.streams * (config.actor_chunk_decisions if config.actors else 1)
+    return agent.env_spec.action_repeat * decisions
 
 
 def write_checkpoint(

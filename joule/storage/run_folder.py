@@ -241,6 +241,10 @@ class Run:
         """Frames, return and length of the newest training episodes, at most 100,000."""
         return self._logs.episodes()
 
+    def logged_frames(self) -> int:
+        """The largest number of frames in its tables. Raises RunError when one cannot be read."""
+        return self._logs.frames()
+
     def evaluated(self, row: Mapping[str, Any]) -> None:
         """Adds a row to evaluations.csv, with the columns `logs.EVALUATION_COLUMNS`.
 

@@ -78,6 +78,23 @@ class RunLogs:
             warnings.warn(f"{EPISODES}: {why(error)}", RuntimeWarning, stacklevel=3)
         return list(found)
 
+    def frames(self) -> int:
+        """The largest number of frames in a table of training or evaluations; 0 without a row.
+
+        Raises:
+            RunError: when a table cannot be read.
+        """
+        found = 0
+        for log in (self._metrics, self._evaluations, self._episodes):
+            try:
+                for row in log.rows():
+                    frames = row.get("frames", "")
+                    if frames.isdecimal():
+                        found = max(found, int(frames))
+            except OSError as error:
+                raise RunError(f"{log.path}: {why(error)}") from error
+        return found
+
     def add_evaluation(self, row: Mapping[str, Any]) -> None:
         """Adds a row to evaluations.csv.
 

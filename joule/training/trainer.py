@@ -23,6 +23,7 @@ from joule.callbacks.dispatch import CallbackError
 from joule.cli import signals
 from joule.cli.signal_watch import BOUNCE_SECONDS
 from joule.storage.agent_checkpoint import (
+    frames_at_once,
     identity_now,
     newest_checkpoint,
     restore_checkpoint,
@@ -362,7 +363,9 @@ class Trainer:
         agent = self.agent
         found = newest_checkpoint(agent, self.run)
         if found is None:
-            if self.run.finished_at() is not None:
+            # By the time that a second checkpoint is due, the first one has been written.
+            due = 2 * max(self.run.config.checkpoint_every_frames, frames_at_once(agent))
+            if self.run.finished_at() is not None or self.run.logged_frames() >= due:
                 raise CheckpointError(f"{self.run.folder}: its checkpoints are gone; train another run")
             self.run.truncate_logs(0)
             return ["this run has no checkpoint yet: it starts over"]

@@ -93,7 +93,7 @@ def test_what_it_was_recorded_in_is_kept_or_refused(dataset: str, tmp_path: Path
     assert "max_episode_frames" not in with_settings_of_data({"data": dataset}, {})
     scaled = gymnasium.wrappers.RescaleAction(gymnasium.make(tiny_env.ID), -3.0, 3.0)
     wrapped = recorded("tests/wrapped-v0", scaled)
-    with pytest.raises(ConfigError, match="recorded in .* within RescaleAction; give --env yourself"):
+    with pytest.raises(ConfigError, match=r"recorded in .* within RescaleAction; give --env yourself"):
         train.main(["--data", wrapped, "--out", str(tmp_path / "run")])
     with pytest.raises(ConfigError, match=r"have the bounds \[-3.0.* and those of .* \[-1.0"):
         train.main(["--data", wrapped, "--env", tiny_env.ID, "--out", str(tmp_path / "run")])

@@ -162,8 +162,11 @@ def test_a_changed_setting_is_refused_with_its_difference(copy: Path) -> None:
     assert (changed.frames, changed.config.planner.horizon_decisions) == (95, 2)
 
 
-def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(copy: Path) -> None:
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(copy: Path, stopped: bool) -> None:
     shutil.rmtree(copy / "checkpoints")
+    if stopped:
+        (copy / "summary.json").unlink()
     before = files(copy)
     with pytest.raises(CheckpointError, match="its checkpoints are gone; train another run"):
         train.main(["--resume", str(copy)])
