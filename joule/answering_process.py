@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from queue import SimpleQueue
 from types import TracebackType
 from typing import BinaryIO
+
+from joule.messages import Message, receive
 
 LONGEST_REASON = 2_000
 """Bytes that are read of what a process said at its end."""
@@ -80,3 +84,21 @@ def answers() -> BinaryIO:
 
     sys.excepthook = keep
     return written
+
+
+def arriving() -> SimpleQueue[Message]:
+    """The messages on stdin, read as they come: whoever sends one never waits for an answer to be read first.
+
+    The process ends at once when stdin does: who started it is gone, and nobody wants what it is at.
+    """
+    messages: SimpleQueue[Message] = SimpleQueue()
+    threading.Thread(target=_read, args=(messages,), name="reader", daemon=True).start()
+    return messages
+
+
+def _read(messages: SimpleQueue[Message]) -> None:
+    # Python would end with an error where a thread still reads its own sys.stdin.
+    with os.fdopen(os.dup(0), "rb") as stdin:
+        while (message := receive(stdin)) is not None:
+            messages.put(message)
+    os._exit(0)

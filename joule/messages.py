@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+Message = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""JSON values and arrays."""
 _HEAD = struct.Struct(">QQ")
 
 
@@ -22,7 +24,7 @@ def send(pipe: BinaryIO, values: Mapping[str, Any], arrays: Mapping[str, np.ndar
     pipe.flush()
 
 
-def receive(pipe: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+def receive(pipe: BinaryIO) -> Message | None:
     """Reads one message: its values and its arrays. None where the other side has ended."""
     start = pipe.read(_HEAD.size)
     if len(start) < _HEAD.size:

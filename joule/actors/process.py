@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-from queue import SimpleQueue
-
-from joule.actors.transport import Message
 from joule.actors.worker import Worker
-from joule.answering_process import answers
-from joule.messages import receive, send
+from joule.answering_process import answers, arriving
+from joule.messages import send
 
 
 def serve() -> None:
     """Answers the messages on stdin on stdout, until stdin ends."""
-    results = answers()
-    messages: SimpleQueue[Message] = SimpleQueue()
-    threading.Thread(target=_read, args=(messages,), name="reader", daemon=True).start()
+    results, messages = answers(), arriving()
     settings, _ = messages.get()
     try:
         worker = Worker(settings)
@@ -27,10 +19,3 @@ def serve() -> None:
     send(results, {})
     while True:
         send(results, *worker.answer(*messages.get()))
-
-
-def _read(messages: SimpleQueue[Message]) -> None:
-    """Takes messages in as they come, so that whoever sends one never waits for an answer to be read first."""
-    while (message := receive(sys.stdin.buffer)) is not None:
-        messages.put(message)
-    os._exit(0)  # the learning process is gone, and nobody wants what is being collected

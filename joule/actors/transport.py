@@ -8,9 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from envs.faults.errors import EnvFailure
-
-Message = tuple[dict[str, Any], dict[str, np.ndarray]]
-"""JSON values and arrays."""
+from joule.messages import Message
 
 
 class ActorFailure(EnvFailure):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from agent.interface import DIVERGED_KEY
 from joule.goals.nearness import Nearness
 from joule.goals.pairs import GoalPair
 
@@ -44,6 +45,8 @@ def attempt(env: Any, pair: GoalPair, nearness: Nearness | None, towards: Toward
     while done < decisions:
         observation, _, terminated, truncated, info = env.step(act(observation))
         done += 1
+        if info.get(DIVERGED_KEY):  # the state is the one as built by now, not where the action led
+            break
         if nearness is None:
             reached = bool(terminated) and bool(info.get("is_success", info.get("success", True)))
         else:

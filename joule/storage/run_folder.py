@@ -241,6 +241,12 @@ class Run:
         """Frames, return and length of the newest training episodes, at most 100,000."""
         return self._logs.episodes()
 
+    def count(self, name: str, by: int = 1) -> int:
+        """Adds to a counter of faults that the run survives. Returns what it was before."""
+        before = self.counters.get(name, 0)
+        self.counters[name] = before + by
+        return before
+
     def logged_frames(self) -> int:
         """The largest number of frames in its tables. Raises RunError when one cannot be read."""
         return self._logs.frames()

@@ -89,7 +89,7 @@ class BackgroundEvaluation:
         self.due = None
         return Recorded(
             np.array(values["returns"], np.float64), np.array(values["lengths"], np.int64),
-            values["forecasts"], values["readouts"],
+            values["diverged"], values["forecasts"], values["readouts"],
         )  # fmt: skip
 
     def close(self) -> None:

@@ -13,6 +13,14 @@ def diverged_decisions(agent: Trainable) -> int:
     return int(agent.metrics.get(DIVERGED_DECISIONS, 0))
 
 
+def in_evaluation(diverged: int, episodes: int) -> str:
+    """A sentence on episodes of an evaluation whose physics diverged."""
+    return (
+        f"the physics diverged in {diverged:,} of {episodes:,} evaluation episodes: they ended there, and so do "
+        "their returns; summary.json counts them as diverged_evaluation_episodes"
+    )
+
+
 def divergence_warning(agent: Trainable) -> str | None:
     """A sentence where the physics diverges often, or None."""
     diverged, decisions = diverged_decisions(agent), agent.decisions

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from agent.acting_copy import act_as
 from agent.agent import WorldModelAgent
 from agent.configurator.validation import from_json
 from joule.agents import build_agent
-from joule.answering_process import answers
-from joule.messages import receive, send
+from joule.answering_process import answers, arriving
+from joule.messages import send
 from joule.storage.env_spec import spec_from_json
 from joule.training.evaluation import evaluator_of
 from joule.training.evaluation_rows import recorded
@@ -18,19 +17,16 @@ from joule.training.evaluation_rows import recorded
 
 def serve() -> None:
     """Evaluates the agents that arrive on stdin and writes the results to stdout, until stdin ends."""
-    results = answers()
-    begun = receive(sys.stdin.buffer)
-    if begun is None:
-        return
-    settings, _ = begun
+    results, messages = answers(), arriving()
+    settings, _ = messages.get()
     try:
         evaluating = _Evaluating(settings)
     except Exception as error:  # noqa: BLE001  the training process says what failed
         send(results, {"failed": str(error) or type(error).__name__})
         return
     send(results, {})
-    while (message := receive(sys.stdin.buffer)) is not None:
-        counts, arrays = message
+    while True:
+        counts, arrays = messages.get()
         try:
             act_as(evaluating.agent.modules, arrays, counts)
             found = evaluating.results(counts["frames"])
@@ -55,6 +51,7 @@ class _Evaluating:
         return {
             "returns": found.returns.tolist(),
             "lengths": found.lengths.tolist(),
+            "diverged": found.diverged,
             "forecasts": found.forecasts,
             "readouts": found.readouts,
         }

@@ -28,6 +28,11 @@ class Scores(Protocol):
         ...
 
     @property
+    def diverged(self) -> int:
+        """Episodes that ended because the physics diverged."""
+        ...
+
+    @property
     def forecast_log(self) -> ForecastLog | None: ...
     @property
     def read_steps(self) -> ReadSteps | None: ...
@@ -41,6 +46,8 @@ class Recorded:
     """[episodes], the sum of rewards"""
     lengths: np.ndarray
     """[episodes], decisions"""
+    diverged: int
+    """Episodes that ended because the physics diverged."""
     forecasts: list[dict[str, Any]]
     """Rows of forecasts.csv."""
     readouts: list[dict[str, Any]]
@@ -56,7 +63,8 @@ def recorded(agent: Agent, scores: Scores, frames: int) -> Recorded:
             {"frames": frames, "readout": name, "r_squared": "" if math.isnan(value) else f"{value:.6g}"}
             for name, value in agent.legibility(*steps).items()
         ]
-    return Recorded(scores.returns, scores.lengths, [] if log is None else log.rows(frames), readouts)
+    forecasts = [] if log is None else log.rows(frames)
+    return Recorded(scores.returns, scores.lengths, scores.diverged, forecasts, readouts)
 
 
 @dataclass(frozen=True)

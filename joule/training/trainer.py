@@ -36,7 +36,7 @@ from joule.storage.run_folder import Run
 from joule.storage.run_replay import ReplayLogs
 from joule.training.background_evaluation import BackgroundEvaluation, EvaluationStopped
 from joule.training.coverage import Exploration, Exploring, explored
-from joule.training.divergence import divergence_warning
+from joule.training.divergence import divergence_warning, in_evaluation
 from joule.training.evaluation import Evaluator
 from joule.training.evaluation_rows import Moment, Recorded, Scores, protocol_row, recorded
 from joule.training.interruption import Interrupted, InterruptiblePolicy, interruptible
@@ -204,7 +204,7 @@ class Trainer:
         self.collapse_reported = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
         if not self.collapse_reported or reported:
             return
-        self.run.counters["collapse_alarms"] = self.run.counters.get("collapse_alarms", 0) + 1
+        self.run.count("collapse_alarms")
         std, rank = (agent.metrics.get(f"latent/{name}", math.nan) for name in ("std", "rank"))
         sentence = (
             f"the representation has collapsed (std {std:.2g}, effective rank {rank:.1f}, "
@@ -305,6 +305,8 @@ class Trainer:
         if evaluation.readouts:
             self.run.readouts(evaluation.readouts)
         self.last_scores = {name: row[name] for name in ("return_mean", "return_std")}
+        if evaluation.diverged and not self.run.count("diverged_evaluation_episodes", evaluation.diverged):
+            self.callback.on_note(in_evaluation(evaluation.diverged, row["episodes"]))
         self.callback.on_evaluation(EvaluationResult(at.frames, evaluation.returns, evaluation.lengths, row))
 
     def record_exploration(self, found: Exploration) -> None:
@@ -383,7 +385,7 @@ class Trainer:
             )
             exact = False
         if not exact:
-            self.run.counters["inexact_resumes"] = self.run.counters.get("inexact_resumes", 0) + 1
+            self.run.count("inexact_resumes")
         since = saved.meta["unfinished"].get("since")
         self.unfinished, self.frames = since is not None, agent.frames if since is None else since
         self.collapse_reported = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW

@@ -15,6 +15,7 @@ from gymnasium import spaces
 import envs
 import joule
 from agent.errors import ConfigError
+from agent.interface import DIVERGED_KEY
 from joule.goals.attempts import attempt
 from joule.goals.evaluation import GoalEvaluation
 from joule.goals.own_goals import recorded_pairs, sampled_pairs
@@ -86,6 +87,19 @@ def test_a_start_and_its_goal_are_moments_of_one_episode() -> None:
     assert (failed.reached, failed.decisions) == (False, 4), "a termination that is no success"
     again = recorded_pairs(env, Walks(), 4, offset=4, seed=3)  # type: ignore[arg-type]
     assert [pair.seed for pair in again.pairs] == [pair.seed for pair in found.pairs]
+
+
+def test_a_step_whose_physics_diverged_reaches_nothing() -> None:
+    observed = np.zeros(1, np.float32)
+    env = SimpleNamespace(
+        reset=lambda **_: (observed, {}),
+        step=lambda _: (observed, 0.0, False, True, {DIVERGED_KEY: True}),
+        readouts=lambda: np.zeros(1),
+    )
+    at_the_goal: Any = SimpleNamespace(excess=lambda *_: 0.0)
+    pair = GoalPair(seed=1, goal=observed, readouts=np.zeros(1))
+    found = attempt(env, pair, at_the_goal, by(1.0), 9)
+    assert (found.reached, found.decisions) == (False, 1)
 
 
 def test_what_a_recording_cannot_give_is_refused() -> None:

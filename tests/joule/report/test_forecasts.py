@@ -15,7 +15,7 @@ HEADER = ",".join(FORECAST_COLUMNS) + "\n"
 ROWS = "200,10000,0,1.5,,0.5,0.25\n400,10000,0,1.5,,0.5,0.125\n400,10000,1,2.5,,0.25,0.5\n"
 
 
-@pytest.mark.parametrize("incomplete", ["", "400,10"])
+@pytest.mark.parametrize("incomplete", ["", "400,10", "400,10000,2,1.5,,0.5,0.12"])
 def test_the_newest_evaluation_is_read_without_an_incomplete_line(incomplete: str, tmp_path: Path) -> None:
     (tmp_path / "forecasts.csv").write_text(HEADER + ROWS + incomplete)
     newest = forecasts.read(tmp_path)

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import tiny_env
 
+import joule
 from agent.errors import ConfigError, StopRun
 from joule.commands import train
 from joule.messages import receive, send
@@ -153,3 +155,21 @@ def test_a_message_arrives_as_it_was_sent() -> None:
     assert receive(pipe) == ({}, {})
     assert receive(pipe) is None
     assert receive(io.BytesIO(pipe.getvalue()[:30])) is None
+
+
+@pytest.mark.slow
+def test_the_process_ends_in_mid_evaluation_when_who_started_it_is_gone(
+    small: dict[str, Any],
+) -> None:
+    settings = {name: value for name, value in small.items() if name != "env"}
+    agent: Any = joule.make("joule", env=ENV, settings={**settings, "max_episode_frames": 10_000_000})
+    evaluation = BackgroundEvaluation(agent)
+    evaluation.start()
+    evaluation.begin()
+    process: Any = evaluation._process
+    time.sleep(0.5)
+    assert process.poll() is None, "it plays an endless episode"
+    process.stdin.close()
+    assert process.wait(10) == 0
+    process.stdout.close()
+    process.forget()

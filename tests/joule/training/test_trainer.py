@@ -39,7 +39,7 @@ class FixedScores:
     """The results of two episodes."""
 
     returns, lengths = np.array([1.0, 3.0]), np.array([5, 5])
-    forecast_log = read_steps = None
+    diverged, forecast_log, read_steps = 0, None, None
 
 
 class Rows(QuietCallback):

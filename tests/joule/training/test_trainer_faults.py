@@ -19,6 +19,7 @@ from agent.perception.collapse import COLLAPSED_IN_A_ROW
 from joule.storage import checkpoint
 from joule.storage.files import Disk
 from joule.storage.run_replay import not_finite
+from joule.training.evaluation_rows import Moment, Recorded
 from joule.training.trainer import Trainer
 
 Training = Callable[..., Trainer]
@@ -172,6 +173,17 @@ def test_many_decisions_without_learning_are_told_once(training: Training) -> No
         trainer.check_divergence()
         assert len(callback.notes) == told
     assert callback.notes[0].startswith("warning: the physics diverged in 5 of 400 decisions (1.2%)")
+
+
+def test_episodes_of_an_evaluation_that_diverged_are_counted_and_told_once(training: Training) -> None:
+    trainer = training()
+    callback: Any = trainer.callback
+    for diverged, told in ((0, 0), (2, 1), (1, 1)):
+        found = Recorded(np.array([1.0, 2.0, 9.0]), np.array([1, 1, 3]), diverged, [], [])
+        trainer.record(found, Moment.now(trainer.agent))
+        assert len(callback.notes) == told
+    assert callback.notes[0].startswith("the physics diverged in 2 of 3 evaluation episodes")
+    assert trainer.run.counters["diverged_evaluation_episodes"] == 3
 
 
 def test_a_run_folder_that_was_moved_is_not_made_again(training: Training, tmp_path: Path) -> None:
