@@ -91,8 +91,7 @@ def test_what_it_was_recorded_in_is_kept_or_refused(dataset: str, tmp_path: Path
         "max_episode_frames": 30,
     }
     assert "max_episode_frames" not in with_settings_of_data({"data": dataset}, {})
-    bound = np.float32(3.0)
-    scaled = gymnasium.wrappers.RescaleAction(gymnasium.make(tiny_env.ID), -bound, bound)
+    scaled = gymnasium.wrappers.RescaleAction(gymnasium.make(tiny_env.ID), -3.0, 3.0)  # type: ignore[arg-type]
     wrapped = recorded("tests/wrapped-v0", scaled)
     with pytest.raises(ConfigError, match=r"recorded in .* within RescaleAction; give --env yourself"):
         train.main(["--data", wrapped, "--out", str(tmp_path / "run")])
