@@ -27,10 +27,9 @@ from agent.learning.schedule import rows_for
 from agent.learning.transfer import begin_with
 from agent.memory.replay_rows import StreamRows
 from agent.modules import Modules
-from agent.one_thread import one_thread
 from agent.saving import SavesRuns
 from agent.state_schema import check_state
-from agent.training_env import as_several, check_spec, enter, learning_step
+from agent.training_env import as_own, as_several, check_spec, enter, learning_step
 from agent.world_model.adaptation import AdaptiveAgent
 from agent.world_model.home_episodes import FEWEST_HOME_DECISIONS, HOME_DECISIONS, play_home_episodes
 
@@ -59,11 +58,12 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         env: ExperienceSource | None = None,
         services: Services | None = None,
     ) -> None:
-        with one_thread(), random_state.preserved():
+        with random_state.preserved():
             torch.manual_seed(config.seed)
             super().__init__(Modules(env_spec, config))
         self.env_spec, self.services = env_spec, services
         self.env: ExperienceSource | None = env
+        self.left_at: Any = None  # see `learning_step`
         self.interaction = Interaction(self.modules)
         self.configurator = Configurator(self.modules)
         if config.constraint:
@@ -157,6 +157,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
         self.interaction.begin_episode()
+        self.left_at = None
         if isinstance(self.env, Actors):
             self.env.begin_episodes()
 
@@ -303,10 +304,11 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             on_decision: called after each of them with how many were made.
 
         Raises:
-            ConfigError: for an agent that cannot adapt, and for too few decisions.
+            ConfigError: for an agent that cannot adapt, an environment of other sizes, and too few decisions.
         """
         adaptive = AdaptiveAgent(self.modules, on_begin=self.begin_episode)
         if home is not None:
+            home = as_own(self, home)
             count = whole_number("home_decisions", home_decisions, FEWEST_HOME_DECISIONS, MOST_STEPS)
             adaptive.calibrate_at(play_home_episodes(self.modules, home, count, on_decision))
         return adaptive
@@ -329,6 +331,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             TaskError: for that of an agent from data without readouts, where there are constraints.
         """
         state.restore(self.modules, self.interaction, arrays, meta)
+        self.left_at = None
         self.configurator.goals.forget_ways()
         self.configurator.check_constraints()
         self.configurator.warn_of_constraints()

@@ -353,7 +353,10 @@ class Modules:
             expected = self.networks.world_model.expect(z, action)
         taken = action.float().cpu()
         timing = None if deadline is None else deadline.finish()
-        return taken.numpy(), ActingState(generator, plan, z, expected, surprise, taken, belief, timing)
+        # A caller may scale its action in place, which must not change what the plan remembers.
+        return taken.numpy().copy(), ActingState(
+            generator, plan, z, expected, surprise, taken, belief, timing
+        )
 
     def predict(
         self,
@@ -381,8 +384,10 @@ class Modules:
         """Inside, torch's generators are this agent's: what it learns does not depend on who drew before.
 
         Raises:
-            InputError: where another thread learns.
+            InputError: where another thread learns, or this agent does already.
         """
+        if self.learning:
+            raise InputError("this agent is learning already; let on_step return, and call it then")
         with one_thread():
             before = random_state.streams(self.device)
             random_state.set_streams(self.random_streams, self.device)

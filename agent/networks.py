@@ -62,7 +62,7 @@ class Networks(nn.Module):
         latent, hidden = sizes.latent_dim, sizes.hidden_dim
         self.normalizer = encoding.normalizer(observation, sizes)
         self.encoder = encoding.encoder(observation, sizes, kind)
-        check_encoder(encoding, observation, self.normalizer, self.encoder, latent)
+        check_encoder(encoding, observation, self.normalizer, self.encoder, latent, kind)
         self.target_encoder = self.encoder
         if kind.ema_target:
             self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from agent.errors import ConfigError
 from agent.interface import DIVERGED_KEY, EnvSpec, TrainingEnv
 
 
@@ -21,6 +22,58 @@ class StepObserver(Protocol):
     ) -> None:
         """`action` [act] led to `obs` [obs] and `readouts` [readouts]."""
         ...
+
+    def forget(self) -> None:
+        """The next step does not follow the last one: the environment went to another moment."""
+        ...
+
+
+class OfOneEnv(Protocol):
+    """Is told of the steps of one environment at a time, each of which follows the one before."""
+
+    observed: StepsOfOneEnv | None
+    """Those of the environment that is observed now."""
+
+    def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
+        """See `StepObserver`."""
+        ...
+
+    def observe_step(
+        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
+    ) -> None:
+        """See `StepObserver`."""
+        ...
+
+
+class StepsOfOneEnv:
+    """Tells `observer` of one environment. A step from a moment that was not observed begins what is."""
+
+    def __init__(self, observer: OfOneEnv) -> None:
+        self.observer, self._follows = observer, False
+
+    def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
+        """See `StepObserver`."""
+        self.observer.observed, self._follows = self, True
+        self.observer.begin(obs, readouts)
+
+    def observe_step(
+        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
+    ) -> None:
+        """See `StepObserver`.
+
+        Raises:
+            ConfigError: where another environment began an episode since.
+        """
+        if not self._follows:
+            self.begin(obs, readouts)
+            return
+        if self.observer.observed is not self:
+            raise ConfigError("env: another environment is observed since this one was; reset this one first")
+        self.observer.observe_step(action, reward, terminated, obs, readouts)
+
+    def forget(self) -> None:
+        """See `StepObserver`."""
+        self._follows = False
 
 
 class ObservedEnv:
@@ -57,6 +110,7 @@ class ObservedEnv:
 
     def restore(self, snapshot: dict[str, Any]) -> bool:
         """See `TrainingEnv`."""
+        self.observer.forget()
         return self.env.restore(snapshot)
 
     def close(self) -> None:

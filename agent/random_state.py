@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypedDict
 import numpy as np
 import torch
 
+from agent.one_thread import one_thread
 from joule_schema import generators
 from joule_schema.arrays import ArraySpec, check_array, check_names
 from joule_schema.errors import SchemaError
@@ -99,9 +100,14 @@ def set_streams(found: Mapping[str, torch.Tensor], device: torch.device) -> None
 
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Restores the global generators at the end of the block."""
-    before = capture()
-    try:
-        yield
-    finally:
-        restore(*before)
+    """Restores the global generators at the end of the block.
+
+    Raises:
+        InputError: where another thread learns, which draws from them; see `one_thread`.
+    """
+    with one_thread():
+        before = capture()
+        try:
+            yield
+        finally:
+            restore(*before)

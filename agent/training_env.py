@@ -49,6 +49,11 @@ def check_spec(env_spec: EnvSpec, env: Env, kind: str) -> Env:
             raise ConfigError(
                 f"env: {found.env} has {what} of {size} numbers, and the agent was made for {expected}"
             )
+    if env_spec.action_repeat != found.action_repeat:
+        raise ConfigError(
+            f"env: a decision in {found.env} lasts {found.action_repeat} frames, and the agent was made for "
+            f"{env_spec.action_repeat}; give the environment action_repeat={env_spec.action_repeat}"
+        )
     made_for, has = [*env_spec.readout_sizes.items()], [*found.readout_sizes.items()]
     if kind == "joule" and made_for != has:
         told = " and ".join(", ".join(f"{name} [{size}]" for name, size in of) for of in (has, made_for))
@@ -117,6 +122,19 @@ class ActsInEnv(Protocol):
     def begin_episode(self) -> None: ...
 
 
+def as_own(agent: ActsInEnv, env: Any) -> Any:
+    """An environment that was handed in; one of Gymnasium is wrapped as the agent's own.
+
+    Raises:
+        ConfigError: for an environment that the agent was not made for.
+    """
+    if not isinstance(env, HasSpec):
+        if agent.services is None:
+            raise ConfigError(f"env: found {type(env).__name__}, and this agent has no way to wrap it")
+        env = agent.services.wrap_env(agent.config, env, agent.env)
+    return check_spec(agent.env_spec, env, agent.config.agent)
+
+
 def enter(agent: ActsInEnv, env: Any) -> Any:
     """The environment that an agent acts in from now on: `env`, or the one it has, or that of its config.
 
@@ -134,13 +152,7 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
         if agent.services is None:
             raise ConfigError("env: this agent was made without a way to make environments; hand one in")
         return check_spec(agent.env_spec, agent.services.make_env(agent.config), agent.config.agent)
-    if env is not None and not isinstance(env, HasSpec):
-        if agent.services is None:
-            raise ConfigError(f"env: found {type(env).__name__}, and this agent has no way to wrap it")
-        env = agent.services.wrap_env(agent.config, env, agent.env)
-    entered = agent.env if env is None else env
-    if env is not None:
-        check_spec(agent.env_spec, env, agent.config.agent)
+    entered = agent.env if env is None else as_own(agent, env)
     if isinstance(entered, Actors):
         count, kind = entered.num_actors, "actor"
     else:
@@ -157,14 +169,31 @@ def enter(agent: ActsInEnv, env: Any) -> Any:
 class BeginsEpisodes(Protocol):
     """An agent that can forget its open episodes."""
 
+    left_at: Any
+    """The moment at which the newest step of learning left the environment; None where it is not known."""
+
+    @property
+    def env(self) -> ExperienceSource | None: ...
     def begin_episode(self) -> None: ...
 
 
 @contextmanager
 def learning_step(agent: BeginsEpisodes) -> Iterator[None]:
-    """A step of learning. Where it fails, an episode begins: the environment's state may not have been observed."""
+    """A step of learning, which goes on with an open episode only where the environment is as it was left.
+
+    Elsewhere an episode begins: where somebody has reset or stepped the one environment since, as an evaluation in
+    it does, and where this step fails, because the environment's state may not have been observed.
+    """
+    if agent.left_at is not None and agent.left_at != moment_of(agent.env):
+        agent.begin_episode()
     try:
         yield
     except BaseException:
         agent.begin_episode()
         raise
+    agent.left_at = moment_of(agent.env)
+
+
+def moment_of(env: ExperienceSource | None) -> Any:
+    """The moment at which an environment is, where it says so as `envs.safe_env.SafeEnv` does; None elsewhere."""
+    return getattr(env, "moment", None)

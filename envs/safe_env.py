@@ -106,6 +106,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         return self._flat.recorded_action(own)
 
     @property
+    def moment(self) -> tuple[int, int]:
+        """How many episodes have begun before the open one, and its frames so far; a snapshot has it too."""
+        return self._checks.episode, self._checks.frame
+
+    @property
     def counters(self) -> dict[str, int]:
         """How often each fault that a run survives has happened since the environment was made."""
         return dict(self._checks.counters)
@@ -312,11 +317,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """Checks a snapshot, which may come from a file, and changes nothing. Raises as `restore`."""
         sizes = self._sizes
         env, found = (saved.get(name) for name in ("env", "sizes"))
-        if (
-            isinstance(env, str)
-            and isinstance(found, list)
-            and (env, found) != (self.env_spec.resolved, sizes)
-        ):
+        same = (env, found) == (self.env_spec.resolved, sizes)
+        if isinstance(env, str) and isinstance(found, list) and not same:
             raise EnvError(
                 f"the snapshot is of {env[:80]} with sizes {str(found)[:80]}, not of "
                 f"{self.env_spec.resolved} with sizes {sizes}"
@@ -328,7 +330,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
 
     def _restore_episode(self, saved: Mapping[str, Any]) -> bool:
         """Brings the episode to the saved moment; whether the observation there is the saved one."""
-        record, perturbed = under("record/", saved), under("perturbed/", saved)
+        record, perturbed, name = under("record/", saved), under("perturbed/", saved), self.env_spec.env
         self._perturbed.clear()
         try:
             first = self._record.reset_as(record)
@@ -337,11 +339,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             last = self._record.replay(record)
             observation = self._flat.observe(first if last is None else last)
         except Exception as error:  # noqa: BLE001  the user's environment may raise anything
-            log.warning(
-                "%s: the episode could not be restored: the environment %s",
-                self.env_spec.env,
-                described(error),
-            )
+            log.warning("%s: the episode could not be restored: the environment %s", name, described(error))
             return False
         self._perturbed.load_state(perturbed)
         self._checks.monitor_physics()
@@ -350,7 +348,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             log.warning(
                 "%s: the episode could not be restored: the environment gave another observation when its steps "
                 "were repeated",
-                self.env_spec.env,
+                name,
             )
         return same
 

@@ -104,4 +104,5 @@ class GaussianSearch(ABC, Generic[S]):
             new_mean, new_std = elites.moments(self.weights(elites.energy))
             mean = self.followed(mean, new_mean)
             std = self.followed(std, new_std).clamp_(self._std_min, self._std_max)
-        return elites.plan(mean, std)
+        # Rounding may bring the mean of elites at the edge of the box a little beyond it.
+        return elites.plan(box.clamp_(mean.clone()), std)

@@ -150,9 +150,14 @@ class Configurator:
             action: likewise.
 
         Raises:
-            ConfigError: for a weight that is no number in its range.
+            ConfigError: for a weight that is no number in its range, and for that of uncertainty where the agent
+                learns without rewards: its plans do not pay for it.
         """
         config = self.modules.config
+        if uncertainty is not None and self.modules.rewardless:
+            raise ConfigError(
+                "cost.uncertainty: this agent learns without rewards, and its plans seek what is new"
+            )
         cost = config.cost
         changed = replace(
             cost,

@@ -77,7 +77,7 @@ def settings_of(section: str, kind: str) -> dict[str, Setting]:
         raise ConfigError(
             f"{where}: {kind} is named {home!r:.80}; name a class in a file of its own, such as my_module:MyClass"
         )
-    return _read(home)
+    return _read(home) or {}
 
 
 def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:
@@ -90,8 +90,13 @@ def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:
 
 
 def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
-    """Raises ConfigError for a setting that the kind does not have, or a value that it does not take."""
+    """Raises ConfigError for a kind without a module, and for a setting or a value that it does not have."""
     has = settings_of(section, kind)
+    home = table(section).get(kind)
+    if home is not None and _read(home) is None:
+        raise ConfigError(
+            f"{section}.kind: {kind} is {home}, and there is no module {home.partition(':')[0]}"
+        )
     for name, value in given.items():
         where = f"{section}.{name}"
         if name not in has:
@@ -108,11 +113,15 @@ def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
 
 
 @functools.cache
-def _read(home: str) -> dict[str, Setting]:
+def _read(home: str) -> dict[str, Setting] | None:
+    """The settings of a kind by name; None where its module is not there."""
     module, _, name = home.partition(":")
-    found = importlib.util.find_spec(module)
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a package above it is missing
+        found = None
     if found is None or found.origin is None:
-        return {}
+        return None
     tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
     classes = {node.name: node for node in ast.iter_child_nodes(tree) if isinstance(node, ast.ClassDef)}
     node = classes.get(f"{name}Settings", classes.get(name))

@@ -47,7 +47,10 @@ class ConstraintMonitor:
         named = self._layout.of(rows, taken, lambda: rows.new_tensor([-float(reward)]))
         found = [float(cost_per_row(constraint, named)[0]) for constraint in self.constraints]
         # A cost that is no number keeps nothing, as in plans.
-        self.violations.append(max(0.0, *(math.inf if math.isnan(cost) else cost for cost in found)))
+        self.violations.append(max([0.0, *(math.inf if math.isnan(cost) else cost for cost in found)]))
+
+    def forget(self) -> None:
+        """Every step counts by itself."""
 
     @property
     def per_thousand(self) -> float:

@@ -50,8 +50,10 @@ class Limit:
 
     def excludes(self, other: Limit) -> bool:
         """Whether no value keeps both limits."""
-        opposite = (self.readout, self.sign) == (other.readout, -other.sign)
-        return opposite and self.sign * self.bound < self.sign * other.bound
+        shared = self.readout == other.readout or other.readout.startswith(f"{self.readout}.")
+        if not (shared or self.readout.startswith(f"{other.readout}.")):
+            return False
+        return self.sign != other.sign and self.sign * self.bound < self.sign * other.bound
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ little. So they do after learning without rewards, where the recorded costs are 
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from agent.acting_copy import act_as, acting_copy
 from agent.cost.task_cost import TaskCost
@@ -28,7 +30,35 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
     """
     networks, buffer = modules.networks, modules.replay_buffer
     untrained = copy.deepcopy(networks)
+    with _normalised(earlier):
+        _take_over(modules, earlier)
+    other_costs = earlier.rewardless != modules.rewardless
+    if task_cost is None and not other_costs:
+        return
+    if task_cost is not None:
+        relabel(buffer, task_cost.task, modules.layout())
+    if other_costs or task_cost is None or not task_cost.uses_own_cost:
+        reset_costs(networks, untrained)
+        networks.policy.load_state_dict(untrained.policy.state_dict())
+    rescale(modules)
+
+
+@contextmanager
+def _normalised(earlier: Modules) -> Iterator[None]:
+    """Inside, its running statistics know of all that it has experienced; afterwards they are as before."""
+    weights = {name: value.clone() for name, value in earlier.networks.state_dict().items()}
+    rows = list(earlier.normalised_rows)
     earlier.normalise()
+    try:
+        yield
+    finally:
+        earlier.networks.load_state_dict(weights)
+        earlier.normalised_rows[:] = rows
+
+
+def _take_over(modules: Modules, earlier: Modules) -> None:
+    """Networks and replay buffer of the earlier agent. Raises ConfigError for networks of other sizes."""
+    networks, buffer = modules.networks, modules.replay_buffer
     learned = earlier.networks.state_dict()
     own = networks.like(learned)
     for name in (*own, *learned):
@@ -47,12 +77,3 @@ def begin_with(modules: Modules, earlier: Modules, task_cost: TaskCost | None) -
         buffer.streams[number].restore(rows, len(rows["last"]))
         modules.normalised_rows[number] = buffer.streams[number].total
     modules.learner.first_std = earlier.learner.first_std
-    other_costs = earlier.rewardless != modules.rewardless
-    if task_cost is None and not other_costs:
-        return
-    if task_cost is not None:
-        relabel(buffer, task_cost.task, modules.layout())
-    if other_costs or task_cost is None or not task_cost.uses_own_cost:
-        reset_costs(networks, untrained)
-        networks.policy.load_state_dict(untrained.policy.state_dict())
-    rescale(modules)

@@ -56,31 +56,32 @@ class ReplayStream:
 
     def begin(self, obs: Observation, readout: np.ndarray) -> None:
         """Opens an episode with its first observation."""
-        columns = self.columns
-        self.head = (self.head + 1) % self.capacity
-        self.held -= not columns["last"][self.head]  # a row never written counts as a last one
-        self.rows += 1
+        columns, place = self.columns, (self.head + 1) % self.capacity
+        self.held -= not columns["last"][place]  # a row never written counts as a last one
+        columns["last"][place] = True  # until an action follows, nothing may be read beyond it
         stored = observation_in(columns)
+        # What does not fit raises here, and the row is none yet.
         if isinstance(stored, np.ndarray):
-            _write(stored, self.head, obs)
+            _write(stored, place, obs)
         else:
             for name, part in stored.items():
-                _write(part, self.head, obs[name])  # type: ignore[call-overload]
-        columns["readout"][self.head] = readout
-        columns["action"][self.head] = 0.0
-        columns["cost"][self.head] = 0.0
-        columns["terminated"][self.head] = 0.0
-        columns["last"][self.head] = True  # until an action follows, nothing may be read beyond it
+                _write(part, place, obs[name])  # type: ignore[call-overload]
+        columns["readout"][place] = readout
+        columns["action"][place] = 0.0
+        columns["cost"][place] = 0.0
+        columns["terminated"][place] = 0.0
+        self.head = place
+        self.rows += 1
 
     def add(
         self, action: np.ndarray, reward: float, terminated: bool, obs: Observation, readout: np.ndarray
     ) -> None:
         """Appends a transition and the observation it led to."""
         columns, row = self.columns, self.head
+        self.begin(obs, readout)
         columns["action"][row] = action
         columns["cost"][row] = -reward
         columns["terminated"][row] = float(terminated)
-        self.begin(obs, readout)
         columns["last"][row] = False
         self.held += 1
 

@@ -16,7 +16,7 @@ from agent.interface import ObservationPart
 from agent.memory.columns import is_picture
 from agent.perception.encoder import Encoder
 from agent.perception.pixels import PixelEncoder, PixelNormalizer
-from agent.perception.regularizers import Regularizer
+from agent.perception.regularizers import Regularizer, SimNorm
 from agent.perception.state_normalizer import StateNormalizer
 
 
@@ -106,12 +106,18 @@ _OWN = tuple(ENCODERS)
 
 
 def check_encoder(
-    kind: EncoderKind, parts: Sequence[ObservationPart], normalizer: Any, encoder: Any, latent: int
+    kind: EncoderKind,
+    parts: Sequence[ObservationPart],
+    normalizer: Any,
+    encoder: Any,
+    latent: int,
+    regularizer: Regularizer,
 ) -> None:
     """Encodes zeros, to see that a user's kind keeps the contract; Joule's own do.
 
     Raises:
-        ConfigError: where latents have another shape than [..., latent], or an exception is raised.
+        ConfigError: where latents have another shape than [..., latent], or are not those of `regularizer.project`,
+            and where an exception is raised.
     """
     if kind in _OWN:
         return
@@ -128,6 +134,11 @@ def check_encoder(
     if not isinstance(found, torch.Tensor) or found.shape != (*lead, latent):
         shape = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
         raise ConfigError(f"ENCODERS: {name} gave {shape} where latents are {[*lead, latent]}")
+    if isinstance(regularizer, SimNorm) and not regularizer.holds(found):
+        raise ConfigError(
+            f"ENCODERS: {name} gave latents that are not those of the regulariser; its last operation must be "
+            "regularizer.project"
+        )
 
 
 def encoder_kind(parts: Sequence[ObservationPart]) -> EncoderKind:

@@ -59,6 +59,11 @@ class SimNorm:
         """Softmax over groups."""
         return simplicial_norm(raw, self.group_size)
 
+    def holds(self, z: Float[Tensor, "*rows latent"]) -> bool:
+        """Whether each group of these latents is a point of a simplex."""
+        sums = z.unflatten(-1, (self.group_size, -1)).sum(-2)
+        return bool((z >= 0.0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4))
+
     def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
         """No penalty."""
         return z.new_zeros(())

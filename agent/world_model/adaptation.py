@@ -30,10 +30,10 @@ from agent.errors import ConfigError
 from agent.forecast import Forecast
 from agent.interface import EnvSpec, Observation, TrainingEnv
 from agent.memory.columns import stack_parts
-from agent.memory.windows import Windows
 from agent.modules import Modules
-from agent.observed_env import ObservedEnv
+from agent.observed_env import ObservedEnv, StepsOfOneEnv
 from agent.saving import SavedAsFolder
+from agent.training_env import check_spec
 from agent.world_model.change_detection import (
     FEWEST_DECISIONS,
     LARGEST_STEP,
@@ -50,6 +50,8 @@ from agent.world_model.model_bank import (
     LARGEST_BANK,
     KnownModel,
     ModelSwitch,
+    held,
+    windows_of,
 )
 from agent.world_model.observed_steps import errors_of_rows, observed_steps
 from agent.world_model.signals import Alarm, Signals
@@ -62,8 +64,6 @@ DECISIONS_PER_ALARM = 50_000.0
 """In a world that does not change, one false alarm in so many decisions is wanted."""
 CALIBRATION_DECISIONS = 10_000
 """The newest decisions of training, on which the usual errors are calibrated."""
-OLD_WEIGHT = 500
-"""Old steps have the weight of so many new ones: half of a batch after 500, a tenth after 4,500."""
 MEAN_RATE = 0.05
 """Rate at which the mean standardised error follows: some twenty decisions."""
 LARGEST_MEAN_ERROR = 1.25
@@ -96,10 +96,7 @@ class AdaptiveAgent(SavedAsFolder):
         decisions_per_alarm: float = DECISIONS_PER_ALARM,
         on_begin: Callable[[], None] = lambda: None,
     ) -> None:
-        if modules.task_cost is not None:
-            raise ConfigError(
-                "adapt: a task that is only planned for teaches no critic; learn_task learns it"
-            )
+        check_learned_task(modules)
         self.modules, self.utd, self.decisions_per_alarm = modules, utd, decisions_per_alarm
         known = modules.replay_buffer.transitions()
         self.first = KnownModel(copy.deepcopy(modules.networks.world_model), known)
@@ -122,6 +119,8 @@ class AdaptiveAgent(SavedAsFolder):
         self.mean_error = 0.0
         """Its mean over the last decisions; by the first model's calibration where no other is known."""
         self._credit = 0.0
+        self.observed: StepsOfOneEnv | None = None
+        """Those of the environment that is observed now."""
         self._obs: Observation | None = None
         self._row = -1
         self._on_begin = on_begin
@@ -148,6 +147,7 @@ class AdaptiveAgent(SavedAsFolder):
         deterministic: bool = True,
     ) -> tuple[np.ndarray, Any]:
         """As `WorldModelAgent.predict`, for one environment; updates that are due are made first."""
+        check_learned_task(self.modules)
         rows, _ = observation_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
@@ -185,7 +185,7 @@ class AdaptiveAgent(SavedAsFolder):
         """One gradient step, with perception fixed and without curiosity."""
         modules, learner = self.modules, self.modules.learner
         # All models share one perception. In a changed world curiosity would reward every state: all are new.
-        learner.update(self.sample(), encoder_frozen=True, curiosity=0.0)
+        learner.update(windows_of(modules, self.in_use), encoder_frozen=True, curiosity=0.0)
         # The calibrations of the sensors and of the constraints' margin stay.
         modules.sensors_calibrated_at = modules.margin_measured_at = learner.updates
 
@@ -203,11 +203,17 @@ class AdaptiveAgent(SavedAsFolder):
             raise ConfigError(f"adapt: {error}") from error
 
     def observe(self, env: TrainingEnv) -> ObservedEnv:
-        """The same environment, whose every step this agent observes."""
-        return ObservedEnv(env, self)
+        """The same environment, whose every step this agent observes.
+
+        Where it is in mid-episode, its next step begins what is observed, and is not learned from.
+
+        Raises:
+            ConfigError: for an environment that the agent was not made for.
+        """
+        return ObservedEnv(check_spec(self.env_spec, env, self.config.agent), StepsOfOneEnv(self))
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
-        """An episode begins with `obs` [obs]."""
+        """What is observed begins with `obs` [obs]."""
         self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
         self._obs, self._row = obs, self.modules.replay_buffer.newest()
@@ -230,9 +236,8 @@ class AdaptiveAgent(SavedAsFolder):
             )
         buffer.streams[0].add(action, reward, terminated, obs, readouts)
         self._obs, self._row = obs, buffer.newest()
-        self.modules.terminations += bool(
-            terminated
-        )  # from the first one on, plans and the discount know of them
+        # From the first one on, plans and the discount know of them.
+        self.modules.terminations += bool(terminated)
         self.decisions += 1
         self.in_use.rows.append(row)
         self.in_use.last_used = self.decisions
@@ -317,7 +322,7 @@ class AdaptiveAgent(SavedAsFolder):
         moved = self.take_rows(since)
         kept = self.in_use.rows
         self.store_in_use(moved)
-        earlier = self.first.earlier_rows if self.in_use is self.first else np.array(kept)
+        earlier = self.first.earlier_rows if self.in_use is self.first else np.array(kept, np.int64)
         self.models_begun += 1
         new = KnownModel(copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=moved)
         if len(self.bank) == LARGEST_BANK:
@@ -349,7 +354,8 @@ class AdaptiveAgent(SavedAsFolder):
     def store_in_use(self, moved: list[int]) -> None:
         """Keeps the weights of the model in use, and the falls that it knows of but those in the `moved` rows."""
         known, networks = self.in_use, self.modules.networks
-        fallen = self.modules.replay_buffer.terminated[self._held(np.array(moved, np.int64))] > 0
+        buffer = self.modules.replay_buffer
+        fallen = buffer.terminated[held(buffer, np.array(moved, np.int64))] > 0
         known.weights = self._weights(of_goals=False)
         known.terminations = max(0, self.modules.terminations - int(fallen.sum()))
         known.optimizers = [group.copied_moments() for group in self._groups()]
@@ -378,23 +384,8 @@ class AdaptiveAgent(SavedAsFolder):
         named = "comparison" if signal is None else signal
         self.events.append(ModelSwitch(self.decisions, known.number, signal is not None, since, named))
 
-    def sample(self) -> Windows:
-        """A batch for one gradient step: windows of this world, and of the one before it."""
-        modules, learning = self.modules, self.modules.config.learning
-        buffer, rng = modules.replay_buffer, modules.rng
-        new = self._held(np.array(self.in_use.rows, np.int64))
-        old = self._held(self.in_use.earlier_rows)
-        size = learning.batch_size
-        count = round(size * len(new) / (len(new) + OLD_WEIGHT)) if len(old) else size
-        time = learning.window_decisions + learning.n_step - 1
-        parts = [
-            buffer.sample(share, time, rng, among=rows)
-            for share, rows in ((count, new), (size - count, old))
-            if share
-        ]
-        return parts[0] if len(parts) == 1 else Windows.concatenate(parts)
 
-    def _held(self, rows: np.ndarray) -> np.ndarray:
-        """Places in the replay buffer of those row numbers that it still holds."""
-        buffer = self.modules.replay_buffer
-        return buffer.place(rows[buffer.holds(rows)])
+def check_learned_task(modules: Modules) -> None:
+    """Raises ConfigError for an agent that plans for a task that its critic never learned."""
+    if modules.task_cost is not None:
+        raise ConfigError("adapt: a task that is only planned for teaches no critic; learn_task learns it")

@@ -9,11 +9,16 @@ import numpy as np
 from torch import Tensor
 
 from agent.learning.flat_parameters import Moments
+from agent.memory.replay_buffer import ReplayBuffer
+from agent.memory.windows import Windows
+from agent.modules import Modules
 from agent.world_model.change_detection import ErrorCalibration, ModelComparison
 from agent.world_model.dynamics import WorldModel
 
 CALIBRATED_AFTER_DECISIONS = 1_000
 """Decisions with a new model after which its errors are calibrated, so that a further change is detected."""
+OLD_WEIGHT = 500
+"""Old steps have the weight of so many new ones: half of a batch after 500, a tenth after 4,500."""
 LARGEST_BANK = 8
 """Models in the bank; beyond it, the one longest out of use is dropped. The first never is."""
 
@@ -61,3 +66,24 @@ class ModelSwitch:
     """How many decisions before, the change most likely happened."""
     signal: str = "errors"
     """What noticed it: a signal (`agent.world_model.signals`), or `comparison` with a model that was known."""
+
+
+def held(buffer: ReplayBuffer, rows: np.ndarray) -> np.ndarray:
+    """Places in the replay buffer of those row numbers that it still holds."""
+    return buffer.place(rows[buffer.holds(rows)])
+
+
+def windows_of(modules: Modules, known: KnownModel) -> Windows:
+    """A batch for one gradient step of a model: windows of its world, and of the one before it."""
+    buffer, learning = modules.replay_buffer, modules.config.learning
+    new = held(buffer, np.array(known.rows, np.int64))
+    old = held(buffer, known.earlier_rows)
+    size = learning.batch_size
+    count = round(size * len(new) / (len(new) + OLD_WEIGHT)) if len(old) else size
+    time = learning.window_decisions + learning.n_step - 1
+    parts = [
+        buffer.sample(share, time, modules.rng, among=rows)
+        for share, rows in ((count, new), (size - count, old))
+        if share
+    ]
+    return parts[0] if len(parts) == 1 else Windows.concatenate(parts)

@@ -88,6 +88,7 @@ class FixedPolicyAgent(SavesRuns, ABC):
             raise ConfigError(f"agent: the settings are of {config.agent}, and this agent is {self.kind}")
         self.env_spec, self.config, self.services = env_spec, config, services
         self.env = single_env(env, self.kind)
+        self.left_at: Any = None  # see `learning_step`
         self.rng = np.random.default_rng(config.seed)
         """For `explore`; its state is saved."""
         self.frames = self.decisions = self.episodes = 0
@@ -197,6 +198,7 @@ class FixedPolicyAgent(SavesRuns, ABC):
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
         self.under_way = self.seeded = False
+        self.left_at = None
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """The newest observation, the counters and the random generator."""
@@ -218,6 +220,7 @@ class FixedPolicyAgent(SavesRuns, ABC):
             SchemaError: where it is no state of this agent; nothing is changed.
         """
         self.check_state(arrays, meta)
+        self.left_at = None
         self.obs = map_parts(np.copy, observation_in(arrays))
         for name in COUNTERS:
             setattr(self, name, meta[name])

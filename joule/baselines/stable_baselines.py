@@ -28,7 +28,7 @@ from agent.arguments import (
 from agent.clock import Clock
 from agent.configurator.settings import GOAL_CONDITIONED, Config
 from agent.device import pick_device
-from agent.errors import ConfigError
+from agent.errors import ConfigError, InputError
 from agent.interface import (
     DIVERGED_DECISIONS,
     Arrays,
@@ -40,7 +40,6 @@ from agent.interface import (
     Services,
 )
 from agent.memory.columns import map_parts, sees_pictures
-from agent.one_thread import one_thread
 from agent.saving import SavesRuns
 from agent.training_env import enter, learning_step
 from joule.baselines import algorithm_state
@@ -82,6 +81,7 @@ class Baseline(SavesRuns):
         self.kind: str = config.agent
         self.env_spec, self.config, self.services = env_spec, config, services
         self.env = single_env(env, self.kind)
+        self.left_at: Any = None  # see `learning_step`
         check_pictures(self.kind, env_spec)
         check_goal(self.kind, env_spec)
         decisions = max(1, config.steps // env_spec.action_repeat)
@@ -96,6 +96,8 @@ class Baseline(SavesRuns):
             ),
             **(settings or {}),
         }
+        if self.kind == GOAL_CONDITIONED:
+            _check_episodes_end(env_spec, self.settings["buffer_size"])
         bridge = GoalBridge if self.kind == GOAL_CONDITIONED else EnvBridge
         self.bridge = bridge(env_spec, config.seed)
         self.frames = self.decisions = self.episodes = 0
@@ -105,7 +107,7 @@ class Baseline(SavesRuns):
         self.clock = Clock()
         self.stop_requested = False
         device = pick_device(config.device)
-        with one_thread(), random_state.preserved():
+        with random_state.preserved():
             self.algorithm = make_algorithm(
                 self.kind, self.settings, env_spec, self.bridge, config.seed, device
             )
@@ -160,18 +162,19 @@ class Baseline(SavesRuns):
         Raises:
             FloatingPointError: when a loss or a weight is no longer finite.
             ConfigError: for an environment that the agent was not made for.
-            InputError: for another number of steps, and where another thread learns.
+            InputError: for another number of steps, and where another thread, or this agent, learns already.
         """
         steps = whole_steps(steps)
         check_on_step(on_step)
+        if self._learning:
+            raise InputError("this agent is learning already; let on_step return, and call it then")
         self.env = self.bridge.env = enter(self, single_env(env, self.kind))
         until = self.frames + steps
-        with one_thread(), self.clock.running(), random_state.preserved():
+        with self.clock.running(), random_state.preserved():
             random_state.restore(*self._random_state)
             self._learning = True
             try:
-                # Resets the environment where no episode is open.
-                _, callback = self.model._setup_learn(self.config.steps, reset_num_timesteps=False)
+                callback = self._open_episode()
                 while self.frames < until:
                     with learning_step(self):
                         self._step(callback)
@@ -182,9 +185,15 @@ class Baseline(SavesRuns):
                 self._random_state = random_state.capture()
         return self
 
+    def _open_episode(self) -> Any:
+        """Resets the environment where no episode is open. Returns the library's callback."""
+        return self.model._setup_learn(self.config.steps, reset_num_timesteps=False)[1]
+
     def _step(self, callback: Any) -> None:
         """One decision, and the gradient steps that follow it."""
         model, bridge = self.model, self.bridge
+        if model._last_obs is None:  # somebody else was in the environment
+            self._open_episode()
         if self.kind == ON_POLICY:
             model.collect_rollouts(model.env, callback, model.rollout_buffer, n_rollout_steps=1)
             updated = model.rollout_buffer.full
@@ -239,7 +248,7 @@ class Baseline(SavesRuns):
 
     def begin_episode(self) -> None:
         """Forgets the open episode: the next decision resets the environment, with `seeds.reset_seed`."""
-        self.model._last_obs = None
+        self.model._last_obs, self.left_at = None, None
         if isinstance(self._buffer, FrameReplayBuffer):
             self._buffer.is_open = False
         elif isinstance(self._buffer, HindsightReplayBuffer):
@@ -287,6 +296,7 @@ class Baseline(SavesRuns):
             SchemaError: where it is no state of this agent; nothing is changed.
         """
         algorithm_state.restore(self.algorithm, self.kind, arrays, meta)
+        self.left_at = None
         drawn = {name: value.copy() for name, value in under("rng/", arrays).items()}
         self._random_state = drawn, dict(meta["rng"])
         bridge = self.bridge
@@ -294,3 +304,22 @@ class Baseline(SavesRuns):
         bridge.episode_return, bridge.episode_length = meta["episode_return"], meta["episode_length"]
         self.frames, self.decisions, self.episodes = meta["frames"], meta["decisions"], meta["episodes"]
         self.metrics = dict(meta["metrics"])
+
+
+def _check_episodes_end(env_spec: EnvSpec, rows: int) -> None:
+    """Checks that a replay buffer of so many rows holds whole episodes: hindsight learns from no others.
+
+    Raises:
+        ConfigError: for an environment without an episode limit, and for one whose episodes do not fit.
+    """
+    limit = env_spec.episode_limit
+    if limit is None:
+        raise ConfigError(
+            f"agent: {GOAL_CONDITIONED} learns from episodes that have ended, and those of {env_spec.env} have no "
+            "limit; give --max-episode-frames"
+        )
+    if limit >= rows:
+        raise ConfigError(
+            f"agent: an episode of {env_spec.env} has up to {limit:,} decisions, and the replay buffer of "
+            f"{GOAL_CONDITIONED} holds {rows:,}; give a smaller --max-episode-frames"
+        )

@@ -171,6 +171,7 @@ class Trainer:
             self.logs.append()
         for ended in agent.ended_episodes:
             self.run.episode_ended(agent.frames, ended.total_return, ended.decisions, ended.drawn)
+        for ended in agent.ended_episodes:  # one that raises leaves no row out
             self.callback.on_episode(Episode(agent.frames, ended.total_return, ended.decisions, ended.drawn))
         try:
             self.check_interrupted()

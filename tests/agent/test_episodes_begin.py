@@ -1,4 +1,4 @@
-"""When learning begins an episode: in another environment, and after a step that failed."""
+"""When learning begins an episode: in another environment, after a failed step, and where others were there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tiny_env
 
 import envs
 from agent.configurator.validation import replace
-from agent.errors import ConfigError
+from agent.errors import ConfigError, InputError
 from joule.agents import new_agent
 
 Make = Callable[..., Any]
@@ -57,3 +57,40 @@ def test_after_a_step_that_failed_an_episode_begins(
     assert not resets
     agent.learn(3)
     assert len(resets) == 1
+
+
+@pytest.mark.parametrize("kind", ["joule", "sac", "random"])
+def test_where_somebody_else_was_in_the_environment_an_episode_begins(make_agent: Make, kind: str) -> None:
+    env = envs.make(tiny_env.ID)
+    agent = new_agent(replace(make_agent(**BRIEF).config, {"agent": kind}), env).learn(30)
+    before = env.moment
+    still = np.zeros(agent.env_spec.action_size, np.float32)
+    saved = env.snapshot()
+    env.step(still)
+    env.restore(saved)
+    agent.learn(1)
+    assert env.moment == (before[0], before[1] + 1), "it is as it was left"
+    env.step(still)
+    agent.learn(1)
+    assert env.moment == (before[0] + 1, 1), "what led there was not observed"
+    agent.learn(1)
+    assert env.moment == (before[0] + 1, 2)
+
+
+@pytest.mark.parametrize("kind", ["joule", "sac"])
+def test_learning_within_learning_is_refused(make_agent: Make, kind: str) -> None:
+    agent = new_agent(replace(make_agent(**BRIEF).config, {"agent": kind}), envs.make(tiny_env.ID))
+
+    def again(_: Any) -> None:
+        agent.learn(1)
+
+    with pytest.raises(InputError, match="is learning already"):
+        agent.learn(3, on_step=again)
+    agent.learn(1)
+
+
+def test_an_environment_with_other_decisions_is_refused(make_agent: Make) -> None:
+    with pytest.raises(
+        ConfigError, match=r"a decision in .* lasts 4 frames, and the agent was made for 1; give"
+    ):
+        make_agent(**BRIEF).learn(3, envs.make(tiny_env.ID, action_repeat=4))

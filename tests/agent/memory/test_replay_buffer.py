@@ -361,3 +361,15 @@ def test_frames_are_stored_once_and_stacked_as_they_were_seen(
         np.testing.assert_array_equal(observation[-1], expected[-1])
     pairs: Any = buffer.observations(buffer.place(numbers)[None].repeat(2, 0))
     np.testing.assert_array_equal(pairs[1], held)
+
+
+def test_a_row_that_does_not_fit_leaves_the_buffer_consistent() -> None:
+    buffer, _ = filled([(20, "open")], capacity=8)
+    stream, newest = buffer.streams[0], buffer.newest()
+    for _ in range(3):
+        with pytest.raises(ValueError, match="shape"):
+            stream.add(np.zeros(1), 0.0, False, np.zeros(5), np.zeros(1))
+    assert (stream.rows, buffer.newest()) == (21, newest)
+    assert buffer.held == int((~buffer.last).sum()) == 6, "the oldest row made way"
+    assert buffer.last[buffer.place(np.array([newest]))].all()
+    check(buffer.sample(64, 3, np.random.default_rng(0)), [])

@@ -19,6 +19,7 @@ from agent.perception import factory
 from agent.perception.encoder import Encoder
 from agent.perception.factory import StateEncoding, encoder_kind
 from agent.perception.normalizer import Normalizer
+from agent.perception.regularizers import SimNorm
 from envs.env_spec import ObservationPart
 
 STATE, CAMERA = ObservationPart("state", (3,), "float32"), ObservationPart("camera", (8, 8, 3), "uint8")
@@ -140,6 +141,7 @@ class WrongEncoding(CameraEncoding):
         ),
         (lambda size, latent: nn.Linear(size + 1, latent), "Linear raised RuntimeError for observations"),
         (lambda size, latent: nn.Flatten(0, -2), r"Flatten gave \[6, 7\]"),
+        (nn.Linear, r"Linear gave latents that are not those of .* must be regularizer\.project"),
     ],
 )
 def test_an_encoder_that_breaks_the_contract_is_refused_before_it_learns(
@@ -150,7 +152,7 @@ def test_an_encoder_that_breaks_the_contract_is_refused_before_it_learns(
     model = ModelConfig()
     built = kind.encoder(parts, model, None)
     with pytest.raises(ConfigError, match=message):
-        factory.check_encoder(kind, parts, kind.normalizer(parts, model), built, model.latent_dim)
+        factory.check_encoder(kind, parts, kind.normalizer(parts, model), built, model.latent_dim, SimNorm())
 
 
 def test_a_class_among_the_kinds_of_encoders_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

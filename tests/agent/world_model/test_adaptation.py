@@ -234,6 +234,35 @@ def test_training_and_adapting_never_share_an_episode(trained_run: Path) -> None
     assert agent.interaction.obs == [None], "and so did the adaptive agent"
 
 
+def test_one_environment_is_observed_at_a_time_and_only_steps_that_follow(trained_run: Path) -> None:
+    adaptive = load(trained_run).adapt()
+    buffer = adaptive.modules.replay_buffer
+    one, other = (adaptive.observe(point(adaptive)) for _ in range(2))
+    still = np.zeros(adaptive.env_spec.action_size, np.float32)
+    one.reset(seed=1)
+    other.reset(seed=2)
+    with pytest.raises(ConfigError, match="another environment is observed since"):
+        one.step(still)
+    one.reset(seed=1)
+    one.step(still)
+    before, saved = buffer.held, one.snapshot()
+    one.step(still)
+    assert buffer.held == before + 1
+    one.restore(saved)
+    one.step(still)
+    assert buffer.held == before + 1, "the step before the restored moment was another one"
+    one.step(still)
+    assert buffer.held == before + 2
+    under_way = point(adaptive)
+    under_way.reset(seed=3)
+    seen = adaptive.observe(under_way)
+    seen.step(still)
+    seen.step(still)
+    assert buffer.held == before + 3
+    with pytest.raises(ConfigError, match="has observations of 17 numbers"):
+        adaptive.observe(envs.make("HalfCheetah-v5"))
+
+
 def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="too little experience"):
         AdaptiveAgent(make_agent().modules)
@@ -244,6 +273,11 @@ def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Call
     planning.plan_for(joule.Task("left", lambda r: r["position"]), horizon_decisions=5)
     with pytest.raises(ConfigError, match="learn_task"):
         planning.adapt()
+    adapting = load(trained_run)
+    adaptive = adapting.adapt()
+    adapting.plan_for(joule.Task("left", lambda r: r["position"]), horizon_decisions=5)
+    with pytest.raises(ConfigError, match="learn_task"):
+        adaptive.predict(np.zeros(3, np.float32))
 
 
 @pytest.mark.slow
