@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
-from agent.configurator.validation import differing, drop_foreign_settings, flatten, replace, validate
+from agent.configurator.validation import (
+    differing,
+    drop_foreign_settings,
+    flatten,
+    known_names,
+    replace,
+    validate,
+)
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
 
@@ -67,24 +76,44 @@ _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         lambda config: config.actors > 0,
         "this setting is of --actors, and there are none",
     ),
+    (
+        ("obs_size", "obs_frames"),
+        lambda config: "pixels" in config.obs,
+        "this setting is of --obs pixels, and no picture is observed",
+    ),
+    (
+        ("vector_mode",),
+        lambda config: config.num_envs > 1,
+        "this setting is of several environments, and --num-envs is 1",
+    ),
 )
 """Settings, what uses them, and what to say to who gives them where nothing does."""
+_OF_GOALS = ("goal", "learn_goals")
+"""Keywords of a trained agent that are no settings."""
 _INTERACTION = ("explore.", "learning.utd", "learning.initial_utd", "learning.pretrain_updates", "actor_chunk",
                 "actors_lockstep", "vector_mode")  # fmt: skip
 """Beginnings of the names of settings that say how experience is collected, and when it is learned from."""
 
 
-def merged(settings: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+def merged(
+    settings: Mapping[str, Any] | None,
+    keywords: Mapping[str, Any],
+    function: Callable[..., Any] | None = None,
+) -> dict[str, Any]:
     """Settings by dotted name, as Python code gives them.
 
     Args:
         settings: by dotted name, such as {"planner.kind": "icem"}.
         keywords: those without a dot, given as keyword arguments. Of `perturb` and `constraint`, one text or
             any sequence of them will do.
+        function: what they were given to; a misspelt argument of it is named.
 
     Raises:
-        ConfigError: for a setting that is given twice, or under a name that is no text.
+        ConfigError: for a setting that is given twice, or under a name that is no text, and for what is no setting
+            but nearly an argument of the function.
     """
+    if function is not None:
+        _check_arguments(keywords, function)
     if settings is not None and not isinstance(settings, Mapping):
         raise ConfigError(
             f'settings: found {type(settings).__name__}; give a dictionary such as {{"steps": 1000}}'
@@ -297,3 +326,13 @@ def uses_setting(agent: str, name: str) -> bool:
     if name == _WITH_REPLAY:
         return agent in _LEARN_FROM_REPLAY
     return agent == "joule" or not name.startswith(_OF_JOULE)
+
+
+def _check_arguments(keywords: Mapping[str, Any], function: Callable[..., Any]) -> None:
+    """Raises ConfigError for a keyword that is no setting, and nearly the name of an argument of a function."""
+    own = [
+        name for name, one in inspect.signature(function).parameters.items() if one.kind != one.VAR_KEYWORD
+    ]
+    for name in keywords.keys() - {*known_names(), *_OF_GOALS}:
+        if near := difflib.get_close_matches(name, own, n=1, cutoff=0.75):
+            raise ConfigError(f"{name}: is neither a setting nor an argument; did you mean {near[0]}?")

@@ -115,6 +115,7 @@ class Request:
         learn_task: gradient steps to learn the task with, or without a task the constraints; None plans for it
             without learning.
         adapt: whether the agent is to detect changes of its environment and learn them.
+        reaches_goals: whether it is to reach goals that follow, one after the other.
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
 
@@ -130,9 +131,11 @@ class Request:
         *,
         learn_task: int | None = None,
         adapt: bool = False,
+        reaches_goals: bool = False,
         trust_modules: Sequence[str] = (),
         trust_env_kwargs: bool = False,
     ) -> None:
+        self.reaches_goals = reaches_goals
         self.source, self.changes, self.learn_task, self.adapt = source, dict(changes), learn_task, adapt
         self.goal: str | None = self.changes.pop("goal", None)
         """What to bring about; see `joule.goals.text.goal_of`."""
@@ -202,6 +205,10 @@ class Request:
         if self.config.agent != "joule":
             raise ConfigError(
                 f"--goal: {self.config.agent} has no world model that plans for a goal; joule has"
+            )
+        if self.goal is None and not self.reaches_goals:
+            raise ConfigError(
+                "--learn-goals: is for reaching goals; add --goal with one of them (evaluate takes --goals too)"
             )
         if self.adapt:
             raise ConfigError(

@@ -81,6 +81,8 @@ def _render_errors() -> Iterator[None]:
     except RenderError:
         raise
     except (ImportError, RuntimeError) as error:
+        if "can not handle the given uri" in str(error):
+            raise RenderError("no video was made: give its file a name that ends in .mp4") from error
         raise RenderError(
             f'no video was made, ffmpeg is missing: pip install "imageio[ffmpeg]" ({error})'
         ) from error

@@ -53,6 +53,8 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
         if given := [name for name, value in only.items() if value is not None]:
             raise ConfigError(f"--{given[0]}: is for reaching goals; add --goals")
         return None
+    if options.episodes is not None:
+        raise ConfigError("--episodes: does not go with --goals; give --goals N, the number of pairs")
     other = {"adapt": options.adapt, "deadline-ms": options.deadline_ms, "learn-task": options.learn_task}
     if given := [name for name, value in other.items() if value]:
         raise ConfigError(f"--{given[0]}: does not go with --goals; leave one out")

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from joule.trained import Trained
 
 
+EPISODES = 10
+"""How many are played by default."""
 MOST_FALLEN_BACK = 0.5
 """Share of decisions without a plan above which a deadline is said to leave no time for one."""
 
@@ -52,7 +54,7 @@ MOST_FALLEN_BACK = 0.5
 def parser(arguments: Sequence[str] = ()) -> Parser:
     """The options of this command; `arguments` names the planner whose settings the help shows."""
     p = Parser(prog="evaluate.py", description=__doc__, operands="RUN")
-    p.add_argument("--episodes", type=whole_number, default=10, metavar="N", help="episodes (default: 10)")
+    p.add_argument("--episodes", type=whole_number, metavar="N", help=f"episodes (default: {EPISODES})")
     p.add_argument("--seed", dest="first_seed", type=whole_number, metavar="N",
                    help="seed of the first; the others follow (default: 10000, with --goals 20000)")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="FILE",
@@ -76,7 +78,8 @@ def main(arguments: Sequence[str]) -> int:
     from joule.report.episode_display import EpisodeDisplay
     from joule.report.evaluation_text import header, heading, row, summary
 
-    with EpisodeDisplay("evaluating", options.episodes, row) as display:
+    episodes = EPISODES if options.episodes is None else options.episodes
+    with EpisodeDisplay("evaluating", episodes, row) as display:
 
         def begin(subject: Mapping[str, Any]) -> None:
             from envs.changes.randomisation import is_drawn, values_of
@@ -90,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
 
         record = _evaluate(
             options.run,
-            options.episodes,
+            episodes,
             seed=FIRST_SEED if options.first_seed is None else options.first_seed,
             out=options.out,
             changes=given_settings(options),
@@ -114,6 +117,7 @@ def _reach_goals(options: argparse.Namespace, goals: GoalRequest) -> int:
     request = Request(
         options.run,
         given_settings(options),
+        reaches_goals=True,
         trust_modules=options.trust_module,
         trust_env_kwargs=options.trust_env_kwargs,
     )
@@ -126,7 +130,7 @@ def _reach_goals(options: argparse.Namespace, goals: GoalRequest) -> int:
 
 def evaluate(
     trained: str | os.PathLike[str] | Agent,
-    episodes: int = 10,
+    episodes: int = EPISODES,
     *,
     seed: int = FIRST_SEED,
     out: str | os.PathLike[str] | None = None,
@@ -170,7 +174,7 @@ def evaluate(
         episodes,
         seed=seed,
         out=out,
-        changes=merged(settings, keywords),
+        changes=merged(settings, keywords, evaluate),
         learn_task=learn_task,
         adapt=adapt,
         deadline_ms=deadline_ms,

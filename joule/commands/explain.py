@@ -104,7 +104,7 @@ def explain(
         Refused: for input that cannot be used; its subclasses are ConfigError, RunError, CheckpointError.
     """
     step, seed = whole("step", step, 1), whole("seed", seed, 0)
-    changes = merged(settings, keywords)
+    changes = merged(settings, keywords, explain)
     request = Request(
         trained,
         changes,

@@ -145,7 +145,7 @@ def render(
     for name, (value, least) in bounds.items():
         if value is not None or name != "imagine-at":
             whole(name, value, least, LARGEST_FRAME if name in ("width", "height") else MOST)
-    changes = merged(settings, keywords)
+    changes = merged(settings, keywords, render)
     request = Request(
         trained,
         changes,

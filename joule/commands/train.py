@@ -135,7 +135,7 @@ def train(
         Refused: for input that cannot be used; its subclasses are ConfigError, RunError, CheckpointError.
         StopRun: when the run cannot continue.
     """
-    given = merged(settings, keywords)
+    given = merged(settings, keywords, train)
     given |= {name: value for name, value in (("env", env), ("agent", agent)) if value is not None}
     return _train(
         given,

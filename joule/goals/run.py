@@ -78,7 +78,8 @@ def evaluate_goals(
     """
     request = Request(
         trained,
-        merged(settings, keywords),
+        merged(settings, keywords, evaluate_goals),
+        reaches_goals=True,
         trust_modules=trust_modules,
         trust_env_kwargs=trust_env_kwargs,
     )

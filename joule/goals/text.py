@@ -83,6 +83,8 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
     for part in _parts(rest):
         name, _, values = part.partition("=")
         name = name.strip()
+        if name in asked:
+            raise ConfigError(f"goal: {rest[:80]!r} has {name} twice; give it once")
         value = layout.value(name, rows)
         if value is None or not values:
             known = ", ".join(name for name in layout.names if name not in ("action", "cost"))

@@ -242,7 +242,7 @@ def _legend(figure: Figure, runs: Sequence[Run], looks: Mapping[str, tuple[str, 
         noun = "seed" if counts == [1] else "seeds"
         text = f"{wrapped(label, 48)}  ({seeds} {noun})"
         handles.append(Line2D([], [], color=colour, linestyle=line, linewidth=2.4, label=text))
-    longest = max(len(wrapped(label, 48).split("\n")[0]) for label in looks) + 9
+    longest = max(len(line) for label in looks for line in wrapped(label, 48).split("\n")) + 9
     columns = max(1, min(len(handles), int(figure.get_figwidth() * 11) // (longest + 8)))
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, handlelength=3.2)
 

@@ -7,6 +7,7 @@ writes both into `forecasts.csv`, beside the observed values.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from joule.report.evaluations import LARGEST_NUMBER, ResultsError
 from joule.storage.files import why
 from joule.storage.log_files import FORECAST_COLUMNS as COLUMNS
-from joule.storage.reader import FORECASTS_BYTES, read_lines
+from joule.storage.reader import FORECASTS_BYTES, read_text
 from joule.storage.run_logs import FORECASTS
 
 _VALUES = ("predicted_return", "return", "predicted_cost", "cost")
@@ -114,7 +115,9 @@ def read(folder: Path, frames: int | None = None) -> Entries | None:
     """
     path = folder / FORECASTS
     try:
-        header, *rows = list(csv.reader(read_lines(path, FORECASTS_BYTES))) or [[]]
+        text = read_text(path, FORECASTS_BYTES)
+        whole = text[: text.rfind("\n") + 1]
+        header, *rows = list(csv.reader(io.StringIO(whole, newline=""))) or [[]]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, csv.Error) as error:

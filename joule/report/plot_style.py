@@ -8,6 +8,7 @@ pyplot: no window and no global state.
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,14 +79,18 @@ def styles(runs: Sequence[Run], *, dark: bool = False) -> dict[str, tuple[str, A
 
 
 def wrapped(text: str, width: int = 34) -> str:
-    """A name for a figure, broken at its bracket or its middle dot where it is longer than `width` characters."""
+    """A name for a figure, where it is longer than `width` characters in lines.
+
+    It is broken at its bracket or its middle dot, and what follows between words.
+    """
     text = figure_text(text, LONGEST_LABEL)
     if len(text) <= width:
         return text
     for mark in (" (", " · "):
         if mark in text:
             head, tail = text.split(mark, 1)
-            return f"{head}\n{mark.strip()}{' ' * (mark != ' (')}{tail}"
+            rest = f"{mark.strip()}{' ' * (mark != ' (')}{tail}"
+            return "\n".join([head, *textwrap.wrap(rest, width, break_long_words=False)])
     return text
 
 

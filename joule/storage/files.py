@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from joule.storage.links import check_inside, check_plain
+from joule.storage.owners import owner
 
 Bytes = bytes | bytearray | memoryview
 
@@ -204,7 +205,7 @@ def open_plain_file(path: Path, flags: int) -> int:
 def temporary_path(path: Path) -> Path:
     """Where this process writes a file before it is renamed to `path`; see `run_entries.sweep`."""
     ending = os.fsencode(path.name)[-_LONGEST_NAME:].decode(sys.getfilesystemencoding(), "ignore")
-    return path.with_name(f".tmp-{os.getpid()}-{ending}")
+    return path.with_name(f".tmp-{owner()}-{ending}")
 
 
 def _check_one_name(handle: int, path: Path) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from joule.storage import owners
 from joule.storage.files import DISK
-from joule.storage.run_lock import alive
 
-_STALE = re.compile(r"\.tmp-([0-9]+)-[0-9]+-(agent|export|pull|push)")
+_STALE = re.compile(rf"\.tmp-{owners.PATTERN}-[0-9]+-(?:agent|export|pull|push)")
 _NUMBERS = itertools.count()
 """Numbers the folders of this process, which may be in use in another thread."""
 _under_way: set[str] = set()
@@ -33,7 +32,7 @@ def new_folder(folder: Path, kind: str) -> Iterator[Path]:
     Raises:
         OSError: when the disk refuses, or the place is taken.
     """
-    temporary = folder.with_name(f".tmp-{os.getpid()}-{next(_NUMBERS)}-{kind}")
+    temporary = folder.with_name(f".tmp-{owners.owner()}-{next(_NUMBERS)}-{kind}")
     _under_way.add(temporary.name)
     try:
         DISK.make(folder.parent)
@@ -50,5 +49,5 @@ def _remove_stale(folder: Path) -> None:
     """Removes the temporary folders of processes that were killed."""
     for name in DISK.names(folder):
         match = _STALE.fullmatch(name)
-        if match and name not in _under_way and (int(match[1]) == os.getpid() or not alive(int(match[1]))):
+        if match and name not in _under_way and owners.left_behind(match[1], int(match[2])):
             DISK.remove(folder / name)

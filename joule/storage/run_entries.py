@@ -8,9 +8,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from joule.storage import owners
 from joule.storage.files import DISK
 from joule.storage.links import RUN_FILE, check_plain
-from joule.storage.run_lock import LOCK, alive
+from joule.storage.run_lock import LOCK
 from joule.storage.run_logs import BOARD, EPISODES, EVALUATIONS, FORECASTS, METRICS, READOUTS
 
 CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES = (
@@ -21,7 +22,7 @@ CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS = "checkpoints", "replay", "videos", "
 _TABLES = (METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS)
 _FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES, LOCK, *_TABLES)
 _FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
-_TEMPORARY = re.compile(r"\.tmp-([0-9]{1,10})-(.+)", re.DOTALL)
+_TEMPORARY = re.compile(rf"\.tmp-{owners.PATTERN}-(.+)", re.DOTALL)
 _OF_HOLDER = (*_TABLES, SUMMARY, CURVE, CONFIG, CHANGES, LOCK)
 """Files that only the holder of the run's lock writes."""
 
@@ -66,7 +67,6 @@ def _temporary(folder: Path) -> Iterator[Path]:
             match = _TEMPORARY.fullmatch(name)
             path = place / name
             if match and (path.is_symlink() or not path.is_dir()):
-                process, target = int(match[1]), match[2]
-                of_holder = place == folder and target in _OF_HOLDER
-                if of_holder or process == os.getpid() or not alive(process):
+                of_holder = place == folder and match[3] in _OF_HOLDER
+                if of_holder or owners.left_behind(match[1], int(match[2])):
                     yield path

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from joule.storage.errors import RunError, RunInUse
 from joule.storage.files import DISK, open_new, open_plain_file, temporary_path, why
+from joule.storage.owners import alive
 
 LOCK = "run.lock"
 """The file in a run folder."""
@@ -48,17 +49,6 @@ class RunLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-
-def alive(process: int) -> bool:
-    """Whether a process with this id exists."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _locked(path: Path) -> int:

@@ -81,8 +81,9 @@ def test_where_somebody_else_was_in_the_environment_an_episode_begins(make_agent
 def test_learning_within_learning_is_refused(make_agent: Make, kind: str) -> None:
     agent = new_agent(replace(make_agent(**BRIEF).config, {"agent": kind}), envs.make(tiny_env.ID))
 
-    def again(_: Any) -> None:
+    def again(_: Any) -> bool:
         agent.learn(1)
+        return True
 
     with pytest.raises(InputError, match="is learning already"):
         agent.learn(3, on_step=again)

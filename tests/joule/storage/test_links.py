@@ -16,6 +16,8 @@ from joule.storage.checkpoint import CheckpointError, load
 from joule.storage.files import DISK, open_append, replace_file, replacing
 from joule.storage.links import check_inside
 from joule.storage.log_files import CsvLog
+from joule.storage.new_folder import new_folder
+from joule.storage.owners import MACHINE
 from joule.storage.reader import read_plain
 from joule.storage.replay_log import ReplayLog, ReplayLogError
 from joule.storage.run_folder import Run, RunError
@@ -245,12 +247,28 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_stays(tmp_p
     for folder in (run.folder, run.folder / "videos", run.folder / "explanations"):
         folder.mkdir(exist_ok=True)
         (folder / f".tmp-{dead}-a.mp4").touch()
+        (folder / f".tmp-{MACHINE}.{dead}-c.mp4").touch()
         (folder / f".tmp-{alive}-b.mp4").touch()
     (run.folder / f".tmp-{alive}-metrics.csv").touch()  # only the holder of the lock writes it
     (run.folder / "videos" / f".tmp-{dead}-link").symlink_to(tmp_path)
     run.lock().close()
     left = sorted(str(path.relative_to(run.folder)) for path in run.folder.rglob(".tmp-*"))
     assert left == [f".tmp-{alive}-b.mp4", f"explanations/.tmp-{alive}-b.mp4", f"videos/.tmp-{alive}-b.mp4"]
+
+
+def test_what_a_process_of_another_machine_writes_stays(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run.videos.mkdir(exist_ok=True)
+    dead, theirs = 2**22 + 1, "0" * 6 if MACHINE != "0" * 6 else "1" * 6
+    film, folder = run.videos / f".tmp-{theirs}.{dead}-a.mp4", tmp_path / f".tmp-{theirs}.{dead}-0-agent"
+    film.touch()
+    folder.mkdir()
+    (tmp_path / f".tmp-{MACHINE}.{dead}-0-agent").mkdir()
+    run.lock().close()
+    with new_folder(tmp_path / "new", "agent") as temporary:
+        temporary.mkdir()
+    assert film.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((folder.name, "new", "run"))
 
 
 def test_a_checkpoint_may_be_named_by_a_link_beside_runs_but_not_in_one(tmp_path: Path) -> None:
