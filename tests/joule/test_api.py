@@ -259,6 +259,8 @@ def test_settings_of_training_are_refused_for_a_trained_agent(trained_run: Path)
         joule.evaluate(trained_run, eval_episodes=3)
     with pytest.raises(ConfigError, match=r"steps: is a setting of training, .* leave it out$"):
         joule.evaluate(trained_run, steps=5)
+    with pytest.raises(ConfigError, match=r"episods: is neither .*; did you mean episodes\?"):
+        joule.evaluate(trained_run, episods=3)
     joule.load(trained_run, settings={"learning.precision": "bfloat16"})
 
 

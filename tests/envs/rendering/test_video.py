@@ -37,6 +37,13 @@ def test_a_missing_ffmpeg_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["film", "film.gif"])
+def test_a_file_of_another_kind_is_one_sentence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(envs.RenderError, match=r"give its file a name that ends in \.mp4"):
+        write_mp4(tmp_path / name, [np.zeros((64, 64, 3), np.uint8)], fps=10)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("fps", [-3.0, 0.0, np.nan, np.inf])
 def test_a_rate_that_is_none_is_one_sentence(tmp_path: Path, fps: float) -> None:
     with pytest.raises(envs.RenderError, match="a positive number of frames per second, not"):

@@ -60,6 +60,12 @@ def test_a_pose_far_from_all_that_is_remembered_is_named_with_the_nearest(traine
         goal_of(f"readout:position={value}", agent)
 
 
+def test_a_number_that_is_given_twice_is_refused(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    with pytest.raises(ConfigError, match=r"has position\.0 twice; give it once"):
+        goal_of("readout:position.0=0.1,position.0=0.3", agent)
+
+
 def test_a_readout_that_never_varies_decides_nothing(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     buffer = agent.modules.replay_buffer
@@ -234,6 +240,8 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
         ),
         (["--goals", "2", "--task", "still"], "--task: does not go with --goals"),
         (["--goals", "2", "--adapt"], "--adapt: does not go with --goals"),
+        (["--goals", "2", "--episodes", "3"], "--episodes: does not go with --goals; give --goals N"),
+        (["--learn-goals", "20"], "--learn-goals: is for reaching goals; add --goal"),
         (["--goal-oracle"], "--goal-oracle: is for reaching goals; add --goals"),
         (["--goal", "episode:1"], "no moment such as"),
         (["--goal", "episode:1@2", "--task", "still"], "--goal: does not go with a task"),

@@ -9,7 +9,7 @@ from result_files import write_evaluations, write_forecasts, write_run, write_tr
 
 from joule.report import curves, forecast_figure, forecasts
 from joule.report.evaluations import read_evaluations
-from joule.report.plot_style import styles
+from joule.report.plot_style import styles, wrapped
 from joule.report.results import gather, read_run
 
 
@@ -46,3 +46,12 @@ def test_observed_returns_are_drawn_against_predicted_ones(tmp_path: Path) -> No
     assert len(axes.collections[0].get_offsets()) == 32, "all seeds of a task share a panel"  # type: ignore[arg-type]
     figure = curves.learning_curve(runs[0], entries=kept[0][1])
     assert "correlation 1.00" in figure.axes[1].texts[0].get_text()
+
+
+def test_a_long_label_is_in_lines_of_its_width() -> None:
+    label = f"joule ({', '.join(f'learning.setting_{k}={k}' for k in range(4))})"
+    lines = wrapped(label, 48).split("\n")
+    assert lines[0] == "joule"
+    assert max(map(len, lines)) <= 48
+    assert " ".join(lines) == label
+    assert wrapped("joule (a=1)", 48) == "joule (a=1)"
