@@ -8,7 +8,8 @@ from jaxtyping import Float
 from agent import explanation
 from agent.actor.actor import ActingState
 from agent.actor.decision_timing import TimingStatistics
-from agent.arguments import positive_number
+from agent.arguments import MOST_STEPS, observation_rows, positive_number, rows_in, whole_number
+from agent.errors import InputError
 from agent.forecast import Forecast
 from agent.interface import Observation
 from agent.modules import Modules
@@ -117,13 +118,20 @@ class ActingAgent(SavedAsFolder):
             steps: decisions that are predicted; row 0 reads the state of the decision.
 
         Raises:
-            InputError: for what is not the state of a decision, and for one of several environments.
+            InputError: for what is not the state of a decision, one of several environments, and no count.
         """
-        return explanation.imagine_plan(self.modules, state, steps)
+        return explanation.imagine_plan(self.modules, state, whole_number("steps", steps, 0, MOST_STEPS))
 
     def legibility(self, obs: Observation, readouts: np.ndarray) -> dict[str, float]:
         """R² of every readout on steps with observations [steps, obs] and true readouts [steps, readouts].
 
         Above 0.8 a task or a constraint can act on it; see `cost.legibility`.
+
+        Raises:
+            InputError: for observations or readouts of another shape.
         """
-        return legibility_on(self.modules, obs, readouts)
+        rows, _ = observation_rows(self.modules.env_spec, obs)
+        shape = (rows_in(rows), sum(self.modules.env_spec.readout_sizes.values()))
+        if np.shape(readouts) != shape:
+            raise InputError(f"readouts: found the shape {list(np.shape(readouts))}; give {list(shape)}")
+        return legibility_on(self.modules, rows, readouts)

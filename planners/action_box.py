@@ -27,6 +27,10 @@ class ActionBox:
     def __init__(self, horizon: int, low: Bound, high: Bound, batch: int) -> None:
         like = next((side for side in (low, high) if isinstance(side, Tensor)), torch.zeros(1))
         sides = [torch.atleast_1d(torch.as_tensor(side).to(like)) for side in (low, high)]
+        if not all(side.is_floating_point() for side in sides):
+            raise SettingError(
+                f"low, high: found {sides[0].dtype} and {sides[1].dtype}, expected floating-point numbers"
+            )
         self.low, self.high = torch.broadcast_tensors(*sides)
         proper = self.low.isfinite() & self.high.isfinite() & (self.low < self.high)
         if self.low.ndim != 1 or not bool(proper.all()):

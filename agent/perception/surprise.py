@@ -5,6 +5,8 @@ by a running mean of such errors. The weight of a new error starts at one and fa
 first errors calibrate the mean at once.
 """
 
+import math
+
 import numpy as np
 
 
@@ -28,6 +30,8 @@ class Surprise:
     def observe(self, error: float) -> float:
         """Takes in a held-out error. Returns its surprise, relative to the mean before."""
         surprise = error / self.usual if self.usual > 0.0 else 1.0
+        if not math.isfinite(error):  # it says nothing of what is usual
+            return surprise
         self.count += 1
         weight = max(self.rate, 1.0 / self.count)
         # Capped: one outlier must not redefine what is usual.
