@@ -77,14 +77,9 @@ _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "this setting is of --actors, and there are none",
     ),
     (
-        ("obs_size", "obs_frames"),
+        ("obs_size",),
         lambda config: "pixels" in config.obs,
         "this setting is of --obs pixels, and no picture is observed",
-    ),
-    (
-        ("vector_mode",),
-        lambda config: config.num_envs > 1,
-        "this setting is of several environments, and --num-envs is 1",
     ),
 )
 """Settings, what uses them, and what to say to who gives them where nothing does."""

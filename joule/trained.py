@@ -135,7 +135,6 @@ class Request:
         trust_modules: Sequence[str] = (),
         trust_env_kwargs: bool = False,
     ) -> None:
-        self.reaches_goals = reaches_goals
         self.source, self.changes, self.learn_task, self.adapt = source, dict(changes), learn_task, adapt
         self.goal: str | None = self.changes.pop("goal", None)
         """What to bring about; see `joule.goals.text.goal_of`."""
@@ -175,6 +174,10 @@ class Request:
         self._check_agent()
         self._check_goal()
         self._check_memory()
+        if self.learn_goals is not None and self.goal is None and not reaches_goals:
+            raise ConfigError(
+                "--learn-goals: is for reaching goals; add --goal with one of them (evaluate takes --goals too)"
+            )
         self._perturbations_checked = False
 
     def _check_memory(self) -> None:
@@ -205,10 +208,6 @@ class Request:
         if self.config.agent != "joule":
             raise ConfigError(
                 f"--goal: {self.config.agent} has no world model that plans for a goal; joule has"
-            )
-        if self.goal is None and not self.reaches_goals:
-            raise ConfigError(
-                "--learn-goals: is for reaching goals; add --goal with one of them (evaluate takes --goals too)"
             )
         if self.adapt:
             raise ConfigError(

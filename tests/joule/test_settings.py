@@ -98,11 +98,6 @@ def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
         ({"actors_lockstep": True}, {"actors": 1}, "this setting is of --actors, and there are none"),
         ({"actor_chunk_decisions": 8}, {"actors": 2}, "this setting is of --actors, and there are none"),
         ({"obs_size": 128}, {"obs": "pixels"}, "this setting is of --obs pixels, and no picture is observed"),
-        (
-            {"vector_mode": "async"},
-            {"num_envs": 2},
-            "this setting is of several environments, and --num-envs is 1",
-        ),
     ],
 )
 def test_a_setting_that_nothing_uses_is_refused(

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 
 @pytest.fixture(scope="module")
 def earlier(trained_run: Path) -> Any:
-    return joule.load(trained_run)
+    agent: Any = joule.load(trained_run)
+    agent.modules.normalise()
+    return agent
 
 
 def same(one: Any, other: Any, *names: str) -> list[bool]:
@@ -48,6 +50,22 @@ def test_for_another_task_the_model_stays_and_critic_and_policy_begin_anew(
     assert agent.frames == 0
     agent.constrain("position<0.5")
     assert agent.modules.margin()[0, 0] > 0.0  # it does not count as untrained
+
+
+def test_the_earlier_agent_stays_as_it_was(make_agent: Make, trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.learn(5)
+    before = {name: value.clone() for name, value in agent.modules.networks.state_dict().items()}
+    rows = list(agent.modules.normalised_rows)
+    new = make_agent(seed=5)
+    new.begin_with(agent)
+    assert all(
+        torch.equal(value, before[name]) for name, value in agent.modules.networks.state_dict().items()
+    )
+    assert agent.modules.normalised_rows == rows
+    assert rows[0] < new.modules.normalised_rows[0], (
+        "what it experienced since is in the new agent's statistics"
+    )
 
 
 def test_for_the_same_task_all_of_it_stays(make_agent: Make, earlier: Any) -> None:
