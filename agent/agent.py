@@ -27,6 +27,7 @@ from agent.learning.schedule import rows_for
 from agent.learning.transfer import begin_with
 from agent.memory.replay_rows import StreamRows
 from agent.modules import Modules
+from agent.one_thread import check_not_learning
 from agent.saving import SavesRuns
 from agent.state_schema import check_state
 from agent.training_env import as_own, as_several, check_spec, enter, learning_step
@@ -104,6 +105,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         """
         steps = whole_steps(steps)
         check_on_step(on_step)
+        check_not_learning(self.modules.learning)
         until = self.frames + steps
         step = self._offline(env) if self.config.data else self._stepper(env, steps, until)
         self.configurator.goals.forget()

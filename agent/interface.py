@@ -150,6 +150,12 @@ class TrainingEnvs(Protocol):
     def close(self) -> None: ...
 
 
+def moment_of(env: object) -> Any:
+    """The moment at which an environment is, where it says so as `envs.safe_env.SafeEnv` does; None elsewhere."""
+    moment = getattr(env, "moment", None)
+    return moment if isinstance(moment, tuple) else None
+
+
 @runtime_checkable
 class ExperienceSource(Protocol):
     """Where experience comes from: an environment, several of them, or actors (`agent.chunks.Actors`)."""

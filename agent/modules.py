@@ -40,7 +40,7 @@ from agent.memory.columns import columns_of, map_parts, sees_pictures, stacks_of
 from agent.memory.portions import portions
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
-from agent.one_thread import one_thread
+from agent.one_thread import check_not_learning, one_thread
 from agent.perception.sensor_belief import Belief
 from agent.perception.sensor_faults import SensorFaultInference
 from agent.perception.surprise import Surprise
@@ -386,8 +386,7 @@ class Modules:
         Raises:
             InputError: where another thread learns, or this agent does already.
         """
-        if self.learning:
-            raise InputError("this agent is learning already; let on_step return, and call it then")
+        check_not_learning(self.learning)
         with one_thread():
             before = random_state.streams(self.device)
             random_state.set_streams(self.random_streams, self.device)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from agent.errors import ConfigError
-from agent.interface import DIVERGED_KEY, EnvSpec, TrainingEnv
+from agent.interface import DIVERGED_KEY, EnvSpec, TrainingEnv, moment_of
 
 
 class StepObserver(Protocol):
@@ -23,57 +23,60 @@ class StepObserver(Protocol):
         """`action` [act] led to `obs` [obs] and `readouts` [readouts]."""
         ...
 
-    def forget(self) -> None:
-        """The next step does not follow the last one: the environment went to another moment."""
-        ...
 
+@runtime_checkable
+class BeforeSteps(StepObserver, Protocol):
+    """An observer that is asked before a step, and may refuse it."""
 
-class OfOneEnv(Protocol):
-    """Is told of the steps of one environment at a time, each of which follows the one before."""
-
-    observed: StepsOfOneEnv | None
-    """Those of the environment that is observed now."""
-
-    def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
-        """See `StepObserver`."""
-        ...
-
-    def observe_step(
-        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
-    ) -> None:
-        """See `StepObserver`."""
-        ...
+    def before_step(self) -> None: ...
 
 
 class StepsOfOneEnv:
-    """Tells `observer` of one environment. A step from a moment that was not observed begins what is."""
+    """Tells `observer` of one environment. A step from a moment that was not observed begins what is.
 
-    def __init__(self, observer: OfOneEnv) -> None:
-        self.observer, self._follows = observer, False
+    Args:
+        observer: is told of the steps of one environment at a time, each of which follows the one before.
+        env: the environment.
+    """
+
+    def __init__(self, observer: ObservesOneEnv, env: TrainingEnv) -> None:
+        self.observer, self.env = observer, env
+        self._begun = self._follows = False
+        self._left_at: Any = None
+        """The moment at which what was observed last left the environment."""
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """See `StepObserver`."""
-        self.observer.observed, self._follows = self, True
+        self.observer.observed, self._begun = self, True
         self.observer.begin(obs, readouts)
+        self._left_at = moment_of(self.env)
 
-    def observe_step(
-        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
-    ) -> None:
-        """See `StepObserver`.
+    def before_step(self) -> None:
+        """Sees whether the step follows what was observed last.
 
         Raises:
             ConfigError: where another environment began an episode since.
         """
+        self._follows = self._begun and self._left_at == moment_of(self.env)
+        if self._follows and self.observer.observed is not self:
+            raise ConfigError("env: another environment is observed since this one was; reset this one first")
+
+    def observe_step(
+        self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
+    ) -> None:
+        """See `StepObserver`."""
         if not self._follows:
             self.begin(obs, readouts)
             return
-        if self.observer.observed is not self:
-            raise ConfigError("env: another environment is observed since this one was; reset this one first")
         self.observer.observe_step(action, reward, terminated, obs, readouts)
+        self._left_at = moment_of(self.env)
 
-    def forget(self) -> None:
-        """See `StepObserver`."""
-        self._follows = False
+
+class ObservesOneEnv(StepObserver, Protocol):
+    """Is told of one environment at a time."""
+
+    observed: StepsOfOneEnv | None
+    """The steps of the environment that is observed now."""
 
 
 class ObservedEnv:
@@ -81,6 +84,11 @@ class ObservedEnv:
 
     def __init__(self, env: TrainingEnv, observer: StepObserver) -> None:
         self.env, self.observer = env, observer
+
+    @property
+    def moment(self) -> Any:
+        """That of the environment; see `agent.interface.moment_of`."""
+        return moment_of(self.env)
 
     @property
     def env_spec(self) -> EnvSpec:
@@ -95,6 +103,8 @@ class ObservedEnv:
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One decision. A step in which the physics diverged is not reported."""
+        if isinstance(self.observer, BeforeSteps):
+            self.observer.before_step()
         obs, reward, terminated, truncated, info = self.env.step(action)
         if not info.get(DIVERGED_KEY, False):
             self.observer.observe_step(action, reward, terminated, obs, self.env.readouts())
@@ -110,7 +120,6 @@ class ObservedEnv:
 
     def restore(self, snapshot: dict[str, Any]) -> bool:
         """See `TrainingEnv`."""
-        self.observer.forget()
         return self.env.restore(snapshot)
 
     def close(self) -> None:

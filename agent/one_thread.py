@@ -1,4 +1,4 @@
-"""One thread at a time makes an agent or learns: torch's random generators belong to the whole process."""
+"""One thread at a time makes an agent, learns or evaluates: torch's random generators belong to the process."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ _lock = threading.RLock()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, no other thread of this process makes an agent or learns; the same thread may enter again.
+    """Inside, no other thread of this process makes an agent, learns or evaluates; the same thread may enter again.
 
     Raises:
         InputError: where another thread does so for more than SECONDS.
     """
     if not _lock.acquire(timeout=SECONDS):
         raise InputError(
-            "another thread of this process is learning, and torch's random generators are one for all threads; "
-            "let agents learn one after the other, or each in a process of its own"
+            "another thread of this process is learning or evaluating, and torch's random generators are one for "
+            "all threads; let agents learn one after the other, or each in a process of its own"
         )
     try:
         yield
     finally:
         _lock.release()
+
+
+def check_not_learning(learning: bool) -> None:
+    """Raises InputError where an agent learns already, and its own `on_step` asks it to learn."""
+    if learning:
+        raise InputError("this agent is learning already; let on_step return, and call it then")
 
 
 def _forget() -> None:

@@ -103,7 +103,7 @@ def preserved() -> Iterator[None]:
     """Restores the global generators at the end of the block.
 
     Raises:
-        InputError: where another thread learns, which draws from them; see `one_thread`.
+        InputError: where another thread learns or evaluates, which draws from them; see `one_thread`.
     """
     with one_thread():
         before = capture()

@@ -17,6 +17,7 @@ from agent.interface import (
     StepResult,
     TrainingEnv,
     TrainingEnvs,
+    moment_of,
 )
 
 
@@ -192,8 +193,3 @@ def learning_step(agent: BeginsEpisodes) -> Iterator[None]:
         agent.begin_episode()
         raise
     agent.left_at = moment_of(agent.env)
-
-
-def moment_of(env: ExperienceSource | None) -> Any:
-    """The moment at which an environment is, where it says so as `envs.safe_env.SafeEnv` does; None elsewhere."""
-    return getattr(env, "moment", None)

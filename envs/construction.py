@@ -166,13 +166,7 @@ def wrapped(
         )
     if frames is not None:
         limited = gymnasium.wrappers.TimeLimit(checks, frames)
-    own_limit = _dm_control_limit(raw)
-    if own_limit is not None and max_episode_frames is not None and max_episode_frames > own_limit:
-        raise EnvError(
-            f"max_episode_frames: found {max_episode_frames:,}, and dm_control ends an episode of {env} after "
-            f"{own_limit:,} frames; give no more"
-        )
-    frames = min((limit for limit in (frames, own_limit) if limit is not None), default=None)
+    frames = min((limit for limit in (frames, _dm_control_limit(raw)) if limit is not None), default=None)
     size, sizes = flat.observation.size, _readout_sizes(raw, flat)
     derived = _checked_derived_readouts(raw)
     if not has_own_readouts(raw):

@@ -98,7 +98,11 @@ def arriving() -> SimpleQueue[Message]:
 
 def _read(messages: SimpleQueue[Message]) -> None:
     # Python would end with an error where a thread still reads its own sys.stdin.
-    with os.fdopen(os.dup(0), "rb") as stdin:
-        while (message := receive(stdin)) is not None:
-            messages.put(message)
+    try:
+        with os.fdopen(os.dup(0), "rb") as stdin:
+            while (message := receive(stdin)) is not None:
+                messages.put(message)
+    except BaseException as error:  # noqa: BLE001  whoever waits for a message would wait for ever
+        sys.excepthook(type(error), error, error.__traceback__)
+        os._exit(1)
     os._exit(0)

@@ -77,7 +77,7 @@ def settings_of(section: str, kind: str) -> dict[str, Setting]:
         raise ConfigError(
             f"{where}: {kind} is named {home!r:.80}; name a class in a file of its own, such as my_module:MyClass"
         )
-    return _read(home) or {}
+    return _read(home) if _exists(home.partition(":")[0]) else {}
 
 
 def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:
@@ -90,16 +90,14 @@ def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:
 
 
 def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
-    """Raises ConfigError for a kind without a module, and for a setting or a value that it does not have."""
+    """Raises ConfigError for a setting that the kind does not have, or a value that it does not take."""
     has = settings_of(section, kind)
-    home = table(section).get(kind)
-    if home is not None and _read(home) is None:
-        raise ConfigError(
-            f"{section}.kind: {kind} is {home}, and there is no module {home.partition(':')[0]}"
-        )
     for name, value in given.items():
         where = f"{section}.{name}"
         if name not in has:
+            home = table(section).get(kind)
+            if home is not None and not _exists(module := home.partition(":")[0]):
+                raise ConfigError(f"{where}: {section} {kind} is {home}, and there is no module {module}")
             near = difflib.get_close_matches(name, has, n=1, cutoff=0.5)
             others = [other for other, _ in all_settings(section).get(name, ())]
             if others:
@@ -112,16 +110,20 @@ def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
         has[name].check(where, value)
 
 
-@functools.cache
-def _read(home: str) -> dict[str, Setting] | None:
-    """The settings of a kind by name; None where its module is not there."""
-    module, _, name = home.partition(":")
+def _exists(module: str) -> bool:
+    """Whether a module can be found now; a later `sys.path` may have it."""
     try:
-        found = importlib.util.find_spec(module)
+        return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # a package above it is missing
-        found = None
+        return False
+
+
+@functools.cache
+def _read(home: str) -> dict[str, Setting]:
+    module, _, name = home.partition(":")
+    found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
-        return None
+        return {}
     tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
     classes = {node.name: node for node in ast.iter_child_nodes(tree) if isinstance(node, ast.ClassDef)}
     node = classes.get(f"{name}Settings", classes.get(name))

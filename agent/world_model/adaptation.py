@@ -33,7 +33,7 @@ from agent.memory.columns import stack_parts
 from agent.modules import Modules
 from agent.observed_env import ObservedEnv, StepsOfOneEnv
 from agent.saving import SavedAsFolder
-from agent.training_env import check_spec
+from agent.training_env import HasSpec, check_spec
 from agent.world_model.change_detection import (
     FEWEST_DECISIONS,
     LARGEST_STEP,
@@ -210,7 +210,9 @@ class AdaptiveAgent(SavedAsFolder):
         Raises:
             ConfigError: for an environment that the agent was not made for.
         """
-        return ObservedEnv(check_spec(self.env_spec, env, self.config.agent), StepsOfOneEnv(self))
+        if not isinstance(env, HasSpec):
+            raise ConfigError(f"env: found {type(env).__name__}; observe one of joule.make_env")
+        return ObservedEnv(check_spec(self.env_spec, env, self.config.agent), StepsOfOneEnv(self, env))
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """What is observed begins with `obs` [obs]."""

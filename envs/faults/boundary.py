@@ -55,7 +55,7 @@ def call_step(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
 
 def _called(step: bool, function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
     process = os.getpid()
-    PROCESS_STATE.enter(step)
+    entered = PROCESS_STATE.enter(step)
     try:
         return function(*given, **named)
     except Exception:
@@ -71,7 +71,7 @@ def _called(step: bool, function: Callable[P, R], *given: P.args, **named: P.kwa
     finally:
         if os.getpid() != process:
             _end_copy()
-        PROCESS_STATE.leave()
+        PROCESS_STATE.leave(entered)
 
 
 def attribute(part: Any, name: str) -> Any:

@@ -43,6 +43,10 @@ class _Depth(threading.local):
     calls = 0
 
 
+Token = tuple[tuple[Setting, ...], list[Any]] | None
+"""The settings that are watched in a call, and their values before it; None for a call within a call."""
+
+
 class ProcessState:
     """The settings of this process, with the values that environments gave them."""
 
@@ -53,11 +57,6 @@ class ProcessState:
         self._theirs: dict[str, Any] = {}
         self._undone: set[str] = set()
         self._depth = _Depth()
-        self._lock = threading.Lock()
-        self._inside = 0
-        """Threads that are in a call of environments' code."""
-        self._before: list[tuple[Setting, Any]] = []
-        """What is watched while some are, with its value before the first of these calls."""
         for setting in settings:
             self.add(setting)
 
@@ -72,44 +71,41 @@ class ProcessState:
         self._all = tuple(self._settings.values())
         self._fast = tuple(known for known in self._all if not known.slow)
 
-    def enter(self, step: bool = False) -> None:
+    def enter(self, step: bool = False) -> Token:
         """The code of an environment runs from here on.
 
         Args:
             step: whether this is one of many calls, around which slow settings are not read.
+
+        Returns:
+            What `leave` needs.
         """
         self._depth.calls += 1
         if self._depth.calls > 1:
-            return
+            return None
         watched = self._fast if step else self._all
-        with self._lock:
-            self._inside += 1
-            if self._inside > 1:  # environments of other threads have theirs already
-                known = {setting.name for setting, _ in self._before}
-                watched = tuple(setting for setting in watched if setting.name not in known)
-            self._before += [(setting, setting.read()) for setting in watched]
-            for name, value in self._theirs.items():
+        ours = [setting.read() for setting in watched]
+        if self._theirs:
+            for name, value in list(self._theirs.items()):
                 self._settings[name].write(value)
+        return watched, ours
 
-    def leave(self) -> None:
-        """The code of an environment has ended: all is as before, once that of other threads has ended too."""
+    def leave(self, token: Token) -> None:
+        """The code of an environment has ended: everything is as before."""
         self._depth.calls -= 1
-        if self._depth.calls:
+        if token is None:
             return
-        with self._lock:
-            self._inside -= 1
-            if self._inside:
-                return
-            before, self._before = self._before, []
-            for setting, ours in before:
-                value = setting.read()
-                if value is not ours and value != ours:
-                    self._put_back(setting, value, ours)
-                else:
-                    self._theirs.pop(setting.name, None)
+        watched, before = token
+        now = [setting.read() for setting in watched]
+        if now != before:
+            for setting, value, ours in zip(watched, now, before, strict=True):
+                self._put_back(setting, value, ours)
 
     def _put_back(self, setting: Setting, value: Any, ours: Any) -> None:
         """Sets a setting to Joule's value, and keeps the value that it has now for the environments."""
+        if value == ours:
+            self._theirs.pop(setting.name, None)
+            return
         setting.write(ours)
         if setting.kept:
             self._theirs[setting.name] = value

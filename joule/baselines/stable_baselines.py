@@ -28,7 +28,7 @@ from agent.arguments import (
 from agent.clock import Clock
 from agent.configurator.settings import GOAL_CONDITIONED, Config
 from agent.device import pick_device
-from agent.errors import ConfigError, InputError
+from agent.errors import ConfigError
 from agent.interface import (
     DIVERGED_DECISIONS,
     Arrays,
@@ -40,6 +40,7 @@ from agent.interface import (
     Services,
 )
 from agent.memory.columns import map_parts, sees_pictures
+from agent.one_thread import check_not_learning
 from agent.saving import SavesRuns
 from agent.training_env import enter, learning_step
 from joule.baselines import algorithm_state
@@ -166,8 +167,7 @@ class Baseline(SavesRuns):
         """
         steps = whole_steps(steps)
         check_on_step(on_step)
-        if self._learning:
-            raise InputError("this agent is learning already; let on_step return, and call it then")
+        check_not_learning(self._learning)
         self.env = self.bridge.env = enter(self, single_env(env, self.kind))
         until = self.frames + steps
         with self.clock.running(), random_state.preserved():

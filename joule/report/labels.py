@@ -52,10 +52,10 @@ _CHANGES = " ("
 def labelled(runs: Sequence[Run]) -> list[Run]:
     """The runs with `label` and `task` set.
 
-    Settings in which runs of one agent differ become part of its label. Runs of several suites that still share
-    label and task get their suite as well, because rows do not say what a suite changes. So do runs that share
-    label, task and seed, such as the same settings before and after a change of the code; runs without a suite
-    get their folder.
+    Settings in which runs of one agent differ become part of its label. Where runs of several suites still share
+    label and task, those of this label get their suite as well, because rows do not say what a suite changes. So
+    do runs that share label, task and seed, such as the same settings before and after a change of the code; runs
+    without a suite get their folder.
 
     Raises:
         ResultsError: for two runs that hold the same numbers, or that cannot be told apart.
@@ -68,10 +68,10 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
         kept = {name: run.settings[name] for name in differing(of_agent[run.agent]) if name in run.settings}
         changed = {name: run.settings[name] for name in _TASK if run.settings.get(name)}
         named.append(replace(run, label=_with(run.agent, kept), task=_with(run.env, changed)))
-    repeated = _repeated(named) | _of_several_suites(named)
+    repeated, of_suites = _repeated(named), _of_several_suites(named)
     final = [
         replace(run, label=f"{run.label} · {run.suite or run.source.resolve().name}")
-        if (run.label, run.task) in repeated
+        if (run.label, run.task) in repeated or (run.suite and run.label in of_suites)
         else run
         for run in named
     ]
@@ -109,13 +109,13 @@ def _repeated(runs: Sequence[Run]) -> set[tuple[str, str]]:
     return repeated
 
 
-def _of_several_suites(runs: Sequence[Run]) -> set[tuple[str, str]]:
-    """Labels and tasks under which runs come from more than one suite."""
+def _of_several_suites(runs: Sequence[Run]) -> set[str]:
+    """Labels under which runs of one task come from more than one suite."""
     suites: dict[tuple[str, str], set[str]] = defaultdict(set)
     for run in runs:
         if run.suite:
             suites[run.label, run.task].add(run.suite)
-    return {named for named, found in suites.items() if len(found) > 1}
+    return {label for (label, _), found in suites.items() if len(found) > 1}
 
 
 def unchanged(task: str) -> bool:

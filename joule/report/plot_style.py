@@ -90,7 +90,9 @@ def wrapped(text: str, width: int = 34) -> str:
         if mark in text:
             head, tail = text.split(mark, 1)
             rest = f"{mark.strip()}{' ' * (mark != ' (')}{tail}"
-            return "\n".join([head, *textwrap.wrap(rest, width, break_long_words=False)])
+            return "\n".join(
+                [head, *textwrap.wrap(rest, width, break_long_words=False, break_on_hyphens=False)]
+            )
     return text
 
 

@@ -49,5 +49,5 @@ def _remove_stale(folder: Path) -> None:
     """Removes the temporary folders of processes that were killed."""
     for name in DISK.names(folder):
         match = _STALE.fullmatch(name)
-        if match and name not in _under_way and owners.left_behind(match[1], int(match[2])):
+        if match and name not in _under_way and owners.left_behind(folder / name, match[1], int(match[2])):
             DISK.remove(folder / name)

@@ -8,7 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import time
+from pathlib import Path
 
+SECONDS_ELSEWHERE = 7 * 24 * 3600.0
+"""After so long nobody on another machine writes a file or a folder any more."""
 PATTERN = "(?:([0-9a-f]{6})\\.)?([0-9]{1,10})"
 """A regular expression of what `owner` returns: the machine, which older names do not have, and the process."""
 
@@ -30,10 +34,16 @@ def owner() -> str:
     return f"{MACHINE}.{os.getpid()}"
 
 
-def left_behind(machine: str | None, process: int) -> bool:
-    """Whether what a process wrote is of nobody now; of one on another machine nobody here can say."""
+def left_behind(path: Path, machine: str | None, process: int) -> bool:
+    """Whether what a process wrote is of nobody now.
+
+    Of one on another machine nobody here can say: it is, where it has not been changed for SECONDS_ELSEWHERE.
+    """
     if machine not in (None, MACHINE):
-        return False
+        try:
+            return time.time() - path.lstat().st_mtime > SECONDS_ELSEWHERE
+        except OSError:  # it is gone meanwhile
+            return False
     return process == os.getpid() or not alive(process)
 
 

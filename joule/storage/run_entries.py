@@ -68,5 +68,5 @@ def _temporary(folder: Path) -> Iterator[Path]:
             path = place / name
             if match and (path.is_symlink() or not path.is_dir()):
                 of_holder = place == folder and match[3] in _OF_HOLDER
-                if of_holder or owners.left_behind(match[1], int(match[2])):
+                if of_holder or owners.left_behind(path, match[1], int(match[2])):
                     yield path

@@ -28,6 +28,8 @@ BOARD = "tensorboard"
 """The folder of TensorBoard's event files."""
 MOST_EPISODES = 100_000
 """Of those in episodes.csv, the newest that are read."""
+LONGEST_FRAMES = 18
+"""Digits of a number of frames that is read."""
 LARGEST_RETURN = 1e300
 """Of an episode that is read, in magnitude."""
 
@@ -89,7 +91,7 @@ class RunLogs:
             try:
                 for row in log.rows():
                     frames = row.get("frames", "")
-                    if frames.isdecimal():
+                    if frames.isdecimal() and len(frames) <= LONGEST_FRAMES:
                         found = max(found, int(frames))
             except OSError as error:
                 raise RunError(f"{log.path}: {why(error)}") from error

@@ -366,8 +366,8 @@ class Trainer:
         agent = self.agent
         found = newest_checkpoint(agent, self.run)
         if found is None:
-            # By the time that a second checkpoint is due, the first one has been written.
-            due = 2 * max(self.run.config.checkpoint_every_frames, frames_at_once(agent))
+            # Rows of a decision are written before its checkpoint; those of a later one prove that it was written.
+            due = self.run.config.checkpoint_every_frames + frames_at_once(agent)
             if self.run.finished_at() is not None or self.run.logged_frames() >= due:
                 raise CheckpointError(f"{self.run.folder}: its checkpoints are gone; train another run")
             self.run.truncate_logs(0)

@@ -56,13 +56,6 @@ def test_counts_that_are_no_positive_whole_numbers_are_refused(value: Any) -> No
         envs.make("counter_env:Counter-v0", max_episode_frames=value)
 
 
-def test_a_limit_beyond_that_of_dm_control_is_refused() -> None:
-    pytest.importorskip("dm_control")
-    assert envs.make("dmc:cartpole-swingup", max_episode_frames=100).env_spec.episode_limit == 50
-    with pytest.raises(envs.EnvError, match="ends an episode of dmc:cartpole-swingup after 1,000 frames"):
-        envs.make("dmc:cartpole-swingup", max_episode_frames=1_001)
-
-
 def test_unknown_keywords_are_refused() -> None:
     with pytest.raises(envs.EnvError, match="gravty"):
         envs.make("HalfCheetah-v5", kwargs={"gravty": 1})

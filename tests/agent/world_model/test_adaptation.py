@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import tiny_env
@@ -241,8 +242,10 @@ def test_one_environment_is_observed_at_a_time_and_only_steps_that_follow(traine
     still = np.zeros(adaptive.env_spec.action_size, np.float32)
     one.reset(seed=1)
     other.reset(seed=2)
+    moment = one.moment
     with pytest.raises(ConfigError, match="another environment is observed since"):
         one.step(still)
+    assert one.moment == moment
     one.reset(seed=1)
     one.step(still)
     before, saved = buffer.held, one.snapshot()
@@ -259,8 +262,13 @@ def test_one_environment_is_observed_at_a_time_and_only_steps_that_follow(traine
     seen.step(still)
     seen.step(still)
     assert buffer.held == before + 3
+    under_way.reset(seed=4)
+    seen.step(still)
+    assert buffer.held == before + 3, "the reset was not observed"
     with pytest.raises(ConfigError, match="has observations of 17 numbers"):
         adaptive.observe(envs.make("HalfCheetah-v5"))
+    with pytest.raises(ConfigError, match=r"found TimeLimit; observe one of joule\.make_env"):
+        adaptive.observe(gymnasium.make("HalfCheetah-v5"))
 
 
 def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Callable[..., Any]) -> None:

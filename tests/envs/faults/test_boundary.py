@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -305,33 +302,6 @@ def test_what_an_environment_sets_for_itself_holds_for_environments_alone(
     assert (call(now, process_state) != before) is again
     assert now(process_state) == before
     assert ("which stays as it was" in caplog.text) is not again
-
-
-def test_calls_in_two_threads_at_once_leave_everything_as_before(
-    process_state: ProcessState, tmp_path: Path
-) -> None:
-    before, other_is_in, first_is_out = now(process_state), threading.Event(), threading.Event()
-
-    def elsewhere() -> None:
-        os.chdir(tmp_path)
-        assert other_is_in.wait(10)
-
-    def meanwhile() -> None:
-        other_is_in.set()
-        assert first_is_out.wait(10)
-
-    def first() -> None:
-        call(elsewhere)
-        first_is_out.set()
-
-    threads = [threading.Thread(target=work) for work in (first, lambda: call(meanwhile))]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.05)
-    for thread in threads:
-        thread.join(10)
-    assert now(process_state) == before
-    assert call(os.getcwd) == str(tmp_path)
 
 
 def test_slow_settings_are_read_around_all_calls_but_steps(process_state: ProcessState) -> None:

@@ -49,7 +49,7 @@ def test_observed_returns_are_drawn_against_predicted_ones(tmp_path: Path) -> No
 
 
 def test_a_long_label_is_in_lines_of_its_width() -> None:
-    label = f"joule ({', '.join(f'learning.setting_{k}={k}' for k in range(4))})"
+    label = f"joule ({', '.join(f'learning.a-setting_{k}={k}' for k in range(4))})"
     lines = wrapped(label, 48).split("\n")
     assert lines[0] == "joule"
     assert max(map(len, lines)) <= 48

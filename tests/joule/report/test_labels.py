@@ -77,8 +77,16 @@ def test_seeds_of_several_suites_are_not_one_label(tmp_path: Path) -> None:
     for suite, seed, level in (("default", 1, 5.0), ("default", 2, 6.0), ("short", 3, 1.0)):
         path = tmp_path / suite / "joule" / "Hopper-v5" / f"seed{seed}.csv"
         write_evaluations(path, [level], seed=seed)
-    found = {(run.label, run.seed) for run in gather([], [tmp_path])}
-    assert found == {("joule · default", 1), ("joule · default", 2), ("joule · short", 3)}
+    write_evaluations(tmp_path / "default" / "joule" / "Ant-v5" / "seed1.csv", [7.0], env="Ant-v5")
+    write_evaluations(tmp_path / "default" / "sac" / "Ant-v5" / "seed1.csv", [8.0], env="Ant-v5", agent="sac")
+    found = {(run.label, run.env, run.seed) for run in gather([], [tmp_path])}
+    assert found == {
+        ("joule · default", "Hopper-v5", 1),
+        ("joule · default", "Hopper-v5", 2),
+        ("joule · short", "Hopper-v5", 3),
+        ("joule · default", "Ant-v5", 1),
+        ("sac", "Ant-v5", 1),
+    }
 
 
 def test_every_setting_that_labels_treat_apart_exists() -> None:

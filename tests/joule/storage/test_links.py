@@ -268,6 +268,9 @@ def test_what_a_process_of_another_machine_writes_stays(tmp_path: Path) -> None:
     with new_folder(tmp_path / "new", "agent") as temporary:
         temporary.mkdir()
     assert film.exists()
+    os.utime(film, (0, 0))
+    run.lock().close()
+    assert not film.exists(), "nobody has written it for a week"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted((folder.name, "new", "run"))
 
 
