@@ -52,6 +52,8 @@ class ExtraPackages:
     """What registers the ids."""
     name: str
     """Of the extra."""
+    before_python: tuple[int, int] | None = None
+    """The first version of Python for which they are not there; None where they are for all."""
 
 
 def resolve(env: str) -> Resolved:
@@ -158,7 +160,7 @@ def _registered(name: str) -> EnvSpec | None:
 def _extra_packages(name: str) -> ExtraPackages | None:
     """The package that registers ids such as `name` when it is imported, or None."""
     if name.startswith("dm_control/"):
-        return ExtraPackages(("shimmy", "dm_control"), "shimmy", "dmc")
+        return ExtraPackages(("shimmy", "dm_control"), "shimmy", "dmc", before_python=(3, 13))
     if _ROBOTICS.match(name):
         return ExtraPackages(("gymnasium_robotics",), "gymnasium_robotics", "robotics")
     if name.startswith("swm/"):
@@ -168,11 +170,13 @@ def _extra_packages(name: str) -> ExtraPackages | None:
 
 def _need(extra: ExtraPackages, env: str) -> None:
     """EnvError with the exact command to type if a package of an extra is not installed."""
-    for package in extra.packages:
-        if importlib.util.find_spec(package) is None:
-            raise EnvError(
-                f"{env} needs the package {package}, install it with: {install_command(extra.name)}"
-            )
+    missing = [package for package in extra.packages if importlib.util.find_spec(package) is None]
+    if not missing:
+        return
+    if extra.before_python is not None and sys.version_info[:2] >= extra.before_python:
+        older = ".".join(map(str, (extra.before_python[0], extra.before_python[1] - 1)))
+        raise EnvError(f"{env} needs the package {missing[0]}, which needs Python {older} or older")
+    raise EnvError(f"{env} needs the package {missing[0]}, install it with: {install_command(extra.name)}")
 
 
 def _register(package: str, *, extra: str, env: str) -> None:

@@ -150,6 +150,21 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: 
         envs.make("needy_module:Env-v0")
 
 
+@pytest.mark.parametrize(
+    ("python", "told"),
+    [((3, 12), r"install it with: .*\[dmc\]"), ((3, 13), r"which needs Python 3\.12 or older$")],
+)
+def test_a_missing_package_is_named_with_what_to_do(
+    python: tuple[int, int], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from envs import registry
+
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(registry.sys, "version_info", (*python, 1))
+    with pytest.raises(envs.EnvError, match=f"dmc:walker-walk needs the package shimmy, {told}"):
+        envs.make("dmc:walker-walk")
+
+
 def test_news_of_other_environments_are_not_shown_when_a_package_is_imported(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
