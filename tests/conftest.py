@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadFileScheduling
 
     return LoadFileScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    """Skips a test whose environment cannot be installed for this version of Python, such as dm_control's for 3.13."""
+    return (yield from _skipping_what_needs_an_older_python())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """The same for environments that the test itself makes."""
+    return (yield from _skipping_what_needs_an_older_python())
+
+
+def _skipping_what_needs_an_older_python() -> Generator[None, Any, Any]:
+    try:
+        return (yield)
+    except Exception as error:
+        if "which needs Python" in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 @pytest.fixture

@@ -39,3 +39,33 @@ class BareEnv:
         return False
 
     def close(self) -> None: ...
+
+
+class PassingEnv:
+    """An environment that passes everything on to another one; subclasses change what they test.
+
+    Its methods are its own: from Python 3.12 on a protocol does not see what `__getattr__` gives.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self.env, self.env_spec = env, env.env_spec
+
+    def reset(self, *, seed: int | None = None) -> Any:
+        return self.env.reset(seed=seed)
+
+    def step(self, action: np.ndarray) -> Any:
+        return self.env.step(action)
+
+    def readouts(self) -> np.ndarray:
+        found: np.ndarray = self.env.readouts()
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        saved: dict[str, Any] = self.env.snapshot()
+        return saved
+
+    def restore(self, snapshot: dict[str, Any]) -> bool:
+        return bool(self.env.restore(snapshot))
+
+    def close(self) -> None:
+        self.env.close()

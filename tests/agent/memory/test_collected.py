@@ -8,20 +8,18 @@ from typing import Any
 import counter_env  # noqa: F401 - registers Counter-v0
 import numpy as np
 import pytest
+from env_doubles import PassingEnv
 
 import envs
 from agent.interface import DIVERGED_DECISIONS, DIVERGED_KEY
 
 
-class Diverging:
+class Diverging(PassingEnv):
     """An environment whose physics diverge at step `at` of every `every`-th episode."""
 
     def __init__(self, env: Any, at: int, every: int = 2) -> None:
-        self.env, self.at, self.every, self.t, self.env_spec = env, at, every, 0, env.env_spec
-        self.number = -1
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.env, name)
+        super().__init__(env)
+        self.at, self.every, self.t, self.number = at, every, 0, -1
 
     def reset(self, *, seed: int | None = None) -> Any:
         self.number += 1

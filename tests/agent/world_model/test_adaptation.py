@@ -13,6 +13,7 @@ import pytest
 import tiny_env
 import torch
 from commands import assert_refused
+from env_doubles import PassingEnv
 
 import envs
 import joule
@@ -24,14 +25,8 @@ from joule.environment import make_env
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-class ReversedMotor:
+class ReversedMotor(PassingEnv):
     """An environment whose action has the opposite sign, which no training data show."""
-
-    def __init__(self, env: Any) -> None:
-        self.env = env
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.env, name)
 
     def step(self, action: np.ndarray) -> Any:
         return self.env.step(-action)
