@@ -39,7 +39,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup() -> Generator[None, Any, Any]:
-    """Skips a test whose environment cannot be installed for this version of Python, such as dm_control's for 3.13."""
+    """Skips a test whose environment cannot be installed for this Python, such as those of dm_control for 3.13."""
     return (yield from _skipping_what_needs_an_older_python())
 
 
