@@ -161,8 +161,10 @@ def test_a_missing_package_is_named_with_what_to_do(
 
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(registry.sys, "version_info", (*python, 1))
+    extra = registry._extra_packages("dm_control/walker-walk-v0")
+    assert extra is not None
     with pytest.raises(envs.EnvError, match=f"dmc:walker-walk needs the package shimmy, {told}"):
-        envs.make("dmc:walker-walk")
+        registry._need(extra, "dmc:walker-walk")
 
 
 def test_news_of_other_environments_are_not_shown_when_a_package_is_imported(

@@ -98,7 +98,9 @@ for command in (at_once, by_exception, lost, lost_for_ever, later, told, survive
 
 
 def test_signals_to_a_process(tmp_path: Path) -> None:
-    done = run_python(["-c", PROGRAM], tmp_path, {"PYTHONPATH": str(ROOT)})
+    # From Python 3.12 on a fork in a process with threads warns.
+    words = ["-W", "ignore::DeprecationWarning", "-c", PROGRAM]
+    done = run_python(words, tmp_path, {"PYTHONPATH": str(ROOT)})
     assert done.stderr == ""
     usr1, xcpu = 128 + signal.SIGUSR1, 128 + signal.SIGXCPU
     told = f"{signal.SIGINT} {signal.SIGHUP} {signal.SIGALRM}"
