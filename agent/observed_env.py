@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from agent.errors import ConfigError
 from agent.interface import DIVERGED_KEY, EnvSpec, TrainingEnv, moment_of
 
 
-class StepObserver(Protocol):
-    """Is told of every step."""
+class TakesSteps(Protocol):
+    """Is told of steps."""
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """An episode begins with `obs` [obs]."""
@@ -24,11 +24,12 @@ class StepObserver(Protocol):
         ...
 
 
-@runtime_checkable
-class BeforeSteps(StepObserver, Protocol):
-    """An observer that is asked before a step, and may refuse it."""
+class StepObserver(TakesSteps, Protocol):
+    """Is told of every step, and asked before it."""
 
-    def before_step(self) -> None: ...
+    def before_step(self) -> None:
+        """A step follows, unless this raises."""
+        ...
 
 
 class StepsOfOneEnv:
@@ -72,7 +73,7 @@ class StepsOfOneEnv:
         self._left_at = moment_of(self.env)
 
 
-class ObservesOneEnv(StepObserver, Protocol):
+class ObservesOneEnv(TakesSteps, Protocol):
     """Is told of one environment at a time."""
 
     observed: StepsOfOneEnv | None
@@ -103,8 +104,7 @@ class ObservedEnv:
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One decision. A step in which the physics diverged is not reported."""
-        if isinstance(self.observer, BeforeSteps):
-            self.observer.before_step()
+        self.observer.before_step()
         obs, reward, terminated, truncated, info = self.env.step(action)
         if not info.get(DIVERGED_KEY, False):
             self.observer.observe_step(action, reward, terminated, obs, self.env.readouts())

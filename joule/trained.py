@@ -58,7 +58,6 @@ class Trained:
         Raises:
             ConfigError: for an agent that cannot adapt.
         """
-        from agent.training_env import check_spec
         from agent.world_model import home_episodes
         from joule.environment import make_env
 
@@ -84,7 +83,7 @@ class Trained:
                 f"change detection is calibrated first, by {count:,} decisions in the environment without a change"
             )
         config = validation.replace(self.env_config, {"perturb": self.trained_perturb})
-        home = check_spec(agent.env_spec, make_env(config), agent.config.agent)
+        home = make_env(config)
         try:
             return agent.adapt(home, count, told)
         finally:

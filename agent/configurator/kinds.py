@@ -77,7 +77,10 @@ def settings_of(section: str, kind: str) -> dict[str, Setting]:
         raise ConfigError(
             f"{where}: {kind} is named {home!r:.80}; name a class in a file of its own, such as my_module:MyClass"
         )
-    return _read(home) if _exists(home.partition(":")[0]) else {}
+    try:
+        return _read(home)
+    except ModuleNotFoundError:
+        return {}
 
 
 def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:
@@ -95,9 +98,7 @@ def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         where = f"{section}.{name}"
         if name not in has:
-            home = table(section).get(kind)
-            if home is not None and not _exists(module := home.partition(":")[0]):
-                raise ConfigError(f"{where}: {section} {kind} is {home}, and there is no module {module}")
+            _check_module(where, section, kind)
             near = difflib.get_close_matches(name, has, n=1, cutoff=0.5)
             others = [other for other, _ in all_settings(section).get(name, ())]
             if others:
@@ -110,19 +111,26 @@ def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
         has[name].check(where, value)
 
 
-def _exists(module: str) -> bool:
-    """Whether a module can be found now; a later `sys.path` may have it."""
+def _check_module(where: str, section: str, kind: str) -> None:
+    """Raises ConfigError for a kind whose module is not there."""
+    home = table(section).get(kind)
+    if home is None:
+        return
     try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # a package above it is missing
-        return False
+        _read(home)
+    except ModuleNotFoundError:
+        module = home.partition(":")[0]
+        raise ConfigError(f"{where}: {section} {kind} is {home}, and there is no module {module}") from None
 
 
 @functools.cache
 def _read(home: str) -> dict[str, Setting]:
+    """Raises ModuleNotFoundError where there is no such module now; a later `sys.path` may have it."""
     module, _, name = home.partition(":")
     found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
+    if found is None:
+        raise ModuleNotFoundError(module)
+    if found.origin is None:
         return {}
     tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
     classes = {node.name: node for node in ast.iter_child_nodes(tree) if isinstance(node, ast.ClassDef)}

@@ -34,6 +34,9 @@ class ConstraintMonitor:
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """An episode begins, which is no step."""
 
+    def before_step(self) -> None:
+        """Every step may be made: it counts by itself."""
+
     def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
     ) -> None:

@@ -170,7 +170,7 @@ class Baseline(SavesRuns):
         check_not_learning(self._learning)
         self.env = self.bridge.env = enter(self, single_env(env, self.kind))
         until = self.frames + steps
-        with self.clock.running(), random_state.preserved():
+        with random_state.preserved(), self.clock.running():
             random_state.restore(*self._random_state)
             self._learning = True
             try:

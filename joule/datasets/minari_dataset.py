@@ -77,13 +77,14 @@ def check_actions(source: str, dataset: Any, env: SafeEnv) -> None:
     if not isinstance(recorded, gymnasium.spaces.Box):
         return
     ones = np.ones(env.env_spec.action_size, np.float32)
-    for bound, own in ((recorded.low, env.own_action(-ones)), (recorded.high, env.own_action(ones))):
+    low, high = env.own_action(-ones), env.own_action(ones)
+    for bound, own in ((recorded.low, low), (recorded.high, high)):
         bounded = np.isfinite(bound)
         if bound.shape == own.shape and not np.allclose(bound[bounded], own[bounded], rtol=1e-5, atol=1e-6):
             raise ConfigError(
                 f"data: actions of {source} have the bounds {recorded.low.tolist()} to {recorded.high.tolist()}, "
-                f"and those of {env.env_spec.env} {env.own_action(-ones).tolist()} to "
-                f"{env.own_action(ones).tolist()}; give the environment in which it was recorded, with --env"
+                f"and those of {env.env_spec.env} {low.tolist()} to {high.tolist()}; give the environment in which "
+                "it was recorded, with --env"
             )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.configurator.settings import PRESETS, AgentKind, Config
+import planners
+from agent.configurator.settings import PRESETS, AgentKind, Config, PlannerConfig
 from agent.configurator.validation import flatten, from_json, replace, to_json, validate
 from agent.errors import ConfigError
 from joule.cli.options import field_help
@@ -247,3 +249,20 @@ def test_settings_of_a_run_whose_penalty_had_no_fixed_default_are_read() -> None
     plain = to_json(Config())
     plain["cost"]["uncertainty"] = None
     assert from_json(plain) == Config()
+
+
+@pytest.mark.parametrize("module", ["absent_here", "absent_here.part"])
+def test_a_planner_whose_module_is_missing_concerns_no_other_agent(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(planners.KINDS, "mine", f"{module}:Mine")
+    validate(replace(Config(), {"planner.kind": "icem", "planner.colour": 0.5}))
+    mine = Config(planner=PlannerConfig(kind="mine", settings={"width": 3}))
+    with pytest.raises(
+        ConfigError, match=f"planner.width: planner mine is {module}:Mine, and there is no module"
+    ):
+        validate(mine)
+    (tmp_path / "absent_here.py").write_text("class Mine:\n    width: int = 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    if module == "absent_here":
+        validate(mine)
