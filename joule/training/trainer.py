@@ -43,6 +43,8 @@ from joule.training.interruption import Interrupted, InterruptiblePolicy, interr
 from joule.training.stopping import why_stopped
 
 Played = TypeVar("Played")
+UNSAVED_SECONDS = 300.0
+"""A checkpoint is written after this time without one: where frames are slow, `checkpoint_every_frames` are hours."""
 
 
 class Trainer:
@@ -78,6 +80,7 @@ class Trainer:
         self.collapse_reported = self.divergence_reported = False
         self.saved_at = 0
         """Frames at the newest checkpoint of this session."""
+        self.saved_time = time.monotonic()
 
     def train(self, handle_signals: bool = True) -> int | None:
         """Runs to the end of the budget.
@@ -160,7 +163,7 @@ class Trainer:
             raise
 
     def _do_what_is_due(self, agent: Agent) -> bool:
-        config, before = agent.config, self.frames
+        config, before, background = agent.config, self.frames, self.background
         self.frames = agent.frames
 
         def due(every: int) -> bool:
@@ -183,13 +186,14 @@ class Trainer:
             ends = agent.frames >= config.steps or not go_on
             if self.evaluate is not None and (ends or due(config.eval_every_frames)):
                 self.evaluate_now(before, ends)
-            elif self.background is not None and self.background.ready():
+            elif background is not None and background.ready():
                 self.record_background()
         except Interrupted:
             self.save(unfinished_since=before)
             return False
         self.unfinished = self.evaluating
-        saving = due(config.checkpoint_every_frames) and agent.frames < config.steps
+        overdue = time.monotonic() - self.saved_time > UNSAVED_SECONDS and not (background and background.due)
+        saving = (overdue or due(config.checkpoint_every_frames)) and agent.frames < config.steps
         if saving or self.stopped_by is not None:
             self.save(unfinished_since=before if self.unfinished else None)
         return self.stopped_by is None and go_on
@@ -352,7 +356,7 @@ class Trainer:
             self.run.check_place()  # a folder that went meanwhile is the better reason
             raise
         self.logs.prune(self.run.checkpoints)
-        self.saved_at = self.agent.frames
+        self.saved_at, self.saved_time = self.agent.frames, time.monotonic()
 
     def resume(self) -> list[str]:
         """Goes back to the newest checkpoint that verifies, or to the start when there is none yet.

@@ -66,6 +66,20 @@ def test_a_killed_run_is_resumed_exactly(
     assert board_scalars(whole) == board_scalars(folder)
 
 
+def test_where_frames_are_slow_a_checkpoint_is_written_before_its_frame(
+    whole: Path, brief_options: Options, at_frame: AtFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    at_frame(20, die)
+    monkeypatch.setattr("joule.training.trainer.UNSAVED_SECONDS", 0.0)
+    with pytest.raises(Killed):
+        train.main([*brief_options(), "--out", str(folder)])
+    assert checkpoint_frames(folder)[-1] == 19
+    monkeypatch.undo()
+    assert train.main(["--resume", str(folder)]) == 0
+    assert_same_run(whole, folder)
+
+
 @pytest.mark.parametrize(
     ("number", "code", "frame"),
     [
