@@ -44,7 +44,7 @@ from joule.training.stopping import why_stopped
 
 Played = TypeVar("Played")
 UNSAVED_SECONDS = 300.0
-"""A checkpoint is written after this time without one: where frames are slow, `checkpoint_every_frames` are hours."""
+"""After this time without a checkpoint one is written: `checkpoint_every_frames` can take hours."""
 
 
 class Trainer:
