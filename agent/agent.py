@@ -15,6 +15,7 @@ from agent.chunks import Actors
 from agent.clock import Clock
 from agent.configurator.configurator import Configurator
 from agent.configurator.settings import Config
+from agent.configurator.validation import check_exploring
 from agent.cost.constraint import Constraint, as_constraint
 from agent.cost.goal import Goal
 from agent.cost.task import Task
@@ -100,12 +101,14 @@ class WorldModelAgent(ActingAgent, SavesRuns):
 
         Raises:
             StopRun: when learning is no longer finite.
-            ConfigError: for an environment that the agent was not made for.
+            ConfigError: for an environment that the agent was not made for, and for constraints of an agent that
+                learns without rewards, whose exploration keeps none.
             InputError: for another number of steps, and where another thread learns.
         """
         steps = whole_steps(steps)
         check_on_step(on_step)
         check_not_learning(self.modules.learning)
+        check_exploring(self.config)
         until = self.frames + steps
         step = self._offline(env) if self.config.data else self._stepper(env, steps, until)
         self.configurator.goals.forget()

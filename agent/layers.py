@@ -84,7 +84,10 @@ class TwoHot(nn.Module):
         self.register_buffer("centres", torch.linspace(-limit, limit, bins), persistent=False)
 
     def value(self, logits: Float[Tensor, "*rows bins"]) -> Float[Tensor, "*rows"]:
-        """The expected scalar under the logits."""
+        """The mean over the bins under the logits; where they are logarithmic, `symexp` of the mean of logarithms.
+
+        Of a scalar that is seldom other than 0, the latter is below the mean: 0.05 for a 1 in one of ten cases.
+        """
         share = full(logits).flatten(0, -2).softmax(-1)
         mean = torch.mv(share, self.centres.to(share)).view(logits.shape[:-1])
         return symexp(mean) if self.logarithmic else mean

@@ -144,10 +144,22 @@ def build_agent(config: Config, env_spec: EnvSpec, env: ExperienceSource | None)
         MemoryShort: where the memory is not there.
         InputError: where another thread learns.
     """
+    check_precision()
     check_budget(config, env_spec)
     with one_thread(), allocating(config, env_spec):
         threads.set_torch(config.threads)
         return _agent_of_kind(config, env_spec, env)
+
+
+def check_precision() -> None:
+    """Raises ConfigError where torch makes numbers in another precision than float32 by default."""
+    import torch
+
+    if torch.get_default_dtype() != torch.float32:
+        raise ConfigError(
+            f"torch makes {str(torch.get_default_dtype()).removeprefix('torch.')} by default now, and Joule's "
+            "networks are float32; call torch.set_default_dtype(torch.float32) before"
+        )
 
 
 def _agent_of_kind(config: Config, env_spec: EnvSpec, env: ExperienceSource | None) -> Agent:

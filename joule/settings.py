@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
 from agent.configurator.validation import (
+    check_exploring,
     differing,
     drop_foreign_settings,
     flatten,
@@ -160,6 +161,7 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
         changes = {**FROM_DATA, **changes}
     config, _ = drop_foreign_settings(replace(Config(), {**changes, **given}), given)
     validate(config)
+    check_exploring(config)
     check_used(config, given)
     if config.obs == STATE_AND_GOAL and config.agent == "joule":
         raise ConfigError(
@@ -184,6 +186,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     """
     config, _ = drop_foreign_settings(replace(before, given), given)
     validate(config)
+    check_exploring(config)
     check_used(config, given)
     check_agent_uses(config.agent, given)
     old, new = flatten(before), flatten(config)
@@ -241,6 +244,7 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
         usual["explore.plan_from_decisions"] = 0
     config, _ = drop_foreign_settings(replace(before, {**usual, **given}), given)
     validate(config)
+    check_exploring(config)
     check_used(config, given)
     check_num_envs(before, config)
     has = flatten(before)

@@ -253,6 +253,11 @@ class Request:
             raise ConfigError(f"--{planning[0]}: {kind} does not plan; joule does")
         if self.adapt and kind != "joule":
             raise ConfigError(f"--adapt: {kind} has no world model that could detect a change; joule has")
+        if self.adapt and not isinstance(self.source, (str, os.PathLike)):
+            raise ConfigError(
+                "adapt: an agent in memory would be another one afterwards; save it and name its run folder, or "
+                "act with agent.adapt()"
+            )
         if self.adapt and self.config.reward == "none":
             raise ConfigError(
                 "--adapt: an agent that learned without rewards knows no usual return; train --init-from learns it"

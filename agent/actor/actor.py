@@ -143,7 +143,7 @@ class Actor:
         rows = z.repeat_interleave(n, 0)
         # One draw for all environments, as in the planners: a batch of plans equals separate plans.
         shape = (self.horizon, n, self.policy.action_size)
-        noise = torch.randn(shape, generator=generator, device=z.device)
+        noise = torch.randn(shape, generator=generator, device=z.device, dtype=z.dtype)
         noise[:, 0] = 0.0
         actions = []
         for t in range(self.horizon):
@@ -231,6 +231,6 @@ class Actor:
                 f"{type(planner).__name__}.plan gave actions that are not in [-1, 1]; a planner keeps to its box"
             )
         if explore and plan.std is not None:
-            noise = torch.randn(action.shape, generator=generator, device=action.device)
+            noise = torch.randn(action.shape, generator=generator, device=action.device, dtype=action.dtype)
             action = (action + noise * plan.std[:, 0]).clamp(-1.0, 1.0)
         return action, plan

@@ -15,7 +15,7 @@ from agent.configurator.goals import GoalsConfigurator
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
 from agent.configurator.validation import validate
-from agent.cost.constraint import Constraint, charge, check_compatible, parse_constraint
+from agent.cost.constraint import Constraint, charge, check_compatible, covered_by_task, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
 from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
@@ -212,16 +212,22 @@ class Configurator:
                 `learn_task`.
             StopRun: when learning is no longer finite.
         """
-        learned = self.task_within_constraints()
+        charges = self._charges()
+        learned = self._with(charges, self.modules.config.task or "own")
         # What is stored and what the cost head predicts is the cost of the present task, whatever it is.
-        self._learn(self._cost_of(parse(f"own+{self._charges()}")), updates)
+        self._learn(self._cost_of(parse(self._with(charges, "own"))), updates)
         self.modules.config = replace(self.modules.config, task=learned)
 
     def task_within_constraints(self) -> str:
         """The task that `learn_constraints` learns. Raises as it does."""
-        return f"{self.modules.config.task or 'own'}+{self._charges()}"
+        return self._with(self._charges(), self.modules.config.task or "own")
 
-    def _charges(self) -> str:
+    @staticmethod
+    def _with(charges: list[str], task: str) -> str:
+        return "+".join([task, *charges])
+
+    def _charges(self) -> list[str]:
+        """The terms that charge for violations, but for those that the present task charges for already."""
         modules = self.modules
         kept = () if modules.constraint_cost is None else modules.constraint_cost.constraints
         texts = [one.text for one in kept if one.text is not None]
@@ -236,8 +242,11 @@ class Configurator:
         if why is not None:
             raise ConfigError(f"learn_constraints: {why}")
         margins = modules.margin()[0].tolist()
-        charges = [charge(text, margin) for text, margin in zip(texts, margins, strict=True)]
-        return "+".join(f"{CHARGE:g}*{one}" for one in charges)
+        return [
+            f"{CHARGE:g}*{charge(text, margin)}"
+            for text, margin in zip(texts, margins, strict=True)
+            if not covered_by_task((text,), modules.config.task)
+        ]
 
     def task_cost(self, task: Task) -> TaskCost:
         """The task on this environment's readouts.

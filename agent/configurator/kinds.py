@@ -145,8 +145,17 @@ def _fields(node: ast.ClassDef) -> Iterator[Setting]:
             continue
         if not (isinstance(line.annotation, ast.Name) and line.annotation.id in _TYPES):
             continue
-        values = line.value.args if isinstance(line.value, ast.Call) else [line.value]
-        default, *bounds = (ast.literal_eval(value) for value in values)
+        values = [line.value]
+        if isinstance(line.value, ast.Call):
+            named = [word.value for word in line.value.keywords if word.arg == "default"]
+            values = line.value.args or named
+        try:
+            default, *bounds = (ast.literal_eval(value) for value in values)
+        except ValueError:
+            raise ConfigError(
+                f"{node.name}.{line.target.id}: its default and its range are to be written as numbers or texts, "
+                "because they are read without importing the module"
+            ) from None
         low, high = bounds if bounds else (None, None)
         text = ""
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):

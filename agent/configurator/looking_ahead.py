@@ -1,9 +1,8 @@
 """How far an agent looks ahead for costs that it has not learned by, and the way back to those it has."""
 
-from dataclasses import replace
-
 from agent.configurator.settings import Config
 from agent.configurator.validation import check_horizon, validate
+from agent.configurator.validation import replace as replaced
 from agent.modules import Modules
 
 PLANNED_AHEAD_DECISIONS = 15
@@ -14,14 +13,14 @@ def looking_ahead(modules: Modules, horizon_decisions: int | None) -> Config:
     """The settings with another horizon; by default 15, or an episode where that is shorter.
 
     Raises:
-        ConfigError: for a horizon beyond an episode.
+        ConfigError: for a horizon that is no whole number in its range, or beyond an episode.
     """
     limit = modules.env_spec.episode_limit
     if horizon_decisions is None:
         horizon_decisions = PLANNED_AHEAD_DECISIONS if limit is None else min(PLANNED_AHEAD_DECISIONS, limit)
-    check_horizon(horizon_decisions, limit, modules.env_spec.env)
-    planner = replace(modules.config.planner, horizon_decisions=horizon_decisions)
-    return validate(replace(modules.config, planner=planner))
+    config = validate(replaced(modules.config, {"planner.horizon_decisions": horizon_decisions}))
+    check_horizon(config.planner.horizon_decisions, limit, modules.env_spec.env)
+    return config
 
 
 def plan_as_learned(modules: Modules) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import numbers
 import re
 import types
 import typing
@@ -75,7 +76,7 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         if name not in known:
             raise ConfigError(f"unknown setting {name}{nearest_setting(name, known)}")
         head, _, leaf = name.rpartition(".")
-        tree.setdefault(head, {})[leaf] = value
+        tree.setdefault(head, {})[leaf] = _plain(value)
     top = tree.pop("", {})
     if top.get("perturb") == NO_PERTURBATION:
         top["perturb"] = ()
@@ -89,6 +90,11 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
             plain["settings"] = {name: value for name, value in merged.items() if value is not None}
         top[section] = dataclasses.replace(node, **plain)
     return dataclasses.replace(config, **top)
+
+
+def _plain(value: Any) -> Any:
+    """A number of an array library as one of Python's, which has a setting's type and goes into a file."""
+    return value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
 
 
 def drop_foreign_settings(config: Config, given: Mapping[str, Any]) -> tuple[Config, list[str]]:
@@ -249,13 +255,20 @@ def _check_data(config: Config) -> None:
 
 
 def _check_reward(config: Config) -> None:
-    """Raises ConfigError for learning without rewards together with what needs them."""
+    """Raises ConfigError for a way of exploring without rewards where there are some."""
+    if config.reward != "none" and config.explore.kind != ExploreConfig.kind:
+        raise ConfigError(
+            f"explore.kind: found {config.explore.kind!r}, which is for --reward none; with rewards the "
+            "policy and plans explore"
+        )
+
+
+def check_exploring(config: Config) -> None:
+    """Raises ConfigError for settings to learn with, where one of them needs rewards and there are none.
+
+    What has explored may be evaluated, and plan, with some of them: for a task, within constraints.
+    """
     if config.reward != "none":
-        if config.explore.kind != ExploreConfig.kind:
-            raise ConfigError(
-                f"explore.kind: found {config.explore.kind!r}, which is for --reward none; with rewards the "
-                "policy and plans explore"
-            )
         return
     if config.constraint:
         raise ConfigError(

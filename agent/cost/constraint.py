@@ -27,8 +27,10 @@ class Constraint:
     """The constraint as an option of the command line; None for a function."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a name that is no text, or a cost that is no function."""
+        """Raises ConfigError for a name that is no text, a cost that is no function, or a text that is no limit."""
         check_named_function("constraint", self.name, self.cost)
+        if self.text is not None:  # what is saved is read again
+            _region(self.text)
 
 
 def parse_constraint(text: str) -> Constraint:

@@ -135,10 +135,23 @@ class ConstraintCost:
                     z = step.z
                 predicted = self.predicted(step, taken)[constraint].amax(0)
                 error = row[torch.from_numpy(whole)].to(like) - predicted
-                margin[ahead, constraint] = error.nan_to_num(nan=torch.inf).quantile(QUANTILE)
+                known = error[error.isfinite()]  # a function in Python may be defined on some steps alone
+                if len(known) < FEWEST_STEPS:
+                    self._warn_of_undefined(self.constraints[constraint], len(error))
+                    break
+                margin[ahead, constraint] = known.quantile(QUANTILE)
         margin = margin.clamp_min(0.0).cummax(0).values
         self._warn_of_unkept(margin[-1].tolist(), true)
         return margin
+
+    @staticmethod
+    def _warn_of_undefined(constraint: Constraint, steps: int) -> None:
+        """Warns of a constraint without a safety margin, because it is no finite number on most steps."""
+        said = (
+            f"constraint {constraint.name}: it is no finite number on most of the {steps} remembered steps nearest "
+            "to the limit, or on their predictions, so that no safety margin is kept from it"
+        )
+        warnings.warn(said, Advice, stacklevel=2)
 
     def _warn_of_unkept(self, margins: Sequence[float], true: Float[Tensor, "constraints rows"]) -> None:
         """Warns of each constraint that some stored step keeps, and none by its margin."""

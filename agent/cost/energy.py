@@ -42,6 +42,10 @@ OWN_TERMS = frozenset({"task", "critic", "control", "uncertainty", "constraint"}
 """Names of the terms that an energy has by itself."""
 FORBIDDEN = 1e9
 """Energy of the smallest violation of a constraint; the other terms count for at most a quarter of it."""
+MOST_OF_VIOLATION = 1e6
+"""The most that the other terms of a plan with a violation count: as much as a thousandth of a limit's unit."""
+LARGEST_TO_GO = 4.0 * Critic.LIMIT
+"""The most that costs and cost-to-go of a plan come to, in units of the critic's scale."""
 
 
 def with_callback(energy: EnergyFn, on_candidates: CandidatesCallback) -> EnergyFn:
@@ -122,8 +126,14 @@ class Energy:
         total = torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
         if constraint is None:
             return total
-        most = FORBIDDEN / 4  # an energy that is not finite stays so: no planner chooses it
-        return constraint + torch.where(total.isfinite(), total.clamp(-most, most), total)
+        most = FORBIDDEN / 4
+        # The costs of a robot whose rewards are large would all be cut to one number.
+        unit = max(1.0, LARGEST_TO_GO * float(self.critic.scale) / most)
+        kept = (total / unit).clamp(-most, most)
+        # Among violations the smallest counts, whatever it pays.
+        kept = torch.where(constraint > 0, kept.clamp(-MOST_OF_VIOLATION, MOST_OF_VIOLATION), kept)
+        # An energy that is not finite stays so: no planner chooses it.
+        return constraint + torch.where(total.isfinite(), kept, total)
 
     def terms(
         self, actions: Float[Tensor, "batch samples horizon act"]

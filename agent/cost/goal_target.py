@@ -1,5 +1,7 @@
 """What is acted towards now: the goal, or a sub-goal on the remembered way to it."""
 
+import threading
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -20,16 +22,18 @@ class GoalTarget:
 
     def __init__(self, goal: Float[Tensor, "1 latent"], route: Route | None = None, ahead: int = 0) -> None:
         self.goal, self._route, self._ahead = goal, route, ahead
-        self._now = goal
+        self._now: dict[int, Tensor] = {}
+        """By thread: several may act at once."""
 
     @torch.no_grad()
     def look(self, z: Float[Tensor, "batch latent"]) -> None:
         """Chooses what is acted towards from here on, for each latent."""
         if self._route is not None:
-            self._now = self._route.sub_goals(z, self._ahead)
+            self._now[threading.get_ident()] = self._route.sub_goals(z, self._ahead)
 
     def rows(self, count: int) -> Float[Tensor, "rows latent"]:
         """What is acted towards, for rows that are those of the latents, each as often as there are candidates."""
-        if len(self._now) == 1:
-            return self._now.expand(count, -1)
-        return self._now.repeat_interleave(count // len(self._now), 0)
+        now = self._now.get(threading.get_ident(), self.goal)
+        if len(now) == 1:
+            return now.expand(count, -1)
+        return now.repeat_interleave(count // len(now), 0)

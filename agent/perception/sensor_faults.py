@@ -28,6 +28,7 @@ from torch import Tensor
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.perception.sensor_belief import Belief
+from agent.perception.state_normalizer import StateNormalizer
 
 DIFFERENCE_STEP = 0.05
 """Step of the difference quotients, in standard deviations of a sensor."""
@@ -106,6 +107,11 @@ class SensorFaultInference:
                 f"and has {replay_buffer.held}"
             )
         self.networks = networks
+        if not isinstance(networks.normalizer, StateNormalizer):
+            raise ValueError(
+                "infers what a StateNormalizer has normalised, and the encoder of this agent has a "
+                f"{type(networks.normalizer).__name__}"
+            )
         self.device = networks.normalizer.shift.device
         obs = replay_buffer.obs
         if not isinstance(obs, np.ndarray):

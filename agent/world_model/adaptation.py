@@ -34,6 +34,7 @@ from agent.modules import Modules
 from agent.observed_env import ObservedEnv, StepsOfOneEnv
 from agent.saving import SavedAsFolder
 from agent.training_env import HasSpec, check_spec
+from agent.world_model.adaptable import OwnNetworks
 from agent.world_model.change_detection import (
     FEWEST_DECISIONS,
     LARGEST_STEP,
@@ -50,6 +51,7 @@ from agent.world_model.model_bank import (
     LARGEST_BANK,
     KnownModel,
     ModelSwitch,
+    RowNumbers,
     held,
     windows_of,
 )
@@ -96,7 +98,7 @@ class AdaptiveAgent(SavedAsFolder):
         decisions_per_alarm: float = DECISIONS_PER_ALARM,
         on_begin: Callable[[], None] = lambda: None,
     ) -> None:
-        check_learned_task(modules)
+        self.own_networks = OwnNetworks(modules)
         self.modules, self.utd, self.decisions_per_alarm = modules, utd, decisions_per_alarm
         known = modules.replay_buffer.transitions()
         self.first = KnownModel(copy.deepcopy(modules.networks.world_model), known)
@@ -147,7 +149,7 @@ class AdaptiveAgent(SavedAsFolder):
         deterministic: bool = True,
     ) -> tuple[np.ndarray, Any]:
         """As `WorldModelAgent.predict`, for one environment; updates that are due are made first."""
-        check_learned_task(self.modules)
+        self.own_networks.check()
         rows, _ = observation_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
@@ -188,6 +190,7 @@ class AdaptiveAgent(SavedAsFolder):
         learner.update(windows_of(modules, self.in_use), encoder_frozen=True, curiosity=0.0)
         # The calibrations of the sensors and of the constraints' margin stay.
         modules.sensors_calibrated_at = modules.margin_measured_at = learner.updates
+        self.own_networks.accept()
 
     # Detecting a change
 
@@ -215,7 +218,8 @@ class AdaptiveAgent(SavedAsFolder):
         return ObservedEnv(check_spec(self.env_spec, env, self.config.agent), StepsOfOneEnv(self, env))
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
-        """What is observed begins with `obs` [obs]."""
+        """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
+        self.own_networks.check()
         self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
         self._obs, self._row = obs, self.modules.replay_buffer.newest()
@@ -241,7 +245,7 @@ class AdaptiveAgent(SavedAsFolder):
         # From the first one on, plans and the discount know of them.
         self.modules.terminations += bool(terminated)
         self.decisions += 1
-        self.in_use.rows.append(row)
+        self.in_use.rows.add([row])
         self.in_use.last_used = self.decisions
         errors = self.errors_of_step(before, action, obs)
         self.in_use.recent.append(errors[self.bank.index(self.in_use)])
@@ -321,31 +325,24 @@ class AdaptiveAgent(SavedAsFolder):
 
     def begin_model(self, since: int, signal: str = "errors") -> None:
         """A new model, which begins as the one in use and with the last `since` steps; `signal` noticed."""
-        moved = self.take_rows(since)
-        kept = self.in_use.rows
+        moved = self.in_use.rows.take(since)  # they were collected in another world
         self.store_in_use(moved)
-        earlier = self.first.earlier_rows if self.in_use is self.first else np.array(kept, np.int64)
+        earlier = self.first.earlier_rows if self.in_use is self.first else self.in_use.rows.all.copy()
         self.models_begun += 1
-        new = KnownModel(copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=moved)
+        new = KnownModel(
+            copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved)
+        )
         if len(self.bank) == LARGEST_BANK:
             others = [k for k in self.bank if k is not self.first and k is not self.in_use]
             self.bank.remove(min(others, key=lambda known: known.last_used))
         self.bank.append(new)
         self._use(new, since, signal)
 
-    def take_rows(self, since: int) -> list[int]:
-        """Takes the last `since` rows from the model in use: they were collected in another world."""
-        rows = self.in_use.rows
-        kept = max(len(rows) - since, 0)
-        moved = rows[kept:]
-        del rows[kept:]
-        return moved
-
     def switch_to(self, known: KnownModel) -> None:
         """Uses a known model again, its weights as they were when it was stored."""
         since = max(1, known.comparison.steps)
-        moved = self.take_rows(since)
-        known.rows += moved
+        moved = self.in_use.rows.take(since)
+        known.rows.add(moved)
         self.store_in_use(moved)
         self.modules.networks.load_state_dict(known.weights | self._weights(of_goals=True))
         self.modules.terminations = known.terminations
@@ -353,11 +350,11 @@ class AdaptiveAgent(SavedAsFolder):
             group.restore_moments(moments)
         self._use(known, since, None)
 
-    def store_in_use(self, moved: list[int]) -> None:
+    def store_in_use(self, moved: np.ndarray) -> None:
         """Keeps the weights of the model in use, and the falls that it knows of but those in the `moved` rows."""
         known, networks = self.in_use, self.modules.networks
         buffer = self.modules.replay_buffer
-        fallen = buffer.terminated[held(buffer, np.array(moved, np.int64))] > 0
+        fallen = buffer.terminated[held(buffer, moved)] > 0
         known.weights = self._weights(of_goals=False)
         known.terminations = max(0, self.modules.terminations - int(fallen.sum()))
         known.optimizers = [group.copied_moments() for group in self._groups()]
@@ -385,9 +382,3 @@ class AdaptiveAgent(SavedAsFolder):
         self._credit = 0.0
         named = "comparison" if signal is None else signal
         self.events.append(ModelSwitch(self.decisions, known.number, signal is not None, since, named))
-
-
-def check_learned_task(modules: Modules) -> None:
-    """Raises ConfigError for an agent that plans for a task that its critic never learned."""
-    if modules.task_cost is not None:
-        raise ConfigError("adapt: a task that is only planned for teaches no critic; learn_task learns it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,43 @@ LARGEST_BANK = 8
 """Models in the bank; beyond it, the one longest out of use is dropped. The first never is."""
 
 
+class RowNumbers:
+    """Row numbers of the replay buffer, oldest first, in an array that grows.
+
+    A list would be converted at every gradient step, which takes the longer the longer an agent adapts.
+
+    Args:
+        rows: the first of them.
+    """
+
+    def __init__(self, rows: Sequence[int] | np.ndarray = ()) -> None:
+        self._rows = np.array(rows, np.int64)
+        self._count = len(self._rows)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def all(self) -> np.ndarray:
+        """The numbers; what is added later may overwrite what is taken."""
+        return self._rows[: self._count]
+
+    def add(self, rows: Sequence[int] | np.ndarray) -> None:
+        """Adds the newest."""
+        total = self._count + len(rows)
+        if total > len(self._rows):
+            self._rows = np.concatenate((self.all, np.zeros(total, np.int64)))
+        self._rows[self._count : total] = rows
+        self._count = total
+
+    def take(self, count: int) -> np.ndarray:
+        """Removes the newest `count`, and returns them."""
+        first = max(self._count - count, 0)
+        taken = self.all[first:].copy()
+        self._count = first
+        return taken
+
+
 @dataclass
 class KnownModel:
     """A model of one world, and the rows that were collected there."""
@@ -40,7 +78,7 @@ class KnownModel:
     terminations: int = 0
     """Terminations that the agent knew of when it was last in use."""
     optimizers: list[list[Moments]] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
+    rows: RowNumbers = field(default_factory=RowNumbers)
     """Row numbers of the replay buffer that were collected with it in use, since adaptation began."""
     recent: deque[tuple[float, float]] = field(
         default_factory=lambda: deque(maxlen=CALIBRATED_AFTER_DECISIONS)
@@ -76,7 +114,7 @@ def held(buffer: ReplayBuffer, rows: np.ndarray) -> np.ndarray:
 def windows_of(modules: Modules, known: KnownModel) -> Windows:
     """A batch for one gradient step of a model: windows of its world, and of the one before it."""
     buffer, learning = modules.replay_buffer, modules.config.learning
-    new = held(buffer, np.array(known.rows, np.int64))
+    new = held(buffer, known.rows.all)
     old = held(buffer, known.earlier_rows)
     size = learning.batch_size
     count = round(size * len(new) / (len(new) + OLD_WEIGHT)) if len(old) else size

@@ -165,7 +165,7 @@ def apply_task(agent: Agent, text: str, updates: int | None, horizon: int | None
         ConfigError: for a task that does not fit the environment, and for an agent that cannot learn it.
     """
     config = validate(replace(agent.config, {"task": text}))
-    if agent.config.task == text and not updates:
+    if (agent.config.task or "own") == parse(text).text and not updates:
         return config
     from agent.agent import WorldModelAgent  # imports torch, which an agent of another kind may not need
 

@@ -86,6 +86,32 @@ def test_a_constraint_is_saved_with_its_agent(trained_run: Path, tmp_path: Path)
     assert free.modules.constraint_cost is None
 
 
+def test_what_has_explored_plans_within_constraints_is_saved_and_does_not_explore_with_them(
+    make_agent: Any, tmp_path: Path
+) -> None:
+    agent = make_agent(reward="none", explore__warmup_decisions=40, learning__batch_size=16)
+    agent.learn(60)
+    agent.constrain("position<1.5").plan_for("less:position")
+    agent.predict(np.zeros(3, np.float32))
+    agent.save(tmp_path / "free")
+    loaded: Any = joule.load(tmp_path / "free")
+    assert loaded.config.constraint == ("position<1.5",)
+    assert joule.evaluate(tmp_path / "free", 1, task="less:position")["task"] == "less:position"
+    with pytest.raises(ConfigError, match="--reward none only explores, where no constraint is kept"):
+        loaded.learn(1)
+    loaded.constrain().learn(1)
+
+
+def test_a_constraint_that_was_learned_is_charged_for_once(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.constrain("position<0.5").learn_constraints(1)
+    charged = agent.config.task
+    assert charged.startswith("own+20*keep:position<")
+    assert agent.learn_constraints(1).config.task == charged
+    agent.constrain("position<0.5", "position>-2").learn_constraints(1)
+    assert agent.config.task.startswith(f"{charged}+20*keep:position>")
+
+
 @pytest.mark.parametrize(
     ("task", "unknown"),
     [

@@ -54,6 +54,7 @@ class CostToGo(Critic):
     def __init__(self, model: LinearModel, p: Tensor, discount: float):
         nn.Module.__init__(self)
         self.model, self.p, self.discount = model, p, discount
+        self.scale = torch.ones(())
 
     def forward(self, z: Tensor, action: Tensor) -> Tensor:
         following = self.model.predict(z, action).z

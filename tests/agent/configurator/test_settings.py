@@ -8,13 +8,14 @@ import math
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import planners
 from agent.configurator.settings import PRESETS, AgentKind, Config, PlannerConfig
-from agent.configurator.validation import flatten, from_json, replace, to_json, validate
+from agent.configurator.validation import flatten, from_json, replace, setting_of, to_json, validate
 from agent.errors import ConfigError
 from joule.cli.options import field_help
 from joule_schema.env_kwargs import RESERVED
@@ -266,3 +267,34 @@ def test_a_planner_whose_module_is_missing_concerns_no_other_agent(
     monkeypatch.syspath_prepend(tmp_path)
     if module == "absent_here":
         validate(mine)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    config = validate(replace(Config(), {"seed": np.int64(3), "cost.uncertainty": np.float32(0.5)}))
+    assert (type(config.seed), config.seed, config.cost.uncertainty) == (int, 3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("width: float = setting(0.5, 0.0, 1.0)", 0.5),
+        ("width: float = field(default=0.5)", 0.5),
+        (
+            "width: float = setting(0.5, 0.0, math.inf)",
+            "MineSettings.width: its default and its range are to be",
+        ),
+    ],
+)
+def test_the_settings_of_a_users_planner_are_read_or_named(
+    line: str, found: float | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"mine_{abs(hash(line))}"
+    (tmp_path / f"{module}.py").write_text(f"class MineSettings:\n    {line}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(planners.KINDS, "mine", f"{module}:Mine")
+    config = Config(planner=PlannerConfig(kind="mine"))
+    if isinstance(found, float):
+        assert setting_of(validate(config), "planner", "width") == found
+    else:
+        with pytest.raises(ConfigError, match=found):
+            replace(config, {"seed": 1})

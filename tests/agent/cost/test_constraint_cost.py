@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -105,6 +106,23 @@ def test_the_margin_is_the_error_of_predictions_of_stored_steps() -> None:
     assert constraint_cost.margin(state_buffer(9), perceive, 2).tolist() == [[0.0, 0.0]] * 2
 
 
+def test_a_margin_is_that_of_the_steps_on_which_a_function_is_a_number() -> None:
+    buffer, networks = places(80), networks_reading(1, world_model=Short())
+    edges = sorted(buffer.readout[buffer.filled()][:, 0].tolist())
+    perceive = partial(torch.as_tensor, dtype=torch.float32)
+
+    def beyond(edge: float) -> Constraint:
+        return Constraint("root", lambda r: torch.where(r["place"] > edge, r["place"], torch.nan))
+
+    few = ConstraintCost([beyond(edges[len(edges) // 4])], Readouts({"place": 1}, {}), networks, 1)
+    margin = few.margin(buffer, perceive, 1)
+    assert margin.isfinite().all()
+    assert float(margin[0, 0]) == pytest.approx(0.1, abs=1e-5)
+    most = ConstraintCost([beyond(edges[-5])], Readouts({"place": 1}, {}), networks, 1)
+    with pytest.warns(Advice, match="root: it is no finite number on most of the"):
+        assert most.margin(buffer, perceive, 1).tolist() == [[0.0]]
+
+
 def test_a_disc_is_kept_by_its_margin_and_no_farther() -> None:
     disc = parse_constraint("out-of:x=0,y=0,r=2,of=place")
     constraint_cost = ConstraintCost([disc], LAYOUT, networks_reading(3), 1)
@@ -147,9 +165,10 @@ def test_a_sequence_violates_a_constraint_where_its_term_is_positive() -> None:
     assert choice.violates(sequences).tolist() == [False, True]
 
 
-@pytest.mark.parametrize("size", [1.0, 1e12])
+@pytest.mark.parametrize("size", [1.0, 1e9, 1e12])
 def test_no_cost_outweighs_a_constraint_and_less_violation_is_better(size: float) -> None:
     model, policy, critic, _ = linear_problem(1)
+    critic.scale = torch.tensor(size)
 
     def costs(step: Step, action: Tensor) -> dict[str, Tensor]:
         return {"task": -size * step.z[:, 0]}  # the larger the violation, the cheaper
@@ -166,5 +185,7 @@ def test_no_cost_outweighs_a_constraint_and_less_violation_is_better(size: float
     assert 20 < violating.sum() < 380
     assert values[violating].min() > values[~violating].max()
     assert values.isfinite().all()
+    kept = sum(GAMMA**t * step.z[:, 0] for t, step in enumerate(future))[~violating]
+    assert torch.equal(values[~violating].argsort(), (-kept).argsort()), "no cost is cut off"
     if size == 1.0:
         assert torch.equal(values[violating].argsort(), total[violating].argsort())

@@ -115,6 +115,18 @@ def test_what_is_charged_is_stricter_than_the_constraint(constraint: str, term: 
     assert covered_by_task((constraint,), f"own+20*{term}")
 
 
+def test_a_limit_names_any_readout_that_an_environment_may_have() -> None:
+    for name in ("left-knee", "joint angle", "q[0]", "fußpunkt"):
+        limit = parse_constraint(f" {name} < 1.5").cost
+        assert isinstance(limit, Limit)
+        assert (limit.readout, limit.sign, limit.bound) == (name, 1.0, 1.5)
+
+
+def test_the_text_of_a_function_is_a_limit_that_can_be_read_again() -> None:
+    with pytest.raises(ConfigError, match=r"'not beyond 1.5' is no limit such as"):
+        Constraint("slow", lambda r: r["speed"], "not beyond 1.5")
+
+
 def test_discs_and_limits_are_values() -> None:
     assert parse_disc("y=0,x=0.0,r=1") == Disc(0.0, 0.0, 1.0)
     assert (

@@ -19,6 +19,7 @@ import envs
 import joule
 from agent.errors import ConfigError
 from agent.world_model.adaptation import LARGEST_MEAN_ERROR, AdaptiveAgent
+from agent.world_model.model_bank import RowNumbers
 from joule.commands import evaluate, train
 from joule.environment import make_env
 
@@ -225,6 +226,9 @@ def test_training_and_adapting_never_share_an_episode(trained_run: Path) -> None
     assert buffer.last[buffer.place(np.array([newest]))].all(), "training began an episode of its own"
     with pytest.raises(ConfigError, match="adapt: other steps were stored since this episode began"):
         env.step(still)
+    with pytest.raises(ConfigError, match="the agent has learned since"):  # its stored weights are of before
+        env.reset(seed=78)
+    env = agent.adapt().observe(point(agent))
     env.reset(seed=78)
     env.step(still)
     assert agent.interaction.obs == [None], "and so did the adaptive agent"
@@ -266,6 +270,19 @@ def test_one_environment_is_observed_at_a_time_and_only_steps_that_follow(traine
         adaptive.observe(gymnasium.make("HalfCheetah-v5"))
 
 
+def test_row_numbers_are_those_of_a_list() -> None:
+    listed, rows = list(range(5)), RowNumbers([0, 1, 2, 3, 4])
+    for step in range(5, 60):
+        rows.add([step])
+        listed.append(step)
+        if step % 20 == 0:
+            assert rows.take(step // 4).tolist() == listed[-(step // 4) :]
+            del listed[-(step // 4) :]
+        assert (rows.all.tolist(), len(rows)) == (listed, len(listed))
+    assert rows.take(1_000).tolist() == listed
+    assert len(rows) == 0
+
+
 def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="too little experience"):
         AdaptiveAgent(make_agent().modules)
@@ -276,6 +293,12 @@ def test_an_agent_that_cannot_adapt_says_why(trained_run: Path, make_agent: Call
     planning.plan_for(joule.Task("left", lambda r: r["position"]), horizon_decisions=5)
     with pytest.raises(ConfigError, match="learn_task"):
         planning.adapt()
+    free = make_agent(reward="none")
+    free.learn(60)
+    with pytest.raises(ConfigError, match="learned without rewards knows no usual return"):
+        free.adapt()
+    with pytest.raises(ConfigError, match=r"adapt: an agent in memory .* act with agent\.adapt\(\)"):
+        joule.evaluate(load(trained_run), 1, adapt=True)
     adapting = load(trained_run)
     adaptive = adapting.adapt()
     adapting.plan_for(joule.Task("left", lambda r: r["position"]), horizon_decisions=5)

@@ -97,6 +97,14 @@ def test_too_little_or_too_uniform_data_is_refused() -> None:
         calibrate(np.ones(FEWEST_DECISIONS), np.ones(FEWEST_DECISIONS), 100.0)
 
 
+def test_errors_that_never_rise_far_still_have_a_threshold() -> None:
+    errors = np.random.default_rng(0).uniform(0.0, 1.0, 1_000)
+    calibration = calibrate(errors, np.ones(1_000), 50_000.0)
+    detector = ChangeDetector(calibration.threshold)
+    assert not any(detector.update(float(one)) for one in calibration.standardise(errors, np.ones(1_000)))
+    assert sum(not detector.update(10.0) for _ in range(5)) < 5, "a lasting rise is an alarm"
+
+
 def test_errors_on_training_data_are_scaled_to_their_size_on_new_data() -> None:
     surprise = Surprise()
     surprise.usual = 3.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -122,3 +123,13 @@ def test_each_environment_of_a_batch_has_its_own_target() -> None:
     assert 1.2 <= now[0, 1] <= 1.5
     assert now[3, 0] == pytest.approx(WALL)
     assert 1.5 <= now[3, 1] <= 1.8
+
+
+def test_each_thread_has_its_own_target() -> None:
+    graph, goal = graph_of(*HALVES), torch.tensor([[WALL, 2.0]])
+    target = GoalTarget(goal, graph.route(goal), 5)
+    target.look(torch.tensor([[0.0, 2.0], [WALL, 1.0]]))
+    mine = target.rows(2)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(target.look, torch.tensor([[WALL, 1.9]])).result()
+    assert torch.equal(target.rows(2), mine)
