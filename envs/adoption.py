@@ -8,10 +8,11 @@ from typing import Any
 import gymnasium
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
-from envs.construction import refuse_autoreset, wrapped
+from envs.construction import wrapped
+from envs.conventions import refuse_autoreset
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env
-from envs.registry import default_action_repeat
+from envs.registry import default_action_repeat, id_of
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.pixels import PixelSettings
 from envs.safe_env import SafeEnv, StepCostFn
@@ -111,11 +112,9 @@ def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
         layer = layer.env
     if spec is None:
         raise EnvError(f"env: {type(env).__name__} has no id; {advice}")
-    module = spec.entry_point.partition(":")[0] if isinstance(spec.entry_point, str) else ""
-    known = module.partition(".")[0] in ("", "envs", "gymnasium", "gymnasium_robotics", "shimmy")
     # How this one is drawn is no setting of a run: a film makes an environment of its own.
     kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
-    settings: dict[str, Any] = {"env": spec.id if known else f"{module}:{spec.id}", "env_kwargs": kwargs}
+    settings: dict[str, Any] = {"env": id_of(spec), "env_kwargs": kwargs}
     registered, limit = gymnasium.registry.get(spec.id), time_limit(env) or spec.max_episode_steps
     if registered is not None and registered.max_episode_steps != limit:
         if limit is None:

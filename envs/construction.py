@@ -10,9 +10,10 @@ import gymnasium
 import numpy as np
 
 from envs.changes.perturbation import Perturbed
+from envs.conventions import refuse_autoreset, seconds_per_decision, takes_frame_size, warn_of_statistics
 from envs.env_spec import STATE, EnvSpec, ObservationPart
 from envs.env_with_goal import EnvWithGoal, goal_readouts, goal_spec
-from envs.faults.boundary import Boundary, attribute, call, name_of
+from envs.faults.boundary import Boundary, call, name_of
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
@@ -31,8 +32,6 @@ from envs.state.snapshot import EpisodeRecord
 from envs.wrappers import ActionRepeat, Flat
 from joule_schema.env_kwargs import check_names
 
-LARGEST_SECONDS = 1e6
-"""A longer time step, or a higher frame rate, is no time that an environment means."""
 DRAWN = "rgb_array"
 """The render mode of Gymnasium's in which `render()` gives a frame."""
 RESERVED_NAMES = ("action", "cost")
@@ -150,6 +149,7 @@ def wrapped(
     Raises:
         EnvError: as `make`.
     """
+    warn_of_statistics(env, raw)
     physics = find_physics(raw)
     # dm_control takes over MuJoCo's messages when it is first imported.
     route_warnings()
@@ -178,7 +178,7 @@ def wrapped(
         action_size=flat.action_space.shape[0],  # type: ignore[index]
         episode_limit=None if frames is None else math.ceil(frames / action_repeat),
         action_repeat=action_repeat,
-        seconds_per_decision=_seconds_per_decision(env, raw, action_repeat),
+        seconds_per_decision=seconds_per_decision(env, raw, action_repeat),
         readout_sizes=sizes,
         mujoco=physics is not None,
         derived_readouts=derived,
@@ -244,9 +244,8 @@ def _construct(
         kwargs["render_mode"] = render_mode
         if spec.namespace == "dm_control":
             kwargs.setdefault("render_kwargs", {"width": width, "height": height})
-    frame_size = (
-        {} if render_mode is None or spec.namespace == "dm_control" else {"width": width, "height": height}
-    )
+    sized = render_mode is not None and spec.namespace != "dm_control" and takes_frame_size(spec)
+    frame_size = {"width": width, "height": height} if sized else {}
     try:
         raw = _make(spec.id, {**frame_size, **kwargs})
     except TypeError as error:
@@ -267,17 +266,6 @@ def _construct(
         follow_robot(raw)
     refuse_autoreset(env, raw)
     return raw
-
-
-def refuse_autoreset(env: str, raw: gymnasium.Env[Any, Any]) -> None:
-    """Raises EnvError for an environment that resets itself."""
-    layer: gymnasium.Env[Any, Any] = raw
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, gymnasium.wrappers.Autoreset):
-            raise EnvError(
-                f"{env} resets itself (Autoreset): register it without, so that episodes have an end"
-            )
-        layer = layer.env
 
 
 def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -310,29 +298,6 @@ def _dm_control_limit(raw: gymnasium.Env[Any, Any]) -> int | None:
     if limit is None:
         limit = getattr(control, "_time_limit", math.inf) / control.control_timestep()
     return math.ceil(limit) if math.isfinite(limit) else None
-
-
-def _seconds_per_decision(env: str, raw: gymnasium.Env[Any, Any], repeat: int) -> float | None:
-    """Simulated seconds per decision, from the environment's `dt`, else from its frame rate. Raises EnvError."""
-    if (dt := _positive(attribute(raw.unwrapped, "dt"))) is not None:
-        return dt * repeat
-    metadata = attribute(raw, "metadata")
-    fps = metadata.get("render_fps") if isinstance(metadata, dict) else None
-    if fps is None or (isinstance(fps, int) and fps == 0):
-        return None
-    if (rate := _positive(fps)) is None:
-        raise EnvError(
-            f"{env}: metadata['render_fps'] must be the frames per second of its films, a positive number, "
-            f"not {fps!r:.80}"
-        )
-    return repeat / rate
-
-
-def _positive(value: Any) -> float | None:
-    """`value` as a float where it is one finite number above 0, or None."""
-    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
-        return None
-    return float(value) if 0 < value < LARGEST_SECONDS else None
 
 
 def _checked_derived_readouts(raw: gymnasium.Env[Any, Any]) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import io
 import logging
 import os
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -20,6 +23,7 @@ from envs.faults.boundary import call
 from envs.faults.errors import EnvError, described
 from envs.physics import log
 from envs.suggestions import suggestion, suggestion_of_module
+from joule_errors import Advice
 from joule_errors.extras import install_command
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -27,6 +31,8 @@ _NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")
 _ROBOTICS = re.compile(
     r"(PointMaze|AntMaze|Fetch|Hand(Reach|Manipulate)|AdroitHand|FrankaKitchen|ShadowHand)", re.IGNORECASE
 )
+FOUND_BY_THEMSELVES = ("", "envs", "gymnasium", "gymnasium_robotics", "shimmy")
+"""Packages whose ids are found without a module's name."""
 LONGEST_ID = 200
 """Characters."""
 FORMS = "NAME-v0, module:NAME-v0, namespace/NAME-v0 or dmc:domain-task"
@@ -106,7 +112,36 @@ def checked_id(env: str) -> str:
         if extra is None:
             raise _unknown(env, suggestion(name, prefix))
         _need(extra, env)
-    return env if spec is None or prefix else spec.id
+    return env if spec is None or prefix else id_of(spec)
+
+
+def id_of(spec: EnvSpec) -> str:
+    """The id by which a process that knows nothing of this one finds an environment: with the module that has it.
+
+    Warns of one that is registered by the script that runs, which no other process can import.
+    """
+    entry = spec.entry_point
+    module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+    top = module.partition(".")[0]
+    if top == "__main__":
+        warnings.warn(
+            f"{spec.id} is registered by the script that runs, where no other process finds it: a resume, an "
+            "evaluation or a film of the run needs a module that registers it; move it to one, and give "
+            f"module:{spec.id}",
+            Advice,
+            stacklevel=2,
+        )
+        return spec.id
+    if top in FOUND_BY_THEMSELVES or top in _plugins() or _extra_packages(spec.id) is not None:
+        return spec.id
+    return f"{module}:{spec.id}"
+
+
+@functools.cache
+def _plugins() -> frozenset[str]:
+    """Packages that Gymnasium imports by itself, which register environments then."""
+    found = importlib.metadata.entry_points(group="gymnasium.envs")
+    return frozenset(one.module.partition(".")[0] for one in found)
 
 
 def _parts(env: str) -> tuple[str, str]:
@@ -224,6 +259,12 @@ def _no_module(module: str, missing: str, env: str) -> EnvError:
     """The refusal of a module of which `missing`, itself or a package around it, does not exist."""
     sentence = f"{env}: there is no module {missing!r} on the path or in this folder"
     if "." in missing:
+        top = missing.partition(".")[0]
+        found, here = getattr(sys.modules.get(top), "__file__", None), os.path.join(os.getcwd(), top)
+        if found is not None and os.path.isdir(here) and os.path.dirname(found) != here:
+            return EnvError(
+                f"{env}: the package {top!r} in {os.path.dirname(found)} hides the one here; rename yours"
+            )
         return EnvError(sentence)
     file = missing if "." in module else f"{missing}.py"
     return EnvError(f"{sentence}; run the command in the folder that holds {file}, or install your package")

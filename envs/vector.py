@@ -62,8 +62,8 @@ class SafeEnvs:
         self.num_envs, self.mode = len(makers), mode
         self._makers = [_OwnInfo.around(maker) for maker in makers]
         self._name = "an environment"
-        self.vector = self._make()
-        self._closed = False
+        self._closed = True
+        self._open()
         if mode == "async":
             # Python itself would end the processes by SIGTERM, which they ignore, and wait for ever. Functions
             # that are registered later run earlier.
@@ -152,19 +152,27 @@ class SafeEnvs:
 
     def close(self) -> None:
         """Frees the simulators, and ends their processes. The next call makes new ones."""
-        if not self._closed:
-            self._closed = True
-            broken = isinstance(self.vector, AsyncVectorEnv) and not all(
-                process.is_alive() for process in self.vector.processes
-            )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self.vector.close(**({"terminate": True} if broken else {}))
+        if self._closed:
+            return
+        self._closed = True
+        if isinstance(self.vector, AsyncVectorEnv) and not all(
+            process.is_alive() for process in self.vector.processes
+        ):
+            _kill(self.vector)
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                self.vector.close()
+            except (EOFError, ConnectionError):  # a process ended meanwhile
+                assert isinstance(self.vector, AsyncVectorEnv)
+                _kill(self.vector)
 
     def _open(self) -> None:
         """Makes the environments anew where they were closed."""
         if self._closed:
-            self.vector, self._closed = self._make(), False
+            self.vector: SyncVectorEnv | AsyncVectorEnv = self._make()
+            self._closed = False
 
     def _ask(self, call: Callable[[], Any]) -> Any:
         """`call` of environments that are open; see `_while_alive`."""
@@ -184,6 +192,11 @@ class SafeEnvs:
 
     def _ended(self) -> str:
         """Which processes have ended, in words."""
+        if self._closed:  # they were about to be made
+            return (
+                'an environment that was being made (a script makes some below if __name__ == "__main__": alone, '
+                "because each process reads it)"
+            )
         processes = self.vector.processes if isinstance(self.vector, AsyncVectorEnv) else []
         closed = wait([process.sentinel for process in processes], timeout=5.0)
         ended = []
@@ -192,6 +205,16 @@ class SafeEnvs:
                 process.join(5.0)
                 ended.append(f"{number} (exit code {process.exitcode})")
         return f"environment {', '.join(ended)}" if ended else "an environment"
+
+
+def _kill(vector: AsyncVectorEnv) -> None:
+    """Ends the processes of environments one of which has ended. Gymnasium would wait for its answer."""
+    for process, pipe in zip(vector.processes, vector.parent_pipes, strict=True):
+        process.kill()
+        process.join()
+        if pipe is not None:
+            pipe.close()
+    vector.closed = True
 
 
 def _undisturbed(start: Callable[[], AsyncVectorEnv]) -> AsyncVectorEnv:

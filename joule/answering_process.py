@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import BinaryIO
 
+from envs.faults.watchdog import WATCHDOG
 from joule.messages import Message, receive
 
 LONGEST_REASON = 2_000
@@ -77,6 +78,8 @@ def answers() -> BinaryIO:
     nothing = os.open(os.devnull, os.O_WRONLY)
     for printed in (1, 2):
         os.dup2(nothing, printed)
+
+    WATCHDOG.descriptor = said
 
     def keep(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         first, *_ = [*str(error).splitlines(), ""]

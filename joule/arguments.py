@@ -56,7 +56,15 @@ def as_path(name: str, value: Any) -> Path:
         raise ConfigError(f"{name}: found {value!r:.80}; give a path")
     if "\0" in text:
         raise ConfigError(f"{name}: found {text!r:.80}; a path cannot hold a NUL")
-    return Path(text)
+    return at_home(Path(text))
+
+
+def at_home(path: Path) -> Path:
+    """The path, where a `~` at its beginning stands for the home folder: a shell leaves it in `--out=~/runs`."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path
 
 
 def as_paths(name: str, values: Any) -> list[Path]:

@@ -43,7 +43,7 @@ def of_run(path: Path) -> int:
     """
     try:
         path = folder_of(path) or path
-        folder = path if (path / "config.json").exists() else path.parent.parent
+        folder = path if (path / "config.json").exists() else Path(os.path.abspath(path)).parent.parent
         threads = read_object(folder / "config.json").get("threads")
     except RunError:
         return 1

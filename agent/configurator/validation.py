@@ -93,7 +93,9 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 def _plain(value: Any) -> Any:
-    """A number of an array library as one of Python's, which has a setting's type and goes into a file."""
+    """Numbers of an array library as Python's, which have a setting's type and go into a file."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
     return value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
 
 

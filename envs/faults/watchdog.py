@@ -29,6 +29,8 @@ class Watchdog:
         """Thread -> its call that has not returned: the call's number, its time limit and its description."""
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
+        self.descriptor = 2
+        """Of the file that it writes to: stderr, but where that is dropped."""
 
     def begin(self, seconds: float, describe: Callable[[str], str]) -> None:
         """Starts to monitor a call; `end` must follow in the same thread, within the time limit.
@@ -72,7 +74,9 @@ class Watchdog:
         frame = sys._current_frames().get(thread)
         where = "" if frame is None else f", at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
         show_cursor = "\x1b[?25h" if sys.stdout.isatty() else ""  # a progress display hides it
-        os.write(2, f"{show_cursor}stopped: {printable(describe(where))}\n".encode(errors="replace"))
+        os.write(
+            self.descriptor, f"{show_cursor}stopped: {printable(describe(where))}\n".encode(errors="replace")
+        )
         os._exit(1)
 
 

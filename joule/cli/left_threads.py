@@ -40,5 +40,5 @@ def _end(code: int) -> None:
     text = f"the process ends without threads or processes that do not end: {', '.join(left())}\n"
     os.write(2, text.encode(errors="replace"))
     for child in _children():
-        child.terminate()
+        child.kill()
     os._exit(code)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.errors import ConfigError
+from joule.arguments import at_home
 from joule.cli.command_line import command_words, shell_line
 from joule.cli.nearest_option import nearest_options
 from joule_schema import json_text
@@ -103,10 +104,12 @@ class Parser(argparse.ArgumentParser):
             near = nearest_options(name, known)
             hint = f"did you mean {' or '.join(near)}?" if near else f"see {self.prog} --help"
             raise ConfigError(f"unknown option {name}; {hint}")
-        for value in vars(options).values():
-            for path in value if isinstance(value, list) else [value]:
-                if isinstance(path, Path):
-                    _check_path(path)
+        for name, value in vars(options).items():
+            if isinstance(value, Path):
+                setattr(options, name, _checked_path(value))
+            elif isinstance(value, list):
+                checked = [_checked_path(one) if isinstance(one, Path) else one for one in value]
+                setattr(options, name, checked)
         return options
 
 
@@ -117,14 +120,20 @@ class _ShortHelp(argparse.Action):
         parser.exit()
 
 
-def _check_path(path: Path) -> None:
-    """Raises ConfigError for a path that the file system cannot have, such as a name of 300 letters."""
+def _checked_path(path: Path) -> Path:
+    """The path, with the home folder for `~`.
+
+    Raises:
+        ConfigError: for a path that the file system cannot have, such as a name of 300 letters.
+    """
+    path = at_home(path)
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return  # the command says what it needs
+        pass  # the command says what it needs
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
+    return path
 
 
 def whole_number(text: str) -> int:

@@ -259,7 +259,14 @@ def _cluster(options: argparse.Namespace, storage: Path, cores: int) -> tuple[An
 
 def local_workers(cores: int) -> int:
     """Trials at a time on this machine by default, each of which keeps so many cores busy."""
-    return max(1, (os.cpu_count() or 1) // cores)
+    return max(1, allowed_cores() // cores)
+
+
+def allowed_cores() -> int:
+    """The cores that this process may use: those of its allocation, not those of the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _backend(ray: Any, executor: Any, storage: Path, workers: int | None, cores: int) -> Backend:

@@ -222,6 +222,10 @@ def _train(
     if from_command_line:
         threads.set_variables(given.get("threads") or threads.of_run(resume))
     run = _opened(resume, "--resume", trust)
+    if given.get("env", NO_ENV) != NO_ENV:  # an id without a version names the newest one, as in a new run
+        from envs.registry import checked_id
+
+        given = {**given, "env": checked_id(given["env"])}
     config = resumed_config(run.config, given, override)
     given_callbacks = _callbacks(callbacks, track)
     with _startup(config, from_command_line) as startup:

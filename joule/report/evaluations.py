@@ -33,6 +33,10 @@ class ResultsError(Refused):
     """Results that cannot be read or compared; the message is one sentence that names the file."""
 
 
+class NoEvaluations(ResultsError):
+    """Of a run that has none, or none yet."""
+
+
 @dataclass(frozen=True)
 class Run:
     """The evaluations of one run, in order of frames; every array is `[evaluations]`."""
@@ -120,7 +124,7 @@ def read_evaluations(path: Path) -> Run:
     if missing:
         raise ResultsError(f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
     if not rows:
-        raise ResultsError(f"{path} holds no evaluation yet, only the header")
+        raise NoEvaluations(f"{path} holds no evaluation yet, only the header")
     for name in ("agent", "env", "seed"):
         found = sorted({str(row[name]) for row in rows})
         if len(found) > 1:

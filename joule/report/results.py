@@ -9,12 +9,13 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from joule.report.evaluations import ResultsError, Run, read_evaluations
+from joule.report.evaluations import NoEvaluations, ResultsError, Run, read_evaluations
 from joule.report.labels import labelled
 from joule.storage.errors import RunError
 from joule.storage.files import why
@@ -22,6 +23,7 @@ from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
 from joule.storage.run_entries import COMMAND, CONFIG
 from joule.storage.run_logs import EVALUATIONS
 from joule.storage.shipped import folder_of, instead_of
+from joule_errors import Advice
 from joule_schema import json_text
 
 MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
@@ -47,7 +49,7 @@ def read_run(folder: Path | str) -> Run:
     if not stat.S_ISDIR(mode):
         raise ResultsError(f"{folder} is a file; give the folder of a run")
     if not os.path.lexists(path):
-        raise ResultsError(
+        raise NoEvaluations(
             f"{folder} is not a run with evaluations: it holds no {EVALUATIONS}{_hint(folder)}"
         )
     run = read_evaluations(path)
@@ -93,19 +95,29 @@ def gather(folders: Sequence[Path | str], trees: Sequence[Path | str] = ()) -> l
     """All runs asked for, labelled for comparison; a folder that is given twice counts once.
 
     Raises:
-        ResultsError: for no runs, or results that cannot be read or compared, and an address of no agent.
+        ResultsError: for no runs, or results that cannot be read or compared, and an address of no agent. Of
+            several folders, those without evaluations are left out with a warning.
     """
     runs: dict[Path, Run] = {}
+    left_out: list[str] = []
     for given in folders:
         try:
             folder = folder_of(given) or Path(given)
         except RunError as error:
             raise ResultsError(str(error)) from None
-        run = read_run(folder)  # a link that leads to itself is refused here
+        try:
+            run = read_run(folder)  # a link that leads to itself is refused here
+        except NoEvaluations as error:
+            left_out.append(str(error))
+            continue
         runs.setdefault(folder.resolve(), run)
     for tree in trees:
         for run in read_tree(tree):
             runs.setdefault(run.source.resolve(), run)
+    if left_out and not runs:
+        raise NoEvaluations(left_out[0])
+    for why_not in left_out:  # of `runs/*`, some have only begun, or hold what was made of a shipped agent
+        warnings.warn(f"left out: {why_not}", Advice, stacklevel=2)
     if not runs:
         raise ResultsError("nothing to compare: give run folders, or --results with a folder of results")
     return labelled(list(runs.values()))

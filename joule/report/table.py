@@ -229,7 +229,12 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
         f"A score is the last evaluation at the budget, never the best: {episodes} on seeds not "
         "trained on. The interval is a bootstrap of the IQM over seeds; CPU-min is the CPU time of training."
     ]
-    for task in dict.fromkeys(row.task for row in learners):
+    offline = {run.task for run in runs if run.settings.get("data")}
+    if offline:
+        found.append(
+            "Runs with `data` learned from recorded episodes: their budget counts gradient steps, not frames."
+        )
+    for task in dict.fromkeys(row.task for row in learners if row.task not in offline):
         ends = [row.frames for row in learners if row.task == task]
         if len({*ends}) > 1 or any(a != b for a, b in ends):
             found.append(

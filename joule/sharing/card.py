@@ -152,19 +152,21 @@ def _use(values: Mapping[str, Any], repo: str, address: str) -> str:
     path = f"runs/{repo.rpartition('/')[2]}" if repo else address or "."
     install = 'pip install -e ".[hub]"   # in a checkout of Joule'
     lines = [install, f"joule pull {repo}"] if repo else [] if address else ["# in the folder of this file"]
-    flags = []
+    flags, trust = [], []
     module, colon, _ = str(values["env"]).partition(":")
     if colon and module != "dmc":
         flags += [MODULE_FLAG, printable(module)]
+        trust.append(f"trust_modules=[{json.dumps(printable(module))}]")
     if values["settings"].get("env_kwargs"):
         flags.append(ENV_KWARGS_FLAG)
+        trust.append("trust_env_kwargs=True")
     lines.append(" ".join([f"joule render {path}", *flags]))
     text = _code("\n".join(lines))
     if flags:
-        text += (
-            "\n\nThe options say that you trust the environment of this run; `joule pull` imports nothing."
-        )
-    return f"{text}\n\nIn Python:\n\n" + _code(f'import joule\n\nagent = joule.load("{path}")', "python")
+        text += "\n\nThe options say that you trust the environment of this run"
+        text += "; `joule pull` imports nothing." if repo else "."
+    arguments = ", ".join([f'"{path}"', *trust])
+    return f"{text}\n\nIn Python:\n\n" + _code(f"import joule\n\nagent = joule.load({arguments})", "python")
 
 
 def _code(text: str, language: str = "") -> str:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+
 from agent.configurator.settings import KIND_SECTIONS, Config
 from agent.configurator.validation import drop_foreign_settings, replace, validate
 from agent.cost.task_text import parse
@@ -16,6 +18,7 @@ from agent.interface import Agent, TrainingEnv, TrainingEnvs
 from agent.training_env import check_spec
 from joule.agents import build_agent
 from joule.arguments import as_path
+from joule.environment import wrap_env
 from joule.settings import check_num_envs, merged
 from joule.storage.agent_checkpoint import named_checkpoint, newest_checkpoint, restore_checkpoint
 from joule.storage.checkpoint import Checkpoint
@@ -29,7 +32,7 @@ log = logging.getLogger(__name__)
 
 def load(
     path: str | os.PathLike[str],
-    env: TrainingEnv | TrainingEnvs | None = None,
+    env: TrainingEnv | TrainingEnvs | gymnasium.Env[Any, Any] | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
     trust_modules: Sequence[str] = (),
@@ -62,7 +65,7 @@ def load(
 def restored(
     run: Run,
     chosen: Path | None = None,
-    env: TrainingEnv | TrainingEnvs | None = None,
+    env: TrainingEnv | TrainingEnvs | gymnasium.Env[Any, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Agent, Checkpoint]:
     """The agent of a run, and the checkpoint that it was restored from. No module of its environment is imported.
@@ -93,6 +96,8 @@ def restored(
     validate(config)
     check_num_envs(run.config, config)
     env_spec = spec_of_run(run)
+    if isinstance(env, gymnasium.Env) and not isinstance(env, TrainingEnv):
+        env = wrap_env(config, env)
     if env is not None:
         env_spec = check_spec(env_spec, env, config.agent).env_spec
     agent = build_agent(config, env_spec, env)

@@ -100,10 +100,13 @@ class Run:
         }
         check_free(folder)
         made: list[Path] = []
+        own = False
         try:
-            if not folder.exists():
-                made = [folder, *(parent for parent in folder.parents if not parent.exists())]
-                folder.mkdir(parents=True)
+            own = folder.exists()
+            if not own:
+                missing = [folder, *(parent for parent in folder.parents if not parent.exists())]
+                folder = _claimed(folder, config if out is None else None)
+                own, made = True, [folder, *missing[1:]]
             if command:
                 line = f"{shlex.join(command)}\n"
                 replace_file(folder / COMMAND, line.encode(errors="surrogateescape"))
@@ -111,7 +114,8 @@ class Run:
             replace_file(folder / VERSIONS, encode_object(versions()))
             replace_file(folder / RUN_FILE, encode_object(record))  # last: a folder without it is not a run
         except (OSError, TypeError) as error:
-            _clear(folder, made)
+            if own:  # what another process has made meanwhile stays
+                _clear(folder, made)
             raise RunError(f"{folder}: a run cannot be written there: {why(error)}") from error
         register(identifier, config)
         return cls(folder, config, record)
@@ -364,6 +368,23 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
     except ConfigError as error:
         raise RunError(f"{folder / CONFIG}: {error}") from error
     return record, config
+
+
+def _claimed(folder: Path, config: Config | None) -> Path:
+    """Makes a folder; of a config's default folders the next one, where another process was first.
+
+    Raises:
+        OSError: where it is there by now, or cannot be made.
+    """
+    while True:
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if config is None:
+                raise
+            folder = default_folder(config)
+        else:
+            return folder
 
 
 def _clear(folder: Path, made: Sequence[Path]) -> None:

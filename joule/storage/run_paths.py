@@ -81,7 +81,14 @@ def located(path: str | Path) -> tuple[Path, Path | None]:
             folder = folder.resolve()
     except OSError as error:
         raise RunError(f"{folder}: {why(error)}") from error
-    return folder.parent.parent, folder
+    return run_around(folder), folder
+
+
+def run_around(checkpoint: Path) -> Path:
+    """The run folder that a checkpoint lies in, as short as the path given."""
+    run = checkpoint.parent.parent
+    # `.` has no parents, and those of `..` are not above it.
+    return run if (run / RUN_FILE).exists() else Path(os.path.abspath(checkpoint)).parent.parent
 
 
 def _check_has_checkpoint(folder: Path) -> None:

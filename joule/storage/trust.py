@@ -1,9 +1,9 @@
 """What a run may do on this machine: whether this user made it, or says that it is trusted.
 
 A run folder is data, and may come from another person. Three of its settings are more than that: a module that
-its environment imports, the keyword arguments of its environment (they may name any file, or open a window),
-and a memory budget. They hold where this user made the run here: a list in the home folder has its id with
-each of them. Otherwise the first two need an option, and the third does not hold.
+its environment imports and the program has not yet, the keyword arguments of its environment (they may name any
+file, or open a window), and a memory budget. They hold where this user made the run here: a list in the home
+folder has its id with each of them. Otherwise the first two need an option, and the third does not hold.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,7 +100,8 @@ def trusted(
         # The message contains an option to copy: the name must not hide a second word or a terminal code.
         if not all(part.isidentifier() for part in module.split(".")):
             raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")
-        if module not in trust_modules and _module_entry(identifier, module) not in known:
+        imported = module in sys.modules  # by the user's own program: to trust it again changes nothing
+        if not imported and module not in trust_modules and _module_entry(identifier, module) not in known:
             does.append(f"would import the module {module}")
             flags.append(f"{MODULE_FLAG} {module}")
     if config.env_kwargs and not trust_env_kwargs and _kwargs_entry(identifier, config) not in known:

@@ -7,11 +7,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import gymnasium
+import numpy as np
 import pytest
+from gymnasium import spaces
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 
 import envs
+from joule_errors import Advice
 
 
 def test_specification_of_a_mujoco_environment() -> None:
@@ -88,3 +93,40 @@ def test_mujoco_is_not_imported_before_its_opengl_is_chosen() -> None:
     modules = "envs.construction, joule.environment, joule.storage.loading"
     script = f"import sys, {modules}; sys.exit('mujoco' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+class Yard(gymnasium.Env[np.ndarray, np.ndarray]):
+    """Its size is not that of a frame, and its physics takes many steps in one of its own."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012
+    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+    dt = 0.002
+
+    def __init__(self, width: float = 4.0, height: float = 3.0, render_mode: str | None = None) -> None:
+        self.width, self.height, self.render_mode = width, height, render_mode
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+def test_a_constructors_width_is_that_of_a_frame_only_in_families_that_mean_it() -> None:
+    gymnasium.register("Yard-v0", entry_point=cast(Any, Yard))
+    made: Any = envs.make("Yard-v0", render_mode="rgb_array", width=320, height=240)
+    assert (made.unwrapped.width, made.unwrapped.height) == (4.0, 3.0)
+    assert made.env_spec.seconds_per_decision == 0.02, "its frame rate, not the step of its physics"
+    cheetah: Any = envs.make("HalfCheetah-v5", render_mode="rgb_array", width=320, height=240)
+    assert (cheetah.unwrapped.width, cheetah.unwrapped.height) == (320, 240)
+    assert cheetah.env_spec.seconds_per_decision == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("wrapper", [NormalizeReward, NormalizeObservation])
+def test_a_wrapper_with_statistics_is_named(wrapper: Any) -> None:
+    gymnasium.register("Normalised-v0", entry_point=cast(Any, lambda: wrapper(Yard())))
+    with pytest.warns(
+        Advice, match=f"Normalised-v0 has the wrapper {wrapper.__name__}, whose statistics are others"
+    ):
+        envs.make("Normalised-v0")

@@ -6,12 +6,16 @@ import contextlib
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import counter_env
 import gymnasium
 import pytest
 
 import envs
+from envs.faults.errors import EnvError
+from envs.registry import checked_id
+from joule_errors import Advice
 
 
 @pytest.mark.parametrize(
@@ -220,3 +224,27 @@ def test_the_newest_version_is_taken_and_recorded() -> None:
         gymnasium.register(f"Versioned-v{version}", entry_point="counter_env:Counter")
     env_spec = envs.make("counter_env:Versioned").env_spec
     assert (env_spec.env, env_spec.resolved) == ("counter_env:Versioned", "Versioned-v10")
+
+
+def test_an_id_is_recorded_with_the_module_that_another_process_has_to_import(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gymnasium.register("Recorded-v0", entry_point="counter_env:Counter")
+    assert checked_id("Recorded") == "counter_env:Recorded-v0"
+    gymnasium.register("Recorded-v1", entry_point=cast(Any, counter_env.Counter))
+    assert checked_id("Recorded-v1") == "counter_env:Recorded-v1"
+    assert checked_id("HalfCheetah") == "HalfCheetah-v5"
+    assert checked_id("joule/Reach-v0") == "joule/Reach-v0"
+    monkeypatch.setattr(counter_env.Counter, "__module__", "__main__")
+    with pytest.warns(
+        Advice, match="Recorded-v1 is registered by the script that runs, where no other process"
+    ):
+        assert checked_id("Recorded-v1") == "Recorded-v1"
+
+
+def test_a_package_that_another_one_hides_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs" / "my_arm.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EnvError, match=r"the package 'envs' in .* hides the one here; rename yours"):
+        envs.make("envs.my_arm:Arm-v0")

@@ -136,3 +136,24 @@ def test_a_fault_in_a_process_is_one_sentence_and_its_end_is_named() -> None:
     with pytest.raises(ProcessFault, match=r"environment 1 \(exit code -9\)"):
         step_often(several, 3)
     several.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
+def test_after_the_end_of_a_process_the_others_are_ended_at_once(number: int) -> None:
+    several = counters(2, "async")
+    several.reset({0: 1, 1: 2})
+    processes = several.vector.processes  # type: ignore[union-attr]
+    processes[number].kill()
+    with pytest.raises(ProcessFault, match=rf"environment {number} \(exit code -9\)"):
+        step_often(several, 3)
+    several.close()  # Gymnasium would wait for an answer of the one that has ended
+    assert not any(process.is_alive() for process in processes)
+
+
+@pytest.mark.slow
+def test_an_environment_whose_process_ends_while_it_is_made_is_one_sentence() -> None:
+    with pytest.raises(
+        ProcessFault, match=r"an environment that was being made \(a script makes some below if __n"
+    ):
+        SafeEnvs([partial(envs.make, COUNTER, kwargs={"fault": "killed when made"})] * 2, "async")

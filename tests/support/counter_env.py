@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from typing import Any
 
 import gymnasium
@@ -17,7 +20,7 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
     Args:
         terminate_at: the t at which an episode terminates.
         truncate_at: the t at which the environment itself truncates an episode.
-        fault: what goes wrong; a key of `_faulty`, or "raise".
+        fault: what goes wrong; a key of `_faulty`, "raise", or "killed when made", in a process of its own.
         break_at: the t at which it goes wrong.
         render_mode: see Gymnasium.
     """
@@ -34,6 +37,8 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
     ) -> None:
         self.observation_space = spaces.Box(-np.inf, 10_000.0, (3,), np.float64)
         self.action_space = spaces.Box(-2.0, 6.0, (1,), np.float32)
+        if fault == "killed when made" and multiprocessing.parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
         self.terminate_at, self.truncate_at = terminate_at, truncate_at
         self.fault, self.break_at, self.render_mode = fault, break_at, render_mode
         self.episode, self.t = -1, 0

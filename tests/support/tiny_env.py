@@ -9,6 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 ID = "joule-tests/Point-v0"
+RECORDED = f"tiny_env:{ID}"
+"""The id in what a run leaves: with the module that registers it."""
 
 
 class Point(gymnasium.Env[np.ndarray, np.ndarray]):

@@ -185,7 +185,7 @@ def test_no_cost_outweighs_a_constraint_and_less_violation_is_better(size: float
     assert 20 < violating.sum() < 380
     assert values[violating].min() > values[~violating].max()
     assert values.isfinite().all()
-    kept = sum(GAMMA**t * step.z[:, 0] for t, step in enumerate(future))[~violating]
+    kept = torch.stack([GAMMA**t * step.z[:, 0] for t, step in enumerate(future)]).sum(0)[~violating]
     assert torch.equal(values[~violating].argsort(), (-kept).argsort()), "no cost is cut off"
     if size == 1.0:
         assert torch.equal(values[violating].argsort(), total[violating].argsort())

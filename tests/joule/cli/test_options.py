@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 import pytest
 
 from agent.configurator.settings import ActorConfig, Config, LearningConfig
 from agent.errors import ConfigError
+from joule.arguments import as_path
 from joule.cli.nearest_option import OTHER_NAMES
 from joule.cli.options import field_help, given_settings, kind_in
 from joule.cli.parser import Parser, json_object, number, whole_number
@@ -83,6 +85,13 @@ def test_the_help_of_a_setting_is_the_docstring_under_it() -> None:
 @pytest.mark.parametrize(("text", "value"), [("2000", 2000), ("1e3", 1000), ("1_000", 1000), ("2.5e3", 2500)])
 def test_a_budget_may_be_written_as_people_write_it(text: str, value: int) -> None:
     assert whole_number(text) == value
+
+
+def test_the_home_folder_is_what_a_shell_would_have_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert train.parser([]).parse(["--out=~/runs/a"]).out == Path("/home/ada/runs/a")
+    assert as_path("out", "~/runs/a") == Path("/home/ada/runs/a")
+    assert as_path("out", "~nobody-of-that-name/a") == Path("~nobody-of-that-name/a")
 
 
 def test_a_value_that_cannot_be_read_is_named() -> None:

@@ -104,7 +104,7 @@ def test_a_decision_beyond_the_episode_is_refused(make_agent: Any, trained_run: 
     result, _ = explanation_record(agent, env, 3, 5)
     assert (result["outcome"]["decisions"], result["outcome"]["hidden"]) == (1, 0.0)
     assert [len(one["executed_costs"]) for one in result["alternatives"]] == [1, 1, 1, 1]
-    beyond = r"--step: 26 is beyond an episode of joule-tests/Point-v0, which has 25"
+    beyond = r"--step: 26 is beyond an episode of tiny_env:joule-tests/Point-v0, which has 25"
     with pytest.raises(ConfigError, match=beyond):
         explain.main([str(trained_run), "--step", "26"])
 

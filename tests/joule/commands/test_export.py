@@ -85,7 +85,7 @@ def test_it_writes_the_files_and_says_what_they_take(
     assert told == ""
     record = json.loads((folder / "export.json").read_text())
     agent: Any = joule.load(trained_run)
-    assert (record["env"], record["frames"], record["action_repeat_frames"]) == (tiny_env.ID, 400, 1)
+    assert (record["env"], record["frames"], record["action_repeat_frames"]) == (tiny_env.RECORDED, 400, 1)
     assert record["run"] == json.loads((trained_run / "run.json").read_text())["id"]
     assert record["readouts"] == {"position": 1, "distance": 1}
     assert record["planning"]["discount"] == agent.modules.discount

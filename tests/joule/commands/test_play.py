@@ -75,5 +75,7 @@ def test_a_page_needs_a_free_port_a_library_and_a_window_a_display(
 
 
 def test_an_environment_without_physics_is_refused(trained_run: Path) -> None:
-    with pytest.raises(ConfigError, match=f"play: {tiny_env.ID} has no MuJoCo model that could be shown"):
+    with pytest.raises(
+        ConfigError, match=f"play: {tiny_env.RECORDED} has no MuJoCo model that could be shown"
+    ):
         play.main([str(trained_run), "--port", "0"])

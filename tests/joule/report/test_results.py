@@ -9,6 +9,7 @@ from result_files import write_evaluations, write_run, write_tree
 
 from joule.report import results
 from joule.report.evaluations import COLUMNS, ResultsError
+from joule_errors import Advice
 
 
 def test_suites_are_read_from_the_path(tmp_path: Path) -> None:
@@ -19,6 +20,21 @@ def test_suites_are_read_from_the_path(tmp_path: Path) -> None:
 def test_a_folder_given_twice_counts_once(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", [1.0])
     assert len(results.gather([folder, folder])) == 1
+
+
+def test_of_several_folders_those_without_evaluations_are_left_out(tmp_path: Path) -> None:
+    run, begun, films = write_run(tmp_path / "a", [1.0]), tmp_path / "begun", tmp_path / "films"
+    begun.mkdir()
+    films.mkdir()
+    (begun / "evaluations.csv").write_text(",".join(COLUMNS) + "\n")
+    with pytest.warns(Advice) as said:
+        assert [one.source for one in results.gather([films, run, begun])] == [run]
+    assert [str(one.message).partition(" is ")[0].partition(" holds")[0] for one in said] == [
+        f"left out: {films}",
+        f"left out: {begun / 'evaluations.csv'}",
+    ]
+    with pytest.raises(ResultsError, match="films is not a run with evaluations"):
+        results.gather([films, begun])
 
 
 def test_settings_have_the_names_of_the_command_line() -> None:

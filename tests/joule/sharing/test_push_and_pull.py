@@ -86,8 +86,9 @@ def test_the_model_card_is_made_from_the_run(pushed: Files, trained_run: Path) -
     rows = (trained_run / "evaluations.csv").read_text().splitlines()
     mean = float(rows[-1].split(",")[5])
     for said in (
-        "library_name: joule", 'license: "mit"', f"# joule in {tiny_env.ID}", "400 frames", f"Return {mean:,.1f} ±",
-        f"joule pull {REPO}", "joule train --env", "![Return against frames](curve.png)", "seed 1",
+        "library_name: joule", 'license: "mit"', f"# joule in {tiny_env.RECORDED}", "400 frames", "seed 1",
+        f"Return {mean:,.1f} ±", 'trust_modules=["tiny_env"]', f"joule pull {REPO}", "joule train --env",
+        "![Return against frames](curve.png)",
     ):  # fmt: skip
         assert said in card, said
     assert "--out" not in card
@@ -148,7 +149,7 @@ def test_a_shared_run_cannot_be_resumed(pushed: Files, tmp_path: Path) -> None:
         with pytest.raises(
             RunError, match=rf"{option}: .* is a run in its shared form, without replay buffer"
         ):
-            train.main([option, str(tmp_path / "pulled")])
+            train.main([option, str(tmp_path / "pulled"), "--trust-module", "tiny_env"])
 
 
 def replaced(files: Files, name: str, data: bytes) -> None:

@@ -18,6 +18,7 @@ from run_files import ENV_SPEC, TABLES, evaluation, make_run, table
 
 from agent.configurator.settings import Config
 from joule.storage.format import FORMAT
+from joule.storage.manifest import MANIFEST
 from joule.storage.run_folder import Run, RunError
 from joule.storage.run_paths import located
 from joule.storage.setting_changes import changes_until
@@ -45,6 +46,37 @@ def test_a_checkpoint_that_is_missing_is_refused_with_those_that_are_there(tmp_p
     with pytest.raises(RunError, match="it has step-900, step-1000"):
         located(run / "checkpoints/step-7")
     assert located(tmp_path / "step-7") == (tmp_path / "step-7", None)
+
+
+@pytest.mark.parametrize(("inside", "path"), [("checkpoints", "step-900"), ("checkpoints/step-900", ".")])
+def test_a_checkpoint_is_found_from_within_its_run(
+    inside: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "run").folder
+    (run / "checkpoints/step-900").mkdir(parents=True)
+    (run / "checkpoints/step-900" / MANIFEST).write_text("{}")
+    monkeypatch.chdir(run / inside)
+    assert located(path) == (run, Path(path))
+
+
+def test_who_comes_second_to_a_folder_leaves_what_the_first_one_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = Run.create(Path("first"), Config(), [], ENV_SPEC)
+    monkeypatch.setattr("joule.storage.run_folder.check_free", lambda _: None)
+    exists = Path.exists
+    with monkeypatch.context() as patch:  # the other process makes it between the look and the mkdir
+        patch.setattr(Path, "exists", lambda path: path.name != "first" and exists(path))
+        with pytest.raises(RunError, match="a run cannot be written there"):
+            Run.create(Path("first"), Config(), [], ENV_SPEC)
+    assert Run.open(Path("first")).id == first.id
+    taken = [Path("runs/taken"), Path("runs/free")]
+    taken[0].mkdir(parents=True)
+    monkeypatch.setattr("joule.storage.run_folder.default_folder", lambda _: taken.pop(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "exists", lambda path: path.name != "taken" and exists(path))
+        assert Run.create(None, Config(), [], ENV_SPEC).folder == Path("runs/free")
 
 
 @pytest.mark.parametrize(

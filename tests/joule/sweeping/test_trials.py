@@ -128,7 +128,7 @@ def test_a_search_reserves_cores_for_its_largest_candidate() -> None:
 
 
 def test_as_many_trials_run_here_by_default_as_there_are_cores_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
     assert [local_workers(cores) for cores in (1, 5, 16, 17)] == [16, 3, 1, 1]
 
 
