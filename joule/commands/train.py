@@ -222,7 +222,7 @@ def _train(
     if from_command_line:
         threads.set_variables(given.get("threads") or threads.of_run(resume))
     run = _opened(resume, "--resume", trust)
-    if given.get("env", NO_ENV) not in (NO_ENV, run.config.env):  # without a version it is the newest, as in a new run
+    if given.get("env", NO_ENV) not in (NO_ENV, run.config.env):  # as for a new run
         from envs.registry import checked_id
 
         given = {**given, "env": checked_id(given["env"])}
