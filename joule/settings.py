@@ -64,6 +64,7 @@ FROM_DATA: dict[str, Any] = {
     "learning.behaviour_cloning": 1.0,
     "explore.curiosity": 0.0,
     "learning.recency": 0.0,  # the order of recorded episodes says nothing
+    "learning.rate_at_end": 0.05,  # how long it learns is known
 }
 """Settings of a run that learns from recorded episodes, where the user gives no others."""
 _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
@@ -76,6 +77,11 @@ _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         ("actor_chunk_decisions", "actors_lockstep"),
         lambda config: config.actors > 0,
         "this setting is of --actors, and there are none",
+    ),
+    (
+        ("learning.rate_at_end",),
+        lambda config: bool(config.data),
+        "this setting is of --data, and there is none",
     ),
     (
         ("obs_size",),

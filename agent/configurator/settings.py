@@ -177,6 +177,9 @@ class LearningConfig:
     behaviour_cloning: float = ranged(0.0, 0.0, 1e6)
     """Weight of behaviour cloning in the policy's loss: the squared distance of its action from the stored one. A
     run with `data` has 1 by default, so that the policy keeps to actions that the data have."""
+    rate_at_end: float = ranged(1.0, 0.0, 1.0)
+    """Share of both learning rates that is left at the end of a run with `data`; they fall along half a cosine
+    (Loshchilov and Hutter 2017). Such a run has 0.05 by default."""
     max_skipped_updates: int = ranged(10, 0, 100)
     """Updates among the last 100 that may be skipped because a loss or gradient is not finite. One more ends
     the run."""

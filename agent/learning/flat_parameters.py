@@ -27,6 +27,8 @@ class FlatParameters:
     def __init__(self, parts: list[tuple[list[nn.Parameter], float]]):
         self.vectors: list[nn.Parameter] = []
         self.rates = [rate for _, rate in parts]
+        self.rate_share = 1.0
+        """Of the learning rates, with which steps are taken."""
         self.moments: list[Moments] = [{} for _ in parts]
         """Of each part; empty before its first step."""
         self._parameters = [parameters for parameters, _ in parts]
@@ -90,8 +92,8 @@ class FlatParameters:
             moments["step"] += 1
             torch._fused_adam_(
                 [vector], [vector.grad], [moments["exp_avg"]], [moments["exp_avg_sq"]], [], [moments["step"]],
-                lr=rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=0.0, eps=EPSILON, amsgrad=False,
-                maximize=False,
+                lr=self.rate_share * rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=0.0, eps=EPSILON,
+                amsgrad=False, maximize=False,
             )  # fmt: skip
 
     def copied_moments(self) -> list[Moments]:

@@ -18,7 +18,7 @@ from agent.interface import (
     StepResult,
     TrainingEnvs,
 )
-from agent.learning.schedule import is_broken_off, is_planned, updates_due
+from agent.learning.schedule import is_broken_off, is_planned, rate_share, updates_due
 from agent.learning.undirected import smooth_action, uniform_action
 from agent.memory.columns import stack_parts
 from agent.modules import Modules
@@ -289,7 +289,10 @@ class Interaction:
             learning.batch_size, time, modules.rng, recency=learning.recency
         )
         measure = updates % MEASURE_EVERY == 0
-        self.metrics |= modules.learner.update(windows, measure=measure)
+        share = 1.0
+        if modules.config.data:  # its length is that of the run
+            share = rate_share(updates, modules.config.steps, learning.rate_at_end)
+        self.metrics |= modules.learner.update(windows, measure=measure, rate_share=share)
         self.metrics["learning/skipped_updates"] = float(modules.learner.skipped)
         if measure:
             self._measure_energy()

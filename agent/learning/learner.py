@@ -133,6 +133,7 @@ class Learner:
         measure: bool = False,
         encoder_frozen: bool = False,
         curiosity: float | None = None,
+        rate_share: float = 1.0,
     ) -> dict[str, float]:
         """One gradient step on all networks.
 
@@ -146,6 +147,7 @@ class Learner:
             encoder_frozen: leaves out the encoder: it gets no gradient, and its parameters and its optimiser
                 state do not change.
             curiosity: replaces the learner's own, for this step.
+            rate_share: of the learning rates, for this step.
 
         Returns:
             The metrics, by name; empty without `measure`.
@@ -154,6 +156,7 @@ class Learner:
             StopRun: when more updates are skipped than `learning.max_skipped_updates` allows.
         """
         curiosity = self.curiosity if curiosity is None else curiosity
+        self.model_group.rate_share = self.policy_group.rate_share = rate_share
         batch = self.batch_of(windows)
         fused = self.fused
         if fused is not None:

@@ -1,5 +1,7 @@
 """Numbers that follow from the length and progress of a run: the discount, rows, updates and planned episodes."""
 
+import math
+
 from agent.configurator.settings import ExploreConfig, LearningConfig
 
 HORIZONS = 5.0
@@ -31,6 +33,15 @@ def discount_for(
         return largest
     share = episode_decisions / horizons
     return min(max((share - 1) / share, 0.95) if share > 1 else 0.95, largest)
+
+
+def rate_share(updates: int, steps: int, at_end: float) -> float:
+    """The share of the learning rates with which a run of so many gradient steps takes the next one.
+
+    It falls from 1 to `at_end` along half a cosine (Loshchilov and Hutter 2017, without restarts).
+    """
+    progress = min(updates / steps, 1.0)
+    return at_end + (1.0 - at_end) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 def rows_for(steps: int, streams: int = 1) -> int:

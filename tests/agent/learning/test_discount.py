@@ -1,4 +1,4 @@
-"""The discount follows from an episode's length, and from whether episodes end by termination."""
+"""What follows from the length of a run and its episodes: the discount, and learning rates that fall."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import joule
 from agent.configurator.settings import LearningConfig
-from agent.learning.schedule import discount_for
+from agent.learning.schedule import discount_for, rate_share
 
 Make = Callable[..., Any]
 
@@ -90,3 +90,11 @@ def test_after_so_many_updates_an_episode_has_fewer_horizons(make_agent: Make) -
     assert {discount for updates, discount in found.items() if updates < 8} == {0.95}
     assert {discount for updates, discount in found.items() if updates >= 8} == {(limit - 1) / limit}
     assert modules.learner.fused.discount == modules.discount, "updates have it too"
+
+
+def test_the_learning_rates_fall_along_half_a_cosine() -> None:
+    shares = [rate_share(update, 100, 0.1) for update in (0, 25, 50, 75, 100, 1_000)]
+    assert shares == pytest.approx(
+        [1.0, 0.1 + 0.9 * 0.853553, 0.55, 0.1 + 0.9 * 0.146447, 0.1, 0.1], abs=1e-5
+    )
+    assert rate_share(70, 100, 1.0) == 1.0

@@ -345,6 +345,20 @@ def test_the_other_networks_learn_beside_a_frozen_encoder_as_beside_a_learning_o
         assert torch.equal(value, after[1][name]), name
 
 
+def test_a_share_of_the_learning_rates_holds_for_one_step() -> None:
+    """Adam's first step is as long as its rate, whatever the gradient."""
+    steps = []
+    for share in (1.0, 0.25):
+        learner = small_learner()
+        before = learner.networks.encoder.out.weight.detach().clone()
+        learner.update(batch(), rate_share=share)
+        steps.append(learner.networks.encoder.out.weight.detach() - before)
+    assert steps[0].any()
+    torch.testing.assert_close(steps[1], 0.25 * steps[0], rtol=1e-3, atol=1e-6)
+    learner.update(batch())
+    assert learner.model_group.rate_share == learner.policy_group.rate_share == 1.0
+
+
 def test_the_curiosity_of_one_step_replaces_that_of_the_learner() -> None:
     after = []
     for own, given in ((1.0, 0.0), (0.0, None)):

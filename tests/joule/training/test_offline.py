@@ -110,7 +110,7 @@ def test_the_data_of_a_run_are_its_replay(
     earlier, agent = joule.load(whole), joule.load(tmp_path / "run")
     assert isinstance(earlier, WorldModelAgent)
     assert isinstance(agent, WorldModelAgent)
-    assert agent.config.env == tiny_env.ID
+    assert agent.config.env == tiny_env.RECORDED
     ours, theirs = agent.modules.replay_buffer, earlier.modules.replay_buffer
     assert ours.held == theirs.held == 90
     for name in ("action", "cost", "readout"):
@@ -121,6 +121,7 @@ def test_the_data_of_a_run_are_its_replay(
     assert train.main(["--init-from", str(tmp_path / "run"), "--steps", "10", "--out", str(on)]) == 0
     config = json.loads((on / "config.json").read_text())
     assert (config["data"], config["learning"]["behaviour_cloning"]) == ("", 0.0)
+    assert (agent.config.learning.rate_at_end, config["learning"]["rate_at_end"]) == (0.05, 1.0)
     assert joule.load(on).decisions == 10
 
 
