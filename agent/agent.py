@@ -311,10 +311,10 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         Raises:
             ConfigError: for an agent that cannot adapt, an environment of other sizes, and too few decisions.
         """
+        count = whole_number("home_decisions", home_decisions, FEWEST_HOME_DECISIONS, MOST_STEPS)
         adaptive = AdaptiveAgent(self.modules, on_begin=self.begin_episode)
         if home is not None:
             home = as_own(self, home)
-            count = whole_number("home_decisions", home_decisions, FEWEST_HOME_DECISIONS, MOST_STEPS)
             adaptive.calibrate_at(play_home_episodes(self.modules, home, count, on_decision))
         return adaptive
 

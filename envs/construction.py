@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from envs.safe_env import SafeEnv, StepCostFn
 from envs.seeing_env import PictureOf, SeeingEnv, Seen, seen_spec
 from envs.state.snapshot import EpisodeRecord
 from envs.wrappers import ActionRepeat, Flat
+from joule_errors import Advice
 from joule_schema.env_kwargs import check_names
 
 DRAWN = "rgb_array"
@@ -167,6 +169,13 @@ def wrapped(
     if frames is not None:
         limited = gymnasium.wrappers.TimeLimit(checks, frames)
     frames = min((limit for limit in (frames, _dm_control_limit(raw)) if limit is not None), default=None)
+    if max_episode_frames is not None and frames is not None and frames < max_episode_frames:
+        warnings.warn(
+            f"max_episode_frames: {env} itself ends an episode after {frames:,} frames, before "
+            f"{max_episode_frames:,}",
+            Advice,
+            stacklevel=2,
+        )
     size, sizes = flat.observation.size, _readout_sizes(raw, flat)
     derived = _checked_derived_readouts(raw)
     if not has_own_readouts(raw):

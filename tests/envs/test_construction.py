@@ -79,6 +79,13 @@ def test_a_dm_control_episode_is_500_decisions_and_a_truncation() -> None:
         assert (terminated, truncated) == (False, decision == 500)
 
 
+def test_a_limit_beyond_that_of_dm_control_is_said() -> None:
+    pytest.importorskip("dm_control")
+    with pytest.warns(Advice, match=r"itself ends an episode after 1,000 frames, before 3,000"):
+        made = envs.make("dmc:pendulum-swingup", max_episode_frames=3_000)
+    assert made.env_spec.episode_limit == 500
+
+
 def test_importing_envs_is_light_and_registers_the_environments() -> None:
     script = (
         "import sys, envs, gymnasium; assert not {'mujoco', 'torch', 'scipy'} & set(sys.modules), 'heavy';"
