@@ -380,7 +380,7 @@ def _claimed(folder: Path, config: Config | None) -> Path:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            if config is None:
+            if config is None or not os.path.lexists(folder):  # else it is in the way of a folder above
                 raise
             folder = default_folder(config)
         else:
