@@ -62,7 +62,9 @@ def adopt(
         raw = raw.env
     if limit is None and spec is not None:
         limit = spec.max_episode_steps
-    called = type(env.unwrapped).__name__ if spec is None else spec.id
+    called = resolved = type(env.unwrapped).__name__
+    if spec is not None:
+        called, resolved = id_of(spec), spec.id
     refuse_autoreset(called, env)
     control = dm_control_env(raw)
     if control is not None:
@@ -70,7 +72,7 @@ def adopt(
     return wrapped(
         raw,
         env=called,
-        resolved=called,
+        resolved=resolved,
         registered_limit=limit,
         action_repeat=action_repeat or default_action_repeat(spec),
         max_episode_frames=max_episode_frames,

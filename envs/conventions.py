@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
@@ -11,10 +12,13 @@ from gymnasium.envs.registration import load_env_creator
 
 from envs.faults.boundary import attribute
 from envs.faults.errors import EnvError
+from envs.physics import find_physics
 from joule_errors import Advice
 
-OF_MUJOCO = ("gymnasium.envs.mujoco", "gymnasium_robotics", "shimmy")
-"""Modules of environments whose `dt` is the length of a step, and whose `width` and `height` are a frame's."""
+FAMILIES = ("gymnasium.envs.", "gymnasium_robotics", "shimmy")
+"""Modules of environments whose `dt` is the time of a step."""
+FEWEST_PIXELS = 16
+"""Of the side of a frame."""
 LARGEST_SECONDS = 1e6
 """A longer time step, or a higher frame rate, is no time that an environment means."""
 KEEP_STATISTICS = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
@@ -22,17 +26,28 @@ KEEP_STATISTICS = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.N
 
 
 def takes_frame_size(spec: Any) -> bool:
-    """Whether the arguments `width` and `height` of a constructor are those of a frame, and not another length."""
+    """Whether the arguments `width` and `height` of a constructor may be those of a frame.
+
+    They are another length where one has no default, or a default that is no number of pixels.
+    """
     try:
         maker = spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
+        named = inspect.signature(maker).parameters
     except Exception:  # noqa: BLE001  making it says why it cannot be made
+        return True
+    defaults = [named[name].default for name in ("width", "height") if name in named]
+    return all(one is None or (isinstance(one, int) and one >= FEWEST_PIXELS) for one in defaults)
+
+
+def _says_its_step(raw: gymnasium.Env[Any, Any], dt: float) -> bool:
+    """Whether `dt` is the time of a step: in known families, and where it is that of several steps of MuJoCo's."""
+    if any(base.__module__.startswith(FAMILIES) for base in type(raw.unwrapped).__mro__):
+        return True
+    physics = find_physics(raw)
+    if physics is None:
         return False
-    return not isinstance(maker, type) or _of_mujoco(maker)
-
-
-def _of_mujoco(kind: type) -> bool:
-    """Whether a class is one of the families whose `dt`, `width` and `height` are known."""
-    return any(base.__module__.startswith(OF_MUJOCO) for base in kind.__mro__)
+    steps = dt / physics.model.opt.timestep
+    return steps > 1.5 and abs(steps - round(steps)) < 1e-6 * steps
 
 
 def refuse_autoreset(env: str, raw: gymnasium.Env[Any, Any]) -> None:
@@ -65,17 +80,19 @@ def warn_of_statistics(env: str, raw: gymnasium.Env[Any, Any]) -> None:
 def seconds_per_decision(env: str, raw: gymnasium.Env[Any, Any], repeat: int) -> float | None:
     """Simulated seconds per decision; None where they are not known. Raises EnvError.
 
-    An environment of MuJoCo's says in `dt` how long a step is. In another one `dt` may be that of its physics, of
-    which a step makes many, so that its frame rate is asked first.
+    Environments of Gymnasium's families say in `dt` how long a step is. In another one `dt` may be that of its
+    physics, of which a step makes many, so that its frame rate is asked first.
     """
     dt = _positive(attribute(raw.unwrapped, "dt"))
-    if dt is not None and _of_mujoco(type(raw.unwrapped)):
+    if dt is not None and _says_its_step(raw, dt):
         return dt * repeat
     metadata = attribute(raw, "metadata")
     fps = metadata.get("render_fps") if isinstance(metadata, dict) else None
     if fps is None or (isinstance(fps, int) and fps == 0):
         return None if dt is None else dt * repeat
-    if (rate := _positive(fps)) is None:
+    if (rate := _positive(fps)) is None and dt is not None:
+        return dt * repeat
+    if rate is None:
         raise EnvError(
             f"{env}: metadata['render_fps'] must be the frames per second of its films, a positive number, "
             f"not {fps!r:.80}"

@@ -15,6 +15,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
@@ -120,10 +121,16 @@ def id_of(spec: EnvSpec) -> str:
 
     Warns of one that is registered by the script that runs, which no other process can import.
     """
-    entry = spec.entry_point
-    module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+    entry: Any = spec.entry_point
+    while isinstance(entry, functools.partial):
+        entry = entry.func
+    module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", None) or ""
     top = module.partition(".")[0]
-    if top == "__main__":
+    extra = _extra_packages(spec.id)
+    known = (*FOUND_BY_THEMSELVES, *_plugins(), extra and extra.module.partition(".")[0])
+    if entry is not None and top in known:
+        return spec.id
+    if top == "__main__" or not _is_importable(module):
         warnings.warn(
             f"{spec.id} is registered by the script that runs, where no other process finds it: a resume, an "
             "evaluation or a film of the run needs a module that registers it; move it to one, and give "
@@ -132,9 +139,17 @@ def id_of(spec: EnvSpec) -> str:
             stacklevel=2,
         )
         return spec.id
-    if top in FOUND_BY_THEMSELVES or top in _plugins() or _extra_packages(spec.id) is not None:
-        return spec.id
     return f"{module}:{spec.id}"
+
+
+def _is_importable(module: str) -> bool:
+    """Whether another process could import a module by its name."""
+    if not _MODULE.fullmatch(module):
+        return False
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError, AttributeError):
+        return False
 
 
 @functools.cache

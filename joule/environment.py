@@ -12,6 +12,7 @@ from agent.configurator.validation import replace, validate
 from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
+from envs.registry import checked_id
 from joule.process_settings import keep_from_environments
 from joule.settings import ENV_SETTINGS, merged
 
@@ -58,7 +59,7 @@ def make_env(
         rendering = {"render_mode": render_mode is None, "width": width == 640, "height": height == 480}
         return _of_made(env, merged(None, settings), {**rendering, "shadows": shadows})
     if isinstance(env, str):
-        config = validate(replace(Config(), {**merged(None, settings), "env": env}))
+        config = validate(replace(Config(), {**merged(None, settings), "env": checked_id(env)}))
     elif not isinstance(env, Config):
         raise ConfigError(
             f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, an environment of "

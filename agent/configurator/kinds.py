@@ -146,11 +146,14 @@ def _fields(node: ast.ClassDef) -> Iterator[Setting]:
         if not (isinstance(line.annotation, ast.Name) and line.annotation.id in _TYPES):
             continue
         values = [line.value]
-        if isinstance(line.value, ast.Call):
-            named = [word.value for word in line.value.keywords if word.arg == "default"]
-            values = line.value.args or named
         try:
+            if isinstance(line.value, ast.Call):
+                named = {word.arg: word.value for word in line.value.keywords}
+                names = ("default", "low", "high")[len(line.value.args) :]
+                values = line.value.args + [named[name] for name in names if name in named]
             default, *bounds = (ast.literal_eval(value) for value in values)
+            if len(bounds) not in (0, 2):
+                raise ValueError(f"{len(bounds)} bounds")
         except ValueError:
             raise ConfigError(
                 f"{node.name}.{line.target.id}: its default and its range are to be written as numbers or texts, "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import numbers
 import re
 import types
 import typing
@@ -96,7 +95,10 @@ def _plain(value: Any) -> Any:
     """Numbers of an array library as Python's, which have a setting's type and go into a file."""
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
-    return value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
+    return value.item() if scalar else value
 
 
 def drop_foreign_settings(config: Config, given: Mapping[str, Any]) -> tuple[Config, list[str]]:

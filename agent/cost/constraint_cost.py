@@ -137,7 +137,8 @@ class ConstraintCost:
                 error = row[torch.from_numpy(whole)].to(like) - predicted
                 known = error[error.isfinite()]  # a function in Python may be defined on some steps alone
                 if len(known) < FEWEST_STEPS:
-                    self._warn_of_undefined(self.constraints[constraint], len(error))
+                    if ahead == 0:
+                        self._warn_of_undefined(self.constraints[constraint], len(error))
                     break
                 margin[ahead, constraint] = known.quantile(QUANTILE)
         margin = margin.clamp_min(0.0).cummax(0).values

@@ -128,7 +128,10 @@ class Energy:
             return total
         most = FORBIDDEN / 4
         # The costs of a robot whose rewards are large would all be cut to one number.
-        unit = max(1.0, LARGEST_TO_GO * float(self.critic.scale) / most)
+        largest = LARGEST_TO_GO * float(self.critic.scale)
+        if not self.uses_critic:  # costs that were not learned have no usual size
+            largest = float(total.detach().abs().nan_to_num(nan=0.0, posinf=0.0).amax())
+        unit = max(1.0, largest / most)
         kept = (total / unit).clamp(-most, most)
         # Among violations the smallest counts, whatever it pays.
         kept = torch.where(constraint > 0, kept.clamp(-MOST_OF_VIOLATION, MOST_OF_VIOLATION), kept)

@@ -14,7 +14,7 @@ from agent.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-LIMIT = re.compile(r"\s*([^<>=\s](?:[^<>=]*[^<>=\s])?)\s*([<>])=?\s*([^\s<>=]+)\s*")
+LIMIT = re.compile(r"\s*([^<>=+,\s\d](?:[^<>=+,]*[^<>=+,\s])?)\s*([<>])=?\s*([^\s<>=]+)\s*")
 DISC_EXAMPLE = "out-of:x=0.1,y=0,r=0.3"
 
 

@@ -12,6 +12,7 @@ import gymnasium
 
 from agent.configurator.settings import KIND_SECTIONS, Config
 from agent.configurator.validation import drop_foreign_settings, replace, validate
+from agent.cost.task import IN_PYTHON
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.interface import Agent, TrainingEnv, TrainingEnvs
@@ -170,7 +171,10 @@ def apply_task(agent: Agent, text: str, updates: int | None, horizon: int | None
         ConfigError: for a task that does not fit the environment, and for an agent that cannot learn it.
     """
     config = validate(replace(agent.config, {"task": text}))
-    if (agent.config.task or "own") == parse(text).text and not updates:
+    own = agent.config.task or "own"
+    if not updates and (
+        own == text or (not own.startswith(IN_PYTHON) and parse(own).text == parse(text).text)
+    ):
         return config
     from agent.agent import WorldModelAgent  # imports torch, which an agent of another kind may not need
 

@@ -170,12 +170,12 @@ def _early_updates(config: Config, action_repeat: int) -> list[str]:
     """Says what a run does at its start, where updates take most of the time."""
     explore, learning = config.explore, config.learning
     decisions = config.steps // action_repeat
-    if decisions <= explore.warmup_decisions:
+    if 0 < decisions < explore.warmup_decisions:
         return [
             f"warning: all {decisions:,} decisions are random and nothing is learned; give more --steps, or fewer "
             f"--explore.warmup-decisions than {explore.warmup_decisions:,}"
         ]
-    if not explore.warmup_decisions:
+    if not 0 < explore.warmup_decisions < decisions:
         return []
     ratio = f"{learning.utd:g} a decision"
     if learning.initial_utd > learning.utd:

@@ -192,7 +192,8 @@ class Trainer:
             self.save(unfinished_since=before)
             return False
         self.unfinished = self.evaluating
-        overdue = time.monotonic() - self.saved_time > UNSAVED_SECONDS and not (background and background.due)
+        patience = 2 if background and background.due else 1
+        overdue = time.monotonic() - self.saved_time > patience * UNSAVED_SECONDS
         saving = (overdue or due(config.checkpoint_every_frames)) and agent.frames < config.steps
         if saving or self.stopped_by is not None:
             self.save(unfinished_since=before if self.unfinished else None)

@@ -16,7 +16,7 @@ from envs.faults.errors import EnvError
 
 
 def test_an_adopted_environment_is_that_of_make() -> None:
-    made, raw = envs.make(tiny_env.ID), gymnasium.make(tiny_env.ID)
+    made, raw = envs.make(tiny_env.RECORDED), gymnasium.make(tiny_env.ID)
     adopted = adopt(raw)
     assert adopted.env_spec == made.env_spec
     assert wraps(adopted, raw)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -125,9 +126,29 @@ def test_a_constructors_width_is_that_of_a_frame_only_in_families_that_mean_it()
     made: Any = envs.make("Yard-v0", render_mode="rgb_array", width=320, height=240)
     assert (made.unwrapped.width, made.unwrapped.height) == (4.0, 3.0)
     assert made.env_spec.seconds_per_decision == 0.02, "its frame rate, not the step of its physics"
+    Yard.metadata["render_fps"] = 0.0
+    try:
+        assert envs.make("Yard-v0").env_spec.seconds_per_decision == 0.002, "its rate says nothing"
+    finally:
+        Yard.metadata["render_fps"] = 50
     cheetah: Any = envs.make("HalfCheetah-v5", render_mode="rgb_array", width=320, height=240)
     assert (cheetah.unwrapped.width, cheetah.unwrapped.height) == (320, 240)
     assert cheetah.env_spec.seconds_per_decision == pytest.approx(0.05)
+    assert envs.make("Pendulum-v1").env_spec.seconds_per_decision == 0.05, "not its frame rate of 30"
+
+
+@pytest.mark.parametrize(("skip", "seconds"), [(5, 0.05), (1, 1 / 30)])
+def test_dt_counts_where_it_is_that_of_several_steps_of_physics(skip: int, seconds: float) -> None:
+    class Bare(Yard):
+        metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012
+        dt = 0.01 * skip
+
+        def __init__(self) -> None:
+            self.model = mujoco.MjModel.from_xml_string('<mujoco><option timestep="0.01"/></mujoco>')
+            self.data = mujoco.MjData(self.model)
+
+    gymnasium.register(f"Bare{skip}-v0", entry_point=cast(Any, Bare))
+    assert envs.make(f"Bare{skip}-v0").env_spec.seconds_per_decision == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("wrapper", [NormalizeReward, NormalizeObservation])

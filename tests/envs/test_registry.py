@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -233,13 +234,20 @@ def test_an_id_is_recorded_with_the_module_that_another_process_has_to_import(
     assert checked_id("Recorded") == "counter_env:Recorded-v0"
     gymnasium.register("Recorded-v1", entry_point=cast(Any, counter_env.Counter))
     assert checked_id("Recorded-v1") == "counter_env:Recorded-v1"
+    gymnasium.register(
+        "FetchMine-v0", entry_point="counter_env:Counter"
+    )  # the name says nothing of its package
+    assert checked_id("FetchMine-v0") == "counter_env:FetchMine-v0"
+    gymnasium.register(
+        "Recorded-v2", entry_point=cast(Any, functools.partial(counter_env.Counter, truncate_at=9))
+    )
+    assert checked_id("Recorded-v2") == "counter_env:Recorded-v2"
     assert checked_id("HalfCheetah") == "HalfCheetah-v5"
     assert checked_id("joule/Reach-v0") == "joule/Reach-v0"
-    monkeypatch.setattr(counter_env.Counter, "__module__", "__main__")
-    with pytest.warns(
-        Advice, match="Recorded-v1 is registered by the script that runs, where no other process"
-    ):
-        assert checked_id("Recorded-v1") == "Recorded-v1"
+    for module in ("__main__", "<run_path>", "a_file_that_was_loaded_by_its_path"):
+        monkeypatch.setattr(counter_env.Counter, "__module__", module)
+        with pytest.warns(Advice, match="Recorded-v1 is registered by the script that runs, where no other"):
+            assert checked_id("Recorded-v1") == "Recorded-v1"
 
 
 def test_a_package_that_another_one_hides_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,6 +279,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
     [
         ("width: float = setting(0.5, 0.0, 1.0)", 0.5),
         ("width: float = field(default=0.5)", 0.5),
+        ("width: float = setting(0.5, low=0.0, high=1.0)", 0.5),
+        ("width: float = setting(0.5, 0.0)", "MineSettings.width: its default and its range are to be"),
         (
             "width: float = setting(0.5, 0.0, math.inf)",
             "MineSettings.width: its default and its range are to be",
@@ -295,6 +297,9 @@ def test_the_settings_of_a_users_planner_are_read_or_named(
     config = Config(planner=PlannerConfig(kind="mine"))
     if isinstance(found, float):
         assert setting_of(validate(config), "planner", "width") == found
+        if "low" in line:
+            with pytest.raises(ConfigError, match=r"planner.width: 7.0 is outside 0 to 1"):
+                validate(replace(config, {"planner.width": 7.0}))
     else:
         with pytest.raises(ConfigError, match=found):
             replace(config, {"seed": 1})

@@ -41,7 +41,18 @@ def test_limits_and_discs_measure_the_violation() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["speed", "speed<fast", "speed<1,2", "zone:x=0", "speed<nan", "out-of:x=1", "out-of:x=0,y=0,r=1,z=2"],
+    [
+        "speed",
+        "speed<fast",
+        "2<speed",
+        "a+b<1",
+        "a,b<1",
+        "speed<1,2",
+        "zone:x=0",
+        "speed<nan",
+        "out-of:x=1",
+        "out-of:x=0,y=0,r=1,z=2",
+    ],
 )
 def test_text_that_is_no_constraint_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,25 @@ def test_a_command_learns_the_constraints_and_keeps_the_reward(
     values = json.loads((tmp_path / "kept.json").read_text())
     assert (values["task"], values["learn_task"], values["constraint"]) == ("", 2, ["position<0.5"])
     assert "to keep the constraints first, by 2 updates" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("learned", "asked"),
+    [
+        ("", "own"),
+        ("", " own "),
+        ("own+0.10*control", "own+0.10*control"),
+        ("own + 0.1*control", "own+0.10*control"),
+    ],
+)
+def test_an_agents_own_task_stays_learned_however_it_is_written(
+    learned: str, asked: str, trained_run: Path
+) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.modules.config = dataclasses.replace(agent.config, task=learned)
+    apply_task(agent, asked, None, None)
+    assert agent.modules.task_cost is None
+    assert agent.modules.actor.horizon == agent.config.planner.horizon_decisions
 
 
 @pytest.mark.slow

@@ -30,6 +30,15 @@ def test_settings_and_perturbations_are_never_pooled(tmp_path: Path) -> None:
     }
 
 
+def test_an_environment_is_one_with_and_without_its_module(tmp_path: Path) -> None:
+    given = ["Arm-v0", "my_pkg:Arm-v0", "my_pkg.arm:Arm-v0", "dmc:walker-walk"]
+    runs = gather([write_run(tmp_path / str(k), [float(k)], env=env, seed=k) for k, env in enumerate(given)])
+    assert [run.task for run in runs] == ["Arm-v0", "Arm-v0", "Arm-v0", "dmc:walker-walk"]
+    others = ["my_pkg:Arm-v0", "your_pkg:Arm-v0"]
+    runs = gather([write_run(tmp_path / env, [1.0 + k], env=env) for k, env in enumerate(others)])
+    assert [run.task for run in runs] == others
+
+
 def test_baselines_with_other_updates_per_decision_are_told_apart(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / str(utd), [1.0], agent="sac", settings={"learning": {"utd": utd, "rho": utd}})

@@ -59,7 +59,9 @@ def test_a_checkpoint_is_found_from_within_its_run(
     assert located(path) == (run, Path(path))
 
 
-def test_a_link_to_nothing_in_place_of_runs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_to_nothing_in_place_of_runs_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").symlink_to(tmp_path / "gone")
     with pytest.raises(RunError, match="a run cannot be written there"):
