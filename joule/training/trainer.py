@@ -78,9 +78,8 @@ class Trainer:
         self.unfinished = False
         """Whether the log, evaluation and checkpoint of the newest decision are still due."""
         self.collapse_reported = self.divergence_reported = False
-        self.saved_at = 0
-        """Frames at the newest checkpoint of this session."""
-        self.saved_time = time.monotonic()
+        self.saved_at, self.saved_time = 0, time.monotonic()
+        """Frames at the newest checkpoint of this session, and when it was written."""
 
     def train(self, handle_signals: bool = True) -> int | None:
         """Runs to the end of the budget.
