@@ -198,7 +198,7 @@ def test_a_run_is_trained_resumed_evaluated_explained_and_compared(
     assert "decision 3 of the episode" in str(why)
 
     (row,) = joule.compare([run])
-    assert (row.task, row.label, row.seeds) == (tiny_env.ID, "joule", 1)
+    assert (row.task, row.label, row.seeds) == (tiny_env.RECORDED, "joule", 1)
     assert not Path("comparison").exists(), "Python gets rows; files are asked for"
     joule.compare([run], out="table")
     assert (Path("table") / "compare.html").exists()

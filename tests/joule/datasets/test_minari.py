@@ -61,7 +61,7 @@ def test_it_is_learned_from_in_its_own_environment(dataset: str, tmp_path: Path,
         progress=False,
     )
     agent: Any = trained.agent
-    assert agent.config.env == tiny_env.ID
+    assert agent.config.env == tiny_env.RECORDED
     buffer = agent.modules.replay_buffer
     expected = np.concatenate([episode(number)["actions"] for number in range(3)])
     np.testing.assert_array_equal(buffer.action[buffer.place(buffer.transitions())], expected)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import tiny_env
@@ -19,6 +20,7 @@ from agent.errors import ConfigError, StopRun
 from joule.commands import train
 from joule.messages import receive, send
 from joule.training.background_evaluation import BackgroundEvaluation
+from joule_errors import Advice
 
 ENV = f"tiny_env:{tiny_env.ID}"
 """With its module: the other process must find it too."""
@@ -118,9 +120,12 @@ def test_what_was_learned_before_an_evaluation_failed_is_saved(
 def test_an_environment_that_the_process_does_not_find_stops_the_run_early(
     small: dict[str, Any], tmp_path: Path
 ) -> None:
-    given = [*options(small, tmp_path / "run"), "--eval-process", "--env", tiny_env.ID]
-    with pytest.raises(
-        StopRun, match="process of the evaluations: unknown environment id 'joule-tests/Point"
+    lost: Any = type("Lost", (tiny_env.Point,), {"__module__": "a_file_that_was_loaded_by_its_path"})
+    gymnasium.register("Lost-v0", entry_point=lost, max_episode_steps=25)
+    given = [*options(small, tmp_path / "run"), "--eval-process", "--env", "Lost-v0"]
+    with (
+        pytest.warns(Advice, match="Lost-v0 is registered by the script that runs"),
+        pytest.raises(StopRun, match="process of the evaluations: unknown environment id 'Lost-v0"),
     ):
         train.main(given)
 
