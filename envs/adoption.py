@@ -9,7 +9,7 @@ import gymnasium
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from envs.construction import wrapped
-from envs.conventions import refuse_autoreset
+from envs.conventions import refuse_autoreset, wrappers_of
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env
 from envs.registry import default_action_repeat, id_of
@@ -88,11 +88,7 @@ def adopt(
 
 def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
     """The steps after which the wrappers of an environment end its episodes; None without a `TimeLimit`."""
-    limits, layer = [], env
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, TimeLimit):
-            limits.append(layer._max_episode_steps)
-        layer = layer.env
+    limits = (layer._max_episode_steps for layer in wrappers_of(env) if isinstance(layer, TimeLimit))
     return min(limits, default=None)
 
 
@@ -106,12 +102,11 @@ def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
         EnvError: for an environment that has no id, one with wrappers of the user's own, and one that was made
             without the limit that its id is registered with.
     """
-    spec, layer = env.spec, env
+    spec = env.spec
     advice = "register it, and give its id, so that a saved agent can make it again"
-    while isinstance(layer, gymnasium.Wrapper):
+    for layer in wrappers_of(env):
         if not isinstance(layer, OF_GYMNASIUM):
             raise EnvError(f"env: has the wrapper {type(layer).__name__}; {advice}")
-        layer = layer.env
     if spec is None:
         raise EnvError(f"env: {type(env).__name__} has no id; {advice}")
     # How this one is drawn is no setting of a run: a film makes an environment of its own.

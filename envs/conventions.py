@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -23,6 +24,13 @@ LARGEST_SECONDS = 1e6
 """A longer time step, or a higher frame rate, is no time that an environment means."""
 KEEP_STATISTICS = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
 """Wrappers by which an environment depends on the episodes before."""
+
+
+def wrappers_of(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Wrapper[Any, Any, Any, Any]]:
+    """The wrappers around an environment, from the outermost one inwards."""
+    while isinstance(env, gymnasium.Wrapper):
+        yield env
+        env = env.env
 
 
 def takes_frame_size(spec: Any) -> bool:
@@ -52,19 +60,13 @@ def _says_its_step(raw: gymnasium.Env[Any, Any], dt: float) -> bool:
 
 def refuse_autoreset(env: str, raw: gymnasium.Env[Any, Any]) -> None:
     """Raises EnvError for an environment that resets itself."""
-    layer: gymnasium.Env[Any, Any] = raw
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, gymnasium.wrappers.Autoreset):
-            raise EnvError(
-                f"{env} resets itself (Autoreset): register it without, so that episodes have an end"
-            )
-        layer = layer.env
+    if any(isinstance(layer, gymnasium.wrappers.Autoreset) for layer in wrappers_of(raw)):
+        raise EnvError(f"{env} resets itself (Autoreset): register it without, so that episodes have an end")
 
 
 def warn_of_statistics(env: str, raw: gymnasium.Env[Any, Any]) -> None:
     """Warns of an environment whose observations or rewards depend on the episodes that it has seen."""
-    layer: gymnasium.Env[Any, Any] = raw
-    while isinstance(layer, gymnasium.Wrapper):
+    for layer in wrappers_of(raw):
         if isinstance(layer, KEEP_STATISTICS):
             what = "rewards" if isinstance(layer, gymnasium.wrappers.NormalizeReward) else "observations"
             warnings.warn(
@@ -74,7 +76,6 @@ def warn_of_statistics(env: str, raw: gymnasium.Env[Any, Any]) -> None:
                 Advice,
                 stacklevel=2,
             )
-        layer = layer.env
 
 
 def seconds_per_decision(env: str, raw: gymnasium.Env[Any, Any], repeat: int) -> float | None:
@@ -88,16 +89,16 @@ def seconds_per_decision(env: str, raw: gymnasium.Env[Any, Any], repeat: int) ->
         return dt * repeat
     metadata = attribute(raw, "metadata")
     fps = metadata.get("render_fps") if isinstance(metadata, dict) else None
-    if fps is None or (isinstance(fps, int) and fps == 0):
-        return None if dt is None else dt * repeat
-    if (rate := _positive(fps)) is None and dt is not None:
+    if (rate := _positive(fps)) is not None:
+        return repeat / rate
+    if dt is not None:
         return dt * repeat
-    if rate is None:
-        raise EnvError(
-            f"{env}: metadata['render_fps'] must be the frames per second of its films, a positive number, "
-            f"not {fps!r:.80}"
-        )
-    return repeat / rate
+    if fps is None or (isinstance(fps, int) and fps == 0):
+        return None
+    raise EnvError(
+        f"{env}: metadata['render_fps'] must be the frames per second of its films, a positive number, "
+        f"not {fps!r:.80}"
+    )
 
 
 def _positive(value: Any) -> float | None:

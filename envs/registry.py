@@ -126,9 +126,7 @@ def id_of(spec: EnvSpec) -> str:
         entry = entry.func
     module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", None) or ""
     top = module.partition(".")[0]
-    extra = _extra_packages(spec.id)
-    known = (*FOUND_BY_THEMSELVES, *_plugins(), extra and extra.module.partition(".")[0])
-    if entry is not None and top in known:
+    if entry is not None and _is_found(top, spec.id):
         return spec.id
     if top == "__main__" or not _is_importable(module):
         warnings.warn(
@@ -140,6 +138,16 @@ def id_of(spec: EnvSpec) -> str:
         )
         return spec.id
     return f"{module}:{spec.id}"
+
+
+def _is_found(top: str, name: str) -> bool:
+    """Whether the package `top` registers its ids, such as `name`, without being named."""
+    if top in FOUND_BY_THEMSELVES:
+        return True
+    extra = _extra_packages(name)
+    if extra is not None and extra.module.partition(".")[0] == top:
+        return True
+    return top in _plugins()  # last: reading them takes 65 ms
 
 
 def _is_importable(module: str) -> bool:

@@ -144,8 +144,8 @@ def build_agent(config: Config, env_spec: EnvSpec, env: ExperienceSource | None)
         MemoryShort: where the memory is not there.
         InputError: where another thread learns.
     """
-    check_precision()
     check_budget(config, env_spec)
+    check_precision()
     with one_thread(), allocating(config, env_spec):
         threads.set_torch(config.threads)
         return _agent_of_kind(config, env_spec, env)

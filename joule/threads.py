@@ -11,6 +11,7 @@ from pathlib import Path
 
 from joule.storage.errors import RunError
 from joule.storage.json_files import read_object
+from joule.storage.links import run_around
 from joule.storage.shipped import folder_of
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -43,7 +44,7 @@ def of_run(path: Path) -> int:
     """
     try:
         path = folder_of(path) or path
-        folder = path if (path / "config.json").exists() else Path(os.path.abspath(path)).parent.parent
+        folder = path if (path / "config.json").exists() else run_around(path)
         threads = read_object(folder / "config.json").get("threads")
     except RunError:
         return 1

@@ -17,6 +17,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from envs.conventions import wrappers_of
 from envs.faults.boundary import Boundary
 from envs.physics import dm_control_env, parts
 from envs.state.python_state import generators, is_saved
@@ -50,11 +51,9 @@ def unsaved(env: gymnasium.Env[Any, Any]) -> Contents:
     dm_control, whose own state is known, nothing is looked at.
     """
     found: Contents = {}
-    layer = env
-    while isinstance(layer, gymnasium.Wrapper):
+    for layer in wrappers_of(env):
         if not isinstance(layer, _WITHOUT_STATE):
             found |= _read(f"{type(layer).__name__}.", vars(layer))
-        layer = layer.env
     if dm_control_env(env) is None:
         held = generators(env)
         for part in parts(env):

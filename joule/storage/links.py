@@ -73,3 +73,10 @@ def run_nearby(folder: Path) -> str:
     shown = ", ".join(inside[:MOST_RUNS_NAMED])
     more = f" and {len(inside) - MOST_RUNS_NAMED} more" if len(inside) > MOST_RUNS_NAMED else ""
     return f"; runs lie in it: {shown}{more}" if inside else ""
+
+
+def run_around(checkpoint: Path) -> Path:
+    """The run folder that a checkpoint lies in, as short as the path given."""
+    run = checkpoint.parent.parent
+    # `.` has no parents, and those of `..` are not above it.
+    return run if (run / RUN_FILE).exists() else Path(os.path.abspath(checkpoint)).parent.parent

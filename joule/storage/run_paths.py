@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.configurator.settings import Config
 from joule.storage.errors import RunError
 from joule.storage.files import why
-from joule.storage.links import RUN_FILE, check_inside
+from joule.storage.links import RUN_FILE, check_inside, run_around
 from joule.storage.manifest import MANIFEST
 from joule.storage.run_entries import CHECKPOINTS
 from joule.storage.shipped import RUNS, folder_of
@@ -82,13 +82,6 @@ def located(path: str | Path) -> tuple[Path, Path | None]:
     except OSError as error:
         raise RunError(f"{folder}: {why(error)}") from error
     return run_around(folder), folder
-
-
-def run_around(checkpoint: Path) -> Path:
-    """The run folder that a checkpoint lies in, as short as the path given."""
-    run = checkpoint.parent.parent
-    # `.` has no parents, and those of `..` are not above it.
-    return run if (run / RUN_FILE).exists() else Path(os.path.abspath(checkpoint)).parent.parent
 
 
 def _check_has_checkpoint(folder: Path) -> None:
