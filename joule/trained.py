@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.configurator import validation
-from agent.configurator.settings import GOAL_CONDITIONED, Config
+from agent.configurator.settings import GOAL_CONDITIONED, NO_USUAL_RETURN, Config
 from agent.errors import ConfigError
 from joule.arguments import whole
 
@@ -259,9 +259,7 @@ class Request:
                 "act with agent.adapt()"
             )
         if self.adapt and self.config.reward == "none":
-            raise ConfigError(
-                "--adapt: an agent that learned without rewards knows no usual return; train --init-from learns it"
-            )
+            raise ConfigError(f"--adapt: {NO_USUAL_RETURN}")
 
     def output_folder(self) -> Path:
         """Where files about the run go unless somebody names another place; that of a shipped agent is made.

@@ -285,6 +285,8 @@ LISTS = ("perturb", "constraint")
 """Settings that may be given several times."""
 NO_ENV = "none"
 """What `env` is where an agent learns from recorded episodes alone, of an environment that is not at hand."""
+NO_USUAL_RETURN = "an agent that learned without rewards knows no usual return; train --init-from learns it"
+"""Why an agent with `reward` none does not adapt."""
 NO_PERTURBATION = ("none",)
 """What a user gives as `perturb` for none, where a run has some."""
 KIND_SECTIONS = ("planner", "regularizer")

@@ -1,5 +1,6 @@
 """Which agents can adapt, and whether their networks are still those that adaptation began with."""
 
+from agent.configurator.settings import NO_USUAL_RETURN
 from agent.errors import ConfigError
 from agent.modules import Modules
 
@@ -23,9 +24,7 @@ class OwnNetworks:
     def __init__(self, modules: Modules) -> None:
         check_learned_task(modules)
         if modules.rewardless:
-            raise ConfigError(
-                "adapt: an agent that learned without rewards knows no usual return; train --init-from learns it"
-            )
+            raise ConfigError(f"adapt: {NO_USUAL_RETURN}")
         self._modules = modules
         self.accept()
 

@@ -81,7 +81,7 @@ def pull(repo: str, out: str | os.PathLike[str] | None = None, *, revision: str 
     from joule.storage.trust import flags_needed
 
     pulled = pull_run(hub, repo, revision, folder)
-    flags = flags_needed(pulled.config)
+    flags = flags_needed(pulled.config.env, pulled.config.env_kwargs)
     values = {
         "commit": pulled.commit,
         "hash": pulled.hash,
@@ -102,7 +102,7 @@ def _text(pulled: Pulled, flags: Sequence[str]) -> str:
         f"{config.agent} in {config.env}, {values['frames']:,} frames.{said}",
         f"{len(values['files'])} files verified, nothing executed; SHA-256 of the agent {pulled.hash}",
     ]
-    if modules := modules_named(config):
+    if modules := modules_named(config.env):
         lines.append(
             f"its environment {config.env} is in the module {modules[0]}, which was not imported; if you trust it, "
             f"commands need {' '.join(flags)}"

@@ -148,7 +148,7 @@ def push(
         return Record({"url": url, "commit": commit, **record}, "\n".join(lines))
     assert target is not None, "one of the two was given"
     write_shared(target, files)
-    words = command_words("render", [str(target), *flags_needed(agent.config)])
+    words = command_words("render", [str(target), *flags_needed(agent.config.env, agent.config.env_kwargs)])
     lines += [f"film it: {shell_line(words)}", str(target)]
     return Record(record, "\n".join(lines), (target,))
 

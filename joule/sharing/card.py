@@ -12,7 +12,7 @@ from typing import Any
 
 from joule.escaping import markdown
 from joule.storage.run_entries import CURVE
-from joule.storage.trust import ENV_KWARGS_FLAG, MODULE_FLAG
+from joule.storage.trust import flags_needed, modules_named
 from joule_errors.printable import printable
 
 _LIBRARIES = ("joule", "python", "torch", "mujoco", "gymnasium", "numpy", "stable-baselines3", "sb3-contrib")
@@ -152,14 +152,10 @@ def _use(values: Mapping[str, Any], repo: str, address: str) -> str:
     path = f"runs/{repo.rpartition('/')[2]}" if repo else address or "."
     install = 'pip install -e ".[hub]"   # in a checkout of Joule'
     lines = [install, f"joule pull {repo}"] if repo else [] if address else ["# in the folder of this file"]
-    flags, trust = [], []
-    module, colon, _ = str(values["env"]).partition(":")
-    if colon and module != "dmc":
-        flags += [MODULE_FLAG, printable(module)]
-        trust.append(f"trust_modules=[{json.dumps(printable(module))}]")
-    if values["settings"].get("env_kwargs"):
-        flags.append(ENV_KWARGS_FLAG)
-        trust.append("trust_env_kwargs=True")
+    env, env_kwargs = str(values["env"]), values["settings"].get("env_kwargs", {})
+    flags = [printable(flag) for flag in flags_needed(env, env_kwargs)]
+    trust = [f"trust_modules=[{json.dumps(printable(module))}]" for module in modules_named(env)]
+    trust += ["trust_env_kwargs=True"] if env_kwargs else []
     lines.append(" ".join([f"joule render {path}", *flags]))
     text = _code("\n".join(lines))
     if flags:

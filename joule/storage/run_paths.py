@@ -77,7 +77,7 @@ def located(path: str | Path) -> tuple[Path, Path | None]:
         if not (folder / MANIFEST).exists():
             _check_has_checkpoint(folder)
             return folder, None
-        if folder.is_symlink():
+        if folder.is_symlink() or folder.name in ("", ".."):  # which do not say the checkpoint's name
             folder = folder.resolve()
     except OSError as error:
         raise RunError(f"{folder}: {why(error)}") from error

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,21 @@ _LONGEST_KWARGS = 200
 """Characters of keyword arguments in a message."""
 
 
-def modules_named(config: Config) -> list[str]:
-    """The modules that the config's environment imports: `my_pkg` for `my_pkg:Arm-v0`."""
-    module, colon, _ = config.env.partition(":")
+def modules_named(env: str) -> list[str]:
+    """The modules that an environment's id imports: `my_pkg` for `my_pkg:Arm-v0`."""
+    module, colon, _ = env.partition(":")
     return [module] if colon and module != "dmc" else []
 
 
-def flags_needed(config: Config) -> list[str]:
-    """The options that a command needs to show an agent of another user in its environment."""
-    flags = [word for module in modules_named(config) for word in (MODULE_FLAG, module)]
-    return flags + ([ENV_KWARGS_FLAG] if config.env_kwargs else [])
+def flags_needed(env: str, env_kwargs: Mapping[str, Any]) -> list[str]:
+    """The options that a command needs to show an agent of another user in its environment.
+
+    Args:
+        env: the environment's id.
+        env_kwargs: its keyword arguments.
+    """
+    flags = [word for module in modules_named(env) for word in (MODULE_FLAG, module)]
+    return flags + ([ENV_KWARGS_FLAG] if env_kwargs else [])
 
 
 def register(identifier: str, config: Config, before: Config | None = None) -> None:
@@ -63,8 +68,7 @@ def register(identifier: str, config: Config, before: Config | None = None) -> N
         with os.fdopen(open_append(path), "a", encoding="utf-8") as file:
             file.write("".join(entry + "\n" for entry in needed))
     except OSError as error:
-        flags = [f"{MODULE_FLAG} {module}" for module in modules_named(config)]
-        flags += [ENV_KWARGS_FLAG] if config.env_kwargs else []
+        flags = flags_needed(config.env, config.env_kwargs)
         flags += (
             [] if config.memory_budget_gb is None else [f"--memory-budget-gb {config.memory_budget_gb:g}"]
         )
@@ -96,7 +100,7 @@ def trusted(
     """
     known = _known()
     does, flags = [], []
-    for module in modules_named(config):
+    for module in modules_named(config.env):
         # The message contains an option to copy: the name must not hide a second word or a terminal code.
         if not all(part.isidentifier() for part in module.split(".")):
             raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")
@@ -119,7 +123,7 @@ def trusted(
 
 def _entries(identifier: str, config: Config) -> list[str]:
     """The lines of the list that these settings need."""
-    entries = [_module_entry(identifier, module) for module in modules_named(config)]
+    entries = [_module_entry(identifier, module) for module in modules_named(config.env)]
     if config.env_kwargs:
         entries.append(_kwargs_entry(identifier, config))
     if config.memory_budget_gb is not None:

@@ -56,7 +56,9 @@ def test_a_checkpoint_is_found_from_within_its_run(
     (run / "checkpoints/step-900").mkdir(parents=True)
     (run / "checkpoints/step-900" / MANIFEST).write_text("{}")
     monkeypatch.chdir(run / inside)
-    assert located(path) == (run, Path(path))
+    found, checkpoint = located(path)
+    assert checkpoint is not None
+    assert (found, checkpoint.name) == (run, "step-900")
 
 
 def test_a_link_to_nothing_in_place_of_runs_is_refused(
