@@ -87,9 +87,10 @@ def unseen() -> Numbers:
 
 
 def unseen_walker() -> Numbers:
-    """Walker2d-v5: returns of Joule and of SAC, and of Joule 10,000 frames before."""
-    last = [float(returns(agent, "Walker2d-v5", BUDGET, UNSEEN).mean()) for agent in ("joule", "sac")]
-    return (*last, float(returns("joule", "Walker2d-v5", BUDGET - 10_000, UNSEEN).mean()))
+    """Walker2d-v5: returns of Joule and of SAC, and of Joule in the three evaluations before."""
+    at = [(agent, BUDGET) for agent in ("joule", "sac")]
+    at += [("joule", BUDGET - before) for before in (30_000, 20_000, 10_000)]
+    return tuple(float(returns(agent, "Walker2d-v5", frames, UNSEEN).mean()) for agent, frames in at)
 
 
 def whole_run() -> Numbers:

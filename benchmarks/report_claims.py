@@ -47,7 +47,7 @@ OF_REPORTS = (
         UNSEEN_PAGE,
     ),
     Claim(
-        "In Walker2d-v5 Joule has {:,.0f} and SAC has {:,.0f}; at 90,000 frames Joule had {:,.0f}, and then",
+        "In Walker2d-v5 Joule has {:,.0f} and SAC has {:,.0f}. Joule has {:,.0f}, {:,.0f} and {:,.0f} at 70,000, 80,000 and 90,000 frames:",
         unseen_walker,
         UNSEEN_PAGE,
     ),
