@@ -66,7 +66,10 @@ OF_README = (
         unseen,
     ),
     Claim("Over a whole run of 100,000 frames it is {:.2f} on an Intel Xeon.", whole_run),
-    Claim("| Walker2d-v5, [seen a little](docs/reports/unseen.md#set-up) (1 seed each) | {:,.0f} | {:,.0f} |", lambda: unseen_walker()[:2]),
+    Claim(
+        "| Walker2d-v5, [seen a little](docs/reports/unseen.md#set-up) (1 seed each) | {:,.0f} | {:,.0f} |",
+        lambda: unseen_walker()[:2],
+    ),
     Claim(
         "At 50,000 frames Joule has {:.0f} on the six dm_control tasks, {:,.0f} in HalfCheetah-v5 and {:,.0f} in Hopper-v5.",
         halfway,

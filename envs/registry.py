@@ -116,6 +116,18 @@ def checked_id(env: str) -> str:
     return env if spec is None or prefix else id_of(spec)
 
 
+def complete_id(env: str) -> str:
+    """An id of a module with the newest version, where it has none; other ids are as `checked_id` gives them.
+
+    Raises:
+        EnvError: as `resolve`, which imports the module.
+    """
+    prefix, name = _parts(env)
+    if not prefix or prefix == "dmc" or parse_env_id(name)[2] is not None:
+        return env
+    return f"{prefix}:{resolve(env).spec.id}"
+
+
 def id_of(spec: EnvSpec) -> str:
     """The id by which a process that knows nothing of this one finds an environment: with the module that has it.
 

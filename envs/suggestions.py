@@ -33,6 +33,8 @@ DM_CONTROL_TASKS = {
 }
 """Domain -> tasks of dm_control's suite. The suite need not be installed, and its import takes a second."""
 _DMC = {f"{d}-{t}".lower(): f"dmc:{d}-{t}" for d, tasks in DM_CONTROL_TASKS.items() for t in tasks.split()}
+OF_JOULE = ("agent", "envs", "joule", "planners")
+"""Packages of Joule, which a user's own may be called like."""
 _MOST = 3
 """Suggestions in a sentence."""
 
@@ -92,6 +94,8 @@ def suggestion_of_module(name: str, prefix: str, module: ModuleType, added: Iter
     ]
     if near := _nearest(name, _newest(own)):
         return "did you mean " + " or ".join(f"{prefix}:{i}" for i in near) + "?"
+    if package in OF_JOULE:
+        return f"{package} is a package of Joule, which hides one of yours with that name; rename yours"
     imported = _import_of(prefix, module)
     if own:
         ids = [f"{prefix}:{i}" for i in dict.fromkeys(_newest(own).values())]

@@ -86,7 +86,7 @@ def _check_packages() -> None:
         if Path(origin).resolve() not in own:
             raise ImportError(
                 f"joule: {origin} hides Joule's own package {name!r}; rename it, or run the program from another "
-                "folder (the command `joule` works here)"
+                f"folder (the command `joule` works here, and finds its own {name!r})"
             )
 
 

@@ -12,7 +12,7 @@ from agent.errors import ConfigError
 from agent.interface import Agent, EnvSpec, ExperienceSource, Services, TrainingEnv, TrainingEnvs
 from agent.one_thread import one_thread
 from envs.adoption import settings_of_made
-from envs.registry import checked_id
+from envs.registry import checked_id, complete_id
 from joule import threads
 from joule.baselines.settings import KINDS as BASELINES
 from joule.environment import settings_of, wrap_env
@@ -75,7 +75,7 @@ def make(
             "data: joule.train learns from recorded episodes; an agent made here learns by acting"
         )
     if isinstance(env, str):
-        config = config_from(preset, given | {"env": checked_id(env)})
+        config = config_from(preset, given | {"env": complete_id(checked_id(env))})
         return new_agent(config, make_envs(config))
     if not isinstance(env, (TrainingEnv, TrainingEnvs)):
         if not isinstance(env, Env):

@@ -126,6 +126,9 @@ def _term(text: str) -> Task:
     kind = kind.strip()
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
+        first, _, rest_of = kind.partition(" ")
+        if first in KINDS and not colon:
+            near = [f"{first}:{rest_of.strip()}"]
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(f"task: {kind!r} is none of {', '.join(KINDS)}{hint}")
     cost = KINDS[kind](arguments(kind, rest, EXAMPLES[kind]) if colon else {})

@@ -181,10 +181,10 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         named = [known for known in self._sensors if not known.isdecimal()]
         near = difflib.get_close_matches(name, named, n=1, cutoff=0.4)
         known = f"there are {', '.join(named)}" if named else "none has a name"
-        hint = f"did you mean {near[0]}?" if near else known
+        hint = f"; did you mean {near[0]}?" if near else ""
         raise EnvError(
-            f"perturbation {perturbation.quoted}: there is no sensor {name!r}, {hint} "
-            f"(or a place from 0 to {self._silent.size - 1})"
+            f"perturbation {perturbation.quoted}: there is no sensor {name!r}; {known} "
+            f"(or a place from 0 to {self._silent.size - 1}){hint}"
         )
 
     def state(self) -> dict[str, Any]:

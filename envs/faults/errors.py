@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
+import traceback
+from pathlib import Path
 from typing import Any
 
 from joule_errors import Refused, Stopped
@@ -55,6 +59,12 @@ def _short(action: Any) -> str:
 
 LONGEST_TEXT = 400
 """Characters of an exception's text that a sentence quotes."""
+_HOME = Path(__file__).resolve().parents[2]
+_OF_OTHERS = (
+    *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib")),
+    *(f"{_HOME / package}{os.sep}" for package in ("agent", "envs", "joule", "planners")),
+)
+"""Beginnings of the paths of code that no user has written."""
 
 
 def described(error: BaseException) -> str:
@@ -67,4 +77,15 @@ def described(error: BaseException) -> str:
         text = f"{text[:LONGEST_TEXT]}..."
     if isinstance(error, Misbehaviour):
         return text
-    return f"raised {type(error).__name__}{': ' if text else ''}{text}"
+    return f"raised {type(error).__name__}{': ' if text else ''}{text}{_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of the user's own code that an exception came through; empty without one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if os.path.isabs(one.filename) and not one.filename.startswith(_OF_OTHERS)]
+    if not own:
+        return ""
+    path = Path(own[-1].filename)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f", at {shown}:{own[-1].lineno}"

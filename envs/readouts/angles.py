@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from envs.faults.errors import described
 from envs.physics import Physics, find_physics, log
 from envs.readouts.joints import kind_of
 from envs.readouts.trial import tried
@@ -37,7 +38,8 @@ def unlimited_angles(env: gymnasium.Env[Any, Any], size: int) -> tuple[int, ...]
         try:
             _found[key] = _tried(env, size)
         except Exception as error:  # noqa: BLE001  the environment may raise anything
-            log.warning("%s: it is not known which observations are angles: %s", env.unwrapped, error)
+            why = described(error)
+            log.warning("%s: it is not known which observations are angles: a trial %s", env.unwrapped, why)
             _found[key] = ()
     return _found[key]
 

@@ -14,6 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from envs.faults.errors import described
 from envs.physics import Physics, log
 from envs.readouts.derived import DerivedReadout, derived
 from envs.readouts.joints import JointReadouts, identifier
@@ -40,7 +41,7 @@ def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarra
     try:
         quantities = _tried(env, size)
     except Exception as error:  # noqa: BLE001  the environment may raise anything
-        log.warning("%s: its sensors have no physical names: %s", env.unwrapped, error)
+        log.warning("%s: its sensors have no physical names: a trial %s", env.unwrapped, described(error))
         return found
     return {name: places for name, places in quantities.items() if name not in found} | found
 

@@ -203,9 +203,11 @@ def _train(
         given_callbacks = _callbacks(callbacks, track)
         with _startup(config, from_command_line) as startup:
             # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
+            from envs.registry import complete_id
             from joule.training.experienced import train_init_from, train_offline
             from joule.training.session import Reporting, train_new
 
+            config = dataclasses.replace(config, env=complete_id(config.env))
             reporting = Reporting([*startup, *given_callbacks], track, progress)
             end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line}
             if config.data:

@@ -61,6 +61,8 @@ def _heading(record: Mapping[str, Any]) -> str:
     perceiving = ", perceiving by energy" if record["perceive"] == "energy" else ""
     task = f", for {record['task']}" if record["task"] else ""
     task = f", for the goal {record['goal']}" if record.get("goal") else task
+    if record.get("planned_for"):
+        task = f", planning for {record['planned_for']}, with the environment's own reward"
     within = f", within {' and '.join(record['constraint'])}" if record["constraint"] else ""
     trained = f"{record['agent']} after {record['frames']:,} frames"
     return f"{record['env']}, {trained}{planner}{changes}{perceiving}{task}{within}"

@@ -41,7 +41,10 @@ def _illegible(legibility: Mapping[str, float | None]) -> tuple[int, list[tuple[
 
 
 def _named(bad: list[tuple[float, str]]) -> str:
-    shown = ", ".join(f"{name} {value:.2f}" for value, name in bad[:MOST_ILLEGIBLE])
+    # Below 0 the mean would be nearer: by how much says nothing.
+    shown = ", ".join(
+        f"{name} {'below 0' if value < 0 else f'{value:.2f}'}" for value, name in bad[:MOST_ILLEGIBLE]
+    )
     return f"{shown} and {len(bad) - MOST_ILLEGIBLE} more" if len(bad) > MOST_ILLEGIBLE else shown
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import envs
 from envs.faults.errors import EnvError
-from envs.registry import checked_id
+from envs.registry import checked_id, complete_id
 from joule_errors import Advice
 
 
@@ -105,6 +105,11 @@ def test_a_folder_that_is_no_package_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with pytest.raises(envs.EnvError, match=r"the folder .*only_a_folder, which has no __init__.py"):
         envs.make("only_a_folder:My-v0")
+
+
+def test_a_package_with_the_name_of_one_of_joule_is_named() -> None:
+    with pytest.raises(envs.EnvError, match="envs is a package of Joule, which hides one of yours"):
+        envs.make("envs:My-v0")
 
 
 def test_the_recipe_for_a_model_file_exists() -> None:
@@ -225,6 +230,14 @@ def test_the_newest_version_is_taken_and_recorded() -> None:
         gymnasium.register(f"Versioned-v{version}", entry_point="counter_env:Counter")
     env_spec = envs.make("counter_env:Versioned").env_spec
     assert (env_spec.env, env_spec.resolved) == ("counter_env:Versioned", "Versioned-v10")
+
+
+def test_an_id_of_a_module_is_completed_by_its_newest_version() -> None:
+    for version in (1, 2):
+        gymnasium.register(f"Completed-v{version}", entry_point="counter_env:Counter")
+    assert complete_id("counter_env:Completed") == "counter_env:Completed-v2"
+    assert complete_id("counter_env:Completed-v1") == "counter_env:Completed-v1"
+    assert complete_id("dmc:walker-walk") == "dmc:walker-walk"
 
 
 def test_an_id_is_recorded_with_the_module_that_another_process_has_to_import(

@@ -88,7 +88,7 @@ def outcome_of(record: Record) -> list[str]:
         return [*sentences, "it predicted no return, because this task is planned for without a critic"]
     hidden = f", {100 * outcome['hidden']:.0f} % of the future unseen" if outcome["hidden"] >= 0.005 else ""
     sentences.append(
-        f"the predicted return was {short(record['predicted_return'])} and the observed return "
+        f"the predicted discounted return was {short(record['predicted_return'])} and the observed one "
         f"{short(outcome['return'])}, over {count(outcome['decisions'], 'decision')}{hidden}"
     )
     return sentences

@@ -130,3 +130,8 @@ def test_the_reward_of_an_environment_with_a_task_is_minus_its_cost(make_agent: 
     with pytest.raises(TaskError, match="'hight' is no readout"):
         make_env(make_agent(task="more:hight").config)
     assert from_json(json.loads(json.dumps(to_json(config)))) == config
+
+
+def test_a_task_with_a_space_for_its_colon_is_understood() -> None:
+    with pytest.raises(ConfigError, match="did you mean more:height"):
+        parse("more height")

@@ -12,10 +12,12 @@ import tiny_env
 from commands import assert_help_is_instant, assert_refused
 
 import joule
+from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
 from envs.faults.errors import EnvError
 from joule.commands import evaluate, train
 from joule.environment import make_env
+from joule.report import evaluation_text
 from joule.training.evaluation import evaluate as play
 from joule_errors import Advice
 
@@ -124,6 +126,14 @@ def test_another_task_is_planned_for_or_learned(joule_run: Path, capsys: pytest.
     name = "evaluation-task-more-position-learn-task-3"
     learned = evaluated(joule_run, *task, "--learn-task", "3", name=name)
     assert (learned["learn_task"], learned["planner"]["horizon_decisions"]) == (3, 3)
+
+
+def test_an_agent_in_memory_says_what_it_plans_for(joule_run: Path) -> None:
+    agent = joule.load(joule_run)
+    assert isinstance(agent, WorldModelAgent)
+    record = joule.evaluate(agent.plan_for("control"), episodes=1)
+    assert (record["task"], record["planned_for"]) == ("", "control")
+    assert "planning for control, with the environment's own reward" in evaluation_text.shown(record)
 
 
 @pytest.mark.slow

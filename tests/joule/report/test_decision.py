@@ -75,7 +75,10 @@ def test_text_names_the_decision_and_compares_predictions_with_observations() ->
     predicted = decision.short(decision.discounted(record, record["alternatives"][0]["predicted_costs"]))
     assert f"over 3 decisions the predicted cost was {predicted} and the observed cost 1.75" in text
     minus = "\N{MINUS SIGN}"
-    assert f"the predicted return was {minus}2 and the observed return {minus}2.5, over 4 decisions" in text
+    assert (
+        f"the predicted discounted return was {minus}2 and the observed one {minus}2.5, over 4 decisions"
+        in text
+    )
     assert "6 % of the future unseen" in text
 
 
