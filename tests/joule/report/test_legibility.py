@@ -23,7 +23,7 @@ def test_one_evaluation_is_read_without_a_line_that_a_kill_cut_off(tmp_path: Pat
     assert first is not None
     assert math.isnan(first["b"])
     assert legibility.read(tmp_path, 15) is None
-    assert legibility.counted({"a": 0.9, "b": -3.0, "c": math.nan}) == (1, 2, "b -3.00")
+    assert legibility.counted({"a": 0.9, "b": -3.0, "c": math.nan}) == (1, 2, "b below 0")
 
 
 @pytest.mark.parametrize(("text", "why"), [("a,b\n1,2\n", "columns"), (HEADER + "x,a,1\n", "not a number")])
