@@ -13,6 +13,8 @@ import numpy as np
 from benchmarks import raw_rows
 from benchmarks.comprehension import constraints_summary, tasks_summary
 from benchmarks.contenders import DMC
+from benchmarks.learning import hierarchy
+from benchmarks.learning.goal_rows import of_newest_version
 from benchmarks.training import RESULTS, ROOT
 from joule.report.evaluations import Run, read_evaluations
 from joule.report.statistics import interquartile_mean, strata
@@ -179,29 +181,30 @@ def tasks_with_new_frames() -> Numbers:
 def goals() -> Numbers:
     """Goals reached, in percent: mazes, arm, long maze with and without sub-goals; random; Push; three of swm; hindsight."""
     found = summary("goals.json")
-    rows = {row["way"]: row for row in raw_rows.read(RESULTS / "hierarchy.csv") if row["acts"] == "plan"}
+    long_maze = hierarchy.shares(raw_rows.read(hierarchy.RAW))
+    assert long_maze is not None, "hierarchy.csv has no version with all ways"
     of_random = [found[f"{name}_beside"]["random"] for name in ("maze", "umaze", "reach")]
     return (
-        found["maze"], found["umaze"], found["reach"], 100 * float(rows["hierarchy"]["success"]),
-        100 * float(rows["flat_longer"]["success"]), min(of_random), max(of_random), found["push"],
+        found["maze"], found["umaze"], found["reach"], *(100 * share for share in long_maze),
+        min(of_random), max(of_random), found["push"],
         found["tworoom"], found["pusht"], found["swm_reacher"], found["reach_her"],
     )  # fmt: skip
 
 
-def goal_row(subject: str, acts: str) -> dict[str, Any]:
-    """The newest row of what acts towards the goals of a subject."""
-    rows = raw_rows.read(RESULTS / "goals.csv")
-    return [row for row in rows if (row["subject"], row["acts"]) == (subject, acts)][-1]
+def goal_figure(subject: str, acts: str, column: str) -> float:
+    """What the newest version measured of what acts towards the goals of a subject; the mean over its seeds."""
+    rows = [row for row in raw_rows.read(RESULTS / "goals.csv") if row["subject"] == subject]
+    return float(np.mean([float(row[column]) for row in of_newest_version(rows) if row["acts"] == acts]))
 
 
 def goals_reached(subject: str, acts: str) -> list[float]:
     """Share of the goals that is reached, and its interval, in percent."""
-    return [100 * float(goal_row(subject, acts)[name]) for name in ("success", "low", "high")]
+    return [100 * goal_figure(subject, acts, column) for column in ("success", "low", "high")]
 
 
 def goal_time(subject: str) -> float:
     """Milliseconds of a plan in the median."""
-    return float(goal_row(subject, "plan")["median_ms"])
+    return goal_figure(subject, "plan", "median_ms")
 
 
 def probes() -> Numbers:

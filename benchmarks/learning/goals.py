@@ -5,7 +5,8 @@
 
 An agent first collects experience without a reward, by smooth random actions, and learns perception and dynamics from it
 alone. Then it learns to reach goals from the same experience. Every evaluation adds its rows to
-benchmarks/results/goals.csv, one for everything that acts; the newest rows of a subject and seed count.
+benchmarks/results/goals.csv, one for everything that acts. Of a subject the rows of the newest version count, on the mean
+over its seeds. A figure of true physics (`oracle`) may be older; `versions` in the JSON file says of which version each is.
 
 The baseline is SAC with hindsight (`sac_her`) on the same pairs: `<subject>_her` with the frames of Joule's run, and
 `<subject>_her_equal_cpu` with its CPU time, which is that of training and of learning to reach goals. Joule's row says
@@ -26,14 +27,14 @@ import numpy as np
 
 import joule
 from benchmarks import raw_rows
-from benchmarks.learning import goal_baseline, hierarchy
-from benchmarks.learning.goal_rows import GOAL_FIGURES, rounded_figures
+from benchmarks.learning import goal_baseline, hierarchy, swm
+from benchmarks.learning.goal_rows import GOAL_FIGURES, of_newest_version, rounded_figures
+from benchmarks.refusals import exit_code
 from benchmarks.training import RESULTS, RUNS, TrainingRun, train_all
 from joule.storage.files import replace_file
 from joule.storage.provenance import version
 
 RAW = RESULTS / "goals.csv"
-SWM = RESULTS / "swm_goals.csv"
 RESULT = RESULTS / "goals.json"
 COLUMNS = (
     "subject", "env", "seed", "frames", "goal_updates", "acts", "pairs", "solved_at_start", "decisions",
@@ -135,14 +136,20 @@ def _rows(
 
 def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of the JSON file: the mean over seeds of the share of goals that is reached, in percent."""
-    newest = {(row["subject"], row["seed"], row["acts"]): row for row in rows}
     found: dict[str, Any] = {}
-    reasons = dict[str, str]()
+    reasons, versions = dict[str, str](), dict[str, str]()
+
+    def newest(name: str, acts: str) -> list[Mapping[str, Any]]:
+        of = [row for row in rows if row["subject"] == name]
+        if acts == "oracle":  # it learns nothing
+            of, name = [row for row in of if row["acts"] == acts], f"{name}_{acts}"
+        of = of_newest_version(of)
+        if of:
+            versions[name] = of[0]["version"]
+        return [row for row in of if row["acts"] == acts]
 
     def shares_of(name: str, acts: str) -> list[float]:
-        return [
-            100 * float(row["success"]) for (of, _, by), row in newest.items() if (of, by) == (name, acts)
-        ]
+        return [100 * float(row["success"]) for row in newest(name, acts)]
 
     for name in (*SUBJECTS, *OF_SWM):
         shares = {acts: shares_of(name, acts) for acts in ("plan", "policy", "random", "oracle")}
@@ -161,16 +168,12 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             found[f"{name}_{equal}"] = round(float(np.mean(of_baseline)), 1) if of_baseline else None
             if not of_baseline:
                 reasons[f"{name}_{equal}"] = SUBJECTS[name].no_baseline or "not measured yet"
-    times = [
-        float(row["median_ms"])
-        for row in newest.values()
-        if row["acts"] == "plan" and row["subject"] in SUBJECTS
-    ]
+    times = [float(row["median_ms"]) for name in SUBJECTS for row in newest(name, "plan")]
     found["plan_ms"] = round(max(times), 1) if times else None
     found["long_maze_ratio"], why = hierarchy.ratio(raw_rows.read(hierarchy.RAW))
     if why:
         reasons["long_maze_ratio"] = why
-    return found | {"reasons": reasons}
+    return found | {"versions": versions, "reasons": reasons}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -194,13 +197,11 @@ def main(arguments: list[str] | None = None) -> int:
                     raw_rows.add(RAW, COLUMNS, measure(name, seed, options.oracle))
                 if goal_baseline.AGENT in options.agents:
                     raw_rows.add(RAW, COLUMNS, measure_baseline(name, seed, raw_rows.read(RAW)))
-    found = figures(
-        [*raw_rows.read(RAW), *(row for row in raw_rows.read(SWM) if row["goals"] == "recording")]
-    )
+    found = figures([*raw_rows.read(RAW), *swm.published(raw_rows.read(swm.RAW))])
     replace_file(RESULT, (json.dumps(found, indent=1) + "\n").encode())
     print(json.dumps(found, indent=1))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -1,13 +1,14 @@
 """Two time scales against one: goals behind walls in joule/LongMaze-v0, with sub-goals and without.
 
-    python benchmarks/learning/hierarchy.py                        # the newest rows, and the ratio
+    python benchmarks/learning/hierarchy.py                        # the rows that are compared, and the ratio
     python benchmarks/learning/hierarchy.py --run --seeds 1        # trains what is missing, resumably, and evaluates
 
 An agent collects experience without a reward, by smooth random actions, learns perception and dynamics from it, then
 to reach goals. The same agent is evaluated on the same pairs of a start and a goal in three ways: `hierarchy` acts towards
 sub-goals on the remembered way to the goal, `flat` plans for the goal itself, and `flat_longer` does so with a larger
 search, which takes at least as much time as a decision of `hierarchy`. Every evaluation adds its rows to
-benchmarks/results/hierarchy.csv; the newest rows of a seed count.
+benchmarks/results/hierarchy.csv. Only rows of one version, with as many pairs and updates, are compared: of the newest
+version that has evaluated an agent in all three ways. The figure is the mean over its seeds.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import joule
 from agent.cost.goal import SUB_GOAL_DECISIONS
 from benchmarks import raw_rows
 from benchmarks.learning.goal_rows import GOAL_FIGURES, rounded_figures
+from benchmarks.refusals import exit_code
 from benchmarks.training import RESULTS, RUNS, TrainingRun, train_all
 from joule.storage.provenance import version
 
@@ -42,6 +44,8 @@ WAYS: dict[str, tuple[int, dict[str, Any]]] = {
     "flat_longer": (0, LONGER),
 }
 """Name -> how far ahead sub-goals lie, in decisions, and settings of the planner."""
+ALIKE = ("version", "pairs", "goal_updates")
+"""Columns in which compared rows are equal."""
 
 
 def measure(seed: int, pairs: int = PAIRS, ways: Sequence[str] = tuple(WAYS)) -> list[dict[str, Any]]:
@@ -70,30 +74,46 @@ def measure(seed: int, pairs: int = PAIRS, ways: Sequence[str] = tuple(WAYS)) ->
     return rows
 
 
-def newest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The newest rows of each seed."""
-    return list({(row["seed"], row["way"], row["acts"]): row for row in rows}.values())
+def compared(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of plans that may be compared: of the newest version, pairs and updates for which a seed has all ways.
+
+    Seeds that do not have all ways are left out.
+    """
+    agents: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = {}
+    for row in (row for row in rows if row["acts"] == "plan"):
+        agent = (*(row[name] for name in ALIKE), row["seed"])
+        agents[agent] = {**agents.pop(agent, {}), row["way"]: row}  # at the end: it is the newest now
+    complete = {agent: ways for agent, ways in agents.items() if ways.keys() == WAYS.keys()}
+    newest = [*complete][-1][:-1] if complete else ()
+    return [row for (*alike, _), ways in complete.items() if tuple(alike) == newest for row in ways.values()]
 
 
-def ratio(rows: Sequence[Mapping[str, Any]]) -> tuple[float | None, str]:
-    """Success with sub-goals over that without, for plans; and why there is none.
+def shares(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    """The share of goals that plans reach with sub-goals and without; None where they were not compared.
 
     Of the two ways of flat planning, the one that reached more goals counts.
     """
-    shares = {
-        way: [float(row["success"]) for row in newest(rows) if (row["way"], row["acts"]) == (way, "plan")]
-        for way in WAYS
+    found = compared(rows)
+    if not found:
+        return None
+    mean = {
+        way: float(np.mean([float(row["success"]) for row in found if row["way"] == way])) for way in WAYS
     }
-    if not all(shares.values()):
+    return mean["hierarchy"], max(mean["flat"], mean["flat_longer"])
+
+
+def ratio(rows: Sequence[Mapping[str, Any]]) -> tuple[float | None, str]:
+    """Success with sub-goals over that without, for plans; and why there is none."""
+    found = shares(rows)
+    if found is None:
         return None, "not measured yet"
-    flat = max(float(np.mean(shares[way])) for way in ("flat", "flat_longer"))
-    if not flat:
+    if not found[1]:
         return None, "the flat planner reached no goal"
-    return round(float(np.mean(shares["hierarchy"])) / flat, 2), ""
+    return round(found[0] / found[1], 2), ""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Trains and evaluates where it is asked to, and shows the newest rows.
+    """Trains and evaluates where it is asked to, and shows the rows that are compared.
 
     Args:
         arguments: the options; default those of the process.
@@ -107,12 +127,12 @@ def main(arguments: list[str] | None = None) -> int:
     for seed in options.seeds if options.run else ():
         raw_rows.add(RAW, COLUMNS, measure(seed, options.pairs, options.ways))
     rows = raw_rows.read(RAW)
-    for row in newest(rows):
-        print(", ".join(f"{name} {row[name]}" for name in ("seed", "way", "acts", *GOAL_FIGURES)))
+    for row in compared(rows):
+        print(", ".join(f"{name} {row[name]}" for name in (*ALIKE, "seed", "way", *GOAL_FIGURES)))
     found, why = ratio(rows)
     print(f"with sub-goals over without: {why if found is None else found}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -1,6 +1,6 @@
 """Joule in the environments of stable-worldmodel, by the protocol of that library.
 
-    python benchmarks/learning/swm.py                              # the newest rows
+    python benchmarks/learning/swm.py                              # the rows
     python benchmarks/learning/swm.py --run --subjects tworoom     # records, trains what is missing, and evaluates
     python benchmarks/learning/swm.py --run --gradient-steps 1000 --goal-updates 1000 --pairs 20
 
@@ -8,7 +8,8 @@ The library's own scripted policies record episodes, one set to learn from and o
 dynamics are learned from the first without rewards, then reaching goals. A start is a moment of the second set, its
 goal the moment 25 steps later, and an attempt has 50 steps; it succeeds where the environment terminates the episode.
 With `--own-goals` there are rows with starts and goals that the environment itself draws, and 100 steps. Needs the extras
-`swm`, and `dmc` for swm_reacher. Every evaluation adds its rows to benchmarks/results/swm_goals.csv.
+`swm`, and `dmc` for swm_reacher. An evaluation replaces its rows in benchmarks/results/swm_goals.csv: those of the same
+subject, seed, gradient steps, updates, pairs and kind of goals. Rows with other numbers than the subject's own stay apart.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import numpy as np
 import joule
 from benchmarks import raw_rows
 from benchmarks.learning.goal_rows import GOAL_FIGURES, rounded_figures
+from benchmarks.refusals import exit_code
 from benchmarks.training import RESULTS, RUNS, TrainingRun, train_all
 from joule.goals.request import DEFAULT_OFFSET
 from joule.storage.provenance import version
@@ -38,6 +40,10 @@ COLUMNS = (
     "subject", "env", "seed", "observes", "data_transitions", "gradient_steps", "goal_updates", "goals", "acts", "pairs",
     "decisions", *GOAL_FIGURES, "train_cpu_seconds", "goal_cpu_seconds", "version",
 )  # fmt: skip
+NUMBERS = ("gradient_steps", "goal_updates", "pairs")
+"""Columns, and fields of a subject, that options replace."""
+KEY = ("subject", "seed", *NUMBERS, "goals", "acts")
+"""Columns that no two rows have alike."""
 SIZE = 48
 """Pixels of a side, of the recordings and of what agents see."""
 LIMIT = 100
@@ -91,16 +97,16 @@ class Subject:
         new = ("--data", f"swm:{self.path(held_out=False)}", "--env", self.env, *kwargs, "--reward", "none",
                "--max-episode-frames", str(LIMIT), "--seed", str(seed), "--eval-episodes", "1",
                "--eval-every-frames", str(self.gradient_steps), *self.options)  # fmt: skip
-        return TrainingRun(RUNS / "swm" / name / f"seed{seed}", self.gradient_steps, new)
+        folder = RUNS / "swm" / name / f"{self.gradient_steps}-steps" / f"seed{seed}"
+        return TrainingRun(folder, self.gradient_steps, new)
 
 
 TWOROOM, PUSHT, REACHER = "swm/TwoRoom-v1", "swm/PushT-v1", "swm/ReacherDMControl-v0"
-STATE = {"options": (), "gradient_steps": 10_000, "goal_updates": 10_000}
 SUBJECTS: dict[str, Subject] = {
     "tworoom": Subject(TWOROOM, _expert, "tworoom"),
-    "tworoom_state": Subject(TWOROOM, _expert, "tworoom", **STATE),  # type: ignore[arg-type]
+    "tworoom_state": Subject(TWOROOM, _expert, "tworoom", options=(), goal_updates=2_000),
     "pusht": Subject(PUSHT, _weak, "pusht"),
-    "pusht_state": Subject(PUSHT, _weak, "pusht", **STATE),  # type: ignore[arg-type]
+    "pusht_state": Subject(PUSHT, _weak, "pusht", options=(), gradient_steps=10_000, goal_updates=10_000),
     # An arm that swings has a velocity, which one picture does not show.
     "swm_reacher": Subject(
         REACHER,
@@ -146,11 +152,12 @@ def measure(name: str, subject: Subject, seed: int, own_goals: bool) -> list[dic
         record(subject, held_out)
     (folder,) = train_all([subject.run(name, seed)], 1)
     agent: Any = joule.load(folder)
+    steps = agent.modules.learner.updates
     begun = time.process_time()
     agent.learn_goals(subject.goal_updates)
     shared = {
         "subject": name, "env": subject.env, "seed": seed, "observes": agent.config.obs,
-        "data_transitions": agent.modules.replay_buffer.transitions().size, "gradient_steps": subject.gradient_steps,
+        "data_transitions": agent.modules.replay_buffer.transitions().size, "gradient_steps": steps,
         "goal_updates": subject.goal_updates, "train_cpu_seconds": round(agent.clock.seconds()["cpu"], 1),
         "goal_cpu_seconds": round(time.process_time() - begun, 1), "version": version(),
     }  # fmt: skip
@@ -169,8 +176,21 @@ def measure(name: str, subject: Subject, seed: int, own_goals: bool) -> list[dic
     return rows
 
 
+def published(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of recorded goals whose steps, updates and pairs are the subject's own."""
+    own = {
+        name: tuple(str(getattr(subject, number)) for number in NUMBERS) for name, subject in SUBJECTS.items()
+    }
+    return [
+        row
+        for row in rows
+        if row["goals"] == "recording"
+        and own[row["subject"]] == tuple(str(row[number]) for number in NUMBERS)
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Records, trains and evaluates where it is asked to, and shows the newest rows.
+    """Records, trains and evaluates where it is asked to, and shows the rows.
 
     Args:
         arguments: the options; default those of the process.
@@ -179,11 +199,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p.add_argument("--run", action="store_true", help="record and train what is missing, and evaluate")
     p.add_argument("--subjects", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
     p.add_argument("--seeds", nargs="+", type=int, default=[1])
-    for name in ("gradient_steps", "goal_updates", "pairs"):
+    for name in NUMBERS:
         p.add_argument(f"--{name.replace('_', '-')}", type=int, help="in place of the subject's own number")
     p.add_argument("--own-goals", action="store_true", help="goals that the environment draws, too")
     options = p.parse_args(arguments)
-    changes = {name: getattr(options, name) for name in ("gradient_steps", "goal_updates", "pairs")}
+    changes = {name: getattr(options, name) for name in NUMBERS}
     changes = {name: value for name, value in changes.items() if value is not None}
     if options.run:
         for name in options.subjects:
@@ -191,15 +211,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 found = measure(name, replace(SUBJECTS[name], **changes), seed, options.own_goals)
                 rows = raw_rows.read(RAW)
                 for row in found:
-                    rows = raw_rows.replaced(rows, row, ("subject", "seed", "goals", "acts"))
+                    rows = raw_rows.replaced(rows, row, KEY)
                 raw_rows.write(RAW, COLUMNS, rows)
     for row in raw_rows.read(RAW):
         if row["subject"] in options.subjects:
             print(
-                "  ".join(f"{row[key]:>12}" for key in ("subject", "goals", "acts", "success", "median_ms"))
+                "  ".join(
+                    f"{row[key]:>14}"
+                    for key in ("subject", *NUMBERS, "goals", "acts", "success", "median_ms")
+                )
             )
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

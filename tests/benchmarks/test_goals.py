@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,20 @@ import pytest
 import tiny_goal_env
 
 import joule
-from benchmarks.learning import goal_baseline, goals, hierarchy
+from benchmarks import claim_numbers, raw_rows
+from benchmarks.learning import goal_baseline, goals, hierarchy, swm
 from joule.goals.nearness import Nearness
+
+
+def goal_row(subject: str, acts: str, success: float, seed: int = 1, version: str = "new") -> dict[str, Any]:
+    figures = {"success": success, "median_ms": 7.0, "version": version}
+    return {"subject": subject, "seed": seed, "acts": acts, **figures}
 
 
 def test_figures_have_the_baseline_beside_joule_and_reasons_for_what_is_missing() -> None:
     shares = {"reach": ("plan", 0.9), "reach_her": ("policy", 0.4), "maze": ("plan", 0.5)}
     rows = [
-        {"subject": name, "seed": seed, "acts": acts, "success": share + seed / 100, "median_ms": 7.0}
+        goal_row(name, acts, share + seed / 100, seed)
         for name, (acts, share) in shares.items()
         for seed in (1, 3)
     ]
@@ -29,14 +36,61 @@ def test_figures_have_the_baseline_beside_joule_and_reasons_for_what_is_missing(
         goals.measure_baseline("push", 1, [])
 
 
-def test_two_time_scales_are_compared_with_the_better_flat_search_by_the_newest_rows() -> None:
-    def row(way: str, success: float, acts: str = "plan", seed: int = 1) -> dict[str, Any]:
-        return {"seed": seed, "way": way, "acts": acts, "success": str(success)}
+def test_figures_are_those_of_one_version_and_an_older_oracle_says_so() -> None:
+    acts = ("plan", "policy", "random", "oracle")
+    rows = [goal_row("maze", one, 0.1, version="old") for one in acts]
+    rows += [goal_row("maze", one, 0.9) for one in ("plan", "random")]
+    found = goals.figures(rows)
+    assert (found["maze"], found["maze_beside"]) == (90.0, {"random": 90.0, "oracle": 10.0})
+    assert found["versions"] == {"maze": "new", "maze_oracle": "old"}
+
+
+def test_a_claim_about_goals_is_the_mean_over_the_seeds_of_the_newest_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        goal_row("maze", "plan", 0.1, 3, "old"),
+        goal_row("maze", "plan", 0.6, 1),
+        goal_row("maze", "plan", 0.8, 2),
+    ]
+    raw_rows.write(tmp_path / "goals.csv", list(rows[0]), rows)
+    monkeypatch.setattr(claim_numbers, "RESULTS", tmp_path)
+    assert claim_numbers.goal_figure("maze", "plan", "success") == pytest.approx(0.7)
+
+
+def test_rows_with_other_steps_than_the_subjects_own_stay_apart() -> None:
+    own = swm.SUBJECTS["tworoom"]
+    numbers = {name: str(getattr(own, name)) for name in swm.NUMBERS}
+    row = {"subject": "tworoom", "seed": "1", "goals": "recording", "acts": "plan", **numbers}
+    quick = {**row, "gradient_steps": "1000"}
+    assert swm.published([row, quick, {**row, "goals": "environment"}]) == [row]
+    assert raw_rows.replaced([row], quick, swm.KEY) == [row, quick]
+    assert own.run("tworoom", 1).folder != replace(own, gradient_steps=1_000).run("tworoom", 1).folder
+
+
+def test_committed_rows_of_every_subject_of_recordings_are_published() -> None:
+    found = swm.published(raw_rows.read(swm.RAW))
+    assert {row["subject"] for row in found} == swm.SUBJECTS.keys()
+
+
+def test_two_time_scales_are_compared_with_the_better_flat_search_of_the_same_version() -> None:
+    def row(
+        way: str, success: float, acts: str = "plan", seed: int = 1, version: str = "a", pairs: int = 50
+    ) -> dict[str, Any]:
+        alike = {"version": version, "pairs": pairs, "goal_updates": 6_000}
+        return {"seed": seed, "way": way, "acts": acts, "success": str(success), **alike}
 
     rows = [row("hierarchy", 0.1), row("flat", 0.2), row("flat_longer", 0.3), row("flat", 0.9, "policy")]
     assert hierarchy.ratio(rows[:2]) == (None, "not measured yet")
     assert hierarchy.ratio([*rows, row("hierarchy", 0.8)]) == (2.67, "")
     assert hierarchy.ratio([*rows, row("flat_longer", 0.0), row("flat", 0.0)])[0] is None
+    rows.append(row("hierarchy", 0.6))
+    assert hierarchy.shares([*rows, row("hierarchy", 0.98, version="b")]) == (0.6, 0.3)
+    assert hierarchy.shares([*rows, row("flat", 0.5, seed=2), row("hierarchy", 0.9, pairs=5)]) == (0.6, 0.3)
+    newer = [row(way, 0.4, seed=seed, version="b") for way in hierarchy.WAYS for seed in (1, 2)]
+    assert hierarchy.shares([*rows, *newer, row("hierarchy", 0.8, seed=2, version="b")]) == pytest.approx(
+        (0.6, 0.4)
+    )
 
 
 @pytest.mark.slow
