@@ -15,7 +15,8 @@ from benchmarks.comprehension import constraints_summary, tasks_summary
 from benchmarks.contenders import DMC
 from benchmarks.learning import hierarchy
 from benchmarks.learning.goal_rows import of_newest_version
-from benchmarks.training import RESULTS, ROOT
+from benchmarks.learning.sweep import DEFAULT_SUITES
+from benchmarks.training import RESULTS, ROOT, env_folder
 from joule.report.evaluations import Run, read_evaluations
 from joule.report.statistics import interquartile_mean, strata
 
@@ -36,19 +37,15 @@ def summary(name: str) -> dict[str, Any]:
 
 @functools.cache
 def runs(tree: Path, agent: str, env: str) -> tuple[Run, ...]:
-    """The runs of an agent in an environment."""
-    folder = env.replace(":", "-").replace("/", "-")
-    return tuple(read_evaluations(path) for path in sorted(tree.glob(f"*/{agent}/{folder}/seed*.csv")))
+    """The runs of an agent in an environment, with default settings."""
+    found = [tree.glob(f"{suite}/{agent}/{env_folder(env)}/seed*.csv") for suite in DEFAULT_SUITES]
+    return tuple(read_evaluations(path) for paths in found for path in sorted(paths))
 
 
 def returns(agent: str, env: str, frames: int, tree: Path = RESULTS) -> np.ndarray:
     """Return [seeds] of the evaluation at so many frames."""
-    found = [
-        float(run.returns[run.frames.tolist().index(frames)])
-        for run in runs(tree, agent, env)
-        if frames in run.frames
-    ]
-    return np.array(found)
+    found = [raw_rows.return_at(run, frames) for run in runs(tree, agent, env)]
+    return np.array([value for value in found if value is not None])
 
 
 def both(env: str, frames: int = BUDGET) -> list[float]:
@@ -218,10 +215,11 @@ def probes() -> Numbers:
 
 
 def interruptions() -> Numbers:
-    """Exact resumes of how many, SIGKILLs, faults as expected, forged files."""
+    """Exact resumes of how many; SIGKILLs and faults with the expected outcome; forged files that were no fault."""
     resumed = [row["exact"] for row in raw_rows.read(RESULTS / "resume.csv")]
     faults = [row["verdict"] for row in raw_rows.read(RESULTS / "faults.csv")]
-    kills = summary("kill.json")
+    kills, forged = summary("kill.json"), summary("fuzz.json")
+    survived = kills["random_kills"] - kills["hash_differs"] - kills["unreadable_checkpoints"]
     return (
-        resumed.count("yes"), len(resumed), kills["random_kills"], faults.count("ok"), summary("fuzz.json")["attempts"],
+        resumed.count("yes"), len(resumed), survived, faults.count("ok"), forged["refused"] + forged["loaded"],
     )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from joule.report.evaluations import Run
 from joule.storage.files import replace_file
 
 Row = Mapping[str, Any]
@@ -19,6 +20,11 @@ def read(path: Path) -> list[dict[str, Any]]:
         return []
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def return_at(run: Run, frames: int) -> float | None:
+    """The return of the evaluation at exactly so many frames; None where a run has none there."""
+    return dict(zip(run.frames.tolist(), run.returns.tolist(), strict=True)).get(frames)
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:

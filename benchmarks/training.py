@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.run_settings import refuse_others
 from joule.cli import signals
 from joule.escaping import terminal
 from joule.sweeping.display import Display
@@ -75,8 +76,11 @@ def train(
         collect: copies the evaluations of a run; called while it trains and at its end.
 
     Raises:
+        Refused: where one of the folders has a run with other settings.
         SystemExit: where a signal has ended the runs, after their checkpoints.
     """
+    for trial in trials:
+        refuse_others(trial)
     standings = Standings()
     with LocalProcesses(workers) as backend, Display(standings) as display:
         sweep = Sweep(Listed(trials), backend, display, standings, collect)
@@ -90,11 +94,17 @@ def train_all(runs: Sequence[TrainingRun], workers: int = 2) -> list[Path]:
     """Trains runs, `workers` at a time, and returns their folders.
 
     Raises:
+        Refused: as `train`.
         SystemExit: where a run does not reach its budget; the message names its log.
     """
     if failed := [str(run.log) for run in train(runs, workers)]:
         raise SystemExit(f"training did not reach its budget: see {', '.join(failed)}")
     return [run.folder for run in runs]
+
+
+def env_folder(env: str) -> str:
+    """An environment as the name of a folder of results."""
+    return env.replace(":", "-").replace("/", "-")
 
 
 def slug(text: str) -> str:

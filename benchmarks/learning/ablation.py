@@ -5,7 +5,8 @@
 
 Every run is one of sweep.py's, so that it is resumed when the command is given again. A variant that differs only in
 how it plans when it is evaluated is measured on the agents of the default. A row of the CSV is one evaluation with
-the name of its variant. The table shows the last evaluation at the budget.
+the name of its variant. The table shows the last evaluation at the budget. A variant with rows at the budget is not
+measured again, whatever version measured them; the table marks what is of another version than its default.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ import joule
 from agent.configurator.validation import known_names
 from benchmarks import markdown_tables, raw_rows
 from benchmarks.learning import sweep
+from benchmarks.refusals import exit_code
 from benchmarks.training import RESULTS, slug
 from joule.environment import make_env
+from joule.storage.provenance import version
 from joule.sweeping.trial import Trial
 from joule.training.evaluation import evaluate
 
@@ -56,6 +59,10 @@ PLANNING_VARIANTS: dict[str, dict[str, Any]] = {
     "four times the planner's samples": {"planner.samples": 256, "planner.elites": 48},
 }
 """Variant -> settings with which the agents of the default are evaluated."""
+MARK, NOTE = (
+    " †",
+    "One or more of its rows are of another version than the default's row of the same task and seed.",
+)
 
 
 def job_of(variant: str, env: str, seed: int, steps: int) -> sweep.Job:
@@ -102,11 +109,14 @@ def evaluate_variant(folder: Path, variant: str, default: dict[str, Any]) -> dic
     """
     agent = joule.load(folder, settings=PLANNING_VARIANTS[variant])
     found = evaluate(agent, lambda: make_env(agent.config), int(default["episodes"]))
-    return {**default, "variant": variant, "return_mean": found.mean, "return_std": found.std}
+    measured = {"return_mean": found.mean, "return_std": found.std, "version": version()}
+    return {**default, "variant": variant, **measured}
 
 
-def evaluate_variants(envs: list[str], seeds: list[int], steps: int) -> None:
-    """Adds a row for every planning variant that has none, where the default's run ends at `steps`."""
+def evaluate_variants(variants: list[str], envs: list[str], seeds: list[int], steps: int) -> None:
+    """Adds a row for every one of these planning variants that has none, where the default's run ends at `steps`."""
+    if not variants:
+        return
     torch.set_num_threads(1)
     for env, seed in itertools.product(envs, seeds):
         rows = [
@@ -120,7 +130,7 @@ def evaluate_variants(envs: list[str], seeds: list[int], steps: int) -> None:
             print(f"{env}, seed {seed}: no planning variants, as no default run ends at {steps}", flush=True)
             continue
         known = {row["variant"] for row in rows}
-        for variant in (name for name in PLANNING_VARIANTS if name not in known):
+        for variant in (name for name in variants if name not in known):
             row = evaluate_variant(folder, variant, default)
             raw_rows.write(RESULT, list(row), [*raw_rows.read(RESULT), row])
 
@@ -151,27 +161,38 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
         ratios = [spent / default_seconds[run] for run, spent in seconds if run in default_seconds]
         return f"{np.mean(ratios):.2f}" if ratios else "—"
 
+    default_version = {
+        (row["env"], row["seed"]): row["version"] for row in last if row["variant"] == "default"
+    }
+    of_other_version = {
+        row["variant"]
+        for row in last
+        if row["version"] != default_version.get((row["env"], row["seed"]), row["version"])
+    }
     measured = {row["variant"] for row in last}
     lines = [
         [
-            variant,
+            variant + MARK * (variant in of_other_version),
             *(markdown_tables.mean_and_each(returns(variant, env), ",.0f") for env in envs),
             cpu_ratio(variant),
         ]
         for variant in (*VARIANTS, *PLANNING_VARIANTS)
         if variant in measured
     ]
-    return markdown_tables.markdown(["variant", *envs, "CPU time"], lines)
+    note = f"\n\n{MARK.strip()} {NOTE}" if of_other_version else ""
+    return markdown_tables.markdown(["variant", *envs, "CPU time"], lines) + note
 
 
 def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="VARIANT")
+    every = [*VARIANTS, *PLANNING_VARIANTS]
+    p.add_argument("--only", nargs="+", choices=every, default=every, metavar="VARIANT")
     p.add_argument("--envs", nargs="+", default=list(TASKS))
     p.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
     p.add_argument("--steps", type=int, default=50_000, help="budget of each run in frames (default: 50000)")
     p.add_argument("--workers", type=int, default=2, help="runs at a time")
     options = p.parse_args()
+    trained, planned = ([name for name in options.only if name in of] for of in (VARIANTS, PLANNING_VARIANTS))
     done = {
         (row["variant"], row["env"], int(row["seed"]))
         for row in raw_rows.read(RESULT)
@@ -179,15 +200,15 @@ def main() -> int:
     }
     jobs = [
         (variant, job_of(variant, env, seed, options.steps))
-        for seed, variant, env in itertools.product(options.seeds, options.only, options.envs)
+        for seed, variant, env in itertools.product(options.seeds, trained, options.envs)
         if (variant, env, seed) not in done
     ]
     variants = {job.name: variant for variant, job in jobs}
     failed = sweep.execute([job for _, job in jobs], options.workers, collector(variants))
-    evaluate_variants(options.envs, options.seeds, options.steps)
+    evaluate_variants(planned, options.envs, options.seeds, options.steps)
     print(table(raw_rows.read(RESULT), options.steps))
     return int(bool(failed))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

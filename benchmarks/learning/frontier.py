@@ -29,6 +29,7 @@ from benchmarks.contenders import BY_NAME, CONTENDERS, DMC, ENVS, GYMNASIUM, RUN
 from benchmarks.learning import sweep
 from benchmarks.learning.frontier_curves import CpuTime, Curve, curve_of, mean_of_tasks
 from benchmarks.learning.frontier_figure import draw
+from benchmarks.refusals import exit_code
 from benchmarks.training import RESULTS, ROOT
 from joule.report.evaluations import Run, read_evaluations
 
@@ -102,8 +103,8 @@ def summary(panels: dict[str, dict[str, Curve]], rows: Rows, cpu: CpuTime) -> di
             (f"halfcheetah_{name}", GYMNASIUM[0], GYMNASIUM[:1], RUN_FRAMES),
             (f"hopper_{name}", GYMNASIUM[1], GYMNASIUM[1:], RUN_FRAMES),
         ):
-            without = [env for env in envs if last_return(panels[env], name) is None]
-            reason = f"no row at {RUN_FRAMES:,} frames: {', '.join(without)}"
+            without = [env for env in envs if last_return(panels[env], name, frames) is None]
+            reason = f"no row at {frames:,} frames: {', '.join(without)}"
             put(title, last_return(panels[panel], name, frames), reason)
         put(f"cpu_ratio_{name}", cpu.ratio(name, DMC[0]), "not measured; see benchmarks/speed/whole_run.py")
     seeds = {name: {env: len(rows.get((name, env), [])) for env in ENVS} for name in BY_NAME}
@@ -179,4 +180,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

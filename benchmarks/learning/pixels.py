@@ -1,4 +1,4 @@
-"""Trains joule and sac from pixels, and collects the return of their last evaluation at the budget.
+"""Trains joule and sac from pixels, and collects the return of their evaluation at the budget.
 
     python benchmarks/learning/pixels.py                 # benchmarks/results/pixels.json from the rows that are there
     python benchmarks/learning/pixels.py --run           # trains what is missing, resumably, two runs at a time; then that
@@ -25,6 +25,8 @@ from typing import Any
 from benchmarks import pixel_results
 from benchmarks.learning import sweep
 from benchmarks.pixel_results import RESULT
+from benchmarks.raw_rows import return_at
+from benchmarks.refusals import exit_code
 from benchmarks.training import ROOT
 from joule.report.evaluations import read_evaluations
 
@@ -79,14 +81,15 @@ def figures(suite: str = SUITE, steps: int = BUDGET) -> dict[str, Any]:
         key = name if agent == "joule" else f"{agent}_{name}"
         folder = sweep.Job(suite, agent, env, 1, steps, (), TREE).result.parent
         runs = [read_evaluations(path) for path in sorted(folder.glob("seed*.csv"))]
-        finished = {
-            str(run.seed): round(float(run.returns[-1]), 3) for run in runs if run.frames[-1] >= steps
-        }
+        at_budget = {str(run.seed): return_at(run, steps) for run in runs}
+        finished = {seed: round(value, 3) for seed, value in at_budget.items() if value is not None}
         found[key] = finished or None
         if not finished:
             most = max((int(run.frames[-1]) for run in runs), default=0)
             so_far = f"; the longest run has {most:,}" if runs else ""
-            found["reasons"][key] = f"no run of {agent} in {env} with pixels has {steps:,} frames yet{so_far}"
+            found["reasons"][key] = (
+                f"no evaluation of {agent} in {env} with pixels at {steps:,} frames yet{so_far}"
+            )
     return found
 
 
@@ -125,4 +128,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

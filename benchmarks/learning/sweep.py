@@ -4,9 +4,10 @@
         --seeds 1 2 --steps 50000
 
 It is `joule sweep` for the committed results. Each run is the train command in a process of its own, on one thread.
-When the command is given again, it resumes interrupted runs and skips finished ones. While a run trains, its
-evaluations are copied to benchmarks/results/<suite>/<agent>/<env>/seed<k>.csv. The suites dmc, gymnasium and joule hold
-runs with default settings only; with --settings, choose another suite, whose name says what differs.
+When the command is given again, it resumes interrupted runs and skips finished ones; a run folder with other settings is
+refused. While a run trains, its evaluations are copied to benchmarks/results/<suite>/<agent>/<env>/seed<k>.csv. The suites
+dmc, gymnasium and joule hold runs with default settings only; with --settings, choose another suite, whose name says what
+differs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import raw_rows, training
-from benchmarks.training import RESULTS, ROOT, RUNS, TrainingRun
+from benchmarks.refusals import exit_code
+from benchmarks.run_settings import refuse_others
+from benchmarks.training import RESULTS, ROOT, RUNS, TrainingRun, env_folder
 from joule.sweeping.job import Job as TrialJob
 from joule.sweeping.session import collected
 from joule.sweeping.trial import Trial
@@ -46,7 +49,7 @@ class Job:
     @property
     def env_folder(self) -> str:
         """The environment as the name of a folder."""
-        return self.env.replace(":", "-").replace("/", "-")
+        return env_folder(self.env)
 
     @property
     def run(self) -> TrainingRun:
@@ -99,8 +102,12 @@ def execute(
         jobs: the runs.
         workers: runs at a time.
         collect: copies the evaluations of a run; called while it trains and at its end.
+
+    Raises:
+        Refused: where the folder of a run, finished or not, has one with other settings.
     """
     for job in (job for job in jobs if job.finished()):
+        refuse_others(job)
         print(f"finished before: {job.result.relative_to(ROOT)}", flush=True)
     return training.train([job for job in jobs if not job.finished()], workers, collect)
 
@@ -133,4 +140,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -12,6 +12,7 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import replace, validate
 from benchmarks.learning import ablation
 from joule.environment import make_env
+from joule.storage.provenance import version
 from joule.training.evaluation import evaluate
 
 ALL_VARIANTS = {**ablation.VARIANTS, **ablation.PLANNING_VARIANTS}
@@ -39,19 +40,23 @@ def test_every_variant_is_a_command_that_train_accepts(variant: str) -> None:
 def test_a_planning_variant_is_measured_on_the_trained_agent_of_the_default(trained_run: Path) -> None:
     default = {
         "variant": "default", "env": "e", "seed": "1", "frames": "400", "episodes": "3", "cpu_seconds": "7",
+        "version": "old",
     }  # fmt: skip
     name = "no planner: the policy acts"
     row = ablation.evaluate_variant(trained_run, name, {**default, "return_mean": "1e9"})
     policy = joule.load(trained_run, settings={"planner.kind": "policy"})
     same = evaluate(policy, lambda: make_env(policy.config), 3)
     assert (row["variant"], row["return_mean"]) == (name, same.mean)
-    unchanged = {"variant": "default", "return_mean": 0, "return_std": 0}
+    assert row["version"] == version(), "it is measured now, whenever the default was"
+    unchanged = {"variant": "default", "return_mean": 0, "return_std": 0, "version": "old"}
     assert row | unchanged == default | unchanged
 
 
 def test_the_table_takes_the_last_evaluations_of_all_seeds() -> None:
-    def row(variant: str, env: str, seed: int, frames: int, mean: float, cpu: float) -> dict[str, Any]:
-        figures = {"frames": frames, "return_mean": mean, "cpu_seconds": cpu}
+    def row(
+        variant: str, env: str, seed: int, frames: int, mean: float, cpu: float, version: str = "a"
+    ) -> dict[str, Any]:
+        figures = {"frames": frames, "return_mean": mean, "cpu_seconds": cpu, "version": version}
         return {"variant": variant, "env": env, "seed": seed, **figures}
 
     rows = [
@@ -66,4 +71,9 @@ def test_the_table_takes_the_last_evaluations_of_all_seeds() -> None:
     assert lines[2:] == [
         "| default | 450 (400, 500) | — | 1.00 |",
         "| one-step returns | 300 (300) | — | 0.67 |",  # relative to the default's run of the same seed
+    ]
+    lines = ablation.table([*rows, row("no curiosity", "a", 2, 100, 1.0, 1.0, "b")], 100).splitlines()
+    assert [line for line in lines if "†" in line] == [
+        "| no curiosity † | 1 (1) | — | 0.10 |",
+        f"† {ablation.NOTE}",
     ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from result_files import write_evaluations
 
-from benchmarks import claims
+from benchmarks import claim_numbers, claims
 from benchmarks.claim import Claim
 from benchmarks.claims import CLAIMS
 from benchmarks.training import ROOT
@@ -37,6 +39,24 @@ def test_every_number_in_the_results_of_the_readme_is_a_claim() -> None:
         part = part.replace(text, "", 1)
     part = re.sub(r"\]\([^)]*\)|`[^`]*`|[\w/]+-v\d", "", part)  # links, code, environments
     assert re.findall(r"[^|.]*\d[^|.]*", part) == []
+
+
+def test_rows_of_other_settings_are_no_part_of_a_claim(tmp_path: Path) -> None:
+    for suite, value in (("gymnasium", 5.0), ("wide", 9.0)):
+        write_evaluations(tmp_path / suite / "sac" / "Hopper-v5" / "seed1.csv", [value], every=100)
+    assert claim_numbers.returns("sac", "Hopper-v5", 100, tmp_path).tolist() == [5.0]
+
+
+def test_kills_and_forged_files_with_another_outcome_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = {
+        "kill.json": {"random_kills": 50, "hash_differs": 1, "unreadable_checkpoints": 2},
+        "fuzz.json": {"attempts": 100, "refused": 60, "loaded": 37, "faults": 3},
+    }
+    monkeypatch.setattr(claim_numbers, "summary", counts.__getitem__)
+    _, _, kills, _, forged = claim_numbers.interruptions()
+    assert (kills, forged) == (47, 97)
 
 
 def test_new_numbers_replace_old_ones() -> None:

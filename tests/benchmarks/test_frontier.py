@@ -113,6 +113,7 @@ def test_what_is_missing_has_no_number_and_a_reason(trees: Path, monkeypatch: py
     assert (found["dmc6_default"], found["seeds"]["default"][DMC[0]]) == (280.0, 2)
     assert found["hopper_strong"] is found["cpu_ratio_default"] is None
     assert "no row" in found["reasons"]["hopper_strong"]
+    assert found["reasons"]["dmc6_strong_50k"].startswith("no row at 50,000 frames: ")
     assert "not measured" in found["reasons"]["cpu_ratio_default"]
     assert "| SAC | — | 5 (1) | 5 (1) |" in page.read_text()
     left = frontier.missing([BY_NAME["default"], BY_NAME["strong"]], [DMC[0], HOPPER], [1, 3])

@@ -22,19 +22,22 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_returns_are_those_at_the_budget_and_what_is_missing_has_a_reason(results: Path) -> None:
-    for seed, returns in ((1, [1.0, 2.0]), (2, [3.0, 4.5]), (3, [9.0])):
+    for seed, returns in ((1, [1.0, 2.0]), (2, [3.0, 4.5, 7.0]), (3, [9.0])):
         (job,) = pixels.jobs("pixels", ["sac"], ["joule/Reach-v0"], [seed], 100_000, [])
         write_evaluations(job.result, returns, agent="sac", env=job.env, seed=seed, every=50_000)
     pixel_results.update({"render_fps": {"Hopper-v5": 500.0}}, results / "pixels.json")
     assert pixels.main([]) == 0
     record = json.loads((results / "pixels.json").read_text())
-    assert record["sac_reach"] == {"1": 2.0, "2": 4.5}, "seed 3 has not reached the budget"
+    assert record["sac_reach"] == {"1": 2.0, "2": 4.5}, (
+        "seed 3 has not reached the budget, and seed 2 went on"
+    )
     assert record["render_fps"] == {"Hopper-v5": 500.0}
     missing = ("reach", "cartpole_swingup", "reacher_easy", "sac_cartpole_swingup", "sac_reacher_easy")
     assert [record[key] for key in missing] == [None] * 5
     assert record["reasons"].keys() == set(missing)
     assert (
-        record["reasons"]["reach"] == "no run of joule in joule/Reach-v0 with pixels has 100,000 frames yet"
+        record["reasons"]["reach"]
+        == "no evaluation of joule in joule/Reach-v0 with pixels at 100,000 frames yet"
     )
 
 
