@@ -3,8 +3,8 @@
     python benchmarks/reliability/faults.py                    all faults -> benchmarks/results/faults.csv
     python benchmarks/reliability/faults.py --rows 19 43 61    some of them; the other rows of the file stay
 
-Columns: id, fault, expected, outcome, and verdict: "ok" or "short", where the outcome is not the expected one.
-It needs the extra `dev`.
+Columns: id, fault, expected, outcome, and verdict: "ok" or "short", where the outcome is not the expected one. The exit
+code is 1 where a row of the file is short. It needs the extra `dev`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def tried(number: int) -> dict[str, str]:
     return dict(zip(COLUMNS, (str(number), fault.name, fault.expected, text, verdict), strict=True))
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -78,7 +78,7 @@ def main() -> int:
         help="numbers of faults (default: all)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     rows = {int(row["id"]): row for row in raw_rows.read(given.out)}
     # A shell ignores them for what runs under `nohup` or in the background, and so would what is tried here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -94,7 +94,7 @@ def main() -> int:
     short = sorted(number for number, row in rows.items() if row["verdict"] != "ok")
     ok = len(rows) - len(short)
     print(f"{len(rows)} of {len(FAULTS)} tried, {ok} ok; short: {short or 'none'}")
-    return 0
+    return int(bool(short))
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def write_replay(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> No
 
 @fault(59, "dataset: missing/ragged episode, NaN rows, wrong dtype", "REJECT naming episode")
 def invalid_replay_rows(sandbox: Sandbox) -> Outcome:
-    """The replay is the only data that is read. Its rows are changed, and its hashes are valid."""
+    """The rows of a run's replay are changed, and its hashes are valid. Recorded episodes have tests of their own."""
     run, checks = FinishedRun(sandbox), {}
 
     def with_nan(rows: np.ndarray) -> np.ndarray:
@@ -190,4 +190,5 @@ def invalid_replay_rows(sandbox: Sandbox) -> Outcome:
     folder = run.copy()
     reseal(newest_checkpoint(folder), lambda m: m["files"]["replay"]["record"][0].__setitem__(1, "<f8"))
     checks["wrong dtype"] = checkpoint_refused(sandbox, folder, "replay", "<f8")
-    return all_of(checks)
+    found = all_of(checks)
+    return Outcome(found.ok, f"in the replay of a run: {found.text}")

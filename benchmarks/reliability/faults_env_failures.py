@@ -102,7 +102,7 @@ def worker_killed(sandbox: Sandbox) -> Outcome:
     result = sandbox.train(patch=lose_worker(kill=True), changes=NO_EVALUATION)
     stopped = result.stopped("worker 0 ended with -9")
     ok = stopped and sandbox.resume(result.folder).survived()
-    return Outcome(ok, f"Joule has no workers; an env's own, killed: {result.describe()}")
+    return Outcome(ok, f"a worker of the environment's own, killed: {result.describe()}")
 
 
 @fault(21, "worker raises", "original traceback + index")
@@ -110,5 +110,5 @@ def worker_raises(sandbox: Sandbox) -> Outcome:
     result = sandbox.train(patch=lose_worker(kill=False), changes=NO_EVALUATION)
     shown = sandbox.train("--debug", patch=lose_worker(kill=False), changes=NO_EVALUATION)
     ok = result.stopped("worker 0 ended with 3") and shown.mentions("Traceback", "faults_env_failures.py")
-    text = f"Joule has no workers; an env's own, failing: {result.describe()}; --debug shows the traceback"
+    text = f"a worker of the environment's own, failing: {result.describe()}; --debug shows the traceback"
     return Outcome(ok, text)

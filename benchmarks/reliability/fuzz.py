@@ -35,10 +35,11 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.refusals import exit_code
 from benchmarks.reliability.fuzz_targets import (
     CheckpointTarget,
     CompareTarget,
@@ -47,6 +48,7 @@ from benchmarks.reliability.fuzz_targets import (
     Target,
 )
 from benchmarks.reliability.sandbox import ROOT, TINY_ENV, Sandbox, preload
+from joule_errors import Refused
 
 RESULT = ROOT / "benchmarks" / "results" / "fuzz.json"
 BATCH = 500
@@ -151,9 +153,9 @@ class Figures:
         self.kib, self.longest, self.done = 0, 0.0, 0
 
     @classmethod
-    def read(cls, path: Path) -> Figures:
-        """The figures of a result file."""
-        found, figures = json.loads(path.read_text()), cls()
+    def of(cls, found: Mapping[str, Any]) -> Figures:
+        """The figures of a result file, from its content."""
+        figures = cls()
         for file, counts in found["by_file"].items():
             figures.outcomes.update({f"{file}|{word}": count for word, count in counts.items()})
         figures.faults.update(found["fault_descriptions"])
@@ -188,23 +190,45 @@ class Figures:
         }
 
 
-def main() -> int:
+def continued(before: Mapping[str, Any], command: str) -> str:
+    """The commands that made the figures: those of the file that is added to, and this one."""
+    return f"{before['command']}; then {command}" if before else command
+
+
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--attempts", type=int, default=200_000, metavar="N", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first batch (default: 0)")
+    parser.add_argument(
+        "--attempts",
+        type=int,
+        default=200_000,
+        metavar="N",
+        help="in all, those that --add goes on from included (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the first batch; a batch after N attempts has this seed plus N (default: 0)",
+    )
     parser.add_argument("--out", type=Path, default=RESULT, help="the result (default: the committed one)")
     parser.add_argument("--add", action="store_true", help="go on from the figures in the result")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
+    before = json.loads(given.out.read_text()) if given.add and given.out.exists() else {}
+    figures = Figures.of(before) if before else Figures()
+    if figures.done >= given.attempts:
+        raise Refused(
+            f"--attempts: {given.out} has {figures.done:,} already; give a larger number to --add to them"
+        )
+    command = continued(before, shlex.join(["python", "benchmarks/reliability/fuzz.py", *sys.argv[1:]]))
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     logging.disable(logging.CRITICAL)
     preload()
     if os.access("/dev/shm", os.W_OK):
         tempfile.tempdir = "/dev/shm"  # in memory: no disk needs so many small writes
     sandbox = Sandbox()
-    figures = Figures.read(given.out) if given.add and given.out.exists() else Figures()
-    command = shlex.join(["python", "benchmarks/reliability/fuzz.py", *sys.argv[1:]])
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         targets = make_targets(sandbox)
         while figures.done < given.attempts:
@@ -212,7 +236,7 @@ def main() -> int:
             found = in_child(lambda c=count, s=seed: run_batch(targets, c, s), f"batch {seed}")  # type: ignore[misc]
             figures.add(found, count)
             print(f"\r{figures.done} attempts, {sum(figures.faults.values())} faults", end="", flush=True)
-            text = json.dumps({"command": command, **figures.values()}, indent=2)
+            text = json.dumps({**before, "command": command, **figures.values()}, indent=2)
             given.out.write_text(text + "\n")  # a fuzz that is stopped goes on by --add
     finally:
         sandbox.close()
@@ -222,4 +246,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

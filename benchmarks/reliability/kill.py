@@ -211,6 +211,17 @@ def send_signals(
     }
 
 
+def failures(found: dict[str, Any]) -> int:
+    """How many outcomes of the three parts are not the expected ones.
+
+    Args:
+        found: the content of the result file.
+    """
+    of_signals = sum(found[name]["wrong"] + found[name]["hash_differs"] for name in SIGNALS)
+    of_kills = found["short"] + found["hash_differs"] + found["unreadable_checkpoints"]
+    return int(of_signals + of_kills + (found["most_frames_lost"] > found["interval"]))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -243,8 +254,7 @@ def main() -> int:
     finally:
         sandbox.close()
     print(json.dumps({name: v for name, v in found.items() if name not in ("points", "run")}, indent=2))
-    wrong = found["short"] + found["hash_differs"] + found["unreadable_checkpoints"]
-    return int(wrong > 0 or found["most_frames_lost"] > INTERVAL)
+    return int(failures(found) > 0)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Watches one long training run from outside: its memory, its open file descriptors, and the files it leaves.
 
     python benchmarks/reliability/soak.py --hours 2         -> benchmarks/results/soak.csv and soak.json
-    python benchmarks/reliability/soak.py --judge-only      -> soak.json again, from the soak.csv that is there
+    python benchmarks/reliability/soak.py --judge-only      -> the verdict again, from the soak.csv and soak.json that are there
 
 The run is small: its replay buffer is full after minutes, and it makes hundreds of episodes, evaluations and
 checkpoints. It has a temporary folder, a working folder and a home folder of its own. Every sample adds a row to
-the table, so that a soak that is ended early is valid; soak.json states its length.
+the table, so that a soak that is ended early is valid; soak.json states its length. Only a run that ended by SIGTERM, as
+it was told to, passes.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import raw_rows
+from benchmarks.refusals import exit_code
 from benchmarks.reliability.run_fingerprint import checkpoint_frames
 from benchmarks.reliability.sandbox import ROOT, words_of
+from joule.storage.files import replace_file
+from joule_errors import Refused
 
 RESULTS = ROOT / "benchmarks" / "results"
 COLUMNS = ("seconds", "cpu_seconds", "steps", "rss_kib", "descriptors", "files", "stray_files")
@@ -94,6 +99,7 @@ class Soak:
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "train.py"), *words],
             cwd=self.place / "cwd", env={**os.environ, **variables}, stdout=self.log, stderr=self.log,
+            start_new_session=True,  # Ctrl-C is for this process, which then ends the run
         )  # fmt: skip
         self.start = time.monotonic()
         self._unexpected: set[str] = set()
@@ -140,6 +146,10 @@ class Soak:
         self.log.close()
         return {"exit_code": code, "seconds_to_end": round(time.monotonic() - asked, 1), "left": left}
 
+    def evaluations(self) -> int:
+        """How many evaluations the run has made."""
+        return len(raw_rows.read(self.folder / "evaluations.csv"))
+
     def output(self) -> str:
         """What the run printed."""
         return (self.place / "log").read_text(errors="replace")
@@ -154,7 +164,7 @@ def watch(table: Path, hours: float, every: float) -> dict[str, Any]:
         every: seconds between two samples.
 
     Returns:
-        How the run ended; see `Soak.end`.
+        How the run ended (see `Soak.end`), and how many evaluations it has made.
     """
     soak = Soak()
     print(f"training in {soak.folder}, process {soak.process.pid}; rows go to {table}", flush=True)
@@ -172,23 +182,30 @@ def watch(table: Path, hours: float, every: float) -> dict[str, Any]:
                 break  # it ended after `poll`
             file.flush()
             time.sleep(every)
-    ended = soak.end()
+    ended, evaluations = soak.end(), soak.evaluations()
     if ended["exit_code"] == STOPPED:
         shutil.rmtree(soak.place)
     else:
         print(soak.output()[-2000:], flush=True)
-    return ended
+    return {"ended": ended, "evaluations": evaluations}
 
 
-def judge(rows: Sequence[dict[str, str]], ended: dict[str, Any] | None) -> dict[str, Any]:
+def write(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes the JSON file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def judge(rows: Sequence[dict[str, str]], record: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict on a table.
 
-    The slope of the memory is the Theil-Sen estimate over the settled rows, with its 95 % interval, in per cent
+    A checkpoint counts where a sample saw it as the newest one. The slope of the memory is the Theil-Sen estimate over the settled rows, with its 95 % interval, in per cent
     of the median memory per hour.
 
     Args:
         rows: the samples.
-        ended: how the run ended; None where it is not known.
+        record: what the table does not have: `command`, `run`, `evaluations`, and how the run `ended`; None where
+            that is not known.
     """
     from scipy.stats import theilslopes
 
@@ -203,17 +220,17 @@ def judge(rows: Sequence[dict[str, str]], ended: dict[str, Any] | None) -> dict[
     tenth = max(1, len(settled) // 10)
     # A sample during a write counts one more; the minimum is the number between writes.
     early, late = min(descriptors[:tenth]), min(descriptors[-tenth:])
-    stray = {path for row in rows for path in row["stray_files"].split()} | set((ended or {}).get("left", []))
-    steps = int(rows[-1]["steps"])
+    ended: Mapping[str, Any] = record["ended"] or {}
+    stray = {path for row in rows for path in row["stray_files"].split()} | set(ended.get("left", []))
     found = {
-        "command": shlex.join(["python", "benchmarks/reliability/soak.py", *sys.argv[1:]]),
-        "run": RUN,
+        "command": record["command"],
+        "run": record["run"],
         "hours": round(float(rows[-1]["seconds"]) / 3600, 3),
         "hours_settled": round(hours[-1] - hours[0], 3),
         "cpu_seconds": float(rows[-1]["cpu_seconds"]),
-        "steps": steps,
-        "checkpoints": steps // CHECKPOINT_EVERY,
-        "evaluations": steps // EVAL_EVERY,
+        "steps": int(rows[-1]["steps"]),
+        "checkpoints": len({int(row["steps"]) for row in rows} - {0}),
+        "evaluations": record["evaluations"],
         "samples": len(rows),
         "rss_mib": round(median / 1024, 1),
         "rss_mib_range": [round(min(memory) / 1024, 1), round(max(memory) / 1024, 1)],
@@ -223,13 +240,13 @@ def judge(rows: Sequence[dict[str, str]], ended: dict[str, Any] | None) -> dict[
         "descriptors_most": max(descriptors),
         "files_most": max(int(row["files"]) for row in settled),
         "stray_files": sorted(stray),
-        "ended": ended,
+        "ended": record["ended"],
     }
     clean = slope < LARGEST_SLOPE and early == late and not stray
-    return {**found, "passed": clean and (ended is None or ended["exit_code"] == STOPPED)}
+    return {**found, "passed": clean and ended.get("exit_code") == STOPPED}
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -240,16 +257,26 @@ def main() -> int:
         "--out", type=Path, default=RESULTS / "soak.csv",
         help="the table; the verdict is beside it (default: the committed one)",
     )  # fmt: skip
-    given = parser.parse_args()
-    ended = None if given.judge_only else watch(given.out, given.hours, given.every)
+    given = parser.parse_args(arguments)
+    verdict = given.out.with_suffix(".json")
+    if given.judge_only:
+        if not (given.out.exists() and verdict.exists()):
+            raise Refused(f"--judge-only: needs {given.out} and {verdict}, which a soak writes")
+        record = json.loads(verdict.read_text())
+    else:
+        command = shlex.join(["python", "benchmarks/reliability/soak.py", *sys.argv[1:]])
+        record = {"command": command, "run": RUN, "evaluations": None, "ended": None}
+        write(verdict, record)  # in place of that of another soak
+        record |= watch(given.out, given.hours, given.every)
+        write(verdict, record)
     with given.out.open(newline="") as file:
         # The last line of a soak that was killed may be incomplete.
         rows = [row for row in csv.DictReader(file) if row["stray_files"] is not None]
-    text = json.dumps(judge(rows, ended), indent=2)
-    given.out.with_suffix(".json").write_text(text + "\n")
-    print(text)
-    return int(not json.loads(text)["passed"])
+    found = judge(rows, record)
+    write(verdict, found)
+    print(json.dumps(found, indent=2))
+    return int(not found["passed"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

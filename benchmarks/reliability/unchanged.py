@@ -25,6 +25,9 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
+from benchmarks.refusals import exit_code
+from joule_errors import Refused
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVS = ("HalfCheetah-v5", "Hopper-v5", "dmc:walker-walk", "joule/Push-v0")
 FRAMES = 3_000
@@ -82,14 +85,23 @@ def recorded(before: str, workers: int) -> dict[str, dict[str, list[str]]]:
             subprocess.run(["git", "worktree", "remove", "--force", str(other)], cwd=ROOT, check=True)
 
 
-def main() -> int:
+def check(before: str) -> None:
+    """Refuses what is neither a file nor a revision, before anything is trained."""
+    known = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{before}^{{commit}}"]
+    if not Path(before).is_file() and subprocess.run(known, cwd=ROOT, stdout=subprocess.DEVNULL).returncode:
+        raise Refused(f"--before: {before} is neither a file nor a revision of this repository")
+
+
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--before", metavar="REV", help="a revision, or a file that --record wrote")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the fingerprints of this checkout")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="runs at a time (default: 2)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    if options.before:
+        check(options.before)
     now = fingerprints(ROOT, options.workers)
     if options.record:
         options.record.write_text(json.dumps(now, indent=1) + "\n")
@@ -105,4 +117,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))
