@@ -183,7 +183,7 @@ def table(rows: list[dict[str, Any]], steps: int) -> str:
     return markdown_tables.markdown(["variant", *envs, "CPU time"], lines) + note
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     every = [*VARIANTS, *PLANNING_VARIANTS]
     p.add_argument("--only", nargs="+", choices=every, default=every, metavar="VARIANT")
@@ -191,7 +191,7 @@ def main() -> int:
     p.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
     p.add_argument("--steps", type=int, default=50_000, help="budget of each run in frames (default: 50000)")
     p.add_argument("--workers", type=int, default=2, help="runs at a time")
-    options = p.parse_args()
+    options = p.parse_args(arguments)
     trained, planned = ([name for name in options.only if name in of] for of in (VARIANTS, PLANNING_VARIANTS))
     done = {
         (row["variant"], row["env"], int(row["seed"]))

@@ -6,13 +6,14 @@
 
 Runs are trained one after the other: each needs the machine for itself. A row is one run of `--steps` frames with one
 update a decision from the end of warm-up on. Frames a second are those of the second half of the run, by wall time,
-without the evaluation at its end, of three episodes. 0 actors act in the process that learns.
+without the evaluation at its end, of three episodes. The CPU time of a frame is that of the process that learns, without
+those of the actors. 0 actors act in the process that learns. A row replaces the one of a run that is alike; the summary
+compares rows of the same seed, frames, cores and version.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
 import tempfile
@@ -24,15 +25,20 @@ from typing import Any
 import numpy as np
 
 import joule
+from benchmarks import raw_rows
+from benchmarks.refusals import exit_code
 from benchmarks.speed.slow_env import ID as SLOW
 from benchmarks.training import RESULTS
 from joule.callbacks.callback import Callback, Measurement
 from joule.storage.provenance import version
+from joule_errors import Refused
 
 COLUMNS = (
-    "env", "seed", "actors", "frames", "frames_per_second", "cpu_seconds_per_frame", "staleness_updates",
+    "env", "seed", "actors", "frames", "frames_per_second", "learner_cpu_seconds_per_frame", "staleness_updates",
     "return_mean", "return_std", "cores", "version",
 )  # fmt: skip
+ALIKE = ("env", "seed", "frames", "cores", "version")
+"""Columns in which rows that are compared are equal. Of each number of actors there is one such row, the newest."""
 ENVS = (f"benchmarks.speed.slow_env:{SLOW}", "Humanoid-v5")
 ACTORS = (0, 1, 2, 4, 8)
 
@@ -58,14 +64,18 @@ def measured(env: str, seed: int, actors: int, steps: int, folder: Path) -> dict
         settings={"learning.initial_utd": 1.0},
     )  # fmt: skip
     later = [row for row in watch.rows if row[0] >= steps // 2]
-    frames = later[-1][0] - later[0][0]
+    frames = later[-1][0] - later[0][0] if later else 0
+    if not frames:
+        raise Refused(
+            f"--steps: the second half of {steps} frames has fewer than two rows of metrics; give more"
+        )
     return {
         "env": env.rpartition(":")[2],
         "seed": seed,
         "actors": actors,
         "frames": run.agent.frames,
         "frames_per_second": round(frames / (later[-1][1] - later[0][1]), 1),
-        "cpu_seconds_per_frame": round((later[-1][2] - later[0][2]) / frames, 5),
+        "learner_cpu_seconds_per_frame": round((later[-1][2] - later[0][2]) / frames, 5),
         "staleness_updates": round(float(np.mean([row[3] for row in later])), 1),
         "return_mean": round(run.evaluation["return_mean"], 2),
         "return_std": round(run.evaluation["return_std"], 2),
@@ -74,26 +84,20 @@ def measured(env: str, seed: int, actors: int, steps: int, folder: Path) -> dict
     }
 
 
-def append(row: dict[str, Any], path: Path) -> None:
-    """Adds a row to the CSV."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table, with the frames a second relative to those without actors."""
-    alone = {row["env"]: float(row["frames_per_second"]) for row in rows if int(row["actors"]) == 0}
+    """A Markdown table, with the frames a second relative to those without actors in a run that is otherwise alike."""
+
+    def alike(row: dict[str, Any]) -> tuple[str, ...]:
+        return tuple(str(row[name]) for name in ALIKE)
+
+    alone = {alike(row): float(row["frames_per_second"]) for row in rows if int(row["actors"]) == 0}
     lines = [
         "| environment | actors | frames a second | relative | updates behind | return |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         speed = float(row["frames_per_second"])
-        relative = f"{speed / alone[row['env']]:.2f}" if row["env"] in alone else "-"
+        relative = f"{speed / alone[alike(row)]:.2f}" if alike(row) in alone else "-"
         lines.append(
             f"| {row['env']} | {row['actors']} | {speed:.0f} | {relative} | {float(row['staleness_updates']):.0f} | "
             f"{float(row['return_mean']):,.0f} ± {float(row['return_std']):,.0f} |"
@@ -101,7 +105,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--envs", nargs="+", default=ENVS)
     p.add_argument("--actors", nargs="+", type=int, default=ACTORS)
@@ -109,18 +113,21 @@ def main() -> int:
     p.add_argument("--steps", type=int, default=4_000)
     p.add_argument("--out", type=Path, default=RESULTS / "actors.csv")
     p.add_argument("--summary", action="store_true", help="only print the table")
-    options = p.parse_args()
+    options = p.parse_args(arguments)
     if not options.summary:
         for env in options.envs:
             for actors in options.actors:
                 with tempfile.TemporaryDirectory() as folder:
                     row = measured(env, options.seed, actors, options.steps, Path(folder))
-                append(row, options.out)
+                rows = raw_rows.replaced(raw_rows.read(options.out), row, (*ALIKE, "actors"))
+                raw_rows.write(options.out, COLUMNS, rows)
                 print(row, flush=True)
-    with options.out.open(newline="") as file:
-        print(table(list(csv.DictReader(file))))
+    rows = raw_rows.read(options.out)
+    if not rows:
+        raise Refused(f"--summary: {options.out} has no rows; measure some first")
+    print(table(rows))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -23,6 +23,7 @@ import numpy as np
 
 import joule
 from benchmarks import pixel_results, raw_rows
+from benchmarks.refusals import exit_code
 from benchmarks.speed.speed import machine
 from benchmarks.speed.stopwatch import take_turns
 from benchmarks.training import RESULTS
@@ -111,4 +112,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

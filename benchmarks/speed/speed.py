@@ -26,6 +26,7 @@ import torch
 
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace, validate
+from benchmarks.refusals import exit_code
 from benchmarks.speed import comparison, peer_planner
 from benchmarks.speed.agent_calls import REFERENCE_PLAN, settled_agent
 from benchmarks.speed.device import DEVICE_PLAN, measure_device
@@ -126,4 +127,4 @@ def main(arguments: list[str] | None = None, config: Config | None = None) -> in
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

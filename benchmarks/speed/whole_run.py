@@ -26,6 +26,7 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.learning.schedule import updates_due
 from benchmarks.contenders import BY_NAME, CONTENDERS, GYMNASIUM
+from benchmarks.refusals import exit_code
 from benchmarks.speed.agent_calls import decision_call, policy_call, settled_agent, update_call
 from benchmarks.speed.speed import default_env, machine
 from benchmarks.speed.stopwatch import Call, medians, take_turns
@@ -174,4 +175,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

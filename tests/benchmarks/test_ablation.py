@@ -52,6 +52,18 @@ def test_a_planning_variant_is_measured_on_the_trained_agent_of_the_default(trai
     assert row | unchanged == default | unchanged
 
 
+@pytest.mark.parametrize("only", ["no curiosity", "planning one decision ahead"])
+def test_only_the_variants_that_are_asked_for_are_trained_or_evaluated(
+    monkeypatch: pytest.MonkeyPatch, only: str
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(ablation.sweep, "execute", lambda jobs, *given: asked.extend(jobs))
+    monkeypatch.setattr(ablation, "evaluate_variants", lambda variants, *given: asked.extend(variants))
+    assert ablation.main(["--only", only, "--seeds", "9", "--envs", "Hopper-v5"]) == 0
+    job = [ablation.job_of(only, "Hopper-v5", 9, 50_000)] if only in ablation.VARIANTS else [only]
+    assert asked == job
+
+
 def test_the_table_takes_the_last_evaluations_of_all_seeds() -> None:
     def row(
         variant: str, env: str, seed: int, frames: int, mean: float, cpu: float, version: str = "a"
