@@ -17,7 +17,7 @@ from joule.storage.run_folder import located, read_run
 from joule.sweeping.trial import Trial
 from joule_errors import Refused
 
-FREE = ("steps", "eval_every_frames", "video")
+FREE = ("steps", "eval_every_frames", "checkpoint_every_frames", "video")
 """Settings that a benchmark may change where it resumes a run."""
 
 
