@@ -56,8 +56,7 @@ class EnvBridge(gymnasium.Env[Any, np.ndarray]):
         """Whether the physics diverged in the newest step."""
         self.frames = self.episodes = 0
         self.episode_return, self.episode_length = 0.0, 0
-        self.newest_episode: EndedEpisode | None = None
-        """The episode that ended last."""
+        self._ended: list[EndedEpisode] = []
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -79,9 +78,14 @@ class EnvBridge(gymnasium.Env[Any, np.ndarray]):
         if terminated or truncated:
             self.episodes += 1
             drawn = info.get(DRAWN_KEY, {})
-            self.newest_episode = EndedEpisode(self.episode_return, self.episode_length, drawn)
+            self._ended.append(EndedEpisode(self.episode_return, self.episode_length, drawn))
         self.step_diverged = bool(info.get(DIVERGED_KEY, False))
         return observation, reward, terminated, truncated, {"diverged": self.step_diverged}
+
+    def take_ended(self) -> list[EndedEpisode]:
+        """The episodes that have ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
 
     def forget_episode(self) -> None:
         """Forgets the open episode: the next reset has a seed again."""

@@ -199,8 +199,9 @@ class Baseline(SavesRuns):
             updated = model.rollout_buffer.full
             if updated:
                 self._update()
+                model.rollout_buffer.reset()  # the library has flattened the columns, which a checkpoint keeps
         else:
-            model.collect_rollouts(
+            rollout = model.collect_rollouts(
                 model.env,
                 callback,
                 train_freq=model.train_freq,
@@ -208,15 +209,17 @@ class Baseline(SavesRuns):
                 action_noise=model.action_noise,
                 learning_starts=model.learning_starts,
             )
-            updated = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
+            # As in the library's `learn`: -1 is one for each step, and 0 none.
+            count = model.gradient_steps if model.gradient_steps >= 0 else rollout.episode_timesteps
+            begun = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
+            updated = begun and count > 0
             if updated:
-                self._update(gradient_steps=model.gradient_steps, batch_size=model.batch_size)
+                self._update(gradient_steps=count, batch_size=model.batch_size)
         if bridge.step_diverged:
             self.metrics[DIVERGED_DECISIONS] = self.metrics.get(DIVERGED_DECISIONS, 0.0) + 1.0
-        self.ended_episodes = []
-        if bridge.episodes > self.episodes and bridge.newest_episode is not None:
-            ended = bridge.newest_episode
-            self.ended_episodes = [ended]
+        self.ended_episodes = bridge.take_ended()
+        if self.ended_episodes:
+            ended = self.ended_episodes[-1]
             self.metrics |= {"episode/return": ended.total_return, "episode/length": ended.decisions}
             if isinstance(bridge, GoalBridge):
                 self.metrics["episode/at_goal"] = float(bridge.at_goal)

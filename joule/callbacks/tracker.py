@@ -35,6 +35,7 @@ class Tracker(Callback, ABC):
         """Sends numbers by name, of the moment at which the run has `frames`."""
 
     def on_start(self, start: RunStart) -> None:
+        self._episodes.clear()  # of a run before
         self._episodes.extend(start.episodes[-NEWEST_EPISODES:])
         self._first = self._last = (start.frames, start.seconds)
 

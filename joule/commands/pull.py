@@ -97,7 +97,7 @@ def _text(pulled: Pulled, flags: Sequence[str]) -> str:
     from joule.storage.trust import modules_named
 
     config, values = pulled.config, pulled.provenance
-    said = f" {score(values['evaluations'])}" if values.get("evaluations") else ""
+    said = f" {score(values)}" if values.get("evaluations") else ""
     lines = [
         f"{config.agent} in {config.env}, {values['frames']:,} frames.{said}",
         f"{len(values['files'])} files verified, nothing executed; SHA-256 of the agent {pulled.hash}",

@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agent.configurator.settings import NO_ENV
 from agent.errors import ConfigError
 from joule import threads
 from joule.arguments import as_path
@@ -133,8 +134,9 @@ def push(
     agent, saved = restored(opened, chosen)
     files = shared_files(opened, agent, saved, repo=repo or "", licence=licence)
     values = parsed(repo or str(target), files[PROVENANCE])
-    about = f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} frames"
-    returned = f": {score(values['evaluations'])}" if values["evaluations"] else ""
+    unit = "gradient steps" if agent.config.data else "frames"
+    about = f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} {unit}"
+    returned = f": {score(values)}" if values["evaluations"] else ""
     size, found = sum(map(len, files.values())), agent_hash(values["files"])
     lines = [
         f"{about}{returned}",
@@ -148,8 +150,10 @@ def push(
         return Record({"url": url, "commit": commit, **record}, "\n".join(lines))
     assert target is not None, "one of the two was given"
     write_shared(target, files)
-    words = command_words("render", [str(target), *flags_needed(agent.config.env, agent.config.env_kwargs)])
-    lines += [f"film it: {shell_line(words)}", str(target)]
+    if agent.config.env != NO_ENV:
+        flags = flags_needed(agent.config.env, agent.config.env_kwargs)
+        lines.append(f"film it: {shell_line(command_words('render', [str(target), *flags]))}")
+    lines.append(str(target))
     return Record(record, "\n".join(lines), (target,))
 
 

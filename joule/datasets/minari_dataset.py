@@ -10,8 +10,10 @@ import numpy as np
 
 from agent.errors import ConfigError
 from agent.interface import Arrays
+from envs.conventions import wrappers_of
 from envs.safe_env import SafeEnv
 from envs.spaces import flattener
+from envs.wrappers import Flat
 from joule.datasets.checked_episode import EpisodeShape, checked_rows
 from joule.extras import needed
 
@@ -88,19 +90,38 @@ def check_actions(source: str, dataset: Any, env: SafeEnv) -> None:
             )
 
 
-def read_episodes(source: str, dataset: Any, shape: EpisodeShape) -> list[Arrays]:
+def observed_space(dataset: Any, env: gymnasium.Env[Any, Any]) -> gymnasium.Space[Any]:
+    """The space of recorded observations, whose parts have the order in which the environment gives them.
+
+    A data set keeps its space as JSON and has the parts sorted by name, which those of an environment need not be.
+    """
+    flat = next(layer for layer in wrappers_of(env) if isinstance(layer, Flat))
+    own, recorded = flat.env.observation_space, dataset.observation_space
+    both = isinstance(own, gymnasium.spaces.Dict) and isinstance(recorded, gymnasium.spaces.Dict)
+    return own if both else recorded
+
+
+def read_episodes(
+    source: str, dataset: Any, shape: EpisodeShape, space: gymnasium.Space[Any]
+) -> list[Arrays]:
     """The rows of all episodes; those of Minari have no readouts.
+
+    Args:
+        source: the data set as the user named it.
+        dataset: the data set.
+        shape: of the rows.
+        space: of an observation.
 
     Raises:
         ConfigError: as `checked_rows`, for observations that do not fit their space, and for a damaged file.
     """
-    flatten = flattener(dataset.observation_space)
+    flatten = flattener(space)
     found = []
     for number, episode in enumerate(_episodes(source, dataset)):
         where = f"{source}, episode {number}"
         try:
             observations = np.stack([flatten(one) for one in _steps(episode.observations)])
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"data: {where}: {error}") from error
         arrays = {
             "observations": observations,

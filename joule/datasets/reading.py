@@ -63,7 +63,8 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
         if env is None:
             raise ConfigError(f"env: {source} needs its environment; leave out --env {NO_ENV}")
         minari_dataset.check_actions(source, dataset, env)
-        episodes, has_readouts = minari_dataset.read_episodes(source, dataset, _shape_of(env)), False
+        space = minari_dataset.observed_space(dataset, env)
+        episodes, has_readouts = minari_dataset.read_episodes(source, dataset, _shape_of(env), space), False
         spec = env.env_spec
     else:
         files = npz_folder.files_in(Path(source))

@@ -7,9 +7,11 @@ values, which YAML reads as they are.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agent.configurator.settings import GOAL_CONDITIONED, NO_ENV
 from joule.escaping import markdown
 from joule.storage.run_entries import CURVE
 from joule.storage.trust import flags_needed, modules_named
@@ -40,7 +42,7 @@ def model_card(
         address: of an agent that comes with Joule, such as `joule://reach`.
     """
     blocks = [
-        _metadata(values, licence),
+        _metadata(values, spec, licence),
         f"# {markdown(values['agent'])} in {markdown(values['env'])}",
         _summary(values),
         _table(_facts(values, spec, licence)),
@@ -48,7 +50,7 @@ def model_card(
     if curve:
         blocks.append(f"![Return against frames]({CURVE})")
     if values["evaluations"]:
-        blocks += ["## Evaluations", _evaluations(values["evaluations"])]
+        blocks += ["## Evaluations", _evaluations(values)]
     blocks += ["## Use it", _use(values, repo, address)]
     if values["command"]:
         blocks += ["## Train it again", _code(values["command"])]
@@ -64,10 +66,12 @@ def model_card(
     return "\n\n".join(blocks) + "\n"
 
 
-def _metadata(values: Mapping[str, Any], licence: str) -> str:
+def _metadata(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) -> str:
     """The YAML block. JSON texts are YAML texts."""
     lines = ["library_name: joule", f"license: {json.dumps(licence)}"] if licence else ["library_name: joule"]
-    tags = ["reinforcement-learning", "world-model", "mujoco", "joule", printable(str(values["env"]))]
+    kinds = {"world-model": values["agent"] == "joule", "mujoco": spec.get("mujoco", False)}
+    tags = ["reinforcement-learning", *(tag for tag, is_one in kinds.items() if is_one), "joule"]
+    tags.append(printable(str(values["env"])))
     lines += ["pipeline_tag: reinforcement-learning", "tags:", *(f"- {json.dumps(tag)}" for tag in tags)]
     if values["evaluations"]:
         last, env = values["evaluations"][-1], json.dumps(printable(str(values["env"])))
@@ -93,11 +97,12 @@ def _metadata(values: Mapping[str, Any], licence: str) -> str:
 def _summary(values: Mapping[str, Any]) -> str:
     agent = "A world-model agent" if values["agent"] == "joule" else f"The agent {markdown(values['agent'])}"
     text = (
-        f"{agent}, trained for {values['frames']:,} frames ({values['decisions']:,} decisions) in "
-        f"{markdown(values['env'])} with Joule."
+        f"{agent}, trained for {_amount(values)} in {markdown(values['env'])} with Joule."
+        if values["env"] != NO_ENV
+        else f"{agent}, trained by {_amount(values)} on recorded episodes with Joule."
     )
     if values["evaluations"]:
-        text += f" {score(values['evaluations'])}"
+        text += f" {score(values)}"
     if values["agent"] == "joule":
         text += (
             " It predicts representations and acts by searching for the actions of least predicted energy."
@@ -105,13 +110,42 @@ def _summary(values: Mapping[str, Any]) -> str:
     return text
 
 
-def score(evaluations: Sequence[Mapping[str, Any]]) -> str:
-    """The last evaluation in a sentence."""
-    last = evaluations[-1]
+def _amount(values: Mapping[str, Any]) -> str:
+    """How long it was trained."""
+    decisions = f" ({values['decisions']:,} decisions)" if values["decisions"] else ""
+    return f"{values['frames']:,} {_unit(values)}{decisions}"
+
+
+def _task(values: Mapping[str, Any]) -> str:
+    """What it was trained for."""
+    if values["settings"].get("reward") == "none":
+        return "none: it learned without rewards"
+    if values["task"]:
+        return markdown(values["task"])
+    return "to reach goals" if values["agent"] == GOAL_CONDITIONED else "the reward of the environment"
+
+
+def _observed(spec: Mapping[str, Any]) -> str:
+    """The sizes of an observation."""
+    parts = spec.get("observation") or ()
+    pictures = [" x ".join(map(str, part["shape"])) for part in parts if part["dtype"] == "uint8"]
+    numbers = sum(math.prod(part["shape"]) for part in parts if part["dtype"] != "uint8")
+    texts = [f"pictures of {sizes} numbers" for sizes in pictures]
+    return " and ".join([*texts, f"{numbers} observed numbers"] if numbers or not texts else texts)
+
+
+def score(values: Mapping[str, Any]) -> str:
+    """The last evaluation in a sentence; `values` are those of `provenance.json`."""
+    last = values["evaluations"][-1]
     return (
         f"Return {last['return_mean']:,.1f} ± {last['return_std']:,.1f} over {last['episodes']} evaluation "
-        f"episodes at {last['frames']:,} frames."
+        f"episodes at {last['frames']:,} {_unit(values)}."
     )
+
+
+def _unit(values: Mapping[str, Any]) -> str:
+    """What training counts: an agent that learned from recorded episodes has made gradient steps only."""
+    return "gradient steps" if values["settings"].get("data") else "frames"
 
 
 def _facts(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) -> list[tuple[str, str]]:
@@ -127,10 +161,10 @@ def _facts(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) -> 
         f"{name} {markdown(str(made[name]))}" for name in _LIBRARIES if made.get(name, "none") != "none"
     )
     rows = [
-        ("robot", f"{markdown(values['env'])}: {spec.get('observation_size')} observed numbers, "
+        ("robot", f"{markdown(values['env'])}: {_observed(spec)}, "
                   f"{spec.get('action_size')} actions{rate}"),
-        ("task", markdown(values["task"]) if values["task"] else "the reward of the environment"),
-        ("training", f"{values['frames']:,} frames, seed {values['seed']}, weights {markdown(values['weights'])}"),
+        ("task", _task(values)),
+        ("training", f"{_amount(values)}, seed {values['seed']}, weights {markdown(values['weights'])}"),
         ("made with", libraries or "not recorded"),
         ("licence", markdown(licence) if licence else "none was chosen; ask its owner"),
     ]  # fmt: skip
@@ -139,12 +173,12 @@ def _facts(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) -> 
     return rows
 
 
-def _evaluations(evaluations: Sequence[Mapping[str, Any]]) -> str:
+def _evaluations(values: Mapping[str, Any]) -> str:
     rows = [
         (f"{row['frames']:,}", f"{row['return_mean']:,.2f} ± {row['return_std']:,.2f}", str(row["episodes"]))
-        for row in evaluations[-_NEWEST:]
+        for row in values["evaluations"][-_NEWEST:]
     ]
-    return _table(rows, ("frames", "return", "episodes"))
+    return _table(rows, (_unit(values), "return", "episodes"))
 
 
 def _use(values: Mapping[str, Any], repo: str, address: str) -> str:
@@ -156,7 +190,8 @@ def _use(values: Mapping[str, Any], repo: str, address: str) -> str:
     flags = [printable(flag) for flag in flags_needed(env, env_kwargs)]
     trust = [f"trust_modules=[{json.dumps(printable(module))}]" for module in modules_named(env)]
     trust += ["trust_env_kwargs=True"] if env_kwargs else []
-    lines.append(" ".join([f"joule render {path}", *flags]))
+    if env != NO_ENV:
+        lines.append(" ".join([f"joule render {path}", *flags]))
     text = _code("\n".join(lines))
     if flags:
         text += "\n\nThe options say that you trust the environment of this run"

@@ -60,7 +60,8 @@ def test_a_dead_sensor_is_written_without_a_value(text: str) -> None:
 
 def test_a_wrong_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(
-        envs.EnvError, match=r"no sensor 'torso_pich'; there are .* from 0 to 16\); did you mean torso_pitch\?"
+        envs.EnvError,
+        match=r"no sensor 'torso_pich'; there are .* from 0 to 16\); did you mean torso_pitch\?",
     ):
         envs.make("HalfCheetah-v5", perturb=["dead_sensor.torso_pich"])
     with pytest.raises(envs.EnvError, match=r"no sensor 'pitch'; none has a name \(or a place from 0 to 2\)"):

@@ -18,6 +18,7 @@ def test_settings_are_those_published() -> None:
     assert published("td3", "Ant-v5")["policy_kwargs"] == {"net_arch": [400, 300]}
     assert published("tqc", "Hopper-v4")["top_quantiles_to_drop_per_net"] == 5
     assert published("ppo", "Walker2d-v5")["learning_rate"] == 5.05041e-05
+    assert published("ppo", "gymnasium.envs.mujoco:Walker2d-v5") == published("ppo", "Walker2d-v5")
     assert published("ppo", "Ant-v5") == published("ppo", "mine:Walker2d-v5") == {"normalize": True}
 
 

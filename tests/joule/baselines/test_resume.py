@@ -72,6 +72,13 @@ def test_a_resume_is_exact_at_published_settings(kind: Any, env_id: str) -> None
     assert_same_state(fresh().learn(steps), resumed)
 
 
+def test_ppo_is_saved_and_restored_at_the_end_of_a_rollout() -> None:
+    steps = small_baseline("ppo").model.n_steps
+    saved = small_baseline("ppo").learn(steps)
+    live = restored(saved, small_baseline("ppo").learn(steps))  # into one that has just learned, too
+    assert_same_state(saved.learn(steps), live.learn(steps))
+
+
 def test_a_state_of_other_networks_is_refused() -> None:
     arrays, meta = small_baseline("sac").state_dict()
     with pytest.raises(ValueError, match="has no array policy/actor"):

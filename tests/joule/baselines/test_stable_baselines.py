@@ -141,6 +141,15 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
         agent.learn(60, changed)
 
 
+@pytest.mark.parametrize(("gradient_steps", "updates"), [(-1, 40), (0, 0)])
+def test_gradient_steps_mean_what_they_mean_in_the_library(gradient_steps: int, updates: int) -> None:
+    agent = small_baseline("sac", learning_starts=8, train_freq=(8, "step"), gradient_steps=gradient_steps)
+    ended: list[Any] = []
+    agent.learn(48, on_step=lambda agent: ended.extend(agent.ended_episodes))
+    assert agent.model._n_updates == updates
+    assert len(ended) == agent.episodes
+
+
 @pytest.mark.parametrize("kind", ["sac", "ppo"])
 def test_a_batch_gets_the_actions_of_its_rows(kind: str) -> None:
     agent = small_baseline(kind).learn(40)

@@ -74,6 +74,15 @@ def test_numbers_have_the_names_of_stable_baselines3_beside_joules() -> None:
     })  # fmt: skip
 
 
+def test_a_tracker_of_a_second_run_begins_anew() -> None:
+    tracker = Kept()
+    for run in range(2):
+        tracker.on_start(start())
+        tracker.on_episode(Episode(10, 500.0 * run, 0))
+        tracker.on_metrics(Measurement(20, {}, 1.0))
+    assert [values["rollout/ep_rew_mean"] for _, values in tracker.sent] == [0.0, 500.0]
+
+
 def test_tensorboard_reads_scalars_hyperparameters_and_the_video(tmp_path: Path) -> None:
     run, video = make_run(tmp_path / "run"), tmp_path / "film.mp4"
     write_mp4(video, [np.full((48, 64, 3), 20 * i, np.uint8) for i in range(6)], 10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -13,7 +14,9 @@ from recorded_episodes import episode
 
 import joule
 from agent.errors import ConfigError
+from envs.wrappers import Flat
 from joule.commands import train
+from joule.datasets.minari_dataset import observed_space
 from joule.datasets.source import with_settings_of_data
 
 minari: Any = pytest.importorskip("minari")
@@ -97,3 +100,14 @@ def test_what_it_was_recorded_in_is_kept_or_refused(dataset: str, tmp_path: Path
         train.main(["--data", wrapped, "--out", str(tmp_path / "run")])
     with pytest.raises(ConfigError, match=r"have the bounds \[-3.0.* and those of .* \[-1.0"):
         train.main(["--data", wrapped, "--env", tiny_env.ID, "--out", str(tmp_path / "run")])
+
+
+def test_parts_have_the_order_in_which_the_environment_gives_them(tmp_path: Path) -> None:
+    number = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
+    own = gymnasium.spaces.Dict([("zeta", number), ("alpha", number)])
+    env = gymnasium.make(tiny_env.ID)
+    changed = gymnasium.wrappers.TransformObservation(env, lambda obs: obs, own)
+    dataset = SimpleNamespace(observation_space=gymnasium.spaces.Dict({"alpha": number, "zeta": number}))
+    space = observed_space(dataset, Flat(changed))
+    assert isinstance(space, gymnasium.spaces.Dict)
+    assert list(space) == ["zeta", "alpha"]

@@ -95,6 +95,31 @@ def test_the_model_card_is_made_from_the_run(pushed: Files, trained_run: Path) -
     assert json.loads(pushed["provenance.json"])["evaluations"][-1]["return_mean"] == mean
 
 
+@pytest.mark.parametrize(
+    ("changes", "settings", "said", "not_said"),
+    [
+        ({}, {"reward": "none"}, "learned without rewards", "the reward of the environment"),
+        ({"agent": "sac_her"}, {}, "to reach goals", "world-model"),
+        (
+            {"env": "none", "decisions": 0},
+            {"data": "recorded"},
+            "400 gradient steps on recorded",
+            "joule render",
+        ),
+    ],
+)
+def test_the_model_card_says_what_was_learned_and_how(
+    changes: dict[str, Any], settings: dict[str, Any], said: str, not_said: str, pushed: Files
+) -> None:
+    values = json.loads(pushed["provenance.json"]) | changes
+    values["settings"] |= settings
+    parts = [{"name": "camera", "shape": [9, 48, 48], "dtype": "uint8"}]
+    card = model_card(values, {"observation": parts}, repo=REPO, licence="", curve=False)
+    assert "pictures of 9 x 48 x 48 numbers" in card
+    assert said in card
+    assert not_said not in card
+
+
 def test_names_of_anybody_mean_nothing_in_the_card(pushed: Files) -> None:
     values = json.loads(pushed["provenance.json"])
     values |= {
