@@ -19,10 +19,10 @@ def detection() -> Numbers:
     return (mean, worst, alarms, decisions, found["false_alarms_per_50k"], max(rates))
 
 
-def adaptation(env: str) -> float:
-    """Share of the achievable return that is regained, on the mean of the changes of an environment."""
-    share: float = summary("adapt.json")["environments"][env]["regained_fraction"]
-    return share
+def adaptation(env: str, name: str) -> float:
+    """A figure of an environment, over its changes."""
+    found: float = summary("adapt.json")["environments"][env][name]
+    return found
 
 
 def capped(method: str) -> float:

@@ -5,6 +5,7 @@ python benchmarks/comprehension/adaptation.py --train 50000     trains all of th
 python benchmarks/comprehension/adaptation.py --runs runs/cheetah --train-on 20000
                                                                 the ceiling is the same agent, trained on after the change
 python benchmarks/comprehension/adaptation.py --runs runs/cheetah --quick      one change, one episode: does it work?
+                                                                               -> adaptation-quick.csv, with its own summary
 python benchmarks/comprehension/adaptation.py --redraw                         only draws the figure from the CSV
 
 -> runs/comprehension/adaptation.csv, adapt.json, adaptation.png; --published: in benchmarks/results/ and docs/pictures/
@@ -22,15 +23,14 @@ after     held-out episodes there, without learning: how much is regained?
 back      an episode in the changed environment, in which the change is undone after --change decisions
 home      held-out episodes in the unchanged environment, without learning: how much is kept?
 
-What is in the CSV is not repeated.
+What is in the CSV is not repeated; rows of a run with other frames or other settings replace those of the same seed.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,16 @@ from joule_errors import Refused
 PICTURE = training.ROOT / "docs" / "pictures" / "adaptation.png"
 OWN_ENVS = ("HalfCheetah-v5", "Hopper-v5")
 """Environments of --train."""
-Key = tuple[str, str, str, str]
-"""env, perturbation, method, seed"""
+REPLACED = ("env", "perturbation", "method", "seed")
+"""Columns in which new rows and those that they replace are equal."""
+MEASURED = (*REPLACED, "run_frames", "settings")
+"""Columns in which rows are equal that need not be measured again."""
+Key = tuple[str, ...]
+
+
+def key_of(row: Mapping[str, Any], columns: Sequence[str]) -> Key:
+    """A row in some columns, as text."""
+    return tuple(str(row.get(name, "")) for name in columns)
 
 
 def changes_of(config: Config, options: argparse.Namespace) -> tuple[str, ...]:
@@ -96,12 +104,13 @@ def all_rows(
 ) -> Iterator[list[dict[str, Any]]]:
     """The rows of one method under one change at a time, without those that are done."""
     for folder in options.runs:
-        config = joule.load(folder).config
+        agent = joule.load(folder)
+        config = agent.config
         home = functools.cache(functools.partial(home_of, folder, settings.home_decisions))
-        for perturbation in changes_of(config, options)[: 1 if options.quick else None]:
+        for number, perturbation in enumerate(changes_of(config, options)[: 1 if options.quick else None]):
             for method, act in methods_of(config.agent, settings).items():
-                if (config.env, perturbation, method, str(config.seed)) not in done:
-                    phases = Phases(joule.load(folder), method, perturbation, settings, home)
+                if measured(agent, perturbation, method, settings) not in done:
+                    phases = Phases(joule.load(folder), method, perturbation, settings, home, number)
                     act(phases)
                     yield phases.rows
     for folder in options.ceilings:
@@ -111,10 +120,16 @@ def all_rows(
         if len(config.perturb) != 1 or config.perturb[0] not in changes_of(config, options):
             found = config.perturb or "no change"
             raise SystemExit(f"{folder}: was trained with {found}, which is not one of the changes here")
-        if (config.env, config.perturb[0], method, str(config.seed)) not in done:
+        if measured(agent, config.perturb[0], method, settings) not in done:
             phases = Phases(agent, method, config.perturb[0], settings, lambda: None)
             phases.hold_out("after", phases.perturbation)
             yield phases.rows
+
+
+def measured(agent: Any, perturbation: str, method: str, settings: Settings) -> Key:
+    """The key in MEASURED of what is to be measured."""
+    of_agent = (agent.config.env, perturbation, method, str(agent.config.seed), str(agent.frames))
+    return (*of_agent, settings.text(method))
 
 
 def home_of(folder: Path, decisions: int) -> HomeEpisodes | None:
@@ -180,10 +195,13 @@ def main() -> int:
     """Measures the runs, and writes table, summary and figure."""
     p = parser()
     options = p.parse_args()
-    options.out = outputs.table(options, "adaptation.csv", published=options.redraw)
+    if options.quick and options.published:
+        p.error("--quick: a first look is not published")
+    kind = "-quick" if options.quick else ""
+    options.out = outputs.table(options, f"adaptation{kind}.csv")
     options.picture = outputs.picture(options, options.out, PICTURE)
     if options.redraw:
-        draw(raw_rows.read(options.out), options.picture)
+        draw(outputs.rows_to_show(options.out), options.picture)
         return 0
     if options.home < FEWEST_HOME_DECISIONS:
         p.error(f"--home: {options.home} is less than {FEWEST_HOME_DECISIONS:,}, which tell what is usual")
@@ -199,18 +217,13 @@ def main() -> int:
         options.home,
     )  # fmt: skip
     torch.set_num_threads(1)
-    rows = raw_rows.read(options.out)
-    done: set[Key] = {(row["env"], row["perturbation"], row["method"], row["seed"]) for row in rows}
-    new = not options.out.exists()
-    with options.out.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if new:
-            writer.writeheader()
-        for found in all_rows(options, settings, done):
-            writer.writerows(found)
-            file.flush()
-    rows = raw_rows.read(options.out)
-    write_summary(rows, options.out.with_name("adapt.json"))
+    done = {key_of(row, MEASURED) for row in raw_rows.read(options.out)}
+    for found in all_rows(options, settings, done):
+        own = key_of(found[0], REPLACED)
+        others = [row for row in raw_rows.read(options.out) if key_of(row, REPLACED) != own]
+        raw_rows.write(options.out, COLUMNS, [*others, *found])
+    rows = outputs.rows_to_show(options.out)
+    write_summary(rows, options.out.with_name(f"adapt{kind}.json"))
     draw(rows, options.picture)
     return 0
 

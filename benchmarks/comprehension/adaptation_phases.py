@@ -19,6 +19,11 @@ from joule.storage.provenance import version
 
 ADAPTING_SEED = 20_000
 """Seed of the first episode with adaptation."""
+SEEDS_PER_CHANGE = 1_000
+"""Between the first episodes of two changes: the episodes before the changes are to differ."""
+SETTINGS_OF = {"learns on": ("changed_episodes",), "adapts": ("changed_episodes", "change", "home_decisions"),
+               "taught": ("train_on_frames",)}  # fmt: skip
+"""What an agent does -> the settings that count for it, beside those of every method."""
 UPDATES_FORGONE = 1_000.0
 """Gradient steps that training with an empty replay buffer forgoes, because few rows mislead."""
 
@@ -40,6 +45,11 @@ class Settings:
     home_decisions: int = HOME_DECISIONS
     """Decisions that an agent plays in the unchanged environment before it adapts; 0 for none."""
 
+    def text(self, method: str) -> str:
+        """What counts for a method, such as `joule adapts`, as the column `settings` has it."""
+        of_method = SETTINGS_OF.get(method.partition(" ")[2], ())
+        return " ".join(f"{name}={getattr(self, name)}" for name in ("episodes", "decisions", *of_method))
+
 
 def undo(perturbation: str, onset: int) -> str:
     """The perturbation that undoes another one from the frame `onset` of an episode on."""
@@ -56,6 +66,7 @@ class Phases:
         perturbation: the change.
         settings: how long each phase is.
         home: the agent's episodes in the unchanged environment; None where it is to adapt without them.
+        number: of the change, from which the seeds follow.
     """
 
     def __init__(
@@ -65,9 +76,13 @@ class Phases:
         perturbation: str,
         settings: Settings,
         home: Callable[[], HomeEpisodes | None],
+        number: int = 0,
     ) -> None:
         self.agent, self.method, self.perturbation = agent, method, perturbation
         self.settings, self.home = settings, home
+        self.first_seed = ADAPTING_SEED + SEEDS_PER_CHANGE * number
+        self.frames = agent.frames
+        """Of the run: some methods learn."""
         self.rows: list[dict[str, Any]] = []
         self.changed_at, self.detected = 10**9, True
         """At which decision the environment last changed, and whether that was detected."""
@@ -81,7 +96,7 @@ class Phases:
         config = self.agent.config
         self.rows.append({
             "env": config.env, "perturbation": self.perturbation, "method": self.method, "seed": config.seed,
-            "run_frames": self.agent.frames, "phase": phase, "episode": len(self.rows),
+            "run_frames": self.frames, "settings": self.settings.text(self.method), "phase": phase, "episode": len(self.rows),
             "return": round(total, 2), "decisions": decisions, "commit": version(), **more,
         })  # fmt: skip
         print(
@@ -123,7 +138,8 @@ class Phases:
     def _adapting_episode(self, adaptive: Any, phase: str, *perturb: str, changes: bool = False) -> None:
         """One episode with adaptation; `changes` says that the environment changes after `settings.change`."""
         env, change = adaptive.observe(self.env(*perturb)), self.settings.change
-        obs, _ = env.reset(seed=ADAPTING_SEED + len(self.rows))
+        seed = self.first_seed + len(self.rows)
+        obs, _ = env.reset(seed=seed)
         first, events = adaptive.decisions, len(adaptive.events)
         state, total, over, start = None, 0.0, False, time.process_time()
         while not over and adaptive.decisions - first < self.settings.decisions:
@@ -139,7 +155,7 @@ class Phases:
         newly, self.detected = not self.detected and bool(after), self.detected or bool(after)
         cpu_ms = 1e3 * (time.process_time() - start) / decisions
         self.add(
-            phase, total, decisions, changed_at=change if changes else "",
+            phase, total, decisions, episode_seed=seed, changed_at=change if changes else "",
             detected_after=after[0] if newly else "", false_alarms=false.get(phase, 0),
             model_in_use=adaptive.in_use.number, cpu_ms=round(cpu_ms, 1),
         )  # fmt: skip

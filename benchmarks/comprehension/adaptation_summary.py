@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.comprehension.home_decisions import counted_once
 from benchmarks.markdown_tables import markdown
 
 COLUMNS = (
-    "env", "perturbation", "method", "seed", "run_frames", "phase", "episode", "return", "decisions", "changed_at",
-    "detected_after", "false_alarms", "model_in_use", "cpu_ms", "commit",
+    "env", "perturbation", "method", "seed", "run_frames", "settings", "phase", "episode", "episode_seed", "return",
+    "decisions", "changed_at", "detected_after", "false_alarms", "model_in_use", "cpu_ms", "commit",
 )  # fmt: skip
 GOALS = {"detected_within_decisions": 20, "regained_fraction": 0.9}
 CEILINGS = ("joule ceiling", "sac ceiling", "joule taught")
@@ -30,6 +31,25 @@ def mean(rows: Iterable[Row], column: str = "return") -> float | None:
 def fraction(part: float | None, whole: float | None) -> float | None:
     """Part over whole; None where one is not known, or the whole is not positive."""
     return None if part is None or whole is None or whole <= 0.0 else round(part / whole, 3)
+
+
+def at_home(rows: list[Row]) -> tuple[int, int]:
+    """Decisions of adapting agents without a change, and their false alarms.
+
+    Rows without `episode_seed` are older: there it followed from the number of the episode alone.
+    """
+    return counted_once(
+        (
+            (
+                *(row[name] for name in ("env", "seed", "run_frames")),
+                row.get("episode_seed") or row["episode"],
+            ),
+            min(int(row["decisions"]), int(row["changed_at"] or 10**9)),
+            int(row["false_alarms"]),
+        )
+        for row in rows
+        if row["method"] == "joule adapts" and row["phase"] in ("known", "change")
+    )
 
 
 def figures_of(rows: list[Row]) -> dict[str, Any]:
@@ -54,14 +74,13 @@ def figures_of(rows: list[Row]) -> dict[str, Any]:
     loss = None if achievable is None or frozen is None else achievable - frozen
     regained = None if adapted is None or frozen is None else adapted - frozen
     all_detected = bool(changes) and len(detected) == len(changes)
-    at_home = [row for row in adapting if row["phase"] in ("known", "change")]
-    home_decisions = sum(min(int(r["decisions"]), int(r["changed_at"] or 10**9)) for r in at_home)
+    home_decisions, false_alarms = at_home(rows)
     return {
         "detected_within_decisions": float(np.median(detected)) if all_detected else None,
         "changes": len(changes),
         "changes_detected": len(detected),
         "home_decisions": home_decisions,
-        "false_alarms": sum(int(row["false_alarms"]) for row in at_home),
+        "false_alarms": false_alarms,
         "change_back_detected_within_decisions": mean(back, "detected_after"),
         "achievable_return": achievable,
         "regained_fraction": fraction(adapted, achievable),
@@ -90,18 +109,24 @@ def summary(rows: list[Row]) -> dict[str, Any]:
         figures = {name: figures_of([row for row in own if row["perturbation"] == name]) for name in names}
         seeds = {row["seed"] for row in own if row["method"] == "joule adapts"}
         environments[env] = {
-            "seeds": len(seeds), **combined(list(figures.values())), "perturbations": figures
+            "seeds": len(seeds), **combined(list(figures.values()), own), "perturbations": figures
         }  # fmt: skip
         everything += figures.values()
-    return {"goals": GOALS, **combined(everything), "environments": environments}
+    return {"goals": GOALS, **combined(everything, rows), "environments": environments}
 
 
-def combined(figures: list[dict[str, Any]]) -> dict[str, Any]:
-    """The figures of several changes as one; None where a mean needs one that is not known."""
+def combined(figures: list[dict[str, Any]], rows: list[Row]) -> dict[str, Any]:
+    """The figures of several changes as one; None where a mean needs one that is not known.
+
+    Args:
+        figures: of each change.
+        rows: of all of them.
+    """
     name = "detected_within_decisions"
     changes = sum(f["changes"] for f in figures)
-    home = sum(f["home_decisions"] for f in figures)
-    decisions = [np.inf if f[name] is None else f[name] for f in figures]
+    home, false_alarms = at_home(rows)
+    # A change that never began, because every episode ended before it, is not one that was missed.
+    decisions = [np.inf if f[name] is None else f[name] for f in figures if f["changes"]]
 
     def known(value: float) -> float | None:
         return round(float(value), 3) if np.isfinite(value) else None
@@ -112,11 +137,11 @@ def combined(figures: list[dict[str, Any]]) -> dict[str, Any]:
 
     return {
         "noticed_share": known(sum(f["changes_detected"] for f in figures) / changes) if changes else None,
-        "false_alarms_per_50k": known(50_000 * sum(f["false_alarms"] for f in figures) / home)
-        if home
-        else None,
+        "home_decisions": home,
+        "false_alarms_per_50k": known(50_000 * false_alarms / home) if home else None,
         name: known(float(np.median(decisions))) if decisions else None,
         f"{name}_worst": known(max(decisions, default=np.inf)),
+        "perturbations_tested": len(decisions),
         "perturbations_detected_within_goal": sum(count <= GOALS[name] for count in decisions),
         "regained_fraction": fractions("regained_fraction", np.mean),
         "regained_fraction_worst": fractions("regained_fraction", np.min),
@@ -152,7 +177,8 @@ def _table(env: str, figures: dict[str, Any]) -> str:
         missed = f" ({own['changes_detected']} of {own['changes']})" if own["changes"] > 1 else ""
         lines.append([
             f"`{change}`",
-            _shown(own["detected_within_decisions"], ".0f", "not detected") + missed,
+            _shown(own["detected_within_decisions"], ".0f", "not detected" if own["changes"] else "not tested")
+            + missed,
             frozen,
             adapted,
             _shown(own["achievable_return"], ",.0f"),

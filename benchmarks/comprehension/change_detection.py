@@ -18,7 +18,6 @@ What is in the CSV is not repeated.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,20 +26,25 @@ import numpy as np
 import torch
 
 import joule
+from agent.agent import WorldModelAgent
 from agent.configurator.validation import replace
 from agent.world_model.adaptation import DECISIONS_PER_ALARM
-from agent.world_model.home_episodes import SHORT_DECISIONS, HomeEpisodes
+from agent.world_model.home_episodes import HomeEpisodes, play_home_episodes
 from agent.world_model.observed_steps import observed_steps
 from agent.world_model.signals import Signals
 from benchmarks import raw_rows
 from benchmarks.comprehension import outputs
 from benchmarks.comprehension.change_detection_summary import COLUMNS, HOME, Row, write_summary
 from benchmarks.comprehension.worlds import worlds_for
+from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule.storage.provenance import version
+from joule_errors import Refused
 
-HOME_SEED, TEST_SEED, WORLD_SEED = 30_000, 31_000, 40_000
-"""Seeds of the first episodes."""
+TEST_SEED, WORLD_SEED = 2_000_000, 4_000_000
+"""Seeds of the first episodes of sequences; those that calibrate have others (`FIRST_HOME_SEED`)."""
+SEEDS_PER_EPISODE = 1_000
+"""Between two episodes of a sequence: so many sequences share no seed."""
 SIDE_BY_SIDE = 20
 """Environments whose actions are computed at once."""
 FIRST_CHANGE, BETWEEN = 60, 20
@@ -52,12 +56,10 @@ class Recorder:
 
     Args:
         agent: the agent.
-        policy: whether it acts by its policy alone.
     """
 
-    def __init__(self, agent: Any, policy: bool) -> None:
+    def __init__(self, agent: WorldModelAgent) -> None:
         self.agent, self.modules = agent, agent.modules
-        self.actor = self.modules.policy_actor if policy else None
 
     def env(self, *perturb: str) -> Any:
         """An environment with these perturbations."""
@@ -73,7 +75,7 @@ class Recorder:
         state, starts, episodes = None, np.ones(len(envs), bool), np.zeros(len(envs), int)
         rows: list[list[tuple[Any, ...]]] = [[] for _ in envs]
         for _ in range(decisions):
-            actions, state = self.modules.predict(obs, state, starts.copy(), True, self.actor)
+            actions, state = self.modules.predict(obs, state, starts.copy(), True)
             starts[:] = False
             for k, env in enumerate(envs):
                 after, reward, terminated, truncated, _ = env.step(actions[k])
@@ -82,7 +84,7 @@ class Recorder:
                     episodes[k] += 1
                     if episodes[k] == 1 and perturbations[k]:
                         envs[k] = env = self.env(*(text.partition("@")[0] for text in perturbations[k]))
-                    after, _ = env.reset(seed=seed + k + 1_000 * int(episodes[k]))
+                    after, _ = env.reset(seed=seed + k + SEEDS_PER_EPISODE * int(episodes[k]))
                     starts[k] = True
                 obs[k] = after
         model = self.modules.networks.world_model
@@ -91,19 +93,6 @@ class Recorder:
             *parts, numbers = (np.array(column) for column in zip(*own, strict=True))
             found.append(HomeEpisodes(observed_steps(self.modules, model, *parts), numbers))
         return found
-
-
-def joined(sequences: list[HomeEpisodes]) -> HomeEpisodes:
-    """Sequences one after the other, each with episodes of its own."""
-    numbers, edge = [], 0
-    for each in sequences:
-        numbers.append(each.episode + edge)
-        edge += int(each.episode[-1]) + 1
-    steps = type(sequences[0].steps)(**{
-        name: np.concatenate([getattr(each.steps, name) for each in sequences])
-        for name in vars(sequences[0].steps)
-    })  # fmt: skip
-    return HomeEpisodes(steps, np.concatenate(numbers))
 
 
 def alarms_of(signals: Signals, sequence: HomeEpisodes) -> list[tuple[int, str]]:
@@ -118,41 +107,39 @@ def alarms_of(signals: Signals, sequence: HomeEpisodes) -> list[tuple[int, str]]
     return found
 
 
-def rows_of(agent: Any, options: argparse.Namespace) -> Iterator[Row]:
+def rows_of(agent: WorldModelAgent, acts: str, options: argparse.Namespace) -> Iterator[Row]:
     """The rows of one agent."""
     config, spec = agent.config, agent.env_spec
-    recorder = Recorder(agent, options.policy)
+    recorder = Recorder(agent)
     limit = spec.episode_limit or 1_000
     shared = {
-        "env": config.env, "seed": config.seed, "run_frames": agent.frames,
-        "acts": "policy" if options.policy else "plan", "commit": version(),
+        "env": config.env, "seed": config.seed, "run_frames": agent.frames, "acts": acts, "commit": version()
     }  # fmt: skip
 
     def at_home(decisions: int, seed: int) -> list[HomeEpisodes]:
         count = max(2, min(SIDE_BY_SIDE, decisions // limit))
         return recorder.play([()] * count, -(-decisions // count), seed)
 
-    # As `play_home_episodes`: for each episode four that are broken off.
-    cycles = max(2, round(options.home / (limit + 4 * SHORT_DECISIONS)))
-    whole = recorder.play([()] * cycles, limit, HOME_SEED)
-    starts = recorder.play([()] * (4 * cycles), SHORT_DECISIONS, HOME_SEED + cycles)
-    signals = Signals(joined([*whole, *starts]), DECISIONS_PER_ALARM)
+    home = play_home_episodes(agent.modules, recorder.env(), options.home)
+    signals = Signals(home, DECISIONS_PER_ALARM)
     print(config.env, "thresholds", signals.thresholds, flush=True)
     for number, sequence in enumerate(at_home(options.test, TEST_SEED)):
         found = alarms_of(signals, sequence)
         by = " ".join(signal for _, signal in found)
         yield shared | {
-            "world": HOME, "sequence": number, "decisions": len(sequence.steps), "changed_at": "",
+            "world": HOME, "sequence": number, "first_seed": TEST_SEED + number, "decisions": len(sequence.steps), "changed_at": "",
             "detected_after": "", "signal": by, "episode_of_change": "", "false_alarms": len(found),
         }  # fmt: skip
     env = recorder.env()
     worlds = worlds_for(env, options.worlds)
     onsets = [FIRST_CHANGE + BETWEEN * k for k in range(options.sequences)]
-    for world in worlds:
+    for place, world in enumerate(worlds):
         texts = [(f"{world}@{onset * spec.action_repeat}",) for onset in onsets]
-        sequences = recorder.play(texts, onsets[-1] + (options.after or limit), WORLD_SEED)
+        seed = WORLD_SEED + place * len(onsets)
+        sequences = recorder.play(texts, onsets[-1] + (options.after or limit), seed)
         for number, (onset, sequence) in enumerate(zip(onsets, sequences, strict=True)):
-            yield shared | world_row(world, number, onset, sequence, alarms_of(signals, sequence))
+            row = world_row(world, number, onset, sequence, alarms_of(signals, sequence))
+            yield shared | {"first_seed": seed + number} | row
 
 
 def world_row(
@@ -186,28 +173,44 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def main() -> None:
+def loaded(folder: Path, acts: str) -> WorldModelAgent:
+    """The agent of a run, which plans or acts by its policy alone.
+
+    Raises:
+        Refused: for an agent without a world model.
+    """
+    agent = joule.load(folder, settings={"planner.kind": "policy"} if acts == "policy" else {})
+    if not isinstance(agent, WorldModelAgent):
+        raise Refused(
+            f"{folder}: {agent.config.agent} has no world model that a change could surprise; joule has"
+        )
+    return agent
+
+
+def main() -> int:
+    """Measures the runs, and writes table and summary."""
     p = parser()
     options = p.parse_args()
     if not options.runs and not options.summary:
         p.error("give runs, or --summary")
-    options.out = outputs.table(options, "change_detection.csv", published=options.summary)
+    options.out = outputs.table(options, "change_detection.csv")
     torch.set_num_threads(1)
-    done = {(row["env"], row["seed"], row["run_frames"], row["acts"]) for row in raw_rows.read(options.out)}
-    new = not options.out.exists()
-    with options.out.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if new:
-            writer.writeheader()
-        for folder in options.runs:
-            agent = joule.load(folder)
-            acts = "policy" if options.policy else "plan"
-            if (agent.config.env, str(agent.config.seed), str(agent.frames), acts) not in done:
-                for row in rows_of(agent, options):
-                    print(row, flush=True)
-                    writer.writerow(row)
-    write_summary(raw_rows.read(options.out), options.out.with_suffix(".json"))
+    acts = "policy" if options.policy else "plan"
+    for folder in options.runs:
+        agent = loaded(folder, acts)
+        key = (agent.config.env, str(agent.config.seed), str(agent.frames), acts)
+        done = {(r["env"], r["seed"], r["run_frames"], r["acts"]) for r in raw_rows.read(options.out)}
+        if key in done:
+            print(f"{folder}: is in {options.out} already", flush=True)
+            continue
+        rows = []
+        for row in rows_of(agent, acts, options):
+            print(row, flush=True)
+            rows.append(row)
+        raw_rows.add(options.out, COLUMNS, rows)  # together: an agent that is interrupted is measured again
+    write_summary(outputs.rows_to_show(options.out), options.out.with_suffix(".json"))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_code(main))

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.comprehension.home_decisions import counted_once
 from benchmarks.markdown_tables import markdown
 
 COLUMNS = (
-    "env", "seed", "run_frames", "acts", "world", "sequence", "decisions", "changed_at", "detected_after",
-    "signal", "episode_of_change", "false_alarms", "commit",
+    "env", "seed", "run_frames", "acts", "world", "sequence", "first_seed", "decisions", "changed_at",
+    "detected_after", "signal", "episode_of_change", "false_alarms", "commit",
 )  # fmt: skip
 HOME = "home"
 """Stands in the column `world` where nothing changes."""
@@ -38,9 +39,16 @@ def figures_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         }
     medians = [figures["detected_within_decisions"] for figures in worlds.values()]
     finite = [np.inf if median is None else median for median in medians]
-    # What comes before a change is at home, too.
-    decisions = sum(int(row["decisions"] if row["world"] == HOME else row["changed_at"]) for row in rows)
-    alarms = sum(int(row["false_alarms"]) for row in rows)
+    # What comes before a change is at home, too. In rows without `first_seed`, which are older, the seed of a sequence
+    # followed from its number alone.
+    decisions, alarms = counted_once(
+        (
+            (row["world"] == HOME, row.get("first_seed") or row["sequence"]),
+            int(row["decisions"] if row["world"] == HOME else row["changed_at"]),
+            int(row["false_alarms"]),
+        )
+        for row in rows
+    )
     return {
         "worlds_count": len(worlds),
         "noticed_share": round(float(np.isfinite(finite).mean()), 3) if worlds else None,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from benchmarks import raw_rows
 from benchmarks.training import RESULTS, RUNS
+from joule_errors import Refused
 
 OWN = RUNS / "comprehension"
 """The folder of tables by default: what a run of yours shows is no published result."""
@@ -23,18 +26,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def table(options: argparse.Namespace, name: str, published: bool = False) -> Path:
+def table(options: argparse.Namespace, name: str) -> Path:
     """The table that a benchmark writes to; its folder exists.
 
     Args:
         options: with those of `add_options`.
         name: of the file.
-        published: without `--out`, the published table is meant anyway.
     """
     given: Path | None = options.out
-    path = given or (RESULTS if published or options.published else OWN) / name
+    path = given or (RESULTS if options.published else OWN) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def rows_to_show(path: Path, env: str | None = None) -> list[dict[str, Any]]:
+    """The rows of a table that a summary or a figure is made of.
+
+    Args:
+        path: of the table.
+        env: takes the rows of this environment alone.
+
+    Raises:
+        Refused: where there are none.
+    """
+    rows = [row for row in raw_rows.read(path) if env in (None, row["env"])]
+    if not rows:
+        of_env = f" of {env}" if env else ""
+        raise Refused(f"{path}: no rows{of_env}; measure runs first, or give --published or --out")
+    return rows
 
 
 def add_picture(parser: argparse.ArgumentParser) -> None:

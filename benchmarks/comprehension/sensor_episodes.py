@@ -29,8 +29,8 @@ LONGEST = 1_000
 WAYS = ("encoder", "energy")
 """Values of the setting `perceive`."""
 COLUMNS = (
-    "env", "run_seed", "run_frames", "planner", "condition", "perceive", "episode_seed", "decisions", "return",
-    "dead", "error_of_dead", "dead_trusted", "healthy_distrusted", "commit",
+    "env", "run_seed", "run_frames", "planner", "condition", "perceive", "episode_seed", "most_decisions",
+    "decisions", "return", "dead", "error_of_dead", "dead_trusted", "healthy_distrusted", "commit",
 )  # fmt: skip
 TIMED_DECISIONS = 60
 
@@ -155,7 +155,7 @@ def play_episodes(
         {
             "env": config.env, "run_seed": config.seed, "run_frames": agent.frames,
             "planner": config.planner.kind, "condition": name_of(condition), "perceive": config.perceive,
-            "episode_seed": seed, "decisions": int(lasted[k]), "return": round(float(returns[k]), 2),
+            "episode_seed": seed, "most_decisions": decisions, "decisions": int(lasted[k]), "return": round(float(returns[k]), 2),
             "dead": " ".join(map(str, np.flatnonzero(dead_sensors(layers[k])))),
             **scores.columns(k), "commit": provenance.version(),
         }

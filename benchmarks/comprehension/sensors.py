@@ -1,6 +1,7 @@
 """Compares sensor-fault inference with the plain encoder, where sensors are dead, noisy or healthy.
 
-    python benchmarks/comprehension/sensors.py RUN [RUN ...]      resumes where it stopped; --quick for a first look
+    python benchmarks/comprehension/sensors.py RUN [RUN ...]      resumes where it stopped, in the same version of Joule;
+                                                                  --quick for a first look
     python benchmarks/comprehension/sensors.py RUN --conditions dead_sensor.torso_pitch dropout=0.3@100
                                                                   other perturbations of the sensors; "" is none
     python benchmarks/comprehension/sensors.py RUN --redraw       only draws the figure: returns from the CSV, and an
@@ -46,6 +47,7 @@ from benchmarks.comprehension.sensor_summary import draw, summary
 from benchmarks.refusals import exit_code
 from envs.changes.factors import parse
 from joule.environment import make_env
+from joule.storage.provenance import version
 from joule_errors import Refused
 
 RESULT = training.RESULTS / "sensors.csv"
@@ -75,10 +77,15 @@ def conditions_for(run: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def play_run(run: Path, options: argparse.Namespace, rows: Rows) -> Rows:
-    """Plays the episodes of a run that have no row yet, and writes the table after each condition.
+    """Plays the episodes of a run that have no row of this version yet, and writes the table after each condition.
+
+    Args:
+        run: the run folder.
+        options: of the command line.
+        rows: of the table; new ones are added, in place of those of another version or length.
 
     Returns:
-        All rows that belong to this environment, planner and length of episodes.
+        The rows of this run.
     """
     settings = {"planner.kind": "policy"} if options.quick else {}
     own: dict[str, str] = {}
@@ -90,21 +97,27 @@ def play_run(run: Path, options: argparse.Namespace, rows: Rows) -> Rows:
             if options.quick:
                 decisions = min(QUICK_DECISIONS, decisions)
             config = agent.config
-            own = {"env": config.env, "planner": config.planner.kind}
-            key = own | {
-                "run_seed": str(config.seed), "run_frames": str(agent.frames),
-                "condition": name_of(condition), "perceive": way,
+            own = {
+                "env": config.env, "planner": config.planner.kind, "run_seed": str(config.seed),
+                "run_frames": str(agent.frames),
             }  # fmt: skip
-            done = {int(r["episode_seed"]) for r in rows if all(str(r[name]) == key[name] for name in key)}
+            before = having(rows, own | {"condition": name_of(condition), "perceive": way})
+            now = having(before, {"commit": version(), "most_decisions": str(decisions)})
+            done = {int(row["episode_seed"]) for row in now}
             seeds = [seed for seed in range(FIRST_SEED, FIRST_SEED + episodes) if seed not in done]
             if not seeds:
                 continue
             new = play_episodes(agent, condition, seeds, decisions)
-            rows += new
+            rows[:] = [row for row in rows if row not in before or row in now] + new
             raw_rows.write(options.out, COLUMNS, rows)
             returns = [row["return"] for row in new]
             print(f"{run.name} {name_of(condition):16} {way:8} {np.mean(returns):9.1f}", returns, flush=True)
-    return [row for row in rows if all(str(row[name]) == own[name] for name in own)]
+    return having(rows, own)
+
+
+def having(rows: Rows, columns: dict[str, str]) -> Rows:
+    """The rows with these values."""
+    return [row for row in rows if all(str(row.get(name, "")) == value for name, value in columns.items())]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -130,20 +143,21 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Plays the runs, and writes table, summary and figure."""
-    options = parser().parse_args()
-    name = QUICK_RESULT if options.quick else RESULT.name
-    options.out = outputs.table(options, name, published=options.redraw)
+    p = parser()
+    options = p.parse_args()
+    if options.quick and options.published:
+        p.error("--quick: a first look is not published")
+    options.out = outputs.table(options, QUICK_RESULT if options.quick else RESULT.name)
     options.picture = outputs.picture(options, options.out, PICTURE)
     torch.set_num_threads(1)
-    rows = raw_rows.read(options.out)
     if options.redraw:
         env = joule.load(options.runs[0]).config.env
-        draw([row for row in rows if row["env"] == env], options.runs[0], options.picture)
+        draw(outputs.rows_to_show(options.out, env), options.runs[0], options.picture)
         return 0
     if len(robots := {joule.load(run).config.env for run in options.runs}) > 1:
         raise Refused(f"the runs are of {', '.join(sorted(robots))}; give runs of one robot")
-    for run in options.runs:
-        own = play_run(run, options, rows)
+    rows = raw_rows.read(options.out)
+    own = [row for run in options.runs for row in play_run(run, options, rows)]
     conditions = conditions_for(options.runs[0], options)
     times = {
         name_of(condition): cpu_ms(options.runs[0], condition)

@@ -24,9 +24,8 @@ def test_a_table_is_published_where_that_is_asked_for(
     assert outputs.table(parsed(), "tasks.csv") == tmp_path / "own" / "tasks.csv"
     assert (tmp_path / "own").is_dir()
     assert outputs.table(parsed("--published"), "tasks.csv") == RESULTS / "tasks.csv"
-    assert outputs.table(parsed(), "tasks.csv", published=True) == RESULTS / "tasks.csv"
     named = tmp_path / "new" / "table.csv"
-    assert outputs.table(parsed("--out", str(named)), "tasks.csv", published=True) == named
+    assert outputs.table(parsed("--published", "--out", str(named)), "tasks.csv") == named
     assert named.parent.is_dir()
 
 

@@ -92,26 +92,61 @@ def test_what_a_constraint_costs_is_measured_against_who_learned_with_it_from_sc
     assert found["environments"]["A"]["violations_ratio_from_scratch"] == 0.02
 
 
-def test_a_change_is_noticed_also_in_a_later_episode() -> None:
-    def row(phase: str, decisions: int, **more: int) -> dict[str, str]:
-        known = {"env": "A", "perturbation": "gravity=2", "method": "joule adapts", "seed": "1"}
-        blank = dict.fromkeys(("changed_at", "detected_after"), "")
-        found = {"phase": phase, "decisions": str(decisions), "return": "1.0", "false_alarms": "0"}
-        return {**known, **blank, **found, **{name: str(value) for name, value in more.items()}}
+def adapting_row(phase: str, decisions: int, **more: int | str) -> dict[str, str]:
+    known = {"env": "A", "perturbation": "gravity=2", "method": "joule adapts", "seed": "1"}
+    blank = dict.fromkeys(("changed_at", "detected_after"), "") | {"run_frames": "9", "episode": phase}
+    found = {"phase": phase, "decisions": str(decisions), "return": "1.0", "false_alarms": "0"}
+    return {**known, **blank, **found, **{name: str(value) for name, value in more.items()}}
 
+
+def test_a_change_is_noticed_also_in_a_later_episode() -> None:
+    row = adapting_row
     rows = [row("known", 500), row("change", 310, changed_at=300), row("changed", 90, detected_after=70)]
     found = adaptation_summary.figures_of(rows)
     assert (found["changes_detected"], found["detected_within_decisions"]) == (1, 70.0)
     assert found["home_decisions"] == 800
-    missed = adaptation_summary.combined([found, adaptation_summary.figures_of(rows[:2])])
+    missed = adaptation_summary.combined([found, adaptation_summary.figures_of(rows[:2])], rows)
     assert (missed["noticed_share"], missed["detected_within_decisions"]) == (0.5, None)
     fell = [row("known", 500), row("change", 200, changed_at=300), row("changed", 90, detected_after=70)]
     assert adaptation_summary.figures_of(fell)["changes"] == 0
 
 
+def test_a_change_before_which_every_episode_ended_is_not_tested() -> None:
+    rows = [adapting_row("change", 310, changed_at=300, detected_after=8)]
+    rows += [adapting_row("change", 200, changed_at=300, perturbation="gain=0")]
+    found = adaptation_summary.summary(rows)
+    assert (found["perturbations_tested"], found["detected_within_decisions"]) == (1, 8.0)
+    assert "| `gain=0` | not tested |" in adaptation_summary.tables(rows)
+
+
+def test_an_episode_without_a_change_counts_once_however_many_changes_follow() -> None:
+    rows = [
+        adapting_row(phase, decisions, perturbation=change, false_alarms=1, **more)
+        for change in ("gravity=2", "gain=0")
+        for phase, decisions, more in (("known", 500, {}), ("change", 400, {"changed_at": 300}))
+    ]
+    assert adaptation_summary.at_home(rows) == (800, 2)
+    other = adapting_row("known", 500, perturbation="mass=2", episode_seed=22_000)
+    assert adaptation_summary.at_home([*rows, other]) == (1_300, 2)
+
+    def sequence(world: str, first_seed: str, changed_at: int) -> dict[str, str]:
+        known = {"world": world, "sequence": "0", "first_seed": first_seed, "changed_at": str(changed_at)}
+        return known | {"detected_after": "", "episode_of_change": "", "signal": "", "false_alarms": "0"}
+
+    early = [sequence("gravity=2", "7", 60), sequence("gain=0", "7", 80), sequence("mass=2", "8", 60)]
+    assert change_detection_summary.figures_of(early)["home_decisions"] == 80 + 60
+
+
 def test_the_worst_robot_of_change_detection_stands_beside_the_mean() -> None:
     def row(env: str, world: str, after: str, within: str, alarms: int = 0) -> dict[str, str]:
-        known = {"env": env, "seed": "1", "run_frames": "1000", "acts": "policy", "world": world}
+        known = {
+            "sequence": world,
+            "env": env,
+            "seed": "1",
+            "run_frames": "1000",
+            "acts": "policy",
+            "world": world,
+        }
         seen = {"detected_after": after, "signal": "errors", "episode_of_change": within}
         return known | seen | {"decisions": "500", "changed_at": "100", "false_alarms": str(alarms)}
 
