@@ -27,7 +27,6 @@ constraint. All are for "learned", and under `planning_only` for "yes": for each
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
 import re
@@ -53,6 +52,7 @@ from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.constraints_summary import CEILING, SUMMARY, WAYS, summary
 from benchmarks.comprehension.default_tasks import constraint_for
 from benchmarks.comprehension.episodes import play
+from benchmarks.comprehension.run_folders import folder_name
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule_errors import Refused
@@ -70,6 +70,8 @@ COLUMNS = (
     "env", "seed", "run_frames", "constraint", "kept", "horizon", "return_mean", "return_std", "episodes",
     "decisions", "violations_per_1000", "worst",
 )  # fmt: skip
+KEY = ("env", "seed", "run_frames", "constraint", "horizon", "kept")
+"""Columns in which a new row and the one that it replaces are equal."""
 
 
 def loaded(run: Path, **settings: Any) -> WorldModelAgent:
@@ -123,7 +125,7 @@ def check_fits(env: Any, form: str) -> None:
 def constraint_of(run: Path, form: str, decisions: int) -> tuple[str, str]:
     """The constraint of a run, and the costs with which its agent learns to keep it.
 
-    A bound in braces is the value that this agent violates in `VIOLATED_SHARE` of its decisions, to one decimal, over
+    A bound in braces is the value that this agent violates in `VIOLATED_SHARE` of its decisions, to three digits, over
     two episodes without a constraint: a bound beyond the agent's own values would prevent nothing.
 
     Args:
@@ -143,10 +145,14 @@ def constraint_of(run: Path, form: str, decisions: int) -> tuple[str, str]:
             for k, action, reward in play(agent.predict, envs, decisions, BOUND_SEEDS)
         ]
         share = VIOLATED_SHARE if ">" in text else 1 - VIOLATED_SHARE
-        bound = float(np.quantile(values, share))
-        text = text.replace(found[0], f"{bound:.1f}" if abs(bound) >= 1.0 else f"{bound:.2f}")
+        text = text.replace(found[0], digits(float(np.quantile(values, share))))
     agent.constrain(parse_constraint(text))
     return text, agent.configurator.task_within_constraints()
+
+
+def digits(value: float) -> str:
+    """A number with three significant digits, and without an exponent."""
+    return str(np.format_float_positional(value, 3, unique=False, fractional=False, trim="-"))
 
 
 def seeds_of(agent: WorldModelAgent, episodes: int, start: str | None) -> list[int]:
@@ -192,13 +198,12 @@ def measure(
 def ceiling(run: Path, text: str, costs: str, frames: int) -> Path:
     """The run of an agent that learned with the costs from scratch, trained or resumed."""
     config = loaded(run).config
-    name = training.slug(f"{config.env} {costs} seed {config.seed}")
+    title = f"{config.env} {costs} seed {config.seed}"
     own, default = flatten(config), flatten(Config())
     same = [f"--{key.replace('_', '-')}={own[key]}" for key in OF_ENV if own.get(key) != default.get(key)]
     same += [f"--perturb={change}" for change in config.perturb]
     words = ("--env", config.env, "--seed", str(config.seed), "--task", costs, "--constraint", text, *same)
-    unique = hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]  # the name has no signs
-    folder, new = training.RUNS / "constraints" / f"{name}-{unique}", ("--agent", "joule", *words)
+    folder, new = training.RUNS / "constraints" / folder_name(title, words), ("--agent", "joule", *words)
     (found,) = training.train_all([training.TrainingRun(folder, frames, new)])
     return found
 
@@ -256,7 +261,7 @@ def main() -> int:
     for run, horizon, kept in itertools.product(options.runs, options.horizons, ways):
         row = row_of(run, *constraints[run], kept, horizon, options)
         print(row, flush=True)
-        rows = raw_rows.replaced(rows, row, ("env", "seed", "horizon", "kept"))
+        rows = raw_rows.replaced(rows, row, KEY)
         raw_rows.write(options.out, COLUMNS, rows)
     found = summary(rows, options.horizons[0])
     options.out.with_name(SUMMARY).write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")

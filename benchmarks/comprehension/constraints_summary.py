@@ -14,6 +14,8 @@ WAYS = ("no", "yes", "learned")
 """Values of the column `kept`."""
 CEILING = "from scratch"
 """Its value for an agent that learned with the constraint from its first frame."""
+WITH_AGENT, WITH_CEILING = ("seed", "run_frames", "constraint"), ("seed", "constraint")
+"""Columns in which rows of one agent are equal, and those of an agent and its ceiling, which is another run."""
 SHOWN = {"no": "without the constraint", "yes": "planned", "learned": "learned", CEILING: CEILING}
 """Value of `kept` -> its text in the report."""
 
@@ -33,13 +35,13 @@ def figures_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, 
     figures: dict[str, dict[str, float | None]] = {}
     for env in dict.fromkeys(row["env"] for row in rows):
         own = [row for row in rows if row["env"] == env and int(row["horizon"]) == horizon]
-        seeds = {row["seed"] for row in own if row["kept"] == way}
-        own = [row for row in own if row["seed"] in seeds]
-        measured = {(row["seed"], row["constraint"]) for row in own if row["kept"] == way}
-        ceilings = {(row["seed"], row["constraint"]) for row in own if row["kept"] == CEILING} & measured
-        with_ceiling = [row for row in own if (row["seed"], row["constraint"]) in ceilings]
-        if not {"no", way} <= {row["kept"] for row in own}:
+        agents = _pairs(own, way, *WITH_AGENT) & _pairs(own, "no", *WITH_AGENT)
+        if not agents:
             continue
+        of_agents = [row for row in own if tuple(row[name] for name in WITH_AGENT) in agents]
+        ceilings = _pairs(own, CEILING, *WITH_CEILING) & _pairs(of_agents, way, *WITH_CEILING)
+        own = of_agents + [row for row in own if row["kept"] == CEILING]
+        with_ceiling = [row for row in own if tuple(row[name] for name in WITH_CEILING) in ceilings]
 
         def mean(column: str, kept: str, rows: list[dict[str, Any]] = own) -> float | None:
             values = [float(row[column]) for row in rows if row["kept"] == kept]
@@ -60,6 +62,11 @@ def figures_of(rows: list[dict[str, Any]], horizon: int, way: str) -> dict[str, 
         combined[name] = float(np.mean(known)) if known else None
         combined[f"{name}_worst"] = max(known, default=None)
     return combined | {"environments": figures}
+
+
+def _pairs(rows: list[dict[str, Any]], kept: str, *columns: str) -> set[tuple[Any, ...]]:
+    """What rows of one way have in some columns."""
+    return {tuple(row[name] for name in columns) for row in rows if row["kept"] == kept}
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

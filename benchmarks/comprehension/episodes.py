@@ -30,7 +30,7 @@ def play(
     Args:
         decide: chooses the actions of all environments.
         envs: the environments.
-        decisions: an episode ends after so many, if not before.
+        decisions: an episode ends after so many, if not before; when all have ended, nothing is decided any more.
         seeds: one for each environment; default those of an evaluation.
     """
     if seeds is None:
@@ -38,6 +38,8 @@ def play(
     obs = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)])
     state, running = None, np.ones(len(envs), bool)
     for step in range(decisions):
+        if not running.any():
+            return
         actions, state = decide(obs, state, np.full(len(envs), step == 0))
         for k in map(int, np.flatnonzero(running)):
             obs[k], reward, terminated, truncated, _ = envs[k].step(actions[k])

@@ -21,7 +21,8 @@ is a new run that began with what the agent has learned (`joule train --init-fro
 
 The summary states which fraction of another method's score a method reaches, both measured above `random`:
 (method - random) / (other - random), for every task on which the other is better than random, and the mean over
-these tasks. The other is `sac` or `oracle`. Runs with several seeds are averaged. Tasks that contain the environment's own
+these tasks. The other is `sac` or `oracle`. The oracle plays one episode, beside which the first one of the other
+methods counts. Scores are compared where costs and lengths are the same. Runs with several seeds are averaged. Tasks that contain the environment's own
 cost are summarised apart from new ones: the agent had learned that cost before. A run's rows replace those that it had
 before; SAC's rows serve every later run. The oracle takes most of the time, and --no-oracle leaves it out; it plans a short
 horizon in true physics, so that it is no ceiling.
@@ -55,15 +56,18 @@ from benchmarks.comprehension import outputs
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.default_tasks import tasks_for
 from benchmarks.comprehension.episodes import Decide, play
+from benchmarks.comprehension.run_folders import folder_name
 from benchmarks.comprehension.tasks_summary import SUMMARY, has_own_cost, summary
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule.physics_oracle import oracle_for
+from joule.storage.run_folder import read_run
+from joule.storage.run_paths import located
 from joule_errors import Refused
 
 COLUMNS = (
     "env", "seed", "run_frames", "task", "costs", "method", "return_mean", "return_std", "episodes", "decisions",
-    "updates", "cpu_seconds_to_prepare", "new_env_steps",
+    "return_first", "updates", "cpu_seconds_to_prepare", "new_env_steps",
 )  # fmt: skip
 
 
@@ -158,7 +162,7 @@ class Trial:
             "env": self.config.env, "seed": self.config.seed, "task": task, "costs": self.costs[task],
             "method": method, "return_mean": round(float(returns.mean()), 3),
             "return_std": round(float(returns.std()), 3), "episodes": len(returns),
-            "decisions": self.decisions, "new_env_steps": 0, **more,
+            "return_first": round(float(returns[0]), 3), "decisions": self.decisions, "new_env_steps": 0, **more,
         }  # fmt: skip
 
 
@@ -221,9 +225,11 @@ def rows_of_init_from(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if not isinstance(earlier, WorldModelAgent):
         raise Refused(f"{options.run}: {earlier.kind} has no world model; joule has")
     trial = Trial.of(earlier.config, options, legibility_in_memory(earlier.modules))
-    name = training.slug(f"{earlier.config.env} seed {earlier.config.seed}")
+    source, _ = read_run(located(options.run)[0])
+    title = f"{earlier.config.env} seed {earlier.config.seed}"
+    name = folder_name(title, (source["id"], str(earlier.frames)))
     for task, costs in trial.costs.items():
-        folder = training.RUNS / "tasks" / "init-from" / name / training.slug(costs)
+        folder = training.RUNS / "tasks" / "init-from" / name / folder_name(costs, (costs,))
         new = ("--init-from", str(options.run.resolve()), "--task", costs, "--seed", str(earlier.config.seed))
         steps = ("--eval-every-frames", str(options.init_from))
         (trained,) = training.train_all([training.TrainingRun(folder, options.init_from, new, steps)])
@@ -247,7 +253,7 @@ def rows_of_sac(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def sac_run(env: str, costs: str, steps: int) -> training.TrainingRun:
     """SAC's run on a task, from scratch."""
-    folder = training.RUNS / "tasks" / "sac" / training.slug(env) / training.slug(costs)
+    folder = training.RUNS / "tasks" / "sac" / training.slug(env) / folder_name(costs, (costs,))
     new = ("--agent", "sac", "--env", env, "--task", costs, "--seed", "1")
     return training.TrainingRun(folder, steps, new, always=("--eval-every-frames", str(steps)))
 
@@ -283,8 +289,10 @@ def main() -> int:
     """Measures a run, or SAC, and writes table and summary."""
     p = parser()
     options = p.parse_args()
-    if (options.run is None) != bool(options.env and options.sac):
+    if options.run is None and not (options.env and options.sac):
         p.error("give the folder of a trained run, or --env and --sac")
+    if options.run is not None and (options.env or options.sac):
+        p.error("--env and --sac say what SAC learns from scratch; give them without RUN")
     if options.init_from and options.run is None:
         p.error("--init-from: give the folder of a trained run")
     options.out = outputs.table(options, "tasks.csv")

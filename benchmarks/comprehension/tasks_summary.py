@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,14 +34,16 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
     """Method -> task -> fraction of the other method's score, both above random, and the means over the tasks.
 
     `new_tasks` and `own_reward` are means over the tasks without and with the environment's own cost; None without one.
+    Scores are compared with those for the same costs, over as many decisions and episodes. The oracle plays one episode,
+    so that beside it the first one of the others counts; in older rows, which do not have it, the mean of all.
     """
-    all_runs: dict[tuple[str, str], dict[str, list[float]]] = {}
-    own = set()
+    first = other == "oracle"
+    columns = ("env", "task", "costs", "decisions", *(() if first else ("episodes",)))
+    all_runs: dict[tuple[str, ...], dict[str, list[float]]] = {}
     for row in rows:
-        by_method = all_runs.setdefault((row["env"], row["task"]), {})
-        by_method.setdefault(row["method"], []).append(float(row["return_mean"]))
-        if has_own_cost(row["costs"]):
-            own.add((row["env"], row["task"]))
+        by_method = all_runs.setdefault(tuple(row[name] for name in columns), {})
+        score = (first and row.get("return_first")) or row["return_mean"]
+        by_method.setdefault(row["method"], []).append(float(score))
     means = {task: {m: float(np.mean(r)) for m, r in found.items()} for task, found in all_runs.items()}
     result: dict[str, dict[str, Any]] = {}
     for method in METHODS:
@@ -49,12 +53,23 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
             if {method, other, "random"} <= mean.keys() and mean[other] > mean["random"]
         }
         if shares:
-            result[method] = {f"{env}: {task}": share for (env, task), share in shares.items()} | {
+            names = _names(list(shares))
+            own = {task for task in shares if has_own_cost(task[2])}
+            result[method] = {names[task]: share for task, share in shares.items()} | {
                 "mean": _mean(list(shares.values())),
                 "new_tasks": _mean([share for task, share in shares.items() if task not in own]),
                 "own_reward": _mean([share for task, share in shares.items() if task in own]),
             }
     return result
+
+
+def _names(tasks: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """Names of tasks: environment and task, and the costs and lengths too where another task has the same."""
+    shared = Counter(task[:2] for task in tasks)
+    return {
+        (env, task, *rest): f"{env}: {task}" + f" ({', '.join(rest)})" * (shared[env, task] > 1)
+        for env, task, *rest in tasks
+    }
 
 
 def has_own_cost(costs: str) -> bool:
@@ -84,12 +99,15 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The scores in Markdown: a line for each environment and task, a column for each method."""
-    tasks = dict.fromkeys((row["env"], row["task"], row["costs"]) for row in rows)
+    columns = ("env", "task", "costs", "decisions")
+    tasks = dict.fromkeys(tuple(row[name] for name in columns) for row in rows)
+    lengths = Counter(each[:3] for each in tasks)
     lines = []
-    for env, task, costs in sorted(tasks, key=lambda each: each[0]):
-        own = [row for row in rows if (row["env"], row["task"]) == (env, task)]
+    for env, task, costs, decisions in sorted(tasks, key=lambda each: each[0]):
+        own = [row for row in rows if tuple(row[name] for name in columns) == (env, task, costs, decisions)]
         by_method = {method: [row for row in own if row["method"] == method] for method in SHOWN}
         by_method["random"] = by_method["random"][:1]  # the same for every agent
         cells = (each_run(found, method in LEARNED) for method, found in by_method.items())
-        lines.append([f"{env}: {task}, `{costs}`", *cells])
+        length = f", {decisions} decisions" * (lengths[env, task, costs] > 1)
+        lines.append([f"{env}: {task}, `{costs}`{length}", *cells])
     return markdown(["task", *SHOWN.values()], lines)

@@ -18,6 +18,8 @@ from agent.cost.task_text import parse
 from benchmarks.comprehension import constraints, sensors, tasks
 from benchmarks.comprehension.choices import KEYS, Choices, choices_for
 from benchmarks.comprehension.default_tasks import constraint_for, tasks_for, visit
+from benchmarks.comprehension.episodes import play
+from benchmarks.comprehension.run_folders import folder_name
 from benchmarks.comprehension.worlds import worlds_for
 from benchmarks.refusals import exit_code
 from joule_errors import Refused
@@ -168,6 +170,54 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
 
 def options_of(parser: argparse.ArgumentParser, *words: str) -> argparse.Namespace:
     return parser.parse_args(["--env", "HalfCheetah-v5", "--sac", "1", *words])
+
+
+@pytest.mark.parametrize("words", [("--sac", "9"), ("--env", "Hopper-v5"), ("--env", "A", "--sac", "9")])
+def test_a_run_and_options_of_sac_are_not_given_together(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tasks.py", "RUN", *words])
+    with pytest.raises(SystemExit, match="2"):
+        tasks.main()
+    assert "give them without RUN" in capsys.readouterr().err
+
+
+def test_folders_of_tasks_that_differ_by_a_sign_or_by_their_first_run_are_two() -> None:
+    folders = {tasks.sac_run("A", costs, 9).folder for costs in ("track:x=1", "track:x=-1")}
+    assert len(folders) == 2
+    assert all("track-x-1" in folder.name for folder in folders)
+    assert folder_name("A seed 1", ("id of a run", "9")) != folder_name("A seed 1", ("id of another", "9"))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00123456, "0.00123"), (6.238, "6.24"), (1234.5, "1230"), (2.0, "2"), (-0.5, "-0.5")],
+)
+def test_a_bound_of_a_slow_robot_is_not_zero(value: float, text: str) -> None:
+    assert constraints.digits(value) == text
+    parse_constraint(f"speed<{text}")
+
+
+def test_nothing_is_decided_for_episodes_that_have_all_ended() -> None:
+    class Env:
+        def __init__(self, length: int) -> None:
+            self.left = length
+
+        def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+            return np.zeros(1), {}
+
+        def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+            self.left -= 1
+            return np.zeros(1), 1.0, self.left == 0, False, {}
+
+    decided = []
+
+    def decide(obs: np.ndarray, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
+        decided.append(starts)
+        return np.zeros((len(obs), 1)), None
+
+    assert len(list(play(decide, [Env(2), Env(4)], 100))) == 6
+    assert len(decided) == 4
 
 
 def test_sensors_have_options_for_other_conditions() -> None:

@@ -64,12 +64,40 @@ def test_a_table_has_the_columns_that_its_benchmark_writes(name: str) -> None:
     assert tuple(rows[0]) == COLUMNS[name]
 
 
-def test_tasks_with_the_own_reward_are_summarised_apart_from_new_ones() -> None:
-    def row(task: str, costs: str, method: str, score: float) -> dict[str, Any]:
-        return {"env": "A", "task": task, "costs": costs, "method": method, "return_mean": str(score)}
+def task_row(task: str, costs: str, method: str, score: float, **more: str) -> dict[str, Any]:
+    known = {"env": "A", "task": task, "costs": costs, "method": method, "return_mean": str(score)}
+    return known | {"return_std": "0", "decisions": "250", "episodes": "3"} | more
 
+
+def test_scores_of_a_task_are_compared_where_costs_and_lengths_are_the_same() -> None:
+    def rows(costs: str, plan: float, **more: str) -> list[dict[str, Any]]:
+        scores = (("random", 0.0), ("sac", 10.0), ("plan", plan))
+        return [task_row("back", costs, method, score, **more) for method, score in scores]
+
+    same = rows("less:velocity", 5.0)
+    longer = task_row("back", "less:velocity", "sac", 1_000.0, decisions="500")
+    other = task_row("back", "less:x", "sac", 1_000.0)
+    assert tasks_summary.summary([*same, longer, other])["of_sac"]["plan"]["mean"] == 0.5
+    shares = tasks_summary.summary([*same, *rows("less:x", 7.0)])["of_sac"]["plan"]
+    assert shares["mean"] == pytest.approx(0.6)
+    assert shares["A: back (less:x, 250, 3)"] == 0.7
+    assert "| A: back, `less:velocity`, 500 decisions |" in tasks_summary.table([*same, longer])
+
+
+def test_the_one_episode_of_the_oracle_is_compared_with_the_first_of_the_others() -> None:
     rows = [
-        row(task, costs, method, score)
+        task_row("back", "less:x", "random", 0.0, return_first="0"),
+        task_row("back", "less:x", "plan", 8.0, return_first="6"),
+        task_row("back", "less:x", "oracle", 12.0, return_first="12", episodes="1"),
+    ]
+    assert tasks_summary.summary(rows)["of_oracle"]["plan"]["mean"] == 0.5
+    old = [row | {"return_first": ""} for row in rows]
+    assert tasks_summary.summary(old)["of_oracle"]["plan"]["mean"] == pytest.approx(8 / 12)
+
+
+def test_tasks_with_the_own_reward_are_summarised_apart_from_new_ones() -> None:
+    rows = [
+        task_row(task, costs, method, score)
         for task, costs, learned in (("back", "less:velocity", 4.0), ("past a zone", "2*own+control", 12.0))
         for method, score in (("random", 0.0), ("sac", 10.0), ("learn_task", learned))
     ]
@@ -80,13 +108,24 @@ def test_tasks_with_the_own_reward_are_summarised_apart_from_new_ones() -> None:
 
 def test_what_a_constraint_costs_is_measured_against_who_learned_with_it_from_scratch() -> None:
     def row(kept: str, total: float, violations: float) -> dict[str, Any]:
-        found = {"env": "A", "seed": "1", "horizon": "3", "kept": kept, "constraint": "speed<2"}
+        found = {
+            "env": "A",
+            "seed": "1",
+            "run_frames": "9",
+            "horizon": "3",
+            "kept": kept,
+            "constraint": "speed<2",
+        }
         return found | {"return_mean": str(total), "violations_per_1000": str(violations)}
 
     rows = [row("no", 200.0, 300.0), row("yes", 150.0, 30.0), row("learned", 90.0, 3.0)]
     found = constraints_summary.summary(rows, 3)
     assert (found["violations_ratio"], found["return_lost"]) == (0.01, None)
-    found = constraints_summary.summary([*rows, row("from scratch", 100.0, 6.0)], 3)
+    under_another = [row("no", 1_000.0, 5.0) | {"constraint": "speed<9"}]
+    earlier = [row("no", 1.0, 500.0) | {"run_frames": "5"}]
+    assert constraints_summary.summary([*rows, *under_another, *earlier], 3) == found
+    ceiling = row("from scratch", 100.0, 6.0) | {"run_frames": "7"}  # another run
+    found = constraints_summary.summary([*rows, ceiling], 3)
     assert (found["return_lost"], found["return_lost_of_free"]) == (0.1, 0.55)
     assert found["planning_only"]["return_lost"] == -0.5
     assert found["environments"]["A"]["violations_ratio_from_scratch"] == 0.02
