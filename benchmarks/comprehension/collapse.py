@@ -1,7 +1,8 @@
 """Compares what keeps the representation from collapsing: the same agent with each regulariser.
 
-    python benchmarks/comprehension/collapse.py                  trains into runs/collapse/; -> benchmarks/results/collapse.csv
+    python benchmarks/comprehension/collapse.py                  trains into runs/collapse/; -> runs/comprehension/collapse.csv
     python benchmarks/comprehension/collapse.py --seeds 1 2 3    more seeds; finished runs are not repeated
+    python benchmarks/comprehension/collapse.py --published      -> benchmarks/results/collapse.csv
 
 A row is one run: the return of its last evaluation (ten held-out episodes), the health of its latent as last
 measured in training, R² of the readouts, and the area under the ROC curve with which surprise tells impossible clips
@@ -27,6 +28,7 @@ import envs
 from agent.agent import WorldModelAgent
 from agent.configurator.kinds import REGULARIZERS
 from benchmarks import markdown_tables, raw_rows, training
+from benchmarks.comprehension import outputs
 from benchmarks.comprehension.clip_pairs import pairs_of
 from benchmarks.comprehension.detector_scores import ALL_GROSS, rows_of
 from benchmarks.comprehension.mixed_episodes import (
@@ -149,6 +151,7 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def main() -> int:
+    """Trains and measures what is missing; 1 where a run did not reach its budget."""
     kinds = list(REGULARIZERS)
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--envs", nargs="+", default=list(TASKS), metavar="ENV")
@@ -159,8 +162,9 @@ def main() -> int:
     p.add_argument("--real-steps", type=int, default=4_000, metavar="N",
                    help="real steps to calibrate on, and as many to test on (default: 4000)")  # fmt: skip
     p.add_argument("--workers", type=int, default=2, help="runs at a time")
-    p.add_argument("--out", type=Path, default=RESULT, help="the table (default: the committed one)")
+    outputs.add_options(p)
     options = p.parse_args()
+    options.out = outputs.table(options, RESULT.name)
     torch.set_num_threads(1)
     done = {
         (row["env"], row["regularizer"], int(row["seed"]))
@@ -181,7 +185,7 @@ def main() -> int:
         rows = raw_rows.replaced(raw_rows.read(options.out), row, ("env", "regularizer", "seed"))
         write(rows, options.out)
     print(report(raw_rows.read(options.out)))
-    return 0
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import envs
 from benchmarks import raw_rows, training
 from benchmarks.comprehension import outputs, pixel_intuition, pixel_training
 from benchmarks.comprehension.choices import add_option, choices_for
@@ -59,6 +58,7 @@ from benchmarks.comprehension.surprise_detectors import (
 from benchmarks.comprehension.violations import Stage, check_kinds, stage_of
 from benchmarks.refusals import exit_code
 from envs.safe_env import SafeEnv
+from joule.environment import make_env
 from joule.storage.provenance import version
 from joule_errors import Refused
 
@@ -74,8 +74,8 @@ SHOWN = (
 """Columns that are printed."""
 ENVS = ("HalfCheetah-v5", "dmc:walker-walk", "Hopper-v5", "joule/Push-v0", "dmc:finger-spin")
 """Environments of its own agents, by default."""
-STEPS, REAL_STEPS = 15_000, 12_000
-"""Frames of their training, and real steps to calibrate and to test on, by default."""
+STEPS, REAL_STEPS, PAIRS = 15_000, 12_000, 100
+"""Frames of their training, real steps to calibrate and to test on, and pairs of each kind, by default."""
 DETECTORS = {
     "trained": "world model",
     "untrained": "untrained world model",
@@ -113,8 +113,10 @@ def examine(run: Path, options: argparse.Namespace) -> None:
         Refused: for an environment or a kind that there are no violations for.
     """
     agent = loaded(run)
-    env_id = agent.config.env
-    env = envs.make(env_id)
+    config = agent.config
+    if config.obs in ("pixels", "pixels+state"):
+        raise Refused(f"{run}: observes {config.obs}; --pixels tests agents with --obs pixels")
+    env_id, env = config.env, make_env(config)
     env.reset(seed=CALIBRATION_SEED)
     kinds = kinds_for(env, stage_of(env), options)
     calibration = mixed_episodes(env, run, options.real_steps, CALIBRATION_SEED, watch=False)
@@ -156,7 +158,7 @@ def examine(run: Path, options: argparse.Namespace) -> None:
         calibrated = CalibratedDetector(model, [episode.clip for episode in calibration])
         for kind, found in pairs.items():
             if found:
-                print(write_video(env_id, kind, found[0], calibrated, options.videos), flush=True)
+                print(write_video(config, kind, found[0], calibrated, options.videos), flush=True)
 
 
 def write(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -223,7 +225,9 @@ def parser() -> argparse.ArgumentParser:
                    f"{pixel_training.DECISIONS} decisions)")  # fmt: skip
     p.add_argument("--violations", nargs="+", metavar="KIND", help="default: all that make sense for a robot")
     add_option(p)
-    p.add_argument("--pairs", type=int, default=100, help="pairs of each kind, at most (default: 100)")
+    p.add_argument(
+        "--pairs", type=int, help=f"pairs of each kind, at most (default: {PAIRS}); not with --pixels"
+    )
     p.add_argument("--matched-pairs", type=int, default=40, metavar="N",
                    help="matched pairs of each kind, at most (default: 40)")  # fmt: skip
     p.add_argument("--real-steps", type=int, metavar="N",
@@ -237,12 +241,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Tests the runs that are given, or its own, and writes table and summary."""
-    options = parser().parse_args()
+    p = parser()
+    options = p.parse_args()
+    if options.runs and (options.envs or options.steps):
+        p.error("--envs and --steps say which agents are trained; give them without RUN")
+    if options.pixels and (options.pairs is not None or options.choices is not None):
+        p.error("--pairs and --choices are not for --pixels; give --matched-pairs and --violations")
     torch.set_num_threads(1)
     if options.pixels:
         return pixel_intuition.run(options)
     options.out = outputs.table(options, RESULT.name)
     options.real_steps = options.real_steps or REAL_STEPS
+    options.pairs = PAIRS if options.pairs is None else options.pairs
     for run in options.runs or (trained(env, options.steps or STEPS) for env in options.envs or ENVS):
         examine(run, options)
     found = summary(raw_rows.read(options.out))

@@ -186,58 +186,70 @@ def examine(run: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def figures(rows: Sequence[Mapping[str, str]], command: str) -> dict[str, Any]:
-    """The figures of pixels.json: shares of matched pairs, as the mean over environments, and all of them by environment."""
+def figures(rows: Sequence[Mapping[str, str]], commands: Mapping[str, str]) -> dict[str, Any]:
+    """The figures of pixels.json: shares of matched pairs, as the mean over environments, and all of them by environment.
+
+    Those of an environment are means over its runs, and their pairs together.
+
+    Args:
+        rows: of the table.
+        commands: environment -> the command that measured it last.
+    """
     found: dict[str, Any] = {}
     names = {
         "matched_trained": TRAINED, "matched_untrained": UNTRAINED,
         "matched_frame_difference": "frame difference", "matched_latent_change": "latent change",
     }  # fmt: skip
     for key, detector in names.items():
-        of_all = {
-            row["env"]: row
-            for row in rows
-            if (row["detector"], row["set"], row["violation"]) == (detector, MATCHED, ALL)
+        of_all = [
+            row for row in rows if (row["detector"], row["set"], row["violation"]) == (detector, MATCHED, ALL)
+        ]
+        by_env = {
+            env: _figures_of([row for row in of_all if row["env"] == env])
+            for env in dict.fromkeys(row["env"] for row in of_all)
         }
-        values = [float(row["pairwise_accuracy"]) for row in of_all.values()]
+        values = [own["accuracy"] for own in by_env.values()]
         found[key] = round(float(np.mean(values)), 4) if values else None
-        found[f"{key}_by_env"] = {
-            env: {
-                "accuracy": float(row["pairwise_accuracy"]), "low": float(row["low"]), "high": float(row["high"]),
-                "pairs": int(row["pairs"]),
-            }
-            for env, row in of_all.items()
-        }  # fmt: skip
-    return found | {"matched_command": command}
+        found[f"{key}_by_env"] = by_env
+    return found | {"matched_command": dict(commands)}
+
+
+def _figures_of(runs: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The figures of one environment, from a row for each run."""
+    columns = {"accuracy": "pairwise_accuracy", "low": "low", "high": "high"}
+    means = {key: round(float(np.mean([float(row[c]) for row in runs])), 4) for key, c in columns.items()}
+    return means | {"pairs": sum(int(row["pairs"]) for row in runs)}
 
 
 def tables(rows: Sequence[Mapping[str, str]]) -> str:
-    """Markdown: for every environment the matched and unmatched pairs by kind."""
+    """Markdown: for every environment the matched and unmatched pairs by kind, all runs together."""
     parts = []
     heads = ["kind", "matched pairs", "world model", "untrained", "latent change", "frame difference",
              "unmatched pairs", "world model", "untrained", "frame difference"]  # fmt: skip
     detectors = {MATCHED: (TRAINED, UNTRAINED, "latent change", "frame difference"),
                  UNMATCHED: (TRAINED, UNTRAINED, "frame difference")}  # fmt: skip
     for env in dict.fromkeys(row["env"] for row in rows):
-        own = {(row["set"], row["violation"], row["detector"]): row for row in rows if row["env"] == env}
+        of_env = [row for row in rows if row["env"] == env]
+        own: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
+        for row in of_env:
+            own.setdefault((row["set"], row["violation"], row["detector"]), []).append(row)
         lines = []
         for kind in dict.fromkeys(kind for _, kind, _ in own if kind != ALL) | {ALL: None}:
             line = [f"`{kind}`" if kind != ALL else ALL]
             for name, shown in detectors.items():
-                first = own.get((name, kind, TRAINED))
-                line.append(first["pairs"] if first else "0")
-                line += [_percent(own.get((name, kind, detector))) for detector in shown]
+                line.append(str(sum(int(row["pairs"]) for row in own.get((name, kind, TRAINED), ()))))
+                line += [_percent(own.get((name, kind, detector), ())) for detector in shown]
             lines.append(line)
-        any_row = next(iter(own.values()))
-        caption = f"#### {env} in pictures, {int(any_row['agent_updates']):,} gradient steps"
+        updates = dict.fromkeys(f"{int(row['agent_updates']):,}" for row in of_env)
+        caption = f"#### {env} in pictures, {', '.join(updates)} gradient steps"
         parts += [caption, markdown_tables.markdown(heads, lines)]
     return "\n\n".join(parts)
 
 
-def _percent(row: Mapping[str, str] | None) -> str:
-    if row is None:
+def _percent(runs: Sequence[Mapping[str, str]]) -> str:
+    if not runs:
         return ""
-    mean, low, high = (100.0 * float(row[name]) for name in ("pairwise_accuracy", "low", "high"))
+    mean, low, high = (100.0 * _figures_of(runs)[name] for name in ("accuracy", "low", "high"))
     return f"{mean:.1f} % ({low:.0f} to {high:.0f})"
 
 
@@ -248,17 +260,20 @@ def run(options: argparse.Namespace) -> int:
         options: of `intuition.py`.
     """
     path = outputs.table(options, RESULT.name)
+    summary = pixel_results.RESULT if path == RESULT else path.with_suffix(".json")
+    command = f"python benchmarks/comprehension/intuition.py {shlex.join(sys.argv[1:])}"
+    before = pixel_results.read(summary).get("matched_command")
+    commands = before if isinstance(before, dict) else {}
     for folder in options.runs or (trained(env, options.steps) for env in options.envs or ENVS):
         rows = examine(folder, options)
         tried = {(row["env"], str(row["seed"])) for row in rows}
+        commands |= {env: command for env, _ in tried}
         kept = [row for row in raw_rows.read(path) if (row["env"], row["seed"]) not in tried]
         raw_rows.write(path, COLUMNS, sorted([*kept, *rows], key=lambda row: row["env"]))
         for row in rows:
             if row["violation"] == ALL:
                 print("  ".join(str(row[name]) for name in COLUMNS[3:11]), flush=True)
-    summary = pixel_results.RESULT if path == RESULT else path.with_suffix(".json")
-    command = f"python benchmarks/comprehension/intuition.py {shlex.join(sys.argv[1:])}"
-    record = pixel_results.update(figures(raw_rows.read(path), command), summary)
+    record = pixel_results.update(figures(raw_rows.read(path), commands), summary)
     print(json.dumps({key: record[key] for key in record if key.startswith("matched")}, indent=1))
     print(path, summary)
     return 0

@@ -59,6 +59,8 @@ class SeenEpisode:
     """[decisions], the kinds of violation that would be visible from a decision on."""
     changes: Floats
     """See `SeenClip.changes`."""
+    observations: NDArray[np.float32]
+    """[decisions, obs], after each decision; they tell whether the episode repeats itself."""
 
     def around(self, at: int) -> SeenClip:
         """The clip around a decision."""
@@ -89,15 +91,17 @@ def seen_episode(env: SafeEnv, camera: Camera, seed: int, decisions: int) -> See
     """
     env.reset(seed=seed)
     stage, taken, kinds, pictures = stage_of(env, seen=True), [], [], [camera.frame()]
+    observations = []
     for decision in range(decisions):
         kinds.append(stage.opportunities())
         taken.append(smooth_action((seed,), decision, env.env_spec.action_size))
-        _, _, terminated, truncated, _ = env.step(taken[-1])
+        obs, _, terminated, truncated, _ = env.step(taken[-1])
+        observations.append(obs)
         pictures.append(camera.frame())
         if terminated or truncated:
             break
     clip = SeenClip(np.stack(pictures), np.stack(taken))
-    return SeenEpisode(seed, clip, kinds, clip.changes())
+    return SeenEpisode(seed, clip, kinds, clip.changes(), np.stack(observations))
 
 
 def seen_episodes(env: SafeEnv, camera: Camera, decisions: int, first_seed: int) -> list[SeenEpisode]:
@@ -132,11 +136,20 @@ class RepeatedEpisode:
         self._past: list[State] = []
 
     def go_to(self, at: int) -> None:
-        """Goes on to the decision `at`, which is no earlier than now."""
+        """Goes on to the decision `at`, which is no earlier than now.
+
+        Raises:
+            Stopped: when the episode does not repeat itself.
+        """
         data = self._stage.data
         for decision in range(self._at, at):
             self._past.append((data.qpos.copy(), data.qvel.copy()))
-            self.env.step(self.episode.clip.action[decision])
+            obs, *_ = self.env.step(self.episode.clip.action[decision])
+            if not np.array_equal(obs, self.episode.observations[decision]):
+                raise Stopped(
+                    f"{self.env.env_spec.env}: an episode of seed {self.episode.seed} does not repeat itself at decision "
+                    f"{decision}, so no violation can be compared with it"
+                )
         self._at = at
 
     def violated(self, kind: str, strength: float, largest: float = np.inf) -> SeenPair | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import envs
+from agent.configurator.settings import Config
 from benchmarks.comprehension.clip_pairs import BEFORE, LEAD, Pair, edited_frames, real_frames
 from benchmarks.comprehension.detector_scores import ALARM
 from benchmarks.comprehension.stills import stills
 from benchmarks.comprehension.surprise_calibration import ALL_TERMS, CalibratedDetector
 from benchmarks.comprehension.violations import MEANINGS
 from envs.rendering.video import write_mp4
+from joule.environment import make_env
 from joule.report.film import Story, annotate, side_by_side
 from joule.storage.files import replacing
 
@@ -23,11 +24,11 @@ STILL_STEPS = (-4, 1, 3, 6, 12)
 """Steps since the violation of which there is a still; step 1 is that of its first observation."""
 
 
-def write_video(env_id: str, kind: str, pair: Pair, detector: CalibratedDetector, folder: Path) -> Path:
+def write_video(config: Config, kind: str, pair: Pair, detector: CalibratedDetector, folder: Path) -> Path:
     """Writes a pair as an mp4, and stills of it as a PNG.
 
     Args:
-        env_id: the environment.
+        config: of the agent; its environment is shown.
         kind: kind of violation.
         pair: the pair.
         detector: gives the surprise.
@@ -36,7 +37,7 @@ def write_video(env_id: str, kind: str, pair: Pair, detector: CalibratedDetector
     Returns:
         The path of the video.
     """
-    env = envs.make(env_id, render_mode="rgb_array", width=WIDTH, height=HEIGHT)
+    env_id, env = config.env, make_env(config, render_mode="rgb_array", width=WIDTH, height=HEIGHT)
     edited_pictures = edited_frames(env, pair, kind)
     real_pictures = real_frames(env, pair.episode, pair.at)
     env.close()

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.comprehension import adaptation, constraints, intuition, outputs, readouts, sensors, tasks
+from benchmarks import raw_rows
+from benchmarks.comprehension import (
+    adaptation,
+    collapse,
+    constraints,
+    intuition,
+    outputs,
+    readouts,
+    sensors,
+    tasks,
+)
 from benchmarks.training import RESULTS
 
 
@@ -38,6 +49,21 @@ def test_a_figure_is_beside_its_table_and_that_of_the_published_one_in_the_docs(
     assert outputs.picture(parser.parse_args(["--picture", "a.png"]), RESULTS / "tasks.csv", docs) == Path(
         "a.png"
     )
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_collapse_run_that_failed_is_the_exit_code_and_nothing_is_published(
+    failed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = dict.fromkeys(collapse.COLUMNS, "1") | {"env": "A", "regularizer": "simnorm"}
+    monkeypatch.setattr(outputs, "OWN", tmp_path)
+    monkeypatch.setattr(collapse, "row_of", lambda run, options: row)
+    monkeypatch.setattr(collapse.training, "train", lambda runs, workers: runs if failed else [])
+    monkeypatch.setattr(
+        sys, "argv", ["collapse.py", "--envs", "A", "--regularizers", "simnorm", "--seeds", "1"]
+    )
+    assert collapse.main() == int(failed)
+    assert len(raw_rows.read(tmp_path / "collapse.csv")) == int(not failed)
 
 
 @pytest.mark.parametrize("benchmark", [adaptation, constraints, intuition, sensors, tasks])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +32,7 @@ from benchmarks.comprehension.seen_pairs import ONSET, RepeatedEpisode, SeenEpis
 from benchmarks.comprehension.seen_surprise import FrameDifference, score
 from envs.rendering.pixels import Camera, PixelSettings
 from envs.safe_env import SafeEnv
+from joule_errors import Refused, Stopped
 
 ENV, REPEAT, SIZE = "joule/Push-v0", 3, 48
 Stand = tuple[SafeEnv, Camera, list[SeenEpisode]]
@@ -113,7 +118,7 @@ def test_the_command_writes_rows_and_figures(
     record = json.loads(out.with_suffix(".json").read_text())
     assert record["matched_trained"] == float(matched["world model"]["pairwise_accuracy"])
     assert record["matched_untrained_by_env"][ENV]["pairs"] == int(matched["world model"]["pairs"]) > 0
-    assert "--violations vanish" in record["matched_command"]
+    assert "--violations vanish" in record["matched_command"][ENV]
     assert (tmp_path / "joule-Push-v0-pixels.png").stat().st_size > 10_000
     table = pixel_intuition.tables(rows)
     assert "| `vanish` | 2 |" in table
@@ -125,6 +130,68 @@ def test_the_figures_follow_from_the_rows() -> None:
     found = pixel_intuition.figures(raw_rows.read(pixel_intuition.RESULT), record["matched_command"])
     assert found == {key: record[key] for key in found}
     assert found["matched_trained"] is not None
+
+
+def test_runs_of_one_environment_count_alike_and_each_environment_has_its_command() -> None:
+    def row(seed: int, share: float, detector: str = "world model") -> dict[str, str]:
+        known = {"env": "A", "seed": str(seed), "set": "matched", "violation": "all", "detector": detector}
+        shares = {"pairwise_accuracy": str(share), "low": str(share - 0.1), "high": str(share + 0.1)}
+        return known | shares | {"pairs": "10", "agent_updates": "5"}
+
+    rows = [row(1, 0.8), row(2, 0.6)]
+    found = pixel_intuition.figures(rows, {"A": "python it.py"})
+    assert found["matched_trained"] == 0.7
+    assert found["matched_trained_by_env"]["A"] == {"accuracy": 0.7, "low": 0.6, "high": 0.8, "pairs": 20}
+    assert found["matched_command"] == {"A": "python it.py"}
+    assert "| all | 20 | 70.0 % (60 to 80) |" in pixel_intuition.tables(rows)
+
+
+def test_an_episode_that_does_not_repeat_itself_is_refused(stand: Stand) -> None:
+    env, camera, episodes = stand
+    observations = episodes[0].observations.copy()
+    observations[3] += 1.0
+    repeated = RepeatedEpisode(env, camera, replace(episodes[0], observations=observations))
+    repeated.go_to(3)
+    with pytest.raises(Stopped, match="does not repeat itself at decision 3"):
+        repeated.go_to(5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--pixels", "--pairs", "3"), "are not for --pixels"),
+        (("--pixels", "--choices", "robots.json"), "are not for --pixels"),
+        (("RUN", "--envs", "A"), "give them without RUN"),
+        (("RUN", "--pixels", "--steps", "9"), "give them without RUN"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    words: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["intuition.py", *words])
+    with pytest.raises(SystemExit, match="2"):
+        intuition.main()
+    assert message in capsys.readouterr().err
+
+
+def test_violations_are_tried_in_the_environment_of_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def make_env(config: Any) -> Any:
+        made.append(config)
+        raise Stopped("enough")
+
+    config = SimpleNamespace(env="A", obs="state")
+    monkeypatch.setattr(intuition, "make_env", make_env)
+    monkeypatch.setattr(intuition, "loaded", lambda run: SimpleNamespace(config=config))
+    with pytest.raises(Stopped):
+        intuition.examine(tmp_path, argparse.Namespace())
+    assert made == [config]
+    config.obs = "pixels"
+    with pytest.raises(Refused, match="observes pixels; --pixels tests agents"):
+        intuition.examine(tmp_path, argparse.Namespace())
 
 
 def test_a_live_agent_is_surprised_by_a_picture_that_cannot_follow(run: Path) -> None:
