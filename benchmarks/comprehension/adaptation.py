@@ -5,7 +5,7 @@ python benchmarks/comprehension/adaptation.py --train 50000     trains all of th
 python benchmarks/comprehension/adaptation.py --runs runs/cheetah --train-on 20000
                                                                 the ceiling is the same agent, trained on after the change
 python benchmarks/comprehension/adaptation.py --runs runs/cheetah --quick      one change, one episode: does it work?
-                                                                               -> adaptation-quick.csv, with its own summary
+                                                                               -> adaptation-quick.csv
 python benchmarks/comprehension/adaptation.py --redraw                         only draws the figure from the CSV
 
 -> runs/comprehension/adaptation.csv, adapt.json, adaptation.png; --published: in benchmarks/results/ and docs/pictures/
@@ -23,7 +23,7 @@ after     held-out episodes there, without learning: how much is regained?
 back      an episode in the changed environment, in which the change is undone after --change decisions
 home      held-out episodes in the unchanged environment, without learning: how much is kept?
 
-What is in the CSV is not repeated; rows of a run with other frames or other settings replace those of the same seed.
+What is in the CSV is not repeated. Rows of a run with other frames or settings replace those of the same seed.
 """
 
 from __future__ import annotations

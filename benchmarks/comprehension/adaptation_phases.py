@@ -96,7 +96,8 @@ class Phases:
         config = self.agent.config
         self.rows.append({
             "env": config.env, "perturbation": self.perturbation, "method": self.method, "seed": config.seed,
-            "run_frames": self.frames, "settings": self.settings.text(self.method), "phase": phase, "episode": len(self.rows),
+            "run_frames": self.frames, "settings": self.settings.text(self.method),
+            "phase": phase, "episode": len(self.rows),
             "return": round(total, 2), "decisions": decisions, "commit": version(), **more,
         })  # fmt: skip
         print(

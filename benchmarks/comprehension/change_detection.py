@@ -127,8 +127,9 @@ def rows_of(agent: WorldModelAgent, acts: str, options: argparse.Namespace) -> I
         found = alarms_of(signals, sequence)
         by = " ".join(signal for _, signal in found)
         yield shared | {
-            "world": HOME, "sequence": number, "first_seed": TEST_SEED + number, "decisions": len(sequence.steps), "changed_at": "",
-            "detected_after": "", "signal": by, "episode_of_change": "", "false_alarms": len(found),
+            "world": HOME, "sequence": number, "first_seed": TEST_SEED + number, "decisions": len(sequence.steps),
+            "changed_at": "", "detected_after": "", "signal": by, "episode_of_change": "",
+            "false_alarms": len(found),
         }  # fmt: skip
     env = recorder.env()
     worlds = worlds_for(env, options.worlds)

@@ -39,8 +39,8 @@ def figures_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         }
     medians = [figures["detected_within_decisions"] for figures in worlds.values()]
     finite = [np.inf if median is None else median for median in medians]
-    # What comes before a change is at home, too. In rows without `first_seed`, which are older, the seed of a sequence
-    # followed from its number alone.
+    # What comes before a change is at home, too. In rows without `first_seed`, which are older, the seed of a
+    # sequence followed from its number alone.
     decisions, alarms = counted_once(
         (
             (row["world"] == HOME, row.get("first_seed") or row["sequence"]),

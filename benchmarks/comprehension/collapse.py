@@ -1,8 +1,9 @@
 """Compares what keeps the representation from collapsing: the same agent with each regulariser.
 
-    python benchmarks/comprehension/collapse.py                  trains into runs/collapse/; -> runs/comprehension/collapse.csv
+    python benchmarks/comprehension/collapse.py                  trains into runs/collapse/
     python benchmarks/comprehension/collapse.py --seeds 1 2 3    more seeds; finished runs are not repeated
-    python benchmarks/comprehension/collapse.py --published      -> benchmarks/results/collapse.csv
+
+-> runs/comprehension/collapse.csv; --published: in benchmarks/results/
 
 A row is one run: the return of its last evaluation (ten held-out episodes), the health of its latent as last
 measured in training, R² of the readouts, and the area under the ROC curve with which surprise tells impossible clips

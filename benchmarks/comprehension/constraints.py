@@ -125,8 +125,8 @@ def check_fits(env: Any, form: str) -> None:
 def constraint_of(run: Path, form: str, decisions: int) -> tuple[str, str]:
     """The constraint of a run, and the costs with which its agent learns to keep it.
 
-    A bound in braces is the value that this agent violates in `VIOLATED_SHARE` of its decisions, to three digits, over
-    two episodes without a constraint: a bound beyond the agent's own values would prevent nothing.
+    A bound in braces is the value that this agent violates in `VIOLATED_SHARE` of its decisions, to three digits,
+    over two episodes without a constraint: a bound beyond the agent's own values would prevent nothing.
 
     Args:
         run: the run folder.

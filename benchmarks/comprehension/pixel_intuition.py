@@ -187,7 +187,7 @@ def examine(run: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def figures(rows: Sequence[Mapping[str, str]], commands: Mapping[str, str]) -> dict[str, Any]:
-    """The figures of pixels.json: shares of matched pairs, as the mean over environments, and all of them by environment.
+    """The figures of pixels.json: shares of matched pairs, as the mean over environments, and by environment.
 
     Those of an environment are means over its runs, and their pairs together.
 

@@ -147,8 +147,8 @@ class RepeatedEpisode:
             obs, *_ = self.env.step(self.episode.clip.action[decision])
             if not np.array_equal(obs, self.episode.observations[decision]):
                 raise Stopped(
-                    f"{self.env.env_spec.env}: an episode of seed {self.episode.seed} does not repeat itself at decision "
-                    f"{decision}, so no violation can be compared with it"
+                    f"{self.env.env_spec.env}: an episode of seed {self.episode.seed} does not repeat itself at "
+                    f"decision {decision}, so no violation can be compared with it"
                 )
         self._at = at
 

@@ -155,7 +155,8 @@ def play_episodes(
         {
             "env": config.env, "run_seed": config.seed, "run_frames": agent.frames,
             "planner": config.planner.kind, "condition": name_of(condition), "perceive": config.perceive,
-            "episode_seed": seed, "most_decisions": decisions, "decisions": int(lasted[k]), "return": round(float(returns[k]), 2),
+            "episode_seed": seed, "most_decisions": decisions, "decisions": int(lasted[k]),
+            "return": round(float(returns[k]), 2),
             "dead": " ".join(map(str, np.flatnonzero(dead_sensors(layers[k])))),
             **scores.columns(k), "commit": provenance.version(),
         }

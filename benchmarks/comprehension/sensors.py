@@ -1,6 +1,6 @@
 """Compares sensor-fault inference with the plain encoder, where sensors are dead, noisy or healthy.
 
-    python benchmarks/comprehension/sensors.py RUN [RUN ...]      resumes where it stopped, in the same version of Joule;
+    python benchmarks/comprehension/sensors.py RUN [RUN ...]      resumes where it stopped, in the same version;
                                                                   --quick for a first look
     python benchmarks/comprehension/sensors.py RUN --conditions dead_sensor.torso_pitch dropout=0.3@100
                                                                   other perturbations of the sensors; "" is none

@@ -19,13 +19,13 @@ A score is minus the task's cost, summed over the decisions of an episode, on tr
 is a new run that began with what the agent has learned (`joule train --init-from`), `oracle` plans in true physics, and
 `sac` is trained on the task from scratch.
 
-The summary states which fraction of another method's score a method reaches, both measured above `random`:
-(method - random) / (other - random), for every task on which the other is better than random, and the mean over
-these tasks. The other is `sac` or `oracle`. The oracle plays one episode, beside which the first one of the other
-methods counts. Scores are compared where costs and lengths are the same. Runs with several seeds are averaged. Tasks that contain the environment's own
-cost are summarised apart from new ones: the agent had learned that cost before. A run's rows replace those that it had
-before; SAC's rows serve every later run. The oracle takes most of the time, and --no-oracle leaves it out; it plans a short
-horizon in true physics, so that it is no ceiling.
+The summary states which fraction of another method's score a method reaches, both measured above `random`: (method
+- random) / (other - random), for every task on which the other is better than random, and the mean over these
+tasks. The other is `sac` or `oracle`. The oracle plays one episode, beside which the first one of the other methods
+counts. Scores are compared where costs and lengths are the same. Runs with several seeds are averaged. Tasks that
+contain the environment's own cost are summarised apart from new ones: the agent had learned that cost before. A
+run's rows replace those that it had before; SAC's rows serve every later run. The oracle takes most of the time,
+and --no-oracle leaves it out; it plans a short horizon in true physics, so that it is no ceiling.
 """
 
 from __future__ import annotations

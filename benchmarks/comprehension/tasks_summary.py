@@ -34,8 +34,8 @@ def fractions(rows: list[dict[str, Any]], other: str) -> dict[str, dict[str, Any
     """Method -> task -> fraction of the other method's score, both above random, and the means over the tasks.
 
     `new_tasks` and `own_reward` are means over the tasks without and with the environment's own cost; None without one.
-    Scores are compared with those for the same costs, over as many decisions and episodes. The oracle plays one episode,
-    so that beside it the first one of the others counts; in older rows, which do not have it, the mean of all.
+    Scores are compared with those for the same costs, over as many decisions and episodes. The oracle plays one
+    episode, so that beside it the first one of the others counts; in older rows, which do not have it, the mean of all.
     """
     first = other == "oracle"
     columns = ("env", "task", "costs", "decisions", *(() if first else ("episodes",)))
