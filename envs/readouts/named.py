@@ -73,18 +73,21 @@ def named_readouts(env: gymnasium.Env[Any, Any], observed: dict[str, np.ndarray]
 def derived_readouts(env: gymnasium.Env[Any, Any]) -> dict[str, DerivedReadout]:
     """Name -> derived readout, each of readouts, or of derived readouts that stand before it.
 
-    An environment with `readouts()` of its own lists them in its attribute `derived_readouts`, if it has any.
-    Any other MuJoCo environment has those of its joints and of its root; see `envs.readouts.derived`.
+    A MuJoCo environment has those of its joints and of its root; see `envs.readouts.derived`. One with `readouts()`
+    of its own may list others in its attribute `derived_readouts`, which then take the place of the root's; without
+    the attribute it has those of the root whose names its readouts leave free.
     """
-    physics, _, joints = _sources(env)
-    found = {} if physics is None or joints is None else of_joints(physics.model, joints)
-    if has_own_readouts(env):
-        base: Any = env.unwrapped
-        own = attribute(base, "derived_readouts") or {}
-        if not isinstance(own, dict):
-            raise EnvError(f"derived_readouts of {name_of(env)} must be a dict by name, not {own!r:.80}")
-        return found | own
-    return found if physics is None or joints is None else found | of_root(physics.model, joints)
+    physics, readouts, joints = _sources(env)
+    base: Any = env.unwrapped
+    own = attribute(base, "derived_readouts") if has_own_readouts(env) else None
+    if own is not None and not isinstance(own, dict):
+        raise EnvError(f"derived_readouts of {name_of(env)} must be a dict by name, not {own!r:.80}")
+    if physics is None or joints is None:
+        return own or {}
+    if own is None:
+        of_robot = of_root(physics.model, joints)
+        own = {name: source for name, source in of_robot.items() if name not in readouts}
+    return of_joints(physics.model, joints) | own
 
 
 def joint_readouts(env: gymnasium.Env[Any, Any]) -> JointReadouts:

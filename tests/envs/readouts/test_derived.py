@@ -8,9 +8,11 @@ import gymnasium
 import numpy as np
 import pytest
 import tiny_env
+from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 
 import envs
 from envs.readouts.derived import derived
+from envs.readouts.named import derived_readouts
 
 STATE = ("qpos", "qvel")
 GROUND = ("position", "velocity", "speed")
@@ -28,12 +30,22 @@ GROUND = ("position", "velocity", "speed")
         ("InvertedPendulum-v5", {*STATE, *GROUND}),
         ("Reacher-v5", {*STATE, "joint0_angle"}),
         ("joule/Maze-v0", {*STATE, "position"}),
-        ("joule/Push-v0", {*STATE, "block_quaternion"}),
+        ("joule/Push-v0", {*STATE, *GROUND, "block_quaternion"}),
         ("Pendulum-v1", set()),
     ],
 )
 def test_derived_readouts_of_an_environment(name: str, expected: set[str]) -> None:
     assert set(envs.make(name).env_spec.derived_readouts) == expected
+
+
+def test_readouts_of_ones_own_leave_those_of_the_root_that_they_do_not_name() -> None:
+    class Lean(HalfCheetahEnv):
+        def readouts(self) -> dict[str, np.ndarray]:
+            return {"qpos": self.data.qpos, "qvel": self.data.qvel, "height": self.data.qpos[1:2]}
+
+    found = derived_readouts(Lean())
+    assert {"velocity", "pitch", "upright"} <= found.keys()
+    assert "height" not in found
 
 
 def test_derived_readouts_point_at_the_numbers_of_the_root() -> None:
