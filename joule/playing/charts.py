@@ -69,6 +69,7 @@ class Charts:
     def __init__(self, gui: Any, plans: bool) -> None:
         self._gui, self._plans, self.history = gui, plans, History()
         self._drawn_at = 0.0
+        self._drawn: Moment | None = None
         self._energy = gui.add_folder("Energy of the plan", visible=plans)
         self._terms: dict[str, _Curve] = {}
         with self._energy:
@@ -78,13 +79,19 @@ class Charts:
         with gui.add_folder("Reward", expand_by_default=not plans):
             self._reward = _Curve(gui, "of the last decision", COLOURS[2])
 
-    def show(self, moment: Moment) -> None:
-        """Takes in a moment, and draws it."""
+    def show(self, moment: Moment, last: bool = False) -> None:
+        """Takes in a moment, and draws it where the last drawing is long enough ago.
+
+        Args:
+            moment: the newest.
+            last: whether none may follow for a while: it is drawn now.
+        """
         self.history.add(moment)
         now = time.perf_counter()
-        if moment.decision > 1 and now - self._drawn_at < SECONDS_BETWEEN:
+        soon = moment.decision > 1 and now - self._drawn_at < SECONDS_BETWEEN
+        if moment is self._drawn or (soon and not last):
             return
-        self._drawn_at = now
+        self._drawn, self._drawn_at = moment, now
         seconds = self.history.seconds
         self._reward.show(seconds, self.history.reward)
         if self._plans:

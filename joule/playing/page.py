@@ -32,7 +32,7 @@ class Page:
     """
 
     def __init__(self, server: Any, player: Player, title: str, waits: bool = True) -> None:
-        self._server, self._waits = server, waits
+        self._server, self._player, self._waits = server, player, waits
         simulation = player.simulation
         server.gui.configure_theme(
             control_width="medium", show_logo=False, show_share_button=False, brand_color=BRAND
@@ -65,7 +65,7 @@ class Page:
         """See `Display`."""
         self.stage.show(moment)
         self.panel.show(moment)
-        self.charts.show(moment)
+        self.charts.show(moment, last=self._player.paused or moment.ended)
 
     def say(self, sentence: str) -> None:
         """See `Display`."""

@@ -80,7 +80,7 @@ class Panel:
             self._agent_folder = gui.add_folder("Agent")
             with self._agent_folder:
                 self._add_agent()
-            self._show_terms()
+            self._show_task()
 
     def show(self, moment: Moment) -> None:
         """Shows the numbers of a moment."""
@@ -165,8 +165,15 @@ class Panel:
         def undone(_: Any) -> None:
             for slider, name in sliders:
                 slider.value = rest(name)
+            # No slider shows a change that began in mid-episode.
+            self._ask("undo", self._undo)
 
         undo.on_click(undone)
+
+    def _undo(self) -> None:
+        for name in FACTORS:
+            if self._simulation.factor(name) != rest(name):
+                self._simulation.set_factor(name, rest(name))
 
     def _setter(self, name: str, slider: Any) -> Callable[[Any], None]:
         return lambda _: self._ask(name, lambda: self._set_factor(name, slider))
@@ -190,8 +197,13 @@ class Panel:
             simulation.forget_plan()
 
         planner.on_update(lambda _: self._ask("planner", choose))
-        for name, label in (("uncertainty", "uncertainty penalty"), ("action", "control cost")):
-            self._add_weight(label, COST_WEIGHTS, steering.cost_weight(name), name, steering.weigh_cost)
+        costs = {"uncertainty": "uncertainty penalty", "action": "control cost"}
+        sliders = {
+            name: self._add_weight(label, COST_WEIGHTS, steering.cost_weight(name), name, steering.weigh_cost)
+            for name, label in costs.items()
+        }
+        self._uncertainty = sliders["uncertainty"]
+        self._uncertainty.hint = "has no effect while a task or a goal that was not learned is planned for"
         name = terminal(steering.goal, LONGEST_NAME)
         goal = gui.add_text("goal", name, disabled=True, visible=bool(steering.goal))
         task = gui.add_text("task", steering.task, hint="empty: as learned; e.g. less:velocity+0.1*control")
@@ -201,7 +213,7 @@ class Panel:
                 steering.plan_for(task.value)
             finally:
                 goal.visible = bool(steering.goal)
-                self._show_terms()
+                self._show_task()
             simulation.forget_plan()
 
         button = gui.add_button("plan for this task")
@@ -234,8 +246,8 @@ class Panel:
         value: float,
         name: Any,
         weigh: Callable[[Any, float], None],
-    ) -> None:
-        """Adds the slider of a weight; a value outside the usual bounds extends them."""
+    ) -> Any:
+        """Adds the slider of a weight, and returns it; a value outside the usual bounds extends them."""
         low, high = min(bounds[0], value), max(bounds[1], value)
         slider = self._gui.add_slider(
             terminal(label, LONGEST_NAME), min=low, max=high, step=(high - low) / 100.0, initial_value=value
@@ -246,15 +258,22 @@ class Panel:
             self._simulation.forget_plan()
 
         slider.on_update(lambda _: self._ask(f"weight {name}", change))
+        return slider
 
-    def _show_terms(self) -> None:
+    def _show_task(self) -> None:
         """Shows a slider for the weight of each term of the task that is planned for."""
         steering = self._simulation.steering
         assert steering is not None, "terms are those of an agent that plans"
         if self._terms is not None:
             self._terms.remove()
+        self._uncertainty.disabled = not steering.pays_for_uncertainty
         with self._agent_folder:
-            self._terms = self._gui.add_folder(None)
-        with self._terms:
+            self._terms = folder = self._gui.add_folder(None)
+
+        def weigh(place: int, weight: float) -> None:
+            if self._terms is folder:  # else the slider was moved before its task was replaced
+                steering.weigh_term(place, weight)
+
+        with folder:
             for place, (name, weight) in enumerate(zip(steering.terms, steering.weights, strict=True)):
-                self._add_weight(name, TERM_WEIGHTS, weight, place, steering.weigh_term)
+                self._add_weight(name, TERM_WEIGHTS, weight, place, weigh)

@@ -24,8 +24,9 @@ class Steering:
     def __init__(self, agent: WorldModelAgent) -> None:
         self.agent = agent
         cost = agent.modules.task_cost
-        self._terms: tuple[Task, ...] = cost.task.terms if isinstance(cost, TaskCost) else ()
-        self.weights = [term.weight for term in self._terms]
+        terms = cost.task.terms if isinstance(cost, TaskCost) else ()
+        self._terms = [_unweighted(term) for term in terms]
+        self.weights = [term.weight for term in terms]
         """Of the terms of the task that is planned for; none where that is the learned one."""
 
     @property
@@ -40,8 +41,10 @@ class Steering:
 
     @property
     def task(self) -> str:
-        """The task that is planned for as it was given; empty for the learned one."""
-        return "+".join(self.terms)
+        """The task that is planned for, as the command line writes it, with weights; empty for the learned one."""
+        if not self._terms:
+            return ""
+        return _sum(self._terms, self.weights).text or "+".join(self.terms)
 
     @property
     def goal(self) -> str:
@@ -53,6 +56,11 @@ class Steering:
     def terms(self) -> list[str]:
         """Names of the terms of the task that is planned for."""
         return [term.unweighted_text or term.name for term in self._terms]
+
+    @property
+    def pays_for_uncertainty(self) -> bool:
+        """Whether plans may pay for uncertainty: those for a task or a goal that was not learned do not."""
+        return self.agent.modules.task_cost is None
 
     def choose_planner(self, kind: str) -> None:
         """Plans by another kind of planner. Raises ConfigError as `Configurator.choose_planner`."""
@@ -67,10 +75,10 @@ class Steering:
         """
         if not text.strip():
             self.agent.configurator.plan_as_learned()
-            self._terms, self.weights = (), []
+            self._terms, self.weights = [], []
             return
-        terms = parse(text).terms
-        weights = [term.weight for term in terms]
+        given = parse(text).terms
+        terms, weights = [_unweighted(term) for term in given], [term.weight for term in given]
         self._plan_for(terms, weights)
         self._terms, self.weights = terms, weights
 
@@ -85,8 +93,10 @@ class Steering:
         self._plan_for(self._terms, self.weights)
 
     def _plan_for(self, terms: Sequence[Task], weights: Sequence[float]) -> None:
-        weighted = [_weighted(*one) for one in zip(terms, weights, strict=True)]
-        self.agent.plan_for(sum(weighted[1:], weighted[0]))
+        """Plans for the sum of weighted terms: as far ahead as for the task before, where there was one."""
+        modules = self.agent.modules
+        horizon = modules.actor.horizon if isinstance(modules.task_cost, TaskCost) else None
+        self.agent.plan_for(_sum(terms, weights), horizon)
 
     def cost_weight(self, name: str) -> float:
         """The weight of an intrinsic term: `uncertainty` or `action`; see `CostConfig`."""
@@ -99,7 +109,17 @@ class Steering:
         self.agent.configurator.weigh(uncertainty, action)
 
 
-def _weighted(term: Task, weight: float) -> Task:
-    """A term with this weight, and with a name that does not say it."""
-    scaled = weight / term.weight * term if term.weight else term
-    return dataclasses.replace(scaled, name=term.unweighted_text or term.name)
+def _unweighted(term: Task) -> Task:
+    """A term with the weight 1. The cost of a function whose weight is 0 stays 0."""
+    if term.unweighted_text is not None:
+        return parse(term.unweighted_text)
+    return dataclasses.replace(1.0 / term.weight * term if term.weight else term, name=term.name, weight=1.0)
+
+
+def _sum(terms: Sequence[Task], weights: Sequence[float]) -> Task:
+    """The sum of terms with these weights; their names do not say them."""
+    weighted = [
+        dataclasses.replace(weight * term, name=term.unweighted_text or term.name)
+        for term, weight in zip(terms, weights, strict=True)
+    ]
+    return sum(weighted[1:], weighted[0])

@@ -14,6 +14,7 @@ import envs
 import joule
 from agent.errors import ConfigError
 from joule.playing.charts import Charts, History, heading
+from joule.playing.panel import Panel
 from joule.playing.player import Player
 from joule.playing.pushes import PUSH_SECONDS
 from joule.playing.requests import Requests
@@ -186,3 +187,82 @@ def test_a_plan_is_imagined_and_continued_by_the_policy(make_agent: Callable[...
     batch = agent.predict(np.stack([obs, obs]))[1]
     with pytest.raises(ValueError, match="of a batch"):
         agent.imagine_plan(batch, 1)
+
+
+def test_weights_of_a_task_keep_its_horizon_and_stand_in_its_text(make_agent: Callable[..., Any]) -> None:
+    agent = make_agent()
+    agent.plan_for("less:position+0.1*control+0*more:distance", horizon_decisions=6)
+    steering = Steering(agent)
+    assert steering.task == "less:position+0.1*control+0*more:distance"
+    steering.weigh_term(2, 2.0)
+    assert agent.modules.actor.horizon == 6
+    assert agent.modules.task_cost.task.text == "less:position+0.1*control+2*more:distance", (
+        "a term of weight 0 can be weighted again"
+    )
+    assert steering.task == "less:position+0.1*control+2*more:distance"
+    steering.plan_for("")
+    steering.plan_for("less:position")
+    assert agent.modules.actor.horizon == 15
+
+
+def panel_of(simulation: Simulation) -> tuple[Panel, Player, dict[str, MagicMock]]:
+    """The controls of a page that nobody sees, what plays, and the controls by name."""
+    gui, controls = MagicMock(), dict[str, MagicMock]()
+
+    def add(name: str, *rest: Any, **given: Any) -> MagicMock:
+        value = given.get("initial_value", rest[0] if rest else None)
+        controls[name] = MagicMock(value=value, disabled=False)
+        return controls[name]
+
+    gui.add_slider = gui.add_text = gui.add_button = gui.add_dropdown = add
+    gui.add_folder.side_effect = lambda *_: MagicMock()
+    player = Player(simulation, Requests())
+    return Panel(gui, player, MagicMock(), MagicMock(), ""), player, controls
+
+
+def change(slider: MagicMock, value: float) -> None:
+    """Moves a slider, as a person does."""
+    slider.value = value
+    slider.on_update.call_args.args[0](None)
+
+
+def test_a_slider_weighs_its_own_task_alone(make_agent: Callable[..., Any]) -> None:
+    env: Any = envs.make("joule/Push-v0")
+    simulation = Simulation(make_agent(env, env="joule/Push-v0"), env, 7)
+    assert simulation.steering is not None
+    simulation.steering.plan_for("own+control")
+    _, player, controls = panel_of(simulation)
+    assert controls["uncertainty penalty"].disabled, "plans for a task pay nothing for it"
+    controls["task"].value, screen = "own", Screen(0)
+    controls["plan for this task"].on_click.call_args.args[0](None)
+    change(controls["control"], 3.0)
+    player.meet_requests(screen)
+    assert (simulation.steering.task, simulation.steering.weights) == ("own", [1.0])
+    change(controls["own"], 2.0)
+    player.meet_requests(screen)
+    assert simulation.steering.task == "2*own"
+    controls["task"].value = ""
+    controls["plan for this task"].on_click.call_args.args[0](None)
+    player.meet_requests(screen)
+    assert not controls["uncertainty penalty"].disabled
+    assert screen.said == [""]
+
+
+def test_undo_ends_a_change_that_no_slider_shows(simulation: Simulation) -> None:
+    _, player, controls = panel_of(simulation)
+    usual = simulation.physics.model.opt.gravity[2]
+    simulation.env.perturb("gravity=0.5")
+    controls["undo the changes"].on_click.call_args.args[0](None)
+    player.meet_requests(Screen(0))
+    assert simulation.physics.model.opt.gravity[2] == usual
+    assert simulation.perturbations == ()
+
+
+def test_the_last_decision_before_a_pause_is_drawn() -> None:
+    gui = MagicMock()
+    charts = Charts(gui, plans=False)
+    for decision in range(4):
+        charts.show(Moment(1, decision, 0.1 * decision, reward=float(decision)))
+    plot = gui.add_uplot.return_value
+    charts.show(Moment(1, 4, 0.4, reward=4.0), last=True)
+    assert plot.data[1][-1] == 4.0
