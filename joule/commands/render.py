@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from joule.callbacks.episodes import EpisodeCallback
     from joule.filming.rehearsal import FilmedAgent
 
+WIDTH, HEIGHT = 640, 480
+"""Of a frame where nothing else is asked for, in pixels."""
 SMALLEST_WIDTH, SMALLEST_HEIGHT = 64, 480
 """Of a frame, in pixels."""
 LARGEST_FRAME = 16_384
@@ -46,8 +48,8 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     p.add_argument("--episodes", type=whole_number, default=1, metavar="N", help="episodes (default: 1)")
     p.add_argument("--seed", dest="first_seed", type=whole_number, default=FIRST_SEED, metavar="N",
                    help="seed of the first episode; the others follow (default: 10000)")  # fmt: skip
-    p.add_argument("--width", type=whole_number, default=640, metavar="N", help="pixels (default: 640)")
-    p.add_argument("--height", type=whole_number, default=480, metavar="N",
+    p.add_argument("--width", type=whole_number, default=WIDTH, metavar="N", help="pixels (default: 640)")
+    p.add_argument("--height", type=whole_number, default=HEIGHT, metavar="N",
                    help="pixels, at least 480; the strip is added below (default: 480)")  # fmt: skip
     p.add_argument("--imagine", action="store_true", help="show the predicted state too")
     p.add_argument("--imagine-at", type=whole_number, metavar="DECISION",
@@ -95,8 +97,8 @@ def render(
     *,
     out: str | os.PathLike[str] | None = None,
     seed: int = FIRST_SEED,
-    width: int = 640,
-    height: int = 480,
+    width: int = WIDTH,
+    height: int = HEIGHT,
     imagine: bool = False,
     imagine_at: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -166,7 +168,8 @@ def render(
     parts = name_parts(changes, learn_task=learn_task, adapt=adapt, seed=seed)
     if out is None:
         assert request.run is not None
-        out = request.run.videos / f"{film_name(loaded.agent.frames, imagine, imagine_at, parts)}.mp4"
+        name = film_name(loaded.agent.frames, imagine, imagine_at, parts, episodes, (width, height))
+        out = request.run.videos / f"{name}.mp4"
     agent: FilmedAgent = loaded.agent
     if adapt and (adaptive := loaded.adaptive(None if callback is None else callback.note)) is not None:
         agent = adaptive
@@ -186,7 +189,14 @@ def render(
         env.close()
 
 
-def film_name(frames: int, imagine: bool, imagine_at: int | None, parts: Sequence[str]) -> str:
+def film_name(
+    frames: int,
+    imagine: bool,
+    imagine_at: int | None,
+    parts: Sequence[str],
+    episodes: int = 1,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+) -> str:
     """The name of a video, from what it shows: the newer film of the same replaces the older.
 
     Args:
@@ -194,8 +204,14 @@ def film_name(frames: int, imagine: bool, imagine_at: int | None, parts: Sequenc
         imagine: whether it shows the predicted state.
         imagine_at: decision of the first prediction, where it was chosen.
         parts: see `name_parts`.
+        episodes: named where there are several.
+        size: width and height in pixels, likewise where it is not the default.
     """
     names = [f"step-{frames}"]
     if imagine or imagine_at is not None:
         names.append("imagine" if imagine_at is None else f"imagine-at-{imagine_at}")
+    if episodes != 1:
+        names.append(f"episodes-{episodes}")
+    if size != (WIDTH, HEIGHT):
+        names.append(f"{size[0]}x{size[1]}")
     return "-".join([*names, *parts])

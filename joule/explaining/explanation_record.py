@@ -52,7 +52,9 @@ def explanation_record(
     snapshot, drawn = env.snapshot(), env.drawn
     action, state, why = explanation.explain_decision(modules, episode.obs, episode.state, ahead)
     episode.state = state
-    forecast, surprise = agent.forecast(state), float(state.surprise[0])
+    # What such an agent plans for without a task is no reward of the environment.
+    rewardless = modules.rewardless and modules.task_cost is None
+    forecast, surprise = None if rewardless else agent.forecast(state), float(state.surprise[0])
     try:
         (pictures, ghosts_ahead), no_picture = ghost_pictures(agent, env, why.alternatives), None
     except envs.RenderError as error:
@@ -73,6 +75,7 @@ def explanation_record(
         "step": step,
         "seconds_per_decision": env.env_spec.seconds_per_decision,
         "discount": modules.discount,
+        "rewardless": rewardless,
         "surprise": surprise,
         "alternatives": [
             {

@@ -63,10 +63,10 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
         decisions: that an episode may take.
 
     Raises:
-        ConfigError: where nearly every goal is reached at the start.
+        ConfigError: where nearly every goal is reached at the start, or nearly every start leads nowhere.
     """
     pairs: list[GoalPair] = []
-    solved, by_task = 0, True
+    solved, ended, by_task = 0, 0, True
     for seed in range(first_seed, first_seed + MOST_TRIES * number):
         env.reset(seed=seed)
         start = env.readouts()
@@ -74,6 +74,7 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
         by_task = shown is not None
         found = _wandered(env, seed, decisions) if shown is None else shown
         if found is None:
+            ended += 1
             continue
         goal, readouts = found
         if nearness.excess(start, readouts) <= 1.0:
@@ -82,9 +83,13 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
         pairs.append(GoalPair(seed, goal, readouts))
         if len(pairs) == number:
             return GoalPairs(tuple(pairs), solved, "task" if by_task else "episodes")
+    reasons = []
+    if ended:
+        reasons.append(f"in {ended} the first random action ends the episode, or physics diverges")
+    if solved:
+        reasons.append(f"{solved} are at their goal already: ask for smaller distances by --goal-within")
     raise ConfigError(
-        f"--goals: of {MOST_TRIES * number} starts only {len(pairs)} are not at their goal already; ask for "
-        "smaller distances by --goal-within"
+        f"--goals: of {MOST_TRIES * number} starts only {len(pairs)} give a pair; {'; '.join(reasons)}"
     )
 
 

@@ -234,12 +234,18 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
         found.append(
             "Runs with `data` learned from recorded episodes: their budget counts gradient steps, not frames."
         )
+    # --at holds for all tasks, and needs an evaluation of each run.
+    first = max((int(run.frames[0]) for run in runs if not run.trivial), default=0)
     for task in dict.fromkeys(row.task for row in learners if row.task not in offline):
         ends = [row.frames for row in learners if row.task == task]
         if len({*ends}) > 1 or any(a != b for a, b in ends):
-            found.append(
-                f"On {task} the budgets differ; compare at equal frames with --at {min(a for a, _ in ends)}."
-            )
+            fewest = min(a for a, _ in ends)
+            advice = f"compare at equal frames with --at {fewest}"
+            if first > fewest:
+                advice = (
+                    f"--at {fewest} would make them equal, but the first evaluation of a run is at {first:,}"
+                )
+            found.append(f"On {task} the budgets differ; {advice}.")
     seeds = sorted({row.seeds for row in learners})
     if seeds and seeds[0] < 10:
         coverage = dict.fromkeys(statistics.coverage_note(count) for count in seeds if count < 10)

@@ -21,13 +21,14 @@ from joule.escaping import figure as figure_text
 from joule.report.decision.text import (
     Record,
     breaks_a_constraint,
-    count,
+    counted_decisions,
     heading,
     outcome_of,
     over_horizon,
     reason,
     short,
 )
+from joule.report.film.story import fewer
 from joule.report.plot_style import save, theme
 
 Frame = NDArray[np.uint8]
@@ -116,20 +117,19 @@ def _pictures(figure: Figure, place: SubplotSpec, record: Record, pictures: Sequ
 
 def _differences(axes: Axes, record: Record) -> None:
     """How much worse the rejected plans are, term by term; right is worse."""
-    chosen = record["alternatives"][0]
-    # The bar of a broken constraint would be so long that it hides all others.
-    terms = [name for name in chosen["terms"] if name != "constraint"]
+    shares = [_shares(plan) for plan in record["alternatives"]]
+    terms = list(shares[0])
     lowest = highest = 0.0
     for row, (plan, (colour, _)) in enumerate(zip(record["alternatives"], LOOKS, strict=True)):
         left = right = 0.0
         for term, shade in zip(terms, TERMS, strict=False):
-            change = plan["terms"][term] - chosen["terms"][term]
+            change = shares[row][term] - shares[0][term]
             axes.barh(row, change, left=right if change > 0 else left, height=0.4, color=shade, zorder=2)
             right, left = right + max(change, 0.0), left + min(change, 0.0)
-        total = sum(plan["terms"][name] - chosen["terms"][name] for name in terms)
+        total = sum(shares[row][name] - shares[0][name] for name in terms)
         axes.plot([total], [row], marker="d", markersize=8, color=OBSERVED if row else colour, zorder=3)
         lowest, highest = min(lowest, left), max(highest, right)
-        parts = ", ".join(f"{figure_text(name, 24)} {short(plan['terms'][name])}" for name in terms)
+        parts = ", ".join(f"{figure_text(name, 24)} {short(share)}" for name, share in shares[row].items())
         total_energy = f"energy {short(plan['energy'])} = "
         beginning = "breaks a constraint: " if breaks_a_constraint(plan) else total_energy
         axes.text(
@@ -155,6 +155,14 @@ def _differences(axes: Axes, record: Record) -> None:
         handles=handles, ncols=len(handles), loc="upper left", bbox_to_anchor=(-0.02, -0.09), frameon=False,
         fontsize=9, handlelength=1.0, columnspacing=1.1, borderaxespad=0.0,
     )  # fmt: skip
+
+
+def _shares(plan: Record) -> dict[str, float]:
+    """The terms that have a bar: at most as many as there are colours, the last of them the sum of the others.
+
+    The bar of a broken constraint would be so long that it hides all others.
+    """
+    return fewer({name: term for name, term in plan["terms"].items() if name != "constraint"})
 
 
 def _named_rows(axes: Axes, record: Record) -> None:
@@ -242,7 +250,8 @@ def _costs(figure: Figure, place: SubplotSpec, record: Record) -> None:
             ahead[: len(executed)], executed, color=colour, marker="o", markerfacecolor="white",
             linewidth=1.2, linestyle=(0, (3, 1.5)), label="executed",
         )  # fmt: skip
-    above.plot(ahead[:horizon], chosen["predicted_costs"], color=colour, marker="o", label="predicted")
+    if not record["rewardless"]:
+        above.plot(ahead[:horizon], chosen["predicted_costs"], color=colour, marker="o", label="predicted")
     above.set_xlim(0.5, ahead[-1] + 0.5)
     above.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     above.yaxis.set_major_locator(MaxNLocator(4))
@@ -262,7 +271,7 @@ def _costs(figure: Figure, place: SubplotSpec, record: Record) -> None:
     below.set_ylim(len(LOOKS) - 0.5, -0.5)
     below.margins(x=0.08)
     below.xaxis.set_major_locator(MaxNLocator(5))
-    below.set_title(f"Cost of {count(horizon, 'decision')}", loc="left", fontsize=11)
+    below.set_title(f"Cost of {counted_decisions(record)}", loc="left", fontsize=11)
     marks = "\N{BLACK CIRCLE} predicted   \N{WHITE CIRCLE} executed"
     below.set_title(marks, loc="right", fontsize=9, fontweight="normal", color=QUIET)
 

@@ -28,10 +28,13 @@ def shown(record: Record) -> str:
         parts = [plan["terms"][name] for name in terms]
         numbers = [plan["energy"], plan["energy"] - best, *parts, predicted, executed]
         lines.append(f"{plan['name']:<12}" + "".join(map(str.rjust, map(short, numbers), widths)))
-    horizon = count(len(alternatives[0]["actions"]), "decision")
+    ends = (
+        "; the episode ends within a plan" if min(_counted(record)) < len(alternatives[0]["actions"]) else ""
+    )
     lines += [
         "",
-        f"predicted, executed: discounted cost of the plan's {horizon}, by the model and in the environment",
+        f"predicted, executed: discounted cost of the plan's {counted_decisions(record)}, by the model and in "
+        f"the environment{ends}",
         reason(record),
         *outcome_of(record),
     ]
@@ -79,6 +82,12 @@ def outcome_of(record: Record) -> list[str]:
     """Predicted and observed values: a sentence on the cost of the horizon, and one on the return."""
     chosen, outcome = record["alternatives"][0], record["outcome"]
     observed = outcome["costs"][: len(chosen["actions"])]
+    if record["rewardless"]:
+        return [
+            f"over {count(len(observed), 'decision')} the observed cost was "
+            f"{short(discounted(record, observed))}, with a new plan at every decision",
+            "it predicted no cost and no return, because the agent learned without rewards and seeks what is new",
+        ]
     predicted = discounted(record, chosen["predicted_costs"][: len(observed)])
     sentences = [
         f"over {count(len(observed), 'decision')} the predicted cost was {short(predicted)} and the observed "
@@ -103,13 +112,30 @@ def over_horizon(record: Record, plan: Record) -> tuple[float, float]:
     """Discounted cost of a plan over those of its decisions that could be executed.
 
     Returns:
-        The predicted cost, and that of the same actions in the environment; NaN where the environment could
-        not be restored to execute them.
+        The predicted cost, NaN for an agent that learned without rewards; and that of the same actions in the
+        environment, NaN where the environment could not be restored to execute them.
     """
     predicted, executed = plan["predicted_costs"], plan["executed_costs"]
-    if executed is None:
-        return discounted(record, predicted), math.nan
-    return discounted(record, predicted[: len(executed)]), discounted(record, executed)
+    if executed is not None:
+        predicted = predicted[: len(executed)]
+    return (
+        math.nan if record["rewardless"] else discounted(record, predicted),
+        math.nan if executed is None else discounted(record, executed),
+    )
+
+
+def counted_decisions(record: Record) -> str:
+    """How many decisions of the plans `over_horizon` sums up, as text: fewer where the episode ends before."""
+    fewest, most = min(_counted(record)), max(_counted(record))
+    return count(most, "decision") if fewest == most else f"{fewest:,} to {count(most, 'decision')}"
+
+
+def _counted(record: Record) -> list[int]:
+    """The same number of each plan."""
+    return [
+        len(plan["predicted_costs"] if plan["executed_costs"] is None else plan["executed_costs"])
+        for plan in record["alternatives"]
+    ]
 
 
 def discounted(record: Record, costs: Sequence[float]) -> float:

@@ -131,8 +131,11 @@ def _history(
 ) -> None:
     """The latest surprises on a square-root axis, the newest at the right; level 1, "as usual", is dashed.
 
-    It is drawn three times as large and then reduced, because pillow does not smooth its lines.
+    It is drawn three times as large and then reduced, because pillow does not smooth its lines. A film that is
+    some pixels wide has no place for it.
     """
+    if box[0] >= box[2] or box[1] >= box[3]:
+        return
     width, height = (box[2] - box[0]) * _OVERSAMPLING, (box[3] - box[1]) * _OVERSAMPLING
     pitch = 1.6 * unit * _OVERSAMPLING
     recent = [entry for entry in surprises if math.isfinite(entry)][-int(width / pitch) :]

@@ -103,6 +103,7 @@ def _data(figure: Figure, axes: Axes, curves: Sequence[Curve], looks: Looks, uni
                 "high": _rounded(curve.high),
             }
             for curve in curves
+            if len(curve.mean)  # seeds without common frames have no mean
         ],
     }
 

@@ -109,6 +109,15 @@ def test_a_decision_beyond_the_episode_is_refused(make_agent: Any, trained_run: 
         explain.main([str(trained_run), "--step", "26"])
 
 
+def test_plans_for_what_is_new_predict_no_reward(make_agent: Any) -> None:
+    agent, env = make_agent(reward="none"), envs.make(tiny_env.ID)
+    result, _ = explanation_record(agent, env, 3, 2)
+    assert (result["rewardless"], result["predicted_return"]) == (True, None)
+    agent.plan_for("less:position")
+    result, _ = explanation_record(agent, env, 3, 2)
+    assert not result["rewardless"], "the plan predicts the cost of the task"
+
+
 def test_a_run_without_energies_is_refused(trained_run: Path, tmp_path: Path) -> None:
     small = ["--env", tiny_env.ID, "--steps", "30", "--eval-episodes", "1", "--no-video"]
     assert train.main([*small, "--agent", "zero", "--out", str(tmp_path / "zero")]) == 0

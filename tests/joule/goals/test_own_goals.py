@@ -19,7 +19,7 @@ from agent.interface import DIVERGED_KEY
 from joule.goals.attempts import attempt
 from joule.goals.evaluation import GoalEvaluation
 from joule.goals.own_goals import recorded_pairs, sampled_pairs
-from joule.goals.pairs import GoalPair, _wandered
+from joule.goals.pairs import GoalPair, _wandered, make_pairs
 from joule.goals.request import GoalRequest
 
 
@@ -186,3 +186,8 @@ def test_a_start_that_the_first_action_ends_has_no_goal() -> None:
         readouts=lambda: np.ones(1),
     )
     assert _wandered(env, 1, 10) is None
+    env.at_goal = lambda: None
+    with pytest.raises(
+        ConfigError, match="of 60 starts only 0 give a pair; in 60 the first random action ends"
+    ):
+        make_pairs(env, SimpleNamespace(), 3, 1, 10)  # type: ignore[arg-type]

@@ -44,6 +44,7 @@ def explanation(**changes: Any) -> dict[str, Any]:
         "step": 40,
         "seconds_per_decision": 0.05,
         "discount": 0.5,
+        "rewardless": False,
         "alternatives": alternatives,
         "candidates": {"first_actions": rng.uniform(-1, 1, (30, ACTIONS)).tolist()},
         "slice": {
@@ -104,6 +105,41 @@ def test_a_plan_that_breaks_a_constraint_is_named_as_such() -> None:
     assert decision.reason(record) == "the chosen plan is the only one of these that keeps the constraints"
     labels = [text.get_text() for axes in decision.draw(record, []).axes for text in axes.texts]
     assert sum("breaks a constraint" in label for label in labels) == 3
+
+
+def test_an_episode_that_ends_within_the_plan_shortens_what_is_summed_up() -> None:
+    record = explanation()
+    for plan in record["alternatives"]:
+        del plan["executed_costs"][2:]
+    del record["alternatives"][1]["executed_costs"][1:]
+    assert "of the plan's 1 to 2 decisions, by the model" in decision.shown(record)
+    assert "ends within a plan" in decision.shown(record)
+    titles = [axes.get_title(loc="left") for axes in decision.draw(record, []).axes]
+    assert "Cost of 1 to 2 decisions" in titles
+
+
+def test_without_rewards_nothing_is_predicted_of_them() -> None:
+    record = explanation(rewardless=True, predicted_return=None)
+    text = decision.shown(record)
+    assert "over 3 decisions the observed cost was 1.75" in text
+    assert "it predicted no cost and no return, because the agent learned without rewards" in text
+    chosen = next(line for line in text.splitlines() if line.startswith("chosen"))
+    assert chosen.split()[-2] == "\N{EM DASH}", "the predicted cost"
+    decision.draw(record, [])
+
+
+def test_many_terms_are_shown_as_their_sum() -> None:
+    record = explanation()
+    for index, plan in enumerate(record["alternatives"]):
+        plan["terms"] = {f"term {number}": float(index) for number in range(10)}
+    axes = decision.draw(record, []).axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == [*(f"term {number}" for number in range(6)), "others", "sum"]
+    bars = sum(patch.get_extents().width for patch in axes.patches)
+    left, right = (axes.transData.transform((x, 0.0))[0] for x in (0.0, 10.0 * (1 + 2 + 3)))
+    assert bars == pytest.approx(right - left), "the bars are the sum"
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])

@@ -37,6 +37,14 @@ def test_every_frame_of_a_film_has_one_even_size(width: int, height: int, terms:
     assert len(np.unique(shown[height + 1 :].reshape(-1, 3), axis=0)) > 10, "the strip is blank"
 
 
+@pytest.mark.parametrize("terms", [(), TERMS[:1], TERMS])
+def test_pictures_of_a_few_pixels_have_a_strip(terms: tuple[str, ...]) -> None:
+    story = Story("Hopper-v5", "joule", 0.1, terms=terms, surprise=True)
+    story.tell(0.0, surprise=1.0)
+    for width in range(1, 64):
+        assert annotate(picture(width, 5), panel=story.tell(0.0, surprise=1.0)).shape[1] == width + width % 2
+
+
 def test_story_sums_reward_and_counts_decisions() -> None:
     story = Story("Hopper-v5", "sac", 0.5)
     story.tell(2.0)

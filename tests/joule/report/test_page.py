@@ -94,6 +94,16 @@ def test_curves_carry_the_values_that_they_draw(text: str) -> None:
     assert frames["y"][0] < 0, "a higher return is farther up"
 
 
+def test_seeds_without_common_frames_have_no_curve(tmp_path: Path) -> None:
+    for seed, every in ((1, 10), (2, 30)):
+        write_evaluations(tmp_path / f"{seed}" / "seed.csv", [1.0], agent="sac", seed=seed, every=every)
+    write_evaluations(tmp_path / "3" / "seed.csv", [1.0, 2.0])
+    runs = gather([], [tmp_path])
+    built = page.build(table.rows(runs), runs)
+    for data in re.findall(r'<script type="application/json">(.*?)</script>', built):
+        assert [curve["label"] for curve in json.loads(data)["curves"]] == ["joule"]
+
+
 def test_readouts_are_counted_and_the_illegible_ones_named(text: str) -> None:
     (section,) = re.findall(r"<h2>Legible readouts</h2>.*?</table>", text, re.DOTALL)
     assert section.count("Hopper-v5 0.50</div>") == 2

@@ -87,6 +87,16 @@ def test_notes_name_unequal_budgets_and_few_seeds(tmp_path: Path) -> None:
     assert "about 50 %" in notes
 
 
+def test_a_budget_that_would_be_refused_is_not_advised(tmp_path: Path) -> None:
+    for folder, frames in (("a", 10), ("b", 30)):
+        write_evaluations(tmp_path / folder / "seed1.csv", [1.0], agent=folder, every=frames)
+    runs = gather([], [tmp_path])
+    notes = " ".join(table.notes(table.rows(runs), runs))
+    assert "but the first evaluation of a run is at 30" in notes
+    with pytest.raises(ResultsError):
+        table.rows(runs, at=10)
+
+
 def test_one_seed_of_an_agent_gives_no_probability_of_improvement(tmp_path: Path) -> None:
     def write(agent: str, env: str, seeds: int) -> None:
         for seed in range(seeds):
