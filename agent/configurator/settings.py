@@ -276,6 +276,11 @@ class Config:
     learning: LearningConfig = field(default_factory=LearningConfig)
 
     @property
+    def unit(self) -> str:
+        """What the counts of `steps` and its like are of."""
+        return "gradient steps" if self.data else "frames"
+
+    @property
     def streams(self) -> int:
         """Environments whose experience the replay buffer keeps apart: one of each actor, or `num_envs`."""
         return self.actors or self.num_envs

@@ -134,8 +134,7 @@ def push(
     agent, saved = restored(opened, chosen)
     files = shared_files(opened, agent, saved, repo=repo or "", licence=licence)
     values = parsed(repo or str(target), files[PROVENANCE])
-    unit = "gradient steps" if agent.config.data else "frames"
-    about = f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} {unit}"
+    about = f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} {agent.config.unit}"
     returned = f": {score(values)}" if values["evaluations"] else ""
     size, found = sum(map(len, files.values())), agent_hash(values["files"])
     lines = [

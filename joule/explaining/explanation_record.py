@@ -67,6 +67,7 @@ def explanation_record(
         "env": config["env"],
         "agent": config["agent"],
         "frames": agent.frames,
+        "unit": agent.config.unit,
         "planner": planner,
         "perturb": config["perturb"],
         "constraint": config["constraint"],

@@ -32,6 +32,7 @@ def provenance(agent: WorldModelAgent, run_id: str | None, checkpoint: str | Non
         "run": run_id,
         "checkpoint": checkpoint,
         "frames": agent.frames,
+        "unit": config.unit,
         "decisions": agent.decisions,
         "training_seed": config.seed,
         "task": config.task,

@@ -64,7 +64,7 @@ def _heading(record: Mapping[str, Any]) -> str:
     if record.get("planned_for"):
         task = f", planning for {record['planned_for']}, with the environment's own reward"
     within = f", within {' and '.join(record['constraint'])}" if record["constraint"] else ""
-    trained = f"{record['agent']} after {record['frames']:,} frames"
+    trained = f"{record['agent']} after {record['frames']:,} {record['unit']}"
     return f"{record['env']}, {trained}{planner}{changes}{perceiving}{task}{within}"
 
 

@@ -33,7 +33,7 @@ def _heading(record: Mapping[str, Any]) -> str:
     rate = record["decision_rate_hz"]
     rated = "" if rate is None else f", {rate:,.4g} decisions a second"
     task = f", for {record['task']}" if record["task"] else ""
-    return f"{record['env']}, joule after {record['frames']:,} frames{task}{rated}"
+    return f"{record['env']}, joule after {record['frames']:,} {record['unit']}{task}{rated}"
 
 
 def _signature(of_file: Mapping[str, Any]) -> str:

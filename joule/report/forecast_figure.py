@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -52,7 +53,10 @@ def scatter(axes: Axes, entries: Entries, colour: str, quiet: str) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=9)
+    # On the side of the line on which the dots are not.
+    above = bool(x.size) and float(y.mean()) > float(x.mean())
+    place: dict[str, Any] = {"ha": "right", "va": "bottom"} if above else {"ha": "left", "va": "top"}
     axes.text(
-        0.04, 0.96, entries.of_returns().words().replace(", ", "\n"), transform=axes.transAxes,
-        va="top", fontsize=9.5, color=quiet,
+        *((0.96, 0.04) if above else (0.04, 0.96)), entries.of_returns().words().replace(", ", "\n"),
+        transform=axes.transAxes, fontsize=9.5, color=quiet, **place,
     )  # fmt: skip

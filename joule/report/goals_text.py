@@ -18,8 +18,8 @@ def heading(record: Mapping[str, Any]) -> str:
         f" ({record['solved_at_start']} more were there at the start)" if record["solved_at_start"] else ""
     )
     return terminal(
-        f"{record['env']}, {record['agent']} after {record['frames']:,} frames: {record['pairs']} goals{already}, "
-        f"{within}, at most {record['decisions']:,} decisions"
+        f"{record['env']}, {record['agent']} after {record['frames']:,} {record['unit']}: {record['pairs']} goals"
+        f"{already}, {within}, at most {record['decisions']:,} decisions"
     )
 
 

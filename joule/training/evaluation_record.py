@@ -35,6 +35,7 @@ def subject_record(agent: Agent, run_id: str | None, env_config: Config) -> dict
         "agent": config.agent,
         "training_seed": config.seed,
         "frames": agent.frames,
+        "unit": config.unit,
         "planner": plain["planner"] if config.agent == "joule" else None,
         "perturb": list(env_config.perturb),
         "task": env_config.task,

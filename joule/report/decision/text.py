@@ -50,7 +50,7 @@ def heading(record: Record) -> str:
     changes += f", within {' '.join(record['constraint'])}" if record["constraint"] else ""
     changes += f", for {record['task']}" if record["task"] else ""
     return (
-        f"{record['env']}, {record['agent']} after {record['frames']:,} frames, planner "
+        f"{record['env']}, {record['agent']} after {record['frames']:,} {record['unit']}, planner "
         f"{record['planner']['kind']}{changes}: decision {record['step']:,} of the episode of "
         f"seed {record['seed']}"
     )

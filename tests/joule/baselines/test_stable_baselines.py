@@ -145,7 +145,12 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
 def test_gradient_steps_mean_what_they_mean_in_the_library(gradient_steps: int, updates: int) -> None:
     agent = small_baseline("sac", learning_starts=8, train_freq=(8, "step"), gradient_steps=gradient_steps)
     ended: list[Any] = []
-    agent.learn(48, on_step=lambda agent: ended.extend(agent.ended_episodes))
+
+    def on_step(agent: Any) -> bool:
+        ended.extend(agent.ended_episodes)
+        return True
+
+    agent.learn(48, on_step=on_step)
     assert agent.model._n_updates == updates
     assert len(ended) == agent.episodes
 

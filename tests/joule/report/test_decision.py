@@ -35,6 +35,7 @@ def explanation(**changes: Any) -> dict[str, Any]:
         "env": "HalfCheetah-v5",
         "agent": "joule",
         "frames": 50_000,
+        "unit": "frames",
         "planner": {"kind": "mppi"},
         "perturb": ["gravity=0.5@30"],
         "drawn": {},

@@ -89,7 +89,7 @@ def test_no_name_breaks_a_film() -> None:
 def test_an_evaluation_is_printed_on_its_own_lines() -> None:
     for kind, name in NAMES.items():
         record: dict[str, Any] = {
-            "env": name, "agent": name, "frames": 1, "planner": {"kind": name}, "perturb": [name],
+            "env": name, "agent": name, "frames": 1, "unit": "frames", "planner": {"kind": name}, "perturb": [name],
             "perceive": "energy", "task": name, "constraint": [name], "seeds": [1], "returns": [2.0],
             "lengths": [3], "drawn": [{name: 1.0}], "deadline": None, "mean": 2.0, "std": 0.0, "iqm": 2.0,
             "surprise": None, "forecast": None, "planning_ms": 1.0, "violations_per_1000": 0.0,
