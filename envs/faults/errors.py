@@ -86,6 +86,13 @@ def _place(error: BaseException) -> str:
     own = [one for one in frames if os.path.isabs(one.filename) and not one.filename.startswith(_OF_OTHERS)]
     if not own:
         return ""
-    path = Path(own[-1].filename)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f", at {shown}:{own[-1].lineno}"
+    return f", at {_shown(own[-1].filename)}:{own[-1].lineno}"
+
+
+def _shown(filename: str) -> str:
+    """A file as seen from the working folder, where it lies below."""
+    try:
+        near = os.path.relpath(filename)
+    except (OSError, ValueError):  # the folder is gone, or on another drive
+        return filename
+    return filename if near.startswith(os.pardir) else near
