@@ -19,6 +19,7 @@ from agent.configurator.validation import check_exploring
 from agent.cost.constraint import Constraint, as_constraint
 from agent.cost.goal import Goal
 from agent.cost.task import Task
+from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import as_task, parse
 from agent.errors import ConfigError
 from agent.interface import Arrays, EndedEpisode, EnvSpec, ExperienceSource, Services, TrainingEnv
@@ -251,6 +252,14 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             self.configurator.plan_for(as_task(task), horizon_decisions)
         self.begin_episode()
         return self
+
+    @property
+    def planned_for(self) -> str:
+        """The task or the goal that it plans for and has not learned; empty without one."""
+        cost = self.modules.task_cost
+        if cost is None:
+            return ""
+        return cost.task.text or cost.name if isinstance(cost, TaskCost) else cost.name
 
     def learn_task(self, task: Task | str, updates: int = 4_000) -> "WorldModelAgent":
         """Learns other costs from replay and imagination; see `Configurator.learn_task`.

@@ -11,14 +11,11 @@ from joule.cli.options import given_settings
 from joule.commands.train import parser
 from joule.datasets.source import with_settings_of_data
 from joule.escaping import terminal
-from joule.settings import config_from, config_init_from
+from joule.settings import FREE, config_from, config_init_from
 from joule.storage.links import RUN_FILE
 from joule.storage.run_folder import located, read_run
 from joule.sweeping.trial import Trial
 from joule_errors import Refused
-
-FREE = ("steps", "eval_every_frames", "checkpoint_every_frames", "video")
-"""Settings that a benchmark may change where it resumes a run."""
 
 
 def config_of(words: Sequence[str]) -> Config:
@@ -30,7 +27,7 @@ def config_of(words: Sequence[str]) -> Config:
     Raises:
         Refused: for options that it refuses.
     """
-    from envs.registry import checked_id
+    from envs.registry import checked_id, complete_id
 
     options = parser(words).parse(words)
     given = given_settings(options)
@@ -41,7 +38,11 @@ def config_of(words: Sequence[str]) -> Config:
             trust = {"trust_modules": options.trust_module, "trust_env_kwargs": options.trust_env_kwargs}
             given = with_settings_of_data(given, trust)
         config = config_from(options.preset or "default", given)
-    return config if config.env == NO_ENV else dataclasses.replace(config, env=checked_id(config.env))
+    return (
+        config
+        if config.env == NO_ENV
+        else dataclasses.replace(config, env=complete_id(checked_id(config.env)))
+    )
 
 
 def refuse_others(trial: Trial) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
+
+from envs.faults.errors import OF_JOULE
 
 DM_CONTROL_TASKS = {
     "acrobot": "swingup swingup_sparse",
@@ -33,8 +36,6 @@ DM_CONTROL_TASKS = {
 }
 """Domain -> tasks of dm_control's suite. The suite need not be installed, and its import takes a second."""
 _DMC = {f"{d}-{t}".lower(): f"dmc:{d}-{t}" for d, tasks in DM_CONTROL_TASKS.items() for t in tasks.split()}
-OF_JOULE = ("agent", "envs", "joule", "planners")
-"""Packages of Joule, which a user's own may be called like."""
 _MOST = 3
 """Suggestions in a sentence."""
 
@@ -94,7 +95,7 @@ def suggestion_of_module(name: str, prefix: str, module: ModuleType, added: Iter
     ]
     if near := _nearest(name, _newest(own)):
         return "did you mean " + " or ".join(f"{prefix}:{i}" for i in near) + "?"
-    if package in OF_JOULE:
+    if package in OF_JOULE and (os.path.isdir(package) or os.path.isfile(f"{package}.py")):
         return f"{package} is a package of Joule, which hides one of yours with that name; rename yours"
     imported = _import_of(prefix, module)
     if own:

@@ -49,7 +49,7 @@ _OF_JOULE = (
 _WITH_REPLAY = "learning.utd"
 """The setting of learning that every agent with a replay buffer uses."""
 _LEARN_FROM_REPLAY = ("joule", *WITH_REPLAY)
-_FREE = (
+FREE = (
     "steps", "eval_every_frames", "eval_process", "checkpoint_every_frames", "video", "memory_budget_gb",
 )  # fmt: skip
 """Settings that a resumed run may change without being told so."""
@@ -210,7 +210,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
             f"{sized[0]}: this run keeps {old.get(sized[0])!r}, its agent and the sizes of its networks; train "
             "another run"
         )
-    if not override and (refused := [name for name in changed if name not in _FREE]):
+    if not override and (refused := [name for name in changed if name not in FREE]):
         difference = ", ".join(f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in refused)
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
     if config.steps < before.steps:

@@ -27,6 +27,7 @@ import torch
 
 import joule
 from agent.agent import WorldModelAgent
+from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.validation import replace
 from agent.world_model.adaptation import DECISIONS_PER_ALARM
 from agent.world_model.home_episodes import HomeEpisodes, play_home_episodes
@@ -174,13 +175,17 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def loaded(folder: Path, acts: str) -> WorldModelAgent:
-    """The agent of a run, which plans or acts by its policy alone.
+def loaded(folder: Path, policy: bool) -> WorldModelAgent:
+    """The agent of a run.
+
+    Args:
+        folder: the run folder.
+        policy: whether it acts by its policy alone; else as it was trained.
 
     Raises:
         Refused: for an agent without a world model.
     """
-    agent = joule.load(folder, settings={"planner.kind": "policy"} if acts == "policy" else {})
+    agent = joule.load(folder, settings={"planner.kind": NO_PLANNER} if policy else {})
     if not isinstance(agent, WorldModelAgent):
         raise Refused(
             f"{folder}: {agent.config.agent} has no world model that a change could surprise; joule has"
@@ -196,9 +201,9 @@ def main() -> int:
         p.error("give runs, or --summary")
     options.out = outputs.table(options, "change_detection.csv")
     torch.set_num_threads(1)
-    acts = "policy" if options.policy else "plan"
     for folder in options.runs:
-        agent = loaded(folder, acts)
+        agent = loaded(folder, options.policy)
+        acts = "policy" if agent.config.planner.kind == NO_PLANNER else "plan"
         key = (agent.config.env, str(agent.config.seed), str(agent.frames), acts)
         done = {(r["env"], r["seed"], r["run_frames"], r["acts"]) for r in raw_rows.read(options.out)}
         if key in done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 import traceback
 from pathlib import Path
@@ -60,11 +61,15 @@ def _short(action: Any) -> str:
 LONGEST_TEXT = 400
 """Characters of an exception's text that a sentence quotes."""
 _HOME = Path(__file__).resolve().parents[2]
+OF_JOULE = ("agent", "envs", "joule", "planners")
+"""Packages of Joule, which a user's own may be called like."""
 _OF_OTHERS = (
-    *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib")),
-    *(f"{_HOME / package}{os.sep}" for package in ("agent", "envs", "joule", "planners")),
+    sysconfig.get_path("stdlib") + os.sep,
+    *(f"{_HOME / package}{os.sep}" for package in OF_JOULE),
 )
 """Beginnings of the paths of code that no user has written."""
+_INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
+"""In the path of an installed package."""
 
 
 def described(error: BaseException) -> str:
@@ -83,10 +88,16 @@ def described(error: BaseException) -> str:
 def _place(error: BaseException) -> str:
     """The innermost line of the user's own code that an exception came through; empty without one."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if os.path.isabs(one.filename) and not one.filename.startswith(_OF_OTHERS)]
+    own = [frame for frame in frames if _is_own(frame.filename)]
     if not own:
         return ""
     return f", at {_shown(own[-1].filename)}:{own[-1].lineno}"
+
+
+def _is_own(filename: str) -> bool:
+    """Whether a file is neither of Python nor of Joule nor of an installed package."""
+    others = filename.startswith(_OF_OTHERS) or _INSTALLED.search(filename)
+    return os.path.isabs(filename) and not others
 
 
 def _shown(filename: str) -> str:

@@ -134,8 +134,15 @@ def _rollout(buffer: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, ArraySp
     rows = 0 if rewards is None or not rewards.ndim else len(rewards)
     if rows >= buffer.buffer_size:
         raise SchemaError(f"agent: rollout has {rows} rows, expected fewer than {buffer.buffer_size}")
+
+    def shape(name: str, column: np.ndarray) -> tuple[int, ...]:
+        saved = arrays.get(f"rollout/{name}")
+        if not rows and saved is not None and saved.ndim and not len(saved):
+            return saved.shape  # earlier versions saved no rows in the shape in which the library learns
+        return (rows, *column.shape[1:])
+
     return {
-        f"rollout/{name}": ArraySpec((rows, *column.shape[1:]), column.dtype.name)
+        f"rollout/{name}": ArraySpec(shape(name, column), column.dtype.name)
         for name, column in buffer.columns().items()
     }
 

@@ -145,5 +145,7 @@ class StepwiseRolloutBuffer(RolloutBuffer):
         """Puts an unfinished rollout back."""
         self.discard()
         self.pos = len(columns["rewards"])
+        if not self.pos:
+            return
         for name, column in self.columns().items():
             column[: self.pos] = columns[name]

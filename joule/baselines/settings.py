@@ -173,7 +173,7 @@ def published(kind: str, env: str) -> dict[str, Any]:
         kind: one of `KINDS`.
         env: the id, such as `Hopper-v5`.
     """
-    name = re.fullmatch(r"(?:gymnasium[\w.]*:)?([A-Za-z0-9]+)-v\d+", env)
+    name = re.fullmatch(r"(?:gymnasium(?:\.[\w.]+)?:)?([A-Za-z0-9]+)-v\d+", env)
     tuned = _TUNED[kind].get(name[1], {}) if name else {}
     return {**_MUJOCO_DEFAULTS[kind], **tuned}
 

@@ -305,6 +305,7 @@ class Baseline(SavesRuns):
         bridge = self.bridge
         bridge.frames, bridge.episodes, bridge.seeded = meta["frames"], meta["episodes"], meta["begun"]
         bridge.episode_return, bridge.episode_length = meta["episode_return"], meta["episode_length"]
+        bridge.take_ended()  # of before
         self.frames, self.decisions, self.episodes = meta["frames"], meta["decisions"], meta["episodes"]
         self.metrics = dict(meta["metrics"])
 

@@ -322,9 +322,9 @@ def _evaluation(
     run = request.run
     subject = subject_record(trained.agent, None if run is None else run.id, trained.env_config)
     subject["goal"] = request.goal
-    planned = None if world_model is None or trained.env_config.task else world_model.modules.task_cost
-    # An agent in memory that plans for other costs, in an environment that pays its own.
-    subject["planned_for"] = "" if planned is None or request.goal else planned.name
+    planned = "" if world_model is None or request.goal else world_model.planned_for
+    # An agent in memory may plan for other costs than the environment pays.
+    subject["planned_for"] = "" if planned == trained.env_config.task else planned
     begin(subject)
     if adaptive is not None and not isinstance(callback, NoEpisodeCallback):
         callback = _WithChanges(callback, adaptive)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.configurator.settings import NO_ENV
 from joule import threads
 from joule.arguments import as_path
 from joule.cli import signals
@@ -97,9 +98,9 @@ def _text(pulled: Pulled, flags: Sequence[str]) -> str:
     from joule.storage.trust import modules_named
 
     config, values = pulled.config, pulled.provenance
-    said = f" {score(values)}" if values.get("evaluations") else ""
+    said = f" {score(values['evaluations'], config.unit)}" if values.get("evaluations") else ""
     lines = [
-        f"{config.agent} in {config.env}, {values['frames']:,} frames.{said}",
+        f"{config.agent} in {config.env}, {values['frames']:,} {config.unit}.{said}",
         f"{len(values['files'])} files verified, nothing executed; SHA-256 of the agent {pulled.hash}",
     ]
     if modules := modules_named(config.env):
@@ -114,6 +115,7 @@ def _text(pulled: Pulled, flags: Sequence[str]) -> str:
     if pulled.ignored:
         names = ", ".join(pulled.ignored[:3]) + (", ..." if len(pulled.ignored) > 3 else "")
         lines.append(f"not downloaded, because no shared run has it: {names}")
-    lines.append(f"film it: {shell_line(command_words('render', [str(pulled.folder), *flags]))}")
+    if config.env != NO_ENV:
+        lines.append(f"film it: {shell_line(command_words('render', [str(pulled.folder), *flags]))}")
     lines.append(str(pulled.folder))
     return "\n".join(lines)

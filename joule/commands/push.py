@@ -135,7 +135,7 @@ def push(
     files = shared_files(opened, agent, saved, repo=repo or "", licence=licence)
     values = parsed(repo or str(target), files[PROVENANCE])
     about = f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} {agent.config.unit}"
-    returned = f": {score(values)}" if values["evaluations"] else ""
+    returned = f": {score(values['evaluations'], agent.config.unit)}" if values["evaluations"] else ""
     size, found = sum(map(len, files.values())), agent_hash(values["files"])
     lines = [
         f"{about}{returned}",

@@ -225,9 +225,9 @@ def _train(
         threads.set_variables(given.get("threads") or threads.of_run(resume))
     run = _opened(resume, "--resume", trust)
     if given.get("env", NO_ENV) not in (NO_ENV, run.config.env):  # as for a new run
-        from envs.registry import checked_id
+        from envs.registry import checked_id, complete_id
 
-        given = {**given, "env": checked_id(given["env"])}
+        given = {**given, "env": complete_id(checked_id(given["env"]))}
     config = resumed_config(run.config, given, override)
     given_callbacks = _callbacks(callbacks, track)
     with _startup(config, from_command_line) as startup:

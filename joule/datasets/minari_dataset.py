@@ -94,11 +94,20 @@ def observed_space(dataset: Any, env: gymnasium.Env[Any, Any]) -> gymnasium.Spac
     """The space of recorded observations, whose parts have the order in which the environment gives them.
 
     A data set keeps its space as JSON and has the parts sorted by name, which those of an environment need not be.
+
+    Raises:
+        ConfigError: for other parts.
     """
     flat = next(layer for layer in wrappers_of(env) if isinstance(layer, Flat))
     own, recorded = flat.env.observation_space, dataset.observation_space
-    both = isinstance(own, gymnasium.spaces.Dict) and isinstance(recorded, gymnasium.spaces.Dict)
-    return own if both else recorded
+    if not (isinstance(own, gymnasium.spaces.Dict) and isinstance(recorded, gymnasium.spaces.Dict)):
+        return recorded
+    if set(own) != set(recorded):
+        raise ConfigError(
+            f"data: the recorded observations have the parts {', '.join(recorded)}, and those of the environment "
+            f"are {', '.join(own)}; give the environment in which they were recorded, with --env"
+        )
+    return own
 
 
 def read_episodes(

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.configurator.settings import NO_ENV
 from agent.errors import ConfigError
-from envs.registry import checked_id
+from envs.registry import checked_id, complete_id
 from joule.datasets import minari_dataset, swm_recording
 from joule.settings import ENV_SETTINGS
 from joule.storage.links import RUN_FILE
@@ -80,7 +80,7 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
                 f"data: {source} is a run of {run.config.agent}; the data of a run are those of joule"
             )
         env = given.get("env", run.config.env)
-        same = run.config.env in (env, env if env == NO_ENV else checked_id(env))
+        same = run.config.env in (env, env if env == NO_ENV else complete_id(checked_id(env)))
         names = ENV_SETTINGS if same else _OBSERVED
         known = {"env": run.config.env} | {name: getattr(run.config, name) for name in names}
         return known | dict(given)

@@ -203,14 +203,15 @@ class Panel:
             for name, label in costs.items()
         }
         self._uncertainty = sliders["uncertainty"]
-        self._uncertainty.hint = "has no effect while a task or a goal that was not learned is planned for"
+        self._uncertainty.hint = "has no effect while a goal, or a task that was not learned, is planned for"
         name = terminal(steering.goal, LONGEST_NAME)
         goal = gui.add_text("goal", name, disabled=True, visible=bool(steering.goal))
-        task = gui.add_text("task", steering.task, hint="empty: as learned; e.g. less:velocity+0.1*control")
+        hint = "empty: as learned; e.g. less:velocity+0.1*control"
+        self._task = gui.add_text("task", steering.task, hint=hint)
 
         def plan_for() -> None:
             try:
-                steering.plan_for(task.value)
+                steering.plan_for(self._task.value)
             finally:
                 goal.visible = bool(steering.goal)
                 self._show_task()
@@ -273,6 +274,7 @@ class Panel:
         def weigh(place: int, weight: float) -> None:
             if self._terms is folder:  # else the slider was moved before its task was replaced
                 steering.weigh_term(place, weight)
+                self._task.value = steering.task
 
         with folder:
             for place, (name, weight) in enumerate(zip(steering.terms, steering.weights, strict=True)):

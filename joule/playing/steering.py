@@ -59,8 +59,8 @@ class Steering:
 
     @property
     def pays_for_uncertainty(self) -> bool:
-        """Whether plans may pay for uncertainty: those for a task or a goal that was not learned do not."""
-        return self.agent.modules.task_cost is None
+        """Whether plans may pay for uncertainty: those for a task that was not learned, or a goal, do not."""
+        return self.agent.modules.task_cost is None and not self.agent.modules.rewardless
 
     def choose_planner(self, kind: str) -> None:
         """Plans by another kind of planner. Raises ConfigError as `Configurator.choose_planner`."""

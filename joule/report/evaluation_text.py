@@ -62,7 +62,8 @@ def _heading(record: Mapping[str, Any]) -> str:
     task = f", for {record['task']}" if record["task"] else ""
     task = f", for the goal {record['goal']}" if record.get("goal") else task
     if record.get("planned_for"):
-        task = f", planning for {record['planned_for']}, with the environment's own reward"
+        paid = f"the reward of {record['task']}" if record["task"] else "the environment's own reward"
+        task = f", planning for {record['planned_for']}, with {paid}"
     within = f", within {' and '.join(record['constraint'])}" if record["constraint"] else ""
     trained = f"{record['agent']} after {record['frames']:,} {record['unit']}"
     return f"{record['env']}, {trained}{planner}{changes}{perceiving}{task}{within}"

@@ -102,7 +102,7 @@ def _summary(values: Mapping[str, Any]) -> str:
         else f"{agent}, trained by {_amount(values)} on recorded episodes with Joule."
     )
     if values["evaluations"]:
-        text += f" {score(values)}"
+        text += f" {score(values['evaluations'], _unit(values))}"
     if values["agent"] == "joule":
         text += (
             " It predicts representations and acts by searching for the actions of least predicted energy."
@@ -134,12 +134,12 @@ def _observed(spec: Mapping[str, Any]) -> str:
     return " and ".join([*texts, f"{numbers} observed numbers"] if numbers or not texts else texts)
 
 
-def score(values: Mapping[str, Any]) -> str:
-    """The last evaluation in a sentence; `values` are those of `provenance.json`."""
-    last = values["evaluations"][-1]
+def score(evaluations: Sequence[Mapping[str, Any]], unit: str) -> str:
+    """The last evaluation in a sentence; `unit` is what training counts, as `Config.unit`."""
+    last = evaluations[-1]
     return (
         f"Return {last['return_mean']:,.1f} ± {last['return_std']:,.1f} over {last['episodes']} evaluation "
-        f"episodes at {last['frames']:,} {_unit(values)}."
+        f"episodes at {last['frames']:,} {unit}."
     )
 
 

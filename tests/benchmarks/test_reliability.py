@@ -61,11 +61,14 @@ def test_a_soak_whose_end_is_not_known_does_not_pass(tmp_path: Path) -> None:
         soak.main(["--judge-only", "--out", str(tmp_path / "none.csv")])
 
 
-def test_a_fuzz_that_goes_on_keeps_the_command_of_its_figures() -> None:
+def test_a_fuzz_that_goes_on_keeps_the_command_of_its_figures(tmp_path: Path) -> None:
     assert fuzz.continued({}, "b") == "b"
     assert fuzz.continued({"command": "a"}, "b") == "a; then b"
-    with pytest.raises(Refused, match="has 200,000 already"):
-        fuzz.main(["--add"])
+    result = tmp_path / "fuzz.json"
+    counts = {"by_file": {}, "fault_descriptions": {}, "longest_cpu_seconds": 0.0, "most_memory_mib": 0.0}
+    result.write_text(json.dumps(counts | {"attempts": 20}))
+    with pytest.raises(Refused, match="has 20 already"):
+        fuzz.main(["--add", "--attempts", "10", "--out", str(result)])
 
 
 def test_what_is_no_revision_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ ALL_FILMS = 16 << 20
 """Bytes of all films in the page; it grows by a third of that more."""
 MOST_FILMS = 60
 """Films that a page shows."""
-_NAME = re.compile(r"step-([0-9]{1,12})\.mp4")
+_NAME = re.compile(r"step-([0-9]{1,12})(?:-episodes-[0-9]+)?(?:-[0-9]+x[0-9]+)?\.mp4")
 _MARK = b"ftyp"
 """What an MP4 file holds at its fifth byte."""
 
@@ -96,10 +96,10 @@ def _newest(videos: Path) -> tuple[Path, int] | None:
         names = [] if videos.is_symlink() else os.listdir(videos)
     except OSError:
         return None
-    films = [(int(match[1]), name) for name in names if (match := _NAME.fullmatch(name))]
+    films = [(int(match[1]), -len(name), name) for name in names if (match := _NAME.fullmatch(name))]
     if not films:
         return None
-    frames, name = max(films)
+    frames, _, name = max(films)  # of equal frames the shortest name: one episode, the usual size
     return videos / name, frames
 
 

@@ -79,6 +79,17 @@ def test_ppo_is_saved_and_restored_at_the_end_of_a_rollout() -> None:
     assert_same_state(saved.learn(steps), live.learn(steps))
 
 
+def test_no_rows_of_a_rollout_are_read_in_the_shape_that_earlier_versions_saved() -> None:
+    arrays, meta = small_baseline("ppo").state_dict()
+    for name in ("observations", "actions", "values", "log_probs"):
+        rows = arrays[f"rollout/{name}"]
+        arrays[f"rollout/{name}"] = rows.reshape(0, *rows.shape[2:])
+    agent = small_baseline("ppo")
+    agent.check_state(arrays, meta)
+    agent.load_state_dict(arrays, meta)
+    assert agent.learn(5).decisions == 5
+
+
 def test_a_state_of_other_networks_is_refused() -> None:
     arrays, meta = small_baseline("sac").state_dict()
     with pytest.raises(ValueError, match="has no array policy/actor"):

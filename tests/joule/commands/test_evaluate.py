@@ -134,6 +134,8 @@ def test_an_agent_in_memory_says_what_it_plans_for(joule_run: Path) -> None:
     record = joule.evaluate(agent.plan_for("control"), episodes=1)
     assert (record["task"], record["planned_for"]) == ("", "control")
     assert "planning for control, with the environment's own reward" in evaluation_text.shown(record)
+    learned = {**record, "task": "own"}
+    assert "planning for control, with the reward of own" in evaluation_text.shown(learned)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from agent.configurator.validation import flatten
 from agent.errors import ConfigError
 from envs import EnvError
 from joule.commands import train
+from joule.datasets.source import with_settings_of_data
 from joule.storage.log_files import EVALUATION_COLUMNS
 from joule.storage.shipped import SHIPPED
 from joule_errors import Refused
@@ -79,6 +81,19 @@ def test_a_folder_with_a_run_is_refused_with_what_goes_on_with_it(trained_run: P
     for other in (tmp_path, SHIPPED / "reach"):
         with pytest.raises(Refused, match=r"is not empty; choose another folder$"):
             joule.train(out=other)
+
+
+def test_a_resume_takes_the_id_without_its_version(trained_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    before = json.loads((run / "config.json").read_text())
+    assert before["env"] == POINT
+    assert train.main(["--resume", str(run), "--env", POINT.removesuffix("-v0")]) == 0
+    assert json.loads((run / "config.json").read_text()) == before
+    given = with_settings_of_data({"data": str(run), "env": POINT.removesuffix("-v0")}, {})
+    assert given["action_repeat"] == before["action_repeat"], (
+        "the settings of the recorded environment are kept"
+    )
 
 
 @pytest.mark.parametrize("env", ["Bogus-v0", "walker-walk", "no_such_module:Env-v0", "my_arm.xml"])

@@ -141,9 +141,13 @@ def test_the_newest_film_of_the_lowest_seed_is_in_the_page(tmp_path: Path) -> No
         write_film(path, "step-9.mp4")
         write_film(path, "step-20.mp4")
         write_film(path, "step-20-imagine.mp4")
+    write_film(paths[0], "step-20-task-more-height.mp4")
     runs = gather(paths)
     (film,) = films.of_rows(table.rows(runs), runs, tmp_path)
     assert (film.seed, film.frames, film.embedded) == (2, 20, True)
+    write_film(paths[0], "step-20-episodes-3-960x720.mp4")
+    (film,) = films.of_rows(table.rows(runs), runs, tmp_path)
+    assert film.seed == 1, "other lengths and sizes show the agent as it is, other tasks do not"
     assert base64.b64decode(film.source.removeprefix("data:video/mp4;base64,")).startswith(MP4)
     assert page.build(table.rows(runs), runs, folder=tmp_path).count("<video") == 1
 
