@@ -19,7 +19,8 @@ from benchmarks.comprehension.change_detection_summary import COLUMNS
 from benchmarks.refusals import exit_code
 from benchmarks.training import RESULTS
 
-AGENT = SimpleNamespace(config=SimpleNamespace(env="A", seed=1, agent="joule"), frames=9)
+PLANS = SimpleNamespace(kind="mppi")
+AGENT = SimpleNamespace(config=SimpleNamespace(env="A", seed=1, agent="joule", planner=PLANS), frames=9)
 
 
 @pytest.mark.parametrize(
