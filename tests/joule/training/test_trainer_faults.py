@@ -154,7 +154,7 @@ def test_an_environment_that_ends_the_process_loses_nothing_that_was_learned(
 
     monkeypatch.setattr(tiny_env.Point, "step", step)
     with pytest.raises(
-        StopRun, match=r"frame 44: .*step tried to end the process \(SystemExit: 0\); .* is step-44$"
+        StopRun, match=r"frame 44: .*step tried to end the process \(SystemExit: 0, at .+\); .* is step-44$"
     ):
         trainer.train()
     trainer.run.close()
