@@ -204,6 +204,16 @@ def goal_time(subject: str) -> float:
     return goal_figure(subject, "plan", "median_ms")
 
 
+def long_maze() -> Numbers:
+    """Goals reached in joule/LongMaze-v0 in percent, with an interval, and time of a plan: with sub-goals, and without."""
+    rows = {row["way"]: row for row in hierarchy.compared(raw_rows.read(hierarchy.RAW))}
+    found = []
+    for way in ("hierarchy", "flat_longer"):
+        found += [100 * float(rows[way][name]) for name in ("success", "low", "high")]
+        found.append(float(rows[way]["median_ms"]))
+    return tuple(found)
+
+
 def probes() -> Numbers:
     """R² of a probe for the readouts of Push, of `vicreg` and `simnorm`."""
     rows = [row for row in raw_rows.read(RESULTS / "collapse.csv") if row["env"] == "joule/Push-v0"]
