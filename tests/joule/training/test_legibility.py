@@ -46,7 +46,7 @@ def test_an_evaluation_says_what_is_legible(trained_run: Path) -> None:
     assert set(record["readouts"]) == {"position", "distance"}
     assert "readouts legible (R² at least 0.8)" in summary(record)
     told = summary({**record, "readouts": {"a": 0.9, "b": -0.5, "c": None, "d": 0.79}})
-    assert "1 of 3 readouts legible (R² at least 0.8), not b -0.50, d 0.79" in told
+    assert "1 of 3 readouts legible (R² at least 0.8), not b below 0, d 0.79" in told
 
 
 def test_steps_are_spread_over_the_episodes_and_their_readouts_are_of_the_observed_moment() -> None:
