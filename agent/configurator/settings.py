@@ -277,13 +277,18 @@ class Config:
 
     @property
     def unit(self) -> str:
-        """What the counts of `steps` and its like are of."""
-        return "gradient steps" if self.data else "frames"
+        """See `unit_of`."""
+        return unit_of(self.data)
 
     @property
     def streams(self) -> int:
         """Environments whose experience the replay buffer keeps apart: one of each actor, or `num_envs`."""
         return self.actors or self.num_envs
+
+
+def unit_of(data: str | None) -> str:
+    """What `steps` and its like count: a run with the setting `data` makes gradient steps only."""
+    return "gradient steps" if data else "frames"
 
 
 LISTS = ("perturb", "constraint")

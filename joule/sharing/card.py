@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.configurator.settings import GOAL_CONDITIONED, NO_ENV
+from agent.configurator.settings import GOAL_CONDITIONED, NO_ENV, unit_of
 from joule.escaping import markdown
 from joule.storage.run_entries import CURVE
 from joule.storage.trust import flags_needed, modules_named
@@ -144,8 +144,7 @@ def score(evaluations: Sequence[Mapping[str, Any]], unit: str) -> str:
 
 
 def _unit(values: Mapping[str, Any]) -> str:
-    """What training counts: an agent that learned from recorded episodes has made gradient steps only."""
-    return "gradient steps" if values["settings"].get("data") else "frames"
+    return unit_of(values["settings"].get("data"))
 
 
 def _facts(values: Mapping[str, Any], spec: Mapping[str, Any], licence: str) -> list[tuple[str, str]]:
