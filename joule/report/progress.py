@@ -15,7 +15,6 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from agent.configurator.settings import unit_of
 from joule.callbacks.callback import Activity, Callback, Episode, EvaluationResult, Measurement, RunStart
 from joule.report.console import PipeSafeConsole, while_read
 from joule.report.decimals import decimals
@@ -62,7 +61,7 @@ class Progress(Callback):
         """Prints what is trained and where, and begins to draw."""
         state, settings = self.state, start.settings
         state.device, state.steps, state.frames = start.device, settings["steps"], start.frames
-        state.unit = unit_of(settings.get("data"))
+        state.unit = "gradient steps" if settings.get("data") else "frames"
         learns = settings["agent"] not in TRIVIAL_AGENTS and not settings.get("data")
         state.warming_up = learns and not start.frames
         for episode in start.episodes:
