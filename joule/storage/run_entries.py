@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from joule.storage import owners
+from joule.storage.failure_file import FAILURE
 from joule.storage.files import DISK
 from joule.storage.links import RUN_FILE, check_plain
 from joule.storage.run_lock import LOCK
@@ -20,10 +21,10 @@ CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES = (
 CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS = "checkpoints", "replay", "videos", "explanations"
 
 _TABLES = (METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS)
-_FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES, LOCK, *_TABLES)
+_FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES, FAILURE, LOCK, *_TABLES)
 _FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
 _TEMPORARY = re.compile(rf"\.tmp-{owners.PATTERN}-(.+)", re.DOTALL)
-_OF_HOLDER = (*_TABLES, SUMMARY, CURVE, CONFIG, CHANGES, LOCK)
+_OF_HOLDER = (*_TABLES, SUMMARY, CURVE, CONFIG, CHANGES, FAILURE, LOCK)
 """Files that only the holder of the run's lock writes."""
 
 

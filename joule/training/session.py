@@ -25,6 +25,7 @@ from joule.callbacks.tensorboard_tracker import TensorBoardTracker
 from joule.cli import signals
 from joule.environment import make_env
 from joule.report.progress import Progress
+from joule.storage import failure_file
 from joule.storage.env_spec import spec_of_run, spec_to_json
 from joule.storage.run_folder import Run
 from joule.training import env_check
@@ -235,6 +236,7 @@ def _session(
                 callback.on_note(note)
             if background is not None:
                 background.start()
+            failure_file.remove(run.folder)
             stopped_by = trainer.train(handle_signals)
             if evaluator is not None:
                 evaluator.close()
@@ -247,7 +249,11 @@ def _session(
                 callback.on_note(f"stopped at {agent.frames:,} frames; continue with: {again}")
         except BaseException as error:
             with suppress(CallbackError):  # the first error is the one to report
-                outcome: Outcome = "failed" if isinstance(error, Exception) else "interrupted"
+                outcome: Outcome = "interrupted"
+                if isinstance(error, Exception):
+                    outcome = "failed"
+                    if (path := failure_file.write(run.folder, error)) is not None:
+                        callback.on_note(f"the traceback is in {path}")
                 callback.on_end(RunEnd(agent.frames, outcome, str(error), trainer.last_scores or None))
             raise
         finished = stopped_by is None and agent.frames >= config.steps

@@ -16,7 +16,8 @@ import envs
 from agent.errors import StopRun
 from agent.interface import DIVERGED_DECISIONS
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
-from joule.storage import checkpoint
+from joule.commands import train
+from joule.storage import checkpoint, failure_file
 from joule.storage.files import Disk
 from joule.storage.run_replay import not_finite
 from joule.training.evaluation_rows import Moment, Recorded
@@ -193,3 +194,35 @@ def test_a_run_folder_that_was_moved_is_not_made_again(training: Training, tmp_p
     with pytest.raises(StopRun, match="was removed or moved"):
         trainer.train()
     assert not trainer.run.folder.exists()
+
+
+def test_a_failure_leaves_its_traceback_until_the_run_goes_on(
+    brief_options: Callable[..., list[str]],
+    unchecked: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real, folder = tiny_env.Point.step, tmp_path / "run"
+    steps = [0]
+
+    def worn_gripper() -> None:
+        raise KeyError("gripper")
+
+    def step(self: Any, action: np.ndarray) -> Any:
+        steps[0] += 1
+        if steps[0] >= 100:
+            worn_gripper()
+        return real(self, action)
+
+    monkeypatch.setattr(tiny_env.Point, "step", step)
+    with pytest.raises(StopRun, match="KeyError: 'gripper'"):
+        train.main([*brief_options(), "--out", str(folder)])
+    path = folder / failure_file.FAILURE
+    assert str(path) in capsys.readouterr().out
+    text = path.read_text()
+    assert "in worn_gripper" in text
+    assert "the last good checkpoint is step-" in text.splitlines()[-1]
+    monkeypatch.setattr(tiny_env.Point, "step", real)
+    assert train.main(["--resume", str(folder)]) == 0
+    assert not path.exists()
