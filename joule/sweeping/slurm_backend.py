@@ -23,7 +23,7 @@ from joule.storage.json_files import write_object
 from joule.storage.reader import read_plain
 from joule.sweeping.job import NOT_BEGUN, Job, Outcome, ended_by
 from joule.sweeping.node import TrialProcess
-from joule_errors import Refused
+from joule_errors import Refused, Stopped
 from joule_schema import json_text
 
 FOLDER, JOBS = "slurm", "jobs.json"
@@ -109,9 +109,8 @@ def executor_of(storage: Path, given: Mapping[str, Any], workers: int | None, co
     try:
         executor = submitit.AutoExecutor(storage / FOLDER, cluster=cluster, slurm_max_num_timeout=REQUEUES)
         executor.update_parameters(**values)
-    except (NameError, AssertionError, ValueError, TypeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"--slurm: {first}") from None
+    except (NameError, AssertionError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: no srun
+        raise ConfigError(f"--slurm: {_first_line(error)}") from None
     return executor
 
 
@@ -180,12 +179,29 @@ class SlurmJobs:
         DISK.make(self._ids.parent)
         for begin in range(0, len(new), LARGEST_ARRAY):
             part = new[begin : begin + LARGEST_ARRAY]
-            with self._executor.batch():
-                tasks = [self._executor.submit(TrialTask(job)) for job in part]
+            try:
+                tasks = self._submitted(part)
+            except Stopped as error:
+                if not self._jobs:
+                    raise
+                # What is in the queue goes on: Slurm may be out of reach for a moment, or have a limit of jobs.
+                self._ended += [(job, Outcome(error.exit_code, str(error))) for job in part]
+                continue
             self._jobs += zip(part, tasks, strict=True)
             known |= {job.folder: str(task.job_id) for job, task in zip(part, tasks, strict=True)}
             write_object(self._ids, known)
         self._poll_due = 0.0
+
+    def _submitted(self, jobs: Sequence[Job]) -> list[Any]:
+        """The jobs of submitit for these, as one array. Raises Stopped where Slurm does not take it."""
+        import submitit
+
+        errors = submitit.core.utils
+        try:
+            with self._executor.batch():
+                return [self._executor.submit(TrialTask(job)) for job in jobs]
+        except (errors.FailedJobError, errors.FailedSubmissionError, OSError) as error:
+            raise Stopped(f"--slurm: the jobs cannot be submitted: {_first_line(error)}") from error
 
     def _known(self) -> dict[str, Any]:
         if not os.path.lexists(self._ids):
@@ -220,11 +236,14 @@ def _outcome(task: Any) -> Outcome:
     try:
         return task.result()
     except submitit.core.utils.UncompletedJobError as error:
-        first = (str(error).strip().splitlines() or ["it has no result"])[0]
-        return ended_by(signal.SIGTERM, f"the job ended without a result: {first}")
+        return ended_by(signal.SIGTERM, f"the job ended without a result: {_first_line(error)}")
     except submitit.core.utils.FailedJobError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return Outcome(1, next((line for line in lines if "Error" in line and line != lines[0]), lines[0]))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _typed(text: str) -> int | float | bool | str:

@@ -18,6 +18,7 @@ from joule.sweeping import ray_backend, slurm_backend
 from joule.sweeping.job import Job, Outcome
 from joule.sweeping.plan import Plan
 from joule.sweeping.trials import StoredTrial, grid_trials, make_storage
+from joule_errors import Stopped
 
 
 def trials_of(storage: Path, *envs: str) -> list[StoredTrial]:
@@ -197,3 +198,43 @@ class TestSlurm:
             assert backend.poll() == [(ended.job(), Outcome(0))]
             assert not queued.log.exists()
         assert cancelled == ["5_0"], "at the end of a sweep that is broken off, no job goes on"
+
+    @pytest.mark.usefixtures("fake_trials")
+    def test_jobs_that_slurm_does_not_take_are_one_sentence(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import submitit
+
+        (first, second) = trials_of(tmp_path, "A-v0", "B-v0")
+        executor = slurm_backend.executor_of(tmp_path, {"cluster": "debug"}, None, 1)
+        submit, taken = executor.submit, [True, False]
+
+        def limited(task: Any) -> Any:
+            if not taken.pop(0):
+                raise submitit.core.utils.FailedJobError(
+                    "sbatch: error: too many jobs\nsbatch: error: failed"
+                )
+            return submit(task)
+
+        monkeypatch.setattr(executor, "submit", limited)
+        sentence = "--slurm: the jobs cannot be submitted: sbatch: error: too many jobs"
+        with slurm_backend.SlurmJobs(executor, tmp_path) as backend:
+            backend.submit(first.job())
+            backend.submit(second.job())
+            monkeypatch.setattr(slurm_backend, "LARGEST_ARRAY", 1)
+            found = {Path(job.folder).name: outcome for job, outcome in backend.poll()}
+            assert found == {first.name: Outcome(0), second.name: Outcome(1, sentence)}
+        taken.append(False)
+        with slurm_backend.SlurmJobs(executor, tmp_path) as backend:
+            backend.submit(second.job())
+            with pytest.raises(Stopped, match=f"^{sentence}$"):
+                backend.poll()
+
+    def test_slurm_without_srun_is_one_sentence(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "sbatch").write_text("#!/bin/sh\n")
+        (tmp_path / "sbatch").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(ConfigError, match='--slurm: Could not detect "srun"'):
+            slurm_backend.executor_of(tmp_path, slurm_backend.parameters([]), None, 1)
