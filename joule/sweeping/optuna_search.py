@@ -6,21 +6,74 @@ only added. So a search that was stopped goes on: candidates whose trials were i
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from joule.extras import needed
-from joule.storage.files import DISK
+from joule.storage.files import DISK, open_plain_file, why
 from joule.sweeping.candidates import SEARCH, Task
 from joule.sweeping.grid import Range
 from joule.sweeping.job import Outcome
 from joule.sweeping.trial import Trial
 from joule.sweeping.trials import StoredTrial
+from joule_errors import Refused, Stopped
 
 JOURNAL = "studies.journal"
 """The file of all studies of a storage."""
+
+
+def journal_of(folder: Path) -> Any:
+    """Optuna's storage of the studies in a folder.
+
+    Raises:
+        Refused: for a file that cannot be read.
+        Stopped: where the disk refuses.
+    """
+    of_journals = needed("optuna", "search", "--search").storages.journal
+    path = folder / JOURNAL
+    lock = of_journals.JournalFileSymlinkLock(str(path))
+    with _writing():
+        DISK.make(folder)
+        backend = of_journals.JournalFileBackend(str(path), lock)
+        _cut(path, lock)
+    try:
+        return of_journals.JournalStorage(backend)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refused(
+            f"{path}: the studies cannot be read ({error}); remove the file to draw the candidates anew"
+        ) from error
+
+
+def _cut(path: Path, lock: Any) -> None:
+    """Removes a last line that a kill or a full disk has cut off: the next one would be joined to it."""
+    with os.fdopen(open_plain_file(path, os.O_RDWR), "r+b") as file:
+        if file.seek(0, os.SEEK_END) == 0 or _ends_with_line(file):
+            return
+        lock.acquire()  # another process may be writing it
+        try:
+            if not _ends_with_line(file):
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+        finally:
+            lock.release()
+
+
+def _ends_with_line(file: Any) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return bool(file.read(1) == b"\n")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Inside, the studies are written. Raises Stopped where the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise Stopped(f"the studies of the search cannot be written: {why(error)}") from error
 
 
 class Candidate:
@@ -50,9 +103,10 @@ class Study:
     def __init__(self, task: Task, journal: Any) -> None:
         self.task = task
         self._optuna = needed("optuna", "search", "--search")
-        self._study = self._optuna.create_study(
-            storage=journal, study_name=task.name, direction="maximize", load_if_exists=True
-        )
+        with _writing():
+            self._study = self._optuna.create_study(
+                storage=journal, study_name=task.name, direction="maximize", load_if_exists=True
+            )
         states = self._optuna.trial.TrialState
         found = self._study.get_trials(deepcopy=False)
         # A draw is several lines of the journal. One that was interrupted between them lacks some settings.
@@ -60,7 +114,8 @@ class Study:
         whole = {one.number for one in known}
         for one in found:
             if one.number not in whole and one.state == states.RUNNING:
-                self._study.tell(one.number, state=states.FAIL)
+                with _writing():
+                    self._study.tell(one.number, state=states.FAIL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the option is experimental
             # Another seed each time the search goes on, so that no candidate is drawn again.
@@ -81,7 +136,8 @@ class Study:
             return Candidate(self, frozen.number, self.task.decoded(frozen.params))
         if not self.left:
             return None
-        drawn = self._study.ask(self._distributions())
+        with _writing():
+            drawn = self._study.ask(self._distributions())
         self.drawn += 1
         self._settings.append(self.task.decoded(drawn.params))
         return Candidate(self, drawn.number, self._settings[-1])
@@ -93,7 +149,8 @@ class Study:
         it again, as it does with a failed trial of a grid.
         """
         if score is not None:
-            self._study.tell(number, score)
+            with _writing():  # another process, which the same command began, may have told it
+                self._study.tell(number, score, skip_if_finished=True)
 
     @property
     def best(self) -> float:
@@ -126,15 +183,13 @@ class OptunaSearch:
 
     Raises:
         ConfigError: where Optuna is not installed.
+        Refused, Stopped: as `journal_of`.
     """
 
     def __init__(self, tasks: Iterable[Task], storage: Path, workers: int) -> None:
         optuna = needed("optuna", "search", "--search")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        folder = storage / SEARCH
-        DISK.make(folder)
-        backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
-        journal = optuna.storages.JournalStorage(backend)
+        journal = journal_of(storage / SEARCH)
         self.studies = [Study(task, journal) for task in tasks]
         self._workers = workers
         self._open: dict[str, list[Candidate]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,11 @@ from joule.sweeping.progress import Standings
 from joule.sweeping.session import Sweep
 from joule.sweeping.trial import Trial
 from joule.sweeping.trials import make_storage
+from joule_errors import Refused, Stopped
 
 pytest.importorskip("optuna", reason="Optuna is not installed: the extra `search`")
 
-from joule.sweeping.optuna_search import OptunaSearch
+from joule.sweeping.optuna_search import JOURNAL, OptunaSearch
 
 pytestmark = pytest.mark.usefixtures("fake_trials")
 
@@ -110,3 +112,46 @@ def test_a_draw_that_was_interrupted_counts_for_nothing(tmp_path: Path) -> None:
     states = [trial.state for trial in again._study.get_trials()]
     assert states.count(optuna.trial.TrialState.COMPLETE) == 2
     assert states.count(optuna.trial.TrialState.FAIL) == 1
+
+
+def test_a_line_of_the_studies_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+    study = searched(plan_of(3), tmp_path).studies[0]
+    before = study.settings, study.best
+    journal = tmp_path / "search" / JOURNAL
+    journal.write_bytes(journal.read_bytes()[:-40])  # the score of the last candidate
+    for _ in range(2):  # what was written after it can be read too
+        after = searched(plan_of(3), tmp_path).studies[0]
+        assert (after.settings, after.best) == before
+        assert after.left == 0
+
+
+def test_studies_that_cannot_be_read_or_written_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optuna
+
+    plan = plan_of(2)
+    source = OptunaSearch(tasks_of(plan, make_storage(tmp_path)), tmp_path, workers=2)
+
+    def full(self: object, logs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.storages.journal.JournalFileBackend, "append_logs", full)
+        with pytest.raises(Stopped, match="^the studies of the search cannot be written: No space left"):
+            source.due(0)
+    with (tmp_path / "search" / JOURNAL).open("a") as file:
+        file.write("no JSON\n{}\n")
+    with pytest.raises(Refused, match=r"studies.journal: the studies cannot be read \(.*; remove the file"):
+        OptunaSearch(tasks_of(plan, tmp_path), tmp_path, workers=2)
+
+
+def test_two_processes_may_end_the_same_candidate(tmp_path: Path) -> None:
+    plan = plan_of(1)
+    make_storage(tmp_path)
+    first = OptunaSearch(tasks_of(plan, tmp_path), tmp_path, workers=2)
+    trials = first.due(0)
+    other = searched(plan, tmp_path)
+    for trial in trials:
+        first.ended(trial, Outcome(0))
+    assert first.studies[0].best == other.studies[0].best
