@@ -117,8 +117,9 @@ def plan_of(options: argparse.Namespace) -> Plan:
         for name in ("agents", "envs", "seeds")
         if (value := getattr(options, name)) is not None
     }
-    settings = {"video": False, **plan.settings, **given_settings(options)}
     grid = {**plan.grid, **read_grid(options.grid or ())}
+    no_film = {} if "video" in grid else {"video": False}
+    settings = {**no_film, **plan.settings, **given_settings(options)}
     preset = options.preset or plan.preset
     search = plan.search if options.search is None else options.search
     return check_plan(replace(plan, **changes, preset=preset, settings=settings, grid=grid, search=search))

@@ -19,7 +19,7 @@ from joule.storage.files import DISK, replace_file, why
 from joule.sweeping.grid import Range
 from joule.sweeping.plan import Plan
 from joule.sweeping.results import finished, last_return
-from joule.sweeping.trials import COUNTED_IN_CORES, StoredTrial, digest, slug, trial
+from joule.sweeping.trials import COUNTED_IN_CORES, StoredTrial, digest, lasting, slug, trial
 
 SEARCH = "search"
 """The folder in the storage."""
@@ -42,7 +42,7 @@ class Task:
             name: [entry.low, entry.high, entry.whole, entry.log] if isinstance(entry, Range) else entry
             for name, entry in plan.grid.items()
         }
-        said = [self.agent, self.env, plan.preset, dict(plan.settings), space, plan.seeds]
+        said = [self.agent, self.env, plan.preset, lasting(plan.settings), space, plan.seeds]
         return f"{self.agent}-{slug(self.env)}-{digest(said, 8)}"
 
     @property

@@ -114,6 +114,8 @@ def grid_of_json(entries: Mapping[str, Any], where: str) -> dict[str, Values | R
     reader, found = SettingReader(), {}
     for head, entry in entries.items():
         name = reader.name(head, where)
+        if name in found:
+            raise ConfigError(f"{where}: {name} comes twice; give all of its values at once")
         if isinstance(entry, str):
             found[name] = _entry(reader, name, entry.strip(), where)
         elif isinstance(entry, list):

@@ -120,10 +120,11 @@ def read_plan(path: Path) -> Plan:
         if not isinstance(values.get(name, {}), dict):
             raise ConfigError(f"{where}: {name} is {shown(values[name])}, expected an object of settings")
     found |= {name: values[name] for name in ("preset", "search") if name in values}
-    reader, settings = SettingReader(), dict(values.get("settings", {}))
-    if "steps" in values:
-        settings["steps"] = values["steps"]
-    named = {reader.name(name, where): value for name, value in settings.items()}
+    reader, named = SettingReader(), {"steps": values["steps"]} if "steps" in values else {}
+    for text, value in values.get("settings", {}).items():
+        if (name := reader.name(text, where)) in named:
+            raise ConfigError(f"{where}: {name} comes twice; give one of the two")
+        named[name] = value
     found["settings"] = {
         name: tuple(value) if name in LISTS and isinstance(value, list) else value
         for name, value in named.items()

@@ -76,7 +76,7 @@ class StoredTrial:
         """The name of its folder: one that is there already where the same trial was called by other words."""
         said = {
             "agent": self.agent, "env": self.env, "seed": self.seed, "preset": self.preset,
-            "settings": _lasting(self.settings),
+            "settings": lasting(self.settings),
         }  # fmt: skip
         parts = [self.agent, slug(self.env), *([self._slug] if self._slug else []), f"seed{self.seed}"]
         begin, of_all = f"{self.agent}-{slug(self.env)}-", digest(said, 8)
@@ -96,7 +96,7 @@ class StoredTrial:
     @cached_property
     def suite(self) -> str:
         """The folder of results that it shares with the trials of the same settings."""
-        said = {"preset": self.preset, "settings": _lasting(self.settings)}
+        said = {"preset": self.preset, "settings": lasting(self.settings)}
         end = f"-{digest(said, 6)}"
         return _called_before(self.storage / RESULTS, f"{self._slug or self.preset}{end}", "", end)
 
@@ -221,7 +221,7 @@ def _values(plan: Plan, name: str) -> tuple[Any, ...]:
     return entry if isinstance(entry, tuple) else ()
 
 
-def _lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
+def lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the name of a trial depends on; 1 and 1.0 are the same."""
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value

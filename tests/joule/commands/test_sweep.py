@@ -79,6 +79,11 @@ def test_options_replace_the_entries_of_a_file(tmp_path: Path) -> None:
         sweep.plan_of(sweep.parser().parse(["--file", str(path), "--num-envs", "1"]))
 
 
+def test_films_may_be_made_by_some_trials_alone() -> None:
+    plan = sweep.plan_of(sweep.parser().parse(["--grid", "video=true,false"]))
+    assert (plan.settings, plan.grid) == ({}, {"video": (True, False)})
+
+
 def test_a_sweep_imports_nothing_that_learns() -> None:
     code = (
         "import sys, joule.commands.sweep, joule.sweeping.session, joule.sweeping.candidates\n"

@@ -98,6 +98,9 @@ def test_a_file_holds_a_plan(tmp_path: Path) -> None:
         ('{"grid": []}', "grid is a list of 0, expected an object"),
         ('{"grid": {"cost.action": 1}}', "cost.action is 1, expected a list of values"),
         ('{"settings": {"cost.acton": 1}}', "did you mean cost.action?"),
+        ('{"settings": {"num_envs": 1, "num-envs": 2}}', "num_envs comes twice"),
+        ('{"steps": 1, "settings": {"steps": 2}}', "steps comes twice"),
+        ('{"grid": {"num_envs": [1], "num-envs": [2]}}', "num_envs comes twice"),
     ],
 )
 def test_a_file_that_holds_no_plan_is_refused(tmp_path: Path, text: str, sentence: str) -> None:

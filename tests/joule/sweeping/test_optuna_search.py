@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def test_a_search_that_was_stopped_goes_on_with_its_candidates(tmp_path: Path) -
     assert max(logs) <= 2
     more = searched(plan_of(7), tmp_path).studies[0]
     assert more.drawn == 7
+
+
+def test_a_search_goes_on_with_settings_that_change_no_result(tmp_path: Path) -> None:
+    (before,) = searched(plan_of(2), tmp_path).studies
+    plan = plan_of(2)
+    more = {**plan.settings, "video": True, "checkpoint_every_frames": 7}
+    (after,) = searched(replace(plan, settings=more), tmp_path).studies
+    assert (after.task.name, after.settings) == (before.task.name, before.settings)
 
 
 def test_a_range_that_ends_beyond_its_setting_is_refused(tmp_path: Path) -> None:
