@@ -11,6 +11,7 @@ commands evaluate, render, explain, export and play take these agents too, as in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"{name!r:.80} is no agent that comes with Joule; there are {', '.join(shipped.names())}"
         )
+    if options.out is not None:
+        _check_film(options.out)
     folder = shipped.SHIPPED / name
     print(_introduction(folder), flush=True)
     threads.set_variables(threads.of_run(folder))
@@ -88,6 +91,17 @@ def main(arguments: Sequence[str]) -> int:
     ):
         print(f"{what + ':':<14}{shell_line(command_words(command, words))}")
     return 0
+
+
+def _check_film(path: Path) -> None:
+    """Refuses a file that a film cannot replace, before the episode is played. Raises ConfigError."""
+    from joule.storage.files import why
+    from joule.storage.links import check_plain
+
+    try:
+        check_plain(path)
+    except OSError as error:
+        raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
 
 
 def _introduction(folder: Path) -> str:
@@ -138,7 +152,8 @@ def _play(agent: WorldModelAgent, env: SafeEnv, seed: int, seconds: float, reaso
         action, state = agent.predict(obs, state)
         obs, reward, terminated, truncated, _ = env.step(action)
         energies = {name: float(term[0]) for name, term in agent.explain(state).items()}
-        rows(story.tell(reward, surprise=float(state.surprise[0]), energies={}), energies)
+        surprise = float(state.surprise[0])  # not a number before anything was predicted
+        rows(story.tell(reward, surprise=None if math.isnan(surprise) else surprise, energies={}), energies)
         if terminated or truncated:
             break
     rows.end()

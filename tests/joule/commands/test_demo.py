@@ -46,6 +46,7 @@ def test_without_opengl_it_plays_and_says_why_there_is_no_film(
     printed = capsys.readouterr().out
     assert "no film:      there is no OpenGL" in printed
     assert "in 5 decisions" in printed
+    assert "nan" not in printed, "the first decision has no surprise"
 
 
 def test_the_first_sentence_comes_before_torch() -> None:
@@ -60,7 +61,8 @@ def test_the_first_sentence_comes_before_torch() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_bad_input_is_one_sentence() -> None:
+def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
+    assert_refused("demo", ["--out", str(tmp_path)], "is a folder, and not a plain file")
     assert_refused(
         "demo", ["ant"], "'ant' is no agent that comes with Joule; there are halfcheetah, reach, walker"
     )

@@ -147,7 +147,7 @@ def test_studies_that_cannot_be_read_or_written_are_one_sentence(
 
     with monkeypatch.context() as patch:
         patch.setattr(optuna.storages.journal.JournalFileBackend, "append_logs", full)
-        with pytest.raises(Stopped, match="^the studies of the search cannot be written: No space left"):
+        with pytest.raises(Stopped, match=r"^the studies of the search cannot be written: No space left"):
             source.due(0)
     with (tmp_path / "search" / JOURNAL).open("a") as file:
         file.write("no JSON\n{}\n")
