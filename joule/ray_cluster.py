@@ -19,6 +19,10 @@ _STARTED_HERE = {
 """Environment variables of a cluster that is started here."""
 
 
+_joined = ("", "")
+"""The address by which this process has joined a cluster, and that of its head as Ray says it."""
+
+
 def lines_of(error: Exception) -> list[str]:
     """The lines of an error of Ray, without those that are empty; its type where it says nothing."""
     return [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
@@ -41,10 +45,11 @@ def connect(address: str) -> Any:
     Raises:
         ConfigError: where Ray is not installed, the address does not answer, or this process is in another cluster.
     """
+    global _joined
     ray = needed("ray", "cluster", "--ray")
     if ray.is_initialized():
         here = ray.get_runtime_context().gcs_address
-        if address in ("", "auto", here):
+        if address in ("", "auto", here) or _joined == (address, here):  # such as localhost:6379
             return ray
         raise ConfigError(f"--ray: this process is in the cluster {here}, and cannot join {address} as well")
     for name, value in _STARTED_HERE.items():
@@ -56,6 +61,7 @@ def connect(address: str) -> Any:
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(f"--ray: {address or 'this machine'} cannot be joined: {lines[0]}") from error
+    _joined = address, ray.get_runtime_context().gcs_address
     return ray
 
 

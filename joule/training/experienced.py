@@ -61,7 +61,7 @@ def train_init_from(
     usable = {"device": config.device, "memory_budget_gb": config.memory_budget_gb, "constraint": ()}
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     folder = default_folder(config) if out is None else _linked(out)
-    _save_init_from(config, load(earlier, settings=usable, **trust), folder, command)
+    _save_init_from(config, load(earlier, settings=usable, **trust), folder, command, ray)
     modules = [*trust_modules, *modules_named(config.env)]  # this user gave the settings
     run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
     return train_further(run, config, reporting=reporting, handle_signals=handle_signals, ray=ray)
@@ -72,9 +72,11 @@ def _linked(out: Path) -> Path:
     return out.resolve() if out.is_symlink() else out
 
 
-def _save_init_from(config: Config, earlier: Agent, folder: Path, command: Sequence[str]) -> None:
+def _save_init_from(
+    config: Config, earlier: Agent, folder: Path, command: Sequence[str], ray: str | None
+) -> None:
     """Writes a run whose agent begins with another one. Both agents are gone when it returns."""
-    env = make_envs(config)
+    env = make_envs(config, ray)  # as training will: a cluster that cannot be used leaves no folder
     try:
         check_budget(config, env.env_spec, sum(rows.total - rows.first for rows in earlier.replay))
         agent = new_agent(config, env)

@@ -74,6 +74,23 @@ def test_a_process_that_is_in_a_cluster_stays_in_it(monkeypatch: pytest.MonkeyPa
         ray_cluster.connect("10.0.0.2:6379")
 
 
+def test_a_cluster_is_joined_again_by_the_same_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined: list[str] = []
+    ray = SimpleNamespace(
+        is_initialized=lambda: bool(joined),
+        init=lambda address, **how: joined.append(address),
+        get_runtime_context=lambda: SimpleNamespace(gcs_address="10.0.0.1:6379"),  # Ray's name of localhost
+    )
+    monkeypatch.setattr(ray_cluster, "needed", lambda *names: ray)
+    monkeypatch.setattr(ray_cluster, "_check_answers", lambda address: None)
+    monkeypatch.setattr(ray_cluster, "_joined", ("", ""))
+    for _ in range(2):
+        assert ray_cluster.connect("localhost:6379") is ray
+    assert joined == ["localhost:6379"]
+    with pytest.raises(ConfigError, match=r"cannot join 10\.0\.0\.2:6379 as well"):
+        ray_cluster.connect("10.0.0.2:6379")
+
+
 class Nodes:
     """A Ray whose nodes have these cores, of which the last is dead."""
 

@@ -77,6 +77,7 @@ def test_python_does_the_same(whole: Path, tmp_path: Path) -> None:
         ),
         (["--env", "InvertedPendulum-v5", "--task", ""], "observations of"),
         (["--task", "less:wings"], "wings"),
+        (["--ray"], "--ray: it is for actors, and this run has none"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(more: list[str], message: str, whole: Path, tmp_path: Path) -> None:
