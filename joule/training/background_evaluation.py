@@ -46,9 +46,16 @@ class BackgroundEvaluation:
         """Whether the process has said that it has its agent and its environment."""
 
     def start(self) -> None:
-        """Starts the process, and does not wait until it is prepared."""
+        """Starts the process, and does not wait until it is prepared.
+
+        Raises:
+            EvaluationStopped: where no process can be started.
+        """
         agent = self.agent
-        self._process = AnsweringProcess(f"{__package__}.evaluation_process")
+        try:
+            self._process = AnsweringProcess(f"{__package__}.evaluation_process")
+        except OSError as error:
+            raise self._stopped(f" cannot be started: {error.strerror or error}") from error
         self._send({"config": to_json(agent.config), "env_spec": spec_to_json(agent.env_spec)}, {})
 
     def begin(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import signal
@@ -19,7 +20,8 @@ import joule
 from agent.errors import ConfigError, StopRun
 from joule.commands import train
 from joule.messages import receive, send
-from joule.training.background_evaluation import BackgroundEvaluation
+from joule.training import background_evaluation
+from joule.training.background_evaluation import BackgroundEvaluation, EvaluationStopped
 from joule_errors import Advice
 
 ENV = f"tiny_env:{tiny_env.ID}"
@@ -141,6 +143,18 @@ def test_who_cannot_be_evaluated_so_is_refused(given: list[str], told: str, tmp_
     with pytest.raises(ConfigError, match=told):
         train.main(["--eval-process", *given, "--out", str(tmp_path / "run")])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_cannot_be_started_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(module: str) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(background_evaluation, "AnsweringProcess", refusing)
+    agent: Any = None
+    evaluation = BackgroundEvaluation(agent)
+    with pytest.raises(EvaluationStopped, match="evaluations cannot be started: Resource temporarily"):
+        evaluation.start()
+    evaluation.close()
 
 
 def test_a_message_arrives_as_it_was_sent() -> None:
