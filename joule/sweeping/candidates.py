@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import math
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +102,30 @@ class Task:
         scores = [last_return(one.folder) for one in trials if finished(one.folder, one.steps)]
         known = [score for score in scores if score is not None]
         return sum(known) / len(known) if len(known) == len(trials) else None
+
+
+def draws(task: Task, seed: int) -> list[dict[str, Any]]:
+    """As many random draws as the plan asks for, as `Task.decoded` takes them; those that come twice are left out.
+
+    With the same seed a larger number adds draws at the end.
+    """
+    generator, space = random.Random(seed), task.space
+    found: dict[tuple[int | float, ...], None] = {}
+    for _ in range(task.plan.search or 1):
+        found.setdefault(tuple(_drawn(entry, generator) for entry in space.values()))
+    return [dict(zip(space, drawn, strict=True)) for drawn in found]
+
+
+def _drawn(entry: tuple[Any, ...] | Range, generator: random.Random) -> int | float:
+    """A number of the range, or the index of a value."""
+    if not isinstance(entry, Range):
+        return generator.randrange(len(entry))
+    low, high = entry.low, entry.high + 1 if entry.whole else entry.high
+    if entry.log:
+        value = math.exp(generator.uniform(math.log(low), math.log(high)))
+    else:
+        value = generator.uniform(low, high)
+    return min(max(math.floor(value) if entry.whole else value, entry.low), entry.high)
 
 
 def tasks_of(plan: Plan, storage: Path) -> list[Task]:

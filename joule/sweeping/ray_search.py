@@ -21,9 +21,8 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from joule.cli import signals
-from joule.sweeping.candidates import SEARCH, Task
+from joule.sweeping.candidates import SEARCH, Task, draws
 from joule.sweeping.display import Display
-from joule.sweeping.grid import Range
 from joule.sweeping.job import Outcome
 from joule.sweeping.node import TrialProcess
 from joule.sweeping.progress import Standings
@@ -39,6 +38,8 @@ RUNGS = 3
 """ASHA: a candidate is judged at `steps / 9` and `steps / 3`; the third rung, at `steps`, is never reached."""
 STEP_SECONDS = 5.0
 """After which an actor answers also where there is no new evaluation, so that it can be stopped."""
+DRAWN = "drawn"
+"""The entry of a candidate of Tune that holds its draw."""
 _SEED = 1
 _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals belong to the command
@@ -53,7 +54,7 @@ class TrainedCandidate(tune.Trainable):
 
     def setup(self, config: dict[str, Any], task: Task) -> None:  # type: ignore[override]
         """Starts the processes of the runs that are not finished."""
-        trials = task.trials(task.decoded(config))
+        trials = task.trials(task.decoded(config[DRAWN]))
         self._trials, self._reported = trials, 0
         self._processes: list[TrialProcess] = []
         self._refused: Refused | None = None
@@ -143,15 +144,15 @@ class Watch(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """A candidate begins."""
-        self.search.began(self.task, trial.config)
+        self.search.began(self.task, trial.config[DRAWN])
 
     def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """A candidate has ended, by itself or because its return was poor."""
-        self.search.ended(self.task, trial.config, trial.last_result or {})
+        self.search.ended(self.task, trial.config[DRAWN], trial.last_result or {})
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """A candidate's node has died too often."""
-        self.search.ended(self.task, trial.config, {"code": 137, "sentence": "its nodes have died"})
+        self.search.ended(self.task, trial.config[DRAWN], {"code": 137, "sentence": "its nodes have died"})
 
 
 class TuneSearch:
@@ -171,7 +172,7 @@ class TuneSearch:
         self.stop = StopRequest()
         self.settings: dict[str, list[Mapping[str, Any]]] = {task.name: [] for task in tasks}
         """Name of a task -> the settings of its candidates."""
-        self._to_begin = {task.name: (task.plan.search or 1) * len(task.plan.seeds) for task in tasks}
+        self._to_begin = {task.name: len(draws(task, _SEED)) * len(task.plan.seeds) for task in tasks}
         """Name of a task -> its trials that have not begun."""
         self._stopper = Stopper()
         self._look_due = 0.0
@@ -199,14 +200,13 @@ class TuneSearch:
         )
         tune.Tuner(
             trainable,
-            param_space={name: _drawn(entry) for name, entry in task.space.items()},
+            # Of two candidates with the same settings, one would find its runs in use by the other.
+            param_space={DRAWN: tune.grid_search(draws(task, _SEED))},
             tune_config=tune.TuneConfig(
-                num_samples=plan.search or 1,
                 reuse_actors=True,
                 scheduler=scheduler,
                 search_alg=BasicVariantGenerator(
-                    max_concurrent=0 if self.workers is None else max(1, self.workers // seeds),
-                    random_state=_SEED,
+                    max_concurrent=0 if self.workers is None else max(1, self.workers // seeds)
                 ),
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
@@ -220,7 +220,7 @@ class TuneSearch:
                 verbose=0,
             ),
         ).fit()
-        self._to_begin[task.name] = 0  # two candidates may have had the same settings
+        self._to_begin[task.name] = 0  # whatever ended the search
         self._expect()
         for standing in self.standings.of_state("running"):  # Tune says nothing of those that were stopped
             standing.end(Outcome(128 + (self.stop.number or signal.SIGTERM)))
@@ -273,13 +273,3 @@ class TuneSearch:
             collect(trial.folder, trial.result)
         except OSError as error:
             self.display.say(f"warning: the evaluations of {trial.title} are not collected: {error}")
-
-
-def _drawn(entry: tuple[Any, ...] | Range) -> Any:
-    """What Tune draws from: the range, or the index of a value."""
-    if not isinstance(entry, Range):
-        return tune.choice(list(range(len(entry))))
-    if entry.whole:
-        low, high = int(entry.low), int(entry.high) + 1
-        return tune.lograndint(low, high) if entry.log else tune.randint(low, high)
-    return (tune.loguniform if entry.log else tune.uniform)(entry.low, entry.high)

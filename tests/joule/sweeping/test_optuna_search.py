@@ -137,8 +137,6 @@ def test_a_line_of_the_studies_that_was_cut_off_is_dropped(tmp_path: Path) -> No
 def test_studies_that_cannot_be_read_or_written_are_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import optuna
-
     plan = plan_of(2)
     source = OptunaSearch(tasks_of(plan, make_storage(tmp_path)), tmp_path, workers=2)
 
@@ -146,7 +144,7 @@ def test_studies_that_cannot_be_read_or_written_are_one_sentence(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(optuna.storages.journal.JournalFileBackend, "append_logs", full)
+        patch.setattr("optuna.storages.journal.JournalFileBackend.append_logs", full)
         with pytest.raises(Stopped, match=r"^the studies of the search cannot be written: No space left"):
             source.due(0)
     with (tmp_path / "search" / JOURNAL).open("a") as file:

@@ -13,7 +13,7 @@ from joule.cli.options import given_settings
 from joule.commands import train
 from joule.commands.sweep import local_workers
 from joule.settings import config_from, resumed_config
-from joule.sweeping.candidates import tasks_of
+from joule.sweeping.candidates import draws, tasks_of
 from joule.sweeping.grid import Grid, Range
 from joule.sweeping.plan import Plan
 from joule.sweeping.trials import StoredTrial, env_folder, grid_trials
@@ -139,3 +139,31 @@ def test_a_combination_that_cannot_be_used_fails_alone_and_only_such_ones_are_re
     assert trials[1].error == "planner.elites: 16 exceeds planner.samples 8"
     with pytest.raises(ConfigError, match=r"learning.batch_size: 4 is outside 8 to 65,536"):
         trials_of(Plan(grid={"learning.batch_size": (4,)}))
+
+
+def test_random_draws_differ_and_a_larger_number_adds_some() -> None:
+    ranges: Grid = {
+        "learning.batch_size": Range(8, 4_096, whole=True, log=True),
+        "learning.learning_rate": Range(1e-4, 1e-3, whole=False, log=True),
+        "cost.action": Range(0.0, 0.5, whole=False, log=False),
+    }
+    (few,) = tasks_of(Plan(grid=ranges, search=20), Path("/s"))
+    (many,) = tasks_of(Plan(grid=ranges, search=300), Path("/s"))
+    drawn = draws(many, 1)
+    assert draws(few, 1) == drawn[:20]
+    for name, bounds in ranges.items():
+        values = [one[name] for one in drawn]
+        assert isinstance(bounds, Range)
+        assert bounds.low <= min(values) < max(values) <= bounds.high
+    sizes = [one["learning.batch_size"] for one in drawn]
+    assert {type(size) for size in sizes} == {int}
+    assert 100 < sum(size < 181 for size in sizes) < 200, "half of them are below the geometric mean"
+
+    lists: Grid = {
+        "planner.kind": ("mppi", "icem"),
+        "learning.batch_size": Range(8, 9, whole=True, log=False),
+    }
+    (task,) = tasks_of(Plan(grid=lists, search=50), Path("/s"))
+    found = [task.decoded(one) for one in draws(task, 1)]
+    assert len(found) == 4, "two candidates with the same settings would train in the same run folders"
+    assert {one["learning.batch_size"] for one in found} == {8, 9}
