@@ -23,7 +23,6 @@ from agent.world_model.change_detection import (
     ALLOWANCE,
     LARGEST_STEP,
     SMALLEST,
-    ChangeDetectionError,
     ChangeDetector,
     calibrate,
     cusum_step,
@@ -40,6 +39,8 @@ FALL_RATIO = 8.0
 """Falls are tested against so many times their usual rate."""
 FALLS_ADDED = 2
 """Falls that are added to those in the known world: the rate of rare events is not known exactly."""
+WITHOUT_EXCURSION = 10.0
+"""Threshold of a sum that never rose in the known world: one large number is no change."""
 
 
 class Signal(Protocol):
@@ -108,11 +109,11 @@ def tail_threshold(
         margin: see above.
         outlier: the threshold is at most so many times what the tail leads to expect.
     """
-    try:
-        extrapolated = threshold_for(sums, decisions_per_alarm)
-    except ChangeDetectionError:  # it never rose: one large number is no change
-        return 10.0
-    highest = margin * float(excursion_heights(sums).max())
+    heights = excursion_heights(sums)
+    if not len(heights):
+        return WITHOUT_EXCURSION
+    extrapolated = threshold_for(sums, decisions_per_alarm)
+    highest = margin * float(heights.max())
     # A single episode that went wrong, out of ten, must not make a signal deaf.
     return min(max(extrapolated, highest), outlier * extrapolated)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,14 @@ def test_half_of_the_known_world_is_near_a_half_though_one_episode_has_most_of_i
     number = np.arange(rows)
     episode = np.where(number < 1_000, 0, 1 + (number - 1_000) // 100)
     assert 0.3 <= HomeEpisodes(world(0, rows), episode).halves.mean() <= 0.7
+
+
+def test_a_signal_that_never_rose_in_the_known_world_notices_a_change_but_not_one_large_number() -> None:
+    rows = 1_000
+    steps = dataclasses.replace(world(0, rows), shortfall=np.where(np.arange(rows) % 2, 1.0, -1.0))
+    watching = Signals(HomeEpisodes(steps, np.arange(rows) // 200), 50_000.0)
+    later = dataclasses.replace(world(1, 9), shortfall=np.array([50.0, 0.0, 0.0, *[5.0] * 6]))
+    assert alarms(watching, later) == [(8, "shortfall")]
 
 
 def alarms(watching: Signals, steps: ObservedSteps) -> list[tuple[int, str]]:
