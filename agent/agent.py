@@ -244,8 +244,9 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         """Plans for other costs, or for a goal, without learning. Returns the agent itself.
 
         A text such as `less:speed` will do for the task, as on the command line. See `Configurator.plan_for` and
-        `GoalsConfigurator.plan_for`.
+        `GoalsConfigurator.plan_for`. Raises InputError while it learns, as in `on_step`: it acts for what it learns.
         """
+        check_not_learning(self.modules.learning)
         if isinstance(task, Goal):
             self.configurator.goals.plan_for(task, horizon_decisions)
         else:
@@ -264,8 +265,9 @@ class WorldModelAgent(ActingAgent, SavesRuns):
     def learn_task(self, task: Task | str, updates: int = 4_000) -> "WorldModelAgent":
         """Learns other costs from replay and imagination; see `Configurator.learn_task`.
 
-        Returns the agent itself.
+        Returns the agent itself. Raises InputError while it learns, as in `on_step`.
         """
+        check_not_learning(self.modules.learning)
         self.configurator.learn_task(as_task(task), whole_number("updates", updates, 1, MOST_STEPS))
         self.env = None  # its reward is that of the task before
         self.begin_episode()
@@ -288,16 +290,19 @@ class WorldModelAgent(ActingAgent, SavesRuns):
 
         Raises:
             ConfigError: for an agent without experience.
+            InputError: while it learns, as in `on_step`.
             StopRun: when learning is no longer finite.
         """
+        check_not_learning(self.modules.learning)
         self.configurator.goals.learn(whole_number("updates", updates, 1, MOST_STEPS), on_update)
         return self
 
     def learn_constraints(self, updates: int = 6_000) -> "WorldModelAgent":
         """Learns in imagination to act within its constraints; see `Configurator.learn_constraints`.
 
-        Returns the agent itself.
+        Returns the agent itself. Raises InputError while it learns, as in `on_step`.
         """
+        check_not_learning(self.modules.learning)
         self.configurator.learn_constraints(whole_number("updates", updates, 1, MOST_STEPS))
         self.env = None  # its reward has no charge for violations
         self.begin_episode()

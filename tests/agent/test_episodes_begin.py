@@ -90,6 +90,27 @@ def test_learning_within_learning_is_refused(make_agent: Make, kind: str) -> Non
     agent.learn(1)
 
 
+@pytest.mark.parametrize(
+    "changes_what_is_learned",
+    [
+        lambda agent: agent.learn_task("less:position", 1),
+        lambda agent: agent.learn_goals(1),
+        lambda agent: agent.constrain("position<9").learn_constraints(1),
+        lambda agent: agent.plan_for("less:position"),
+    ],
+    ids=["learn_task", "learn_goals", "learn_constraints", "plan_for"],
+)
+def test_within_learning_an_agent_learns_and_plans_for_nothing_else(
+    make_agent: Make, changes_what_is_learned: Callable[[Any], Any]
+) -> None:
+    """The steps that follow would be stored with the costs of the task before."""
+    agent = make_agent(**BRIEF)
+
+    with pytest.raises(InputError, match="is learning already"):
+        agent.learn(3, on_step=changes_what_is_learned)
+    assert (agent.config.task, agent.planned_for, agent.modules.networks.goals) == ("", "", None)
+
+
 def test_an_environment_with_other_decisions_is_refused(make_agent: Make) -> None:
     with pytest.raises(
         ConfigError, match=r"a decision in .* lasts 4 frames, and the agent was made for 1; give"
