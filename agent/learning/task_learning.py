@@ -181,7 +181,7 @@ class TaskLearner:
             return
         if update_policy:
             learner.update_policy(torch.cat((latents[0], latents[-1])), False)
-        learner.update_targets()
+        learner.update_targets(encoder_frozen=True)
 
     def replayed_transitions(self) -> Transitions:
         """Transitions of the replay buffer."""

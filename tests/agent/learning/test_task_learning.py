@@ -44,6 +44,16 @@ def stored(agent: Any) -> tuple[np.ndarray, np.ndarray]:
     return cost, after[:, 0]
 
 
+def test_perception_stays_as_it_is_with_a_target_encoder_too(make_agent: Make) -> None:
+    agent = make_agent(regularizer__kind="ema", explore__warmup_decisions=40, learning__pretrain_updates=5)
+    networks = agent.learn(60).modules.networks
+    before = {name: value.clone() for name, value in networks.state_dict().items()}
+    agent.learn_task(LEFT, 3)
+    moved = {name for name, value in networks.state_dict().items() if not torch.equal(before[name], value)}
+    assert "critic.members.0.0.linear.weight" in moved
+    assert not [name for name in moved if "encoder" in name or name.startswith("world_model.dynamics")]
+
+
 def test_constraints_are_learned_with_the_present_task_within_the_margin_of_one_decision(
     trained_run: Path,
 ) -> None:
