@@ -244,7 +244,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         """Plans for other costs, or for a goal, without learning. Returns the agent itself.
 
         A text such as `less:speed` will do for the task, as on the command line. See `Configurator.plan_for` and
-        `GoalsConfigurator.plan_for`. Raises InputError while it learns, as in `on_step`: it acts for what it learns.
+        `GoalsConfigurator.plan_for`. Raises InputError while it learns, as in `on_step`.
         """
         check_not_learning(self.modules.learning)
         if isinstance(task, Goal):

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agent.actor.actor import ActingState
-from agent.arguments import action_sequence, kind_of, observation_rows
+from agent.actor.actor import ActingState, check_state
+from agent.arguments import action_sequence, observation_rows
 from agent.cost.goal_cost import GoalCost
 from agent.errors import InputError
 from agent.forecast import Forecast
@@ -71,15 +71,14 @@ class Explanation:
     """[readouts], the standard deviation of each readout over the experience so far"""
 
 
-def check_decided(state: Any) -> None:
-    """Raises InputError for what is not the state of a decision."""
-    if not isinstance(state, ActingState):
-        raise InputError(f"state: found {kind_of(state)}; give the state that predict returned")
+def check_decided(modules: Modules, state: Any) -> None:
+    """Raises InputError for what is not the state of a decision of this agent."""
+    check_state(state, modules.config.model.latent_dim, modules.env_spec.action_size)
 
 
 def energy_terms(modules: Modules, state: ActingState) -> dict[str, np.ndarray]:
     """The energy terms [batch] of the plan behind a decision; empty where it was not planned."""
-    check_decided(state)
+    check_decided(modules, state)
     if state.plan is None:
         return {}
     with torch.inference_mode():
@@ -93,7 +92,7 @@ def forecast(modules: Modules, state: ActingState) -> Forecast | None:
     None in mode 1, which has no plan, and for a task that is planned for without a critic, which predicts no
     return.
     """
-    check_decided(state)
+    check_decided(modules, state)
     if state.plan is None or modules.task_cost is not None:
         return None
     terms, model = energy_terms(modules, state), modules.networks.world_model
@@ -131,7 +130,7 @@ def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray
     Raises:
         InputError: for what is not the state of a decision, and for one of several environments.
     """
-    check_decided(state)
+    check_decided(modules, state)
     if len(state.z) != 1:
         raise InputError("state: found that of a batch; give that of one environment")
     with torch.inference_mode():

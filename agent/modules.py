@@ -17,7 +17,7 @@ from torch import Tensor
 
 import planners
 from agent import random_state
-from agent.actor.actor import ActingPolicy, ActingState, Actor, ConstrainedChoice
+from agent.actor.actor import ActingPolicy, ActingState, Actor, ConstrainedChoice, check_state
 from agent.actor.deadline import Deadline
 from agent.actor.planning_networks import PlanningNetworks
 from agent.arguments import episode_starts, observation_rows, rows_in
@@ -368,10 +368,9 @@ class Modules:
         deadline: Deadline | None = None,
     ) -> tuple[np.ndarray, Any]:
         """`decide` for an observation [obs] or a batch [batch, obs], as stable-baselines3 asks for it."""
-        if state is not None and not isinstance(state, ActingState):
-            raise InputError(
-                f"state: found {type(state).__name__}; give None at first, and then what predict returned"
-            )
+        if state is not None:
+            asked = "give None at first, and then what predict returned"
+            check_state(state, self.config.model.latent_dim, self.env_spec.action_size, asked)
         readable = self.config.perceive == "energy"  # it infers what a sensor that reads NaN should read
         rows, single = observation_rows(self.env_spec, observation, finite=not readable)
         count = rows_in(rows)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from agent.actor.deadline import Deadline, Pace
 from agent.actor.decision_timing import DecisionTiming
-from agent.arguments import ROUNDING
+from agent.arguments import ROUNDING, kind_of
+from agent.errors import InputError
 from agent.perception.sensor_belief import Belief
 from agent.world_model.dynamics import WorldModel
 from planners import EnergyFn, Plan, PlanError, Planner
@@ -72,6 +73,24 @@ class ActingState:
         belief = None if self.belief is None else self.belief.rows(index.cpu())
         z, expected, surprise = self.z[index], self.expected[index], self.surprise[keep]
         return ActingState(self.generator, plan, z, expected, surprise, action, belief, self.timing)
+
+
+def check_state(state: Any, latent: int, act: int, asked: str = "give what predict returned") -> None:
+    """Checks what a caller passes back.
+
+    Args:
+        state: of the last decision.
+        latent: size of a latent of the agent.
+        act: size of its action.
+        asked: what to give, for the sentence.
+
+    Raises:
+        InputError: for what is not the state of a decision, and for that of an agent of other sizes.
+    """
+    if not isinstance(state, ActingState):
+        raise InputError(f"state: found {kind_of(state)}; {asked}")
+    if state.z.shape[1] != latent or (state.action is not None and state.action.shape[1] != act):
+        raise InputError(f"state: it is that of another agent, of other sizes; {asked}")
 
 
 @dataclass(frozen=True)

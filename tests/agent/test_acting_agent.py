@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,22 @@ def test_a_deadline_that_is_no_positive_number_is_refused(trained_run: Path, dea
     with pytest.raises(InputError, match=r"deadline_ms: found .*; give a number above 0"):
         agent.act(OBS, deadline_ms=deadline)
     assert agent.timing.decisions == 0
+
+
+def test_the_state_of_another_agent_is_refused(trained_run: Path, make_agent: Callable[..., Any]) -> None:
+    agent, other = joule.load(trained_run), make_agent(model__latent_dim=32)
+    _, state = other.predict(OBS)
+    for refused in (
+        lambda: agent.predict(OBS, state),
+        lambda: agent.explain(state),
+        lambda: agent.forecast(state),
+        lambda: agent.imagine_plan(state, 2),
+    ):
+        with pytest.raises(InputError, match="state: it is that of another agent"):
+            refused()
+    _, own = agent.predict(OBS)
+    wider = dataclasses.replace(own, action=torch.zeros(1, 2))
+    with pytest.raises(InputError, match="state: it is that of another agent"):
+        agent.predict(OBS, wider)
+    with pytest.raises(InputError, match="state: found None; give what predict returned"):
+        agent.explain(None)
