@@ -8,7 +8,7 @@ from jaxtyping import Float
 from agent import explanation
 from agent.actor.actor import ActingState
 from agent.actor.decision_timing import TimingStatistics
-from agent.arguments import MOST_STEPS, observation_rows, positive_number, rows_in, whole_number
+from agent.arguments import MOST_STEPS, numbers_in, observation_rows, positive_number, rows_in, whole_number
 from agent.errors import InputError
 from agent.forecast import Forecast
 from agent.interface import Observation
@@ -128,10 +128,11 @@ class ActingAgent(SavedAsFolder):
         Above 0.8 a task or a constraint can act on it; see `cost.legibility`.
 
         Raises:
-            InputError: for observations or readouts of another shape.
+            InputError: for observations or readouts of another shape, and for what is not a number.
         """
         rows, _ = observation_rows(self.modules.env_spec, obs)
         shape = (rows_in(rows), sum(self.modules.env_spec.readout_sizes.values()))
-        if np.shape(readouts) != shape:
-            raise InputError(f"readouts: found the shape {list(np.shape(readouts))}; give {list(shape)}")
-        return legibility_on(self.modules, rows, readouts)
+        true = numbers_in("readouts", readouts)
+        if true.shape != shape:
+            raise InputError(f"readouts: found the shape {list(true.shape)}; give {list(shape)}")
+        return legibility_on(self.modules, rows, true)

@@ -172,3 +172,16 @@ def test_the_state_of_another_agent_is_refused(trained_run: Path, make_agent: Ca
         agent.predict(OBS, wider)
     with pytest.raises(InputError, match="state: found None; give what predict returned"):
         agent.explain(None)
+
+
+@pytest.mark.parametrize(
+    ("readouts", "why"),
+    [
+        ([["high", "low"]], "readouts: found list of <U4; give numbers"),
+        ([[1.0], [1.0, 2.0]], "readouts: its rows differ in length"),
+        ([[1.0, 2.0]] * 2, r"readouts: found the shape \[2, 2\]; give \[1, 2\]"),
+    ],
+)
+def test_the_legibility_of_what_is_no_readout_is_refused(trained_run: Path, readouts: Any, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        joule.load(trained_run).legibility(OBS[None], readouts)
