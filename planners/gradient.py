@@ -28,7 +28,7 @@ class GradientSettings:
     elites: int = setting(4, 1, 1_000_000)
     """Best candidates, from which the descent starts."""
     iterations: int = setting(10, 0, 100_000)
-    """Evaluations of the energy and its gradient; with 0 the best drawn candidate is the plan."""
+    """Steps of the descent, each of one evaluation and gradient; with 0 the best drawn candidate is the plan."""
     memory: int = setting(10, 1, 1_000)
     """Past steps from which L-BFGS computes a direction; with horizon times action size it is full BFGS."""
     std_max: float = setting(1.0, 1e-9, 1e3)

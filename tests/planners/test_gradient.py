@@ -70,3 +70,17 @@ def test_energy_without_gradient_is_refused() -> None:
     planner = planners.make("gradient", horizon=2, low=-1.0, high=1.0)
     with pytest.raises(PlanError, match="differentiable"):
         planner.plan(lambda actions: actions.detach().sum((2, 3)))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_every_step_of_the_descent_is_one_evaluation_after_the_first_gradient(steps: int) -> None:
+    evaluated: list[bool] = []
+
+    def energy(actions: Tensor) -> Tensor:
+        evaluated.append(actions.requires_grad)
+        return (actions - 0.3).abs().add(1.0).log().sum((2, 3))  # the descent does not end by itself
+
+    planners.make("gradient", horizon=2, low=-1.0, high=1.0, iterations=steps).plan(
+        energy, generator=seeded(0)
+    )
+    assert evaluated == [False, *[True] * (steps + 1 if steps else 0)]
