@@ -20,7 +20,7 @@ class TakesSteps(Protocol):
     def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: np.ndarray, readouts: np.ndarray
     ) -> None:
-        """`action` [act] led to `obs` [obs] and `readouts` [readouts]."""
+        """`action` [act], in [-1, 1], led to `obs` [obs] and `readouts` [readouts]."""
         ...
 
 
@@ -103,11 +103,14 @@ class ObservedEnv:
         return obs, info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One decision. A step in which the physics diverged is not reported."""
+        """One decision. A step in which the physics diverged is not reported, an action as it was executed."""
         self.observer.before_step()
         obs, reward, terminated, truncated, info = self.env.step(action)
         if not info.get(DIVERGED_KEY, False):
-            self.observer.observe_step(action, reward, terminated, obs, self.env.readouts())
+            executed = (
+                np.asarray(action, np.float32).reshape(-1).clip(-1.0, 1.0)
+            )  # as the environment takes it
+            self.observer.observe_step(executed, reward, terminated, obs, self.env.readouts())
         return obs, reward, terminated, truncated, info
 
     def readouts(self) -> np.ndarray:

@@ -135,6 +135,16 @@ def test_plans_know_of_falls_as_soon_as_there_is_one(trained_run: Path) -> None:
     assert modules.terminations == 0, "the agent of before is restored"
 
 
+@pytest.mark.parametrize(("action", "executed"), [(np.array([5.0]), 1.0), (-0.25, -0.25), ([[-3.0]], -1.0)])
+def test_an_action_is_remembered_as_it_was_executed(trained_run: Path, action: Any, executed: float) -> None:
+    adaptive = load(trained_run).adapt()
+    env = adaptive.observe(point(adaptive))
+    env.reset(seed=0)
+    env.step(action)
+    buffer = adaptive.modules.replay_buffer
+    assert buffer.action[buffer.place(buffer.transitions()[-1:])] == pytest.approx(executed)
+
+
 @pytest.mark.slow
 def test_the_same_steps_adapt_the_same_way_and_leave_the_generators_alone(trained_run: Path) -> None:
     found = []
