@@ -156,7 +156,7 @@ def test_a_deadline_that_is_no_positive_number_is_refused(trained_run: Path, dea
 
 
 def test_the_state_of_another_agent_is_refused(trained_run: Path, make_agent: Callable[..., Any]) -> None:
-    agent, other = joule.load(trained_run), make_agent(model__latent_dim=32)
+    agent, other = loaded(trained_run, "mppi"), make_agent(model__latent_dim=32)
     _, state = other.predict(OBS)
     for refused in (
         lambda: agent.predict(OBS, state),
@@ -184,4 +184,4 @@ def test_the_state_of_another_agent_is_refused(trained_run: Path, make_agent: Ca
 )
 def test_the_legibility_of_what_is_no_readout_is_refused(trained_run: Path, readouts: Any, why: str) -> None:
     with pytest.raises(InputError, match=why):
-        joule.load(trained_run).legibility(OBS[None], readouts)
+        loaded(trained_run, "mppi").legibility(OBS[None], readouts)
