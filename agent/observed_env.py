@@ -107,9 +107,7 @@ class ObservedEnv:
         self.observer.before_step()
         obs, reward, terminated, truncated, info = self.env.step(action)
         if not info.get(DIVERGED_KEY, False):
-            executed = (
-                np.asarray(action, np.float32).reshape(-1).clip(-1.0, 1.0)
-            )  # as the environment takes it
+            executed = np.asarray(action, np.float32).reshape(-1).clip(-1.0, 1.0)
             self.observer.observe_step(executed, reward, terminated, obs, self.env.readouts())
         return obs, reward, terminated, truncated, info
 
