@@ -33,6 +33,11 @@ def find_physics(env: gymnasium.Env[Any, Any]) -> Physics | None:
     return None
 
 
+def motor_count(model: Any) -> int:
+    """How many actuators a `mujoco.MjModel` has; each has one control or, in later releases of MuJoCo, several."""
+    return int(getattr(model, "nactuator", model.nu))
+
+
 def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
     """The Python objects of an environment: itself, environments in it, dm_control's env and task."""
     base = env.unwrapped

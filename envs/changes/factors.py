@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from envs.faults.errors import EnvError
+from envs.physics import motor_count
 from joule_errors.words import range_text
 
 Rows = np.ndarray | slice
@@ -71,7 +72,7 @@ class Factor:
     high: float
     """Greatest value allowed."""
     fields: tuple[str, ...] = ()
-    """Fields of the model that it scales; none for a signal factor."""
+    """Fields of the model that it scales, where MuJoCo's release has them; none for a signal factor."""
     scale: Scale | None = None
     target: str | None = None
     """What a target names: `body` or `actuator`; None if it has no target."""
@@ -79,11 +80,16 @@ class Factor:
     """Whether the value is a whole number."""
 
 
+def fields_in(model: Any, fields: Sequence[str]) -> list[str]:
+    """Those of these fields that a model has: an earlier release of MuJoCo lacks some."""
+    return [name for name in fields if hasattr(model, name.partition(".")[0])]
+
+
 def _scaling(*fields: str) -> Scale:
     """Multiplies the given rows of fields of the model."""
 
     def scale(model: Any, rows: Rows, value: float) -> None:
-        for name in fields:
+        for name in fields_in(model, fields):
             attrgetter(name)(model)[rows] *= value
 
     return scale
@@ -94,7 +100,7 @@ def _scale_motors(model: Any, rows: Rows, value: float) -> None:
     import mujoco
 
     muscle = int(mujoco.mjtGain.mjGAIN_MUSCLE)
-    for row in np.arange(model.nu)[rows]:
+    for row in np.arange(motor_count(model))[rows]:
         # A muscle's parameters are lengths and velocities, except for the peak force and its scale.
         columns = slice(2, 4) if model.actuator_gaintype[row] == muscle else slice(None)
         model.actuator_gainprm[row, columns] *= value
@@ -103,6 +109,7 @@ def _scale_motors(model: Any, rows: Rows, value: float) -> None:
 
 _FRICTION = ("geom_friction", "pair_friction")
 _INERTIA = ("body_mass", "body_inertia")
+_DAMPING = ("dof_damping", "dof_dampingpoly")
 _MOTOR = ("actuator_gainprm", "actuator_biasprm")
 
 FACTORS: dict[str, Factor] = {
@@ -111,7 +118,7 @@ FACTORS: dict[str, Factor] = {
     "mass": Factor(
         "mass and inertia of all bodies or of one", 0.05, 20.0, _INERTIA, _scaling(*_INERTIA), "body"
     ),
-    "damping": Factor("damping of all joints", 0.0, 100.0, ("dof_damping",), _scaling("dof_damping")),
+    "damping": Factor("damping of all joints", 0.0, 100.0, _DAMPING, _scaling(*_DAMPING)),
     "gain": Factor("force of all motors or of one", 0.0, 10.0, _MOTOR, _scale_motors, "actuator"),
     "dead": Factor("a motor, by index or name, without force", 0.0, 0.0, _MOTOR, _scale_motors, "actuator"),
     "dead_sensor": Factor("a sensor, by name or place in the observation, that reads 0", 0.0, 0.0),

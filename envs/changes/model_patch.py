@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from envs.changes.factors import FACTORS, Perturbation, Rows
+from envs.changes.factors import FACTORS, Perturbation, Rows, fields_in
 from envs.changes.randomisation import Standing
 from envs.faults.errors import EnvError
+from envs.physics import motor_count
 
 _PREFIXES = {"geom": "geom", "joint": "jnt", "site": "site", "camera": "cam"}
 """Kind of object -> how the names of its fields begin in the model."""
+_LINEAR = {"gain": ("FIXED", "AFFINE", "MUSCLE", "PID"), "bias": ("NONE", "AFFINE", "MUSCLE")}
+"""Types of motors whose force follows from their parameters as a factor does, by MuJoCo's names."""
 
 
 class ModelPatch:
@@ -28,15 +31,36 @@ class ModelPatch:
         """The rows of bodies or motors that a perturbation acts on.
 
         Raises:
-            EnvError: when its target does not exist, with the nearest name.
+            EnvError: when its target does not exist, with the nearest name, and for a motor whose force no factor
+                scales.
         """
+        rows = self._rows(perturbation)
+        if FACTORS[perturbation.factor].target == "actuator":
+            self._check_scalable(perturbation, rows)
+        return rows
+
+    def _check_scalable(self, perturbation: Standing, rows: Rows) -> None:
+        """Raises EnvError for motors whose parameters are no factors of their force, such as a resistance."""
+        import mujoco
+
+        for row in np.arange(motor_count(self.model))[rows]:
+            for part, kinds in (("gain", mujoco.mjtGain), ("bias", mujoco.mjtBias)):
+                kind = kinds(int(getattr(self.model, f"actuator_{part}type")[row])).name.rpartition("_")[2]
+                if kind not in _LINEAR[part]:
+                    raise EnvError(
+                        f"perturbation {perturbation.quoted}: the motor {self.model.actuator(row).name or row} has "
+                        f"the {part} type {kind.lower()}, whose parameters do not scale its force"
+                    )
+
+    def _rows(self, perturbation: Standing) -> Rows:
+        """As `rows`, for motors of any type."""
         import mujoco
 
         kind = FACTORS[perturbation.factor].target
         if kind is None:
             return slice(None)
         is_body = kind == "body"
-        count, first = (self.model.nbody, 1) if is_body else (self.model.nu, 0)
+        count, first = (self.model.nbody, 1) if is_body else (motor_count(self.model), 0)
         if perturbation.target is None:
             return slice(first, count)
         label = int(mujoco.mjtObj.mjOBJ_BODY if is_body else mujoco.mjtObj.mjOBJ_ACTUATOR)
@@ -60,7 +84,7 @@ class ModelPatch:
         """What has the name that no body or motor has, with the body or the motors that belong to it."""
         import mujoco
 
-        motors = {row: self.model.actuator(row).name or str(row) for row in range(self.model.nu)}
+        motors = {row: self.model.actuator(row).name or str(row) for row in range(motor_count(self.model))}
         for kind in ("geom", "joint", "site", "camera") if is_body else ("joint",):
             row = mujoco.mj_name2id(self.model, getattr(mujoco.mjtObj, f"mjOBJ_{kind.upper()}"), name)
             if row < 0:
@@ -87,7 +111,7 @@ class ModelPatch:
         for perturbation in perturbations:
             factor = FACTORS[perturbation.factor]
             assert factor.scale is not None
-            for field in factor.fields:
+            for field in fields_in(self.model, factor.fields):
                 if field not in self._original:
                     self._original[field] = attrgetter(field)(self.model).copy()
             factor.scale(self.model, self.rows(perturbation), perturbation.value)
@@ -109,7 +133,8 @@ class ModelPatch:
 
         Inverse weights set the stiffness of contacts. It works on scratch data, because mj_setConst moves the
         robot to its reference pose. `undo` restores what it changes. The view of the default camera
-        (`stat.extent` and the like) stays as it was.
+        (`stat.extent` and the like) stays as it was, and so does `actuator_acc0`, from which a muscle has its
+        strength: a heavier arm has the same muscles.
         """
         import mujoco
 
@@ -119,6 +144,7 @@ class ModelPatch:
         stat = {name: getattr(model.stat, name) for name in ("extent", "meansize", "meanmass", "meaninertia")}
         center = model.stat.center.copy()
         mujoco.mj_setConst(model, mujoco.MjData(model))
+        model.actuator_acc0[:] = before["actuator_acc0"]
         for name, array in arrays.items():
             if array.tobytes() != before[name].tobytes():
                 self._original[name] = before[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from envs.physics import find_physics
+from envs.physics import find_physics, motor_count
 from envs.safe_env import SafeEnv
 
 
@@ -13,7 +13,7 @@ def action_labels(env: SafeEnv) -> list[str]:
     size = env.env_spec.action_size
     physics = find_physics(env)
     plain = [f"action {index}" for index in range(size)]
-    if physics is None or physics.model.nu != size:
+    if physics is None or motor_count(physics.model) != size:
         return plain
     return [physics.model.actuator(index).name or plain[index] for index in range(size)]
 

@@ -1,0 +1,97 @@
+"""What a factor does to models with muscles, motors of several kinds, and damping of higher order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+
+import envs
+from envs.changes.factors import parse
+from envs.changes.model_patch import ModelPatch
+from envs.physics import motor_count
+
+ARM = """<mujoco><worldbody><body name="arm" pos="0 0 1">
+  <joint name="elbow" axis="0 1 0" range="-90 90" damping="{damping}"/>
+  <geom type="capsule" fromto="0 0 0 0 0 -.5" size=".05"/><site name="a" pos="0.06 0 -.2"/></body>
+  <site name="b" pos="0.2 0 1.2"/></worldbody>
+  <tendon><spatial name="t"><site site="a"/><site site="b"/></spatial></tendon>
+  <actuator>{actuator}</actuator></mujoco>"""
+MUSCLE = '<muscle name="m" tendon="t" ctrlrange="0 1" lengthrange="0.2 0.8"/>'
+
+
+def arm(actuator: str, damping: str = "0") -> Any:
+    """A model of one joint; a test is skipped where MuJoCo's release does not know what it is made of."""
+    try:
+        return mujoco.MjModel.from_xml_string(ARM.format(actuator=actuator, damping=damping))
+    except ValueError as error:
+        pytest.skip(str(error).splitlines()[0])
+
+
+def force(model: Any) -> float:
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:], data.ctrl[:] = 0.3, 0.7, 0.9
+    data.act[:] = 0.4
+    mujoco.mj_forward(model, data)
+    return float(data.actuator_force[0])
+
+
+def test_a_heavier_arm_has_the_same_muscles() -> None:
+    model = arm(MUSCLE)
+    patch, before, acceleration = ModelPatch(model), force(model), model.actuator_acc0.copy()
+    inverse_weight = model.body_invweight0.copy()
+    patch.apply([parse("mass=4")])
+    assert force(model) == before != 0.0
+    assert (model.body_invweight0[1] < inverse_weight[1]).all(), "what does follow from the mass is computed"
+    patch.undo()
+    np.testing.assert_array_equal(model.actuator_acc0, acceleration)
+    np.testing.assert_array_equal(model.body_invweight0, inverse_weight)
+
+
+@pytest.mark.parametrize(
+    "actuator",
+    [
+        MUSCLE,
+        '<position name="m" joint="elbow" kp="3" dampratio="1"/>',
+        '<damper name="m" joint="elbow" kv="2" ctrlrange="0 1"/>',
+        '<pid name="m" joint="elbow" kp="3" kv="1" ki="2"/>',
+    ],
+)
+@pytest.mark.parametrize(("text", "share"), [("gain=0.5", 0.5), ("gain.m=0.5", 0.5), ("dead=m", 0.0)])
+def test_the_force_of_a_motor_is_scaled(actuator: str, text: str, share: float) -> None:
+    model = arm(actuator)
+    patch, before = ModelPatch(model), force(model)
+    patch.apply([parse(text)])
+    assert force(model) == pytest.approx(share * before)
+    patch.undo()
+    assert force(model) == before != 0.0
+
+
+def test_a_motor_with_two_controls_is_one_motor() -> None:
+    model = arm('<pid name="first" joint="elbow" kp="3"/><motor name="second" joint="elbow"/>')
+    assert (motor_count(model), model.nu) == (2, 3)
+    with pytest.raises(envs.EnvError, match="index from 0 to 1"):
+        ModelPatch(model).rows(parse("gain.2=0.5"))
+    with pytest.raises(envs.EnvError, match="elbow is a joint, moved by the motor first and second"):
+        ModelPatch(model).rows(parse("gain.elbow=0.5"))
+
+
+@pytest.mark.parametrize("text", ["gain=0.5", "gain.m=0.5", "dead=m"])
+def test_a_motor_whose_parameters_do_not_scale_its_force_is_refused(text: str) -> None:
+    model = arm('<dcmotor name="m" joint="elbow" motorconst="0.05" resistance="2" inductance=".01"/>')
+    with pytest.raises(
+        envs.EnvError, match="the motor m has the gain type dcmotor, whose parameters do not scale"
+    ):
+        ModelPatch(model).rows(parse(text))
+
+
+def test_damping_of_higher_order_is_scaled_too() -> None:
+    model = arm(MUSCLE, damping="1 0.5 0.2")
+    patch = ModelPatch(model)
+    patch.apply([parse("damping=3")])
+    np.testing.assert_allclose(model.dof_damping, 3.0)
+    np.testing.assert_allclose(model.dof_dampingpoly, [[1.5, 0.6]])
+    patch.undo()
+    np.testing.assert_allclose(model.dof_dampingpoly, [[0.5, 0.2]])
