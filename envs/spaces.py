@@ -15,15 +15,25 @@ def flat_observation_space(space: spaces.Space[Any]) -> spaces.Box:
     """The flat float32 Box of an observation space.
 
     Raises:
-        EnvError: for a space without a fixed size, or without any number.
+        EnvError: for a space without a fixed size, or without any number, also in a Dict or Tuple within it.
     """
     if not space.is_np_flattenable:
         raise EnvError(f"the observation space {space} has no fixed size and cannot be flattened")
+    if _has_empty(space):
+        raise EnvError(f"the observation space {space} has a Dict or Tuple of nothing; leave it out")
     flat = spaces.flatten_space(space)
     if not isinstance(flat, spaces.Box) or flat.shape[0] == 0:
         raise EnvError(f"the observation space {space} holds no number")
     with np.errstate(over="ignore"):
         return spaces.Box(flat.low.astype(np.float32), flat.high.astype(np.float32), dtype=np.float32)
+
+
+def _has_empty(space: spaces.Space[Any]) -> bool:
+    """Whether a space is a Dict or a Tuple without parts, or has one at any depth: Gymnasium flattens none."""
+    if not isinstance(space, spaces.Dict | spaces.Tuple):
+        return False
+    parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
+    return not parts or any(_has_empty(part) for part in parts)
 
 
 def flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:

@@ -76,6 +76,9 @@ def test_observations_are_flattened_as_gymnasium_does(space: spaces.Space[Any], 
     [
         (spaces.Sequence(BOX), "has no fixed size"),
         (spaces.Box(-1.0, 1.0, (0,)), "holds no number"),
+        (spaces.Dict({}), "has a Dict or Tuple of nothing"),
+        (spaces.Dict({"a": BOX, "none": spaces.Dict({})}), "has a Dict or Tuple of nothing; leave it out"),
+        (spaces.Dict({"a": spaces.Tuple((BOX, spaces.Tuple(())))}), "has a Dict or Tuple of nothing"),
     ],
 )
 def test_observation_spaces_that_cannot_be_flattened_are_refused(
