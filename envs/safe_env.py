@@ -330,27 +330,29 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
 
     def _restore_episode(self, saved: Mapping[str, Any]) -> bool:
         """Brings the episode to the saved moment; whether the observation there is the saved one."""
-        record, perturbed, name = under("record/", saved), under("perturbed/", saved), self.env_spec.env
+        record, why = under("record/", saved), ""
+        for by_state in self._record.ways(record):
+            if not (why := self._tried(record, saved, by_state)):
+                return True
+        log.warning("%s: the episode could not be restored: the environment %s", self.env_spec.env, why)
+        return False
+
+    def _tried(self, record: dict[str, Any], saved: Mapping[str, Any], by_state: bool) -> str:
+        """As `_restore_episode`, in one of the record's ways; what the environment did, empty for success."""
+        perturbed = under("perturbed/", saved)
         self._perturbed.clear()
         try:
             first = self._record.reset_as(record)
             self._perturbed.find_model()
             self._perturbed.set_active([parse(text) for text in perturbed["at_last_step"]])
-            last = self._record.replay(record)
+            last = self._record.replay(record, by_state)
             observation = self._flat.observe(first if last is None else last)
         except Exception as error:  # noqa: BLE001  the user's environment may raise anything
-            log.warning("%s: the episode could not be restored: the environment %s", name, described(error))
-            return False
+            return described(error)
         self._perturbed.load_state(perturbed)
         self._checks.monitor_physics()
         same = self._is_restored(observation, saved)
-        if not same:
-            log.warning(
-                "%s: the episode could not be restored: the environment gave another observation when its steps "
-                "were repeated",
-                name,
-            )
-        return same
+        return "" if same else "gave another observation when its steps were repeated"
 
     def _is_restored(self, observation: np.ndarray, saved: Mapping[str, Any]) -> bool:
         """Whether repeated steps led to the saved observation [obs], without perturbations of sensors."""

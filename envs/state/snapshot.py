@@ -4,9 +4,10 @@
 last solution. So the record keeps the state *before* the last step, and that step's action. A restore resets
 the environment as at the start of the episode, sets that state, and takes the step again. An environment
 without MuJoCo is restored by a replay of the episode's actions, and so is one whose other Python objects (a
-set, a list, an object of its own) have changed since its reset: a replay changes them in the same way. Whatever
-is replayed must give the same observation and the same rewards, to the last bit. Where it does not, the restore
-says so and a new episode begins.
+set, a list, an object of its own) have changed since its reset: a replay changes them in the same way. So is one
+whose step, taken again, leads elsewhere: it reads what MuJoCo derived in the step before. Whatever is replayed
+must give the same observation and the same rewards, to the last bit. Where it does not, the restore says so and
+a new episode begins.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             ]
             if self._extra is not None:
                 saved |= {f"before/extra/{name}": value for name, value in _storable(before["extra"]).items()}
-        elif not by_state:
+        if not by_state or 0 < len(self._actions) < LONGEST_REPLAY:
             saved["actions"], saved["rewards"] = np.array(self._actions), np.array(self._rewards)
         return saved
 
@@ -199,18 +200,31 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._start()
         return observation
 
-    def replay(self, saved: dict[str, Any]) -> Any:
+    @staticmethod
+    def ways(saved: dict[str, Any]) -> list[bool]:
+        """The ways from the reset to a saved moment, in the order of their tries: whether by MuJoCo's state.
+
+        A step may read what MuJoCo derived in the one before, such as a Jacobian, which its state does not have.
+        Then all steps are repeated.
+        """
+        return [True] * saved["by_state"] + [False] * (not saved["by_state"] or "actions" in saved)
+
+    def replay(self, saved: dict[str, Any], by_state: bool) -> Any:
         """Goes from the reset to the saved moment; returns the observation there, or None without a step.
+
+        Args:
+            saved: the record.
+            by_state: one of its `ways`.
 
         Raises:
             CannotRestore: where a replayed step gives another reward.
         """
         observation = None
-        if "before/state" in saved:
+        if by_state and "before/state" in saved:
             self._set_moment(saved)
             observation = self.step(np.array(saved["before/action"]))[0]
             self._check_rewards([self._reward], saved.get("before/reward"))
-        elif not saved["by_state"]:
+        elif not by_state:
             for action in saved["actions"]:
                 observation = self.step(np.array(action))[0]
             self._check_rewards(self._rewards, saved.get("rewards"))

@@ -163,40 +163,43 @@ def check_record(
         )
     if not extra and any(name.startswith(("extra/", "before/extra/")) for name in state):
         raise SchemaError(f"{where}: has extra state, which this environment does not save")
-    shape, dtype = action_space.shape, action_space.dtype.name
+    if state_size is None or arrays:  # earlier versions saved the steps only where they had to be repeated
+        _check_steps(arrays, action_space, where)
     if state_size is None:
         check_arrays(before, {}, f"{where}.before")
-        actions = arrays.get("actions")
-        none = isinstance(actions, np.ndarray) and actions.shape == (0,)
-        actions_spec = ArraySpec((None, *shape), dtype, longest=LONGEST_REPLAY)
-        given = {name: value for name, value in arrays.items() if not (none and name == "actions")}
-        expected = {} if none else {"actions": actions_spec}
-        if "rewards" in arrays:  # earlier versions did not save them
-            count = len(actions) if isinstance(actions, np.ndarray) and actions.ndim else 0
-            expected["rewards"] = ArraySpec((count,), "float64", finite=False)
-        check_arrays(given, expected, where)
-        _check_actions(actions, action_space, f"{where}.actions")
-    else:
-        check_arrays(arrays, {}, where)
-        if before:
-            own = {name: v for name, v in before.items() if not name.startswith("extra/")}
-            moment, moment_arrays = _split(own)
-            check(_Before, moment, f"{where}.before")
-            expected = {
-                "state": ArraySpec((state_size,), "float64", finite=False),
-                "derived": ArraySpec((derived_size,), "float64", finite=False),
-                "action": ArraySpec(shape, dtype),
-            }
-            if "reward" in moment_arrays:  # earlier versions did not save it
-                expected["reward"] = ArraySpec((1,), "float64", finite=False)
-            check_arrays(moment_arrays, expected, f"{where}.before")
-            _check_actions(before["action"], action_space, f"{where}.before.action")
-            _check_generators(moment["rng"], f"{where}.before.rng")
+    elif before:
+        own = {name: v for name, v in before.items() if not name.startswith("extra/")}
+        moment, moment_arrays = _split(own)
+        check(_Before, moment, f"{where}.before")
+        expected = {
+            "state": ArraySpec((state_size,), "float64", finite=False),
+            "derived": ArraySpec((derived_size,), "float64", finite=False),
+            "action": ArraySpec(action_space.shape, action_space.dtype.name),
+        }
+        if "reward" in moment_arrays:  # earlier versions did not save it
+            expected["reward"] = ArraySpec((1,), "float64", finite=False)
+        check_arrays(moment_arrays, expected, f"{where}.before")
+        _check_actions(before["action"], action_space, f"{where}.before.action")
+        _check_generators(moment["rng"], f"{where}.before.rng")
     _check_generators(record["rng"], f"{where}.rng")
     _check_generators(record["reset"]["rng"], f"{where}.reset.rng")
     for name, value in state.items():
         if name.startswith(("array/", "reset/array/")):
             _check_attribute_array(name, value, where)
+
+
+def _check_steps(arrays: Mapping[str, Any], space: Any, where: str) -> None:
+    """Checks the actions and the rewards of an episode."""
+    actions = arrays.get("actions")
+    none = isinstance(actions, np.ndarray) and actions.shape == (0,)
+    spec = ArraySpec((None, *space.shape), space.dtype.name, longest=LONGEST_REPLAY)
+    given = {name: value for name, value in arrays.items() if not (none and name == "actions")}
+    expected = {} if none else {"actions": spec}
+    if "rewards" in arrays:  # earlier versions did not save them
+        count = len(actions) if isinstance(actions, np.ndarray) and actions.ndim else 0
+        expected["rewards"] = ArraySpec((count,), "float64", finite=False)
+    check_arrays(given, expected, where)
+    _check_actions(actions, space, f"{where}.actions")
 
 
 def _check_actions(actions: Any, space: Any, where: str) -> None:

@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
+from mjcf_env import MjcfEnv
 
 import envs
 from envs.faults.boundary import DIVERGED_KEY
@@ -280,3 +281,40 @@ def test_an_environment_that_cannot_be_restored_says_so_and_begins_an_episode() 
     assert not env.exact
     assert env.snapshot()["checks"]["episode"] == saved["checks"]["episode"] + 1
     assert env.snapshot()["checks"]["frame"] == 0
+
+
+class Compensated(MjcfEnv):
+    """A step reads what MuJoCo derived in the one before: gravity, which the motor holds against."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            '<mujoco><worldbody><body><joint name="j" axis="0 1 0"/><geom size=".1" pos=".2 0 0"/></body>'
+            '</worldbody><actuator><motor joint="j" ctrlrange="-1 1" gear="5"/></actuator></mujoco>'
+        )
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.data.qfrc_applied[:] = self.data.qfrc_bias
+        return super().step(action)
+
+
+gymnasium.register("Compensated-v0", entry_point=Compensated, max_episode_steps=100)
+
+
+def test_a_step_that_reads_what_was_derived_in_the_one_before_is_restored_by_all_steps(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert_same_future("Compensated-v0")
+    assert "could not be restored" not in caplog.text
+
+
+def test_a_snapshot_of_an_earlier_version_has_no_steps_to_repeat() -> None:
+    env = envs.make("Compensated-v0")
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(np.ones(1, np.float32))
+    saved = env.snapshot()
+    earlier = {
+        name: value for name, value in saved.items() if name not in ("record/actions", "record/rewards")
+    }
+    assert env.restore(saved)
+    assert not env.restore(earlier)
