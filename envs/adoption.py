@@ -6,19 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from gymnasium.wrappers import TimeLimit
 
 from envs.construction import wrapped
-from envs.conventions import refuse_autoreset, wrappers_of
+from envs.conventions import OF_GYMNASIUM, refuse_autoreset, wrappers_of
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env
 from envs.registry import default_action_repeat, id_of
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.pixels import PixelSettings
 from envs.safe_env import SafeEnv, StepCostFn
-
-OF_GYMNASIUM = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
-"""Wrappers of `gymnasium.make`, which Joule has of its own. The user's wrappers stay."""
 
 
 def adopt(

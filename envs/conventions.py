@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
-from envs.faults.boundary import attribute
+from envs.faults.boundary import Boundary, attribute
 from envs.faults.errors import EnvError
 from envs.physics import find_physics
 from joule_errors import Advice
@@ -22,6 +22,14 @@ FEWEST_PIXELS = 16
 """Of the side of a frame."""
 LARGEST_SECONDS = 1e6
 """A longer time step, or a higher frame rate, is no time that an environment means."""
+OF_GYMNASIUM = (
+    gymnasium.wrappers.OrderEnforcing, gymnasium.wrappers.PassiveEnvChecker, gymnasium.wrappers.TimeLimit,
+)  # fmt: skip
+"""Wrappers of `gymnasium.make`, which Joule has of its own. The user's wrappers stay."""
+_OBSERVE_THE_SAME = (
+    *OF_GYMNASIUM, gymnasium.ActionWrapper, gymnasium.RewardWrapper, gymnasium.wrappers.RecordEpisodeStatistics,
+)  # fmt: skip
+"""Wrappers that pass observations on as they are."""
 KEEP_STATISTICS = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
 """Wrappers by which an environment depends on the episodes before."""
 
@@ -31,6 +39,13 @@ def wrappers_of(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Wrapper[Any,
     while isinstance(env, gymnasium.Wrapper):
         yield env
         env = env.env
+
+
+def observing_wrappers(env: gymnasium.Env[Any, Any]) -> list[type]:
+    """The kinds of the user's wrappers around an environment, Joule's left out, that may change observations."""
+    layers = list(wrappers_of(env))
+    inside = max((place + 1 for place, layer in enumerate(layers) if isinstance(layer, Boundary)), default=0)
+    return [type(layer) for layer in layers[inside:] if not isinstance(layer, _OBSERVE_THE_SAME)]
 
 
 def takes_frame_size(spec: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from envs.conventions import observing_wrappers
 from envs.faults.errors import described
 from envs.physics import Physics, find_physics, log
 from envs.readouts.joints import kind_of
@@ -33,7 +34,8 @@ def unlimited_angles(env: gymnasium.Env[Any, Any], size: int) -> tuple[int, ...]
     physics = find_physics(env)
     if physics is None or env.unwrapped.spec is None or not _hinges(physics).size:
         return ()
-    key = f"{env.unwrapped.spec.id} {env.unwrapped.spec.kwargs!r} {size}"
+    spec = env.unwrapped.spec
+    key = f"{spec.id} {spec.kwargs!r} {size} {observing_wrappers(env)!r}"
     if key not in _found:
         try:
             _found[key] = _tried(env, size)

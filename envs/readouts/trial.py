@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from envs.conventions import observing_wrappers
 from envs.faults.boundary import Boundary, call
 from envs.physics import Physics, find_physics
 from envs.spaces import flattener
@@ -34,7 +35,8 @@ def tried(
         steps: observations of an episode.
 
     Returns:
-        None where there is no physics, no registered environment, or another observation.
+        None where there is no physics, no registered environment, or another observation, such as that of a wrapper
+        that the registered environment does not have.
     """
     spec = env.unwrapped.spec
     if spec is None or find_physics(env) is None or spaces.flatdim(env.unwrapped.observation_space) != size:
@@ -47,6 +49,8 @@ def tried(
             call(gymnasium.make, spec.id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
         )
         try:
+            if observing_wrappers(other) != observing_wrappers(env):
+                return None
             return _episodes(other, read, episodes, steps)
         finally:
             other.close()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs.adoption import adopt
 from envs.readouts import angles
 
 PITCH_OF_A_CHEETAH = 1
@@ -77,3 +78,28 @@ def test_an_environment_that_cannot_be_made_again_has_no_known_angles(
     monkeypatch.setattr(gymnasium, "make", refuse)
     assert angles.unlimited_angles(raw, 17) == ()
     assert "only one robot here" in caplog.text
+
+
+def reversed_observation(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    return gymnasium.wrappers.TransformObservation(env, lambda seen: seen[::-1].copy(), env.observation_space)
+
+
+def test_an_observation_that_a_wrapper_changes_is_not_taken_for_the_one_that_is_registered() -> None:
+    """In the reversed observation, place 1 is a velocity and no angle."""
+    assert adopt(gymnasium.make("HalfCheetah-v5")).env_spec.observation[0].angles == (PITCH_OF_A_CHEETAH,)
+    changed = reversed_observation(gymnasium.make("HalfCheetah-v5"))
+    assert adopt(changed).env_spec.observation[0].angles == ()
+    with pytest.raises(envs.EnvError, match="there is no sensor 'rooty_angle'"):
+        adopt(changed, perturb=["dead_sensor.rooty_angle"])
+
+
+def test_a_wrapper_that_leaves_observations_alone_hides_no_angle() -> None:
+    counted = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make("HalfCheetah-v5"))
+    assert adopt(counted).env_spec.observation[0].angles == (PITCH_OF_A_CHEETAH,)
+
+
+gymnasium.register("Reversed-v0", lambda: reversed_observation(gymnasium.make("HalfCheetah-v5")))
+
+
+def test_a_wrapper_that_is_registered_is_tried_too() -> None:
+    assert envs.make("Reversed-v0").env_spec.observation[0].angles == (16 - PITCH_OF_A_CHEETAH,)
