@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
-from gymnasium.wrappers import TimeLimit
 
 from envs.construction import wrapped
-from envs.conventions import OF_GYMNASIUM, refuse_autoreset, wrappers_of
+from envs.conventions import OF_GYMNASIUM, refuse_autoreset, time_limit, wrappers_of
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env
 from envs.registry import default_action_repeat, id_of
@@ -81,12 +80,6 @@ def adopt(
         stack=stack,
         goal=goal,
     )
-
-
-def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
-    """The steps after which the wrappers of an environment end its episodes; None without a `TimeLimit`."""
-    limits = (layer._max_episode_steps for layer in wrappers_of(env) if isinstance(layer, TimeLimit))
-    return min(limits, default=None)
 
 
 def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:

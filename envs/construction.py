@@ -11,7 +11,13 @@ import gymnasium
 import numpy as np
 
 from envs.changes.perturbation import Perturbed
-from envs.conventions import refuse_autoreset, seconds_per_decision, takes_frame_size, warn_of_statistics
+from envs.conventions import (
+    refuse_autoreset,
+    seconds_per_decision,
+    takes_frame_size,
+    time_limit,
+    warn_of_statistics,
+)
 from envs.env_spec import STATE, EnvSpec, ObservationPart
 from envs.env_with_goal import EnvWithGoal, goal_readouts, goal_spec
 from envs.faults.boundary import Boundary, call, name_of
@@ -168,7 +174,8 @@ def wrapped(
         )
     if frames is not None:
         limited = gymnasium.wrappers.TimeLimit(checks, frames)
-    frames = min((limit for limit in (frames, _dm_control_limit(raw)) if limit is not None), default=None)
+    known = (frames, time_limit(raw), _dm_control_limit(raw))
+    frames = min((limit for limit in known if limit is not None), default=None)
     if max_episode_frames is not None and frames is not None and frames < max_episode_frames:
         warnings.warn(
             f"max_episode_frames: {env} itself ends an episode after {frames:,} frames, before "

@@ -41,6 +41,12 @@ def wrappers_of(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Wrapper[Any,
         env = env.env
 
 
+def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
+    """The steps after which the wrappers of an environment end its episodes; None without a `TimeLimit`."""
+    layers = (layer for layer in wrappers_of(env) if isinstance(layer, gymnasium.wrappers.TimeLimit))
+    return min((layer._max_episode_steps for layer in layers), default=None)
+
+
 def observing_wrappers(env: gymnasium.Env[Any, Any]) -> list[type]:
     """The kinds of the user's wrappers around an environment, Joule's left out, that may change observations."""
     layers = list(wrappers_of(env))

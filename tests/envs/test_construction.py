@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.wrappers import NormalizeObservation, NormalizeReward
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics, TimeLimit
 
 import envs
 from joule_errors import Advice
@@ -158,3 +158,19 @@ def test_a_wrapper_with_statistics_is_named(wrapper: Any) -> None:
         Advice, match=f"Normalised-v0 has the wrapper {wrapper.__name__}, whose statistics are others"
     ):
         envs.make("Normalised-v0")
+
+
+@pytest.mark.parametrize("registered", [None, 200])
+def test_the_limit_within_an_environment_is_that_of_its_episodes(registered: int | None) -> None:
+    gymnasium.register(
+        f"Limited{registered}-v0",
+        entry_point=cast(Any, lambda: RecordEpisodeStatistics(TimeLimit(Yard(), 40))),
+        max_episode_steps=registered,
+    )
+    made = envs.make(f"Limited{registered}-v0", action_repeat=3)
+    assert made.env_spec.episode_limit == 14
+    made.reset(seed=0)
+    assert [made.step(np.zeros(1, np.float32))[3] for _ in range(14)] == [False] * 13 + [True]
+    with pytest.warns(Advice, match="itself ends an episode after 40 frames, before 1,000"):
+        assert envs.make(f"Limited{registered}-v0", max_episode_frames=1_000).env_spec.episode_limit == 40
+    assert envs.make(f"Limited{registered}-v0", max_episode_frames=30).env_spec.episode_limit == 30
