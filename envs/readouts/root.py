@@ -34,13 +34,15 @@ class RootJoint:
 
 
 def of_root(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedReadout]:
-    """Derived readouts of the root of the first joint, if that root moves.
+    """Derived readouts of the robot's root, if it moves: of the first one with a motor on it or below it.
+
+    In a model without motors at joints or sites, the robot is what the first joint moves.
 
     `position` (m; x, and y where the root moves along y), `height` (m), `velocity` (m/s, along x), `speed`
     (m/s, over ground), `climb` (m/s, upwards), `pitch`, `roll` and `heading` (rad), `upright` (1 as built, -1
     upside down).
     """
-    root = int(model.jnt_bodyid[0])
+    root = _body_of_robot(model)
     if model.body_parentid[root] != 0:
         return {}
     own = [joint for joint in joints.joints if model.jnt_bodyid[joint.index] == root]
@@ -62,6 +64,22 @@ def of_root(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedRe
         if joints.plane and joints.plane[0] in own:  # legible where no sensor shows the heading
             found["speed"] = derived(joints.plane_velocity, 0, 1, how="length")
     return found | _of_pitch(hinges)
+
+
+def _body_of_robot(model: mujoco.MjModel) -> int:
+    """The row of the body with the robot's first joint: another thing, such as a ball, may come before."""
+    import mujoco
+
+    kinds = mujoco.mjtTrn
+    joints = (int(kinds.mjTRN_JOINT), int(kinds.mjTRN_JOINTINPARENT))
+    moved = set[int]()
+    for kind, row in zip(model.actuator_trntype, model.actuator_trnid[:, 0], strict=True):
+        if int(kind) in joints:
+            moved.add(int(model.body_rootid[model.jnt_bodyid[row]]))
+        elif kind == kinds.mjTRN_SITE:
+            moved.add(int(model.body_rootid[model.site_bodyid[row]]))
+    bodies = [int(body) for body in model.jnt_bodyid]
+    return next((body for body in bodies if model.body_rootid[body] in moved), bodies[0])
 
 
 def _of_free_root(name: dict[str, str], tilt: list[float] | None) -> dict[str, DerivedReadout]:

@@ -98,7 +98,8 @@ def test_a_wrapper_that_leaves_observations_alone_hides_no_angle() -> None:
     assert adopt(counted).env_spec.observation[0].angles == (PITCH_OF_A_CHEETAH,)
 
 
-gymnasium.register("Reversed-v0", lambda: reversed_observation(gymnasium.make("HalfCheetah-v5")))
+REVERSED: Any = lambda: reversed_observation(gymnasium.make("HalfCheetah-v5"))  # noqa: E731
+gymnasium.register("Reversed-v0", REVERSED)
 
 
 def test_a_wrapper_that_is_registered_is_tried_too() -> None:

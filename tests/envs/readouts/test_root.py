@@ -126,3 +126,19 @@ def test_a_body_whose_z_axis_points_up_as_built_has_no_tilt() -> None:
 def test_a_wrist_with_limits_counts_its_turns(limits: str, kind: str) -> None:
     model = model_of(f'<joint type="hinge" limited="true" range="{limits}"/>', "")
     assert kind_of(model, 0) == kind
+
+
+@pytest.mark.parametrize(
+    "motor",
+    ['<motor joint="hip"/>', '<motor jointinparent="hip"/>', '<motor site="push" gear="1 0 0 0 0 0"/>'],
+)
+def test_what_no_motor_moves_is_not_the_robot_although_it_comes_first(motor: str) -> None:
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><body name="ball"><freejoint/><geom size=".1"/></body>'
+        '<body name="torso"><freejoint/><geom size=".1"/><site name="push"/>'
+        '<body name="leg"><joint name="hip"/><geom size=".1"/></body></body></worldbody>'
+        f"<actuator>{motor}</actuator></mujoco>"
+    )
+    found = of_root(model, JointReadouts(model))
+    assert found["velocity"]["of"] == "torso_velocity"
+    assert found["height"]["of"] == "torso_height"

@@ -6,8 +6,10 @@ import os
 from typing import Any
 
 import counter_env  # noqa: F401 - registers Counter-v0
+import gymnasium
 import numpy as np
 import pytest
+from mjcf_env import MjcfEnv
 
 import envs
 from envs.physics import find_physics
@@ -46,6 +48,26 @@ def test_rendering_needs_a_render_mode() -> None:
     env = envs.make("Counter-v0", render_mode="rgb_array")
     env.reset(seed=0)
     assert env.render().shape == (64, 64, 3)
+
+
+class WithoutRender(MjcfEnv):
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(
+            "<mujoco><worldbody><body><joint name='j'/><geom size='.1'/></body></worldbody>"
+            "<actuator><motor joint='j'/></actuator></mujoco>"
+        )
+        self.render_mode = render_mode
+
+
+def test_opengl_is_not_blamed_for_a_class_that_draws_nothing() -> None:
+    gymnasium.register("WithoutRender-v0", entry_point=f"{__name__}:WithoutRender", max_episode_steps=10)
+    env = envs.make("WithoutRender-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    with pytest.raises(envs.RenderError, match="render raised NotImplementedError") as refusal:
+        env.render()
+    assert "MUJOCO_GL" not in str(refusal.value)
 
 
 def test_the_camera_follows_a_running_robot_and_not_an_arm() -> None:

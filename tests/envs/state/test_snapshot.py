@@ -297,7 +297,7 @@ class Compensated(MjcfEnv):
         return super().step(action)
 
 
-gymnasium.register("Compensated-v0", entry_point=Compensated, max_episode_steps=100)
+gymnasium.register("Compensated-v0", entry_point=f"{__name__}:Compensated", max_episode_steps=100)
 
 
 def test_a_step_that_reads_what_was_derived_in_the_one_before_is_restored_by_all_steps(
