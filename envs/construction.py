@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -264,12 +265,10 @@ def _construct(
     frame_size = {"width": width, "height": height} if sized else {}
     try:
         raw = _make(spec.id, {**frame_size, **kwargs})
-    except TypeError as error:
-        if not frame_size or not any(f"'{word}'" in str(error) for word in frame_size):
+    except Exception as error:
+        if not any(re.search(rf"\b{word}\b", str(error)) for word in frame_size):
             raise _construction_error(env, error) from error
         raw = _make_without_frame_size(env, spec.id, kwargs)
-    except Exception as error:
-        raise _construction_error(env, error) from error
     control = dm_control_env(raw)
     if control is not None:
         # FaultChecks counts warnings of physics; dm_control would raise for each of them.

@@ -137,6 +137,19 @@ def test_a_constructors_width_is_that_of_a_frame_only_in_families_that_mean_it()
     assert envs.make("Pendulum-v1").env_spec.seconds_per_decision == 0.05, "not its frame rate of 30"
 
 
+def test_a_constructor_that_refuses_other_options_gets_no_frame_size() -> None:
+    class Strict(Yard):
+        def __init__(self, render_mode: str | None = None, **options: Any) -> None:
+            if options:
+                raise ValueError(f"unknown option {min(options)}")
+            super().__init__(render_mode=render_mode)
+
+    gymnasium.register("Strict-v0", entry_point=cast(Any, Strict))
+    assert envs.make("Strict-v0", render_mode="rgb_array").render_mode == "rgb_array"
+    with pytest.raises(envs.EnvError, match="its constructor raised ValueError: unknown option speed"):
+        envs.make("Strict-v0", render_mode="rgb_array", kwargs={"speed": 2})
+
+
 @pytest.mark.parametrize(("skip", "seconds"), [(5, 0.05), (1, 1 / 30)])
 def test_dt_counts_where_it_is_that_of_several_steps_of_physics(skip: int, seconds: float) -> None:
     class Bare(Yard):
