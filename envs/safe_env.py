@@ -101,7 +101,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         Those within the environment's bounds are in [-1, 1].
 
         Raises:
-            ValueError: for another shape.
+            ValueError: for another shape, and where a number that is constant here had another value.
         """
         return self._flat.recorded_action(own)
 

@@ -21,6 +21,8 @@ FRAMES_KEY = "frames"
 """The key of `info` for the number of simulator frames that an action was held for."""
 CTRLRANGE = "in a MuJoCo model, an actuator needs a ctrlrange"
 """What makes an action of one value alone: MuJoCo gives an actuator without a range the bounds 0 and 0."""
+ROUNDING = 1e-4
+"""By how much a recorded number may differ from a constant: what was stored was rounded."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -105,13 +107,22 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         """The inverse of `act` for recorded actions [steps, *shape of the environment's own], as [steps, act].
 
         Raises:
-            ValueError: for another shape.
+            ValueError: for another shape, and where a number that is constant here had another value.
         """
         if own.shape[1:] != self._shape:
             raise ValueError(
                 f"an action has shape {list(own.shape[1:])}, the environment's {list(self._shape)}"
             )
-        free = own.reshape(len(own), -1)[:, self._free].astype(np.float64)
+        flat = own.reshape(len(own), -1).astype(np.float64)
+        same = np.isclose(flat, self._constant, rtol=ROUNDING, atol=ROUNDING)
+        same[:, self._free] = True
+        if not same.all():
+            step, place = np.argwhere(~same)[0]
+            raise ValueError(
+                f"number {place} of an action is {flat[step, place]:g} at step {step}, and in the environment "
+                f"always {self._constant[place]:g}"
+            )
+        free = flat[:, self._free]
         return ((free - self._middle) / self._half).astype(np.float32)
 
     def reset(

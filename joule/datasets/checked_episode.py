@@ -131,10 +131,15 @@ def _actions(where: str, own: np.ndarray, shape: EpisodeShape) -> np.ndarray:
     beyond = np.abs(unit) > 1.0 + ROUNDING
     if beyond.any():
         step = int(np.argmax(beyond.any(1)))
-        place = int(np.argmax(beyond[step]))
+        found, place = own[step].ravel(), int(np.argmax(beyond[step]))
+        one = (
+            found.size == unit.shape[1]
+        )  # else own actions have constants, which those of the agent do not have
+        said = (
+            f"{found[place]:g} at step {step}, number {place}" if one else f"{found.tolist()} at step {step}"
+        )
         raise ConfigError(
-            f"data: {where}: actions is {own[step].ravel()[place]:g} at step {step}, number {place}, which is "
-            "outside the bounds of the action space"
+            f"data: {where}: actions is {said}, which is outside the bounds of the action space"
         )
     clipped: np.ndarray = np.clip(unit, -1.0, 1.0)
     return clipped

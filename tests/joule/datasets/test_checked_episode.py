@@ -6,14 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 from recorded_episodes import episode, write
 
 from agent.errors import ConfigError
+from envs import wrappers
 from joule.datasets.checked_episode import KNOWN, EpisodeShape, checked_rows
 from joule.datasets.npz_folder import files_in, read_episodes
 from joule.storage.npz_file import read_arrays
+
+
+class Constant(gymnasium.Env[np.ndarray, np.ndarray]):
+    observation_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+    action_space = spaces.Box(np.array([2.0, -1.0]), np.array([2.0, 1.0]), dtype=np.float64)
+
 
 SHAPE = EpisodeShape(3, 2, lambda own: own.astype(np.float32))
 
@@ -108,3 +117,21 @@ def test_no_pickle_is_loaded_and_no_size_believed(tmp_path: Path) -> None:
     (tmp_path / "link.npz").symlink_to(path)
     with pytest.raises(ValueError, match="link"):
         read_arrays(tmp_path / "link.npz", KNOWN)
+
+
+def test_a_number_of_an_action_that_is_constant_in_the_environment_is_checked() -> None:
+    """The environment's own action has two numbers, the first of which is always 2; the agent's has one."""
+    made = wrappers.Flat(Constant())
+    shape = EpisodeShape(3, 2, made.recorded_action)
+    arrays = episode(3)
+    arrays["actions"] = np.full((25, 2), 2.0)
+    arrays["actions"][:, 1] = 0.5
+    np.testing.assert_allclose(checked_rows("here", arrays, shape)["action"][:-1], 0.5)
+    arrays["actions"][7, 1] = 1.5
+    with pytest.raises(ConfigError, match=r"actions is \[2.0, 1.5\] at step 7, which is outside the bounds"):
+        checked_rows("here", arrays, shape)
+    arrays["actions"][4, 0] = 0.0
+    with pytest.raises(
+        ConfigError, match="number 0 of an action is 0 at step 4, and in the environment always 2"
+    ):
+        checked_rows("here", arrays, shape)
