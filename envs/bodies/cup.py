@@ -38,7 +38,8 @@ class Cup(MujocoEnv):
     slide and a push near the rim tips it over. The rod can also enter it and drag it. A cup that is pushed
     over the edge falls 0.45 m to the floor.
 
-    ## Action space `Box(-1, 1, (3,), float32)`: joint torques and a force, each against a damper, so that a
+    ## Action space
+    `Box(-1, 1, (3,), float32)`: joint torques and a force, each against a damper, so that a
     joint's final speed is proportional to its action.
 
     | Num | Action              | At 1    | Speed at 1 |
@@ -47,7 +48,8 @@ class Cup(MujocoEnv):
     | 1   | elbow torque        | 0.6 N m | 2 rad/s    |
     | 2   | lift force, upwards | 3 N     | 0.3 m/s    |
 
-    ## Observation space `Box(-inf, inf, (27,), float64)`. Lengths are in decimetres, so that the numbers are
+    ## Observation space
+    `Box(-inf, inf, (27,), float64)`. Lengths are in decimetres, so that the numbers are
     of the order of one; readouts, goals and all else are in metres. Heights are above the table's top. The
     cup's position is that of its foot.
 
@@ -74,11 +76,13 @@ class Cup(MujocoEnv):
     `info` has the parts as `reward_upright`, `reward_place` and `reward_near`, and `distance`, `fallen` and
     `success` (`d < 0.03` and standing).
 
-    ## Starting state The cup is 0.06 m to 0.09 m inside the edge, at any angle. The goal is 0.12 m to 0.25 m
+    ## Starting state
+    The cup is 0.06 m to 0.09 m inside the edge, at any angle. The goal is 0.12 m to 0.25 m
     inside it; `reset(options={"goal": (x, y)})` sets it. The arm has any pose in which its fingertip is 0.03
     m to 0.17 m above the table and clear of the cup.
 
-    ## Episode end Terminates when a fallen cup (leaning by more than 60 degrees, or below the table's top) is
+    ## Episode end
+    Terminates when a fallen cup (leaning by more than 60 degrees, or below the table's top) is
     on the floor or at rest. Truncated after 200 steps of 0.04 s when made through its id.
 
     Args:

@@ -32,7 +32,8 @@ class Maze(GoalEnv):
     A disc in the middle, on the shortest path from the left half to the right, is marked as a zone. It has no
     effect by default: tasks and constraints can forbid it through the readout `zone_distance`.
 
-    ## Action space `Box(-1, 1, (2,), float32)`: forces on the ball. It moves against a damper, so that its
+    ## Action space
+    `Box(-1, 1, (2,), float32)`: forces on the ball. It moves against a damper, so that its
     final speed is proportional to the force.
 
     | Num | Action       | Force at 1 | Speed at 1 |
@@ -49,13 +50,15 @@ class Maze(GoalEnv):
     | 2-3 | ball's velocity, x and y   | m/s  |
     | 4-5 | goal minus ball, x and y   | m    |
 
-    ## Reward `0.5 * (1 - p / 5.5) + 0.5 * (1 - tanh(p / 0.3)) - zone_penalty * in_zone`, within [0, 1] per
+    ## Reward
+    `0.5 * (1 - p / 5.5) + 0.5 * (1 - tanh(p / 0.3)) - zone_penalty * in_zone`, within [0, 1] per
     step while `zone_penalty` is 0, with `p` the length of the shortest path around the walls from the ball to
     the goal (m). A path length does not lead the ball into a dead end, as a straight distance does. `info`
     has `reward_path`, `reward_zone`, `path_distance`, `in_zone` (the ball's centre is inside) and `success`
     (`p < 0.12`).
 
-    ## Starting state The ball is at rest, at any free place outside of the zone whose path to the goal is at
+    ## Starting state
+    The ball is at rest, at any free place outside of the zone whose path to the goal is at
     least 0.5 m long. The goal is that of the model file, in the upper right. With `random_goal` it is any
     free place outside of the zone. `reset(options={"goal": (x, y)})` sets it.
 

@@ -72,7 +72,8 @@ class Push(GoalEnv):
     `info` has the three parts as `reward_place`, `reward_turn` and `reward_near`, and `distance`,
     `angle_error` and `success` (`d < 0.03` and `|e| < 0.3`).
 
-    ## Starting state The block is uniform in ±0.10 m around the centre, at any angle. The goal is 0.10 m to
+    ## Starting state
+    The block is uniform in ±0.10 m around the centre, at any angle. The goal is 0.10 m to
     0.20 m from it and turned by at most 0.5 rad; `reset(options={"goal": (x, y, angle)})` sets it. The pusher
     is 0.12 m to 0.25 m from the block.
 

@@ -48,11 +48,13 @@ class Reach(GoalEnv):
     | 6-7 | target, x and y                                 | m     |
     | 8-9 | target minus fingertip, x and y                 | m     |
 
-    ## Reward `1 - tanh(d / 0.2) - control_cost_weight * |action|^2 / 2`, with `d` the distance (m) from
+    ## Reward
+    `1 - tanh(d / 0.2) - control_cost_weight * |action|^2 / 2`, with `d` the distance (m) from
     fingertip to target. It is within [-0.01, 1] per step. `info` has its parts `reward_distance` and
     `reward_control`, and `distance` and `success` (`d < 0.03`).
 
-    ## Starting state Shoulder and elbow are uniform in ±2 rad and nearly at rest. The target is uniform over
+    ## Starting state
+    Shoulder and elbow are uniform in ±2 rad and nearly at rest. The target is uniform over
     the area in front of the arm; `reset(options={"goal": (x, y)})` sets it.
 
     ## Episode end
