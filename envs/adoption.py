@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec
 
 from envs.construction import wrapped
 from envs.conventions import OF_GYMNASIUM, refuse_autoreset, time_limit, wrappers_of
-from envs.faults.errors import EnvError
+from envs.faults.boundary import call
+from envs.faults.errors import EnvError, described
 from envs.physics import dm_control_env
 from envs.registry import default_action_repeat, id_of
 from envs.rendering.opengl import ensure_gl
@@ -89,14 +91,14 @@ def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
         env: an environment of `gymnasium.make`.
 
     Raises:
-        EnvError: for an environment that has no id, one with wrappers of the user's own, and one that was made
-            without the limit that its id is registered with.
+        EnvError: for an environment that has no id, one with wrappers that its id does not have, and one that was
+            made without the limit that its id is registered with.
     """
     spec = env.spec
     advice = "register it, and give its id, so that a saved agent can make it again"
-    for layer in wrappers_of(env):
-        if not isinstance(layer, OF_GYMNASIUM):
-            raise EnvError(f"env: has the wrapper {type(layer).__name__}; {advice}")
+    own = _own_wrappers(env)
+    if own and (spec is None or own != _registered_wrappers(spec)):
+        raise EnvError(f"env: has the wrapper {own[0].__name__}; {advice}")
     if spec is None:
         raise EnvError(f"env: {type(env).__name__} has no id; {advice}")
     # How this one is drawn is no setting of a run: a film makes an environment of its own.
@@ -111,6 +113,23 @@ def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
             )
         settings["max_episode_frames"] = limit
     return settings
+
+
+def _own_wrappers(env: gymnasium.Env[Any, Any]) -> list[type]:
+    """The kinds of wrappers around an environment that `gymnasium.make` does not add to every one."""
+    return [type(layer) for layer in wrappers_of(env) if not isinstance(layer, OF_GYMNASIUM)]
+
+
+def _registered_wrappers(spec: EnvSpec) -> list[type]:
+    """Those that an environment has where its id is made, because what is registered puts them around it."""
+    try:
+        other = call(gymnasium.make, spec.id, disable_env_checker=True, **spec.kwargs)
+    except Exception as error:
+        raise EnvError(f"env: {spec.id} cannot be made again: its constructor {described(error)}") from error
+    try:
+        return _own_wrappers(other)
+    finally:
+        call(other.close)
 
 
 def wraps(env: object, raw: Any) -> bool:

@@ -82,3 +82,15 @@ def test_the_settings_make_the_environment_again_or_a_sentence_says_why_they_can
         settings_of_made(TransformReward(gymnasium.make(tiny_env.ID), float))
     with pytest.raises(EnvError, match=r"was made without its limit of 1,000 steps; give max_episode_frames"):
         settings_of_made(gymnasium.make("InvertedPendulum-v5", max_episode_steps=-1))
+
+
+def scaled_point() -> gymnasium.Env[Any, Any]:
+    return TransformReward(tiny_env.Point(), lambda reward: 2.0 * float(reward))
+
+
+def test_wrappers_that_are_registered_are_made_again_with_their_id() -> None:
+    gymnasium.register("ScaledPoint-v0", entry_point=f"{__name__}:scaled_point", max_episode_steps=20)
+    made = gymnasium.make("ScaledPoint-v0")
+    assert settings_of_made(made) == {"env": f"{__name__}:ScaledPoint-v0", "env_kwargs": {}}
+    with pytest.raises(EnvError, match="has the wrapper TransformReward; register it"):
+        settings_of_made(TransformReward(made, float))
