@@ -75,10 +75,16 @@ class ModelPatch:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none with a name'}"
         other = self._of_another_kind(perturbation.target, is_body)
         hint = f", {hint}" if other is None else f"; {other}"
-        indices = "" if is_body else f" (or an index from 0 to {count - 1})"
+        indices = "" if is_body or not count else f" (or an index from 0 to {count - 1})"
         raise EnvError(
             f"perturbation {perturbation.quoted}: there is no {word} {perturbation.target!r}{hint}{indices}"
         )
+
+    def changes_nothing(self, perturbation: Standing) -> bool:
+        """Whether all that a perturbation multiplies is 0, such as gravity where the model has none."""
+        rows = self.rows(perturbation)
+        fields = fields_in(self.model, FACTORS[perturbation.factor].fields)
+        return not any(np.any(attrgetter(name)(self.model)[rows]) for name in fields)
 
     def _of_another_kind(self, name: str, is_body: bool) -> str | None:
         """What has the name that no body or motor has, with the body or the motors that belong to it."""

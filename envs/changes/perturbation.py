@@ -9,6 +9,7 @@ Physical factors are written to MuJoCo's model and undone exactly at the next re
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from envs.physics import dm_control_env, find_physics
 from envs.readouts.sensors import sensor_names
 from envs.state.snapshot_schema import check_perturbed
 from envs.wrappers import Step
+from joule_errors import Advice
 
 OF_SENSORS = ("noise", "dropout", "dead_sensor")
 """Factors that change the numbers of an observation."""
@@ -73,6 +75,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._noise, self._latency, self._signals = 0.0, 0, False
         for perturbation in self._standing:
             self.check(perturbation)
+            self._advise(perturbation)
 
     @property
     def last_onset(self) -> int:
@@ -99,6 +102,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         """
         given = parse_standing(text)
         self.check(given)
+        self._advise(given)
         perturbation = given.draw(self._rng) if isinstance(given, Randomised) else given
         if perturbation.onset > self._frame:
             self._pending = sorted([*self._pending, perturbation], key=lambda p: p.onset)
@@ -258,6 +262,15 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
                 "here only latency, noise, dropout and dead_sensor work"
             )
         self._patch.rows(perturbation)
+
+    def _advise(self, perturbation: Standing) -> None:
+        """Warns of a perturbation, which was checked, that multiplies nothing but zeros."""
+        physical = self._patch is not None and FACTORS[perturbation.factor].scale is not None
+        if physical and self._patch.changes_nothing(perturbation):  # type: ignore[union-attr]
+            said = (
+                f"perturbation {perturbation.quoted} changes nothing: what it multiplies is 0 in this model"
+            )
+            warnings.warn(said, Advice, stacklevel=2)
 
     def _recompute_dm_control(self) -> None:
         """Repeats the half step that dm_control ends every step with, because it depends on the model."""

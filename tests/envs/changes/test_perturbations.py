@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import counter_env  # noqa: F401 - registers Counter-v0
@@ -12,6 +14,7 @@ import envs
 from envs.changes.factors import FACTORS, parse
 from envs.changes.model_patch import ModelPatch
 from envs.physics import find_physics
+from joule_errors import Advice
 
 
 def model_of(env: envs.SafeEnv) -> Any:
@@ -117,6 +120,33 @@ def test_the_name_of_something_else_is_refused_with_what_it_is(text: str, words:
     with pytest.raises(envs.EnvError) as refusal:
         ModelPatch(model).rows(parse(text))
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["gravity=0.5", "gravity=0.5|2@3"])
+def test_a_perturbation_that_multiplies_nothing_but_zeros_is_said(text: str) -> None:
+    with pytest.warns(Advice, match=rf"'{re.escape(text)}' changes nothing: what it multiplies is 0"):
+        envs.make("Pusher-v5", perturb=[text])
+    env = envs.make("Pusher-v5")
+    env.reset(seed=0)
+    with pytest.warns(Advice, match="changes nothing"):
+        env.perturb(text)
+
+
+def test_what_multiplies_something_is_not_said_to_change_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Advice)
+        envs.make(
+            "HalfCheetah-v5", perturb=["gravity=0", "friction=2", "mass.torso=2", "damping=2", "dead=bthigh"]
+        )
+
+
+def test_a_model_without_motors_has_no_range_of_them() -> None:
+    import mujoco
+
+    body = "<body><joint/><geom size='.1'/></body>"
+    model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{body}</worldbody></mujoco>")
+    with pytest.raises(envs.EnvError, match=r"there is no motor '0', there are none with a name$"):
+        ModelPatch(model).rows(parse("dead=0"))
 
 
 def test_physical_factors_need_mujoco() -> None:
