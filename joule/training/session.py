@@ -222,6 +222,7 @@ def _session(
             notes.append("there is no environment: evaluations, the learning curve and the film are left out")
         if resumed:
             notes += trainer.resume()
+            failure_file.remove(run.folder)
             done = agent.frames >= config.steps and not trainer.unfinished
             if done and run.finished_at() == agent.frames:
                 stopped_by = _finish(run, agent, Callbacks(display=display), notes, again)
@@ -236,7 +237,6 @@ def _session(
                 callback.on_note(note)
             if background is not None:
                 background.start()
-            failure_file.remove(run.folder)
             stopped_by = trainer.train(handle_signals)
             if evaluator is not None:
                 evaluator.close()
@@ -248,12 +248,13 @@ def _session(
             else:
                 callback.on_note(f"stopped at {agent.frames:,} frames; continue with: {again}")
         except BaseException as error:
-            with suppress(CallbackError):  # the first error is the one to report
-                outcome: Outcome = "interrupted"
-                if isinstance(error, Exception):
-                    outcome = "failed"
-                    if (path := failure_file.write(run.folder, error)) is not None:
+            outcome: Outcome = "interrupted"
+            if isinstance(error, Exception):
+                outcome, path = "failed", failure_file.write(run.folder, error)
+                if path is not None:
+                    with suppress(CallbackError):
                         callback.on_note(f"the traceback is in {path}")
+            with suppress(CallbackError):  # the first error is the one to report
                 callback.on_end(RunEnd(agent.frames, outcome, str(error), trainer.last_scores or None))
             raise
         finished = stopped_by is None and agent.frames >= config.steps

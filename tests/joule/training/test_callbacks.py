@@ -87,3 +87,23 @@ def test_what_was_learned_is_saved_when_a_callback_raises(tmp_path: Path) -> Non
     assert joule.train(resume=tmp_path / "run", progress=False).agent.frames == 60
     lines = (tmp_path / "run" / "episodes.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["frames", "25", "50"], "the episode is there once"
+
+
+class Silent(Heard):
+    """Takes no note of what follows a run, and none of a traceback."""
+
+    def on_note(self, sentence: str) -> None:
+        if sentence.startswith(("resume:", "the traceback")):
+            raise RuntimeError("no paper left")
+
+
+def test_a_callback_that_takes_no_notes_hears_of_the_failure_which_goes_with_a_resume(
+    tmp_path: Path,
+) -> None:
+    silent, failure = Silent(), tmp_path / "run" / "failure.txt"
+    with pytest.raises(StopRun, match="no paper left"):
+        joule.train(out=tmp_path / "run", callbacks=[silent], **BRIEF)
+    assert silent.heard[-1] == ("end", 60, "failed")
+    assert "no paper left" in failure.read_text()
+    joule.train(resume=tmp_path / "run", progress=False)
+    assert not failure.exists()
