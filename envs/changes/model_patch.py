@@ -81,10 +81,16 @@ class ModelPatch:
         )
 
     def changes_nothing(self, perturbation: Standing) -> bool:
-        """Whether all that a perturbation multiplies is 0, such as gravity where the model has none."""
+        """Whether all that a perturbation multiplies is 0, such as gravity where the model has none.
+
+        What counts is the model without perturbations: this one may take the place of `gravity=0`.
+        """
         rows = self.rows(perturbation)
-        fields = fields_in(self.model, FACTORS[perturbation.factor].fields)
-        return not any(np.any(attrgetter(name)(self.model)[rows]) for name in fields)
+        for name in fields_in(self.model, FACTORS[perturbation.factor].fields):
+            original = self._original[name] if name in self._original else attrgetter(name)(self.model)
+            if np.any(original[rows]):
+                return False
+        return True
 
     def _of_another_kind(self, name: str, is_body: bool) -> str | None:
         """What has the name that no body or motor has, with the body or the motors that belong to it."""

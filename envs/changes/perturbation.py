@@ -265,12 +265,11 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
     def _advise(self, perturbation: Standing) -> None:
         """Warns of a perturbation, which was checked, that multiplies nothing but zeros."""
-        physical = self._patch is not None and FACTORS[perturbation.factor].scale is not None
-        if physical and self._patch.changes_nothing(perturbation):  # type: ignore[union-attr]
-            said = (
-                f"perturbation {perturbation.quoted} changes nothing: what it multiplies is 0 in this model"
-            )
-            warnings.warn(said, Advice, stacklevel=2)
+        if self._patch is None or FACTORS[perturbation.factor].scale is None:
+            return
+        if self._patch.changes_nothing(perturbation):
+            said = f"{perturbation.quoted} changes nothing: what it multiplies is 0 in this model"
+            warnings.warn(f"perturbation {said}", Advice, stacklevel=2)
 
     def _recompute_dm_control(self) -> None:
         """Repeats the half step that dm_control ends every step with, because it depends on the model."""

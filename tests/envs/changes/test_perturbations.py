@@ -138,6 +138,10 @@ def test_what_multiplies_something_is_not_said_to_change_nothing() -> None:
         envs.make(
             "HalfCheetah-v5", perturb=["gravity=0", "friction=2", "mass.torso=2", "damping=2", "dead=bthigh"]
         )
+        env = envs.make("HalfCheetah-v5")
+        env.reset(seed=0)
+        for text in ("gravity=0", "gravity=0.5"):  # the second one takes the place of the first
+            env.perturb(text)
 
 
 def test_a_model_without_motors_has_no_range_of_them() -> None:
