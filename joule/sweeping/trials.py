@@ -15,7 +15,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +76,7 @@ class StoredTrial:
         """The name of its folder: one that is there already where the same trial was called by other words."""
         said = {
             "agent": self.agent, "env": self.env, "seed": self.seed, "preset": self.preset,
-            "settings": lasting(self.settings),
+            "settings": lasting(self.settings, self.varied),
         }  # fmt: skip
         parts = [self.agent, slug(self.env), *([self._slug] if self._slug else []), f"seed{self.seed}"]
         begin, of_all = f"{self.agent}-{slug(self.env)}-", digest(said, 8)
@@ -96,7 +96,7 @@ class StoredTrial:
     @cached_property
     def suite(self) -> str:
         """The folder of results that it shares with the trials of the same settings."""
-        said = {"preset": self.preset, "settings": lasting(self.settings)}
+        said = {"preset": self.preset, "settings": lasting(self.settings, self.varied)}
         end = f"-{digest(said, 6)}"
         return _called_before(self.storage / RESULTS, f"{self._slug or self.preset}{end}", "", end)
 
@@ -221,12 +221,17 @@ def _values(plan: Plan, name: str) -> tuple[Any, ...]:
     return entry if isinstance(entry, tuple) else ()
 
 
-def lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the name of a trial depends on; 1 and 1.0 are the same."""
+def lasting(settings: Mapping[str, Any], varied: Collection[str] = ()) -> dict[str, Any]:
+    """What the name of a trial depends on; 1 and 1.0 are the same.
+
+    Args:
+        settings: by dotted name.
+        varied: names of those in which the trials of the sweep differ: they count, whatever they change.
+    """
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value
         for name, value in settings.items()
-        if name not in _NOT_IN_NAME
+        if name in varied or name not in _NOT_IN_NAME
     }
 
 

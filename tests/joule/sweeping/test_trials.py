@@ -62,6 +62,16 @@ def test_a_grid_that_grows_keeps_the_folders_of_its_trials(tmp_path: Path) -> No
     assert grown[1].name.startswith("joule-HalfCheetah-v5-action=1-seed1-")
 
 
+def test_trials_that_differ_in_what_changes_no_result_stay_apart_when_a_sweep_goes_on(tmp_path: Path) -> None:
+    plan = Plan(agents=("random",), envs=("A-v0",), seeds=(1,), grid={"video": (True, False)})
+    first, second = trials_of(plan, tmp_path)
+    first.folder.mkdir(parents=True)
+    first.result.parent.mkdir(parents=True)
+    again = trials_of(plan, tmp_path)
+    assert [trial.folder for trial in again] == [first.folder, second.folder]
+    assert again[1].result != first.result
+
+
 def test_results_of_other_settings_have_another_file() -> None:
     files = [trial.result for trial in trials_of(PLAN)]
     assert len(set(files)) == len(files)
