@@ -28,6 +28,7 @@ OF_GYMNASIUM = (
 """Wrappers of `gymnasium.make`, which Joule has of its own. The user's wrappers stay."""
 _OBSERVE_THE_SAME = (
     *OF_GYMNASIUM, gymnasium.ActionWrapper, gymnasium.RewardWrapper, gymnasium.wrappers.RecordEpisodeStatistics,
+    gymnasium.wrappers.RecordVideo, gymnasium.wrappers.RenderCollection, gymnasium.wrappers.HumanRendering,
 )  # fmt: skip
 """Wrappers that pass observations on as they are."""
 KEEP_STATISTICS = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)

@@ -378,8 +378,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         except gymnasium.error.DependencyNotInstalled as error:
             raise RenderError(f"no frame could be made: {error}") from error
         except Exception as error:
-            own = not self.env_spec.mujoco or isinstance(error, NotImplementedError)
-            hint = "" if own else "; try another MUJOCO_GL: egl, osmesa or glfw"
+            by_opengl = self.env_spec.mujoco and not isinstance(error, NotImplementedError)
+            hint = "; try another MUJOCO_GL: egl, osmesa or glfw" if by_opengl else ""
             raise RenderError(f"no frame could be made: render {described(error)}{hint}") from error
         if silent and frame is None:
             raise RenderError(
@@ -387,7 +387,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
                 "given, by Gymnasium's API"
             )
         if not self._rendered:
-            # EGL ends itself at exit; a context that is freed later prints a traceback, so this one is first.
+            # EGL ends itself at exit. A context that is freed after it prints a traceback: free this one before.
             self._rendered = True
             atexit.register(_close, weakref.ref(self))
         return checked_frame(frame, self.env_spec.env)

@@ -71,13 +71,13 @@ def _body_of_robot(model: mujoco.MjModel) -> int:
     import mujoco
 
     kinds = mujoco.mjtTrn
-    joints = (int(kinds.mjTRN_JOINT), int(kinds.mjTRN_JOINTINPARENT))
-    moved = set[int]()
-    for kind, row in zip(model.actuator_trntype, model.actuator_trnid[:, 0], strict=True):
-        if int(kind) in joints:
-            moved.add(int(model.body_rootid[model.jnt_bodyid[row]]))
-        elif kind == kinds.mjTRN_SITE:
-            moved.add(int(model.body_rootid[model.site_bodyid[row]]))
+    body_of = {
+        int(kinds.mjTRN_JOINT): model.jnt_bodyid,
+        int(kinds.mjTRN_JOINTINPARENT): model.jnt_bodyid,
+        int(kinds.mjTRN_SITE): model.site_bodyid,
+    }
+    motors = zip(model.actuator_trntype, model.actuator_trnid[:, 0], strict=True)
+    moved = {int(model.body_rootid[body_of[int(kind)][row]]) for kind, row in motors if int(kind) in body_of}
     bodies = [int(body) for body in model.jnt_bodyid]
     return next((body for body in bodies if model.body_rootid[body] in moved), bodies[0])
 

@@ -132,14 +132,12 @@ def _actions(where: str, own: np.ndarray, shape: EpisodeShape) -> np.ndarray:
     if beyond.any():
         step = int(np.argmax(beyond.any(1)))
         found, place = own[step].ravel(), int(np.argmax(beyond[step]))
-        one = (
-            found.size == unit.shape[1]
-        )  # else own actions have constants, which those of the agent do not have
-        said = (
-            f"{found[place]:g} at step {step}, number {place}" if one else f"{found.tolist()} at step {step}"
-        )
+        # Where a number is constant, the agent's actions lack it, and the places of the others differ.
+        said = f"{found[place]:g}" if found.size == unit.shape[1] else f"{found.tolist()}"
+        number = f", number {place}" if found.size == unit.shape[1] else ""
         raise ConfigError(
-            f"data: {where}: actions is {said}, which is outside the bounds of the action space"
+            f"data: {where}: actions is {said} at step {step}{number}, which is outside the bounds of the action "
+            "space"
         )
     clipped: np.ndarray = np.clip(unit, -1.0, 1.0)
     return clipped

@@ -93,9 +93,12 @@ def test_an_observation_that_a_wrapper_changes_is_not_taken_for_the_one_that_is_
         adopt(changed, perturb=["dead_sensor.rooty_angle"])
 
 
-def test_a_wrapper_that_leaves_observations_alone_hides_no_angle() -> None:
-    counted = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make("HalfCheetah-v5"))
-    assert adopt(counted).env_spec.observation[0].angles == (PITCH_OF_A_CHEETAH,)
+@pytest.mark.parametrize(
+    "wrapper", [gymnasium.wrappers.RecordEpisodeStatistics, gymnasium.wrappers.RenderCollection]
+)
+def test_a_wrapper_that_leaves_observations_alone_hides_no_angle(wrapper: Any) -> None:
+    made = gymnasium.make("HalfCheetah-v5", render_mode="rgb_array")
+    assert adopt(wrapper(made)).env_spec.observation[0].angles == (PITCH_OF_A_CHEETAH,)
 
 
 REVERSED: Any = lambda: reversed_observation(gymnasium.make("HalfCheetah-v5"))  # noqa: E731
