@@ -266,7 +266,7 @@ def _construct(
     try:
         raw = _make(spec.id, {**frame_size, **kwargs})
     except Exception as error:
-        if not any(re.search(rf"\b{word}\b", str(error)) for word in frame_size):
+        if not any(re.search(rf"\b{word}\b", described(error)) for word in frame_size):
             raise _construction_error(env, error) from error
         raw = _make_without_frame_size(env, spec.id, kwargs)
     control = dm_control_env(raw)

@@ -19,17 +19,19 @@ def flat_observation_space(space: spaces.Space[Any]) -> spaces.Box:
     """
     if not space.is_np_flattenable:
         raise EnvError(f"the observation space {space} has no fixed size and cannot be flattened")
+    if spaces.flatdim(space) == 0:
+        raise EnvError(f"the observation space {space} holds no number")
     if _has_empty(space):
         raise EnvError(f"the observation space {space} has a Dict or Tuple of nothing; leave it out")
     flat = spaces.flatten_space(space)
-    if not isinstance(flat, spaces.Box) or flat.shape[0] == 0:
-        raise EnvError(f"the observation space {space} holds no number")
+    if not isinstance(flat, spaces.Box):
+        raise EnvError(f"the observation space {space} cannot be flattened to numbers")
     with np.errstate(over="ignore"):
         return spaces.Box(flat.low.astype(np.float32), flat.high.astype(np.float32), dtype=np.float32)
 
 
 def _has_empty(space: spaces.Space[Any]) -> bool:
-    """Whether a space is a Dict or a Tuple without parts, or has one at any depth: Gymnasium flattens none."""
+    """Whether a space is a Dict or a Tuple without parts, or has one at any depth; Gymnasium cannot flatten it."""
     if not isinstance(space, spaces.Dict | spaces.Tuple):
         return False
     parts = space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces

@@ -60,7 +60,7 @@ class Task:
     def decoded(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a candidate: a number of each range, and of each list the value with the drawn index.
 
-        An index stands for a value of any kind: Optuna and Tune keep numbers and texts alone.
+        An index stands for a value of any kind: Optuna keeps numbers and texts alone.
         """
         return {
             name: drawn[name] if isinstance(entry, Range) else entry[drawn[name]]

@@ -150,6 +150,20 @@ def test_a_constructor_that_refuses_other_options_gets_no_frame_size() -> None:
         envs.make("Strict-v0", render_mode="rgb_array", kwargs={"speed": 2})
 
 
+def test_a_constructors_error_without_a_text_is_one_sentence() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    class Broken(Yard):
+        def __init__(self, render_mode: str | None = None, width: int = 480) -> None:
+            raise Mute
+
+    gymnasium.register("Mute-v0", entry_point=cast(Any, Broken))
+    with pytest.raises(envs.EnvError, match="Mute-v0 cannot be made: its constructor raised Mute"):
+        envs.make("Mute-v0", render_mode="rgb_array")
+
+
 @pytest.mark.parametrize(("skip", "seconds"), [(5, 0.05), (1, 1 / 30)])
 def test_dt_counts_where_it_is_that_of_several_steps_of_physics(skip: int, seconds: float) -> None:
     class Bare(Yard):
