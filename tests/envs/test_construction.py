@@ -156,7 +156,7 @@ def test_a_constructors_error_without_a_text_is_one_sentence() -> None:
             raise RuntimeError
 
     class Broken(Yard):
-        def __init__(self, render_mode: str | None = None, width: int = 480) -> None:
+        def __init__(self, render_mode: str | None = None, width: int = 480, height: int = 480) -> None:
             raise Mute
 
     gymnasium.register("Mute-v0", entry_point=cast(Any, Broken))
