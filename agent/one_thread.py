@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 
 def check_not_learning(learning: bool) -> None:
-    """Raises InputError where an agent learns already, and its own `on_step` asks it to learn."""
+    """Raises InputError where an agent learns, and its own `on_step` has it learn or plan for another task."""
     if learning:
         raise InputError("this agent is learning already; let on_step return, and call it then")
 

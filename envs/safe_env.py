@@ -338,7 +338,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         return False
 
     def _tried(self, record: dict[str, Any], saved: Mapping[str, Any], by_state: bool) -> str:
-        """As `_restore_episode`, in one of the record's ways; what the environment did, empty for success."""
+        """Tries one of the record's ways. Returns why it failed, as the end of a sentence, or an empty text."""
         perturbed = under("perturbed/", saved)
         self._perturbed.clear()
         try:

@@ -22,7 +22,7 @@ FRAMES_KEY = "frames"
 CTRLRANGE = "in a MuJoCo model, an actuator needs a ctrlrange"
 """What makes an action of one value alone: MuJoCo gives an actuator without a range the bounds 0 and 0."""
 ROUNDING = 1e-4
-"""By how much a recorded number may differ from a constant: what was stored was rounded."""
+"""By how much a recorded action may differ from a constant, and exceed bounds of -1 and 1: it was rounded."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 

@@ -202,12 +202,17 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     @staticmethod
     def ways(saved: dict[str, Any]) -> list[bool]:
-        """The ways from the reset to a saved moment, in the order of their tries: whether by MuJoCo's state.
+        """Ways from the reset to a saved moment, in the order to try: by MuJoCo's state, or by all steps.
 
         A step may read what MuJoCo derived in the one before, such as a Jacobian, which its state does not have.
-        Then all steps are repeated.
+        Then all steps are repeated, where they were saved.
+
+        Returns:
+            `by_state` of `replay` for each way.
         """
-        return [True] * saved["by_state"] + [False] * (not saved["by_state"] or "actions" in saved)
+        if not saved["by_state"]:
+            return [False]
+        return [True, False] if "actions" in saved else [True]
 
     def replay(self, saved: dict[str, Any], by_state: bool) -> Any:
         """Goes from the reset to the saved moment; returns the observation there, or None without a step.

@@ -13,9 +13,8 @@ from agent.interface import Arrays
 from agent.memory.columns import columns_in
 from envs.env_spec import STATE
 from envs.rendering.pixels import PIXELS
+from envs.wrappers import ROUNDING
 
-ROUNDING = 1e-4
-"""By how much an action may exceed its bounds, where these are -1 and 1: what was stored was rounded."""
 NEEDED = ("observations", "actions", "rewards", "terminations")
 """Arrays that an episode has at least."""
 KNOWN = (*NEEDED, "truncations", "readouts")

@@ -19,6 +19,7 @@ from agent.configurator.validation import to_json
 from joule.answering_process import AnsweringProcess
 from joule.messages import receive, send
 from joule.storage.env_spec import spec_to_json
+from joule.storage.files import why
 from joule.training.evaluation_rows import Moment, Recorded
 from joule_errors import Stopped
 
@@ -55,7 +56,7 @@ class BackgroundEvaluation:
         try:
             self._process = AnsweringProcess(f"{__package__}.evaluation_process")
         except OSError as error:
-            raise self._stopped(f" cannot be started: {error.strerror or error}") from error
+            raise self._stopped(f" cannot be started: {why(error)}") from error
         self._send({"config": to_json(agent.config), "env_spec": spec_to_json(agent.env_spec)}, {})
 
     def begin(self) -> None:
