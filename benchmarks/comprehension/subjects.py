@@ -15,6 +15,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from envs.physics import motor_count
+
 FREE, BALL, SLIDE, HINGE = (
     int(kind)
     for kind in (
@@ -132,7 +134,7 @@ def driven_bodies(model: Any) -> set[int]:
     """Bodies that a motor acts on, by a joint, a tendon, a site or itself."""
     found: set[int] = set()
     of_site = int(mujoco.mjtTrn.mjTRN_SITE)
-    for a in range(model.nu):
+    for a in range(motor_count(model)):
         kind, (first, _) = int(model.actuator_trntype[a]), model.actuator_trnid[a]
         if kind in (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)):
             found.add(int(model.jnt_bodyid[first]))

@@ -25,7 +25,7 @@ from benchmarks.comprehension.subjects import (
     subject_of,
     ways_of,
 )
-from envs.physics import Physics, find_physics
+from envs.physics import Physics, find_physics, motor_count
 from envs.safe_env import SafeEnv
 from joule_errors import Refused
 
@@ -270,7 +270,7 @@ class Violation:
         self.data.qvel[self.subject.dofs] *= 1.0 - self.strength
 
     def _lose_motor(self) -> None:
-        motor = self.rng.integers(self.model.nu)
+        motor = self.rng.integers(motor_count(self.model))
         for name in ("actuator_gainprm", "actuator_biasprm"):
             self._field(name)[motor] *= 1.0 - self.strength
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import envs
+from benchmarks.comprehension.subjects import driven_bodies
 from benchmarks.comprehension.violations import Violation, stage_of
 from envs.physics import Physics, find_physics
 from joule_errors import Refused
@@ -185,3 +186,14 @@ def test_kinds_and_environments_that_do_not_apply_are_one_sentence(made: dict[st
     with pytest.raises(Refused, match="violation 'melt': there are up, "):
         Violation(made["Hopper-v5"], "melt", rng)
     assert "up" in stage_of(made["dmc:finger-spin"]).without
+
+
+def test_a_motor_with_two_controls_drives_one_body() -> None:
+    try:
+        model = mujoco.MjModel.from_xml_string(
+            '<mujoco><worldbody><body><joint name="elbow"/><geom size=".1"/></body></worldbody>'
+            '<actuator><pid joint="elbow" kp="3"/></actuator></mujoco>'
+        )
+    except ValueError:
+        pytest.skip("this release of MuJoCo has no such motor")
+    assert driven_bodies(model) == {1}
