@@ -34,6 +34,7 @@ from envs.rendering.camera import follow_robot
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.pixels import CHANNELS, Camera, PixelSettings
 from envs.rendering.rendered import Rendered
+from envs.rendering.scene_camera import SceneCamera
 from envs.safe_env import SafeEnv, StepCostFn
 from envs.seeing_env import PictureOf, SeeingEnv, Seen, seen_spec
 from envs.state.snapshot import EpisodeRecord
@@ -74,7 +75,8 @@ def make(
         max_episode_frames: episode limit in frames, in place of the registered one.
         perturb: perturbations such as `gravity=0.5` or `mass.torso=2@300`; see
             `envs.changes.factors.FACTORS`.
-        render_mode: `rgb_array` for `SafeEnv.render()` to work.
+        render_mode: `rgb_array` for `SafeEnv.render()` to work. The MuJoCo model of an environment that draws
+            nothing is drawn by a camera of Joule's.
         width: width of a frame, in pixels.
         height: height of a frame, in pixels.
         shadows: False leaves out shadows, which halves the time of a small frame.
@@ -98,7 +100,7 @@ def make(
     found = resolve(env)
     repeat = action_repeat or found.action_repeat
     route_warnings()
-    raw = _construct(env, found.spec, dict(kwargs or {}), render_mode, width, height)
+    raw, draws = _constructed(env, found.spec, kwargs or {}, render_mode, width, height)
     if pixels is not None and render_mode is None and find_physics(raw) is None and _draws_itself(raw):
         # It has no camera: the agent sees what the environment draws.
         call(raw.close)
@@ -119,6 +121,8 @@ def make(
         goal=goal,
     )
     made.frame_size = (width, height)
+    if not draws:
+        made.camera = SceneCamera(made.env, env, width, height)
     return made
 
 
@@ -253,6 +257,29 @@ def _draws_itself(raw: gymnasium.Env[Any, Any]) -> bool:
     return type(raw.unwrapped).render is not gymnasium.Env.render
 
 
+def _constructed(
+    env: str, spec: Any, kwargs: Mapping[str, Any], render_mode: str | None, width: int, height: int
+) -> tuple[gymnasium.Env[Any, Any], bool]:
+    """The raw environment, and whether it has the render mode; a MuJoCo model needs none. Raises EnvError."""
+    try:
+        with warnings.catch_warnings():
+            # Gymnasium's, of a mode that the metadata lacks: Joule can draw what it cannot.
+            warnings.filterwarnings("ignore", ".*initialised with render_mode", UserWarning)
+            return _construct(env, spec, dict(kwargs), render_mode, width, height), True
+    except EnvError as error:
+        if render_mode is None or not _takes_no_render_mode(error.__cause__):
+            raise
+        raw = _construct(env, spec, dict(kwargs), None, width, height)
+        if find_physics(raw) is None:
+            call(raw.close)
+            raise
+        return raw, False
+
+
+def _takes_no_render_mode(error: BaseException | None) -> bool:
+    return isinstance(error, TypeError) and "'render_mode'" in str(error)
+
+
 def _construct(
     env: str, spec: Any, kwargs: dict[str, Any], render_mode: str | None, width: int, height: int
 ) -> gymnasium.Env[Any, Any]:
@@ -290,7 +317,7 @@ def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
 def _construction_error(env: str, error: Exception) -> EnvError:
     """Why the constructor failed, on one line."""
     hint = ""
-    if isinstance(error, TypeError) and "'render_mode'" in str(error):
+    if _takes_no_render_mode(error):
         hint = f"; one that can be shown takes render_mode, and has {DRAWN} in metadata['render_modes']"
     return EnvError(f"{env} cannot be made: its constructor {described(error)}{hint}")
 

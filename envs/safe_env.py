@@ -19,8 +19,9 @@ from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, EnvFault, RenderError, described
 from envs.physics import log
 from envs.readouts.named import of_observation, readout_vector
-from envs.rendering.checked_frame import checked_frame
+from envs.rendering.checked_frame import checked_frame, drawing_error
 from envs.rendering.opengl import ensure_gl
+from envs.rendering.scene_camera import SceneCamera
 from envs.state import python_state
 from envs.state.python_objects import Contents
 from envs.state.snapshot import EpisodeRecord
@@ -76,6 +77,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.made_from: Any = None
         """The settings by which it was made, where the maker leaves them here, as `joule.make_env` does."""
         self.frame_size = (640, 480)  # width and height (pixels) of frames that Joule draws of it
+        self.camera: SceneCamera | None = None  # draws the frames of an environment that draws none itself
         self._perturbed, self._checks, self._flat, self._record = perturbed, checks, flat, record
         self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
         self._restores_exactly, self._closed, self._rendered, self._diverged = True, False, False, False
@@ -89,6 +91,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """Frees the simulator and its OpenGL context."""
         if not self._closed:
             self._closed = True
+            if self.camera is not None:
+                self.camera.close()
             self.env.close()
 
     def own_action(self, action: np.ndarray) -> np.ndarray:
@@ -364,33 +368,28 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         Raises:
             RenderError: when no frame can be made, with what is missing.
         """
+        if self.camera is not None:
+            return self.camera.draw()
         # Some environments draw as they were asked to, and do not say so in `render_mode`.
         asked = self.spec is not None and self.spec.kwargs.get("render_mode") is not None
         if (silent := self.env.render_mode is None) and not asked:
             raise RenderError(
                 f"{self.env_spec.env} has no render_mode: make it by envs.make(..., render_mode='rgb_array')"
             )
-        hint = ensure_gl() if self.env_spec.mujoco and not self._rendered else None
-        if hint is not None:
+        if self.env_spec.mujoco and not self._rendered and (hint := ensure_gl()) is not None:
             raise RenderError(hint)
         try:
             frame = self.env.render()
-        except gymnasium.error.DependencyNotInstalled as error:
-            raise RenderError(f"no frame could be made: {error}") from error
         except Exception as error:
-            by_opengl = self.env_spec.mujoco and not isinstance(error, NotImplementedError)
-            hint = "; try another MUJOCO_GL: egl, osmesa or glfw" if by_opengl else ""
-            raise RenderError(f"no frame could be made: render {described(error)}{hint}") from error
-        if silent and frame is None:
-            raise RenderError(
-                f"{self.env_spec.env} has no render_mode: its constructor must set self.render_mode to what it is "
-                "given, by Gymnasium's API"
-            )
+            if self.env_spec.mujoco and isinstance(error, NotImplementedError):
+                self.camera = SceneCamera(self.env, self.env_spec.env, *self.frame_size)
+                return self.camera.draw()
+            raise drawing_error(error, self.env_spec.mujoco) from error
         if not self._rendered:
             # EGL ends itself at exit. A context that is freed after it prints a traceback: free this one before.
             self._rendered = True
             atexit.register(_close, weakref.ref(self))
-        return checked_frame(frame, self.env_spec.env)
+        return checked_frame(frame, self.env_spec.env, says_mode=not silent)
 
 
 def _close(reference: weakref.ref[SafeEnv]) -> None:

@@ -60,7 +60,8 @@ class Ghost:
             raise RenderError(f"{env.env_spec.env} has no MuJoCo scene that a ghost could be drawn in")
         self._own = _own_renderer(env)
         # What `render()` of another environment draws is its own: nothing can be added to it.
-        self._render = self._own or SceneCamera(env, env.env_spec.env, *env.frame_size).draw
+        camera = env.camera or SceneCamera(env, env.env_spec.env, *env.frame_size)
+        self._render = self._own or camera.draw
         self.poses = RobotPoses(env)
 
     def plain(self) -> np.ndarray:
@@ -129,6 +130,8 @@ def _own_renderer(env: SafeEnv) -> _SceneRenderer | None:
     """The environment's own renderer; None for one that is neither Gymnasium's `MujocoEnv` nor of dm_control."""
     from gymnasium.envs.mujoco import MujocoEnv
 
+    if env.camera is not None:  # it was made without a render mode
+        return None
     control = dm_control_env(env)
     if control is not None:
         base: Any = env.unwrapped

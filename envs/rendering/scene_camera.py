@@ -1,4 +1,4 @@
-"""A camera of Joule's own for films, in MuJoCo environments whose own renderer nothing can be added to."""
+"""A camera of Joule's own for films, in MuJoCo environments that draw nothing or that nothing can be added to."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class SceneCamera:
         self._env, self._name = env, name
         self._renderer = ModelRenderer(name, width, height)
 
-    def draw(self, add: AddToScene) -> np.ndarray:
-        """The scene now with what is added to it, uint8 [height, width, 3].
+    def draw(self, add: AddToScene | None = None) -> np.ndarray:
+        """The scene now, with what is added to it, uint8 [height, width, 3].
 
         Raises:
             RenderError: where no frame can be made, with what is missing.
@@ -42,5 +42,11 @@ class SceneCamera:
         physics = find_physics(self._env)
         if physics is None:
             raise RenderError(f"{self._name} has no MuJoCo physics to take pictures of")
-        add(self._renderer.look(physics, film_camera(physics.model)))
+        scene = self._renderer.look(physics, film_camera(physics.model))
+        if add is not None:
+            add(scene)
         return np.array(self._renderer.render())
+
+    def close(self) -> None:
+        """Frees the OpenGL context."""
+        self._renderer.close()

@@ -9,6 +9,7 @@ import counter_env  # noqa: F401 - registers Counter-v0
 import gymnasium
 import numpy as np
 import pytest
+import tiny_env
 from mjcf_env import MjcfEnv
 
 import envs
@@ -50,20 +51,59 @@ def test_rendering_needs_a_render_mode() -> None:
     assert env.render().shape == (64, 64, 3)
 
 
-class WithoutRender(MjcfEnv):
+class WithoutMode(MjcfEnv):
+    """MuJoCo's model and data, with neither `render()` nor a render mode."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "<mujoco><worldbody><light pos='0 -2 2'/><camera pos='0 -1 0' xyaxes='1 0 0 0 0 1'/>"
+            "<body><joint name='j'/><geom size='.1'/></body></worldbody>"
+            "<actuator><motor joint='j'/></actuator></mujoco>"
+        )
+
+
+class WithoutRender(WithoutMode):
+    """The same with a render mode."""
+
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
 
     def __init__(self, render_mode: str | None = None) -> None:
-        super().__init__(
-            "<mujoco><worldbody><body><joint name='j'/><geom size='.1'/></body></worldbody>"
-            "<actuator><motor joint='j'/></actuator></mujoco>"
-        )
+        super().__init__()
         self.render_mode = render_mode
 
 
+class UnfinishedRender(WithoutRender):
+    """The same with a method that was never written."""
+
+    def render(self) -> None:
+        raise NotImplementedError
+
+
+class NothingToDraw(tiny_env.Point):
+    """Neither a model nor `render()`."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.render_mode = render_mode
+
+
+@pytest.mark.parametrize("kind", [WithoutMode, WithoutRender, UnfinishedRender])
+def test_a_model_that_draws_nothing_itself_is_drawn_by_a_camera_of_joule(kind: type) -> None:
+    name = f"{kind.__name__}-v0"
+    gymnasium.register(name, entry_point=f"{__name__}:{kind.__name__}", max_episode_steps=10)
+    env = envs.make(name, render_mode="rgb_array", width=320, height=240)
+    env.reset(seed=0)
+    frame = env.render()
+    assert (frame.shape, frame.dtype) == ((240, 320, 3), np.uint8)
+    assert frame[115:125, 155:165].mean() > frame[:10, :10].mean() + 20, "the ball is in the middle"
+    env.close()
+
+
 def test_opengl_is_not_blamed_for_a_class_that_draws_nothing() -> None:
-    gymnasium.register("WithoutRender-v0", entry_point=f"{__name__}:WithoutRender", max_episode_steps=10)
-    env = envs.make("WithoutRender-v0", render_mode="rgb_array")
+    gymnasium.register("NothingToDraw-v0", entry_point=f"{__name__}:NothingToDraw", max_episode_steps=10)
+    env = envs.make("NothingToDraw-v0", render_mode="rgb_array")
     env.reset(seed=0)
     with pytest.raises(envs.RenderError, match="render raised NotImplementedError") as refusal:
         env.render()

@@ -10,6 +10,7 @@ import pytest
 import tiny_env
 import torch
 from gymnasium import spaces
+from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 
 import envs
 from agent.cost.readouts import Readouts
@@ -177,3 +178,24 @@ def test_the_floor_is_drawn_without_end_and_stays_the_same_to_the_robot() -> Non
         env.reset(seed=3)
     for _ in range(50):
         np.testing.assert_array_equal(rendered.step(np.ones(6))[0], plain.step(np.ones(6))[0])
+
+
+class OwnHopper(HopperEnv):
+    """An environment of Gymnasium's class whose constructor takes no render mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+def test_a_ghost_needs_no_render_mode_of_the_environment() -> None:
+    gymnasium.register("OwnHopper-v0", entry_point=f"{__name__}:OwnHopper", max_episode_steps=10)
+    env = envs.make("OwnHopper-v0", render_mode="rgb_array", width=160, height=120)
+    env.reset(seed=1)
+    assert not draws_its_scene(env)
+    ghost = Ghost(env)
+    plain = ghost.plain()
+    np.testing.assert_array_equal(env.render(), plain)
+    moved = ghost.poses.present()
+    moved[0] += 0.5
+    assert (np.abs(ghost.draw(moved).astype(int) - plain).max(-1) > 25).sum() > 20
+    env.close()
