@@ -248,9 +248,9 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """
         self._perturbed.add(text)
 
-    def unperturb(self) -> None:
-        """Undoes every perturbation for the rest of the episode."""
-        self._perturbed.clear()
+    def unperturb(self, *, to_come: str | None = None) -> None:
+        """Undoes every perturbation for the rest of the episode, or those to come of the factor `to_come` alone."""
+        self._perturbed.clear(to_come)
 
     @property
     def exact(self) -> bool:

@@ -109,8 +109,15 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         else:
             self.set_active([*self._tuple, perturbation])
 
-    def clear(self) -> None:
-        """Undoes every perturbation of this episode, those still to come included."""
+    def clear(self, to_come: str | None = None) -> None:
+        """Undoes every perturbation of this episode, those still to come included.
+
+        Args:
+            to_come: a factor, of which only what is still to come is undone, and only without a target.
+        """
+        if to_come is not None:
+            self._pending = [p for p in self._pending if (p.factor, p.target) != (to_come, None)]
+            return
         self._pending = []
         self.set_active(())
 

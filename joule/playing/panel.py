@@ -172,8 +172,7 @@ class Panel:
 
     def _undo(self) -> None:
         for name in FACTORS:
-            if self._simulation.factor(name) != rest(name):
-                self._simulation.set_factor(name, rest(name))
+            self._simulation.set_factor(name, rest(name))
 
     def _setter(self, name: str, slider: Any) -> Callable[[Any], None]:
         return lambda _: self._ask(name, lambda: self._set_factor(name, slider))

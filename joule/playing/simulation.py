@@ -100,7 +100,7 @@ class Simulation:
         self._episode = Episode(self.agent, self.env, seed)
         self.pushes.end()
         for name, value in self._factors.items():
-            self.env.perturb(f"{name}={number_text(value)}")
+            self._hold(name, value)
         self._return = 0.0
         self.moment = Moment(seed, 0, 0.0)
         """The last moment."""
@@ -155,11 +155,19 @@ class Simulation:
     def set_factor(self, name: str, value: float) -> None:
         """Changes a factor of the environment from the next step on, in the next episodes too.
 
+        It takes the place of changes of this factor that are still to come.
+
         Raises:
             EnvError: for a value that the factor cannot have.
         """
-        self.env.perturb(f"{name}={number_text(value)}")
+        self._hold(name, value)
         self._factors[name] = value
+
+    def _hold(self, name: str, value: float) -> None:
+        """Gives a factor a value until the episode ends. Raises EnvError for one that it cannot have."""
+        if value != self.factor(name):
+            self.env.perturb(f"{name}={number_text(value)}")
+        self.env.unperturb(to_come=name)
 
     def _ghost_of(self, state: Any) -> np.ndarray | None:
         if self.ghost is None or not self.shows_ghost or not isinstance(state, ActingState):

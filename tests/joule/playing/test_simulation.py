@@ -258,6 +258,40 @@ def test_undo_ends_a_change_that_no_slider_shows(simulation: Simulation) -> None
     assert simulation.perturbations == ()
 
 
+@pytest.fixture
+def changing() -> Simulation:
+    """The same in an environment that changes at frame 2 of every episode."""
+    env: Any = envs.make("joule/Push-v0", perturb=["gravity=0.5@2", "mass=2@2", "noise=0.1@2"])
+    return Simulation(joule.make("zero", env=env), env, 7)
+
+
+def test_a_slider_takes_the_place_of_a_change_that_is_still_to_come(changing: Simulation) -> None:
+    changing.set_factor("gravity", 2.0)
+    with pytest.raises(envs.EnvError, match="mass must be"):
+        changing.set_factor("mass", 1e6)
+    for _ in range(2):
+        for _ in range(4):
+            changing.step()
+        assert set(changing.perturbations) == {"gravity=2", "mass=2", "noise=0.1"}
+        changing.reset()
+
+
+def test_undo_ends_changes_that_are_still_to_come(changing: Simulation) -> None:
+    _, player, controls = panel_of(changing)
+    usual = changing.physics.model.opt.gravity[2]
+    controls["undo the changes"].on_click.call_args.args[0](None)
+    player.meet_requests(Screen(0))
+    for _ in range(2):
+        for _ in range(4):
+            changing.step()
+            assert changing.perturbations == ()
+            assert changing.physics.model.opt.gravity[2] == usual
+        changing.reset()
+    changing.set_factor("gravity", 0.5)
+    changing.reset()
+    assert changing.perturbations == ("gravity=0.5",)
+
+
 def test_the_last_decision_before_a_pause_is_drawn() -> None:
     gui = MagicMock()
     charts = Charts(gui, plans=False)
