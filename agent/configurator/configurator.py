@@ -302,4 +302,4 @@ class Configurator:
         legibility = legibility_in_memory(modules)
         wanted = illegible(modules.layout(), legibility, used)
         if wanted:
-            warnings.warn(warning(kind, wanted, legibility), Advice, stacklevel=5)
+            warnings.warn(warning(modules.layout(), kind, wanted, legibility), Advice, stacklevel=5)

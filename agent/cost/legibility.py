@@ -119,18 +119,35 @@ def _part_at(layout: Readouts, whole: str, place: int) -> str:
     return parts[-1]
 
 
-def warning(kind: str, wanted: Mapping[str, float], legibility: Mapping[str, float]) -> str:
+def warning(layout: Readouts, kind: str, wanted: Mapping[str, float], legibility: Mapping[str, float]) -> str:
     """The sentence that says that a task or a constraint names illegible readouts, and which are legible.
 
+    A legible readout that has several names is listed once, by the first of them.
+
     Args:
+        layout: the names of the readouts.
         kind: "task" or "constraint", and its name.
         wanted: the illegible readouts, as `illegible` gives them.
         legibility: R² of every readout.
     """
     bad = ", ".join(f"{name} (R² {_shown(value)} in its memory)" for name, value in wanted.items())
-    good = [name for name, value in legibility.items() if value >= LEGIBLE]
+    first: dict[str, str] = {}
+    for name, value in legibility.items():
+        if value >= LEGIBLE:
+            first.setdefault(_other_name(layout, name) or name, name)
+    good = [*first.values()]
     listed = f"legible are {', '.join(good)}" if good else "none is legible yet"
     return f"{kind} acts on what this agent cannot read off its observations: {bad}; {listed}"
+
+
+def _other_name(layout: Readouts, name: str) -> str | None:
+    """The readout whose numbers, all of them and unchanged, a derived readout is; None for another one."""
+    source = layout.derived.get(name)
+    if source is None or source["as"] != "value" or (source["sign"], source["plus"]) != (1.0, 0.0):
+        return None
+    of = parts_of(source)
+    whole = len(of) == 1 and source["at"] == [*range(layout.sizes[of[0]])]
+    return of[0] if whole and of[0] != name else None
 
 
 def _shown(value: float) -> str:

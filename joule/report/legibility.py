@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from joule.report.evaluations import ResultsError
@@ -16,7 +18,7 @@ from joule.storage.run_logs import READOUTS
 LEGIBLE = 0.8
 """Least R² of a readout that a task or a constraint can act on: `agent.cost.legibility.LEGIBLE`."""
 MOST_ILLEGIBLE = 5
-"""Illegible readouts that a line names."""
+"""Illegible quantities that a line names."""
 
 
 def sentence(legibility: Mapping[str, float | None]) -> str:
@@ -41,11 +43,14 @@ def _illegible(legibility: Mapping[str, float | None]) -> tuple[int, list[tuple[
 
 
 def _named(bad: list[tuple[float, str]]) -> str:
+    # Names of one quantity have exactly the same R², which is said once.
+    groups = [(value, [name for _, name in same]) for value, same in groupby(bad, key=itemgetter(0))]
+    shown, more = groups[:MOST_ILLEGIBLE], sum(len(names) for _, names in groups[MOST_ILLEGIBLE:])
     # Below 0 the mean would be nearer: by how much says nothing.
-    shown = ", ".join(
-        f"{name} {'below 0' if value < 0 else f'{value:.2f}'}" for value, name in bad[:MOST_ILLEGIBLE]
+    text = ", ".join(
+        f"{' = '.join(names)} {'below 0' if value < 0 else f'{value:.2f}'}" for value, names in shown
     )
-    return f"{shown} and {len(bad) - MOST_ILLEGIBLE} more" if len(bad) > MOST_ILLEGIBLE else shown
+    return f"{text} and {more} more" if more else text
 
 
 def read(folder: Path, frames: int | None = None) -> dict[str, float] | None:

@@ -60,12 +60,32 @@ def test_a_readout_of_others_is_as_legible_as_those() -> None:
 
 def test_the_sentence_names_what_is_illegible_and_what_is_legible() -> None:
     found = measured() | {"place": -0.25}
-    sentence = warning("task reach place=1", illegible(LAYOUT, found, ["place"]), found)
+    sentence = warning(LAYOUT, "task reach place=1", illegible(LAYOUT, found, ["place"]), found)
     assert sentence.startswith(
         "task reach place=1 acts on what this agent cannot read off its observations: "
     )
     assert "place (R² -0.25 in its memory)" in sentence
     assert sentence.endswith("; legible are angle, turn, speed")
+
+
+def test_a_legible_quantity_of_two_names_is_listed_once() -> None:
+    same = {"at": [0], "sign": 1.0, "plus": 0.0, "as": "value"}
+    layout = Readouts(
+        {"x_velocity": 1, "z": 1, "place": 2, "turn": 2},
+        {
+            "velocity": {**same, "of": "x_velocity"},
+            "speed": {**same, "of": ["x_velocity"]},
+            "height": {**same, "of": "z", "plus": 0.7},
+            "upright": {**same, "of": "turn"},
+            "position": {**same, "of": ["place"], "at": [0, 1]},
+        },
+    )
+    values = torch.randn(FEWEST_ROWS, 6)
+    found = r_squared(layout, values, values)
+    assert {"velocity", "speed", "x_velocity", "position", "place"} <= set(found)
+    sentence = warning(layout, "task", {"x_velocity": 0.1}, found)
+    assert "x_velocity (R² 0.10 in its memory)" in sentence, "as the user wrote it"
+    assert sentence.endswith("; legible are velocity, height, upright, position, z, turn")
 
 
 def test_names_that_a_cost_reads_are_known() -> None:

@@ -33,6 +33,13 @@ def test_another_file_is_refused(text: str, why: str, tmp_path: Path) -> None:
         legibility.read(tmp_path)
 
 
+def test_a_quantity_of_two_names_is_said_once() -> None:
+    values = {"x_velocity": -1.5, "height": 0.5, "velocity": -1.5, "angle": 0.95}
+    assert legibility.counted(values) == (1, 4, "velocity = x_velocity below 0, height 0.50")
+    many = {f"r{k // 2}{'ab'[k % 2]}": 0.1 * (k // 2) for k in range(14)}
+    assert legibility.sentence(many).endswith("r4a = r4b 0.40 and 4 more")
+
+
 def test_reports_and_agents_mean_the_same_by_legible() -> None:
     assert legibility.LEGIBLE == measured.LEGIBLE
     many = {f"r{k}": 0.1 * k for k in range(8)}
