@@ -23,6 +23,7 @@ from joule.arguments import positive, whole
 from joule.cli import signals
 from joule.cli.command_line import command_words, shell_line
 from joule.cli.parser import Parser, number, whole_number
+from joule.filming.film_file import check_film
 from joule.storage import shipped
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
             f"{name!r:.80} is no agent that comes with Joule; there are {', '.join(shipped.names())}"
         )
     if options.out is not None:
-        _check_film(options.out)
+        check_film(options.out)
     folder = shipped.SHIPPED / name
     print(_introduction(folder), flush=True)
     threads.set_variables(threads.of_run(folder))
@@ -91,17 +92,6 @@ def main(arguments: Sequence[str]) -> int:
     ):
         print(f"{what + ':':<14}{shell_line(command_words(command, words))}")
     return 0
-
-
-def _check_film(path: Path) -> None:
-    """Refuses a file that a film cannot replace, before the episode is played. Raises ConfigError."""
-    from joule.storage.files import why
-    from joule.storage.links import check_plain
-
-    try:
-        check_plain(path)
-    except OSError as error:
-        raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
 
 
 def _introduction(folder: Path) -> str:

@@ -24,6 +24,7 @@ from joule.cli import signals
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, whole_number
 from joule.cli.trained_options import add_changes
+from joule.filming.film_file import check_film
 from joule.output_names import name_parts
 from joule.settings import merged
 from joule.trained import Request
@@ -114,8 +115,8 @@ def render(
     Args:
         trained: a run folder, one of its checkpoints, or an agent.
         episodes: number of episodes.
-        out: the video file. By default it is in the run folder, named for what it shows; an agent in memory
-            needs one.
+        out: the video file, an mp4 or another that `joule.filming.film_file.SUFFIXES` names. By default it is in
+            the run folder, named for what it shows; an agent in memory needs one.
         seed: of the first episode; the others follow.
         width: of a frame in pixels.
         height: of a frame in pixels, at least 480; the strip is added below.
@@ -158,7 +159,10 @@ def render(
     )
     if (imagine or imagine_at is not None) and request.config.agent != "joule":
         raise ConfigError(f"imagine: {request.config.agent} has no world model to imagine with; joule has")
-    if out is None and request.run is None:
+    film = None if out is None else as_path("--out", out)
+    if film is not None:
+        check_film(film)
+    elif request.run is None:
         raise ConfigError("out: an agent in memory has no run folder; give the video file")
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
@@ -166,10 +170,10 @@ def render(
 
     loaded = request.load()
     parts = name_parts(changes, learn_task=learn_task, adapt=adapt, seed=seed)
-    if out is None:
+    if film is None:
         assert request.run is not None
         name = film_name(loaded.agent.frames, imagine, imagine_at, parts, episodes, (width, height))
-        out = request.run.videos / f"{name}.mp4"
+        film = request.run.videos / f"{name}.mp4"
     agent: FilmedAgent = loaded.agent
     if adapt and (adaptive := loaded.adaptive(None if callback is None else callback.note)) is not None:
         agent = adaptive
@@ -178,7 +182,7 @@ def render(
         return record(
             agent,
             env,
-            as_path("--out", out),
+            film,
             episodes=episodes,
             seed=seed,
             imagine=imagine,

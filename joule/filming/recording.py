@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,15 +149,24 @@ def record(
 def _video_file(path: Path) -> Iterator[Path]:
     """Yields where to write a video, which gets its own name when it is complete; its folder is made.
 
-    An error of the file system is a RenderError; an error of the block is passed on.
+    An error of the file system is a RenderError; an error of the block is passed on. Without a video the folder
+    does not stay.
     """
     with ExitStack() as stack:
         with _render_errors():
+            for folder in reversed([path.parent, *path.parent.parents]):  # the innermost is removed first
+                if not folder.exists():
+                    stack.callback(_remove_empty, folder)
             DISK.make(path.parent)
             temporary = stack.enter_context(replacing(path))
         yield temporary
         with _render_errors():
             stack.close()
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it holds something, or was not made
+        folder.rmdir()
 
 
 @contextmanager

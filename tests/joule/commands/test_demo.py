@@ -63,6 +63,7 @@ def test_the_first_sentence_comes_before_torch() -> None:
 
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     assert_refused("demo", ["--out", str(tmp_path)], "is a folder, and not a plain file")
+    assert_refused("demo", ["--out", "a.gif"], "--out: a.gif is no film; give a name that ends in .mp4, .mov")
     assert_refused(
         "demo", ["ant"], "'ant' is no agent that comes with Joule; there are halfcheetah, reach, walker"
     )

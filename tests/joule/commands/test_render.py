@@ -41,6 +41,9 @@ def test_what_a_film_cannot_show_is_refused(zero_run: Path) -> None:
         render.main([str(zero_run), "--imagine"])
     with pytest.raises(ConfigError, match="--adapt: zero has no world model"):
         render.main([str(zero_run), "--adapt"])
+    assert_refused(
+        "render", [str(zero_run), "--out", "film.xyz"], "--out: film.xyz is no film; give a name that"
+    )
 
 
 def test_a_film_is_named_after_what_it_shows() -> None:

@@ -18,6 +18,7 @@ from agent.cost.readouts import Readouts
 from agent.errors import ConfigError
 from envs.readouts.derived import derived
 from joule.agents import new_agent
+from joule.filming.film_file import SUFFIXES, check_film
 from joule.filming.recording import Pace, record
 from joule.filming.rehearsal import Takes
 from joule.filming.shown_readouts import ShownReadouts
@@ -85,7 +86,26 @@ def test_no_film_replaces_a_link_and_a_failed_one_leaves_nothing(tmp_path: Path)
     film.unlink()
     with pytest.raises(envs.EnvFault):
         record(ZeroPolicy(), drawn(breaks_at=3), film)
+    with pytest.raises(envs.EnvFault):
+        record(ZeroPolicy(), drawn(breaks_at=3), tmp_path / "new" / "folder" / "film.mp4")
     assert (list(tmp_path.iterdir()), precious.read_text()) == ([precious], "mine")
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".MP4"])
+def test_a_film_has_one_of_several_formats(suffix: str, tmp_path: Path) -> None:
+    film = tmp_path / f"film{suffix}"
+    check_film(film)
+    record(ZeroPolicy(), drawn(), film, max_seconds=0.5)
+    assert len(iio.imread(film, plugin="FFMPEG")) >= 11
+
+
+def test_a_film_that_cannot_be_written_is_refused_early(tmp_path: Path) -> None:
+    for name in ("film.gif", "film.webm", "film"):
+        with pytest.raises(ConfigError, match=r"is no film; give a name that ends in \.mp4, "):
+            check_film(tmp_path / name)
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(ConfigError, match=r"folder\.mp4 is a folder"):
+        check_film(tmp_path / "folder.mp4")
 
 
 def test_a_film_is_cut_to_max_seconds(tmp_path: Path) -> None:
