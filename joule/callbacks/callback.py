@@ -114,7 +114,8 @@ class Callback:
     """Is told how a training run goes. Every method does nothing: override those that you need.
 
     They are called in the process and the thread that trains, which waits for them. A method that raises stops
-    the run: a checkpoint is written, and the message names the callback.
+    the run: a checkpoint is written, and the message names the callback. A new run that cannot start leaves no
+    folder.
     """
 
     def on_start(self, start: RunStart) -> None:

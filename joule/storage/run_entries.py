@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -48,6 +49,15 @@ def check_entries(folder: Path) -> None:
             raise OSError(f"{name} is a link, which a run folder must not hold")
         if not stat.S_ISDIR(mode):
             raise OSError(f"{name} is not a folder")
+
+
+def remove_untrained(folder: Path) -> None:
+    """Removes what Joule wrote of a run that nothing was trained in, and its folder where nothing else is in it."""
+    with contextlib.suppress(OSError):  # the user needs to read why nothing was trained
+        for name in (*_FILES, BOARD):
+            if os.path.lexists(folder / name):
+                DISK.remove(folder / name)
+        folder.rmdir()
 
 
 def sweep(folder: Path) -> None:

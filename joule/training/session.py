@@ -27,6 +27,7 @@ from joule.environment import make_env
 from joule.report.progress import Progress
 from joule.storage import failure_file
 from joule.storage.env_spec import spec_of_run, spec_to_json
+from joule.storage.run_entries import remove_untrained
 from joule.storage.run_folder import Run
 from joule.training import env_check
 from joule.training.background_evaluation import BackgroundEvaluation
@@ -102,7 +103,12 @@ def train_new(
         spec = spec_to_json(env.env_spec) | env_check.check_env(config)
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
-        return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=False)
+        try:
+            return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=False)
+        except CallbackError:
+            if agent.frames == 0:  # such as a tracker that nobody is logged in to
+                remove_untrained(run.folder)
+            raise
 
 
 def train_further(
@@ -250,8 +256,9 @@ def _session(
         except BaseException as error:
             outcome: Outcome = "interrupted"
             if isinstance(error, Exception):
-                outcome, path = "failed", failure_file.write(run.folder, error)
-                if path is not None:
+                outcome = "failed"
+                stays = resumed or agent.frames > 0 or not isinstance(error, CallbackError)
+                if stays and (path := failure_file.write(run.folder, error)) is not None:
                     with suppress(CallbackError):
                         callback.on_note(f"the traceback is in {path}")
             with suppress(CallbackError):  # the first error is the one to report

@@ -72,6 +72,28 @@ def test_a_run_that_a_callback_ends_is_complete_and_continues(tmp_path: Path) ->
     ]  # fmt: skip
 
 
+def test_a_new_run_whose_callback_cannot_start_leaves_no_folder(tmp_path: Path) -> None:
+    class NobodyLoggedIn(joule.Callback):
+        def on_start(self, start: Any) -> None:
+            (tmp_path / "mine").write_text(str(start.folder))
+            raise OSError("log in first")
+
+    heard, run = Heard(), tmp_path / "run"
+    refused = pytest.raises(
+        StopRun, match="the callback NobodyLoggedIn raised OSError in on_start: log in first"
+    )
+    with refused:
+        joule.train(out=run, callbacks=[NobodyLoggedIn(), heard], **BRIEF)
+    assert heard.heard == [("end", 0, "failed")]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    joule.train(out=run, callbacks=[Heard(stop_at=40)], **BRIEF)
+    with pytest.raises(StopRun, match="log in first"):
+        joule.train(resume=run, callbacks=[NobodyLoggedIn()], progress=False)
+    assert checkpoint_frames(run)[-1] == 40, "a run that was there stays"
+    assert "log in first" in (run / "failure.txt").read_text()
+    assert joule.train(resume=run, progress=False).agent.frames == 60
+
+
 def test_what_was_learned_is_saved_when_a_callback_raises(tmp_path: Path) -> None:
     class Broken(joule.Callback):
         def on_episode(self, episode: Any) -> None:
