@@ -12,6 +12,7 @@ from joule.playing.player import Player
 from joule.playing.pushes import DIRECTIONS
 from joule.playing.simulation import Moment, rest
 from joule.playing.stage import Stage
+from joule_errors import Refused
 
 LONGEST_NAME = 40
 """Characters of a name in the panel."""
@@ -178,7 +179,12 @@ class Panel:
         return lambda _: self._ask(name, lambda: self._set_factor(name, slider))
 
     def _set_factor(self, name: str, slider: Any) -> None:
-        self._simulation.set_factor(name, given(slider, self._simulation.factor(name)))
+        before = self._simulation.factor(name)
+        try:
+            self._simulation.set_factor(name, given(slider, before))
+        except Refused:
+            slider.value = min(max(before, FACTORS[name].low), FACTORS[name].high)
+            raise
 
     def _add_agent(self) -> None:
         gui, simulation = self._gui, self._simulation

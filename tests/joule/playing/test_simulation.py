@@ -292,6 +292,24 @@ def test_undo_ends_changes_that_are_still_to_come(changing: Simulation) -> None:
     assert changing.perturbations == ("gravity=0.5",)
 
 
+def test_a_slider_goes_back_where_its_value_is_refused(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, player, controls = panel_of(simulation)
+    screen = Screen(0)
+    simulation.set_factor("gravity", 0.5)
+
+    def refusing(text: str) -> None:
+        raise envs.EnvError(f"perturbation {text} is of sensors")
+
+    monkeypatch.setattr(simulation.env, "perturb", refusing)
+    for label, value in (("sensor noise", 0.3), ("gravity (x)", 2.0)):
+        change(controls[label], value)
+        player.meet_requests(screen)
+    assert screen.said[1:] == ["perturbation noise=0.3 is of sensors", "perturbation gravity=2 is of sensors"]
+    assert (controls["sensor noise"].value, controls["gravity (x)"].value) == (0.0, 0.5)
+
+
 def test_the_last_decision_before_a_pause_is_drawn() -> None:
     gui = MagicMock()
     charts = Charts(gui, plans=False)
