@@ -49,10 +49,13 @@ class Callbacks(Callback):
         self._tell("on_start", lambda one: one.on_start(start))
 
     def on_step(self, agent: Any) -> bool:
+        def goes_on(one: Callback) -> bool:
+            answer = one.on_step(agent)
+            return answer is None or bool(answer)  # a comparison of NumPy's gives no bool of Python
+
         go_on = True
         for one in self._stepped:
-            answer = self._call(one, "on_step", lambda one: one.on_step(agent))
-            go_on &= answer is None or bool(answer)  # a comparison of NumPy's gives no bool of Python
+            go_on &= bool(self._call(one, "on_step", goes_on))
         return go_on
 
     def on_episode(self, episode: Episode) -> None:

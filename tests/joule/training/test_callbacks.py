@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_env
 from run_comparison import checkpoint_frames
@@ -70,6 +71,16 @@ def test_a_run_that_a_callback_ends_is_complete_and_continues(tmp_path: Path) ->
         ("start", 40, True, 1), ("episode", 50, 25), ("evaluation", 60, [25, 25]), ("checkpoint", 60),
         ("end", 60, "finished"),
     ]  # fmt: skip
+
+
+def test_an_answer_that_is_neither_true_nor_false_names_the_callback(tmp_path: Path) -> None:
+    class Unclear(joule.Callback):
+        def on_step(self, agent: Any) -> Any:
+            return np.array([True, False]) if agent.frames == 20 else None
+
+    with pytest.raises(StopRun, match="the callback Unclear raised ValueError in on_step"):
+        joule.train(out=tmp_path / "run", callbacks=[Unclear()], **BRIEF)
+    assert checkpoint_frames(tmp_path / "run") == [20]
 
 
 def test_a_new_run_whose_callback_cannot_start_leaves_no_folder(tmp_path: Path) -> None:
