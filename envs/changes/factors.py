@@ -73,6 +73,8 @@ class Factor:
     """Greatest value allowed."""
     fields: tuple[str, ...] = ()
     """Fields of the model that it scales, where MuJoCo's release has them; none for a signal factor."""
+    limits: tuple[str, ...] = ()
+    """Fields with the limits of what these give, which it scales too."""
     scale: Scale | None = None
     target: str | None = None
     """What a target names: `body` or `actuator`; None if it has no target."""
@@ -96,11 +98,22 @@ def _scaling(*fields: str) -> Scale:
 
 
 def _scale_motors(model: Any, rows: Rows, value: float) -> None:
-    """Scales the force of motors: gain and bias together, so that a weak position servo keeps its target."""
+    """Scales the force of motors: gain and bias together, so that a weak position servo keeps its target.
+
+    The limits of the force are scaled with it, as a servo far from its target gives its greatest force. That of
+    a joint is scaled where no other motor moves the joint.
+    """
     import mujoco
 
     muscle = int(mujoco.mjtGain.mjGAIN_MUSCLE)
-    for row in np.arange(motor_count(model))[rows]:
+    at_joint = [int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)]
+    motors = np.arange(motor_count(model))
+    by = np.isin(model.actuator_trntype[motors], at_joint)
+    moved = np.where(by, model.actuator_trnid[motors, 0], -1)
+    model.actuator_forcerange[rows] *= value
+    own = np.setdiff1d(moved[rows], [-1, *np.delete(moved, rows)])
+    model.jnt_actfrcrange[own] *= value
+    for row in motors[rows]:
         # A muscle's parameters are lengths and velocities, except for the peak force and its scale.
         columns = slice(2, 4) if model.actuator_gaintype[row] == muscle else slice(None)
         model.actuator_gainprm[row, columns] *= value
@@ -111,16 +124,19 @@ _FRICTION = ("geom_friction", "pair_friction")
 _INERTIA = ("body_mass", "body_inertia")
 _DAMPING = ("dof_damping", "dof_dampingpoly")
 _MOTOR = ("actuator_gainprm", "actuator_biasprm")
+_FORCES = ("actuator_forcerange", "jnt_actfrcrange")
 
 FACTORS: dict[str, Factor] = {
-    "gravity": Factor("strength of gravity", 0.0, 10.0, ("opt.gravity",), _scaling("opt.gravity")),
-    "friction": Factor("friction of all contacts", 0.0, 10.0, _FRICTION, _scaling(*_FRICTION)),
+    "gravity": Factor("strength of gravity", 0.0, 10.0, ("opt.gravity",), (), _scaling("opt.gravity")),
+    "friction": Factor("friction of all contacts", 0.0, 10.0, _FRICTION, (), _scaling(*_FRICTION)),
     "mass": Factor(
-        "mass and inertia of all bodies or of one", 0.05, 20.0, _INERTIA, _scaling(*_INERTIA), "body"
+        "mass and inertia of all bodies or of one", 0.05, 20.0, _INERTIA, (), _scaling(*_INERTIA), "body"
     ),
-    "damping": Factor("damping of all joints", 0.0, 100.0, _DAMPING, _scaling(*_DAMPING)),
-    "gain": Factor("force of all motors or of one", 0.0, 10.0, _MOTOR, _scale_motors, "actuator"),
-    "dead": Factor("a motor, by index or name, without force", 0.0, 0.0, _MOTOR, _scale_motors, "actuator"),
+    "damping": Factor("damping of all joints", 0.0, 100.0, _DAMPING, (), _scaling(*_DAMPING)),
+    "gain": Factor("force of all motors or of one", 0.0, 10.0, _MOTOR, _FORCES, _scale_motors, "actuator"),
+    "dead": Factor(
+        "a motor, by index or name, without force", 0.0, 0.0, _MOTOR, _FORCES, _scale_motors, "actuator"
+    ),
     "dead_sensor": Factor("a sensor, by name or place in the observation, that reads 0", 0.0, 0.0),
     "latency": Factor("frames between an action and its effect", 0, 100, whole=True),
     "noise": Factor("standard deviation of noise on every sensor, in its own units", 0.0, 100.0),

@@ -123,7 +123,7 @@ class ModelPatch:
         for perturbation in perturbations:
             factor = FACTORS[perturbation.factor]
             assert factor.scale is not None
-            for field in fields_in(self.model, factor.fields):
+            for field in fields_in(self.model, (*factor.fields, *factor.limits)):
                 if field not in self._original:
                     self._original[field] = attrgetter(field)(self.model).copy()
             factor.scale(self.model, self.rows(perturbation), perturbation.value)

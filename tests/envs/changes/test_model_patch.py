@@ -69,6 +69,38 @@ def test_the_force_of_a_motor_is_scaled(actuator: str, text: str, share: float) 
     assert force(model) == before != 0.0
 
 
+@pytest.mark.parametrize(("text", "share"), [("gain=0.5", 0.5), ("gain.m=2", 2.0), ("dead=m", 0.0)])
+def test_the_force_of_a_servo_at_its_greatest_force_is_scaled(text: str, share: float) -> None:
+    model = arm('<position name="m" joint="elbow" kp="30" forcerange="-2 5"/>')
+    patch, before = ModelPatch(model), force(model)
+    patch.apply([parse(text)])
+    assert force(model) == pytest.approx(share * before)
+    patch.undo()
+    assert force(model) == before == 5.0
+
+
+@pytest.mark.parametrize(
+    ("other", "text", "most"),
+    [
+        ("", "gain.m=0.5", 2),
+        ("<motor joint='elbow'/>", "gain.m=0.5", 4),
+        ("<motor joint='elbow'/>", "gain=0.5", 2),
+    ],
+)
+def test_the_greatest_force_at_a_joint_is_scaled_where_all_its_motors_are(
+    other: str, text: str, most: float
+) -> None:
+    actuator = f'<motor name="m" joint="elbow" gear="30"/>{other}'
+    text_of_model = ARM.format(actuator=actuator, damping='0" actuatorfrcrange="-4 4')
+    model = mujoco.MjModel.from_xml_string(text_of_model)
+    patch, data = ModelPatch(model), mujoco.MjData(model)
+    for expected in (most, 4):
+        patch.apply([parse(text)] if expected == most else [])
+        data.ctrl[0] = 1.0
+        mujoco.mj_forward(model, data)
+        assert data.qfrc_actuator[0] == expected
+
+
 def test_a_motor_with_two_controls_is_one_motor() -> None:
     model = arm('<pid name="first" joint="elbow" kp="3"/><motor name="second" joint="elbow"/>')
     assert (motor_count(model), model.nu) == (2, 3)
