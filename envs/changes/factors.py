@@ -144,6 +144,13 @@ FACTORS: dict[str, Factor] = {
 }
 """Name -> factor. The ranges are those of domain randomisation too."""
 
+UNITS = {
+    "latency": ", in frames",
+    "noise": ", in the units of the sensors",
+    "dropout": ", a share of the sensors",
+}
+"""Of the factors that do not multiply, as messages end."""
+
 
 @dataclass(frozen=True)
 class Written:
@@ -167,7 +174,8 @@ class Written:
         factor, value = FACTORS[self.factor], _number(word, self.text)
         if not factor.low <= value <= factor.high or (factor.whole and value != int(value)):
             kind = "a whole number" if factor.whole else "a number"
-            raise self.error(f"{self.factor} must be {kind} from {range_text(factor.low, factor.high)}")
+            unit = UNITS.get(self.factor, "; it multiplies, so that 1 changes nothing")
+            raise self.error(f"{self.factor} must be {kind} from {range_text(factor.low, factor.high)}{unit}")
         return value
 
     def error(self, cause: str) -> EnvError:
@@ -203,6 +211,8 @@ def read(text: str) -> Written:
     if sensor := _DEAD_SENSOR.fullmatch(written):
         written = f"dead_sensor={sensor['sensor']}{sensor['onset'] or ''}"
     match = _TEXT.fullmatch(written)
+    if match is None and (motor := re.fullmatch(r"dead\.([^=@]+(?:@[0-9]+)?)", written)):
+        raise EnvError(f"perturbation {text!r} is malformed: write dead={motor[1]}")
     if match is None:
         raise EnvError(
             f"perturbation {text!r} is malformed: write e.g. gravity=0.5, mass.torso=2, gain=0.5@300, "
@@ -241,5 +251,6 @@ def _number(word: str, text: str) -> float:
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
-        raise EnvError(f"perturbation {text!r}: {word!r} is not a finite number")
+        unit = ", without a unit" if re.fullmatch(r"[-+.0-9]+ *[a-zA-Z%]+", word) else ""
+        raise EnvError(f"perturbation {text!r}: {word!r} is not a finite number{unit}")
     return value
