@@ -96,8 +96,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             self.env.close()
 
     def own_action(self, action: np.ndarray) -> np.ndarray:
-        """The action that the environment itself gets for `action` [act] in [-1, 1], in its own shape and units."""
-        return self._flat.act(action)
+        """The environment's own action, in its shape and units, for `action` [act] in [-1, 1]; else EnvError."""
+        return self._flat.own_action(action)
 
     def recorded_action(self, own: np.ndarray) -> np.ndarray:
         """Recorded actions [steps, *own shape] in the environment's own units as actions [steps, act].

@@ -103,6 +103,23 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
             scaled[self._free] = free
         return scaled.astype(self._dtype).reshape(self._shape)
 
+    def own_action(self, action: Any) -> np.ndarray:
+        """As `act`, for an action of another program, which may send the result to motors.
+
+        Raises:
+            EnvError: for what is no array of as many finite numbers.
+        """
+        try:
+            given = np.asarray(action)
+        except ValueError:  # its rows differ in length
+            given = np.empty(0)
+        if given.dtype.kind not in "iuf" or given.size != self._free.size:
+            raise EnvError(f"action: found {action!r:.80}; give {self._free.size} numbers from -1 to 1")
+        if not np.isfinite(given).all():
+            place = int(np.flatnonzero(~np.isfinite(given.ravel()))[0])
+            raise EnvError(f"action[{place}] is {given.ravel()[place]}; give numbers from -1 to 1")
+        return self.act(given.reshape(-1))
+
     def recorded_action(self, own: np.ndarray) -> np.ndarray:
         """The inverse of `act` for recorded actions [steps, *shape of the environment's own], as [steps, act].
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import counter_env  # noqa: F401 - registers Counter-v0
 import numpy as np
 import pytest
@@ -21,6 +23,21 @@ def test_every_observation_has_memory_of_its_own() -> None:
             assert (reward, terminated, truncated, info["frames"]) == (float(t), False, t == 10, 1)
         # The environment always returns the same array: earlier observations must not have changed.
         assert [o[0] for o in observations] == [1000 * episode + t for t in range(11)]
+
+
+@pytest.mark.parametrize(
+    ("action", "sentence"),
+    [
+        ([0.0] * 5, r"action: found \[0.0, 0.0, 0.0, 0.0, 0.0\]; give 6 numbers from -1 to 1"),
+        ([0.0, 0.0, np.nan, 0.0, 0.0, 0.0], r"action\[2\] is nan; give numbers from -1 to 1"),
+        ([[0.0], [0.0, 0.0]], "action: found"),
+        ("forwards", "action: found 'forwards'"),
+        (None, "action: found None"),
+    ],
+)
+def test_what_is_no_action_gets_no_action_in_the_units_of_motors(action: Any, sentence: str) -> None:
+    with pytest.raises(envs.EnvError, match=sentence):
+        envs.make("HalfCheetah-v5").own_action(action)
 
 
 @pytest.mark.parametrize(
