@@ -151,4 +151,5 @@ def _other_name(layout: Readouts, name: str) -> str | None:
 
 
 def _shown(value: float) -> str:
-    return f"{value:.2f}" if value > -10 else "below -10"
+    """Rounded down: 0.799 is less than is asked."""
+    return f"{math.floor(100 * value + 1e-6) / 100:.2f}" if value > -10 else "below -10"

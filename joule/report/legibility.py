@@ -46,11 +46,13 @@ def _named(bad: list[tuple[float, str]]) -> str:
     # Names of one quantity have exactly the same R², which is said once.
     groups = [(value, [name for _, name in same]) for value, same in groupby(bad, key=itemgetter(0))]
     shown, more = groups[:MOST_ILLEGIBLE], sum(len(names) for _, names in groups[MOST_ILLEGIBLE:])
-    # Below 0 the mean would be nearer: by how much says nothing.
-    text = ", ".join(
-        f"{' = '.join(names)} {'below 0' if value < 0 else f'{value:.2f}'}" for value, names in shown
-    )
+    text = ", ".join(f"{' = '.join(names)} {_shown(value)}" for value, names in shown)
     return f"{text} and {more} more" if more else text
+
+
+def _shown(value: float) -> str:
+    """Rounded down: 0.799 is less than is asked. Below 0 the mean would be nearer; by how much says nothing."""
+    return "below 0" if value < 0 else f"{math.floor(100 * value + 1e-6) / 100:.2f}"
 
 
 def read(folder: Path, frames: int | None = None) -> dict[str, float] | None:
