@@ -46,7 +46,10 @@ def observation_rows(spec: EnvSpec, observation: Any, *, finite: bool = True) ->
     expected, found = sorted(part.name for part in parts), sorted(map(str, observation))
     if found != expected:
         whole = (
-            f"; joule.make_env gives one array of {spec.observation_size} numbers" if len(parts) == 1 else ""
+            f"; joule.make_env gives one array of {spec.observation_size} numbers, and so does "
+            "gymnasium.spaces.flatten(space, observation) with the environment's own space"
+            if len(parts) == 1
+            else ""
         )
         raise InputError(
             f"observation: found a dictionary with {', '.join(found) or 'nothing'}; an agent for {spec.env} "
