@@ -213,6 +213,14 @@ def read(text: str) -> Written:
     match = _TEXT.fullmatch(written)
     if match is None and (motor := re.fullmatch(r"dead\.([^=@]+(?:@[0-9]+)?)", written)):
         raise EnvError(f"perturbation {text!r} is malformed: write dead={motor[1]}")
+    if (
+        match is None
+        and len(several := re.split(r"[,;\s]+", written)) > 1
+        and all(map(_TEXT.fullmatch, several))
+    ):
+        raise EnvError(
+            f"perturbation {text!r} is several: give each by itself, {' and '.join(map(repr, several))}"
+        )
     if match is None:
         raise EnvError(
             f"perturbation {text!r} is malformed: write e.g. gravity=0.5, mass.torso=2, gain=0.5@300, "

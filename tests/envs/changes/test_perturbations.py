@@ -66,6 +66,8 @@ def test_text_of_a_perturbation(text: str, expected: tuple[Any, ...]) -> None:
         ("latency=20ms", "'20ms' is not a finite number, without a unit"),
         ("latency=1.5", "a whole number from 0 to 100, in frames"),
         ("noise=-1", "from 0 to 100, in the units of the sensors"),
+        ("mass=2,latency=1", "is several: give each by itself, 'mass=2' and 'latency=1'"),
+        ("mass.torso=2 dead=0", "is several: give each by itself, 'mass.torso=2' and 'dead=0'"),
         ("dead.bthigh", "is malformed: write dead=bthigh"),
         ("dead.bthigh@300", "is malformed: write dead=bthigh@300"),
         ("gravity=11", "from 0 to 10"),
