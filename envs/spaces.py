@@ -51,9 +51,17 @@ def flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:
         named = [(key, flattener(inner)) for key, inner in space.spaces.items()]
 
         def flatten_dict(observation: Any) -> np.ndarray:
-            if not isinstance(observation, dict) or len(observation) != len(named):
-                raise ValueError(f"the observation is not a dict of {[key for key, _ in named]}")
-            return np.concatenate([flatten(observation[key]) for key, flatten in named])
+            if not isinstance(observation, dict) or observation.keys() != space.spaces.keys():
+                raise ValueError(
+                    f"the observation is not a dict of {[key for key, _ in named]}{_unlike(observation, space)}"
+                )
+            flat = []
+            for key, flatten in named:
+                try:
+                    flat.append(flatten(observation[key]))
+                except ValueError as error:
+                    raise ValueError(f"in the part {key!r}, {error}") from None
+            return np.concatenate(flat)
 
         return flatten_dict
     if isinstance(space, spaces.Tuple):
@@ -72,6 +80,19 @@ def flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:
         return np.array(spaces.flatten(space, observation), dtype=np.float64).ravel()
 
     return flatten_other
+
+
+def _unlike(observation: Any, space: spaces.Dict) -> str:
+    """Which parts of a Dict observation its space lacks, and which it has beside them, to end a message."""
+    if not isinstance(observation, dict):
+        return f", but {type(observation).__name__}"
+    missing, other = space.spaces.keys() - observation.keys(), observation.keys() - space.spaces.keys()
+    named = [
+        f"{word} {', '.join(sorted(map(repr, keys)))}"
+        for word, keys in (("without", missing), ("with", other))
+        if keys
+    ]
+    return f": it comes {' and '.join(named)}"
 
 
 def _box_flattener(space: spaces.Box) -> Callable[[Any], np.ndarray]:

@@ -178,3 +178,22 @@ def test_an_action_dimension_with_equal_bounds_is_constant() -> None:
     env.reset(seed=0)
     env.step(np.array([-1.0], np.float32))
     assert env.unwrapped.received.tolist() == [0.0, 7.0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("observation", "sentence"),
+    [
+        ({"gyro": ZERO}, r"is not a dict of \['gyro', 'touch'\]: it comes without 'touch'"),
+        ({"gyro": ZERO, "touch": ZERO, "acc": ZERO}, r"\['gyro', 'touch'\]: it comes with 'acc'"),
+        ({"gyro": ZERO, "tuoch": ZERO}, "it comes without 'touch' and with 'tuoch'"),
+        (
+            {"gyro": ZERO, "touch": np.zeros(3, np.float32)},
+            r"in the part 'touch', the observation has shape \(3,\)",
+        ),
+        (ZERO, "is not a dict of .*, but ndarray"),
+    ],
+)
+def test_the_part_of_a_dict_that_does_not_fit_is_named(observation: Any, sentence: str) -> None:
+    env = make(observation, spaces.Dict({"touch": BOX, "gyro": BOX}))
+    with pytest.raises(envs.EnvFault, match=sentence):
+        env.reset(seed=0)
