@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from gymnasium import spaces
+
 from agent.agent import WorldModelAgent
 from agent.configurator.validation import to_json
 from envs import SafeEnv
+from envs.wrappers import Flat
 from joule.exporting.networks import OwnActions
 from joule.exporting.onnx_file import OPSET
 from joule.exporting.parts import TOLERANCE, Part, Value
@@ -80,6 +83,7 @@ def export_record(
                 {"name": part.name, "shape": list(part.shape), "angles": list(part.angles)}
                 for part in spec.observation
             ],
+            "order": dict_order(env),
         },
         "action": _action(env, spec.action_size),
         "readouts": dict(spec.readout_sizes),
@@ -93,6 +97,20 @@ def export_record(
 
 def _value(value: Value) -> dict[str, Any]:
     return {"shape": ["batch", *value.shape], "dtype": "float32", "meaning": value.meaning}
+
+
+def dict_order(env: SafeEnv) -> dict[str, int]:
+    """The parts of the Dict observation that is made one vector, as they follow each other, and their numbers.
+
+    Empty for an environment whose observation is no Dict, and where a picture is among its parts.
+    """
+    layer: Any = env
+    while not isinstance(layer, Flat):
+        layer = layer.env
+    space = layer.env.observation_space
+    if not isinstance(space, spaces.Dict) or spaces.flatdim(space) != env.env_spec.observation_size:
+        return {}
+    return {str(name): spaces.flatdim(part) for name, part in space.spaces.items()}
 
 
 def _action(env: SafeEnv, act: int) -> dict[str, Any]:
