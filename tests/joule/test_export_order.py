@@ -27,8 +27,12 @@ class Sensors(gymnasium.Env[Any, Any]):
         return self.reset()[0], 0.0, False, False, {}
 
 
+def flat_sensors(**kwargs: Any) -> gymnasium.Env[Any, Any]:
+    return FlattenObservation(Sensors(**kwargs))
+
+
 gymnasium.register("Sensors-v0", entry_point=f"{__name__}:Sensors")
-gymnasium.register("FlatSensors-v0", entry_point=lambda: FlattenObservation(Sensors()))
+gymnasium.register("FlatSensors-v0", entry_point=flat_sensors)
 
 
 def test_the_parts_are_in_the_order_of_the_vector() -> None:
