@@ -92,7 +92,9 @@ def test_a_legible_quantity_of_two_names_is_listed_once() -> None:
     ("value", "shown"), [(0.7996, "0.79"), (0.57, "0.57"), (-0.25, "-0.25"), (-11.0, "below -10")]
 )
 def test_what_is_just_below_the_bound_does_not_read_as_the_bound(value: float, shown: str) -> None:
-    assert f"place (R² {shown} in its memory)" in warning(Readouts({"place": 1}, {}), "task", {"place": value}, {})
+    assert f"place (R² {shown} in its memory)" in warning(
+        Readouts({"place": 1}, {}), "task", {"place": value}, {}
+    )
 
 
 def test_names_that_a_cost_reads_are_known() -> None:
