@@ -85,11 +85,10 @@ def unseen() -> Numbers:
     return (len(folders), *means)
 
 
-def unseen_walker() -> Numbers:
-    """Walker2d-v5: returns of Joule and of SAC, and of Joule in the three evaluations before."""
-    at = [(agent, BUDGET) for agent in ("joule", "sac")]
-    at += [("joule", BUDGET - before) for before in (30_000, 20_000, 10_000)]
-    return tuple(float(returns(agent, "Walker2d-v5", frames, UNSEEN).mean()) for agent, frames in at)
+def unseen_robot(env: str, *earlier: int) -> Numbers:
+    """Returns of Joule and of SAC in one of Gymnasium's environments, and of Joule at earlier frames."""
+    at = [("joule", BUDGET), ("sac", BUDGET), *(("joule", frames) for frames in earlier)]
+    return tuple(float(returns(agent, env, frames, UNSEEN).mean()) for agent, frames in at)
 
 
 def whole_run() -> Numbers:

@@ -51,11 +51,12 @@ def tracked_link(model: Any) -> int | None:
 
 
 def _tracking_cameras(model: Any) -> list[int]:
-    """The rows of the cameras that track a body."""
+    """The rows of the cameras that track a body; last those that track the whole scene, often from far away."""
     import mujoco
 
     tracking = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
-    return [row for row, mode in enumerate(model.cam_mode) if int(mode) in tracking]
+    rows = [row for row, mode in enumerate(model.cam_mode) if int(mode) in tracking]
+    return sorted(rows, key=lambda row: int(model.cam_bodyid[row]) == 0)
 
 
 def extend_floor(model: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import counter_env  # noqa: F401 - registers Counter-v0
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 import tiny_env
@@ -15,6 +16,7 @@ from mjcf_env import MjcfEnv
 import envs
 from envs.physics import find_physics
 from envs.rendering import opengl
+from envs.rendering.camera import film_camera, tracked_link
 from envs.rendering.opengl import ensure_gl
 
 
@@ -122,6 +124,15 @@ def test_the_camera_follows_a_running_robot_and_not_an_arm() -> None:
     assert camera("HalfCheetah-v5")["type"] == int(mujoco.mjtCamera.mjCAMERA_TRACKING)
     assert camera("HalfCheetah-v5")["trackbodyid"] == 1
     assert "type" not in camera("Reacher-v5")
+
+
+def test_a_camera_that_tracks_the_robot_comes_before_one_that_tracks_the_whole_scene() -> None:
+    model = mujoco.MjModel.from_xml_string(
+        "<mujoco><worldbody><camera name='far' mode='trackcom' pos='-9 9 9'/><body name='robot'><freejoint/>"
+        "<geom size='.1'/><camera name='near' mode='track' pos='0 -1 0'/></body></worldbody></mujoco>"
+    )
+    assert film_camera(model) == model.camera("near").id
+    assert tracked_link(model) == model.body("robot").id
 
 
 def test_a_frame_has_its_size_and_shows_the_robot_wherever_it_is() -> None:
