@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -173,4 +174,7 @@ def test_wandb_itself_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.Mo
     tracker.on_evaluation(EVALUATION)
     tracker.on_end(RunEnd(100, "finished"))
     (kept,) = tmp_path.glob(f"wandb/offline-run-*-{'ab' * 16}/run-{'ab' * 16}.wandb")
-    assert b"eval/mean_reward" in kept.read_bytes()
+    until = time.monotonic() + 60.0
+    while b"eval/mean_reward" not in kept.read_bytes():  # a process of wandb's writes it, at its own pace
+        assert time.monotonic() < until
+        time.sleep(0.1)
