@@ -1,5 +1,6 @@
 """Words of messages that several packages use."""
 
+import math
 from typing import Any
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
@@ -27,6 +28,11 @@ def unfit(value: Any, kind: type, low: float | None = None, high: float | None =
 def range_text(low: float, high: float) -> str:
     """A range as a message says it, such as `1 to 10,000`."""
     return f"{_number(low)} to {_number(high)}"
+
+
+def rounded_down(value: float) -> str:
+    """A number with two decimals, not above it: one that is just below a bound does not read as the bound."""
+    return f"{math.floor(100 * value + 1e-6) / 100:.2f}"
 
 
 def _number(value: float) -> str:

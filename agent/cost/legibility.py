@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.cost.derivations import parts_of
 from agent.cost.readouts import Readouts
+from joule_errors.words import rounded_down
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,5 +152,4 @@ def _other_name(layout: Readouts, name: str) -> str | None:
 
 
 def _shown(value: float) -> str:
-    """Rounded down: 0.799 is less than is asked."""
-    return f"{math.floor(100 * value + 1e-6) / 100:.2f}" if value > -10 else "below -10"
+    return rounded_down(value) if value > -10 else "below -10"

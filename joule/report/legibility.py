@@ -14,6 +14,7 @@ from joule.storage.files import why
 from joule.storage.log_files import READOUT_COLUMNS as COLUMNS
 from joule.storage.reader import READOUTS_BYTES, read_lines
 from joule.storage.run_logs import READOUTS
+from joule_errors.words import rounded_down
 
 LEGIBLE = 0.8
 """Least R² of a readout that a task or a constraint can act on: `agent.cost.legibility.LEGIBLE`."""
@@ -51,8 +52,8 @@ def _named(bad: list[tuple[float, str]]) -> str:
 
 
 def _shown(value: float) -> str:
-    """Rounded down: 0.799 is less than is asked. Below 0 the mean would be nearer; by how much says nothing."""
-    return "below 0" if value < 0 else f"{math.floor(100 * value + 1e-6) / 100:.2f}"
+    """Below 0 the mean would be nearer; by how much says nothing."""
+    return "below 0" if value < 0 else rounded_down(value)
 
 
 def read(folder: Path, frames: int | None = None) -> dict[str, float] | None:
