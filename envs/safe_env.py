@@ -238,19 +238,20 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         return dict(self._perturbed.drawn)
 
     def perturb(self, text: str) -> None:
-        """Perturbs the environment from the next step to the end of the episode.
-
-        Args:
-            text: a perturbation as in `envs.make`, such as `gravity=0.5`.
+        """Perturbs the environment from the next step to the end of the episode, by a text such as `gravity=0.5`.
 
         Raises:
             EnvError: for a perturbation that is malformed or has nothing to act on here.
         """
         self._perturbed.add(text)
 
-    def unperturb(self, *, to_come: str | None = None) -> None:
-        """Undoes every perturbation for the rest of the episode, or those to come of the factor `to_come` alone."""
-        self._perturbed.clear(to_come)
+    def hold(self, text: str) -> None:
+        """As `perturb`, and in all episodes to come too, in place of what else changes this factor there."""
+        self._perturbed.hold(text)
+
+    def unperturb(self) -> None:
+        """Undoes every perturbation for the rest of the episode."""
+        self._perturbed.clear()
 
     @property
     def exact(self) -> bool:

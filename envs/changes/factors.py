@@ -81,6 +81,11 @@ class Factor:
     whole: bool = False
     """Whether the value is a whole number."""
 
+    @property
+    def neutral(self) -> float:
+        """The value that changes nothing: 1 for a factor that multiplies, 0 for a signal factor."""
+        return 1.0 if self.scale is not None else 0.0
+
 
 def fields_in(model: Any, fields: Sequence[str]) -> list[str]:
     """Those of these fields that a model has: an earlier release of MuJoCo lacks some."""

@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.changes.factors import FACTORS, Perturbation, parse
+from envs.changes.factors import FACTORS, NAMED, Perturbation, parse
 from envs.changes.model_patch import ModelPatch
 from envs.changes.randomisation import Randomised, Standing, draw, generator_of, parse_standing, standing
 from envs.faults.errors import EnvError
@@ -55,6 +55,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         super().__init__(env)
         self._reads_numbers = reads_numbers
         self._standing = standing(texts)
+        self._held: dict[tuple[str, str | None], Perturbation] = {}
+        """What holds in every episode in place of the standing perturbation of the same factor and target."""
         self.drawn: dict[str, float] = {}
         """The values that were drawn for this episode, by `Randomised.name`."""
         self._active: dict[tuple[str, str | None], Perturbation] = {}
@@ -109,15 +111,31 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         else:
             self.set_active([*self._tuple, perturbation])
 
-    def clear(self, to_come: str | None = None) -> None:
-        """Undoes every perturbation of this episode, those still to come included.
+    def hold(self, text: str) -> None:
+        """Gives a factor one value now and from the first observation of every later episode on.
 
-        Args:
-            to_come: a factor, of which only what is still to come is undone, and only without a target.
+        It takes the place of what else changes this factor of this target, what is still to come included. The
+        value that changes nothing undoes that, and needs nothing to act on.
+
+        Raises:
+            EnvError: for a perturbation that is malformed or has nothing to act on here.
         """
-        if to_come is not None:
-            self._pending = [p for p in self._pending if (p.factor, p.target) != (to_come, None)]
-            return
+        held = parse(text)
+        if not _is_neutral(held):
+            self.check(held)
+            self._advise(held)
+        key = (held.factor, held.target)
+        self._held[key] = held
+        self._pending = [p for p in self._pending if (p.factor, p.target) != key]
+        self.set_active(self._with_held(self._tuple))
+
+    def _with_held(self, perturbations: Sequence[Perturbation]) -> list[Perturbation]:
+        """The perturbations of an episode, with what is held in place of those of the same factor and target."""
+        others = [p for p in perturbations if (p.factor, p.target) not in self._held]
+        return [*others, *(held for held in self._held.values() if not _is_neutral(held))]
+
+    def clear(self) -> None:
+        """Undoes every perturbation of this episode, those still to come included."""
         self._pending = []
         self.set_active(())
 
@@ -127,7 +145,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self.clear()
         if seed is not None:
             self._rng = generator_of(seed)
-        episode, self.drawn = draw(self._standing, self._rng)
+        drawn, self.drawn = draw(self._standing, self._rng)
+        episode = self._with_held(drawn)
         observation, info = self.env.reset(seed=seed, options=options)
         self._frame = 0
         self._last_action = np.zeros_like(self._last_action)
@@ -295,3 +314,9 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         if silent.any():
             observation = np.where(silent, np.float32(0), observation)
         return observation.astype(np.float32, copy=False)
+
+
+def _is_neutral(perturbation: Perturbation) -> bool:
+    """Whether it has the value of its factor that changes nothing."""
+    named = perturbation.factor in NAMED
+    return not named and perturbation.value == FACTORS[perturbation.factor].neutral

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from envs.changes import factors
 from joule.escaping import terminal
 from joule.playing.player import Player
 from joule.playing.pushes import DIRECTIONS
-from joule.playing.simulation import Moment, rest
+from joule.playing.simulation import Moment
 from joule.playing.stage import Stage
 from joule_errors import Refused
 
@@ -165,7 +166,7 @@ class Panel:
 
         def undone(_: Any) -> None:
             for slider, name in sliders:
-                slider.value = rest(name)
+                slider.value = factors.FACTORS[name].neutral
             # No slider shows a change that began in mid-episode.
             self._ask("undo", self._undo)
 
@@ -173,7 +174,7 @@ class Panel:
 
     def _undo(self) -> None:
         for name in FACTORS:
-            self._simulation.set_factor(name, rest(name))
+            self._simulation.set_factor(name, factors.FACTORS[name].neutral)
 
     def _setter(self, name: str, slider: Any) -> Callable[[Any], None]:
         return lambda _: self._ask(name, lambda: self._set_factor(name, slider))

@@ -75,8 +75,6 @@ class Simulation:
         self.seconds = env.env_spec.seconds_per_decision or USUAL_SECONDS
         """Simulated time of a decision."""
         self.pushes = Pushes(ExternalForces(env))
-        self._factors: dict[str, float] = {}
-        """Factors of the environment that the person has changed; they hold in the next episodes too."""
         model = agent if isinstance(agent, WorldModelAgent) else None
         self.steering = None if model is None else Steering(model)
         """Changes the agent; None for one without a world model."""
@@ -99,8 +97,6 @@ class Simulation:
     def _begin(self, seed: int) -> Moment:
         self._episode = Episode(self.agent, self.env, seed)
         self.pushes.end()
-        for name, value in self._factors.items():
-            self._hold(name, value)
         self._return = 0.0
         self.moment = Moment(seed, 0, 0.0)
         """The last moment."""
@@ -141,16 +137,13 @@ class Simulation:
     @property
     def perturbations(self) -> tuple[str, ...]:
         """What is changed about the environment now."""
-        usual = {
-            f"{name}={number_text(value)}" for name, value in self._factors.items() if value == rest(name)
-        }
-        return tuple(text for text in self.env.perturbations if text not in usual)
+        return tuple(self.env.perturbations)
 
     def factor(self, name: str) -> float:
         """The value of a factor of the environment now; see `envs.changes.factors`."""
         active = [parse(text) for text in self.env.perturbations]
         found = [one.value for one in active if one.factor == name and one.target is None]
-        return found[-1] if found else rest(name)
+        return found[-1] if found else FACTORS[name].neutral
 
     def set_factor(self, name: str, value: float) -> None:
         """Changes a factor of the environment from the next step on, in the next episodes too.
@@ -160,14 +153,7 @@ class Simulation:
         Raises:
             EnvError: for a value that the factor cannot have.
         """
-        self._hold(name, value)
-        self._factors[name] = value
-
-    def _hold(self, name: str, value: float) -> None:
-        """Gives a factor a value until the episode ends. Raises EnvError for one that it cannot have."""
-        if value != self.factor(name):
-            self.env.perturb(f"{name}={number_text(value)}")
-        self.env.unperturb(to_come=name)
+        self.env.hold(f"{name}={number_text(value)}")
 
     def _ghost_of(self, state: Any) -> np.ndarray | None:
         if self.ghost is None or not self.shows_ghost or not isinstance(state, ActingState):
@@ -178,11 +164,6 @@ class Simulation:
         if self.steering is None:
             return {}
         return {name: float(term[0]) for name, term in self.steering.agent.explain(state).items()}
-
-
-def rest(name: str) -> float:
-    """The value of a factor that changes nothing: 1 for one that multiplies, 0 for the others."""
-    return 1.0 if FACTORS[name].scale is not None else 0.0
 
 
 def _surprise(state: Any) -> float | None:

@@ -239,6 +239,30 @@ def test_a_later_change_replaces_an_earlier_one() -> None:
     assert env.perturbations == ["gravity=0.5", "mass=2"]
 
 
+def test_what_is_held_takes_the_place_of_other_changes_of_its_factor_in_all_episodes() -> None:
+    given = ["gravity=0.5", "gravity=0.2@2", "mass=2", "mass.torso=3"]
+    env = envs.make("HalfCheetah-v5", perturb=given)
+    env.reset(seed=0)
+    env.hold("gravity=3")
+    env.hold("mass=1")
+    for _ in range(2):
+        for _ in range(3):
+            assert sorted(env.perturbations) == ["gravity=3", "mass.torso=3"]
+            env.step(np.zeros(6, np.float32))
+        env.reset()
+    env.unperturb()
+    assert env.perturbations == []
+
+
+def test_to_hold_the_usual_value_needs_nothing_to_act_on() -> None:
+    env = envs.make("Counter-v0")
+    env.reset(seed=0)
+    env.hold("gravity=1")
+    with pytest.raises(envs.EnvError, match="needs MuJoCo physics"):
+        env.hold("gravity=2")
+    assert env.perturbations == []
+
+
 def test_latency_delays_actions_by_frames() -> None:
     env = envs.make("Counter-v0", perturb=["latency=2"])
     for _ in range(2):

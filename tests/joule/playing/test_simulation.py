@@ -292,6 +292,18 @@ def test_undo_ends_changes_that_are_still_to_come(changing: Simulation) -> None:
     assert changing.perturbations == ("gravity=0.5",)
 
 
+def test_no_observation_has_the_standing_noise_that_was_undone() -> None:
+    env: Any = envs.make("joule/Push-v0", perturb=["noise=0.5"])
+    simulation = Simulation(joule.make("zero", env=env), env, 7)
+    simulation.set_factor("noise", 0.0)
+    simulation.reset(3)
+    first, _ = envs.make("joule/Push-v0").reset(seed=3)
+    np.testing.assert_array_equal(simulation._episode.obs, first)
+    simulation.set_factor("noise", 0.5)
+    simulation.reset(3)
+    assert (simulation._episode.obs != first).all()
+
+
 def test_a_slider_goes_back_where_its_value_is_refused(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,7 +314,7 @@ def test_a_slider_goes_back_where_its_value_is_refused(
     def refusing(text: str) -> None:
         raise envs.EnvError(f"perturbation {text} is of sensors")
 
-    monkeypatch.setattr(simulation.env, "perturb", refusing)
+    monkeypatch.setattr(simulation.env, "hold", refusing)
     for label, value in (("sensor noise", 0.3), ("gravity (x)", 2.0)):
         change(controls[label], value)
         player.meet_requests(screen)
