@@ -103,12 +103,7 @@ def train_new(
         spec = spec_to_json(env.env_spec) | env_check.check_env(config)
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
-        try:
-            return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=False)
-        except CallbackError:
-            if agent.frames == 0:  # such as a tracker that nobody is logged in to
-                remove_untrained(run.folder)
-            raise
+        return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=False)
 
 
 def train_further(
@@ -210,6 +205,7 @@ def _session(
 ) -> TrainedRun:
     config, again = agent.config, resume_command(run.folder, reporting.track, ray)
     with signals.unwinding(), ExitStack() as stack:
+        after_unlocking = stack.enter_context(ExitStack())
         stack.enter_context(run.lock())
         display = stack.enter_context(Progress()) if reporting.progress else None
         callback = Callbacks([TensorBoardTracker(run)], reporting.callbacks, display)
@@ -257,8 +253,10 @@ def _session(
             outcome: Outcome = "interrupted"
             if isinstance(error, Exception):
                 outcome = "failed"
-                stays = resumed or agent.frames > 0 or not isinstance(error, CallbackError)
-                if stays and (path := failure_file.write(run.folder, error)) is not None:
+                if not resumed and agent.frames == 0 and isinstance(error, CallbackError):
+                    # Such as a tracker that nobody is logged in to: the new run is taken back.
+                    after_unlocking.callback(remove_untrained, run.folder)
+                elif (path := failure_file.write(run.folder, error)) is not None:
                     with suppress(CallbackError):
                         callback.on_note(f"the traceback is in {path}")
             with suppress(CallbackError):  # the first error is the one to report
