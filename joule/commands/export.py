@@ -109,10 +109,7 @@ def export(
     agent = loaded.world_model
     assert agent is not None, "checked above"
     _check_agent(agent)
-    run, checkpoint = request.run, request.checkpoint
-    origin = provenance(
-        agent, None if run is None else run.id, None if checkpoint is None else checkpoint.name
-    )
+    origin = provenance(agent, None if request.run is None else request.run.id)
     # The reward is not needed, and that of a task in Python could not be made.
     env_config = validation.replace(loaded.env_config, {"task": ""})
     env = dataclasses.replace(loaded, env_config=env_config).make_env()

@@ -21,19 +21,18 @@ EXPORT_FORMAT = 2
 """Of export.json; it changes when a reader of the one before would misunderstand it."""
 
 
-def provenance(agent: WorldModelAgent, run_id: str | None, checkpoint: str | None) -> dict[str, Any]:
+def provenance(agent: WorldModelAgent, run_id: str | None) -> dict[str, Any]:
     """Where an agent comes from.
 
     Args:
         agent: the agent.
-        run_id: of its run; None for an agent in memory.
-        checkpoint: the name of the checkpoint that was asked for; None for the newest of the run.
+        run_id: of its run; None for an agent in memory, which comes from no checkpoint either.
     """
     config = agent.config
     return {
         "env": config.env,
         "run": run_id,
-        "checkpoint": checkpoint,
+        "checkpoint": None if run_id is None else f"step-{agent.frames}",
         "frames": agent.frames,
         "unit": config.unit,
         "decisions": agent.decisions,

@@ -87,6 +87,8 @@ def test_it_writes_the_files_and_says_what_they_take(
     agent: Any = joule.load(trained_run)
     assert (record["env"], record["frames"], record["action_repeat_frames"]) == (tiny_env.RECORDED, 400, 1)
     assert record["run"] == json.loads((trained_run / "run.json").read_text())["id"]
+    newest = max((trained_run / "checkpoints").iterdir(), key=lambda path: int(path.name.split("-")[1]))
+    assert record["checkpoint"] == newest.name
     assert record["readouts"] == {"position": 1, "distance": 1}
     assert record["planning"]["discount"] == agent.modules.discount
     assert record["planning"]["horizon_decisions"] == 3
