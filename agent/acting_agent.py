@@ -85,8 +85,14 @@ class ActingAgent(SavedAsFolder):
             The action [act] in [-1, 1].
 
         Raises:
-            InputError: as `predict`, and for a deadline that is no positive number.
+            InputError: as `predict`, for a batch of several observations, and for a deadline that is no positive
+                number.
         """
+        rows, _ = observation_rows(self.modules.env_spec, observation, finite=False)
+        if (count := rows_in(rows)) > 1:
+            raise InputError(
+                f"observation: found a batch of {count}; act is for one robot, and predict takes a batch"
+            )
         before = None if episode_start else self.last_decision
         action, self.last_decision = self.predict(observation, before, deadline_ms=deadline_ms)
         return action

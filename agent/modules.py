@@ -306,7 +306,7 @@ class Modules:
         batch = len(starts)
         if state is not None and len(state.z) != batch:
             if not starts.all():
-                raise InputError(f"state: it is of {len(state.z)} environments, and {batch} are observed")
+                raise InputError(f"state: it is of a batch of {len(state.z)}, and the observation of {batch}")
             state = None
         belief = None
         if self.config.perceive == "energy" and not self.learning:

@@ -141,10 +141,22 @@ def test_predict_takes_a_deadline_for_a_batch_and_an_episode_may_begin_in_act(tr
 def test_a_state_is_that_of_as_many_environments(trained_run: Path) -> None:
     agent = loaded(trained_run, "mppi")
     _, state = agent.predict(np.stack([OBS, -OBS, OBS]))
-    with pytest.raises(InputError, match="state: it is of 3 environments, and 2 are observed"):
+    with pytest.raises(InputError, match=r"state: it is of a batch of 3, and the observation of 2$"):
         agent.predict(np.stack([OBS, -OBS]), state)
     begun, _ = agent.predict(np.stack([OBS, -OBS]), state, np.ones(2, bool))
     np.testing.assert_array_equal(begun, agent.predict(np.stack([OBS, -OBS]))[0])
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_act_is_for_one_robot(trained_run: Path, before: int) -> None:
+    agent = loaded(trained_run, "mppi")
+    for _ in range(before):
+        agent.act(OBS)
+    with pytest.raises(
+        InputError, match="observation: found a batch of 3; act is for one robot, and predict"
+    ):
+        agent.act(np.stack([OBS, -OBS, OBS]))
+    np.testing.assert_array_equal(agent.act(OBS[None]).shape, (1, 1))
 
 
 @pytest.mark.parametrize("deadline", [0, -1.0, float("nan"), float("inf"), "20", True])
