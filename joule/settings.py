@@ -16,6 +16,7 @@ from agent.configurator.validation import (
     known_names,
     replace,
     validate,
+    value_of,
 )
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
@@ -195,7 +196,6 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     check_exploring(config)
     check_used(config, given)
     check_agent_uses(config.agent, given)
-    old, new = flatten(before), flatten(config)
     changed = differing(before, config)
     if "task" in changed:
         way = ", or evaluate this one with --task and --learn-task" if before.agent == "joule" else ""
@@ -207,11 +207,13 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
         raise ConfigError("reward: this run keeps learning as it began; --init-from begins one with rewards")
     if sized := [name for name in changed if name in SIZES or name == "agent"]:
         raise ConfigError(
-            f"{sized[0]}: this run keeps {old.get(sized[0])!r}, its agent and the sizes of its networks; train "
-            "another run"
+            f"{sized[0]}: this run keeps {value_of(before, sized[0])!r}, its agent and the sizes of its networks; "
+            "train another run"
         )
     if not override and (refused := [name for name in changed if name not in FREE]):
-        difference = ", ".join(f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in refused)
+        difference = ", ".join(
+            f"{name} {value_of(before, name)!r} -> {value_of(config, name)!r}" for name in refused
+        )
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
     if config.steps < before.steps:
         raise ConfigError(f"steps: {config.steps} is less than the run's own {before.steps}")

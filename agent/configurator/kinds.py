@@ -92,6 +92,19 @@ def all_settings(section: str) -> dict[str, list[tuple[str, Setting]]]:
     return found
 
 
+def without_defaults(section: str, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a kind that differ from its defaults, so that those that come to the same are equal."""
+    has = settings_of(section, kind) if isinstance(kind, str) else {}
+    return {
+        name: value
+        for name, value in given.items()
+        # 0 is not False, and is refused where it is checked.
+        if name not in has
+        or has[name].default != value
+        or isinstance(value, bool) is not (has[name].type is bool)
+    }
+
+
 def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
     """Raises ConfigError for a setting that the kind does not have, or a value that it does not take."""
     has = settings_of(section, kind)

@@ -63,8 +63,8 @@ def known_names() -> list[str]:
 def replace(config: Config, changes: Mapping[str, Any]) -> Config:
     """A copy of `config` with dotted fields changed, e.g. {"planner.kind": "icem", "planner.colour": 2.0}.
 
-    None takes a planner's or regulariser's own setting back to its default, and `none` as the only perturbation
-    is an empty list of them.
+    None takes a planner's or regulariser's own setting back to its default, as its default value does, and `none`
+    as the only perturbation is an empty list of them.
 
     Raises:
         ConfigError: for a name that is not a setting, with the nearest one.
@@ -87,7 +87,12 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         if own:
             merged = {**node.settings, **own}
             plain["settings"] = {name: value for name, value in merged.items() if value is not None}
-        top[section] = dataclasses.replace(node, **plain)
+        node = dataclasses.replace(node, **plain)
+        if section in KIND_SECTIONS:
+            node = dataclasses.replace(
+                node, settings=kinds.without_defaults(section, node.kind, node.settings)
+            )
+        top[section] = node
     return dataclasses.replace(config, **top)
 
 
@@ -129,8 +134,17 @@ def differing(before: Config, after: Config) -> list[str]:
 
 def to_json(config: Config) -> dict[str, Any]:
     """The config as plain JSON values; `from_json` is its inverse."""
-    plain = dataclasses.asdict(config)
-    plain |= {name: list(getattr(config, name)) for name in LISTS}
+    return _with_floats(config) | {name: list(getattr(config, name)) for name in LISTS}
+
+
+def _with_floats(node: Any) -> dict[str, Any]:
+    """A config tree as a dictionary, where every value of a field of floats is one: 1 and 1.0 are the same."""
+    hints, plain = typing.get_type_hints(type(node)), dataclasses.asdict(node)
+    for name, value in plain.items():
+        if dataclasses.is_dataclass(hints[name]):
+            plain[name] = _with_floats(getattr(node, name))
+        elif hints[name] in (float, float | None) and isinstance(value, int):
+            plain[name] = float(value)
     return plain
 
 
@@ -204,6 +218,12 @@ def setting_of(config: Config, section: str, name: str) -> Any:
     node = getattr(config, section)
     declared = kinds.settings_of(section, node.kind).get(name)
     return None if declared is None else node.settings.get(name, declared.default)
+
+
+def value_of(config: Config, name: str) -> Any:
+    """The value of a setting by its dotted name, given or default; None where its kind has no such setting."""
+    flat, (section, _, own) = flatten(config), name.rpartition(".")
+    return flat[name] if name in flat or section not in KIND_SECTIONS else setting_of(config, section, own)
 
 
 def check_horizon(horizon: int, limit: int | None, env: str) -> None:

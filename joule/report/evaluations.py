@@ -55,6 +55,8 @@ class Run:
     """The folder of the results tree; empty for a run folder."""
     settings: dict[str, Any] = field(default_factory=dict, repr=False)
     """The settings of the run by dotted name; empty where none were kept."""
+    env_spec: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The specification of its environment as JSON values; empty where none was kept."""
     command: str = ""
     label: str = ""
     """The agent's name in tables, with the settings in which runs of this agent differ."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from joule.report.evaluations import NUMBERS, ResultsError, Run
+from joule.report.given_defaults import without_given_defaults
 
 _TASK = ("env_kwargs", "action_repeat", "max_episode_frames", "perturb", "task")
 """Settings that change the task."""
@@ -60,7 +61,7 @@ def labelled(runs: Sequence[Run]) -> list[Run]:
     Raises:
         ResultsError: for two runs that hold the same numbers, or that cannot be told apart.
     """
-    runs = _of_one_name(runs)
+    runs = without_given_defaults(_of_one_name(runs))
     of_agent: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         of_agent[run.agent].append(run)

@@ -19,6 +19,7 @@ from joule.report.evaluations import NoEvaluations, ResultsError, Run, read_eval
 from joule.report.labels import labelled
 from joule.storage.errors import RunError
 from joule.storage.files import why
+from joule.storage.links import RUN_FILE
 from joule.storage.reader import COMMAND_BYTES, JSON_BYTES, read_text
 from joule.storage.run_entries import COMMAND, CONFIG
 from joule.storage.run_logs import EVALUATIONS
@@ -53,18 +54,22 @@ def read_run(folder: Path | str) -> Run:
             f"{folder} is not a run with evaluations: it holds no {EVALUATIONS}{_hint(folder)}"
         )
     run = read_evaluations(path)
-    command, settings = "", {}
+    command, settings, env_spec = "", {}, {}
     try:
         if os.path.lexists(folder / COMMAND):
             # A command may hold a path that is not UTF-8.
             command = read_text(folder / COMMAND, COMMAND_BYTES, errors="backslashreplace").strip()
+        if os.path.lexists(folder / RUN_FILE):
+            record = json_text.loads(read_text(folder / RUN_FILE, JSON_BYTES))
+            found = record.get("env_spec") if isinstance(record, dict) else None
+            env_spec = found if isinstance(found, dict) else {}
         if os.path.lexists(folder / CONFIG):
             settings = flatten(json_text.loads(read_text(folder / CONFIG, JSON_BYTES)))
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(
-            f"{folder} has a config.json or command.txt that cannot be read: {why(error)}"
+            f"{folder} has a config.json, run.json or command.txt that cannot be read: {why(error)}"
         ) from None
-    return replace(run, source=folder, command=command, settings=settings)
+    return replace(run, source=folder, command=command, settings=settings, env_spec=env_spec)
 
 
 def read_tree(folder: Path | str) -> list[Run]:

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from agent.configurator.settings import Config
-from agent.configurator.validation import differing, flatten
+from agent.configurator.validation import differing, value_of
 from joule.escaping import csv_cell
 from joule.storage.files import replace_file
 from joule.storage.reader import JSON_BYTES, read_plain
@@ -51,8 +51,7 @@ def append_changes(path: Path, before: Config, after: Config, frames: int) -> li
     Raises:
         OSError: when the file cannot be read, or the disk refuses.
     """
-    old, new = flatten(before), flatten(after)
-    changed = differing(before, after)
+    changes = [(name, value_of(before, name), value_of(after, name)) for name in differing(before, after)]
     try:
         text = read_plain(path, JSON_BYTES)
     except FileNotFoundError:
@@ -61,11 +60,11 @@ def append_changes(path: Path, before: Config, after: Config, frames: int) -> li
     writer = csv.writer(rows)
     if not text:
         writer.writerow(COLUMNS)
-    for name in changed:
-        writer.writerow((frames, name, csv_cell(str(old.get(name))), csv_cell(str(new.get(name)))))
+    for name, old, new in changes:
+        writer.writerow((frames, name, csv_cell(str(old)), csv_cell(str(new))))
     replace_file(path, text + rows.getvalue().encode())
     return [
-        f"from frame {frames:,} on {name} is {new.get(name)!r}; it was {old.get(name)!r}"
-        for name in changed
+        f"from frame {frames:,} on {name} is {new!r}; it was {old!r}"
+        for name, old, new in changes
         if name != "steps"
     ]

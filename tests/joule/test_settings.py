@@ -63,6 +63,7 @@ def test_a_resumed_run_may_grow_and_other_changes_need_override() -> None:
     assert resumed_config(before, {"steps": 200, "video": False}, override=False).steps == 200
     with pytest.raises(ConfigError, match=r"planner.colour 2.0 -> 1.0\); add --override"):
         resumed_config(before, {"planner.colour": 1.0}, override=False)
+    assert resumed_config(Config(), {"planner.samples": 64}, override=False) == Config(), "64 is the default"
     changed = resumed_config(before, {"planner.kind": "mppi"}, override=True)
     assert (changed.planner.kind, changed.planner.settings) == ("mppi", {})
     with pytest.raises(ConfigError, match="steps: 50 is less than the run's own 100"):

@@ -38,10 +38,12 @@ def write_run(
     agent: str = "joule",
     env: str = "Hopper-v5",
     seed: int = 1,
+    env_spec: dict[str, object] | None = None,
 ) -> Path:
-    """A run folder with evaluations, settings and a command."""
+    """A run folder with evaluations, settings, a command and what was found out of its environment."""
     write_evaluations(folder / "evaluations.csv", returns, agent=agent, env=env, seed=seed)
     (folder / "config.json").write_text(json.dumps(settings or {"planner": {"kind": "mppi"}}))
+    (folder / "run.json").write_text(json.dumps({"env_spec": env_spec or {}}))
     (folder / "command.txt").write_text("python train.py --env <Hopper-v5>\n")
     return folder
 

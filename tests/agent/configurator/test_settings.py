@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import planners
 from agent.configurator.settings import PRESETS, AgentKind, Config, PlannerConfig
-from agent.configurator.validation import flatten, from_json, replace, setting_of, to_json, validate
+from agent.configurator.validation import flatten, from_json, replace, setting_of, to_json, validate, value_of
 from agent.errors import ConfigError
 from joule.cli.options import field_help
 from joule_schema.env_kwargs import RESERVED
@@ -237,6 +237,16 @@ def test_every_setting_explains_itself() -> None:
                 continue
             if f"{item.name}." not in SECTIONS:
                 assert explained.get(item.name, "").endswith("."), prefix + item.name
+
+
+def test_the_same_settings_are_the_same_file_however_they_are_given() -> None:
+    given = {"planner.samples": 64, "planner.temperature": 0.5, "learning.utd": 1, "cost.uncertainty": 1.0}
+    assert json.dumps(to_json(replace(Config(), given))) == json.dumps(to_json(Config()))
+    weight = to_json(replace(Config(), {"learning.inverse_weight": 1}))["learning"]["inverse_weight"]
+    assert (repr(weight), value_of(Config(), "planner.samples")) == ("1.0", 64)
+    assert "planner.relative" in refusal(**{"planner.relative": 0})
+    other = replace(Config(), {"planner.kind": "cem", "planner.samples": 64})
+    assert other.planner.settings == {"samples": 64}, "cem has another default"
 
 
 def test_changes_leave_the_original_alone() -> None:

@@ -8,7 +8,7 @@ import pytest
 from result_files import write_evaluations, write_run, write_tree
 
 from agent.configurator.settings import Config
-from agent.configurator.validation import flatten
+from agent.configurator.validation import flatten, replace, to_json
 from joule.report import labels
 from joule.report.evaluations import ResultsError
 from joule.report.results import gather
@@ -45,6 +45,53 @@ def test_baselines_with_other_updates_per_decision_are_told_apart(tmp_path: Path
         for utd in (1.0, 4.0)
     ]
     assert [run.label for run in gather(runs)] == ["sac (learning.utd=1.0)", "sac (learning.utd=4.0)"]
+
+
+@pytest.mark.parametrize(
+    ("given", "other"),
+    [
+        ({"action_repeat": 2}, {"action_repeat": 4}),
+        ({"max_episode_frames": 1_000}, {"max_episode_frames": 500}),
+        ({"planner.samples": 64}, {"planner.samples": 256}),
+        ({"learning.utd": 1}, {"learning.utd": 2}),
+        ({"learning.batch_size": 64}, {"learning.batch_size": 32}),
+        ({"learning.inverse_weight": 0}, {"learning.inverse_weight": 1}),
+    ],
+)
+def test_a_default_that_is_given_makes_no_row_of_its_own(
+    tmp_path: Path, given: dict[str, object], other: dict[str, object]
+) -> None:
+    def run(seed: int, changes: dict[str, object]) -> Path:
+        config = replace(Config(env="dmc:walker-walk"), changes)
+        repeat = config.action_repeat or 2
+        spec: dict[str, object] = {
+            "action_repeat": repeat,
+            "episode_limit": (config.max_episode_frames or 1_000) // repeat,
+        }
+        return write_run(
+            tmp_path / str(seed), [float(seed)], settings=to_json(config), seed=seed, env=config.env,
+            env_spec=spec,
+        )  # fmt: skip
+
+    runs = gather([run(1, {}), run(2, given)])
+    assert {(run.label, run.task) for run in runs} == {("joule", "dmc:walker-walk")}
+    assert len({(run.label, run.task) for run in gather([run(1, {}), run(2, given), run(3, other)])}) == 2
+
+
+def test_what_an_environment_has_by_default_is_said_by_its_own_runs(tmp_path: Path) -> None:
+    spec: dict[str, object] = {"action_repeat": 1, "episode_limit": 1_000}
+    runs = [
+        write_run(
+            tmp_path / str(seed),
+            [float(seed)],
+            settings={"max_episode_frames": frames, "env_kwargs": kwargs},
+            seed=seed,
+            env_spec=spec,
+        )
+        for seed, (frames, kwargs) in enumerate([(None, {}), (1_000, {}), (1_000, {"limit": 500})])
+    ]
+    limited = 'Hopper-v5 (env_kwargs={"limit": 500}, max_episode_frames=1000)'
+    assert [run.task for run in gather(runs)] == ["Hopper-v5", "Hopper-v5", limited]
 
 
 def test_a_task_is_its_own_row_and_settings_of_the_world_model_do_not_split_a_baseline(
