@@ -95,7 +95,7 @@ def learning_curve(
         main = figure.add_subplot(spec[0, : 6 if entries is None else 4])
         colour = next(iter(styles([run], dark=dark).values()))[0]
         low, high = run.returns - run.deviations, run.returns + run.deviations
-        main.fill_between(run.frames, low, high, color=colour, alpha=0.18, linewidth=0)
+        _band(main, run.frames, low, high, colour, 0.18)
         main.plot(run.frames, run.returns, color=colour, marker="o", markersize=4.5)
         main.set_title(
             f"{wrapped(run.task or run.env, 60)}   {figure_text(run.label or run.agent, 60)}, seed {run.seed}",
@@ -117,7 +117,7 @@ def learning_curve(
             row, column = divmod(index, columns)
             width = 6 // columns
             axes = figure.add_subplot(spec[1 + row, column * width : (column + 1) * width])
-            axes.plot(x, y, color=colour, linewidth=1.4)
+            axes.plot(x, y, color=colour, linewidth=1.4, marker="o" if len(x) == 1 else "", markersize=4.5)
             axes.set_title(figure_text(name, 40), loc="left", fontsize=11, fontweight="normal")
             _axis(axes, "frames", small=True)
         if path is not None:
@@ -200,7 +200,7 @@ def draw_curves(
                 own = run.frames if axis == "frames" else run.cpu_minutes
                 axes.plot(own, run.returns, color=colour, linestyle=line, linewidth=0.8, alpha=0.45)
         if curve.seeds > 1:
-            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
+            _band(axes, curve.x, curve.low, curve.high, colour, 0.16)
         marker = "o" if len(curve.x) < 3 else ""
         width = 2.6 if members[0].agent == "joule" else 2.0
         axes.plot(
@@ -221,15 +221,26 @@ def _in_one_unit(largest: float) -> Callable[[float, int], str]:
     return lambda value, _: f"{value / unit:g}{letter if value else ''}"
 
 
+def _band(axes: Axes, x: Array, low: Array, high: Array, colour: str, alpha: float) -> None:
+    """Fills what is between two lines; of a single point it draws a bar."""
+    if len(x) == 1:
+        axes.vlines(x, low, high, color=colour, alpha=2.0 * alpha, linewidth=4.5)
+    else:
+        axes.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=0)
+
+
 def _axis(axes: Axes, axis: str, *, small: bool = False) -> None:
+    first, last = axes.dataLim.intervalx
+    if first == last > 0.0:  # a single point has no range of its own: training began at 0
+        axes.set_xlim(0.0, 1.05 * last)
     if axis == "frames":
         axes.xaxis.set_major_formatter(FuncFormatter(_in_one_unit(axes.get_xlim()[1])))
     if not small:
         axes.set_xlabel("frames" if axis == "frames" else "CPU-minutes of training")
-    axes.xaxis.set_major_locator(MaxNLocator(4 if small else 5))
+    axes.xaxis.set_major_locator(MaxNLocator(4 if small else 5, integer=axis == "frames"))
     axes.yaxis.set_major_locator(MaxNLocator(3 if small else 5))
     axes.tick_params(labelsize=9 if small else 11)
-    axes.margins(x=0.02)
+    axes.margins(x=0.02)  # where no range is set
 
 
 def _legend(figure: Figure, runs: Sequence[Run], looks: Mapping[str, tuple[str, Any]]) -> None:

@@ -36,6 +36,22 @@ def test_learning_curve_of_a_single_evaluation_and_of_series_with_gaps(tmp_path:
     assert [axes.get_title(loc="left") for axes in figure.axes[1:]] == ["surprise"]
 
 
+def test_a_single_evaluation_is_seen_with_its_deviation_on_an_axis_from_zero(tmp_path: Path) -> None:
+    runs = gather([write_run(tmp_path / str(seed), [float(seed)], seed=seed) for seed in (1, 2)])
+    runs[0].columns["return_std"][:] = 1.5
+    curve = curves.learning_curve(runs[0], series={"loss": ([10.0], [2.0])})
+    for axes in (*curve.axes, *curves.compare(runs).axes):
+        low, high = axes.get_xlim()
+        (point,) = np.asarray(axes.lines[-1].get_xdata(), np.float64)
+        assert low == 0.0 < point < high < 1.2 * point
+        assert all(tick == round(tick) for tick in axes.get_xticks()) or "CPU" in axes.get_xlabel()
+        assert axes.lines[-1].get_marker() == "o"
+    (bar,) = curve.axes[0].collections
+    assert bar.get_segments()[0].tolist() == [[10.0, -0.5], [10.0, 2.5]]  # type: ignore[attr-defined]
+    two = curves.learning_curve(read_run(write_run(tmp_path / "x", [1.0, 2.0])))
+    assert two.axes[0].get_xlim()[0] > 0.0
+
+
 def test_observed_returns_are_drawn_against_predicted_ones(tmp_path: Path) -> None:
     first, second = write_run(tmp_path / "a", [1.0, 2.0]), write_run(tmp_path / "b", [1.0, 3.0], seed=2)
     write_forecasts(first, [*((float(k), k + 1.0) for k in range(30)), (9.0, None)])
