@@ -172,7 +172,8 @@ class TuneSearch:
         self.stop = StopRequest()
         self.settings: dict[str, list[Mapping[str, Any]]] = {task.name: [] for task in tasks}
         """Name of a task -> the settings of its candidates."""
-        self._to_begin = {task.name: len(draws(task, _SEED)) * len(task.plan.seeds) for task in tasks}
+        self._draws = {task.name: draws(task, _SEED) for task in tasks}
+        self._to_begin = {task.name: len(self._draws[task.name]) * len(task.plan.seeds) for task in tasks}
         """Name of a task -> its trials that have not begun."""
         self._stopper = Stopper()
         self._look_due = 0.0
@@ -201,7 +202,7 @@ class TuneSearch:
         tune.Tuner(
             trainable,
             # Of two candidates with the same settings, one would find its runs in use by the other.
-            param_space={DRAWN: tune.grid_search(draws(task, _SEED))},
+            param_space={DRAWN: tune.grid_search(self._draws[task.name])},
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 scheduler=scheduler,
