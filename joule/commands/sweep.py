@@ -172,10 +172,11 @@ def _train(
         The signal that ended them early, or None; and sentences that name the results.
 
     Raises:
-        Refused: for input that cannot be used, and for a cluster that cannot be used.
+        Refused: for input that cannot be used, for a cluster that cannot be used, and where another process makes
+            the same search.
         Ended: where a second SIGINT ends them at once.
     """
-    from joule.sweeping.candidates import report, tasks_of
+    from joule.sweeping.candidates import report, searching_alone, tasks_of
     from joule.sweeping.session import Listed, Source, Sweep
     from joule.sweeping.trials import RESULTS, check_used, grid_trials, make_storage
 
@@ -205,26 +206,27 @@ def _train(
             check_fits_node(ray, *need)
     for note in notes:
         display.say(note)
-    if ray is not None and tasks:
-        from joule.sweeping.ray_search import TuneSearch
+    with searching_alone(tasks):
+        if ray is not None and tasks:
+            from joule.sweeping.ray_search import TuneSearch
 
-        tuned = TuneSearch(tasks, standings, display, workers)
-        with display:
-            tuned.run()
-        found: Candidates = tuned.settings
-        stopped_by = tuned.stop.number
-    else:
-        source: Source = Listed(trials)
-        if tasks:
-            from joule.sweeping.optuna_search import OptunaSearch
+            tuned = TuneSearch(tasks, standings, display, workers)
+            with display:
+                tuned.run()
+            found: Candidates = tuned.settings
+            stopped_by = tuned.stop.number
+        else:
+            source: Source = Listed(trials)
+            if tasks:
+                from joule.sweeping.optuna_search import OptunaSearch
 
-            default = local_workers(cores) if executor is None else SLURM_WORKERS
-            source = OptunaSearch(tasks, storage, workers or default)
-        with _backend(ray, executor, storage, workers, cores) as backend, display:
-            sweep = Sweep(source, backend, display, standings)
-            sweep.run()
-        found, stopped_by = source.settings, sweep.stop.number
-    best = [report(task, found.get(task.name, ())) for task in tasks]
+                default = local_workers(cores) if executor is None else SLURM_WORKERS
+                source = OptunaSearch(tasks, storage, workers or default)
+            with _backend(ray, executor, storage, workers, cores) as backend, display:
+                sweep = Sweep(source, backend, display, standings)
+                sweep.run()
+            found, stopped_by = source.settings, sweep.stop.number
+        best = [report(task, found.get(task.name, ())) for task in tasks]
     return stopped_by, [*best, f"results: {storage / RESULTS}"]
 
 

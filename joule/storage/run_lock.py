@@ -1,4 +1,4 @@
-"""The lock on a run folder: one process at a time trains in it."""
+"""The lock on a folder: one process at a time trains in the folder of a run, or searches for the same settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAIT_SECONDS = 2.0
 
 
 class RunLock:
-    """An exclusive lock on the file `run.lock` of a folder, held from here until `release`.
+    """An exclusive lock on a file of a folder, `run.lock` for that of a run, held from here until `release`.
 
     The lock of a process that has died is free again. Processes forked from the holder do not hold it.
 
@@ -27,8 +27,8 @@ class RunLock:
         RunError: when the file is a link or no plain file, and when the disk refuses.
     """
 
-    def __init__(self, folder: Path) -> None:
-        path = folder / LOCK
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        path = folder / name
         try:
             handle = _own_file(path, _locked(path))
         except BlockingIOError as error:

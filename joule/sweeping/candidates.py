@@ -7,7 +7,8 @@ import io
 import itertools
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from agent.errors import ConfigError
 from joule.cli.command_line import setting_words
 from joule.escaping import csv_cell
 from joule.settings import uses_setting
+from joule.storage.errors import RunInUse
 from joule.storage.files import DISK, replace_file, why
+from joule.storage.run_lock import RunLock
 from joule.sweeping.grid import Range
 from joule.sweeping.plan import Plan
 from joule.sweeping.results import finished, last_return
@@ -102,6 +105,31 @@ class Task:
         scores = [last_return(one.folder) for one in trials if finished(one.folder, one.steps)]
         known = [score for score in scores if score is not None]
         return sum(known) / len(known) if len(known) == len(trials) else None
+
+
+@contextmanager
+def searching_alone(tasks: Sequence[Task]) -> Iterator[None]:
+    """Inside, no other process searches for the same: it would take candidates in training for interrupted ones.
+
+    Raises:
+        ConfigError: where another process does.
+        RunError: where the disk refuses.
+    """
+    with ExitStack() as stack:
+        for task in tasks:
+            folder = task.storage / SEARCH
+            try:
+                DISK.make(folder)
+                lock = RunLock(folder, f"{task.name}.lock")
+            except RunInUse as error:
+                raise ConfigError(
+                    f"--search: the same search for {task.agent} in {task.env} goes on already ({error}); wait for "
+                    "its end, or give another --storage"
+                ) from error
+            except OSError as error:
+                raise ConfigError(f"--storage: {folder} cannot be made: {why(error)}") from error
+            stack.callback(lock.release)
+        yield
 
 
 def draws(task: Task, seed: int) -> list[dict[str, Any]]:

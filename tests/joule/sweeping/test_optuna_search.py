@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import errno
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.errors import ConfigError
-from joule.sweeping.candidates import report, tasks_of
+from joule.sweeping.candidates import report, searching_alone, tasks_of
 from joule.sweeping.display import Display
 from joule.sweeping.grid import Grid, Range
 from joule.sweeping.job import Outcome
@@ -27,6 +29,9 @@ pytest.importorskip("optuna", reason="Optuna is not installed: the extra `search
 from joule.sweeping.optuna_search import JOURNAL, OptunaSearch
 
 pytestmark = pytest.mark.usefixtures("fake_trials")
+
+
+ROOT = Path(__file__).parents[3]
 
 
 def plan_of(candidates: int, env: str = "A-v0") -> Plan:
@@ -151,6 +156,35 @@ def test_studies_that_cannot_be_read_or_written_are_one_sentence(
         file.write("no JSON\n{}\n")
     with pytest.raises(Refused, match=r"studies.journal: the studies cannot be read \(.*; remove the file"):
         OptunaSearch(tasks_of(plan, tmp_path), tmp_path, workers=2)
+
+
+def test_one_process_at_a_time_makes_a_search(tmp_path: Path) -> None:
+    make_storage(tmp_path)
+    tasks, others = tasks_of(plan_of(2), tmp_path), tasks_of(plan_of(2, "B-v0"), tmp_path)
+    more = tasks_of(plan_of(9), tmp_path)
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\nfrom joule.storage.run_lock import RunLock\n"
+        f"lock = RunLock(Path({str(tmp_path / 'search')!r}), {tasks[0].name + '.lock'!r})\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with searching_alone(tasks):
+        pass
+    with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        for same in (tasks, more):
+            with (
+                pytest.raises(
+                    ConfigError, match=rf"for joule in A-v0 goes on already \(.*process {holder.pid}\)"
+                ),
+                searching_alone(same),
+            ):
+                pass
+        with searching_alone(others):
+            holder.kill()
+    with searching_alone(tasks):  # the lock of a process that was killed is free
+        pass
 
 
 def test_two_processes_may_end_the_same_candidate(tmp_path: Path) -> None:
