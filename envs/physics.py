@@ -38,6 +38,37 @@ def motor_count(model: Any) -> int:
     return int(getattr(model, "nactuator", model.nu))
 
 
+def driven_bodies(model: Any) -> set[int]:
+    """The bodies of a `mujoco.MjModel` that a motor acts on, by a joint, a tendon, a site or itself."""
+    from mujoco import mjtTrn
+
+    found: set[int] = set()
+    for a in range(motor_count(model)):
+        kind, first = int(model.actuator_trntype[a]), int(model.actuator_trnid[a, 0])
+        if kind in (int(mjtTrn.mjTRN_JOINT), int(mjtTrn.mjTRN_JOINTINPARENT)):
+            found.add(int(model.jnt_bodyid[first]))
+        elif kind == int(mjtTrn.mjTRN_TENDON):
+            found |= _bodies_of_tendon(model, first)
+        elif kind == int(mjtTrn.mjTRN_SITE):
+            found.add(int(model.site_bodyid[first]))
+        elif kind == int(mjtTrn.mjTRN_BODY):
+            found.add(first)
+    return found
+
+
+def _bodies_of_tendon(model: Any, tendon: int) -> set[int]:
+    from mujoco import mjtWrap
+
+    found, first = set(), int(model.tendon_adr[tendon])
+    for w in range(first, first + int(model.tendon_num[tendon])):
+        kind, thing = int(model.wrap_type[w]), int(model.wrap_objid[w])
+        if kind == int(mjtWrap.mjWRAP_JOINT):
+            found.add(int(model.jnt_bodyid[thing]))
+        elif kind == int(mjtWrap.mjWRAP_SITE):
+            found.add(int(model.site_bodyid[thing]))
+    return found
+
+
 def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
     """The Python objects of an environment: itself, environments in it, dm_control's env and task."""
     base = env.unwrapped

@@ -15,7 +15,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.physics import motor_count
+from envs.physics import driven_bodies
 
 FREE, BALL, SLIDE, HINGE = (
     int(kind)
@@ -128,37 +128,6 @@ def _addresses(model: Any, joint: int) -> tuple[np.ndarray, np.ndarray]:
     of_qpos, of_qvel = NUMBERS[int(model.jnt_type[joint])]
     q, v = model.jnt_qposadr[joint], model.jnt_dofadr[joint]
     return np.arange(q, q + of_qpos), np.arange(v, v + of_qvel)
-
-
-def driven_bodies(model: Any) -> set[int]:
-    """Bodies that a motor acts on, by a joint, a tendon, a site or itself."""
-    found: set[int] = set()
-    of_site = int(mujoco.mjtTrn.mjTRN_SITE)
-    for a in range(motor_count(model)):
-        kind, (first, _) = int(model.actuator_trntype[a]), model.actuator_trnid[a]
-        if kind in (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)):
-            found.add(int(model.jnt_bodyid[first]))
-        elif kind == int(mujoco.mjtTrn.mjTRN_TENDON):
-            found |= _bodies_of_tendon(model, int(first))
-        elif kind == of_site:
-            found.add(int(model.site_bodyid[first]))
-        elif kind == int(mujoco.mjtTrn.mjTRN_BODY):
-            found.add(int(first))
-    return found
-
-
-def _bodies_of_tendon(model: Any, tendon: int) -> set[int]:
-    found, first = set(), int(model.tendon_adr[tendon])
-    for w in range(first, first + int(model.tendon_num[tendon])):
-        thing = int(model.wrap_objid[w])
-        match mujoco.mjtWrap(int(model.wrap_type[w])):
-            case mujoco.mjtWrap.mjWRAP_JOINT:
-                found.add(int(model.jnt_bodyid[thing]))
-            case mujoco.mjtWrap.mjWRAP_SITE:
-                found.add(int(model.site_bodyid[thing]))
-            case _:
-                pass
-    return found
 
 
 def moving_trees(model: Any) -> list[list[int]]:

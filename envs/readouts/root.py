@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.physics import driven_bodies
 from envs.readouts.derived import DerivedReadout, derived
 from envs.readouts.joints import STRAIGHT, Joint, JointReadouts, world_axis
 
@@ -36,7 +37,7 @@ class RootJoint:
 def of_root(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedReadout]:
     """Derived readouts of the robot's root, if it moves: of the first one with a motor on it or below it.
 
-    In a model without motors at joints or sites, the robot is what the first joint moves.
+    In a model without motors, the robot is what the first joint moves.
 
     `position` (m; x, and y where the root moves along y), `height` (m), `velocity` (m/s, along x), `speed`
     (m/s, over ground), `climb` (m/s, upwards), `pitch`, `roll` and `heading` (rad), `upright` (1 as built, -1
@@ -68,16 +69,7 @@ def of_root(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedRe
 
 def _body_of_robot(model: mujoco.MjModel) -> int:
     """The row of the body with the robot's first joint: another thing, such as a ball, may come before."""
-    import mujoco
-
-    kinds = mujoco.mjtTrn
-    body_of = {
-        int(kinds.mjTRN_JOINT): model.jnt_bodyid,
-        int(kinds.mjTRN_JOINTINPARENT): model.jnt_bodyid,
-        int(kinds.mjTRN_SITE): model.site_bodyid,
-    }
-    motors = zip(model.actuator_trntype, model.actuator_trnid[:, 0], strict=True)
-    moved = {int(model.body_rootid[body_of[int(kind)][row]]) for kind, row in motors if int(kind) in body_of}
+    moved = {int(model.body_rootid[body]) for body in driven_bodies(model)}
     bodies = [int(body) for body in model.jnt_bodyid]
     return next((body for body in bodies if model.body_rootid[body] in moved), bodies[0])
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import envs
-from benchmarks.comprehension.subjects import driven_bodies
 from benchmarks.comprehension.violations import Violation, stage_of
-from envs.physics import Physics, find_physics
+from envs.physics import Physics, driven_bodies, find_physics
 from joule_errors import Refused
 
 ROBOTS = ("Ant-v5", "joule/Push-v0", "dmc:walker-walk")
