@@ -9,6 +9,7 @@ from agent.acting_copy import acting_copy
 from agent.actor import acting_batch
 from agent.actor.actor import ActingState
 from agent.chunks import Actors, Chunk, LearnerState
+from agent.errors import StopRun
 from agent.interface import (
     DIVERGED_DECISIONS,
     DIVERGED_KEY,
@@ -119,8 +120,17 @@ class Interaction:
         self._count_updates(before)
 
     def _count_updates(self, before: int) -> None:
-        """Adds the gradient steps that the decisions after `before` make due."""
+        """Adds the gradient steps that the decisions after `before` make due.
+
+        Raises:
+            StopRun: where warm-up is over and has left nothing to learn from.
+        """
         config, held = self.modules.config, self.modules.replay_buffer.held
+        if not held and 0 < config.explore.warmup_decisions <= self.decisions:
+            raise StopRun(
+                f"the physics diverged in each of the first {self.decisions:,} decisions, which leaves nothing to "
+                "learn from; a smaller time step of the simulation or narrower bounds of the actions may prevent it"
+            )
         for decisions in range(before + 1, self.decisions + 1):
             self.update_credit += updates_due(decisions, held, config.explore, config.learning)
 

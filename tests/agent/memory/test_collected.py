@@ -11,6 +11,7 @@ import pytest
 from env_doubles import PassingEnv
 
 import envs
+from agent.errors import StopRun
 from agent.interface import DIVERGED_DECISIONS, DIVERGED_KEY
 
 
@@ -76,7 +77,7 @@ def test_the_replay_buffer_holds_what_was_collected(
     assert (agent.modules.terminations > 0) == bool(windows.terminated.any())
 
 
-def test_physics_that_always_diverge_teach_nothing_and_do_not_hang(make_agent: Callable[..., Any]) -> None:
+def test_physics_that_diverged_throughout_warm_up_end_the_run(make_agent: Callable[..., Any]) -> None:
     env = Diverging(envs.make("Counter-v0"), at=1, every=1)
     agent = make_agent(
         env,
@@ -85,6 +86,21 @@ def test_physics_that_always_diverge_teach_nothing_and_do_not_hang(make_agent: C
         learning__batch_size=8,
         explore__warmup_decisions=4,
     )
+    agent.learn(3)
+    for frames in (4, 5):
+        with pytest.raises(
+            StopRun, match=f"the physics diverged in each of the first {frames} decisions, which leaves"
+        ):
+            agent.learn(frames + 1)
+        assert agent.metrics[DIVERGED_DECISIONS] == agent.decisions == frames
+    env.every = 1_000_000
+    agent.learn(12)
+    assert agent.modules.learner.updates > 0
+
+
+def test_without_warm_up_decisions_that_diverge_are_only_counted(make_agent: Callable[..., Any]) -> None:
+    env = Diverging(envs.make("Counter-v0"), at=1, every=1)
+    agent = make_agent(env, env="Counter-v0", explore__warmup_decisions=0)
     agent.learn(30)
     assert (agent.decisions, agent.modules.replay_buffer.held, agent.modules.learner.updates) == (30, 0, 0)
     assert agent.metrics[DIVERGED_DECISIONS] == 30.0
