@@ -72,9 +72,10 @@ class ActingAgent(SavedAsFolder):
         """The action for the observation of one robot, in a loop: the agent keeps the state between the calls.
 
         With a deadline, the search ends with the best plan so far when another iteration would not fit, and the
-        policy acts when not even one fits. What fits is predicted from how long the last decisions took, so that a
-        decision may miss its deadline when something else holds it up; the first ones do. `timing` counts them. The
-        action is returned as soon as it is known; the loop keeps the rate.
+        policy acts when not even one fits. Where the policy has not learned the task, or constraints are kept, the
+        last plan is continued by one decision before that. What fits is predicted from how long the last decisions
+        took, so that a decision may miss its deadline when something else holds it up; the first ones do. `timing`
+        counts them. The action is returned as soon as it is known; the loop keeps the rate.
 
         Args:
             observation: [obs].

@@ -337,7 +337,8 @@ class Modules:
         energy: planners.EnergyFn | None = None
         choice = None
         if deadline is not None and actor.planner is not None and not deadline.search_fits():
-            actor = Actor(actor.policy, None, actor.horizon, 0)
+            by_policy = explore or starts.any() or not (unknown or self.constraint_cost is not None)
+            actor = actor.without_search(None if by_policy else warm)
         if isinstance(self.task_cost, GoalCost) and actor.planner is None:  # plans look by themselves
             self.task_cost.target.look(z)
         if actor.planner is not None:

@@ -149,6 +149,19 @@ class Actor:
         self.prior_std = prior_std
         self.planner = None if make_planner is None else functools.cache(make_planner)
         self.pace = Pace()
+        self.continued: Plan | None = None
+        """A plan whose first action is taken in place of the policy's, where there is no planner."""
+
+    def without_search(self, warm_start: Plan | None) -> "Actor":
+        """What acts where no search fits a deadline: the last plan, one decision further, or the policy.
+
+        Args:
+            warm_start: the last plan, shifted, where the policy does not know all that is asked; else None.
+        """
+        found = Actor(self.policy, None, self.horizon, 0)
+        if self.horizon > 1:  # a plan of one decision says nothing of the next
+            found.continued = warm_start
+        return found
 
     @torch.inference_mode()
     def propose(
@@ -203,6 +216,8 @@ class Actor:
         """
         with torch.inference_mode():
             if self.planner is None:
+                if self.continued is not None:
+                    return self.continued.actions[:, 0], None
                 if explore:
                     return self.policy.draw(z, generator), None
                 return self.policy(z), None

@@ -2,9 +2,9 @@
 
 A decision with a search has three parts: what comes before the end of the search's first iteration (the
 policy's proposals among it), each further iteration, and what follows the search. Where the first and the last
-part do not fit, the search is left out and the policy acts. Where another iteration and the last part do not fit,
-the search ends with the best plan so far. The last decisions are no promise: a decision that something else holds
-up misses its deadline.
+part do not fit, the search is left out and the policy acts; see `Actor.without_search` for what it does not know.
+Where another iteration and the last part do not fit, the search ends with the best plan so far. The last decisions
+are no promise: a decision that something else holds up misses its deadline.
 """
 
 import time
@@ -99,7 +99,7 @@ class Deadline:
         self.iterations = 0
         """Iterations of the search that have begun."""
         self.fell_back = False
-        """Whether the policy acts in place of the search."""
+        """Whether the decision is made without a search."""
         self._begun = self._part_begun = pace.clock()
         self._at = self._begun + milliseconds / 1e3
         self._ended = False

@@ -16,9 +16,9 @@ class DecisionTiming:
     latency_ms: float
     deadline_ms: float
     iterations: int
-    """Iterations of the search; 0 where the policy acted alone."""
+    """Iterations of the search; 0 where there was no search."""
     fell_back: bool
-    """Whether the policy acted because not even one iteration would have fitted."""
+    """Whether there was no search because not even one iteration would have fitted."""
 
     @property
     def missed(self) -> bool:
@@ -57,7 +57,7 @@ class TimingStatistics:
         Returns:
             `decisions`; `median_ms`, `p99_ms` and `longest_ms` of their latencies (of the newest 10,000 of them);
             `missed_share`, the share of decisions that came after their deadline; `fell_back_share`, the share in
-            which the policy acted in place of a search; `iterations`, the mean number of iterations of the search
+            which no search was made; `iterations`, the mean number of iterations of the search
             in a decision. Without a decision, all but `decisions` are NaN.
         """
         count = self.decisions or float("nan")

@@ -333,8 +333,8 @@ def _evaluation(
     deadline = None if on_deadline is None else {"ms": deadline_ms, **on_deadline.timing.summary()}
     if deadline is not None and (share := deadline["fell_back_share"] or 0.0) > MOST_FALLEN_BACK:
         said = (
-            f"--deadline-ms: {deadline_ms:g} ms leave no time for a plan here, and the policy alone acted in "
-            f"{share:.0%} of the decisions"
+            f"--deadline-ms: {deadline_ms:g} ms leave no time for a plan here, and {share:.0%} of the "
+            "decisions were made without a search"
         )
         warnings.warn(said, Advice, stacklevel=2)
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]

@@ -73,7 +73,7 @@ def _deadline(timing: Mapping[str, Any]) -> str:
     """How the decisions kept their deadline."""
     return (
         "a decision took {median_ms:.1f} ms (median) and {p99_ms:.1f} ms (99th percentile), {missed_share:.2%} "
-        "missed the deadline of {ms:g} ms, {fell_back_share:.2%} were left to the policy, {iterations:.1f} "
+        "missed the deadline of {ms:g} ms, {fell_back_share:.2%} were made without a search, {iterations:.1f} "
         "iterations on average"
     ).format(**timing)
 

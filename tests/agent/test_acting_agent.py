@@ -14,6 +14,7 @@ import torch
 import joule
 from agent.actor.deadline import Pace
 from agent.arguments import ROUNDING
+from agent.cost.constraint import parse_constraint
 from agent.cost.energy import with_callback
 from agent.errors import InputError
 
@@ -110,6 +111,30 @@ def test_the_policy_acts_where_no_iteration_fits_and_misses_are_counted(
     assert agent.timing.summary()["missed_share"] == pytest.approx(missed / 30)
     agent.timing.clear()
     assert agent.timing.decisions == 0
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_without_a_search_the_last_plan_goes_on_where_the_policy_does_not_know_what_is_asked(
+    trained_run: Path, observations: Iterator[np.ndarray], horizon: int
+) -> None:
+    constrained, planned = (loaded(trained_run, "mppi", horizon_decisions=horizon) for _ in range(2))
+    constrained.constrain(parse_constraint("position<0.5"))
+    planned.plan_for(joule.Task("far", lambda r: r["position"] ** 2), horizon)
+    by_policy = loaded(trained_run, "policy")
+    for agent in (constrained, planned):
+        SlowEnergy(agent, 50.0)
+        agent.act(next(observations), deadline_ms=1e6)
+        plan = agent.last_decision.plan.actions
+        begun, second, third = (next(observations) for _ in range(3))
+        action = agent.act(second, deadline_ms=20.0)
+        assert agent.last_decision.timing.fell_back
+        expected = plan[0, 1].numpy() if horizon > 1 else by_policy.predict(second)[0]
+        np.testing.assert_array_equal(action, expected)
+        agent.modules.actor.pace.first._left_out = 0  # no trial is due
+        np.testing.assert_array_equal(agent.act(third, deadline_ms=20.0), by_policy.predict(third)[0])
+        agent.modules.actor.pace.first._left_out = 0
+        action = agent.act(begun, deadline_ms=20.0, episode_start=True)
+        np.testing.assert_array_equal(action, by_policy.predict(begun)[0])
 
 
 def test_an_early_end_changes_no_other_decision(
