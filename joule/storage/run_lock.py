@@ -1,4 +1,4 @@
-"""The lock on a folder: one process at a time trains in the folder of a run, or searches for the same settings."""
+"""The lock on a folder: one process at a time trains in the folder of a run, or makes a search."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class Task:
 
 @contextmanager
 def searching_alone(tasks: Sequence[Task]) -> Iterator[None]:
-    """Inside, no other process searches for the same: it would take candidates in training for interrupted ones.
+    """Inside, no other process makes the same search: it would take candidates in training for interrupted ones.
 
     Raises:
         ConfigError: where another process does.
