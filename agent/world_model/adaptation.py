@@ -5,6 +5,9 @@ model: a copy of the one in use, which then learns at every decision from the st
 old ones whose share falls. The old model is stored, not overwritten. Every model in the bank predicts each
 step. When another one predicts the present better than the one in use, the agent switches to it.
 
+Learning from a few episodes may do harm. So in a new world the networks of before the change act in some of the
+episodes too, and then those act that return more (`agent.world_model.trial_returns`).
+
 Prediction errors also decide when to plan. A plan is as good as its model: while the model errs by more than
 its own uncertainty explains, the agent acts by its policy alone (mode 1), and plans again later.
 
@@ -44,7 +47,6 @@ from agent.world_model.change_detection import (
     as_first_seen,
     calibrate,
 )
-from agent.world_model.dynamics import WorldModel
 from agent.world_model.home_episodes import HomeEpisodes
 from agent.world_model.model_bank import (
     CALIBRATED_AFTER_DECISIONS,
@@ -55,6 +57,7 @@ from agent.world_model.model_bank import (
     held,
     windows_of,
 )
+from agent.world_model.network_weights import NetworkWeights
 from agent.world_model.observed_steps import errors_of_rows, observed_steps
 from agent.world_model.signals import Alarm, Signals
 
@@ -98,7 +101,7 @@ class AdaptiveAgent(SavedAsFolder):
         decisions_per_alarm: float = DECISIONS_PER_ALARM,
         on_begin: Callable[[], None] = lambda: None,
     ) -> None:
-        self.own_networks = OwnNetworks(modules)
+        self.own_networks, self.weights = OwnNetworks(modules), NetworkWeights(modules)
         self.modules, self.utd, self.decisions_per_alarm = modules, utd, decisions_per_alarm
         known = modules.replay_buffer.transitions()
         self.first = KnownModel(copy.deepcopy(modules.networks.world_model), known)
@@ -153,7 +156,7 @@ class AdaptiveAgent(SavedAsFolder):
         rows, _ = observation_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
-        if self._credit >= 1.0:
+        if self._credit >= 1.0 and not self.weights.unadapted:  # which would learn in place of the adapted ones
             with self.modules.own_random_streams():
                 while self._credit >= 1.0:
                     self._credit -= 1.0
@@ -179,9 +182,11 @@ class AdaptiveAgent(SavedAsFolder):
     def distrusts_model(self) -> bool:
         """Whether the model errs too much to plan with, so that the policy acts alone.
 
-        Never within constraints: a policy does not look ahead.
+        Never within constraints: a policy does not look ahead. Nor while the networks of before the change act,
+        which then do as they would without adaptation.
         """
-        return self.mean_error > LARGEST_MEAN_ERROR and self.modules.constraint_cost is None
+        errs = self.mean_error > LARGEST_MEAN_ERROR and not self.weights.unadapted
+        return errs and self.modules.constraint_cost is None
 
     def update(self) -> None:
         """One gradient step, with perception fixed and without curiosity."""
@@ -220,9 +225,19 @@ class AdaptiveAgent(SavedAsFolder):
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
         self.own_networks.check()
+        self.end_episode()
+        self.weights.act(
+            self.in_use, unadapted=bool(self.in_use.before) and self.in_use.returns.next_unadapted()
+        )
+        self.in_use.returns.begin()
         self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
         self._obs, self._row = obs, self.modules.replay_buffer.newest()
+
+    def end_episode(self) -> None:
+        """The episode that is observed is over. Lets those networks act that have returned more in this world."""
+        self.in_use.returns.end(self.weights.unadapted)
+        self.weights.act(self.in_use, unadapted=self.in_use.returns.prefers_unadapted)
 
     def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: Observation, readouts: np.ndarray
@@ -245,6 +260,7 @@ class AdaptiveAgent(SavedAsFolder):
         # From the first one on, plans and the discount know of them.
         self.modules.terminations += bool(terminated)
         self.decisions += 1
+        self.in_use.returns.total += reward
         self.in_use.rows.add([row])
         self.in_use.last_used = self.decisions
         errors = self.errors_of_step(before, action, obs)
@@ -257,7 +273,7 @@ class AdaptiveAgent(SavedAsFolder):
             alarm = self.signals.update(observed_steps(self.modules, model, first, taken, cost, over, then))
         self.detect(errors, alarm)
         if self.in_use is not self.first:
-            self._credit += self.utd
+            self._credit += 0.0 if self.weights.unadapted else self.utd
             count = len(self.in_use.rows)
             if count >= CALIBRATED_AFTER_DECISIONS and count % FEWEST_DECISIONS == 0:
                 self.calibrate_in_use()
@@ -314,12 +330,9 @@ class AdaptiveAgent(SavedAsFolder):
         z, observed = self.modules.perceive(stack_parts([obs, after])).split(1)
         taken = torch.from_numpy(np.asarray(action, np.float32)[None]).to(z)
         with torch.inference_mode():
-            steps = [self.model_of(known).predict(z, taken) for known in self.bank]
+            models = [self.weights.model_of(known, self.in_use) for known in self.bank]
+            steps = [model.predict(z, taken) for model in models]
             return [(float((s.z - observed).square().mean()), float(s.disagreement)) for s in steps]
-
-    def model_of(self, known: KnownModel) -> WorldModel:
-        """The world model of a model in the bank, in use or not."""
-        return self.modules.networks.world_model if known is self.in_use else known.model
 
     # The bank
 
@@ -330,8 +343,9 @@ class AdaptiveAgent(SavedAsFolder):
         earlier = self.first.earlier_rows if self.in_use is self.first else self.in_use.rows.all.copy()
         self.models_begun += 1
         new = KnownModel(
-            copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved)
-        )
+            copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved),
+            before=self.in_use.weights,
+        )  # fmt: skip
         if len(self.bank) == LARGEST_BANK:
             others = [k for k in self.bank if k is not self.first and k is not self.in_use]
             self.bank.remove(min(others, key=lambda known: known.last_used))
@@ -344,32 +358,21 @@ class AdaptiveAgent(SavedAsFolder):
         moved = self.in_use.rows.take(since)
         known.rows.add(moved)
         self.store_in_use(moved)
-        self.modules.networks.load_state_dict(known.weights | self._weights(of_goals=True))
+        self.weights.restore(known)
         self.modules.terminations = known.terminations
-        for group, moments in zip(self._groups(), known.optimizers, strict=True):
-            group.restore_moments(moments)
         self._use(known, since, None)
 
     def store_in_use(self, moved: np.ndarray) -> None:
         """Keeps the weights of the model in use, and the falls that it knows of but those in the `moved` rows."""
-        known, networks = self.in_use, self.modules.networks
-        buffer = self.modules.replay_buffer
+        known, buffer = self.in_use, self.modules.replay_buffer
+        self.weights.store(known)
         fallen = buffer.terminated[held(buffer, moved)] > 0
-        known.weights = self._weights(of_goals=False)
         known.terminations = max(0, self.modules.terminations - int(fallen.sum()))
-        known.optimizers = [group.copied_moments() for group in self._groups()]
-        known.model = copy.deepcopy(networks.world_model)
-
-    def _weights(self, of_goals: bool) -> dict[str, torch.Tensor]:
-        """Copies of the weights of what `learn_goals` learned, which no model of the bank has, or of all else."""
-        weights = self.modules.networks.state_dict()
-        return {n: value.clone() for n, value in weights.items() if n.startswith("goals.") == of_goals}
-
-    def _groups(self) -> tuple[Any, Any]:
-        return self.modules.learner.model_group, self.modules.learner.policy_group
 
     def _use(self, known: KnownModel, since: int, signal: str | None) -> None:
         """Uses a model: a new one, after what `signal` noticed, or one that was known (None)."""
+        for one in (self.in_use, known):  # this episode is of two worlds
+            one.returns.interrupt()
         self.in_use = known
         if self.signals is not None:
             self.signals.reset()

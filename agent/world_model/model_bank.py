@@ -15,6 +15,7 @@ from agent.memory.windows import Windows
 from agent.modules import Modules
 from agent.world_model.change_detection import ErrorCalibration, ModelComparison
 from agent.world_model.dynamics import WorldModel
+from agent.world_model.trial_returns import TrialReturns
 
 CALIBRATED_AFTER_DECISIONS = 1_000
 """Decisions with a new model after which its errors are calibrated, so that a further change is detected."""
@@ -66,7 +67,7 @@ class KnownModel:
     """A model of one world, and the rows that were collected there."""
 
     model: WorldModel
-    """The world model, while it is not the one in use."""
+    """The world model, while its networks are not those that act."""
     earlier_rows: np.ndarray
     """Row numbers of the replay buffer that were collected in the world before."""
     calibration: ErrorCalibration | None = None
@@ -74,7 +75,11 @@ class KnownModel:
     number: int = 0
     """In the order of their beginning; the model of training is 0."""
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """All networks but those of goals, while it is not the one in use."""
+    """All networks but those of goals, while they are not those that act."""
+    before: dict[str, Tensor] = field(default_factory=dict)
+    """The same of the model that was in use when its world began; empty for the model of training."""
+    returns: TrialReturns = field(default_factory=TrialReturns)
+    """What episodes of its world returned, with its networks and with those of before."""
     terminations: int = 0
     """Terminations that the agent knew of when it was last in use."""
     optimizers: list[list[Moments]] = field(default_factory=list)

@@ -1,0 +1,67 @@
+"""Which weights an adapting agent acts by: those of the model in use, or those of before its world began."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor
+
+from agent.learning.flat_parameters import FlatParameters
+from agent.modules import Modules
+from agent.world_model.dynamics import WorldModel
+from agent.world_model.model_bank import KnownModel
+
+
+class NetworkWeights:
+    """Stores the weights of the networks with a model of the bank, and loads them again.
+
+    What `learn_goals` learned stays throughout: no model of the bank has it.
+
+    Args:
+        modules: those of the agent.
+    """
+
+    def __init__(self, modules: Modules) -> None:
+        self._modules = modules
+        self.unadapted = False
+        """Whether the networks have the weights of before the world of the model in use began."""
+
+    def store(self, known: KnownModel) -> None:
+        """Keeps the weights and the state of the optimisers with the model in use."""
+        self.act(known, unadapted=False)
+        self._keep(known)
+        known.optimizers = [group.copied_moments() for group in self._groups()]
+
+    def restore(self, known: KnownModel) -> None:
+        """Loads what was stored with a model, which is to be used again."""
+        self._load(known.weights)
+        for group, moments in zip(self._groups(), known.optimizers, strict=True):
+            group.restore_moments(moments)
+
+    def act(self, known: KnownModel, *, unadapted: bool) -> None:
+        """Loads the weights that are to act in the world of the model in use."""
+        if unadapted is self.unadapted:
+            return
+        if unadapted:
+            self._keep(known)
+        self._load(known.before if unadapted else known.weights)
+        self.unadapted = unadapted
+
+    def model_of(self, known: KnownModel, in_use: KnownModel) -> WorldModel:
+        """The world model of a model in the bank, in use or not."""
+        return self._modules.networks.world_model if known is in_use and not self.unadapted else known.model
+
+    def _keep(self, known: KnownModel) -> None:
+        known.weights = self._weights(of_goals=False)
+        known.model = copy.deepcopy(self._modules.networks.world_model)
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        self._modules.networks.load_state_dict(weights | self._weights(of_goals=True))
+
+    def _weights(self, of_goals: bool) -> dict[str, Tensor]:
+        """Copies of the weights of what `learn_goals` learned, which no model of the bank has, or of all else."""
+        weights = self._modules.networks.state_dict()
+        return {n: value.clone() for n, value in weights.items() if n.startswith("goals.") == of_goals}
+
+    def _groups(self) -> tuple[FlatParameters, FlatParameters]:
+        return self._modules.learner.model_group, self._modules.learner.policy_group

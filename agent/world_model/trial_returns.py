@@ -1,0 +1,60 @@
+"""What episodes in a changed world return, to the agent that adapts and to the one of before: which one should act?
+
+An agent that was robust may lose by adapting: what it learns from a few episodes is not always better than what it
+learned from all of training. So in a new world both act in turn, and then whichever had the higher return. One
+that adapts goes on learning and is tried again; one that does not is known after an episode or two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import fmean
+
+NEWEST = 2
+"""Episodes of the adapting agent that count: it changes. Also, how many without it are followed by one of it."""
+
+
+@dataclass
+class TrialReturns:
+    """The returns of whole episodes in one changed world, in the order of time."""
+
+    adapted: list[float] = field(default_factory=list)
+    """Of episodes in which the adapted networks acted."""
+    unadapted: list[float] = field(default_factory=list)
+    """Of those in which the networks of before the change acted."""
+    since_adapted: int = 0
+    """How many episodes it is since the adapted networks acted."""
+    total: float = 0.0
+    """Of the episode in progress."""
+    counts: bool = False
+    """Whether the episode in progress is one of this world from its start."""
+
+    def begin(self) -> None:
+        """An episode begins; it counts if nothing interrupts it."""
+        self.total, self.counts = 0.0, True
+
+    def interrupt(self) -> None:
+        """The episode in progress is not of one world, or not of one agent."""
+        self.counts = False
+
+    def end(self, unadapted: bool) -> None:
+        """The episode in progress is over; `unadapted` says who acted."""
+        if self.counts:
+            (self.unadapted if unadapted else self.adapted).append(self.total)
+            self.since_adapted = self.since_adapted + 1 if unadapted else 0
+        self.counts = False
+
+    @property
+    def prefers_unadapted(self) -> bool:
+        """Whether the agent of before the change returned more; False before both have acted."""
+        if not self.adapted or not self.unadapted:
+            return False
+        return fmean(self.unadapted) > fmean(self.adapted[-NEWEST:])
+
+    def next_unadapted(self) -> bool:
+        """Whether the agent of before the change acts in the next episode."""
+        if not self.adapted:
+            return False
+        if not self.unadapted:
+            return True
+        return self.prefers_unadapted and self.since_adapted < NEWEST
