@@ -51,6 +51,12 @@ def test_the_head_that_predicts_the_worst_counts() -> None:
         ConstraintCost([parse_constraint("height<1")], LAYOUT, networks, 1)
 
 
+def test_every_head_is_judged_with_the_action_of_its_row() -> None:
+    cost = ConstraintCost([parse_constraint("action<2")], LAYOUT, networks_reading(3), 1)
+    step = Step(torch.zeros(3, 2, 3), torch.zeros(2, 1), torch.zeros(2))
+    assert cost.predicted(step, torch.tensor([[1.0], [5.0]])).tolist() == [[[-1.0, 3.0]] * 3]
+
+
 class Short:
     """A model of a point that moves by its action; its heads predict 0.1 and 0.3 too little in each step."""
 
@@ -104,6 +110,30 @@ def test_the_margin_is_the_error_of_predictions_of_stored_steps() -> None:
     assert constraint_cost(step, torch.zeros(4, 1), 1, margin).tolist() == pytest.approx([0.1] * 4)
     assert constraint_cost(step, torch.zeros(4, 1), 0, margin).tolist() == [0.0] * 4
     assert constraint_cost.margin(state_buffer(9), perceive, 2).tolist() == [[0.0, 0.0]] * 2
+
+
+class ShortAtFirst:
+    """A model that predicts 0.3 too little in the first step, and makes up for it in the second.
+
+    The second number of a latent counts its steps.
+    """
+
+    def predict(self, z: Tensor, action: Tensor) -> Step:
+        off = torch.tensor([-0.3, 0.3, 0.0])[z[:, 1].long()]
+        heads = torch.stack((z[:, 0] + action[:, 0] + off, z[:, 1] + 1.0), -1)
+        return Step(heads[None], torch.zeros(len(z), 1), torch.zeros(len(z)))
+
+
+def test_a_margin_never_decreases_along_the_horizon() -> None:
+    networks = networks_reading(1, world_model=ShortAtFirst())
+    networks.readout = lambda z: z[:, :1]
+    cost = ConstraintCost([parse_constraint("place<0.5")], Readouts({"place": 1}, {}), networks, 1)
+
+    def perceive(obs: Any) -> Tensor:
+        place = torch.from_numpy(obs.astype(np.float32))
+        return torch.cat((place, torch.zeros_like(place)), -1)
+
+    torch.testing.assert_close(cost.margin(places(80), perceive, 3), torch.full((3, 1), 0.3))
 
 
 def test_a_margin_is_that_of_the_steps_on_which_a_function_is_a_number() -> None:
