@@ -252,6 +252,16 @@ def test_a_log_of_each_stream_restores_the_buffer() -> None:
     np.testing.assert_array_equal(buffer.observations(places[0]), again.observations(places[1]))
 
 
+def test_numbers_follow_time_over_all_streams() -> None:
+    buffer = ReplayBuffer(60, COLUMNS, 3)
+    for number, stream in enumerate(buffer.streams):
+        play(stream, [(6, "open")], number * FAR)
+    numbers = buffer.transitions()
+    assert (np.diff(numbers) > 0).all(), "the oldest is the first"
+    now, before = (np.asarray(buffer.observations(buffer.place(n))) for n in (numbers[-3:], buffer.earlier(numbers[-3:], 4)))
+    np.testing.assert_array_equal(now - before, np.full((3, 1), 4.0))
+
+
 def test_every_part_of_an_observation_keeps_its_dtype() -> None:
     parts = [("state", (3,), "float32"), ("camera", (4, 4, 3), "uint8")]
     spec: Any = SimpleNamespace(
