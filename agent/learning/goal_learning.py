@@ -171,6 +171,21 @@ class GoalLearner:
         any_moment = self.rng.integers(0, len(self.moments.last), len(starts))
         return np.where(self.rng.random(len(starts)) < FROM_THE_FUTURE, later, any_moment)
 
+    @torch.no_grad()
+    def targets(self, starts: np.ndarray, goals: np.ndarray) -> Float[Tensor, " rows"]:
+        """Targets of the critic: the discounted number of decisions from `starts` [rows] to `goals` [rows]."""
+        networks, moments = self.networks, self.moments
+        taken, reached = steps_towards(starts, goals, moments.end[starts], N_STEP)
+        after, goal = (moments.z[torch.from_numpy(index)] for index in (starts + taken, goals))
+        share = torch.from_numpy(self.discount**taken).to(goal)
+        later = torch.cat((after, goal), -1)
+        to_go = networks.target_critic(later, networks.policy.draw(later)).amax(-1)
+        # From where the episode terminated no goal is reached any more.
+        over = moments.terminated[starts + taken - 1]
+        to_go = to_go.masked_fill(torch.from_numpy(over).to(goal.device), 1.0 / (1.0 - self.discount))
+        onward = share * torch.from_numpy(~reached).to(goal) * to_go
+        return (1.0 - share) / (1.0 - self.discount) + onward
+
     def update(self) -> None:
         """One gradient step of each.
 
@@ -180,18 +195,8 @@ class GoalLearner:
         networks, moments = self.networks, self.moments
         starts = self.rng.choice(moments.starts, BATCH_SIZE)
         goals = self.goals(starts)
-        taken, reached = steps_towards(starts, goals, moments.end[starts], N_STEP)
-        z, goal, after = (moments.z[torch.from_numpy(index)] for index in (starts, goals, starts + taken))
-        pair = torch.cat((z, goal), -1)
-        share = torch.from_numpy(self.discount**taken).to(z)
-        with torch.no_grad():
-            later = torch.cat((after, goal), -1)
-            to_go = networks.target_critic(later, networks.policy.draw(later)).amax(-1)
-            # From where the episode terminated no goal is reached any more.
-            over = moments.terminated[starts + taken - 1]
-            to_go = to_go.masked_fill(torch.from_numpy(over).to(z.device), 1.0 / (1.0 - self.discount))
-            onward = share * torch.from_numpy(~reached).to(z) * to_go
-            target = (1.0 - share) / (1.0 - self.discount) + onward
+        target = self.targets(starts, goals)
+        pair = torch.cat([moments.z[torch.from_numpy(index)] for index in (starts, goals)], -1)
         critic = networks.critic
         logits = critic.logits(pair, moments.action[torch.from_numpy(starts)])
         scaled = (target / critic.scale).unsqueeze(1).expand(-1, logits.shape[1])
