@@ -114,8 +114,36 @@ def test_errors_on_training_data_are_scaled_to_their_size_on_new_data() -> None:
     np.testing.assert_array_equal(as_first_seen(error, surprise), error)  # never scaled down
 
 
+def test_the_newest_errors_on_training_data_count_most() -> None:
+    """The mean is that which surprise follows: errors that have not changed since are not scaled."""
+    surprise, error = Surprise(), np.linspace(0.5, 1.5, 20_000)
+    surprise.usual, surprise.count = 0.5, 10**6
+    for one in error:
+        surprise.observe(float(one))
+    np.testing.assert_allclose(as_first_seen(error, surprise), error, rtol=1e-3)
+    error[-50:] = 1e6  # accidents, which count as ten usual errors
+    assert (as_first_seen(error, surprise) == error).all()
+    surprise.usual *= 3.0
+    assert as_first_seen(error, surprise)[0] > 1.2 * error[0]
+
+
+def test_a_test_dates_a_change_where_its_sum_was_last_zero() -> None:
+    detector = ChangeDetector(threshold=3.0, allowance=1.0, largest=9.0)
+    assert not any(detector.update(number) for number in (0.0, 2.0, -5.0, 2.0, 2.0))
+    assert (detector.level, detector.since) == (2.0, 2)
+    assert detector.update(3.0)
+    assert detector.since == 3
+
+
 def test_another_model_is_better_when_it_errs_less_and_no_more_than_usual() -> None:
     better, equal, unusual = ModelComparison(), ModelComparison(), ModelComparison()
     assert any(better.update(2.0, 1.0, 0.0) for _ in range(12))
     assert not any(equal.update(1.0, 1.0, 0.0) for _ in range(200))
     assert not any(unusual.update(2.0, 1.0, 2.5) for _ in range(200))
+
+
+def test_a_model_is_judged_by_the_steps_since_its_sum_was_last_zero() -> None:
+    comparison = ModelComparison()
+    for _ in range(100):
+        comparison.update(1.0, 1.5, -3.0)  # it fitted its own world well, long ago
+    assert not any(comparison.update(2.0, 1.0, 2.5) for _ in range(50)), "now it does not"

@@ -7,11 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from agent.world_model import signals
+from agent.world_model.change_detection import threshold_for
 from agent.world_model.correction_statistic import CorrectionTest
 from agent.world_model.home_episodes import HomeEpisodes
 from agent.world_model.observed_steps import ObservedSteps
 from agent.world_model.residuals import HomeResiduals
-from agent.world_model.signals import Signals
+from agent.world_model.signals import Kind, Signals, tail_threshold
 
 LATENT, ACT = 16, 2
 
@@ -89,6 +91,39 @@ def test_falls_and_a_worse_course_are_noticed_each_by_its_signal(watching: Signa
 def test_the_same_steps_raise_the_same_alarms_whatever_was_watched_before(watching: Signals) -> None:
     steps = world(2, 60, falls=0.2)
     assert alarms(watching, steps) == alarms(watching, steps) != []
+
+
+class Fitted:
+    """A signal whose number of a step is 1 where it was made of this step, else 0."""
+
+    def __init__(self, home: ObservedSteps) -> None:
+        self.known = set(home.z[:, 0].tolist())
+
+    def numbers(self, steps: ObservedSteps) -> np.ndarray:
+        return np.array([float(z in self.known) for z in steps.z[:, 0].tolist()])
+
+
+def test_thresholds_come_from_steps_that_the_signal_does_not_know_and_share_the_false_alarms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[tuple[list[float], float]] = []
+
+    def threshold(sums: np.ndarray, decisions_per_alarm: float) -> float:
+        given.append((sums.tolist(), decisions_per_alarm))
+        return 1.0
+
+    kind = Kind(Fitted, 0.25, 9.0, threshold)
+    monkeypatch.setattr(signals, "KINDS", {"one": kind, "other": kind})
+    Signals(home(1_000), 100.0)
+    assert given == [([-0.25] * 1_000, 200.0)] * 2, "each of two raises half of the false alarms"
+
+
+def test_a_threshold_is_well_above_the_highest_excursion_unless_that_is_an_outlier() -> None:
+    regular = np.array([1.0, -2.0] * 100)
+    assert threshold_for(regular, 20.0) == 1.0
+    assert tail_threshold(regular, 20.0) == 1.5
+    one_accident = np.concatenate(([100.0, -200.0], regular))
+    assert tail_threshold(one_accident, 20.0) == 2.0 * threshold_for(one_accident, 20.0) < 20.0
 
 
 def test_usual_errors_are_taken_out() -> None:
