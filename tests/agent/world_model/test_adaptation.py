@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ import envs
 import joule
 from agent.errors import ConfigError
 from agent.world_model.adaptation import LARGEST_MEAN_ERROR, AdaptiveAgent
-from agent.world_model.model_bank import RowNumbers
+from agent.world_model.model_bank import LARGEST_BANK, OLD_WEIGHT, RowNumbers, windows_of
 from joule.commands import evaluate, train
 from joule.environment import make_env
 
@@ -119,6 +120,56 @@ def test_the_encoder_and_its_optimiser_state_stay_as_they_are(trained_run: Path)
     assert "encoder" not in moved
     after = group.moments[0]
     assert all(torch.equal(value, after[name]) for name, value in state.items())
+
+
+def moments(adaptive: Any) -> list[torch.Tensor]:
+    learner = adaptive.modules.learner
+    groups = (learner.model_group, learner.policy_group)
+    return [v.clone() for group in groups for part in group.moments for v in part.values()]
+
+
+def test_a_known_model_comes_back_with_its_weights_and_the_moments_of_its_optimiser(
+    trained_run: Path,
+) -> None:
+    adaptive = load(trained_run).adapt()
+    returns(adaptive, adaptive.observe(point(adaptive)), 1, 600)
+    before, kept = weights(adaptive), moments(adaptive)
+    adaptive.begin_model(10)
+    adaptive.update()
+    adaptive.mean_error = 5.0
+    assert not same(before, weights(adaptive))
+    adaptive.switch_to(adaptive.first)
+    assert same(before, weights(adaptive))
+    assert all(torch.equal(one, other) for one, other in zip(kept, moments(adaptive), strict=True))
+    assert adaptive.mean_error == 0.0, "its model is known to hold"
+
+
+def test_a_full_bank_forgets_the_model_that_was_used_least_recently_but_the_first(trained_run: Path) -> None:
+    adaptive = load(trained_run).adapt()
+    for used in range(1, LARGEST_BANK):
+        adaptive.begin_model(1)
+        adaptive.in_use.last_used = 100 - used  # each was used before the one begun earlier
+    assert [known.number for known in adaptive.bank] == list(range(LARGEST_BANK))
+    adaptive.begin_model(1)
+    oldest = LARGEST_BANK - 2  # the newest is in use
+    assert [known.number for known in adaptive.bank] == [
+        number for number in range(LARGEST_BANK + 1) if number != oldest
+    ]
+
+
+def test_a_new_model_begins_with_the_steps_since_the_change(trained_run: Path) -> None:
+    adaptive = load(trained_run).adapt()
+    returns(adaptive, adaptive.observe(point(adaptive)), 1, 600)
+    seen = adaptive.first.rows.all.tolist()
+    adaptive.begin_model(4)
+    assert (adaptive.first.rows.all.tolist(), adaptive.in_use.rows.all.tolist()) == (seen[:-4], seen[-4:])
+    adaptive.modules.config = dataclasses.replace(
+        adaptive.config, learning=dataclasses.replace(adaptive.config.learning, batch_size=1_000)
+    )
+    windows, buffer = windows_of(adaptive.modules, adaptive.in_use), adaptive.modules.replay_buffer
+    new = np.asarray(buffer.observations(buffer.place(np.array(seen[-4:]))))
+    drawn = (windows.obs[0][:, None] == new[None]).all(-1).any(1).sum()
+    assert drawn == round(1_000 * 4 / (4 + OLD_WEIGHT)), "the others are of the world before"
 
 
 def test_plans_know_of_falls_as_soon_as_there_is_one(trained_run: Path) -> None:
