@@ -101,6 +101,33 @@ def test_the_greatest_force_at_a_joint_is_scaled_where_all_its_motors_are(
         assert data.qfrc_actuator[0] == expected
 
 
+@pytest.mark.parametrize("pair", ["", '<contact><pair geom1="floor" geom2="ball" friction="0.6 0.6"/></contact>'])
+def test_the_friction_of_every_contact_is_scaled(pair: str) -> None:
+    model = mujoco.MjModel.from_xml_string(
+        f"""<mujoco><worldbody><geom name="floor" type="plane" size="1 1 1" friction="0.6"/>
+        <body pos="0 0 0.09"><freejoint/><geom name="ball" size="0.1" friction="0.6"/></body></worldbody>
+        {pair}</mujoco>"""
+    )
+    patch, data = ModelPatch(model), mujoco.MjData(model)
+    for perturbations, sliding in ((["friction=2"], 1.2), ([], 0.6)):
+        patch.apply([parse(text) for text in perturbations])
+        mujoco.mj_forward(model, data)
+        assert data.contact.friction[0, 0] == pytest.approx(sliding)
+
+
+def test_a_body_of_twice_the_mass_turns_half_as_fast() -> None:
+    model = arm('<motor joint="elbow"/>')
+    acceleration = []
+    for perturbations in ([parse("mass.arm=2"), parse("gravity=0")], [parse("gravity=0")]):
+        patch, data = ModelPatch(model), mujoco.MjData(model)
+        patch.apply(perturbations)
+        data.ctrl[0] = 1.0
+        mujoco.mj_forward(model, data)
+        acceleration.append(float(data.qacc[0]))
+        patch.undo()
+    assert acceleration[0] == pytest.approx(0.5 * acceleration[1])
+
+
 def test_a_motor_with_two_controls_is_one_motor() -> None:
     model = arm('<pid name="first" joint="elbow" kp="3"/><motor name="second" joint="elbow"/>')
     assert (motor_count(model), model.nu) == (2, 3)

@@ -268,11 +268,20 @@ def test_latency_delays_actions_by_frames() -> None:
     for _ in range(2):
         env.reset(seed=0)
         action = np.zeros(1, np.float32)  # of one array, as a caller may do who does not keep actions
-        for value in (-1.0, 0.5, 1.0, 0.0, 0.0):
+        for value in (-1.0, 0.5, 1.0, 0.0, 0.75):  # the last one is not executed, in the next episode either
             action[0] = value
             env.step(action)
         received = [float(action[0]) for action in env.unwrapped.received]  # type: ignore[attr-defined]
         assert received == [2.0, 2.0, -2.0, 4.0, 6.0]
+
+
+def test_where_latency_begins_the_last_action_is_repeated() -> None:
+    env = envs.make("Counter-v0", perturb=["latency=2@2"])
+    env.reset(seed=0)
+    for value in (0.0, 0.5, 1.0, -1.0, -0.5):
+        env.step(np.array([value], np.float32))
+    received = [float(action[0]) for action in env.unwrapped.received]  # type: ignore[attr-defined]
+    assert received == [2.0, 4.0, 4.0, 4.0, 6.0]
 
 
 def test_noise_has_its_standard_deviation_and_does_not_reach_readouts() -> None:
@@ -302,6 +311,14 @@ def test_dropout_is_drawn_for_each_episode_and_repeats_with_the_seed() -> None:
     assert {len(silent) for silent in run} == {round(0.3 * 17)}
     assert len(set(run)) == 3
     assert [dead(3), dead(None), dead(None)] == run
+
+
+def test_another_perturbation_leaves_the_dropped_sensors_as_they_are() -> None:
+    env = envs.make("HalfCheetah-v5", perturb=["dropout=0.5"])
+    dropped = env.reset(seed=3)[0] == 0
+    for text in ("gravity=0.5", "noise=0.1", "dropout=0.5"):
+        env.perturb(text)
+        np.testing.assert_array_equal(env.step(np.ones(6, np.float32))[0] == 0, dropped)
 
 
 def test_a_change_acts_from_the_next_step_on_in_dm_control() -> None:

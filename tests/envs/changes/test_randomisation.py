@@ -116,6 +116,7 @@ def test_single_values_draw_nothing_and_say_nothing() -> None:
     rng = generator_of(1)
     draw(standing(["noise=0.1", "dropout=0.5"]), rng)
     assert rng.random() == generator_of(1).random()
+    assert generator_of(1).random() != np.random.default_rng(1).random(), "the environment's own stream"
 
 
 def test_environments_side_by_side_draw_each_for_itself() -> None:

@@ -70,12 +70,14 @@ def assert_same_future(
         future(env, moment, rng)
         assert env.exact
         saved, rng_state = through_a_file(env.snapshot()), rng.bit_generator.state
+        readouts = env.readouts().tobytes()
         expected = future(env, steps, rng)
         counters = env.counters
         for restored in (envs.make(name, **made), env):
             rng.bit_generator.state = rng_state
             assert restored.restore(saved)
             assert restored.observation.tobytes() == saved["observation"].tobytes()
+            assert restored.readouts().tobytes() == readouts
             assert future(restored, steps, rng) == expected
             assert restored.counters == counters
         assert env.restore(saved)
@@ -132,6 +134,17 @@ def test_a_perturbation_made_mid_episode_is_part_of_the_state() -> None:
     assert other.restore(through_a_file(env.snapshot()))
     assert other.perturbations == ["gravity=0.2"]
     assert future(other, 30, np.random.default_rng(1)) == future(env, 30, np.random.default_rng(1))
+
+
+def test_latency_that_begins_after_a_restore_repeats_the_last_action_of_before() -> None:
+    env, other = envs.make("Counter-v0"), envs.make("Counter-v0")
+    env.reset(seed=0)
+    env.step(np.array([0.5], np.float32))
+    assert other.restore(through_a_file(env.snapshot()))
+    for one in (env, other):
+        one.perturb("latency=1")
+        one.step(np.array([-1.0], np.float32))
+        assert one.unwrapped.received[-1] == 4.0  # type: ignore[attr-defined]
 
 
 def test_a_diverged_episode_is_restored() -> None:
