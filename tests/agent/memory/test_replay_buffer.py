@@ -258,7 +258,10 @@ def test_numbers_follow_time_over_all_streams() -> None:
         play(stream, [(6, "open")], number * FAR)
     numbers = buffer.transitions()
     assert (np.diff(numbers) > 0).all(), "the oldest is the first"
-    now, before = (np.asarray(buffer.observations(buffer.place(n))) for n in (numbers[-3:], buffer.earlier(numbers[-3:], 4)))
+    now, before = (
+        np.asarray(buffer.observations(buffer.place(n)))
+        for n in (numbers[-3:], buffer.earlier(numbers[-3:], 4))
+    )
     np.testing.assert_array_equal(now - before, np.full((3, 1), 4.0))
 
 

@@ -50,7 +50,11 @@ def test_the_errors_of_stored_rows_are_those_of_the_steps(trained_run: Path) -> 
     rows = buffer.transitions()[5:60:9]
     error, disagreement = errors_of_rows(modules, rows)
     places = buffer.place(rows)
-    after, action, cost = buffer.observations(buffer.after(places)), buffer.action[places], buffer.cost[places]
+    after, action, cost = (
+        buffer.observations(buffer.after(places)),
+        buffer.action[places],
+        buffer.cost[places],
+    )
     steps = observed_steps(
         modules, modules.networks.world_model, buffer.observations(places), action, cost, cost > np.inf, after
     )

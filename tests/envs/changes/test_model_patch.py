@@ -101,7 +101,9 @@ def test_the_greatest_force_at_a_joint_is_scaled_where_all_its_motors_are(
         assert data.qfrc_actuator[0] == expected
 
 
-@pytest.mark.parametrize("pair", ["", '<contact><pair geom1="floor" geom2="ball" friction="0.6 0.6"/></contact>'])
+@pytest.mark.parametrize(
+    "pair", ["", '<contact><pair geom1="floor" geom2="ball" friction="0.6 0.6"/></contact>']
+)
 def test_the_friction_of_every_contact_is_scaled(pair: str) -> None:
     model = mujoco.MjModel.from_xml_string(
         f"""<mujoco><worldbody><geom name="floor" type="plane" size="1 1 1" friction="0.6"/>
