@@ -172,15 +172,19 @@ def test_a_new_model_begins_with_the_steps_since_the_change(trained_run: Path) -
     assert drawn == round(1_000 * 4 / (4 + OLD_WEIGHT)), "the others are of the world before"
 
 
-def test_plans_know_of_falls_as_soon_as_there_is_one(trained_run: Path) -> None:
+@pytest.mark.parametrize("noticed", ["before", "after"])
+def test_plans_know_of_falls_as_soon_as_there_is_one(trained_run: Path, noticed: str) -> None:
     adaptive = load(trained_run).adapt()
     modules, obs = adaptive.modules, np.zeros(3, np.float32)
     assert modules.terminations == 0
     size = modules.env_spec.observation[0].shape[0]
     obs, readouts = np.zeros(size, np.float32), np.zeros(modules.readouts_size)
     adaptive.begin(obs, readouts)
-    adaptive.begin_model(1)
+    if noticed == "before":
+        adaptive.begin_model(1)
     adaptive.observe_step(np.zeros(modules.env_spec.action_size), 0.0, True, obs, readouts)
+    if noticed == "after":
+        adaptive.begin_model(1)  # the fall was one of the changed world
     assert modules.terminations == 1
     adaptive.switch_to(adaptive.first)
     assert modules.terminations == 0, "the agent of before is restored"
