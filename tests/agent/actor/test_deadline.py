@@ -84,6 +84,12 @@ def test_the_policy_acts_where_not_even_one_iteration_fits() -> None:
     assert pauses[:-1] == [1, 2, 4, 8, 16, 32, 64, 128]
 
 
+def test_what_follows_the_search_has_to_fit_too() -> None:
+    robot = Robot(first=8.0, further=1.0, rest=12.0)
+    assert robot.decide(20.0).missed, "nothing was known"
+    assert robot.decide(20.0).fell_back
+
+
 def test_the_pause_between_trials_has_a_limit() -> None:
     robot = Robot(first=30.0, further=30.0, rest=1.0)
     timings = robot.decisions(10 * LONGEST_PAUSE_DECISIONS, 20.0)
