@@ -1,6 +1,7 @@
 """The Gaussian planners: how near they come to an optimum, how they weigh elites, and their noise."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,3 +99,30 @@ def test_coloured_noise_has_unit_variance_and_its_exponent(horizon: int) -> None
             frequency = torch.arange(1, len(power) + 1).log().double()
             slope = np.polyfit(frequency, power, 1)[0]
             assert slope == pytest.approx(-exponent, abs=1e-6)
+
+
+def test_the_noise_of_icem_is_correlated_along_the_horizon_and_in_no_other_way() -> None:
+    side = torch.ones(2)
+    planner: Any = planners.make("icem", horizon=6, low=-side, high=side, samples=20_000, colour=2.0)
+    first = planner.draws(seeded(0))[0].flatten(1)  # [samples, horizon * act]
+    correlation = torch.corrcoef(first.T).view(6, 2, 6, 2)
+    torch.testing.assert_close(first.std(0), torch.ones(12), rtol=0.05, atol=0)
+    for act in (0, 1):
+        neighbours = correlation[:, act, :, act].diagonal(1)
+        assert neighbours.min() > 0.4
+        torch.testing.assert_close(neighbours, neighbours[:1].expand(5), rtol=0.1, atol=0)
+    assert correlation[:, 0, :, 1].abs().max() < 0.05
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("cem", 1), ("icem", 3), ("mppi", 10)])
+def test_so_many_elites_compete_with_the_candidates_of_the_next_iteration(kind: str, kept: int) -> None:
+    evaluations: list[int] = []
+
+    def energy(actions: Tensor) -> Tensor:
+        evaluations.append(1)
+        return many_minima(actions) + (1e3 if len(evaluations) > 1 else 0.0)
+
+    settings = {"samples": 50, "iterations": 3, "elites": 10} | ({"kept": 0.3} if kind == "icem" else {})
+    plan = planners.make(kind, horizon=3, low=-1.0, high=1.0, **settings).plan(energy, generator=seeded(0))
+    assert plan.elite_energy is not None
+    assert int((plan.elite_energy < 500.0).sum()) == kept

@@ -22,7 +22,8 @@ from run_comparison import (
 import joule
 from agent.errors import ConfigError
 from joule.commands import train
-from joule.storage.errors import CheckpointError
+from joule.storage.errors import CheckpointError, RunError
+from joule.storage.run_folder import Run
 from joule.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -107,6 +108,35 @@ def test_a_signal_leaves_a_checkpoint_from_which_a_resume_is_exact(
     at_frame(None, die)
     assert train.main(["--resume", str(folder)]) == 0
     assert_same_run(whole, folder)
+
+
+def test_no_other_process_trains_in_the_folder_of_a_run(
+    brief_options: Options, at_frame: AtFrame, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+
+    def try_to_train() -> None:
+        with pytest.raises(RunError, match=f"in use by process {os.getpid()}"):
+            Run.open(folder).lock()
+        die()
+
+    at_frame(5, try_to_train)
+    for given in ([*brief_options(), "--out", str(folder)], ["--resume", str(folder)]):
+        with pytest.raises(Killed):
+            train.main(given)
+
+
+def test_what_was_counted_and_scored_is_known_after_a_resume(training: Callable[..., Trainer]) -> None:
+    trainer = training()
+    trainer.run.count("collapse_alarms", 2)
+    trainer.last_scores = {"return_mean": 1.5, "return_std": 0.5}
+    trainer.agent.learn(5)
+    trainer.save()
+    trainer.run.close()
+    again = training(trainer.run.folder)
+    assert again.resume() == []
+    assert again.run.counters["collapse_alarms"] == 2
+    assert again.last_scores == trainer.last_scores
 
 
 @pytest.mark.slow
