@@ -265,6 +265,19 @@ def test_uncertainty_raises_the_critics_targets_in_imagination_only(trained_run:
     torch.testing.assert_close((penalised.target - plain.target)[last], penalty, rtol=1e-4, atol=1e-5)
 
 
+def test_what_is_replayed_are_stored_transitions_and_never_the_end_of_an_episode(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    modules, buffer, task = agent.modules, agent.modules.replay_buffer, parse(LEFT)
+    relabel(buffer, task, agent.configurator.task_cost(task).layout)
+    replayed = TaskLearner(modules, agent.configurator.task_cost(task)).replayed_transitions()
+    rows = buffer.place(buffer.transitions())
+    action, z = buffer.action[rows], modules.perceive(buffer.observations(rows))
+    stored_rows = torch.cat((z, torch.from_numpy(np.column_stack((action, buffer.cost[rows])))), 1)
+    found = torch.cat((replayed.z, replayed.action, replayed.cost.unsqueeze(1)), 1)
+    assert torch.cdist(found, stored_rows).amin(1).max() < 0.01, "an end has no action and no cost"
+    assert len(replayed.z) < BATCH_SIZE * modules.config.learning.n_step, "some windows reach an end"
+
+
 @pytest.mark.parametrize(("text", "uncertainty"), [(LEFT, 0.0), (f"own+0.1*{LEFT}", 2.0)])
 def test_only_a_task_with_the_own_cost_keeps_the_uncertainty_penalty(
     trained_run: Path, text: str, uncertainty: float

@@ -141,3 +141,14 @@ def test_noise_speaks_against_a_correction_and_a_bias_for_it() -> None:
     assert np.mean([still.update(*pair) for pair in zip(x, noise, strict=True)]) < 0.0
     ratios = [biased.update(*pair) for pair in zip(x, noise + x[:, 1:2], strict=True)]
     assert np.mean(ratios[50:]) > 0.5
+
+
+def test_an_outlier_is_learned_from_as_if_it_were_no_larger() -> None:
+    rng = np.random.default_rng(0)
+    x, error, later = rng.normal(size=(2, 4)), rng.normal(size=3), rng.normal(size=3)
+    ratios = []
+    for size in (1e2, 1e6):
+        test = CorrectionTest(4, 3)
+        test.update(x[0], size * error)
+        ratios.append(test.update(x[1], later))
+    assert ratios[0] == pytest.approx(ratios[1])
