@@ -137,9 +137,8 @@ def steps_towards(
         The decisions [rows], at least 1, and whether they lead to the goal.
     """
     distance = goals - starts
-    ahead = (distance > 0) & (goals <= ends)
     taken = np.minimum(most, ends - starts)
-    reached = ahead & (distance <= taken)
+    reached = (distance > 0) & (distance <= taken)
     return np.where(reached, distance, taken), reached
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from linear_problem import LinearModel
 from torch import Tensor, nn
 
-from agent.actor.actor import Actor, ConstrainedChoice
+from agent.actor import acting_batch
+from agent.actor.actor import ActingState, Actor, ConstrainedChoice
 from agent.actor.policy import Policy
 from planners import Plan
 
@@ -124,6 +127,10 @@ def test_the_mean_is_executed_unless_the_agent_explores_or_keeps_a_constraint() 
     z = torch.ones(1, 1)
     assert act(Found(1), z).item() == 0.0
     assert act(Found(1), z, explore=True).item() == 0.5
+    actor = Actor(Towards0(), lambda _: Found(1), HORIZON, 0)
+    _, plan = actor.act(zero_energy, z, Point(), None, torch.Generator().manual_seed(0), explore=True)
+    assert plan is not None
+    assert plan.actions[0, 0].item() == 0.5, "the mean takes the place of no candidate"
 
     def terms(sequences: Tensor) -> dict[str, Tensor]:
         none = torch.zeros(sequences.shape[:2])
@@ -148,3 +155,32 @@ def test_exploring_adds_noise_as_wide_as_the_search_ended() -> None:
     assert noisy.std().item() == pytest.approx(0.1, rel=0.05)
     assert act(Found(4_000, std=9.0), z, explore=True).abs().max() <= 1.0
     assert act(Found(4_000, std=0.1), z).unique().tolist() == [0.0]
+
+
+def test_the_states_of_a_batch_are_those_of_its_environments() -> None:
+    numbers = iter(range(100))
+
+    def of(*shape: int) -> Tensor:
+        """Every entry says which field and which environment it is of; environments are the first axis."""
+        return 10.0 * next(numbers) + torch.arange(3.0).view(3, *[1] * (len(shape) - 1)).expand(shape)
+
+    plan = Plan(
+        of(3, HORIZON, ACT), of(3), of(3, HORIZON, ACT), of(3, HORIZON, ACT), of(3, 2, HORIZON, ACT), of(3, 2),
+        of(3, 4).T,
+    )  # fmt: skip
+    surprise = of(3).numpy()
+    state = ActingState(torch.Generator(), plan, of(3, 2), of(3, 2), surprise, of(3, ACT))
+    for place, one in enumerate(acting_batch.separate(state)):
+        assert one.plan is not None
+        assert one.action is not None
+        found = [getattr(one.plan, item.name) for item in fields(Plan)] + [one.z, one.expected, one.action]
+        assert [sorted(set(value.flatten().tolist())) for value in found] == [
+            [10.0 * field + place] for field in (*range(7), 8, 9, 10)
+        ]
+        assert one.surprise.tolist() == [70.0 + place]
+    again = acting_batch.joined(acting_batch.separate(state))
+    assert again.plan is not None
+    for item in fields(Plan):
+        assert torch.equal(getattr(again.plan, item.name), getattr(plan, item.name)), item.name
+    assert torch.equal(again.expected, state.expected)
+    np.testing.assert_array_equal(again.surprise, surprise)

@@ -129,3 +129,10 @@ def test_the_last_row_of_an_episode_has_no_cost() -> None:
     scales = measured(np.array([1.0, 99.0], np.float32), np.array([False, True]), [])
     assert scales.cost() == 1.0
     assert scales.running.item() == 0.0
+
+
+def test_the_largest_return_fits_the_range_of_the_critic_with_room() -> None:
+    cost, last = np.zeros(1_000, np.float32), np.ones(1_000, bool)
+    cost[400], last[::2] = -100.0, False
+    scales = measured(cost, last, [])
+    assert 100.0 / scales.cost_to_go() == pytest.approx(LIMIT / 1.2)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import ending_env
@@ -251,3 +253,18 @@ def test_actors_that_are_free_begin_episodes_after_a_resume(acted: Make) -> None
 def test_an_actor_holds_a_whole_chunk_beyond_the_budget_of_the_run() -> None:
     config = actor_config(replace(Config(), {"steps": 10, "actors": 1, "actor_chunk_decisions": 200}), 0, 0)
     assert rows_for(config.steps) >= 2 * (200 + 1)
+
+
+@pytest.mark.parametrize(("repeat", "until", "left"), [(1, 7, 7), (4, 8, 2), (4, 9, 3), (4, 1, 1)])
+def test_a_decision_is_wanted_for_the_last_frames_too(
+    make_agent: Make, repeat: int, until: int, left: int
+) -> None:
+    agent, asked = make_agent(**BRIEF), list[Any]()
+
+    def next_chunks(learner: Any) -> list[Any]:
+        asked.append(learner)
+        return []
+
+    agent.modules.env_spec = dataclasses.replace(agent.modules.env_spec, action_repeat=repeat)
+    agent.interaction.step_with(SimpleNamespace(next_chunks=next_chunks, metrics={}), until)
+    assert asked[0].decisions_left == left

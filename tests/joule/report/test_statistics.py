@@ -55,6 +55,9 @@ def test_one_seed_has_no_interval() -> None:
     single = interval(np.array([[3.0]]))
     assert single.estimate == 3.0
     assert not single.known
+    assert not interval([np.array([3.0]), np.array([1.0, 2.0, 4.0])]).known, (
+        "of one task nothing is resampled"
+    )
 
 
 @pytest.mark.parametrize(("seeds", "low", "high"), [(3, 0.66, 0.80), (5, 0.76, 0.90), (10, 0.86, 0.96)])
