@@ -23,6 +23,9 @@ def test_every_observation_has_memory_of_its_own() -> None:
             assert (reward, terminated, truncated, info["frames"]) == (float(t), False, t == 10, 1)
         # The environment always returns the same array: earlier observations must not have changed.
         assert [o[0] for o in observations] == [1000 * episode + t for t in range(11)]
+    for hand_out in (env.reset, lambda: env.step(ZERO)):
+        hand_out()[0][:] = -1.0  # by who got it
+        assert (env.observation >= 0.0).all()
 
 
 @pytest.mark.parametrize(

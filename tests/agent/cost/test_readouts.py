@@ -107,3 +107,17 @@ def test_a_target_of_an_angle_is_reached_by_the_shorter_way() -> None:
     assert difference(r, "heading", [3.1]).item() == pytest.approx(2 * math.pi - 6.2, abs=1e-5)
     for name in ("rate", "action", "action.0"):
         assert difference(r, name, [3.1]).item() == pytest.approx(-6.2)
+
+
+def test_differences_of_angles_are_within_half_a_turn() -> None:
+    angle = {"of": "turn", "at": [0, 1], "sign": 1.0, "plus": 0.0, "as": "angle"}
+    several = {"of": ["turn", "yaw"], "at": [0, 4], "sign": 1.0, "plus": 0.0, "as": "value"}
+    layout = Readouts({"turn": 4}, {"yaw": angle, "both": several})
+    given = torch.tensor([[-0.5], [6.2], [-6.2], [3.0], [13.0]])
+    expected = [-0.5, 6.2 - 2 * math.pi, 2 * math.pi - 6.2, 3.0, 13.0 - 4 * math.pi]
+    assert layout.shortest("yaw", given).flatten().tolist() == pytest.approx(expected, abs=1e-5)
+    pairs = layout.shortest("both", given.expand(-1, 2))
+    assert pairs[:, 1].tolist() == pytest.approx(expected, abs=1e-5)
+    torch.testing.assert_close(pairs[:, :1], given)
+    torch.testing.assert_close(layout.shortest("both.0", given), given)
+    assert layout.shortest("both.1", given).flatten().tolist() == pytest.approx(expected, abs=1e-5)

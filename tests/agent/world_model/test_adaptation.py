@@ -136,9 +136,10 @@ def test_a_known_model_comes_back_with_its_weights_and_the_moments_of_its_optimi
     before, kept = weights(adaptive), moments(adaptive)
     adaptive.begin_model(10)
     adaptive.update()
-    adaptive.mean_error = 5.0
+    adaptive.mean_error = adaptive.first.comparison.level = 5.0
     assert not same(before, weights(adaptive))
     adaptive.switch_to(adaptive.first)
+    assert adaptive.first.comparison.level == 0.0, "it is compared anew"
     assert same(before, weights(adaptive))
     assert all(torch.equal(one, other) for one, other in zip(kept, moments(adaptive), strict=True))
     assert adaptive.mean_error == 0.0, "its model is known to hold"

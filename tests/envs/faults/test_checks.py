@@ -143,6 +143,22 @@ def test_divergence_truncates_and_repeats_the_last_observation(
     assert DIVERGED_KEY not in env.step(zero)[4]
 
 
+def test_a_task_charges_nothing_for_a_step_that_diverged() -> None:
+    asked: list[np.ndarray] = []
+
+    def cost(spec: Any, readouts: np.ndarray, action: np.ndarray, own: float) -> float:
+        asked.append(readouts)
+        return 1.0
+
+    env = envs.make("HalfCheetah-v5", cost_fn=cost)
+    env.reset(seed=0)
+    assert env.step(np.zeros(6, np.float32))[1] == -1.0
+    before = len(asked)
+    data_of(env).qpos[0] = np.nan
+    assert env.step(np.zeros(6, np.float32))[1] == 0.0
+    assert len(asked) == before
+
+
 def test_a_full_buffer_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     import mujoco
 
