@@ -123,7 +123,9 @@ def test_so_many_elites_compete_with_the_candidates_of_the_next_iteration(kind: 
         evaluations.append(1)
         return many_minima(actions) + (1e3 if len(evaluations) > 1 else 0.0)
 
-    settings = {"samples": 50, "iterations": 3, "elites": 10} | ({"kept": 0.3} if kind == "icem" else {})
+    settings: dict[str, Any] = {"samples": 50, "iterations": 3, "elites": 10} | (
+        {"kept": 0.3} if kind == "icem" else {}
+    )
     plan = planners.make(kind, horizon=3, low=-1.0, high=1.0, **settings).plan(energy, generator=seeded(0))
     assert plan.elite_energy is not None
     assert int((plan.elite_energy < 500.0).sum()) == kept

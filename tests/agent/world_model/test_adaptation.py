@@ -169,7 +169,7 @@ def test_a_new_model_begins_with_the_steps_since_the_change(trained_run: Path) -
     )
     windows, buffer = windows_of(adaptive.modules, adaptive.in_use), adaptive.modules.replay_buffer
     new = np.asarray(buffer.observations(buffer.place(np.array(seen[-4:]))))
-    drawn = (windows.obs[0][:, None] == new[None]).all(-1).any(1).sum()
+    drawn = (np.asarray(windows.obs)[0][:, None] == new[None]).all(-1).any(1).sum()
     assert drawn == round(1_000 * 4 / (4 + OLD_WEIGHT)), "the others are of the world before"
 
 
