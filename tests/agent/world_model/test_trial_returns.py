@@ -1,4 +1,4 @@
-"""In a changed world the agent of before the change and the adapted one act in turn, and then the better of them."""
+"""In a changed world the agent of before the change and the adapted one act in turn, then the better of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agent.world_model.trial_returns import TrialReturns
 
 def play(returns: TrialReturns, of_adapted: list[float], of_unadapted: float, episodes: int) -> list[bool]:
     """Who acts in so many episodes (True: the agent of before); the adapted one returns the numbers in turn."""
-    acted = []
+    acted: list[bool] = []
     for _ in range(episodes):
         unadapted = returns.next_unadapted()
         returns.begin()
@@ -70,7 +70,8 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 @pytest.mark.usefixtures("unchecked")
 def test_the_networks_of_before_act_as_they_were_and_the_adapted_ones_wait_as_they_are(trained_run: Path) -> None:
-    adaptive = joule.load(trained_run).adapt()
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
     adaptive.change_detector = None  # only the change below
     before = weights(adaptive)
     paid = Paid(envs.make(adaptive.config.env))
