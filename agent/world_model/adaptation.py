@@ -179,6 +179,11 @@ class AdaptiveAgent(SavedAsFolder):
         return explanation.imagine(self.modules, obs, actions)
 
     @property
+    def acts_unadapted(self) -> bool:
+        """Whether the networks of before the change act, for their returns to be compared; see `trial_returns`."""
+        return self.weights.unadapted
+
+    @property
     def distrusts_model(self) -> bool:
         """Whether the model errs too much to plan with, so that the policy acts alone.
 
