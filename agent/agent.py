@@ -240,14 +240,21 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         self.configurator.constrain(*map(as_constraint, constraints))
         return self
 
-    def plan_for(self, task: Task | Goal | str, horizon_decisions: int | None = None) -> "WorldModelAgent":
-        """Plans for other costs, or for a goal, without learning. Returns the agent itself.
+    def plan_for(
+        self, task: Task | Goal | str | None, horizon_decisions: int | None = None
+    ) -> "WorldModelAgent":
+        """Plans for other costs, or for a goal, without learning; None plans as it has learned again.
 
-        A text such as `less:speed` will do for the task, as on the command line. See `Configurator.plan_for` and
-        `GoalsConfigurator.plan_for`. Raises InputError while it learns, as in `on_step`.
+        Returns the agent itself. A text such as `less:speed` will do for the task, as on the command line. See
+        `Configurator.plan_for` and `GoalsConfigurator.plan_for`. Raises InputError while it learns, as in
+        `on_step`, and ConfigError for a horizon without costs.
         """
         check_not_learning(self.modules.learning)
-        if isinstance(task, Goal):
+        if task is None:
+            if horizon_decisions is not None:
+                raise ConfigError("plan_for: horizon_decisions is that of a task; give one, or leave it out")
+            self.configurator.plan_as_learned()
+        elif isinstance(task, Goal):
             self.configurator.goals.plan_for(task, horizon_decisions)
         else:
             self.configurator.plan_for(as_task(task), horizon_decisions)

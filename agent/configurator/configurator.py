@@ -264,6 +264,7 @@ class Configurator:
                 f"task {learned!r} alone; begin with an agent that learned by the environment's"
             )
         self._warn_of_illegible(f"task {task.name}", cost.used)
+        self._warn_of_terminations(cost)
         return cost
 
     def _cost_of(self, task: Task) -> TaskCost:
@@ -272,18 +273,36 @@ class Configurator:
         self._check_finite("task", task)
         return TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
 
-    def _check_finite(self, what: str, of: Task | Constraint) -> None:
-        """Raises TaskError for a cost that is a finite number on none of the newest remembered steps."""
+    def _remembered_costs(self, of: Task | Constraint) -> torch.Tensor:
+        """Costs [steps] of the newest remembered steps; empty where the agent remembers none."""
         buffer = self.modules.replay_buffer
         rows = buffer.place(buffer.transitions()[-NEWEST_STEPS:])
         if len(rows) == 0:
-            return
+            return torch.zeros(0)
         device = self.modules.device
         after, action, own = (torch.from_numpy(column).to(device) for column in buffer.outcomes(rows))
-        if not torch.isfinite(cost_per_row(of, self.modules.layout().of(after, action, lambda: own))).any():
+        return cost_per_row(of, self.modules.layout().of(after, action, lambda: own))
+
+    def _check_finite(self, what: str, of: Task | Constraint) -> None:
+        """Raises TaskError for a cost that is a finite number on none of the newest remembered steps."""
+        costs = self._remembered_costs(of)
+        if costs.numel() and not torch.isfinite(costs).any():
             raise TaskError(
-                f"{what} {of.name!r} is finite on none of the {len(rows)} newest steps that the agent remembers"
+                f"{what} {of.name!r} is finite on none of the {len(costs)} newest steps that the agent remembers"
             )
+
+    def _warn_of_terminations(self, cost: TaskCost) -> None:
+        """Warns of costs that are never below 0 where episodes terminate: it is cheapest to end the episode."""
+        if cost.uses_own_cost or not self.modules.terminations:
+            return
+        costs = self._remembered_costs(cost.task)
+        if costs.numel() and costs.min() >= 0 and costs.max() > 0:
+            said = (
+                f"task {cost.task.name}: its cost is never below 0 in the newest {len(costs)} steps, and no cost "
+                "follows a termination, so the cheapest plan ends the episode, as by a fall; give a cost below 0 "
+                "to what is wanted, as in more:height"
+            )
+            warnings.warn(said, Advice, stacklevel=5)
 
     def check_readouts(self, what: str) -> None:
         """Raises TaskError where the agent learned from data without readouts, which are then all 0.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,32 @@ def test_a_limit_on_what_the_agent_cannot_read_says_so(trained_run: Path) -> Non
         agent.constrain(parse_constraint("position<0.5"))
     with pytest.warns(Advice, match="^task more position acts on what this agent cannot read"):
         agent.plan_for(parse("more:position"))
+
+
+def test_a_task_for_which_a_fall_is_cheapest_says_so(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    far = Task("far", lambda r: r["position"].abs())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Advice)
+        agent.plan_for(far)  # nothing ever terminated
+        agent.modules.terminations = 1
+        agent.plan_for("own")
+        agent.plan_for(Task("near", lambda r: r["position"].abs() - 10.0))
+    with pytest.warns(Advice, match="^task far: its cost is never below 0 .* cheapest plan ends the episode"):
+        agent.plan_for(far)
+
+
+def test_planning_for_nothing_else_is_planning_as_learned(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    obs = np.array([1.0, 0.0, 0.0], np.float32)
+    learned, _ = agent.predict(obs)
+    agent.plan_for("less:position")
+    assert "critic" not in agent.explain(agent.predict(obs)[1])
+    again, state = agent.plan_for(None).predict(obs)
+    np.testing.assert_array_equal(again, learned)
+    assert ("critic" in agent.explain(state), agent.planned_for) == (True, "")
+    with pytest.raises(ConfigError, match="horizon_decisions is that of a task"):
+        agent.plan_for(None, horizon_decisions=5)
 
 
 def test_a_cost_that_is_never_finite_is_refused_when_it_is_set(trained_run: Path) -> None:
