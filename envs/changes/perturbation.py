@@ -27,6 +27,8 @@ from envs.state.snapshot_schema import check_perturbed
 from envs.wrappers import Step
 from joule_errors import Advice
 
+LIKELY_GRAVITY = 3.0
+"""A greater factor of gravity may be meant as an acceleration, such as 9.81."""
 OF_SENSORS = ("noise", "dropout", "dead_sensor")
 """Factors that change the numbers of an observation."""
 
@@ -290,12 +292,20 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._patch.rows(perturbation)
 
     def _advise(self, perturbation: Standing) -> None:
-        """Warns of a perturbation, which was checked, that multiplies nothing but zeros."""
+        """Warns of a perturbation, which was checked, that multiplies nothing but zeros, and of a huge gravity."""
         if self._patch is None or FACTORS[perturbation.factor].scale is None:
             return
         if self._patch.changes_nothing(perturbation):
             said = f"{perturbation.quoted} changes nothing: what it multiplies is 0 in this model"
             warnings.warn(f"perturbation {said}", Advice, stacklevel=2)
+            return
+        factor = perturbation.value if isinstance(perturbation, Perturbation) else 1.0
+        if perturbation.factor == "gravity" and factor > LIKELY_GRAVITY:
+            said = (
+                f"perturbation {perturbation.quoted} makes gravity {factor:g} times as strong: it is a factor, "
+                "not an acceleration in m/s²"
+            )
+            warnings.warn(said, Advice, stacklevel=2)
 
     def _recompute_dm_control(self) -> None:
         """Repeats the half step that dm_control ends every step with, because it depends on the model."""

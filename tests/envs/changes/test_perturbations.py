@@ -140,11 +140,16 @@ def test_a_perturbation_that_multiplies_nothing_but_zeros_is_said(text: str) -> 
         env.perturb(text)
 
 
+def test_a_gravity_that_looks_like_an_acceleration_is_said_to_be_a_factor() -> None:
+    with pytest.warns(Advice, match=r"'gravity=9.81' makes gravity 9.81 times as strong: it is a factor"):
+        envs.make("HalfCheetah-v5", perturb=["gravity=9.81"])
+
+
 def test_what_multiplies_something_is_not_said_to_change_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Advice)
         envs.make(
-            "HalfCheetah-v5", perturb=["gravity=0", "friction=2", "mass.torso=2", "damping=2", "dead=bthigh"]
+            "HalfCheetah-v5", perturb=["gravity=3", "friction=2", "mass.torso=2", "damping=2", "dead=bthigh"]
         )
         env = envs.make("HalfCheetah-v5")
         env.reset(seed=0)
