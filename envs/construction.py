@@ -44,6 +44,8 @@ from joule_schema.env_kwargs import check_names
 
 DRAWN = "rgb_array"
 """The render mode of Gymnasium's in which `render()` gives a frame."""
+_MISSING = re.compile(r"missing \d+ required [\w -]+ arguments?: ((?:'\w+'(?:, and |, | and )?)+)")
+"""What Python says of a constructor that needs arguments."""
 RESERVED_NAMES = ("action", "cost")
 """Names that a cost knows beside the readouts."""
 RESERVED = "which is reserved (action is what the agent did, cost what the environment charged)"
@@ -319,6 +321,9 @@ def _construction_error(env: str, error: Exception) -> EnvError:
     hint = ""
     if _takes_no_render_mode(error):
         hint = f"; one that can be shown takes render_mode, and has {DRAWN} in metadata['render_modes']"
+    if isinstance(error, TypeError) and (missing := _MISSING.search(str(error))):
+        values = ", ".join(f'"{name}": ...' for name in re.findall(r"'(\w+)'", missing[1]))
+        hint = f"; give the values by --env-kwargs '{{{values}}}'"
     return EnvError(f"{env} cannot be made: its constructor {described(error)}{hint}")
 
 

@@ -15,7 +15,11 @@ from envs.faults.errors import EnvFault, described
 from envs.faults.mujoco_warnings import CLOCK, DIVERGED, WarningMonitor
 from envs.faults.watchdog import WATCHDOG
 from envs.physics import find_physics, log
+from envs.readouts.sensors import names_in_parts
 from envs.wrappers import Step
+
+MOST_PLACES = 5
+"""Numbers of an observation at most that a sentence names."""
 
 
 class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
@@ -70,7 +74,7 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         finally:
             WATCHDOG.end()
         if not np.isfinite(observation).all():
-            raise self.fault(f"reset gave a non-finite observation at {_places(~np.isfinite(observation))}")
+            raise self.fault(f"reset gave a non-finite observation at {self._places(observation)}")
         self.monitor_physics()
         self.observation = observation
         return observation, info
@@ -116,7 +120,7 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             if monitor is not None and not monitor.state_is_finite():
                 self._count({"BADQPOS": 1})
                 return self._diverged(info)
-            raise self.fault(f"non-finite observation at {_places(~np.isfinite(observation))}", action)
+            raise self.fault(f"non-finite observation at {self._places(observation)}", action)
         reward = self._checked_reward(reward, action)
         if not isinstance(terminated, bool | np.bool_) or not isinstance(truncated, bool | np.bool_):
             raise self.fault(
@@ -150,6 +154,16 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             raise self.fault(f"non-finite reward {value}", action)
         return value
 
+    def _places(self, observation: np.ndarray) -> str:
+        """The first numbers that are not finite: their places, and their names in a Dict observation."""
+        found = np.flatnonzero(~np.isfinite(observation)).tolist()
+        more = ", ..." if len(found) > MOST_PLACES else ""
+        text = "index " + ", ".join(map(str, found[:MOST_PLACES])) + more
+        names = names_in_parts(self.env.unwrapped.observation_space, observation.size)
+        if not names:
+            return text
+        return f"{text} ({', '.join(names[place] for place in found[:MOST_PLACES])}{more})"
+
     def _count(self, warnings: dict[str, int]) -> bool:
         """Counts MuJoCo's warnings and logs each survivable kind once; whether the physics diverged."""
         diverged = False
@@ -171,9 +185,3 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         """The last step of an episode whose physics diverged; it must not be stored."""
         self.counters["diverged_steps"] += 1
         return self.observation.copy(), 0.0, False, True, {**info, DIVERGED_KEY: True}
-
-
-def _places(mask: np.ndarray) -> str:
-    """The first indices of a mask as text."""
-    found = np.flatnonzero(mask)
-    return "index " + ", ".join(map(str, found[:5])) + (", ..." if found.size > 5 else "")

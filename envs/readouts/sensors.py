@@ -72,6 +72,15 @@ def parts_as_readouts(env: gymnasium.Env[Any, Any], sizes: dict[str, int]) -> di
     }
 
 
+def names_in_parts(space: spaces.Space[Any], size: int) -> list[str]:
+    """The name of each of the `size` numbers of a Dict observation, as `imu.gyro.0`; empty for another one."""
+    found: dict[int, str] = {}
+    for name, places in _parts(space, size).items():
+        if name.rpartition(".")[2].isdecimal() and name.count(".") >= found.get(places[0], "").count("."):
+            found[int(places[0])] = name
+    return [found[place] for place in sorted(found)]
+
+
 def _named_parts(space: spaces.Dict) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     nested: dict[str, np.ndarray] = {}

@@ -164,6 +164,17 @@ def test_a_constructors_error_without_a_text_is_one_sentence() -> None:
         envs.make("Mute-v0", render_mode="rgb_array")
 
 
+def test_arguments_that_a_constructor_needs_are_named_with_the_option_for_them() -> None:
+    class Sized(Yard):
+        def __init__(self, arena: float, *, walls: int) -> None: ...
+
+    gymnasium.register("Sized-v0", entry_point=cast(Any, Sized))
+    with pytest.raises(envs.EnvError, match=r"""give the values by --env-kwargs '{"arena": \.\.\.}'$"""):
+        envs.make("Sized-v0", kwargs={"walls": 1})
+    with pytest.raises(envs.EnvError, match=r"""by --env-kwargs '{"walls": \.\.\.}'$"""):
+        envs.make("Sized-v0", kwargs={"arena": 1})
+
+
 @pytest.mark.parametrize(("skip", "seconds"), [(5, 0.05), (1, 1 / 30)])
 def test_dt_counts_where_it_is_that_of_several_steps_of_physics(skip: int, seconds: float) -> None:
     class Bare(Yard):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import counter_env  # noqa: F401 - registers Counter-v0
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import envs
 from envs.faults.boundary import DIVERGED_KEY
@@ -55,6 +57,34 @@ def test_a_broken_contract_stops_the_run_and_says_where(fault: str, words: str, 
     assert raised.action.tolist() == [0.5]
     if fault == "raise":
         assert isinstance(raised.__cause__, OSError)
+
+
+class Parts(gymnasium.Env[Any, Any]):
+    """A Dict observation whose part `b` breaks in the second step."""
+
+    observation_space = spaces.Dict({
+        "b": spaces.Box(-np.inf, np.inf, (3,), np.float64),
+        "a": spaces.Dict({"x": spaces.Box(-np.inf, np.inf, (2,), np.float64)}),
+    })  # fmt: skip
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, **_: Any) -> tuple[Any, dict[str, Any]]:
+        self.steps = 0
+        return {"b": np.zeros(3), "a": {"x": np.zeros(2)}}, {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        broken = np.nan if self.steps == 2 else 0.0
+        return {"b": np.array([0, broken, 0]), "a": {"x": np.array([0, broken])}}, 0.0, False, False, {}
+
+
+def test_numbers_that_are_not_finite_are_named_in_a_dict_observation() -> None:
+    gymnasium.register("Parts-v0", entry_point=cast(Any, Parts))
+    env = envs.make("Parts-v0")
+    env.reset(seed=0)
+    env.step(ZERO)
+    with pytest.raises(envs.EnvFault, match=r"non-finite observation at index 1, 3 \(a\.x\.1, b\.1\)$"):
+        env.step(ZERO)
 
 
 def test_the_cost_of_a_task_must_fit_float32() -> None:
