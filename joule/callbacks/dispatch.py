@@ -51,6 +51,8 @@ class Callbacks(Callback):
     def on_step(self, agent: Any) -> bool:
         def goes_on(one: Callback) -> bool:
             answer = one.on_step(agent)
+            if id(one) in self._users:
+                _check_numbers(agent.metrics)
             return answer is None or bool(answer)  # a comparison of NumPy's gives no bool of Python
 
         go_on = True
@@ -104,6 +106,24 @@ class Callbacks(Callback):
             raise CallbackError(
                 f"the callback {type(one).__name__} raised {type(error).__name__} in {name}{text}"
             ) from error
+
+
+def _check_numbers(metrics: dict[str, float]) -> None:
+    """Makes what a callback added to the metrics numbers of Python, which every log and checkpoint can write.
+
+    Raises:
+        ValueError: for a value that is no single number, which is taken out: no checkpoint could hold it.
+    """
+    for name, value in metrics.items():
+        if isinstance(value, float | int):
+            continue
+        try:
+            if isinstance(value, str):  # one of digits would be taken
+                raise TypeError
+            metrics[name] = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            del metrics[name]
+            raise ValueError(f"agent.metrics[{name!r}] is {value!r}; give one number") from None
 
 
 def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:

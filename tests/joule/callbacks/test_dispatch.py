@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from agent.errors import ConfigError
 from joule.callbacks.callback import Callback, RunEnd
@@ -32,7 +34,23 @@ class Heard(Callback):
 
 class Stopping(Callback):
     def on_step(self, agent: Any) -> bool | None:
-        return None if agent < 2 else np.float64(agent) < 3  # type: ignore[return-value]
+        frames = agent.frames
+        return None if frames < 2 else np.float64(frames) < 3  # type: ignore[return-value]
+
+
+class Measuring(Callback):
+    """Adds a number of its own to the metrics."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def on_step(self, agent: Any) -> None:
+        agent.metrics["own"] = self.value
+
+
+def at(frames: int) -> Any:
+    """An agent in training."""
+    return SimpleNamespace(frames=frames, metrics={"surprise": 0.5})
 
 
 def test_a_callback_that_raises_is_named_with_its_method() -> None:
@@ -56,8 +74,26 @@ def test_all_are_told_of_the_end_although_one_raises() -> None:
 
 def test_one_callback_ends_the_run_and_the_others_are_not_asked_at_every_step() -> None:
     callbacks = Callbacks(users=[Heard(), Stopping(), Heard()])
-    assert [callbacks.on_step(frames) for frames in range(5)] == [True, True, True, False, False]
-    assert sum(code.co_name == "on_step" for code in called(lambda: callbacks.on_step(1))) == 2
+    assert [callbacks.on_step(at(frames)) for frames in range(5)] == [True, True, True, False, False]
+    assert sum(code.co_name == "on_step" for code in called(lambda: callbacks.on_step(at(1)))) == 2
+
+
+@pytest.mark.parametrize("value", [1, np.float32(1), np.ones(()), torch.ones(1)])
+def test_a_number_that_a_callback_adds_to_the_metrics_is_one_of_python(value: Any) -> None:
+    agent = at(1)
+    assert Callbacks(users=[Measuring(value)]).on_step(agent)
+    assert agent.metrics == {"surprise": 0.5, "own": 1.0}
+    assert type(agent.metrics["own"]) in (int, float)
+
+
+@pytest.mark.parametrize("value", ["1", None, np.ones(2), torch.ones(2)])
+def test_what_is_no_number_does_not_stay_in_the_metrics(value: Any) -> None:
+    agent = at(1)
+    with pytest.raises(
+        CallbackError, match=r"Measuring raised .* agent.metrics\['own'\] is .*; give one number"
+    ):
+        Callbacks(users=[Measuring(value)]).on_step(agent)
+    assert agent.metrics == {"surprise": 0.5}
 
 
 def called(act: Any) -> list[Any]:
