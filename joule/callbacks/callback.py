@@ -83,7 +83,7 @@ class EvaluationResult:
     lengths: np.ndarray
     """[episodes], decisions"""
     row: Mapping[str, Any]
-    """The row of `evaluations.csv`."""
+    """The row of `evaluations.csv`; it has `success_rate` where the environment says which episodes succeeded."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class RunEnd:
     reason: str = ""
     """The error, as a sentence."""
     scores: Mapping[str, float] | None = None
-    """The last evaluation: `return_mean` and `return_std`; None before the first."""
+    """The last evaluation: `return_mean`, `return_std` and, where known, `success_rate`; None before the first."""
 
 
 class Callback:
@@ -126,7 +126,7 @@ class Callback:
 
         Args:
             agent: the agent that trains, an `agent.interface.Agent`. Read from it: an agent that is changed
-                here learns something else.
+                here learns something else. Only `agent.metrics` takes numbers of yours, which are logged.
 
         Returns:
             False ends the run: it is evaluated, saved, and can be resumed.

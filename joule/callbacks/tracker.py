@@ -7,6 +7,7 @@ runs too:
 | --- | --- |
 | `rollout/ep_rew_mean`, `rollout/ep_len_mean` | mean return and length of the newest 100 training episodes |
 | `eval/mean_reward`, `eval/mean_ep_length` | of an evaluation on held-out seeds |
+| `eval/success_rate` | likewise, where `info` says at an episode's end whether it succeeded |
 | `time/fps` | frames per second of training since the run began or was resumed, without evaluations |
 """
 
@@ -64,4 +65,6 @@ class Tracker(Callback, ABC):
             "eval/mean_reward": mean,
             "eval/mean_ep_length": length,
         }
+        if "success_rate" in evaluation.row:
+            values["eval/success_rate"] = float(evaluation.row["success_rate"])
         self.log(values, evaluation.frames)

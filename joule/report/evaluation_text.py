@@ -82,6 +82,8 @@ def _summary(record: Mapping[str, Any]) -> list[str]:
     """The lines that sum up."""
     mean, std, iqm = (decimals(record[key], 2) for key in ("mean", "std", "iqm"))
     parts = [f"mean {mean}, std {std}, IQM {iqm}"]
+    if record.get("success_rate") is not None:
+        parts.append(f"{sum(map(bool, record['successes']))} of {record['episodes']} episodes succeeded")
     if record["surprise"] is not None:
         parts.append(f"surprise {record['surprise']:.2f}")
     returns = (record["forecast"] or {}).get("returns", {})

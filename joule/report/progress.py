@@ -112,9 +112,10 @@ class Progress(Callback):
         """Prints the result."""
         row = self.state.evaluated = evaluation.row
         episodes = f"{row['episodes']} held-out episode{'s' * (row['episodes'] > 1)}"
+        success = f", success {row['success_rate']:.0%}" if "success_rate" in row else ""
         self._say(
             f"{row['frames']:>9,} {self.state.unit}  evaluated: "
-            f"return {decimals(row['return_mean'], 1)} ± {decimals(row['return_std'], 1)}, {episodes}"
+            f"return {decimals(row['return_mean'], 1)} ± {decimals(row['return_std'], 1)}{success}, {episodes}"
         )
 
     def on_note(self, sentence: str) -> None:

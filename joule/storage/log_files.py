@@ -22,6 +22,8 @@ EVALUATION_COLUMNS = (
     "cpu_seconds", "wall_seconds", "threads", "device", "version",
 )  # fmt: skip
 """The columns of evaluations.csv, and of every result file that `compare` reads."""
+SUCCESS_COLUMN = "success_rate"
+"""The last column of evaluations.csv, where the environment says which episodes succeeded."""
 FORECAST_COLUMNS = ("frames", "seed", "decision", "predicted_return", "return", "predicted_cost", "cost")
 """The columns of forecasts.csv. A decision without a known return leaves that cell empty."""
 EPISODE_COLUMNS = ("frames", "return", "length")

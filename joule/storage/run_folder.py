@@ -256,7 +256,7 @@ class Run:
         return self._logs.frames()
 
     def evaluated(self, row: Mapping[str, Any]) -> None:
-        """Adds a row to evaluations.csv, with the columns `logs.EVALUATION_COLUMNS`.
+        """Adds a row to evaluations.csv, with the columns `logs.EVALUATION_COLUMNS`, and `success_rate`.
 
         Raises:
             RunError: for other columns, and as `log`.

@@ -15,6 +15,7 @@ from joule.storage.log_files import (
     EVALUATION_COLUMNS,
     FORECAST_COLUMNS,
     READOUT_COLUMNS,
+    SUCCESS_COLUMN,
     CsvLog,
     TensorBoardLog,
 )
@@ -103,8 +104,8 @@ class RunLogs:
         Raises:
             RunError: for missing or unknown columns.
         """
-        if set(row) != set(EVALUATION_COLUMNS):
-            names = sorted(set(row) ^ set(EVALUATION_COLUMNS))
+        names = sorted((set(row) - {SUCCESS_COLUMN}) ^ set(EVALUATION_COLUMNS))
+        if names:
             raise RunError(f"evaluation: columns {', '.join(names)} are missing or unknown")
         self._add(self._evaluations, row)
 

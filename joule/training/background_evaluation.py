@@ -98,6 +98,7 @@ class BackgroundEvaluation:
         return Recorded(
             np.array(values["returns"], np.float64), np.array(values["lengths"], np.int64),
             values["diverged"], values["forecasts"], values["readouts"],
+            values["success_rate"],
         )  # fmt: skip
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ from joule.training.forecast_log import (
     joined,
     max_entries,
 )
+from joule.training.success import succeeded, success_rate
 from joule_errors import Refused
 
 PARALLEL_EPISODES = 32
@@ -66,6 +67,8 @@ class Evaluation:
     """Mean over all decisions that had one; None for an agent without a world model."""
     forecast_log: ForecastLog | None
     """Predicted and observed values of some decisions; None for an agent that predicts nothing."""
+    successes: np.ndarray
+    """[episodes], 1 or 0 as the environment says in `info`; NaN where it says nothing"""
     read_steps: ReadSteps | None = None
     """What readouts are compared on; None where none were asked for."""
 
@@ -78,6 +81,11 @@ class Evaluation:
     def std(self) -> float:
         """Standard deviation of the return over episodes."""
         return float(self.returns.std())
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the episodes that succeeded; None where the environment does not say."""
+        return success_rate(self.successes)
 
 
 class Evaluator:
@@ -151,6 +159,7 @@ class Evaluator:
             diverged=sum(part.diverged for part in parts),
             surprise=float(known.mean()) if known.size else None,
             forecast_log=log if log.decisions.size else None,
+            successes=np.concatenate([part.successes for part in parts]),
             read_steps=_read_steps([step for part in parts for step in part.read_steps]),
         )
 
@@ -202,6 +211,7 @@ class _Played(NamedTuple):
     surprises: np.ndarray
     """[decisions], NaN where there was none"""
     forecast_log: ForecastLog
+    successes: np.ndarray
     read_steps: list[tuple[Observation, np.ndarray]]
     """Observations [obs] with readouts [readouts]."""
 
@@ -244,6 +254,7 @@ def _play(
     """
     count = len(envs)
     returns, lengths, frames = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
+    successes = np.full(count, np.nan)
     diverged, surprises = 0, []
     obs: Any = stack_parts([env.reset(seed=first_seed + k)[0] for k, env in enumerate(envs)])
     open_episodes = np.arange(count)
@@ -280,6 +291,8 @@ def _play(
             if read and is_due and not has_diverged:
                 read_steps.append((observed, envs[episode].readouts()))
             if not keep[row]:
+                success = succeeded(info)
+                successes[episode] = np.nan if success is None else success
                 told.episode(first_seed + int(episode), float(returns[episode]), int(lengths[episode]))
             rows.append(observed)
         told.progress(decision, limit, float(keep.sum()) / count)
@@ -290,4 +303,6 @@ def _play(
         if open_episodes.size and not keep.all() and isinstance(state, HasRows):
             state = state.rows(keep)
     all_surprises = np.concatenate([*surprises, np.zeros(0)])
-    return _Played(returns, lengths, frames, diverged, all_surprises, recorder.finish(), read_steps)
+    return _Played(
+        returns, lengths, frames, diverged, all_surprises, recorder.finish(), successes, read_steps
+    )

@@ -54,4 +54,5 @@ class _Evaluating:
             "diverged": found.diverged,
             "forecasts": found.forecasts,
             "readouts": found.readouts,
+            "success_rate": found.success_rate,
         }

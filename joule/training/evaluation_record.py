@@ -68,11 +68,13 @@ def evaluation_record(
         "planning_ms": None if timing is None else timing.wall_ms,
         "planning_cpu_ms": None if timing is None else timing.cpu_ms,
         "planning_decisions": 0 if timing is None else timing.decisions,
+        "success_rate": evaluation.success_rate,
         "diverged": evaluation.diverged,
         "readouts": _legibility(agent, evaluation),
         "seeds": seeds,
         "drawn": [values_of(env_config.perturb, seed) for seed in seeds],
         "returns": [float(value) for value in returns],
+        "successes": _successes(evaluation),
         "lengths": [int(value) for value in evaluation.lengths],
         "episode_frames": [int(value) for value in np.asarray(evaluation.frames)],
         "threads": config.threads,
@@ -87,6 +89,13 @@ def _legibility(agent: Agent, evaluation: Evaluation) -> dict[str, float | None]
         return None
     found = agent.legibility(*evaluation.read_steps)
     return {name: None if math.isnan(value) else value for name, value in found.items()}
+
+
+def _successes(evaluation: Evaluation) -> list[bool | None] | None:
+    """Whether each episode succeeded; None where the environment says nothing."""
+    if evaluation.success_rate is None:
+        return None
+    return [None if math.isnan(one) else bool(one) for one in evaluation.successes]
 
 
 def _calibrations(log: ForecastLog) -> dict[str, Any]:

@@ -9,9 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from agent.interface import Agent, Legible
+from joule.storage.log_files import SUCCESS_COLUMN
 from joule.storage.provenance import version
 from joule.training.evaluation import ReadSteps
 from joule.training.forecast_log import ForecastLog
+
+SCORES = ("return_mean", "return_std", SUCCESS_COLUMN)
+"""Columns of evaluations.csv that sum up an evaluation; the last one where the environment says it."""
 
 
 class Scores(Protocol):
@@ -30,6 +34,11 @@ class Scores(Protocol):
     @property
     def diverged(self) -> int:
         """Episodes that ended because the physics diverged."""
+        ...
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the episodes that succeeded; None where the environment does not say."""
         ...
 
     @property
@@ -52,6 +61,8 @@ class Recorded:
     """Rows of forecasts.csv."""
     readouts: list[dict[str, Any]]
     """Rows of readouts.csv."""
+    success_rate: float | None = None
+    """Share of the episodes that succeeded; None where the environment does not say."""
 
 
 def recorded(agent: Agent, scores: Scores, frames: int) -> Recorded:
@@ -64,7 +75,7 @@ def recorded(agent: Agent, scores: Scores, frames: int) -> Recorded:
             for name, value in agent.legibility(*steps).items()
         ]
     forecasts = [] if log is None else log.rows(frames)
-    return Recorded(scores.returns, scores.lengths, scores.diverged, forecasts, readouts)
+    return Recorded(scores.returns, scores.lengths, scores.diverged, forecasts, readouts, scores.success_rate)
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,8 @@ def protocol_row(agent: Agent, evaluation: Recorded, at: Moment) -> dict[str, An
     config, returns = agent.config, evaluation.returns
     # Significant digits, not decimals: an environment's rewards may be of any size.
     mean, std = (float(f"{figure:.8g}") for figure in (np.mean(returns), np.std(returns)))
+    rate = evaluation.success_rate
+    success = {} if rate is None else {SUCCESS_COLUMN: float(f"{rate:.8g}")}
     return {
         "agent": config.agent,
         "env": config.env,
@@ -101,4 +114,5 @@ def protocol_row(agent: Agent, evaluation: Recorded, at: Moment) -> dict[str, An
         "threads": config.threads,
         "device": config.device,
         "version": version(),
+        **success,
     }

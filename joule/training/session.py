@@ -59,7 +59,7 @@ class TrainedRun(os.PathLike[str]):
     folder: Path
     agent: Agent
     evaluation: dict[str, float]
-    """The last evaluation: `return_mean` and `return_std` over episodes on held-out seeds."""
+    """The last evaluation: `return_mean`, `return_std` and, where known, `success_rate` over held-out seeds."""
     stopped_by: int | None = None
     """The signal that ended the run early; None for a run that reached its budget."""
 

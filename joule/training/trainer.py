@@ -38,7 +38,7 @@ from joule.training.background_evaluation import BackgroundEvaluation, Evaluatio
 from joule.training.coverage import Exploration, Exploring, explored
 from joule.training.divergence import divergence_warning, in_evaluation
 from joule.training.evaluation import Evaluator
-from joule.training.evaluation_rows import Moment, Recorded, Scores, protocol_row, recorded
+from joule.training.evaluation_rows import SCORES, Moment, Recorded, Scores, protocol_row, recorded
 from joule.training.interruption import Interrupted, InterruptiblePolicy, interruptible
 from joule.training.stopping import why_stopped
 
@@ -309,7 +309,7 @@ class Trainer:
             self.run.forecasts(evaluation.forecasts)
         if evaluation.readouts:
             self.run.readouts(evaluation.readouts)
-        self.last_scores = {name: row[name] for name in ("return_mean", "return_std")}
+        self.last_scores = {name: row[name] for name in SCORES if name in row}
         if evaluation.diverged and not self.run.count("diverged_evaluation_episodes", evaluation.diverged):
             self.callback.on_note(in_evaluation(evaluation.diverged, row["episodes"]))
         self.callback.on_evaluation(EvaluationResult(at.frames, evaluation.returns, evaluation.lengths, row))

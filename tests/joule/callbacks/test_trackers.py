@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -73,6 +74,8 @@ def test_numbers_have_the_names_of_stable_baselines3_beside_joules() -> None:
         "eval/mean_reward": 2.0, "eval/mean_ep_length": 20.0, "evaluation/return_mean": 2.0,
         "evaluation/return_std": 1.0, "evaluation/length_mean": 20.0,
     })  # fmt: skip
+    tracker.on_evaluation(replace(EVALUATION, row={"success_rate": 0.25}))
+    assert tracker.sent[-1][1]["eval/success_rate"] == 0.25
 
 
 def test_a_tracker_of_a_second_run_begins_anew() -> None:

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
     EventAccumulator,
 )
 
+from joule.report.evaluations import read_evaluations
 from joule.storage import log_files
 from joule.storage.run_folder import EVALUATION_COLUMNS, Run, RunError
 
@@ -30,6 +31,9 @@ def test_a_new_metric_adds_a_column_and_every_digit_is_kept(tmp_path: Path) -> N
     ]
     run.evaluated(evaluation(30))
     assert list(table(run.folder / "evaluations.csv")[0]) == list(EVALUATION_COLUMNS)
+    run.evaluated({**evaluation(40), "success_rate": 0.5})
+    assert [row["success_rate"] for row in table(run.folder / "evaluations.csv")] == ["", "0.5"]
+    assert read_evaluations(run.folder / "evaluations.csv").frames.tolist() == [30, 40]
     with pytest.raises(RunError, match="frames"):
         run.evaluated({name: 0 for name in EVALUATION_COLUMNS if name != "frames"})
 

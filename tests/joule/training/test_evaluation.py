@@ -114,6 +114,27 @@ def test_rows_leave_the_batch_as_episodes_end_and_results_follow_the_seeds() -> 
     assert evaluation.surprise == pytest.approx(surprises.mean())
 
 
+class Judged(Countdown):
+    """Says of the first three episodes in four whether they succeeded, under different names and types."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = super().step(action)
+        said: list[dict[str, Any]] = [
+            {"is_success": np.True_, "success": False},
+            {"success": np.zeros(1)},
+            {"success": 1.0},
+            {"success": "no"},
+        ]
+        return obs, reward, terminated, truncated, {**info, **said[self.seed % 4]}
+
+
+def test_successes_are_those_that_info_says_when_an_episode_ends() -> None:
+    assert evaluate(Echo(), Countdown, 4).success_rate is None, "nothing is said"
+    evaluation = evaluate(Echo(), Judged, 8, parallel=3)
+    np.testing.assert_array_equal(evaluation.successes, [1, 0, 1, np.nan] * 2)
+    assert evaluation.success_rate == 0.5, "one that says nothing is none"
+
+
 def test_environments_are_made_once_and_the_global_generators_do_not_move() -> None:
     Countdown.made = 0
     evaluator = Evaluator(Countdown, 3)

@@ -39,7 +39,7 @@ class FixedScores:
     """The results of two episodes."""
 
     returns, lengths = np.array([1.0, 3.0]), np.array([5, 5])
-    diverged, forecast_log, read_steps = 0, None, None
+    diverged, forecast_log, read_steps, success_rate = 0, None, None, None
 
 
 class Rows(QuietCallback):
