@@ -34,6 +34,8 @@ _ROBOTICS = re.compile(
 )
 FOUND_BY_THEMSELVES = ("", "envs", "gymnasium", "gymnasium_robotics", "shimmy")
 """Packages whose ids are found without a module's name."""
+_SAID: set[tuple[str, str]] = set()
+"""Ids, with the module of the script that registers them, of which it was said that no other process finds them."""
 LONGEST_ID = 200
 """Characters."""
 FORMS = "NAME-v0, module:NAME-v0, namespace/NAME-v0 or dmc:domain-task"
@@ -131,7 +133,7 @@ def complete_id(env: str) -> str:
 def id_of(spec: EnvSpec) -> str:
     """The id by which a process that knows nothing of this one finds an environment: with the module that has it.
 
-    Warns of one that is registered by the script that runs, which no other process can import.
+    Warns, once in a process, of one that is registered by the script that runs, which no other process can import.
     """
     entry: Any = spec.entry_point
     while isinstance(entry, functools.partial):
@@ -141,6 +143,9 @@ def id_of(spec: EnvSpec) -> str:
     if entry is not None and _is_found(top, spec.id):
         return spec.id
     if top == "__main__" or not _is_importable(module):
+        if (spec.id, module) in _SAID:
+            return spec.id
+        _SAID.add((spec.id, module))
         warnings.warn(
             f"{spec.id} is registered by the script that runs, where no other process finds it: a resume, an "
             "evaluation or a film of the run needs a module that registers it; move it to one, and give "

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -260,6 +261,9 @@ def test_an_id_is_recorded_with_the_module_that_another_process_has_to_import(
     for module in ("__main__", "<run_path>", "a_file_that_was_loaded_by_its_path"):
         monkeypatch.setattr(counter_env.Counter, "__module__", module)
         with pytest.warns(Advice, match="Recorded-v1 is registered by the script that runs, where no other"):
+            assert checked_id("Recorded-v1") == "Recorded-v1"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Advice)  # it is said once
             assert checked_id("Recorded-v1") == "Recorded-v1"
 
 
