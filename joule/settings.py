@@ -198,8 +198,10 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
     check_agent_uses(config.agent, given)
     changed = differing(before, config)
     if "task" in changed:
-        way = ", or evaluate this one with --task and --learn-task" if before.agent == "joule" else ""
-        raise ConfigError(f"task: this run learned by the costs of its own task; train another run{way}")
+        way = "train another run"
+        if before.agent == "joule":
+            way = "begin a run with --init-from this one, or evaluate this one with --task and --learn-task"
+        raise ConfigError(f"task: this run learned by the costs of its own task; {way}")
     check_num_envs(before, config)
     if "data" in changed:
         raise ConfigError("data: a run keeps the data that it has learned from; train another run on others")

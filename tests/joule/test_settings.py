@@ -68,7 +68,7 @@ def test_a_resumed_run_may_grow_and_other_changes_need_override() -> None:
     assert (changed.planner.kind, changed.planner.settings) == ("mppi", {})
     with pytest.raises(ConfigError, match="steps: 50 is less than the run's own 100"):
         resumed_config(before, {"steps": 50}, override=True)
-    with pytest.raises(ConfigError, match="task: this run learned by the costs of its own task"):
+    with pytest.raises(ConfigError, match="its own task; begin a run with --init-from this one"):
         resumed_config(before, {"task": "less:velocity"}, override=True)
 
 
