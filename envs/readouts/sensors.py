@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.faults.errors import described
+from envs.own_picture import own_picture
 from envs.physics import Physics, log
 from envs.readouts.derived import DerivedReadout, derived
 from envs.readouts.joints import JointReadouts, identifier
@@ -47,7 +48,12 @@ def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarra
 
 
 def _parts(space: spaces.Space[Any], size: int) -> dict[str, np.ndarray]:
-    """The parts of a Dict observation of `size` numbers, parts of parts, and each number of a part."""
+    """The parts of a Dict observation of `size` numbers, parts of parts, and each number of a part.
+
+    A picture beside them is not among these numbers.
+    """
+    picture = own_picture(space)
+    space = space if picture is None else picture.rest
     if not isinstance(space, spaces.Dict) or spaces.flatdim(space) != size:
         return {}
     return _named_parts(space)

@@ -124,3 +124,7 @@ def test_only_parts_of_moderate_size_are_readouts_and_names_do_not_collide() -> 
     found = parts_as_readouts(env, {"obs": 504})
     assert {name: part["at"] for name, part in found.items()} == {"a_b": [0], "a_b_2": [1, 2]}
     assert parts_as_readouts(env, {"qpos": 504}) == {}
+    eye = spaces.Box(0, 255, (32, 32, 3), np.uint8)
+    env.observation_space = spaces.Dict({"arm": box(2), "eye": eye, "wrist": box(1)})
+    found = parts_as_readouts(env, {"obs": 3})
+    assert {name: part["at"] for name, part in found.items()} == {"arm": [0, 1], "wrist": [2]}
