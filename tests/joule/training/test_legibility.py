@@ -33,7 +33,9 @@ def test_a_run_writes_how_well_each_readout_is_read(trained_run: Path) -> None:
 
 def test_a_readout_that_never_moves_has_an_empty_entry() -> None:
     agent = SimpleNamespace(legibility=lambda *steps: {"still": math.nan})
-    scores = SimpleNamespace(returns=None, lengths=None, diverged=0, forecast_log=None, read_steps=(1, 2))
+    scores = SimpleNamespace(
+        returns=None, lengths=None, diverged=0, forecast_log=None, read_steps=(1, 2), success_rate=None
+    )
     agent_of_any_kind: Any = agent
     given: Any = scores
     rows = recorded(agent_of_any_kind, given, 7).readouts
