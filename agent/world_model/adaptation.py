@@ -65,6 +65,9 @@ log = logging.getLogger(__name__)
 
 UTD = 2.0
 """Gradient steps a decision while a new world is learned."""
+HALF_RATE_AFTER = 2_000
+"""Decisions in a new world after which the learning rates are half of those of training. They fall with the number of
+decisions, as a mean settles (Robbins, Monro 1951): what many steps have taught, the next ones do not undo."""
 DECISIONS_PER_ALARM = 50_000.0
 """In a world that does not change, one false alarm in so many decisions is wanted."""
 CALIBRATION_DECISIONS = 10_000
@@ -156,7 +159,9 @@ class AdaptiveAgent(SavedAsFolder):
         rows, _ = observation_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
-        if self._credit >= 1.0 and not self.weights.unadapted:  # which would learn in place of the adapted ones
+        if (
+            self._credit >= 1.0 and not self.weights.unadapted
+        ):  # which would learn in place of the adapted ones
             with self.modules.own_random_streams():
                 while self._credit >= 1.0:
                     self._credit -= 1.0
@@ -197,7 +202,8 @@ class AdaptiveAgent(SavedAsFolder):
         """One gradient step, with perception fixed and without curiosity."""
         modules, learner = self.modules, self.modules.learner
         # All models share one perception. In a changed world curiosity would reward every state: all are new.
-        learner.update(windows_of(modules, self.in_use), encoder_frozen=True, curiosity=0.0)
+        share = 1.0 / (1.0 + len(self.in_use.rows) / HALF_RATE_AFTER)
+        learner.update(windows_of(modules, self.in_use), encoder_frozen=True, curiosity=0.0, rate_share=share)
         # The calibrations of the sensors and of the constraints' margin stay.
         modules.sensors_calibrated_at = modules.margin_measured_at = learner.updates
         self.own_networks.accept()
