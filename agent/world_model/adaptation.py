@@ -66,8 +66,8 @@ log = logging.getLogger(__name__)
 UTD = 2.0
 """Gradient steps a decision while a new world is learned."""
 HALF_RATE_AFTER = 2_000
-"""Decisions in a new world after which the learning rates are half of those of training. They fall with the number of
-decisions, as a mean settles (Robbins, Monro 1951): what many steps have taught, the next ones do not undo."""
+"""Decisions in a new world after which the learning rates are half of those of training. They fall with the
+number of decisions (Robbins, Monro 1951), so that the next steps do not undo what many have taught."""
 DECISIONS_PER_ALARM = 50_000.0
 """In a world that does not change, one false alarm in so many decisions is wanted."""
 CALIBRATION_DECISIONS = 10_000

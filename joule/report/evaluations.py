@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from joule.storage.files import why
 from joule.storage.log_files import EVALUATION_COLUMNS as COLUMNS
+from joule.storage.log_files import SUCCESS_COLUMN
 from joule.storage.reader import EVALUATIONS_BYTES, read_text, whole_rows
 from joule_errors import Refused
 from joule_schema.values import LARGEST_COUNT
@@ -58,6 +59,8 @@ class Run:
     env_spec: dict[str, Any] = field(default_factory=dict, repr=False)
     """The specification of its environment as JSON values; empty where none was kept."""
     command: str = ""
+    success: NDArray[np.float64] | None = field(default=None, repr=False)
+    """Share of each evaluation's episodes that succeeded, NaN where it is not known; None for no such column."""
     label: str = ""
     """The agent's name in tables, with the settings in which runs of this agent differ."""
     task: str = ""
@@ -135,6 +138,13 @@ def read_evaluations(path: Path) -> Run:
         name: np.array([_number(path, index, name, row) for index, row in enumerate(rows)])
         for name in NUMBERS
     }
+    success = None
+    if SUCCESS_COLUMN in header:
+        shares = [
+            _number(path, k, SUCCESS_COLUMN, row) if row[SUCCESS_COLUMN] else math.nan
+            for k, row in enumerate(rows)
+        ]
+        success = np.array(shares)
     if np.any(np.diff(columns["frames"]) <= 0):
         raise ResultsError(f"{path} is out of order: frames must increase from row to row")
     last = rows[-1]
@@ -146,8 +156,9 @@ def read_evaluations(path: Path) -> Run:
         raise ResultsError(f"{path} has a seed beyond {LARGEST_COUNT:g}")
     text = {name: str(last[name] or "") for name in ("agent", "env", "threads", "device", "version")}
     return Run(
-        path, text["agent"], text["env"], seed, columns, text["threads"], text["device"], text["version"]
-    )
+        path, text["agent"], text["env"], seed, columns, text["threads"], text["device"], text["version"],
+        success=success,
+    )  # fmt: skip
 
 
 def _number(path: Path, index: int, name: str, row: dict[str, Any]) -> float:

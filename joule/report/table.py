@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,6 +18,7 @@ from joule import escaping
 from joule.report import labels, statistics
 from joule.report.evaluations import Run
 from joule.report.statistics import Floats, Interval
+from joule.storage.log_files import SUCCESS_COLUMN
 
 HEADINGS = ("environment", "agent", "frames", "mean", "IQM", "95 % interval", "seeds", "CPU-min")
 DM_CONTROL = ("dmc:", "dm_control/")
@@ -47,6 +49,8 @@ class Row:
     """Mean over seeds."""
     episodes: tuple[int, int]
     """Fewest and most episodes of an evaluation."""
+    success: float | None
+    """Mean share of episodes that succeeded; None where it is not known of every run."""
 
     @property
     def seeds(self) -> int:
@@ -145,6 +149,7 @@ def _row(task: str, label: str, runs: Sequence[Run], at: int | None) -> Row:
     scores = np.array([run.returns[i] for run, i in last])
     frames = [int(run.frames[i]) for run, i in last]
     episodes = [int(run.columns["episodes"][i]) for run, i in last]
+    shares = [math.nan if run.success is None else float(run.success[i]) for run, i in last]
     return Row(
         task=task,
         label=label,
@@ -155,6 +160,7 @@ def _row(task: str, label: str, runs: Sequence[Run], at: int | None) -> Row:
         iqm=statistics.interval([scores]),
         cpu_minutes=float(np.mean([run.cpu_minutes[i] for run, i in last])),
         episodes=(min(episodes), max(episodes)),
+        success=None if math.isnan(sum(shares)) else float(np.mean(shares)),
     )
 
 
@@ -234,6 +240,10 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
         found.append(
             "Runs with `data` learned from recorded episodes: their budget counts gradient steps, not frames."
         )
+    for task in dict.fromkeys(row.task for row in table if row.success is not None):
+        of_task = [(row.label, row.success) for row in table if row.task == task and row.success is not None]
+        shares = ", ".join(f"{label} {100.0 * share:.0f} %" for label, share in of_task)
+        found.append(f"Episodes of {task} that succeeded: {shares}.")
     # --at holds for all tasks, and needs an evaluation of each run.
     first = max((int(run.frames[0]) for run in runs if not run.trivial), default=0)
     for task in dict.fromkeys(row.task for row in learners if row.task not in offline):
@@ -276,12 +286,13 @@ def comma_separated(table: Sequence[Row]) -> str:
     writer.writerow(
         (
             *("env", "agent", "frames_low", "frames_high", "mean", "iqm", "interval_low", "interval_high"),
-            *("seeds", "episodes", "cpu_minutes"),
+            *("seeds", "episodes", "cpu_minutes", SUCCESS_COLUMN),
         )
     )
     for row in table:
         ends = (row.iqm.low, row.iqm.high) if row.iqm.known else ("", "")
-        values = (row.mean, row.iqm.estimate, *ends, row.seeds, row.episodes[0], row.cpu_minutes)
+        success = "" if row.success is None else row.success
+        values = (row.mean, row.iqm.estimate, *ends, row.seeds, row.episodes[0], row.cpu_minutes, success)
         names = (escaping.csv_cell(row.task), escaping.csv_cell(row.label))
         writer.writerow((*names, *row.frames, *values))
     return out.getvalue()

@@ -6,7 +6,7 @@ import csv
 import json
 from pathlib import Path
 
-from joule.storage.log_files import EVALUATION_COLUMNS, FORECAST_COLUMNS
+from joule.storage.log_files import EVALUATION_COLUMNS, FORECAST_COLUMNS, SUCCESS_COLUMN
 
 
 def write_evaluations(
@@ -17,16 +17,16 @@ def write_evaluations(
     env: str = "Hopper-v5",
     seed: int = 1,
     every: int = 10,
+    success: list[float | str] | None = None,
 ) -> Path:
-    """A CSV of evaluations, one per return, `every` frames apart."""
+    """A CSV of evaluations, one per return, `every` frames apart; `success` adds the column of success rates."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(EVALUATION_COLUMNS)
+        writer.writerow([*EVALUATION_COLUMNS, *([SUCCESS_COLUMN] if success else [])])
         for k, value in enumerate(returns, start=1):
-            writer.writerow(
-                [agent, env, seed, k * every, k * every, value, 1.0, 10, 60 * k, 70 * k, 1, "cpu", "abc"]
-            )
+            row = [agent, env, seed, k * every, k * every, value, 1.0, 10, 60 * k, 70 * k, 1, "cpu", "abc"]
+            writer.writerow([*row, *([success[k - 1]] if success else [])])
     return path
 
 

@@ -21,7 +21,9 @@ def play(returns: TrialReturns, of_adapted: list[float], of_unadapted: float, ep
     for _ in range(episodes):
         unadapted = returns.next_unadapted()
         returns.begin()
-        returns.total += of_unadapted if unadapted else of_adapted[min(acted.count(False), len(of_adapted) - 1)]
+        returns.total += (
+            of_unadapted if unadapted else of_adapted[min(acted.count(False), len(of_adapted) - 1)]
+        )
         returns.end(unadapted)
         acted.append(unadapted)
     return acted
@@ -31,7 +33,9 @@ def test_where_adapting_pays_the_agent_of_before_acts_once() -> None:
     assert play(TrialReturns(), [20.0, 60.0, 90.0], 10.0, 6) == [False, True, False, False, False, False]
 
 
-def test_where_it_does_harm_the_agent_of_before_acts_and_the_adapted_one_is_tried_at_every_third_episode() -> None:
+def test_where_it_does_harm_the_agent_of_before_acts_and_the_adapted_one_is_tried_at_every_third_episode() -> (
+    None
+):
     assert play(TrialReturns(), [50.0], 90.0, 7) == [False, True, True, False, True, True, False]
 
 
@@ -69,7 +73,9 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_the_networks_of_before_act_as_they_were_and_the_adapted_ones_wait_as_they_are(trained_run: Path) -> None:
+def test_the_networks_of_before_act_as_they_were_and_the_adapted_ones_wait_as_they_are(
+    trained_run: Path,
+) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
     adaptive.change_detector = None  # only the change below

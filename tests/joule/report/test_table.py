@@ -97,6 +97,26 @@ def test_a_budget_that_would_be_refused_is_not_advised(tmp_path: Path) -> None:
         table.rows(runs, at=10)
 
 
+def test_success_is_that_of_the_budget_and_is_given_where_every_run_knows_it(tmp_path: Path) -> None:
+    cases: list[tuple[str, int, list[float | str] | None]] = [
+        ("joule", 1, [0.1, 0.9]),
+        ("joule", 2, ["", 0.7]),
+        ("sac", 1, [0.5, 0.25]),
+        ("td3", 1, None),
+        ("tqc", 1, [0.3, ""]),
+    ]
+    for agent, seed, success in cases:
+        path = tmp_path / agent / "joule" / "Push-v0" / f"seed{seed}.csv"
+        write_evaluations(path, [1.0, 2.0], agent=agent, env="joule/Push-v0", seed=seed, success=success)
+    runs = gather([], [tmp_path])
+    said = [note for note in table.notes(table.rows(runs), runs) if "succeeded" in note]
+    assert said == ["Episodes of joule/Push-v0 that succeeded: joule 80 %, sac 25 %."]
+    found = {row.label: row.success for row in table.rows(runs, at=10)}
+    assert found == {"joule": None, "sac": 0.5, "td3": None, "tqc": 0.3}
+    assert ",sac,20,20," in (text := table.comma_separated(table.rows(runs)))
+    assert [line.rpartition(",")[2] for line in text.splitlines()].count("0.25") == 1
+
+
 def test_one_seed_of_an_agent_gives_no_probability_of_improvement(tmp_path: Path) -> None:
     def write(agent: str, env: str, seeds: int) -> None:
         for seed in range(seeds):
