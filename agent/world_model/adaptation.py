@@ -275,7 +275,8 @@ class AdaptiveAgent(SavedAsFolder):
         self.in_use.rows.add([row])
         self.in_use.last_used = self.decisions
         errors = self.errors_of_step(before, action, obs)
-        self.in_use.recent.append(errors[self.bank.index(self.in_use)])
+        if not self.weights.unadapted:
+            self.in_use.recent.append(errors[self.bank.index(self.in_use)])
         alarm = None
         if self.signals is not None and self.in_use is self.first:
             first, then = (stack_parts([one]) for one in (before, obs))
@@ -286,7 +287,7 @@ class AdaptiveAgent(SavedAsFolder):
         if self.in_use is not self.first:
             self._credit += 0.0 if self.weights.unadapted else self.utd
             count = len(self.in_use.rows)
-            if count >= CALIBRATED_AFTER_DECISIONS and count % FEWEST_DECISIONS == 0:
+            if len(self.in_use.recent) >= CALIBRATED_AFTER_DECISIONS and count % FEWEST_DECISIONS == 0:
                 self.calibrate_in_use()
 
     def calibrate_in_use(self) -> None:
@@ -320,9 +321,10 @@ class AdaptiveAgent(SavedAsFolder):
         if math.isfinite(newest):
             newest = min(max(newest, -LARGEST_STEP), LARGEST_STEP)
             self.mean_error += MEAN_RATE * (newest - self.mean_error)
-        watched = self.signals is not None and self.in_use is self.first
+        # The model of a changed world is calibrated on steps in which its own networks act.
+        ignored = self.weights.unadapted or (self.signals is not None and self.in_use is self.first)
         detector = self.change_detector
-        if detector is not None and not watched and detector.update(self.standardised_error):
+        if detector is not None and not ignored and detector.update(self.standardised_error):
             alarm = Alarm("errors", max(1, detector.since))
         better = [
             known
@@ -354,9 +356,9 @@ class AdaptiveAgent(SavedAsFolder):
         earlier = self.first.earlier_rows if self.in_use is self.first else self.in_use.rows.all.copy()
         self.models_begun += 1
         new = KnownModel(
-            copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved),
-            before=self.in_use.weights,
-        )  # fmt: skip
+            copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved)
+        )
+        self.in_use.is_followed_by(new)
         if len(self.bank) == LARGEST_BANK:
             others = [k for k in self.bank if k is not self.first and k is not self.in_use]
             self.bank.remove(min(others, key=lambda known: known.last_used))

@@ -77,7 +77,7 @@ class KnownModel:
     weights: dict[str, Tensor] = field(default_factory=dict)
     """All networks but those of goals, while they are not those that act."""
     before: dict[str, Tensor] = field(default_factory=dict)
-    """The same of the model that was in use when its world began; empty for the model of training."""
+    """Those of before its world began; empty for the model of training."""
     returns: TrialReturns = field(default_factory=TrialReturns)
     """What episodes of its world returned, with its networks and with those of before."""
     terminations: int = 0
@@ -88,11 +88,19 @@ class KnownModel:
     recent: deque[tuple[float, float]] = field(
         default_factory=lambda: deque(maxlen=CALIBRATED_AFTER_DECISIONS)
     )
-    """Errors and disagreements of its newest steps in use."""
+    """Errors and disagreements of the newest steps in which its own networks acted."""
     comparison: ModelComparison = field(default_factory=ModelComparison)
     """Its test against the model in use."""
     last_used: int = 0
     """Decision at which it was last in use."""
+
+    def is_followed_by(self, new: KnownModel) -> None:
+        """A further change: in its world those networks act beside its own that returned more in this one."""
+        harmed = self.returns.prefers_unadapted
+        new.before, new.returns = (
+            self.before if harmed else self.weights,
+            TrialReturns(unadapted_first=harmed),
+        )
 
 
 @dataclass(frozen=True)

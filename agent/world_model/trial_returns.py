@@ -18,6 +18,8 @@ NEWEST = 2
 class TrialReturns:
     """The returns of whole episodes in one changed world, in the order of time."""
 
+    unadapted_first: bool = False
+    """Who acts until both have: the networks of before, if they returned more in the world before this one, too."""
     adapted: list[float] = field(default_factory=list)
     """Of episodes in which the adapted networks acted."""
     unadapted: list[float] = field(default_factory=list)
@@ -46,15 +48,15 @@ class TrialReturns:
 
     @property
     def prefers_unadapted(self) -> bool:
-        """Whether the agent of before the change returned more; False before both have acted."""
+        """Whether the agent of before the change returned more."""
         if not self.adapted or not self.unadapted:
-            return False
+            return self.unadapted_first
         return fmean(self.unadapted) > fmean(self.adapted[-NEWEST:])
 
     def next_unadapted(self) -> bool:
         """Whether the agent of before the change acts in the next episode."""
-        if not self.adapted:
-            return False
-        if not self.unadapted:
-            return True
+        if not self.adapted and not self.unadapted:
+            return self.unadapted_first
+        if not self.adapted or not self.unadapted:
+            return not self.unadapted
         return self.prefers_unadapted and self.since_adapted < NEWEST

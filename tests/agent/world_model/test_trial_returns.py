@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from env_doubles import PassingEnv
 
 import envs
 import joule
+from agent.world_model.model_bank import KnownModel
 from agent.world_model.trial_returns import TrialReturns
 
 
@@ -43,6 +45,21 @@ def test_what_the_adapted_agent_returned_first_is_forgotten() -> None:
     returns = TrialReturns()
     assert play(returns, [0.0, 95.0, 95.0, 95.0], 90.0, 9)[-2:] == [False, False]
     assert not returns.prefers_unadapted
+
+
+def test_after_a_further_change_those_act_first_that_returned_more_before_it(trained_run: Path) -> None:
+    assert play(TrialReturns(unadapted_first=True), [20.0, 60.0], 10.0, 4) == [True, False, False, False]
+    agent: Any = joule.load(trained_run)
+    harmed = KnownModel(agent.modules.networks.world_model, np.zeros(0))
+    harmed.before, harmed.weights = {"weight": torch.zeros(1)}, {"weight": torch.ones(1)}
+    play(harmed.returns, [50.0], 90.0, 3)
+    new = copy.copy(harmed)
+    harmed.is_followed_by(new)
+    assert (new.before, new.returns) == (harmed.before, TrialReturns(unadapted_first=True))
+    helped = copy.copy(harmed)
+    helped.returns = TrialReturns(adapted=[90.0], unadapted=[50.0])
+    helped.is_followed_by(new)
+    assert (new.before, new.returns) == (helped.weights, TrialReturns())
 
 
 def test_an_episode_that_is_interrupted_does_not_count() -> None:
