@@ -159,9 +159,8 @@ class AdaptiveAgent(SavedAsFolder):
         rows, _ = observation_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
-        if (
-            self._credit >= 1.0 and not self.weights.unadapted
-        ):  # which would learn in place of the adapted ones
+        # While the networks of before act, they must not learn in place of the adapted ones.
+        if self._credit >= 1.0 and not self.weights.unadapted:
             with self.modules.own_random_streams():
                 while self._credit >= 1.0:
                     self._credit -= 1.0
