@@ -159,9 +159,8 @@ class AdaptiveAgent(SavedAsFolder):
         rows, _ = observation_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
-        # While the networks of before act, they must not learn in place of the adapted ones.
-        if self._credit >= 1.0 and not self.weights.unadapted:
-            with self.modules.own_random_streams():
+        if self._credit >= 1.0:
+            with self.modules.own_random_streams(), self.weights.adapted(self.in_use):
                 while self._credit >= 1.0:
                     self._credit -= 1.0
                     self.update()
@@ -284,7 +283,7 @@ class AdaptiveAgent(SavedAsFolder):
             alarm = self.signals.update(observed_steps(self.modules, model, first, taken, cost, over, then))
         self.detect(errors, alarm)
         if self.in_use is not self.first:
-            self._credit += 0.0 if self.weights.unadapted else self.utd
+            self._credit += self.utd
             count = len(self.in_use.rows)
             if len(self.in_use.recent) >= CALIBRATED_AFTER_DECISIONS and count % FEWEST_DECISIONS == 0:
                 self.calibrate_in_use()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import Tensor
 
@@ -46,6 +48,16 @@ class NetworkWeights:
             self._keep(known)
         self._load(known.before if unadapted else known.weights)
         self.unadapted = unadapted
+
+    @contextmanager
+    def adapted(self, known: KnownModel) -> Iterator[None]:
+        """Within it, the networks have the weights of the model in use, which learn, whoever acts."""
+        unadapted = self.unadapted
+        self.act(known, unadapted=False)
+        try:
+            yield
+        finally:
+            self.act(known, unadapted=unadapted)
 
     def model_of(self, known: KnownModel, in_use: KnownModel) -> WorldModel:
         """The world model of a model in the bank, in use or not."""

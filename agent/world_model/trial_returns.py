@@ -1,8 +1,8 @@
 """What episodes in a changed world return, to the agent that adapts and to the one of before: which one should act?
 
 An agent that was robust may lose by adapting: what it learns from a few episodes is not always better than what it
-learned from all of training. So in a new world both act in turn, and then whichever had the higher return. One
-that adapts goes on learning and is tried again; one that does not is known after an episode or two.
+learned from all of training. So in a new world both act in turn, and then whichever had the higher return. The
+adapted networks learn in all episodes, and are tried again.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import fmean
 
-NEWEST = 2
-"""Episodes of the adapting agent that count: it changes. Also, how many without it are followed by one of it."""
+NEWEST = 3
+"""Episodes of the adapted networks that count: they change."""
+LONGEST_WITHOUT = 2
+"""Episodes without the adapted networks that are followed by one with them."""
 
 
 @dataclass
@@ -59,4 +61,6 @@ class TrialReturns:
             return self.unadapted_first
         if not self.adapted or not self.unadapted:
             return not self.unadapted
-        return self.prefers_unadapted and self.since_adapted < NEWEST
+        # As long as the newest episode was better, the next one may be too, whatever the ones before it returned.
+        worse = self.adapted[-1] < fmean(self.unadapted)
+        return worse and self.since_adapted < LONGEST_WITHOUT

@@ -41,6 +41,12 @@ def test_where_it_does_harm_the_agent_of_before_acts_and_the_adapted_one_is_trie
     assert play(TrialReturns(), [50.0], 90.0, 7) == [False, True, True, False, True, True, False]
 
 
+def test_one_good_episode_is_followed_by_another_try_and_three_decide() -> None:
+    returns = TrialReturns()
+    assert play(returns, [50.0, 95.0, 20.0, 95.0], 90.0, 7) == [False, True, True, False, False, True, True]
+    assert returns.prefers_unadapted
+
+
 def test_what_the_adapted_agent_returned_first_is_forgotten() -> None:
     returns = TrialReturns()
     assert play(returns, [0.0, 95.0, 95.0, 95.0], 90.0, 9)[-2:] == [False, False]
@@ -120,6 +126,10 @@ def test_the_networks_of_before_act_as_they_were_and_the_adapted_ones_wait_as_th
     act(3)
     assert adaptive.weights.unadapted
     assert same(before, weights(adaptive))
+    with adaptive.weights.adapted(adaptive.in_use):
+        assert not same(learned, weights(adaptive))
+        learned = weights(adaptive)
+    assert same(before, weights(adaptive))
     errors = adaptive.errors_of_step(obs, adaptive.predict(obs)[0], obs)
     assert errors[0] != errors[1]  # the new model is still asked what it predicts
     adaptive.end_episode()
@@ -130,6 +140,6 @@ def test_the_networks_of_before_act_as_they_were_and_the_adapted_ones_wait_as_th
     adaptive.switch_to(adaptive.first)
     assert not adaptive.weights.unadapted
     assert same(before, weights(adaptive))
-    assert all(torch.equal(value, learned[name]) for name, value in new.weights.items())
+    assert not same(before, new.weights)
     adaptive.switch_to(new)
-    assert same(learned, weights(adaptive))
+    assert same(new.weights, weights(adaptive))
