@@ -96,7 +96,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_the_networks_of_before_act_as_they_were_and_the_adapted_ones_wait_as_they_are(
+def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     trained_run: Path,
 ) -> None:
     agent: Any = joule.load(trained_run)
