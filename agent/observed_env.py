@@ -23,6 +23,10 @@ class TakesSteps(Protocol):
         """`action` [act], in [-1, 1], led to `obs` [obs] and `readouts` [readouts]."""
         ...
 
+    def ended(self) -> None:
+        """The episode of the newest step has terminated, or was truncated."""
+        ...
+
 
 class StepObserver(TakesSteps, Protocol):
     """Is told of every step, and asked before it."""
@@ -42,13 +46,13 @@ class StepsOfOneEnv:
 
     def __init__(self, observer: ObservesOneEnv, env: TrainingEnv) -> None:
         self.observer, self.env = observer, env
-        self._begun = self._follows = False
+        self._begun = self._follows = self._whole = False
         self._left_at: Any = None
         """The moment at which what was observed last left the environment."""
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """See `StepObserver`."""
-        self.observer.observed, self._begun = self, True
+        self.observer.observed, self._begun, self._whole = self, True, True
         self.observer.begin(obs, readouts)
         self._left_at = moment_of(self.env)
 
@@ -68,9 +72,15 @@ class StepsOfOneEnv:
         """See `StepObserver`."""
         if not self._follows:
             self.begin(obs, readouts)
+            self._whole = False
             return
         self.observer.observe_step(action, reward, terminated, obs, readouts)
         self._left_at = moment_of(self.env)
+
+    def ended(self) -> None:
+        """See `TakesSteps`; not said of an episode whose beginning was not observed."""
+        if self._whole:
+            self.observer.ended()
 
 
 class ObservesOneEnv(TakesSteps, Protocol):
@@ -109,6 +119,8 @@ class ObservedEnv:
         if not info.get(DIVERGED_KEY, False):
             executed = np.asarray(action, np.float32).reshape(-1).clip(-1.0, 1.0)
             self.observer.observe_step(executed, reward, terminated, obs, self.env.readouts())
+            if terminated or truncated:
+                self.observer.ended()
         return obs, reward, terminated, truncated, info
 
     def readouts(self) -> np.ndarray:

@@ -52,6 +52,9 @@ class ConstraintMonitor:
         # A cost that is no number keeps nothing, as in plans.
         self.violations.append(max([0.0, *(math.inf if math.isnan(cost) else cost for cost in found)]))
 
+    def ended(self) -> None:
+        """An episode is over, which is no step."""
+
     @property
     def per_thousand(self) -> float:
         """Steps that violate a constraint, per 1,000 decisions; 0 before the first."""

@@ -60,14 +60,12 @@ from agent.world_model.model_bank import (
 from agent.world_model.network_weights import NetworkWeights
 from agent.world_model.observed_steps import errors_of_rows, observed_steps
 from agent.world_model.signals import Alarm, Signals
+from agent.world_model.trial_returns import TrialReturns
 
 log = logging.getLogger(__name__)
 
 UTD = 2.0
 """Gradient steps a decision while a new world is learned."""
-HALF_RATE_AFTER = 2_000
-"""Decisions in a new world after which the learning rates are half of those of training. They fall with the
-number of decisions (Robbins, Monro 1951), so that the next steps do not undo what many have taught."""
 DECISIONS_PER_ALARM = 50_000.0
 """In a world that does not change, one false alarm in so many decisions is wanted."""
 CALIBRATION_DECISIONS = 10_000
@@ -116,11 +114,9 @@ class AdaptiveAgent(SavedAsFolder):
             raise ConfigError(f"adapt: this agent has too little experience: {error}") from error
         self.signals: Signals | None = None
         """What watches for a change of the known world; None before `calibrate_at`: then only errors do."""
-        self.bank = [self.first]
-        self.in_use = self.first
-        self.models_begun = 0
+        self.bank, self.in_use = [self.first], self.first
+        self.models_begun = self.decisions = 0
         self.change_detector: ChangeDetector | None = ChangeDetector(self.first.calibration.threshold)
-        self.decisions = 0
         self.events: list[ModelSwitch] = []
         self.standardised_error = 0.0
         """Of the newest step, by the model in use; 0 while its usual errors are not known."""
@@ -200,8 +196,7 @@ class AdaptiveAgent(SavedAsFolder):
         """One gradient step, with perception fixed and without curiosity."""
         modules, learner = self.modules, self.modules.learner
         # All models share one perception. In a changed world curiosity would reward every state: all are new.
-        share = 1.0 / (1.0 + len(self.in_use.rows) / HALF_RATE_AFTER)
-        learner.update(windows_of(modules, self.in_use), encoder_frozen=True, curiosity=0.0, rate_share=share)
+        learner.update(windows_of(modules, self.in_use), encoder_frozen=True, curiosity=0.0)
         # The calibrations of the sensors and of the constraints' margin stay.
         modules.sensors_calibrated_at = modules.margin_measured_at = learner.updates
         self.own_networks.accept()
@@ -234,19 +229,26 @@ class AdaptiveAgent(SavedAsFolder):
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
         self.own_networks.check()
+        self.in_use.returns.break_off()
         self.end_episode()
-        self.weights.act(
-            self.in_use, unadapted=bool(self.in_use.before) and self.in_use.returns.next_unadapted()
-        )
-        self.in_use.returns.begin()
+        unadapted = bool(self.in_use.before) and self.in_use.returns.next_unadapted()
+        self.weights.act(self.in_use, unadapted=unadapted)
+        self.in_use.returns.begin(unadapted)
         self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
         self._obs, self._row = obs, self.modules.replay_buffer.newest()
 
     def end_episode(self) -> None:
-        """The episode that is observed is over. Lets those networks act that have returned more in this world."""
+        """The episode that is observed is over. Lets those networks act that have returned more in this world.
+
+        A reset does the same, but counts the return of an episode only where it has terminated or was truncated.
+        """
         self.in_use.returns.end(self.weights.unadapted)
         self.weights.act(self.in_use, unadapted=self.in_use.returns.prefers_unadapted)
+
+    def ended(self) -> None:
+        """The episode of the newest step has terminated, or was truncated: its return may be compared."""
+        self.in_use.returns.over = True
 
     def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: Observation, readouts: np.ndarray
@@ -341,8 +343,7 @@ class AdaptiveAgent(SavedAsFolder):
         z, observed = self.modules.perceive(stack_parts([obs, after])).split(1)
         taken = torch.from_numpy(np.asarray(action, np.float32)[None]).to(z)
         with torch.inference_mode():
-            models = [self.weights.model_of(known, self.in_use) for known in self.bank]
-            steps = [model.predict(z, taken) for model in models]
+            steps = [self.weights.model_of(known, self.in_use).predict(z, taken) for known in self.bank]
             return [(float((s.z - observed).square().mean()), float(s.disagreement)) for s in steps]
 
     # The bank
@@ -354,9 +355,9 @@ class AdaptiveAgent(SavedAsFolder):
         earlier = self.first.earlier_rows if self.in_use is self.first else self.in_use.rows.all.copy()
         self.models_begun += 1
         new = KnownModel(
-            copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved)
-        )
-        self.in_use.is_followed_by(new)
+            copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved),
+            before=self.in_use.preferred, returns=TrialReturns(self.in_use.returns.prefers_unadapted),
+        )  # fmt: skip
         if len(self.bank) == LARGEST_BANK:
             others = [k for k in self.bank if k is not self.first and k is not self.in_use]
             self.bank.remove(min(others, key=lambda known: known.last_used))

@@ -77,7 +77,7 @@ class KnownModel:
     weights: dict[str, Tensor] = field(default_factory=dict)
     """All networks but those of goals, while they are not those that act."""
     before: dict[str, Tensor] = field(default_factory=dict)
-    """Those of before its world began; empty for the model of training."""
+    """The same of the agent that acted in the world before; empty for the model of training."""
     returns: TrialReturns = field(default_factory=TrialReturns)
     """What episodes of its world returned, with its networks and with those of before."""
     terminations: int = 0
@@ -94,13 +94,10 @@ class KnownModel:
     last_used: int = 0
     """Decision at which it was last in use."""
 
-    def is_followed_by(self, new: KnownModel) -> None:
-        """A further change: in its world those networks act beside its own that returned more in this one."""
-        harmed = self.returns.prefers_unadapted
-        new.before, new.returns = (
-            self.before if harmed else self.weights,
-            TrialReturns(unadapted_first=harmed),
-        )
+    @property
+    def preferred(self) -> dict[str, Tensor]:
+        """The weights of those networks that returned more in its world, while they are not those that act."""
+        return self.before if self.returns.prefers_unadapted else self.weights
 
 
 @dataclass(frozen=True)

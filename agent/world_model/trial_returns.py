@@ -27,25 +27,31 @@ class TrialReturns:
     unadapted: list[float] = field(default_factory=list)
     """Of those in which the networks of before the change acted."""
     since_adapted: int = 0
-    """How many episodes it is since the adapted networks acted."""
+    """How many episodes have begun since the adapted networks acted from the start of one."""
     total: float = 0.0
     """Of the episode in progress."""
     counts: bool = False
     """Whether the episode in progress is one of this world from its start."""
+    over: bool = False
+    """Whether it has terminated, or was truncated."""
 
-    def begin(self) -> None:
-        """An episode begins; it counts if nothing interrupts it."""
-        self.total, self.counts = 0.0, True
+    def begin(self, unadapted: bool) -> None:
+        """An episode begins; it counts if nothing interrupts it. `unadapted` says who acts."""
+        self.total, self.counts, self.over = 0.0, True, False
+        self.since_adapted = self.since_adapted + 1 if unadapted else 0
 
     def interrupt(self) -> None:
         """The episode in progress is not of one world, or not of one agent."""
         self.counts = False
 
+    def break_off(self) -> None:
+        """Another episode begins: one that is not over returned less, or cost less, than a whole one."""
+        self.counts = self.counts and self.over
+
     def end(self, unadapted: bool) -> None:
         """The episode in progress is over; `unadapted` says who acted."""
         if self.counts:
             (self.unadapted if unadapted else self.adapted).append(self.total)
-            self.since_adapted = self.since_adapted + 1 if unadapted else 0
         self.counts = False
 
     @property
@@ -57,10 +63,9 @@ class TrialReturns:
 
     def next_unadapted(self) -> bool:
         """Whether the agent of before the change acts in the next episode."""
-        if not self.adapted and not self.unadapted:
-            return self.unadapted_first
+        if self.since_adapted == LONGEST_WITHOUT:
+            return False
         if not self.adapted or not self.unadapted:
-            return not self.unadapted
+            return not self.unadapted and (self.unadapted_first or bool(self.adapted))
         # As long as the newest episode was better, the next one may be too, whatever the ones before it returned.
-        worse = self.adapted[-1] < fmean(self.unadapted)
-        return worse and self.since_adapted < LONGEST_WITHOUT
+        return self.adapted[-1] < fmean(self.unadapted)

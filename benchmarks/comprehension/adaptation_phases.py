@@ -131,11 +131,9 @@ class Phases:
         self._adapting_episode(adaptive, "change", f"{self.perturbation}@{onset}", changes=True)
         for _ in range(self.settings.changed_episodes):
             self._adapting_episode(adaptive, "changed", self.perturbation)
-        adaptive.end_episode()
         self.hold_out("after", self.perturbation)
         back = (self.perturbation, undo(self.perturbation, onset))
         self._adapting_episode(adaptive, "back", *back, changes=True)
-        adaptive.end_episode()
         self.hold_out("home")
 
     def _adapting_episode(self, adaptive: Any, phase: str, *perturb: str, changes: bool = False) -> None:
@@ -149,6 +147,7 @@ class Phases:
             action, state = adaptive.predict(obs, state, np.array([state is None]))
             obs, reward, terminated, truncated, _ = env.step(action)
             total, over = total + reward, terminated or truncated
+        adaptive.end_episode()
         decisions = adaptive.decisions - first
         if changes:
             self.changed_at, self.detected = first + min(change, decisions), False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from env_doubles import PassingEnv
 
 import envs
 import joule
-from agent.world_model.model_bank import KnownModel
 from agent.world_model.trial_returns import TrialReturns
 
 
@@ -22,7 +20,7 @@ def play(returns: TrialReturns, of_adapted: list[float], of_unadapted: float, ep
     acted: list[bool] = []
     for _ in range(episodes):
         unadapted = returns.next_unadapted()
-        returns.begin()
+        returns.begin(unadapted)
         returns.total += (
             of_unadapted if unadapted else of_adapted[min(acted.count(False), len(of_adapted) - 1)]
         )
@@ -35,9 +33,7 @@ def test_where_adapting_pays_the_agent_of_before_acts_once() -> None:
     assert play(TrialReturns(), [20.0, 60.0, 90.0], 10.0, 6) == [False, True, False, False, False, False]
 
 
-def test_where_it_does_harm_the_agent_of_before_acts_and_the_adapted_one_is_tried_at_every_third_episode() -> (
-    None
-):
+def test_where_it_does_harm_the_agent_of_before_acts_and_every_third_episode_is_of_the_adapted_one() -> None:
     assert play(TrialReturns(), [50.0], 90.0, 7) == [False, True, True, False, True, True, False]
 
 
@@ -47,44 +43,51 @@ def test_one_good_episode_is_followed_by_another_try_and_three_decide() -> None:
     assert returns.prefers_unadapted
 
 
+def test_after_a_further_change_those_act_first_that_returned_more_before_it() -> None:
+    returns = TrialReturns(unadapted_first=True)
+    assert returns.prefers_unadapted
+    assert play(returns, [20.0, 60.0], 10.0, 4) == [True, False, False, False]
+
+
 def test_what_the_adapted_agent_returned_first_is_forgotten() -> None:
     returns = TrialReturns()
     assert play(returns, [0.0, 95.0, 95.0, 95.0], 90.0, 9)[-2:] == [False, False]
     assert not returns.prefers_unadapted
 
 
-def test_after_a_further_change_those_act_first_that_returned_more_before_it(trained_run: Path) -> None:
-    assert play(TrialReturns(unadapted_first=True), [20.0, 60.0], 10.0, 4) == [True, False, False, False]
-    agent: Any = joule.load(trained_run)
-    harmed = KnownModel(agent.modules.networks.world_model, np.zeros(0))
-    harmed.before, harmed.weights = {"weight": torch.zeros(1)}, {"weight": torch.ones(1)}
-    play(harmed.returns, [50.0], 90.0, 3)
-    new = copy.copy(harmed)
-    harmed.is_followed_by(new)
-    assert (new.before, new.returns) == (harmed.before, TrialReturns(unadapted_first=True))
-    helped = copy.copy(harmed)
-    helped.returns = TrialReturns(adapted=[90.0], unadapted=[50.0])
-    helped.is_followed_by(new)
-    assert (new.before, new.returns) == (helped.weights, TrialReturns())
-
-
 def test_an_episode_that_is_interrupted_does_not_count() -> None:
     returns = TrialReturns()
-    returns.begin()
+    returns.begin(unadapted=False)
     returns.total += 1.0
     returns.interrupt()
     returns.end(unadapted=False)
     assert (returns.adapted, returns.unadapted, returns.next_unadapted()) == ([], [], False)
 
 
+def test_the_adapted_agent_learns_again_where_no_episode_of_the_other_one_counts() -> None:
+    returns, acted = TrialReturns(adapted=[1.0]), []
+    for _ in range(6):
+        acted.append(returns.next_unadapted())
+        returns.begin(acted[-1])
+        returns.break_off()
+        returns.end(acted[-1])
+    assert acted == [True, True, False, True, True, False]
+
+
 class Paid(PassingEnv):
     """An environment of which the reward of every step is given."""
 
     reward = 0.0
+    over = False
+    """Whether the next step is the last one of the episode."""
+
+    @property
+    def moment(self) -> Any:
+        return self.env.moment
 
     def step(self, action: np.ndarray) -> Any:
         obs, _, terminated, truncated, info = self.env.step(action)
-        return obs, self.reward, terminated, truncated, info
+        return obs, self.reward, terminated, truncated or self.over, info
 
 
 def weights(agent: Any) -> dict[str, torch.Tensor]:
@@ -107,8 +110,9 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     env = adaptive.observe(paid)
 
     def act(decisions: int) -> None:
-        for _ in range(decisions):
+        for left in range(decisions, 0, -1):
             action, _ = adaptive.predict(obs)
+            paid.over = left == 1
             env.step(action)
 
     obs, _ = env.reset(seed=1)
@@ -128,7 +132,6 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     assert same(before, weights(adaptive))
     with adaptive.weights.adapted(adaptive.in_use):
         assert not same(learned, weights(adaptive))
-        learned = weights(adaptive)
     assert same(before, weights(adaptive))
     errors = adaptive.errors_of_step(obs, adaptive.predict(obs)[0], obs)
     assert errors[0] != errors[1]  # the new model is still asked what it predicts
@@ -142,4 +145,55 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     assert same(before, weights(adaptive))
     assert not same(before, new.weights)
     adaptive.switch_to(new)
-    assert same(new.weights, weights(adaptive))
+    assert all(torch.equal(value, new.weights[name]) for name, value in weights(adaptive).items())
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_only_whole_episodes_are_compared(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
+    adaptive.change_detector = None
+    adaptive.begin_model(1)
+    paid = Paid(envs.make(adaptive.config.env))
+    paid.reward = 1.0
+    env, returns = adaptive.observe(paid), adaptive.in_use.returns
+    size = adaptive.env_spec.action_size
+
+    def act(decisions: int, over: bool) -> None:
+        for left in range(decisions, 0, -1):
+            paid.over = over and left == 1
+            env.step(np.zeros(size, np.float32))
+
+    env.reset(seed=1)
+    act(3, over=False)
+    env.reset(seed=2)  # the episode of before was broken off
+    assert returns.adapted == []
+    act(2, over=True)
+    paid.reset(seed=3)
+    act(4, over=True)  # its beginning was not observed
+    env.reset(seed=4)
+    assert returns.adapted == [2.0]
+    act(5, over=False)
+    adaptive.end_episode()  # a loop that ends its episodes by itself says so
+    env.reset(seed=5)
+    assert (returns.adapted, returns.unadapted) == ([2.0], [5.0])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_tried_in_the_next_world_is_the_agent_that_acted_in_the_world_before(
+    trained_run: Path,
+) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
+    before = weights(adaptive)
+    adaptive.begin_model(1)
+    with torch.no_grad():
+        for parameter in adaptive.modules.networks.parameters():
+            parameter += 0.01  # what was learned
+    adaptive.in_use.returns = TrialReturns(adapted=[1.0], unadapted=[2.0])
+    adaptive.begin_model(1)
+    assert same(adaptive.in_use.before, before)
+    assert adaptive.in_use.returns == TrialReturns(unadapted_first=True)
+    adaptive.in_use.returns = TrialReturns(adapted=[2.0], unadapted=[1.0])
+    adaptive.begin_model(1)
+    assert not same(adaptive.in_use.before, before)
