@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,11 @@ from joule.callbacks.callback import (
     RunStart,
 )
 from joule_errors import Advice
+from joule_schema.errors import SchemaError
+from joule_schema.values import MOST_METRICS, Name, check
+
+COUNTS = ("frames", "decisions", "episodes")
+"""Columns of metrics.csv that are no metrics."""
 
 
 class CallbackError(StopRun):
@@ -112,18 +118,40 @@ def _check_numbers(metrics: dict[str, float]) -> None:
     """Makes what a callback added to the metrics numbers of Python, which every log and checkpoint can write.
 
     Raises:
-        ValueError: for a value that is no single number, which is taken out: no checkpoint could hold it.
+        ValueError: for a value that is no single number, a name that no column of its own can have, and too many
+            of them. What is refused is taken out: no checkpoint could hold it.
     """
-    for name, value in metrics.items():
-        if isinstance(value, float | int):
-            continue
+    if len(metrics) > MOST_METRICS:
+        name, _ = metrics.popitem()
+        raise ValueError(f"agent.metrics: {name!r:.80} is one more than {MOST_METRICS:,}")
+    for name, value in [*metrics.items()]:
         try:
-            if isinstance(value, str):  # one of digits would be taken
-                raise TypeError
-            metrics[name] = float(value)
-        except (TypeError, ValueError, RuntimeError):
+            _check_column(name)
+            if type(value) is not float:
+                metrics[name] = _number(value)
+        except ValueError as error:
             del metrics[name]
-            raise ValueError(f"agent.metrics[{name!r}] is {value!r}; give one number") from None
+            raise ValueError(f"agent.metrics[{name!r:.80}] {error}") from None
+
+
+@functools.lru_cache(MOST_METRICS)
+def _check_column(name: object) -> None:
+    """Raises ValueError for what cannot be the name of a metric."""
+    try:
+        check(Name, name, "name")
+    except SchemaError:
+        raise ValueError("cannot be a column; give a name that begins with a letter") from None
+    if name in COUNTS:
+        raise ValueError("is a column of its own; give another name, such as own/" + str(name))
+
+
+def _number(value: Any) -> float:
+    try:
+        if not isinstance(value, str):  # one of digits would be taken
+            return float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        pass
+    raise ValueError(f"is {value!r:.80}; give one number")
 
 
 def checked(callbacks: Sequence[Callback]) -> Sequence[Callback]:

@@ -14,6 +14,7 @@ from agent.errors import ConfigError
 from joule.callbacks.callback import Callback, RunEnd
 from joule.callbacks.dispatch import CallbackError, Callbacks, checked
 from joule_errors import Advice
+from joule_schema.values import MOST_METRICS
 
 
 class Heard(Callback):
@@ -41,11 +42,11 @@ class Stopping(Callback):
 class Measuring(Callback):
     """Adds a number of its own to the metrics."""
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    def __init__(self, value: Any, name: Any = "own") -> None:
+        self.value, self.name = value, name
 
     def on_step(self, agent: Any) -> None:
-        agent.metrics["own"] = self.value
+        agent.metrics[self.name] = self.value
 
 
 def at(frames: int) -> Any:
@@ -78,15 +79,15 @@ def test_one_callback_ends_the_run_and_the_others_are_not_asked_at_every_step() 
     assert sum(code.co_name == "on_step" for code in called(lambda: callbacks.on_step(at(1)))) == 2
 
 
-@pytest.mark.parametrize("value", [1, np.float32(1), np.ones(()), torch.ones(1)])
+@pytest.mark.parametrize("value", [1, True, np.float32(1), np.float64(1), np.ones(()), torch.ones(1)])
 def test_a_number_that_a_callback_adds_to_the_metrics_is_one_of_python(value: Any) -> None:
     agent = at(1)
     assert Callbacks(users=[Measuring(value)]).on_step(agent)
     assert agent.metrics == {"surprise": 0.5, "own": 1.0}
-    assert type(agent.metrics["own"]) in (int, float)
+    assert type(agent.metrics["own"]) is float
 
 
-@pytest.mark.parametrize("value", ["1", None, np.ones(2), torch.ones(2)])
+@pytest.mark.parametrize("value", ["1", None, 10**400, np.ones(2), torch.ones(2)])
 def test_what_is_no_number_does_not_stay_in_the_metrics(value: Any) -> None:
     agent = at(1)
     with pytest.raises(
@@ -94,6 +95,22 @@ def test_what_is_no_number_does_not_stay_in_the_metrics(value: Any) -> None:
     ):
         Callbacks(users=[Measuring(value)]).on_step(agent)
     assert agent.metrics == {"surprise": 0.5}
+
+
+@pytest.mark.parametrize("name", ["2nd", "", "a\nb", "x" * 201, 5, "frames", "decisions", "episodes"])
+def test_a_name_that_no_checkpoint_or_table_takes_does_not_stay_in_the_metrics(name: Any) -> None:
+    agent = at(1)
+    with pytest.raises(CallbackError, match=r"Measuring raised .* agent.metrics\[.*(begins with a|another) "):
+        Callbacks(users=[Measuring(1.0, name)]).on_step(agent)
+    assert agent.metrics == {"surprise": 0.5}
+
+
+def test_more_metrics_than_a_checkpoint_takes_are_refused() -> None:
+    agent = at(1)
+    agent.metrics |= {f"own/{number}": 0.0 for number in range(MOST_METRICS - 1)}
+    with pytest.raises(CallbackError, match="one more than 1,000"):
+        Callbacks(users=[Measuring(1.0)]).on_step(agent)
+    assert len(agent.metrics) == MOST_METRICS
 
 
 def called(act: Any) -> list[Any]:
