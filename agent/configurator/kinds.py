@@ -48,6 +48,11 @@ class Setting:
     text: str
     """What it is, for `--help`."""
 
+    def is_default(self, value: Any) -> bool:
+        """Whether `value` is the default; one of another type is refused where it is checked."""
+        fits = type(value) is self.type or (self.type is float and type(value) is int)
+        return fits and value == self.default
+
     def check(self, where: str, value: Any) -> None:
         """Raises ConfigError unless `value` has the type and lies in the range."""
         if reason := unfit(value, self.type, self.low, self.high):
@@ -96,12 +101,7 @@ def without_defaults(section: str, kind: str, given: Mapping[str, Any]) -> dict[
     """The settings of a kind that differ from its defaults, so that those that come to the same are equal."""
     has = settings_of(section, kind) if isinstance(kind, str) else {}
     return {
-        name: value
-        for name, value in given.items()
-        # 0 is not False, and is refused where it is checked.
-        if name not in has
-        or has[name].default != value
-        or isinstance(value, bool) is not (has[name].type is bool)
+        name: value for name, value in given.items() if name not in has or not has[name].is_default(value)
     }
 
 

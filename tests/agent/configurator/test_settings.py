@@ -245,6 +245,8 @@ def test_the_same_settings_are_the_same_file_however_they_are_given() -> None:
     weight = to_json(replace(Config(), {"learning.inverse_weight": 1}))["learning"]["inverse_weight"]
     assert (repr(weight), value_of(Config(), "planner.samples")) == ("1.0", 64)
     assert "planner.relative" in refusal(**{"planner.relative": 0})
+    for unfit in (64.0, np.array([64, 64])):
+        assert "planner.samples" in refusal(**{"planner.samples": unfit})
     other = replace(Config(), {"planner.kind": "cem", "planner.samples": 64})
     assert other.planner.settings == {"samples": 64}, "cem has another default"
 
