@@ -120,9 +120,14 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         value that changes nothing undoes that, and needs nothing to act on.
 
         Raises:
-            EnvError: for a perturbation that is malformed or has nothing to act on here.
+            EnvError: for a perturbation that is malformed, begins later, or has nothing to act on here.
         """
         held = parse(text)
+        if held.onset:
+            raise EnvError(
+                f"perturbation {held.quoted} begins at frame {held.onset}, and what is held holds from now on; "
+                f"leave out @{held.onset}"
+            )
         if not _is_neutral(held):
             self.check(held)
             self._advise(held)
