@@ -291,7 +291,7 @@ def _play(
             if read and is_due and not has_diverged:
                 read_steps.append((observed, envs[episode].readouts()))
             if not keep[row]:
-                success = succeeded(info)
+                success = None if has_diverged else succeeded(info)
                 successes[episode] = np.nan if success is None else success
                 told.episode(first_seed + int(episode), float(returns[episode]), int(lengths[episode]))
             rows.append(observed)

@@ -265,7 +265,7 @@ def test_to_hold_the_usual_value_needs_nothing_to_act_on() -> None:
     env.hold("gravity=1")
     with pytest.raises(envs.EnvError, match="needs MuJoCo physics"):
         env.hold("gravity=2")
-    with pytest.raises(envs.EnvError, match="begins at frame 5, and .* leave out @5"):
+    with pytest.raises(envs.EnvError, match=r"begins at frame 5, and .* leave out @5"):
         env.hold("noise=0.1@5")
     assert env.perturbations == []
 

@@ -125,7 +125,7 @@ class Judged(Countdown):
             {"success": 1.0},
             {"success": "no"},
         ]
-        return obs, reward, terminated, truncated, {**info, **said[self.seed % 4]}
+        return obs, reward, terminated, truncated, {**info, DIVERGED_KEY: False, **said[self.seed % 4]}
 
 
 def test_successes_are_those_that_info_says_when_an_episode_ends() -> None:
@@ -133,6 +133,21 @@ def test_successes_are_those_that_info_says_when_an_episode_ends() -> None:
     evaluation = evaluate(Echo(), Judged, 8, parallel=3)
     np.testing.assert_array_equal(evaluation.successes, [1, 0, 1, np.nan] * 2)
     assert evaluation.success_rate == 0.5, "one that says nothing is none"
+
+
+class DivergedAtGoal(Judged):
+    """Its physics diverges in the last step of every episode."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = super().step(action)
+        over = terminated or truncated
+        return obs, reward, terminated, truncated, {**info, DIVERGED_KEY: over}
+
+
+def test_an_episode_whose_physics_diverged_has_not_succeeded() -> None:
+    evaluation = evaluate(Echo(), DivergedAtGoal, 4)
+    assert evaluation.diverged == 4
+    assert np.isnan(evaluation.successes).all()
 
 
 def test_environments_are_made_once_and_the_global_generators_do_not_move() -> None:
