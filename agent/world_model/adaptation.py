@@ -228,7 +228,6 @@ class AdaptiveAgent(SavedAsFolder):
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
-        self.own_networks.check()
         self.in_use.returns.break_off()
         self.end_episode()
         unadapted = bool(self.in_use.before) and self.in_use.returns.next_unadapted()
@@ -241,8 +240,9 @@ class AdaptiveAgent(SavedAsFolder):
     def end_episode(self) -> None:
         """The episode that is observed is over. Lets those networks act that have returned more in this world.
 
-        A reset does the same, but counts the return of an episode only where it has terminated or was truncated.
+        A reset does so too, but counts only what has terminated or was truncated. Raises ConfigError as `predict`.
         """
+        self.own_networks.check()
         self.in_use.returns.end(self.weights.unadapted)
         self.weights.act(self.in_use, unadapted=self.in_use.returns.prefers_unadapted)
 

@@ -12,6 +12,7 @@ from env_doubles import PassingEnv
 
 import envs
 import joule
+from agent.errors import ConfigError
 from agent.world_model.trial_returns import TrialReturns
 
 
@@ -177,6 +178,19 @@ def test_only_whole_episodes_are_compared(trained_run: Path) -> None:
     adaptive.end_episode()  # a loop that ends its episodes by itself says so
     env.reset(seed=5)
     assert (returns.adapted, returns.unadapted) == ([2.0], [5.0])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_the_agent_has_learned_elsewhere_is_not_replaced(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
+    adaptive.begin_model(1)
+    adaptive.in_use.returns = TrialReturns(adapted=[1.0], unadapted=[2.0])
+    agent.learn(5, env=envs.make(agent.config.env))
+    learned = weights(adaptive)
+    with pytest.raises(ConfigError, match="the agent has learned since"):
+        adaptive.end_episode()
+    assert same(learned, weights(adaptive))
 
 
 @pytest.mark.usefixtures("unchecked")
