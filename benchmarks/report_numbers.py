@@ -24,6 +24,16 @@ def adaptation(env: str, name: str) -> float:
     return found
 
 
+def regained() -> Numbers:
+    """Percent of the achievable return: the walker with weak motors and a heavy torso, the quadruped with weak motors."""
+    robots = summary("adapt.json")["environments"]
+    cases = (
+        ("dmc:walker-walk", "gain=0.5"), ("dmc:walker-walk", "mass.torso=2"), ("dmc:quadruped-walk", "gain=0.5")
+    )  # fmt: skip
+    found = [robots[env]["perturbations"][change] for env, change in cases]
+    return [100 * one["returns"]["joule adapts, after"] / one["achievable_return"] for one in found]
+
+
 def capped(method: str) -> float:
     """The mean share of SAC that a method reaches, where no task counts more than 1."""
     return float(np.mean([min(share, 1.0) for share in shares_of_sac(method)]))
