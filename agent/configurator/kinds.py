@@ -50,8 +50,7 @@ class Setting:
 
     def is_default(self, value: Any) -> bool:
         """Whether `value` is the default; one of another type is refused where it is checked."""
-        fits = type(value) is self.type or (self.type is float and type(value) is int)
-        return fits and value == self.default
+        return not unfit(value, self.type) and bool(value == self.default)
 
     def check(self, where: str, value: Any) -> None:
         """Raises ConfigError unless `value` has the type and lies in the range."""

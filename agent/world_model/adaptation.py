@@ -228,8 +228,9 @@ class AdaptiveAgent(SavedAsFolder):
 
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
+        self.own_networks.check()
         self.in_use.returns.break_off()
-        self.end_episode()
+        self.in_use.returns.end(self.weights.unadapted)
         unadapted = bool(self.in_use.before) and self.in_use.returns.next_unadapted()
         self.weights.act(self.in_use, unadapted=unadapted)
         self.in_use.returns.begin(unadapted)

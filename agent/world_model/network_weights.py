@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -65,7 +64,7 @@ class NetworkWeights:
 
     def _keep(self, known: KnownModel) -> None:
         known.weights = self._weights(of_goals=False)
-        known.model = copy.deepcopy(self._modules.networks.world_model)
+        known.model.load_state_dict(self._modules.networks.world_model.state_dict())
 
     def _load(self, weights: dict[str, Tensor]) -> None:
         self._modules.networks.load_state_dict(weights | self._weights(of_goals=True))

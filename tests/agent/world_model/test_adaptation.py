@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny_env
 import torch
+from agent_weights import same, weights
 from commands import assert_refused
 from env_doubles import PassingEnv
 
@@ -46,14 +47,6 @@ def returns(policy: Any, env: Any, episodes: int, first: int) -> list[float]:
             total, over = total + reward, terminated or truncated
         found.append(total)
     return found
-
-
-def weights(agent: Any) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in agent.modules.networks.state_dict().items()}
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def load(run: Path) -> Any:

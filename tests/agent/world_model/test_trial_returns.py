@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from agent_weights import same, weights
 from env_doubles import PassingEnv
 
 import envs
@@ -91,14 +92,6 @@ class Paid(PassingEnv):
         return obs, self.reward, terminated, truncated or self.over, info
 
 
-def weights(agent: Any) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in agent.modules.networks.state_dict().items()}
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(value, other[name]) for name, value in one.items())
-
-
 @pytest.mark.usefixtures("unchecked")
 def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     trained_run: Path,
@@ -146,7 +139,7 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     assert same(before, weights(adaptive))
     assert not same(before, new.weights)
     adaptive.switch_to(new)
-    assert all(torch.equal(value, new.weights[name]) for name, value in weights(adaptive).items())
+    assert same(weights(adaptive), new.weights)
 
 
 @pytest.mark.usefixtures("unchecked")
