@@ -39,34 +39,48 @@ def motor_count(model: Any) -> int:
 
 
 def driven_bodies(model: Any) -> set[int]:
-    """The bodies of a `mujoco.MjModel` that a motor acts on, by a joint, a tendon, a site or itself."""
-    from mujoco import mjtTrn
-
+    """The bodies of a `mujoco.MjModel` that a motor acts on, whatever transmits its force."""
     found: set[int] = set()
-    for a in range(motor_count(model)):
-        kind, first = int(model.actuator_trntype[a]), int(model.actuator_trnid[a, 0])
-        if kind in (int(mjtTrn.mjTRN_JOINT), int(mjtTrn.mjTRN_JOINTINPARENT)):
-            found.add(int(model.jnt_bodyid[first]))
-        elif kind == int(mjtTrn.mjTRN_TENDON):
-            found |= _bodies_of_tendon(model, first)
-        elif kind == int(mjtTrn.mjTRN_SITE):
-            found.add(int(model.site_bodyid[first]))
-        elif kind == int(mjtTrn.mjTRN_BODY):
-            found.add(first)
+    for motor in range(motor_count(model)):
+        joints, bodies = acted_on(model, motor)
+        found |= bodies.union(int(model.jnt_bodyid[joint]) for joint in joints)
     return found
 
 
-def _bodies_of_tendon(model: Any, tendon: int) -> set[int]:
+def acted_on(model: Any, motor: int) -> tuple[set[int], set[int]]:
+    """The joints of a `mujoco.MjModel` that a motor acts on, and the bodies that it acts on otherwise.
+
+    A slider-crank acts on the bodies of both of its sites, and what turns or moves a site relative to another one
+    acts on that one's body too.
+    """
+    from mujoco import mjtTrn
+
+    kind, ids = int(model.actuator_trntype[motor]), [int(i) for i in model.actuator_trnid[motor]]
+    if kind == int(mjtTrn.mjTRN_TENDON):
+        return _acted_on_by_tendon(model, ids[0])
+    if kind == int(mjtTrn.mjTRN_BODY):
+        return set(), {ids[0]}
+    # Older releases of MuJoCo have no SO3, which turns a ball joint or a site.
+    turns_ball = kind == int(getattr(mjtTrn, "mjTRN_SO3", -1)) and ids[1] < 0
+    if turns_ball or kind in (int(mjtTrn.mjTRN_JOINT), int(mjtTrn.mjTRN_JOINTINPARENT)):
+        return {ids[0]}, set()
+    return set(), {int(model.site_bodyid[site]) for site in ids if site >= 0}
+
+
+def _acted_on_by_tendon(model: Any, tendon: int) -> tuple[set[int], set[int]]:
+    """As `acted_on`. A tendon pulls at its sites, and presses on the geoms that it wraps around."""
     from mujoco import mjtWrap
 
-    found, first = set(), int(model.tendon_adr[tendon])
+    joints, bodies, first = set(), set(), int(model.tendon_adr[tendon])
     for w in range(first, first + int(model.tendon_num[tendon])):
         kind, thing = int(model.wrap_type[w]), int(model.wrap_objid[w])
         if kind == int(mjtWrap.mjWRAP_JOINT):
-            found.add(int(model.jnt_bodyid[thing]))
+            joints.add(thing)
         elif kind == int(mjtWrap.mjWRAP_SITE):
-            found.add(int(model.site_bodyid[thing]))
-    return found
+            bodies.add(int(model.site_bodyid[thing]))
+        elif kind in (int(mjtWrap.mjWRAP_SPHERE), int(mjtWrap.mjWRAP_CYLINDER)):
+            bodies.add(int(model.geom_bodyid[thing]))
+    return joints, bodies
 
 
 def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from envs.faults.errors import EnvError
-from envs.physics import motor_count
+from envs.physics import acted_on, motor_count
 from joule_errors.words import range_text
 
 Rows = np.ndarray | slice
@@ -111,13 +111,13 @@ def _scale_motors(model: Any, rows: Rows, value: float) -> None:
     import mujoco
 
     muscle = int(mujoco.mjtGain.mjGAIN_MUSCLE)
-    at_joint = [int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)]
     motors = np.arange(motor_count(model))
-    by = np.isin(model.actuator_trntype[motors], at_joint)
-    moved = np.where(by, model.actuator_trnid[motors, 0], -1)
+    scaled = set(motors[rows].tolist())
+    joints = [acted_on(model, motor)[0] for motor in motors.tolist()]
+    others = [moved for motor, moved in enumerate(joints) if motor not in scaled]
+    own = set().union(*joints).difference(*others)
     model.actuator_forcerange[rows] *= value
-    own = np.setdiff1d(moved[rows], [-1, *np.delete(moved, rows)])
-    model.jnt_actfrcrange[own] *= value
+    model.jnt_actfrcrange[sorted(own)] *= value
     for row in motors[rows]:
         # A muscle's parameters are lengths and velocities, except for the peak force and its scale.
         columns = slice(2, 4) if model.actuator_gaintype[row] == muscle else slice(None)

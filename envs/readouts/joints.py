@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from envs.physics import acted_on, motor_count
+
 MOST_NUMBERS = 300
 """Numbers of all readouts of joints at most; see `kept_joints`."""
 WIDEST_LIMITS = 4 * np.pi + 0.01
@@ -87,13 +89,10 @@ def kept_joints(model: Any) -> list[int]:
 
     Of a larger model those of its root bodies come first, then those that an actuator moves, then the others.
     """
-    import mujoco
-
     numbers = np.array([sum(SIZES[kind_of(model, joint)].values()) for joint in range(model.njnt)])
     if numbers.sum() <= MOST_NUMBERS:
         return list(range(model.njnt))
-    joint_moved = model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT
-    moved = {int(joint) for joint in model.actuator_trnid[joint_moved, 0]}
+    moved: set[int] = set().union(*(acted_on(model, motor)[0] for motor in range(motor_count(model))))
     root = model.body_parentid[model.jnt_bodyid] == 0
     order = sorted(range(model.njnt), key=lambda joint: (not root[joint], joint not in moved, joint))
     fits = np.cumsum(numbers[order]) <= MOST_NUMBERS

@@ -17,7 +17,8 @@ ARM = """<mujoco><worldbody><body name="arm" pos="0 0 1">
   <joint name="elbow" axis="0 1 0" range="-90 90" damping="{damping}"/>
   <geom type="capsule" fromto="0 0 0 0 0 -.5" size=".05"/><site name="a" pos="0.06 0 -.2"/></body>
   <site name="b" pos="0.2 0 1.2"/></worldbody>
-  <tendon><spatial name="t"><site site="a"/><site site="b"/></spatial></tendon>
+  <tendon><spatial name="t"><site site="a"/><site site="b"/></spatial>
+  <fixed name="bend"><joint joint="elbow" coef="1"/></fixed></tendon>
   <actuator>{actuator}</actuator></mujoco>"""
 MUSCLE = '<muscle name="m" tendon="t" ctrlrange="0 1" lengthrange="0.2 0.8"/>'
 
@@ -85,6 +86,8 @@ def test_the_force_of_a_servo_at_its_greatest_force_is_scaled(text: str, share: 
         ("", "gain.m=0.5", 2),
         ("<motor joint='elbow'/>", "gain.m=0.5", 4),
         ("<motor joint='elbow'/>", "gain=0.5", 2),
+        ("<motor tendon='bend'/>", "gain.m=0.5", 4),
+        ("<motor tendon='bend'/>", "gain=0.5", 2),
     ],
 )
 def test_the_greatest_force_at_a_joint_is_scaled_where_all_its_motors_are(

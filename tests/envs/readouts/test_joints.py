@@ -123,12 +123,14 @@ def test_an_environments_own_names_are_kept_and_its_state_is_read_by_joints() ->
     np.testing.assert_allclose(np.abs(found[0].numpy()), np.abs(env.unwrapped.data.qpos), atol=1e-6)
 
 
-def test_of_a_large_model_the_root_and_what_motors_move_have_readouts() -> None:
+@pytest.mark.parametrize("moves", ['joint="j140"', 'jointinparent="j140"', 'tendon="cable"'])
+def test_of_a_large_model_the_root_and_what_motors_move_have_readouts(moves: str) -> None:
     links = "".join(
         f'<body pos="0.1 {k} 0"><joint name="j{k}" axis="0 0 1"/><geom size="0.1"/></body>'
         for k in range(150)
     )
-    motors = '<actuator><motor joint="j140"/></actuator>'
+    cable = '<tendon><fixed name="cable"><joint joint="j140" coef="1"/></fixed></tendon>'
+    motors = f"{cable}<actuator><motor {moves}/></actuator>"
     root = f'<body name="b"><freejoint/><geom size="1"/>{links}</body>'
     text = f"<mujoco><worldbody>{root}</worldbody>{motors}</mujoco>"
     model = mujoco.MjModel.from_xml_string(text)

@@ -135,6 +135,8 @@ def test_a_wrist_with_limits_counts_its_turns(limits: str, kind: str) -> None:
         '<motor jointinparent="hip"/>',
         '<motor site="push" gear="1 0 0 0 0 0"/>',
         '<motor tendon="cable"/>',
+        '<general cranksite="push" slidersite="rail" cranklength="1"/>',
+        '<general cranksite="rail" slidersite="push" cranklength="1"/>',
         '<adhesion body="leg" ctrlrange="0 1"/>',
     ],
 )
@@ -142,8 +144,8 @@ def test_what_no_motor_moves_is_not_the_robot_although_it_comes_first(motor: str
     model = mujoco.MjModel.from_xml_string(
         '<mujoco><worldbody><body name="ball"><freejoint/><geom size=".1"/></body>'
         '<body name="torso"><freejoint/><geom size=".1"/><site name="push"/>'
-        '<body name="leg"><joint name="hip"/><geom size=".1"/></body></body></worldbody>'
-        '<tendon><fixed name="cable"><joint joint="hip" coef="1"/></fixed></tendon>'
+        '<body name="leg"><joint name="hip"/><geom size=".1"/></body></body>'
+        '<site name="rail"/></worldbody><tendon><fixed name="cable"><joint joint="hip" coef="1"/></fixed></tendon>'
         f"<actuator>{motor}</actuator></mujoco>"
     )
     found = of_root(model, JointReadouts(model))

@@ -1,0 +1,57 @@
+"""Which bodies motors act on, whatever transmits their force."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+import pytest
+
+from envs.physics import driven_bodies
+
+MODEL = """<mujoco><worldbody><site name="world" pos="1.6 .3 1.3"/>
+  <body name="arm" pos="0 0 1"><joint name="elbow" axis="0 1 0"/><geom size=".1"/><site name="tip" pos=".2 .1 -.5"/>
+  </body>
+  <body name="ball" pos="1 0 1"><joint name="socket" type="ball"/>
+    <geom name="round" size=".1" pos=".1 .2 0"/><site name="on ball" pos=".3 .1 .1"/></body>
+  <body name="stone" pos="2 0 1"><freejoint/><geom size=".1"/></body></worldbody>
+  <tendon>
+    <fixed name="fixed"><joint joint="elbow" coef="1"/></fixed>
+    <spatial name="pull"><site site="tip"/><site site="on ball"/></spatial>
+    <spatial name="press"><site site="world"/><geom geom="round"/><site site="tip"/></spatial>
+  </tendon>
+  <actuator>{}</actuator></mujoco>"""
+
+
+@pytest.mark.parametrize(
+    ("motor", "expected"),
+    [
+        ('<motor joint="elbow"/>', ["arm"]),
+        ('<motor joint="socket" gear="1 1 1"/>', ["ball"]),
+        ('<motor jointinparent="socket" gear="1 1 1"/>', ["ball"]),
+        ('<motor tendon="fixed"/>', ["arm"]),
+        ('<motor tendon="pull"/>', ["arm", "ball"]),
+        ('<motor tendon="press"/>', ["arm", "ball"]),
+        ('<motor site="tip" gear="1 1 1 0 0 0"/>', ["arm"]),
+        ('<motor site="tip" refsite="on ball" gear="1 1 1 0 0 0"/>', ["arm", "ball"]),
+        ('<general cranksite="tip" slidersite="on ball" cranklength="2"/>', ["arm", "ball"]),
+        ('<general cranksite="world" slidersite="tip" cranklength="2"/>', ["arm"]),
+        ('<orientation joint="socket" kp="3"/>', ["ball"]),
+        ('<orientation site="tip" refsite="on ball" kp="3"/>', ["arm", "ball"]),
+    ],
+)
+def test_a_motor_drives_the_bodies_that_its_force_accelerates(motor: str, expected: list[str]) -> None:
+    try:
+        model = mujoco.MjModel.from_xml_string(MODEL.format(motor))
+    except ValueError as error:
+        if "orientation" in motor:  # older releases of MuJoCo have no such motor
+            pytest.skip(str(error).splitlines()[0])
+        raise
+    names = {model.body(body).name for body in driven_bodies(model)} - {"world"}
+    assert sorted(names) == expected
+
+    data = mujoco.MjData(model)
+    data.qpos[:2] = 0.3, 0.9
+    data.ctrl[:] = 1.0
+    mujoco.mj_forward(model, data)
+    pushed = model.dof_bodyid[np.flatnonzero(np.abs(data.qfrc_actuator) > 1e-9)]
+    assert sorted({model.body(body).name for body in pushed}) == expected
