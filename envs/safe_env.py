@@ -29,9 +29,6 @@ from envs.state.snapshot_schema import check_snapshot, under
 from envs.task_goal import observed_at_goal, within_of
 from envs.wrappers import ActionRepeat, Flat, Step
 
-LARGEST_REWARD = 1e38
-"""The replay buffer stores float32, whose largest number is 3.4e38."""
-
 StepCostFn = Callable[[EnvSpec, np.ndarray, np.ndarray, float], float]
 """The cost of one decision, in place of the environment's own.
 
@@ -167,10 +164,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
                 raise self._checks.fault(f"the task's cost is not finite, {cost}", action)
             reward = -cost
         reward = float(reward)
-        if abs(reward) > LARGEST_REWARD:
-            raise self._checks.fault(
-                f"the reward {reward:g} is beyond {LARGEST_REWARD:g}, in magnitude", action
-            )
+        self._checks.check_size(reward, action)
         return observation.copy(), reward, terminated, truncated, self._with_drawn(info)
 
     def _with_drawn(self, info: dict[str, Any]) -> dict[str, Any]:

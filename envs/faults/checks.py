@@ -18,6 +18,10 @@ from envs.physics import find_physics, log
 from envs.readouts.sensors import names_in_parts
 from envs.wrappers import Step
 
+LARGEST_REWARD = 1e38
+"""The replay buffer stores float32, whose largest number is 3.4e38."""
+LIKELY_REWARD = 1e9
+"""A greater reward, in magnitude, is likely a mistake of the environment."""
 MOST_PLACES = 5
 """Numbers of an observation at most that a sentence names."""
 
@@ -153,6 +157,28 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         if not math.isfinite(value):
             raise self.fault(f"non-finite reward {value}", action)
         return value
+
+    def check_size(self, reward: float, action: Any) -> None:
+        """Warns once of a reward, summed over the frames of a decision, that is likely a mistake, and counts them.
+
+        Raises:
+            EnvFault: for one that cannot be stored.
+        """
+        if abs(reward) <= LIKELY_REWARD:
+            return
+        if abs(reward) > LARGEST_REWARD:
+            raise self.fault(f"the reward {reward:g} is beyond {LARGEST_REWARD:g}, in magnitude", action)
+        if not self.counters["huge_rewards"]:
+            log.warning(
+                "%s: the reward at episode %d, step %d is %g, and beside it no difference of usual rewards is "
+                "learned; give rewards of the order of one a step; further ones beyond %g are counted",
+                self.name,
+                self.episode,
+                self.frame,
+                reward,
+                LIKELY_REWARD,
+            )
+        self.counters["huge_rewards"] += 1
 
     def _places(self, observation: np.ndarray) -> str:
         """The first numbers that are not finite: their places, and their names in a Dict observation."""

@@ -204,6 +204,21 @@ def test_a_full_buffer_is_counted_and_logged_once(caplog: pytest.LogCaptureFixtu
     assert len(caplog.records) == 2
 
 
+def test_rewards_of_absurd_size_are_counted_and_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    reward = 0.0
+    env = envs.make("Counter-v0", cost_fn=lambda *_: -reward)
+    env.reset(seed=0)
+    for reward in (1e9, -1e9):  # noqa: B007
+        env.step(ZERO)
+    assert env.counters == {}
+    assert caplog.records == []
+    for reward in (-1e30, 1e30, 1.0):  # noqa: B007
+        env.step(ZERO)
+    assert env.counters == {"huge_rewards": 2}
+    [record] = caplog.records
+    assert "Counter-v0: the reward at episode 0, step 3 is -1e+30" in record.getMessage()
+
+
 def test_no_file_is_written_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     env = envs.make("InvertedPendulum-v5")
