@@ -178,15 +178,16 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
     return config
 
 
-def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> Config:
+def resumed_config(before: Config, given: Mapping[str, Any], override: bool, done: int = 0) -> Config:
     """The settings of a resumed run: its own, with the changes that the user may make.
 
-    A larger budget and other intervals are always allowed.
+    Other intervals, and another budget of more than what is done, are always allowed.
 
     Args:
         before: the run's own.
         given: values by dotted name.
         override: allows all other changes, except those of the task and of the number of environments.
+        done: frames that the run has.
 
     Raises:
         ConfigError: for a change that is not allowed; the message names the difference.
@@ -217,8 +218,8 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool) -> 
             f"{name} {value_of(before, name)!r} -> {value_of(config, name)!r}" for name in refused
         )
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
-    if config.steps < before.steps:
-        raise ConfigError(f"steps: {config.steps} is less than the run's own {before.steps}")
+    if config.steps < before.steps and config.steps <= done:
+        raise ConfigError(f"steps: this run has {done:,} frames already; give more than that")
     return config
 
 

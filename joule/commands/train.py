@@ -223,12 +223,14 @@ def _train(
         )
     if from_command_line:
         threads.set_variables(given.get("threads") or threads.of_run(resume))
+    from joule.storage.checkpoint import newest_step
+
     run = _opened(resume, "--resume", trust)
     if given.get("env", NO_ENV) not in (NO_ENV, run.config.env):  # as for a new run
         from envs.registry import checked_id, complete_id
 
         given = {**given, "env": complete_id(checked_id(given["env"]))}
-    config = resumed_config(run.config, given, override)
+    config = resumed_config(run.config, given, override, newest_step(run.checkpoints))
     given_callbacks = _callbacks(callbacks, track)
     with _startup(config, from_command_line) as startup:
         from joule.training.session import Reporting, train_further

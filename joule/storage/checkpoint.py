@@ -206,6 +206,15 @@ def newest(
     return None
 
 
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint by its name, whether it loads or not; 0 without one.
+
+    Raises:
+        CheckpointError: the folder cannot be read.
+    """
+    return max(_steps(_names(folder)), default=0)
+
+
 def kept_files(folder: Path, name: str = "replay") -> list[Any]:
     """The entry `name` of `files` of every checkpoint whose manifest reads: these must not be pruned.
 

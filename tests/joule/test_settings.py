@@ -58,7 +58,7 @@ def test_a_setting_that_cannot_be_used_is_refused(given: dict[str, object], mess
         config_from("default", given)
 
 
-def test_a_resumed_run_may_grow_and_other_changes_need_override() -> None:
+def test_a_resumed_run_may_have_another_budget_and_other_changes_need_override() -> None:
     before = replace(Config(), {"steps": 100, "planner.kind": "icem", "planner.colour": 2.0})
     assert resumed_config(before, {"steps": 200, "video": False}, override=False).steps == 200
     with pytest.raises(ConfigError, match=r"planner.colour 2.0 -> 1.0\); add --override"):
@@ -66,8 +66,12 @@ def test_a_resumed_run_may_grow_and_other_changes_need_override() -> None:
     assert resumed_config(Config(), {"planner.samples": 64}, override=False) == Config(), "64 is the default"
     changed = resumed_config(before, {"planner.kind": "mppi"}, override=True)
     assert (changed.planner.kind, changed.planner.settings) == ("mppi", {})
-    with pytest.raises(ConfigError, match="steps: 50 is less than the run's own 100"):
-        resumed_config(before, {"steps": 50}, override=True)
+    assert resumed_config(before, {"steps": 51}, override=False, done=50).steps == 51
+    with pytest.raises(ConfigError, match="steps: this run has 50 frames already; give more than that"):
+        resumed_config(before, {"steps": 50}, override=True, done=50)
+    assert resumed_config(before, {"steps": 100}, override=False, done=102).steps == 100, (
+        "with 4 frames a decision"
+    )
     with pytest.raises(ConfigError, match="its own task; begin a run with --init-from this one"):
         resumed_config(before, {"task": "less:velocity"}, override=True)
 

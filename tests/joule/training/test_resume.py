@@ -193,12 +193,33 @@ def test_a_larger_budget_is_kept_when_the_run_is_interrupted_again(copy: Path, a
     assert joule.load(copy).frames == 98
 
 
+def test_an_interrupted_run_with_a_smaller_budget_ends_as_one_that_had_it(
+    brief_options: Options, at_frame: AtFrame, tmp_path: Path
+) -> None:
+    folder, shorter = tmp_path / "run", tmp_path / "shorter"
+    at_frame(47, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert train.main([*brief_options(), "--out", str(folder)]) == 143
+    at_frame(None, die)
+    done = checkpoint_frames(folder)[-1]
+    before = files(folder)
+    with pytest.raises(ConfigError, match=f"steps: this run has {done} frames already"):
+        train.main(["--resume", str(folder), "--steps", str(done)])
+    assert files(folder) == before
+    assert train.main(["--resume", str(folder), "--steps", "64"]) == 0
+    assert train.main([*brief_options(steps=64), "--out", str(shorter)]) == 0
+    assert_same_state(joule.load(folder), joule.load(shorter))
+    assert rows_without_seconds(folder / "evaluations.csv") == rows_without_seconds(
+        shorter / "evaluations.csv"
+    )
+    assert Run.open(folder).config == Run.open(shorter).config
+
+
 def test_a_changed_setting_is_refused_with_its_difference(copy: Path) -> None:
     before = files(copy)
     change = ["--resume", str(copy), "--planner.horizon-decisions"]
     with pytest.raises(ConfigError, match=r"planner.horizon_decisions 3 -> 5.*--override"):
         train.main([*change, "5", "--steps", "120"])
-    with pytest.raises(ConfigError, match="steps: 50 is less than the run's own 90"):
+    with pytest.raises(ConfigError, match="steps: this run has 90 frames already; give more"):
         train.main(["--resume", str(copy), "--steps", "50"])
     assert files(copy) == before
     assert train.main([*change, "2", "--steps", "95", "--override"]) == 0
