@@ -71,6 +71,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
         self.observation: np.ndarray = np.zeros(flat.observation.size, np.float32)
         """The last observation [obs], perturbed sensors included."""
+        self.info: dict[str, Any] = {}
+        """The info of the newest step or reset; empty before the first, and after a restore."""
         self.made_from: Any = None
         """The settings by which it was made, where the maker leaves them here, as `joule.make_env` does."""
         self.frame_size = (640, 480)  # width and height (pixels) of frames that Joule draws of it
@@ -127,8 +129,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         if seed is not None:
             self.action_space.seed(seed)
         self.observation, info = self.env.reset(seed=seed, options=options)
-        self._diverged = False
-        return self.observation.copy(), self._with_drawn(info)
+        self._diverged, self.info = False, self._with_drawn(info)
+        return self.observation.copy(), self.info
 
     def step(self, action: np.ndarray) -> Step:
         """Takes one decision.
@@ -165,7 +167,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             reward = -cost
         reward = float(reward)
         self._checks.check_size(reward, action)
-        return observation.copy(), reward, terminated, truncated, self._with_drawn(info)
+        self.info = self._with_drawn(info)
+        return observation.copy(), reward, terminated, truncated, self.info
 
     def _with_drawn(self, info: dict[str, Any]) -> dict[str, Any]:
         """`info` with what was drawn for this episode, where something is drawn."""
@@ -295,7 +298,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.check_restorable(saved)
         python_state.set_rng(self.action_space.np_random, saved["action_space"])
         self._checks.load_state(saved["checks"])
-        self._diverged = False
+        self._diverged, self.info = False, {}
         if not saved["started"]:
             return True
         exact = self._restore_episode(saved)
