@@ -300,7 +300,7 @@ class Configurator:
             said = (
                 f"task {cost.task.name}: its cost is never below 0 in the newest {len(costs)} steps, and no cost "
                 "follows a termination, so the cheapest plan ends the episode, as by a fall; give a cost below 0 "
-                "to what is wanted, as in more:height"
+                "to what is wanted, as in more:height, or to every decision without a fall, by +alive"
             )
             warnings.warn(said, Advice, stacklevel=5)
 

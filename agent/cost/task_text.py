@@ -86,6 +86,11 @@ def _nothing(given: Arguments) -> CostFn:
     return lambda r: r["action"].new_zeros(r.rows)
 
 
+def _alive(given: Arguments) -> CostFn:
+    none_given("alive", given)
+    return lambda r: r["action"].new_full((r.rows,), -1.0)
+
+
 def _keep(given: Arguments) -> CostFn:
     limit = parse_limit("keep", one_name("keep", given))
     if limit is None:
@@ -100,11 +105,12 @@ def _out_of(given: Arguments) -> CostFn:
 KINDS: dict[str, Callable[[Arguments], CostFn]] = {
     "track": _track, "reach": _reach, "more": _more, "less": _less, "upright": _upright,
     "still": _still, "out-of": _out_of, "keep": _keep, "control": _control, "own": _own, "nothing": _nothing,
+    "alive": _alive,
 }  # fmt: skip
 EXAMPLES = {
     "track": "track:velocity=-2", "reach": "reach:position=0.2,0.3", "more": "more:height",
     "less": "less:velocity", "upright": "upright", "still": "still", "control": "control", "own": "own",
-    "nothing": "nothing", "out-of": DISC_EXAMPLE, "keep": "keep:speed<8",
+    "nothing": "nothing", "alive": "alive", "out-of": DISC_EXAMPLE, "keep": "keep:speed<8",
 }  # fmt: skip
 
 

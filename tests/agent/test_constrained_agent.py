@@ -75,6 +75,7 @@ def test_a_task_for_which_a_fall_is_cheapest_says_so(trained_run: Path) -> None:
         agent.modules.terminations = 1
         agent.plan_for("own")
         agent.plan_for(Task("near", lambda r: r["position"].abs() - 10.0))
+        agent.plan_for("track:position=0+10*alive")
     with pytest.warns(Advice, match="^task far: its cost is never below 0 .* cheapest plan ends the episode"):
         agent.plan_for(far)
 

@@ -34,6 +34,8 @@ from joule.environment import make_env
         ("control", [1.0, 0.125]),
         ("own", [10.0, 20.0]),
         ("nothing", [0.0, 0.0]),
+        ("alive", [-1.0, -1.0]),
+        ("track:rate=2 + 0.5*alive", [4.5, 2.5]),
         ("out-of:x=0,y=0,r=1", [0.0, 0.5]),
         ("out-of:x=0,y=0,r=1,of=qvel", [0.0, 0.0]),
         ("keep:rate<2", [5.0, 0.0]),
