@@ -1,6 +1,7 @@
 """The world-model agent: its modules, its training, and the protocols of `agent.interface` on top of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -75,6 +76,8 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         share = -(-config.learning.replay_capacity_transitions // config.streams)
         self.replay = [StreamRows(buffer, stream, share) for stream in range(config.streams)]
         self.clock = Clock()
+        self._adaptive: AdaptiveAgent | None = None
+        """The newest that `adapt` gave."""
 
     # Training
 
@@ -337,13 +340,18 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         if home is not None:
             home = as_own(self, home)
             adaptive.calibrate_at(play_home_episodes(self.modules, home, count, on_decision))
+        self._adaptive = adaptive
         return adaptive
 
     # Checkpoints
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
-        """Everything but the replay rows that an exact resume needs; see `agent.state`."""
-        return state.capture(self.modules, self.interaction)
+        """Everything but the replay rows that an exact resume needs; see `agent.state`.
+
+        Of an agent that adapts, the networks are those that have returned more in the world of now.
+        """
+        with nullcontext() if self._adaptive is None else self._adaptive.preferred():
+            return state.capture(self.modules, self.interaction)
 
     def check_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Raises SchemaError where these are no state of this agent. Nothing is changed."""

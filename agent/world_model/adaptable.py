@@ -32,11 +32,16 @@ class OwnNetworks:
         """The updates so far are those of adaptation."""
         self._learner, self._updates = self._modules.learner, self._modules.learner.updates
 
+    @property
+    def replaced(self) -> bool:
+        """Whether the agent has learned elsewhere since."""
+        learner = self._modules.learner
+        return learner is not self._learner or learner.updates != self._updates
+
     def check(self) -> None:
         """Raises ConfigError where the agent has learned since, or plans for what it has not learned."""
         check_learned_task(self._modules)
-        learner = self._modules.learner
-        if learner is not self._learner or learner.updates != self._updates:
+        if self.replaced:
             raise ConfigError(
                 "adapt: the agent has learned since; adapt() begins anew with what it knows now"
             )

@@ -21,10 +21,10 @@ import copy
 import logging
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
-import torch
 
 from agent import explanation
 from agent.arguments import observation_rows, rows_in
@@ -58,7 +58,7 @@ from agent.world_model.model_bank import (
     windows_of,
 )
 from agent.world_model.network_weights import NetworkWeights
-from agent.world_model.observed_steps import errors_of_rows, observed_steps
+from agent.world_model.observed_steps import errors_of_rows, errors_of_step, observed_steps
 from agent.world_model.signals import Alarm, Signals
 from agent.world_model.trial_returns import TrialReturns
 
@@ -156,7 +156,7 @@ class AdaptiveAgent(SavedAsFolder):
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
         if self._credit >= 1.0:
-            with self.modules.own_random_streams(), self.weights.adapted(self.in_use):
+            with self.modules.own_random_streams(), self.weights.acting(self.in_use, unadapted=False):
                 while self._credit >= 1.0:
                     self._credit -= 1.0
                     self.update()
@@ -247,6 +247,15 @@ class AdaptiveAgent(SavedAsFolder):
         self.in_use.returns.end(self.weights.unadapted)
         self.weights.act(self.in_use, unadapted=self.in_use.returns.prefers_unadapted)
 
+    def preferred(self) -> AbstractContextManager[None]:
+        """Within it, the networks have the weights that have returned more in this world, whoever acts.
+
+        What the agent has learned elsewhere since is left as it is.
+        """
+        if self.own_networks.replaced:
+            return nullcontext()
+        return self.weights.acting(self.in_use, unadapted=self.in_use.returns.prefers_unadapted)
+
     def ended(self) -> None:
         """The episode of the newest step has terminated, or was truncated: its return may be compared."""
         self.in_use.returns.over = True
@@ -275,7 +284,8 @@ class AdaptiveAgent(SavedAsFolder):
         self.in_use.returns.total += reward
         self.in_use.rows.add([row])
         self.in_use.last_used = self.decisions
-        errors = self.errors_of_step(before, action, obs)
+        models = [self.weights.model_of(known, self.in_use) for known in self.bank]
+        errors = errors_of_step(self.modules, models, before, action, obs)
         if not self.weights.unadapted:
             self.in_use.recent.append(errors[self.bank.index(self.in_use)])
         alarm = None
@@ -336,16 +346,6 @@ class AdaptiveAgent(SavedAsFolder):
             self.switch_to(max(better, key=lambda known: known.comparison.level))
         elif alarm is not None:
             self.begin_model(alarm.since, alarm.signal)
-
-    def errors_of_step(
-        self, obs: Observation, action: np.ndarray, after: Observation
-    ) -> list[tuple[float, float]]:
-        """Error and disagreement of one step, by every model of the bank."""
-        z, observed = self.modules.perceive(stack_parts([obs, after])).split(1)
-        taken = torch.from_numpy(np.asarray(action, np.float32)[None]).to(z)
-        with torch.inference_mode():
-            steps = [self.weights.model_of(known, self.in_use).predict(z, taken) for known in self.bank]
-            return [(float((s.z - observed).square().mean()), float(s.disagreement)) for s in steps]
 
     # The bank
 

@@ -49,14 +49,14 @@ class NetworkWeights:
         self.unadapted = unadapted
 
     @contextmanager
-    def adapted(self, known: KnownModel) -> Iterator[None]:
-        """Within it, the networks have the weights of the model in use, which learn, whoever acts."""
-        unadapted = self.unadapted
-        self.act(known, unadapted=False)
+    def acting(self, known: KnownModel, unadapted: bool) -> Iterator[None]:
+        """Within it, the networks have the weights of the model in use, or of before, whoever acts after it."""
+        acted = self.unadapted
+        self.act(known, unadapted=unadapted)
         try:
             yield
         finally:
-            self.act(known, unadapted=unadapted)
+            self.act(known, unadapted=acted)
 
     def model_of(self, known: KnownModel, in_use: KnownModel) -> WorldModel:
         """The world model of a model in the bank, in use or not."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 
 from agent.interface import Observation
+from agent.memory.columns import stack_parts
 from agent.memory.portions import portions
 from agent.modules import Modules
 from agent.world_model.dynamics import WorldModel
@@ -88,3 +90,14 @@ def errors_of_rows(modules: Modules, rows: np.ndarray) -> tuple[np.ndarray, np.n
             errors.append((step.z - observed).square().mean(-1).cpu().numpy())
             disagreements.append(step.disagreement.cpu().numpy())
     return np.concatenate(errors), np.concatenate(disagreements)
+
+
+def errors_of_step(
+    modules: Modules, models: Sequence[WorldModel], obs: Observation, action: np.ndarray, after: Observation
+) -> list[tuple[float, float]]:
+    """Error and disagreement of one step, `action` [act] from `obs` to `after`, by every one of these models."""
+    z, observed = modules.perceive(stack_parts([obs, after])).split(1)
+    taken = torch.from_numpy(np.asarray(action, np.float32)[None]).to(z)
+    with torch.inference_mode():
+        steps = [model.predict(z, taken) for model in models]
+        return [(float((s.z - observed).square().mean()), float(s.disagreement)) for s in steps]

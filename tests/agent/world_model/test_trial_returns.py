@@ -14,6 +14,7 @@ from env_doubles import PassingEnv
 import envs
 import joule
 from agent.errors import ConfigError
+from agent.world_model.observed_steps import errors_of_step
 from agent.world_model.trial_returns import TrialReturns
 
 
@@ -124,10 +125,11 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     act(3)
     assert adaptive.weights.unadapted
     assert same(before, weights(adaptive))
-    with adaptive.weights.adapted(adaptive.in_use):
+    with adaptive.weights.acting(adaptive.in_use, unadapted=False):
         assert not same(learned, weights(adaptive))
     assert same(before, weights(adaptive))
-    errors = adaptive.errors_of_step(obs, adaptive.predict(obs)[0], obs)
+    models = [adaptive.weights.model_of(known, adaptive.in_use) for known in adaptive.bank]
+    errors = errors_of_step(adaptive.modules, models, obs, adaptive.predict(obs)[0], obs)
     assert errors[0] != errors[1]  # the new model is still asked what it predicts
     adaptive.end_episode()
     assert adaptive.weights.unadapted  # it returned more
@@ -174,7 +176,7 @@ def test_only_whole_episodes_are_compared(trained_run: Path) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_what_the_agent_has_learned_elsewhere_is_not_replaced(trained_run: Path) -> None:
+def test_what_the_agent_has_learned_elsewhere_is_not_replaced(trained_run: Path, tmp_path: Path) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
     adaptive.begin_model(1)
@@ -183,7 +185,30 @@ def test_what_the_agent_has_learned_elsewhere_is_not_replaced(trained_run: Path)
     learned = weights(adaptive)
     with pytest.raises(ConfigError, match="the agent has learned since"):
         adaptive.end_episode()
+    agent.save(tmp_path / "saved")
     assert same(learned, weights(adaptive))
+    assert same(learned, weights(joule.load(tmp_path / "saved")))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("better", ["adapted", "unadapted"])
+def test_an_agent_is_saved_with_the_networks_that_returned_more_whoever_acts(
+    trained_run: Path, tmp_path: Path, better: str
+) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
+    by = {"unadapted": weights(adaptive)}
+    adaptive.begin_model(1)
+    with torch.no_grad():
+        for parameter in adaptive.modules.networks.parameters():
+            parameter += 0.01  # what was learned
+    by["adapted"] = weights(adaptive)
+    adaptive.in_use.returns = TrialReturns(adapted=[1.0], unadapted=[2.0 if better == "unadapted" else 0.0])
+    for acts in ("unadapted", "adapted"):
+        adaptive.weights.act(adaptive.in_use, unadapted=acts == "unadapted")
+        agent.save(tmp_path / acts)
+        assert same(weights(joule.load(tmp_path / acts)), by[better])
+        assert same(weights(adaptive), by[acts])
 
 
 @pytest.mark.usefixtures("unchecked")
