@@ -72,7 +72,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.observation: np.ndarray = np.zeros(flat.observation.size, np.float32)
         """The last observation [obs], perturbed sensors included."""
         self.info: dict[str, Any] = {}
-        """The info of the newest step or reset; empty before the first, and after a restore."""
+        """The info of the newest step, which a reset leaves; empty before the first, and after a restore."""
         self.made_from: Any = None
         """The settings by which it was made, where the maker leaves them here, as `joule.make_env` does."""
         self.frame_size = (640, 480)  # width and height (pixels) of frames that Joule draws of it
@@ -129,8 +129,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         if seed is not None:
             self.action_space.seed(seed)
         self.observation, info = self.env.reset(seed=seed, options=options)
-        self._diverged, self.info = False, self._with_drawn(info)
-        return self.observation.copy(), self.info
+        self._diverged = False
+        return self.observation.copy(), self._with_drawn(info)
 
     def step(self, action: np.ndarray) -> Step:
         """Takes one decision.

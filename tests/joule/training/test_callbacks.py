@@ -142,18 +142,17 @@ def test_a_callback_that_takes_no_notes_hears_of_the_failure_which_goes_with_a_r
     assert not failure.exists()
 
 
-@pytest.mark.parametrize("several", [{}, {"num_envs": 2, "explore.warmup_decisions": 4}])
+@pytest.mark.parametrize("several", [{}, {"agent": "sac"}, {"num_envs": 2}])
 def test_a_callback_sees_the_info_of_the_newest_step(tmp_path: Path, several: dict[str, Any]) -> None:
     class Speed(joule.Callback):
         def on_step(self, agent: Any) -> None:
-            infos = agent.env.attribute("info") if several else [agent.env.info]
+            infos = agent.env.attribute("info") if "num_envs" in several else [agent.env.info]
             agent.metrics["own/speed"] = np.mean([info["x_velocity"] for info in infos])
             assert all(info["frames"] == 1 for info in infos)
 
-    kind = "joule" if several else "random"
-    settings = {"env": "HalfCheetah-v5", "agent": kind, "steps": 4, **several}
+    # Stable-baselines3 resets its environment within the last step of an episode.
     run = joule.train(
-        out=tmp_path / "run", callbacks=[Speed()], settings=settings, eval_episodes=1, max_episode_frames=50,
-        video=False, progress=False,
+        env="HalfCheetah-v5", steps=8, out=tmp_path / "run", callbacks=[Speed()], settings=several,
+        max_episode_frames=4, eval_episodes=1, video=False, progress=False,
     )  # fmt: skip
     assert run.agent.metrics["own/speed"] != 0.0
