@@ -11,7 +11,8 @@ the run's length.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,7 @@ class Baseline(SavesRuns):
             try:
                 callback = self._open_episode()
                 while self.frames < until:
-                    with learning_step(self):
+                    with learning_step(self), self._watching_weights():
                         self._step(callback)
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
@@ -198,7 +199,7 @@ class Baseline(SavesRuns):
             model.collect_rollouts(model.env, callback, model.rollout_buffer, n_rollout_steps=1)
             updated = model.rollout_buffer.full
             if updated:
-                self._update()
+                model.train()
                 model.rollout_buffer.reset()  # the library has flattened the columns, which a checkpoint keeps
         else:
             rollout = model.collect_rollouts(
@@ -214,7 +215,7 @@ class Baseline(SavesRuns):
             begun = model.num_timesteps > model.learning_starts and model.replay_buffer.size() > 0
             updated = begun and count > 0
             if updated:
-                self._update(gradient_steps=count, batch_size=model.batch_size)
+                model.train(gradient_steps=count, batch_size=model.batch_size)
         if bridge.step_diverged:
             self.metrics[DIVERGED_DECISIONS] = self.metrics.get(DIVERGED_DECISIONS, 0.0) + 1.0
         self.ended_episodes = bridge.take_ended()
@@ -227,13 +228,15 @@ class Baseline(SavesRuns):
         if updated:
             self._measure()
 
-    def _update(self, **settings: Any) -> None:
-        """The library's own gradient steps.
+    @contextmanager
+    def _watching_weights(self) -> Iterator[None]:
+        """The library reports weights that are not finite as a bad argument of a distribution, where it next acts.
 
-        The library reports weights that are not finite as a bad argument of a distribution.
+        Raises:
+            FloatingPointError: in its place.
         """
         try:
-            self.model.train(**settings)
+            yield
         except ValueError as error:
             if all(bool(value.isfinite().all()) for value in self.model.policy.state_dict().values()):
                 raise

@@ -141,6 +141,18 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
         agent.learn(60, changed)
 
 
+@pytest.mark.parametrize("kind", ["sac", "ppo"])
+def test_weights_that_are_not_finite_stop_the_run_at_the_next_decision(kind: str) -> None:
+    agent = small_baseline(kind).learn(20)
+    with torch.no_grad():
+        for parameter in agent.model.policy.parameters():
+            parameter.fill_(np.nan)
+    with pytest.raises(
+        FloatingPointError, match=f"{kind}: the weights are no longer finite at decision 20 in"
+    ):
+        agent.learn(1)
+
+
 @pytest.mark.parametrize(("gradient_steps", "updates"), [(-1, 40), (0, 0)])
 def test_gradient_steps_mean_what_they_mean_in_the_library(gradient_steps: int, updates: int) -> None:
     agent = small_baseline("sac", learning_starts=8, train_freq=(8, "step"), gradient_steps=gradient_steps)
