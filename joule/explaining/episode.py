@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,23 +81,30 @@ def outcome_of(episode: Episode, action: np.ndarray, discount: float, ahead: int
         action = episode.decide()
 
 
-def executed_costs(env: SafeEnv, snapshot: dict[str, Any], actions: np.ndarray) -> list[float] | None:
-    """The costs of a plan that is executed from a snapshot, without planning again.
+def executed_costs(
+    env: SafeEnv, snapshot: dict[str, Any], plans: Sequence[np.ndarray]
+) -> list[list[float] | None]:
+    """The costs of plans, each executed from a snapshot, without planning again.
 
     Args:
         env: the environment.
-        snapshot: its state before the plan.
-        actions: [horizon, act].
+        snapshot: its state before the plans.
+        plans: [horizon, act] each.
 
     Returns:
-        One cost per step, fewer where the episode ends; None where the state could not be restored exactly.
+        For each plan one cost per step, fewer where the episode ends. None from the first plan on for which the
+        state could not be restored exactly: an environment that once could not says so, and is not asked again.
     """
-    if not env.restore(snapshot):
-        return None
-    costs = []
-    for action in actions:
-        _, reward, terminated, truncated, _ = env.step(action)
-        costs.append(-float(reward))
-        if terminated or truncated:
-            break
-    return costs
+    found: list[list[float] | None] = []
+    for actions in plans:
+        if None in found or not env.restore(snapshot):
+            found.append(None)
+            continue
+        costs: list[float] = []
+        for action in actions:
+            _, reward, terminated, truncated, _ = env.step(action)
+            costs.append(-float(reward))
+            if terminated or truncated:
+                break
+        found.append(costs)
+    return found

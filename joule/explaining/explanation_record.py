@@ -60,6 +60,7 @@ def explanation_record(
     except envs.RenderError as error:
         pictures, ghosts_ahead, no_picture = [], 0, str(error)
     outcome = outcome_of(episode, action, modules.discount, ahead)
+    executed = executed_costs(env, snapshot, [plan.actions for plan in why.alternatives])
     config, actions = to_json(agent.config), action_labels(env)
     # A task that is planned for may have a horizon of its own.
     planner = {**config["planner"], "horizon_decisions": modules.actor.horizon}
@@ -85,10 +86,10 @@ def explanation_record(
                 "terms": plan.terms,
                 "actions": plan.actions,
                 "predicted_costs": plan.costs,
-                "executed_costs": executed_costs(env, snapshot, plan.actions),
+                "executed_costs": costs,
                 "predicted_readouts": plan.future,
             }
-            for plan in why.alternatives
+            for plan, costs in zip(why.alternatives, executed, strict=True)
         ],
         "candidates": {"first_actions": why.first_actions, "energies": why.energies},
         "slice": {
