@@ -33,6 +33,7 @@ from agent.interface import (
     TrainingEnv,
 )
 from agent.memory.columns import blank_observation, columns_in, map_parts, observation_in
+from agent.one_thread import check_not_learning
 from agent.saving import SavesRuns
 from agent.seeds import reset_seed
 from agent.training_env import enter, learning_step
@@ -101,7 +102,7 @@ class FixedPolicyAgent(SavesRuns, ABC):
         """The newest observation [obs], or its parts, of the open episode."""
         self.metrics: dict[str, float] = {}
         self.clock = Clock()
-        self.stop_requested = False
+        self.stop_requested = self._learning = False
 
     @abstractmethod
     def act(self, obs: Any, decision: int) -> np.ndarray:
@@ -157,13 +158,15 @@ class FixedPolicyAgent(SavesRuns, ABC):
 
         Raises:
             ConfigError: for an environment that the agent was not made for.
-            InputError: for another number of steps.
+            InputError: for another number of steps, and within `on_step`.
         """
         steps = whole_steps(steps)
         check_on_step(on_step)
+        check_not_learning(self._learning)
         entered: TrainingEnv = enter(self, single_env(env, self.kind))
         self.env = entered
         until = self.frames + steps
+        self._learning = True
         try:
             with self.clock.running():
                 while self.frames < until:
@@ -172,7 +175,7 @@ class FixedPolicyAgent(SavesRuns, ABC):
                     if (on_step is not None and ended_by(on_step(self))) or self.stop_requested:
                         break
         finally:
-            self.stop_requested = False
+            self._learning = self.stop_requested = False
         return self
 
     def _step(self, env: TrainingEnv) -> None:

@@ -141,6 +141,11 @@ class Baseline(SavesRuns):
 
     # Training
 
+    @property
+    def first_update(self) -> int:
+        """The decision, counted from 1, after which it first learns."""
+        return int(self.model.n_steps if self.kind == ON_POLICY else self.model.learning_starts + 1)
+
     def learn(
         self,
         steps: int,

@@ -32,6 +32,7 @@ from joule.storage.run_folder import Run
 from joule.training import env_check
 from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
+from joule.training.early_updates import early_updates
 from joule.training.evaluation import Evaluator, evaluator_of
 from joule.training.trainer import Trainer
 from joule.training_envs import make_envs
@@ -168,26 +169,6 @@ def _training_envs(config: Config, ray: str | None) -> Iterator[Experience]:
             env.close()
 
 
-def _early_updates(config: Config, action_repeat: int) -> list[str]:
-    """Says what a run does at its start, where updates take most of the time."""
-    explore, learning = config.explore, config.learning
-    decisions = config.steps // action_repeat
-    if 0 < decisions < explore.warmup_decisions:
-        return [
-            f"warning: all {decisions:,} decisions are random and nothing is learned; give more --steps, or fewer "
-            f"--explore.warmup-decisions than {explore.warmup_decisions:,}"
-        ]
-    if not 0 < explore.warmup_decisions < decisions:
-        return []
-    ratio = f"{learning.utd:g} a decision"
-    if learning.initial_utd > learning.utd:
-        ratio = f"up to {learning.initial_utd:g} a decision until decision {learning.initial_utd_decisions:,}"
-    return [
-        f"the first {explore.warmup_decisions:,} decisions are random; {learning.pretrain_updates:,} gradient "
-        f"steps follow at once, and then {ratio}"
-    ]
-
-
 def _in_processes(env: Experience) -> bool:
     """Whether environments end with the session, because they have processes of their own."""
     return isinstance(env, ActorPool) or (isinstance(env, SafeEnvs) and env.mode == "async")
@@ -231,8 +212,8 @@ def _session(
                 return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
             if config != run.config:
                 notes += run.reconfigure(config, agent.frames)
-        if isinstance(agent, WorldModelAgent) and env is not None and agent.decisions == 0:
-            notes += _early_updates(config, agent.env_spec.action_repeat)
+        if env is not None and agent.decisions == 0:
+            notes += early_updates(agent)
         try:
             callback.on_start(_start_of(run, agent, resumed and agent.frames > 0))
             for note in notes:

@@ -77,7 +77,7 @@ def test_where_somebody_else_was_in_the_environment_an_episode_begins(make_agent
     assert env.moment == (before[0] + 1, 2)
 
 
-@pytest.mark.parametrize("kind", ["joule", "sac"])
+@pytest.mark.parametrize("kind", ["joule", "sac", "random"])
 def test_learning_within_learning_is_refused(make_agent: Make, kind: str) -> None:
     agent = new_agent(replace(make_agent(**BRIEF).config, {"agent": kind}), envs.make(tiny_env.ID))
 
