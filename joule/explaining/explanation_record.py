@@ -18,7 +18,8 @@ from joule.explaining.episode import Episode, executed_costs, outcome_of
 from joule.explaining.pictures import ghost_pictures
 
 SECONDS_AHEAD, MOST_AHEAD = 0.5, 25
-"""An imagined future is half a second of simulated time, or this many decisions where that is less."""
+"""An imagined future is half a second of simulated time, or this many decisions where that is less; and it is twice
+as long as a plan where that is more."""
 
 
 def explanation_record(
@@ -70,7 +71,6 @@ def explanation_record(
         "frames": agent.frames,
         "unit": agent.config.unit,
         "planner": planner,
-        "perturb": config["perturb"],
         "constraint": config["constraint"],
         "perceive": config["perceive"],
         "seed": seed,
