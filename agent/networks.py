@@ -79,10 +79,12 @@ class Networks(nn.Module):
         self.scales = Scales(Critic.LIMIT, config.streams)
         self.inverse: nn.Module | None = None
         """Predicts the action between two successive latents; None without inverse dynamics."""
-        seen = 1.0 if isinstance(self.normalizer, PixelNormalizer) else 0.0
-        weight = config.learning.inverse_weight
-        self.inverse_weight = seen if weight is None else weight
+        sees = isinstance(self.normalizer, PixelNormalizer)
+        weight, rate = config.learning.inverse_weight, config.learning.encoder_learning_rate
+        self.inverse_weight = float(sees) if weight is None else weight
         """Of the loss of inverse dynamics."""
+        self.encoder_learning_rate = (1e-3 if sees else 3e-4) if rate is None else rate
+        """Adam step size of the encoder."""
         if self.inverse_weight:
             self.inverse = nn.Sequential(NormedLinear(2 * latent, hidden), nn.Linear(hidden, act))
         self.register_buffer("spread", torch.ones(()))

@@ -145,8 +145,8 @@ class LearningConfig:
     """Gradient steps from which on they hold; before, an agent may learn to stand still, so as not to fall."""
     learning_rate: float = ranged(1e-3, 1e-8, 1.0)
     """Adam step size of the world model, the critics and the policy."""
-    encoder_learning_rate: float = ranged(3e-4, 1e-8, 1.0)
-    """Adam step size of the encoder."""
+    encoder_learning_rate: float | None = ranged(None, 1e-8, 1.0)
+    """Adam step size of the encoder. By default 0.001 where pictures are observed and 0.0003 elsewhere."""
     rho: float = ranged(0.5, 0.0, 1.0)
     """Discount of the losses along a window: prediction step k has weight rho**k."""
     prediction_weight: float = ranged(20.0, 0.0, 1e6)

@@ -78,7 +78,7 @@ class Learner:
             others.append(networks.inverse)
         self.model_group = FlatParameters(
             [
-                (list(networks.encoder.parameters()), config.encoder_learning_rate),
+                (list(networks.encoder.parameters()), networks.encoder_learning_rate),
                 ([p for part in others for p in part.parameters()], config.learning_rate),
             ]
         )

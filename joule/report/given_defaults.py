@@ -8,6 +8,9 @@ from typing import Any
 
 from joule.report.evaluations import Run
 
+OF_PICTURES = {"learning.inverse_weight": (0.0, 1.0), "learning.encoder_learning_rate": (3e-4, 1e-3)}
+"""Settings -> their values where none is given: without pictures, and where pictures are observed."""
+
 
 def without_given_defaults(runs: Sequence[Run]) -> list[Run]:
     """The runs, where such a setting counts as not given if it has the value that the environment would have given.
@@ -42,9 +45,11 @@ def _effective(run: Run) -> Iterator[tuple[str, Any]]:
     # What is given may cut off frames of the last decision of an episode.
     if isinstance(limit, int) and (frames is None or (isinstance(frames, int) and frames >= repeat * limit)):
         yield "max_episode_frames", (repeat, limit)
-    weight = run.settings.get("learning.inverse_weight")
-    if weight is None or isinstance(weight, int | float):
-        yield "learning.inverse_weight", float(_observes_pictures(run.env_spec)) if weight is None else weight
+    sees = _observes_pictures(run.env_spec)
+    for name, default in OF_PICTURES.items():
+        value = run.settings.get(name)
+        if value is None or isinstance(value, int | float):
+            yield name, default[sees] if value is None else value
 
 
 def _observes_pictures(env_spec: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from agent.learning.learner import Learner
 from agent.memory.windows import Windows
 from agent.networks import Networks
 from envs.env_spec import ObservationPart
+from joule.report.given_defaults import OF_PICTURES
 
 OBS, ACT, READOUTS, BATCH, WINDOW = 5, 2, 3, 32, 3
 KINDS = ("simnorm", "ema", "vicreg", "sigreg", "none")
@@ -386,9 +387,25 @@ def test_inverse_dynamics_shapes_the_encoder_and_changes_no_target(kind: str, wi
     assert not torch.allclose(steps[0], steps[1])
 
 
-def test_inverse_dynamics_is_learned_by_default_where_pictures_are_observed() -> None:
+def test_what_pictures_change_of_the_defaults_of_learning() -> None:
     picture = ObservationPart("pixels", (3, 32, 32), "uint8")
     state = ObservationPart("state", (OBS,), "float32")
-    for parts, weight in (((picture,), 1.0), ((picture, state), 1.0), ((state,), 0.0)):
+    for parts, sees in (((picture,), True), ((picture, state), True), ((state,), False)):
         networks = Networks(parts, ACT, READOUTS, Config(model=ModelConfig(latent_dim=16, hidden_dim=32)))
-        assert (networks.inverse_weight, networks.inverse is not None) == (weight, weight > 0.0)
+        assert (networks.inverse is not None) == sees
+        found = {"learning.inverse_weight": networks.inverse_weight,
+                 "learning.encoder_learning_rate": networks.encoder_learning_rate}  # fmt: skip
+        assert found == {name: values[sees] for name, values in OF_PICTURES.items()}, "as tables say"
+
+
+def test_the_encoder_learns_at_the_rate_that_is_set() -> None:
+    def largest_step(rate: float) -> float:
+        learner = small_learner(encoder_learning_rate=rate)
+        before = weights(learner.networks.encoder)
+        learner.update(batch())
+        after = learner.networks.encoder.state_dict()
+        return max(float((after[name] - value).abs().max()) for name, value in before.items())
+
+    # Adam's first step is the rate itself, whatever the gradient.
+    assert largest_step(1e-2) == pytest.approx(1e-2, rel=0.01)
+    assert largest_step(1e-4) == pytest.approx(1e-4, rel=0.01)

@@ -56,6 +56,7 @@ def test_baselines_with_other_updates_per_decision_are_told_apart(tmp_path: Path
         ({"learning.utd": 1}, {"learning.utd": 2}),
         ({"learning.batch_size": 64}, {"learning.batch_size": 32}),
         ({"learning.inverse_weight": 0}, {"learning.inverse_weight": 1}),
+        ({"learning.encoder_learning_rate": 3e-4}, {"learning.encoder_learning_rate": 1e-3}),
     ],
 )
 def test_a_default_that_is_given_makes_no_row_of_its_own(
