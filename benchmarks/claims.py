@@ -41,7 +41,7 @@ from benchmarks.report_numbers import detection, regained
 from benchmarks.training import ROOT
 
 OF_README = (
-    Claim("| dm_control, mean of 6 tasks (Joule: {} or {} seeds) | {:.0f} | {:.0f} |", dmc_means),
+    Claim("| dm_control, mean of 6 tasks (Joule: {} to {} seeds) | {:.0f} | {:.0f} |", dmc_means),
     Claim("| dm_control, IQM of 6 tasks | {:.0f} | {:.0f} |", dmc_iqms),
     Claim("| HalfCheetah-v5 (Joule: {} seeds) | {:,.0f} | {:,.0f} |", lambda: with_seeds("HalfCheetah-v5")),
     Claim("| Hopper-v5 (Joule: {} seeds) | {:,.0f} | {:,.0f} |", lambda: with_seeds("Hopper-v5")),
