@@ -16,6 +16,7 @@ from agent.configurator.settings import KIND_SECTIONS, PRESETS, Config
 from agent.configurator.validation import flatten
 from agent.perception.factory import EncoderKind
 from joule.cli.options import field_help
+from joule.settings import FREE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -99,6 +100,30 @@ def test_the_settings_page_has_every_setting_with_its_help() -> None:
         if f"| `{name}` | {before:,g} | {value:,g} |" not in rows:
             wrong.append(f"{name}: {before:,g} and {value:,g} with the preset {preset}")
     assert not wrong, "docs/guide/settings.md says something else than --help:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("package", ["agent", "planners", "envs", "joule"])
+def test_architecture_names_each_file_beside_the_folders(package: str) -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    files = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
+    missing = [
+        name for name in sorted(files) if f"`{name}`" not in page and f"`{package}/{name}`" not in page
+    ]
+    assert not missing
+
+
+def test_the_list_of_short_answers_has_each_of_them() -> None:
+    page = ROOT / "docs/guide/how-do-i.md"
+    linked = set(re.findall(r"\]\(#([^)]+)\)", prose(page)))
+    title = "how-do-i-"
+    assert anchors(page) - linked - {title} == set()
+
+
+def test_training_names_what_a_resume_may_change_without_a_word() -> None:
+    page = (ROOT / "docs/guide/training.md").read_text(encoding="utf-8")
+    section = page.split("## Stop and resume")[1].split("\n## ")[0]
+    missing = [name for name in FREE if f"`--{name.replace('_', '-')}`" not in section]
+    assert not missing
 
 
 def test_the_citation_names_the_next_version() -> None:
