@@ -74,7 +74,10 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
     layout, buffer = agent.modules.layout(), agent.modules.replay_buffer
     places = order_of(buffer)
     if not len(places):
-        raise ConfigError("goal: this agent remembers no moment")
+        raise ConfigError(
+            f"goal: readout:{rest[:80]} is looked for in the replay buffer, and that of this agent is empty; give "
+            "observation:FILE, or an agent that has one"
+        )
     agent.configurator.check_readouts(f"goal: {rest[:80]!r}")
     rows = torch.from_numpy(buffer.readout[places])
     asked: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}

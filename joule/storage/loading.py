@@ -156,7 +156,8 @@ def learn_constraints(agent: Agent, updates: int) -> None:
 def apply_task(agent: Agent, text: str, updates: int | None, horizon: int | None) -> Config:
     """Makes an agent act for a task.
 
-    An agent that was trained for the task stays as it is, and so does one without a world model.
+    An agent that was trained for the task stays as it is, and so does one without a world model. One that learned
+    without rewards acts for no task of its own.
 
     Args:
         agent: the agent.
@@ -172,9 +173,8 @@ def apply_task(agent: Agent, text: str, updates: int | None, horizon: int | None
     """
     config = validate(replace(agent.config, {"task": text}))
     own = agent.config.task or "own"
-    if not updates and (
-        own == text or (not own.startswith(IN_PYTHON) and parse(own).text == parse(text).text)
-    ):
+    same = own == text or (not own.startswith(IN_PYTHON) and parse(own).text == parse(text).text)
+    if same and not updates and config.reward != "none":  # else its own reward is not what it acts for
         return config
     from agent.agent import WorldModelAgent  # imports torch, which an agent of another kind may not need
 

@@ -20,6 +20,7 @@ from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
 from agent.learning.undirected import smooth_action
 from joule.commands import train
+from joule.storage.loading import apply_task
 from joule.training.coverage import Exploring, coverage, explored
 from joule.training.evaluation import Evaluator
 
@@ -78,6 +79,14 @@ def test_rewards_change_nothing(make_agent: Callable[..., Any]) -> None:
         weights.append(agent.modules.networks.to_arrays())
     for name, value in weights[0].items():
         np.testing.assert_array_equal(value, weights[1][name], err_msg=name)
+
+
+def test_it_does_not_act_for_the_reward(make_agent: Callable[..., Any]) -> None:
+    agent = make_agent(reward="none", explore__warmup_decisions=20, learning__pretrain_updates=5)
+    agent.learn(30)
+    with pytest.raises(ConfigError, match="learned without rewards"):
+        apply_task(agent, "own", None, None)
+    assert apply_task(agent, "less:distance", None, None).task == "less:distance"
 
 
 def test_neither_costs_nor_the_critic_shape_the_latent(make_agent: Callable[..., Any]) -> None:
