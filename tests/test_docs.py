@@ -68,6 +68,10 @@ def test_the_python_page_has_every_name_and_says_which_commands_are_none() -> No
     first = next(line for line in page.splitlines() if line.startswith("`import joule` gives")).partition(
         ". "
     )[0]
+    reference = (ROOT / "docs/api/joule.md").read_text(encoding="utf-8")
+    assert not [
+        name for name in joule.__all__ if not re.search(rf"^::: .*\.{name}$", reference, re.MULTILINE)
+    ]
     commands = {path.stem for path in (ROOT / "joule/commands").glob("[!_]*.py")}
     assert set(re.findall(r"`joule (\w+)`", first)) == commands - set(joule.__all__)
 
