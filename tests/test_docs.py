@@ -17,6 +17,8 @@ from agent.configurator.validation import flatten
 from agent.perception.factory import EncoderKind
 from joule.cli.options import field_help
 from joule.settings import FREE
+from joule.sweeping.plan import read_plan
+from joule.sweeping.trials import grid_trials
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -128,6 +130,13 @@ def test_training_names_what_a_resume_may_change_without_a_word() -> None:
     section = page.split("## Stop and resume")[1].split("\n## ")[0]
     missing = [name for name in FREE if f"`--{name.replace('_', '-')}`" not in section]
     assert not missing
+
+
+def test_the_recipe_of_a_sweep_counts_its_runs(tmp_path: Path) -> None:
+    page = (ROOT / "docs/cookbook/sweep-on-a-cluster.md").read_text(encoding="utf-8")
+    (tmp_path / "sweep.json").write_text(page.split("```json\n")[1].split("```")[0])
+    trials, _ = grid_trials(read_plan(tmp_path / "sweep.json"), tmp_path)
+    assert re.findall(r"which are (\d+) runs", page) == [str(len(trials))]
 
 
 def test_the_citation_names_the_next_version() -> None:
