@@ -76,7 +76,8 @@ def parser(arguments: Sequence[str] = ()) -> Parser:
     where.add_argument("--storage", type=Path, default=STORAGE, metavar="DIR",
                        help="a folder that all machines share (default: %(default)s)")  # fmt: skip
     where.add_argument("--workers", type=whole_number, metavar="N",
-                       help="trials at a time (default: as many as have cores here; all on a cluster)")  # fmt: skip
+                       help="trials at a time (default: as many as have cores here; all on a cluster, but 10 of a "
+                       "search on Slurm)")  # fmt: skip
     where.add_argument("--ray", nargs="?", const="", metavar="ADDRESS",
                        help="run on this Ray cluster, such as 10.0.0.1:6379; without an address on the one of "
                        "this machine, which is started where there is none")  # fmt: skip
