@@ -7,7 +7,7 @@ python sweep.py --file sweep.json --storage /shared/sweep --ray 10.0.0.1:6379
 python sweep.py --file sweep.json --storage /shared/sweep --slurm partition=cpu timeout_min=240
 
 Give the same command again to go on: finished trials are not repeated, interrupted ones are resumed exactly.
-Every option of train.py but --env, --agent and --seed holds for all trials. No film is made without --video.
+Every setting of train.py but env, agent and seed holds for all trials. No film is made without --video.
 """
 
 from __future__ import annotations
