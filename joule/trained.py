@@ -13,6 +13,7 @@ from agent.configurator import validation
 from agent.configurator.settings import GOAL_CONDITIONED, NO_USUAL_RETURN, Config
 from agent.errors import ConfigError
 from joule.arguments import whole
+from joule.settings import check_agent_uses
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
@@ -251,6 +252,7 @@ class Request:
         planning = [name for name in self.changes if name.startswith("planner.")]
         if planning and kind != "joule":
             raise ConfigError(f"--{planning[0]}: {kind} does not plan; joule does")
+        check_agent_uses(kind, self.changes)
         if self.adapt and kind != "joule":
             raise ConfigError(f"--adapt: {kind} has no world model that could detect a change; joule has")
         if self.adapt and not isinstance(self.source, (str, os.PathLike)):

@@ -20,7 +20,7 @@ from agent.training_env import check_spec
 from joule.agents import build_agent
 from joule.arguments import as_path
 from joule.environment import wrap_env
-from joule.settings import check_num_envs, merged
+from joule.settings import check_agent_uses, check_num_envs, merged
 from joule.storage.agent_checkpoint import named_checkpoint, newest_checkpoint, restore_checkpoint
 from joule.storage.checkpoint import Checkpoint
 from joule.storage.env_spec import spec_of_run
@@ -86,6 +86,7 @@ def restored(
             "task: the setting says what the agent was trained for and cannot change; plan_for plans for "
             "another task, learn_task learns it"
         )
+    check_agent_uses(run.config.agent, changes)
     config, dropped = drop_foreign_settings(replace(run.config, changes), changes)
     if dropped:
         log.warning("dropped, because the new kind does not have them: %s", ", ".join(dropped))

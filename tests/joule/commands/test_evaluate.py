@@ -151,6 +151,10 @@ def test_an_agent_without_a_planner_is_evaluated_and_gets_none(zero_run: Path) -
     assert (result["planner"], result["surprise"], result["forecast"]) == (None, None, None)
     with pytest.raises(ConfigError, match=r"--planner.kind: zero does not plan"):
         evaluate.main([str(zero_run), "--planner.kind", "icem"])
+    with pytest.raises(ConfigError, match=r"cost.action: zero learns nothing; only joule uses this setting"):
+        evaluate.main([str(zero_run), "--cost.action", "1"])
+    with pytest.raises(ConfigError, match=r"learning.batch_size: zero learns nothing"):
+        joule.load(zero_run, settings={"learning.batch_size": 32})
     with pytest.raises(ConfigError, match="--adapt: zero has no world model"):
         evaluate.main([str(zero_run), "--adapt"])
 
