@@ -130,13 +130,15 @@ class Baseline(SavesRuns):
 
         Raises:
             InputError: for another shape, and for what is not a finite number; the sentence says where.
+            FloatingPointError: when a weight is no longer finite, where the library notices.
         """
         batch, single = observation_rows(self.env_spec, observation)
         episode_starts(episode_start, rows_in(batch))
         rows: Any = map_parts(lambda part: part[0], batch) if single else batch
         if self.normalizer is not None:
             rows = self.normalizer.normalize_obs(rows)
-        action, _ = self.model.predict(rows, deterministic=deterministic)
+        with self._watching_weights():
+            action, _ = self.model.predict(rows, deterministic=deterministic)
         return action, state
 
     # Training

@@ -147,9 +147,10 @@ def test_weights_that_are_not_finite_stop_the_run_at_the_next_decision(kind: str
     with torch.no_grad():
         for parameter in agent.model.policy.parameters():
             parameter.fill_(np.nan)
-    with pytest.raises(
-        FloatingPointError, match=f"{kind}: the weights are no longer finite at decision 20 in"
-    ):
+    said = f"{kind}: the weights are no longer finite at decision 20 in"
+    with pytest.raises(FloatingPointError, match=said):
+        agent.predict(np.zeros(agent.env_spec.observation_size, np.float32))  # as the next evaluation does
+    with pytest.raises(FloatingPointError, match=said):
         agent.learn(1)
 
 
