@@ -365,7 +365,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             TaskError: for that of an agent from data without readouts, where there are constraints.
         """
         state.restore(self.modules, self.interaction, arrays, meta)
-        self.left_at = None
+        self.left_at = self._adaptive = None  # the weights that adaptation has kept are of another state
         self.configurator.goals.forget_ways()
         self.configurator.check_constraints()
         self.configurator.warn_of_constraints()

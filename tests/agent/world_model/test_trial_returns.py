@@ -209,6 +209,11 @@ def test_an_agent_is_saved_with_the_networks_that_returned_more_whoever_acts(
         agent.save(tmp_path / acts)
         assert same(weights(joule.load(tmp_path / acts)), by[better])
         assert same(weights(adaptive), by[acts])
+    adaptive.weights.act(adaptive.in_use, unadapted=better == "adapted")
+    agent.load_state_dict(*agent.state_dict())
+    for _ in range(2):
+        assert same(weights(adaptive), by[better])
+        agent.state_dict()
 
 
 @pytest.mark.usefixtures("unchecked")
