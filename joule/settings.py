@@ -187,7 +187,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool, don
         before: the run's own.
         given: values by dotted name.
         override: allows all other changes, except those of the task and of the number of environments.
-        done: frames that the run has.
+        done: frames, or gradient steps, that the run has.
 
     Raises:
         ConfigError: for a change that is not allowed; the message names the difference.
@@ -219,7 +219,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool, don
         )
         raise ConfigError(f"this run has other settings ({difference}); add --override to change them")
     if config.steps < before.steps and config.steps <= done:
-        raise ConfigError(f"steps: this run has {done:,} frames already; give more than that")
+        raise ConfigError(f"steps: this run has {done:,} {config.unit} already; give more than that")
     return config
 
 

@@ -69,6 +69,9 @@ def test_a_resumed_run_may_have_another_budget_and_other_changes_need_override()
     assert resumed_config(before, {"steps": 51}, override=False, done=50).steps == 51
     with pytest.raises(ConfigError, match="steps: this run has 50 frames already; give more than that"):
         resumed_config(before, {"steps": 50}, override=True, done=50)
+    from_data = replace(before, {"data": "moves.hdf5"})
+    with pytest.raises(ConfigError, match="steps: this run has 50 gradient steps already"):
+        resumed_config(from_data, {"steps": 50}, override=False, done=50)
     assert resumed_config(before, {"steps": 100}, override=False, done=102).steps == 100, (
         "with 4 frames a decision"
     )
