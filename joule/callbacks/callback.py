@@ -127,7 +127,8 @@ class Callback:
         Args:
             agent: the agent that trains, an `agent.interface.Agent`. Read from it: an agent that is changed
                 here learns something else. Only `agent.metrics` takes numbers of yours, which are logged.
-                Where one environment trains in this process, `agent.env.info` is the info of its newest step.
+                Where one environment trains in this process, `agent.env.info` is the info of its newest step,
+                empty where a resume repeats this call.
 
         Returns:
             False ends the run: it is evaluated, saved, and can be resumed.

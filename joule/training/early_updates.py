@@ -10,7 +10,8 @@ from joule.baselines.settings import KINDS as BASELINES
 
 def early_updates(agent: Agent) -> list[str]:
     """Sentences on the first updates of a new run that acts: when they are made, and where none are."""
-    decisions = agent.config.steps // agent.env_spec.action_repeat
+    # The last decision may go beyond the budget.
+    decisions = -(-agent.config.steps // agent.env_spec.action_repeat)
     if isinstance(agent, WorldModelAgent):
         return _of_world_model(agent.config, decisions)
     if agent.config.agent in BASELINES:

@@ -25,6 +25,16 @@ def test_a_baseline_that_learns_nothing_is_warned_of(kind: str, first: int) -> N
     assert agent.model._n_updates > 0
 
 
+def test_a_last_decision_that_goes_beyond_the_budget_counts() -> None:
+    agent = joule.make("sac", env=tiny_env.ID, action_repeat=2, steps=201)
+    assert early_updates(agent) == []
+    agent.learn(201)
+    assert isinstance(agent, Baseline)
+    assert agent.model._n_updates > 0
+    (warning,) = early_updates(joule.make("sac", env=tiny_env.ID, action_repeat=2, steps=200))
+    assert "this run has 100" in warning
+
+
 def test_a_world_model_that_learns_nothing_is_warned_of() -> None:
     (warning,) = early_updates(joule.make("joule", env=tiny_env.ID, steps=500))
     assert warning.startswith(
