@@ -106,7 +106,7 @@ def _scale_motors(model: Any, rows: Rows, value: float) -> None:
     """Scales the force of motors: gain and bias together, so that a weak position servo keeps its target.
 
     The limits of the force are scaled with it, as a servo far from its target gives its greatest force. That of
-    a joint is scaled where no other motor moves the joint.
+    a joint or a tendon is scaled where no other motor acts on it.
     """
     import mujoco
 
@@ -118,6 +118,10 @@ def _scale_motors(model: Any, rows: Rows, value: float) -> None:
     own = set().union(*joints).difference(*others)
     model.actuator_forcerange[rows] *= value
     model.jnt_actfrcrange[sorted(own)] *= value
+    by_tendon = model.actuator_trntype[motors] == int(mujoco.mjtTrn.mjTRN_TENDON)
+    tendons = np.where(by_tendon, model.actuator_trnid[motors, 0], -1)
+    pulled = np.setdiff1d(tendons[rows], [-1, *np.delete(tendons, rows)])
+    model.tendon_actfrcrange[pulled] *= value
     for row in motors[rows]:
         # A muscle's parameters are lengths and velocities, except for the peak force and its scale.
         columns = slice(2, 4) if model.actuator_gaintype[row] == muscle else slice(None)
@@ -129,7 +133,7 @@ _FRICTION = ("geom_friction", "pair_friction")
 _INERTIA = ("body_mass", "body_inertia")
 _DAMPING = ("dof_damping", "dof_dampingpoly")
 _MOTOR = ("actuator_gainprm", "actuator_biasprm")
-_FORCES = ("actuator_forcerange", "jnt_actfrcrange")
+_FORCES = ("actuator_forcerange", "jnt_actfrcrange", "tendon_actfrcrange")
 
 FACTORS: dict[str, Factor] = {
     "gravity": Factor("strength of gravity", 0.0, 10.0, ("opt.gravity",), (), _scaling("opt.gravity")),

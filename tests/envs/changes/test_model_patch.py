@@ -84,6 +84,31 @@ def test_the_force_of_a_servo_at_its_greatest_force_is_scaled(text: str, share: 
     ("other", "text", "most"),
     [
         ("", "gain.m=0.5", 2),
+        ("<motor tendon='t'/>", "gain.m=0.5", 4),
+        ("<motor tendon='t'/>", "gain=0.5", 2),
+        ("<motor joint='elbow' gear='0'/>", "gain.m=0.5", 2),
+    ],
+)
+def test_the_greatest_force_of_a_tendon_is_scaled_where_all_its_motors_are(
+    other: str, text: str, most: float
+) -> None:
+    actuator = f'<general name="m" tendon="t" gainprm="30"/>{other}'
+    limited = ARM.replace('name="t"', 'name="t" actuatorfrcrange="-4 4"')
+    model = mujoco.MjModel.from_xml_string(limited.format(actuator=actuator, damping="0"))
+    patch, data = ModelPatch(model), mujoco.MjData(model)
+    by_tendon = model.actuator_trntype == mujoco.mjtTrn.mjTRN_TENDON
+    patch.apply([parse(text)])
+    for expected in (most, 4):
+        data.ctrl[:] = 1.0
+        mujoco.mj_forward(model, data)
+        assert data.actuator_force[by_tendon].sum() == pytest.approx(expected)
+        patch.undo()
+
+
+@pytest.mark.parametrize(
+    ("other", "text", "most"),
+    [
+        ("", "gain.m=0.5", 2),
         ("<motor joint='elbow'/>", "gain.m=0.5", 4),
         ("<motor joint='elbow'/>", "gain=0.5", 2),
         ("<motor tendon='bend'/>", "gain.m=0.5", 4),
