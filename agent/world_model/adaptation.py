@@ -54,7 +54,6 @@ from agent.world_model.model_bank import (
     KnownModel,
     ModelSwitch,
     RowNumbers,
-    held,
     windows_of,
 )
 from agent.world_model.network_weights import NetworkWeights
@@ -72,6 +71,8 @@ CALIBRATION_DECISIONS = 10_000
 """The newest decisions of training, on which the usual errors are calibrated."""
 MEAN_RATE = 0.05
 """Rate at which the mean standardised error follows: some twenty decisions."""
+WRONG_SWITCH_DECISIONS = 100
+"""An alarm within so many decisions of a switch to another model takes the switch back."""
 LARGEST_MEAN_ERROR = 1.25
 """Mean standardised error above which the agent does not plan. In the known world it is 0.45 on average, and
 as much as this at the start of an episode."""
@@ -115,6 +116,8 @@ class AdaptiveAgent(SavedAsFolder):
         self.signals: Signals | None = None
         """What watches for a change of the known world; None before `calibrate_at`: then only errors do."""
         self.bank, self.in_use = [self.first], self.first
+        self.left: KnownModel | None = None
+        """The model in use before the newest switch to another one; None where that was taken back."""
         self.models_begun = self.decisions = 0
         self.change_detector: ChangeDetector | None = ChangeDetector(self.first.calibration.threshold)
         self.events: list[ModelSwitch] = []
@@ -345,14 +348,19 @@ class AdaptiveAgent(SavedAsFolder):
         if better:
             self.switch_to(max(better, key=lambda known: known.comparison.level))
         elif alarm is not None:
-            self.begin_model(alarm.since, alarm.signal)
+            if self.left in self.bank and self.decisions - self.events[-1].decision <= WRONG_SWITCH_DECISIONS:
+                wrong = self.in_use
+                self.switch_to(self.left)
+                self.left, wrong.comparison.level = None, ModelComparison.LOWEST
+            else:
+                self.begin_model(alarm.since, alarm.signal)
 
     # The bank
 
     def begin_model(self, since: int, signal: str = "errors") -> None:
         """A new model, which begins as the one in use and with the last `since` steps; `signal` noticed."""
         moved = self.in_use.rows.take(since)  # they were collected in another world
-        self.store_in_use(moved)
+        self.weights.store(self.in_use, moved)
         earlier = self.first.earlier_rows if self.in_use is self.first else self.in_use.rows.all.copy()
         self.models_begun += 1
         new = KnownModel(
@@ -370,23 +378,15 @@ class AdaptiveAgent(SavedAsFolder):
         since = max(1, known.comparison.steps)
         moved = self.in_use.rows.take(since)
         known.rows.add(moved)
-        self.store_in_use(moved)
+        self.weights.store(self.in_use, moved)
         self.weights.restore(known)
-        self.modules.terminations = known.terminations
         self._use(known, since, None)
-
-    def store_in_use(self, moved: np.ndarray) -> None:
-        """Keeps the weights of the model in use, and the falls that it knows of but those in the `moved` rows."""
-        known, buffer = self.in_use, self.modules.replay_buffer
-        self.weights.store(known)
-        fallen = buffer.terminated[held(buffer, moved)] > 0
-        known.terminations = max(0, self.modules.terminations - int(fallen.sum()))
 
     def _use(self, known: KnownModel, since: int, signal: str | None) -> None:
         """Uses a model: a new one, after what `signal` noticed, or one that was known (None)."""
         for one in (self.in_use, known):  # this episode is of two worlds
             one.returns.interrupt()
-        self.in_use = known
+        self.in_use, self.left = known, self.in_use if signal is None else None
         if self.signals is not None:
             self.signals.reset()
         calibration = known.calibration

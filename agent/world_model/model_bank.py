@@ -17,8 +17,9 @@ from agent.world_model.change_detection import ErrorCalibration, ModelComparison
 from agent.world_model.dynamics import WorldModel
 from agent.world_model.trial_returns import TrialReturns
 
-CALIBRATED_AFTER_DECISIONS = 1_000
-"""Decisions with a new model after which its errors are calibrated, so that a further change is detected."""
+CALIBRATED_AFTER_DECISIONS = 10_000
+"""Decisions with a new model after which its errors are calibrated, so that a further change is detected: as many
+as at home. Before, it learns, and a policy that improves meets states in which it errs more."""
 OLD_WEIGHT = 500
 """Old steps have the weight of so many new ones: half of a batch after 500, a tenth after 4,500."""
 LARGEST_BANK = 8

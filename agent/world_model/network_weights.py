@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from torch import Tensor
 
 from agent.learning.flat_parameters import FlatParameters
 from agent.modules import Modules
 from agent.world_model.dynamics import WorldModel
-from agent.world_model.model_bank import KnownModel
+from agent.world_model.model_bank import KnownModel, held
 
 
 class NetworkWeights:
@@ -27,17 +28,24 @@ class NetworkWeights:
         self.unadapted = False
         """Whether the networks have the weights of before the world of the model in use began."""
 
-    def store(self, known: KnownModel) -> None:
-        """Keeps the weights and the state of the optimisers with the model in use."""
+    def store(self, known: KnownModel, moved: np.ndarray) -> None:
+        """Keeps with the model in use the weights, the state of the optimisers, and how many falls are known.
+
+        The falls in the `moved` rows of the replay buffer do not count: they are of another world.
+        """
         self.act(known, unadapted=False)
         self._keep(known)
         known.optimizers = [group.copied_moments() for group in self._groups()]
+        buffer = self._modules.replay_buffer
+        fallen = buffer.terminated[held(buffer, moved)] > 0
+        known.terminations = max(0, self._modules.terminations - int(fallen.sum()))
 
     def restore(self, known: KnownModel) -> None:
         """Loads what was stored with a model, which is to be used again."""
         self._load(known.weights)
         for group, moments in zip(self._groups(), known.optimizers, strict=True):
             group.restore_moments(moments)
+        self._modules.terminations = known.terminations
 
     def act(self, known: KnownModel, *, unadapted: bool) -> None:
         """Loads the weights that are to act in the world of the model in use."""

@@ -16,7 +16,6 @@ from agent.learning.learner import Learner
 from agent.memory.windows import Windows
 from agent.networks import Networks
 from envs.env_spec import ObservationPart
-from joule.report.given_defaults import OF_PICTURES
 
 OBS, ACT, READOUTS, BATCH, WINDOW = 5, 2, 3, 32, 3
 KINDS = ("simnorm", "ema", "vicreg", "sigreg", "none")
@@ -385,17 +384,6 @@ def test_inverse_dynamics_shapes_the_encoder_and_changes_no_target(kind: str, wi
         one.update(windows)
     steps = [one.model_group.vectors[0] for one in (with_inverse, without)]
     assert not torch.allclose(steps[0], steps[1])
-
-
-def test_what_pictures_change_of_the_defaults_of_learning() -> None:
-    picture = ObservationPart("pixels", (3, 32, 32), "uint8")
-    state = ObservationPart("state", (OBS,), "float32")
-    for parts, sees in (((picture,), True), ((picture, state), True), ((state,), False)):
-        networks = Networks(parts, ACT, READOUTS, Config(model=ModelConfig(latent_dim=16, hidden_dim=32)))
-        assert (networks.inverse is not None) == sees
-        found = {"learning.inverse_weight": networks.inverse_weight,
-                 "learning.encoder_learning_rate": networks.encoder_learning_rate}  # fmt: skip
-        assert found == {name: values[sees] for name, values in OF_PICTURES.items()}, "as tables say"
 
 
 def test_the_encoder_learns_at_the_rate_that_is_set() -> None:
