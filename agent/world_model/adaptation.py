@@ -349,9 +349,8 @@ class AdaptiveAgent(SavedAsFolder):
             self.switch_to(max(better, key=lambda known: known.comparison.level))
         elif alarm is not None:
             if self.left in self.bank and self.decisions - self.events[-1].decision <= WRONG_SWITCH_DECISIONS:
-                wrong = self.in_use
                 self.switch_to(self.left)
-                self.left, wrong.comparison.level = None, ModelComparison.LOWEST
+                self.left = None
             else:
                 self.begin_model(alarm.since, alarm.signal)
 

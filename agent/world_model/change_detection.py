@@ -163,14 +163,10 @@ class ModelComparison:
     """The CUSUM test of whether another model predicts the present better than the one in use.
 
     It adds up log(error in use / error of the other), less an allowance, both errors in one latent space. A
-    model that is better than the one in use, but errs more than in its own world, is not taken. The sum may fall
-    below zero: a model that has long predicted better is not left for a few steps in which another one does, as
-    when an episode begins, or while a robot lies still.
+    model that is better than the one in use, but errs more than in its own world, is not taken.
     """
 
     ALLOWANCE, THRESHOLD, LARGEST_STEP = 0.1, 5.0, 3.0
-    LOWEST = -20.0
-    """Of the sum."""
     UNUSUAL = 1.0
     """Mean standardised error above which a model does not fit the present world either."""
 
@@ -190,8 +186,8 @@ class ModelComparison:
         """
         ratio = np.log(max(in_use, SMALLEST) / max(other, SMALLEST))
         gain = float(np.clip(ratio, -self.LARGEST_STEP, self.LARGEST_STEP))
-        self.level = max(self.LOWEST, self.level + gain - self.ALLOWANCE)
-        if self.level <= 0.0:
+        self.level = max(0.0, self.level + gain - self.ALLOWANCE)
+        if self.level == 0.0:
             self.steps, self.total = 0, 0.0
             return False
         self.steps, self.total = self.steps + 1, self.total + min(standardised, self.LARGEST_STEP)
