@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plain_settings import plain_settings
 
 import joule
 from agent.configurator import kinds
@@ -78,18 +78,14 @@ def test_the_python_page_has_every_name_and_says_which_commands_are_none() -> No
     assert set(re.findall(r"`joule (\w+)`", first)) == commands - set(joule.__all__)
 
 
-def settings_of(section: type, prefix: str = "") -> Iterator[tuple[str, str]]:
+def settings_of(config: type) -> Iterator[tuple[str, str]]:
     """Name and help of every setting, with those of the kinds of planners and regularisers."""
-    helps = field_help(section)
-    for field in dataclasses.fields(section):
-        default = getattr(section(), field.name)
-        if dataclasses.is_dataclass(default):
-            yield from settings_of(type(default), f"{field.name}.")
-        elif field.name != "settings":
-            yield prefix + field.name, helps[field.name]
-    for of_kinds in kinds.all_settings(prefix.rstrip(".")).values() if prefix[:-1] in KIND_SECTIONS else ():
-        for kind, setting in of_kinds:
-            yield f"{kind}` | `{prefix}{setting.name}", setting.text
+    for name, section, field, _ in plain_settings(config):
+        yield name, field_help(section)[field.name]
+    for section_name in KIND_SECTIONS:
+        for of_kinds in kinds.all_settings(section_name).values():
+            for kind, setting in of_kinds:
+                yield f"{kind}` | `{section_name}.{setting.name}", setting.text
 
 
 def test_the_settings_page_has_every_setting_with_its_help() -> None:

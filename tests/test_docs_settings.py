@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from plain_settings import plain_settings
 
 from agent.configurator import kinds
 from agent.configurator.settings import KIND_SECTIONS, Config
@@ -34,21 +35,11 @@ def shown(value: Any) -> str:
     return f"{value:,.10g}" if isinstance(value, int | float) else f"`{value}`"
 
 
-def plain_settings(section: type, prefix: str = "") -> Iterator[tuple[str, Any, Any, Any]]:
-    """Name, default, range and type of every setting, without those of kinds."""
-    hints = get_type_hints(section)
-    for field in dataclasses.fields(section):
-        default = getattr(section(), field.name)
-        if dataclasses.is_dataclass(default):
-            yield from plain_settings(type(default), f"{field.name}.")
-        elif field.name != "settings":
-            yield prefix + field.name, default, field.metadata.get("range"), hints[field.name]
-
-
-@pytest.mark.parametrize(("name", "default", "bounds", "hint"), [*plain_settings(Config)])
+@pytest.mark.parametrize(("name", "section", "field", "default"), [*plain_settings(Config)])
 def test_the_settings_page_has_the_default_and_the_range(
-    name: str, default: Any, bounds: Any, hint: Any
+    name: str, section: type, field: dataclasses.Field[Any], default: Any
 ) -> None:
+    bounds, hint = field.metadata.get("range"), get_type_hints(section)[field.name]
     _, default_cell, allowed, *_ = row_of("docs/guide/settings.md", f"| `{name}` |")
     if default not in (None, "", ()) and default != {}:
         assert default_cell == shown(default)

@@ -15,9 +15,10 @@ from agent.memory.windows import Windows
 from agent.modules import Modules
 from agent.world_model.change_detection import ErrorCalibration, ModelComparison
 from agent.world_model.dynamics import WorldModel
+from agent.world_model.home_episodes import HOME_DECISIONS
 from agent.world_model.trial_returns import TrialReturns
 
-CALIBRATED_AFTER_DECISIONS = 10_000
+CALIBRATED_AFTER_DECISIONS = HOME_DECISIONS
 """Decisions with a new model after which its errors are calibrated, so that a further change is detected: as many
 as at home. Before, it learns, and a policy that improves meets states in which it errs more."""
 OLD_WEIGHT = 500

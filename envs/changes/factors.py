@@ -113,15 +113,17 @@ def _scale_motors(model: Any, rows: Rows, value: float) -> None:
     muscle = int(mujoco.mjtGain.mjGAIN_MUSCLE)
     motors = np.arange(motor_count(model))
     scaled = set(motors[rows].tolist())
-    joints = [acted_on(model, motor)[0] for motor in motors.tolist()]
-    others = [moved for motor, moved in enumerate(joints) if motor not in scaled]
-    own = set().union(*joints).difference(*others)
-    model.actuator_forcerange[rows] *= value
-    model.jnt_actfrcrange[sorted(own)] *= value
+
+    def of_scaled_only(by_motor: list[set[int]]) -> list[int]:
+        others = [moved for motor, moved in enumerate(by_motor) if motor not in scaled]
+        return sorted(set[int]().union(*by_motor).difference(*others))
+
     by_tendon = model.actuator_trntype[motors] == int(mujoco.mjtTrn.mjTRN_TENDON)
-    tendons = np.where(by_tendon, model.actuator_trnid[motors, 0], -1)
-    pulled = np.setdiff1d(tendons[rows], [-1, *np.delete(tendons, rows)])
-    model.tendon_actfrcrange[pulled] *= value
+    tendons = [{int(model.actuator_trnid[m, 0])} if by_tendon[m] else set[int]() for m in motors]
+    joints = [acted_on(model, motor)[0] for motor in motors.tolist()]
+    model.actuator_forcerange[rows] *= value
+    model.jnt_actfrcrange[of_scaled_only(joints)] *= value
+    model.tendon_actfrcrange[of_scaled_only(tendons)] *= value
     for row in motors[rows]:
         # A muscle's parameters are lengths and velocities, except for the peak force and its scale.
         columns = slice(2, 4) if model.actuator_gaintype[row] == muscle else slice(None)

@@ -71,7 +71,6 @@ def explanation_record(
         "frames": agent.frames,
         "unit": agent.config.unit,
         "planner": planner,
-        "perturb": config["perturb"],
         "constraint": config["constraint"],
         "perceive": config["perceive"],
         "seed": seed,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import mujoco
@@ -37,6 +39,16 @@ def force(model: Any) -> float:
     data.act[:] = 0.4
     mujoco.mj_forward(model, data)
     return float(data.actuator_force[0])
+
+
+def driven(model: Any, change: str) -> Iterator[Any]:
+    """Data of the model with all motors on: with the change, with it undone, and with no change applied then."""
+    patch, data = ModelPatch(model), mujoco.MjData(model)
+    for act in (partial(patch.apply, [parse(change)]), patch.undo, partial(patch.apply, [])):
+        act()
+        data.ctrl[:] = 1.0
+        mujoco.mj_forward(model, data)
+        yield data
 
 
 def test_a_heavier_arm_has_the_same_muscles() -> None:
@@ -95,14 +107,9 @@ def test_the_greatest_force_of_a_tendon_is_scaled_where_all_its_motors_are(
     actuator = f'<general name="m" tendon="t" gainprm="30"/>{other}'
     limited = ARM.replace('name="t"', 'name="t" actuatorfrcrange="-4 4"')
     model = mujoco.MjModel.from_xml_string(limited.format(actuator=actuator, damping="0"))
-    patch, data = ModelPatch(model), mujoco.MjData(model)
     by_tendon = model.actuator_trntype == mujoco.mjtTrn.mjTRN_TENDON
-    patch.apply([parse(text)])
-    for expected in (most, 4):
-        data.ctrl[:] = 1.0
-        mujoco.mj_forward(model, data)
-        assert data.actuator_force[by_tendon].sum() == pytest.approx(expected)
-        patch.undo()
+    changed, *undone = (data.actuator_force[by_tendon].sum() for data in driven(model, text))
+    assert (changed, undone) == (pytest.approx(most), pytest.approx([4, 4]))
 
 
 @pytest.mark.parametrize(
@@ -121,12 +128,8 @@ def test_the_greatest_force_at_a_joint_is_scaled_where_all_its_motors_are(
     actuator = f'<motor name="m" joint="elbow" gear="30"/>{other}'
     text_of_model = ARM.format(actuator=actuator, damping='0" actuatorfrcrange="-4 4')
     model = mujoco.MjModel.from_xml_string(text_of_model)
-    patch, data = ModelPatch(model), mujoco.MjData(model)
-    for expected in (most, 4):
-        patch.apply([parse(text)] if expected == most else [])
-        data.ctrl[0] = 1.0
-        mujoco.mj_forward(model, data)
-        assert data.qfrc_actuator[0] == expected
+    changed, *undone = (data.qfrc_actuator[0] for data in driven(model, text))
+    assert (changed, undone) == (most, [4, 4])
 
 
 @pytest.mark.parametrize(

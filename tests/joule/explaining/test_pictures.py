@@ -31,7 +31,7 @@ def test_an_environment_with_a_ghost_is_drawn_once_for_every_alternative(
     assert 0 < record["ghosts_ahead"] < len(record["alternatives"][0]["predicted_readouts"])
     assert [picture.shape for picture in drawn] == 4 * [(pictures.HEIGHT, pictures.WIDTH, 3)]
     assert len(record["slice"]["energy"]) == len(record["slice"]["energy"][0]) == explanation.GRID
-    decision.draw({"task": "", **record}, drawn, tmp_path / "figure.png")
+    decision.draw({"task": "", "perturb": [], **record}, drawn, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 50_000
 
 
