@@ -5,8 +5,8 @@ model: a copy of the one in use, which then learns at every decision from the st
 old ones whose share falls. The old model is stored, not overwritten. Every model in the bank predicts each
 step. When another one predicts the present better than the one in use, the agent switches to it.
 
-Learning from a few episodes may do harm. So in a new world the networks of before the change act in some of the
-episodes too, and then those act that return more (`agent.world_model.trial_returns`).
+Learning from a few episodes may do harm. So in a new world networks that are kept, first those of before the
+change, act in some of the episodes too, and then those act that return more (`agent.world_model.trial_returns`).
 
 Prediction errors also decide when to plan. A plan is as good as its model: while the model errs by more than
 its own uncertainty explains, the agent acts by its policy alone (mode 1), and plans again later.
@@ -159,7 +159,7 @@ class AdaptiveAgent(SavedAsFolder):
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
         if self._credit >= 1.0:
-            with self.modules.own_random_streams(), self.weights.acting(self.in_use, unadapted=False):
+            with self.modules.own_random_streams(), self.weights.acting(self.in_use, kept=False):
                 while self._credit >= 1.0:
                     self._credit -= 1.0
                     self.update()
@@ -181,18 +181,18 @@ class AdaptiveAgent(SavedAsFolder):
         return explanation.imagine(self.modules, obs, actions)
 
     @property
-    def acts_unadapted(self) -> bool:
-        """Whether the networks of before the change act, for their returns to be compared; see `trial_returns`."""
-        return self.weights.unadapted
+    def acts_kept(self) -> bool:
+        """Whether the networks that are kept act, for their returns to be compared; see `trial_returns`."""
+        return self.weights.acts_kept
 
     @property
     def distrusts_model(self) -> bool:
         """Whether the model errs too much to plan with, so that the policy acts alone.
 
-        Never within constraints: a policy does not look ahead. Nor while the networks of before the change act,
-        which then do as they would without adaptation.
+        Never within constraints: a policy does not look ahead. Nor while the networks that are kept act, which
+        then do as they would without adaptation.
         """
-        errs = self.mean_error > LARGEST_MEAN_ERROR and not self.weights.unadapted
+        errs = self.mean_error > LARGEST_MEAN_ERROR and not self.weights.acts_kept
         return errs and self.modules.constraint_cost is None
 
     def update(self) -> None:
@@ -233,10 +233,10 @@ class AdaptiveAgent(SavedAsFolder):
         """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
         self.own_networks.check()
         self.in_use.returns.break_off()
-        self.in_use.returns.end(self.weights.unadapted)
-        unadapted = bool(self.in_use.before) and self.in_use.returns.next_unadapted()
-        self.weights.act(self.in_use, unadapted=unadapted)
-        self.in_use.returns.begin(unadapted)
+        self.weights.end_episode(self.in_use)
+        kept = bool(self.in_use.kept) and self.in_use.returns.next_kept()
+        self.weights.act(self.in_use, kept=kept)
+        self.in_use.returns.begin(kept)
         self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
         self._obs, self._row = obs, self.modules.replay_buffer.newest()
@@ -247,8 +247,8 @@ class AdaptiveAgent(SavedAsFolder):
         A reset does so too, but counts only what has terminated or was truncated. Raises ConfigError as `predict`.
         """
         self.own_networks.check()
-        self.in_use.returns.end(self.weights.unadapted)
-        self.weights.act(self.in_use, unadapted=self.in_use.returns.prefers_unadapted)
+        self.weights.end_episode(self.in_use)
+        self.weights.act(self.in_use, kept=self.in_use.returns.prefers_kept)
 
     def preferred(self) -> AbstractContextManager[None]:
         """Within it, the networks have the weights that have returned more in this world, whoever acts.
@@ -257,7 +257,7 @@ class AdaptiveAgent(SavedAsFolder):
         """
         if self.own_networks.replaced:
             return nullcontext()
-        return self.weights.acting(self.in_use, unadapted=self.in_use.returns.prefers_unadapted)
+        return self.weights.acting(self.in_use, kept=self.in_use.returns.prefers_kept)
 
     def ended(self) -> None:
         """The episode of the newest step has terminated, or was truncated: its return may be compared."""
@@ -289,7 +289,7 @@ class AdaptiveAgent(SavedAsFolder):
         self.in_use.last_used = self.decisions
         models = [self.weights.model_of(known, self.in_use) for known in self.bank]
         errors = errors_of_step(self.modules, models, before, action, obs)
-        if not self.weights.unadapted:
+        if not self.weights.acts_kept:
             self.in_use.recent.append(errors[self.bank.index(self.in_use)])
         alarm = None
         if self.signals is not None and self.in_use is self.first:
@@ -336,7 +336,7 @@ class AdaptiveAgent(SavedAsFolder):
             newest = min(max(newest, -LARGEST_STEP), LARGEST_STEP)
             self.mean_error += MEAN_RATE * (newest - self.mean_error)
         # The model of a changed world is calibrated on steps in which its own networks act.
-        ignored = self.weights.unadapted or (self.signals is not None and self.in_use is self.first)
+        ignored = self.weights.acts_kept or (self.signals is not None and self.in_use is self.first)
         detector = self.change_detector
         if detector is not None and not ignored and detector.update(self.standardised_error):
             alarm = Alarm("errors", max(1, detector.since))
@@ -364,7 +364,7 @@ class AdaptiveAgent(SavedAsFolder):
         self.models_begun += 1
         new = KnownModel(
             copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved),
-            before=self.in_use.preferred, returns=TrialReturns(self.in_use.returns.prefers_unadapted),
+            kept=self.in_use.preferred, returns=TrialReturns(self.in_use.returns.prefers_kept),
         )  # fmt: skip
         if len(self.bank) == LARGEST_BANK:
             others = [k for k in self.bank if k is not self.first and k is not self.in_use]

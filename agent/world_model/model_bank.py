@@ -78,10 +78,11 @@ class KnownModel:
     """In the order of their beginning; the model of training is 0."""
     weights: dict[str, Tensor] = field(default_factory=dict)
     """All networks but those of goals, while they are not those that act."""
-    before: dict[str, Tensor] = field(default_factory=dict)
-    """The same of the agent that acted in the world before; empty for the model of training."""
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    """The same of the agent that acted in the world before, or of this one when it returned more; empty for the
+    model of training."""
     returns: TrialReturns = field(default_factory=TrialReturns)
-    """What episodes of its world returned, with its networks and with those of before."""
+    """What episodes of its world returned, with its networks and with those kept."""
     terminations: int = 0
     """Terminations that the agent knew of when it was last in use."""
     optimizers: list[list[Moments]] = field(default_factory=list)
@@ -99,7 +100,7 @@ class KnownModel:
     @property
     def preferred(self) -> dict[str, Tensor]:
         """The weights of those networks that returned more in its world, while they are not those that act."""
-        return self.before if self.returns.prefers_unadapted else self.weights
+        return self.kept if self.returns.prefers_kept else self.weights
 
 
 @dataclass(frozen=True)

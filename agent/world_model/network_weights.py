@@ -25,16 +25,16 @@ class NetworkWeights:
 
     def __init__(self, modules: Modules) -> None:
         self._modules = modules
-        self.unadapted = False
-        """Whether the networks have the weights of before the world of the model in use began."""
+        self.acts_kept = False
+        """Whether the networks have the weights that are kept (`agent.world_model.trial_returns`)."""
 
     def store(self, known: KnownModel, moved: np.ndarray) -> None:
         """Keeps with the model in use the weights, the state of the optimisers, and how many falls are known.
 
         The falls in the `moved` rows of the replay buffer do not count: they are of another world.
         """
-        self.act(known, unadapted=False)
-        self._keep(known)
+        self.act(known, kept=False)
+        self._hold(known)
         known.optimizers = [group.copied_moments() for group in self._groups()]
         buffer = self._modules.replay_buffer
         fallen = buffer.terminated[held(buffer, moved)] > 0
@@ -47,30 +47,37 @@ class NetworkWeights:
             group.restore_moments(moments)
         self._modules.terminations = known.terminations
 
-    def act(self, known: KnownModel, *, unadapted: bool) -> None:
+    def act(self, known: KnownModel, *, kept: bool) -> None:
         """Loads the weights that are to act in the world of the model in use."""
-        if unadapted is self.unadapted:
+        if kept is self.acts_kept:
             return
-        if unadapted:
-            self._keep(known)
-        self._load(known.before if unadapted else known.weights)
-        self.unadapted = unadapted
+        if kept:
+            self._hold(known)
+        self._load(known.kept if kept else known.weights)
+        self.acts_kept = kept
 
     @contextmanager
-    def acting(self, known: KnownModel, unadapted: bool) -> Iterator[None]:
-        """Within it, the networks have the weights of the model in use, or of before, whoever acts after it."""
-        acted = self.unadapted
-        self.act(known, unadapted=unadapted)
+    def acting(self, known: KnownModel, kept: bool) -> Iterator[None]:
+        """Within it, the networks have the weights of the model in use, or those kept, whoever acts after it."""
+        acted = self.acts_kept
+        self.act(known, kept=kept)
         try:
             yield
         finally:
-            self.act(known, unadapted=acted)
+            self.act(known, kept=acted)
+
+    def end_episode(self, known: KnownModel) -> None:
+        """The episode is over, and its return counts. Weights that returned more for some time are kept."""
+        known.returns.end(self.acts_kept)
+        if known.returns.keeps_adapted():
+            self.act(known, kept=False)
+            known.kept = self._weights(of_goals=False)
 
     def model_of(self, known: KnownModel, in_use: KnownModel) -> WorldModel:
         """The world model of a model in the bank, in use or not."""
-        return self._modules.networks.world_model if known is in_use and not self.unadapted else known.model
+        return self._modules.networks.world_model if known is in_use and not self.acts_kept else known.model
 
-    def _keep(self, known: KnownModel) -> None:
+    def _hold(self, known: KnownModel) -> None:
         known.weights = self._weights(of_goals=False)
         known.model.load_state_dict(self._modules.networks.world_model.state_dict())
 

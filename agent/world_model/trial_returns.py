@@ -1,8 +1,9 @@
-"""What episodes in a changed world return, to the agent that adapts and to the one of before: which one should act?
+"""What episodes in a changed world return, by networks that adapt and by others that are kept: which should act?
 
 An agent that was robust may lose by adapting: what it learns from a few episodes is not always better than what it
 learned from all of training. So in a new world both act in turn, and then whichever had the higher return. The
-adapted networks learn in all episodes, and are tried again.
+adapted networks learn in all episodes, and are tried again. Those kept are first those of before the change. When
+adapted ones have returned more for some time, these are kept in their place: what is learned later may be worse.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 NEWEST = 3
-"""Episodes of the adapted networks that count: they change."""
+"""Episodes of the adapted networks that count: they change. So many returns are compared before they are kept."""
 LONGEST_WITHOUT = 2
 """Episodes without the adapted networks that are followed by one with them."""
 
@@ -20,12 +21,13 @@ LONGEST_WITHOUT = 2
 class TrialReturns:
     """The returns of whole episodes in one changed world, in the order of time."""
 
-    unadapted_first: bool = False
-    """Who acts until both have: the networks of before, if they returned more in the world before this one, too."""
+    kept_first: bool = False
+    """Who acts until both have: those kept, if kept ones returned more in the world before this one, or if they
+    have adapted to this one."""
     adapted: list[float] = field(default_factory=list)
     """Of episodes in which the adapted networks acted."""
-    unadapted: list[float] = field(default_factory=list)
-    """Of those in which the networks of before the change acted."""
+    kept: list[float] = field(default_factory=list)
+    """Of those in which the kept networks acted."""
     since_adapted: int = 0
     """How many episodes have begun since the adapted networks acted from the start of one."""
     total: float = 0.0
@@ -35,10 +37,10 @@ class TrialReturns:
     over: bool = False
     """Whether it has terminated, or was truncated."""
 
-    def begin(self, unadapted: bool) -> None:
-        """An episode begins; it counts if nothing interrupts it. `unadapted` says who acts."""
+    def begin(self, kept: bool) -> None:
+        """An episode begins; it counts if nothing interrupts it. `kept` says who acts."""
         self.total, self.counts, self.over = 0.0, True, False
-        self.since_adapted = self.since_adapted + 1 if unadapted else 0
+        self.since_adapted = self.since_adapted + 1 if kept else 0
 
     def interrupt(self) -> None:
         """The episode in progress is not of one world, or not of one agent."""
@@ -48,24 +50,36 @@ class TrialReturns:
         """Another episode begins: one that is not over returned less, or cost less, than a whole one."""
         self.counts = self.counts and self.over
 
-    def end(self, unadapted: bool) -> None:
-        """The episode in progress is over; `unadapted` says who acted."""
+    def end(self, kept: bool) -> None:
+        """The episode in progress is over; `kept` says who acted."""
         if self.counts:
-            (self.unadapted if unadapted else self.adapted).append(self.total)
+            (self.kept if kept else self.adapted).append(self.total)
         self.counts = False
 
-    @property
-    def prefers_unadapted(self) -> bool:
-        """Whether the agent of before the change returned more."""
-        if not self.adapted or not self.unadapted:
-            return self.unadapted_first
-        return fmean(self.unadapted) > fmean(self.adapted[-NEWEST:])
+    def keeps_adapted(self) -> bool:
+        """Whether the adapted networks are to be kept from now on: each of their newest episodes returned more.
 
-    def next_unadapted(self) -> bool:
-        """Whether the agent of before the change acts in the next episode."""
+        More than every one of those kept, because these are lost then, and a mean may be higher by chance. The
+        returns become those of the networks kept.
+        """
+        newest = self.adapted[-NEWEST:]
+        if len(newest) < NEWEST or not self.kept or min(newest) <= max(self.kept):
+            return False
+        self.kept, self.adapted, self.kept_first = newest, [], True
+        return True
+
+    @property
+    def prefers_kept(self) -> bool:
+        """Whether those kept returned more."""
+        if not self.adapted or not self.kept:
+            return self.kept_first
+        return fmean(self.kept) > fmean(self.adapted[-NEWEST:])
+
+    def next_kept(self) -> bool:
+        """Whether those kept act in the next episode."""
         if self.since_adapted == LONGEST_WITHOUT:
             return False
-        if not self.adapted or not self.unadapted:
-            return not self.unadapted and (self.unadapted_first or bool(self.adapted))
+        if not self.adapted or not self.kept:
+            return not self.kept and (self.kept_first or bool(self.adapted))
         # As long as the newest episode was better, the next one may be too, whatever the ones before it returned.
-        return self.adapted[-1] < fmean(self.unadapted)
+        return self.adapted[-1] < fmean(self.kept)

@@ -276,8 +276,8 @@ class _WithChanges:
         for event in self.agent.events[self._noted :]:
             self.callback.note(change_text(vars(event)))
         self._noted = len(self.agent.events)
-        if self.agent.acts_unadapted:
-            self.callback.note("in this episode the agent acted as before the change, to compare the returns")
+        if self.agent.acts_kept:
+            self.callback.note("in this episode the networks acted that are kept for comparison")
 
     def note(self, sentence: str) -> None:
         self.callback.note(sentence)

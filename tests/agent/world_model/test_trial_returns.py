@@ -18,17 +18,15 @@ from agent.world_model.observed_steps import errors_of_step
 from agent.world_model.trial_returns import TrialReturns
 
 
-def play(returns: TrialReturns, of_adapted: list[float], of_unadapted: float, episodes: int) -> list[bool]:
+def play(returns: TrialReturns, of_adapted: list[float], of_kept: float, episodes: int) -> list[bool]:
     """Who acts in so many episodes (True: the agent of before); the adapted one returns the numbers in turn."""
     acted: list[bool] = []
     for _ in range(episodes):
-        unadapted = returns.next_unadapted()
-        returns.begin(unadapted)
-        returns.total += (
-            of_unadapted if unadapted else of_adapted[min(acted.count(False), len(of_adapted) - 1)]
-        )
-        returns.end(unadapted)
-        acted.append(unadapted)
+        kept = returns.next_kept()
+        returns.begin(kept)
+        returns.total += of_kept if kept else of_adapted[min(acted.count(False), len(of_adapted) - 1)]
+        returns.end(kept)
+        acted.append(kept)
     return acted
 
 
@@ -43,34 +41,52 @@ def test_where_it_does_harm_the_agent_of_before_acts_and_every_third_episode_is_
 def test_one_good_episode_is_followed_by_another_try_and_three_decide() -> None:
     returns = TrialReturns()
     assert play(returns, [50.0, 95.0, 20.0, 95.0], 90.0, 7) == [False, True, True, False, False, True, True]
-    assert returns.prefers_unadapted
+    assert returns.prefers_kept
 
 
 def test_after_a_further_change_those_act_first_that_returned_more_before_it() -> None:
-    returns = TrialReturns(unadapted_first=True)
-    assert returns.prefers_unadapted
+    returns = TrialReturns(kept_first=True)
+    assert returns.prefers_kept
     assert play(returns, [20.0, 60.0], 10.0, 4) == [True, False, False, False]
 
 
 def test_what_the_adapted_agent_returned_first_is_forgotten() -> None:
     returns = TrialReturns()
     assert play(returns, [0.0, 95.0, 95.0, 95.0], 90.0, 9)[-2:] == [False, False]
-    assert not returns.prefers_unadapted
+    assert not returns.prefers_kept
+
+
+def test_adapted_networks_are_kept_when_each_of_three_episodes_returned_more() -> None:
+    returns = TrialReturns(adapted=[0.0, 60.0, 70.0, 65.0], kept=[50.0, 59.0])
+    assert returns.keeps_adapted()
+    assert (returns.kept, returns.adapted, returns.prefers_kept) == ([60.0, 70.0, 65.0], [], True)
+    assert play(returns, [20.0], 65.0, 4) == [False, True, True, False]  # what is learned later is worse
+    assert returns.prefers_kept
+    assert not returns.keeps_adapted()
+
+
+@pytest.mark.parametrize("kept", [[], [50.0, 60.0]])
+def test_adapted_networks_are_not_kept_without_a_comparison_or_by_a_higher_mean_alone(
+    kept: list[float],
+) -> None:
+    returns = TrialReturns(adapted=[60.0, 70.0, 65.0], kept=kept.copy())
+    assert not returns.keeps_adapted()
+    assert (returns.adapted, returns.kept) == ([60.0, 70.0, 65.0], kept)
 
 
 def test_an_episode_that_is_interrupted_does_not_count() -> None:
     returns = TrialReturns()
-    returns.begin(unadapted=False)
+    returns.begin(kept=False)
     returns.total += 1.0
     returns.interrupt()
-    returns.end(unadapted=False)
-    assert (returns.adapted, returns.unadapted, returns.next_unadapted()) == ([], [], False)
+    returns.end(kept=False)
+    assert (returns.adapted, returns.kept, returns.next_kept()) == ([], [], False)
 
 
 def test_the_adapted_agent_learns_again_where_no_episode_of_the_other_one_counts() -> None:
     returns, acted = TrialReturns(adapted=[1.0]), []
     for _ in range(6):
-        acted.append(returns.next_unadapted())
+        acted.append(returns.next_kept())
         returns.begin(acted[-1])
         returns.break_off()
         returns.end(acted[-1])
@@ -116,28 +132,28 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     act(3)  # learns
     assert adaptive.in_use.returns.adapted == []  # the episode is of two worlds
     obs, _ = env.reset(seed=2)
-    assert not adaptive.weights.unadapted
+    assert not adaptive.weights.acts_kept
     act(3)
     learned = weights(adaptive)
     assert not same(before, learned)
     paid.reward = 1.0
     obs, _ = env.reset(seed=3)
     act(3)
-    assert adaptive.weights.unadapted
+    assert adaptive.weights.acts_kept
     assert same(before, weights(adaptive))
-    with adaptive.weights.acting(adaptive.in_use, unadapted=False):
+    with adaptive.weights.acting(adaptive.in_use, kept=False):
         assert not same(learned, weights(adaptive))
     assert same(before, weights(adaptive))
     models = [adaptive.weights.model_of(known, adaptive.in_use) for known in adaptive.bank]
     errors = errors_of_step(adaptive.modules, models, obs, adaptive.predict(obs)[0], obs)
     assert errors[0] != errors[1]  # the new model is still asked what it predicts
     adaptive.end_episode()
-    assert adaptive.weights.unadapted  # it returned more
-    assert adaptive.in_use.returns.unadapted == [3.0]
+    assert adaptive.weights.acts_kept  # it returned more
+    assert adaptive.in_use.returns.kept == [3.0]
     # The world of before is met again: its networks are in use, and the adapted ones are kept.
     new = adaptive.in_use
     adaptive.switch_to(adaptive.first)
-    assert not adaptive.weights.unadapted
+    assert not adaptive.weights.acts_kept
     assert same(before, weights(adaptive))
     assert not same(before, new.weights)
     adaptive.switch_to(new)
@@ -172,7 +188,7 @@ def test_only_whole_episodes_are_compared(trained_run: Path) -> None:
     act(5, over=False)
     adaptive.end_episode()  # a loop that ends its episodes by itself says so
     env.reset(seed=5)
-    assert (returns.adapted, returns.unadapted) == ([2.0], [5.0])
+    assert (returns.adapted, returns.kept) == ([2.0], [5.0])
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -180,7 +196,7 @@ def test_what_the_agent_has_learned_elsewhere_is_not_replaced(trained_run: Path,
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
     adaptive.begin_model(1)
-    adaptive.in_use.returns = TrialReturns(adapted=[1.0], unadapted=[2.0])
+    adaptive.in_use.returns = TrialReturns(adapted=[1.0], kept=[2.0])
     agent.learn(5, env=envs.make(agent.config.env))
     learned = weights(adaptive)
     with pytest.raises(ConfigError, match="the agent has learned since"):
@@ -191,25 +207,25 @@ def test_what_the_agent_has_learned_elsewhere_is_not_replaced(trained_run: Path,
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("better", ["adapted", "unadapted"])
+@pytest.mark.parametrize("better", ["adapted", "kept"])
 def test_an_agent_is_saved_with_the_networks_that_returned_more_whoever_acts(
     trained_run: Path, tmp_path: Path, better: str
 ) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
-    by = {"unadapted": weights(adaptive)}
+    by = {"kept": weights(adaptive)}
     adaptive.begin_model(1)
     with torch.no_grad():
         for parameter in adaptive.modules.networks.parameters():
             parameter += 0.01  # what was learned
     by["adapted"] = weights(adaptive)
-    adaptive.in_use.returns = TrialReturns(adapted=[1.0], unadapted=[2.0 if better == "unadapted" else 0.0])
-    for acts in ("unadapted", "adapted"):
-        adaptive.weights.act(adaptive.in_use, unadapted=acts == "unadapted")
+    adaptive.in_use.returns = TrialReturns(adapted=[1.0], kept=[2.0 if better == "kept" else 0.0])
+    for acts in ("kept", "adapted"):
+        adaptive.weights.act(adaptive.in_use, kept=acts == "kept")
         agent.save(tmp_path / acts)
         assert same(weights(joule.load(tmp_path / acts)), by[better])
         assert same(weights(adaptive), by[acts])
-    adaptive.weights.act(adaptive.in_use, unadapted=better == "adapted")
+    adaptive.weights.act(adaptive.in_use, kept=better == "adapted")
     agent.load_state_dict(*agent.state_dict())
     for _ in range(2):
         assert same(weights(adaptive), by[better])
@@ -227,10 +243,32 @@ def test_what_is_tried_in_the_next_world_is_the_agent_that_acted_in_the_world_be
     with torch.no_grad():
         for parameter in adaptive.modules.networks.parameters():
             parameter += 0.01  # what was learned
-    adaptive.in_use.returns = TrialReturns(adapted=[1.0], unadapted=[2.0])
+    adaptive.in_use.returns = TrialReturns(adapted=[1.0], kept=[2.0])
     adaptive.begin_model(1)
-    assert same(adaptive.in_use.before, before)
-    assert adaptive.in_use.returns == TrialReturns(unadapted_first=True)
-    adaptive.in_use.returns = TrialReturns(adapted=[2.0], unadapted=[1.0])
+    assert same(adaptive.in_use.kept, before)
+    assert adaptive.in_use.returns == TrialReturns(kept_first=True)
+    adaptive.in_use.returns = TrialReturns(adapted=[2.0], kept=[1.0])
     adaptive.begin_model(1)
-    assert not same(adaptive.in_use.before, before)
+    assert not same(adaptive.in_use.kept, before)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_weights_that_returned_more_for_some_time_are_kept_as_they_are_then(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
+    adaptive.change_detector = None
+    env = adaptive.observe(Paid(envs.make(adaptive.config.env)))
+    obs, _ = env.reset(seed=1)
+    for _ in range(3):
+        env.step(adaptive.predict(obs)[0])
+    adaptive.begin_model(2)
+    for _ in range(3):
+        env.step(adaptive.predict(obs)[0])  # learns
+    learned, before = weights(adaptive), adaptive.in_use.kept
+    adaptive.weights.act(adaptive.in_use, kept=True)  # whoever acts
+    adaptive.in_use.returns = TrialReturns(adapted=[3.0, 3.0, 3.0], kept=[2.0])
+    adaptive.end_episode()
+    assert adaptive.acts_kept
+    assert not same(before, learned)
+    assert same(adaptive.in_use.kept, learned)
+    assert same(weights(adaptive), learned)
