@@ -53,6 +53,7 @@ from agent.world_model.model_bank import (
     LARGEST_BANK,
     KnownModel,
     ModelSwitch,
+    NewestSwitch,
     RowNumbers,
     windows_of,
 )
@@ -71,8 +72,6 @@ CALIBRATION_DECISIONS = 10_000
 """The newest decisions of training, on which the usual errors are calibrated."""
 MEAN_RATE = 0.05
 """Rate at which the mean standardised error follows: some twenty decisions."""
-WRONG_SWITCH_DECISIONS = 100
-"""An alarm within so many decisions of a switch to another model takes the switch back."""
 LARGEST_MEAN_ERROR = 1.25
 """Mean standardised error above which the agent does not plan. In the known world it is 0.45 on average, and
 as much as this at the start of an episode."""
@@ -116,8 +115,7 @@ class AdaptiveAgent(SavedAsFolder):
         self.signals: Signals | None = None
         """What watches for a change of the known world; None before `calibrate_at`: then only errors do."""
         self.bank, self.in_use = [self.first], self.first
-        self.left: KnownModel | None = None
-        """The model in use before the newest switch to another one; None where that was taken back."""
+        self.newest_switch = NewestSwitch()
         self.models_begun = self.decisions = 0
         self.change_detector: ChangeDetector | None = ChangeDetector(self.first.calibration.threshold)
         self.events: list[ModelSwitch] = []
@@ -125,11 +123,10 @@ class AdaptiveAgent(SavedAsFolder):
         """Of the newest step, by the model in use; 0 while its usual errors are not known."""
         self.mean_error = 0.0
         """Its mean over the last decisions; by the first model's calibration where no other is known."""
-        self._credit = 0.0
+        self._credit, self._row = 0.0, -1
         self.observed: StepsOfOneEnv | None = None
         """Those of the environment that is observed now."""
         self._obs: Observation | None = None
-        self._row = -1
         self._on_begin = on_begin
         if modules.config.perceive == "energy":  # by healthy sensors: later rows may be of dead ones
             modules.calibrate_sensors()
@@ -237,6 +234,7 @@ class AdaptiveAgent(SavedAsFolder):
         kept = bool(self.in_use.kept) and self.in_use.returns.next_kept()
         self.weights.act(self.in_use, kept=kept)
         self.in_use.returns.begin(kept)
+        self.newest_switch.same_episode = False
         self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
         self._obs, self._row = obs, self.modules.replay_buffer.newest()
@@ -285,6 +283,7 @@ class AdaptiveAgent(SavedAsFolder):
         self.modules.terminations += bool(terminated)
         self.decisions += 1
         self.in_use.returns.total += reward
+        self.newest_switch.step(reward)
         self.in_use.rows.add([row])
         self.in_use.last_used = self.decisions
         models = [self.weights.model_of(known, self.in_use) for known in self.bank]
@@ -348,11 +347,11 @@ class AdaptiveAgent(SavedAsFolder):
         if better:
             self.switch_to(max(better, key=lambda known: known.comparison.level))
         elif alarm is not None:
-            if self.left in self.bank and self.decisions - self.events[-1].decision <= WRONG_SWITCH_DECISIONS:
-                self.switch_to(self.left)
-                self.left = None
-            else:
+            if (left := self.newest_switch.left_by_mistake(self.bank)) is None:
                 self.begin_model(alarm.since, alarm.signal)
+            else:
+                self.switch_to(left)
+                self.newest_switch.left = None
 
     # The bank
 
@@ -383,17 +382,19 @@ class AdaptiveAgent(SavedAsFolder):
 
     def _use(self, known: KnownModel, since: int, signal: str | None) -> None:
         """Uses a model: a new one, after what `signal` noticed, or one that was known (None)."""
-        for one in (self.in_use, known):  # this episode is of two worlds
-            one.returns.interrupt()
-        self.in_use, self.left = known, self.in_use if signal is None else None
+        self.in_use.returns.interrupt()
+        if self.newest_switch.is_taken_back_by(known):
+            self.weights.resume(known, self.newest_switch.rewarded)
+        else:  # this episode is of two worlds
+            known.returns.interrupt()
+        self.newest_switch, self.in_use = NewestSwitch(self.in_use if signal is None else None), known
         if self.signals is not None:
             self.signals.reset()
         calibration = known.calibration
         self.change_detector = None if calibration is None else ChangeDetector(calibration.threshold)
         for other in self.bank:
             other.comparison = ModelComparison()
-        if signal is None:  # its model is known to hold
-            self.mean_error = 0.0
-        self._credit = 0.0
-        named = "comparison" if signal is None else signal
-        self.events.append(ModelSwitch(self.decisions, known.number, signal is not None, since, named))
+        # The model of one that was known is known to hold.
+        self._credit, self.mean_error = 0.0, 0.0 if signal is None else self.mean_error
+        by = signal or "comparison"
+        self.events.append(ModelSwitch(self.decisions, known.number, signal is not None, since, by))

@@ -23,6 +23,8 @@ CALIBRATED_AFTER_DECISIONS = HOME_DECISIONS
 as at home. Before, it learns, and a policy that improves meets states in which it errs more."""
 OLD_WEIGHT = 500
 """Old steps have the weight of so many new ones: half of a batch after 500, a tenth after 4,500."""
+WRONG_SWITCH_DECISIONS = 100
+"""An alarm within so many decisions of a switch to another model takes the switch back."""
 LARGEST_BANK = 8
 """Models in the bank; beyond it, the one longest out of use is dropped. The first never is."""
 
@@ -101,6 +103,34 @@ class KnownModel:
     def preferred(self) -> dict[str, Tensor]:
         """The weights of those networks that returned more in its world, while they are not those that act."""
         return self.kept if self.returns.prefers_kept else self.weights
+
+
+@dataclass
+class NewestSwitch:
+    """The newest switch to another model: one to a model that was known may be a mistake."""
+
+    left: KnownModel | None = None
+    """The model in use before; None where the switch was to a new model, or was taken back."""
+    decisions: int = 0
+    """Since then."""
+    rewarded: float = 0.0
+    """Sum of the rewards since then."""
+    same_episode: bool = True
+    """Whether it was in the episode in progress."""
+
+    def step(self, reward: float) -> None:
+        """One more step has this reward."""
+        self.decisions += 1
+        self.rewarded += reward
+
+    def left_by_mistake(self, bank: Sequence[KnownModel]) -> KnownModel | None:
+        """The model of the bank to go back to after an alarm; None where the switch is too old to be a mistake."""
+        held = self.left is not None and any(known is self.left for known in bank)
+        return self.left if held and self.decisions <= WRONG_SWITCH_DECISIONS else None
+
+    def is_taken_back_by(self, known: KnownModel) -> bool:
+        """Whether a switch to this model makes it a mistake within one episode."""
+        return self.same_episode and self.left_by_mistake([known]) is known
 
 
 @dataclass(frozen=True)

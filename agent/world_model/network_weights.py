@@ -66,6 +66,11 @@ class NetworkWeights:
         finally:
             self.act(known, kept=acted)
 
+    def resume(self, known: KnownModel, reward: float) -> None:
+        """Another model was in use by mistake, for steps with a sum of `reward`: those act again that acted."""
+        known.returns.resume(reward)
+        self.act(known, kept=known.returns.counts and known.returns.acts_kept)
+
     def end_episode(self, known: KnownModel) -> None:
         """The episode is over, and its return counts. Weights that returned more for some time are kept."""
         known.returns.end(self.acts_kept)

@@ -36,15 +36,25 @@ class TrialReturns:
     """Whether the episode in progress is one of this world from its start."""
     over: bool = False
     """Whether it has terminated, or was truncated."""
+    interrupted: bool = False
+    """Whether it counted before another model came into use."""
+    acts_kept: bool = False
+    """Whether the kept networks act in it."""
 
     def begin(self, kept: bool) -> None:
         """An episode begins; it counts if nothing interrupts it. `kept` says who acts."""
-        self.total, self.counts, self.over = 0.0, True, False
+        self.total, self.counts, self.over, self.interrupted = 0.0, True, False, False
+        self.acts_kept = kept
         self.since_adapted = self.since_adapted + 1 if kept else 0
 
     def interrupt(self) -> None:
-        """The episode in progress is not of one world, or not of one agent."""
-        self.counts = False
+        """The episode in progress is not of one world, or not of one agent, unless `resume` follows."""
+        self.counts, self.interrupted = False, self.counts
+
+    def resume(self, reward: float) -> None:
+        """The interruption was short, and of the same episode: this counts, with what was rewarded meanwhile."""
+        self.counts, self.interrupted = self.interrupted, False
+        self.total += reward
 
     def break_off(self) -> None:
         """Another episode begins: one that is not over returned less, or cost less, than a whole one."""

@@ -8,8 +8,9 @@ import pytest
 from agent_weights import same, weights
 
 import joule
-from agent.world_model.adaptation import WRONG_SWITCH_DECISIONS
+from agent.world_model.model_bank import WRONG_SWITCH_DECISIONS
 from agent.world_model.signals import Alarm
+from agent.world_model.trial_returns import TrialReturns
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -27,7 +28,7 @@ def test_an_alarm_soon_after_a_switch_takes_it_back(trained_run: Path, decisions
     adaptive.update()
     learned = weights(adaptive)
     adaptive.switch_to(adaptive.first)
-    adaptive.decisions += decisions
+    adaptive.newest_switch.decisions += decisions
     errors = [(1.0, 1.0)] * len(adaptive.bank)
     adaptive.detect(errors, Alarm("errors", 4))
     if decisions > WRONG_SWITCH_DECISIONS:
@@ -38,3 +39,55 @@ def test_an_alarm_soon_after_a_switch_takes_it_back(trained_run: Path, decisions
     assert [event.model for event in adaptive.events] == [1, 0, 1]
     adaptive.detect(errors, Alarm("errors", 4))
     assert adaptive.events[-1].new, "not back and forth"
+
+
+def test_an_episode_with_a_short_mistake_counts_and_those_act_again_that_acted(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
+    adaptive.change_detector = None  # only the switches below
+    env = adaptive.observe(joule.make_env(adaptive.config.env))
+    obs, _ = env.reset(seed=300)
+
+    def act(decisions: int) -> None:
+        for _ in range(decisions):
+            env.step(adaptive.predict(obs)[0])
+
+    act(5)
+    adaptive.begin_model(2)
+    act(5)
+    changed = adaptive.in_use
+    for kept in (False, True):
+        changed.returns = TrialReturns(adapted=[0.0], kept=[1.0] if kept else [])
+        obs, _ = env.reset(seed=301)
+        adaptive.weights.act(changed, kept=kept)
+        changed.returns.begin(kept)
+        act(3)
+        before = changed.returns.total
+        adaptive.switch_to(adaptive.first)
+        act(2)
+        meanwhile = adaptive.newest_switch.rewarded
+        adaptive.switch_to(changed)
+        assert adaptive.acts_kept is kept
+        assert changed.returns.counts
+        assert changed.returns.total == pytest.approx(before + meanwhile)
+
+
+@pytest.mark.parametrize("why", ["long", "another episode"])
+def test_an_episode_with_another_model_for_long_does_not_count(trained_run: Path, why: str) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt()
+    adaptive.change_detector = None
+    env = adaptive.observe(joule.make_env(adaptive.config.env))
+    obs, _ = env.reset(seed=300)
+    for _ in range(5):
+        env.step(adaptive.predict(obs)[0])
+    adaptive.begin_model(2)
+    changed = adaptive.in_use
+    changed.returns.begin(kept=False)
+    adaptive.switch_to(adaptive.first)
+    if why == "long":
+        adaptive.newest_switch.decisions = WRONG_SWITCH_DECISIONS + 1
+    else:
+        env.reset(seed=301)
+    adaptive.switch_to(changed)
+    assert not changed.returns.counts
