@@ -1,12 +1,15 @@
 """PERCEPTION of pixels: a small convolutional encoder, with or without the state beside them.
 
+It says of every feature where in the picture it is: the mean position under a softmax over all places (Levine et
+al. 2016, "End-to-End Training of Deep Visuomotor Policies", section 5.1). Where a body is takes few numbers then, and
+they change smoothly as it moves.
+
 Pictures are shifted at random by a few pixels when they are learned from, so that the encoder learns what is in
 them and not where exactly (Yarats et al. 2021, DrQ). All pictures of a window are shifted alike: what moves between
 them is what moved in the world.
 """
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,8 +23,10 @@ from agent.perception.state_normalizer import StateNormalizer
 
 PATCH = 4
 """Height and width of the patches that the first layer reads, in pixels."""
-CHANNELS = (32, 32, 32)
-"""Of the patches' layer, and of the convolutions after it, each of which halves height and width."""
+CHANNELS = (32, 32)
+"""Of the patches' layer, and of the convolution after it: so many features have a position."""
+POSITION_SCALE = 3.0
+"""Positions at the edges of a picture: as large as other inputs of a layer."""
 SMALLEST_SPREAD = 0.005
 """Of a pixel, from 0 to 1: smaller changes are noise."""
 AT_A_TIME = 16
@@ -101,6 +106,7 @@ class PixelEncoder(nn.Module):
     """The picture that is subtracted, from 0 to 1."""
     spread: Tensor
     """Standard deviation of a pixel from it, over all pixels."""
+    places: Tensor
 
     def __init__(
         self,
@@ -116,14 +122,12 @@ class PixelEncoder(nn.Module):
         self.register_buffer("usual", torch.full(shape, 0.5))
         self.register_buffer("spread", torch.full((), 0.3))
         channels, height, width = shape
-        self.patches = nn.Linear(channels * PATCH**2, CHANNELS[0])
-        height, width = -(-height // PATCH), -(-width // PATCH)
-        layers: list[nn.Module] = [nn.ReLU()]
-        for before, out in pairwise(CHANNELS):
-            layers += [nn.Conv2d(before, out, 3, stride=2, padding=1), nn.ReLU()]
-            height, width = -(-height // 2), -(-width // 2)
-        self.convolutions = nn.Sequential(*layers)
-        self.hidden = NormedLinear(CHANNELS[-1] * height * width + sum(states.values()), hidden)
+        read, out = CHANNELS
+        self.patches = nn.Linear(channels * PATCH**2, read)
+        self.convolution = nn.Conv2d(read, out, 3, padding=1)
+        self.sharpness = nn.Parameter(torch.ones(out, 1))
+        self.register_buffer("places", places(-(-height // PATCH), -(-width // PATCH)), persistent=False)
+        self.hidden = NormedLinear(2 * out + sum(states.values()), hidden)
         self.out = nn.Linear(hidden, latent)
 
     def forward(self, obs: Any) -> Float[Tensor, "*rows latent"]:
@@ -152,12 +156,20 @@ class PixelEncoder(nn.Module):
         weight: Float[Tensor, "out numbers"],
         bias: Float[Tensor, "1 down across out"],
     ) -> Float[Tensor, "rows features"]:
-        """What the layers of patches and convolutions find in pictures; weight and bias are `first_layer`'s."""
+        """Where each feature is in pictures; weight and bias are `first_layer`'s."""
         with torch.autocast(pictures.device.type, enabled=False):
-            found = F.linear(in_patches(pictures).to(weight.dtype), weight) + bias
+            found = torch.relu(F.linear(in_patches(pictures).to(weight.dtype), weight) + bias)
         # Channels last in memory, as they are here, convolutions on a CPU take half the time.
-        convolved: Tensor = self.convolutions(found.permute(0, 3, 1, 2))
-        return convolved.flatten(1)
+        maps = full(self.convolution(found.permute(0, 3, 1, 2)).flatten(2))
+        with torch.autocast(pictures.device.type, enabled=False):
+            position: Tensor = (maps * self.sharpness).softmax(-1) @ self.places
+        return position.flatten(1)
+
+
+def places(height: int, width: int) -> Float[Tensor, "places 2"]:
+    """Rows and columns of the places of a grid, from -POSITION_SCALE to POSITION_SCALE."""
+    sides = [torch.linspace(-POSITION_SCALE, POSITION_SCALE, count) for count in (height, width)]
+    return torch.stack(torch.meshgrid(*sides, indexing="ij"), -1).flatten(0, 1)
 
 
 def in_patches(

@@ -63,6 +63,25 @@ def test_pictures_that_hardly_differ_are_told_apart_in_bfloat16() -> None:
     assert (found - exact).square().mean().sqrt() < 0.03 * exact.std(0).mean()
 
 
+@torch.no_grad()
+def test_a_feature_tells_where_it_is() -> None:
+    _, encode = encoder(PICTURE)
+    encode.usual.zero_()
+    encode.spread.fill_(1.0)
+    for layer in (encode.patches, encode.convolution):
+        layer.weight.zero_()
+        layer.bias.zero_()
+    encode.patches.weight[0] = 1.0  # the first feature is the brightness of a patch
+    encode.convolution.weight[0, 0, 1, 1] = 1.0
+    obs = torch.zeros(3, 6, 32, 32, dtype=torch.uint8)
+    obs[0, :, 8:12, 20:24] = 255  # the patch in row 2, column 5 of 8
+    obs[1, :, 8:12, 20:24] = obs[1, :, 16:20, 20:24] = 255
+    found = encode.features(obs, *encode.first_layer())
+    step = 2 * pixels.POSITION_SCALE / 7
+    expected = torch.tensor([[2 * step, 5 * step], [3 * step, 5 * step], [3.5 * step, 3.5 * step]])
+    torch.testing.assert_close(found[:, :2], expected - pixels.POSITION_SCALE, atol=1e-4, rtol=0.0)
+
+
 def test_none_is_encoded_as_none() -> None:
     _, encode = encoder(PICTURE)
     assert encode(pictures(0, 6, 32, 32)).shape == (0, 16)
