@@ -25,6 +25,8 @@ FLOAT = 4
 LEARNED, FOLLOWED = 12 * FLOAT, 4 * FLOAT
 """Bytes of a learned parameter: itself, its gradient, two moments, and copies of it, of the moments and of the file
 while a checkpoint is written. Bytes of a parameter that follows a learned one, and its copies."""
+POSITIONS = 2 * 32
+"""Numbers that the encoder finds in pictures of any size: the row and the column of each feature."""
 EVALUATED_TOGETHER = 32
 """Episodes of an evaluation that are planned as one batch, at most."""
 ENVIRONMENT, PROCESS = 4 << 20, 160 << 20
@@ -109,11 +111,8 @@ def _networks(config: Config, spec: EnvSpec) -> float:
 
 
 def _seen(spec: EnvSpec) -> int:
-    """Numbers that the first linear layer of the encoder reads: those of the state, and what convolutions find."""
-    return sum(
-        part.shape[0] if part.dtype != "uint8" else 32 * (-(-part.shape[1] // 16)) * (-(-part.shape[2] // 16))
-        for part in spec.observation
-    )
+    """Numbers that the first linear layer of the encoder reads: those of the state, and positions in pictures."""
+    return sum(part.shape[0] if part.dtype != "uint8" else POSITIONS for part in spec.observation)
 
 
 def _of_pictures(spec: EnvSpec) -> int:
