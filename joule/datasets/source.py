@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.configurator.settings import NO_ENV
+from agent.configurator.settings import NO_ENV, Config
 from agent.errors import ConfigError
 from envs.registry import checked_id, complete_id
 from joule.datasets import minari_dataset, swm_recording
@@ -81,6 +81,8 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
             )
         env = given.get("env", run.config.env)
         same = run.config.env in (env, env if env == NO_ENV else complete_id(checked_id(env)))
+        if same:
+            _check_observed(source, run.config, given)
         names = ENV_SETTINGS if same else _OBSERVED
         known = {"env": run.config.env} | {name: getattr(run.config, name) for name in names}
         return known | dict(given)
@@ -89,3 +91,13 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
     if given.get("obs", "state") != "state":
         raise ConfigError(f"obs: {source} holds states; pixels are learned from a run folder with pixels")
     return known | dict(given)
+
+
+def _check_observed(source: str, recorded: Config, given: Mapping[str, Any]) -> None:
+    """Raises ConfigError where a run is to observe otherwise than its data do."""
+    for name in _OBSERVED:
+        has = getattr(recorded, name)
+        if given.get(name, has) != has:
+            raise ConfigError(
+                f"{name}: found {given[name]!r:.80}, and {source} was recorded with {has!r:.80}; leave it out"
+            )

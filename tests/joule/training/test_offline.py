@@ -113,6 +113,8 @@ def test_the_data_of_a_run_are_its_replay(
     assert agent.config.env == tiny_env.RECORDED
     ours, theirs = agent.modules.replay_buffer, earlier.modules.replay_buffer
     assert ours.held == theirs.held == 90
+    with pytest.raises(ConfigError, match=f"obs_camera: found 'side', and {whole} was recorded with ''"):
+        train.main(offline(whole, tmp_path / "seen", "--obs-camera", "side"))
     for name in ("action", "cost", "readout"):
         columns = [buffer.columns[name][buffer.place(buffer.transitions())] for buffer in (ours, theirs)]
         np.testing.assert_array_equal(*columns)
