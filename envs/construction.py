@@ -237,6 +237,9 @@ def _seen(
     own = flat.picture
     if pixels is None:
         if own is None:
+            if stack != PixelSettings.stack:
+                said = f"obs_frames: pictures are stacked, and {env} observes none; a wrapper stacks numbers"
+                warnings.warn(said, Advice, stacklevel=2)
             return None
         return Seen(PictureOf(flat), own.shape, stack, with_state=flat.observation.size > 0)
     if own is not None and pixels.with_state:

@@ -14,7 +14,7 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from envs.registry import checked_id
 from joule.process_settings import keep_from_environments
-from joule.settings import ENV_SETTINGS, merged
+from joule.settings import ENV_SETTINGS, check_used, merged
 
 if TYPE_CHECKING:
     from envs.rendering.pixels import PixelSettings
@@ -59,7 +59,9 @@ def make_env(
         rendering = {"render_mode": render_mode is None, "width": width == 640, "height": height == 480}
         return _of_made(env, merged(None, settings), {**rendering, "shadows": shadows})
     if isinstance(env, str):
-        config = validate(replace(Config(), {**merged(None, settings), "env": checked_id(env)}))
+        given = merged(None, settings)
+        config = validate(replace(Config(), {**given, "env": checked_id(env)}))
+        check_used(config, given)
     elif not isinstance(env, Config):
         raise ConfigError(
             f"env: found {type(env).__name__}; give an id such as HalfCheetah-v5, an environment of "
@@ -115,9 +117,11 @@ def _of_made(env: Env[Any, Any], settings: dict[str, Any], rendering: dict[str, 
     if twice := late + [name for name in settings if whole or name in made]:
         maker = "joule.make_env" if whole else "gymnasium.make"
         raise ConfigError(f"{twice[0]}: the environment is made already; give it to {maker}")
-    return (
-        env if isinstance(env, SafeEnv) else wrap_env(validate(replace(Config(), {**made, **settings})), env)
-    )
+    if isinstance(env, SafeEnv):
+        return env
+    config = validate(replace(Config(), {**made, **settings}))
+    check_used(config, settings)
+    return wrap_env(config, env)
 
 
 def wrap_env(config: Config, env: object, before: object = None) -> SafeEnv:

@@ -87,7 +87,7 @@ _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     (
         ("obs_size",),
         lambda config: "pixels" in config.obs,
-        "this setting is of --obs pixels, and no picture is observed",
+        "this setting is of --obs pixels, and no camera is observed",
     ),
 )
 """Settings, what uses them, and what to say to who gives them where nothing does."""

@@ -87,6 +87,13 @@ def test_a_limit_beyond_that_of_dm_control_is_said() -> None:
     assert made.env_spec.episode_limit == 500
 
 
+def test_a_stack_of_pictures_where_none_is_observed_is_said() -> None:
+    with pytest.warns(
+        Advice, match=r"obs_frames: pictures are stacked, and counter_env:Counter-v0 observes none"
+    ):
+        envs.make("counter_env:Counter-v0", stack=2)
+
+
 def test_importing_envs_is_light_and_registers_the_environments() -> None:
     script = (
         "import sys, envs, gymnasium; assert not {'mujoco', 'torch', 'scipy'} & set(sys.modules), 'heavy';"

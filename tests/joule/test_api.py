@@ -111,6 +111,8 @@ def test_an_environment_may_be_made_first_and_its_settings_are_saved(tmp_path: P
         joule.make("random", env=3)  # type: ignore[call-overload]
     with pytest.raises(ConfigError, match="seed: is no setting of an environment"):
         joule.make_env(tiny_env.ID, seed=3)
+    with pytest.raises(ConfigError, match="obs_size: this setting is of --obs pixels"):
+        joule.make_env(tiny_env.ID, obs_size=32)
     with pytest.raises(ConfigError, match="unknown setting stps; did you mean steps"):
         joule.make("random", env=tiny_env.ID, stps=5)
 
@@ -127,6 +129,7 @@ def test_make_env_takes_an_environment_that_is_made() -> None:
         (raw, {"env_kwargs": {}}, "env_kwargs: .* gymnasium.make"),
         (env, {"perturb": ["noise=0.2"]}, "perturb: .* joule.make_env"),
         (raw, {"seed": 3}, "seed: is no setting of an environment"),
+        (raw, {"obs_size": 32}, "obs_size: this setting is of --obs pixels"),
     ):
         with pytest.raises(ConfigError, match=maker):
             joule.make_env(made, **late)

@@ -106,7 +106,7 @@ def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
         ({"actors_lockstep": True}, {"actors": 1}, "this setting is of --actors, and there are none"),
         ({"actor_chunk_decisions": 8}, {"actors": 2}, "this setting is of --actors, and there are none"),
         ({"learning.rate_at_end": 0.5}, {"data": "runs/a"}, "this setting is of --data, and there is none"),
-        ({"obs_size": 128}, {"obs": "pixels"}, "this setting is of --obs pixels, and no picture is observed"),
+        ({"obs_size": 128}, {"obs": "pixels"}, "this setting is of --obs pixels, and no camera is observed"),
     ],
 )
 def test_a_setting_that_nothing_uses_is_refused(
