@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.faults.errors import EnvError
+from joule_errors import Advice
 
 SMALLEST, LARGEST = 16, 512
 """Pixels of a side."""
@@ -65,6 +67,7 @@ def own_picture(space: spaces.Space[Any]) -> OwnPicture | None:
         EnvError: for a picture of another type or shape, for several, and for one inside of anything but a Dict.
     """
     if isinstance(space, spaces.Box):
+        _advise_third_axis(space, None)
         return _picture(space, None, NOTHING) if _looks_like_picture(space) else None
     if not isinstance(space, spaces.Dict):
         _refuse_inside(space, "")
@@ -72,6 +75,7 @@ def own_picture(space: spaces.Space[Any]) -> OwnPicture | None:
     keys = [key for key, inner in space.spaces.items() if _looks_like_picture(inner)]
     rest = {key: inner for key, inner in space.spaces.items() if key not in keys}
     for key, inner in rest.items():
+        _advise_third_axis(inner, str(key))
         _refuse_inside(inner, str(key))
     if len(keys) > 1:
         raise EnvError(f"the observation has the pictures {', '.join(map(repr, keys))}, and one is taken")
@@ -103,12 +107,29 @@ def _channels_first(shape: tuple[int, ...]) -> bool | None:
 def _picture(space: spaces.Box, key: str | None, rest: spaces.Space[Any]) -> OwnPicture:
     first = _channels_first(space.shape)
     if first is None or space.dtype != np.uint8:
-        what = "the observation" if key is None else f"the observation {key!r}"
         raise EnvError(
-            f"{what} is a picture of {space.dtype} {list(space.shape)}; {TAKEN}, and --obs-frames stacks it"
+            f"{_named(key)} is a picture of {space.dtype} {list(space.shape)}; {TAKEN}, and --obs-frames stacks it"
         )
     a, b, c = space.shape
     return OwnPicture((a, b, c) if first else (c, a, b), first, key, rest)
+
+
+def _advise_third_axis(space: spaces.Space[Any], key: str | None) -> None:
+    """Warns of what is probably a grey picture, and is read as numbers."""
+    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 2:
+        return
+    if all(SMALLEST <= side <= LARGEST for side in space.shape):
+        high, wide = space.shape
+        said = (
+            f"{_named(key)} is uint8 [{high}, {wide}], which is read as {high * wide:,} numbers; a grey picture is "
+            f"[{high}, {wide}, 1]"
+        )
+        warnings.warn(said, Advice, stacklevel=2)
+
+
+def _named(key: str | None) -> str:
+    """How messages name a part of an observation."""
+    return "the observation" if key is None else f"the observation {key!r}"
 
 
 def _refuse_inside(space: spaces.Space[Any], name: str) -> None:

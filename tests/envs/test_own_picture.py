@@ -14,8 +14,10 @@ from envs.faults.errors import EnvError, EnvFault
 from envs.own_picture import NOTHING, own_picture
 from envs.state.determinism import check_determinism
 from envs.vector import SafeEnvs
+from joule_errors import Advice
 
 PICTURE: spaces.Space[Any] = spaces.Box(0, 255, (64, 48, 3), np.uint8)
+FLAT_PICTURE: spaces.Space[Any] = spaces.Box(0, 255, (64, 48), np.uint8)
 BOX: spaces.Space[Any] = spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
@@ -95,6 +97,15 @@ def test_a_step_with_another_picture_is_a_fault() -> None:
     inner.canvas = np.zeros((16, 16, 1), np.int64)
     with pytest.raises(EnvFault, match=r"the picture is int64 \[16, 16, 1\], the space uint8 \[16, 16, 1\]"):
         env.step(np.zeros(1, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("space", "name"), [(FLAT_PICTURE, ""), (spaces.Dict({"eye": FLAT_PICTURE, "joints": BOX}), " 'eye'")]
+)
+def test_a_grey_picture_without_a_third_axis_is_said(space: spaces.Space[Any], name: str) -> None:
+    said = rf"the observation{name} is uint8 \[64, 48\], which is read as 3,072 numbers; .* is \[64, 48, 1\]"
+    with pytest.warns(Advice, match=said):
+        assert own_picture(space) is None
 
 
 @pytest.mark.parametrize(
