@@ -29,6 +29,8 @@ EXAMPLES = {
 
 FAR = 1.0
 """Standard deviations of a readout from what was asked for, beyond which the nearest moment is no answer to it."""
+OTHER_SHAPE = 0.05
+"""Share by which width over height of a picture may differ from what the agent sees."""
 MOST_DIGITS = 40
 """Characters at most of the numbers of a moment."""
 
@@ -166,6 +168,13 @@ def _image(rest: str, agent: WorldModelAgent) -> Observation:
         picture = read_picture(Path(rest), grey=channels == stack)
     except ValueError as error:
         raise ConfigError(f"goal: {rest[:80]} {error}") from None
+    high, wide = picture.shape[1:]
+    if abs(wide * height / (high * width) - 1.0) > OTHER_SHAPE:
+        said = (
+            f"goal: {rest[:80]} has {wide} x {high} pixels, and is squeezed into {width} x {height}; give a "
+            "picture of the shape that the agent sees"
+        )
+        warnings.warn(said, Advice, stacklevel=4)
     return np.concatenate([scaled(picture, width, height)] * stack)
 
 

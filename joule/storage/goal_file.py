@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from joule.storage.files import why
 from joule.storage.npz_file import check_header
 from joule.storage.reader import read_plain
 
@@ -54,4 +53,4 @@ def _read(path: Path) -> bytes:
     try:
         return read_plain(path, FILE_BYTES)
     except OSError as error:
-        raise ValueError(f"cannot be read: {why(error)}") from error
+        raise ValueError(f"cannot be read: {error.strerror or error}") from error

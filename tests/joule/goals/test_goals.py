@@ -90,7 +90,7 @@ def test_a_readout_that_never_varies_decides_nothing(trained_run: Path) -> None:
         (f"episode:{'9' * 5000}@1", "no moment such as"),
         ("episode:0@999", "episode 0 has 25 decisions, not 999"),
         ("image:none.png", "a picture is a goal where it observes pixels alone"),
-        ("observation:none.npy", "none.npy cannot be read"),
+        ("observation:none.npy", "goal: none.npy cannot be read: No such file or directory"),
     ],
 )
 def test_a_goal_that_is_none_is_refused(trained_run: Path, text: str, message: str) -> None:
@@ -120,6 +120,9 @@ def test_a_picture_is_a_goal_of_an_agent_that_observes_pixels(tmp_path: Path) ->
     assert goal.observation[::3].min() == 200
     assert goal.observation[1::3].max() == 0
     agent.plan_for(goal)
+    Image.fromarray(shade[:48]).save(tmp_path / "wide.png")
+    with pytest.warns(Advice, match="wide.png has 64 x 48 pixels, and is squeezed into 32 x 32"):
+        goal_of(f"image:{tmp_path / 'wide.png'}", agent)
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(ConfigError, match="is no picture"):
         goal_of(f"image:{tmp_path / 'text.png'}", agent)
