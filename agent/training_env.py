@@ -55,11 +55,21 @@ def check_spec(env_spec: EnvSpec, env: Env, kind: str) -> Env:
             f"env: a decision in {found.env} lasts {found.action_repeat} frames, and the agent was made for "
             f"{env_spec.action_repeat}; give the environment action_repeat={env_spec.action_repeat}"
         )
-    made_for, has = [*env_spec.readout_sizes.items()], [*found.readout_sizes.items()]
-    if kind == "joule" and made_for != has:
-        told = " and ".join(", ".join(f"{name} [{size}]" for name, size in of) for of in (has, made_for))
-        raise ConfigError(f"env: the readouts of {found.env} are not those the agent was made for: {told}")
+    agree = {"pictures": [_pictures(spec) for spec in (found, env_spec)]}
+    if kind == "joule":
+        agree["readouts"] = [
+            [f"{name} [{size}]" for name, size in spec.readout_sizes.items()] for spec in (found, env_spec)
+        ]
+    for what, (has, made_for) in agree.items():
+        if has != made_for:
+            told = " and ".join(", ".join(of) or "none" for of in (has, made_for))
+            raise ConfigError(f"env: the {what} of {found.env} are not those the agent was made for: {told}")
     return env
+
+
+def _pictures(spec: EnvSpec) -> list[str]:
+    """The parts of an observation that have three axes, in words: as many numbers may be other pictures."""
+    return [f"{part.name} {list(part.shape)}" for part in spec.observation if len(part.shape) == 3]
 
 
 class OneEnv:

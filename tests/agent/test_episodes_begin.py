@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import tiny_env
 import envs
 from agent.configurator.validation import replace
 from agent.errors import ConfigError, InputError
+from agent.training_env import check_spec
 from joule.agents import new_agent
 
 Make = Callable[..., Any]
@@ -116,3 +118,18 @@ def test_an_environment_with_other_decisions_is_refused(make_agent: Make) -> Non
         ConfigError, match=r"a decision in .* lasts 4 frames, and the agent was made for 1; give"
     ):
         make_agent(**BRIEF).learn(3, envs.make(tiny_env.ID, action_repeat=4))
+
+
+def test_pictures_of_another_shape_are_refused_though_they_have_as_many_numbers() -> None:
+    def spec(*shape: int) -> Any:
+        part = SimpleNamespace(name="pixels", shape=shape)
+        return SimpleNamespace(
+            env="Seen-v0", observation=[part], observation_size=np.prod(shape), action_size=1, action_repeat=1
+        )
+
+    env = SimpleNamespace(env_spec=spec(12, 16, 16))
+    assert check_spec(spec(12, 16, 16), env, "sac") is env
+    with pytest.raises(
+        ConfigError, match=r"pictures of Seen-v0 .* pixels \[12, 16, 16\] and pixels \[3, 32, 32\]"
+    ):
+        check_spec(spec(3, 32, 32), env, "sac")
