@@ -115,6 +115,8 @@ SUBJECTS: dict[str, Subject] = {
         kwargs={"task": "qpos_match"},
         draws_goals=False,
         options=(*SEEN, "--obs-frames", "3"),
+        gradient_steps=12_000,
+        goal_updates=10_000,
     ),
 }
 
