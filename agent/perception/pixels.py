@@ -1,8 +1,8 @@
 """PERCEPTION of pixels: a small convolutional encoder, with or without the state beside them.
 
 It says of every feature where in the picture it is: the mean position under a softmax over all places (Levine et
-al. 2016, "End-to-End Training of Deep Visuomotor Policies", section 5.1). Where a body is takes few numbers then,
-and they change smoothly as it moves.
+al. 2016, "End-to-End Training of Deep Visuomotor Policies", section 5.1). Where an object is takes few numbers
+then, and they change smoothly as it moves.
 
 Pictures are shifted at random by a few pixels when they are learned from, so that the encoder learns what is in
 them and not where exactly (Yarats et al. 2021, DrQ). All pictures of a window are shifted alike: what moves between
