@@ -186,11 +186,11 @@ class AdaptiveAgent(SavedAsFolder):
     def distrusts_model(self) -> bool:
         """Whether the model errs too much to plan with, so that the policy acts alone.
 
-        Never within constraints: a policy does not look ahead. Nor while the networks that are kept act, which
-        then do as they would without adaptation.
+        Never within constraints: a policy does not look ahead. Nor while the networks of before the change act,
+        which then do as they would without adaptation.
         """
-        errs = self.mean_error > LARGEST_MEAN_ERROR and not self.weights.acts_kept
-        return errs and self.modules.constraint_cost is None
+        as_before = self.acts_kept and not self.in_use.returns.kept_adapted
+        return self.mean_error > LARGEST_MEAN_ERROR and not as_before and self.modules.constraint_cost is None
 
     def update(self) -> None:
         """One gradient step, with perception fixed and without curiosity."""

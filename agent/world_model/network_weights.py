@@ -1,4 +1,4 @@
-"""Which weights an adapting agent acts by: those of the model in use, or those of before its world began."""
+"""Which weights an adapting agent acts by: those of the model in use, or those kept."""
 
 from __future__ import annotations
 
@@ -72,9 +72,11 @@ class NetworkWeights:
         self.act(known, kept=known.returns.counts and known.returns.acts_kept)
 
     def end_episode(self, known: KnownModel) -> None:
-        """The episode is over, and its return counts. Weights that returned more for some time are kept."""
+        """The episode is over, and its return counts. Adapted weights that have earned it are kept from now on."""
         known.returns.end(self.acts_kept)
-        if known.returns.keeps_adapted():
+        # At the end of one in which they acted: they are other ones after each episode.
+        if known.returns.earned and not known.returns.acts_kept:
+            known.returns.keep_adapted()
             self.act(known, kept=False)
             known.kept = self._weights(of_goals=False)
 

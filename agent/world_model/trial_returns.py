@@ -40,6 +40,8 @@ class TrialReturns:
     """Whether it counted before another model came into use."""
     acts_kept: bool = False
     """Whether the kept networks act in it."""
+    kept_adapted: bool = False
+    """Whether those kept have adapted to this world, and are no longer those of before it."""
 
     def begin(self, kept: bool) -> None:
         """An episode begins; it counts if nothing interrupts it. `kept` says who acts."""
@@ -66,17 +68,19 @@ class TrialReturns:
             (self.kept if kept else self.adapted).append(self.total)
         self.counts = False
 
-    def keeps_adapted(self) -> bool:
+    @property
+    def earned(self) -> bool:
         """Whether the adapted networks are to be kept from now on: each of their newest episodes returned more.
 
-        More than every one of those kept, because these are lost then, and a mean may be higher by chance. The
-        returns become those of the networks kept.
+        More than every one of those kept, because these are lost then, and a mean may be higher by chance.
         """
         newest = self.adapted[-NEWEST:]
-        if len(newest) < NEWEST or not self.kept or min(newest) <= max(self.kept):
-            return False
-        self.kept, self.adapted, self.kept_first = newest, [], True
-        return True
+        return len(newest) == NEWEST and bool(self.kept) and min(newest) > max(self.kept)
+
+    def keep_adapted(self) -> None:
+        """The adapted networks are those kept from now on, and have their newest returns."""
+        self.kept, self.adapted, self.since_adapted = self.adapted[-NEWEST:], [], 1
+        self.kept_first = self.kept_adapted = True
 
     @property
     def prefers_kept(self) -> bool:
@@ -89,7 +93,9 @@ class TrialReturns:
         """Whether those kept act in the next episode."""
         if self.since_adapted == LONGEST_WITHOUT:
             return False
-        if not self.adapted or not self.kept:
-            return not self.kept and (self.kept_first or bool(self.adapted))
+        if not self.kept:
+            return self.kept_first or bool(self.adapted)
+        if not self.adapted:  # in turn: an episode in which the adapted ones fail may not count
+            return self.since_adapted == 0
         # As long as the newest episode was better, the next one may be too, whatever the ones before it returned.
         return self.adapted[-1] < fmean(self.kept)

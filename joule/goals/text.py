@@ -171,7 +171,7 @@ def _image(rest: str, agent: WorldModelAgent) -> Observation:
     high, wide = picture.shape[1:]
     if abs(wide * height / (high * width) - 1.0) > OTHER_SHAPE:
         said = (
-            f"goal: {rest[:80]} has {wide} x {high} pixels, and is squeezed into {width} x {height}; give a "
+            f"goal: {rest} has {wide} x {high} pixels, and is squeezed into {width} x {height}; give a "
             "picture of the shape that the agent sees"
         )
         warnings.warn(said, Advice, stacklevel=4)

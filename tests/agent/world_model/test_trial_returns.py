@@ -19,7 +19,7 @@ from agent.world_model.trial_returns import TrialReturns
 
 
 def play(returns: TrialReturns, of_adapted: list[float], of_kept: float, episodes: int) -> list[bool]:
-    """Who acts in so many episodes (True: the agent of before); the adapted one returns the numbers in turn."""
+    """Who acts in so many episodes (True: the networks kept); the adapted one returns the numbers in turn."""
     acted: list[bool] = []
     for _ in range(episodes):
         kept = returns.next_kept()
@@ -58,11 +58,12 @@ def test_what_the_adapted_agent_returned_first_is_forgotten() -> None:
 
 def test_adapted_networks_are_kept_when_each_of_three_episodes_returned_more() -> None:
     returns = TrialReturns(adapted=[0.0, 60.0, 70.0, 65.0], kept=[50.0, 59.0])
-    assert returns.keeps_adapted()
+    assert returns.earned
+    returns.keep_adapted()
     assert (returns.kept, returns.adapted, returns.prefers_kept) == ([60.0, 70.0, 65.0], [], True)
     assert play(returns, [20.0], 65.0, 4) == [False, True, True, False]  # what is learned later is worse
     assert returns.prefers_kept
-    assert not returns.keeps_adapted()
+    assert not returns.earned
 
 
 @pytest.mark.parametrize("kept", [[], [50.0, 60.0]])
@@ -70,8 +71,7 @@ def test_adapted_networks_are_not_kept_without_a_comparison_or_by_a_higher_mean_
     kept: list[float],
 ) -> None:
     returns = TrialReturns(adapted=[60.0, 70.0, 65.0], kept=kept.copy())
-    assert not returns.keeps_adapted()
-    assert (returns.adapted, returns.kept) == ([60.0, 70.0, 65.0], kept)
+    assert not returns.earned
 
 
 def test_an_episode_that_is_interrupted_does_not_count() -> None:
@@ -91,6 +91,22 @@ def test_the_adapted_agent_learns_again_where_no_episode_of_the_other_one_counts
         returns.break_off()
         returns.end(acted[-1])
     assert acted == [True, True, False, True, True, False]
+
+
+@pytest.mark.parametrize("kept_adapted", [False, True])
+def test_where_no_episode_of_the_adapted_networks_counts_those_kept_act_in_turn(kept_adapted: bool) -> None:
+    returns, acted = TrialReturns(kept_first=True), []
+    if kept_adapted:
+        returns.adapted, returns.kept = [3.0, 3.0, 3.0], [1.0]
+        returns.keep_adapted()
+    else:
+        play(returns, [], 1.0, 1)
+    for _ in range(4):
+        acted.append(returns.next_kept())
+        returns.begin(acted[-1])
+        returns.interrupt()
+        returns.end(acted[-1])
+    assert acted == [False, True, False, True]
 
 
 class Paid(PassingEnv):
@@ -265,10 +281,17 @@ def test_weights_that_returned_more_for_some_time_are_kept_as_they_are_then(trai
     for _ in range(3):
         env.step(adaptive.predict(obs)[0])  # learns
     learned, before = weights(adaptive), adaptive.in_use.kept
-    adaptive.weights.act(adaptive.in_use, kept=True)  # whoever acts
-    adaptive.in_use.returns = TrialReturns(adapted=[3.0, 3.0, 3.0], kept=[2.0])
+    adaptive.weights.act(adaptive.in_use, kept=True)
+    adaptive.in_use.returns = TrialReturns(adapted=[3.0, 3.0, 3.0], kept=[2.0], acts_kept=True)
+    adaptive.end_episode()
+    assert same(adaptive.in_use.kept, before), "in this episode the adapted networks did not act"
+    adaptive.in_use.returns.acts_kept = False
+    adaptive.mean_error = 10.0
+    adaptive.weights.act(adaptive.in_use, kept=True)
+    assert not adaptive.distrusts_model, "as without adaptation"
     adaptive.end_episode()
     assert adaptive.acts_kept
+    assert adaptive.distrusts_model, "as when it returned more"
     assert not same(before, learned)
     assert same(adaptive.in_use.kept, learned)
     assert same(weights(adaptive), learned)
