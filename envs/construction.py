@@ -219,12 +219,12 @@ def wrapped(
         "perturbed": perturbed, "checks": checks, "flat": flat, "record": record, "cost_fn": cost_fn,
     }  # fmt: skip
     repeated = ActionRepeat(perturbed, action_repeat)
+    seen = _seen(raw, env, flat, pixels, stack)
     if goal:
         if flat.picture is not None:
             raise EnvError(f"obs: the observation of {env} has a picture, and state+goal takes numbers alone")
         counted = goal_readouts(raw, env_spec)
         return EnvWithGoal(repeated, env_spec=goal_spec(env_spec, counted), goal=counted, **parts)
-    seen = _seen(raw, env, flat, pixels, stack)
     if seen is None:
         return SafeEnv(repeated, env_spec=env_spec, **parts)
     return SeeingEnv(repeated, env_spec=seen_spec(env_spec, seen), seen=seen, **parts)

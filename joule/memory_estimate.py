@@ -27,6 +27,8 @@ LEARNED, FOLLOWED = 12 * FLOAT, 4 * FLOAT
 while a checkpoint is written. Bytes of a parameter that follows a learned one, and its copies."""
 POSITIONS = 2 * 32
 """Numbers that the encoder finds in pictures of any size: the row and the column of each feature."""
+MAPS = 3 * 32 / 4**2
+"""Numbers that three layers of the encoder keep for each pixel: they have a place for every patch of 4 by 4."""
 EVALUATED_TOGETHER = 32
 """Episodes of an evaluation that are planned as one batch, at most."""
 ENVIRONMENT, PROCESS = 4 << 20, 160 << 20
@@ -116,8 +118,9 @@ def _seen(spec: EnvSpec) -> int:
 
 
 def _of_pictures(spec: EnvSpec) -> int:
-    """Numbers that pictures of one row take in a gradient step: themselves twice, and the layers' outputs."""
-    return sum(math.prod(part.shape) for part in spec.observation if part.dtype == "uint8") * 2
+    """Numbers that pictures of one row take in a gradient step: themselves, their bytes, and the layers."""
+    shapes = [part.shape for part in spec.observation if part.dtype == "uint8"]
+    return round(sum((1.25 * channels + MAPS) * height * width for channels, height, width in shapes))
 
 
 def _step_numbers(config: Config) -> int:
