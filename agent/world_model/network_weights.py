@@ -73,7 +73,7 @@ class NetworkWeights:
 
     def end_episode(self, known: KnownModel) -> None:
         """The episode is over, and its return counts. Adapted weights that have earned it are kept from now on."""
-        known.returns.end(self.acts_kept)
+        known.returns.end()
         # At the end of one in which they acted: they are other ones after each episode.
         if known.returns.earned and not known.returns.acts_kept:
             known.returns.keep_adapted()

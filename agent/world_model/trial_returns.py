@@ -62,10 +62,10 @@ class TrialReturns:
         """Another episode begins: one that is not over returned less, or cost less, than a whole one."""
         self.counts = self.counts and self.over
 
-    def end(self, kept: bool) -> None:
-        """The episode in progress is over; `kept` says who acted."""
+    def end(self) -> None:
+        """The episode in progress is over."""
         if self.counts:
-            (self.kept if kept else self.adapted).append(self.total)
+            (self.kept if self.acts_kept else self.adapted).append(self.total)
         self.counts = False
 
     @property

@@ -25,7 +25,7 @@ def play(returns: TrialReturns, of_adapted: list[float], of_kept: float, episode
         kept = returns.next_kept()
         returns.begin(kept)
         returns.total += of_kept if kept else of_adapted[min(acted.count(False), len(of_adapted) - 1)]
-        returns.end(kept)
+        returns.end()
         acted.append(kept)
     return acted
 
@@ -79,7 +79,7 @@ def test_an_episode_that_is_interrupted_does_not_count() -> None:
     returns.begin(kept=False)
     returns.total += 1.0
     returns.interrupt()
-    returns.end(kept=False)
+    returns.end()
     assert (returns.adapted, returns.kept, returns.next_kept()) == ([], [], False)
 
 
@@ -89,7 +89,7 @@ def test_the_adapted_agent_learns_again_where_no_episode_of_the_other_one_counts
         acted.append(returns.next_kept())
         returns.begin(acted[-1])
         returns.break_off()
-        returns.end(acted[-1])
+        returns.end()
     assert acted == [True, True, False, True, True, False]
 
 
@@ -105,7 +105,7 @@ def test_where_no_episode_of_the_adapted_networks_counts_those_kept_act_in_turn(
         acted.append(returns.next_kept())
         returns.begin(acted[-1])
         returns.interrupt()
-        returns.end(acted[-1])
+        returns.end()
     assert acted == [False, True, False, True]
 
 
