@@ -43,24 +43,14 @@ from agent.world_model.change_detection import (
     LARGEST_STEP,
     ChangeDetectionError,
     ChangeDetector,
-    ModelComparison,
     as_first_seen,
     calibrate,
 )
 from agent.world_model.home_episodes import HomeEpisodes
-from agent.world_model.model_bank import (
-    CALIBRATED_AFTER_DECISIONS,
-    LARGEST_BANK,
-    KnownModel,
-    ModelSwitch,
-    NewestSwitch,
-    RowNumbers,
-    windows_of,
-)
-from agent.world_model.network_weights import NetworkWeights
+from agent.world_model.known_model import CALIBRATED_AFTER_DECISIONS, KnownModel, windows_of
+from agent.world_model.model_bank import ModelBank, ModelSwitch
 from agent.world_model.observed_steps import errors_of_rows, errors_of_step, observed_steps
 from agent.world_model.signals import Alarm, Signals
-from agent.world_model.trial_returns import TrialReturns
 
 log = logging.getLogger(__name__)
 
@@ -102,28 +92,28 @@ class AdaptiveAgent(SavedAsFolder):
         decisions_per_alarm: float = DECISIONS_PER_ALARM,
         on_begin: Callable[[], None] = lambda: None,
     ) -> None:
-        self.own_networks, self.weights = OwnNetworks(modules), NetworkWeights(modules)
+        self.own_networks = OwnNetworks(modules)
         self.modules, self.utd, self.decisions_per_alarm = modules, utd, decisions_per_alarm
         known = modules.replay_buffer.transitions()
-        self.first = KnownModel(copy.deepcopy(modules.networks.world_model), known)
+        first = KnownModel(copy.deepcopy(modules.networks.world_model), known)
         try:
             errors, disagreements = errors_of_rows(modules, known[-CALIBRATION_DECISIONS:])
             errors = as_first_seen(errors, modules.surprise)
-            self.first.calibration = calibrate(errors, disagreements, decisions_per_alarm)
+            first.calibration = calibrate(errors, disagreements, decisions_per_alarm)
         except ChangeDetectionError as error:
             raise ConfigError(f"adapt: this agent has too little experience: {error}") from error
         self.signals: Signals | None = None
         """What watches for a change of the known world; None before `calibrate_at`: then only errors do."""
-        self.bank, self.in_use = [self.first], self.first
-        self.newest_switch = NewestSwitch()
-        self.models_begun = self.decisions = 0
-        self.change_detector: ChangeDetector | None = ChangeDetector(self.first.calibration.threshold)
-        self.events: list[ModelSwitch] = []
+        self.bank = ModelBank(modules, first)
+        self.change_detector: ChangeDetector | None = ChangeDetector(first.calibration.threshold)
         self.standardised_error = 0.0
         """Of the newest step, by the model in use; 0 while its usual errors are not known."""
         self.mean_error = 0.0
         """Its mean over the last decisions; by the first model's calibration where no other is known."""
-        self._credit, self._row = 0.0, -1
+        self._credit = 0.0
+        """Gradient steps that are due."""
+        self._row = -1
+        """Of the replay buffer: the newest that is its own."""
         self.observed: StepsOfOneEnv | None = None
         """Those of the environment that is observed now."""
         self._obs: Observation | None = None
@@ -143,6 +133,26 @@ class AdaptiveAgent(SavedAsFolder):
         """The environment that the agent was made for."""
         return self.modules.env_spec
 
+    @property
+    def decisions(self) -> int:
+        """How many steps it has observed."""
+        return self.bank.decisions
+
+    @property
+    def events(self) -> list[ModelSwitch]:
+        """The changes that it has detected, oldest first."""
+        return self.bank.events
+
+    @property
+    def in_use(self) -> KnownModel:
+        """The model that it plans with and learns."""
+        return self.bank.in_use
+
+    @property
+    def in_first_world(self) -> bool:
+        """Whether the model of training is in use."""
+        return self.bank.in_use is self.bank.first
+
     def predict(
         self,
         observation: Observation,
@@ -156,7 +166,7 @@ class AdaptiveAgent(SavedAsFolder):
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
         if self._credit >= 1.0:
-            with self.modules.own_random_streams(), self.weights.acting(self.in_use, kept=False):
+            with self.modules.own_random_streams(), self.bank.weights.acting(self.in_use, kept=False):
                 while self._credit >= 1.0:
                     self._credit -= 1.0
                     self.update()
@@ -180,7 +190,7 @@ class AdaptiveAgent(SavedAsFolder):
     @property
     def acts_kept(self) -> bool:
         """Whether the networks that are kept act, for their returns to be compared; see `trial_returns`."""
-        return self.weights.acts_kept
+        return self.bank.weights.acts_kept
 
     @property
     def distrusts_model(self) -> bool:
@@ -229,12 +239,7 @@ class AdaptiveAgent(SavedAsFolder):
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
         self.own_networks.check()
-        self.in_use.returns.break_off()
-        self.weights.end_episode(self.in_use)
-        kept = bool(self.in_use.kept) and self.in_use.returns.next_kept()
-        self.weights.act(self.in_use, kept=kept)
-        self.in_use.returns.begin(kept)
-        self.newest_switch.same_episode = False
+        self.bank.begin_episode()
         self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
         self._obs, self._row = obs, self.modules.replay_buffer.newest()
@@ -245,8 +250,7 @@ class AdaptiveAgent(SavedAsFolder):
         A reset does so too, but counts only what has terminated or was truncated. Raises ConfigError as `predict`.
         """
         self.own_networks.check()
-        self.weights.end_episode(self.in_use)
-        self.weights.act(self.in_use, kept=self.in_use.returns.prefers_kept)
+        self.bank.end_episode()
 
     def preferred(self) -> AbstractContextManager[None]:
         """Within it, the networks have the weights that have returned more in this world, whoever acts.
@@ -255,7 +259,7 @@ class AdaptiveAgent(SavedAsFolder):
         """
         if self.own_networks.replaced:
             return nullcontext()
-        return self.weights.acting(self.in_use, kept=self.in_use.returns.prefers_kept)
+        return self.bank.preferred()
 
     def ended(self) -> None:
         """The episode of the newest step has terminated, or was truncated: its return may be compared."""
@@ -281,23 +285,18 @@ class AdaptiveAgent(SavedAsFolder):
         self._obs, self._row = obs, buffer.newest()
         # From the first one on, plans and the discount know of them.
         self.modules.terminations += bool(terminated)
-        self.decisions += 1
-        self.in_use.returns.total += reward
-        self.newest_switch.step(reward)
-        self.in_use.rows.add([row])
-        self.in_use.last_used = self.decisions
-        models = [self.weights.model_of(known, self.in_use) for known in self.bank]
-        errors = errors_of_step(self.modules, models, before, action, obs)
-        if not self.weights.acts_kept:
-            self.in_use.recent.append(errors[self.bank.index(self.in_use)])
+        self.bank.step(row, reward)
+        errors = errors_of_step(self.modules, self.bank.world_models(), before, action, obs)
+        if not self.acts_kept:
+            self.in_use.recent.append(errors[self.bank.position])
         alarm = None
-        if self.signals is not None and self.in_use is self.first:
+        if self.signals is not None and self.in_first_world:
             first, then = (stack_parts([one]) for one in (before, obs))
             taken, cost, over = (np.asarray(part)[None] for part in (action, -reward, terminated))
             model = self.modules.networks.world_model
             alarm = self.signals.update(observed_steps(self.modules, model, first, taken, cost, over, then))
         self.detect(errors, alarm)
-        if self.in_use is not self.first:
+        if not self.in_first_world:
             self._credit += self.utd
             count = len(self.in_use.rows)
             if len(self.in_use.recent) >= CALIBRATED_AFTER_DECISIONS and count % FEWEST_DECISIONS == 0:
@@ -322,79 +321,37 @@ class AdaptiveAgent(SavedAsFolder):
             errors: error and disagreement of the newest step, by every model of the bank.
             alarm: of the signals, which watch while the first model is in use.
         """
-        error, disagreement = errors[self.bank.index(self.in_use)]
+        position, first = self.bank.position, self.bank.first
         standardised = [
             0.0 if known.calibration is None else float(known.calibration.standardise(*pair))
-            for known, pair in zip(self.bank, errors, strict=True)
+            for known, pair in zip(self.bank.models, errors, strict=True)
         ]
-        self.standardised_error = standardised[self.bank.index(self.in_use)]
-        calibration = self.in_use.calibration or self.first.calibration
+        self.standardised_error = standardised[position]
+        calibration = self.in_use.calibration or first.calibration
         assert calibration is not None
-        newest = float(calibration.standardise(error, disagreement))
+        newest = float(calibration.standardise(*errors[position]))
         if math.isfinite(newest):
             newest = min(max(newest, -LARGEST_STEP), LARGEST_STEP)
             self.mean_error += MEAN_RATE * (newest - self.mean_error)
         # The model of a changed world is calibrated on steps in which its own networks act.
-        ignored = self.weights.acts_kept or (self.signals is not None and self.in_use is self.first)
+        ignored = self.acts_kept or (self.signals is not None and self.in_first_world)
         detector = self.change_detector
         if detector is not None and not ignored and detector.update(self.standardised_error):
             alarm = Alarm("errors", max(1, detector.since))
-        better = [
-            known
-            for known, pair, own in zip(self.bank, errors, standardised, strict=True)
-            if known is not self.in_use and known.comparison.update(error, pair[0], own)
-        ]
-        if better:
-            self.switch_to(max(better, key=lambda known: known.comparison.level))
+        if (known := self.bank.better(errors, standardised)) is not None:
+            self.bank.switch_to(known)
         elif alarm is not None:
-            if (left := self.newest_switch.left_by_mistake(self.bank)) is None:
-                self.begin_model(alarm.since, alarm.signal)
-            else:
-                self.switch_to(left)
-                self.newest_switch.left = None
+            self.bank.follow(alarm)
+        else:
+            return
+        self.watch_anew()
 
-    # The bank
-
-    def begin_model(self, since: int, signal: str = "errors") -> None:
-        """A new model, which begins as the one in use and with the last `since` steps; `signal` noticed."""
-        moved = self.in_use.rows.take(since)  # they were collected in another world
-        self.weights.store(self.in_use, moved)
-        earlier = self.first.earlier_rows if self.in_use is self.first else self.in_use.rows.all.copy()
-        self.models_begun += 1
-        new = KnownModel(
-            copy.deepcopy(self.in_use.model), earlier, number=self.models_begun, rows=RowNumbers(moved),
-            kept=self.in_use.preferred, returns=TrialReturns(self.in_use.returns.prefers_kept),
-        )  # fmt: skip
-        if len(self.bank) == LARGEST_BANK:
-            others = [k for k in self.bank if k is not self.first and k is not self.in_use]
-            self.bank.remove(min(others, key=lambda known: known.last_used))
-        self.bank.append(new)
-        self._use(new, since, signal)
-
-    def switch_to(self, known: KnownModel) -> None:
-        """Uses a known model again, its weights as they were when it was stored."""
-        since = max(1, known.comparison.steps)
-        moved = self.in_use.rows.take(since)
-        known.rows.add(moved)
-        self.weights.store(self.in_use, moved)
-        self.weights.restore(known)
-        self._use(known, since, None)
-
-    def _use(self, known: KnownModel, since: int, signal: str | None) -> None:
-        """Uses a model: a new one, after what `signal` noticed, or one that was known (None)."""
-        self.in_use.returns.interrupt()
-        if self.newest_switch.is_taken_back_by(known):
-            self.weights.resume(known, self.newest_switch.rewarded)
-        else:  # this episode is of two worlds
-            known.returns.interrupt()
-        self.newest_switch, self.in_use = NewestSwitch(self.in_use if signal is None else None), known
+    def watch_anew(self) -> None:
+        """Another model is in use: what was noticed before was of the one before it."""
         if self.signals is not None:
             self.signals.reset()
-        calibration = known.calibration
+        calibration = self.in_use.calibration
         self.change_detector = None if calibration is None else ChangeDetector(calibration.threshold)
-        for other in self.bank:
-            other.comparison = ModelComparison()
-        # The model of one that was known is known to hold.
-        self._credit, self.mean_error = 0.0, 0.0 if signal is None else self.mean_error
-        by = signal or "comparison"
-        self.events.append(ModelSwitch(self.decisions, known.number, signal is not None, since, by))
+        self._credit = 0.0
+        if not self.events[-1].new:  # the model of one that was known is known to hold
+            self.mean_error = 0.0

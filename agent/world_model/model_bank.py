@@ -1,136 +1,26 @@
-"""The model bank: one dynamics model for each world that an agent has met."""
+"""The model bank: one dynamics model for each world that an agent has met, and which of them is in use."""
 
 from __future__ import annotations
 
-from collections import deque
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
-import numpy as np
-from torch import Tensor
-
-from agent.learning.flat_parameters import Moments
-from agent.memory.replay_buffer import ReplayBuffer
-from agent.memory.windows import Windows
 from agent.modules import Modules
-from agent.world_model.change_detection import ErrorCalibration, ModelComparison
+from agent.world_model.change_detection import ModelComparison
 from agent.world_model.dynamics import WorldModel
-from agent.world_model.home_episodes import HOME_DECISIONS
+from agent.world_model.known_model import KnownModel, RowNumbers
+from agent.world_model.network_weights import NetworkWeights
+from agent.world_model.signals import Alarm
 from agent.world_model.trial_returns import TrialReturns
 
-CALIBRATED_AFTER_DECISIONS = HOME_DECISIONS
-"""Decisions with a new model after which its errors are calibrated, so that a further change is detected: as many
-as at home. Before, it learns, and a policy that improves meets states in which it errs more."""
-OLD_WEIGHT = 500
-"""Old steps have the weight of so many new ones: half of a batch after 500, a tenth after 4,500."""
 WRONG_SWITCH_DECISIONS = 100
-"""An alarm within so many decisions of a switch to another model takes the switch back."""
+"""A switch to another model that is left again within so many decisions was a mistake; an alarm takes it back."""
 LARGEST_BANK = 8
 """Models in the bank; beyond it, the one longest out of use is dropped. The first never is."""
-
-
-class RowNumbers:
-    """Row numbers of the replay buffer, oldest first, in an array that grows.
-
-    A list would be converted at every gradient step, which takes the longer the longer an agent adapts.
-
-    Args:
-        rows: the first of them.
-    """
-
-    def __init__(self, rows: Sequence[int] | np.ndarray = ()) -> None:
-        self._rows = np.array(rows, np.int64)
-        self._count = len(self._rows)
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def all(self) -> np.ndarray:
-        """The numbers; what is added later may overwrite what is taken."""
-        return self._rows[: self._count]
-
-    def add(self, rows: Sequence[int] | np.ndarray) -> None:
-        """Adds the newest."""
-        total = self._count + len(rows)
-        if total > len(self._rows):
-            self._rows = np.concatenate((self.all, np.zeros(total, np.int64)))
-        self._rows[self._count : total] = rows
-        self._count = total
-
-    def take(self, count: int) -> np.ndarray:
-        """Removes the newest `count`, and returns them."""
-        first = max(self._count - count, 0)
-        taken = self.all[first:].copy()
-        self._count = first
-        return taken
-
-
-@dataclass
-class KnownModel:
-    """A model of one world, and the rows that were collected there."""
-
-    model: WorldModel
-    """The world model, while its networks are not those that act."""
-    earlier_rows: np.ndarray
-    """Row numbers of the replay buffer that were collected in the world before."""
-    calibration: ErrorCalibration | None = None
-    """Its usual errors; None while they are not known."""
-    number: int = 0
-    """In the order of their beginning; the model of training is 0."""
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    """All networks but those of goals, while they are not those that act."""
-    kept: dict[str, Tensor] = field(default_factory=dict)
-    """The same of the agent that acted in the world before, or of this one when it returned more; empty for the
-    model of training."""
-    returns: TrialReturns = field(default_factory=TrialReturns)
-    """What episodes of its world returned, with its networks and with those kept."""
-    terminations: int = 0
-    """Terminations that the agent knew of when it was last in use."""
-    optimizers: list[list[Moments]] = field(default_factory=list)
-    rows: RowNumbers = field(default_factory=RowNumbers)
-    """Row numbers of the replay buffer that were collected with it in use, since adaptation began."""
-    recent: deque[tuple[float, float]] = field(
-        default_factory=lambda: deque(maxlen=CALIBRATED_AFTER_DECISIONS)
-    )
-    """Errors and disagreements of the newest steps in which its own networks acted."""
-    comparison: ModelComparison = field(default_factory=ModelComparison)
-    """Its test against the model in use."""
-    last_used: int = 0
-    """Decision at which it was last in use."""
-
-    @property
-    def preferred(self) -> dict[str, Tensor]:
-        """The weights of those networks that returned more in its world, while they are not those that act."""
-        return self.kept if self.returns.prefers_kept else self.weights
-
-
-@dataclass
-class NewestSwitch:
-    """The newest switch to another model: one to a model that was known may be a mistake."""
-
-    left: KnownModel | None = None
-    """The model in use before; None where the switch was to a new model, or was taken back."""
-    decisions: int = 0
-    """Since then."""
-    rewarded: float = 0.0
-    """Sum of the rewards since then."""
-    same_episode: bool = True
-    """Whether it was in the episode in progress."""
-
-    def step(self, reward: float) -> None:
-        """One more step has this reward."""
-        self.decisions += 1
-        self.rewarded += reward
-
-    def left_by_mistake(self, bank: Sequence[KnownModel]) -> KnownModel | None:
-        """The model of the bank to go back to after an alarm; None where the switch is too old to be a mistake."""
-        held = self.left is not None and any(known is self.left for known in bank)
-        return self.left if held and self.decisions <= WRONG_SWITCH_DECISIONS else None
-
-    def is_taken_back_by(self, known: KnownModel) -> bool:
-        """Whether a switch to this model makes it a mistake within one episode."""
-        return self.same_episode and self.left_by_mistake([known]) is known
+COMPARISON = "comparison"
+"""What noticed that a model that is known predicts better than the one in use."""
 
 
 @dataclass(frozen=True)
@@ -149,22 +39,163 @@ class ModelSwitch:
     """What noticed it: a signal (`agent.world_model.signals`), or `comparison` with a model that was known."""
 
 
-def held(buffer: ReplayBuffer, rows: np.ndarray) -> np.ndarray:
-    """Places in the replay buffer of those row numbers that it still holds."""
-    return buffer.place(rows[buffer.holds(rows)])
+@dataclass
+class NewestSwitch:
+    """The newest switch to another model: one to a model that was known may be a mistake."""
+
+    left: KnownModel | None = None
+    """The model in use before; None where the switch was to a new model, or took another one back."""
+    moved: int = 0
+    """Rows that were collected before the switch, and moved to the other model with it."""
+    decisions: int = 0
+    """Since then."""
+    rewarded: float = 0.0
+    """Sum of the rewards since then."""
+    same_episode: bool = True
+    """Whether it was in the episode in progress."""
+
+    def step(self, reward: float) -> None:
+        """One more step has this reward."""
+        self.decisions += 1
+        self.rewarded += reward
+
+    def left_by_mistake(self, bank: Sequence[KnownModel]) -> KnownModel | None:
+        """The model of the bank to go back to after an alarm; None where the switch is too old to be a mistake."""
+        held = self.left is not None and any(known is self.left for known in bank)
+        return self.left if held and self.decisions <= WRONG_SWITCH_DECISIONS else None
+
+    def is_taken_back_by(self, known: KnownModel) -> bool:
+        """Whether a switch to this model makes it a mistake."""
+        return self.left_by_mistake([known]) is known
 
 
-def windows_of(modules: Modules, known: KnownModel) -> Windows:
-    """A batch for one gradient step of a model: windows of its world, and of the one before it."""
-    buffer, learning = modules.replay_buffer, modules.config.learning
-    new = held(buffer, known.rows.all)
-    old = held(buffer, known.earlier_rows)
-    size = learning.batch_size
-    count = round(size * len(new) / (len(new) + OLD_WEIGHT)) if len(old) else size
-    time = learning.window_decisions + learning.n_step - 1
-    parts = [
-        buffer.sample(share, time, modules.rng, among=rows)
-        for share, rows in ((count, new), (size - count, old))
-        if share
-    ]
-    return parts[0] if len(parts) == 1 else Windows.concatenate(parts)
+class ModelBank:
+    """The models that are known. The networks of the agent have the weights of the one in use, or those kept.
+
+    Args:
+        modules: those of the agent.
+        first: its model of training, which is in use.
+    """
+
+    def __init__(self, modules: Modules, first: KnownModel) -> None:
+        self.weights = NetworkWeights(modules)
+        self.first = self.in_use = first
+        self.models = [first]
+        self.newest_switch = NewestSwitch()
+        self.events: list[ModelSwitch] = []
+        self.begun = self.decisions = 0
+        """Models that were begun, and steps that were observed."""
+
+    @property
+    def position(self) -> int:
+        """Of the model in use, among the models."""
+        return self.models.index(self.in_use)
+
+    def world_models(self) -> list[WorldModel]:
+        """The world model of each."""
+        return [self.weights.model_of(known, self.in_use) for known in self.models]
+
+    # Episodes
+
+    def begin_episode(self) -> None:
+        """An episode begins, and with it those networks act whose turn it is."""
+        known = self.in_use
+        known.returns.break_off()
+        self.weights.end_episode(known)
+        kept = bool(known.kept) and known.returns.next_kept()
+        self.weights.act(known, kept=kept)
+        known.returns.begin(kept)
+        self.newest_switch.same_episode = False
+
+    def end_episode(self) -> None:
+        """The episode is over. Those networks act that have returned more in this world."""
+        self.weights.end_episode(self.in_use)
+        self.weights.act(self.in_use, kept=self.in_use.returns.prefers_kept)
+
+    def preferred(self) -> AbstractContextManager[None]:
+        """Within it, the networks have the weights that have returned more in this world, whoever acts."""
+        return self.weights.acting(self.in_use, kept=self.in_use.returns.prefers_kept)
+
+    def step(self, row: int, reward: float) -> None:
+        """One step was observed, and is in that row of the replay buffer."""
+        self.decisions += 1
+        self.in_use.returns.total += reward
+        self.newest_switch.step(reward)
+        self.in_use.rows.add([row])
+        self.in_use.last_used = self.decisions
+
+    # Changes
+
+    def better(
+        self, errors: Sequence[tuple[float, float]], standardised: Sequence[float]
+    ) -> KnownModel | None:
+        """The model that predicts better than the one in use; None while there is none.
+
+        Args:
+            errors: error and disagreement of the newest step, by every model.
+            standardised: the same error in units of what is usual for each model, 0 where that is not known.
+        """
+        error = errors[self.position][0]
+        found = [
+            known
+            for known, pair, own in zip(self.models, errors, standardised, strict=True)
+            if known is not self.in_use and known.comparison.update(error, pair[0], own)
+        ]
+        return max(found, key=lambda known: known.comparison.level, default=None)
+
+    def follow(self, alarm: Alarm) -> None:
+        """After an alarm, goes back to the model that was left by mistake, or begins a new one."""
+        if (left := self.newest_switch.left_by_mistake(self.models)) is None:
+            self.begin_model(alarm.since, alarm.signal)
+        else:
+            self.switch_to(left, alarm.signal)
+            self.newest_switch.left = None
+
+    def begin_model(self, since: int, signal: str) -> None:
+        """A new model, which begins as the one in use and with the last `since` steps; `signal` noticed."""
+        known = self.in_use
+        moved = known.rows.take(since)  # they were collected in another world
+        self.weights.store(known, moved)
+        earlier = known.earlier_rows if known is self.first else known.rows.all.copy()
+        self.begun += 1
+        new = KnownModel(
+            copy.deepcopy(known.model),
+            earlier,
+            number=self.begun,
+            rows=RowNumbers(moved),
+            kept=known.preferred,
+            returns=TrialReturns(known.returns.prefers_kept),
+        )
+        if len(self.models) == LARGEST_BANK:
+            others = [other for other in self.models if other is not self.first and other is not known]
+            self.models.remove(min(others, key=lambda other: other.last_used))
+        self.models.append(new)
+        known.returns.interrupt()
+        new.returns.interrupt()  # this episode is of two worlds
+        self.newest_switch = NewestSwitch()
+        self._use(new, since, signal, new=True)
+
+    def switch_to(self, known: KnownModel, signal: str = COMPARISON) -> None:
+        """Uses a known model again, its weights as they were when it was stored; `signal` noticed."""
+        before, mistake = self.in_use, self.newest_switch.is_taken_back_by(known)
+        if mistake:  # nothing had changed: what was moved then, and was collected since, is of its world
+            since = self.newest_switch.moved + self.newest_switch.decisions
+        else:
+            since = max(1, known.comparison.steps)
+        moved = before.rows.take(since)
+        known.rows.add(moved)
+        self.weights.store(before, moved)
+        self.weights.restore(known)
+        before.returns.interrupt()
+        if mistake and self.newest_switch.same_episode:
+            self.weights.resume(known, self.newest_switch.rewarded)
+        else:
+            known.returns.interrupt()
+        self.newest_switch = NewestSwitch(before, len(moved))
+        self._use(known, since, signal, new=False)
+
+    def _use(self, known: KnownModel, since: int, signal: str, new: bool) -> None:
+        self.in_use = known
+        for other in self.models:
+            other.comparison = ModelComparison()
+        self.events.append(ModelSwitch(self.decisions, known.number, new, since, signal))

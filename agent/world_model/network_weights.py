@@ -11,7 +11,7 @@ from torch import Tensor
 from agent.learning.flat_parameters import FlatParameters
 from agent.modules import Modules
 from agent.world_model.dynamics import WorldModel
-from agent.world_model.model_bank import KnownModel, held
+from agent.world_model.known_model import KnownModel, held
 
 
 class NetworkWeights:

@@ -211,10 +211,10 @@ def test_a_learned_task_has_memory_measured_anew(trained_run: Path) -> None:
 def test_a_model_that_is_used_again_leaves_what_was_learned_of_goals(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
-    adaptive.weights.store(adaptive.in_use, np.zeros(0, np.int64))
+    adaptive.bank.weights.store(adaptive.in_use, np.zeros(0, np.int64))
     agent.learn_goals(2)
     before = agent.modules.networks.to_arrays()
-    adaptive.switch_to(adaptive.first)
+    adaptive.bank.switch_to(adaptive.bank.first)
     after = agent.modules.networks.to_arrays()
     assert all(np.array_equal(value, after[name]) for name, value in before.items() if "goals." in name)
 

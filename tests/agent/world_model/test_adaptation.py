@@ -21,7 +21,8 @@ import envs
 import joule
 from agent.errors import ConfigError
 from agent.world_model.adaptation import LARGEST_MEAN_ERROR, AdaptiveAgent
-from agent.world_model.model_bank import LARGEST_BANK, OLD_WEIGHT, RowNumbers, windows_of
+from agent.world_model.known_model import OLD_WEIGHT, RowNumbers, windows_of
+from agent.world_model.model_bank import LARGEST_BANK
 from joule.commands import evaluate, train
 from joule.environment import make_env
 
@@ -84,11 +85,11 @@ def test_a_reversed_motor_is_detected_and_learned_and_the_first_model_is_kept(tr
 
     decisions = adaptive.decisions
     returns(adaptive, adaptive.observe(point(adaptive)), 1, 700)
-    assert adaptive.in_use is adaptive.first
+    assert adaptive.in_use is adaptive.bank.first
     assert same(before, weights(adaptive))
     back = adaptive.events[-1]
     assert back.decision - back.since == pytest.approx(decisions, abs=3)
-    assert back.since <= len(adaptive.first.rows) < 150
+    assert back.since <= len(adaptive.bank.first.rows) < 150
     # Training that continues afterwards updates all networks.
     agent.learn(3, env=point(agent))
     assert agent.modules.learner.curiosity == agent.config.explore.curiosity
@@ -102,7 +103,7 @@ def test_the_encoder_and_its_optimiser_state_stay_as_they_are(trained_run: Path)
     state = {name: value.clone() for name, value in group.moments[0].items()}
     before = weights(adaptive)
     returns(adaptive, adaptive.observe(point(adaptive)), 1, 600)
-    adaptive.begin_model(10)
+    adaptive.bank.begin_model(10, "errors")
     adaptive.update()
     moved = {
         name.split(".")[0]
@@ -127,12 +128,13 @@ def test_a_known_model_comes_back_with_its_weights_and_the_moments_of_its_optimi
     adaptive = load(trained_run).adapt()
     returns(adaptive, adaptive.observe(point(adaptive)), 1, 600)
     before, kept = weights(adaptive), moments(adaptive)
-    adaptive.begin_model(10)
+    adaptive.bank.begin_model(10, "errors")
     adaptive.update()
-    adaptive.mean_error = adaptive.first.comparison.level = 5.0
+    adaptive.mean_error = adaptive.bank.first.comparison.level = 5.0
     assert not same(before, weights(adaptive))
-    adaptive.switch_to(adaptive.first)
-    assert adaptive.first.comparison.level == 0.0, "it is compared anew"
+    adaptive.bank.switch_to(adaptive.bank.first)
+    adaptive.watch_anew()
+    assert adaptive.bank.first.comparison.level == 0.0, "it is compared anew"
     assert same(before, weights(adaptive))
     assert all(torch.equal(one, other) for one, other in zip(kept, moments(adaptive), strict=True))
     assert adaptive.mean_error == 0.0, "its model is known to hold"
@@ -141,12 +143,12 @@ def test_a_known_model_comes_back_with_its_weights_and_the_moments_of_its_optimi
 def test_a_full_bank_forgets_the_model_that_was_used_least_recently_but_the_first(trained_run: Path) -> None:
     adaptive = load(trained_run).adapt()
     for used in range(1, LARGEST_BANK):
-        adaptive.begin_model(1)
+        adaptive.bank.begin_model(1, "errors")
         adaptive.in_use.last_used = 100 - used  # each was used before the one begun earlier
-    assert [known.number for known in adaptive.bank] == list(range(LARGEST_BANK))
-    adaptive.begin_model(1)
+    assert [known.number for known in adaptive.bank.models] == list(range(LARGEST_BANK))
+    adaptive.bank.begin_model(1, "errors")
     oldest = LARGEST_BANK - 2  # the newest is in use
-    assert [known.number for known in adaptive.bank] == [
+    assert [known.number for known in adaptive.bank.models] == [
         number for number in range(LARGEST_BANK + 1) if number != oldest
     ]
 
@@ -154,9 +156,12 @@ def test_a_full_bank_forgets_the_model_that_was_used_least_recently_but_the_firs
 def test_a_new_model_begins_with_the_steps_since_the_change(trained_run: Path) -> None:
     adaptive = load(trained_run).adapt()
     returns(adaptive, adaptive.observe(point(adaptive)), 1, 600)
-    seen = adaptive.first.rows.all.tolist()
-    adaptive.begin_model(4)
-    assert (adaptive.first.rows.all.tolist(), adaptive.in_use.rows.all.tolist()) == (seen[:-4], seen[-4:])
+    seen = adaptive.bank.first.rows.all.tolist()
+    adaptive.bank.begin_model(4, "errors")
+    assert (adaptive.bank.first.rows.all.tolist(), adaptive.in_use.rows.all.tolist()) == (
+        seen[:-4],
+        seen[-4:],
+    )
     adaptive.modules.config = dataclasses.replace(
         adaptive.config, learning=dataclasses.replace(adaptive.config.learning, batch_size=1_000)
     )
@@ -175,12 +180,12 @@ def test_plans_know_of_falls_as_soon_as_there_is_one(trained_run: Path, noticed:
     obs, readouts = np.zeros(size, np.float32), np.zeros(modules.readouts_size)
     adaptive.begin(obs, readouts)
     if noticed == "before":
-        adaptive.begin_model(1)
+        adaptive.bank.begin_model(1, "errors")
     adaptive.observe_step(np.zeros(modules.env_spec.action_size), 0.0, True, obs, readouts)
     if noticed == "after":
-        adaptive.begin_model(1)  # the fall was one of the changed world
+        adaptive.bank.begin_model(1, "errors")  # the fall was one of the changed world
     assert modules.terminations == 1
-    adaptive.switch_to(adaptive.first)
+    adaptive.bank.switch_to(adaptive.bank.first)
     assert modules.terminations == 0, "the agent of before is restored"
 
 

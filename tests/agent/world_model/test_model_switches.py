@@ -23,13 +23,13 @@ def test_an_alarm_soon_after_a_switch_takes_it_back(trained_run: Path, decisions
     env.reset(seed=300)
     for _ in range(50):
         env.step(np.zeros(adaptive.env_spec.action_size))
-    adaptive.begin_model(10)
+    adaptive.bank.begin_model(10, "errors")
     changed = adaptive.in_use
     adaptive.update()
     learned = weights(adaptive)
-    adaptive.switch_to(adaptive.first)
-    adaptive.newest_switch.decisions += decisions
-    errors = [(1.0, 1.0)] * len(adaptive.bank)
+    adaptive.bank.switch_to(adaptive.bank.first)
+    adaptive.bank.newest_switch.decisions += decisions
+    errors = [(1.0, 1.0)] * len(adaptive.bank.models)
     adaptive.detect(errors, Alarm("errors", 4))
     if decisions > WRONG_SWITCH_DECISIONS:
         assert adaptive.events[-1].new, "a change of its own"
@@ -37,6 +37,7 @@ def test_an_alarm_soon_after_a_switch_takes_it_back(trained_run: Path, decisions
     assert adaptive.in_use is changed
     assert same(learned, weights(adaptive))
     assert [event.model for event in adaptive.events] == [1, 0, 1]
+    assert (adaptive.events[-1].new, adaptive.events[-1].signal) == (False, "errors")
     adaptive.detect(errors, Alarm("errors", 4))
     assert adaptive.events[-1].new, "not back and forth"
 
@@ -53,20 +54,20 @@ def test_an_episode_with_a_short_mistake_counts_and_those_act_again_that_acted(t
             env.step(adaptive.predict(obs)[0])
 
     act(5)
-    adaptive.begin_model(2)
+    adaptive.bank.begin_model(2, "errors")
     act(5)
     changed = adaptive.in_use
     for kept in (False, True):
         changed.returns = TrialReturns(adapted=[0.0], kept=[1.0] if kept else [])
         obs, _ = env.reset(seed=301)
-        adaptive.weights.act(changed, kept=kept)
+        adaptive.bank.weights.act(changed, kept=kept)
         changed.returns.begin(kept)
         act(3)
         before = changed.returns.total
-        adaptive.switch_to(adaptive.first)
+        adaptive.bank.switch_to(adaptive.bank.first)
         act(2)
-        meanwhile = adaptive.newest_switch.rewarded
-        adaptive.switch_to(changed)
+        meanwhile = adaptive.bank.newest_switch.rewarded
+        adaptive.bank.switch_to(changed)
         assert adaptive.acts_kept is kept
         assert changed.returns.counts
         assert changed.returns.total == pytest.approx(before + meanwhile)
@@ -81,13 +82,45 @@ def test_an_episode_with_another_model_for_long_does_not_count(trained_run: Path
     obs, _ = env.reset(seed=300)
     for _ in range(5):
         env.step(adaptive.predict(obs)[0])
-    adaptive.begin_model(2)
+    adaptive.bank.begin_model(2, "errors")
     changed = adaptive.in_use
     changed.returns.begin(kept=False)
-    adaptive.switch_to(adaptive.first)
+    adaptive.bank.switch_to(adaptive.bank.first)
     if why == "long":
-        adaptive.newest_switch.decisions = WRONG_SWITCH_DECISIONS + 1
+        adaptive.bank.newest_switch.decisions = WRONG_SWITCH_DECISIONS + 1
     else:
         env.reset(seed=301)
-    adaptive.switch_to(changed)
+    adaptive.bank.switch_to(changed)
     assert not changed.returns.counts
+
+
+def test_what_was_seen_while_a_switch_was_a_mistake_is_of_the_world_of_before(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    bank = (adaptive := agent.adapt()).bank
+    adaptive.change_detector = None
+    env = adaptive.observe(joule.make_env(adaptive.config.env))
+    obs, _ = env.reset(seed=300)
+
+    def act(decisions: int) -> None:
+        for _ in range(decisions):
+            env.step(adaptive.predict(obs)[0])
+
+    act(5)
+    bank.begin_model(2, "errors")
+    changed = bank.in_use
+    act(6)
+    bank.first.comparison.steps = 3
+    bank.switch_to(bank.first)
+    act(4)
+    assert (len(changed.rows), len(bank.first.rows)) == (5, 10)
+    changed.comparison.steps = 2
+    bank.switch_to(changed)
+    assert (len(changed.rows), len(bank.first.rows)) == (12, 3)
+    assert changed.rows.all.tolist() == sorted(changed.rows.all.tolist())
+    assert bank.events[-1].since == 7
+    bank.first.comparison.steps = 3
+    bank.switch_to(bank.first)
+    bank.newest_switch.decisions = WRONG_SWITCH_DECISIONS + 1
+    changed.comparison.steps, before = 2, len(changed.rows)
+    bank.switch_to(changed)
+    assert len(changed.rows) == before + 2, "after so long it was a change"

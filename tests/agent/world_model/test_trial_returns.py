@@ -144,35 +144,35 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
 
     obs, _ = env.reset(seed=1)
     act(3)
-    adaptive.begin_model(2)
+    adaptive.bank.begin_model(2, "errors")
     act(3)  # learns
     assert adaptive.in_use.returns.adapted == []  # the episode is of two worlds
     obs, _ = env.reset(seed=2)
-    assert not adaptive.weights.acts_kept
+    assert not adaptive.bank.weights.acts_kept
     act(3)
     learned = weights(adaptive)
     assert not same(before, learned)
     paid.reward = 1.0
     obs, _ = env.reset(seed=3)
     act(3)
-    assert adaptive.weights.acts_kept
+    assert adaptive.bank.weights.acts_kept
     assert same(before, weights(adaptive))
-    with adaptive.weights.acting(adaptive.in_use, kept=False):
+    with adaptive.bank.weights.acting(adaptive.in_use, kept=False):
         assert not same(learned, weights(adaptive))
     assert same(before, weights(adaptive))
-    models = [adaptive.weights.model_of(known, adaptive.in_use) for known in adaptive.bank]
+    models = adaptive.bank.world_models()
     errors = errors_of_step(adaptive.modules, models, obs, adaptive.predict(obs)[0], obs)
     assert errors[0] != errors[1]  # the new model is still asked what it predicts
     adaptive.end_episode()
-    assert adaptive.weights.acts_kept  # it returned more
+    assert adaptive.bank.weights.acts_kept  # it returned more
     assert adaptive.in_use.returns.kept == [3.0]
     # The world of before is met again: its networks are in use, and the adapted ones are kept.
     new = adaptive.in_use
-    adaptive.switch_to(adaptive.first)
-    assert not adaptive.weights.acts_kept
+    adaptive.bank.switch_to(adaptive.bank.first)
+    assert not adaptive.bank.weights.acts_kept
     assert same(before, weights(adaptive))
     assert not same(before, new.weights)
-    adaptive.switch_to(new)
+    adaptive.bank.switch_to(new)
     assert same(weights(adaptive), new.weights)
 
 
@@ -181,7 +181,7 @@ def test_only_whole_episodes_are_compared(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
     adaptive.change_detector = None
-    adaptive.begin_model(1)
+    adaptive.bank.begin_model(1, "errors")
     paid = Paid(envs.make(adaptive.config.env))
     paid.reward = 1.0
     env, returns = adaptive.observe(paid), adaptive.in_use.returns
@@ -211,7 +211,7 @@ def test_only_whole_episodes_are_compared(trained_run: Path) -> None:
 def test_what_the_agent_has_learned_elsewhere_is_not_replaced(trained_run: Path, tmp_path: Path) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
-    adaptive.begin_model(1)
+    adaptive.bank.begin_model(1, "errors")
     adaptive.in_use.returns = TrialReturns(adapted=[1.0], kept=[2.0])
     agent.learn(5, env=envs.make(agent.config.env))
     learned = weights(adaptive)
@@ -230,18 +230,18 @@ def test_an_agent_is_saved_with_the_networks_that_returned_more_whoever_acts(
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
     by = {"kept": weights(adaptive)}
-    adaptive.begin_model(1)
+    adaptive.bank.begin_model(1, "errors")
     with torch.no_grad():
         for parameter in adaptive.modules.networks.parameters():
             parameter += 0.01  # what was learned
     by["adapted"] = weights(adaptive)
     adaptive.in_use.returns = TrialReturns(adapted=[1.0], kept=[2.0 if better == "kept" else 0.0])
     for acts in ("kept", "adapted"):
-        adaptive.weights.act(adaptive.in_use, kept=acts == "kept")
+        adaptive.bank.weights.act(adaptive.in_use, kept=acts == "kept")
         agent.save(tmp_path / acts)
         assert same(weights(joule.load(tmp_path / acts)), by[better])
         assert same(weights(adaptive), by[acts])
-    adaptive.weights.act(adaptive.in_use, kept=better == "adapted")
+    adaptive.bank.weights.act(adaptive.in_use, kept=better == "adapted")
     agent.load_state_dict(*agent.state_dict())
     for _ in range(2):
         assert same(weights(adaptive), by[better])
@@ -255,16 +255,16 @@ def test_what_is_tried_in_the_next_world_is_the_agent_that_acted_in_the_world_be
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
     before = weights(adaptive)
-    adaptive.begin_model(1)
+    adaptive.bank.begin_model(1, "errors")
     with torch.no_grad():
         for parameter in adaptive.modules.networks.parameters():
             parameter += 0.01  # what was learned
     adaptive.in_use.returns = TrialReturns(adapted=[1.0], kept=[2.0])
-    adaptive.begin_model(1)
+    adaptive.bank.begin_model(1, "errors")
     assert same(adaptive.in_use.kept, before)
     assert adaptive.in_use.returns == TrialReturns(kept_first=True)
     adaptive.in_use.returns = TrialReturns(adapted=[2.0], kept=[1.0])
-    adaptive.begin_model(1)
+    adaptive.bank.begin_model(1, "errors")
     assert not same(adaptive.in_use.kept, before)
 
 
@@ -277,17 +277,17 @@ def test_weights_that_returned_more_for_some_time_are_kept_as_they_are_then(trai
     obs, _ = env.reset(seed=1)
     for _ in range(3):
         env.step(adaptive.predict(obs)[0])
-    adaptive.begin_model(2)
+    adaptive.bank.begin_model(2, "errors")
     for _ in range(3):
         env.step(adaptive.predict(obs)[0])  # learns
     learned, before = weights(adaptive), adaptive.in_use.kept
-    adaptive.weights.act(adaptive.in_use, kept=True)
+    adaptive.bank.weights.act(adaptive.in_use, kept=True)
     adaptive.in_use.returns = TrialReturns(adapted=[3.0, 3.0, 3.0], kept=[2.0], acts_kept=True)
     adaptive.end_episode()
     assert same(adaptive.in_use.kept, before), "in this episode the adapted networks did not act"
     adaptive.in_use.returns.acts_kept = False
     adaptive.mean_error = 10.0
-    adaptive.weights.act(adaptive.in_use, kept=True)
+    adaptive.bank.weights.act(adaptive.in_use, kept=True)
     assert not adaptive.distrusts_model, "as without adaptation"
     adaptive.end_episode()
     assert adaptive.acts_kept
