@@ -70,8 +70,11 @@ SUBJECTS: dict[str, Subject] = {
     "maze": Subject("joule/Maze-v0", 50_000),
     "push": Subject("joule/Push-v0", 50_000),
     "umaze": Subject("benchmarks.learning.umaze:benchmarks/UMaze-v0", 50_000),
-    "reach_pixels": Subject("joule/Reach-v0", 20_000, ("--obs", "pixels", "--obs-size", "48"),
-                            no_baseline="sac_her takes no pictures"),
+    "reach_pixels": Subject(
+        "joule/Reach-v0", 20_000,
+        ("--obs", "pixels", "--obs-size", "48", "--env-kwargs", '{"goal_in_observation": false}'),
+        no_baseline="sac_her takes no pictures",
+    ),
 }  # fmt: skip
 EQUAL = ("her", "her_equal_cpu")
 """Endings of the names of the baseline's subjects."""

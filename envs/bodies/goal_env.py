@@ -14,6 +14,9 @@ from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+GOAL_GROUP = 2
+"""Of the geoms that show the goal of an episode, in the MJCF files. MuJoCo draws it by default."""
+
 
 class GoalEnv(MujocoEnv):
     """A MuJoCo environment whose task is to bring about a state.
@@ -23,7 +26,7 @@ class GoalEnv(MujocoEnv):
     Args:
         model: an MJCF file.
         frame_skip: physics steps of one step.
-        goal_in_observation: whether the goal of the episode is observed.
+        goal_in_observation: whether the goal of the episode is observed, as numbers and in pictures.
         kwargs: keyword arguments of `MujocoEnv`.
     """
 
@@ -40,6 +43,11 @@ class GoalEnv(MujocoEnv):
         kwargs.setdefault("camera_name", "view")
         super().__init__(str(model), frame_skip, Box(-np.inf, np.inf, (numbers,), np.float64), **kwargs)
         self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
+
+    @property
+    def unseen_groups(self) -> tuple[int, ...]:
+        """Groups of geoms that an agent's pictures leave out; films show them."""
+        return () if self.goal_in_observation else (GOAL_GROUP,)
 
     @abstractmethod
     def goal_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

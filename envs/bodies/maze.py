@@ -68,7 +68,7 @@ class Maze(GoalEnv):
     Args:
         random_goal: draw a goal at each reset.
         zone_penalty: cost of a step in the zone, in reward.
-        goal_in_observation: whether numbers 4 and 5 are observed.
+        goal_in_observation: whether numbers 4 and 5 are observed, and pictures show the goal.
         frame_skip: physics steps of 5 ms per step.
         kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """

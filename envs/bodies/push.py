@@ -81,7 +81,7 @@ class Push(GoalEnv):
     Never terminates; truncated after 200 steps of 0.04 s when made through its id.
 
     Args:
-        goal_in_observation: whether numbers 14 to 19 are observed.
+        goal_in_observation: whether numbers 14 to 19 are observed, and pictures show the goal.
         frame_skip: physics steps of 5 ms per step.
         kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """

@@ -62,7 +62,7 @@ class Reach(GoalEnv):
 
     Args:
         control_cost_weight: cost of an action at full torque, in reward per step.
-        goal_in_observation: whether numbers 6 to 9 are observed.
+        goal_in_observation: whether numbers 6 to 9 are observed, and pictures show the goal.
         frame_skip: physics steps of 5 ms per step.
         kwargs: keyword arguments of `MujocoEnv` (`render_mode`, `width`, `height`, `camera_name`, ...).
     """

@@ -23,6 +23,7 @@ class ModelRenderer:
         height: of a frame in pixels.
         most: field of `model.vis.quality` -> its greatest value in these frames.
         left_out: what is not drawn, by MuJoCo's names of its flags.
+        unseen_groups: groups of geoms and sites that are not drawn.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class ModelRenderer:
         *,
         most: Mapping[str, int] | None = None,
         left_out: Sequence[str] = (),
+        unseen_groups: Sequence[int] = (),
     ) -> None:
         self._name, self._width, self._height = name, width, height
-        self._most, self._left_out = most or {}, left_out
+        self._most, self._left_out, self._unseen_groups = most or {}, left_out, list(unseen_groups)
+        self._option: Any = None
         self._model: Any = None
         self._renderer: Any = None
 
@@ -47,7 +50,7 @@ class ModelRenderer:
         """
         if physics.model is not self._model:
             self._make(physics.model)
-        self._renderer.update_scene(physics.data, camera)
+        self._renderer.update_scene(physics.data, camera, self._option)
         return self._renderer.scene
 
     def render(self) -> np.ndarray:
@@ -83,7 +86,9 @@ class ModelRenderer:
                 setattr(part, field, value)
         # EGL ends itself at exit; a context that is freed later prints a traceback.
         atexit.register(_close, weakref.ref(self))
-        self._model = model
+        self._model, self._option = model, mujoco.MjvOption()
+        self._option.geomgroup[self._unseen_groups] = 0
+        self._option.sitegroup[self._unseen_groups] = 0
         for name in self._left_out:
             self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{name}")] = 0
 

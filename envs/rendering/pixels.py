@@ -7,6 +7,7 @@ for this camera alone.
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ PIXELS = "pixels"
 CHANNELS = 3
 LEFT_OUT = ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE")
 """Of a scene, by MuJoCo's names."""
+GROUPS = 6
+"""Groups of geoms and sites that MuJoCo draws or leaves out."""
 MOST_SLICES, MOST_STACKS = 28, 16
 """Facets around and along a round shape at most, which are MuJoCo's own default. Models for films have more, and a
 frame takes as long as it has facets, whatever its size in pixels."""
@@ -53,14 +56,22 @@ class Camera:
         settings: size and camera.
 
     Raises:
-        EnvError: for an environment without MuJoCo physics, or without this camera.
+        EnvError: for an environment without MuJoCo physics, without this camera, or with an attribute
+            `unseen_groups` that names no groups.
     """
 
     own = False
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str, settings: PixelSettings) -> None:
         self._env, self._name, self._settings = env, name, settings
-        self._renderer = ModelRenderer(name, settings.size, settings.size, most=MOST, left_out=LEFT_OUT)
+        self._renderer = ModelRenderer(
+            name,
+            settings.size,
+            settings.size,
+            most=MOST,
+            left_out=LEFT_OUT,
+            unseen_groups=_unseen_groups(env, name),
+        )
         self._view: int | str = -1
         physics = self._physics()
         cameras = [physics.model.camera(number).name for number in range(physics.model.ncam)]
@@ -90,6 +101,20 @@ class Camera:
         if physics is None:
             raise EnvError(f"obs: {self._name} has no MuJoCo physics to take pictures of; use its state")
         return physics
+
+
+def _unseen_groups(env: gymnasium.Env[Any, Any], name: str) -> tuple[int, ...]:
+    """Groups of geoms and sites that the environment wants left out of pictures; raises EnvError for others."""
+    groups = getattr(env.unwrapped, "unseen_groups", ())
+    try:
+        found = tuple(operator.index(group) for group in groups)
+    except TypeError:
+        found = (-1,)
+    if not all(0 <= group < GROUPS for group in found):
+        raise EnvError(
+            f"obs: unseen_groups of {name} must be groups of geoms, each from 0 to {GROUPS - 1}, not {groups!r}"
+        )
+    return found
 
 
 class FrameStack:

@@ -126,3 +126,25 @@ def test_an_environment_without_physics_is_seen_as_it_draws_itself() -> None:
     assert env.restore(saved)
     np.testing.assert_array_equal(env.step(np.zeros(1, np.float32))[0], after)
     env.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "goal"), [("Reach", (0.3, 0.2)), ("Push", (0.1, 0.1, 1.0)), ("LongMaze", (0.2, 0.3))]
+)
+@pytest.mark.parametrize("shown", [True, False])
+def test_pictures_show_a_goal_where_it_is_observed(name: str, goal: tuple[float, ...], shown: bool) -> None:
+    pixels, kwargs = PixelSettings(stack=1), {"goal_in_observation": shown}
+    env: Any = envs.make(f"joule/{name}-v0", pixels=pixels, kwargs=kwargs, render_mode="rgb_array")
+    first, _ = env.reset(seed=1)
+    film = env.render()
+    other, _ = env.reset(seed=1, options={"goal": goal})
+    assert np.array_equal(first, other) is not shown
+    assert not np.array_equal(film, env.render()), "a film always shows it"
+    env.close()
+
+
+def test_groups_that_are_not_to_be_seen_must_be_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    for groups in (("goal",), (6,), 2):
+        monkeypatch.setattr("gymnasium.envs.mujoco.mujoco_env.MujocoEnv.unseen_groups", groups, raising=False)
+        with pytest.raises(EnvError, match="unseen_groups of InvertedPendulum-v5 must be groups of geoms"):
+            seeing()
