@@ -105,7 +105,7 @@ TWOROOM, PUSHT, REACHER = "swm/TwoRoom-v1", "swm/PushT-v1", "swm/ReacherDMContro
 SUBJECTS: dict[str, Subject] = {
     "tworoom": Subject(TWOROOM, _expert, "tworoom"),
     "tworoom_state": Subject(TWOROOM, _expert, "tworoom", options=(), goal_updates=2_000),
-    "pusht": Subject(PUSHT, _weak, "pusht"),
+    "pusht": Subject(PUSHT, _weak, "pusht", gradient_steps=12_000, goal_updates=10_000),
     "pusht_state": Subject(PUSHT, _weak, "pusht", options=(), gradient_steps=10_000, goal_updates=10_000),
     # An arm that swings has a velocity, which one picture does not show.
     "swm_reacher": Subject(
