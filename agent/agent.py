@@ -231,6 +231,11 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             if here != there:
                 raise ConfigError(f"init_from: {name} of that agent is {there!r}, not {here!r}")
         check_spec(earlier.env_spec, self, self.config.agent)
+        if (here := self.config.obs_camera) != (there := earlier.config.obs_camera):
+            raise ConfigError(
+                f"init_from: obs_camera of that agent is {there!r}, not {here!r}, and its "
+                "remembered pictures are of that camera; leave obs_camera out"
+            )
         ours, theirs = self.config.task or "own", earlier.config.task or "own"
         task_cost = None if ours == theirs else earlier.configurator.task_cost(parse(ours))
         begin_with(self.modules, earlier.modules, task_cost)

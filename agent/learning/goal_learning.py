@@ -177,11 +177,11 @@ class GoalLearner:
     @torch.no_grad()
     def targets(self, starts: np.ndarray, goals: np.ndarray) -> Float[Tensor, " rows"]:
         """Targets of the critic: the discounted number of decisions from `starts` [rows] to `goals` [rows]."""
-        found = [self._bootstrapped(starts, goals, most) for most in N_STEPS]
+        found = [self.bootstrapped(starts, goals, most) for most in N_STEPS]
         return torch.stack(found).amin(0)
 
-    def _bootstrapped(self, starts: np.ndarray, goals: np.ndarray, most: int) -> Float[Tensor, " rows"]:
-        """That number by what was done in the next `most` decisions, and by the target critic from there on."""
+    def bootstrapped(self, starts: np.ndarray, goals: np.ndarray, most: int) -> Float[Tensor, " rows"]:
+        """That number, by what was done in the next `most` decisions and by the target critic from there on."""
         networks, moments = self.networks, self.moments
         taken, reached = steps_towards(starts, goals, moments.end[starts], most)
         after, goal = (moments.z[torch.from_numpy(index)] for index in (starts + taken, goals))

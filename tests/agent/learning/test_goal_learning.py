@@ -15,7 +15,7 @@ import joule
 from agent.cost.goal import Goal
 from agent.errors import ConfigError, InputError
 from agent.goal_networks import DISCOUNT
-from agent.learning.goal_learning import GoalLearner, moments_of, steps_towards
+from agent.learning.goal_learning import moments_of, steps_towards
 from joule.environment import make_env
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -47,21 +47,6 @@ def test_moments_are_in_the_order_of_the_episodes(trained_run: Path) -> None:
     assert len(moments.starts) == buffer.held
     assert moments.last[moments.end].all()
     assert not any(moments.last[start:end].any() for start, end in enumerate(moments.end) if start < 500)
-
-
-@pytest.mark.parametrize("left", [1.0, 20.0])
-def test_the_target_is_the_fewer_decisions_of_those_taken_and_those_that_the_critic_expects(
-    trained_run: Path, left: float
-) -> None:
-    agent: Any = joule.load(trained_run)
-    networks = agent.modules.networks.new_goals()
-    learner = GoalLearner(networks, moments_of(agent.modules), 0, 0)
-    networks.target_critic.forward = lambda pair, action: torch.full((len(pair), 2), left)
-    start, discount = np.array([3]), networks.discount
-    taken = (1.0 - discount**5) / (1.0 - discount)  # five decisions, each counted less than the one before
-    target = learner.targets(start, start + 5).item()
-    assert target == pytest.approx(min(taken, 1.0 + discount * left), rel=1e-5)
-    assert learner.targets(start, start + 1).item() == pytest.approx(1.0)
 
 
 def test_learning_goals_changes_nothing_else_and_repeats(trained_run: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 import joule
 from agent.cost.readouts import TaskError
 from agent.errors import ConfigError
+from envs.rendering.opengl import ensure_gl
 
 Make = Callable[..., Any]
 LEFT = "track:position=-1"
@@ -147,3 +148,17 @@ def test_only_the_newest_rows_that_fit_are_taken(make_agent: Make, earlier: Any)
     for name, column in buffer.columns.items():
         newest = known.streams[0].through_newest(known.streams[0].rows - 100)[name]
         np.testing.assert_array_equal(column, newest)
+
+
+@pytest.mark.skipif(ensure_gl() is not None, reason="no OpenGL library")
+def test_pictures_of_two_cameras_are_not_mixed(small: dict[str, Any]) -> None:
+    seeing = {"obs": "pixels", "obs_size": 16, "steps": 20, "explore.warmup_decisions": 20}
+    settings = {name: value for name, value in small.items() if name != "env"} | seeing
+
+    def agent(**more: Any) -> Any:
+        return joule.make("joule", env="joule/Reach-v0", settings=settings | more)
+
+    earlier = agent().learn(4)
+    with pytest.raises(ConfigError, match=r"init_from: obs_camera of that agent is '', not 'view'"):
+        agent(obs_camera="view").begin_with(earlier)
+    agent().begin_with(earlier)
