@@ -2,9 +2,7 @@
 
 Every moment that is remembered may serve as a goal of what came before it (hindsight, Andrychowicz et al. 2017;
 Kaelbling 1993). A decision costs 1, and the goal ends the episode, so that the cost-to-go is the discounted number
-of decisions to the goal. The policy learns to lower it. Of two estimates of that number the lesser is learned,
-because both are of decisions that were not the best ones (He et al. 2017). Perception and world model stay as they
-are.
+of decisions to the goal. The policy learns to lower it. Perception and world model stay as they are.
 """
 
 from collections.abc import Callable
@@ -28,10 +26,8 @@ BATCH_SIZE = 256
 LEARNING_RATE = 1e-3
 TAU = 0.01
 """Rate at which the target critic follows."""
-N_STEPS = (10, 1)
-"""Decisions of an episode before the critic's bootstrap, of two estimates whose lesser is the target. What was done
-at random took no fewer decisions than the policy needs: ten of them spread what is learned fast, and one says where
-the policy is better. With 3 alone, goals take twice the updates."""
+N_STEP = 10
+"""Decisions of an episode before the critic's bootstrap. With 3, goals take twice the updates."""
 FROM_THE_FUTURE = 0.85
 """Share of the goals that are later moments of the same episode; the others are moments of any episode, so that the
 critic knows what is far."""
@@ -177,13 +173,8 @@ class GoalLearner:
     @torch.no_grad()
     def targets(self, starts: np.ndarray, goals: np.ndarray) -> Float[Tensor, " rows"]:
         """Targets of the critic: the discounted number of decisions from `starts` [rows] to `goals` [rows]."""
-        found = [self.bootstrapped(starts, goals, most) for most in N_STEPS]
-        return torch.stack(found).amin(0)
-
-    def bootstrapped(self, starts: np.ndarray, goals: np.ndarray, most: int) -> Float[Tensor, " rows"]:
-        """That number, by what was done in the next `most` decisions and by the target critic from there on."""
         networks, moments = self.networks, self.moments
-        taken, reached = steps_towards(starts, goals, moments.end[starts], most)
+        taken, reached = steps_towards(starts, goals, moments.end[starts], N_STEP)
         after, goal = (moments.z[torch.from_numpy(index)] for index in (starts + taken, goals))
         share = torch.from_numpy(self.discount**taken).to(goal)
         later = torch.cat((after, goal), -1)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from agent.goal_networks import GoalNetworks
-from agent.learning.goal_learning import N_STEPS, GoalLearner, Moments
+from agent.learning.goal_learning import N_STEP, GoalLearner, Moments
 
-GAMMA, LATENT, MOST = 0.9, 4, 10
+GAMMA, LATENT = 0.9, 4
 
 
 def discounted(decisions: int) -> float:
@@ -33,18 +33,18 @@ def learner() -> GoalLearner:
     return GoalLearner(GoalNetworks(LATENT, 1, 16, 2, 21, GAMMA), moments, 10, seed=0)
 
 
-def test_an_estimate_counts_the_decisions_to_the_goal(
+def test_a_target_counts_the_decisions_to_the_goal(
     learner: GoalLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def critics(pair: Tensor, action: Tensor) -> Tensor:
         return torch.tensor([[3.0, 6.0]]).expand(len(pair), -1)
 
     monkeypatch.setattr(learner.networks.target_critic, "forward", critics)
-    far, never = discounted(MOST) + GAMMA**MOST * 6.0, 1.0 / (1.0 - GAMMA)
+    far, never = discounted(N_STEP) + GAMMA**N_STEP * 6.0, 1.0 / (1.0 - GAMMA)
     expected = {
         (0, 1): 1.0,
-        (0, MOST): discounted(MOST),
-        (0, MOST + 1): far,  # by the more pessimistic critic
+        (0, N_STEP): discounted(N_STEP),
+        (0, N_STEP + 1): far,  # by the more pessimistic critic
         (0, 60): far,  # of another episode
         (4, 2): far,  # before the start
         (20, 25): discounted(5),
@@ -55,22 +55,8 @@ def test_an_estimate_counts_the_decisions_to_the_goal(
         (36, 60): far,  # it terminates later
     }
     starts, goals = np.array(list(expected)).T
-    found = learner.bootstrapped(starts, goals, MOST)
-    assert found.tolist() == pytest.approx(list(expected.values()), rel=1e-5)
-
-
-@pytest.mark.parametrize("left", [1.0, 9.0])
-def test_the_target_is_the_fewer_decisions_of_those_taken_and_those_that_the_critic_expects(
-    learner: GoalLearner, monkeypatch: pytest.MonkeyPatch, left: float
-) -> None:
-    monkeypatch.setattr(
-        learner.networks.target_critic, "forward", lambda pair, action: torch.full((len(pair), 2), left)
-    )
-    starts, goals = np.array([0, 0]), np.array([5, 1])
-    assert min(N_STEPS) == 1
-    assert max(N_STEPS) >= 5
     found = learner.targets(starts, goals)
-    assert found.tolist() == pytest.approx([min(discounted(5), 1.0 + GAMMA * left), 1.0])
+    assert found.tolist() == pytest.approx(list(expected.values()), rel=1e-5)
 
 
 def test_a_discounted_number_of_decisions_is_read_as_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
