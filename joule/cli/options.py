@@ -21,6 +21,7 @@ from typing import Any, Literal
 from agent.configurator import kinds
 from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
 from agent.configurator.validation import known_names
+from agent.errors import ConfigError
 from joule.cli.parser import Parser, json_object, number, whole_number
 
 _TYPES: dict[type, tuple[typing.Callable[[str], Any], str]] = {
@@ -102,7 +103,26 @@ def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> No
         group.add_argument(flag, type=json_object, metavar="JSON", **options)
     else:
         reader, metavar = _TYPES[inner]
-        group.add_argument(flag, type=reader, metavar=metavar, **options)
+        action = _Once if name in ONE_ALONE else "store"
+        group.add_argument(flag, type=reader, metavar=metavar, action=action, **options)
+
+
+ONE_ALONE = {
+    "task": "join the terms of a task by +, as in less:velocity+0.1*control",
+    "goal": "give one goal",
+}
+"""Settings that look repeatable beside `--constraint` and are not -> what is given in place of two."""
+
+
+class _Once(argparse.Action):
+    """Refuses a second, different value: argparse would take the last one without a word."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+        if getattr(namespace, self.dest, values) != values:
+            raise ConfigError(
+                f"--{self.dest}: found {getattr(namespace, self.dest)!r} and {values!r}; {ONE_ALONE[self.dest]}"
+            )
+        setattr(namespace, self.dest, values)
 
 
 def kind_in(arguments: Sequence[str], section: str) -> str:

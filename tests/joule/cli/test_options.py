@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,15 @@ def test_the_home_folder_is_what_a_shell_would_have_made_of_it(monkeypatch: pyte
     assert train.parser([]).parse(["--out=~/runs/a"]).out == Path("/home/ada/runs/a")
     assert as_path("out", "~/runs/a") == Path("/home/ada/runs/a")
     assert as_path("out", "~nobody-of-that-name/a") == Path("~nobody-of-that-name/a")
+
+
+@pytest.mark.parametrize("command", [train, evaluate, play])
+def test_a_second_task_is_refused_and_not_taken_in_place_of_the_first(command: Any) -> None:
+    run = [] if command is train else ["RUN"]
+    with pytest.raises(ConfigError, match=r"--task: found 'still' and 'more:height'; join .* by \+"):
+        command.parser().parse([*run, "--task", "still", "--task=more:height"])
+    again = command.parser().parse([*run, "--task", "still", "--task", "still", "--seed", "1", "--seed", "2"])
+    assert given_settings(again)["task"] == "still"
 
 
 def test_a_value_that_cannot_be_read_is_named() -> None:
