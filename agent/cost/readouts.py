@@ -196,8 +196,10 @@ def one_of(name: str, several: Tensor, place: int) -> Tensor:
     """One number [rows] of several [rows, size]. Raises TaskError where there are not so many."""
     if place < several.shape[1]:
         return several[:, place]
-    whole = name.rpartition(".")[0]
-    raise TaskError(f"{name}: {whole} has {several.shape[1]} numbers, counted from 0")
+    whole, count = name.rpartition(".")[0], several.shape[1]
+    if count == 1:
+        raise TaskError(f"{name}: {whole} is one number; leave out .{place}")
+    raise TaskError(f"{name}: {whole} has {count} numbers, counted from 0")
 
 
 def difference(named: NamedReadouts, name: str, target: list[float], same: bool = False) -> Tensor:
@@ -217,5 +219,7 @@ def difference(named: NamedReadouts, name: str, target: list[float], same: bool 
     if same and len(target) == 1:
         target = target * value.shape[1]
     if value.shape[1] != len(target):
-        raise TaskError(f"{name}: found {len(target)} numbers for {value.shape[1]}; {name}.0 names the first")
+        count = value.shape[1]
+        first = f"; {name}.0 names the first" if count > len(target) else ""
+        raise TaskError(f"{name} has {count} number{'s' * (count > 1)}, found {len(target)}{first}")
     return named.shortest(name, value - value.new_tensor(target))

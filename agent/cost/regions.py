@@ -113,7 +113,13 @@ def parse_limit(kind: str, text: str) -> Limit | None:
     if found is None:
         return None
     readout, side, value = found.groups()
-    (bound,) = numbers(kind, readout, value.replace(",", " "), side)
+    try:
+        bound = float(value)
+    except ValueError:
+        bound = math.nan
+    if not math.isfinite(bound):
+        said = f"{kind}: {value!r} in {text.strip()} is not a finite number; write one such as 1.5, without a unit"
+        raise ConfigError(said)
     return Limit(readout, 1.0 if side == "<" else -1.0, bound)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from agent.cost.readouts import difference
+from agent.cost.readouts import NamedReadouts, TaskError, difference
 from agent.cost.regions import DISC_EXAMPLE, Charge, disc_of, parse_limit
 from agent.cost.task import CostFn, Task
 from agent.cost.term_arguments import Arguments, arguments, numbers
@@ -38,21 +38,31 @@ def total(costs: list[Tensor]) -> Tensor:
     return sum(costs[1:], costs[0])
 
 
-def one_name(kind: str, given: Arguments) -> str:
-    """The only key, which has no value. Raises ConfigError."""
+def one_name(kind: str, given: Arguments, what: str = "one readout") -> str:
+    """The only key, which has no value. Raises ConfigError, which asks for `what`."""
     if len(given) != 1 or any(given.values()):
-        raise ConfigError(f"{kind}: give one readout, as in {EXAMPLES[kind]}")
+        texts = [f"{key}={value}" if value else key for key, value in given.items()]
+        found = f"found {','.join(texts)}; " if texts else ""
+        raise ConfigError(f"{kind}: {found}give {what}, as in {EXAMPLES[kind]}")
     return next(iter(given))
+
+
+def _single(kind: str, r: NamedReadouts, name: str) -> Tensor:
+    """A readout of one number [rows]. Raises TaskError for several: more of one may be less of another."""
+    value = r[name]
+    if value.ndim > 1:
+        raise TaskError(f"{kind}: {name} has {value.shape[1]} numbers; name one of them, as in {name}.0")
+    return value
 
 
 def _more(given: Arguments) -> CostFn:
     name = one_name("more", given)
-    return lambda r: -r[name]
+    return lambda r: -_single("more", r, name)
 
 
 def _less(given: Arguments) -> CostFn:
     name = one_name("less", given)
-    return lambda r: r[name]
+    return lambda r: _single("less", r, name)
 
 
 def none_given(kind: str, given: Arguments) -> None:
@@ -92,7 +102,7 @@ def _alive(given: Arguments) -> CostFn:
 
 
 def _keep(given: Arguments) -> CostFn:
-    limit = parse_limit("keep", one_name("keep", given))
+    limit = parse_limit("keep", one_name("keep", given, "a limit"))
     if limit is None:
         raise ConfigError(f"keep: give a limit, as in {EXAMPLES['keep']}")
     return Charge(limit)
@@ -112,6 +122,8 @@ EXAMPLES = {
     "less": "less:velocity", "upright": "upright", "still": "still", "control": "control", "own": "own",
     "nothing": "nothing", "alive": "alive", "out-of": DISC_EXAMPLE, "keep": "keep:speed<8",
 }  # fmt: skip
+_OTHER_SIGNS = re.compile(r"[;*&]|\s-\s|\sand\s")
+"""What joins or weighs terms elsewhere."""
 
 
 def parse(text: str) -> Task:
@@ -135,8 +147,15 @@ def _term(text: str) -> Task:
         first, _, rest_of = kind.partition(" ")
         if first in KINDS and not colon:
             near = [f"{first}:{rest_of.strip()}"]
+        elif not colon and (kind_of_value := re.fullmatch(r"[^=<>]+([=<>])=?[^=<>]+", kind)):
+            near = [f"{'track' if kind_of_value[1] == '=' else 'keep'}:{kind}"]
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(f"task: {kind!r} is none of {', '.join(KINDS)}{hint}")
+    if _OTHER_SIGNS.search(rest):  # else all of it would be the name of a readout
+        raise ConfigError(
+            f"task: {text!r} cannot be read; join terms by +, and write a weight before its term, as in "
+            "less:velocity+0.1*control"
+        )
     cost = KINDS[kind](arguments(kind, rest, EXAMPLES[kind]) if colon else {})
     region = cost.region if isinstance(cost, Charge) else None
     task = Task(f"{kind} {rest}".strip(), cost, (), f"{kind}{colon}{rest}", region=region)

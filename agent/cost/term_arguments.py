@@ -9,14 +9,13 @@ Arguments = dict[str, str]
 """Key -> value."""
 
 
-def numbers(kind: str, name: str, text: str, sign: str = "=") -> list[float]:
+def numbers(kind: str, name: str, text: str) -> list[float]:
     """Finite numbers separated by commas.
 
     Args:
         kind: the kind of the term, for the message.
         name: the key, for the message.
         text: the value.
-        sign: what stands between key and value, for the message.
 
     Raises:
         ConfigError: for text that is something else.
@@ -27,8 +26,9 @@ def numbers(kind: str, name: str, text: str, sign: str = "=") -> list[float]:
             raise ValueError
         return found
     except ValueError:
-        several = "without a unit" if sign != "=" else "or several with commas between"
-        raise ConfigError(f"{kind}: {name}{sign}{text} is not a number, {several}") from None
+        raise ConfigError(
+            f"{kind}: {name}={text} is not a number without a unit, or several with commas between"
+        ) from None
 
 
 def arguments(kind: str, text: str, example: str) -> Arguments:

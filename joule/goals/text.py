@@ -96,9 +96,9 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
             raise TaskError(f"goal: {part[:80]!r} is no readout and its value; there are {known}")
         wanted = value.new_tensor(numbers("goal", name, values))
         if len(wanted) != value.shape[1]:
-            raise TaskError(
-                f"goal: {name}: found {len(wanted)} numbers for {value.shape[1]}; {name}.0 names the first"
-            )
+            count = value.shape[1]
+            first = f"; {name}.0 names the first" if count > len(wanted) else ""
+            raise TaskError(f"goal: {name} has {count} number{'s' * (count > 1)}, found {len(wanted)}{first}")
         # Readouts of different units count by how much they vary. One that does not vary favours no moment.
         spread, mean = torch.std_mean(value.double(), 0, correction=0)
         counts = ~is_rounding(spread, mean)

@@ -59,6 +59,15 @@ def test_text_that_is_no_constraint_is_refused(text: str) -> None:
         parse_constraint(text)
 
 
+def test_a_bound_that_is_no_number_is_named_as_it_was_written() -> None:
+    for text, value in (("speed<1,5", "1,5"), ("speed<2km/h", "2km/h"), ("speed < nan", "nan")):
+        said = (
+            f"constraint: '{value}' in {text} is not a finite number; write one such as 1.5, without a unit"
+        )
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            parse_constraint(text)
+
+
 DISC = "out-of:x=0,y=0,r=1"
 
 

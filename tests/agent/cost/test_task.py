@@ -111,7 +111,16 @@ def test_weights_multiply_and_read_back_exactly() -> None:
         ("out-of:x=0,y=0,r=0", "r is above 0"),
         ("upright:now", "takes nothing"),
         ("keep:rate", "give a limit"),
-        ("keep:rate<fast", "rate<fast is not a number, without a unit"),
+        ("keep:rate<fast", "'fast' in rate<fast is not a finite number; .*, without a unit"),
+        ("keep:rate<1,5", "keep: found rate<1,5; give a limit"),
+        ("keep:rate=2", "keep: found rate=2; give a limit, as in keep:speed<8"),
+        ("less:rate=2", "less: found rate=2; give one readout"),
+        ("track:rate=2m/s", "rate=2m/s is not a number without a unit"),
+        ("rate=2", r"did you mean track:rate=2\?"),
+        ("rate<2", r"did you mean keep:rate<2\?"),
+        ("more:height - control", r"'more:height - control' cannot be read; join terms by \+"),
+        ("less:rate;more:height", r"join terms by \+"),
+        ("more:rate*2", "write a weight before its term"),
         ("track:rate=1,rate=2", "comes twice"),
         ("control+", "'' is none of"),
     ],
@@ -119,6 +128,17 @@ def test_weights_multiply_and_read_back_exactly() -> None:
 def test_text_that_is_no_task_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         parse(text)
+
+
+def test_more_of_a_readout_of_several_numbers_is_refused_with_the_name_of_one() -> None:
+    with pytest.raises(TaskError, match=r"more: place has 2 numbers; name one of them, as in place\.0"):
+        parse("more:place")(named())
+    with pytest.raises(TaskError, match=r"^rate has 1 number, found 2$"):
+        parse("reach:rate=1,2")(named())
+    with pytest.raises(TaskError, match=r"^place has 2 numbers, found 1; place\.0 names the first$"):
+        parse("reach:place=1")(named())
+    with pytest.raises(TaskError, match=r"^rate\.1: rate is one number; leave out \.1$"):
+        parse("less:rate.1")(named())
 
 
 def test_the_reward_of_an_environment_with_a_task_is_minus_its_cost(make_agent: Callable[..., Any]) -> None:
