@@ -155,9 +155,16 @@ class ConstraintCost:
         warnings.warn(said, Advice, stacklevel=2)
 
     def _warn_of_unkept(self, margins: Sequence[float], true: Float[Tensor, "constraints rows"]) -> None:
-        """Warns of each constraint that some stored step keeps, and none by its margin."""
+        """Warns of each constraint that no stored step keeps, or none by its margin."""
         for kept, margin, violations in zip(self.constraints, margins, true, strict=True):
-            if bool((violations <= 0.0).any()) and not bool((violations + margin <= 0.0).any()):
+            if not bool((violations <= 0.0).any()):
+                said = (
+                    f"constraint {kept.name}: none of the {len(violations):,} remembered steps keeps it, and the "
+                    f"nearest violates it by {float(violations.nan_to_num(nan=torch.inf).min()):.3g}; the plan of "
+                    "the least violation is chosen: check the limit and its unit"
+                )
+                warnings.warn(said, Advice, stacklevel=2)
+            elif not bool((violations + margin <= 0.0).any()):
                 said = (
                     f"constraint {kept.name}: its safety margin, the error of predictions near the limit, is "
                     f"{margin:.3g}, and no remembered step keeps so far from the limit; every plan counts as a "

@@ -93,6 +93,16 @@ def test_a_margin_that_nothing_remembered_keeps_is_said() -> None:
     assert len(said) == 1, "the other limit has room"
 
 
+def test_a_limit_that_nothing_remembered_keeps_is_said() -> None:
+    buffer = places(80)
+    lowest = float(buffer.readout[buffer.filled()].min())
+    limit = parse_constraint(f"place<{lowest - 0.5:.4f}")
+    cost = ConstraintCost([limit], Readouts({"place": 1}, {}), networks_reading(1, world_model=Short()), 1)
+    with pytest.warns(Advice, match=r"none of the 800 remembered steps keeps it, .* by 0\.5; ") as said:
+        cost.margin(buffer, lambda obs: torch.from_numpy(np.asarray(obs, np.float32)), 3)
+    assert len(said) == 1
+
+
 def test_the_margin_is_the_error_of_predictions_of_stored_steps() -> None:
     networks = networks_reading(1, world_model=Short())
     buffer = places(80)
