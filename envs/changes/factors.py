@@ -28,6 +28,8 @@ Scale = Callable[[Any, Rows, float], None]
 _DEAD_SENSOR = re.compile(r"dead_sensor\.(?P<sensor>[^=@]+)(=0)?(?P<onset>@[^=@]+)?")
 NAMED = ("dead", "dead_sensor")
 """Factors whose text gives a name in the place of a value."""
+_OTHER_RANGE = re.compile(r"[\[(]?\s*([0-9.]+)\s*[-:,;]\s*([0-9.]+)\s*[\])]?")
+"""How a range is written elsewhere."""
 _TEXT = re.compile(r"(?P<factor>[^=.@\s]+)(\.(?P<target>[^=@]+))?=(?P<value>[^=@]+)(@(?P<onset>[^=@]+))?")
 
 
@@ -182,7 +184,10 @@ class Written:
 
     def number(self, word: str) -> float:
         """A word as a value of the factor. Raises EnvError for no number, and for one out of range."""
-        factor, value = FACTORS[self.factor], _number(word, self.text)
+        factor = FACTORS[self.factor]
+        if range_of := _OTHER_RANGE.fullmatch(word):
+            raise self.error(f"{word!r} is not a number; a range is written {range_of[1]}..{range_of[2]}")
+        value = _number(word, self.text)
         if not factor.low <= value <= factor.high or (factor.whole and value != int(value)):
             kind = "a whole number" if factor.whole else "a number"
             unit = UNITS.get(self.factor, "; it multiplies, so that 1 changes nothing")
@@ -222,6 +227,9 @@ def read(text: str) -> Written:
     if sensor := _DEAD_SENSOR.fullmatch(written):
         written = f"dead_sensor={sensor['sensor']}{sensor['onset'] or ''}"
     match = _TEXT.fullmatch(written)
+    if written in NAMED:
+        what = "dead=NAME, of a motor" if written == "dead" else "dead_sensor.NAME, of a sensor"
+        raise EnvError(f"perturbation {text!r} is malformed: write {what}")
     if match is None and (motor := re.fullmatch(r"dead\.([^=@]+(?:@[0-9]+)?)", written)):
         raise EnvError(f"perturbation {text!r} is malformed: write dead={motor[1]}")
     if (
@@ -252,7 +260,7 @@ def read(text: str) -> Written:
         other = "; gain.NAME=0|1 switches a motor off in some episodes" if name == "dead" else ""
         raise found.error(f"{name} takes no value, and so no range and no choice{other}")
     if name in NAMED and target is not None:
-        raise found.error(f"write {name}=INDEX or {name}=NAME")
+        raise found.error(f"write {f'{name}.' if name == 'dead_sensor' else f'{name}='}{target}")
     if target is not None and FACTORS[name].target is None:
         raise found.error(f"{name} has no target, write {name}=VALUE")
     return found
