@@ -65,6 +65,10 @@ class Trained:
         agent = self.world_model
         if agent is None:
             return None
+        if agent.modules.task_cost is not None:
+            raise ConfigError(
+                "--adapt: a task that is only planned for teaches no critic; add --learn-task 4000, which learns it"
+            )
         count = home_episodes.HOME_DECISIONS
         if not count:
             return agent.adapt()
@@ -74,15 +78,18 @@ class Trained:
         def told(done: int) -> None:
             nonlocal due
             now = time.monotonic()
+            if (
+                note is not None and done == 1
+            ):  # an agent that cannot adapt was refused before its first decision
+                note(
+                    f"change detection is calibrated first, by {count:,} decisions in the environment without a "
+                    "change"
+                )
             if note is not None and (now - due >= SECONDS_BETWEEN_NOTES or done == count):
                 due = now
                 left = (now - begun) * (count - done) / done
                 note(f"change detection: {done:,} of {count:,} decisions, {left:.0f} s left")
 
-        if note is not None:
-            note(
-                f"change detection is calibrated first, by {count:,} decisions in the environment without a change"
-            )
         config = validation.replace(self.env_config, {"perturb": self.trained_perturb})
         home = make_env(config)
         try:
@@ -191,9 +198,11 @@ class Request:
             "perceive": self.changes.get("perceive") == "energy",
         }
         if given := [name for name, value in asked.items() if value]:
+            from joule.storage.shipped import shown
+
             raise ConfigError(
-                f"--{given[0]}: {self.run.folder} is a run in its shared form, without the replay buffer that this "
-                f"needs; joule train --env {self.config.env} makes one"
+                f"--{given[0]}: {shown(self.run.folder)} is a run in its shared form, without the replay buffer "
+                f"that this needs; joule train --env {self.config.env} makes one"
             )
 
     def _check_goal(self) -> None:

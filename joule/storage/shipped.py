@@ -55,6 +55,11 @@ def outputs_of(folder: Path) -> Path:
     return RUNS / folder.name if folder.parent == SHIPPED else folder
 
 
+def shown(folder: Path) -> str:
+    """What a message calls the run in a folder: the address of a shipped agent, whose path nobody typed."""
+    return address(folder.name) if folder.parent == SHIPPED else str(folder)
+
+
 def instead_of(missing: Path) -> str:
     """What may be meant by a run folder that does not exist, as the end of a sentence.
 

@@ -159,6 +159,14 @@ def test_an_agent_without_a_planner_is_evaluated_and_gets_none(zero_run: Path) -
         evaluate.main([str(zero_run), "--adapt"])
 
 
+def test_adaptation_to_a_task_that_is_only_planned_for_is_refused_before_the_calibration(
+    joule_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"--adapt: .* teaches no critic; add --learn-task 4000, which"):
+        evaluate.main([str(joule_run), "--task", "more:position", "--adapt"])
+    assert "calibrated first" not in capsys.readouterr().out
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_episodes(zero_run: Path, tmp_path: Path) -> None:
     for out in (tmp_path / "missing" / "a.json", tmp_path):
         with pytest.raises(ConfigError, match="cannot be written"):

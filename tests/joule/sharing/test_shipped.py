@@ -83,7 +83,8 @@ def test_other_addresses_and_learning_are_refused() -> None:
         joule.load("joule://ant")
     for more in (["--adapt"], ["--learn-goals", "5"], ["--perceive", "energy"]):
         with pytest.raises(
-            ConfigError, match=f"{more[0]}: .* is a run in its shared form, without the replay buffer"
+            ConfigError,
+            match=f"{more[0]}: joule://reach is a run in its shared form, without the replay buffer",
         ):
             evaluate.main(["joule://reach", *more])
     with pytest.raises(RunError, match="--resume: joule://reach is a run in its shared form"):
