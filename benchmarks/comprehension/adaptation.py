@@ -53,6 +53,7 @@ from benchmarks.comprehension.adaptation_phases import Phases, Settings
 from benchmarks.comprehension.adaptation_summary import COLUMNS, write_summary
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.worlds import FEW, worlds_for
+from benchmarks.counts import count
 from benchmarks.refusals import exit_code
 from envs.safe_env import SafeEnv
 from joule.environment import make_env
@@ -168,22 +169,24 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--runs", type=Path, nargs="+", default=[], help="trained in the unchanged environment")
     p.add_argument("--ceilings", type=Path, nargs="*", default=[], help="trained in a changed environment")
-    p.add_argument("--train", type=int, metavar="FRAMES", help="train runs and ceilings, for so many frames")
     p.add_argument(
-        "--train-on", type=int, default=0, metavar="FRAMES",
+        "--train", type=count, metavar="FRAMES", help="train runs and ceilings, for so many frames"
+    )
+    p.add_argument(
+        "--train-on", type=count, default=0, metavar="FRAMES",
         help="train each world-model agent on after each change for so many frames, as a ceiling",
     )  # fmt: skip
     p.add_argument("--envs", nargs="+", default=OWN_ENVS, metavar="ENV", help="of --train")
     p.add_argument("--worlds", nargs="+", metavar="PERTURB", help="changes (default: by the robot's model)")
     add_option(p)
     p.add_argument(
-        "--home", type=int, default=HOME_DECISIONS, metavar="DECISIONS",
+        "--home", type=count, default=HOME_DECISIONS, metavar="DECISIONS",
         help=f"in the unchanged environment, which calibrate the signals (default: {HOME_DECISIONS})",
     )  # fmt: skip
-    p.add_argument("--episodes", type=int, default=5, help="held-out episodes (default: 5)")
-    p.add_argument("--changed-episodes", type=int, default=10, help="of the phase changed (default: 10)")
-    p.add_argument("--decisions", type=int, default=1_000, help="of an episode at most (default: 1000)")
-    p.add_argument("--change", type=int, default=300, help="decisions before the change (default: 300)")
+    p.add_argument("--episodes", type=count, default=5, help="held-out episodes (default: 5)")
+    p.add_argument("--changed-episodes", type=count, default=10, help="of the phase changed (default: 10)")
+    p.add_argument("--decisions", type=count, default=1_000, help="of an episode at most (default: 1000)")
+    p.add_argument("--change", type=count, default=300, help="decisions before the change (default: 300)")
     p.add_argument("--redraw", action="store_true", help="only draw the figure, from the CSV")
     p.add_argument("--quick", action="store_true", help="one change, one held-out and one changed episode")
     outputs.add_options(p)

@@ -53,6 +53,7 @@ from benchmarks.comprehension.constraints_summary import CEILING, SUMMARY, WAYS,
 from benchmarks.comprehension.default_tasks import constraint_for
 from benchmarks.comprehension.episodes import play
 from benchmarks.comprehension.run_folders import folder_name
+from benchmarks.counts import count
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule_errors import Refused
@@ -238,13 +239,16 @@ def parser() -> argparse.ArgumentParser:
         "--start", metavar="TERM", help="limit within which episodes begin, such as keep:ball.0<-0.5"
     )
     add_option(p)
-    p.add_argument("--episodes", type=int, default=5, help="of each row (default: 5)")
-    p.add_argument("--decisions", type=int, default=1_000, help="of an episode, at most (default: 1000)")
-    p.add_argument("--updates", type=int, default=6_000, help='gradient steps of "learned" (default: 6000)')
+    p.add_argument("--episodes", type=count, default=5, help="of each row (default: 5)")
+    p.add_argument("--decisions", type=count, default=1_000, help="of an episode, at most (default: 1000)")
+    p.add_argument("--updates", type=count, default=6_000, help='gradient steps of "learned" (default: 6000)')
     p.add_argument(
-        "--from-scratch", type=int, metavar="FRAMES", help="also train the ceilings, for so many frames each"
+        "--from-scratch",
+        type=count,
+        metavar="FRAMES",
+        help="also train the ceilings, for so many frames each",
     )
-    p.add_argument("--horizons", type=int, nargs="+", default=[3, 6], help="decisions (default: 3 6)")
+    p.add_argument("--horizons", type=count, nargs="+", default=[3, 6], help="decisions (default: 3 6)")
     outputs.add_options(p)
     return p
 

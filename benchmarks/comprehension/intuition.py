@@ -56,6 +56,7 @@ from benchmarks.comprehension.surprise_detectors import (
     world_model_detector,
 )
 from benchmarks.comprehension.violations import Stage, check_kinds, stage_of
+from benchmarks.counts import count, count_or_none
 from benchmarks.refusals import exit_code
 from envs.safe_env import SafeEnv
 from joule.environment import make_env
@@ -221,16 +222,18 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--envs", nargs="+", metavar="ENV",
                    help=f"without runs: train in these (default: {' '.join(ENVS)}; "
                         f"with --pixels {' '.join(pixel_training.ENVS)})")  # fmt: skip
-    p.add_argument("--steps", type=int, help=f"frames of that training (default: {STEPS}; with --pixels "
+    p.add_argument("--steps", type=count, help=f"frames of that training (default: {STEPS}; with --pixels "
                    f"{pixel_training.DECISIONS} decisions)")  # fmt: skip
     p.add_argument("--violations", nargs="+", metavar="KIND", help="default: all that make sense for a robot")
     add_option(p)
     p.add_argument(
-        "--pairs", type=int, help=f"pairs of each kind, at most (default: {PAIRS}); not with --pixels"
+        "--pairs",
+        type=count_or_none,
+        help=f"pairs of each kind, at most (default: {PAIRS}); not with --pixels",
     )
-    p.add_argument("--matched-pairs", type=int, default=40, metavar="N",
+    p.add_argument("--matched-pairs", type=count_or_none, default=40, metavar="N",
                    help="matched pairs of each kind, at most (default: 40)")  # fmt: skip
-    p.add_argument("--real-steps", type=int, metavar="N",
+    p.add_argument("--real-steps", type=count, metavar="N",
                    help=f"real steps to calibrate on, and as many to test on (default: {REAL_STEPS}; with --pixels "
                         f"{pixel_intuition.REAL_DECISIONS}, of which half calibrate)")  # fmt: skip
     p.add_argument("--videos", type=Path, metavar="FOLDER",

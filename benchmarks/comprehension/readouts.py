@@ -26,6 +26,7 @@ from agent.cost.legibility import LEGIBLE
 from agent.interface import Agent, Legible
 from benchmarks import training
 from benchmarks.comprehension import outputs
+from benchmarks.counts import count
 from joule.environment import make_env
 from joule.storage.provenance import version
 from joule.training.evaluation import evaluate
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     """Measures the runs that are given, and writes the table."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders of joule's agent")
-    p.add_argument("--episodes", type=int, default=EPISODES, help=f"per run (default: {EPISODES})")
+    p.add_argument("--episodes", type=count, default=EPISODES, help=f"per run (default: {EPISODES})")
     outputs.add_options(p)
     options = p.parse_args(arguments)
     options.out = outputs.table(options, RESULT.name)

@@ -44,6 +44,7 @@ from benchmarks.comprehension.sensor_episodes import (
     play_episodes,
 )
 from benchmarks.comprehension.sensor_summary import draw, summary
+from benchmarks.counts import count
 from benchmarks.refusals import exit_code
 from envs.changes.factors import parse
 from joule.environment import make_env
@@ -131,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
         help='of the sensors; "" is none (default: see the guide)',
     )
     add_option(p)
-    p.add_argument("--episodes", type=int, default=10, help="with dead sensors, for a run (default: 10)")
+    p.add_argument("--episodes", type=count, default=10, help="with dead sensors, for a run (default: 10)")
     p.add_argument(
         "--quick", action="store_true", help="two episodes of 400 decisions each, without the planner"
     )

@@ -58,6 +58,7 @@ from benchmarks.comprehension.default_tasks import tasks_for
 from benchmarks.comprehension.episodes import Decide, play
 from benchmarks.comprehension.run_folders import folder_name
 from benchmarks.comprehension.tasks_summary import SUMMARY, has_own_cost, summary
+from benchmarks.counts import count
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule.physics_oracle import oracle_for
@@ -265,14 +266,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--env", help="without a run: the environment whose tasks SAC learns")
     p.add_argument("--tasks", nargs="+", metavar="NAME=COSTS", help="default: by the robot's readouts")
     add_option(p)
-    p.add_argument("--episodes", type=int, default=3, help="of each method and task (default: 3)")
-    p.add_argument("--decisions", type=int, default=250, help="of an episode (default: 250)")
-    p.add_argument("--updates", type=int, default=4_000, help="gradient steps of learn_task (default: 4000)")
+    p.add_argument("--episodes", type=count, default=3, help="of each method and task (default: 3)")
+    p.add_argument("--decisions", type=count, default=250, help="of an episode (default: 250)")
+    p.add_argument(
+        "--updates", type=count, default=4_000, help="gradient steps of learn_task (default: 4000)"
+    )
     p.add_argument("--only", metavar="TASK", help="one task by its name")
-    p.add_argument("--sac", type=int, metavar="FRAMES", help="train SAC on each task for so many frames")
+    p.add_argument("--sac", type=count, metavar="FRAMES", help="train SAC on each task for so many frames")
     p.add_argument(
         "--init-from",
-        type=int,
+        type=count,
         metavar="FRAMES",
         help="only train the run's agent on each task, for so many frames",
     )

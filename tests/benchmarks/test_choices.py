@@ -15,7 +15,7 @@ import envs
 from agent.cost.constraint import parse_constraint
 from agent.cost.task import TaskReward
 from agent.cost.task_text import parse
-from benchmarks.comprehension import constraints, sensors, tasks
+from benchmarks.comprehension import constraints, intuition, sensors, tasks
 from benchmarks.comprehension.choices import KEYS, Choices, choices_for
 from benchmarks.comprehension.default_tasks import constraint_for, tasks_for, visit
 from benchmarks.comprehension.episodes import play
@@ -223,3 +223,24 @@ def test_nothing_is_decided_for_episodes_that_have_all_ended() -> None:
 def test_sensors_have_options_for_other_conditions() -> None:
     options = sensors.parser().parse_args(["RUN", "--conditions", "dead_sensor.torso_pitch", ""])
     assert options.conditions == ["dead_sensor.torso_pitch", ""]
+
+
+@pytest.mark.parametrize(
+    ("parser", "option"),
+    [
+        (tasks.parser, "--updates"),
+        (constraints.parser, "--episodes"),
+        (sensors.parser, "--episodes"),
+        (intuition.parser, "--real-steps"),
+    ],
+)
+def test_a_count_of_none_is_refused_before_a_run_is_loaded(
+    parser: Callable[[], argparse.ArgumentParser], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in ("0", "-5"):
+        with pytest.raises(SystemExit) as ended:
+            parser().parse_args(["RUN", f"{option}={text}"])
+        assert ended.value.code == 2
+        assert f"argument {option}: {text} is less than 1" in capsys.readouterr().err
+    found = vars(parser().parse_args(["RUN", option, "1e3"]))
+    assert found[option.strip("-").replace("-", "_")] == 1_000
