@@ -117,7 +117,9 @@ ONE_ALONE = {
 class _Once(argparse.Action):
     """Refuses a second, different value: argparse would take the last one without a word."""
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
+    ) -> None:
         if getattr(namespace, self.dest, values) != values:
             raise ConfigError(
                 f"--{self.dest}: found {getattr(namespace, self.dest)!r} and {values!r}; {ONE_ALONE[self.dest]}"
