@@ -147,6 +147,7 @@ def examine(run: Path, options: argparse.Namespace) -> None:
         "env": env_id, "agent_frames": agent.frames, "seed": agent.config.seed, "commit": version()
     }  # fmt: skip
     rows = []
+    print("  ".join(SHOWN), flush=True)
     for detector in detectors:
         for row in rows_of(detector, calibration, test, pairs, matched):
             rows.append(run_columns | row)
