@@ -101,7 +101,7 @@ class AdaptiveAgent(SavedAsFolder):
             errors = as_first_seen(errors, modules.surprise)
             first.calibration = calibrate(errors, disagreements, decisions_per_alarm)
         except ChangeDetectionError as error:
-            raise ConfigError(f"adapt: this agent has too little experience: {error}") from error
+            raise ConfigError(f"adapt: this agent has too little experience: {error}; train on") from error
         self.signals: Signals | None = None
         """What watches for a change of the known world; None before `calibrate_at`: then only errors do."""
         self.bank = ModelBank(modules, first)

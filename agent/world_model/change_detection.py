@@ -111,7 +111,7 @@ def calibrate(
     """
     if len(error) < FEWEST_DECISIONS:
         raise ChangeDetectionError(
-            f"found {len(error)} decisions from which to tell what is usual; give at least {FEWEST_DECISIONS}"
+            f"found {len(error)} decisions from which to tell what is usual, and {FEWEST_DECISIONS} are needed"
         )
     y, x = np.log(np.maximum(error, SMALLEST)), np.log(np.maximum(disagreement, SMALLEST))
     slope = float(scipy.stats.linregress(x, y).slope) if np.ptp(x) > 0.0 else 0.0

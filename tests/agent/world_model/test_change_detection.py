@@ -91,7 +91,7 @@ def test_errors_that_disagreement_predicts_are_no_change() -> None:
 
 
 def test_too_little_or_too_uniform_data_is_refused() -> None:
-    with pytest.raises(ChangeDetectionError, match=f"give at least {FEWEST_DECISIONS}"):
+    with pytest.raises(ChangeDetectionError, match=f"and {FEWEST_DECISIONS} are needed"):
         calibrate(np.ones(10), np.ones(10), 100.0)
     with pytest.raises(ChangeDetectionError, match="does not vary"):
         calibrate(np.ones(FEWEST_DECISIONS), np.ones(FEWEST_DECISIONS), 100.0)
