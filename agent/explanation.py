@@ -5,6 +5,7 @@ that the world model predicts. After a plan's horizon they continue under the po
 cost-to-go assumes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,23 @@ class Explanation:
     slice: Slice
     usual_change: np.ndarray
     """[readouts], the standard deviation of each readout over the experience so far"""
+
+
+def observed_goal_cost(modules: Modules) -> Callable[[Observation], float] | None:
+    """What an observation costs by its distance from what is acted towards now; None where no goal is.
+
+    A later decision may act towards another sub-goal. All costs of one explanation are those of one.
+    """
+    if not isinstance(modules.task_cost, GoalCost):
+        return None
+    cost = modules.task_cost.held()
+
+    def cost_of(obs: Observation) -> float:
+        z = modules.perceive(map_parts(lambda part: part[None], obs))
+        with torch.inference_mode():
+            return float(sum(cost.terms(z).values()))
+
+    return cost_of
 
 
 def check_decided(modules: Modules, state: Any) -> None:

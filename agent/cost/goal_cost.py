@@ -43,10 +43,24 @@ class GoalCost:
 
     def __call__(self, step: Step, action: Float[Tensor, "rows act"]) -> dict[str, Float[Tensor, " rows"]]:
         """The terms of the cost of predicted steps."""
-        goal = self.target.rows(len(step.z))
+        return self.terms(step.z)
+
+    def terms(self, z: Float[Tensor, "rows latent"]) -> dict[str, Float[Tensor, " rows"]]:
+        """The terms of the cost of being at latents, predicted or perceived."""
+        goal = self.target.rows(len(z))
         terms: dict[str, Tensor] = {}
         if self._usual_step is not None:
-            terms["latent distance"] = torch.linalg.vector_norm(step.z - goal, dim=-1) / self._usual_step
+            terms["latent distance"] = torch.linalg.vector_norm(z - goal, dim=-1) / self._usual_step
         if self._decisions is not None:
-            terms["decisions to goal"] = self._decisions(step.z, goal)
+            terms["decisions to goal"] = self._decisions(z, goal)
         return terms
+
+    def held(self) -> "GoalCost":
+        """The same cost of what is acted towards now; later decisions do not change it."""
+        return GoalCost(
+            self.name,
+            GoalTarget(self.target.rows(1).clone()),
+            self._usual_step,
+            self._decisions,
+            known_to_policy=self.known_to_policy,
+        )

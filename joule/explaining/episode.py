@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from agent.interface import Policy
 from envs.safe_env import SafeEnv
 
+CostOf = Callable[[Any], float] | None
+"""The cost of an observation, where a plan minimises another one than minus the reward."""
 NEGLIGIBLE = 0.01
 """Costs are summed until the discounted future that is left is this share of the whole."""
 
@@ -31,6 +33,8 @@ class Episode:
         """What the last decision returned; None before the first."""
         self.decisions = 0
         self.ended = self.terminated = False
+        self.cost_of: CostOf = None
+        """Costs observations from now on in place of minus the reward."""
 
     def decide(self) -> np.ndarray:
         """The next action [act]."""
@@ -43,7 +47,7 @@ class Episode:
         self.obs, reward, self.terminated, truncated, _ = self.env.step(action)
         self.decisions += 1
         self.ended = self.terminated or truncated
-        return -float(reward)
+        return _cost(self.obs, reward, self.cost_of)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def outcome_of(episode: Episode, action: np.ndarray, discount: float, ahead: int
 
 
 def executed_costs(
-    env: SafeEnv, snapshot: dict[str, Any], plans: Sequence[np.ndarray]
+    env: SafeEnv, snapshot: dict[str, Any], plans: Sequence[np.ndarray], cost_of: CostOf = None
 ) -> list[list[float] | None]:
     """The costs of plans, each executed from a snapshot, without planning again.
 
@@ -90,6 +94,7 @@ def executed_costs(
         env: the environment.
         snapshot: its state before the plans.
         plans: [horizon, act] each.
+        cost_of: costs observations in place of minus the reward.
 
     Returns:
         For each plan one cost per step, fewer where the episode ends. None from the first plan on for which the
@@ -102,9 +107,13 @@ def executed_costs(
             continue
         costs: list[float] = []
         for action in actions:
-            _, reward, terminated, truncated, _ = env.step(action)
-            costs.append(-float(reward))
+            obs, reward, terminated, truncated, _ = env.step(action)
+            costs.append(_cost(obs, reward, cost_of))
             if terminated or truncated:
                 break
         found.append(costs)
     return found
+
+
+def _cost(obs: Any, reward: float, cost_of: CostOf) -> float:
+    return -float(reward) if cost_of is None else cost_of(obs)

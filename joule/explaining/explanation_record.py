@@ -53,6 +53,8 @@ def explanation_record(
     snapshot, drawn = env.snapshot(), env.drawn
     action, state, why = explanation.explain_decision(modules, episode.obs, episode.state, ahead)
     episode.state = state
+    # Plans for a goal pay the distance from it, and what they come to is compared with what they predicted.
+    episode.cost_of = cost_of = explanation.observed_goal_cost(modules)
     # What such an agent plans for without a task is no reward of the environment.
     rewardless = modules.rewardless and modules.task_cost is None
     forecast, surprise = None if rewardless else agent.forecast(state), float(state.surprise[0])
@@ -61,7 +63,7 @@ def explanation_record(
     except envs.RenderError as error:
         pictures, ghosts_ahead, no_picture = [], 0, str(error)
     outcome = outcome_of(episode, action, modules.discount, ahead)
-    executed = executed_costs(env, snapshot, [plan.actions for plan in why.alternatives])
+    executed = executed_costs(env, snapshot, [plan.actions for plan in why.alternatives], cost_of)
     config, actions = to_json(agent.config), action_labels(env)
     # A task that is planned for may have a horizon of its own.
     planner = {**config["planner"], "horizon_decisions": modules.actor.horizon}
@@ -71,6 +73,7 @@ def explanation_record(
         "frames": agent.frames,
         "unit": agent.config.unit,
         "planner": planner,
+        "goal": "" if cost_of is None else agent.planned_for,
         "constraint": config["constraint"],
         "perceive": config["perceive"],
         "seed": seed,

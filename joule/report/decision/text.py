@@ -48,7 +48,10 @@ def heading(record: Record) -> str:
     changes = f", with {' '.join(record['perturb'])}" if record["perturb"] else ""
     changes += f", drawn {drawn_values.text(record['drawn'])}" if record["drawn"] else ""
     changes += f", within {' '.join(record['constraint'])}" if record["constraint"] else ""
-    changes += f", for {record['task']}" if record["task"] else ""
+    if record.get("goal"):
+        changes += f", for the goal {record['goal']}"
+    elif record["task"]:
+        changes += f", for {record['task']}"
     return (
         f"{record['env']}, {record['agent']} after {record['frames']:,} {record['unit']}, planner "
         f"{record['planner']['kind']}{changes}: decision {record['step']:,} of the episode of "
@@ -94,7 +97,8 @@ def outcome_of(record: Record) -> list[str]:
         f"cost {short(discounted(record, observed))}, with a new plan at every decision"
     ]
     if record["predicted_return"] is None:
-        return [*sentences, "it predicted no return, because this task is planned for without a critic"]
+        what = "a goal" if record.get("goal") else "this task"
+        return [*sentences, f"it predicted no return, because {what} is planned for without a critic"]
     hidden = f", {100 * outcome['hidden']:.0f} % of the future unseen" if outcome["hidden"] >= 0.005 else ""
     sentences.append(
         f"the predicted discounted return was {short(record['predicted_return'])} and the observed one "

@@ -118,6 +118,24 @@ def test_plans_for_what_is_new_predict_no_reward(make_agent: Any) -> None:
     assert not result["rewardless"], "the plan predicts the cost of the task"
 
 
+def test_a_goal_costs_in_the_environment_what_its_plans_predict(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    env = envs.make(tiny_env.ID)
+    goal, _ = env.reset(seed=9)
+    agent.plan_for(joule.Goal(goal, "latent", name="there", sub_goal_decisions=0))
+    result, _ = explanation_record(agent, env, 3, 1)
+    chosen = result["alternatives"][0]
+    env.reset(seed=3)
+    seen, *_ = env.step(np.array(chosen["actions"][0], np.float32))
+    apart = agent.modules.perceive(seen[None]) - agent.modules.perceive(goal[None])
+    usual = agent.configurator.goals._usual_distance()
+    assert chosen["executed_costs"][0] == pytest.approx(float(apart.norm()) / usual, rel=1e-3)
+    assert result["outcome"]["costs"][0] == chosen["executed_costs"][0]
+    text = decision.shown({"perturb": [], "task": "", **result})
+    assert "planner mppi, for the goal there: decision 1" in text
+    assert "no return, because a goal is planned for without a critic" in text
+
+
 def test_a_run_without_energies_is_refused(trained_run: Path, tmp_path: Path) -> None:
     small = ["--env", tiny_env.ID, "--steps", "30", "--eval-episodes", "1", "--no-video"]
     assert train.main([*small, "--agent", "zero", "--out", str(tmp_path / "zero")]) == 0
