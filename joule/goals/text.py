@@ -165,7 +165,7 @@ def _image(rest: str, agent: WorldModelAgent) -> Observation:
     channels, height, width = parts[0].shape
     stack = parts[0].stack
     try:
-        picture = read_picture(Path(rest), grey=channels == stack)
+        picture, colours = read_picture(Path(rest), grey=channels == stack)
     except ValueError as error:
         raise ConfigError(f"goal: {rest[:80]} {error}") from None
     high, wide = picture.shape[1:]
@@ -174,6 +174,9 @@ def _image(rest: str, agent: WorldModelAgent) -> Observation:
             f"goal: {rest} has {wide} x {high} pixels, and is squeezed into {width} x {height}; give a "
             "picture of the shape that the agent sees"
         )
+        warnings.warn(said, Advice, stacklevel=4)
+    if len(picture) == 3 and not colours:
+        said = f"goal: {rest} is grey, and the agent sees colours; give a picture with its colours"
         warnings.warn(said, Advice, stacklevel=4)
     return np.concatenate([scaled(picture, width, height)] * stack)
 

@@ -48,7 +48,7 @@ def check_plain(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(mode):
-        raise OSError(f"{path.name} is {_kind(mode)}, and not a plain file")
+        raise OSError(f"{path.name or path} is {_kind(mode)}, and not a plain file")
 
 
 def _kind(mode: int) -> str:

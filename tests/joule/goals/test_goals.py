@@ -25,6 +25,7 @@ from joule.goals.pairs import _wandered, make_pairs
 from joule.goals.request import GoalRequest
 from joule.goals.run import _parts
 from joule.goals.text import goal_of
+from joule.storage.goal_file import read_picture
 from joule.trained import Request
 from joule_errors import Advice
 
@@ -123,9 +124,42 @@ def test_a_picture_is_a_goal_of_an_agent_that_observes_pixels(tmp_path: Path) ->
     Image.fromarray(shade[:48]).save(tmp_path / "wide.png")
     with pytest.warns(Advice, match="wide.png has 64 x 48 pixels, and is squeezed into 32 x 32"):
         goal_of(f"image:{tmp_path / 'wide.png'}", agent)
+    Image.fromarray(shade[..., 0]).save(tmp_path / "grey.png")
+    with pytest.warns(Advice, match="grey.png is grey, and the agent sees colours"):
+        goal_of(f"image:{tmp_path / 'grey.png'}", agent)
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(ConfigError, match="is no picture"):
+    with pytest.raises(ConfigError, match=r"text.png is no picture that can be read; give a PNG or a JPEG$"):
         goal_of(f"image:{tmp_path / 'text.png'}", agent)
+    with pytest.raises(ConfigError, match=r"as numpy\.save writes it; a picture is image:FILE"):
+        goal_of(f"observation:{tmp_path / 'goal.png'}", agent)
+
+
+def test_a_picture_whose_colours_would_be_guessed_is_refused(tmp_path: Path) -> None:
+    clear = np.full((4, 4, 4), 255, np.uint8)
+    Image.fromarray(clear).save(tmp_path / "opaque.png")
+    picture, colours = read_picture(tmp_path / "opaque.png", grey=False)
+    assert (picture.shape, picture.min(), colours) == ((3, 4, 4), 255, True)
+    clear[0, 0, 3] = 0
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    Image.fromarray(np.full((4, 4), 30_000, np.uint16)).save(tmp_path / "deep.png")
+    frames = [Image.new("RGB", (4, 4), shade) for shade in ("red", "blue")]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    for name, why in (
+        ("clear.png", "is transparent in places"),
+        ("deep.png", "has more than 8 bits a number"),
+        ("film.gif", "shows several pictures in turn"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            read_picture(tmp_path / name, grey=False)
+
+
+def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
+    lying = Image.new("L", (16, 8))
+    exif = lying.getexif()
+    exif[0x0112] = 6  # held upright: to be turned by 90 degrees
+    lying.save(tmp_path / "photo.jpg", exif=exif)
+    picture, colours = read_picture(tmp_path / "photo.jpg", grey=True)
+    assert (picture.shape, colours) == ((1, 16, 8), False)
 
 
 @pytest.mark.parametrize("name", ["Maze", "Reach", "Push"])
