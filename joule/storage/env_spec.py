@@ -46,6 +46,11 @@ class StoredEnvSpec:
         """How many numbers an observation has, over all parts."""
         return sum(part.size for part in self.observation)
 
+    @property
+    def mujoco(self) -> bool:
+        """Whether it has MuJoCo physics, as most have; the file of another person may not say."""
+        return self.other.get("mujoco") is not False
+
 
 def spec_to_json(env_spec: EnvSpec) -> dict[str, Any]:
     """The specification of an environment as JSON values, for `Run.create`."""

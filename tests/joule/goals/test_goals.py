@@ -17,6 +17,7 @@ from PIL import Image
 
 import joule
 from agent.errors import ConfigError
+from envs.env_spec import ObservationPart
 from joule.commands import evaluate
 from joule.environment import make_env
 from joule.goals.attempts import Attempt, summary
@@ -24,7 +25,8 @@ from joule.goals.nearness import Nearness
 from joule.goals.pairs import _wandered, make_pairs
 from joule.goals.request import GoalRequest
 from joule.goals.run import _parts
-from joule.goals.text import goal_of
+from joule.goals.text import _image, goal_of
+from joule.storage.env_spec import StoredEnvSpec
 from joule.storage.goal_file import read_picture
 from joule.trained import Request
 from joule_errors import Advice
@@ -124,6 +126,10 @@ def test_a_picture_is_a_goal_of_an_agent_that_observes_pixels(tmp_path: Path) ->
     Image.fromarray(shade[:48]).save(tmp_path / "wide.png")
     with pytest.warns(Advice, match="wide.png has 64 x 48 pixels, and is squeezed into 32 x 32"):
         goal_of(f"image:{tmp_path / 'wide.png'}", agent)
+    agent.save(tmp_path / "run")
+    loaded: Any = joule.load(tmp_path / "run")  # what a run says of its environment is enough
+    with pytest.warns(Advice, match="wide.png has 64 x 48 pixels"):
+        goal_of(f"image:{tmp_path / 'wide.png'}", loaded)
     Image.fromarray(shade[..., 0]).save(tmp_path / "grey.png")
     with pytest.warns(Advice, match="grey.png is grey, and the agent sees colours"):
         goal_of(f"image:{tmp_path / 'grey.png'}", agent)
@@ -132,6 +138,17 @@ def test_a_picture_is_a_goal_of_an_agent_that_observes_pixels(tmp_path: Path) ->
         goal_of(f"image:{tmp_path / 'text.png'}", agent)
     with pytest.raises(ConfigError, match=r"as numpy\.save writes it; a picture is image:FILE"):
         goal_of(f"observation:{tmp_path / 'goal.png'}", agent)
+
+
+def test_a_picture_of_a_drawing_has_the_shape_of_the_drawing(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "goal.png")
+    part = ObservationPart("pixels", (3, 32, 32), "uint8")
+    spec = StoredEnvSpec("E-v0", (part,), 1, 9, 1, {"brightness": 1}, {}, {"mujoco": False})
+    agent: Any = SimpleNamespace(config=SimpleNamespace(obs="pixels"), env_spec=spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture: Any = _image(str(tmp_path / "goal.png"), agent)
+    assert picture.shape == (3, 32, 32)
 
 
 def test_a_picture_whose_colours_would_be_guessed_is_refused(tmp_path: Path) -> None:
