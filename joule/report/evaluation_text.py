@@ -60,9 +60,10 @@ def _heading(record: Mapping[str, Any]) -> str:
     changes = f", with {' '.join(record['perturb'])}" if record["perturb"] else ""
     perceiving = ", perceiving by energy" if record["perceive"] == "energy" else ""
     task = f", for {record['task']}" if record["task"] else ""
-    task = f", for the goal {record['goal']}" if record.get("goal") else task
-    if record.get("planned_for"):
-        paid = f"the reward of {record['task']}" if record["task"] else "the environment's own reward"
+    paid = f"the reward of {record['task']}" if record["task"] else "the environment's own reward"
+    if record.get("goal"):  # what is played for is not what the return counts
+        task = f", for the goal {record['goal']}, with {paid}"
+    elif record.get("planned_for"):
         task = f", planning for {record['planned_for']}, with {paid}"
     within = f", within {' and '.join(record['constraint'])}" if record["constraint"] else ""
     trained = f"{record['agent']} after {record['frames']:,} {record['unit']}"

@@ -26,6 +26,7 @@ from joule.goals.pairs import _wandered, make_pairs
 from joule.goals.request import GoalRequest
 from joule.goals.run import _parts
 from joule.goals.text import _image, goal_of
+from joule.report.evaluation_text import _heading
 from joule.storage.env_spec import StoredEnvSpec
 from joule.storage.goal_file import read_picture
 from joule.trained import Request
@@ -177,6 +178,13 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
     lying.save(tmp_path / "photo.jpg", exif=exif)
     picture, colours = read_picture(tmp_path / "photo.jpg", grey=True)
     assert (picture.shape, colours) == ((1, 16, 8), False)
+
+
+def test_the_return_of_an_evaluation_for_a_goal_is_said_to_be_that_of_the_reward() -> None:
+    record = {"env": "E", "agent": "joule", "frames": 1, "unit": "frames", "planner": None, "perturb": []}
+    record |= {"perceive": "encoder", "task": "", "goal": "episode:0@9", "constraint": []}
+    assert _heading(record).endswith(", for the goal episode:0@9, with the environment's own reward")
+    assert _heading(record | {"task": "less:x"}).endswith("episode:0@9, with the reward of less:x")
 
 
 @pytest.mark.parametrize("name", ["Maze", "Reach", "Push"])
