@@ -10,7 +10,8 @@ import numpy as np
 
 from envs.faults.boundary import attribute
 from envs.faults.checks import FaultChecks
-from envs.faults.errors import EnvError
+from envs.faults.errors import EnvError, Misbehaviour
+from envs.physics import find_physics
 from envs.wrappers import Flat
 
 Seen = TypeVar("Seen")
@@ -29,16 +30,36 @@ def observed_at_goal(
 
     Returns:
         What it returned; None for an environment that cannot say.
+
+    Raises:
+        Misbehaviour: where it gives no observation, and where the physics is not as before afterwards: the episode
+            would go on at its goal.
     """
     if not callable(attribute(base, "at_goal")):
         return None
     frame, before, last = flat.frame, flat.observation, checks.observation
+    state = _state(base)
     try:
-        with base.at_goal() as observation:
+        shown = base.at_goal()
+        if not hasattr(shown, "__enter__"):
+            found = type(shown).__name__
+            raise Misbehaviour(f"must be a context manager, as @contextmanager makes one, and gave {found}")
+        with shown as observation:
+            if observation is None:
+                raise Misbehaviour("must give the observation at the goal; yield it")
             checks.observation = flat.observe(observation)
-            return look(checks.observation)
+            seen = look(checks.observation)
     finally:
         flat.frame, flat.observation, checks.observation = frame, before, last
+    if not np.array_equal(state, _state(base), equal_nan=True):
+        raise Misbehaviour("leaves other qpos and qvel than it found; set them back after its yield")
+    return seen
+
+
+def _state(base: Any) -> np.ndarray:
+    """Positions and velocities of MuJoCo's physics; empty without."""
+    physics = find_physics(base)
+    return np.zeros(0) if physics is None else np.concatenate([physics.data.qpos, physics.data.qvel])
 
 
 def within_of(base: Any, env: str) -> dict[str, float]:

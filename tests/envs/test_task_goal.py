@@ -60,3 +60,32 @@ def test_distances_that_are_none_are_refused(
     monkeypatch.setattr(Place, "goal_within", within)
     with pytest.raises(envs.EnvError, match=sentence):
         _ = envs.make("joule-tests/Place-v0").goal_within
+
+
+def stays(env: Any) -> Iterator[np.ndarray]:
+    """Shows a goal, and does not go back."""
+    env.set_state(np.full(env.model.nq, 0.3), np.zeros(env.model.nv))
+    yield env._get_obs()
+
+
+def shows_nothing(env: Any) -> Iterator[None]:
+    """Forgets the observation."""
+    yield None
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        (contextmanager(stays), "at_goal leaves other qpos and qvel than it found; set them back after"),
+        (contextmanager(shows_nothing), "at_goal must give the observation at the goal; yield it"),
+        (lambda env: env._get_obs(), "at_goal must be a context manager, .* and gave ndarray"),
+    ],
+)
+def test_a_method_that_shows_no_goal_is_said(
+    method: Any, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = envs.make("InvertedPendulum-v5")
+    env.reset(seed=1)
+    monkeypatch.setattr(type(env.unwrapped), "at_goal", method, raising=False)
+    with pytest.raises(envs.EnvFault, match=sentence):
+        env.at_goal()
