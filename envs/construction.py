@@ -243,15 +243,23 @@ def _seen(
             return None
         return Seen(PictureOf(flat), own.shape, stack, with_state=flat.observation.size > 0)
     if own is not None and pixels.with_state:
-        raise EnvError(f"obs: the observation of {env} has a picture of its own; use --obs state, or pixels")
+        raise EnvError(
+            f"obs: the observation of {env} has a picture of its own; use --obs state, which shows it"
+        )
     shape = (CHANNELS, pixels.size, pixels.size)
-    source = Camera(raw, env, pixels) if find_physics(raw) is not None else _rendered(raw, env, pixels)
+    source = (
+        Camera(raw, env, pixels)
+        if find_physics(raw) is not None
+        else _rendered(raw, env, pixels, own is not None)
+    )
     return Seen(source, shape, pixels.stack, pixels.with_state)
 
 
-def _rendered(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings) -> Rendered:
+def _rendered(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings, has_picture: bool) -> Rendered:
     """Frames of an environment without MuJoCo physics. Raises EnvError where it draws none."""
     if not _draws_itself(raw):
+        if has_picture:
+            raise EnvError(f"obs: {env} observes a picture of its own; use --obs state, which shows it")
         raise EnvError(
             f"obs: {env} has no MuJoCo physics to take pictures of, and no render() of its own; use its state"
         )

@@ -112,7 +112,8 @@ def _unseen_groups(env: gymnasium.Env[Any, Any], name: str) -> tuple[int, ...]:
         found = (-1,)
     if not all(0 <= group < GROUPS for group in found):
         raise EnvError(
-            f"obs: unseen_groups of {name} must be groups of geoms, each from 0 to {GROUPS - 1}, not {groups!r}"
+            f"obs: unseen_groups of {name} must be groups of geoms in a tuple, such as (2,), each from 0 to "
+            f"{GROUPS - 1}, not {groups!r:.80}"
         )
     return found
 

@@ -12,6 +12,7 @@ from gymnasium import spaces
 import envs
 from envs.faults.errors import EnvError, EnvFault
 from envs.own_picture import NOTHING, own_picture
+from envs.rendering.pixels import PixelSettings
 from envs.state.determinism import check_determinism
 from envs.vector import SafeEnvs
 from joule_errors import Advice
@@ -138,6 +139,15 @@ def test_what_is_no_picture_stays_flat() -> None:
     assert found is not None
     assert (found.shape, found.key, found.rest) == ((3, 64, 48), "eye", spaces.Dict({"arm": BOX}))
     assert own_picture(PICTURE).rest is NOTHING  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("with_state", [False, True])
+def test_an_environment_that_observes_a_picture_needs_no_camera(
+    with_state: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(picture_env.PictureEnv, "render")
+    with pytest.raises(EnvError, match="use --obs state, which shows it"):
+        envs.make(picture_env.ID, pixels=PixelSettings(32, with_state=with_state))
 
 
 def test_what_needs_numbers_is_refused() -> None:
