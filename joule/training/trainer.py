@@ -323,7 +323,7 @@ class Trainer:
         self.last_scores = scores
         error = "" if found.prediction_error is None else f", prediction error {found.prediction_error:.2f}"
         self.callback.on_note(
-            f"{agent.frames:>9,} frames  explored: coverage {found.coverage:.1f}, of random actions "
+            f"{agent.frames:>9,} {agent.config.unit}  explored: coverage {found.coverage:.1f}, of random actions "
             f"{found.coverage_random:.1f}{error}"
         )
 

@@ -92,9 +92,12 @@ def test_without_an_environment_nothing_is_evaluated(
 
 
 @pytest.mark.parametrize("env", [[], pytest.param(["--env", tiny_env.ID], marks=pytest.mark.slow)])
-def test_rewards_may_be_left_out(offline: Callable[..., list[str]], tmp_path: Path, env: list[str]) -> None:
+def test_rewards_may_be_left_out(
+    offline: Callable[..., list[str]], tmp_path: Path, env: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     assert train.main(offline(record(tmp_path / "data", 3), run, "--reward", "none", *env)) == 0
+    assert ("60 gradient steps  explored: coverage" in capsys.readouterr().out) is bool(env)
     agent = joule.load(run)
     assert isinstance(agent, WorldModelAgent)
     assert (agent.modules.rewardless, agent.modules.learner.updates) == (True, agent.frames)
