@@ -233,8 +233,8 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         check_spec(earlier.env_spec, self, self.config.agent)
         if (here := self.config.obs_camera) != (there := earlier.config.obs_camera):
             raise ConfigError(
-                f"init_from: obs_camera of that agent is {there!r}, not {here!r}, and its "
-                "remembered pictures are of that camera; leave obs_camera out"
+                f"init_from: obs_camera of that agent is {there!r}, not {here!r}; name it as "
+                "that agent did, so that all pictures are of one camera"
             )
         ours, theirs = self.config.task or "own", earlier.config.task or "own"
         task_cost = None if ours == theirs else earlier.configurator.task_cost(parse(ours))

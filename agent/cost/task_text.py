@@ -147,8 +147,13 @@ def _term(text: str) -> Task:
         first, _, rest_of = kind.partition(" ")
         if first in KINDS and not colon:
             near = [f"{first}:{rest_of.strip()}"]
-        elif not colon and (kind_of_value := re.fullmatch(r"[^=<>]+([=<>])=?[^=<>]+", kind)):
-            near = [f"{'track' if kind_of_value[1] == '=' else 'keep'}:{kind}"]
+        elif not colon and (signed := re.fullmatch(r"([^=<>]+)([=<>])=?([^=<>]+)", kind)):
+            name, sign, value = (part.strip() for part in signed.groups())
+            # `upright=1` and `less=velocity` are kinds with a wrong sign, `velocity=2` a readout without its kind.
+            if name in KINDS:
+                near = [name if re.fullmatch(r"[-0-9.eE]+", value) else f"{name}:{value}"]
+            else:
+                near = [f"{'track' if sign == '=' else 'keep'}:{name}{sign}{value}"]
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(f"task: {kind!r} is none of {', '.join(KINDS)}{hint}")
     if _OTHER_SIGNS.search(rest):  # else all of it would be the name of a readout

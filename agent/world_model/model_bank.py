@@ -17,6 +17,8 @@ from agent.world_model.trial_returns import TrialReturns
 
 WRONG_SWITCH_DECISIONS = 100
 """A switch to another model that is left again within so many decisions was a mistake; an alarm takes it back."""
+COMPARED_LATE = 5
+"""A comparison that began so few decisions after a switch was won since then: nothing had changed."""
 LARGEST_BANK = 8
 """Models in the bank; beyond it, the one longest out of use is dropped. The first never is."""
 COMPARISON = "comparison"
@@ -177,18 +179,19 @@ class ModelBank:
 
     def switch_to(self, known: KnownModel, signal: str = COMPARISON) -> None:
         """Uses a known model again, its weights as they were when it was stored; `signal` noticed."""
-        before, mistake = self.in_use, self.newest_switch.is_taken_back_by(known)
-        if mistake:  # nothing had changed: what was moved then, and was collected since, is of its world
-            since = self.newest_switch.moved + self.newest_switch.decisions
-        else:
-            since = max(1, known.comparison.steps)
+        before, switch = self.in_use, self.newest_switch
+        mistake = switch.is_taken_back_by(known)
+        since = max(1, known.comparison.steps)
+        if mistake and (signal != COMPARISON or since >= switch.decisions - COMPARED_LATE):
+            # Nothing had changed: what was moved then, and was collected since, is of its world.
+            since = switch.moved + switch.decisions
         moved = before.rows.take(since)
         known.rows.add(moved)
         self.weights.store(before, moved)
-        self.weights.restore(known)
+        self.weights.restore(known, moved)
         before.returns.interrupt()
-        if mistake and self.newest_switch.same_episode:
-            self.weights.resume(known, self.newest_switch.rewarded)
+        if mistake and switch.same_episode:
+            self.weights.resume(known, switch.rewarded)
         else:
             known.returns.interrupt()
         self.newest_switch = NewestSwitch(before, len(moved))

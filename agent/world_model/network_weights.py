@@ -36,16 +36,14 @@ class NetworkWeights:
         self.act(known, kept=False)
         self._hold(known)
         known.optimizers = [group.copied_moments() for group in self._groups()]
-        buffer = self._modules.replay_buffer
-        fallen = buffer.terminated[held(buffer, moved)] > 0
-        known.terminations = max(0, self._modules.terminations - int(fallen.sum()))
+        known.terminations = max(0, self._modules.terminations - self._falls(moved))
 
-    def restore(self, known: KnownModel) -> None:
-        """Loads what was stored with a model, which is to be used again."""
+    def restore(self, known: KnownModel, moved: np.ndarray) -> None:
+        """Loads what was stored with a model that is to be used again; falls in the `moved` rows are its own."""
         self._load(known.weights)
         for group, moments in zip(self._groups(), known.optimizers, strict=True):
             group.restore_moments(moments)
-        self._modules.terminations = known.terminations
+        self._modules.terminations = known.terminations + self._falls(moved)
 
     def act(self, known: KnownModel, *, kept: bool) -> None:
         """Loads the weights that are to act in the world of the model in use."""
@@ -83,6 +81,10 @@ class NetworkWeights:
     def model_of(self, known: KnownModel, in_use: KnownModel) -> WorldModel:
         """The world model of a model in the bank, in use or not."""
         return self._modules.networks.world_model if known is in_use and not self.acts_kept else known.model
+
+    def _falls(self, rows: np.ndarray) -> int:
+        buffer = self._modules.replay_buffer
+        return int((buffer.terminated[held(buffer, rows)] > 0).sum())
 
     def _hold(self, known: KnownModel) -> None:
         known.weights = self._weights(of_goals=False)

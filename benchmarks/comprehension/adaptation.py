@@ -53,7 +53,7 @@ from benchmarks.comprehension.adaptation_phases import Phases, Settings
 from benchmarks.comprehension.adaptation_summary import COLUMNS, write_summary
 from benchmarks.comprehension.choices import add_option, choices_for
 from benchmarks.comprehension.worlds import FEW, worlds_for
-from benchmarks.counts import count
+from benchmarks.counts import count, count_or_none
 from benchmarks.refusals import exit_code
 from envs.safe_env import SafeEnv
 from joule.environment import make_env
@@ -173,7 +173,7 @@ def parser() -> argparse.ArgumentParser:
         "--train", type=count, metavar="FRAMES", help="train runs and ceilings, for so many frames"
     )
     p.add_argument(
-        "--train-on", type=count, default=0, metavar="FRAMES",
+        "--train-on", type=count_or_none, default=0, metavar="FRAMES",
         help="train each world-model agent on after each change for so many frames, as a ceiling",
     )  # fmt: skip
     p.add_argument("--envs", nargs="+", default=OWN_ENVS, metavar="ENV", help="of --train")

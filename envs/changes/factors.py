@@ -28,7 +28,10 @@ Scale = Callable[[Any, Rows, float], None]
 _DEAD_SENSOR = re.compile(r"dead_sensor\.(?P<sensor>[^=@]+)(=0)?(?P<onset>@[^=@]+)?")
 NAMED = ("dead", "dead_sensor")
 """Factors whose text gives a name in the place of a value."""
-_OTHER_RANGE = re.compile(r"[\[(]?\s*([0-9.]+)\s*[-:,;]\s*([0-9.]+)\s*[\])]?")
+_NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_OTHER_RANGE = re.compile(
+    rf"\s*{_NUMBER}\s*[-:;]\s*{_NUMBER}\s*|[\[(]\s*{_NUMBER}\s*[-:,;]\s*{_NUMBER}\s*[\])]"
+)
 """How a range is written elsewhere."""
 _TEXT = re.compile(r"(?P<factor>[^=.@\s]+)(\.(?P<target>[^=@]+))?=(?P<value>[^=@]+)(@(?P<onset>[^=@]+))?")
 
@@ -186,7 +189,8 @@ class Written:
         """A word as a value of the factor. Raises EnvError for no number, and for one out of range."""
         factor = FACTORS[self.factor]
         if range_of := _OTHER_RANGE.fullmatch(word):
-            raise self.error(f"{word!r} is not a number; a range is written {range_of[1]}..{range_of[2]}")
+            low, high = filter(None, range_of.groups())
+            raise self.error(f"{word!r} is not a number; a range is written {low}..{high}")
         value = _number(word, self.text)
         if not factor.low <= value <= factor.high or (factor.whole and value != int(value)):
             kind = "a whole number" if factor.whole else "a number"

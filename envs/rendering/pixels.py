@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from envs.faults.boundary import attribute
 from envs.faults.errors import EnvError
 from envs.physics import Physics, find_physics
 from envs.rendering.model_renderer import ModelRenderer
@@ -105,9 +106,9 @@ class Camera:
 
 def _unseen_groups(env: gymnasium.Env[Any, Any], name: str) -> tuple[int, ...]:
     """Groups of geoms and sites that the environment wants left out of pictures; raises EnvError for others."""
-    groups = getattr(env.unwrapped, "unseen_groups", ())
+    groups = attribute(env.unwrapped, "unseen_groups")
     try:
-        found = tuple(operator.index(group) for group in groups)
+        found = tuple(operator.index(group) for group in groups or ())
     except TypeError:
         found = (-1,)
     if not all(0 <= group < GROUPS for group in found):

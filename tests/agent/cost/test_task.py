@@ -117,6 +117,8 @@ def test_weights_multiply_and_read_back_exactly() -> None:
         ("less:rate=2", "less: found rate=2; give one readout"),
         ("track:rate=2m/s", "rate=2m/s is not a number without a unit"),
         ("rate=2", r"did you mean track:rate=2\?"),
+        ("control=0.1", r"did you mean control\?"),
+        ("less=rate", r"did you mean less:rate\?"),
         ("rate<2", r"did you mean keep:rate<2\?"),
         ("more:height - control", r"'more:height - control' cannot be read; join terms by \+"),
         ("less:rate;more:height", r"join terms by \+"),

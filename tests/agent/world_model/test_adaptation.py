@@ -23,6 +23,7 @@ from agent.errors import ConfigError
 from agent.world_model.adaptation import LARGEST_MEAN_ERROR, AdaptiveAgent
 from agent.world_model.known_model import OLD_WEIGHT, RowNumbers, windows_of
 from agent.world_model.model_bank import LARGEST_BANK
+from agent.world_model.signals import Alarm
 from joule.commands import evaluate, train
 from joule.environment import make_env
 
@@ -185,8 +186,12 @@ def test_plans_know_of_falls_as_soon_as_there_is_one(trained_run: Path, noticed:
     if noticed == "after":
         adaptive.bank.begin_model(1, "errors")  # the fall was one of the changed world
     assert modules.terminations == 1
+    adaptive.begin(obs, readouts)
+    adaptive.observe_step(np.zeros(modules.env_spec.action_size), 0.0, False, obs, readouts)
     adaptive.bank.switch_to(adaptive.bank.first)
     assert modules.terminations == 0, "the agent of before is restored"
+    adaptive.bank.follow(Alarm("errors", 1))
+    assert modules.terminations == 1, "and so is the other one"
 
 
 @pytest.mark.parametrize(("action", "executed"), [(np.array([5.0]), 1.0), (-0.25, -0.25), ([[-3.0]], -1.0)])

@@ -113,14 +113,15 @@ def test_what_was_seen_while_a_switch_was_a_mistake_is_of_the_world_of_before(tr
     bank.switch_to(bank.first)
     act(4)
     assert (len(changed.rows), len(bank.first.rows)) == (5, 10)
-    changed.comparison.steps = 2
+    changed.comparison.steps = 4
     bank.switch_to(changed)
     assert (len(changed.rows), len(bank.first.rows)) == (12, 3)
     assert changed.rows.all.tolist() == sorted(changed.rows.all.tolist())
     assert bank.events[-1].since == 7
-    bank.first.comparison.steps = 3
-    bank.switch_to(bank.first)
-    bank.newest_switch.decisions = WRONG_SWITCH_DECISIONS + 1
-    changed.comparison.steps, before = 2, len(changed.rows)
-    bank.switch_to(changed)
-    assert len(changed.rows) == before + 2, "after so long it was a change"
+    for decisions, why in ((WRONG_SWITCH_DECISIONS + 1, "after so long"), (30, "after what the first knew")):
+        bank.first.comparison.steps = 3
+        bank.switch_to(bank.first)
+        bank.newest_switch.decisions = decisions
+        changed.comparison.steps, before = 2, len(changed.rows)
+        bank.switch_to(changed)
+        assert len(changed.rows) == before + 2, f"{why} it was a change"
