@@ -20,6 +20,7 @@ from envs.faults.errors import EnvError, EnvFault, RenderError, described
 from envs.physics import log
 from envs.readouts.named import of_observation, readout_vector
 from envs.rendering.checked_frame import checked_frame, drawing_error
+from envs.rendering.current_context import make_own_current
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.scene_camera import SceneCamera
 from envs.state import python_state
@@ -377,6 +378,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         if self.env_spec.mujoco and not self._rendered and (hint := ensure_gl()) is not None:
             raise RenderError(hint)
         try:
+            make_own_current(self)
             frame = self.env.render()
         except Exception as error:
             if self.env_spec.mujoco and isinstance(error, NotImplementedError):

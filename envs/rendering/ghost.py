@@ -14,6 +14,7 @@ import numpy as np
 
 from envs.faults.errors import RenderError
 from envs.physics import dm_control_env, find_physics, parts
+from envs.rendering.current_context import make_own_current
 from envs.rendering.poses import RobotPoses, are_predictable
 from envs.rendering.scene_camera import AddToScene, SceneCamera
 from envs.safe_env import SafeEnv
@@ -137,6 +138,7 @@ def _own_renderer(env: SafeEnv) -> _SceneRenderer | None:
         base: Any = env.unwrapped
 
         def by_dm_control(add: AddToScene) -> np.ndarray:
+            make_own_current(env)
             picture = control.physics.render(**base.render_kwargs, scene_callback=lambda _, scene: add(scene))
             return np.asarray(picture)
 

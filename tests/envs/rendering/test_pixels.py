@@ -128,6 +128,19 @@ def test_an_environment_without_physics_is_seen_as_it_draws_itself() -> None:
     env.close()
 
 
+@pytest.mark.parametrize("env", ["joule/Reach-v0", "dmc:reacher-easy"])
+def test_a_film_shows_the_scene_also_after_a_camera_has_looked(env: str) -> None:
+    if env.startswith("dmc:"):
+        pytest.importorskip("dm_control")
+    seeing = envs.make(env, pixels=PixelSettings(16, stack=1), render_mode="rgb_array")
+    seeing.reset(seed=1)
+    first = seeing.render()
+    assert first.std() > 1.0
+    seeing._source.frame()  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(seeing.render(), first)
+    seeing.close()
+
+
 @pytest.mark.parametrize(
     ("name", "goal"), [("Reach", (0.3, 0.2)), ("Push", (0.1, 0.1, 1.0)), ("LongMaze", (0.2, 0.3))]
 )
