@@ -31,6 +31,8 @@ FAR = 1.0
 """Standard deviations of a readout from what was asked for, beyond which the nearest moment is no answer to it."""
 OTHER_SHAPE = 0.05
 """Share by which width over height of a picture may differ from what the agent sees."""
+SHOWN = 80
+"""Characters at most of a path in a message."""
 MOST_DIGITS = 40
 """Characters at most of the numbers of a moment."""
 
@@ -167,7 +169,7 @@ def _image(rest: str, agent: WorldModelAgent) -> Observation:
     try:
         picture, colours = read_picture(Path(rest), grey=channels == stack)
     except ValueError as error:
-        raise ConfigError(f"goal: {rest[:80]} {error}") from None
+        raise ConfigError(f"goal: {_short(rest)} {error}") from None
     high, wide = picture.shape[1:]
     # What an environment without physics draws has a shape of its own, and is seen squeezed just so.
     drawn = agent.config.obs == "pixels" and not getattr(agent.env_spec, "mujoco", True)
@@ -189,7 +191,12 @@ def _array(rest: str, agent: WorldModelAgent) -> Observation:
     try:
         return read_array(Path(rest))
     except ValueError as error:
-        raise ConfigError(f"goal: {rest[:80]} {error}") from None
+        raise ConfigError(f"goal: {_short(rest)} {error}") from None
+
+
+def _short(path: str) -> str:
+    """The end of a path, which names the file."""
+    return path if len(path) <= SHOWN else f"...{path[-SHOWN:]}"
 
 
 def _row(observation: Observation) -> Observation:

@@ -29,7 +29,8 @@ def die() -> None:
 
 
 def begin(whole: Path, folder: Path, *more: str) -> list[str]:
-    return ["--init-from", str(whole), "--task", TASK, "--seed", "3", *more, "--out", str(folder)]
+    task = [] if "--task" in more else ["--task", TASK]
+    return ["--init-from", str(whole), *task, "--seed", "3", *more, "--out", str(folder)]
 
 
 @pytest.mark.slow
