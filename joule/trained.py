@@ -78,14 +78,14 @@ class Trained:
         def told(done: int) -> None:
             nonlocal due
             now = time.monotonic()
-            if (
-                note is not None and done == 1
-            ):  # an agent that cannot adapt was refused before its first decision
+            if note is None:
+                return
+            if done == 1:  # an agent that cannot adapt was refused before its first decision
                 note(
                     f"change detection is calibrated first, by {count:,} decisions in the environment without a "
                     "change"
                 )
-            if note is not None and (now - due >= SECONDS_BETWEEN_NOTES or done == count):
+            if now - due >= SECONDS_BETWEEN_NOTES or done == count:
                 due = now
                 left = (now - begun) * (count - done) / done
                 note(f"change detection: {done:,} of {count:,} decisions, {left:.0f} s left")

@@ -101,7 +101,7 @@ class ConstraintCost:
         while the data stay alike (Lindemann et al. 2023, section III); a limit is tightened along the horizon
         as in Chisci et al. 2001.
 
-        Warns of a margin that no stored step keeps, because every plan then counts as a violation.
+        Warns of a limit or a margin that no stored step keeps, because every plan then counts as a violation.
 
         Args:
             replay_buffer: stored steps.

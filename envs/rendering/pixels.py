@@ -25,8 +25,6 @@ PIXELS = "pixels"
 CHANNELS = 3
 LEFT_OUT = ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE")
 """Of a scene, by MuJoCo's names."""
-GROUPS = 6
-"""Groups of geoms and sites that MuJoCo draws or leaves out."""
 MOST_SLICES, MOST_STACKS = 28, 16
 """Facets around and along a round shape at most, which are MuJoCo's own default. Models for films have more, and a
 frame takes as long as it has facets, whatever its size in pixels."""
@@ -106,15 +104,17 @@ class Camera:
 
 def _unseen_groups(env: gymnasium.Env[Any, Any], name: str) -> tuple[int, ...]:
     """Groups of geoms and sites that the environment wants left out of pictures; raises EnvError for others."""
+    import mujoco
+
     groups = attribute(env.unwrapped, "unseen_groups")
     try:
         found = tuple(operator.index(group) for group in groups or ())
     except TypeError:
         found = (-1,)
-    if not all(0 <= group < GROUPS for group in found):
+    if not all(0 <= group < mujoco.mjNGROUP for group in found):
         raise EnvError(
             f"obs: unseen_groups of {name} must be groups of geoms in a tuple, such as (2,), each from 0 to "
-            f"{GROUPS - 1}, not {groups!r:.80}"
+            f"{mujoco.mjNGROUP - 1}, not {groups!r:.80}"
         )
     return found
 

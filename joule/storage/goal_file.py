@@ -11,14 +11,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from joule.storage.npz_file import check_header
 from joule.storage.reader import read_plain
 
-MAGIC = b"\x93NUMPY"
-"""How a .npy file begins."""
 FILE_BYTES = 16 << 20
 """Of such a file."""
 MOST_PIXELS = 64 << 20
 """Of a picture, which may be packed into few bytes."""
-
-
 COLOURLESS = ("1", "L", "LA", "La")
 """Kinds of pictures without a colour, by Pillow's names."""
 MORE_BITS = ("I", "F")
@@ -76,7 +72,7 @@ def read_array(path: Path) -> np.ndarray:
         ValueError: for a file that cannot be read, or is no array of numbers.
     """
     data = _read(path)
-    if not data.startswith(MAGIC):
+    if not data.startswith(np.lib.format.MAGIC_PREFIX):
         raise ValueError("is no array of NumPy, as numpy.save writes it; a picture is image:FILE")
     try:
         check_header(io.BytesIO(data), len(data), "it")

@@ -42,30 +42,38 @@ def test_an_alarm_soon_after_a_switch_takes_it_back(trained_run: Path, decisions
     assert adaptive.events[-1].new, "not back and forth"
 
 
-def test_an_episode_with_a_short_mistake_counts_and_those_act_again_that_acted(trained_run: Path) -> None:
+def acting(trained_run: Path) -> tuple[Any, Any]:
+    """An agent that has acted for five decisions, and changes its model where a test says so alone; and its env."""
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
-    adaptive.change_detector = None  # only the switches below
+    adaptive.change_detector = None
     env = adaptive.observe(joule.make_env(adaptive.config.env))
-    obs, _ = env.reset(seed=300)
+    env.reset(seed=300)
+    act(adaptive, env, 5)
+    return adaptive, env
 
-    def act(decisions: int) -> None:
-        for _ in range(decisions):
-            env.step(adaptive.predict(obs)[0])
 
-    act(5)
+def act(adaptive: Any, env: Any, decisions: int) -> None:
+    """So many decisions, as from the start of an episode at rest."""
+    still = np.zeros(adaptive.env_spec.observation[0].shape, np.float32)
+    for _ in range(decisions):
+        env.step(adaptive.predict(still)[0])
+
+
+def test_an_episode_with_a_short_mistake_counts_and_those_act_again_that_acted(trained_run: Path) -> None:
+    adaptive, env = acting(trained_run)
     adaptive.bank.begin_model(2, "errors")
-    act(5)
+    act(adaptive, env, 5)
     changed = adaptive.in_use
     for kept in (False, True):
         changed.returns = TrialReturns(adapted=[0.0], kept=[1.0] if kept else [])
-        obs, _ = env.reset(seed=301)
+        env.reset(seed=301)
         adaptive.bank.weights.act(changed, kept=kept)
         changed.returns.begin(kept)
-        act(3)
+        act(adaptive, env, 3)
         before = changed.returns.total
         adaptive.bank.switch_to(adaptive.bank.first)
-        act(2)
+        act(adaptive, env, 2)
         meanwhile = adaptive.bank.newest_switch.rewarded
         adaptive.bank.switch_to(changed)
         assert adaptive.acts_kept is kept
@@ -75,13 +83,7 @@ def test_an_episode_with_a_short_mistake_counts_and_those_act_again_that_acted(t
 
 @pytest.mark.parametrize("why", ["long", "another episode"])
 def test_an_episode_with_another_model_for_long_does_not_count(trained_run: Path, why: str) -> None:
-    agent: Any = joule.load(trained_run)
-    adaptive = agent.adapt()
-    adaptive.change_detector = None
-    env = adaptive.observe(joule.make_env(adaptive.config.env))
-    obs, _ = env.reset(seed=300)
-    for _ in range(5):
-        env.step(adaptive.predict(obs)[0])
+    adaptive, env = acting(trained_run)
     adaptive.bank.begin_model(2, "errors")
     changed = adaptive.in_use
     changed.returns.begin(kept=False)
@@ -95,23 +97,14 @@ def test_an_episode_with_another_model_for_long_does_not_count(trained_run: Path
 
 
 def test_what_was_seen_while_a_switch_was_a_mistake_is_of_the_world_of_before(trained_run: Path) -> None:
-    agent: Any = joule.load(trained_run)
-    bank = (adaptive := agent.adapt()).bank
-    adaptive.change_detector = None
-    env = adaptive.observe(joule.make_env(adaptive.config.env))
-    obs, _ = env.reset(seed=300)
-
-    def act(decisions: int) -> None:
-        for _ in range(decisions):
-            env.step(adaptive.predict(obs)[0])
-
-    act(5)
+    adaptive, env = acting(trained_run)
+    bank = adaptive.bank
     bank.begin_model(2, "errors")
     changed = bank.in_use
-    act(6)
+    act(adaptive, env, 6)
     bank.first.comparison.steps = 3
     bank.switch_to(bank.first)
-    act(4)
+    act(adaptive, env, 4)
     assert (len(changed.rows), len(bank.first.rows)) == (5, 10)
     changed.comparison.steps = 4
     bank.switch_to(changed)
