@@ -281,6 +281,12 @@ class Config:
         return unit_of(self.data)
 
     @property
+    def most_decisions(self) -> int | None:
+        """Decisions of an episode at most, by these settings; None where they set no limit."""
+        frames = self.max_episode_frames
+        return -(-frames // (self.action_repeat or 1)) if frames else None
+
+    @property
     def streams(self) -> int:
         """Environments whose experience the replay buffer keeps apart: one of each actor, or `num_envs`."""
         return self.actors or self.num_envs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import re
 import types
 import typing
@@ -390,9 +389,8 @@ def validate(config: Config) -> Config:
     if samples is not None and elites is not None and elites > samples:
         raise ConfigError(f"planner.elites: {elites} exceeds planner.samples {samples}")
     looks_ahead = config.agent == "joule" and planner.kind != kinds.NO_PLANNER
-    if looks_ahead and config.max_episode_frames:
-        decisions = math.ceil(config.max_episode_frames / (config.action_repeat or 1))
-        check_horizon(planner.horizon_decisions, decisions, config.env)
+    if looks_ahead:
+        check_horizon(planner.horizon_decisions, config.most_decisions, config.env)
     device = config.device
     if not re.fullmatch(r"cpu|cuda|auto|cuda:(0|[1-9][0-9]?)", device):
         raise ConfigError(f"device: found {device!r}, expected cpu, cuda, cuda:N or auto")

@@ -52,6 +52,19 @@ class Readouts:
         """All names that a cost may use."""
         return [*self.derived, *(n for n in self.columns if n not in self.derived), "action", "cost"]
 
+    def unknown(self, name: str, of: str, *, of_costs: bool = True) -> str:
+        """Says that a name is no readout, which one was meant perhaps, and which there are.
+
+        Args:
+            name: that is not one.
+            of: what has readouts, such as an environment's id.
+            of_costs: whether `action` and `cost` may be named.
+        """
+        names = [known for known in self.names if of_costs or known not in ("action", "cost")]
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        there = f"; did you mean {near[0]}? There are " if near else f", which has {'' if names else 'none'}"
+        return f"{name!r} is no readout of {of}{there}{', '.join(names)}"
+
     def value(self, name: str, rows: Tensor) -> Tensor | None:
         """The readout `name` of rows [rows, readouts], [rows, size]; None for a name that is no readout.
 
@@ -172,10 +185,7 @@ class NamedReadouts(Mapping[str, Any]):
         if found is not None and place is not None:
             return one_of(name, found.unsqueeze(-1) if found.ndim == 1 else found, place)
         if found is None:
-            near = difflib.get_close_matches(name, self._layout.names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            known = ", ".join(self._layout.names)
-            raise TaskError(f"{name!r} is no readout of this environment, which has {known}{hint}")
+            raise TaskError(self._layout.unknown(name, "this environment"))
         return found
 
     def shortest(self, name: str, difference: Tensor) -> Tensor:

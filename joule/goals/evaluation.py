@@ -81,7 +81,8 @@ class GoalEvaluation:
                     "needs distances; add --goal-within"
                 )
             return drawn
-        self.nearness = Nearness(self.env.env_spec, within)
+        given_by = f"goal_within of {self.env.env_spec.env}" if request.within is None else "--goal-within"
+        self.nearness = Nearness(self.env.env_spec, within, given_by)
         if drawn is not None:
             return unsolved(self.env, drawn, self.nearness)
         return make_pairs(self.env, self.nearness, request.pairs, request.seed, self.decisions)

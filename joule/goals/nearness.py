@@ -25,6 +25,7 @@ class Nearness:
     Args:
         spec: of the environment.
         within: readout -> greatest distance from its value at the goal, in its unit, above 0. All must be kept.
+        given_by: where `within` was given, for errors.
 
     Raises:
         TaskError: for a readout that the environment does not have.
@@ -33,11 +34,12 @@ class Nearness:
 
     spec: EnvSpec
     within: Mapping[str, float]
+    given_by: str = "--goal-within"
 
     def __post_init__(self) -> None:
         layout = self.layout
-        names = ", ".join(name for name in layout.names if name not in ("action", "cost"))
         if not self.within:
+            names = ", ".join(name for name in layout.names if name not in ("action", "cost"))
             derived = (name for name in layout.derived if name not in ("qpos", "qvel"))
             raise ConfigError(
                 f"--goal-within: {self.spec.env} does not say when a goal is reached; give a readout and a "
@@ -46,9 +48,7 @@ class Nearness:
         for name in self.within:
             whole, place = layout.split(name)
             if (place or 0) >= layout.sizes.get(whole, 0):
-                raise TaskError(
-                    f"--goal-within: {name!r} is no readout of {self.spec.env}, which has {names}"
-                )
+                raise TaskError(f"{self.given_by}: {layout.unknown(name, self.spec.env, of_costs=False)}")
         # Numbers of NumPy are none of JSON's.
         object.__setattr__(self, "within", {name: float(distance) for name, distance in self.within.items()})
 

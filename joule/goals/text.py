@@ -93,9 +93,10 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
         if name in asked:
             raise ConfigError(f"goal: {rest[:80]!r} has {name} twice; give it once")
         value = layout.value(name, rows)
-        if value is None or not values:
-            known = ", ".join(name for name in layout.names if name not in ("action", "cost"))
-            raise TaskError(f"goal: {part[:80]!r} is no readout and its value; there are {known}")
+        if value is None:
+            raise TaskError(f"goal: {layout.unknown(name[:80], agent.env_spec.env, of_costs=False)}")
+        if not values:
+            raise TaskError(f"goal: {part[:80]!r} gives no value; give one, as in {name}=0")
         wanted = value.new_tensor(numbers("goal", name, values))
         if len(wanted) != value.shape[1]:
             count = value.shape[1]

@@ -128,6 +128,11 @@ def test_another_task_is_planned_for_or_learned(joule_run: Path, capsys: pytest.
     assert (learned["learn_task"], learned["planner"]["horizon_decisions"]) == (3, 3)
 
 
+def test_plans_for_another_task_fit_shorter_episodes(joule_run: Path) -> None:
+    found = joule.evaluate(joule_run, 1, task="more:position", max_episode_frames=4)
+    assert found["planner"]["horizon_decisions"] == 4
+
+
 def test_an_agent_in_memory_says_what_it_plans_for(joule_run: Path) -> None:
     agent = joule.load(joule_run)
     assert isinstance(agent, WorldModelAgent)

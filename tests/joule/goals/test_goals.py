@@ -86,7 +86,8 @@ def test_a_readout_that_never_varies_decides_nothing(trained_run: Path) -> None:
     [
         ("redout:position=1", "did you mean readout:ball=1.2,0.5"),
         ("position=1", "none of readout:ball"),
-        ("readout:place=1", "no readout and its value; there are position, distance"),
+        ("readout:place=1", "'place' is no readout of .* position, distance"),
+        ("readout:position", "'position' gives no value"),
         ("readout:position.1=1", "position.1: position is one number; leave out .1"),
         ("readout:position=1,2", "position has 1 number, found 2"),
         ("episode:3", "no moment such as episode:3@80"),
