@@ -264,6 +264,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             self.configurator.plan_as_learned()
         elif isinstance(task, Goal):
             self.configurator.goals.plan_for(task, horizon_decisions)
+            self.configurator.goals.warn_of_unfamiliar(task)
         else:
             self.configurator.plan_for(as_task(task), horizon_decisions)
         self.begin_episode()

@@ -1,5 +1,6 @@
 """The configurator's part for goals: plans and acts towards observations, and learns to reach them."""
 
+import warnings
 from collections.abc import Callable
 
 from torch import Tensor
@@ -17,6 +18,8 @@ from agent.goal_networks import PolicyTowards
 from agent.learning.goal_learning import learn_goals, moments_of, usual_step
 from agent.modules import Modules
 from agent.world_model.experience_graph import ExperienceGraph
+from agent.world_model.familiarity import Familiarity
+from joule_errors import Advice
 
 
 class GoalsConfigurator:
@@ -25,6 +28,7 @@ class GoalsConfigurator:
     def __init__(self, modules: Modules) -> None:
         self.modules = modules
         self._experience: ExperienceGraph | None = None  # made when a goal first asks for ways to it
+        self._familiarity: Familiarity | None = None
         self._usual_step: float | None = None
 
     @property
@@ -55,6 +59,21 @@ class GoalsConfigurator:
         cost, target = self._cost_of(goal)
         acting = None if learned is None else PolicyTowards(learned, target)
         modules.task_cost, modules.actor = cost, modules.make_actor(self.settings(horizon_decisions), acting)
+
+    def warn_of_unfamiliar(self, goal: Goal) -> None:
+        """Warns of a goal that is unlike all that is remembered, where ways to it were looked for."""
+        experience = self._experience
+        if experience is None:
+            return
+        if self._familiarity is None:
+            self._familiarity = Familiarity(experience.z, experience.episode, experience.usual_step)
+        distance, limit = self._familiarity.distance(self._latent_of(goal)), self._familiarity.limit
+        if distance > limit:
+            said = (
+                f"{goal.name}: is unlike all that the agent remembers, and plans may not reach it: the nearest "
+                f"moment is {distance:.1f} usual steps away, where moments of other episodes are within {limit:.1f}"
+            )
+            warnings.warn(said, Advice, stacklevel=3)
 
     def settings(self, horizon_decisions: int | None = None) -> Config:
         """The settings with the horizon of plans for a goal. Raises ConfigError for one beyond an episode."""
@@ -136,6 +155,7 @@ class GoalsConfigurator:
     def remember_anew(self) -> None:
         """Measures memory again before the next goal: it has grown, or latents are others now."""
         self._experience = None
+        self._familiarity = None
         self._usual_step = None
 
     def _usual_distance(self) -> float:

@@ -76,6 +76,8 @@ class ExperienceGraph:
             kept = kept[np.linspace(0, len(kept) - 1, most_nodes).astype(int)]
         self.z = z[torch.from_numpy(kept).to(z.device)]
         """Latents of the nodes [nodes, latent]."""
+        self.episode: Int[np.ndarray, " nodes"] = episode[kept]
+        """The number of the episode of each node."""
         self.usual_step = usual_step
         self._goal = len(kept)
         """The node that stands for a goal: the row after those of the moments, without an edge yet."""
