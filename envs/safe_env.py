@@ -67,7 +67,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         cost_fn: StepCostFn | None = None,
     ) -> None:
         super().__init__(env)
-        self.env_spec, self._cost_fn = env_spec, cost_fn
+        self.env_spec, self.cost_fn = env_spec, cost_fn
         self.observation_space = checks.observation_space
         self.action_space = spaces.Box(-1.0, 1.0, (env_spec.action_size,), np.float32)
         self.observation: np.ndarray = np.zeros(flat.observation.size, np.float32)
@@ -160,9 +160,9 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             act = np.clip(act, -1.0, 1.0)
         observation, reward, terminated, truncated, info = self.env.step(act)
         self.observation, self._diverged = observation, bool(info.get(DIVERGED_KEY, False))
-        if self._cost_fn is not None and not self._diverged:
+        if self.cost_fn is not None and not self._diverged:
             info["own_reward"] = float(reward)
-            cost = self._cost_fn(self.env_spec, self.readouts(), act, -float(reward))
+            cost = self.cost_fn(self.env_spec, self.readouts(), act, -float(reward))
             if not np.isfinite(cost):
                 raise self._checks.fault(f"the task's cost is not finite, {cost}", action)
             reward = -cost

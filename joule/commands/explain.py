@@ -120,6 +120,8 @@ def explain(
         _check_folder(folder)
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
+    from agent.cost.task import TaskReward
+    from agent.cost.task_cost import TaskCost
     from joule.explaining.explanation_record import explanation_record
     from joule.explaining.pictures import env_for_pictures
     from joule.report import decision
@@ -131,14 +133,18 @@ def explain(
     parts = name_parts(changes, learn_task=learn_task)
     name = "-".join([f"step-{agent.frames}-seed-{seed}-decision-{step}", *parts])
     paths = None if folder is None else _paths(folder, name)
+    task, planned = loaded.env_config.task, agent.modules.task_cost
     env = env_for_pictures(loaded)
+    if request.run is None and isinstance(planned, TaskCost):
+        # An agent in memory plans for a task that no setting names; the outcome is what its plans should lower.
+        task, env.cost_fn = agent.planned_for, TaskReward(planned.task)
     try:
         found, pictures = explanation_record(agent, env, seed, step)
     finally:
         env.close()
     values = {
         "run": None if request.run is None else request.run.id,
-        "task": loaded.env_config.task,
+        "task": task,
         **found,
         "perturb": list(loaded.env_config.perturb),
     }

@@ -136,6 +136,18 @@ def test_a_goal_costs_in_the_environment_what_its_plans_predict(trained_run: Pat
     assert "no return, because a goal is planned for without a critic" in text
 
 
+def test_a_task_of_an_agent_in_memory_costs_in_the_environment_what_its_plans_predict(
+    trained_run: Path,
+) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.plan_for(joule.Task("seven", lambda r: 7.0 + 0.0 * r["position"]))
+    record = joule.explain(agent, 2)
+    assert record["task"] == "seven"
+    for plan in record["alternatives"]:
+        assert plan["predicted_costs"] == pytest.approx([7.0] * len(plan["predicted_costs"]), abs=1e-3)
+        assert plan["executed_costs"] == pytest.approx([7.0] * len(plan["executed_costs"]))
+
+
 def test_a_run_without_energies_is_refused(trained_run: Path, tmp_path: Path) -> None:
     small = ["--env", tiny_env.ID, "--steps", "30", "--eval-episodes", "1", "--no-video"]
     assert train.main([*small, "--agent", "zero", "--out", str(tmp_path / "zero")]) == 0
