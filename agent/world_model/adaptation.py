@@ -288,7 +288,7 @@ class AdaptiveAgent(SavedAsFolder):
         self.bank.step(row, reward)
         errors = errors_of_step(self.modules, self.bank.world_models(), before, action, obs)
         if not self.acts_kept:
-            self.in_use.recent.append(errors[self.bank.position])
+            self.in_use.recent.append((row, *errors[self.bank.position]))
         alarm = None
         if self.signals is not None and self.in_first_world:
             first, then = (stack_parts([one]) for one in (before, obs))
@@ -304,7 +304,7 @@ class AdaptiveAgent(SavedAsFolder):
 
     def calibrate_in_use(self) -> None:
         """Calibrates the model in use on its newest steps."""
-        errors, disagreements = np.array(self.in_use.recent).T
+        _, errors, disagreements = np.array(self.in_use.recent).T
         try:
             self.in_use.calibration = calibrate(errors, disagreements, self.decisions_per_alarm)
         except ChangeDetectionError as why:

@@ -86,14 +86,21 @@ class KnownModel:
     optimizers: list[list[Moments]] = field(default_factory=list)
     rows: RowNumbers = field(default_factory=RowNumbers)
     """Row numbers of the replay buffer that were collected with it in use, since adaptation began."""
-    recent: deque[tuple[float, float]] = field(
+    recent: deque[tuple[int, float, float]] = field(
         default_factory=lambda: deque(maxlen=CALIBRATED_AFTER_DECISIONS)
     )
-    """Errors and disagreements of the newest steps in which its own networks acted."""
+    """Row numbers, errors and disagreements of the newest steps in which its own networks acted."""
     comparison: ModelComparison = field(default_factory=ModelComparison)
     """Its test against the model in use."""
     last_used: int = 0
     """Decision at which it was last in use."""
+
+    def hand_over(self, count: int) -> np.ndarray:
+        """Removes the newest `count` rows, which are of another world, and returns them; their errors go, too."""
+        moved = self.rows.take(count)
+        while len(moved) and self.recent and self.recent[-1][0] >= moved[0]:
+            self.recent.pop()
+        return moved
 
     @property
     def preferred(self) -> dict[str, Tensor]:

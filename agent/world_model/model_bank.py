@@ -156,7 +156,7 @@ class ModelBank:
     def begin_model(self, since: int, signal: str) -> None:
         """A new model, which begins as the one in use and with the last `since` steps; `signal` noticed."""
         known = self.in_use
-        moved = known.rows.take(since)  # they were collected in another world
+        moved = known.hand_over(since)  # they were collected in another world
         self.weights.store(known, moved)
         earlier = known.earlier_rows if known is self.first else known.rows.all.copy()
         self.begun += 1
@@ -185,7 +185,7 @@ class ModelBank:
         if mistake and (signal != COMPARISON or since >= switch.decisions - COMPARED_LATE):
             # Nothing had changed: what was moved then, and was collected since, is of its world.
             since = switch.moved + switch.decisions
-        moved = before.rows.take(since)
+        moved = before.hand_over(since)
         known.rows.add(moved)
         self.weights.store(before, moved)
         self.weights.restore(known, moved)

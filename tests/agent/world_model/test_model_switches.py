@@ -104,6 +104,9 @@ def test_what_was_seen_while_a_switch_was_a_mistake_is_of_the_world_of_before(tr
     act(adaptive, env, 6)
     bank.first.comparison.steps = 3
     bank.switch_to(bank.first)
+    assert [row for row, *_ in changed.recent] == changed.rows.all[2:].tolist(), (
+        "the others are of the first world"
+    )
     act(adaptive, env, 4)
     assert (len(changed.rows), len(bank.first.rows)) == (5, 10)
     changed.comparison.steps = 4
