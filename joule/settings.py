@@ -60,6 +60,9 @@ SIZES = (
 )  # fmt: skip
 """Settings that the sizes of the networks follow from."""
 
+OBSERVED = ("obs", "obs_size", "obs_camera", "obs_frames")
+"""Settings that say what is observed, apart from the environment."""
+
 FROM_DATA: dict[str, Any] = {
     # Critics overestimate actions that are not in the data, and no further data correct them.
     "learning.behaviour_cloning": 1.0,
@@ -211,6 +214,11 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool, don
     if sized := [name for name in changed if name in SIZES or name == "agent"]:
         raise ConfigError(
             f"{sized[0]}: this run keeps {value_of(before, sized[0])!r}, its agent and the sizes of its networks; "
+            "train another run"
+        )
+    if seen := [name for name in changed if name in OBSERVED]:
+        raise ConfigError(
+            f"{seen[0]}: this run keeps {value_of(before, seen[0])!r}, which is how all that it has was seen; "
             "train another run"
         )
     if not override and (refused := [name for name in changed if name not in FREE]):

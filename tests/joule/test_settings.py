@@ -79,6 +79,13 @@ def test_a_resumed_run_may_have_another_budget_and_other_changes_need_override()
         resumed_config(before, {"task": "less:velocity"}, override=True)
 
 
+def test_a_run_keeps_what_its_agent_observes() -> None:
+    before = config_from("smoke", {"obs": "pixels"})
+    for change in ({"obs_size": 32}, {"obs_frames": 1}, {"obs_camera": "side"}, {"obs": "pixels+state"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(change))}: this run keeps .* train another run"):
+            resumed_config(before, change, override=True)
+
+
 def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
     before = config_from("smoke", {})
     for change in ({"model.hidden_dim": 32}, {"cost.bins": 11}, {"agent": "sac"}):
