@@ -25,6 +25,7 @@ import gymnasium
 
 from envs.env_spec import EnvSpec, ObservationPart
 from envs.faults.errors import EnvError, EnvFault, RenderError
+from joule_schema.model_file import MODEL_ENV
 
 if TYPE_CHECKING:
     from envs.construction import make
@@ -41,7 +42,9 @@ OWN_ENVS: dict[str, tuple[str, int]] = {
 }
 """Joule's own environments: id -> (entry point, episode limit in steps)."""
 
-for _id, (_entry_point, _steps) in OWN_ENVS.items():
+_REGISTERED = OWN_ENVS | {MODEL_ENV: ("envs.bodies.model_file:ModelFile", 500)}
+
+for _id, (_entry_point, _steps) in _REGISTERED.items():
     if _id not in gymnasium.registry:
         gymnasium.register(id=_id, entry_point=_entry_point, max_episode_steps=_steps)
 

@@ -305,6 +305,8 @@ def _construct(
     frame_size = {"width": width, "height": height} if sized else {}
     try:
         raw = _make(spec.id, {**frame_size, **kwargs})
+    except EnvError:  # of one of Joule's own, which says all
+        raise
     except Exception as error:
         if not any(re.search(rf"\b{word}\b", described(error)) for word in frame_size):
             raise _construction_error(env, error) from error

@@ -26,6 +26,7 @@ from envs.physics import log
 from envs.suggestions import suggestion, suggestion_of_module
 from joule_errors import Advice
 from joule_errors.extras import install_command
+from joule_schema.model_file import MODEL_ENV, is_model_file
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME = re.compile(r"([\w-]+/)?[\w.-]*\w(-v\d+)?")
@@ -191,10 +192,10 @@ def _parts(env: str) -> tuple[str, str]:
     if len(env) > LONGEST_ID:
         raise EnvError(f"malformed environment id: {len(env)} characters, {env[:40]!r} and so on")
     prefix, _, name = env.rpartition(":")
-    if env.lower().endswith((".xml", ".mjcf", ".urdf")):
+    if is_model_file(env):
         raise EnvError(
-            f"{env}: is a model file, and an environment is a Python class around it, registered with Gymnasium; "
-            "docs/cookbook/own-environment.md writes one in 40 lines"
+            f"{env}: is a model file, which --env and joule.make_env take; or make {MODEL_ENV} with "
+            f"kwargs={{'model': {env!r}}}"
         )
     if prefix.endswith(".py"):
         folder, file = os.path.split(prefix)

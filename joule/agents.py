@@ -17,7 +17,7 @@ from joule import threads
 from joule.baselines.settings import KINDS as BASELINES
 from joule.environment import settings_of, wrap_env
 from joule.memory_budget import allocating, check_budget
-from joule.settings import ENV_SETTINGS, config_from, merged, used_settings
+from joule.settings import ENV_SETTINGS, config_from, merged, used_settings, with_model_file
 from joule.storage.agent_checkpoint import save_as_run
 from joule.training_envs import make_envs
 
@@ -75,7 +75,8 @@ def make(
             "data: joule.train learns from recorded episodes; an agent made here learns by acting"
         )
     if isinstance(env, str):
-        config = config_from(preset, given | {"env": complete_id(checked_id(env))})
+        given = with_model_file(given | {"env": env})
+        config = config_from(preset, given | {"env": complete_id(checked_id(given["env"]))})
         return new_agent(config, make_envs(config))
     if not isinstance(env, (TrainingEnv, TrainingEnvs)):
         if not isinstance(env, Env):

@@ -14,7 +14,7 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from envs.registry import checked_id
 from joule.process_settings import keep_from_environments
-from joule.settings import ENV_SETTINGS, check_used, merged
+from joule.settings import ENV_SETTINGS, check_used, merged, with_model_file
 
 if TYPE_CHECKING:
     from envs.rendering.pixels import PixelSettings
@@ -35,8 +35,8 @@ def make_env(
     Its reward is minus the cost of the task, where the settings have one.
 
     Args:
-        env: an id (`HalfCheetah-v5`, `my_pkg:MyArm-v0`, `dmc:walker-walk`, `joule/Push-v0`), the settings of a
-            run, or an environment of `gymnasium.make`, which is wrapped and renders as it was made to.
+        env: an id (`HalfCheetah-v5`, `my_pkg:MyArm-v0`, `dmc:walker-walk`, `joule/Push-v0`), an MJCF file, the
+            settings of a run, or an environment of `gymnasium.make`, which is wrapped and renders as it was made.
         render_mode: `rgb_array` for an environment that renders frames.
         width: of a frame in pixels.
         height: of a frame in pixels.
@@ -59,8 +59,8 @@ def make_env(
         rendering = {"render_mode": render_mode is None, "width": width == 640, "height": height == 480}
         return _of_made(env, merged(None, settings), {**rendering, "shadows": shadows})
     if isinstance(env, str):
-        given = merged(None, settings)
-        config = validate(replace(Config(), {**given, "env": checked_id(env)}))
+        given = with_model_file({**merged(None, settings), "env": env})
+        config = validate(replace(Config(), {**given, "env": checked_id(given["env"])}))
         check_used(config, given)
     elif not isinstance(env, Config):
         raise ConfigError(

@@ -20,6 +20,7 @@ from agent.configurator.validation import (
 )
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
+from joule_schema.model_file import MODEL_ENV, is_model_file, of_model_file
 
 ENV_SETTINGS = (
     "env_kwargs",
@@ -144,6 +145,18 @@ def merged(
     return given
 
 
+def with_model_file(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings where `env` may be a model file, such as arm.xml: with the id and keywords of its environment.
+
+    Raises:
+        SchemaError: for a file that is not there, or a second model.
+    """
+    if not is_model_file(given.get("env")):
+        return dict(given)
+    env, kwargs = of_model_file(given["env"], given.get("env_kwargs") or {})
+    return {**given, "env": env, "env_kwargs": kwargs}
+
+
 def config_from(preset: str, given: Mapping[str, Any]) -> Config:
     """The settings of a new run: the defaults, changed by a preset, changed by what the user gave.
 
@@ -157,6 +170,7 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
     """
     if preset not in PRESETS:
         raise ConfigError(f"--preset: {preset!r} is none of {', '.join(PRESETS)}")
+    given = with_model_file(given)
     changes = PRESETS[preset]
     if (agent := given.get("agent", Config().agent)) != "joule":
         changes = {name: value for name, value in changes.items() if not name.startswith(_OF_JOULE)}
@@ -178,6 +192,11 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
             f"obs: found {config.obs}, which joule does not learn from; {GOAL_CONDITIONED} does"
         )
     check_agent_uses(config.agent, given)
+    if config.env == MODEL_ENV and config.reward == "env" and not config.task:
+        raise ConfigError(
+            "env: a model file says nothing of what the robot is to do; give --task, such as upright, more:velocity"
+            " or reach:NAME=VALUE, or --reward none"
+        )
     return config
 
 
@@ -195,6 +214,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool, don
     Raises:
         ConfigError: for a change that is not allowed; the message names the difference.
     """
+    given = with_model_file(given)
     config, _ = drop_foreign_settings(replace(before, given), given)
     validate(config)
     check_exploring(config)

@@ -67,6 +67,13 @@ def of_root(model: mujoco.MjModel, joints: JointReadouts) -> dict[str, DerivedRe
     return found | _of_pitch(hinges)
 
 
+def ground_position(model: mujoco.MjModel, joints: JointReadouts) -> set[str]:
+    """The readouts of joints that say where on the ground the root is; empty where it does not go anywhere."""
+    found = of_root(model, joints).get("position")
+    of: str | list[str] = [] if found is None else found["of"]
+    return {of} if isinstance(of, str) else set(of)
+
+
 def _body_of_robot(model: mujoco.MjModel) -> int:
     """The row of the body with the robot's first joint: another thing, such as a ball, may come before."""
     moved = {int(model.body_rootid[body]) for body in driven_bodies(model)}

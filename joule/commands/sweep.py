@@ -31,6 +31,7 @@ from joule.cli.parser import Parser, whole_number
 from joule.extras import needed
 from joule.sweeping.grid import OWN, read_grid
 from joule.sweeping.plan import AGENTS, Plan, check_plan, read_plan
+from joule_schema.model_file import is_model_file, of_model_file
 
 if TYPE_CHECKING:
     from joule.sweeping.backend import Backend
@@ -235,12 +236,15 @@ def check_envs(ids: Sequence[str]) -> None:
     """Refuses environments that need no import of a user's module to be seen to be wrong.
 
     Raises:
-        EnvError: for the first of them; see `envs.registry.checked_id`.
+        EnvError, SchemaError: for the first of them; see `envs.registry.checked_id` and
+            `joule_schema.model_file.of_model_file`.
     """
     from envs.registry import checked_id
 
     for env in ids:
-        if env != NO_ENV:
+        if is_model_file(env):
+            of_model_file(env, {})
+        elif env != NO_ENV:
             checked_id(env)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from joule.storage.reader import JSON_BYTES, read_plain
 from joule.sweeping.grid import Range, SettingReader, Values, check_distinct, grid_of_json
 from joule_schema import json_text
 from joule_schema.errors import shown
+from joule_schema.model_file import is_model_file
 
 AGENTS: tuple[str, ...] = typing.get_args(AgentKind)
 LARGEST_SEED = 2**31 - 1
@@ -42,7 +44,7 @@ class Plan:
 
 
 def check_plan(plan: Plan) -> Plan:
-    """Returns the plan when it can be trained.
+    """Returns the plan when it can be trained, with the whole paths of model files.
 
     Raises:
         ConfigError: for nothing to train, an unknown agent or preset, a seed out of range, a name that comes
@@ -75,7 +77,9 @@ def check_plan(plan: Plan) -> Plan:
         whole("search", plan.search, 1, MOST_TRIALS)
         if not ranges and all(len(values) < 2 for values in plan.grid.values() if isinstance(values, tuple)):
             raise ConfigError("--search: there is nothing to vary; give a range, as in --grid NAME=LOW..HIGH")
-    return plan
+    # Trials run in folders of their own.
+    envs = (os.path.abspath(env) if is_model_file(env) else env for env in plan.envs)
+    return dataclasses.replace(plan, envs=tuple(envs))
 
 
 def _check_size(plan: Plan) -> None:

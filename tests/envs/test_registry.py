@@ -46,7 +46,7 @@ from joule_errors import Advice
         ("no_such.module:Env-v0", "run the command in the folder that holds no_such, or"),
         ("my_reg.py:Arm-v0", "my_reg.py:Arm-v0: write my_reg:Arm-v0, without .py"),
         ("sub/my_reg.py:Arm-v0", "write my_reg:Arm-v0, without .py, and run the command in sub"),
-        ("models/my_arm.xml", "a Python class around it"),
+        ("models/my_arm.xml", "make joule/Model-v0 with kwargs"),
         ("counter_env:Count-v0", "did you mean counter_env:Counter-v"),
         ("CartPole-v1", "Discrete(2) is not a Box"),
     ],
@@ -111,12 +111,6 @@ def test_a_folder_that_is_no_package_is_named(tmp_path: Path, monkeypatch: pytes
 def test_a_package_with_the_name_of_one_of_joule_is_named() -> None:
     with pytest.raises(envs.EnvError, match="envs is a package of Joule, which hides one of yours"):
         envs.make("envs:My-v0")
-
-
-def test_the_recipe_for_a_model_file_exists() -> None:
-    with pytest.raises(envs.EnvError, match=r"docs/cookbook/own-environment\.md"):
-        envs.make("my_arm.xml")
-    assert (Path(envs.__file__).parents[1] / "docs/cookbook/own-environment.md").is_file()
 
 
 def test_the_tasks_of_dm_control_are_those_that_it_has() -> None:

@@ -22,7 +22,7 @@ from agent.configurator.settings import Config
 from agent.configurator.validation import flatten
 from agent.errors import ConfigError
 from envs import EnvError
-from joule.commands import train
+from joule.commands import evaluate, train
 from joule.datasets.source import with_settings_of_data
 from joule.storage.log_files import EVALUATION_COLUMNS
 from joule.storage.shipped import SHIPPED
@@ -94,6 +94,23 @@ def test_a_resume_takes_the_id_without_its_version(trained_run: Path, tmp_path: 
     assert given["action_repeat"] == before["action_repeat"], (
         "the settings of the recorded environment are kept"
     )
+
+
+def test_a_robot_is_a_file_and_a_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ROOT / "envs" / "bodies" / "reach.xml"
+    shutil.copy(model, tmp_path / "arm.xml")
+    monkeypatch.chdir(tmp_path)
+    small = ["--env", "arm.xml", "--preset", "smoke", "--no-video", "--max-episode-frames", "40"]
+    assert train.main([*small, "--task", "still", "--steps", "200"]) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("arm-joule-seed1")
+    monkeypatch.chdir("/")
+    assert evaluate.main([str(run), "--episodes", "1"]) == 0
+    assert "for still" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="says nothing of what the robot is to do; give --task"):
+        train.main(["--env", str(model), "--steps", "200"])
 
 
 @pytest.mark.parametrize("env", ["Bogus-v0", "walker-walk", "no_such_module:Env-v0", "my_arm.xml"])

@@ -1,0 +1,177 @@
+"""The robot in a model file of MuJoCo's, with nothing said of what it is to do."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from envs.faults.errors import EnvError
+from envs.readouts.joints import JointReadouts, identifier
+from envs.readouts.root import ground_position
+from joule_schema.model_file import MODEL_ENV
+
+SECONDS = 0.04
+"""Of a step, by default."""
+SINGLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+"""Types of joints that have one number."""
+START_NOISE = 0.05
+"""By how much joints differ from the pose of the start, at most, by default (rad, m)."""
+
+
+class ModelFile(MujocoEnv):
+    """A robot from an MJCF file, such as `--env arm.xml`.
+
+    Observed are the quantities of its joints (see `envs.readouts.joints`), what its sensors measure, and the state
+    of its actuators. Where it stands on the ground is left out where it may go anywhere and meets nothing but a
+    plane: the physics is the same everywhere. The reward is 0: a task says what the robot is to do. An episode ends
+    by its limit alone.
+
+    Actions are the controls. An actuator without limits has those of -1 and 1. An episode starts in a pose of the
+    file, or in the pose as built, with some noise in hinges and slides, and at rest.
+
+    Beside those of the joints there is a readout for each sensor that has a name.
+
+    Args:
+        model: path of the MJCF file.
+        frame_skip: physics steps of one step; by default as many as take 0.04 s.
+        keyframe: name or number of the pose of the start, among the `<key>`s of the file; by default `home`, or
+            else the pose as built.
+        start_noise: by how much each hinge and slide differs from it at most, drawn uniformly, in rad and m. Limits
+            of joints are kept.
+        observe_place: whether it is observed where on the ground the robot stands; by default only where that makes
+            a difference.
+        kwargs: keyword arguments of `MujocoEnv`.
+
+    Raises:
+        EnvError: for a file that is no model, has no joint or no actuator, and for arguments that do not fit it.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "",
+        *,
+        frame_skip: int | None = None,
+        keyframe: str | int | None = None,
+        start_noise: float = START_NOISE,
+        observe_place: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not model:
+            raise EnvError(f"{MODEL_ENV}: name the model file, as in --env arm.xml")
+        path = os.path.abspath(os.fspath(model))
+        steps = _steps(_loaded(path), path, frame_skip)
+        super().__init__(path, steps, None, **kwargs)
+        self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
+        if not (isinstance(start_noise, (int, float)) and 0.0 <= start_noise < np.inf):
+            raise EnvError(
+                f"start_noise: found {start_noise!r:.80}; give a number of at least 0, in rad and m"
+            )
+        self.start_noise, self._key = float(start_noise), _key(self.model, path, keyframe)
+        self._joints = JointReadouts(self.model)
+        unseen = set() if observe_place else ground_position(self.model, self._joints)
+        if observe_place is None and not _roams(self.model, self._joints, unseen):
+            unseen = set()
+        self._seen = [name for name in self._joints.sizes if name not in unseen]
+        self._sensors = _sensors(self.model)
+        numbers = (
+            sum(self._joints.sizes[name] for name in self._seen) + self.model.nsensordata + self.model.na
+        )
+        self.observation_space = Box(-np.inf, np.inf, (numbers,), np.float64)
+
+    def _set_action_space(self) -> Box:
+        limited = self.model.actuator_ctrllimited.astype(bool)[:, None]
+        low, high = np.where(limited, self.model.actuator_ctrlrange, [-1.0, 1.0]).T.astype(np.float32)
+        self.action_space = Box(low, high, dtype=np.float32)
+        return self.action_space
+
+    def reset_model(self) -> NDArray[np.float64]:
+        """Puts the robot into the pose of the start. Returns the observation."""
+        model, data = self.model, self.data
+        if self._key is not None:
+            mujoco.mj_resetDataKeyframe(model, data, self._key)
+        for joint in np.flatnonzero(np.isin(model.jnt_type, SINGLE)):
+            place = model.jnt_qposadr[joint]
+            value = data.qpos[place] + self.np_random.uniform(-self.start_noise, self.start_noise)
+            if model.jnt_limited[joint]:
+                value = np.clip(value, *model.jnt_range[joint])
+            data.qpos[place] = value
+        mujoco.mj_forward(model, data)
+        return self._observation()
+
+    def step(
+        self, action: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], np.float64, bool, bool, dict[str, np.float64]]:
+        """One step, without a reward."""
+        self.do_simulation(action, self.frame_skip)
+        return self._observation(), np.float64(0.0), False, False, {}
+
+    def readouts(self) -> dict[str, NDArray[np.float64]]:
+        """The state, in whose place the quantities of the joints are, and what each sensor measures."""
+        data = self.data
+        sensors = {name: data.sensordata[place].copy() for name, place in self._sensors.items()}
+        return sensors | {"qpos": data.qpos.copy(), "qvel": data.qvel.copy()}
+
+    def _observation(self) -> NDArray[np.float64]:
+        values = self._joints.read(self.data)
+        return np.concatenate([*(values[name] for name in self._seen), self.data.sensordata, self.data.act])
+
+
+def _loaded(path: str) -> mujoco.MjModel:
+    """The model of a file. Raises EnvError for one that MuJoCo does not read, and without joints or actuators."""
+    try:
+        model = mujoco.MjModel.from_xml_path(path)
+    except ValueError as error:
+        raise EnvError(f"{path}: MuJoCo does not read it: {' '.join(str(error).split())}") from None
+    if not model.njnt:
+        raise EnvError(f"{path}: has no joint, so nothing in it moves")
+    if not model.nu:
+        raise EnvError(f"{path}: has no actuator; add some, as in <actuator><motor joint=.../></actuator>")
+    return model
+
+
+def _steps(model: mujoco.MjModel, path: str, frame_skip: int | None) -> int:
+    """Physics steps of a step. Raises EnvError for what is no positive whole number."""
+    if frame_skip is None:
+        return max(1, round(SECONDS / model.opt.timestep))
+    if isinstance(frame_skip, bool) or not isinstance(frame_skip, int) or frame_skip < 1:
+        raise EnvError(f"frame_skip of {path}: found {frame_skip!r:.80}; give a whole number of at least 1")
+    return frame_skip
+
+
+def _key(model: mujoco.MjModel, path: str, keyframe: str | int | None) -> int | None:
+    """The row of a keyframe; None for the pose as built. Raises EnvError for one that is not in the file."""
+    names = [model.key(row).name for row in range(model.nkey)]
+    if keyframe is None:
+        return names.index("home") if "home" in names else None
+    row = names.index(keyframe) if keyframe in names else keyframe
+    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(names):
+        has = (
+            f"{len(names)}: {', '.join(name or 'one without a name' for name in names)}" if names else "none"
+        )
+        raise EnvError(f"keyframe of {path}: found {keyframe!r:.80}; the file has {has}")
+    return row
+
+
+def _roams(model: mujoco.MjModel, joints: JointReadouts, place: set[str]) -> bool:
+    """Whether the readouts `place` make no difference: no limit holds the robot there, and there is but a plane."""
+    of_place = [joint for joint in joints.joints if place & set(joint.readouts.values())]
+    held = any(model.jnt_limited[joint.index] for joint in of_place)
+    alone = len({int(model.body_rootid[body]) for body in model.jnt_bodyid}) == 1
+    fixed = (model.body_weldid[model.geom_bodyid] == 0) & (model.geom_contype | model.geom_conaffinity > 0)
+    return alone and not held and bool((model.geom_type[fixed] == mujoco.mjtGeom.mjGEOM_PLANE).all())
+
+
+def _sensors(model: mujoco.MjModel) -> dict[str, slice]:
+    """Name -> where in the sensors' numbers, of those sensors that have one."""
+    found = {}
+    for row in range(model.nsensor):
+        if name := model.sensor(row).name:
+            first = int(model.sensor_adr[row])
+            found[identifier(name, f"sensor{row}")] = slice(first, first + int(model.sensor_dim[row]))
+    return found

@@ -1,0 +1,159 @@
+"""The environment of a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import envs
+import joule
+from agent.errors import ConfigError
+from envs.faults.errors import EnvError
+from joule_schema.errors import SchemaError
+from joule_schema.model_file import MODEL_ENV
+
+ARM = """
+<mujoco>
+  <option timestep="0.005"/>
+  <worldbody>
+    <geom type="plane" size="3 3 0.1"/>
+    <body name="upper" pos="0 0 0.8">
+      <joint name="shoulder" axis="0 1 0" range="-57.3 57.3" limited="true"/>
+      <geom type="capsule" fromto="0 0 0 0 0 0.4" size="0.03"/>
+      <body name="fore" pos="0 0 0.4">
+        <joint name="elbow" axis="0 1 0"/>
+        <geom type="capsule" fromto="0 0 0 0 0 0.3" size="0.03"/>
+        <site name="tip" pos="0 0 0.3"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor joint="shoulder" ctrlrange="-2 4" ctrllimited="true"/>
+    <intvelocity joint="elbow" kp="1" actrange="-1 1" ctrllimited="false"/>
+  </actuator>
+  <sensor><framepos name="tip" objtype="site" objname="tip"/></sensor>
+  <keyframe><key name="folded" qpos="0.5 2" act="0.3"/><key name="home" qpos="0.99 1" act="0.2"/></keyframe>
+</mujoco>
+"""
+CART = """
+<mujoco>
+  <worldbody>
+    <geom type="plane" size="3 3 0.1"/>{fixed}
+    <body name="cart" pos="0 0 0.5">
+      <joint name="drive" type="slide" axis="1 0 0" {limits}/><geom size="0.1"/>
+    </body>{moving}
+  </worldbody>
+  <actuator><motor joint="drive" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "robot.xml"
+    path.write_text(text)
+    return str(path)
+
+
+def made(folder: Path, text: str, **kwargs: Any) -> Any:
+    return gymnasium.make(MODEL_ENV, model=written(folder, text), **kwargs).unwrapped
+
+
+@pytest.mark.filterwarnings("ignore:.*observation space (min|max)imum value is:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*alternative render modes:UserWarning")
+def test_gymnasiums_checker_passes(tmp_path: Path) -> None:
+    check_env(made(tmp_path, ARM), skip_render_check=True)
+
+
+def test_joints_sensors_and_actuators_are_observed(tmp_path: Path) -> None:
+    env = made(tmp_path, ARM, start_noise=0.0)
+    observation, _ = env.reset(seed=1)
+    # The shoulder's angle, the elbow's cosine and sine, both velocities, the tip, and the state of an actuator.
+    turned = 0.99 + 1.0
+    tip = [
+        0.4 * np.sin(0.99) + 0.3 * np.sin(turned),
+        0.0,
+        1.2 - 0.4 + 0.4 * np.cos(0.99) + 0.3 * np.cos(turned),
+    ]
+    assert observation == pytest.approx([0.99, np.cos(1.0), np.sin(1.0), 0.0, 0.0, *tip, 0.2])
+    assert env.dt == pytest.approx(0.04)
+    assert (env.action_space.low.tolist(), env.action_space.high.tolist()) == ([-2.0, -1.0], [4.0, 1.0])
+    safe = envs.make(MODEL_ENV, kwargs={"model": written(tmp_path, ARM)})
+    assert {"tip", "shoulder_angle", "elbow_turn"} <= safe.env_spec.readout_sizes.keys()
+
+
+def test_episodes_start_near_the_pose_of_the_file_within_the_limits(tmp_path: Path) -> None:
+    env = made(tmp_path, ARM, start_noise=0.3)
+    starts = np.array([(env.reset(seed=seed), env.data.qpos.copy())[1] for seed in range(50)])
+    assert starts[:, 0].max() == pytest.approx(np.deg2rad(57.3))
+    assert np.abs(starts - [0.99, 1.0]).max() <= 0.3
+    assert np.ptp(starts[:, 1]) > 0.4
+    assert made(tmp_path, ARM, keyframe="folded", start_noise=0.0).reset(seed=0)[0][0] == pytest.approx(0.5)
+    built = made(tmp_path, ARM.replace('"home"', '"other"'), start_noise=0.0)
+    assert built.reset(seed=0)[0][0] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("limits", "fixed", "moving", "seen"),
+    [
+        ("", "", "", False),
+        ('range="-1 1" limited="true"', "", "", True),
+        ("", '<geom type="box" size="0.1 1 1" pos="2 0 0"/>', "", True),
+        ("", '<geom type="box" size="0.1 1 1" pos="2 0 0" contype="0" conaffinity="0"/>', "", False),
+        ("", "", '<body pos="1 0 1"><freejoint/><geom size="0.1"/></body>', True),
+    ],
+    ids=["alone", "limits", "a wall", "a picture of a wall", "a ball"],
+)
+def test_the_place_on_the_ground_is_observed_where_it_makes_a_difference(
+    tmp_path: Path, limits: str, fixed: str, moving: str, seen: bool
+) -> None:
+    text = CART.format(limits=limits, fixed=fixed, moving=moving)
+    observed = made(tmp_path, text).observation_space.shape[0]
+    assert made(tmp_path, text, observe_place=True).observation_space.shape[0] == observed + (not seen)
+    assert made(tmp_path, text, observe_place=False).observation_space.shape[0] == observed - seen
+
+
+@pytest.mark.parametrize(
+    ("text", "kwargs", "message"),
+    [
+        ("<mujoco><worldbody/>", {}, "robot.xml: MuJoCo does not read it: XML .*number=1"),
+        ("<mujoco/>", {}, "robot.xml: has no joint"),
+        (
+            ARM.replace("actuator", "custom").split("<custom>")[0] + "</mujoco>",
+            {},
+            "has no actuator; add some",
+        ),
+        (ARM, {"frame_skip": 0}, "frame_skip of .*: found 0; give a whole number of at least 1"),
+        (ARM, {"start_noise": -1}, "start_noise: found -1; give a number of at least 0"),
+        (ARM, {"keyframe": "up"}, "keyframe of .*: found 'up'; the file has 2: folded, home"),
+        (ARM, {"keyframe": 2}, "keyframe of .*: found 2; the file has 2"),
+    ],
+)
+def test_what_makes_no_environment_is_refused(
+    tmp_path: Path, text: str, kwargs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EnvError, match=message) as refused:
+        envs.make(MODEL_ENV, kwargs={"model": written(tmp_path, text), **kwargs})
+    assert "constructor" not in str(refused.value)
+
+
+def test_a_model_file_stands_for_an_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, ARM)
+    monkeypatch.chdir(tmp_path)
+    agent = joule.make("joule", env="robot.xml", task="reach:tip=0,0,1.4", preset="smoke")
+    assert (agent.config.env, agent.config.env_kwargs) == (MODEL_ENV, {"model": path})
+    env = joule.make_env("robot.xml", env_kwargs={"start_noise": 0.0}, task="less:elbow_velocity")
+    env.reset(seed=1)
+    assert env.step(np.ones(2, np.float32))[1] < 0.0
+    with pytest.raises(ConfigError, match="says nothing of what the robot is to do; give --task"):
+        joule.make("joule", env="robot.xml")
+    with pytest.raises(SchemaError, match=r"none\.xml: there is no such file"):
+        joule.make_env("none.xml")
+    with pytest.raises(SchemaError, match=r"env_kwargs has another one, 'b\.xml'"):
+        joule.make_env("robot.xml", env_kwargs={"model": "b.xml"})
+    with pytest.raises(EnvError, match=r"name the model file, as in --env arm\.xml"):
+        envs.make(MODEL_ENV)
