@@ -105,7 +105,8 @@ def test_the_greatest_force_of_a_tendon_is_scaled_where_all_its_motors_are(
     other: str, text: str, most: float
 ) -> None:
     actuator = f'<general name="m" tendon="t" gainprm="30"/>{other}'
-    limited = ARM.replace('name="t"', 'name="t" actuatorfrcrange="-4 4"')
+    limits = 'name="t" actuatorfrclimited="true" actuatorfrcrange="-4 4"'  # MuJoCo 3.5 does not infer it
+    limited = ARM.replace('name="t"', limits)
     model = mujoco.MjModel.from_xml_string(limited.format(actuator=actuator, damping="0"))
     by_tendon = model.actuator_trntype == mujoco.mjtTrn.mjTRN_TENDON
     changed, *undone = (data.actuator_force[by_tendon].sum() for data in driven(model, text))
