@@ -110,6 +110,9 @@ class AdaptiveAgent(SavedAsFolder):
         """Of the newest step, by the model in use; 0 while its usual errors are not known."""
         self.mean_error = 0.0
         """Its mean over the last decisions; by the first model's calibration where no other is known."""
+        self.learns = True
+        """Whether it learns from what it observes, and stores it. Without, it detects no change, and acts as it has
+        adapted: errors still decide when it plans."""
         self._credit = 0.0
         """Gradient steps that are due."""
         self._row = -1
@@ -165,7 +168,7 @@ class AdaptiveAgent(SavedAsFolder):
         rows, _ = observation_rows(self.env_spec, observation, finite=self.config.perceive != "energy")
         if (count := rows_in(rows)) != 1:
             raise ConfigError(f"adapt: one environment at a time, found {count}")
-        if self._credit >= 1.0:
+        if self._credit >= 1.0 and self.learns:
             with self.modules.own_random_streams(), self.bank.weights.acting(self.in_use, kept=False):
                 while self._credit >= 1.0:
                     self._credit -= 1.0
@@ -239,6 +242,9 @@ class AdaptiveAgent(SavedAsFolder):
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
         self.own_networks.check()
+        if not self.learns:
+            self._obs, self._row = obs, -1
+            return
         self.bank.begin_episode()
         self._on_begin()
         self.modules.replay_buffer.streams[0].begin(obs, readouts)
@@ -250,7 +256,8 @@ class AdaptiveAgent(SavedAsFolder):
         A reset does so too, but counts only what has terminated or was truncated. Raises ConfigError as `predict`.
         """
         self.own_networks.check()
-        self.bank.end_episode()
+        if self.learns:
+            self.bank.end_episode()
 
     def preferred(self) -> AbstractContextManager[None]:
         """Within it, the networks have the weights that have returned more in this world, whoever acts.
@@ -263,7 +270,7 @@ class AdaptiveAgent(SavedAsFolder):
 
     def ended(self) -> None:
         """The episode of the newest step has terminated, or was truncated: its return may be compared."""
-        self.in_use.returns.over = True
+        self.in_use.returns.over |= self.learns
 
     def observe_step(
         self, action: np.ndarray, reward: float, terminated: bool, obs: Observation, readouts: np.ndarray
@@ -275,6 +282,11 @@ class AdaptiveAgent(SavedAsFolder):
         """
         assert self._obs is not None
         buffer, before = self.modules.replay_buffer, self._obs
+        if not self.learns:
+            self._obs, self._row = obs, -1  # what it learns from begins with an episode
+            errors = errors_of_step(self.modules, self.bank.world_models(), before, action, obs)
+            self._follow(errors[self.bank.position])
+            return
         row = buffer.newest()
         if row != self._row:
             raise ConfigError(
@@ -321,18 +333,13 @@ class AdaptiveAgent(SavedAsFolder):
             errors: error and disagreement of the newest step, by every model of the bank.
             alarm: of the signals, which watch while the first model is in use.
         """
-        position, first = self.bank.position, self.bank.first
+        position = self.bank.position
         standardised = [
             0.0 if known.calibration is None else float(known.calibration.standardise(*pair))
             for known, pair in zip(self.bank.models, errors, strict=True)
         ]
         self.standardised_error = standardised[position]
-        calibration = self.in_use.calibration or first.calibration
-        assert calibration is not None
-        newest = float(calibration.standardise(*errors[position]))
-        if math.isfinite(newest):
-            newest = min(max(newest, -LARGEST_STEP), LARGEST_STEP)
-            self.mean_error += MEAN_RATE * (newest - self.mean_error)
+        self._follow(errors[position])
         # The model of a changed world is calibrated on steps in which its own networks act.
         ignored = self.acts_kept or (self.signals is not None and self.in_first_world)
         detector = self.change_detector
@@ -345,6 +352,15 @@ class AdaptiveAgent(SavedAsFolder):
         else:
             return
         self.watch_anew()
+
+    def _follow(self, newest: tuple[float, float]) -> None:
+        """Averages the errors of the model in use; `newest` is that of one step, and the disagreement there."""
+        calibration = self.in_use.calibration or self.bank.first.calibration
+        assert calibration is not None
+        error = float(calibration.standardise(*newest))
+        if math.isfinite(error):
+            error = min(max(error, -LARGEST_STEP), LARGEST_STEP)
+            self.mean_error += MEAN_RATE * (error - self.mean_error)
 
     def watch_anew(self) -> None:
         """Another model is in use: what was noticed before was of the one before it."""

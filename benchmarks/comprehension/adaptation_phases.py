@@ -12,6 +12,7 @@ import numpy as np
 from agent.configurator.validation import replace
 from agent.memory.columns import columns_of
 from agent.memory.replay_buffer import ReplayBuffer
+from agent.seeds import FIRST_SEED
 from agent.world_model.home_episodes import HOME_DECISIONS, HomeEpisodes
 from benchmarks.comprehension.episodes import play
 from joule.environment import make_env
@@ -114,6 +115,28 @@ class Phases:
         for total, count in zip(returns, counts, strict=True):
             self.add(phase, float(total), int(count))
 
+    def hold_out_adapted(self, phase: str, adaptive: Any, *perturb: str) -> None:
+        """Held-out episodes without learning of an agent that has adapted, one after the other.
+
+        It acts by its policy alone where its model errs, as it does while it learns.
+        """
+        adaptive.learns = False
+        for number in range(self.settings.episodes):
+            env = adaptive.observe(self.env(*perturb))
+            self.add(phase, *self._episode(adaptive, env, FIRST_SEED + number))
+        adaptive.learns = True
+
+    def _episode(self, adaptive: Any, env: Any, seed: int) -> tuple[float, int]:
+        """The return of an episode, and its decisions."""
+        obs, _ = env.reset(seed=seed)
+        state, total, decisions, over = None, 0.0, 0, False
+        while not over and decisions < self.settings.decisions:
+            action, state = adaptive.predict(obs, state, np.array([state is None]))
+            obs, reward, terminated, truncated, _ = env.step(action)
+            total, decisions, over = total + reward, decisions + 1, terminated or truncated
+        adaptive.end_episode()
+        return total, decisions
+
     # Methods
 
     def stay_frozen(self) -> None:
@@ -131,24 +154,17 @@ class Phases:
         self._adapting_episode(adaptive, "change", f"{self.perturbation}@{onset}", changes=True)
         for _ in range(self.settings.changed_episodes):
             self._adapting_episode(adaptive, "changed", self.perturbation)
-        self.hold_out("after", self.perturbation)
+        self.hold_out_adapted("after", adaptive, self.perturbation)
         back = (self.perturbation, undo(self.perturbation, onset))
         self._adapting_episode(adaptive, "back", *back, changes=True)
-        self.hold_out("home")
+        self.hold_out_adapted("home", adaptive)
 
     def _adapting_episode(self, adaptive: Any, phase: str, *perturb: str, changes: bool = False) -> None:
         """One episode with adaptation; `changes` says that the environment changes after `settings.change`."""
         env, change = adaptive.observe(self.env(*perturb)), self.settings.change
         seed = self.first_seed + len(self.rows)
-        obs, _ = env.reset(seed=seed)
-        first, events = adaptive.decisions, len(adaptive.events)
-        state, total, over, start = None, 0.0, False, time.process_time()
-        while not over and adaptive.decisions - first < self.settings.decisions:
-            action, state = adaptive.predict(obs, state, np.array([state is None]))
-            obs, reward, terminated, truncated, _ = env.step(action)
-            total, over = total + reward, terminated or truncated
-        adaptive.end_episode()
-        decisions = adaptive.decisions - first
+        first, events, start = adaptive.decisions, len(adaptive.events), time.process_time()
+        total, decisions = self._episode(adaptive, env, seed)
         if changes:
             self.changed_at, self.detected = first + min(change, decisions), False
         detected = [event.decision for event in adaptive.events[events:]]

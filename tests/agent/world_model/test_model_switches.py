@@ -8,6 +8,7 @@ import pytest
 from agent_weights import same, weights
 
 import joule
+from agent.errors import ConfigError
 from agent.world_model.model_bank import WRONG_SWITCH_DECISIONS
 from agent.world_model.signals import Alarm
 from agent.world_model.trial_returns import TrialReturns
@@ -121,3 +122,25 @@ def test_what_was_seen_while_a_switch_was_a_mistake_is_of_the_world_of_before(tr
         changed.comparison.steps, before = 2, len(changed.rows)
         bank.switch_to(changed)
         assert len(changed.rows) == before + 2, f"{why} it was a change"
+
+
+def test_without_learning_it_acts_as_it_has_adapted_and_follows_its_errors(trained_run: Path) -> None:
+    adaptive, env = acting(trained_run)
+    adaptive.bank.begin_model(2, "errors")
+    act(adaptive, env, 5)
+    adaptive.end_episode()
+    learned, buffer = weights(adaptive), adaptive.modules.replay_buffer
+    rows, decisions, acted_kept = buffer.newest(), adaptive.decisions, adaptive.acts_kept
+    adaptive.learns, adaptive.mean_error = False, 0.0
+    env.reset(seed=302)
+    act(adaptive, env, 20)
+    adaptive.end_episode()
+    assert same(learned, weights(adaptive))
+    assert (buffer.newest(), adaptive.decisions, adaptive.acts_kept) == (rows, decisions, acted_kept)
+    assert adaptive.mean_error != 0.0
+    adaptive.learns = True
+    with pytest.raises(ConfigError, match="reset the environment"):
+        act(adaptive, env, 1)
+    env.reset(seed=303)
+    act(adaptive, env, 5)
+    assert adaptive.decisions == decisions + 5
