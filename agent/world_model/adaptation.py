@@ -226,6 +226,7 @@ class AdaptiveAgent(SavedAsFolder):
             self.signals = Signals(home, self.decisions_per_alarm)
         except ChangeDetectionError as error:
             raise ConfigError(f"adapt: {error}") from error
+        self.bank.usual_return = home.usual_return
 
     def observe(self, env: TrainingEnv) -> ObservedEnv:
         """The same environment, whose every step this agent observes.

@@ -6,6 +6,7 @@ earlier one, which explored. So before the agent meets a world that may change, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ SHORT_DECISIONS = 100
 """Four episodes of five are broken off after so many: starts differ more than the middles of episodes do."""
 LEAST_HALF = 0.3
 """Share of the steps that every other episode must have to serve as a half: the first one may have most of them."""
+DEVIATIONS, ROUND = 2.0, 0.05
+"""Standard deviations, and share of the mean, by which a return may be less and still be a usual one."""
 FIRST_HOME_SEED = 500_000
 """Seed of the first episode; those of evaluations are others."""
 
@@ -36,6 +39,16 @@ class HomeEpisodes:
     steps: ObservedSteps
     episode: np.ndarray
     """Number of each step's episode, [rows]."""
+    returns: tuple[float, ...] = ()
+    """Of the episodes that were to be whole."""
+
+    @property
+    def usual_return(self) -> float:
+        """What an episode returns at least, but for outliers; infinite where none was played to its end."""
+        if not self.returns:
+            return math.inf
+        mean, deviation = float(np.mean(self.returns)), float(np.std(self.returns))
+        return mean - max(DEVIATIONS * deviation, ROUND * abs(mean))
 
     @property
     def halves(self) -> np.ndarray:
@@ -66,10 +79,11 @@ def play_home_episodes(
     """
     before, actions, costs, terminations, after, episodes = [], [], [], [], [], []
     obs, state, number = np.zeros(0), None, -1
-    over, begun = True, 0
+    over, begun, total = True, 0, 0.0
+    returns: list[float] = []
     for row in range(decisions):
         if over or (number % 5 and row - begun >= SHORT_DECISIONS):
-            number, state, begun = number + 1, None, row
+            number, state, begun, total = number + 1, None, row, 0.0
             obs, _ = env.reset(seed=FIRST_HOME_SEED + number)
         action, state = modules.predict(obs, state, np.array([state is None]), True)
         seen = obs
@@ -80,6 +94,9 @@ def play_home_episodes(
         if info.get(DIVERGED_KEY, False):  # what is observed then is not of this environment
             over = True
             continue
+        total += reward
+        if over and not number % 5:  # of the others only those are whole that end early
+            returns.append(total)
         before.append(seen)
         actions.append(action)
         costs.append(-reward)
@@ -92,4 +109,5 @@ def play_home_episodes(
         )
     acted = (np.stack(actions), np.array(costs), np.array(terminations))
     parts = (stack_parts(before), *acted, stack_parts(after))
-    return HomeEpisodes(observed_steps(modules, modules.networks.world_model, *parts), np.array(episodes))
+    steps = observed_steps(modules, modules.networks.world_model, *parts)
+    return HomeEpisodes(steps, np.array(episodes), tuple(returns))

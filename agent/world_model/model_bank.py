@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ class ModelBank:
         self.models = [first]
         self.newest_switch = NewestSwitch()
         self.events: list[ModelSwitch] = []
+        self.usual_return = math.inf
+        """What an episode returns at least without a change; infinite while that is not known."""
         self.begun = self.decisions = 0
         """Models that were begun, and steps that were observed."""
 
@@ -165,8 +168,8 @@ class ModelBank:
             earlier,
             number=self.begun,
             rows=RowNumbers(moved),
-            kept=known.preferred,
-            returns=TrialReturns(known.returns.prefers_kept),
+            kept=known.proven,
+            returns=TrialReturns(known.returns.prefers_kept, enough=self.usual_return),
         )
         if len(self.models) == LARGEST_BANK:
             others = [other for other in self.models if other is not self.first and other is not known]
@@ -194,6 +197,7 @@ class ModelBank:
             self.weights.resume(known, switch.rewarded)
         else:
             known.returns.interrupt()
+            self.weights.act(known, kept=bool(known.kept) and known.returns.prefers_kept)
         self.newest_switch = NewestSwitch(before, len(moved))
         self._use(known, since, signal, new=False)
 

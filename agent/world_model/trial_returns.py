@@ -4,10 +4,12 @@ An agent that was robust may lose by adapting: what it learns from a few episode
 learned from all of training. So in a new world both act in turn, and then whichever had the higher return. The
 adapted networks learn in all episodes, and are tried again. Those kept are first those of before the change. When
 adapted ones have returned more for some time, these are kept in their place: what is learned later may be worse.
+Where those kept return as much as without a change, the adapted ones are not tried.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -40,6 +42,8 @@ class TrialReturns:
     """Whether it counted before another model came into use."""
     acts_kept: bool = False
     """Whether the kept networks act in it."""
+    enough: float = math.inf
+    """Return of those kept from which on nothing is to be gained by others: what is usual without a change."""
     kept_adapted: bool = False
     """Whether those kept have adapted to this world, and are no longer those of before it."""
 
@@ -83,14 +87,21 @@ class TrialReturns:
         self.kept_first = self.kept_adapted = True
 
     @property
+    def kept_suffices(self) -> bool:
+        """Whether those kept returned enough, when they acted last."""
+        return bool(self.kept) and self.kept[-1] >= self.enough
+
+    @property
     def prefers_kept(self) -> bool:
         """Whether those kept returned more."""
         if not self.adapted or not self.kept:
-            return self.kept_first
+            return self.kept_first or self.kept_suffices
         return fmean(self.kept) > fmean(self.adapted[-NEWEST:])
 
     def next_kept(self) -> bool:
         """Whether those kept act in the next episode."""
+        if self.kept_suffices:
+            return True
         if self.since_adapted == LONGEST_WITHOUT:
             return False
         if not self.kept:

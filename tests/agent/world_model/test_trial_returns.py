@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from env_doubles import PassingEnv
 import envs
 import joule
 from agent.errors import ConfigError
+from agent.world_model.home_episodes import play_home_episodes
 from agent.world_model.observed_steps import errors_of_step
 from agent.world_model.trial_returns import TrialReturns
 
@@ -36,6 +38,15 @@ def test_where_adapting_pays_the_agent_of_before_acts_once() -> None:
 
 def test_where_it_does_harm_the_agent_of_before_acts_and_every_third_episode_is_of_the_adapted_one() -> None:
     assert play(TrialReturns(), [50.0], 90.0, 7) == [False, True, True, False, True, True, False]
+
+
+def test_where_nothing_is_to_be_gained_the_adapted_agent_is_not_tried_again() -> None:
+    assert play(TrialReturns(enough=90.0), [50.0], 90.0, 7) == [False, *[True] * 6]
+    assert play(TrialReturns(enough=91.0), [50.0], 90.0, 7) == [False, True, True, False, True, True, False]
+    returns = TrialReturns(enough=90.0, kept=[95.0])
+    assert returns.prefers_kept, "the first episode of the adapted agent did not count"
+    returns.kept.append(80.0)
+    assert not returns.prefers_kept, "the world is worse than it seemed"
 
 
 def test_one_good_episode_is_followed_by_another_try_and_three_decide() -> None:
@@ -263,6 +274,9 @@ def test_what_is_tried_in_the_next_world_is_the_agent_that_acted_in_the_world_be
     adaptive.bank.begin_model(1, "errors")
     assert same(adaptive.in_use.kept, before)
     assert adaptive.in_use.returns == TrialReturns(kept_first=True)
+    adaptive.in_use.returns = TrialReturns(adapted=[2.0])
+    adaptive.bank.begin_model(1, "errors")
+    assert same(adaptive.in_use.kept, before), "nothing was compared"
     adaptive.in_use.returns = TrialReturns(adapted=[2.0], kept=[1.0])
     adaptive.bank.begin_model(1, "errors")
     assert not same(adaptive.in_use.kept, before)
@@ -295,3 +309,19 @@ def test_weights_that_returned_more_for_some_time_are_kept_as_they_are_then(trai
     assert not same(before, learned)
     assert same(adaptive.in_use.kept, learned)
     assert same(weights(adaptive), learned)
+
+
+def test_a_usual_return_is_known_from_whole_episodes_at_home(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    adaptive = agent.adapt(joule.make_env(agent.config.env), 1_000)
+    whole = adaptive.bank.usual_return
+    adaptive.bank.begin_model(1, "errors")
+    assert adaptive.in_use.returns.enough == whole
+    home = play_home_episodes(agent.modules, joule.make_env(agent.config.env), 310)
+    assert home.usual_return == np.mean(home.returns) - max(
+        2 * np.std(home.returns), 0.05 * abs(np.mean(home.returns))
+    )
+    assert len(home.returns) == 3, (
+        "of thirteen: four of five would be broken off, but for those that end early"
+    )
+    assert replace(home, returns=()).usual_return == np.inf
