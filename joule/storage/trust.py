@@ -13,12 +13,13 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
+from agent.errors import ConfigError
 from joule.storage.errors import RunError
 from joule.storage.files import open_append, why
 from joule.storage.reader import read_plain
@@ -32,6 +33,18 @@ def modules_named(env: str) -> list[str]:
     """The modules that an environment's id imports: `my_pkg` for `my_pkg:Arm-v0`."""
     module, colon, _ = env.partition(":")
     return [module] if colon and module != "dmc" else []
+
+
+def trusted_modules(given: object) -> tuple[str, ...]:
+    """The names of modules that a user trusts; one text is one name, and not a text to look for names in.
+
+    Raises:
+        ConfigError: for what is neither a name nor a list of names.
+    """
+    names = (given,) if isinstance(given, str) else given
+    if isinstance(names, Collection) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    raise ConfigError(f'trust_modules: found {given!r:.80}; give a list of names, such as ["my_pkg"]')
 
 
 def flags_needed(env: str, env_kwargs: Mapping[str, Any]) -> list[str]:
@@ -97,15 +110,16 @@ def trusted(
     Raises:
         RunError: for a module or keyword arguments that are neither trusted nor on this user's list for this
             run; the message prints the options.
+        ConfigError: as `trusted_modules`.
     """
-    known = _known()
+    known, named = _known(), trusted_modules(trust_modules)
     does, flags = [], []
     for module in modules_named(config.env):
         # The message contains an option to copy: the name must not hide a second word or a terminal code.
         if not all(part.isidentifier() for part in module.split(".")):
             raise RunError(f"{folder}: env {config.env!r} names no module that could be imported")
         imported = module in sys.modules  # by the user's own program: to trust it again changes nothing
-        if not imported and module not in trust_modules and _module_entry(identifier, module) not in known:
+        if not imported and module not in named and _module_entry(identifier, module) not in known:
             does.append(f"would import the module {module}")
             flags.append(f"{MODULE_FLAG} {module}")
     if config.env_kwargs and not trust_env_kwargs and _kwargs_entry(identifier, config) not in known:

@@ -19,7 +19,7 @@ from joule.storage.agent_checkpoint import save_as_run
 from joule.storage.loading import load
 from joule.storage.run_folder import Run
 from joule.storage.run_paths import default_folder
-from joule.storage.trust import modules_named
+from joule.storage.trust import modules_named, trusted_modules
 from joule.training import env_check
 from joule.training.evaluation import evaluator_of
 from joule.training.session import Reporting, TrainedRun, check_eval_process, train_further
@@ -62,7 +62,7 @@ def train_init_from(
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     folder = default_folder(config) if out is None else _linked(out)
     _save_init_from(config, load(earlier, settings=usable, **trust), folder, command, ray)
-    modules = [*trust_modules, *modules_named(config.env)]  # this user gave the settings
+    modules = [*trusted_modules(trust_modules), *modules_named(config.env)]  # this user gave the settings
     run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
     return train_further(run, config, reporting=reporting, handle_signals=handle_signals, ray=ray)
 
@@ -121,7 +121,7 @@ def train_offline(
     folder = default_folder(config) if out is None else _linked(out)
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
     _save_offline(config, folder, command, trust)
-    modules = [*trust_modules, *modules_named(config.env)]  # this user gave the settings
+    modules = [*trusted_modules(trust_modules), *modules_named(config.env)]  # this user gave the settings
     run = Run.open(folder, trust_modules=modules, trust_env_kwargs=True)
     return train_further(run, config, reporting=reporting, handle_signals=handle_signals)
 

@@ -109,6 +109,18 @@ def test_sizes_are_refused_before_memory_is_taken(
             check_environments(config)
 
 
+def test_a_text_names_one_trusted_module_and_no_part_of_its_name(tmp_path: Path, another_user: Any) -> None:
+    folder = make_run(tmp_path / "run").folder
+    change_config(folder, env="my_pkg:Arm-v0")
+    another_user()
+    Run.open(folder, trust_modules="my_pkg")
+    with pytest.raises(RunError, match="add --trust-module my_pkg"):
+        Run.open(folder, trust_modules="my_pkg_too")
+    for wrong in (None, 3, [3], b"my_pkg"):
+        with pytest.raises(ConfigError, match=r"trust_modules: found .*; give a list of names"):
+            Run.open(folder, trust_modules=wrong)  # type: ignore[arg-type]
+
+
 def test_usual_settings_fit_a_small_machine_and_a_large_observation_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
