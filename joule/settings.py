@@ -208,7 +208,8 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool, don
     Args:
         before: the run's own.
         given: values by dotted name.
-        override: allows all other changes, except those of the task and of the number of environments.
+        override: allows all other changes, except those of what a run keeps: its agent, environment, seed, task,
+            data and sizes.
         done: frames, or gradient steps, that the run has.
 
     Raises:
@@ -231,6 +232,13 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool, don
         raise ConfigError("data: a run keeps the data that it has learned from; train another run on others")
     if "reward" in changed:
         raise ConfigError("reward: this run keeps learning as it began; --init-from begins one with rewards")
+    if kept := [name for name in ("env", "seed") if name in changed]:
+        other = before.agent == "joule" and kept[0] == "env"
+        way = "begin a run there with --init-from this one" if other else "train another run"
+        raise ConfigError(
+            f"{kept[0]}: this run keeps {value_of(before, kept[0])!r}, because its evaluations are rows of one "
+            f"curve; {way}"
+        )
     if sized := [name for name in changed if name in SIZES or name == "agent"]:
         raise ConfigError(
             f"{sized[0]}: this run keeps {value_of(before, sized[0])!r}, its agent and the sizes of its networks; "

@@ -91,6 +91,14 @@ def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
     for change in ({"model.hidden_dim": 32}, {"cost.bins": 11}, {"agent": "sac"}):
         with pytest.raises(ConfigError, match=f"{next(iter(change))}: this run keeps .* train another run"):
             resumed_config(before, change, override=True)
+    for change, way in (
+        ({"seed": 5}, "train another run"),
+        ({"env": "Hopper-v5"}, "begin a run there with --init-from"),
+    ):
+        with pytest.raises(
+            ConfigError, match=f"{next(iter(change))}: this run keeps .*rows of one curve; {way}"
+        ):
+            resumed_config(before, change, override=True)
     with pytest.raises(
         ConfigError, match=r"init_from: model.latent_dim of that agent is 32, and its networks keep"
     ):
