@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+from agent.errors import ConfigError
 from joule.callbacks.callback import Activity, Callback
+
+METHODS = ("progress", "episode", "note")
+"""Of an `EpisodeCallback`."""
 
 
 class EpisodeCallback(Protocol):
@@ -36,6 +40,23 @@ class NoEpisodeCallback:
     def note(self, sentence: str) -> None:
         """See `EpisodeCallback`."""
         warnings.warn(sentence, RuntimeWarning, stacklevel=2)
+
+
+def episode_callback(given: Any) -> EpisodeCallback:
+    """What is told: the object that was given, or for None one that only warns.
+
+    Raises:
+        ConfigError: for an object that lacks a method, before an episode is played.
+    """
+    if given is None:
+        return NoEpisodeCallback()
+    if lacking := [name for name in METHODS if not callable(getattr(given, name, None))]:
+        raise ConfigError(
+            f"callback: {type(given).__name__} has no method {lacking[0]}; give an object with the methods "
+            "progress(share), episode(seed, total_return, decisions) and note(sentence)"
+        )
+    told: EpisodeCallback = given
+    return told
 
 
 class EpisodesOfRun:

@@ -223,12 +223,12 @@ def _evaluate(
         check_writable("--out", path)
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
-    from joule.callbacks.episodes import NoEpisodeCallback
+    from joule.callbacks.episodes import episode_callback
     from joule.report.evaluation_text import shown
     from joule.storage.files import replace_file, why
 
+    told = episode_callback(callback)
     request.check_perturbations()
-    told = callback or NoEpisodeCallback()
     if learn_task is not None and callback is not None:
         learned = f"the task {changes['task']}" if "task" in changes else "to keep the constraints"
         callback.note(f"learning {learned} first, by {learn_task:,} updates")

@@ -166,8 +166,10 @@ def render(
         raise ConfigError("out: an agent in memory has no run folder; give the video file")
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
+    from joule.callbacks.episodes import episode_callback
     from joule.filming.recording import record
 
+    episode_callback(callback)
     loaded = request.load()
     parts = name_parts(changes, learn_task=learn_task, adapt=adapt, seed=seed)
     if film is None:

@@ -107,7 +107,7 @@ def evaluate_request(
     from joule.storage.files import replace_file, why
     from joule.training.evaluation_record import subject_record
 
-    told = callback or GoalCallback()
+    told = _told(callback)
     goals = replace(goals, horizon_decisions=request.changes.get("planner.horizon_decisions"))
     check_reaches_goals(request.config.agent, goals)
     path = out
@@ -138,6 +138,24 @@ def evaluate_request(
         except OSError as error:
             raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
     return Record(values, shown(values), () if path is None else (path,))
+
+
+def _told(given: Any) -> GoalCallback:
+    """What is told: the object that was given, or for None one that does nothing.
+
+    Raises:
+        ConfigError: for an object that lacks a method, before an attempt is made.
+    """
+    if given is None:
+        return GoalCallback()
+    methods = ("begins", "progress", "ended", "note")
+    if lacking := [name for name in methods if not callable(getattr(given, name, None))]:
+        raise ConfigError(
+            f"callback: {type(given).__name__} has no method {lacking[0]}; give an object of a subclass of "
+            "joule.callbacks.goals.GoalCallback"
+        )
+    told: GoalCallback = given
+    return told
 
 
 def _parts(request: Request, goals: GoalRequest) -> list[str]:

@@ -16,6 +16,8 @@ from agent.errors import ConfigError, InputError
 from joule.arguments import as_path, as_paths, positive, whole
 from joule_errors import Refused
 
+SHIPPED = "joule://halfcheetah"
+
 
 def test_whole_numbers() -> None:
     assert whole("episodes", np.int64(3), 1) == 3
@@ -74,6 +76,20 @@ def test_a_mistake_is_one_sentence(call: Any, sentence: str) -> None:
     with pytest.raises(Refused) as refused:
         call()
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "lacking"),
+    [(joule.evaluate, "progress"), (joule.render, "progress"), (joule.evaluate_goals, "begins")],
+)
+def test_a_callback_without_the_methods_is_refused_before_an_episode(
+    call: Any, lacking: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "made.mp4"
+    for wrong in (print, joule.Callback()):
+        with pytest.raises(ConfigError, match=rf"callback: \w+ has no method {lacking}; give an object"):
+            call(SHIPPED, out=out, callback=wrong)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("kind", ["sac", "random"])
