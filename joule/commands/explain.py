@@ -116,8 +116,8 @@ def explain(
     folder = None if out is None else as_path("--out", out)
     if folder is None and request.run is not None:
         folder = request.run.explanations
-    if out is not None and folder is not None:
-        _check_folder(folder)
+    if folder is not None:
+        _check_folder(folder, chosen=out is not None)
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
     from agent.cost.task import TaskReward
@@ -192,6 +192,18 @@ def _paths(folder: Path, name: str) -> tuple[Path, Path]:
     return paths
 
 
-def _check_folder(folder: Path) -> None:
-    if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
+def _check_folder(folder: Path, chosen: bool) -> None:
+    """Refuses a folder that cannot be made or written to, before the episode is played.
+
+    Args:
+        folder: where the files go.
+        chosen: whether the user named it; else it is in the run folder, and is made with what is around it.
+
+    Raises:
+        ConfigError: for such a folder.
+    """
+    if (chosen and not folder.parent.is_dir()) or (folder.exists() and not folder.is_dir()):
         raise ConfigError(f"--out: {folder} cannot be a folder; give one whose parent exists")
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"--out: {folder} cannot be written; give a folder that can be written to")

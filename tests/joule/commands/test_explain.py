@@ -212,3 +212,13 @@ def test_help_is_instant() -> None:
 )
 def test_bad_input_is_one_sentence(arguments: list[str], sentence: str) -> None:
     assert_refused("explain", arguments, sentence)
+
+
+def test_a_run_folder_that_cannot_be_written_is_refused_before_the_episode(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever may do everything, as in a container, can write anywhere: the answer of the system is replaced.
+    monkeypatch.setattr("joule.commands.explain.os.access", lambda path, mode: False)
+    monkeypatch.setattr("joule.trained.Request.load", lambda request: pytest.fail("the agent was loaded"))
+    with pytest.raises(ConfigError, match="explanations cannot be written; give a folder"):
+        joule.explain(trained_run, 5)
