@@ -8,7 +8,15 @@ from jaxtyping import Float
 from agent import explanation
 from agent.actor.actor import ActingState
 from agent.actor.decision_timing import TimingStatistics
-from agent.arguments import MOST_STEPS, numbers_in, observation_rows, positive_number, rows_in, whole_number
+from agent.arguments import (
+    MOST_STEPS,
+    episode_starts,
+    numbers_in,
+    observation_rows,
+    positive_number,
+    rows_in,
+    whole_number,
+)
 from agent.errors import InputError
 from agent.forecast import Forecast
 from agent.interface import Observation
@@ -86,15 +94,15 @@ class ActingAgent(SavedAsFolder):
             The action [act] in [-1, 1].
 
         Raises:
-            InputError: as `predict`, for a batch of several observations, and for a deadline that is no positive
-                number.
+            InputError: as `predict`, for a batch of several observations, for a deadline that is no positive
+                number, and for an `episode_start` that is neither true nor false.
         """
         rows, _ = observation_rows(self.modules.env_spec, observation, finite=False)
         if (count := rows_in(rows)) > 1:
             raise InputError(
                 f"observation: found a batch of {count}; act is for one robot, and predict takes a batch"
             )
-        before = None if episode_start else self.last_decision
+        before = None if episode_starts(episode_start, 1)[0] else self.last_decision
         action, self.last_decision = self.predict(observation, before, deadline_ms=deadline_ms)
         return action
 

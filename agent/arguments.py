@@ -5,6 +5,7 @@ NumPy would make an action of nearly anything: a column of a table is broadcast,
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
 from collections.abc import Mapping, Sequence
@@ -113,18 +114,20 @@ def whole_number(name: str, value: Any, least: int, most: int) -> int:
 def positive_number(name: str, value: Any) -> float:
     """A finite number above 0. Raises InputError for what is none."""
     known = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-    if not known or not 0 < value <= float(
-        np.finfo(np.float64).max
-    ):  # a whole number may be beyond every float
+    try:
+        number = float(value) if known else math.nan
+    except OverflowError:  # a whole number of Python may be beyond every float
+        number = math.inf
+    if not 0.0 < number < math.inf:
         raise InputError(f"{name}: found {value!r:.80}; give a number above 0")
-    return float(value)
+    return number
 
 
 def folder_path(path: Any) -> Path:
-    """The path of a folder. Raises InputError for what is no path."""
+    """The path of a folder; a `~` at its beginning is the home folder. Raises InputError for what is no path."""
     if not isinstance(path, str | os.PathLike) or not isinstance(named := os.fspath(path), str):
         raise InputError(f"path: found {kind_of(path)}; give the path of a folder")
-    return Path(named)
+    return Path(os.path.expanduser(named))
 
 
 def check_on_step(on_step: Any) -> None:

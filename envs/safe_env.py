@@ -143,10 +143,10 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             Observation [obs], reward (summed over the frames of the decision), terminated, truncated, info.
 
         Raises:
-            EnvFault: for an action that is not finite or of another size, and when the environment breaks its
-                contract.
+            EnvFault: for an action that is no finite numbers or of another size, and when the environment breaks
+                its contract.
         """
-        act = np.array(action, dtype=np.float32).reshape(-1)  # a copy: `latency` keeps it
+        act = self._checks.numbers(action)
         if act.shape[0] != self.env_spec.action_size:
             raise self._checks.fault(
                 f"the action has {act.shape[0]} numbers, not {self.env_spec.action_size}", action

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import gymnasium
 import numpy as np
@@ -52,6 +52,9 @@ class SafeEnvs:
         makers: makes each of them; for `async` they are sent to the processes.
         mode: `sync` or `async`.
 
+    Raises:
+        EnvError: for another mode, and for makers that are none.
+
     Attributes:
         env_spec: what is fixed about each of them.
         num_envs: how many they are.
@@ -59,6 +62,13 @@ class SafeEnvs:
     """
 
     def __init__(self, makers: Sequence[Callable[[], SafeEnv]], mode: Mode = "sync") -> None:
+        if mode not in get_args(Mode):
+            raise EnvError(f"mode: found {mode!r:.80}; give sync or async")
+        if not isinstance(makers, Sequence) or not makers or not all(map(callable, makers)):
+            raise EnvError(
+                f"makers: found {makers!r:.80}; give a list of functions that make an environment each, such as "
+                '[partial(joule.make_env, "Hopper-v5")] * 4'
+            )
         self.num_envs, self.mode = len(makers), mode
         self._makers = [_OwnInfo.around(maker) for maker in makers]
         self._name = "an environment"

@@ -5,9 +5,9 @@ It imports neither NumPy nor torch: a command sets their threads before they are
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,13 @@ def positive(name: str, value: Any) -> float:
     known = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not known:
         raise ConfigError(f"--{name}: found {value!r:.80}, expected a number")
-    if not 0 < value <= sys.float_info.max:  # a whole number may be beyond every float
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of Python may be beyond every float
+        number = math.inf
+    if not 0.0 < number < math.inf:
         raise ConfigError(f"--{name}: {value!r:.80} is not a finite number above 0")
-    return float(value)
+    return number
 
 
 def as_path(name: str, value: Any) -> Path:

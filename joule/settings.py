@@ -139,9 +139,11 @@ def merged(
     for name in LISTS:
         if name in given:
             value = given[name]
-            if not isinstance(value, Iterable):
+            several = isinstance(value, Iterable) and not isinstance(value, str)
+            texts = tuple(value) if several else (value,)
+            if not all(isinstance(text, str) for text in texts):
                 raise ConfigError(f"{name}: found {value!r:.80}, expected texts")
-            given[name] = (value,) if isinstance(value, str) else tuple(value)
+            given[name] = texts
     return given
 
 

@@ -194,7 +194,8 @@ def _expected(hint: Any) -> str:
         return "one of " + ", ".join(map(str, typing.get_args(hint)))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return " or ".join(_expected(o) if o is not type(None) else "nothing" for o in typing.get_args(hint))
-    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, str(hint))
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return words.get(hint, "values by name" if typing.get_origin(hint) is dict else "a list of texts")
 
 
 def _check_fields(node: Any, prefix: str) -> None:

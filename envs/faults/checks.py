@@ -61,6 +61,17 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             cause, env=self.name, seed=self.seed, episode=self.episode, step=self.frame, action=action
         )
 
+    def numbers(self, action: Any) -> np.ndarray:
+        """The numbers of an action, float32 [act] in memory of its own: `latency` keeps it.
+
+        Raises:
+            EnvFault: for what is no array of numbers.
+        """
+        try:
+            return np.array(action, dtype=np.float32).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise self.fault(f"the action is {action!r:.80}; give numbers from -1 to 1") from error
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:

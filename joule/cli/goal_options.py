@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import get_args
 
 from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy
@@ -61,7 +62,7 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     for name in ("task", "goal"):
         if getattr(options, name, None):
             raise ConfigError(f"--{name}: does not go with --goals, which are planned for in its place")
-    within = None if options.goal_within is None else dict(map(_distance, options.goal_within))
+    within = None if options.goal_within is None else _distances(options.goal_within)
     seeds = {} if options.first_seed is None else {"seed": options.first_seed}
     ahead = {} if options.sub_goal_decisions is None else {"sub_goal_decisions": options.sub_goal_decisions}
     return GoalRequest(
@@ -69,6 +70,15 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
         energy=options.goal_energy, oracle=options.goal_oracle,
         recording=options.goal_data, offset=options.goal_offset, **seeds, **ahead,
     )  # fmt: skip
+
+
+def _distances(texts: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, distance in map(_distance, texts):
+        if name in found:
+            raise ConfigError(f"--goal-within: {name} comes twice; give one of the two")
+        found[name] = distance
+    return found
 
 
 def _distance(text: str) -> tuple[str, float]:

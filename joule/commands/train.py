@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +135,10 @@ def train(
         Refused: for input that cannot be used; its subclasses are ConfigError, RunError, CheckpointError.
         StopRun: when the run cannot continue.
     """
+    if ray is not None and not isinstance(ray, str):
+        raise ConfigError(
+            f"ray: found {ray!r:.80}; give the address of a cluster, or '' for that of this machine"
+        )
     given = merged(settings, keywords, train)
     given |= {name: value for name, value in (("env", env), ("agent", agent)) if value is not None}
     return _train(
@@ -148,7 +152,7 @@ def train(
         trust_env_kwargs=trust_env_kwargs,
         command=command_words("train", _arguments(preset, init_from, given)),
         callbacks=callbacks,
-        track=(track,) if isinstance(track, str) else tuple(track),
+        track=_texts("track", track),
         ray=ray,
         progress=progress,
         from_command_line=False,
@@ -319,6 +323,14 @@ def _callbacks(callbacks: Sequence[Callback], track: Sequence[str]) -> list[Call
     from joule.callbacks.trackers import trackers
 
     return [*checked(callbacks), *trackers(track)]
+
+
+def _texts(name: str, given: Any) -> tuple[str, ...]:
+    """Texts; one alone will do. Raises ConfigError for what is none; `name` is what it was given as."""
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, Collection) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{name}: found {given!r:.80}, expected texts")
+    return tuple(texts)
 
 
 def _arguments(

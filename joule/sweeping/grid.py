@@ -119,7 +119,7 @@ def grid_of_json(entries: Mapping[str, Any], where: str) -> dict[str, Values | R
         if isinstance(entry, str):
             found[name] = _entry(reader, name, entry.strip(), where)
         elif isinstance(entry, list):
-            found[name] = _distinct(name, [_plain(name, value) for value in entry], where)
+            found[name] = _distinct(name, [plain(name, value) for value in entry], where)
         else:
             raise ConfigError(
                 f"{where}: {name} is {shown(entry)}, expected a list of values or a text such as '64,256'"
@@ -135,14 +135,14 @@ def _entry(reader: SettingReader, name: str, text: str, where: str) -> Values | 
             values = json_text.loads(text)
         except ValueError as error:
             raise ConfigError(f"{where}: {name} is no JSON list: {error}") from None
-        return _distinct(name, [_plain(name, value) for value in values], where)
+        return _distinct(name, [plain(name, value) for value in values], where)
     if not text and name not in LISTS:
         return _distinct(name, [], where)
     return _distinct(name, [reader.value(name, part.strip()) for part in text.split(",")], where)
 
 
-def _plain(name: str, value: Any) -> Any:
-    """A JSON value as the setting has it; a list of texts is a tuple."""
+def plain(name: str, value: Any) -> Any:
+    """A JSON value as the setting has it: of a list of texts a tuple, also where it is one text alone."""
     if name in LISTS:
         return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
     return value

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.configurator.settings import LISTS, PRESETS, AgentKind, Config
+from agent.configurator.settings import PRESETS, AgentKind, Config
 from agent.errors import ConfigError
 from joule.arguments import whole
 from joule.storage.files import why
 from joule.storage.reader import JSON_BYTES, read_plain
-from joule.sweeping.grid import Range, SettingReader, Values, check_distinct, grid_of_json
+from joule.sweeping.grid import Range, SettingReader, Values, check_distinct, grid_of_json, plain
 from joule_schema import json_text
 from joule_schema.errors import shown
 from joule_schema.model_file import is_model_file
@@ -129,9 +129,6 @@ def read_plan(path: Path) -> Plan:
         if (name := reader.name(text, where)) in named:
             raise ConfigError(f"{where}: {name} comes twice; give one of the two")
         named[name] = value
-    found["settings"] = {
-        name: tuple(value) if name in LISTS and isinstance(value, list) else value
-        for name, value in named.items()
-    }
+    found["settings"] = {name: plain(name, value) for name, value in named.items()}
     found["grid"] = grid_of_json(values.get("grid", {}), where)
     return Plan(**found)

@@ -192,6 +192,14 @@ def test_a_deadline_that_is_no_positive_number_is_refused(trained_run: Path, dea
     assert agent.timing.decisions == 0
 
 
+@pytest.mark.parametrize("wrong", ["no", [True, False], 0.5])
+def test_whether_an_episode_begins_is_true_or_false(trained_run: Path, wrong: Any) -> None:
+    agent = loaded(trained_run, "policy")
+    with pytest.raises(InputError, match="episode_start: found"):
+        agent.act(OBS, episode_start=wrong)
+    np.testing.assert_array_equal(agent.act(OBS, episode_start=np.array([True])), agent.act(OBS))
+
+
 def test_the_state_of_another_agent_is_refused(trained_run: Path, make_agent: Callable[..., Any]) -> None:
     agent, other = loaded(trained_run, "mppi"), make_agent(model__latent_dim=32)
     _, state = other.predict(OBS)

@@ -6,6 +6,7 @@ import copy
 import pickle
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,20 @@ def test_imagined_actions_are_actions(given: Any, sentence: str) -> None:
         arguments.action_sequence(given, 1)
     assert sentence in str(refused.value)
     assert arguments.action_sequence([[1.0000001]], 1).shape == (1, 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_positive_number_of_numpy_is_one() -> None:
+    assert arguments.positive_number("deadline_ms", np.float32(2.5)) == 2.5
+    for wrong in (np.float32(0), np.float64("inf"), np.bool_(True), 10**400):
+        with pytest.raises(InputError, match=r"deadline_ms: found .*; give a number above 0"):
+            arguments.positive_number("deadline_ms", wrong)
+
+
+def test_a_folder_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    assert arguments.folder_path("~/runs/arm") == Path("/home/of/somebody/runs/arm")
+    assert arguments.folder_path("runs/~arm") == Path("runs/~arm")
 
 
 def test_an_agent_is_saved_and_not_pickled() -> None:

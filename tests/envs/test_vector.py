@@ -157,3 +157,17 @@ def test_an_environment_whose_process_ends_while_it_is_made_is_one_sentence() ->
         ProcessFault, match=r"an environment that was being made \(a script makes some below if __n"
     ):
         SafeEnvs([partial(envs.make, COUNTER, kwargs={"fault": "killed when made"})] * 2, "async")
+
+
+@pytest.mark.parametrize(
+    ("makers", "mode", "sentence"),
+    [
+        ([partial(envs.make, COUNTER)], "asinc", "mode: found 'asinc'; give sync or async"),
+        ([], "sync", r"makers: found \[\]; give a list of functions"),
+        (partial(envs.make, COUNTER), "sync", "makers: found functools.partial.*; give a list of functions"),
+        ([COUNTER], "sync", "makers: found .*; give a list of functions"),
+    ],
+)
+def test_what_makes_no_environments_is_one_sentence(makers: Any, mode: Any, sentence: str) -> None:
+    with pytest.raises(envs.EnvError, match=sentence):
+        SafeEnvs(makers, mode)

@@ -31,6 +31,7 @@ def test_whole_numbers() -> None:
         assert sentence in str(refused.value)
 
 
+@pytest.mark.filterwarnings("error")
 def test_positive_numbers() -> None:
     assert positive("deadline-ms", np.float32(2.5)) == positive("deadline-ms", 2.5) == 2.5
     for value, sentence in (
@@ -68,6 +69,10 @@ def test_paths() -> None:
         (lambda: joule.render("run", width=10**9), "--width: 1000000000 is more than"),
         (lambda: joule.make("zero", env=tiny_env.ID, settings=[1]), "settings: found list"),  # type: ignore[call-overload]
         (lambda: joule.make("zero", env=tiny_env.ID, perturb=3), "perturb: found 3"),
+        (lambda: joule.evaluate(SHIPPED, perturb=[3]), "perturb: found [3], expected texts"),
+        (lambda: joule.make("zero", env=tiny_env.ID, env_kwargs=[1]), "expected values by name"),
+        (lambda: joule.train(env=tiny_env.ID, track=None), "track: found None, expected texts"),  # type: ignore[arg-type]
+        (lambda: joule.train(env=tiny_env.ID, ray=True), "ray: found True"),  # type: ignore[arg-type]
         (lambda: joule.Task("mine", 3), "task 'mine': found int; give a function"),  # type: ignore[arg-type]
         (lambda: joule.Constraint(3, abs), "constraint: found the name 3"),  # type: ignore[arg-type]
     ],

@@ -137,6 +137,15 @@ def test_a_non_finite_action_does_not_reach_the_environment(value: float) -> Non
     assert env.unwrapped.received == []  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("action", ["left", [[0.0], [0.0, 1.0]], {"a": 1}])
+def test_an_action_that_is_no_numbers_is_one_sentence(action: Any) -> None:
+    env = envs.make("Counter-v0")
+    env.reset(seed=0)
+    with pytest.raises(envs.EnvFault, match=r"the action is .*; give numbers from -1 to 1"):
+        env.step(action)
+    assert env.unwrapped.received == []  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("fault", ["outside", "overflow"])
 def test_observations_out_of_bounds_are_survived_and_counted(fault: str) -> None:
     env = envs.make("Counter-v0", kwargs={"fault": fault})

@@ -287,6 +287,7 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
         (["--goals", "2", "--goal-within", "place=1"], "'place' is no readout"),
         (["--goals", "2", "--goal-within", "position.1=1"], "'position.1' is no readout"),
         (["--goals", "2", "--goal-within", "position"], "not of the form NAME=DISTANCE"),
+        (["--goals", "2", *["--goal-within", "position=1"] * 2], "--goal-within: position comes twice"),
         (["--goals", "2", "--goal-within", "position=-1"], "is not a finite number above 0"),
         (["--goals", "0"], "0 is less than 1"),
         (

@@ -88,6 +88,13 @@ def test_a_file_holds_a_plan(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_one_text_alone_will_do_in_a_file_as_in_a_grid(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.json"
+    path.write_text('{"settings": {"perturb": "mass=2"}, "grid": {"constraint": ["speed<2"]}}')
+    assert read_plan(path).settings == {"perturb": ("mass=2",)}
+    assert read_plan(path).grid == {"constraint": (("speed<2",),)}
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
