@@ -27,7 +27,7 @@ from joule.cli import signals, streams
 from joule.cli.command_line import command_words, setting_words
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
-from joule.settings import config_from, config_init_from, merged, resumed_config
+from joule.settings import config_from, config_init_from, merged, resumed_config, with_model_file
 
 if TYPE_CHECKING:
     from joule.callbacks.callback import Callback
@@ -230,6 +230,7 @@ def _train(
     from joule.storage.checkpoint import newest_step
 
     run = _opened(resume, "--resume", trust)
+    given = with_model_file(given)
     if given.get("env", NO_ENV) not in (NO_ENV, run.config.env):  # as for a new run
         from envs.registry import checked_id, complete_id
 
