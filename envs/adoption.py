@@ -100,7 +100,7 @@ def settings_of_made(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     if own and (spec is None or own != _registered_wrappers(spec)):
         raise EnvError(f"env: has the wrapper {own[0].__name__}; {advice}")
     if spec is None:
-        raise EnvError(f"env: {type(env).__name__} has no id; {advice}")
+        raise EnvError(f"env: {type(env.unwrapped).__name__} has no id; {advice}")
     # How this one is drawn is no setting of a run: a film makes an environment of its own.
     kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
     settings: dict[str, Any] = {"env": id_of(spec), "env_kwargs": kwargs}

@@ -51,7 +51,8 @@ class Page:
         """What to open in a browser."""
         host = self._server.get_host()
         shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host
-        return f"http://{shown}:{self._server.get_port()}"
+        named = f"[{shown}]" if ":" in shown else shown  # an address of version 6
+        return f"http://{named}:{self._server.get_port()}"
 
     def watched(self) -> bool:
         """See `Display`."""

@@ -78,6 +78,8 @@ def test_the_settings_make_the_environment_again_or_a_sentence_says_why_they_can
     assert settings_of_made(gymnasium.make(tiny_env.ID))["env"] == f"tiny_env:{tiny_env.ID}"
     with pytest.raises(EnvError, match="Point has no id; register it"):
         settings_of_made(tiny_env.Point())
+    with pytest.raises(EnvError, match="Point has no id; register it"):
+        settings_of_made(TimeLimit(tiny_env.Point(), 5))
     with pytest.raises(EnvError, match="has the wrapper TransformReward; register it"):
         settings_of_made(TransformReward(gymnasium.make(tiny_env.ID), float))
     with pytest.raises(EnvError, match=r"was made without its limit of 1,000 steps; give max_episode_frames"):
