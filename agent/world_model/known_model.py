@@ -103,14 +103,6 @@ class KnownModel:
         return moved
 
     @property
-    def proven(self) -> dict[str, Tensor]:
-        """The weights that are kept for a further change, while they are not those that act.
-
-        The adapted ones only where they have been compared and returned more.
-        """
-        return self.kept if self.kept and not self.returns.kept else self.preferred
-
-    @property
     def preferred(self) -> dict[str, Tensor]:
         """The weights of those networks that returned more in its world, while they are not those that act."""
         return self.kept if self.returns.prefers_kept else self.weights

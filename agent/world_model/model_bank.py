@@ -168,7 +168,7 @@ class ModelBank:
             earlier,
             number=self.begun,
             rows=RowNumbers(moved),
-            kept=known.proven,
+            kept=known.preferred,
             returns=TrialReturns(known.returns.prefers_kept, enough=self.usual_return),
         )
         if len(self.models) == LARGEST_BANK:

@@ -274,9 +274,6 @@ def test_what_is_tried_in_the_next_world_is_the_agent_that_acted_in_the_world_be
     adaptive.bank.begin_model(1, "errors")
     assert same(adaptive.in_use.kept, before)
     assert adaptive.in_use.returns == TrialReturns(kept_first=True)
-    adaptive.in_use.returns = TrialReturns(adapted=[2.0])
-    adaptive.bank.begin_model(1, "errors")
-    assert same(adaptive.in_use.kept, before), "nothing was compared"
     adaptive.in_use.returns = TrialReturns(adapted=[2.0], kept=[1.0])
     adaptive.bank.begin_model(1, "errors")
     assert not same(adaptive.in_use.kept, before)
