@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any
 
@@ -12,7 +13,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.faults.errors import EnvError
-from envs.readouts.joints import JointReadouts, identifier
+from envs.readouts.joints import Joint, JointReadouts, identifier
 from envs.readouts.root import ground_position
 from joule_schema.model_file import MODEL_ENV
 
@@ -22,20 +23,27 @@ SINGLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 """Types of joints that have one number."""
 START_NOISE = 0.05
 """By how much joints differ from the pose of the start, at most, by default (rad, m)."""
+TAKEN = ("action", "cost", "qpos", "qvel")
+"""Names of readouts that no sensor can have."""
+MOVED = (1.0, -100.0)
+"""How far the robot is moved, in m, to see whether its acceleration depends on where it stands."""
+SAME = 1e-4
+"""By how much accelerations may differ that count as the same, as a share of the greatest."""
 
 
 class ModelFile(MujocoEnv):
     """A robot from an MJCF file, such as `--env arm.xml`.
 
     Observed are the quantities of its joints (see `envs.readouts.joints`), what its sensors measure, and the state
-    of its actuators. Where it stands on the ground is left out where it may go anywhere and meets nothing but a
-    plane: the physics is the same everywhere. The reward is 0: a task says what the robot is to do. An episode ends
-    by its limit alone.
+    of its actuators. Where it stands on the ground is left out where it may go anywhere, meets nothing but level
+    ground and is held by nothing: the physics is the same everywhere. The reward is 0: a task says what the robot
+    is to do. An episode ends by its limit alone.
 
     Actions are the controls. An actuator without limits has those of -1 and 1. An episode starts in a pose of the
     file, or in the pose as built, with some noise in hinges and slides, and at rest.
 
-    Beside those of the joints there is a readout for each sensor that has a name.
+    Beside those of the joints there is a readout for each sensor that has a name, with `_sensor` after a name that
+    is taken.
 
     Args:
         model: path of the MJCF file.
@@ -62,18 +70,23 @@ class ModelFile(MujocoEnv):
         observe_place: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        if not model:
-            raise EnvError(f"{MODEL_ENV}: name the model file, as in --env arm.xml")
+        if not model or not isinstance(model, (str, os.PathLike)):
+            raise EnvError(
+                f"{MODEL_ENV}: found {model!r:.80} as its model; name the model file, as in --env arm.xml"
+            )
         path = os.path.abspath(os.fspath(model))
         steps = _steps(_loaded(path), path, frame_skip)
         super().__init__(path, steps, None, **kwargs)
-        self.metadata = {**self.metadata, "render_fps": round(1 / self.dt)}
-        if not (isinstance(start_noise, (int, float)) and 0.0 <= start_noise < np.inf):
+        self.metadata = {**self.metadata, "render_fps": max(1, round(1 / self.dt))}
+        number = isinstance(start_noise, (int, float)) and not isinstance(start_noise, bool)
+        if not (number and 0.0 <= start_noise < np.inf):
             raise EnvError(
                 f"start_noise: found {start_noise!r:.80}; give a number of at least 0, in rad and m"
             )
+        if observe_place not in (None, True, False):
+            raise EnvError(f"observe_place: found {observe_place!r:.80}; give true, false or null")
         self.start_noise, self._key = float(start_noise), _key(self.model, path, keyframe)
-        self._joints = JointReadouts(self.model)
+        self._joints = JointReadouts(self.model, most=np.inf)  # readouts may be fewer than what is observed
         unseen = set() if observe_place else ground_position(self.model, self._joints)
         if observe_place is None and not _roams(self.model, self._joints, unseen):
             unseen = set()
@@ -128,6 +141,11 @@ def _loaded(path: str) -> mujoco.MjModel:
         model = mujoco.MjModel.from_xml_path(path)
     except ValueError as error:
         raise EnvError(f"{path}: MuJoCo does not read it: {' '.join(str(error).split())}") from None
+    if not 0.0 < model.opt.timestep < np.inf:
+        raise EnvError(
+            f"{path}: has a timestep of {model.opt.timestep:g} s; give one above 0, as in "
+            '<option timestep="0.005"/>'
+        )
     if not model.njnt:
         raise EnvError(f"{path}: has no joint, so nothing in it moves")
     if not model.nu:
@@ -159,19 +177,59 @@ def _key(model: mujoco.MjModel, path: str, keyframe: str | int | None) -> int | 
 
 
 def _roams(model: mujoco.MjModel, joints: JointReadouts, place: set[str]) -> bool:
-    """Whether the readouts `place` make no difference: no limit holds the robot there, and there is but a plane."""
+    """Whether the readouts `place` make no difference: the robot is alone on level ground, and nothing holds it."""
     of_place = [joint for joint in joints.joints if place & set(joint.readouts.values())]
-    held = any(model.jnt_limited[joint.index] for joint in of_place)
-    alone = len({int(model.body_rootid[body]) for body in model.jnt_bodyid}) == 1
-    fixed = (model.body_weldid[model.geom_bodyid] == 0) & (model.geom_contype | model.geom_conaffinity > 0)
-    return alone and not held and bool((model.geom_type[fixed] == mujoco.mjtGeom.mjGEOM_PLANE).all())
+    if any(model.jnt_limited[joint.index] for joint in of_place):
+        return False
+    if model.nflex or len({int(model.body_rootid[body]) for body in model.jnt_bodyid}) > 1:
+        return False
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    level = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (np.abs(data.geom_xmat[:, 8]) > 1.0 - 1e-9)
+    met = (model.geom_contype | model.geom_conaffinity) > 0
+    met[np.concatenate((model.pair_geom1, model.pair_geom2))] = True
+    if (met & (model.body_weldid[model.geom_bodyid] == 0) & ~level).any():
+        return False
+    return _accelerates_alike(model, [joint.q + number for joint in of_place for number in _on_ground(joint)])
+
+
+def _on_ground(joint: Joint) -> range:
+    """Which numbers of a joint in `qpos` are its place on the ground."""
+    return range(2 if joint.kind == "free" else 1)
+
+
+def _accelerates_alike(model: mujoco.MjModel, places: list[int]) -> bool:
+    """Whether the robot accelerates alike where these numbers of `qpos` are others, apart from contacts.
+
+    It does not where a spring, a tendon, an equality constraint or a motor that keeps a position holds it.
+    """
+    model = copy.copy(model)
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
+    data = mujoco.MjData(model)
+    limited, (low, high) = model.actuator_ctrllimited.astype(bool), model.actuator_ctrlrange.T
+    data.ctrl[:] = np.where(limited, np.where(np.abs(high) < np.abs(low), low, high), 1.0)
+    data.act[:] = 1.0
+    mujoco.mj_forward(model, data)
+    first = data.qacc.copy()
+    for moved in MOVED:
+        data.qpos[:] = model.qpos0
+        data.qpos[places] += moved
+        mujoco.mj_forward(model, data)
+        if not np.allclose(data.qacc, first, rtol=0.0, atol=SAME * (np.abs(first).max() + SAME)):
+            return False
+    return True
 
 
 def _sensors(model: mujoco.MjModel) -> dict[str, slice]:
     """Name -> where in the sensors' numbers, of those sensors that have one."""
-    found = {}
+    found: dict[str, slice] = {}
     for row in range(model.nsensor):
         if name := model.sensor(row).name:
+            base, number = identifier(name, f"sensor{row}"), 2
+            base = f"{base}_sensor" if base in TAKEN or base in found else base
+            name = base
+            while name in found:
+                name, number = f"{base}_{number}", number + 1
             first = int(model.sensor_adr[row])
-            found[identifier(name, f"sensor{row}")] = slice(first, first + int(model.sensor_dim[row]))
+            found[name] = slice(first, first + int(model.sensor_dim[row]))
     return found

@@ -84,18 +84,18 @@ def kind_of(model: Any, joint: int) -> str:
     return "angle" if model.jnt_limited[joint] and high - low <= WIDEST_LIMITS else "turn"
 
 
-def kept_joints(model: Any) -> list[int]:
-    """The joints that have readouts: all, or as many as MOST_NUMBERS allows.
+def kept_joints(model: Any, most: float = MOST_NUMBERS) -> list[int]:
+    """The joints that have readouts: all, or as many as have `most` numbers.
 
     Of a larger model those of its root bodies come first, then those that an actuator moves, then the others.
     """
     numbers = np.array([sum(SIZES[kind_of(model, joint)].values()) for joint in range(model.njnt)])
-    if numbers.sum() <= MOST_NUMBERS:
+    if numbers.sum() <= most:
         return list(range(model.njnt))
     moved: set[int] = set().union(*(acted_on(model, motor)[0] for motor in range(motor_count(model))))
     root = model.body_parentid[model.jnt_bodyid] == 0
     order = sorted(range(model.njnt), key=lambda joint: (not root[joint], joint not in moved, joint))
-    fits = np.cumsum(numbers[order]) <= MOST_NUMBERS
+    fits = np.cumsum(numbers[order]) <= most
     return sorted(joint for joint, fit in zip(order, fits, strict=True) if fit)
 
 
@@ -111,9 +111,10 @@ class JointReadouts:
     Args:
         model: an `mujoco.MjModel`.
         taken: names that these readouts must not have.
+        most: numbers of all of them at most; see `kept_joints`.
     """
 
-    def __init__(self, model: Any, taken: Collection[str] = ()) -> None:
+    def __init__(self, model: Any, taken: Collection[str] = (), most: float = MOST_NUMBERS) -> None:
         used = set(taken)
 
         def named(base: str, quantity: str) -> str:
@@ -128,7 +129,7 @@ class JointReadouts:
         self.joints: list[Joint] = []
         self.sizes: dict[str, int] = {}
         """Name -> numbers, in order: positions of all joints, then their velocities."""
-        kept = kept_joints(model)
+        kept = kept_joints(model, most)
         self.complete = len(kept) == model.njnt
         """Whether every joint has readouts."""
         for index in kept:

@@ -118,6 +118,42 @@ def test_the_place_on_the_ground_is_observed_where_it_makes_a_difference(
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('size="3 3 0.1"', 'size="3 3 0.1" zaxis="1 0 9"'),
+        ("<worldbody>", '<worldbody><geom type="plane" size="1 1 0.1" pos="2 0 0" zaxis="-1 0 0"/>'),
+        ("<motor", '<position kp="10"'),
+        ('name="drive"', 'name="drive" stiffness="0.1"'),
+        ("</worldbody>", '</worldbody><equality><connect body1="cart" anchor="0 0 0"/></equality>'),
+    ],
+    ids=["slope", "wall", "servo", "spring", "constraint"],
+)
+def test_the_place_is_observed_where_something_holds_the_robot(tmp_path: Path, old: str, new: str) -> None:
+    text = CART.format(limits="", fixed="", moving="")
+    assert made(tmp_path, text).observation_space.shape == (1,)
+    held = made(tmp_path, text.replace(old, new))
+    assert held.observation_space.shape == (2,)
+    held.reset(seed=1)
+    assert held._observation()[0] == held.data.qpos[0]
+
+
+def test_sensors_have_names_of_their_own(tmp_path: Path) -> None:
+    names = ("action", "qpos", "a b", "a_b", "drive_position")
+    sensors = "".join(f'<jointvel name="{name}" joint="drive"/>' for name in names)
+    text = CART.format(limits="", fixed="", moving="")
+    path = written(tmp_path, text.replace("</mujoco>", f"<sensor>{sensors}</sensor></mujoco>"))
+    found = envs.make(MODEL_ENV, kwargs={"model": path}).env_spec.readout_sizes
+    own = ["action_sensor", "qpos_sensor", "a_b", "a_b_sensor", "drive_position"]
+    assert [*found] == [*own, "drive_position_of_joint", "drive_velocity"]
+
+
+def test_all_joints_of_a_large_model_are_observed(tmp_path: Path) -> None:
+    many = "".join(f'<body><joint name="j{row}"/><geom size="0.1"/></body>' for row in range(120))
+    env = made(tmp_path, CART.format(limits="", fixed="", moving=many))
+    assert env.observation_space.shape == (2 + 3 * 120,)
+
+
+@pytest.mark.parametrize(
     ("text", "kwargs", "message"),
     [
         ("<mujoco><worldbody/>", {}, "robot.xml: MuJoCo does not read it: XML .*number=1"),
@@ -128,6 +164,9 @@ def test_the_place_on_the_ground_is_observed_where_it_makes_a_difference(
             "has no actuator; add some",
         ),
         (ARM, {"frame_skip": 0}, "frame_skip of .*: found 0; give a whole number of at least 1"),
+        (ARM.replace("0.005", "0"), {}, "robot.xml: has a timestep of 0 s; give one above 0"),
+        (ARM, {"observe_place": "no"}, "observe_place: found 'no'; give true, false or null"),
+        (ARM, {"start_noise": True}, "start_noise: found True; give a number of at least 0"),
         (ARM, {"start_noise": -1}, "start_noise: found -1; give a number of at least 0"),
         (ARM, {"keyframe": "up"}, "keyframe of .*: found 'up'; the file has 2: folded, home"),
         (ARM, {"keyframe": 2}, "keyframe of .*: found 2; the file has 2"),
