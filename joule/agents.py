@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -17,7 +18,8 @@ from joule import threads
 from joule.baselines.settings import KINDS as BASELINES
 from joule.environment import settings_of, wrap_env
 from joule.memory_budget import allocating, check_budget
-from joule.settings import ENV_SETTINGS, config_from, merged, used_settings, with_model_file
+from joule.model_file import with_model_file
+from joule.settings import ENV_SETTINGS, config_from, merged, used_settings
 from joule.storage.agent_checkpoint import save_as_run
 from joule.training_envs import make_envs
 
@@ -32,7 +34,7 @@ SERVICES = Services(make_envs, wrap_env, save_as_run)
 def make(
     agent: Literal["joule"] = "joule",
     *,
-    env: str | TrainingEnv | TrainingEnvs | Env[Any, Any],
+    env: str | os.PathLike[str] | TrainingEnv | TrainingEnvs | Env[Any, Any],
     preset: str = ...,
     settings: Mapping[str, Any] | None = ...,
     **keywords: Any,
@@ -41,7 +43,7 @@ def make(
 def make(
     agent: str,
     *,
-    env: str | TrainingEnv | TrainingEnvs | Env[Any, Any],
+    env: str | os.PathLike[str] | TrainingEnv | TrainingEnvs | Env[Any, Any],
     preset: str = ...,
     settings: Mapping[str, Any] | None = ...,
     **keywords: Any,
@@ -49,7 +51,7 @@ def make(
 def make(
     agent: str = "joule",
     *,
-    env: str | TrainingEnv | TrainingEnvs | Env[Any, Any],
+    env: str | os.PathLike[str] | TrainingEnv | TrainingEnvs | Env[Any, Any],
     preset: str = "default",
     settings: Mapping[str, Any] | None = None,
     **keywords: Any,
@@ -59,8 +61,8 @@ def make(
     Args:
         agent: `joule`, a stable-baselines3 baseline (`sac`, `td3`, `ppo`, `tqc`, `crossq`, `sac_her`), or a trivial
             agent (`random`, `zero`).
-        env: an id, such as `HalfCheetah-v5` or `my_pkg:MyArm-v0`, an environment made by `joule.make_env` or
-            `gymnasium.make`, or several of the former in an `envs.vector.SafeEnvs`.
+        env: an id, such as `HalfCheetah-v5` or `my_pkg:MyArm-v0`, an MJCF file, an environment made by
+            `joule.make_env` or `gymnasium.make`, or several of the former in an `envs.vector.SafeEnvs`.
         preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.
         settings: by dotted name, such as {"planner.kind": "icem"}; see `joule.Config`.
         keywords: settings without a dot, such as `seed=1`.
@@ -74,8 +76,8 @@ def make(
         raise ConfigError(
             "data: joule.train learns from recorded episodes; an agent made here learns by acting"
         )
-    if isinstance(env, str):
-        given = with_model_file(given | {"env": env})
+    if isinstance(env, (str, os.PathLike)):
+        given = with_model_file(given | {"env": os.fspath(env)})
         config = config_from(preset, given | {"env": complete_id(checked_id(given["env"]))})
         return new_agent(config, make_envs(config))
     if not isinstance(env, (TrainingEnv, TrainingEnvs)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from gymnasium import Env
@@ -13,8 +14,9 @@ from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from envs.registry import checked_id
+from joule.model_file import with_model_file
 from joule.process_settings import keep_from_environments
-from joule.settings import ENV_SETTINGS, check_used, merged, with_model_file
+from joule.settings import ENV_SETTINGS, check_used, merged
 
 if TYPE_CHECKING:
     from envs.rendering.pixels import PixelSettings
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def make_env(
-    env: str | Config | Env[Any, Any],
+    env: str | os.PathLike[str] | Config | Env[Any, Any],
     *,
     render_mode: str | None = None,
     width: int = 640,
@@ -58,8 +60,8 @@ def make_env(
     if isinstance(env, Env):
         rendering = {"render_mode": render_mode is None, "width": width == 640, "height": height == 480}
         return _of_made(env, merged(None, settings), {**rendering, "shadows": shadows})
-    if isinstance(env, str):
-        given = with_model_file({**merged(None, settings), "env": env})
+    if isinstance(env, (str, os.PathLike)):
+        given = with_model_file({**merged(None, settings), "env": os.fspath(env)})
         config = validate(replace(Config(), {**given, "env": checked_id(given["env"])}))
         check_used(config, given)
     elif not isinstance(env, Config):

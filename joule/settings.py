@@ -20,7 +20,8 @@ from agent.configurator.validation import (
 )
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
-from joule_schema.model_file import MODEL_ENV, is_model_file, of_model_file
+from joule.model_file import with_model_file
+from joule_schema.model_file import MODEL_ENV
 
 ENV_SETTINGS = (
     "env_kwargs",
@@ -147,18 +148,6 @@ def merged(
     return given
 
 
-def with_model_file(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings where `env` may be a model file, such as arm.xml: with the id and keywords of its environment.
-
-    Raises:
-        SchemaError: for a file that is not there, or a second model.
-    """
-    if not is_model_file(given.get("env")):
-        return dict(given)
-    env, kwargs = of_model_file(given["env"], given.get("env_kwargs") or {})
-    return {**given, "env": env, "env_kwargs": kwargs}
-
-
 def config_from(preset: str, given: Mapping[str, Any]) -> Config:
     """The settings of a new run: the defaults, changed by a preset, changed by what the user gave.
 
@@ -194,12 +183,17 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
             f"obs: found {config.obs}, which joule does not learn from; {GOAL_CONDITIONED} does"
         )
     check_agent_uses(config.agent, given)
+    _check_is_to_do_something(config)
+    return config
+
+
+def _check_is_to_do_something(config: Config) -> None:
+    """Raises ConfigError for a robot from a model file without a task, which learns from rewards of 0."""
     if config.env == MODEL_ENV and config.reward == "env" and not config.task:
         raise ConfigError(
             "env: a model file says nothing of what the robot is to do; give --task, such as upright, more:velocity"
             " or reach:NAME=VALUE, or --reward none"
         )
-    return config
 
 
 def resumed_config(before: Config, given: Mapping[str, Any], override: bool, done: int = 0) -> Config:
@@ -217,7 +211,7 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool, don
     Raises:
         ConfigError: for a change that is not allowed; the message names the difference.
     """
-    given = with_model_file(given)
+    given = with_model_file(given, before)
     config, _ = drop_foreign_settings(replace(before, given), given)
     validate(config)
     check_exploring(config)
@@ -275,6 +269,7 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: for an agent without a world model, and for settings that cannot be used.
     """
+    given = with_model_file(given, before)
     if (kinds := {before.agent, given.get("agent", before.agent)}) != {"joule"}:
         raise ConfigError(f"init_from: {min(kinds - {'joule'})} has no world model to begin with; joule has")
     if given.get("data"):
@@ -301,6 +296,7 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
         raise ConfigError(
             f"init_from: {sized[0]} of that agent is {has[sized[0]]!r}, and its networks keep their sizes"
         )
+    _check_is_to_do_something(config)
     return config
 
 

@@ -13,6 +13,7 @@ from agent.configurator import validation
 from agent.configurator.settings import GOAL_CONDITIONED, NO_USUAL_RETURN, Config
 from agent.errors import ConfigError
 from joule.arguments import whole
+from joule.model_file import with_model_file
 from joule.settings import check_agent_uses
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class Request:
             folder, self.checkpoint = located(Path(source))
             self.run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
             self.config = self.run.config
+            self.changes = with_model_file(self.changes, self.config)
         else:
             from agent.interface import Agent
 

@@ -18,6 +18,11 @@ def is_model_file(env: object) -> bool:
     return isinstance(env, str) and env.lower().endswith(ENDINGS)
 
 
+def whole_path(path: str) -> str:
+    """The absolute path of a file, where `~` may stand for the user's folder."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
 def of_model_file(path: str, kwargs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The id and the keyword arguments of the environment of a model file.
 
@@ -30,10 +35,9 @@ def of_model_file(path: str, kwargs: Mapping[str, Any]) -> tuple[str, dict[str, 
     Raises:
         SchemaError: for a file that is not there, a URDF, and a second model.
     """
-    if not os.path.isfile(path):
-        raise SchemaError(
-            f"{path}: there is no such file; give the path of an MJCF file, or an environment's id"
-        )
+    if not os.path.isfile(whole := whole_path(path)):
+        found = "is a folder" if os.path.isdir(whole) else "there is no such file"
+        raise SchemaError(f"{path}: {found}; give the path of an MJCF file, or an environment's id")
     if path.lower().endswith(".urdf"):
         raise SchemaError(
             f"{path}: a URDF has no actuators; load it in MuJoCo, save it as MJCF by mujoco.mj_saveLastXML, and "
@@ -43,4 +47,4 @@ def of_model_file(path: str, kwargs: Mapping[str, Any]) -> tuple[str, dict[str, 
         raise SchemaError(
             f"{path}: is the model, and env_kwargs has another one, {str(kwargs['model'])[:80]!r}"
         )
-    return MODEL_ENV, {"model": os.path.abspath(path), **kwargs}
+    return MODEL_ENV, {"model": whole, **kwargs}

@@ -19,6 +19,8 @@ from joule_schema.model_file import MODEL_ENV
 
 SECONDS = 0.04
 """Of a step, by default."""
+MOST_STEPS = 10_000
+"""Steps of the physics in one step at most: more take seconds."""
 SINGLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 """Types of joints that have one number."""
 START_NOISE = 0.05
@@ -156,9 +158,14 @@ def _loaded(path: str) -> mujoco.MjModel:
 def _steps(model: mujoco.MjModel, path: str, frame_skip: int | None) -> int:
     """Physics steps of a step. Raises EnvError for what is no positive whole number."""
     if frame_skip is None:
-        return max(1, round(SECONDS / model.opt.timestep))
+        frame_skip = max(1, round(SECONDS / model.opt.timestep))
     if isinstance(frame_skip, bool) or not isinstance(frame_skip, int) or frame_skip < 1:
         raise EnvError(f"frame_skip of {path}: found {frame_skip!r:.80}; give a whole number of at least 1")
+    if frame_skip > MOST_STEPS:
+        raise EnvError(
+            f"{path}: one step would be {frame_skip:,} steps of the physics of {model.opt.timestep:g} s; give a "
+            f"longer timestep, or a frame_skip of at most {MOST_STEPS:,}"
+        )
     return frame_skip
 
 

@@ -27,7 +27,8 @@ from joule.cli import signals, streams
 from joule.cli.command_line import command_words, setting_words
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser
-from joule.settings import config_from, config_init_from, merged, resumed_config, with_model_file
+from joule.model_file import with_model_file
+from joule.settings import config_from, config_init_from, merged, resumed_config
 
 if TYPE_CHECKING:
     from joule.callbacks.callback import Callback
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def train(
     *,
-    env: str | None = None,
+    env: str | os.PathLike[str] | None = None,
     agent: str | None = None,
     out: str | os.PathLike[str] | None = None,
     preset: str | None = None,
@@ -107,7 +108,7 @@ def train(
     `resume` continues it from its last checkpoint.
 
     Args:
-        env: an id, such as `HalfCheetah-v5` (the default) or `my_pkg:MyArm-v0`.
+        env: an id, such as `HalfCheetah-v5` (the default) or `my_pkg:MyArm-v0`, or an MJCF file.
         agent: `joule` (the default), `sac`, `td3`, `ppo`, `tqc`, `crossq`, `sac_her`, `random` or `zero`.
         out: the run folder; by default runs/<env>-<agent>-seed<k>-<time>.
         preset: a name in `agent.configurator.settings.PRESETS`, such as `smoke`.
@@ -141,6 +142,8 @@ def train(
         )
     given = merged(settings, keywords, train)
     given |= {name: value for name, value in (("env", env), ("agent", agent)) if value is not None}
+    if isinstance(env, os.PathLike):
+        given["env"] = os.fspath(env)
     return _train(
         given,
         preset=preset,
@@ -230,7 +233,7 @@ def _train(
     from joule.storage.checkpoint import newest_step
 
     run = _opened(resume, "--resume", trust)
-    given = with_model_file(given)
+    given = with_model_file(given, run.config)
     if given.get("env", NO_ENV) not in (NO_ENV, run.config.env):  # as for a new run
         from envs.registry import checked_id, complete_id
 

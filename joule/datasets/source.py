@@ -10,6 +10,7 @@ from agent.configurator.settings import NO_ENV, Config
 from agent.errors import ConfigError
 from envs.registry import checked_id, complete_id
 from joule.datasets import minari_dataset, swm_recording
+from joule.model_file import with_model_file
 from joule.settings import ENV_SETTINGS
 from joule.storage.links import RUN_FILE
 from joule.storage.run_folder import Run
@@ -79,6 +80,7 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
             raise ConfigError(
                 f"data: {source} is a run of {run.config.agent}; the data of a run are those of joule"
             )
+        given = with_model_file(given, run.config)
         env = given.get("env", run.config.env)
         same = run.config.env in (env, env if env == NO_ENV else complete_id(checked_id(env)))
         if same:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from joule.storage.reader import JSON_BYTES, read_plain
 from joule.sweeping.grid import Range, SettingReader, Values, check_distinct, grid_of_json, plain
 from joule_schema import json_text
 from joule_schema.errors import shown
-from joule_schema.model_file import is_model_file
+from joule_schema.model_file import is_model_file, whole_path
 
 AGENTS: tuple[str, ...] = typing.get_args(AgentKind)
 LARGEST_SEED = 2**31 - 1
@@ -78,7 +77,7 @@ def check_plan(plan: Plan) -> Plan:
         if not ranges and all(len(values) < 2 for values in plan.grid.values() if isinstance(values, tuple)):
             raise ConfigError("--search: there is nothing to vary; give a range, as in --grid NAME=LOW..HIGH")
     # Trials run in folders of their own.
-    envs = (os.path.abspath(env) if is_model_file(env) else env for env in plan.envs)
+    envs = (whole_path(env) if is_model_file(env) else env for env in plan.envs)
     return dataclasses.replace(plan, envs=tuple(envs))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from agent.configurator.settings import PRESETS, Config
 from agent.configurator.validation import replace
 from agent.cost.task import Task
 from agent.errors import ConfigError
+from joule.model_file import with_model_file
 from joule.settings import config_from, config_init_from, merged, resumed_config
+from joule_schema.model_file import MODEL_ENV
 
 
 def test_given_settings_replace_the_preset_which_replaces_the_defaults() -> None:
@@ -77,6 +80,31 @@ def test_a_resumed_run_may_have_another_budget_and_other_changes_need_override()
     )
     with pytest.raises(ConfigError, match="its own task; begin a run with --init-from this one"):
         resumed_config(before, {"task": "less:velocity"}, override=True)
+
+
+def test_a_run_of_a_model_file_keeps_its_model_and_its_keywords(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("arm.xml", "leg.xml"):
+        Path(name).touch()
+    arm, leg = (str(tmp_path / name) for name in ("arm.xml", "leg.xml"))
+    before = config_from("smoke", {"env": "arm.xml", "env_kwargs": {"frame_skip": 4}, "task": "upright"})
+    assert resumed_config(before, {"env": "arm.xml"}, override=False) == before
+    begun = config_init_from(before, {"env": "leg.xml"})
+    assert (begun.env, begun.env_kwargs) == (MODEL_ENV, {"model": leg, "frame_skip": 4})
+    assert with_model_file({"env_kwargs": {"frame_skip": 2}}, before) == {
+        "env_kwargs": {"model": arm, "frame_skip": 2}
+    }
+    assert with_model_file({"env": "arm.xml", "env_kwargs": {}}, before)["env_kwargs"] == {"model": arm}
+    assert config_init_from(before, {"env": "HalfCheetah-v5"}).env_kwargs == {}
+    with pytest.raises(ConfigError, match=r"this run has other settings \(env_kwargs .*leg\.xml"):
+        resumed_config(before, {"env": "leg.xml"}, override=False)
+    named = {"env": MODEL_ENV, "env_kwargs": {"model": "arm.xml"}, "task": "upright"}
+    assert config_from("smoke", named).env_kwargs == {"model": arm}
+    explored = config_from("smoke", {"env": "arm.xml", "reward": "none"})
+    with pytest.raises(ConfigError, match="says nothing of what the robot is to do"):
+        config_init_from(explored, {})
 
 
 def test_a_run_keeps_what_its_agent_observes() -> None:

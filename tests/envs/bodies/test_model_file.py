@@ -168,6 +168,8 @@ def test_all_joints_of_a_large_model_are_observed(tmp_path: Path) -> None:
         (ARM, {"observe_place": "no"}, "observe_place: found 'no'; give true, false or null"),
         (ARM, {"start_noise": True}, "start_noise: found True; give a number of at least 0"),
         (ARM, {"start_noise": -1}, "start_noise: found -1; give a number of at least 0"),
+        (ARM, {"frame_skip": 10_001}, "one step would be 10,001 steps of the physics of 0.005 s"),
+        (ARM, {"model": 5}, "found 5 as its model; name the model file"),
         (ARM, {"keyframe": "up"}, "keyframe of .*: found 'up'; the file has 2: folded, home"),
         (ARM, {"keyframe": 2}, "keyframe of .*: found 2; the file has 2"),
     ],
@@ -192,6 +194,13 @@ def test_a_model_file_stands_for_an_environment(tmp_path: Path, monkeypatch: pyt
         joule.make("joule", env="robot.xml")
     with pytest.raises(SchemaError, match=r"none\.xml: there is no such file"):
         joule.make_env("none.xml")
+    assert joule.make_env(Path("robot.xml")).env_spec.env == MODEL_ENV
+    for wrong in ("x", [1], True):
+        with pytest.raises(ConfigError, match=r"^env_kwargs: "):
+            joule.make_env("robot.xml", env_kwargs=wrong)
+    (tmp_path / "of" / "robot.xml").mkdir(parents=True)
+    with pytest.raises(SchemaError, match=r"robot\.xml: is a folder"):
+        joule.make_env("of/robot.xml")
     with pytest.raises(SchemaError, match=r"env_kwargs has another one, 'b\.xml'"):
         joule.make_env("robot.xml", env_kwargs={"model": "b.xml"})
     with pytest.raises(EnvError, match=r"name the model file, as in --env arm\.xml"):

@@ -109,6 +109,8 @@ def test_a_robot_is_a_file_and_a_task(
     monkeypatch.chdir("/")
     assert evaluate.main([str(run), "--episodes", "1"]) == 0
     assert "for still" in capsys.readouterr().out
+    further = ["--resume", str(run), "--env", str(tmp_path / "arm.xml"), "--steps", "210"]
+    assert train.main(further) == 0
     with pytest.raises(ConfigError, match="says nothing of what the robot is to do; give --task"):
         train.main(["--env", str(model), "--steps", "200"])
 
