@@ -21,7 +21,6 @@ import joule
 from agent.configurator.settings import Config
 from agent.configurator.validation import flatten
 from agent.errors import ConfigError
-from envs import EnvError
 from joule.commands import evaluate, train
 from joule.datasets.source import with_settings_of_data
 from joule.storage.log_files import EVALUATION_COLUMNS
@@ -119,7 +118,7 @@ def test_a_robot_is_a_file_and_a_task(
 def test_an_id_is_refused_before_torch_is_imported(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("joule.training.experienced", "joule.training.session"):
         monkeypatch.setitem(sys.modules, module, None)  # an import of it fails
-    with pytest.raises(EnvError, match=env):
+    with pytest.raises(Refused, match=env):
         train.main(["--env", env])
 
 
