@@ -197,7 +197,6 @@ class ModelBank:
             self.weights.resume(known, switch.rewarded)
         else:
             known.returns.interrupt()
-            self.weights.act(known, kept=bool(known.kept) and known.returns.prefers_kept)
         self.newest_switch = NewestSwitch(before, len(moved))
         self._use(known, since, signal, new=False)
 
