@@ -139,6 +139,8 @@ class ModelFile(MujocoEnv):
 
 def _loaded(path: str) -> mujoco.MjModel:
     """The model of a file. Raises EnvError for one that MuJoCo does not read, and without joints or actuators."""
+    if not os.path.isfile(path):
+        raise EnvError(f"{path}: there is no such file, and it is the robot's model; put it back")
     try:
         model = mujoco.MjModel.from_xml_path(path)
     except ValueError as error:

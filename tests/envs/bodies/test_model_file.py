@@ -203,5 +203,7 @@ def test_a_model_file_stands_for_an_environment(tmp_path: Path, monkeypatch: pyt
         joule.make_env("of/robot.xml")
     with pytest.raises(SchemaError, match=r"env_kwargs has another one, 'b\.xml'"):
         joule.make_env("robot.xml", env_kwargs={"model": "b.xml"})
+    with pytest.raises(EnvError, match=r"gone\.xml: there is no such file, .* put it back"):
+        envs.make(MODEL_ENV, kwargs={"model": "gone.xml"})
     with pytest.raises(EnvError, match=r"name the model file, as in --env arm\.xml"):
         envs.make(MODEL_ENV)
