@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,20 @@ def as_paths(name: str, values: Any) -> list[Path]:
     if not isinstance(values, Sequence) or isinstance(values, bytes):
         raise ConfigError(f"{name}: found {values!r:.80}; give a list of paths")
     return [as_path(name, value) for value in values]
+
+
+def texts_in(given: object) -> tuple[str, ...] | None:
+    """Texts in a list or the like; one alone will do. None for what is none."""
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, Collection) or not all(isinstance(text, str) for text in texts):
+        return None
+    return tuple(texts)
+
+
+def check_methods(name: str, given: object, methods: Sequence[str], wanted: str) -> None:
+    """Raises ConfigError for an object that lacks one of the methods; `wanted` says what to give in its place."""
+    if lacking := [method for method in methods if not callable(getattr(given, method, None))]:
+        raise ConfigError(f"{name}: {type(given).__name__} has no method {lacking[0]}; give {wanted}")
 
 
 def check_writable(name: str, path: Path) -> None:

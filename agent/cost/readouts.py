@@ -48,9 +48,14 @@ class Readouts:
             self.sizes[name], depths[name] = size_now, depth
 
     @property
+    def own_names(self) -> list[str]:
+        """The names of the readouts, derived ones first."""
+        return [*self.derived, *(name for name in self.columns if name not in self.derived)]
+
+    @property
     def names(self) -> list[str]:
         """All names that a cost may use."""
-        return [*self.derived, *(n for n in self.columns if n not in self.derived), "action", "cost"]
+        return [*self.own_names, "action", "cost"]
 
     def unknown(self, name: str, of: str, *, of_costs: bool = True) -> str:
         """Says that a name is no readout, which one was meant perhaps, and which there are.
@@ -60,7 +65,7 @@ class Readouts:
             of: what has readouts, such as an environment's id.
             of_costs: whether `action` and `cost` may be named.
         """
-        names = [known for known in self.names if of_costs or known not in ("action", "cost")]
+        names = self.names if of_costs else self.own_names
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         there = f"; did you mean {near[0]}? There are " if near else f", which has {'' if names else 'none'}"
         return f"{name!r} is no readout of {of}{there}{', '.join(names)}"

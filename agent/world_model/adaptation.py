@@ -285,8 +285,8 @@ class AdaptiveAgent(SavedAsFolder):
         buffer, before = self.modules.replay_buffer, self._obs
         if not self.learns:
             self._obs, self._row = obs, -1  # what it learns from begins with an episode
-            errors = errors_of_step(self.modules, self.bank.world_models(), before, action, obs)
-            self._follow(errors[self.bank.position])
+            model = self.bank.weights.model_of(self.in_use, self.in_use)
+            self._follow(errors_of_step(self.modules, [model], before, action, obs)[0])
             return
         row = buffer.newest()
         if row != self._row:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from envs.faults.errors import EnvError
 from envs.readouts.joints import Joint, JointReadouts, identifier
 from envs.readouts.root import ground_position
-from joule_schema.model_file import MODEL_ENV
+from joule_schema.model_file import MODEL_ENV, whole_path
 
 SECONDS = 0.04
 """Of a step, by default."""
@@ -76,9 +76,11 @@ class ModelFile(MujocoEnv):
             raise EnvError(
                 f"{MODEL_ENV}: found {model!r:.80} as its model; name the model file, as in --env arm.xml"
             )
-        path = os.path.abspath(os.fspath(model))
-        steps = _steps(_loaded(path), path, frame_skip)
-        super().__init__(path, steps, None, **kwargs)
+        path = whole_path(os.fspath(model))
+        if not os.path.isfile(path):
+            raise EnvError(f"{path}: there is no such file, and it is the robot's model; put it back")
+        super().__init__(path, 1, None, **kwargs)
+        self.frame_skip = _steps(self.model, path, frame_skip)
         self.metadata = {**self.metadata, "render_fps": max(1, round(1 / self.dt))}
         number = isinstance(start_noise, (int, float)) and not isinstance(start_noise, bool)
         if not (number and 0.0 <= start_noise < np.inf):
@@ -98,6 +100,15 @@ class ModelFile(MujocoEnv):
             sum(self._joints.sizes[name] for name in self._seen) + self.model.nsensordata + self.model.na
         )
         self.observation_space = Box(-np.inf, np.inf, (numbers,), np.float64)
+
+    def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        path = self.fullpath
+        try:
+            model, data = super()._initialize_simulation()
+        except ValueError as error:
+            raise EnvError(f"{path}: MuJoCo does not read it: {' '.join(str(error).split())}") from None
+        _check(model, path)
+        return model, data
 
     def _set_action_space(self) -> Box:
         limited = self.model.actuator_ctrllimited.astype(bool)[:, None]
@@ -137,14 +148,8 @@ class ModelFile(MujocoEnv):
         return np.concatenate([*(values[name] for name in self._seen), self.data.sensordata, self.data.act])
 
 
-def _loaded(path: str) -> mujoco.MjModel:
-    """The model of a file. Raises EnvError for one that MuJoCo does not read, and without joints or actuators."""
-    if not os.path.isfile(path):
-        raise EnvError(f"{path}: there is no such file, and it is the robot's model; put it back")
-    try:
-        model = mujoco.MjModel.from_xml_path(path)
-    except ValueError as error:
-        raise EnvError(f"{path}: MuJoCo does not read it: {' '.join(str(error).split())}") from None
+def _check(model: mujoco.MjModel, path: str) -> None:
+    """Raises EnvError for a model without a timestep, joints or actuators."""
     if not 0.0 < model.opt.timestep < np.inf:
         raise EnvError(
             f"{path}: has a timestep of {model.opt.timestep:g} s; give one above 0, as in "
@@ -154,7 +159,6 @@ def _loaded(path: str) -> mujoco.MjModel:
         raise EnvError(f"{path}: has no joint, so nothing in it moves")
     if not model.nu:
         raise EnvError(f"{path}: has no actuator; add some, as in <actuator><motor joint=.../></actuator>")
-    return model
 
 
 def _steps(model: mujoco.MjModel, path: str, frame_skip: int | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, Literal, Protocol
 
-from agent.errors import ConfigError
+from joule.arguments import check_methods
 from joule.callbacks.callback import Activity, Callback
 
 METHODS = ("progress", "episode", "note")
@@ -50,11 +50,8 @@ def episode_callback(given: Any) -> EpisodeCallback:
     """
     if given is None:
         return NoEpisodeCallback()
-    if lacking := [name for name in METHODS if not callable(getattr(given, name, None))]:
-        raise ConfigError(
-            f"callback: {type(given).__name__} has no method {lacking[0]}; give an object with the methods "
-            "progress(share), episode(seed, total_return, decisions) and note(sentence)"
-        )
+    wanted = "an object with the methods progress(share), episode(seed, total_return, decisions) and note(sentence)"
+    check_methods("callback", given, METHODS, wanted)
     told: EpisodeCallback = given
     return told
 

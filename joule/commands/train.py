@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from agent.configurator.settings import NO_ENV, PRESETS, Config
 from agent.errors import ConfigError
 from joule import threads
-from joule.arguments import as_path
+from joule.arguments import as_path, texts_in
 from joule.cli import signals, streams
 from joule.cli.command_line import command_words, setting_words
 from joule.cli.options import add_settings, given_settings
@@ -331,10 +331,9 @@ def _callbacks(callbacks: Sequence[Callback], track: Sequence[str]) -> list[Call
 
 def _texts(name: str, given: Any) -> tuple[str, ...]:
     """Texts; one alone will do. Raises ConfigError for what is none; `name` is what it was given as."""
-    texts = (given,) if isinstance(given, str) else given
-    if not isinstance(texts, Collection) or not all(isinstance(text, str) for text in texts):
+    if (texts := texts_in(given)) is None:
         raise ConfigError(f"{name}: found {given!r:.80}, expected texts")
-    return tuple(texts)
+    return texts
 
 
 def _arguments(

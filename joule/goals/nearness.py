@@ -39,7 +39,7 @@ class Nearness:
     def __post_init__(self) -> None:
         layout = self.layout
         if not self.within:
-            names = ", ".join(name for name in layout.names if name not in ("action", "cost"))
+            names = ", ".join(layout.own_names)
             derived = (name for name in layout.derived if name not in ("qpos", "qvel"))
             raise ConfigError(
                 f"--goal-within: {self.spec.env} does not say when a goal is reached; give a readout and a "

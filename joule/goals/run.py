@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy
 from agent.errors import ConfigError
-from joule.arguments import as_path, check_writable
+from joule.arguments import as_path, check_methods, check_writable
 from joule.callbacks.goals import GoalCallback
 from joule.command_record import Record
 from joule.goals.request import DEFAULT_PAIRS, FIRST_GOAL_SEED, GoalRequest
@@ -148,12 +148,8 @@ def _told(given: Any) -> GoalCallback:
     """
     if given is None:
         return GoalCallback()
-    methods = ("begins", "progress", "ended", "note")
-    if lacking := [name for name in methods if not callable(getattr(given, name, None))]:
-        raise ConfigError(
-            f"callback: {type(given).__name__} has no method {lacking[0]}; give an object of a subclass of "
-            "joule.callbacks.goals.GoalCallback"
-        )
+    wanted = "an object of a subclass of joule.callbacks.goals.GoalCallback"
+    check_methods("callback", given, ("begins", "progress", "ended", "note"), wanted)
     told: GoalCallback = given
     return told
 

@@ -13,13 +13,14 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.configurator.settings import Config
 from agent.configurator.validation import replace
 from agent.errors import ConfigError
+from joule.arguments import texts_in
 from joule.storage.errors import RunError
 from joule.storage.files import open_append, why
 from joule.storage.reader import read_plain
@@ -41,10 +42,9 @@ def trusted_modules(given: object) -> tuple[str, ...]:
     Raises:
         ConfigError: for what is neither a name nor a list of names.
     """
-    names = (given,) if isinstance(given, str) else given
-    if isinstance(names, Collection) and all(isinstance(name, str) for name in names):
-        return tuple(names)
-    raise ConfigError(f'trust_modules: found {given!r:.80}; give a list of names, such as ["my_pkg"]')
+    if (names := texts_in(given)) is None:
+        raise ConfigError(f'trust_modules: found {given!r:.80}; give a list of names, such as ["my_pkg"]')
+    return names
 
 
 def flags_needed(env: str, env_kwargs: Mapping[str, Any]) -> list[str]:
