@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +12,7 @@ import numpy as np
 
 from envs.changes.perturbation import Perturbed
 from envs.conventions import (
-    refuse_autoreset,
     seconds_per_decision,
-    takes_frame_size,
     time_limit,
     warn_of_statistics,
 )
@@ -26,11 +23,12 @@ from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
 from envs.physics import dm_control_env, find_physics
+from envs.physics_record import physics_record
+from envs.raw_env import DRAWN, construct, constructed
 from envs.readouts.angles import unlimited_angles
 from envs.readouts.named import derived_readouts, has_own_readouts, named_readouts, of_observation
 from envs.readouts.sensors import parts_as_readouts
 from envs.registry import resolve
-from envs.rendering.camera import follow_robot
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.pixels import CHANNELS, Camera, PixelSettings
 from envs.rendering.rendered import Rendered
@@ -42,10 +40,6 @@ from envs.wrappers import ActionRepeat, Flat
 from joule_errors import Advice
 from joule_schema.env_kwargs import check_names
 
-DRAWN = "rgb_array"
-"""The render mode of Gymnasium's in which `render()` gives a frame."""
-_MISSING = re.compile(r"missing \d+ required [\w -]+ arguments?: ((?:'\w+'(?:, and |, | and )?)+)")
-"""What Python says of a constructor that needs arguments."""
 RESERVED_NAMES = ("action", "cost")
 """Names that a cost knows beside the readouts."""
 RESERVED = "which is reserved (action is what the agent did, cost what the environment charged)"
@@ -102,11 +96,11 @@ def make(
     found = resolve(env)
     repeat = action_repeat or found.action_repeat
     route_warnings()
-    raw, draws = _constructed(env, found.spec, kwargs or {}, render_mode, width, height)
+    raw, draws = constructed(env, found.spec, kwargs or {}, render_mode, width, height)
     if pixels is not None and render_mode is None and find_physics(raw) is None and _draws_itself(raw):
         # It has no camera: the agent sees what the environment draws.
         call(raw.close)
-        raw = _construct(env, found.spec, dict(kwargs or {}), DRAWN, width, height)
+        raw = construct(env, found.spec, dict(kwargs or {}), DRAWN, width, height)
     made = wrapped(
         raw,
         env=env,
@@ -205,6 +199,7 @@ def wrapped(
         readout_sizes=sizes,
         mujoco=physics is not None,
         derived_readouts=derived,
+        physics={} if physics is None else physics_record(physics.model),
     )
     if cost_fn is not None:  # a cost that does not fit this environment is refused now, not at the first step
         readouts = np.zeros(sum(env_spec.readout_sizes.values()), np.float32)
@@ -268,84 +263,6 @@ def _rendered(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings, has
 
 def _draws_itself(raw: gymnasium.Env[Any, Any]) -> bool:
     return type(raw.unwrapped).render is not gymnasium.Env.render
-
-
-def _constructed(
-    env: str, spec: Any, kwargs: Mapping[str, Any], render_mode: str | None, width: int, height: int
-) -> tuple[gymnasium.Env[Any, Any], bool]:
-    """The raw environment, and whether it has the render mode; a MuJoCo model needs none. Raises EnvError."""
-    try:
-        with warnings.catch_warnings():
-            # Gymnasium's, of a mode that the metadata lacks: Joule can draw what it cannot.
-            warnings.filterwarnings("ignore", ".*initialised with render_mode", UserWarning)
-            return _construct(env, spec, dict(kwargs), render_mode, width, height), True
-    except EnvError as error:
-        if render_mode is None or not _takes_no_render_mode(error.__cause__):
-            raise
-        raw = _construct(env, spec, dict(kwargs), None, width, height)
-        if find_physics(raw) is None:
-            call(raw.close)
-            raise
-        return raw, False
-
-
-def _takes_no_render_mode(error: BaseException | None) -> bool:
-    return isinstance(error, TypeError) and "'render_mode'" in str(error)
-
-
-def _construct(
-    env: str, spec: Any, kwargs: dict[str, Any], render_mode: str | None, width: int, height: int
-) -> gymnasium.Env[Any, Any]:
-    """The raw environment, without Gymnasium's checker and time limit. Raises EnvError."""
-    if render_mode is not None:
-        kwargs["render_mode"] = render_mode
-        if spec.namespace == "dm_control":
-            kwargs.setdefault("render_kwargs", {"width": width, "height": height})
-    sized = render_mode is not None and spec.namespace != "dm_control" and takes_frame_size(spec)
-    frame_size = {"width": width, "height": height} if sized else {}
-    try:
-        raw = _make(spec.id, {**frame_size, **kwargs})
-    except EnvError:  # of one of Joule's own, which says all
-        raise
-    except Exception as error:
-        if not any(re.search(rf"\b{word}\b", described(error)) for word in frame_size):
-            raise _construction_error(env, error) from error
-        raw = _make_without_frame_size(env, spec.id, kwargs)
-    control = dm_control_env(raw)
-    if control is not None:
-        # FaultChecks counts warnings of physics; dm_control would raise for each of them.
-        control.physics.suppress_physics_errors().__enter__()
-        if render_mode is not None:
-            # dm_control refuses frames larger than the buffer that its models ask for, which is 640 x 480.
-            buffer = control.physics.model.vis.global_
-            buffer.offwidth, buffer.offheight = max(buffer.offwidth, width), max(buffer.offheight, height)
-    if render_mode is not None and not kwargs.keys() & {"camera_id", "camera_name", "default_camera_config"}:
-        follow_robot(raw)
-    refuse_autoreset(env, raw)
-    return raw
-
-
-def _make(spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    return call(gymnasium.make, spec_id, max_episode_steps=-1, disable_env_checker=True, **kwargs)
-
-
-def _construction_error(env: str, error: Exception) -> EnvError:
-    """Why the constructor failed, on one line."""
-    hint = ""
-    if _takes_no_render_mode(error):
-        hint = f"; one that can be shown takes render_mode, and has {DRAWN} in metadata['render_modes']"
-    if isinstance(error, TypeError) and (missing := _MISSING.search(str(error))):
-        values = ", ".join(f'"{name}": ...' for name in re.findall(r"'(\w+)'", missing[1]))
-        hint = f"; give the values by --env-kwargs '{{{values}}}'"
-    return EnvError(f"{env} cannot be made: its constructor {described(error)}{hint}")
-
-
-def _make_without_frame_size(env: str, spec_id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    """Makes an environment whose constructor takes no frame size. Raises EnvError."""
-    try:
-        return _make(spec_id, kwargs)
-    except Exception as error:
-        raise _construction_error(env, error) from error
 
 
 def _dm_control_limit(raw: gymnasium.Env[Any, Any]) -> int | None:

@@ -15,6 +15,7 @@ from envs.faults.boundary import Boundary, attribute
 from envs.faults.errors import EnvError
 from envs.physics import find_physics
 from joule_errors import Advice
+from joule_schema.env_kwargs import RESERVED
 
 FAMILIES = ("gymnasium.envs.", "gymnasium_robotics", "shimmy")
 """Modules of environments whose `dt` is the time of a step."""
@@ -55,14 +56,40 @@ def observing_wrappers(env: gymnasium.Env[Any, Any]) -> list[type]:
     return [type(layer) for layer in layers[inside:] if not isinstance(layer, _OBSERVE_THE_SAME)]
 
 
+def maker_of(spec: Any) -> Any:
+    """The class or function that makes an environment. Raises what its import raises."""
+    return spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
+
+
+def keyword_arguments(spec: Any) -> list[str]:
+    """Names of what the constructor of an environment takes, and its base classes where it hands on the rest."""
+    try:
+        maker = maker_of(spec)
+        calls = (
+            [vars(base).get("__init__", base) for base in maker.__mro__]
+            if isinstance(maker, type)
+            else [maker]
+        )
+        found = list[str]()
+        for made in calls:
+            of = inspect.signature(made).parameters.values()
+            named = [one for one in of if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
+            # What a base class needs, it has from the class.
+            found += [one.name for one in named if made is calls[0] or one.default is not one.empty]
+            if not any(one.kind is one.VAR_KEYWORD for one in of):
+                break
+    except Exception:  # noqa: BLE001  a constructor need not say what it takes
+        return []
+    return [name for name in dict.fromkeys(found) if name not in {"self", *RESERVED, *spec.kwargs}]
+
+
 def takes_frame_size(spec: Any) -> bool:
     """Whether the arguments `width` and `height` of a constructor may be those of a frame.
 
     They are another length where one has no default, or a default that is no number of pixels.
     """
     try:
-        maker = spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
-        named = inspect.signature(maker).parameters
+        named = inspect.signature(maker_of(spec)).parameters
     except Exception:  # noqa: BLE001  making it says why it cannot be made
         return True
     defaults = [named[name].default for name in ("width", "height") if name in named]

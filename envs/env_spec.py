@@ -56,6 +56,8 @@ class EnvSpec:
     """Whether there is MuJoCo physics, to perturb and to save exactly."""
     derived_readouts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Names for quantities that are computed from the readouts; see `envs.readouts.derived`."""
+    physics: dict[str, str] = field(default_factory=dict)
+    """Hashes of the physics as it was made; see `envs.physics_record`."""
     observation_size: int = field(init=False)
     """How many numbers an observation has, over all parts. It follows from `observation`."""
 

@@ -109,9 +109,13 @@ class Trained:
         """
         from agent.training_env import check_spec
         from joule.environment import make_env
+        from joule.training.env_check import warn_of_changes
 
-        made = make_env(self.env_config, **rendering)
-        return check_spec(self.agent.env_spec, made, self.agent.config.agent)
+        made, config = make_env(self.env_config, **rendering), self.agent.config
+        check_spec(self.agent.env_spec, made, config.agent)
+        if (self.env_config.env, self.env_config.env_kwargs) == (config.env, config.env_kwargs):
+            warn_of_changes(self.agent.env_spec, made.env_spec)
+        return made
 
 
 class Request:

@@ -80,6 +80,15 @@ def spec_to_json(env_spec: EnvSpec) -> dict[str, Any]:
     }
 
 
+def physics_of(env_spec: EnvSpec) -> dict[str, str]:
+    """Hashes of the physics of an environment, by group, where they are recorded; see `envs.physics_record`."""
+    stored = env_spec.other if isinstance(env_spec, StoredEnvSpec) else vars(env_spec)
+    found = stored.get("physics")
+    if not isinstance(found, Mapping):
+        return {}
+    return {group: of for group, of in found.items() if isinstance(group, str) and isinstance(of, str)}
+
+
 def spec_of_run(run: Run) -> EnvSpec:
     """The specification of a run's environment. Raises RunError as `spec_from_json`."""
     return spec_from_json(run.env_spec, f"{run.folder}: run.json")

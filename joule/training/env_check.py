@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from agent import random_state
 from agent.configurator.settings import Config
+from agent.interface import EnvSpec
 from envs.changes.randomisation import is_drawn
+from envs.physics_record import changed_groups
 from envs.state.determinism import check_determinism
 from joule.datasets.dataset import described
 from joule.environment import make_env
-from joule.storage.env_spec import DATA
+from joule.storage.env_spec import DATA, physics_of
+from joule_errors import Advice
 
 GENERATORS = {"numpy": "np.random", "python": "random", "torch": "torch"}
 """The generators that a process shares: name in `agent.random_state` -> what a user calls them."""
@@ -20,23 +24,49 @@ MOST_NAMES = 5
 """Attributes that a note names."""
 
 
-def check_env(config: Config) -> dict[str, Any]:
+def check_env(config: Config, trained_in: EnvSpec) -> dict[str, Any]:
     """Checks an environment like that of training, and leaves the generators of the process as they were.
+
+    Args:
+        config: of the run.
+        physics: hashes of the physics of the environment of training.
+
+    Args:
+        config: the settings of the run.
+        trained_in: sizes and names of the environment of training.
 
     Returns:
         JSON values for `run.json`: `deterministic`; `unsaved`, attributes that carry over from one episode to the
-        next and that no checkpoint holds; `shared_generators`, names in GENERATORS that the environment uses.
+        next and that no checkpoint holds; `shared_generators`, names in GENERATORS that the environment uses;
+        `physics`, the hashes that are the same each time the environment is made.
     """
     with random_state.preserved():
         before, _ = random_state.capture()
         with closing(make_env(config)) as env:
-            found = check_determinism(env, config.seed)
+            found, again = check_determinism(env, config.seed), physics_of(env.env_spec)
         after, _ = random_state.capture()
     return {
         "deterministic": found.deterministic,
         "unsaved": list(found.unsaved),
         "shared_generators": [name for name in GENERATORS if (before[name] != after[name]).any()],
+        "physics": {group: of for group, of in physics_of(trained_in).items() if again.get(group) == of},
     }
+
+
+def warn_of_changes(recorded: EnvSpec, made: EnvSpec) -> None:
+    """Warns where the robot of an environment is not the one that a run began with.
+
+    Args:
+        recorded: of the run.
+        made: of the environment as it is made now.
+    """
+    if changed := changed_groups(physics_of(recorded), physics_of(made)):
+        warnings.warn(
+            f"{made.env}: {', '.join(changed)} of its robot are not as they were when the run began, and the agent "
+            "learned with those",
+            Advice,
+            stacklevel=2,
+        )
 
 
 def notes(env_spec: Mapping[str, Any], perturb: Sequence[str] = ()) -> list[str]:

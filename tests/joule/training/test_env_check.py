@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import rough_env
 import tiny_env
 
+import joule
 from agent.configurator.settings import Config
 from joule.training import env_check
+from joule_errors import Advice
 
 VISITED = "rough_env:joule-tests/Visited-v0"
 
@@ -27,7 +32,8 @@ VISITED = "rough_env:joule-tests/Visited-v0"
 def test_what_no_checkpoint_holds_and_shared_generators_are_found(
     env: str, kwargs: dict[str, Any], unsaved: list[str], shared: list[str]
 ) -> None:
-    found = env_check.check_env(Config(env=env, env_kwargs=kwargs))
+    spec = joule.make_env("joule/Reach-v0").env_spec
+    found = env_check.check_env(Config(env=env, env_kwargs=kwargs), spec)
     assert (found["unsaved"], found["shared_generators"]) == (unsaved, shared)
 
 
@@ -43,3 +49,38 @@ def test_a_note_says_what_was_found() -> None:
     assert "cannot be repeated exactly" in first
     assert "places_4 (set) and 2 more" in second
     assert "(torch)" in third
+
+
+ARM = """
+<mujoco>
+  <worldbody>
+    <body pos="0 0 1"><joint name="hinge" axis="0 1 0"/><geom type="capsule" size="0.03 0.2" mass="1"/></body>
+  </worldbody>
+  <actuator><motor joint="hinge" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+
+
+def test_a_robot_that_was_changed_since_is_told(tmp_path: Path) -> None:
+    model = tmp_path / "arm.xml"
+    model.write_text(ARM)
+    small: dict[str, Any] = {"preset": "smoke", "max_episode_frames": 20, "video": False}
+    folder = tmp_path / "run"
+    joule.train(env=model, reward="none", steps=60, out=folder, **small)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Advice)
+        joule.evaluate(folder, episodes=1)
+    model.write_text(ARM.replace('mass="1"', 'mass="2"'))
+    told = "joule/Model-v0: masses of its robot are not as they were when the run began"
+    with pytest.warns(Advice, match=told):
+        joule.evaluate(folder, episodes=1)
+    with pytest.warns(Advice, match=told):
+        joule.train(resume=folder, steps=80)
+
+
+def test_what_differs_each_time_an_environment_is_made_is_not_recorded() -> None:
+    spec = joule.make_env("joule/Reach-v0").env_spec
+    config = Config(env="joule/Reach-v0")
+    assert env_check.check_env(config, spec)["physics"] == spec.physics
+    other = replace(spec, physics={**spec.physics, "joints": "drawn"})
+    assert "joints" not in env_check.check_env(config, other)["physics"]

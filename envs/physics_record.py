@@ -1,0 +1,65 @@
+"""A short record of a MuJoCo model's physics, by which a run recognises that its robot has been changed since."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+DIGITS = 5
+"""Significant digits that count: what MuJoCo computes from a file differs in the last ones between its releases."""
+ALL = slice(None)
+GROUPS: dict[str, tuple[str, ...]] = {
+    "masses": ("body_mass", "body_inertia", "body_ipos", "body_iquat", "body_gravcomp"),
+    "shapes": ("body_parentid", "body_pos", "body_quat", "geom_type", "geom_size", "geom_pos", "geom_quat"),
+    "contacts": (
+        "geom_friction", "geom_condim", "geom_contype", "geom_conaffinity", "geom_solref", "geom_solimp",
+        "geom_margin", "pair_friction", "pair_geom1", "pair_geom2",
+    ),
+    "joints": (
+        "jnt_type", "jnt_pos", "jnt_axis", "jnt_limited", "jnt_range", "jnt_stiffness", "qpos0", "qpos_spring",
+        "dof_damping", "dof_armature", "dof_frictionloss",
+    ),
+    "tendons and constraints": (
+        "tendon_stiffness", "tendon_damping", "tendon_range", "wrap_objid", "wrap_prm", "eq_type", "eq_obj1id",
+        "eq_obj2id", "eq_data",
+    ),
+    "actuators": (
+        "actuator_trntype", "actuator_trnid", "actuator_gear", "actuator_dyntype", "actuator_dynprm",
+        "actuator_gainprm", "actuator_biasprm", "actuator_ctrlrange", "actuator_forcerange",
+    ),
+}  # fmt: skip
+"""What is recorded together -> fields of `mujoco.MjModel`. Of geoms those that can touch something are recorded."""
+OPTIONS = ("timestep", "gravity", "wind", "density", "viscosity", "integrator", "disableflags")
+"""Fields of `mujoco.MjOption`, recorded as `options`."""
+
+
+def physics_record(model: Any) -> dict[str, str]:
+    """Group -> a hash of the numbers in it.
+
+    Args:
+        model: a `mujoco.MjModel`.
+    """
+    touches = (model.geom_contype | model.geom_conaffinity) > 0
+    fields = {
+        group: [
+            np.asarray(getattr(model, name))[touches if name.startswith("geom_") else ALL] for name in names
+        ]
+        for group, names in GROUPS.items()
+    }
+    fields["options"] = [np.asarray(getattr(model.opt, name)) for name in OPTIONS]
+    return {group: _hash(values) for group, values in fields.items()}
+
+
+def changed_groups(before: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
+    """The groups of two records that differ. A group that either lacks does not."""
+    return [group for group in now if group in before and before[group] != now[group]]
+
+
+def _hash(values: list[np.ndarray]) -> str:
+    text = ";".join(
+        ",".join(f"{value:.{DIGITS}g}" for value in np.asarray(of, np.float64).ravel() + 0.0) for of in values
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
