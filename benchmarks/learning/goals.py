@@ -4,7 +4,8 @@
     python benchmarks/learning/goals.py --run --subjects maze      # trains what is missing, resumably, and evaluates
 
 An agent first collects experience without a reward, by smooth random actions, and learns perception and dynamics from it
-alone. Then it learns to reach goals from the same experience. Every evaluation adds its rows to
+alone: meanwhile or, where the subject has gradient steps, afterwards in a run of its own. Then it learns to reach goals
+from the same experience. Every evaluation adds its rows to
 benchmarks/results/goals.csv, one for everything that acts. Of a subject the rows of the newest version count, on the mean
 over its seeds. A figure of true physics (`oracle`) may be older; `versions` in the JSON file says of which version each is.
 
@@ -42,6 +43,10 @@ COLUMNS = (
 )  # fmt: skip
 AGENTS = ("joule", goal_baseline.AGENT)
 REWARD_FREE = ("--reward", "none", "--explore.kind", "smooth")
+NOT_LEARNING = (
+    "--learning.utd", "0", "--learning.initial-utd", "0", "--learning.pretrain-updates", "0", "--eval-episodes", "1",
+)  # fmt: skip
+"""Options of a run that collects frames and makes no gradient step."""
 OF_SWM = ("tworoom", "pusht", "swm_reacher")
 """Figures of `benchmarks/learning/swm.py`: goals of recordings, from pictures."""
 
@@ -54,15 +59,28 @@ class Subject:
     frames: int
     options: tuple[str, ...] = ()
     """Further options of the train command."""
+    gradient_steps: int = 0
+    """After all frames are there; 0 learns while they are collected."""
     goal_updates: int = 10_000
     pairs: int = 50
     no_baseline: str = ""
     """Why there is no baseline; empty where there is one."""
 
-    def run(self, name: str, seed: int) -> TrainingRun:
-        """Its run."""
-        new = ("--env", self.env, "--seed", str(seed), *REWARD_FREE, *self.options)
-        return TrainingRun(RUNS / "goals" / name / f"seed{seed}", self.frames, new)
+    def runs(self, name: str, seed: int) -> list[TrainingRun]:
+        """Its runs, each of which needs the one before; the last one's agent is evaluated."""
+        folder, of = (
+            RUNS / "goals" / name / f"seed{seed}",
+            ("--env", self.env, "--seed", str(seed), *self.options),
+        )
+        if not self.gradient_steps:
+            return [TrainingRun(folder, self.frames, (*of, *REWARD_FREE))]
+        frames, steps = folder.with_name(f"seed{seed}_frames"), str(self.gradient_steps)
+        unlearned = (*REWARD_FREE, *NOT_LEARNING, "--eval-every-frames", str(self.frames))
+        learned = ("--data", str(frames), "--reward", "none", "--eval-every-frames", steps)
+        return [
+            TrainingRun(frames, self.frames, (*of, *unlearned)),
+            TrainingRun(folder, self.gradient_steps, (*of, *learned)),
+        ]
 
 
 SUBJECTS: dict[str, Subject] = {
@@ -71,8 +89,9 @@ SUBJECTS: dict[str, Subject] = {
     "push": Subject("joule/Push-v0", 50_000),
     "umaze": Subject("benchmarks.learning.umaze:benchmarks/UMaze-v0", 50_000),
     "reach_pixels": Subject(
-        "joule/Reach-v0", 20_000,
-        ("--obs", "pixels", "--obs-size", "48", "--env-kwargs", '{"goal_in_observation": false}'),
+        "joule/Reach-v0", 40_000,
+        ("--obs", "pixels", "--obs-size", "64", "--env-kwargs", '{"goal_in_observation": false}'),
+        gradient_steps=20_000,
         no_baseline="sac_her takes no pictures",
     ),
 }  # fmt: skip
@@ -83,13 +102,14 @@ EQUAL = ("her", "her_equal_cpu")
 def measure(name: str, seed: int, oracle: bool = True) -> list[dict[str, Any]]:
     """Evaluates one trained run, and returns its rows; `oracle` says whether true physics is planned in too."""
     subject = SUBJECTS[name]
-    (folder,) = train_all([subject.run(name, seed)], 1)
-    agent: Any = joule.load(folder)
+    folders = [train_all([run], 1)[0] for run in subject.runs(name, seed)]
+    spent = sum(joule.load(folder).clock.seconds()["cpu"] for folder in folders)
+    agent: Any = joule.load(folders[-1])
     begun = time.process_time()
     agent.learn_goals(subject.goal_updates)
     learned = time.process_time() - begun
     record = joule.evaluate_goals(agent, subject.pairs, oracle=oracle and name != "reach_pixels")
-    return _rows(name, subject, agent, record, subject.goal_updates, learned)
+    return _rows(name, subject, subject.frames, seed, record, spent, subject.goal_updates, learned)
 
 
 def measure_baseline(name: str, seed: int, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -117,19 +137,21 @@ def measure_baseline(name: str, seed: int, rows: Sequence[Mapping[str, Any]]) ->
         else:
             folder = goal_baseline.equal_frames(env, seed, frames, of)
         agent: Any = joule.load(folder)
-        found += _rows(of, subject, agent, joule.evaluate_goals(agent, subject.pairs), 0, 0.0)
+        record, spent = joule.evaluate_goals(agent, subject.pairs), agent.clock.seconds()["cpu"]
+        found += _rows(of, subject, agent.frames, seed, record, spent)
     return found
 
 
 def _rows(
-    name: str, subject: Subject, agent: Any, record: Mapping[str, Any], updates: int, learned: float
-) -> list[dict[str, Any]]:
+    name: str, subject: Subject, frames: int, seed: int, record: Mapping[str, Any], spent: float,
+    updates: int = 0, learned: float = 0.0,
+) -> list[dict[str, Any]]:  # fmt: skip
     return [
         {
-            "subject": name, "env": subject.env, "seed": agent.config.seed, "frames": agent.frames,
+            "subject": name, "env": subject.env, "seed": seed, "frames": frames,
             "goal_updates": updates, "acts": acts, "pairs": record["pairs"],
             "solved_at_start": record["solved_at_start"], "decisions": record["decisions"],
-            "train_cpu_seconds": round(agent.clock.seconds()["cpu"], 1), "goal_cpu_seconds": round(learned, 1),
+            "train_cpu_seconds": round(spent, 1), "goal_cpu_seconds": round(learned, 1),
             "version": version(),
             **rounded_figures(result),
         }
