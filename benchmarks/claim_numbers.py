@@ -128,8 +128,8 @@ def pixel_pairs() -> Numbers:
 
 
 def from_pixels() -> Numbers:
-    """The last evaluation of the run from pictures with half the updates: return, frames, CPU-minutes."""
-    tree = ROOT / "benchmarks" / "results_pixels" / "pixels-half-updates"
+    """The last evaluation of the run from pictures with the default updates: return, frames, CPU-minutes."""
+    tree = ROOT / "benchmarks" / "results_pixels" / "pixels"
     run = read_evaluations(tree / "joule" / "dmc-reacher-easy" / "seed1.csv")
     return (float(run.returns[-1]), int(run.frames[-1]), float(run.columns["cpu_seconds"][-1]) / 60)
 
