@@ -13,8 +13,8 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.faults.errors import EnvError
-from envs.readouts.joints import Joint, JointReadouts, identifier
-from envs.readouts.root import ground_position
+from envs.readouts.joints import JointReadouts, identifier
+from envs.readouts.root import ground_places, ground_position
 from joule_schema.model_file import MODEL_ENV, whole_path
 
 SECONDS = 0.04
@@ -203,12 +203,7 @@ def _roams(model: mujoco.MjModel, joints: JointReadouts, place: set[str]) -> boo
     met[np.concatenate((model.pair_geom1, model.pair_geom2))] = True
     if (met & (model.body_weldid[model.geom_bodyid] == 0) & ~level).any():
         return False
-    return _accelerates_alike(model, [joint.q + number for joint in of_place for number in _on_ground(joint)])
-
-
-def _on_ground(joint: Joint) -> range:
-    """Which numbers of a joint in `qpos` are its place on the ground."""
-    return range(2 if joint.kind == "free" else 1)
+    return _accelerates_alike(model, ground_places(model, joints))
 
 
 def _accelerates_alike(model: mujoco.MjModel, places: list[int]) -> bool:

@@ -74,6 +74,17 @@ def ground_position(model: mujoco.MjModel, joints: JointReadouts) -> set[str]:
     return {of} if isinstance(of, str) else set(of)
 
 
+def ground_places(model: mujoco.MjModel, joints: JointReadouts) -> list[int]:
+    """Which numbers of `qpos` say where on the ground the root is; none where it does not go anywhere."""
+    of_place = ground_position(model, joints)
+    return [
+        joint.q + number
+        for joint in joints.joints
+        if of_place & set(joint.readouts.values())
+        for number in range(2 if joint.kind == "free" else 1)
+    ]
+
+
 def _body_of_robot(model: mujoco.MjModel) -> int:
     """The row of the body with the robot's first joint: another thing, such as a ball, may come before."""
     moved = {int(model.body_rootid[body]) for body in driven_bodies(model)}

@@ -84,3 +84,53 @@ def test_what_differs_each_time_an_environment_is_made_is_not_recorded() -> None
     assert env_check.check_env(config, spec)["physics"] == spec.physics
     other = replace(spec, physics={**spec.physics, "joints": "drawn"})
     assert "joints" not in env_check.check_env(config, other)["physics"]
+
+
+WALKER = """
+<mujoco>
+  <worldbody>
+    <geom type="plane" size="5 5 1"/>
+    <body name="torso" pos="0 0 0.3">
+      <freejoint/><geom type="box" size="0.2 0.1 0.05"/>
+      <body pos="0.2 0 -0.1"><joint name="leg" axis="0 1 0"/><geom type="capsule" size="0.03 0.1"/></body>
+    </body>
+  </worldbody>
+  <actuator><motor joint="leg" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+SEEN = {"exclude_current_positions_from_observation": False}
+
+
+def told_of(**settings: Any) -> list[str]:
+    config = Config(**settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        env_check.check_env(config, joule.make_env("joule/Reach-v0").env_spec)
+    return [str(one.message) for one in caught if issubclass(one.category, Advice)]
+
+
+def test_a_task_or_a_constraint_on_a_place_that_is_not_observed_is_told() -> None:
+    cheetah: dict[str, Any] = {"env": "HalfCheetah-v5", "perturb": ("latency=3", "noise=0.1")}
+    (told,) = told_of(**cheetah, task="track:velocity=2+0.1*reach:position=2")
+    assert told.startswith(
+        "task track:velocity=2+0.1*reach:position=2: the agent does not observe position, "
+    )
+    assert "'{\"exclude_current_positions_from_observation\": false}'" in told
+    (told,) = told_of(**cheetah, task="more:velocity", constraint=("position<3", "speed<9"))
+    assert told.startswith("constraint position<3: the agent does not observe position, ")
+    assert not told_of(**cheetah, task="more:velocity", constraint=("height>-0.3",))
+    assert not told_of(**cheetah, env_kwargs=SEEN, task="reach:position=2", constraint=("position<3",))
+    assert not told_of(env="joule/Maze-v0", task="reach:position=0.2,0.3")
+
+
+def test_a_robot_of_a_model_file_is_asked_to_observe_its_place(tmp_path: Path) -> None:
+    model = tmp_path / "walker.xml"
+    model.write_text(WALKER)
+    robot: dict[str, Any] = {"env": "joule/Model-v0", "task": "reach:position=1,0"}
+    (told,) = told_of(**robot, env_kwargs={"model": str(model)})
+    assert "does not observe position, " in told
+    assert "'{\"observe_place\": true}'" in told
+    assert not told_of(**robot, env_kwargs={"model": str(model), "observe_place": True})
+    (told,) = told_of(env="joule/Model-v0", task="less:qpos.1", env_kwargs={"model": str(model)})
+    assert "does not observe qpos.1, " in told
+    assert not told_of(env="joule/Model-v0", task="less:qpos.2", env_kwargs={"model": str(model)})
