@@ -247,9 +247,10 @@ class Modules:
 
     def task_unknown_to_policy(self, explore: bool = False) -> bool:
         """Whether the acting policy has not learned what is asked: another task, or a new limit that is kept."""
-        limited = self.constraint_cost is not None and not explore
-        new_limit = limited and not covered_by_task(self.config.constraint, self.config.task)
         reaches = isinstance(self.task_cost, GoalCost) and self.task_cost.known_to_policy
+        # What learns to reach goals pays for no violation.
+        charged = not reaches and covered_by_task(self.config.constraint, self.config.task)
+        new_limit = self.constraint_cost is not None and not explore and not charged
         return (self.task_cost is not None and not reaches) or new_limit
 
     def margin(self) -> Float[Tensor, "horizon constraints"]:

@@ -158,6 +158,17 @@ def test_planning_starts_from_the_policy_only_where_it_was_charged_for_the_const
     assert agent.modules.task_unknown_to_policy() is unknown
 
 
+def test_a_policy_that_reaches_goals_was_not_charged_for_a_constraint(make_agent: Any) -> None:
+    agent = make_agent(explore__warmup_decisions=40, learning__pretrain_updates=1, learning__batch_size=16)
+    agent.learn(45).learn_task("own+20*keep:position<0.5", 1)
+    goal = joule.Goal(np.array([1.0, 0.0, 0.0], np.float32))
+    agent.learn_goals(1).plan_for(goal)
+    assert not agent.modules.task_unknown_to_policy()
+    agent.constrain(parse_constraint("position<0.5"))
+    assert agent.modules.task_unknown_to_policy()
+    assert not agent.plan_for(None).modules.task_unknown_to_policy()
+
+
 def test_a_constraint_changes_nothing_of_training(make_agent: Any) -> None:
     brief = {"explore__warmup_decisions": 40, "learning__pretrain_updates": 10, "learning__batch_size": 16}
     free, limited = (make_agent(constraint=limit, **brief) for limit in ((), ("position<1e6",)))
