@@ -33,7 +33,14 @@ from agent.modules import Modules
 from agent.one_thread import check_not_learning
 from agent.saving import SavesRuns
 from agent.state_schema import check_state
-from agent.training_env import as_own, as_several, check_spec, enter, learning_step
+from agent.training_env import (
+    as_own,
+    as_several,
+    check_spec,
+    enter,
+    learning_step,
+    warn_of_other_pictures,
+)
 from agent.world_model.adaptation import AdaptiveAgent
 from agent.world_model.home_episodes import FEWEST_HOME_DECISIONS, HOME_DECISIONS, play_home_episodes
 
@@ -236,6 +243,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
                 f"init_from: obs_camera of that agent is {there!r}, not {here!r}; name it as "
                 "that agent did, so that all pictures are of one camera"
             )
+        warn_of_other_pictures("init_from", self.env_spec, self.config, earlier.config)
         ours, theirs = self.config.task or "own", earlier.config.task or "own"
         task_cost = None if ours == theirs else earlier.configurator.task_cost(parse(ours))
         begin_with(self.modules, earlier.modules, task_cost)

@@ -1,5 +1,7 @@
 """The environments that an agent acts in: handed in, or those of its configuration."""
 
+import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -19,6 +21,8 @@ from agent.interface import (
     TrainingEnvs,
     moment_of,
 )
+from agent.memory.columns import sees_pictures
+from joule_errors import Advice
 
 
 @runtime_checkable
@@ -70,6 +74,28 @@ def check_spec(env_spec: EnvSpec, env: Env, kind: str) -> Env:
 def _pictures(spec: EnvSpec) -> list[str]:
     """The parts of an observation that have three axes, in words: as many numbers may be other pictures."""
     return [f"{part.name} {list(part.shape)}" for part in spec.observation if len(part.shape) == 3]
+
+
+def warn_of_other_pictures(what: str, env_spec: EnvSpec, config: Config, recorded: Config) -> None:
+    """Warns where recorded pictures may show something else than those of the environment now.
+
+    Args:
+        what: has the pictures, for the sentence.
+        env_spec: of the environment.
+        config: the settings by which it is made.
+        recorded: those by which the environment of the pictures was made.
+    """
+    here, there = config.env_kwargs, recorded.env_kwargs
+    other = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+    if other and config.env == recorded.env and sees_pictures(env_spec):
+        was, now = (
+            json.dumps({name: kwargs[name] for name in other if name in kwargs}) for kwargs in (there, here)
+        )
+        said = (
+            f"{what}: its pictures were taken with env_kwargs {was}, and those of now with {now}; where the two "
+            "show something else, the agent takes one for the other"
+        )
+        warnings.warn(said, Advice, stacklevel=3)
 
 
 class OneEnv:

@@ -14,7 +14,7 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.interface import Arrays, EnvSpec
 from agent.learning.recorded import with_costs_of
-from agent.training_env import check_spec
+from agent.training_env import check_spec, warn_of_other_pictures
 from envs.safe_env import SafeEnv
 from joule.storage.loading import load
 
@@ -54,6 +54,7 @@ def read_episodes(
             f"data: {folder} was recorded with an action repeat of {earlier.env_spec.action_repeat}, not "
             f"{spec.action_repeat}; give --action-repeat {earlier.env_spec.action_repeat}"
         )
+    warn_of_other_pictures("data", spec, config, earlier.config)
     episodes = []
     for stream in earlier.modules.replay_buffer.streams:
         if stream.rows == 0:

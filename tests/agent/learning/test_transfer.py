@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import joule
 from agent.cost.readouts import TaskError
 from agent.errors import ConfigError
 from envs.rendering.opengl import ensure_gl
+from joule_errors import Advice
 
 Make = Callable[..., Any]
 LEFT = "track:position=-1"
@@ -161,4 +163,9 @@ def test_pictures_of_two_cameras_are_not_mixed(small: dict[str, Any]) -> None:
     earlier = agent().learn(4)
     with pytest.raises(ConfigError, match=r"init_from: obs_camera of that agent is '', not 'view'"):
         agent(obs_camera="view").begin_with(earlier)
-    agent().begin_with(earlier)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Advice)
+        agent().begin_with(earlier)
+    told = 'with env_kwargs {}, and those of now with {"goal_in_observation": false};'
+    with pytest.warns(Advice, match=f"init_from: its pictures were taken {told}"):
+        agent(env_kwargs={"goal_in_observation": False}).begin_with(earlier)
