@@ -184,6 +184,7 @@ def goals() -> Numbers:
         found["maze"], found["umaze"], found["reach"], *(100 * share for share in long_maze),
         min(of_random), max(of_random), found["push"],
         found["tworoom"], found["pusht"], found["swm_reacher"], found["reach_her"],
+        found["push_her"],
     )  # fmt: skip
 
 
