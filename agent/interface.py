@@ -357,4 +357,4 @@ class Services:
     (settings, environment, the agent's environment of before) -> the wrapped one. Raises Refused for an object
     that is no environment.
     """
-    save_run: Callable[[Agent, Path], None]
+    save_run: Callable[[Agent, str | Path], None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NoReturn, SupportsIndex
 
-from agent.arguments import folder_path
 from agent.errors import ConfigError, InputError
 from agent.interface import Services
 
@@ -27,7 +26,10 @@ class SavesRuns(SavedAsFolder):
     """How runs are saved; None for an agent that is not saved."""
 
     def save(self: Any, path: str | Path) -> None:
-        """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_as_run`."""
+        """Writes a run folder at `path`. Raises as `joule.storage.agent_checkpoint.save_agent`.
+
+        Where a trained agent cannot be saved at `path`, it is saved at a free path below `runs`, as the error says.
+        """
         if self.services is None:
             raise ConfigError("save: this agent was made without a way to save; make it by joule.make")
-        self.services.save_run(self, folder_path(path))
+        self.services.save_run(self, path)

@@ -20,13 +20,13 @@ from joule.environment import settings_of, wrap_env
 from joule.memory_budget import allocating, check_budget
 from joule.model_file import with_model_file
 from joule.settings import ENV_SETTINGS, config_from, merged, used_settings
-from joule.storage.agent_checkpoint import save_as_run
+from joule.storage.agent_checkpoint import save_agent
 from joule.training_envs import make_envs
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
 
-SERVICES = Services(make_envs, wrap_env, save_as_run)
+SERVICES = Services(make_envs, wrap_env, save_agent)
 """How agents make environments and save runs."""
 
 

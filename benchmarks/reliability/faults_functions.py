@@ -21,9 +21,9 @@ from benchmarks.reliability.sandbox import TINY_ENV, Sandbox
 def saved_where(sandbox: Sandbox) -> Outcome:
     import joule
 
-    place, agent = sandbox.new_path("saved"), agent_of("random", 30)
+    place, agent = sandbox.new_path("saved"), agent_of("random")  # one that has learned is saved elsewhere
     place.parent.mkdir()
-    agent.save(place)
+    agent_of("random", 30).save(place)
     file = place.parent / "file"
     file.write_text("mine")
     paths: dict[str, Any] = {

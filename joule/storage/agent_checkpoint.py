@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from agent.arguments import folder_path
 from agent.cost.readouts import TaskError
 from agent.errors import StopRun
 from agent.interface import Agent, Arrays
@@ -26,7 +27,7 @@ from joule.storage.meta_schema import check_identity, check_meta, check_no_optio
 from joule.storage.new_folder import new_folder
 from joule.storage.provenance import version
 from joule.storage.run_folder import Run
-from joule.storage.run_paths import check_replaceable
+from joule.storage.run_paths import check_replaceable, default_folder
 from joule.storage.run_replay import ReplayLogs, not_finite
 from joule_errors import Refused
 from joule_schema.errors import SchemaError, shown
@@ -37,6 +38,33 @@ Saved = tuple[Checkpoint, ReplayLogs]
 _MAY_BE_INFINITE = ("acting/", "env/")
 """Prefixes of arrays that are not checked. Energies of a plan are infinite where a prediction diverged. The
 state of an environment may hold any number."""
+
+
+def save_agent(agent: Agent, path: str | Path) -> None:
+    """Writes a run folder at `path`, or where that cannot be done, at a free path below `runs`.
+
+    The agent is saved all the same, because what it has learned is lost when the program ends with the error. One
+    that has not learned yet is not saved elsewhere.
+
+    Args:
+        agent: the agent.
+        path: as for `save_as_run`.
+
+    Raises:
+        RunError, ConfigError: when it cannot be saved at `path`; the message names the other path.
+        StopRun: as `save_as_run`.
+    """
+    try:
+        save_as_run(agent, folder_path(path))
+    except Refused as error:
+        if not agent.frames:
+            raise
+        elsewhere = default_folder(agent.config)
+        try:
+            save_as_run(agent, elsewhere)
+        except Refused:
+            raise error from None
+        raise RunError(f"{error}; the agent is saved in {elsewhere} instead") from error
 
 
 def save_as_run(

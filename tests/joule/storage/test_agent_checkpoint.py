@@ -188,7 +188,7 @@ def test_an_untrained_agent_is_saved_and_trained(made: Callable[..., Any], tmp_p
 
 
 def test_a_path_that_is_not_free_is_refused_and_left_alone(made: Callable[..., Any], tmp_path: Path) -> None:
-    agent = made("random").learn(5)
+    agent = made("random")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "empty").mkdir()
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
@@ -206,6 +206,20 @@ def test_a_path_that_is_not_free_is_refused_and_left_alone(made: Callable[..., A
     with pytest.raises(RunError, match="the agent acts in Hopper-v5 and its settings name joule-tests"):
         agent.save(tmp_path / "other")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dangling", "empty", "file"]
+
+
+@pytest.mark.parametrize("path", ["taken", "no/such/parent", "taken/run", None, "a" * 300])
+def test_an_agent_that_has_learned_is_saved_elsewhere_where_its_path_is_refused(
+    made: Callable[..., Any], path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("mine")
+    with pytest.raises(ValueError, match=r"; the agent is saved in runs/\S+ instead$") as caught:
+        made("random").learn(5).save(path)
+    (saved,) = Path("runs").iterdir()
+    assert f"saved in {saved} instead" in str(caught.value)
+    assert joule.load(saved).frames == 5
+    assert sorted(os.listdir()) == ["runs", "taken"]
 
 
 def test_a_saved_run_is_complete_or_absent(
