@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,11 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
         data = read_plain(path, EPISODE_BYTES)
     except OSError as error:
         raise ValueError(why(error)) from error
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        kind = "one array" if data.startswith(np.lib.format.MAGIC_PREFIX) else "no archive"
+        raise ValueError(f"is not a .npz file, as numpy.savez writes it: it is {kind}")
     try:
         archive = np.load(io.BytesIO(data), allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile) or archive.zip is None:
-            raise ValueError("it is one array")
         members = {one.filename.removesuffix(_SUFFIX): one for one in archive.zip.infolist()}
         wanted = {name: one for name, one in members.items() if name in names}
         if sum(one.file_size for one in wanted.values()) > EPISODE_BYTES:
