@@ -169,7 +169,7 @@ def render(
     from joule.callbacks.episodes import episode_callback
     from joule.filming.recording import record
 
-    episode_callback(callback)
+    told = episode_callback(callback)
     loaded = request.load()
     parts = name_parts(changes, learn_task=learn_task, adapt=adapt, seed=seed)
     if film is None:
@@ -181,7 +181,7 @@ def render(
         agent = adaptive
     env = loaded.make_env(render_mode="rgb_array", width=width, height=height)
     try:
-        return record(
+        made = record(
             agent,
             env,
             film,
@@ -191,8 +191,15 @@ def render(
             imagine_at=imagine_at,
             callback=callback,
         )
+        drawn = env.render().shape[1::-1]
     finally:
         env.close()
+    if (width, height) not in (drawn, (WIDTH, HEIGHT)):
+        told.note(
+            f"the frames are {drawn[0]} x {drawn[1]} pixels, not {width} x {height}: the constructor of "
+            f"{env.env_spec.env} takes no width and height"
+        )
+    return made
 
 
 def film_name(

@@ -137,9 +137,10 @@ def _observed(spec: Mapping[str, Any]) -> str:
 def score(evaluations: Sequence[Mapping[str, Any]], unit: str) -> str:
     """The last evaluation in a sentence; `unit` is what training counts, as `Config.unit`."""
     last = evaluations[-1]
+    plural = "s" * (last["episodes"] != 1)
     return (
         f"Return {last['return_mean']:,.1f} ± {last['return_std']:,.1f} over {last['episodes']} evaluation "
-        f"episodes at {last['frames']:,} {unit}."
+        f"episode{plural} at {last['frames']:,} {unit}."
     )
 
 

@@ -46,6 +46,18 @@ def test_what_a_film_cannot_show_is_refused(zero_run: Path) -> None:
     )
 
 
+def test_a_size_that_the_environment_does_not_take_is_said(
+    zero_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(zero_run), "--out", str(tmp_path / "film.mp4")]
+    assert render.main([*command, "--width", "960"]) == 0
+    printed = capsys.readouterr()
+    assert "the frames are 120 x 90 pixels, not 960 x 480: the constructor of" in printed.out + printed.err
+    assert render.main(command) == 0
+    printed = capsys.readouterr()
+    assert "pixels" not in printed.out + printed.err
+
+
 def test_a_film_is_named_after_what_it_shows() -> None:
     parts = name_parts({"perturb": ("gravity=0.5@300",), "planner.kind": "icem"}, seed=3)
     assert render.film_name(500, False, None, []) == "step-500"

@@ -18,7 +18,7 @@ from hub_stub import HubStub
 
 import joule
 from joule.commands import pull, push, train
-from joule.sharing.card import model_card
+from joule.sharing.card import model_card, score
 from joule.sharing.contents import SharingError
 from joule.sharing.hub import Hub
 from joule.storage.errors import RunError
@@ -118,6 +118,14 @@ def test_the_model_card_says_what_was_learned_and_how(
     assert "pictures of 9 x 48 x 48 numbers" in card
     assert said in card
     assert not_said not in card
+
+
+@pytest.mark.parametrize(
+    ("episodes", "said"), [(1, "1 evaluation episode at"), (2, "2 evaluation episodes at")]
+)
+def test_the_score_counts_its_episodes(episodes: int, said: str) -> None:
+    row = {"return_mean": 5.0, "return_std": 0.0, "episodes": episodes, "frames": 400}
+    assert said in score([row], "frames")
 
 
 def test_names_of_anybody_mean_nothing_in_the_card(pushed: Files) -> None:

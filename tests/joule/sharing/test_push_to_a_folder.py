@@ -72,6 +72,15 @@ def test_a_push_has_one_target(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_agent_in_memory_is_saved_first(trained_run: Path, tmp_path: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    with pytest.raises(
+        Refused, match=r"found WorldModelAgent; give .* such as that of agent\.save\(folder\)"
+    ):
+        joule.push(agent, out=tmp_path / "shared")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("typed", "kept"),
     [
