@@ -15,6 +15,13 @@ SUB_GOAL_DECISIONS = 5
 """Farther sub-goals are reached less often: in joule/Maze-v0, 10 decisions ahead led to fewer goals than 5."""
 MOST_AHEAD = 1_000
 """Sub-goals lie no farther ahead, in decisions."""
+EXAMPLES = {
+    "readout": "readout:ball=1.2,0.5",
+    "episode": "episode:3@80",
+    "image": "image:goal.png",
+    "observation": "observation:goal.npy",
+}
+"""Kinds of goals as `--goal` takes them; see `joule.goals.text`."""
 GoalEnergy = Literal["auto", "latent", "steps", "both"]
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from agent.cost.goal import EXAMPLES as GOALS
 from agent.cost.readouts import NamedReadouts, TaskError, difference
 from agent.cost.regions import DISC_EXAMPLE, Charge, disc_of, parse_limit
 from agent.cost.task import CostFn, Task
@@ -155,6 +156,8 @@ def _term(text: str) -> Task:
             else:
                 near = [f"{'track' if sign == '=' else 'keep'}:{name}{sign}{value}"]
         hint = f"; did you mean {near[0]}?" if near else ""
+        if kind in GOALS:
+            hint = f"; a goal is given as --goal {GOALS[kind]}, and in Python as a joule.Goal"
         raise ConfigError(f"task: {kind!r} is none of {', '.join(KINDS)}{hint}")
     if _OTHER_SIGNS.search(rest):  # else all of it would be the name of a readout
         raise ConfigError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agent.cost.goal import Goal
+from agent.cost.goal import EXAMPLES, Goal
 from agent.cost.readouts import TaskError
 from agent.cost.term_arguments import numbers
 from agent.errors import ConfigError
@@ -18,14 +18,6 @@ from joule_errors import Advice
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
     from agent.interface import Observation
-
-EXAMPLES = {
-    "readout": "readout:ball=1.2,0.5",
-    "episode": "episode:3@80",
-    "image": "image:goal.png",
-    "observation": "observation:goal.npy",
-}
-
 
 FAR = 1.0
 """Standard deviations of a readout from what was asked for, beyond which the nearest moment is no answer to it."""

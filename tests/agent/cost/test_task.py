@@ -125,6 +125,10 @@ def test_weights_multiply_and_read_back_exactly() -> None:
         ("more:rate*2", "write a weight before its term"),
         ("track:rate=1,rate=2", "comes twice"),
         ("control+", "'' is none of"),
+        (
+            "readout:place=1,0",
+            "a goal is given as --goal readout:ball=1.2,0.5, and in Python as a joule.Goal",
+        ),
     ],
 )
 def test_text_that_is_no_task_is_refused(text: str, sentence: str) -> None:
