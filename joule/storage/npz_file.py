@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from joule.storage.reader import read_plain
 EPISODE_BYTES = 1 << 30
 """Of a file, and of its arrays together."""
 _SUFFIX = ".npy"
+_ARCHIVE = b"PK"
+"""How a zip file begins."""
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
@@ -34,7 +35,7 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
         data = read_plain(path, EPISODE_BYTES)
     except OSError as error:
         raise ValueError(why(error)) from error
-    if not zipfile.is_zipfile(io.BytesIO(data)):
+    if not data.startswith(_ARCHIVE):  # NumPy would take it for a pickle, and advise to load it
         kind = "one array" if data.startswith(np.lib.format.MAGIC_PREFIX) else "no archive"
         raise ValueError(f"is not a .npz file, as numpy.savez writes it: it is {kind}")
     try:

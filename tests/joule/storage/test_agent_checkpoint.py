@@ -223,8 +223,12 @@ def test_an_agent_that_has_learned_is_saved_elsewhere_where_its_path_is_refused(
 
 
 def test_a_saved_run_is_complete_or_absent(
-    made: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Callable[..., Any],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # where it is saved next, which fails too
     agent = made("joule").learn(40)
     flush, calls_left = os.fsync, [0]
 
