@@ -127,9 +127,8 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
             ValueError: for another shape, and where a number that is constant here had another value.
         """
         if own.shape[1:] != self._shape:
-            raise ValueError(
-                f"an action has shape {list(own.shape[1:])}, the environment's {list(self._shape)}"
-            )
+            wanted = ", ".join(("steps", *map(str, self._shape)))
+            raise ValueError(f"actions has shape {list(own.shape)}; this environment needs [{wanted}]")
         flat = own.reshape(len(own), -1).astype(np.float64)
         same = np.isclose(flat, self._constant, rtol=ROUNDING, atol=ROUNDING)
         same[:, self._free] = True

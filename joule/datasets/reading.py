@@ -146,7 +146,7 @@ def _without_env(source: str, files: list[Path]) -> Dataset:
 
     def to_unit(own: np.ndarray) -> np.ndarray:
         if own.shape[1:] != (act,):
-            raise ValueError(f"an action has shape {list(own.shape[1:])}, that of the first episode [{act}]")
+            raise ValueError(f"actions has shape {list(own.shape)}; the first episode has [steps, {act}]")
         return own
 
     episodes, _ = npz_folder.read_episodes(files, EpisodeShape(obs, obs, to_unit), with_readouts=False)

@@ -38,6 +38,7 @@ def load(
     settings: Mapping[str, Any] | None = None,
     trust_modules: Sequence[str] = (),
     trust_env_kwargs: bool = False,
+    **keywords: Any,
 ) -> Agent:
     """Loads the trained agent of a run. It can predict at once.
 
@@ -51,6 +52,7 @@ def load(
         settings: what to change by dotted name, such as {"planner.kind": "icem"}; not the task.
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
+        keywords: settings without a dot in their names, such as `device="cuda"`.
 
     Raises:
         RunError: for a folder that is not a run, is not trusted, or has no checkpoint.
@@ -58,9 +60,10 @@ def load(
         ReplayLogError: when the replay log of the chosen checkpoint does not verify.
         ConfigError: for a setting that cannot be changed so, or an environment that does not fit.
     """
+    changes = merged(settings, keywords, load)
     folder, chosen = located(as_path("path", path))
     run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
-    return restored(run, chosen, env, settings)[0]
+    return restored(run, chosen, env, changes)[0]
 
 
 def restored(

@@ -85,6 +85,14 @@ def test_an_agent_is_made_learns_is_saved_and_loaded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(agent.predict(obs)[0], expected)
 
 
+def test_an_agent_is_loaded_with_settings_as_keywords(trained_run: Path) -> None:
+    assert joule.load(trained_run, settings={"planner.kind": "icem"}, steps=70).config.steps == 70
+    with pytest.raises(ConfigError, match=r"unknown setting planner; did you mean planner\.kind"):
+        joule.load(trained_run, planner="icem")
+    with pytest.raises(ConfigError, match="setings: is neither a setting nor an argument"):
+        joule.load(trained_run, setings={})
+
+
 def test_stable_baselines_evaluates_a_loaded_agent(trained_run: Path) -> None:
     from stable_baselines3.common.evaluation import evaluate_policy
 

@@ -135,3 +135,6 @@ def test_a_number_of_an_action_that_is_constant_in_the_environment_is_checked() 
         ConfigError, match="number 0 of an action is 0 at step 4, and in the environment always 2"
     ):
         checked_rows("here", arrays, shape)
+    arrays["actions"] = np.full(25, 2.0)
+    with pytest.raises(ConfigError, match=r"actions has shape \[25\]; this environment needs \[steps, 2\]"):
+        checked_rows("here", arrays, shape)

@@ -49,6 +49,7 @@ def test_a_specification_is_read_as_it_was_stored(tmp_path: Path) -> None:
     assert again == stored
     assert again.other == {
         "resolved": "my_pkg:Arm-v0", "seconds_per_decision": 0.04, "mujoco": True, "deterministic": False,
+        "physics": SPEC.physics,
     }  # fmt: skip
     assert json.dumps(spec_to_json(again), sort_keys=True) == json.dumps(
         spec_to_json(SPEC) | {"deterministic": False}, sort_keys=True
