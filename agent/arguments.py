@@ -5,6 +5,7 @@ NumPy would make an action of nearly anything: a column of a table is broadcast,
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import os
@@ -131,9 +132,17 @@ def folder_path(path: Any) -> Path:
 
 
 def check_on_step(on_step: Any) -> None:
-    """Raises InputError for a callback that cannot be called."""
-    if on_step is not None and not callable(on_step):
+    """Raises InputError for a callback that cannot be called with the agent."""
+    if on_step is None:
+        return
+    if not callable(on_step):
         raise InputError(f"on_step: found {kind_of(on_step)}; give a function of the agent")
+    try:
+        inspect.signature(on_step).bind(None)
+    except TypeError:
+        raise InputError("on_step: takes other arguments; give a function of one, the agent") from None
+    except ValueError:  # some built-in functions do not say what they take
+        pass
 
 
 def ended_by(answer: Any) -> bool:

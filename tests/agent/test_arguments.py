@@ -143,6 +143,11 @@ def test_a_callback_without_an_answer_goes_on() -> None:
     arguments.check_on_step(None)
     with pytest.raises(InputError, match="on_step: found int"):
         arguments.check_on_step(3)
+    for fits in (lambda agent: None, lambda *given: None, print, max):
+        arguments.check_on_step(fits)
+    for other in (lambda: 0, lambda agent, step: 0):
+        with pytest.raises(InputError, match="on_step: takes other arguments; give a function of one"):
+            arguments.check_on_step(other)
 
 
 @pytest.mark.parametrize(
