@@ -68,10 +68,8 @@ class Subject:
 
     def runs(self, name: str, seed: int) -> list[TrainingRun]:
         """Its runs, each of which needs the one before; the last one's agent is evaluated."""
-        folder, of = (
-            RUNS / "goals" / name / f"seed{seed}",
-            ("--env", self.env, "--seed", str(seed), *self.options),
-        )
+        folder = RUNS / "goals" / name / f"seed{seed}"
+        of = ("--env", self.env, "--seed", str(seed), *self.options)
         if not self.gradient_steps:
             return [TrainingRun(folder, self.frames, (*of, *REWARD_FREE))]
         frames, steps = folder.with_name(f"seed{seed}_frames"), str(self.gradient_steps)

@@ -58,9 +58,8 @@ def check_replaceable(folder: Path) -> None:
     Raises:
         RunError: as `check_free`, and for the present folder, which an empty one may be.
     """
-    if os.path.exists(folder) and folder.samefile(
-        Path.cwd()
-    ):  # Path.exists raises for a name that is too long
+    # Path.exists raises for a name that is too long.
+    if os.path.exists(folder) and folder.samefile(Path.cwd()):
         raise RunError(f"{folder}: is the present folder, which cannot be replaced; give another one")
     check_free(folder)
 
