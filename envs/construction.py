@@ -115,6 +115,7 @@ def make(
         pixels=pixels,
         stack=stack,
         goal=goal,
+        fresh=True,
     )
     made.frame_size = (width, height)
     if not draws:
@@ -137,6 +138,7 @@ def wrapped(
     pixels: PixelSettings | None = None,
     stack: int = 3,
     goal: bool = False,
+    fresh: bool = False,
 ) -> SafeEnv:
     """A Gymnasium environment with the interface that every environment has.
 
@@ -154,6 +156,7 @@ def wrapped(
         pixels: as for `make`.
         stack: as for `make`.
         goal: as for `make`.
+        fresh: whether nothing has changed its physics since it was made, which is then recorded.
 
     Raises:
         EnvError: as `make`.
@@ -199,7 +202,7 @@ def wrapped(
         readout_sizes=sizes,
         mujoco=physics is not None,
         derived_readouts=derived,
-        physics={} if physics is None else physics_record(physics.model),
+        physics=physics_record(physics.model) if fresh and physics is not None else {},
     )
     if cost_fn is not None:  # a cost that does not fit this environment is refused now, not at the first step
         readouts = np.zeros(sum(env_spec.readout_sizes.values()), np.float32)

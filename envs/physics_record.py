@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 
 DIGITS = 5
-"""Significant digits that count: what MuJoCo computes from a file differs in the last ones between its releases."""
+"""Significant digits that count: what MuJoCo computes from a file differs in the last ones between processors."""
+NOTHING = 1e-10
+"""Numbers below it count as 0: where one processor computes 0, another may compute 1e-17."""
+RELEASE = "mujoco"
+"""The entry with the release of MuJoCo: another one may compute other numbers from the same file."""
 ALL = slice(None)
 GROUPS: dict[str, tuple[str, ...]] = {
     "masses": ("body_mass", "body_inertia", "body_ipos", "body_iquat", "body_gravcomp"),
@@ -37,11 +41,13 @@ OPTIONS = ("timestep", "gravity", "wind", "density", "viscosity", "integrator", 
 
 
 def physics_record(model: Any) -> dict[str, str]:
-    """Group -> a hash of the numbers in it.
+    """Group -> a hash of the numbers in it; and the release of MuJoCo.
 
     Args:
         model: a `mujoco.MjModel`.
     """
+    import mujoco
+
     touches = (model.geom_contype | model.geom_conaffinity) > 0
     fields = {
         group: [
@@ -50,16 +56,20 @@ def physics_record(model: Any) -> dict[str, str]:
         for group, names in GROUPS.items()
     }
     fields["options"] = [np.asarray(getattr(model.opt, name)) for name in OPTIONS]
-    return {group: _hash(values) for group, values in fields.items()}
+    return {RELEASE: mujoco.__version__} | {group: _hash(values) for group, values in fields.items()}
 
 
 def changed_groups(before: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    """The groups of two records that differ. A group that either lacks does not."""
+    """The groups that two records of one release of MuJoCo both have, and that differ."""
+    if before.get(RELEASE) != now.get(RELEASE):
+        return []
     return [group for group in now if group in before and before[group] != now[group]]
 
 
 def _hash(values: list[np.ndarray]) -> str:
-    text = ";".join(
-        ",".join(f"{value:.{DIGITS}g}" for value in np.asarray(of, np.float64).ravel() + 0.0) for of in values
-    )
+    text = ";".join(",".join(map(_digits, np.asarray(of, np.float64).flat)) for of in values)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _digits(value: float) -> str:
+    return f"{value:.{DIGITS}g}" if abs(value) > NOTHING else "0"

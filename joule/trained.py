@@ -114,7 +114,7 @@ class Trained:
         made, config = make_env(self.env_config, **rendering), self.agent.config
         check_spec(self.agent.env_spec, made, config.agent)
         if (self.env_config.env, self.env_config.env_kwargs) == (config.env, config.env_kwargs):
-            warn_of_changes(self.agent.env_spec, made.env_spec)
+            warn_of_changes(self.agent.env_spec, made.env_spec, self.env_config)
         return made
 
 

@@ -37,31 +37,28 @@ EXCLUDED = "_exclude_current_positions_from_observation"
 """The attribute of Gymnasium's robots for their keyword of this name."""
 
 
-def check_env(config: Config, trained_in: EnvSpec) -> dict[str, Any]:
+def check_env(config: Config) -> dict[str, Any]:
     """Checks an environment like that of training, and leaves the generators of the process as they were.
 
     Warns where it does not observe what the task or a constraint is on.
 
     Args:
         config: the settings of the run.
-        trained_in: sizes and names of the environment of training.
 
     Returns:
         JSON values for `run.json`: `deterministic`; `unsaved`, attributes that carry over from one episode to the
-        next and that no checkpoint holds; `shared_generators`, names in GENERATORS that the environment uses;
-        `physics`, the hashes that are the same each time the environment is made.
+        next and that no checkpoint holds; `shared_generators`, names in GENERATORS that the environment uses.
     """
     with random_state.preserved():
         before, _ = random_state.capture()
         with closing(make_env(config)) as env:
-            found, again = check_determinism(env, config.seed), physics_of(env.env_spec)
+            found = check_determinism(env, config.seed)
         after, _ = random_state.capture()
         _warn_of_unseen_place(config)
     return {
         "deterministic": found.deterministic,
         "unsaved": list(found.unsaved),
         "shared_generators": [name for name in GENERATORS if (before[name] != after[name]).any()],
-        "physics": {group: of for group, of in physics_of(trained_in).items() if again.get(group) == of},
     }
 
 
@@ -99,17 +96,23 @@ def _hint_of_place(env: SafeEnv) -> str:
     return other if keyword is None else f"give --env-kwargs '{json.dumps(keyword)}', or {other}"
 
 
-def warn_of_changes(recorded: EnvSpec, made: EnvSpec) -> None:
+def warn_of_changes(recorded: EnvSpec, made: EnvSpec, config: Config) -> None:
     """Warns where the robot of an environment is not the one that a run began with.
 
     Args:
         recorded: of the run.
         made: of the environment as it is made now.
+        config: the settings by which it is made.
     """
-    if changed := changed_groups(physics_of(recorded), physics_of(made)):
+    changed = changed_groups(physics_of(recorded), physics_of(made))
+    if not changed:
+        return
+    with random_state.preserved(), closing(make_env(config)) as env:
+        drawn = changed_groups(physics_of(made), physics_of(env.env_spec))  # differs each time it is made
+    if changed := [group for group in changed if group not in drawn]:
         warnings.warn(
             f"{made.env}: {', '.join(changed)} of its robot are not as they were when the run began, and the agent "
-            "learned with those",
+            "learned with the earlier ones",
             Advice,
             stacklevel=2,
         )

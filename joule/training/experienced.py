@@ -88,7 +88,7 @@ def _save_init_from(
         env.close()
     evaluator_of(config).close()  # it refuses settings too
     with signals.unwinding():
-        save_as_run(agent, folder, command, env_check.check_env(config, env.env_spec), replace_empty=True)
+        save_as_run(agent, folder, command, env_check.check_env(config), replace_empty=True)
 
 
 def train_offline(
@@ -140,7 +140,7 @@ def _save_offline(config: Config, folder: Path, command: Sequence[str], trust: M
     agent.remember(data.episodes)
     checks: dict[str, Any] = {env_check.DATA: data.record()}
     if env is not None:
-        checks |= env_check.check_env(config, env.env_spec)
+        checks |= env_check.check_env(config)
         evaluator_of(config).close()  # it refuses settings too
     with signals.unwinding():
         save_as_run(agent, folder, command, checks, replace_empty=True)

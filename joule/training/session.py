@@ -101,7 +101,7 @@ def train_new(
         assert env is not None, "a run that learns from data begins with them"
         agent = new_agent(config, env)
         evaluator = evaluator_of(config)
-        spec = spec_to_json(env.env_spec) | env_check.check_env(config, env.env_spec)
+        spec = spec_to_json(env.env_spec) | env_check.check_env(config)
         with signals.deferred():  # the folder is a run, or it does not exist
             run = Run.create(out, config, command, spec)
         return _session(run, agent, env, evaluator, reporting, handle_signals, ray, resumed=False)
@@ -134,7 +134,7 @@ def train_further(
         spec = spec_of_run(run)
         if env is not None:
             check_spec(spec, env, config.agent)
-            env_check.warn_of_changes(spec, env.env_spec)
+            env_check.warn_of_changes(spec, env.env_spec, config)
         elif config.env != NO_ENV:
             with closing(make_env(config)) as of_evaluations:
                 check_spec(spec, of_evaluations, config.agent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import pytest
 
-from envs.physics_record import changed_groups, physics_record
+from envs.physics_record import RELEASE, changed_groups, physics_record
 
 ROBOT = """
 <mujoco>
@@ -32,6 +32,7 @@ def record(text: str) -> dict[str, str]:
     [
         ('mass="1"', 'mass="1.1"', ["masses"]),
         ('mass="1"', 'mass="1.0000001"', []),
+        ('axis="0 1 0"', 'axis="1e-17 1 0"', []),
         ('damping="0.1"', 'damping="0.2"', ["joints"]),
         ('gear="5"', 'gear="6"', ["actuators"]),
         ('timestep="0.005"', 'timestep="0.002"', ["options"]),
@@ -49,4 +50,10 @@ def test_what_was_changed_is_named(old: str, new: str, changed: list[str]) -> No
 def test_groups_that_one_of_two_records_lacks_are_not_compared() -> None:
     now = record(ROBOT)
     assert changed_groups({}, now) == []
-    assert changed_groups({"masses": now["masses"], "joints": 3}, now) == ["joints"]
+    assert changed_groups({**now, "masses": "others"}, now) == ["masses"]
+    assert changed_groups({RELEASE: now[RELEASE], "joints": "others"}, now) == ["joints"]
+
+
+def test_records_of_two_releases_of_mujoco_are_not_compared() -> None:
+    now = record(ROBOT)
+    assert changed_groups({**now, RELEASE: "3.5.0", "masses": "others"}, now) == []
