@@ -20,7 +20,7 @@ from agent.interface import EnvSpec
 from envs.changes.randomisation import is_drawn
 from envs.faults.boundary import attribute
 from envs.physics_record import changed_groups
-from envs.readouts.unseen_place import SAME, seen_alike
+from envs.readouts.unseen_place import differ, seen_alike
 from envs.safe_env import SafeEnv
 from envs.state.determinism import check_determinism
 from joule.datasets.dataset import described
@@ -52,9 +52,10 @@ def check_env(config: Config) -> dict[str, Any]:
     with random_state.preserved():
         before, _ = random_state.capture()
         with closing(make_env(config)) as env:
-            found = check_determinism(env, config.seed)
+            found, simulated = check_determinism(env, config.seed), env.env_spec.mujoco
         after, _ = random_state.capture()
-        _warn_of_unseen_place(config)
+        if simulated:
+            _warn_of_unseen_place(config)
     return {
         "deterministic": found.deterministic,
         "unsaved": list(found.unsaved),
@@ -78,7 +79,7 @@ def _warn_of_unseen_place(config: Config) -> None:
         named = layout.of(rows, rows.new_zeros(2, spec.action_size), lambda: rows.new_zeros(2))
         cost(named)
         values = {name: layout.value(name, rows) for name in named.used}
-        unseen = [n for n, v in values.items() if v is not None and (v[1] - v[0]).abs().max() > SAME]
+        unseen = [n for n, v in values.items() if v is not None and differ(*v.numpy())]
         if unseen:
             said = (
                 f"{what}: the agent does not observe {', '.join(unseen)}, and cannot learn what it costs: what it "

@@ -142,3 +142,23 @@ def test_a_robot_of_a_model_file_is_asked_to_observe_its_place(tmp_path: Path) -
     (told,) = told_of(env="joule/Model-v0", task="less:qpos.1", env_kwargs={"model": str(model)})
     assert "does not observe qpos.1, " in told
     assert not told_of(env="joule/Model-v0", task="less:qpos.2", env_kwargs={"model": str(model)})
+
+
+def test_a_place_beside_a_large_number_is_observed() -> None:
+    robot: dict[str, Any] = {"env": "unlike_robots:joule-tests/UnderPressure-v0", "task": "reach:position=2"}
+    assert not told_of(**robot, env_kwargs=SEEN)
+    assert len(told_of(**robot)) == 1
+
+
+def test_an_environment_without_physics_is_not_made_again_to_move_its_robot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = list[Config]()
+
+    def making(config: Config) -> Any:
+        made.append(config)
+        return joule.make_env(config.env)
+
+    monkeypatch.setattr(env_check, "make_env", making)
+    assert not told_of(env=tiny_env.RECORDED, task="less:distance")
+    assert len(made) == 1
