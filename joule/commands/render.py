@@ -196,8 +196,8 @@ def render(
         env.close()
     if (width, height) not in (drawn, (WIDTH, HEIGHT)):
         told.note(
-            f"the frames are {drawn[0]} x {drawn[1]} pixels, not {width} x {height}: the constructor of "
-            f"{env.env_spec.env} takes no width and height"
+            f"the frames are {drawn[0]} x {drawn[1]} pixels, not {width} x {height}: {env.env_spec.env} decides "
+            "their size itself"
         )
     return made
 
