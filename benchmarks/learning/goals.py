@@ -100,9 +100,12 @@ EQUAL = ("her", "her_equal_cpu")
 def measure(name: str, seed: int, oracle: bool = True) -> list[dict[str, Any]]:
     """Evaluates one trained run, and returns its rows; `oracle` says whether true physics is planned in too."""
     subject = SUBJECTS[name]
-    folders = [train_all([run], 1)[0] for run in subject.runs(name, seed)]
-    spent = sum(joule.load(folder).clock.seconds()["cpu"] for folder in folders)
-    agent: Any = joule.load(folders[-1])
+    agent: Any = None
+    spent = 0.0
+    for run in subject.runs(name, seed):
+        (folder,) = train_all([run], 1)
+        agent = joule.load(folder)
+        spent += agent.clock.seconds()["cpu"]
     begun = time.process_time()
     agent.learn_goals(subject.goal_updates)
     learned = time.process_time() - begun

@@ -191,10 +191,11 @@ def render(
             imagine_at=imagine_at,
             callback=callback,
         )
-        drawn = env.render().shape[1::-1]
+        asked = (width, height)
+        drawn = asked if asked == (WIDTH, HEIGHT) else env.render().shape[1::-1]
     finally:
         env.close()
-    if (width, height) not in (drawn, (WIDTH, HEIGHT)):
+    if drawn != asked:
         told.note(
             f"the frames are {drawn[0]} x {drawn[1]} pixels, not {width} x {height}: {env.env_spec.env} decides "
             "their size itself"
