@@ -18,11 +18,12 @@ from envs.conventions import (
 )
 from envs.env_spec import STATE, EnvSpec, ObservationPart
 from envs.env_with_goal import EnvWithGoal, goal_readouts, goal_spec
-from envs.faults.boundary import Boundary, call, name_of
+from envs.faults.boundary import Boundary, attribute, call, name_of
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
-from envs.physics import dm_control_env, find_physics
+from envs.own_picture import names_of_pictures, picture_named
+from envs.physics import dm_control_env, find_physics, is_of_shimmy
 from envs.physics_record import physics_record
 from envs.raw_env import DRAWN, construct, constructed
 from envs.readouts.angles import unlimited_angles
@@ -30,7 +31,7 @@ from envs.readouts.named import derived_readouts, has_own_readouts, named_readou
 from envs.readouts.sensors import parts_as_readouts
 from envs.registry import resolve
 from envs.rendering.opengl import ensure_gl
-from envs.rendering.pixels import CHANNELS, Camera, PixelSettings
+from envs.rendering.pixels import CHANNELS, Camera, PixelSettings, camera_names
 from envs.rendering.rendered import Rendered
 from envs.rendering.scene_camera import SceneCamera
 from envs.safe_env import SafeEnv, StepCostFn
@@ -168,7 +169,7 @@ def wrapped(
     if physics is not None and not shadows:
         physics.model.vis.quality.shadowsize = 0
     record = EpisodeRecord(Boundary(raw))
-    flat = Flat(record)
+    flat = Flat(record, _shown(raw, env, pixels))
     checks = FaultChecks(flat, env, step_timeout_seconds)
     limited: gymnasium.Env[Any, Any] = checks
     frames = max_episode_frames or registered_limit
@@ -228,6 +229,28 @@ def wrapped(
     return SeeingEnv(repeated, env_spec=seen_spec(env_spec, seen), seen=seen, **parts)
 
 
+def _shown(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings | None) -> str | None:
+    """Which of the environment's own pictures is observed, as for `Flat`.
+
+    Raises:
+        EnvError: for a name of which there is neither a camera nor a picture, where there are pictures.
+    """
+    if pixels is None:
+        return ""
+    space: Any = attribute(raw, "observation_space")
+    own = names_of_pictures(space)
+    if not (pixels.camera and own):
+        return None
+    physics = find_physics(raw)
+    cameras = [] if physics is None else camera_names(physics)
+    if pixels.camera in cameras:
+        return None
+    if picture_named(space, pixels.camera) is None:
+        there = ", ".join(map(repr, (*filter(None, cameras), *own)))
+        raise EnvError(f"obs_camera: {env} has no camera and no picture {pixels.camera!r}; there are {there}")
+    return pixels.camera
+
+
 def _seen(
     raw: gymnasium.Env[Any, Any], env: str, flat: Flat, pixels: PixelSettings | None, stack: int
 ) -> Seen | None:
@@ -240,10 +263,13 @@ def _seen(
                 warnings.warn(said, Advice, stacklevel=2)
             return None
         return Seen(PictureOf(flat), own.shape, stack, with_state=flat.observation.size > 0)
-    if own is not None and pixels.with_state:
+    if pixels.with_state and flat.observation.size == 0:
         raise EnvError(
-            f"obs: the observation of {env} has a picture of its own; use --obs state, which shows it"
+            f"obs: the observation of {env} is a picture, without numbers beside it; use --obs pixels"
         )
+    if flat.shown and own is not None:
+        shape = (own.shape[0], pixels.size, pixels.size)
+        return Seen(PictureOf(flat, pixels.size), shape, pixels.stack, pixels.with_state)
     shape = (CHANNELS, pixels.size, pixels.size)
     source = (
         Camera(raw, env, pixels)
@@ -269,9 +295,9 @@ def _draws_itself(raw: gymnasium.Env[Any, Any]) -> bool:
 
 
 def _dm_control_limit(raw: gymnasium.Env[Any, Any]) -> int | None:
-    """Frames after which dm_control itself ends an episode."""
+    """Frames after which dm_control itself ends an episode; unknown where another environment counts its steps."""
     control = dm_control_env(raw)
-    if control is None:
+    if control is None or not is_of_shimmy(raw):
         return None
     # The suite counts steps, the composer reads the clock.
     limit = getattr(control, "_step_limit", None)

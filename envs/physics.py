@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import gymnasium
 
 from envs.faults.boundary import attribute
 
+DM_CONTROL = ("dm_control.rl.control", "dm_control.composer.environment")
+"""Modules of dm_control's environments, of its suite and of its composer."""
 log = logging.getLogger("joule.envs")
 
 
@@ -97,8 +100,18 @@ def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
 
 
 def dm_control_env(env: gymnasium.Env[Any, Any]) -> Any | None:
-    """The dm_control environment inside shimmy's wrapper, or None."""
+    """The dm_control environment inside shimmy's wrapper, or in an attribute of another environment; or None."""
     base = env.unwrapped
-    if type(base).__module__.startswith("shimmy.dm_control"):
+    if is_of_shimmy(env):
         return vars(base)["_env"]
-    return None
+    kinds = tuple(
+        kind
+        for name in DM_CONTROL
+        if (kind := getattr(sys.modules.get(name), "Environment", None)) is not None
+    )
+    return next((value for value in vars(base).values() if isinstance(value, kinds)), None) if kinds else None
+
+
+def is_of_shimmy(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether an environment is shimmy's wrapper of dm_control, which keeps no state of its own."""
+    return type(env.unwrapped).__module__.startswith("shimmy.dm_control")

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from envs.env_spec import STATE, EnvSpec, ObservationPart
 from envs.faults.boundary import DIVERGED_KEY
 from envs.rendering.pixels import PIXELS, FrameStack
+from envs.rendering.scaled import scaled
 from envs.safe_env import SafeEnv
 from envs.wrappers import Flat
 from joule_schema.arrays import ArraySpec, check_array
@@ -38,17 +39,23 @@ class PictureSource(Protocol):
 
 
 class PictureOf:
-    """The picture in the environment's own observation."""
+    """The picture in the environment's own observation.
+
+    Args:
+        flat: what keeps it apart.
+        size: height and width to which it is scaled, in pixels; None shows it as it is.
+    """
 
     own = True
 
-    def __init__(self, flat: Flat) -> None:
-        self._flat = flat
+    def __init__(self, flat: Flat, size: int | None = None) -> None:
+        self._flat, self._size = flat, size
 
     def frame(self) -> np.ndarray:
         """See `PictureSource`."""
-        assert self._flat.frame is not None
-        return self._flat.frame
+        frame = self._flat.frame
+        assert frame is not None
+        return frame if self._size is None else scaled(frame, self._size, self._size)
 
     def close(self) -> None:
         """See `PictureSource`."""

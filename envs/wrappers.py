@@ -11,7 +11,17 @@ from gymnasium import spaces
 
 from envs.faults.boundary import attribute, name_of
 from envs.faults.errors import EnvError
-from envs.own_picture import NOTHING, own_picture
+from envs.own_picture import (
+    NO_NUMBERS,
+    NOTHING,
+    OwnPicture,
+    less,
+    own_picture,
+    own_picture_unseen,
+    paths_of_pictures,
+    picture_named,
+    without_pictures,
+)
 from envs.spaces import checked_action_space, flat_observation_space, flattener
 from joule_errors import Advice
 
@@ -29,25 +39,32 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
     """Gives observations as one float32 vector, and takes actions in [-1, 1].
 
-    A picture among them is kept apart, in `frame`; without anything beside it the vector has no number.
+    A picture among them is kept apart, in `frame`; without anything beside it the vector has no number. Further
+    pictures are left out.
 
     Actions are mapped to the environment's own bounds and shape. `envs.spaces.flattener` says how an
     observation is flattened. An action dimension whose bounds are equal is left out of the action; the
     environment always gets that constant, and a warning (`joule_errors.Advice`) says so.
 
+    Args:
+        env: the environment.
+        shown: the name of the picture that is observed; "" for the only one, if there is one; None where no picture
+            is observed, and any is accepted.
+
     Raises:
         EnvError: for an observation space or an action space that is not accepted.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], shown: str | None = "") -> None:
         super().__init__(env)
         space = _space(env, "observation_space")
-        self.picture = own_picture(space)
+        self.shown = shown
+        self.picture = self._picture(space)
         """Where a picture is in an observation; None without one."""
+        self._pictures = paths_of_pictures(space)
         self.frame: np.ndarray | None = None
         """The picture of the newest observation, uint8 [channels, height, width]."""
-        if self.picture is not None:
-            space = self.picture.rest
+        space = without_pictures(space)
         self.observation_space = NOTHING if space is NOTHING else flat_observation_space(space)
         size = self.observation_space.shape[0]
         self._flatten = flattener(space)
@@ -72,6 +89,12 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         self.observation = np.zeros(size, np.float32)
         """The last observation, flat."""
 
+    def _picture(self, space: spaces.Space[Any]) -> OwnPicture | None:
+        """The picture that is kept apart. EnvError for one that is observed, or the whole, and not accepted."""
+        if self.shown is None:
+            return own_picture_unseen(space)
+        return picture_named(space, self.shown) if self.shown else own_picture(space)
+
     def observe(self, observation: Any) -> np.ndarray:
         """`observation` as a float32 vector [obs] in memory of its own. A number beyond float32 is clipped.
 
@@ -80,6 +103,8 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         """
         if self.picture is not None:
             self.frame, observation = self.picture.split(observation)
+        elif self._pictures:
+            observation = NO_NUMBERS if self._size == 0 else less(observation, self._pictures)
         flat = self._flatten(observation)
         if flat.shape[0] != self._size:
             raise ValueError(f"the observation has {flat.shape[0]} numbers, the space {self._size}")

@@ -232,7 +232,8 @@ class Config:
     obs_size: int = ranged(64, 16, 512)
     """Height and width of a picture, in pixels."""
     obs_camera: str = ""
-    """Name of the camera; by default the model's first one, or one that has the whole scene in view."""
+    """Name of the camera, or of one of the pictures in the environment's own observation; by default the model's
+    first camera, or one that has the whole scene in view."""
     obs_frames: int = ranged(3, 1, 16)
     """Pictures that an observation stacks, of a camera or the environment's own: those of the newest decisions."""
     perturb: tuple[str, ...] = ()

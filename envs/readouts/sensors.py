@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.faults.errors import described
-from envs.own_picture import own_picture
+from envs.own_picture import without_pictures
 from envs.physics import Physics, log
 from envs.readouts.derived import DerivedReadout, derived
 from envs.readouts.joints import JointReadouts, identifier
@@ -52,8 +52,7 @@ def _parts(space: spaces.Space[Any], size: int) -> dict[str, np.ndarray]:
 
     A picture beside them is not among these numbers.
     """
-    picture = own_picture(space)
-    space = space if picture is None else picture.rest
+    space = without_pictures(space)
     if not isinstance(space, spaces.Dict) or spaces.flatdim(space) != size:
         return {}
     return _named_parts(space)

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.physics import dm_control_env, find_physics
+from envs.physics import find_physics, is_of_shimmy
 
 
 def follow_robot(env: gymnasium.Env[Any, Any]) -> None:
@@ -24,7 +24,7 @@ def follow_robot(env: gymnasium.Env[Any, Any]) -> None:
 
     cameras = _tracking_cameras(physics.model)
     base: Any = env.unwrapped
-    if dm_control_env(env) is not None:
+    if is_of_shimmy(env):
         base.render_kwargs.setdefault("camera_id", film_camera(physics.model))
     elif cameras and isinstance(base, MujocoEnv) and base.camera_id is None and base.camera_name is None:
         extend_floor(physics.model)

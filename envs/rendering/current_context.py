@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 
 from envs.faults.boundary import attribute
-from envs.physics import dm_control_env, parts
+from envs.physics import dm_control_env, is_of_shimmy, parts
 
 
 def make_own_current(env: gymnasium.Env[Any, Any]) -> None:
@@ -26,6 +26,16 @@ def make_own_current(env: gymnasium.Env[Any, Any]) -> None:
         )
         if callable(make_current):
             make_current()
+
+
+def free_own(env: gymnasium.Env[Any, Any]) -> None:
+    """Frees the context of a dm_control that another environment keeps, which shimmy's wrapper does itself.
+
+    dm_control's own end of the process would come after OpenGL's, and print a traceback.
+    """
+    control = dm_control_env(env)
+    if control is not None and not is_of_shimmy(env):
+        control.physics.free()
 
 
 def _make_current_of_dm_control(physics: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from envs.faults.errors import RenderError
-from envs.physics import dm_control_env, find_physics, parts
+from envs.physics import dm_control_env, find_physics, is_of_shimmy, parts
 from envs.rendering.current_context import make_own_current
 from envs.rendering.poses import RobotPoses, are_predictable
 from envs.rendering.scene_camera import AddToScene, SceneCamera
@@ -128,13 +128,13 @@ def _add_nothing(scene: Any) -> None:
 
 
 def _own_renderer(env: SafeEnv) -> _SceneRenderer | None:
-    """The environment's own renderer; None for one that is neither Gymnasium's `MujocoEnv` nor of dm_control."""
+    """The environment's own renderer; None for one that is neither Gymnasium's `MujocoEnv` nor of shimmy."""
     from gymnasium.envs.mujoco import MujocoEnv
 
     if env.camera is not None:  # it was made without a render mode
         return None
     control = dm_control_env(env)
-    if control is not None:
+    if control is not None and is_of_shimmy(env):
         base: Any = env.unwrapped
 
         def by_dm_control(add: AddToScene) -> np.ndarray:

@@ -46,6 +46,11 @@ class PixelSettings:
     """Whether the observation has the state too."""
 
 
+def camera_names(physics: Physics) -> list[str]:
+    """The cameras of a model in their order; one without a name has the empty text."""
+    return [physics.model.camera(number).name for number in range(physics.model.ncam)]
+
+
 class Camera:
     """Renders frames of one environment.
 
@@ -72,8 +77,7 @@ class Camera:
             unseen_groups=_unseen_groups(env, name),
         )
         self._view: int | str = -1
-        physics = self._physics()
-        cameras = [physics.model.camera(number).name for number in range(physics.model.ncam)]
+        cameras = camera_names(self._physics())
         if settings.camera:
             if settings.camera not in cameras:
                 there = f"; there are {', '.join(filter(None, cameras))}" if any(cameras) else "; it has none"

@@ -19,7 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from envs.conventions import wrappers_of
 from envs.faults.boundary import Boundary
-from envs.physics import dm_control_env, parts
+from envs.physics import dm_control_env, is_of_shimmy, parts
 from envs.state.python_state import generators, is_saved
 
 MOST_NODES, DEEPEST = 5_000, 6
@@ -54,13 +54,17 @@ def unsaved(env: gymnasium.Env[Any, Any]) -> Contents:
     for layer in wrappers_of(env):
         if not isinstance(layer, _WITHOUT_STATE):
             found |= _read(f"{type(layer).__name__}.", vars(layer))
-    if dm_control_env(env) is None:
+    if not is_of_shimmy(env):
+        control = dm_control_env(env)
+        of_control = () if control is None else (control, control.task)
         held = generators(env)
         for part in parts(env):
+            if any(part is known for known in of_control):
+                continue
             others = {
                 name: value
                 for name, value in vars(part).items()
-                if not is_saved(value) and not any(value is generator for generator in held)
+                if not is_saved(value) and not any(value is known for known in (*held, *of_control))
             }
             found |= _read("" if part is env.unwrapped else f"{type(part).__name__}.", others)
     return found

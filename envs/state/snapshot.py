@@ -23,7 +23,7 @@ import numpy as np
 
 from envs.faults.boundary import Boundary, call
 from envs.faults.errors import Misbehaviour, described
-from envs.physics import Physics, dm_control_env, find_physics, parts
+from envs.physics import DM_CONTROL, Physics, dm_control_env, find_physics, is_of_shimmy, parts
 from envs.state.python_objects import Contents, changed, unsaved
 from envs.state.python_state import (
     CannotRestore,
@@ -355,8 +355,9 @@ def _only_known_layers(env: gymnasium.Env[Any, Any]) -> bool:
             return False
         env = env.env
     control = dm_control_env(env)
-    # dm_control's composer builds a new model at each reset and keeps delayed observations: it is replayed.
-    return control is None or type(control).__module__ == "dm_control.rl.control"
+    # dm_control's composer builds a new model at each reset and keeps delayed observations: it is replayed. So is
+    # what wraps dm_control in a way of its own, and may keep anything between its steps.
+    return control is None or (is_of_shimmy(env) and type(control).__module__ == DM_CONTROL[0])
 
 
 def _is_json(options: Any) -> bool:

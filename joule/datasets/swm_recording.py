@@ -19,7 +19,7 @@ from gymnasium import spaces
 from agent.errors import ConfigError
 from agent.interface import Arrays
 from envs.faults.boundary import call
-from envs.own_picture import own_picture
+from envs.own_picture import NOTHING, without_pictures
 from envs.rendering.pixels import PIXELS
 from envs.rendering.scaled import scaled
 from envs.spaces import flattener
@@ -121,10 +121,8 @@ def located(source: str, option: str = "data") -> Path:
 
 def numbers_of(observed: spaces.Space[Any]) -> spaces.Space[Any] | None:
     """What an observation space has beside a picture; None where it is a picture alone."""
-    own = own_picture(observed)
-    if own is None:
-        return observed
-    return own.rest if spaces.flatdim(own.rest) else None
+    rest = without_pictures(observed)
+    return None if rest is NOTHING else rest
 
 
 def read_episodes(

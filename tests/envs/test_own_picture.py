@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 import envs
 from envs.faults.errors import EnvError, EnvFault
-from envs.own_picture import NOTHING, own_picture
+from envs.own_picture import NOTHING, own_picture, picture_named
 from envs.rendering.pixels import PixelSettings
 from envs.state.determinism import check_determinism
 from envs.vector import SafeEnvs
@@ -23,7 +23,13 @@ BOX: spaces.Space[Any] = spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
 def make(stack: int = 3, **kwargs: Any) -> envs.SafeEnv:
-    return envs.make(picture_env.ID, kwargs=kwargs, stack=stack)
+    pixels = (
+        PixelSettings(16, "front", stack, with_state=True) if kwargs.get("kind") == picture_env.TWO else None
+    )
+    return envs.make(picture_env.ID, kwargs=kwargs, stack=stack, pixels=pixels)
+
+
+KINDS = (*picture_env.KINDS, picture_env.TWO)
 
 
 def picture_of(observation: Any) -> np.ndarray:
@@ -32,7 +38,7 @@ def picture_of(observation: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("kind", picture_env.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_pictures_are_stacked_channels_first_oldest_first(kind: str, channels: int) -> None:
     env = make(kind=kind, channels=channels)
     part = env.env_spec.observation[0]
@@ -46,11 +52,11 @@ def test_pictures_are_stacked_channels_first_oldest_first(kind: str, channels: i
         frames.append(inner.canvas.transpose(2, 0, 1).copy())
     np.testing.assert_array_equal(picture_of(observation), np.concatenate(frames[1:]))
     assert (frames[1] != frames[3]).any(), "the column moves, and the environment's one canvas was copied"
-    if kind == "dict":
+    if kind in ("dict", picture_env.TWO):
         np.testing.assert_array_equal(observation["state"], np.array([inner.place, inner.speed], np.float32))
 
 
-@pytest.mark.parametrize("kind", picture_env.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_episode_is_restored_with_its_pictures(kind: str) -> None:
     env, other = make(kind=kind), make(kind=kind)
     env.reset(seed=1)
@@ -120,8 +126,16 @@ def test_a_grey_picture_without_a_third_axis_is_said(space: spaces.Space[Any], n
         (spaces.Box(0, 255, (4, 84, 84, 1), np.uint8), "a picture of uint8 [4, 84, 84, 1]"),
         (spaces.Box(0, 255, (8, 8, 3), np.uint8), "of 16 to 512 pixels a side, grey (1) or RGB (3)"),
         (spaces.Box(0, 255, (64, 64, 9), np.uint8), "and --obs-frames stacks it"),
-        (spaces.Dict({"a": PICTURE, "b": PICTURE}), "has the pictures 'a', 'b', and one is taken"),
-        (spaces.Tuple([BOX, PICTURE]), "the observation '1' is a picture inside of another space"),
+        (
+            spaces.Dict({"a": PICTURE, "b": spaces.Dict({"c": PICTURE})}),
+            "has the pictures 'a', 'b/c'; choose one with --obs pixels, or --obs pixels+state, and --obs-camera",
+        ),
+        (
+            spaces.Dict({"eye": spaces.Box(0, 255, (480, 640, 3), np.uint8)}),
+            "the observation 'eye' is a picture of [480, 640, 3], and at most 512 pixels a side are observed as "
+            "they are; --obs pixels --obs-camera eye shows it smaller",
+        ),
+        (spaces.Tuple([BOX, PICTURE]), "the observation '1' is a picture inside of a Tuple"),
         (spaces.Dict({"eyes": spaces.Tuple([BOX, PICTURE])}), "the observation 'eyes/1' is a picture inside"),
     ],
 )
@@ -137,8 +151,74 @@ def test_what_is_no_picture_stays_flat() -> None:
     assert own_picture(spaces.Box(0, 255, (64, 64), np.uint8)) is None
     found = own_picture(spaces.Dict({"eye": PICTURE, "arm": BOX}))
     assert found is not None
-    assert (found.shape, found.key, found.rest) == ((3, 64, 48), "eye", spaces.Dict({"arm": BOX}))
+    assert (found.shape, found.path, found.rest) == ((3, 64, 48), ("eye",), spaces.Dict({"arm": BOX}))
     assert own_picture(PICTURE).rest is NOTHING  # type: ignore[union-attr]
+    assert own_picture(spaces.Box(0, 1, (1, 600, 20), np.float32)) is None
+
+
+EYES: Any = spaces.Dict(
+    {"eyes": spaces.Dict({"left": PICTURE, "right": PICTURE, "gaze": BOX}), "hand": PICTURE, "arm": BOX}
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("hand", ("hand",)), ("eyes/left", ("eyes", "left")), ("right", ("eyes", "right"))]
+)
+def test_one_of_several_pictures_is_found_by_its_name(name: str, path: tuple[str, ...]) -> None:
+    found = picture_named(EYES, name)
+    assert found is not None
+    assert found.path == path
+    assert len(found.others) == 2
+    assert found.rest == spaces.Dict({"eyes": spaces.Dict({"gaze": BOX}), "arm": BOX})
+    observation = EYES.sample()
+    picture, rest = found.split(observation)
+    whole: Any = observation
+    for key in path:
+        whole = whole[key]
+    np.testing.assert_array_equal(picture, whole.transpose(2, 0, 1))
+    assert found.rest.contains(rest)
+    assert picture_named(EYES, "tail") is None
+    assert picture_named(PICTURE, "") is None
+
+
+def test_a_name_that_two_pictures_have_is_refused() -> None:
+    twice = spaces.Dict({"a": spaces.Dict({"eye": PICTURE}), "b": spaces.Dict({"eye": PICTURE})})
+    with pytest.raises(EnvError, match="obs_camera: 'eye' is one of 'a/eye', 'b/eye'"):
+        picture_named(twice, "eye")
+
+
+def test_a_picture_that_is_chosen_has_the_size_that_is_asked_for() -> None:
+    kwargs = {"kind": picture_env.TWO, "side": 520}
+    env = envs.make(picture_env.ID, kwargs=kwargs, pixels=PixelSettings(32, "eyes/front", stack=2))
+    observation: Any = env.reset(seed=1)[0]
+    assert env.observation_space.contains(observation)
+    assert observation.shape == (2, 32, 32)
+    inner: Any = env.unwrapped
+    column = round((inner.place + 1.0) / 2.0 * 31)
+    assert abs(int(observation[0].mean(0).argmax()) - column) <= 1
+    observation = env.step(np.ones(1, np.float32))[0]
+    saved, other = (
+        env.snapshot(),
+        envs.make(picture_env.ID, kwargs=kwargs, pixels=PixelSettings(32, "eyes/front", stack=2)),
+    )
+    assert other.restore(saved)
+    action = np.full(1, -0.5, np.float32)
+    np.testing.assert_array_equal(np.asarray(env.step(action)[0]), np.asarray(other.step(action)[0]))
+
+
+def test_a_camera_needs_none_of_the_pictures_that_the_environment_observes() -> None:
+    pixels = PixelSettings(16, with_state=True)
+    env = envs.make(picture_env.ID, kwargs={"kind": picture_env.TWO}, pixels=pixels)
+    observation: Any = env.reset(seed=1)[0]
+    assert observation["pixels"].shape == (9, 16, 16)
+    inner: Any = env.unwrapped
+    np.testing.assert_array_equal(observation["state"], np.array([inner.place, inner.speed], np.float32))
+
+
+def test_a_picture_that_is_not_there_cannot_be_chosen() -> None:
+    said = "obs_camera: Picture-v0 has no camera and no picture 'tail'; there are 'eyes/back', 'eyes/front'"
+    with pytest.raises(EnvError, match=said):
+        envs.make(picture_env.ID, kwargs={"kind": picture_env.TWO}, pixels=PixelSettings(camera="tail"))
 
 
 @pytest.mark.parametrize("with_state", [False, True])
@@ -146,8 +226,15 @@ def test_an_environment_that_observes_a_picture_needs_no_camera(
     with_state: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(picture_env.PictureEnv, "render")
-    with pytest.raises(EnvError, match="use --obs state, which shows it"):
+    said = (
+        "is a picture, without numbers beside it; use --obs pixels"
+        if with_state
+        else "use --obs state, which"
+    )
+    with pytest.raises(EnvError, match=said):
         envs.make(picture_env.ID, pixels=PixelSettings(32, with_state=with_state))
+    with pytest.raises(EnvError, match="use --obs state, which shows it"):
+        envs.make(picture_env.ID, kwargs={"kind": "dict"}, pixels=PixelSettings(32, with_state=with_state))
 
 
 def test_what_needs_numbers_is_refused() -> None:

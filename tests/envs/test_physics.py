@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import control_env
 import mujoco
 import numpy as np
 import pytest
 
-from envs.physics import driven_bodies
+import envs
+from envs.physics import driven_bodies, find_physics
+from envs.rendering.pixels import PixelSettings
 
 MODEL = """<mujoco><worldbody><site name="world" pos="1.6 .3 1.3"/>
   <body name="arm" pos="0 0 1"><joint name="elbow" axis="0 1 0"/><geom size=".1"/><site name="tip" pos=".2 .1 -.5"/>
@@ -55,3 +58,21 @@ def test_a_motor_drives_the_bodies_that_its_force_accelerates(motor: str, expect
     mujoco.mj_forward(model, data)
     pushed = model.dof_bodyid[np.flatnonzero(np.abs(data.qfrc_actuator) > 1e-9)]
     assert sorted({model.body(body).name for body in pushed}) == expected
+
+
+def test_dm_control_is_found_in_an_environment_of_the_users_own() -> None:
+    pytest.importorskip("dm_control")
+    env = envs.make(control_env.ID, pixels=PixelSettings(16, stack=1), render_mode="rgb_array")
+    assert env.env_spec.mujoco
+    assert {"slider_position", "hinge_1_velocity"} <= env.env_spec.readout_sizes.keys()
+    first = np.asarray(env.reset(seed=1)[0])
+    assert first.shape == (3, 16, 16)
+    assert env.render().shape == (480, 640, 3)
+    physics = find_physics(env)
+    assert physics is not None
+    for _ in range(20):
+        picture = np.asarray(env.step(np.ones(1, np.float32))[0])
+    assert physics.data.time > 0
+    assert (picture != first).any()
+    env.close()
+    env.close()

@@ -11,13 +11,15 @@ from gymnasium import spaces
 ID = "Picture-v0"
 EPISODE = 25
 KINDS = ("hwc", "chw", "dict")
+TWO = "two"
 
 
 class PictureEnv(gymnasium.Env[Any, Any]):
     """The reward is highest where the column is in the middle.
 
     Args:
-        kind: of the observation, one of KINDS: channels last, channels first, or a Dict of a picture and a vector.
+        kind: of the observation, one of KINDS: channels last, channels first, or a Dict of a picture and a vector;
+            or TWO, a Dict of a vector and a Dict of two pictures: `front` shows the column and `back` is black.
         side: pixels of a side.
         channels: 1 for grey, 3 for red, green and blue.
         render_mode: rgb_array for films.
@@ -33,7 +35,12 @@ class PictureEnv(gymnasium.Env[Any, Any]):
         shape = (channels, side, side) if kind == "chw" else (side, side, channels)
         picture = spaces.Box(0, 255, shape, np.uint8)
         beside = spaces.Box(-np.inf, np.inf, (2,), np.float32)
-        self.observation_space = spaces.Dict({"eye": picture, "arm": beside}) if kind == "dict" else picture
+        self.observation_space: spaces.Space[Any] = picture
+        if kind == "dict":
+            self.observation_space = spaces.Dict({"eye": picture, "arm": beside})
+        if kind == TWO:
+            eyes = spaces.Dict({"front": picture, "back": picture})
+            self.observation_space = spaces.Dict({"eyes": eyes, "arm": beside})
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.place, self.speed = 0.0, 0.0
         self.canvas = np.zeros((side, side, channels), np.uint8)
@@ -58,7 +65,10 @@ class PictureEnv(gymnasium.Env[Any, Any]):
         self.canvas[:] = 20  # the same array is returned at every step
         self.canvas[:, round((self.place + 1.0) / 2.0 * (self.side - 1))] = 230
         picture = self.canvas.transpose(2, 0, 1) if self.kind == "chw" else self.canvas
-        return {"eye": picture, "arm": np.array([self.place, self.speed])} if self.kind == "dict" else picture
+        beside = np.array([self.place, self.speed])
+        if self.kind == TWO:
+            return {"eyes": {"front": picture, "back": np.zeros_like(picture)}, "arm": beside}
+        return {"eye": picture, "arm": beside} if self.kind == "dict" else picture
 
 
 if ID not in gymnasium.registry:

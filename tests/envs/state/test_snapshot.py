@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import control_env
 import counter_env  # noqa: F401 - registers Counter-v0
 import gymnasium
 import numpy as np
@@ -112,6 +113,11 @@ def test_dm_control(name: str) -> None:
 def test_more_of_dm_control(task: str) -> None:
     pytest.importorskip("dm_control")
     assert_same_future(f"dmc:{task}")
+
+
+def test_dm_control_in_an_environment_of_the_users_own_is_replayed() -> None:
+    pytest.importorskip("dm_control")
+    assert_same_future(control_env.ID, moments=(0, 30), steps=20, perturb=["mass=1.5", "noise=0.01"])
 
 
 def test_without_mujoco_the_actions_are_replayed() -> None:
