@@ -12,6 +12,7 @@ The threshold follows from the wanted rate of false alarms. Excursions of such a
 extrapolated to the height that is reached once in so many decisions.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -152,7 +153,12 @@ class ChangeDetector:
         """Decisions since the sum was last zero: how long ago a change most likely happened."""
 
     def update(self, standardised: float) -> bool:
-        """Takes in one step's standardised error. Returns whether the world is held to have changed."""
+        """Takes in one step's standardised error. Returns whether the world is held to have changed.
+
+        A number that is not finite says nothing: it leaves the sum as it is.
+        """
+        if not math.isfinite(standardised):
+            return self.level > self.threshold
         step = float(cusum_step(standardised, self.allowance, self.largest))
         self.level = max(0.0, self.level + step)
         self.since = self.since + 1 if self.level > 0.0 else 0
@@ -182,8 +188,10 @@ class ModelComparison:
             standardised: the other's error, standardised in its own world; 0 where that is not known.
 
         Returns:
-            Whether the other is held to be the better model.
+            Whether the other is held to be the better model. Numbers that are not finite say nothing of it.
         """
+        if not all(map(math.isfinite, (in_use, other, standardised))):
+            return self._is_better()
         ratio = np.log(max(in_use, SMALLEST) / max(other, SMALLEST))
         gain = float(np.clip(ratio, -self.LARGEST_STEP, self.LARGEST_STEP))
         self.level = max(0.0, self.level + gain - self.ALLOWANCE)
@@ -191,4 +199,7 @@ class ModelComparison:
             self.steps, self.total = 0, 0.0
             return False
         self.steps, self.total = self.steps + 1, self.total + min(standardised, self.LARGEST_STEP)
+        return self._is_better()
+
+    def _is_better(self) -> bool:
         return self.level > self.THRESHOLD and self.total < self.UNUSUAL * self.steps

@@ -196,8 +196,6 @@ class Signals:
         found = None
         for name, test in self.tests.items():
             number = float(self.signals[name].numbers(step)[0])
-            if not np.isfinite(number):
-                continue
             if test.update(number) and found is None:
                 found = Alarm(name, max(1, test.since))
         return found

@@ -135,6 +135,25 @@ def test_a_test_dates_a_change_where_its_sum_was_last_zero() -> None:
     assert detector.since == 3
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_erases_no_evidence(number: float) -> None:
+    detector, comparison = ChangeDetector(threshold=3.0), ModelComparison()
+    for _ in range(2):
+        detector.update(2.0)
+        comparison.update(2.0, 1.0, 0.0)
+    before = (detector.level, detector.since), (comparison.level, comparison.steps, comparison.total)
+    assert not detector.update(number)
+    assert not comparison.update(number, 1.0, 0.0)
+    assert not comparison.update(1.0, number, 0.0)
+    assert not comparison.update(2.0, 1.0, number)
+    assert (
+        (detector.level, detector.since),
+        (comparison.level, comparison.steps, comparison.total),
+    ) == before
+    assert before[0][0] > 0.0
+    assert before[1][0] > 0.0
+
+
 def test_another_model_is_better_when_it_errs_less_and_no_more_than_usual() -> None:
     better, equal, unusual = ModelComparison(), ModelComparison(), ModelComparison()
     assert any(better.update(2.0, 1.0, 0.0) for _ in range(12))
