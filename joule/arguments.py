@@ -54,10 +54,10 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
-def as_path(name: str, value: Any) -> Path:
-    """A path. Raises ConfigError for what is none; `name` is what it is of."""
+def as_path(name: str, value: Any, wanted: str = "a path") -> Path:
+    """A path. Raises ConfigError for what is none; `name` is what it is of, `wanted` what to give in its place."""
     if not isinstance(value, str | os.PathLike) or not isinstance(text := os.fspath(value), str):
-        raise ConfigError(f"{name}: found {value!r:.80}; give a path")
+        raise ConfigError(f"{name}: found {value!r:.80}; give {wanted}")
     if "\0" in text:
         raise ConfigError(f"{name}: found {text!r:.80}; a path cannot hold a NUL")
     return at_home(Path(text))

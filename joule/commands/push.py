@@ -116,11 +116,8 @@ def push(
         )
     of_repository = {"private": private, "revision": revision, "message": message}
     target = None if out is None else _new_folder(out, of_repository)
-    if not isinstance(run, str | os.PathLike):
-        raise ConfigError(
-            f"push: found {type(run).__name__}; give the path of a run folder, such as that of agent.save(folder)"
-        )
-    folder, chosen = located(as_path("run", run))
+    wanted = "the path of a run folder, such as that of agent.save(folder)"
+    folder, chosen = located(as_path("run", run, wanted))
     opened = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
     hub = None
     if repo is not None:

@@ -75,7 +75,7 @@ def test_a_push_has_one_target(
 def test_an_agent_in_memory_is_saved_first(trained_run: Path, tmp_path: Path) -> None:
     agent: Any = joule.load(trained_run)
     with pytest.raises(
-        Refused, match=r"found WorldModelAgent; give .* such as that of agent\.save\(folder\)"
+        Refused, match=r"run: found .*WorldModelAgent.*; give .* such as that of agent\.save\(folder\)"
     ):
         joule.push(agent, out=tmp_path / "shared")
     assert not list(tmp_path.iterdir())
@@ -108,3 +108,28 @@ def test_an_evaluation_that_a_kill_has_cut_short_is_left_out() -> None:
     table, rows = evaluations_until(f"{whole}200,2.", 1000)
     assert (table, [row["frames"] for row in rows]) == (whole, ["100"])
     assert len(evaluations_until(f"{whole}200,2.5,0.2", 1000)[1]) == 2, "only the last line end is missing"
+
+
+class Given:
+    """What is given as a path by its method."""
+
+    def __init__(self, path: Any) -> None:
+        self.path = path
+
+    def __fspath__(self) -> Any:
+        return self.path
+
+
+@pytest.mark.parametrize("run", [b"runs/x", 3, Given(b"runs/x")])
+def test_what_is_no_path_of_a_run_is_told_what_to_give(run: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        Refused, match=r"run: found .*; give the path of a run folder, such as that of agent\."
+    ):
+        joule.push(run, out=tmp_path / "out")
+
+
+def test_an_object_with_a_path_is_taken_as_the_path(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as told:
+        joule.push(str(tmp_path / "none"), out=tmp_path / "out")
+    with pytest.raises(Refused, match=str(told.value)):
+        joule.push(Given(str(tmp_path / "none")), out=tmp_path / "out")
