@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.agent import WorldModelAgent
 from agent.configurator.settings import NO_ENV, Config
 from agent.device import pick_device
-from agent.errors import ConfigError
+from agent.errors import ConfigError, StopRun
 from agent.interface import Agent
 from agent.training_env import check_spec
 from envs.safe_env import SafeEnv
@@ -235,9 +235,15 @@ def _session(
             outcome: Outcome = "interrupted"
             if isinstance(error, Exception):
                 outcome = "failed"
-                if not resumed and agent.frames == 0 and isinstance(error, CallbackError):
-                    # Such as a tracker that nobody is logged in to: the new run is taken back.
+                if not resumed and agent.frames == 0 and isinstance(error, StopRun):
+                    # Such as a tracker that nobody is logged in to, or a first step that fails: the new run is
+                    # taken back, so that the same command can be given again once that is mended.
                     after_unlocking.callback(remove_untrained, run.folder)
+                    with suppress(CallbackError):
+                        callback.on_note(
+                            f"nothing was trained, and the run is removed from {run.folder}; --debug shows the "
+                            "traceback"
+                        )
                 elif (path := failure_file.write(run.folder, error)) is not None:
                     with suppress(CallbackError):
                         callback.on_note(f"the traceback is in {path}")

@@ -226,3 +226,21 @@ def test_a_failure_leaves_its_traceback_until_the_run_goes_on(
     monkeypatch.setattr(tiny_env.Point, "step", real)
     assert train.main(["--resume", str(folder)]) == 0
     assert not path.exists()
+
+
+def test_a_run_whose_first_step_fails_leaves_its_folder_free(
+    brief_options: Callable[..., list[str]],
+    unchecked: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def step(self: Any, action: np.ndarray) -> Any:
+        raise KeyError("gripper")
+
+    folder = tmp_path / "run"
+    monkeypatch.setattr(tiny_env.Point, "step", step)
+    with pytest.raises(StopRun, match="KeyError: 'gripper'"):
+        train.main([*brief_options(), "--out", str(folder)])
+    assert "nothing was trained, and the run is removed" in capsys.readouterr().out
+    assert not folder.exists()
