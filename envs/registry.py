@@ -20,6 +20,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, parse_env_id
 
+from envs import python_file
 from envs.faults.boundary import call
 from envs.faults.errors import EnvError, described
 from envs.physics import log
@@ -197,10 +198,10 @@ def _parts(env: str) -> tuple[str, str]:
             f"{env}: is a model file, which --env and joule.make_env take; or make {MODEL_ENV} with "
             f"kwargs={{'model': {env!r}}}"
         )
-    if prefix.endswith(".py"):
-        folder, file = os.path.split(prefix)
-        where = f", and run the command in {folder}" if folder else ""
-        raise EnvError(f"{env}: write {file.removesuffix('.py')}:{name}, without .py{where}")
+    if prefix.endswith(python_file.ENDING):
+        raise python_file.refusal(prefix, name)
+    if not prefix and name.endswith(python_file.ENDING):
+        raise python_file.refusal(name)
     if prefix == "dmc":
         # dm_control's suite says domain-task; shimmy registers each as dm_control/domain-task-v0.
         name = f"dm_control/{name}"
