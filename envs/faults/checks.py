@@ -89,7 +89,9 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         finally:
             WATCHDOG.end()
         if not np.isfinite(observation).all():
-            raise self.fault(f"reset gave a non-finite observation at {self._places(observation)}")
+            raise self.fault(
+                f"reset gave a non-finite observation at {self._places(~np.isfinite(observation))}"
+            )
         self.monitor_physics()
         self.observation = observation
         return observation, info
@@ -135,14 +137,16 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             if monitor is not None and not monitor.state_is_finite():
                 self._count({"BADQPOS": 1})
                 return self._diverged(info)
-            raise self.fault(f"non-finite observation at {self._places(observation)}", action)
+            raise self.fault(f"non-finite observation at {self._places(~np.isfinite(observation))}", action)
         reward = self._checked_reward(reward, action)
         if not isinstance(terminated, bool | np.bool_) or not isinstance(truncated, bool | np.bool_):
             raise self.fault(
                 f"terminated and truncated must be bool, not {terminated!r}, {truncated!r}", action
             )
-        if self._bounded and ((observation < self._low) | (observation > self._high)).any():
-            self.counters["obs_out_of_bounds"] += 1
+        if self._bounded:
+            outside = (observation < self._low) | (observation > self._high)
+            if outside.any():
+                self._count_outside(observation, outside)
         self.observation = observation
         return observation, reward, bool(terminated), bool(truncated), info
 
@@ -191,12 +195,32 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             )
         self.counters["huge_rewards"] += 1
 
-    def _places(self, observation: np.ndarray) -> str:
-        """The first numbers that are not finite: their places, and their names in a Dict observation."""
-        found = np.flatnonzero(~np.isfinite(observation)).tolist()
+    def _count_outside(self, observation: np.ndarray, outside: np.ndarray) -> None:
+        """Counts an observation with numbers outside of the declared bounds, and warns of the first one."""
+        if not self.counters["obs_out_of_bounds"]:
+            first = int(np.flatnonzero(outside)[0])
+            log.warning(
+                "%s: at episode %d, step %d, %d of the %d numbers of the observation are outside of the bounds of "
+                "observation_space, at %s: the first one is %g, and its bounds are %g and %g; further such "
+                "observations are counted",
+                self.name,
+                self.episode,
+                self.frame,
+                np.count_nonzero(outside),
+                observation.size,
+                self._places(outside),
+                observation[first],
+                self._low[first],
+                self._high[first],
+            )
+        self.counters["obs_out_of_bounds"] += 1
+
+    def _places(self, marked: np.ndarray) -> str:
+        """The first numbers that are marked, bool [obs]: their places, and their names in a Dict observation."""
+        found = np.flatnonzero(marked).tolist()
         more = ", ..." if len(found) > MOST_PLACES else ""
         text = "index " + ", ".join(map(str, found[:MOST_PLACES])) + more
-        names = names_in_parts(self.env.unwrapped.observation_space, observation.size)
+        names = names_in_parts(self.env.unwrapped.observation_space, marked.size)
         if not names:
             return text
         return f"{text} ({', '.join(names[place] for place in found[:MOST_PLACES])}{more})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -147,12 +148,22 @@ def test_an_action_that_is_no_numbers_is_one_sentence(action: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", ["outside", "overflow"])
-def test_observations_out_of_bounds_are_survived_and_counted(fault: str) -> None:
+def test_observations_out_of_bounds_are_survived_counted_and_told_once(
+    fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
     env = envs.make("Counter-v0", kwargs={"fault": fault})
-    env.reset(seed=0)
-    for _ in range(5):
-        assert np.isfinite(env.step(ZERO)[0]).all()
-    assert env.counters.get("obs_out_of_bounds", 0) == (1 if fault == "outside" else 0)
+    times = 2 if fault == "outside" else 0
+    for seed in range(2):
+        env.reset(seed=seed)
+        for _ in range(5):
+            assert np.isfinite(env.step(ZERO)[0]).all()
+    assert env.counters.get("obs_out_of_bounds", 0) == times
+    told = [line for line in caplog.messages if "observation_space" in line]
+    assert len(told) == times // 2
+    assert all(
+        re.search(r"step 3, 3 of the 3 numbers .* index 0, 1, 2: the first one is 1e\+06, and", line)
+        for line in told
+    )
 
 
 @pytest.mark.parametrize("name", ["HalfCheetah-v5", "Hopper-v5", "Reacher-v5", "dmc:cartpole-swingup"])
