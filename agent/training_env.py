@@ -72,8 +72,14 @@ def check_spec(env_spec: EnvSpec, env: Env, kind: str) -> Env:
 
 
 def _pictures(spec: EnvSpec) -> list[str]:
-    """The parts of an observation that have three axes, in words: as many numbers may be other pictures."""
-    return [f"{part.name} {list(part.shape)}" for part in spec.observation if len(part.shape) == 3]
+    """The parts of an observation that have three axes, in words: as many numbers may be other pictures.
+
+    Three grey frames in a stack have the shape of one frame in colour.
+    """
+    found = [
+        (f"{part.name} {list(part.shape)}", part.stack) for part in spec.observation if len(part.shape) == 3
+    ]
+    return [f"{part} of {stack} frames" if stack > 1 else part for part, stack in found]
 
 
 def warn_of_other_pictures(what: str, env_spec: EnvSpec, config: Config, recorded: Config) -> None:

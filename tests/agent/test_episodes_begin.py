@@ -121,8 +121,8 @@ def test_an_environment_with_other_decisions_is_refused(make_agent: Make) -> Non
 
 
 def test_pictures_of_another_shape_are_refused_though_they_have_as_many_numbers() -> None:
-    def spec(*shape: int) -> Any:
-        part = SimpleNamespace(name="pixels", shape=shape)
+    def spec(*shape: int, stack: int = 1) -> Any:
+        part = SimpleNamespace(name="pixels", shape=shape, stack=stack)
         return SimpleNamespace(
             env="Seen-v0", observation=[part], observation_size=np.prod(shape), action_size=1, action_repeat=1
         )
@@ -133,3 +133,7 @@ def test_pictures_of_another_shape_are_refused_though_they_have_as_many_numbers(
         ConfigError, match=r"pictures of Seen-v0 .* pixels \[12, 16, 16\] and pixels \[3, 32, 32\]"
     ):
         check_spec(spec(3, 32, 32), env, "sac")
+    grey = spec(12, 16, 16, stack=12)
+    with pytest.raises(ConfigError, match=r"pixels \[12, 16, 16\] and pixels \[12, 16, 16\] of 12 frames"):
+        check_spec(grey, env, "sac")
+    assert check_spec(grey, SimpleNamespace(env_spec=grey), "sac").env_spec is grey
