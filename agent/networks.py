@@ -21,6 +21,7 @@ from agent.perception.factory import check_encoder, encoder_kind
 from agent.perception.normalizer import Normalizer
 from agent.perception.pixels import PixelNormalizer
 from agent.world_model.dynamics import WorldModel
+from joule_schema.picture_defaults import ENCODER_LEARNING_RATE, INVERSE_WEIGHT, OF_PICTURES
 
 GOALS = "goals."
 """Begins the names of the parameters for reaching goals."""
@@ -81,9 +82,9 @@ class Networks(nn.Module):
         """Predicts the action between two successive latents; None without inverse dynamics."""
         sees = isinstance(self.normalizer, PixelNormalizer)
         weight, rate = config.learning.inverse_weight, config.learning.encoder_learning_rate
-        self.inverse_weight = float(sees) if weight is None else weight
+        self.inverse_weight = OF_PICTURES[INVERSE_WEIGHT][sees] if weight is None else weight
         """Of the loss of inverse dynamics."""
-        self.encoder_learning_rate = (1e-3 if sees else 3e-4) if rate is None else rate
+        self.encoder_learning_rate = OF_PICTURES[ENCODER_LEARNING_RATE][sees] if rate is None else rate
         """Adam step size of the encoder."""
         if self.inverse_weight:
             self.inverse = nn.Sequential(NormedLinear(2 * latent, hidden), nn.Linear(hidden, act))

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from joule.report.evaluations import Run
-
-OF_PICTURES = {"learning.inverse_weight": (0.0, 1.0), "learning.encoder_learning_rate": (3e-4, 1e-3)}
-"""Settings -> their values where none is given: without pictures, and where pictures are observed."""
+from joule_schema.picture_defaults import OF_PICTURES
 
 
 def without_given_defaults(runs: Sequence[Run]) -> list[Run]:

@@ -3,7 +3,6 @@
 from agent.configurator.settings import Config, ModelConfig
 from agent.networks import Networks
 from envs.env_spec import ObservationPart
-from joule.report.given_defaults import OF_PICTURES
 
 
 def test_what_pictures_change_of_the_defaults_of_learning() -> None:
@@ -12,6 +11,5 @@ def test_what_pictures_change_of_the_defaults_of_learning() -> None:
     for parts, sees in (((picture,), True), ((picture, state), True), ((state,), False)):
         networks = Networks(parts, 2, 3, Config(model=ModelConfig(latent_dim=16, hidden_dim=32)))
         assert (networks.inverse is not None) == sees
-        found = {"learning.inverse_weight": networks.inverse_weight,
-                 "learning.encoder_learning_rate": networks.encoder_learning_rate}  # fmt: skip
-        assert found == {name: values[sees] for name, values in OF_PICTURES.items()}, "as tables say"
+        found = networks.inverse_weight, networks.encoder_learning_rate
+        assert found == ((1.0, 1e-3) if sees else (0.0, 3e-4))
