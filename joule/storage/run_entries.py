@@ -23,7 +23,8 @@ CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS = "checkpoints", "replay", "videos", "
 
 _TABLES = (METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS)
 _FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES, FAILURE, LOCK, *_TABLES)
-_FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
+FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
+"""What only Joule writes in."""
 _TEMPORARY = re.compile(rf"\.tmp-{owners.PATTERN}-(.+)", re.DOTALL)
 _OF_HOLDER = (*_TABLES, SUMMARY, CURVE, CONFIG, CHANGES, FAILURE, LOCK)
 """Files that only the holder of the run's lock writes."""
@@ -39,7 +40,7 @@ def check_entries(folder: Path) -> None:
     """
     for name in _FILES:
         check_plain(folder / name)
-    for name in _FOLDERS:
+    for name in FOLDERS:
         path = folder / name
         try:
             mode = os.lstat(path).st_mode

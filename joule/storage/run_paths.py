@@ -12,7 +12,7 @@ from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import RUN_FILE, check_inside, run_around
 from joule.storage.manifest import MANIFEST
-from joule.storage.run_entries import CHECKPOINTS
+from joule.storage.run_entries import CHECKPOINTS, FOLDERS
 from joule.storage.shipped import RUNS, folder_of
 from joule_schema.model_file import MODEL_ENV
 
@@ -36,7 +36,8 @@ def check_free(folder: Path) -> None:
     A missing parent is refused because a mistyped path would otherwise make folders in an unexpected place.
 
     Raises:
-        RunError: for a folder that holds something, a file, a missing parent, or a path that cannot be read.
+        RunError: for a folder that holds something, a file, a missing parent, a path that cannot be read, and a
+            place in a folder that another run keeps for itself, such as its `checkpoints`.
     """
     if "\0" in str(folder):
         raise RunError(f"{folder}: a path cannot hold a NUL")
@@ -48,6 +49,12 @@ def check_free(folder: Path) -> None:
                 raise RunError(f"{folder}: is not empty; choose another folder")
         elif folder.parent != RUNS and not folder.parent.exists():
             raise RunError(f"{folder}: its parent folder {folder.parent} does not exist; make it first")
+        whole = Path(os.path.realpath(folder))
+        for own in (whole, *whole.parents):
+            if own.name in FOLDERS and (own.parent / RUN_FILE).exists():
+                raise RunError(
+                    f"{folder}: lies in the {own.name} of the run {own.parent}; choose a folder outside of them"
+                )
     except OSError as error:
         raise RunError(f"{folder}: a run cannot be written there: {why(error)}") from error
 

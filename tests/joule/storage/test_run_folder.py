@@ -138,6 +138,18 @@ def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(tmp_path: Path) 
     make_run(tmp_path / "empty").close()
 
 
+@pytest.mark.parametrize("place", ["checkpoints", "checkpoints/step-5", "replay/a/b", "latest/checkpoints/x"])
+def test_a_run_does_not_begin_in_a_folder_that_another_one_keeps(tmp_path: Path, place: str) -> None:
+    make_run(tmp_path / "one").close()
+    (tmp_path / "one" / "latest").symlink_to(tmp_path / "one")
+    (tmp_path / "one" / place).parent.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(RunError, match=r"lies in the (checkpoints|replay) of the run .*/one; choose"):
+        make_run(tmp_path / "one" / place)
+    make_run(tmp_path / "one" / "of_a_user").close()
+    (tmp_path / "checkpoints").mkdir()
+    make_run(tmp_path / "checkpoints" / "of_a_user").close()
+
+
 @pytest.mark.parametrize("k", range(4))
 def test_a_disk_fault_during_creation_leaves_nothing(
     tmp_path: Path, k: int, monkeypatch: pytest.MonkeyPatch
