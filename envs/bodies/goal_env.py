@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.spaces import Box
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 GOAL_GROUP = 2
 """Of the geoms that show the goal of an episode, in the MJCF files. MuJoCo draws it by default."""
@@ -48,6 +48,20 @@ class GoalEnv(MujocoEnv):
     def unseen_groups(self) -> tuple[int, ...]:
         """Groups of geoms that an agent's pictures leave out; films show them."""
         return () if self.goal_in_observation else (GOAL_GROUP,)
+
+    @abstractmethod
+    def set_goal(self, goal: ArrayLike) -> None:
+        """Moves the goal of this episode. Raises ValueError for a bad one."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float64], dict[str, Any]]:
+        """Starts an episode; `options={"goal": ...}` sets the goal, see `set_goal`. Raises as it."""
+        observation, info = super().reset(seed=seed)
+        if options and "goal" in options:
+            self.set_goal(options["goal"])
+            observation, info = self.observe(), self._get_reset_info()
+        return observation, info
 
     @abstractmethod
     def goal_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

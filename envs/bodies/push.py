@@ -114,17 +114,6 @@ class Push(GoalEnv):
         self.data.mocap_quat[0] = _quaternion(pose[2])
         mujoco.mj_forward(self.model, self.data)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Starts an episode; `options={"goal": (x, y, angle)}` sets the goal. Raises ValueError for a bad
-        goal."""
-        observation, info = super().reset(seed=seed)
-        if options and "goal" in options:
-            self.set_goal(options["goal"])
-            observation, info = self.observe(), self._get_reset_info()
-        return observation, info
-
     def reset_model(self) -> NDArray[np.float64]:
         """Draws the poses of the block, the goal and the pusher."""
         random = self.np_random

@@ -102,16 +102,6 @@ class Reach(GoalEnv):
         self.data.mocap_pos[0, :2] = target
         mujoco.mj_forward(self.model, self.data)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Starts an episode; `options={"goal": (x, y)}` sets the target. Raises ValueError for a bad goal."""
-        observation, info = super().reset(seed=seed)
-        if options and "goal" in options:
-            self.set_goal(options["goal"])
-            observation, info = self.observe(), self._get_reset_info()
-        return observation, info
-
     def reset_model(self) -> NDArray[np.float64]:
         """Draws a pose of the arm and a target."""
         self.set_state(self.np_random.uniform(-2.0, 2.0, 2), self.np_random.uniform(-0.05, 0.05, 2))
