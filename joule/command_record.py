@@ -6,6 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.errors import ConfigError
+from joule.storage.files import replace_file, why
+from joule.storage.json_files import encode_object
+
 
 class Record(Mapping[str, Any]):
     """The JSON values of an evaluation or an explanation. `print(record)` shows them as the command does.
@@ -33,3 +37,23 @@ class Record(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"Record({self._values!r})"
+
+
+def written(values: Mapping[str, Any], text: str, path: Path | None) -> Record:
+    """A record whose values are written as a JSON file.
+
+    Args:
+        values: by name.
+        text: for a reader.
+        path: the file; None writes none.
+
+    Raises:
+        ConfigError: where the file cannot be written.
+    """
+    if path is None:
+        return Record(values, text)
+    try:
+        replace_file(path, encode_object(values))
+    except OSError as error:
+        raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
+    return Record(values, text, (path,))

@@ -14,7 +14,6 @@ python evaluate.py RUN --goals --learn-goals 10000   learning to reach goals, an
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,7 @@ from joule.cli.goal_options import add_goals, goal_request
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
-from joule.command_record import Record
+from joule.command_record import Record, written
 from joule.goals.run import evaluate_request
 from joule.output_names import name_parts
 from joule.settings import merged
@@ -225,7 +224,6 @@ def _evaluate(
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
     from joule.callbacks.episodes import episode_callback
     from joule.report.evaluation_text import shown
-    from joule.storage.files import replace_file, why
 
     told = episode_callback(callback)
     request.check_perturbations()
@@ -235,12 +233,7 @@ def _evaluate(
     if request.learn_goals is not None and callback is not None:
         callback.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
     values = _evaluation(request.load(), request, episodes, seed, deadline_ms, told, begin)
-    if path is not None:
-        try:
-            replace_file(path, (json.dumps(values, indent=2) + "\n").encode())
-        except OSError as error:
-            raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
-    return Record(values, shown(values), () if path is None else (path,))
+    return written(values, shown(values), path)
 
 
 def _check_deadline(request: Request) -> None:

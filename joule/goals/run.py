@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy
-from agent.errors import ConfigError
 from joule.arguments import as_path, check_methods, check_writable
 from joule.callbacks.goals import GoalCallback
-from joule.command_record import Record
+from joule.command_record import Record, written
 from joule.goals.request import DEFAULT_PAIRS, FIRST_GOAL_SEED, GoalRequest
 from joule.output_names import name_parts
 from joule.settings import merged
@@ -104,7 +102,6 @@ def evaluate_request(
     from joule.goals.acting import check_learned, check_reaches_goals
     from joule.goals.evaluation import GoalEvaluation
     from joule.report.goals_text import shown
-    from joule.storage.files import replace_file, why
     from joule.training.evaluation_record import subject_record
 
     told = _told(callback)
@@ -132,12 +129,7 @@ def evaluate_request(
             values["planner"]["horizon_decisions"] = horizon  # of plans for a goal
         told.begins(values)
         values["results"] = evaluation.run(told.progress, told.ended)
-    if path is not None:
-        try:
-            replace_file(path, (json.dumps(values, indent=2) + "\n").encode())
-        except OSError as error:
-            raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
-    return Record(values, shown(values), () if path is None else (path,))
+    return written(values, shown(values), path)
 
 
 def _told(given: Any) -> GoalCallback:
