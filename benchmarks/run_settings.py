@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from agent.configurator.dotted_names import differing, flatten
 from agent.configurator.settings import NO_ENV, Config
-from agent.configurator.validation import differing, flatten
 from joule.cli.options import given_settings
 from joule.commands.train import parser
 from joule.datasets.source import with_settings_of_data

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from gymnasium import Env
 
 import envs
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import NO_ENV, STATE_AND_GOAL, Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from agent.cost.task import IN_PYTHON, TaskReward
 from agent.cost.task_text import parse
 from agent.errors import ConfigError

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.configurator.dotted_names import setting_of
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.settings import Config
-from agent.configurator.validation import setting_of
 from agent.interface import EnvSpec, ObservationPart
 from agent.learning.schedule import rows_for
 from agent.memory.columns import columns_of, is_picture, sees_pictures

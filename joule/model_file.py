@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from joule_schema.model_file import MODEL_ENV, is_model_file, of_model_file
 
 

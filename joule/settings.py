@@ -7,17 +7,16 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
-from agent.configurator.validation import (
-    check_exploring,
+from agent.configurator.dotted_names import (
     differing,
     drop_foreign_settings,
     flatten,
     known_names,
     replace,
-    validate,
     value_of,
 )
+from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
+from agent.configurator.validation import check_exploring, validate
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
 from joule.model_file import with_model_file

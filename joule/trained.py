@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.configurator import validation
+from agent.configurator import dotted_names, validation
 from agent.configurator.settings import GOAL_CONDITIONED, NO_USUAL_RETURN, Config
 from agent.errors import ConfigError
 from joule.arguments import whole
@@ -91,7 +91,7 @@ class Trained:
                 left = (now - begun) * (count - done) / done
                 note(f"change detection: {done:,} of {count:,} decisions, {left:.0f} s left")
 
-        config = validation.replace(self.env_config, {"perturb": self.trained_perturb})
+        config = dotted_names.replace(self.env_config, {"perturb": self.trained_perturb})
         home = make_env(config)
         try:
             return agent.adapt(home, count, told)
@@ -252,7 +252,7 @@ class Request:
     def _check_task(self) -> None:
         task = self.changes.get("task")
         if task is not None:
-            validation.validate(validation.replace(Config(), {"task": task}))
+            validation.validate(dotted_names.replace(Config(), {"task": task}))
         if self.learn_task is not None:
             if (task is None and not self.changes.get("constraint")) or self.learn_task == 0:
                 raise ConfigError("--learn-task: needs a --task or a --constraint, and at least 1 update")
@@ -311,7 +311,7 @@ class Request:
 
         of_env = {name: self.changes[name] for name in _OF_ENV if name in self.changes}
         # A task has no part in it, and one in Python could not be made again.
-        config = validation.validate(validation.replace(self.config, {**of_env, "task": ""}))
+        config = validation.validate(dotted_names.replace(self.config, {**of_env, "task": ""}))
         make_env(config).close()
         self._perturbations_checked = True
 
@@ -334,7 +334,7 @@ class Request:
         """
         self.check_perturbations()
         if not isinstance(self.source, (str, os.PathLike)):
-            config = validation.validate(validation.replace(self.config, self.changes))
+            config = validation.validate(dotted_names.replace(self.config, self.changes))
             return Trained(self.source, config, self.config.perturb)
         from joule.storage.loading import load_changed
 

@@ -105,8 +105,9 @@ def make_agent(small: Changes) -> Callable[..., Any]:
     Without an `environment`, one is made from the settings.
     """
     import envs
+    from agent.configurator.dotted_names import drop_foreign_settings, replace
     from agent.configurator.settings import Config
-    from agent.configurator.validation import drop_foreign_settings, replace, validate
+    from agent.configurator.validation import validate
     from joule.agents import build_agent
 
     def make(environment: Any = None, /, **changes: Any) -> Any:

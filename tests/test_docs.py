@@ -12,8 +12,8 @@ from plain_settings import plain_settings
 
 import joule
 from agent.configurator import kinds
+from agent.configurator.dotted_names import flatten
 from agent.configurator.settings import KIND_SECTIONS, PRESETS, Config
-from agent.configurator.validation import flatten
 from agent.perception.factory import EncoderKind
 from joule.cli.options import field_help
 from joule.settings import FREE

@@ -12,8 +12,8 @@ import pytest
 from plain_settings import plain_settings
 
 from agent.configurator import kinds
+from agent.configurator.dotted_names import flatten
 from agent.configurator.settings import KIND_SECTIONS, Config
-from agent.configurator.validation import flatten
 from joule.settings import FROM_DATA
 from joule_errors.words import range_text
 

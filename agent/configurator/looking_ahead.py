@@ -1,8 +1,8 @@
 """How far an agent looks ahead for costs that it has not learned by, and the way back to those it has."""
 
+from agent.configurator.dotted_names import replace as replaced
 from agent.configurator.settings import Config
 from agent.configurator.validation import check_horizon, validate
-from agent.configurator.validation import replace as replaced
 from agent.modules import Modules
 
 PLANNED_AHEAD_DECISIONS = 15

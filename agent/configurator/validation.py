@@ -1,4 +1,4 @@
-"""Reading, changing and validating a configuration."""
+"""Whether the values of a configuration have their types, lie in their ranges, and agree with one another."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from agent.configurator import kinds
+from agent.configurator.dotted_names import setting_of
 from agent.configurator.settings import (
-    BEFORE_THEY_EXISTED,
     GOAL_CONDITIONED,
     KIND_SECTIONS,
-    LISTS,
     NO_ENV,
-    NO_PERTURBATION,
     STATE_AND_GOAL,
     Config,
     ExploreConfig,
@@ -29,146 +26,6 @@ from agent.errors import ConfigError
 from joule_errors.words import range_text
 from joule_schema.env_kwargs import check_env_kwargs
 from joule_schema.errors import SchemaError
-
-
-def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted name -> value for every leaf field of a config tree, and for the settings given of a kind."""
-    flat: dict[str, Any] = {}
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            flat |= flatten(value, f"{prefix}{item.name}.")
-        elif prefix and item.name == "settings":
-            flat |= {prefix + name: entry for name, entry in value.items()}
-        else:
-            flat[prefix + item.name] = value
-    return flat
-
-
-def nearest_setting(name: str, known: Sequence[str]) -> str:
-    """The end of a sentence about an unknown setting: the one of another section with that name, or the nearest."""
-    leaf = name.rpartition(".")[2]
-    near = [one for one in known if one.rpartition(".")[2] == leaf]
-    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-def known_names() -> list[str]:
-    """Every dotted name that a setting can have, those of all kinds of planners and regularisers included."""
-    own = [f"{section}.{name}" for section in KIND_SECTIONS for name in kinds.all_settings(section)]
-    return list(dict.fromkeys([*flatten(Config()), *own]))
-
-
-def replace(config: Config, changes: Mapping[str, Any]) -> Config:
-    """A copy of `config` with dotted fields changed, e.g. {"planner.kind": "icem", "planner.colour": 2.0}.
-
-    None takes a planner's or regulariser's own setting back to its default, as its default value does, and `none`
-    as the only perturbation is an empty list of them.
-
-    Raises:
-        ConfigError: for a name that is not a setting, with the nearest one.
-    """
-    tree: dict[str, Any] = {}
-    known = known_names()
-    for name, value in changes.items():
-        if name not in known:
-            raise ConfigError(f"unknown setting {name}{nearest_setting(name, known)}")
-        head, _, leaf = name.rpartition(".")
-        tree.setdefault(head, {})[leaf] = _plain(value)
-    top = tree.pop("", {})
-    if top.get("perturb") == NO_PERTURBATION:
-        top["perturb"] = ()
-    for section, values in tree.items():
-        node = getattr(config, section)
-        fields = {item.name for item in dataclasses.fields(node)}
-        own = {name: value for name, value in values.items() if name not in fields}
-        plain = {name: value for name, value in values.items() if name in fields}
-        if own:
-            merged = {**node.settings, **own}
-            plain["settings"] = {name: value for name, value in merged.items() if value is not None}
-        node = dataclasses.replace(node, **plain)
-        if section in KIND_SECTIONS:
-            node = dataclasses.replace(
-                node, settings=kinds.without_defaults(section, node.kind, node.settings)
-            )
-        top[section] = node
-    return dataclasses.replace(config, **top)
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of an array library as Python's, which have a setting's type and go into a file."""
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
-    return value.item() if scalar else value
-
-
-def drop_foreign_settings(config: Config, given: Mapping[str, Any]) -> tuple[Config, list[str]]:
-    """`config` without settings of another kind of planner or regulariser, where `given` switches the kind.
-
-    `given` is what the user asked for, by dotted name; the rest comes from a preset or a run, and is dropped
-    where the new kind does not have it.
-
-    Returns:
-        The config, and the dotted names of what was dropped.
-    """
-    dropped: list[str] = []
-    for section in KIND_SECTIONS:
-        node = getattr(config, section)
-        has = kinds.settings_of(section, node.kind)
-        foreign = [n for n in node.settings if n not in has and f"{section}.{n}" not in given]
-        if foreign and f"{section}.kind" in given:
-            config = replace(config, {f"{section}.{name}": None for name in foreign})
-            dropped += [f"{section}.{name}" for name in foreign]
-    return config, dropped
-
-
-def differing(before: Config, after: Config) -> list[str]:
-    """The dotted names of the settings that differ, those of kinds included."""
-    old, new = flatten(before), flatten(after)
-    return [name for name in {**old, **new} if old.get(name) != new.get(name)]
-
-
-def to_json(config: Config) -> dict[str, Any]:
-    """The config as plain JSON values; `from_json` is its inverse."""
-    return _with_floats(config) | {name: list(getattr(config, name)) for name in LISTS}
-
-
-def _with_floats(node: Any) -> dict[str, Any]:
-    """A config tree as a dictionary, where every value of a field of floats is one: 1 and 1.0 are the same."""
-    hints, plain = typing.get_type_hints(type(node)), dataclasses.asdict(node)
-    for name, value in plain.items():
-        if dataclasses.is_dataclass(hints[name]):
-            plain[name] = _with_floats(getattr(node, name))
-        elif hints[name] in (float, float | None) and isinstance(value, int):
-            plain[name] = float(value)
-    return plain
-
-
-def from_json(plain: dict[str, Any]) -> Config:
-    """A validated Config from `to_json`'s form. Raises ConfigError naming the field at fault."""
-    if not isinstance(plain, dict):
-        raise ConfigError("config: expected an object of settings")
-    flat: dict[str, Any] = {}
-    sections = {f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)}
-    for name, value in plain.items():
-        if name in sections:
-            if not isinstance(value, dict):
-                raise ConfigError(f"{name}: expected an object of settings, found {value!r}")
-            for leaf, entry in value.items():
-                own = name in KIND_SECTIONS and leaf == "settings"
-                if own and not isinstance(entry, dict):
-                    raise ConfigError(f"{name}.settings: expected an object of settings, found {entry!r}")
-                flat |= {f"{name}.{n}": v for n, v in entry.items()} if own else {f"{name}.{leaf}": entry}
-        else:
-            flat[name] = tuple(value) if name in LISTS and isinstance(value, list) else value
-    if flat.get("cost.uncertainty", 0.0) is None:  # for a while it had no fixed default
-        del flat["cost.uncertainty"]
-    if "pixels" not in str(flat.get("obs")):  # earlier versions did not look at it then
-        flat.pop("obs_camera", None)
-    return validate(replace(Config(), {**BEFORE_THEY_EXISTED, **flat}))
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -211,19 +68,6 @@ def _check_fields(node: Any, prefix: str) -> None:
         # NaN fails every comparison; no conversion to float, which a huge int does not survive.
         if bounds and value is not None and not bounds[0] <= value <= bounds[1]:
             raise ConfigError(f"{name}: {value!r:.80} is outside {range_text(*bounds)}")
-
-
-def setting_of(config: Config, section: str, name: str) -> Any:
-    """The value of a kind's own setting, given or default; None where the kind has no such setting."""
-    node = getattr(config, section)
-    declared = kinds.settings_of(section, node.kind).get(name)
-    return None if declared is None else node.settings.get(name, declared.default)
-
-
-def value_of(config: Config, name: str) -> Any:
-    """The value of a setting by its dotted name, given or default; None where its kind has no such setting."""
-    flat, (section, _, own) = flatten(config), name.rpartition(".")
-    return flat[name] if name in flat or section not in KIND_SECTIONS else setting_of(config, section, own)
 
 
 def check_horizon(horizon: int, limit: int | None, env: str) -> None:
@@ -327,22 +171,21 @@ def _check_stream_rows(config: Config) -> None:
     )
 
 
-def validate(config: Config) -> Config:
-    """Returns `config` when every field has its type and lies in its range, and the fields agree.
+def _check_constraints(config: Config) -> None:
+    """Raises ConfigError for constraints that the agent cannot keep, or that cannot be kept together."""
+    if not config.constraint:
+        return
+    if config.agent != "joule" or config.planner.kind == kinds.NO_PLANNER:
+        found = config.agent if config.agent != "joule" else "planner.kind policy"
+        raise ConfigError(
+            f"constraint: {found} does not look ahead, and cannot keep a constraint; a planner can"
+        )
+    texts = [text for text in config.constraint if not text.startswith(IN_PYTHON)]
+    check_compatible([parse_constraint(text) for text in texts])
 
-    Raises ConfigError with one sentence naming the field, what was found, and what is allowed.
-    """
-    _check_fields(config, "")
-    if config.task and not config.task.startswith(IN_PYTHON):
-        parse(config.task)
-    if config.constraint:
-        if config.agent != "joule" or config.planner.kind == kinds.NO_PLANNER:
-            found = config.agent if config.agent != "joule" else "planner.kind policy"
-            raise ConfigError(
-                f"constraint: {found} does not look ahead, and cannot keep a constraint; a planner can"
-            )
-        texts = [text for text in config.constraint if not text.startswith(IN_PYTHON)]
-        check_compatible([parse_constraint(text) for text in texts])
+
+def _check_side_by_side(config: Config) -> None:
+    """Raises ConfigError for several environments or actors where the agent has one."""
     if config.num_envs > 1 and config.agent != "joule":
         raise ConfigError(
             f"num_envs: found {config.num_envs}, and {config.agent} takes 1; only joule takes several"
@@ -355,17 +198,10 @@ def validate(config: Config) -> Config:
         raise ConfigError(
             f"actors: each of them has one environment, and num_envs is {config.num_envs}; give one of the two"
         )
-    _check_observed(config)
-    _check_data(config)
-    _check_reward(config)
-    if config.perceive == "energy" and config.agent != "joule":
-        raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
-    if not config.env.strip():
-        raise ConfigError("env: empty; give a Gymnasium id such as HalfCheetah-v5")
-    try:
-        check_env_kwargs(config.env_kwargs)
-    except SchemaError as error:
-        raise ConfigError(str(error)) from None
+
+
+def _check_kinds(config: Config) -> None:
+    """Raises ConfigError for an unknown kind of planner or regulariser, and for a setting that it does not have."""
     for section in KIND_SECTIONS:
         node = getattr(config, section)
         known = [*kinds.table(section), *([kinds.NO_PLANNER] if section == "planner" else [])]
@@ -376,6 +212,10 @@ def validate(config: Config) -> Config:
                 f"{section}.kind: found {node.kind!r}, expected one of {', '.join(known)}{hint}"
             )
         kinds.check_settings(section, node.kind, node.settings)
+
+
+def _check_sizes(config: Config) -> None:
+    """Raises ConfigError for a size that exceeds another one, or does not divide it."""
     learning, planner, latent = config.learning, config.planner, config.model.latent_dim
     if learning.batch_size > learning.replay_capacity_transitions:
         raise ConfigError(
@@ -389,9 +229,33 @@ def validate(config: Config) -> Config:
     samples, elites = (setting_of(config, "planner", name) for name in ("samples", "elites"))
     if samples is not None and elites is not None and elites > samples:
         raise ConfigError(f"planner.elites: {elites} exceeds planner.samples {samples}")
-    looks_ahead = config.agent == "joule" and planner.kind != kinds.NO_PLANNER
-    if looks_ahead:
+    if config.agent == "joule" and planner.kind != kinds.NO_PLANNER:
         check_horizon(planner.horizon_decisions, config.most_decisions, config.env)
+
+
+def validate(config: Config) -> Config:
+    """Returns `config` when every field has its type and lies in its range, and the fields agree.
+
+    Raises ConfigError with one sentence naming the field, what was found, and what is allowed.
+    """
+    _check_fields(config, "")
+    if config.task and not config.task.startswith(IN_PYTHON):
+        parse(config.task)
+    _check_constraints(config)
+    _check_side_by_side(config)
+    _check_observed(config)
+    _check_data(config)
+    _check_reward(config)
+    if config.perceive == "energy" and config.agent != "joule":
+        raise ConfigError(f"perceive: {config.agent} has no world model to infer its sensors by; joule has")
+    if not config.env.strip():
+        raise ConfigError("env: empty; give a Gymnasium id such as HalfCheetah-v5")
+    try:
+        check_env_kwargs(config.env_kwargs)
+    except SchemaError as error:
+        raise ConfigError(str(error)) from None
+    _check_kinds(config)
+    _check_sizes(config)
     device = config.device
     if not re.fullmatch(r"cpu|cuda|auto|cuda:(0|[1-9][0-9]?)", device):
         raise ConfigError(f"device: found {device!r}, expected cpu, cuda, cuda:N or auto")

@@ -38,8 +38,8 @@ import torch
 
 import joule
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.world_model.home_episodes import (
     FEWEST_HOME_DECISIONS,
     HOME_DECISIONS,

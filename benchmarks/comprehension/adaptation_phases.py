@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.configurator.validation import replace
+from agent.configurator.dotted_names import replace
 from agent.memory.columns import columns_of
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.seeds import FIRST_SEED

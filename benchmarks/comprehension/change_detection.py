@@ -27,8 +27,8 @@ import torch
 
 import joule
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import replace
 from agent.configurator.kinds import NO_PLANNER
-from agent.configurator.validation import replace
 from agent.world_model.adaptation import DECISIONS_PER_ALARM
 from agent.world_model.home_episodes import HomeEpisodes, play_home_episodes
 from agent.world_model.observed_steps import observed_steps

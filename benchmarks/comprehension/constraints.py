@@ -38,8 +38,8 @@ import torch
 
 import joule
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import flatten, replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import flatten, replace
 from agent.cost.constraint import parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
 from agent.cost.task import CostFn, Task, TaskReward

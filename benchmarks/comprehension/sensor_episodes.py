@@ -11,8 +11,8 @@ import torch
 
 import joule
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.seeds import FIRST_SEED
 from envs.changes.perturbation import Perturbed
 from envs.wrappers import Flat

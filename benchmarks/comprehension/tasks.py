@@ -45,8 +45,8 @@ from jaxtyping import Float
 
 import joule
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.cost.task import Task, TaskReward
 from agent.cost.task_text import parse
 from agent.readout_legibility import legibility_in_memory

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 import joule
-from agent.configurator.validation import known_names
+from agent.configurator.dotted_names import known_names
 from benchmarks import markdown_tables, raw_rows
 from benchmarks.learning import sweep
 from benchmarks.refusals import exit_code

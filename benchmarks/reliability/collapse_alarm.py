@@ -70,8 +70,9 @@ def tried(run: str, regularizer: str, seed: int, changes: dict[str, Any]) -> dic
     """
     import envs
     from agent.agent import WorldModelAgent
+    from agent.configurator.dotted_names import replace
     from agent.configurator.settings import Config
-    from agent.configurator.validation import replace, validate
+    from agent.configurator.validation import validate
     from agent.perception.collapse import COLLAPSED_IN_A_ROW
 
     settings = {

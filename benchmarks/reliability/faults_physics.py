@@ -96,8 +96,8 @@ def one_warning(env_id: str, kind: str) -> tuple[bool, int]:
     """
     import envs
     from agent.agent import WorldModelAgent
+    from agent.configurator.dotted_names import replace
     from agent.configurator.settings import Config
-    from agent.configurator.validation import replace
 
     env = envs.make(env_id)
     settings = {

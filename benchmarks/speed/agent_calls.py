@@ -10,9 +10,10 @@ import torch
 import envs
 import planners
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import replace
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from agent.memory.windows import Windows
 from benchmarks.speed.stopwatch import Call
 from joule.agents import new_agent

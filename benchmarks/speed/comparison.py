@@ -8,8 +8,8 @@ import torch
 
 import planners
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.learning.schedule import updates_due
 from benchmarks.speed import peer_planner
 from benchmarks.speed.agent_calls import (

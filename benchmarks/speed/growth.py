@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import replace, setting_of
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, setting_of, validate
+from agent.configurator.validation import validate
 from agent.memory.columns import columns_of
 from agent.memory.replay_buffer import ReplayBuffer
 from benchmarks.speed.agent_calls import REFERENCE_PLAN, plan_call, update_call

@@ -24,8 +24,9 @@ from typing import Any
 
 import torch
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from benchmarks.refusals import exit_code
 from benchmarks.speed import comparison, peer_planner
 from benchmarks.speed.agent_calls import REFERENCE_PLAN, settled_agent

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.learning.schedule import updates_due
 from benchmarks.contenders import BY_NAME, CONTENDERS, GYMNASIUM
 from benchmarks.refusals import exit_code

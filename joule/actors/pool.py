@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from agent.chunks import ActingCopy, Chunk, LearnerState
+from agent.configurator.config_json import to_json
 from agent.configurator.settings import Config
-from agent.configurator.validation import to_json
 from agent.interface import EnvSpec
 from joule.actors.chunk_messages import CHUNK, RESTORE, SNAPSHOT, chunk_of
 from joule.actors.snapshot_schema import actor_values, ended_values

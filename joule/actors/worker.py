@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agent.agent import WorldModelAgent
-from agent.configurator.validation import from_json
+from agent.configurator.config_json import from_json
 from agent.learning.collector import Collector, actor_config
 from agent.training_env import check_spec
 from joule import threads

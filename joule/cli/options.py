@@ -19,8 +19,8 @@ from collections.abc import Container, Sequence
 from typing import Any, Literal
 
 from agent.configurator import kinds
+from agent.configurator.dotted_names import known_names
 from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
-from agent.configurator.validation import known_names
 from agent.errors import ConfigError
 from joule.cli.parser import Parser, json_object, number, whole_number
 

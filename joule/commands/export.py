@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.configurator import validation
+from agent.configurator import dotted_names
 from agent.errors import ConfigError
 from agent.memory.columns import sees_pictures
 from joule import threads
@@ -111,7 +111,7 @@ def export(
     _check_agent(agent)
     origin = provenance(agent, None if request.run is None else request.run.id)
     # The reward is not needed, and that of a task in Python could not be made.
-    env_config = validation.replace(loaded.env_config, {"task": ""})
+    env_config = dotted_names.replace(loaded.env_config, {"task": ""})
     env = dataclasses.replace(loaded, env_config=env_config).make_env()
     try:
         values, files = _files(agent, env, origin)

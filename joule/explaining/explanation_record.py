@@ -10,7 +10,7 @@ import numpy as np
 import envs
 from agent import explanation
 from agent.agent import WorldModelAgent
-from agent.configurator.validation import to_json
+from agent.configurator.config_json import to_json
 from agent.errors import ConfigError
 from envs.readouts.labels import action_labels, readout_labels
 from envs.safe_env import SafeEnv

@@ -9,7 +9,7 @@ from typing import Any
 from gymnasium import spaces
 
 from agent.agent import WorldModelAgent
-from agent.configurator.validation import to_json
+from agent.configurator.config_json import to_json
 from envs import SafeEnv
 from envs.wrappers import Flat
 from joule.exporting.networks import OwnActions

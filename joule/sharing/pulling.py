@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from joule.memory_budget import largest_checkpoint
 from joule.sharing.contents import CARD, PROVENANCE, SharingError, check_name, largest
 from joule.sharing.hub import Hub

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.configurator.config_json import to_json
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, to_json
 from agent.interface import Agent
 from joule.sharing.acting_state import acting_state
 from joule.sharing.card import model_card

@@ -10,8 +10,9 @@ from typing import Any
 
 import gymnasium
 
+from agent.configurator.dotted_names import drop_foreign_settings, replace
 from agent.configurator.settings import KIND_SECTIONS, Config
-from agent.configurator.validation import drop_foreign_settings, replace, validate
+from agent.configurator.validation import validate
 from agent.cost.task import IN_PYTHON
 from agent.cost.task_text import parse
 from agent.errors import ConfigError

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from agent.configurator.config_json import from_json, to_json
 from agent.configurator.settings import Config
-from agent.configurator.validation import from_json, to_json
 from agent.errors import ConfigError
 from joule.storage import run_entries
 from joule.storage.checkpoint import sweep

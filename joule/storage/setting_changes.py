@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
+from agent.configurator.dotted_names import differing, value_of
 from agent.configurator.settings import Config
-from agent.configurator.validation import differing, value_of
 from joule.escaping import csv_cell
 from joule.storage.files import replace_file
 from joule.storage.reader import JSON_BYTES, read_plain

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.errors import ConfigError
 from joule.arguments import texts_in
 from joule.storage.errors import RunError

@@ -16,8 +16,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent.configurator.dotted_names import flatten, known_names, nearest_setting
 from agent.configurator.settings import LISTS, Config
-from agent.configurator.validation import flatten, known_names, nearest_setting
 from agent.errors import ConfigError
 from joule.cli.options import add_settings, given_settings
 from joule.cli.parser import Parser, number

@@ -15,7 +15,7 @@ import numpy as np
 
 from agent.acting_copy import acting_copy
 from agent.agent import WorldModelAgent
-from agent.configurator.validation import to_json
+from agent.configurator.config_json import to_json
 from joule.answering_process import AnsweringProcess
 from joule.messages import receive, send
 from joule.storage.env_spec import spec_to_json

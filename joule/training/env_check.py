@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from agent import random_state
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.cost.constraint import parse_constraint
 from agent.cost.readouts import Readouts
 from agent.cost.task_text import parse

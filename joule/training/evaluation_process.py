@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.acting_copy import act_as
 from agent.agent import WorldModelAgent
-from agent.configurator.validation import from_json
+from agent.configurator.config_json import from_json
 from joule.agents import build_agent
 from joule.answering_process import answers, arriving
 from joule.messages import send

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from agent.configurator.config_json import to_json
 from agent.configurator.settings import Config
-from agent.configurator.validation import to_json
 from agent.interface import Agent, Legible
 from envs.changes.randomisation import values_of
 from joule.report.forecasts import calibration

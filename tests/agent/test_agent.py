@@ -19,8 +19,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 import envs
 import joule
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.cost.constraint import parse_constraint
 from agent.device import DeviceError, pick_device
 from agent.errors import ConfigError

@@ -11,7 +11,7 @@ import pytest
 import tiny_env
 
 import envs
-from agent.configurator.validation import replace
+from agent.configurator.dotted_names import replace
 from agent.errors import ConfigError, InputError
 from agent.training_env import check_spec
 from joule.agents import new_agent

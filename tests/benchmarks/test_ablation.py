@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import joule
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from benchmarks.learning import ablation
 from joule.environment import make_env
 from joule.storage.provenance import version

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from result_files import write_evaluations
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from benchmarks import contenders
 from benchmarks.contenders import BY_NAME, CONTENDERS, DMC
 from benchmarks.learning import frontier, frontier_curves, sweep

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from benchmarks.speed import agent_calls, device, speed, stopwatch
 
 pytestmark = pytest.mark.usefixtures("unchecked")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.cost.readouts import Readouts
 from agent.networks import Networks
 from benchmarks.comprehension.surprise_detectors import Clip, ConstantVelocityDetector, WorldModelDetector

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import planners
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import PRESETS, Config
-from agent.configurator.validation import replace
 from agent.cost.task import Task
 from agent.errors import ConfigError
 from joule.model_file import with_model_file

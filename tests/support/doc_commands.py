@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from agent.cost import task_text
 from agent.cost.constraint import parse_constraint
 from envs.changes.randomisation import standing

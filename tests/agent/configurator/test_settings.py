@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import planners
+from agent.configurator.config_json import from_json, to_json
+from agent.configurator.dotted_names import flatten, replace, setting_of, value_of
 from agent.configurator.settings import PRESETS, AgentKind, Config, PlannerConfig
-from agent.configurator.validation import flatten, from_json, replace, setting_of, to_json, validate, value_of
+from agent.configurator.validation import validate
 from agent.errors import ConfigError
 from joule.cli.options import field_help
 from joule_schema.env_kwargs import RESERVED

@@ -11,8 +11,10 @@ import tiny_env
 import torch
 
 import envs
+from agent.configurator.config_json import from_json, to_json
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import from_json, replace, to_json, validate
+from agent.configurator.validation import validate
 from agent.cost.constraint import Constraint, charge, covered_by_task, parse_constraint
 from agent.cost.constraint_monitor import ConstraintMonitor
 from agent.cost.readouts import Readouts

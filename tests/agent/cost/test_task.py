@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from named_readouts import named
 
-from agent.configurator.validation import from_json, to_json
+from agent.configurator.config_json import from_json, to_json
 from agent.cost.readouts import TaskError
 from agent.cost.task import Task
 from agent.cost.task_text import parse

@@ -15,8 +15,8 @@ import pytest
 from run_comparison import assert_same_state
 
 from agent.agent import WorldModelAgent
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.errors import ConfigError
 from agent.learning.collector import actor_config
 from agent.learning.schedule import rows_for

@@ -18,8 +18,8 @@ import pytest
 from commands import ROOT, run_forked, run_python
 
 import joule
+from agent.configurator.dotted_names import flatten
 from agent.configurator.settings import Config
-from agent.configurator.validation import flatten
 from agent.errors import ConfigError
 from joule.commands import evaluate, train
 from joule.datasets.source import with_settings_of_data

@@ -12,8 +12,8 @@ import pytest
 from drawn_env import ID, drawn
 
 import envs
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace
 from agent.cost.readouts import Readouts
 from agent.errors import ConfigError
 from envs.readouts.derived import derived

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from result_files import write_evaluations, write_run, write_tree
 
+from agent.configurator.config_json import to_json
+from agent.configurator.dotted_names import flatten, replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import flatten, replace, to_json
 from joule.report import labels
 from joule.report.evaluations import ResultsError
 from joule.report.results import gather

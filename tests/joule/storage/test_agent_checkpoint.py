@@ -18,8 +18,9 @@ import pytest
 import torch
 
 import joule
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from agent.errors import StopRun
 from joule.agents import new_agent
 from joule.commands import evaluate, train

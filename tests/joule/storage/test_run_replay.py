@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from agent.errors import ConfigError, StopRun
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.memory.replay_rows import StreamRows

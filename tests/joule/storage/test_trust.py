@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from run_files import make_run
 
+from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.configurator.validation import replace, validate
+from agent.configurator.validation import validate
 from agent.errors import ConfigError
 from envs.env_spec import EnvSpec, ObservationPart
 from joule import memory_budget
