@@ -19,9 +19,10 @@ from joule.baselines.settings import KINDS as BASELINES
 from joule.environment import settings_of, wrap_env
 from joule.memory_budget import allocating, check_budget
 from joule.model_file import with_model_file
-from joule.settings import ENV_SETTINGS, config_from, merged, used_settings
+from joule.settings import ENV_SETTINGS, config_from, merged
 from joule.storage.agent_checkpoint import save_agent
 from joule.training_envs import make_envs
+from joule.used_settings import used_settings
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent

@@ -17,7 +17,8 @@ from agent.errors import ConfigError
 from envs.registry import checked_id
 from joule.model_file import with_model_file
 from joule.process_settings import keep_from_environments
-from joule.settings import ENV_SETTINGS, check_used, merged
+from joule.settings import ENV_SETTINGS, merged
+from joule.used_settings import check_used
 
 if TYPE_CHECKING:
     from envs.rendering.pixels import PixelSettings

@@ -18,8 +18,8 @@ from agent.configurator.dotted_names import (
 from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
 from agent.configurator.validation import check_exploring, validate
 from agent.errors import ConfigError
-from joule.baselines.settings import WITH_REPLAY
 from joule.model_file import with_model_file
+from joule.used_settings import OF_JOULE, check_agent_uses, check_used
 from joule_schema.model_file import MODEL_ENV
 
 ENV_SETTINGS = (
@@ -35,22 +35,6 @@ ENV_SETTINGS = (
     "step_timeout_seconds",
 )
 """Settings of the environment, beside its id."""
-_OF_JOULE = (
-    "data",
-    "reward",
-    "model.",
-    "regularizer.",
-    "cost.",
-    "actor.",
-    "planner.",
-    "explore.",
-    "learning.",
-    "on_collapse",
-)
-"""What only the world-model agent uses, but for `_WITH_REPLAY`."""
-_WITH_REPLAY = "learning.utd"
-"""The setting of learning that every agent with a replay buffer uses."""
-_LEARN_FROM_REPLAY = ("joule", *WITH_REPLAY)
 FREE = (
     "steps", "eval_every_frames", "eval_process", "checkpoint_every_frames", "video", "memory_budget_gb",
 )  # fmt: skip
@@ -72,29 +56,6 @@ FROM_DATA: dict[str, Any] = {
     "learning.rate_at_end": 0.05,  # how long it learns is known
 }
 """Settings of a run that learns from recorded episodes, where the user gives no others."""
-_NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
-    (
-        ("explore.curiosity", "cost.uncertainty"),
-        lambda config: config.reward != "none",
-        "--reward none only explores, without this setting",
-    ),
-    (
-        ("actor_chunk_decisions", "actors_lockstep"),
-        lambda config: config.actors > 0,
-        "this setting is of --actors, and there are none",
-    ),
-    (
-        ("learning.rate_at_end",),
-        lambda config: bool(config.data),
-        "this setting is of --data, and there is none",
-    ),
-    (
-        ("obs_size",),
-        lambda config: "pixels" in config.obs,
-        "this setting is of --obs pixels, and no camera is observed",
-    ),
-)
-"""Settings, what uses them, and what to say to who gives them where nothing does."""
 _OF_GOALS = ("goal", "learn_goals")
 """Keywords of a trained agent that are no settings."""
 _INTERACTION = ("explore.", "learning.utd", "learning.initial_utd", "learning.pretrain_updates", "actor_chunk",
@@ -163,7 +124,7 @@ def config_from(preset: str, given: Mapping[str, Any]) -> Config:
     given = with_model_file(given)
     changes = PRESETS[preset]
     if (agent := given.get("agent", Config().agent)) != "joule":
-        changes = {name: value for name, value in changes.items() if not name.startswith(_OF_JOULE)}
+        changes = {name: value for name, value in changes.items() if not name.startswith(OF_JOULE)}
         if PRESETS[preset] and not changes:
             raise ConfigError(f"--preset: {preset} changes nothing that {agent} uses; it is for joule")
     if "explore.kind" in given and given.get("reward") != "none":
@@ -315,19 +276,6 @@ def check_given_with_data(given: Mapping[str, Any]) -> None:
             )
 
 
-def check_used(config: Config, given: Iterable[str]) -> None:
-    """Refuses settings that the user gave and that nothing in this run uses.
-
-    Raises:
-        ConfigError: for the first of them.
-    """
-    found, usual = flatten(config), flatten(Config())
-    for names, used, why in _NEEDS:
-        unused = [name for name in given if name in names and found[name] != usual[name]]
-        if unused and not used(config):
-            raise ConfigError(f"{unused[0]}: {why}; leave it out")
-
-
 def check_num_envs(before: Config, config: Config) -> None:
     """Refuses another number of environments for an agent that has learned: the replay has a stream of each.
 
@@ -344,31 +292,6 @@ def check_num_envs(before: Config, config: Config) -> None:
             f"num_envs: the replay of this run has a stream for each of {before.num_envs} environments, not "
             f"{config.num_envs}; train another run"
         )
-
-
-def used_settings(config: Config) -> dict[str, Any]:
-    """The settings by dotted name, without those that the agent of this kind does not use."""
-    return {name: value for name, value in flatten(config).items() if uses_setting(config.agent, name)}
-
-
-def check_agent_uses(agent: str, given: Iterable[str]) -> None:
-    """Refuses settings that an agent does not use.
-
-    Raises:
-        ConfigError: for the first of them.
-    """
-    unused = [name for name in given if not uses_setting(agent, name)]
-    if unused:
-        why = "learns nothing" if agent in ("random", "zero") else "has its library's published settings"
-        users = ", ".join(_LEARN_FROM_REPLAY) + " use" if unused[0] == _WITH_REPLAY else "only joule uses"
-        raise ConfigError(f"{unused[0]}: {agent} {why}; {users} this setting")
-
-
-def uses_setting(agent: str, name: str) -> bool:
-    """Whether an agent of this kind uses the setting with this dotted name."""
-    if name == _WITH_REPLAY:
-        return agent in _LEARN_FROM_REPLAY
-    return agent == "joule" or not name.startswith(_OF_JOULE)
 
 
 def _check_arguments(keywords: Mapping[str, Any], function: Callable[..., Any]) -> None:

@@ -14,7 +14,7 @@ from agent.configurator.settings import GOAL_CONDITIONED, NO_USUAL_RETURN, Confi
 from agent.errors import ConfigError
 from joule.arguments import whole
 from joule.model_file import with_model_file
-from joule.settings import check_agent_uses
+from joule.used_settings import check_agent_uses
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent

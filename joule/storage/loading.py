@@ -21,13 +21,14 @@ from agent.training_env import check_spec
 from joule.agents import build_agent
 from joule.arguments import as_path
 from joule.environment import wrap_env
-from joule.settings import check_agent_uses, check_num_envs, merged
+from joule.settings import check_num_envs, merged
 from joule.storage.agent_checkpoint import named_checkpoint, newest_checkpoint, restore_checkpoint
 from joule.storage.checkpoint import Checkpoint
 from joule.storage.env_spec import spec_of_run
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
 from joule.storage.run_paths import located
+from joule.used_settings import check_agent_uses
 
 log = logging.getLogger(__name__)
 

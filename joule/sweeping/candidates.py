@@ -17,7 +17,6 @@ from agent.configurator.settings import NO_ENV
 from agent.errors import ConfigError
 from joule.cli.command_line import setting_words
 from joule.escaping import csv_cell
-from joule.settings import uses_setting
 from joule.storage.errors import RunInUse
 from joule.storage.files import DISK, replace_file, why
 from joule.storage.run_lock import RunLock
@@ -25,6 +24,7 @@ from joule.sweeping.grid import Range
 from joule.sweeping.plan import Plan
 from joule.sweeping.results import finished, last_return
 from joule.sweeping.trials import COUNTED_IN_CORES, StoredTrial, digest, lasting, slug, trial
+from joule.used_settings import uses_setting
 
 SEARCH = "search"
 """The folder in the storage."""

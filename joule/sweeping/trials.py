@@ -25,13 +25,14 @@ from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from joule.cli.command_line import setting_words
 from joule.escaping import terminal
-from joule.settings import check_agent_uses, config_from, uses_setting
+from joule.settings import config_from
 from joule.storage.files import DISK, why
 from joule.storage.links import RUN_FILE
 from joule.storage.trust import flags_needed
 from joule.sweeping.grid import Range
 from joule.sweeping.job import Job
 from joule.sweeping.plan import Plan
+from joule.used_settings import check_agent_uses, uses_setting
 from joule_errors import Refused
 
 RUNS, LOGS, RESULTS = "runs", "logs", "results"
