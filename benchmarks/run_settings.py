@@ -13,7 +13,8 @@ from joule.datasets.source import with_settings_of_data
 from joule.escaping import terminal
 from joule.settings import FREE, config_from, config_init_from
 from joule.storage.links import RUN_FILE
-from joule.storage.run_folder import located, read_run
+from joule.storage.run_paths import located
+from joule.storage.run_record import read_run
 from joule.sweeping.trial import Trial
 from joule_errors import Refused
 

@@ -162,7 +162,8 @@ class Request:
         self.checkpoint: Path | None = None
         self._check_task()
         if isinstance(source, (str, os.PathLike)):
-            from joule.storage.run_folder import Run, located
+            from joule.storage.run_folder import Run
+            from joule.storage.run_paths import located
 
             folder, self.checkpoint = located(Path(source))
             self.run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)

@@ -41,7 +41,7 @@ NAMES = {"open", "save_file", "load_file", "SummaryWriter", "RecordVideo"}
 
 ALLOWED = {
     # Folders and names without content: a new run folder, and what a refused one leaves.
-    "joule/storage/run_folder.py": {"mkdir", "unlink"},
+    "joule/storage/run_record.py": {"mkdir", "unlink"},
     "joule/storage/trust.py": {"mkdir"},
     "joule/storage/new_folder.py": {"shutil.rmtree"},
     "joule/training/conclusion.py": {"unlink"},
@@ -60,6 +60,8 @@ ALLOWED = {
     "joule/answering_process.py": {"os.open", "tempfile"},
     "joule/report/console.py": {"os.open"},
     "joule/report/process_load.py": {"open"},
+    # A Python file of the user's, given where an environment's id is asked for: a plain file, read up to a size.
+    "envs/python_file.py": {"open"},
     # The source of Joule itself.
     "agent/configurator/kinds.py": {"read_text"},
 }

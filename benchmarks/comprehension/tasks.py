@@ -62,8 +62,8 @@ from benchmarks.counts import count
 from benchmarks.refusals import exit_code
 from joule.environment import make_env
 from joule.physics_oracle import oracle_for
-from joule.storage.run_folder import read_run
 from joule.storage.run_paths import located
+from joule.storage.run_record import read_run
 from joule_errors import Refused
 
 COLUMNS = (

@@ -25,7 +25,8 @@ from joule.sharing.shared_form import shared_files, write_files
 from joule.storage.files import DISK, replace_file
 from joule.storage.loading import restored
 from joule.storage.provenance import version
-from joule.storage.run_folder import Run, located
+from joule.storage.run_folder import Run
+from joule.storage.run_paths import located
 from joule.storage.shipped import SHIPPED, address
 from joule.trained import Request
 from joule_errors import Refused

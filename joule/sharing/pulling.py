@@ -26,7 +26,8 @@ from joule.storage.manifest import ARRAYS
 from joule.storage.new_folder import new_folder
 from joule.storage.reader import read_plain
 from joule.storage.run_entries import CONFIG, VERSIONS
-from joule.storage.run_folder import Run, read_run
+from joule.storage.run_folder import Run
+from joule.storage.run_record import read_run
 from joule_errors import JouleError
 
 _SCRATCH = ".download"

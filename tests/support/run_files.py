@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.configurator.settings import Config
-from joule.storage.run_folder import EVALUATION_COLUMNS, Run
+from joule.storage.log_files import EVALUATION_COLUMNS
+from joule.storage.run_folder import Run
 
 ENV_SPEC = {"env": "HalfCheetah-v5", "observation_size": 17}
 TABLES = ("metrics.csv", "evaluations.csv", "forecasts.csv")

@@ -24,8 +24,8 @@ from agent.configurator.validation import validate
 from agent.errors import StopRun
 from joule.agents import new_agent
 from joule.commands import evaluate, train
+from joule.storage.errors import RunError
 from joule.storage.replay_log import ReplayLog
-from joule.storage.run_folder import RunError
 from joule.training_envs import make_envs
 
 pytestmark = pytest.mark.usefixtures("unchecked")

@@ -14,7 +14,8 @@ from agent.interface import EnvSpec
 from envs.env_spec import EnvSpec as MadeEnvSpec
 from envs.env_spec import ObservationPart
 from joule.storage.env_spec import StoredEnvSpec, spec_of_run, spec_to_json
-from joule.storage.run_folder import Run, RunError
+from joule.storage.errors import RunError
+from joule.storage.run_folder import Run
 
 SPEC = MadeEnvSpec(
     env="my_pkg:Arm",

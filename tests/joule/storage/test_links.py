@@ -13,6 +13,7 @@ from run_files import TABLES, evaluation, make_run
 
 from joule.storage import files, run_lock
 from joule.storage.checkpoint import CheckpointError, load
+from joule.storage.errors import RunError
 from joule.storage.files import DISK, open_append, replace_file, replacing
 from joule.storage.links import check_inside
 from joule.storage.log_files import CsvLog
@@ -20,7 +21,7 @@ from joule.storage.new_folder import new_folder
 from joule.storage.owners import MACHINE
 from joule.storage.reader import read_plain
 from joule.storage.replay_log import ReplayLog, ReplayLogError
-from joule.storage.run_folder import Run, RunError
+from joule.storage.run_folder import Run
 from joule.storage.run_lock import RunLock
 from joule.storage.run_paths import located
 

@@ -10,7 +10,9 @@ import pytest
 from run_files import make_run
 
 from joule.storage import provenance
-from joule.storage.run_folder import Run, RunError, differences, version, versions
+from joule.storage.errors import RunError
+from joule.storage.provenance import differences, version, versions
+from joule.storage.run_folder import Run
 
 ROOT = Path(__file__).parents[3]
 

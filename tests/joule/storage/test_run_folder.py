@@ -17,9 +17,10 @@ import pytest
 from run_files import ENV_SPEC, TABLES, evaluation, make_run, table
 
 from agent.configurator.settings import Config
+from joule.storage.errors import RunError
 from joule.storage.format import FORMAT
 from joule.storage.manifest import MANIFEST
-from joule.storage.run_folder import Run, RunError
+from joule.storage.run_folder import Run
 from joule.storage.run_paths import located
 from joule.storage.setting_changes import changes_until
 
@@ -75,7 +76,7 @@ def test_who_comes_second_to_a_folder_leaves_what_the_first_one_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     first = Run.create(Path("first"), Config(), [], ENV_SPEC)
-    monkeypatch.setattr("joule.storage.run_folder.check_free", lambda _: None)
+    monkeypatch.setattr("joule.storage.run_record.check_free", lambda _: None)
     exists = Path.exists
     with monkeypatch.context() as patch:  # the other process makes it between the look and the mkdir
         patch.setattr(Path, "exists", lambda path: path.name != "first" and exists(path))
@@ -84,7 +85,7 @@ def test_who_comes_second_to_a_folder_leaves_what_the_first_one_made(
     assert Run.open(Path("first")).id == first.id
     taken = [Path("runs/taken"), Path("runs/free")]
     taken[0].mkdir(parents=True)
-    monkeypatch.setattr("joule.storage.run_folder.default_folder", lambda _: taken.pop(0))
+    monkeypatch.setattr("joule.storage.run_record.default_folder", lambda _: taken.pop(0))
     with monkeypatch.context() as patch:
         patch.setattr(Path, "exists", lambda path: path.name != "taken" and exists(path))
         assert Run.create(None, Config(), [], ENV_SPEC).folder == Path("runs/free")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from run_files import make_run
 
-from joule.storage.run_folder import Run, RunError
+from joule.storage.errors import RunError
+from joule.storage.run_folder import Run
 
 ROOT = Path(__file__).parents[3]
 

@@ -16,7 +16,9 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 
 from joule.report.evaluations import read_evaluations
 from joule.storage import log_files
-from joule.storage.run_folder import EVALUATION_COLUMNS, Run, RunError
+from joule.storage.errors import RunError
+from joule.storage.log_files import EVALUATION_COLUMNS
+from joule.storage.run_folder import Run
 
 
 def test_a_new_metric_adds_a_column_and_every_digit_is_kept(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from agent.errors import ConfigError
 from envs.env_spec import EnvSpec, ObservationPart
 from joule import memory_budget
 from joule.memory_budget import allocating, check_budget, check_environments
-from joule.storage.run_folder import Run, RunError
+from joule.storage.errors import RunError
+from joule.storage.run_folder import Run
 from joule_errors.memory import MemoryShort
 
 SPEC = EnvSpec(
