@@ -171,23 +171,7 @@ def wrapped(
     record = EpisodeRecord(Boundary(raw))
     flat = Flat(record, _shown(raw, env, pixels))
     checks = FaultChecks(flat, env, step_timeout_seconds)
-    limited: gymnasium.Env[Any, Any] = checks
-    frames = max_episode_frames or registered_limit
-    if frames is not None and (not isinstance(frames, int) or frames < 1):
-        raise EnvError(
-            f"{env} is registered with max_episode_steps={frames!r:.40}: give a whole number of at least 1, or none"
-        )
-    if frames is not None:
-        limited = gymnasium.wrappers.TimeLimit(checks, frames)
-    known = (frames, time_limit(raw), _dm_control_limit(raw))
-    frames = min((limit for limit in known if limit is not None), default=None)
-    if max_episode_frames is not None and frames is not None and frames < max_episode_frames:
-        warnings.warn(
-            f"max_episode_frames: {env} itself ends an episode after {frames:,} frames, before "
-            f"{max_episode_frames:,}",
-            Advice,
-            stacklevel=2,
-        )
+    limited, frames = _limited(checks, raw, env, registered_limit, max_episode_frames)
     size, sizes = flat.observation.size, _readout_sizes(raw, flat)
     derived = _checked_derived_readouts(raw)
     if not has_own_readouts(raw):
@@ -249,6 +233,37 @@ def _shown(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings | None)
         there = ", ".join(map(repr, (*filter(None, cameras), *own)))
         raise EnvError(f"obs_camera: {env} has no camera and no picture {pixels.camera!r}; there are {there}")
     return pixels.camera
+
+
+def _limited(
+    checks: FaultChecks,
+    raw: gymnasium.Env[Any, Any],
+    env: str,
+    registered_limit: int | None,
+    max_episode_frames: int | None,
+) -> tuple[gymnasium.Env[Any, Any], int | None]:
+    """The checked environment with its time limit, and the frames of its longest episode; None where it has none.
+
+    Warns of a limit that the environment does not reach. Raises EnvError for one that is no number of frames.
+    """
+    limited: gymnasium.Env[Any, Any] = checks
+    frames = max_episode_frames or registered_limit
+    if frames is not None and (not isinstance(frames, int) or frames < 1):
+        raise EnvError(
+            f"{env} is registered with max_episode_steps={frames!r:.40}: give a whole number of at least 1, or none"
+        )
+    if frames is not None:
+        limited = gymnasium.wrappers.TimeLimit(checks, frames)
+    known = (frames, time_limit(raw), _dm_control_limit(raw))
+    frames = min((limit for limit in known if limit is not None), default=None)
+    if max_episode_frames is not None and frames is not None and frames < max_episode_frames:
+        warnings.warn(
+            f"max_episode_frames: {env} itself ends an episode after {frames:,} frames, before "
+            f"{max_episode_frames:,}",
+            Advice,
+            stacklevel=3,
+        )
+    return limited, frames
 
 
 def _seen(

@@ -190,44 +190,63 @@ def _train(
         flag = "--trust-module" if trust_modules else "--trust-env-kwargs"
         raise ConfigError(f"{flag}: is for another run, and there is no --resume")
     trust: dict[str, Any] = {"trust_modules": trust_modules, "trust_env_kwargs": trust_env_kwargs}
-    if resume is None:
-        if init_from is None:
-            if given.get("data"):
-                from joule.datasets.source import with_settings_of_data
-
-                given = with_settings_of_data(given, trust)
-            config = config_from(preset or "default", given)
-        else:
-            config = config_init_from(_opened(init_from, "--init-from", trust).config, given)
-        if from_command_line:
-            threads.set_variables(config.threads)
+    if resume is not None:
         if out is not None:
-            _check_free(out)
-        if config.env != NO_ENV:
-            from envs.registry import checked_id
+            raise ConfigError(
+                f"--out: a resumed run stays in its own folder; copy {resume} to {out} and --resume {out} to "
+                "have it there"
+            )
+        return _resume(
+            resume, given, override, trust, callbacks, track, ray=ray, progress=progress,
+            from_command_line=from_command_line,
+        )  # fmt: skip
+    if init_from is None:
+        if given.get("data"):
+            from joule.datasets.source import with_settings_of_data
 
-            config = dataclasses.replace(config, env=checked_id(config.env))
-        given_callbacks = _callbacks(callbacks, track)
-        with _startup(config, from_command_line) as startup:
-            # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
-            from envs.registry import complete_id
-            from joule.training.experienced import train_init_from, train_offline
-            from joule.training.session import Reporting, train_new
-
-            config = dataclasses.replace(config, env=complete_id(config.env))
-            reporting = Reporting([*startup, *given_callbacks], track, progress)
-            end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line}
-            if config.data:
-                return train_offline(config, out, command, **end, **trust)
-            end["ray"] = ray
-            if init_from is None:
-                return train_new(config, out, command, **end)
-            return train_init_from(config, init_from, out, command, **end, **trust)
+            given = with_settings_of_data(given, trust)
+        config = config_from(preset or "default", given)
+    else:
+        config = config_init_from(_opened(init_from, "--init-from", trust).config, given)
+    if from_command_line:
+        threads.set_variables(config.threads)
     if out is not None:
-        raise ConfigError(
-            f"--out: a resumed run stays in its own folder; copy {resume} to {out} and --resume {out} to "
-            "have it there"
-        )
+        _check_free(out)
+    if config.env != NO_ENV:
+        from envs.registry import checked_id
+
+        config = dataclasses.replace(config, env=checked_id(config.env))
+    given_callbacks = _callbacks(callbacks, track)
+    with _startup(config, from_command_line) as startup:
+        # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
+        from envs.registry import complete_id
+        from joule.training.experienced import train_init_from, train_offline
+        from joule.training.session import Reporting, train_new
+
+        config = dataclasses.replace(config, env=complete_id(config.env))
+        reporting = Reporting([*startup, *given_callbacks], track, progress)
+        end: dict[str, Any] = {"reporting": reporting, "handle_signals": from_command_line}
+        if config.data:
+            return train_offline(config, out, command, **end, **trust)
+        end["ray"] = ray
+        if init_from is None:
+            return train_new(config, out, command, **end)
+        return train_init_from(config, init_from, out, command, **end, **trust)
+
+
+def _resume(
+    resume: Path,
+    given: Mapping[str, Any],
+    override: bool,
+    trust: Mapping[str, Any],
+    callbacks: Sequence[Callback],
+    track: Sequence[str],
+    *,
+    ray: str | None,
+    progress: bool,
+    from_command_line: bool,
+) -> TrainedRun:
+    """Checks what a resumed run is given, and resumes it. Arguments as for `_train`."""
     if from_command_line:
         threads.set_variables(given.get("threads") or threads.of_run(resume))
     from joule.storage.checkpoint import newest_step

@@ -235,18 +235,12 @@ def _session(
             outcome: Outcome = "interrupted"
             if isinstance(error, Exception):
                 outcome = "failed"
-                if not resumed and agent.frames == 0 and isinstance(error, StopRun):
-                    # Such as a tracker that nobody is logged in to, or a first step that fails: the new run is
-                    # taken back, so that the same command can be given again once that is mended.
+                # Such as a tracker that nobody is logged in to, or a first step that fails: the new run is taken
+                # back, so that the same command can be given again once that is mended.
+                untrained = not resumed and agent.frames == 0 and isinstance(error, StopRun)
+                if untrained:
                     after_unlocking.callback(remove_untrained, run.folder)
-                    with suppress(CallbackError):
-                        callback.on_note(
-                            f"nothing was trained, and the run is removed from {run.folder}; --debug shows the "
-                            "traceback"
-                        )
-                elif (path := failure_file.write(run.folder, error)) is not None:
-                    with suppress(CallbackError):
-                        callback.on_note(f"the traceback is in {path}")
+                _note_traceback(run.folder, error, untrained, callback)
             with suppress(CallbackError):  # the first error is the one to report
                 callback.on_end(RunEnd(agent.frames, outcome, str(error), trainer.last_scores or None))
             raise
@@ -256,6 +250,18 @@ def _session(
     if _in_processes(env):
         agent.begin_episode()  # the open episodes end with their processes
     return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
+
+
+def _note_traceback(folder: Path, error: Exception, untrained: bool, callback: Callback) -> None:
+    """Writes the traceback of an error into the run folder, unless that is removed, and says where to see it."""
+    if untrained:
+        note = f"nothing was trained, and the run is removed from {folder}; --debug shows the traceback"
+    elif (path := failure_file.write(folder, error)) is not None:
+        note = f"the traceback is in {path}"
+    else:
+        return
+    with suppress(CallbackError):
+        callback.on_note(note)
 
 
 def _start_of(run: Run, agent: Agent, resumed: bool) -> RunStart:
