@@ -50,9 +50,18 @@ def speeds(speed: float) -> tuple[float, float, float]:
     return min(least, speed), max(greatest, speed), min(step, speed)
 
 
-def given(slider: Any, otherwise: float) -> float:
-    """The number of a slider; `otherwise` where a person has emptied its box."""
-    return otherwise if slider.value is None else float(slider.value)
+def given(slider: Any) -> float | None:
+    """The number of a slider; None where its box is empty, or has a number beyond the slider's bounds.
+
+    A box hands over every key, so that a person who types 0.5 gives 0 first. When the person leaves a box with a
+    number beyond the bounds, it takes the nearer bound, and hands that over.
+    """
+    low, high, value = slider.min, slider.max, slider.value
+    # The end of the track may differ from the bound by rounding, because it is a multiple of the step.
+    slack = 1e-6 * (high - low)
+    if value is None or not low - slack <= value <= high + slack:
+        return None
+    return min(max(float(value), low), high)
 
 
 class Panel:
@@ -116,7 +125,7 @@ class Panel:
         buttons.on_click(lambda _: self._ask(f"play {buttons.value}", acts[buttons.value]))
 
         def set_speed() -> None:
-            player.speed = given(speed, player.speed)
+            player.speed = given(speed) or player.speed
 
         def set_following() -> None:
             self._stage.follows = follow.value
@@ -140,7 +149,7 @@ class Panel:
         force = gui.add_slider("force (N)", min=0.0, max=most, step=most / 100.0, initial_value=0.4 * most)
         first, second = list(DIRECTIONS)[:4], list(DIRECTIONS)[4:]
         for directions in (first, second):
-            self._add_directions(directions, lambda: (names[where.value], given(force, 0.0)))
+            self._add_directions(directions, lambda: (names[where.value], given(force) or 0.0))
         gui.add_html('<div style="font-size:0.8em;padding:0 0.8em">Or drag the robot with the mouse.</div>')
 
     def _add_directions(self, directions: list[str], push: Callable[[], tuple[int, float]]) -> None:
@@ -180,9 +189,11 @@ class Panel:
         return lambda _: self._ask(name, lambda: self._set_factor(name, slider))
 
     def _set_factor(self, name: str, slider: Any) -> None:
-        before = self._simulation.factor(name)
+        before, value = self._simulation.factor(name), given(slider)
+        if value is None:
+            return
         try:
-            self._simulation.set_factor(name, given(slider, before))
+            self._simulation.set_factor(name, value)
         except Refused:
             slider.value = min(max(before, FACTORS[name].low), FACTORS[name].high)
             raise
@@ -241,7 +252,9 @@ class Panel:
 
         def change() -> None:
             simulation.shows_ghost = shown.value
-            ghost.ahead = max(1, round(given(ahead, ghost.seconds * ghost.ahead) / ghost.seconds))
+            seconds = given(ahead)
+            if seconds is not None:
+                ghost.ahead = max(1, round(seconds / ghost.seconds))
 
         for control in (shown, ahead):
             control.on_update(lambda _: self._ask("ghost", change))
@@ -261,8 +274,10 @@ class Panel:
         )
 
         def change() -> None:
-            weigh(name, given(slider, value))
-            self._simulation.forget_plan()
+            weight = given(slider)
+            if weight is not None:
+                weigh(name, weight)
+                self._simulation.forget_plan()
 
         slider.on_update(lambda _: self._ask(f"weight {name}", change))
         return slider

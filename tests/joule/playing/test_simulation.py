@@ -211,7 +211,8 @@ def panel_of(simulation: Simulation) -> tuple[Panel, Player, dict[str, MagicMock
 
     def add(name: str, *rest: Any, **given: Any) -> MagicMock:
         value = given.get("initial_value", rest[0] if rest else None)
-        controls[name] = MagicMock(value=value, disabled=False)
+        bounds = {bound: given.get(bound) for bound in ("min", "max")}
+        controls[name] = MagicMock(value=value, disabled=False, **bounds)
         return controls[name]
 
     gui.add_slider = gui.add_text = gui.add_button = gui.add_dropdown = add
@@ -220,7 +221,7 @@ def panel_of(simulation: Simulation) -> tuple[Panel, Player, dict[str, MagicMock
     return Panel(gui, player, MagicMock(), MagicMock(), ""), player, controls
 
 
-def change(slider: MagicMock, value: float) -> None:
+def change(slider: MagicMock, value: float | None) -> None:
     """Moves a slider, as a person does."""
     slider.value = value
     slider.on_update.call_args.args[0](None)
@@ -320,6 +321,32 @@ def test_a_slider_goes_back_where_its_value_is_refused(
         player.meet_requests(screen)
     assert screen.said[1:] == ["perturbation noise=0.3 is of sensors", "perturbation gravity=2 is of sensors"]
     assert (controls["sensor noise"].value, controls["gravity (x)"].value) == (0.0, 0.5)
+
+
+@pytest.mark.parametrize("typed", [0.0, -1.0, 1e9, None])
+def test_a_number_that_a_slider_does_not_have_changes_nothing(
+    make_agent: Callable[..., Any], typed: float | None
+) -> None:
+    env: Any = envs.make("joule/Push-v0", perturb=["mass=2@150"])
+    simulation = Simulation(make_agent(env, env="joule/Push-v0"), env, 7)
+    steering, ghost, screen = simulation.steering, simulation.ghost, Screen(0)
+    assert steering is not None
+    assert ghost is not None
+    steering.plan_for("2*own+control")
+    _, player, controls = panel_of(simulation)
+    change(controls["speed (x)"], 2.0)
+    player.meet_requests(screen)
+    usual, ahead = simulation.physics.model.body_mass.copy(), ghost.ahead
+    for label in ("speed (x)", "mass (x)", "ghost ahead (s)"):
+        change(controls[label], typed)
+        player.meet_requests(screen)
+    for label in ("own", "uncertainty penalty"):
+        change(controls[label], None if typed is None else typed - 1.0)
+        player.meet_requests(screen)
+    assert (player.speed, ghost.ahead, steering.task) == (2.0, ahead, "2*own+control")
+    assert steering.cost_weight("uncertainty") == 1.0
+    np.testing.assert_array_equal(simulation.physics.model.body_mass, usual)
+    assert screen.said == [""], "0 is the beginning of 0.5"
 
 
 def test_the_last_decision_before_a_pause_is_drawn() -> None:
