@@ -39,7 +39,9 @@ def parser() -> Parser:
         help="the repository, such as name/halfcheetah; it is made if needed",
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="a new folder, in place of a repository")
-    p.add_argument("--private", action="store_true", help="make a private repository")
+    p.add_argument(
+        "--private", action="store_true", help="make a private repository; refuse one that is public"
+    )
     p.add_argument("--revision", metavar="BRANCH", help="the branch (default: the main one)")
     p.add_argument(
         "--license", metavar="ID", default="", help="a licence for the model card, such as mit or apache-2.0"
@@ -88,7 +90,7 @@ def push(
         run: a run folder, for its newest checkpoint that verifies, or one of its checkpoints.
         repo: the repository of the Hugging Face Hub, such as `name/halfcheetah`; it is made where there is none.
         out: a new folder that the shared form is written to, in place of a repository.
-        private: whether a repository that is made is private.
+        private: whether a repository that is made is private. One that exists and is public is refused.
         revision: the branch; by default the main one.
         licence: an identifier for the model card, such as `mit`; by default the card says that none was chosen.
         message: of the commit.
@@ -101,8 +103,8 @@ def push(
 
     Raises:
         Refused: for a run that cannot be shared, for neither a repository nor a folder, or both, and for a folder
-            that is not free. For a repository that cannot be written, and one without huggingface_hub, token or
-            network.
+            that is not free. For a repository that cannot be written, one that is public with `private`, and one
+            without huggingface_hub, token or network.
     """
     from joule.sharing.hub import Hub
     from joule.storage.run_folder import Run
@@ -133,7 +135,7 @@ def push(
     from joule.storage.trust import flags_needed
 
     agent, saved = restored(opened, chosen)
-    files = shared_files(opened, agent, saved, repo=repo or "", licence=licence)
+    files = shared_files(opened, agent, saved, repo=repo or "", licence=licence, revision=revision or "")
     values = parsed(repo or str(target), files[PROVENANCE])
     about = f"{agent.config.agent} in {agent.config.env}, {agent.frames:,} {agent.config.unit}"
     returned = f": {score(values['evaluations'], agent.config.unit)}" if values["evaluations"] else ""
@@ -146,7 +148,8 @@ def push(
     record = {"hash": found, "bytes": size, "files": sizes}
     if hub is not None and repo is not None:
         url, commit = hub.upload(repo, files, message or about, private=private, revision=revision)
-        lines += [f"load it anywhere: joule pull {repo}", url]
+        words = [repo] if revision is None else [repo, "--revision", revision]
+        lines += [f"load it anywhere: {shell_line(command_words('pull', words))}", url]
         return Record({"url": url, "commit": commit, **record}, "\n".join(lines))
     assert target is not None, "one of the two was given"
     write_shared(target, files)

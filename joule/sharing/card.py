@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ def model_card(
     licence: str,
     curve: bool,
     address: str = "",
+    revision: str = "",
 ) -> str:
     """The text of the card.
 
@@ -40,6 +42,7 @@ def model_card(
         licence: an identifier such as `mit`; empty where none was chosen.
         curve: whether there is a picture of the run.
         address: of an agent that comes with Joule, such as `joule://reach`.
+        revision: the branch of the repository; empty for the main one.
     """
     blocks = [
         _metadata(values, spec, licence),
@@ -51,7 +54,7 @@ def model_card(
         blocks.append(f"![Return against frames]({CURVE})")
     if values["evaluations"]:
         blocks += ["## Evaluations", _evaluations(values)]
-    blocks += ["## Use it", _use(values, repo, address)]
+    blocks += ["## Use it", _use(values, repo, address, revision)]
     if values["command"]:
         blocks += ["## Train it again", _code(values["command"])]
         if values["changes"]:
@@ -181,11 +184,18 @@ def _evaluations(values: Mapping[str, Any]) -> str:
     return _table(rows, (_unit(values), "return", "episodes"))
 
 
-def _use(values: Mapping[str, Any], repo: str, address: str) -> str:
+def _use(values: Mapping[str, Any], repo: str, address: str, revision: str) -> str:
     """How to fetch it and what to type; what comes with Joule, or lies in this folder, need not be fetched."""
     path = f"runs/{repo.rpartition('/')[2]}" if repo else address or "."
     install = 'pip install -e ".[hub]"   # in a checkout of Joule'
-    lines = [install, f"joule pull {repo}"] if repo else [] if address else ["# in the folder of this file"]
+    branch = f" --revision {shlex.quote(revision)}" if revision else ""
+    lines = (
+        [install, f"joule pull {repo}{branch}"]
+        if repo
+        else []
+        if address
+        else ["# in the folder of this file"]
+    )
     env, env_kwargs = str(values["env"]), values["settings"].get("env_kwargs", {})
     flags = [printable(flag) for flag in flags_needed(env, env_kwargs)]
     trust = [f"trust_modules=[{json.dumps(printable(module))}]" for module in modules_named(env)]

@@ -70,17 +70,24 @@ class Hub:
             repo: is made where it does not exist.
             files: by name.
             message: of the commit.
-            private: whether a repository that is made is private.
+            private: whether a repository that is made is private. To one that is public nothing is uploaded.
             revision: the branch; None is the main branch.
 
         Returns:
             The address of the repository, and the commit.
 
         Raises:
-            SharingError: without network, and for a repository that this token may not write.
+            SharingError: without network, for a repository that this token may not write, and with `private` for
+                one that is public.
         """
         with self._sentences(repo, revision):
             url = self._api.create_repo(repo, private=private or None, exist_ok=True)
+            # The Hub leaves one that exists as it is.
+            if private and self._api.model_info(repo).private is False:
+                raise SharingError(
+                    f"--private: {repo} exists and is public, and nothing was uploaded; choose another name, "
+                    f"or make it private in its settings at {url}"
+                )
             if revision is not None:
                 self._api.create_branch(repo, branch=revision, exist_ok=True)
             before = self._api.model_info(repo, revision=revision).siblings or []
@@ -131,8 +138,11 @@ class Hub:
                 self._utils.enable_progress_bars()
 
     def _unreachable(self, repo: str, error: Exception) -> SharingError:
+        reason = _first_line(error)
+        # huggingface_hub asks every server for Xet where hf_xet is installed; it has no other way of finding out.
+        also = "; for a server without Xet set HF_HUB_DISABLE_XET=1" if "xet" in reason else ""
         return SharingError(
-            f"{repo}: {self.endpoint} cannot be reached ({_first_line(error)}); check the network and HF_ENDPOINT"
+            f"{repo}: {self.endpoint} cannot be reached ({reason}); check the network and HF_ENDPOINT{also}"
         )
 
     def _answer(self, error: Any) -> str:

@@ -55,6 +55,7 @@ def shared_files(
     repo: str = "",
     licence: str = "",
     address: str = "",
+    revision: str = "",
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """The files of a run's shared form, by their names in it.
@@ -66,6 +67,7 @@ def shared_files(
         repo: the repository that the model card names; empty for none.
         licence: an identifier such as `mit`; empty where none was chosen.
         address: of an agent that comes with Joule, for its model card.
+        revision: the branch of the repository, for the model card; empty for the main one.
         more: further values for `provenance.json`.
 
     Raises:
@@ -77,7 +79,9 @@ def shared_files(
         raise
     except (OSError, ValueError) as error:
         raise SharingError(f"{run.folder}: cannot be shared: {why(error)}") from error
-    card = model_card(values, run.env_spec, repo=repo, licence=licence, curve=CURVE in files, address=address)
+    curve = CURVE in files
+    named = {"repo": repo, "licence": licence, "address": address, "revision": revision}
+    card = model_card(values, run.env_spec, curve=curve, **named)
     return files | {CARD: card.encode()}
 
 

@@ -346,6 +346,36 @@ def test_a_branch_and_a_later_push(hub: HubStub, trained_run: Path, tmp_path: Pa
     assert steps == {"main": {"step-200"}, "v2": {"step-400"}}
     assert joule.pull(REPO, tmp_path / "two", revision="v2")["frames"] == 400
     assert "curve.png" not in hub.repos[REPO]["main"], "the curve goes on after this checkpoint"
+    said = str(joule.push(trained_run, REPO, revision="v 3"))
+    fetches = f"joule pull {REPO} --revision 'v 3'\n"
+    assert fetches in said, "without the branch another agent would be fetched"
+    assert fetches in hub.repos[REPO]["v 3"]["README.md"].decode()
+    assert f"joule pull {REPO}\n" in hub.repos[REPO]["main"]["README.md"].decode()
+
+
+def test_what_is_to_be_private_goes_to_no_public_repository(hub: HubStub, trained_run: Path) -> None:
+    joule.push(trained_run, "somebody/secret", private=True)
+    joule.push(trained_run, "somebody/secret", private=True, revision="v2")
+    hub.repos[REPO] = {"main": {}}
+    with pytest.raises(Refused, match=f"--private: {REPO} exists and is public, and nothing was uploaded"):
+        joule.push(trained_run, REPO, private=True, revision="v2")
+    assert hub.repos[REPO] == {"main": {}}
+    assert hub.private == {"somebody/secret"}
+
+
+def test_a_server_without_xet_is_answered_with_the_variable(
+    hub: HubStub, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def refusing(*_: Any, **__: Any) -> None:
+        raise OSError(f"404 Not Found, domain: {hub.endpoint}/api/models/{REPO}/xet-write-token/main")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", refusing)
+    with pytest.raises(
+        Refused, match=r"xet-write-token.*; for a server without Xet set HF_HUB_DISABLE_XET=1$"
+    ):
+        joule.push(trained_run, REPO)
 
 
 def test_without_the_library_it_says_how_to_install_it(
