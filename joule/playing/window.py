@@ -32,7 +32,7 @@ SPACE, BACKSPACE, RIGHT = 32, 259, 262
 
 def check_display() -> None:
     """Raises ConfigError where no window can be opened."""
-    otherwise = "without it, the page in the browser works without a display"
+    otherwise = "leave --render out for the page in the browser, which needs none"
     on_linux = sys.platform.startswith("linux")
     if on_linux and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError(f"--render: human needs a display, and DISPLAY is not set; {otherwise}")

@@ -110,7 +110,7 @@ def restored(
     agent = build_agent(config, env_spec, env)
     found = newest_checkpoint(agent, run) if chosen is None else named_checkpoint(agent, run, chosen)
     if found is None:
-        raise RunError(f"{run.folder}: has no checkpoint yet")
+        raise RunError(f"{run.folder}: has no checkpoint yet; try again when its training has written one")
     restore_checkpoint(agent, *found)
     agent.begin_episode()
     return agent, found[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from joule import extras
 from joule.commands import play
 from joule.playing.address import check_address
 from joule.playing.panel import SPEEDS, speeds
+from joule.storage.errors import RunError
 
 pytest.importorskip("viser", reason="the extra `play` is not installed")
 
@@ -63,7 +65,7 @@ def test_a_page_needs_a_free_port_a_library_and_a_window_a_display(
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "linux")
-    with pytest.raises(ConfigError, match="--render: human needs a display"):
+    with pytest.raises(ConfigError, match=r"--render: human needs a display.*; leave --render out"):
         play.main([str(trained_run), "--render", "human"])
 
     def missing(name: str) -> Any:
@@ -72,6 +74,15 @@ def test_a_page_needs_a_free_port_a_library_and_a_window_a_display(
     monkeypatch.setattr(extras, "import_module", missing)
     with pytest.raises(ConfigError, match=r"play: needs viser, which is not installed; pip install"):
         play.main([str(trained_run)])
+
+
+def test_a_run_that_has_only_begun_says_when_it_can_be_played(trained_run: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    shutil.copytree(trained_run, begun, ignore=shutil.ignore_patterns("step-*"))
+    with pytest.raises(
+        RunError, match="begun: has no checkpoint yet; try again when its training has written"
+    ):
+        play.main([str(begun)])
 
 
 def test_an_environment_without_physics_is_refused(trained_run: Path) -> None:
