@@ -32,7 +32,13 @@ _CONSTANT = (
 )  # fmt: skip
 _ELSEWHERE = ("gymnasium.envs.mujoco.mujoco_rendering", "mujoco._structs")
 """Modules whose objects draw, or are MuJoCo's own state."""
-_WITHOUT_STATE = (gymnasium.wrappers.OrderEnforcing, gymnasium.wrappers.PassiveEnvChecker, Boundary)
+_WITHOUT_STATE = (
+    gymnasium.wrappers.OrderEnforcing,
+    gymnasium.wrappers.PassiveEnvChecker,
+    gymnasium.wrappers.RecordEpisodeStatistics,
+    Boundary,
+)
+"""Wrappers that keep nothing on which an observation or a reward depends."""
 Contents = dict[str, tuple[str, int]]
 """Name of an attribute -> name of its type, and a hash of what it holds."""
 

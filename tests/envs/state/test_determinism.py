@@ -52,7 +52,8 @@ class Remembers(Unseeded):
 
 
 def test_objects_that_carry_over_to_the_next_episode_are_named() -> None:
-    gymnasium.register("Remembers-v0", entry_point=f"{__name__}:Remembers")
+    counted: Any = lambda: gymnasium.wrappers.RecordEpisodeStatistics(Remembers())  # noqa: E731
+    gymnasium.register("Remembers-v0", entry_point=counted)
     assert check_determinism(envs.make("Remembers-v0"), seed=1).unsaved == ("seen (dict)",)
 
 
