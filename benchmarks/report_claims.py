@@ -161,7 +161,7 @@ OF_REPORTS = (
         TASKS_PAGE,
     ),
     Claim(
-        "is enough for the cheetah: {:.3f} of the violations for {:.1f} % of the return",
+        "is enough for the cheetahs: in HalfCheetah-v5 {:.3f} of the violations for {:.1f} % of the return",
         lambda: limits_planned("HalfCheetah-v5"),
         TASKS_PAGE,
     ),
