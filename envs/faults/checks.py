@@ -201,7 +201,7 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             first = int(np.flatnonzero(outside)[0])
             log.warning(
                 "%s: at episode %d, step %d, %d of the %d numbers of the observation are outside of the bounds of "
-                "observation_space, at %s: the first one is %g, and its bounds are %g and %g; further such "
+                "observation_space, at %s: the first one is %.9g, and its bounds are %g and %g; further such "
                 "observations are counted",
                 self.name,
                 self.episode,

@@ -161,7 +161,7 @@ def test_observations_out_of_bounds_are_survived_counted_and_told_once(
     told = [line for line in caplog.messages if "observation_space" in line]
     assert len(told) == times // 2
     assert all(
-        re.search(r"step 3, 3 of the 3 numbers .* index 0, 1, 2: the first one is 1e\+06, and", line)
+        re.search(r"step 3, 3 of the 3 numbers .* index 0, 1, 2: the first one is 1000003, and", line)
         for line in told
     )
 
