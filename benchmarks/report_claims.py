@@ -1,4 +1,4 @@
-"""The numbers of the reports' conclusions and of two manuals; `claims.py` compares and renews them."""
+"""The numbers of the reports' conclusions and of three manuals; `claims.py` compares and renews them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from benchmarks.report_numbers import (
     adaptation,
     capped,
     detection,
+    legible,
     limits_kept,
     limits_planned,
     sensors_inferred,
@@ -29,6 +30,7 @@ from benchmarks.report_numbers import (
 
 RESULTS_PAGE = "docs/reports/results.md"
 GOALS_PAGE = "docs/guide/goals.md"
+READOUTS_PAGE = "docs/guide/readouts.md"
 FAQ_PAGE = "docs/faq.md"
 VIOLATION_PAGE = "docs/reports/violation-of-expectation.md"
 UNSEEN_PAGE = "docs/reports/unseen.md"
@@ -39,6 +41,9 @@ COLLAPSE_PAGE = "docs/reports/collapse.md"
 ABLATION_PAGE = "docs/reports/ablation.md"
 
 OF_REPORTS = (
+    Claim(
+        "{:.0f} % of the readouts are legible, {:.0f} % in the worst of these robots", legible, READOUTS_PAGE
+    ),
     Claim(
         "it has a mean of {:.0f} over six dm_control tasks, where SAC has {:.0f},",
         lambda: dmc_means()[2:],

@@ -63,6 +63,12 @@ def limits_planned(env: str) -> Numbers:
     return (figures["violations_ratio"], 100 * figures["return_lost_of_free"])
 
 
+def legible() -> Numbers:
+    """Legible readouts in percent: their mean over robots, and the least of a robot."""
+    found = summary("readouts.json")
+    return 100 * found["legible_share"], 100 * min(found["legible_share_by_robot"].values())
+
+
 def sensors_inferred() -> Numbers:
     """Error, dead readings trusted, healthy ones not trusted (percent), the latter without faults; CPU times (ms)."""
     found = summary("sensors.json")
