@@ -288,6 +288,7 @@ class Modules:
         actor: Actor | None = None,
         on_candidates: CandidatesCallback | None = None,
         deadline: Deadline | None = None,
+        pending: np.ndarray | None = None,
     ) -> tuple[np.ndarray, ActingState]:
         """Decides for observations [batch, obs].
 
@@ -299,6 +300,8 @@ class Modules:
             actor: acts in place of the configured one.
             on_candidates: told of every batch of candidates that the planner evaluates.
             deadline: ends the search, or has the policy act where no search fits; it is finished here.
+            pending: actions [late, act] that are still to take effect, in all environments, before the one that is
+                decided for.
 
         Returns:
             Actions [batch, act], and the state for the next decision.
@@ -318,6 +321,7 @@ class Modules:
                 z = self.networks.encoder(belief.mean.to(self.device))
         else:
             z = self.perceive(obs)
+        ahead = z if pending is None else self.after(z, pending)
         if state is None:
             generator = torch.Generator(self.device).manual_seed(self.config.seed + ACTING_SEED)
             state, starts = None, np.ones(batch, bool)
@@ -341,24 +345,32 @@ class Modules:
             by_policy = explore or starts.any() or not (unknown or self.constraint_cost is not None)
             actor = actor.without_search(None if by_policy else warm)
         if isinstance(self.task_cost, GoalCost) and actor.planner is None:  # plans look by themselves
-            self.task_cost.target.look(z)
+            self.task_cost.target.look(ahead)
         if actor.planner is not None:
-            energy = predicted = self.energy(z, explore)
+            energy = predicted = self.energy(ahead, explore)
             if self.constraint_cost is not None and not unknown and not explore:
                 choice = ConstrainedChoice(predicted.terms)
             if on_candidates is not None:
                 energy = with_callback(energy, on_candidates)
         action, plan = actor.act(
-            energy, z, self.networks.world_model, warm, generator, explore, unknown, choice, deadline
+            energy, ahead, self.networks.world_model, warm, generator, explore, unknown, choice, deadline
         )
-        with torch.inference_mode():
-            expected = self.networks.world_model.expect(z, action)
+        expected = self.after(z, action.unsqueeze(0) if pending is None or not len(pending) else pending[:1])
         taken = action.float().cpu()
         timing = None if deadline is None else deadline.finish()
         # A caller may scale its action in place, which must not change what the plan remembers.
         return taken.numpy().copy(), ActingState(
-            generator, plan, z, expected, surprise, taken, belief, timing
+            generator, plan, ahead, expected, surprise, taken, belief, timing
         )
+
+    @torch.inference_mode()
+    def after(
+        self, z: Float[Tensor, "batch latent"], actions: Tensor | np.ndarray
+    ) -> Float[Tensor, "batch latent"]:
+        """The predicted latents after actions [steps, act], or [steps, batch, act]."""
+        for action in torch.as_tensor(actions).to(z):
+            z = self.networks.world_model.expect(z, action.expand(len(z), -1))
+        return z
 
     def predict(
         self,
@@ -368,6 +380,7 @@ class Modules:
         deterministic: bool,
         actor: Actor | None = None,
         deadline: Deadline | None = None,
+        pending: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Any]:
         """`decide` for an observation [obs] or a batch [batch, obs], as stable-baselines3 asks for it."""
         if state is not None:
@@ -377,7 +390,9 @@ class Modules:
         rows, single = observation_rows(self.env_spec, observation, finite=not readable)
         count = rows_in(rows)
         starts = episode_starts(episode_start, count)
-        action, state = self.decide(rows, state, starts, not deterministic, actor, deadline=deadline)
+        action, state = self.decide(
+            rows, state, starts, not deterministic, actor, deadline=deadline, pending=pending
+        )
         return (action[0] if single else action), state
 
     @contextmanager

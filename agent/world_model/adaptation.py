@@ -8,6 +8,8 @@ step. When another one predicts the present better than the one in use, the agen
 Learning from a few episodes may do harm. So in a new world networks that are kept, first those of before the
 change, act in some of the episodes too, and then those act that return more (`agent.world_model.trial_returns`).
 
+Where actions take effect late, no new model is needed (`agent.world_model.delay`).
+
 Prediction errors also decide when to plan. A plan is as good as its model: while the model errs by more than
 its own uncertainty explains, the agent acts by its policy alone (mode 1), and plans again later.
 
@@ -46,6 +48,7 @@ from agent.world_model.change_detection import (
     as_first_seen,
     calibrate,
 )
+from agent.world_model.delay import Delay
 from agent.world_model.home_episodes import HomeEpisodes
 from agent.world_model.known_model import CALIBRATED_AFTER_DECISIONS, KnownModel, windows_of
 from agent.world_model.model_bank import ModelBank, ModelSwitch
@@ -105,6 +108,8 @@ class AdaptiveAgent(SavedAsFolder):
         self.signals: Signals | None = None
         """What watches for a change of the known world; None before `calibrate_at`: then only errors do."""
         self.bank = ModelBank(modules, first)
+        self.delay = Delay(modules.env_spec.action_size)
+        """By how many decisions actions are late, in the world of the first model."""
         self.change_detector: ChangeDetector | None = ChangeDetector(first.calibration.threshold)
         self.standardised_error = 0.0
         """Of the newest step, by the model in use; 0 while its usual errors are not known."""
@@ -176,7 +181,8 @@ class AdaptiveAgent(SavedAsFolder):
         # The first decision of an episode is always planned: no step of it has been observed yet.
         first = state is None or (episode_start is not None and bool(np.any(episode_start)))
         actor = self.modules.policy_actor if self.distrusts_model and not first else None
-        return self.modules.predict(observation, state, episode_start, deterministic, actor)
+        pending = self.delay.pending if self.in_first_world else None
+        return self.modules.predict(observation, state, episode_start, deterministic, actor, pending=pending)
 
     def explain(self, state: Any) -> dict[str, np.ndarray]:
         """As `WorldModelAgent.explain`."""
@@ -243,6 +249,7 @@ class AdaptiveAgent(SavedAsFolder):
     def begin(self, obs: np.ndarray, readouts: np.ndarray) -> None:
         """What is observed begins with `obs` [obs]. Raises ConfigError as `predict`."""
         self.own_networks.check()
+        self.delay.begin_episode()
         if not self.learns:
             self._obs, self._row = obs, -1
             return
@@ -283,10 +290,12 @@ class AdaptiveAgent(SavedAsFolder):
         """
         assert self._obs is not None
         buffer, before = self.modules.replay_buffer, self._obs
+        self.delay.take(action)
+        due = self.delay.due() if self.in_first_world else action
         if not self.learns:
             self._obs, self._row = obs, -1  # what it learns from begins with an episode
-            model = self.bank.weights.model_of(self.in_use, self.in_use)
-            self._follow(errors_of_step(self.modules, [model], before, action, obs)[0])
+            newest = errors_of_step(self.modules, [(self.bank.world_model(self.in_use), due)], before, obs)
+            self._follow(newest[0])
             return
         row = buffer.newest()
         if row != self._row:
@@ -299,16 +308,20 @@ class AdaptiveAgent(SavedAsFolder):
         # From the first one on, plans and the discount know of them.
         self.modules.terminations += bool(terminated)
         self.bank.step(row, reward)
-        errors = errors_of_step(self.modules, self.bank.world_models(), before, action, obs)
+        first, count = self.bank.world_model(self.bank.first), len(self.bank.models)
+        late = [(first, self.delay.due(other)) for other in self.delay.others]
+        errors = errors_of_step(self.modules, [*self.bank.predicting(action, due), *late], before, obs)
+        errors, late_errors = errors[:count], errors[count:]
         if not self.acts_kept:
             self.in_use.recent.append((row, *errors[self.bank.position]))
         alarm = None
         if self.signals is not None and self.in_first_world:
-            first, then = (stack_parts([one]) for one in (before, obs))
-            taken, cost, over = (np.asarray(part)[None] for part in (action, -reward, terminated))
+            now, then = (stack_parts([one]) for one in (before, obs))
+            taken, cost, over = (np.asarray(part)[None] for part in (due, -reward, terminated))
             model = self.modules.networks.world_model
-            alarm = self.signals.update(observed_steps(self.modules, model, first, taken, cost, over, then))
-        self.detect(errors, alarm)
+            alarm = self.signals.update(observed_steps(self.modules, model, now, taken, cost, over, then))
+        if not self.detect_delay(errors, late_errors):
+            self.detect(errors, alarm)
         if not self.in_first_world:
             self._credit += self.utd
             count = len(self.in_use.rows)
@@ -326,6 +339,17 @@ class AdaptiveAgent(SavedAsFolder):
         before, self.change_detector = self.change_detector, ChangeDetector(self.in_use.calibration.threshold)
         if before is not None:  # a change that has begun is not forgotten
             self.change_detector.level, self.change_detector.since = before.level, before.since
+
+    def detect_delay(self, errors: list[tuple[float, float]], late: list[tuple[float, float]]) -> bool:
+        """Whether actions take effect earlier or later from now on. `late` has the errors with the other delays."""
+        usual = self.bank.first.calibration
+        assert usual is not None
+        delay = self.delay.better(errors[self.bank.position][0], late, usual)
+        if delay is None:
+            return False
+        self.bank.delayed(delay, self.delay.use(delay))
+        self.watch_anew()
+        return True
 
     def detect(self, errors: list[tuple[float, float]], alarm: Alarm | None = None) -> None:
         """Switches to another model where it predicts better, or begins a new one on an alarm.
@@ -352,6 +376,7 @@ class AdaptiveAgent(SavedAsFolder):
             self.bank.follow(alarm)
         else:
             return
+        self.delay.use(0)
         self.watch_anew()
 
     def _follow(self, newest: tuple[float, float]) -> None:
@@ -369,6 +394,7 @@ class AdaptiveAgent(SavedAsFolder):
             self.signals.reset()
         calibration = self.in_use.calibration
         self.change_detector = None if calibration is None else ChangeDetector(calibration.threshold)
+        self.delay.watch_anew()
         self._credit = 0.0
         if not self.events[-1].new:  # the model of one that was known is known to hold
             self.mean_error = 0.0

@@ -6,10 +6,13 @@ import copy
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from agent.modules import Modules
 from agent.world_model.change_detection import ModelComparison
+from agent.world_model.delay import DELAY
 from agent.world_model.dynamics import WorldModel
 from agent.world_model.known_model import KnownModel, RowNumbers
 from agent.world_model.network_weights import NetworkWeights
@@ -39,7 +42,10 @@ class ModelSwitch:
     since: int
     """How many decisions before, the change most likely happened."""
     signal: str = "errors"
-    """What noticed it: a signal (`agent.world_model.signals`), or `comparison` with a model that was known."""
+    """What noticed it: a signal (`agent.world_model.signals`), `comparison` with a model that was known, or `delay`
+    (`agent.world_model.delay`)."""
+    delay: int = 0
+    """Decisions by which actions are late since."""
 
 
 @dataclass
@@ -96,9 +102,16 @@ class ModelBank:
         """Of the model in use, among the models."""
         return self.models.index(self.in_use)
 
-    def world_models(self) -> list[WorldModel]:
-        """The world model of each."""
-        return [self.weights.model_of(known, self.in_use) for known in self.models]
+    def world_model(self, known: KnownModel) -> WorldModel:
+        """The world model of one of them."""
+        return self.weights.model_of(known, self.in_use)
+
+    def predicting(self, chosen: np.ndarray, due: np.ndarray) -> list[tuple[WorldModel, np.ndarray]]:
+        """The world model of each, and the action [act] from which it predicts a step: `due` for the first.
+
+        Only the first model allows for a delay: the others have learned from what was chosen.
+        """
+        return [(self.world_model(known), due if known is self.first else chosen) for known in self.models]
 
     # Episodes
 
@@ -199,6 +212,18 @@ class ModelBank:
             known.returns.interrupt()
         self.newest_switch = NewestSwitch(before, len(moved))
         self._use(known, since, signal, new=False)
+
+    def delayed(self, delay: int, since: int) -> None:
+        """Actions are late by so many decisions, since so many steps, in the world of the first model.
+
+        The return of the episode in progress is of two worlds.
+        """
+        if self.in_use is self.first:
+            self.first.returns.interrupt()
+            self.events.append(ModelSwitch(self.decisions, self.first.number, False, since, DELAY, delay))
+        else:
+            self.switch_to(self.first, DELAY)
+            self.events[-1] = replace(self.events[-1], since=since, delay=delay)
 
     def _use(self, known: KnownModel, since: int, signal: str, new: bool) -> None:
         self.in_use = known

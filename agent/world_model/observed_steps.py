@@ -93,11 +93,13 @@ def errors_of_rows(modules: Modules, rows: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def errors_of_step(
-    modules: Modules, models: Sequence[WorldModel], obs: Observation, action: np.ndarray, after: Observation
+    modules: Modules, predicted: Sequence[tuple[WorldModel, np.ndarray]], obs: Observation, after: Observation
 ) -> list[tuple[float, float]]:
-    """Error and disagreement of one step, `action` [act] from `obs` to `after`, by every one of these models."""
+    """Error and disagreement of one step from `obs` to `after`, by each model for the action [act] beside it."""
     z, observed = modules.perceive(stack_parts([obs, after])).split(1)
-    taken = torch.from_numpy(np.asarray(action, np.float32)[None]).to(z)
     with torch.inference_mode():
-        steps = [model.predict(z, taken) for model in models]
+        steps = [
+            model.predict(z, torch.from_numpy(np.asarray(action, np.float32)[None]).to(z))
+            for model, action in predicted
+        ]
         return [(float((s.z - observed).square().mean()), float(s.disagreement)) for s in steps]

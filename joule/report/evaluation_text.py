@@ -49,9 +49,14 @@ def summary(record: Mapping[str, Any]) -> str:
 
 
 def change_text(event: Mapping[str, Any]) -> str:
-    """A change of the environment that an agent detected: when, and which model it uses since."""
-    model = "a new model" if event["new"] else f"model {event['model']} again"
-    return f"a change detected at decision {event['decision']:,} by {event['signal']}: {model}"
+    """A change of the environment that an agent detected: when, and what it has made of it since."""
+    follows = "a new model" if event["new"] else f"model {event['model']} again"
+    if event["signal"] == "delay":
+        late = "1 decision" if event["delay"] == 1 else f"{event['delay']} decisions"
+        follows = (
+            f"actions take effect {late} late" if event["delay"] else "actions take effect at once again"
+        )
+    return f"a change detected at decision {event['decision']:,} by {event['signal']}: {follows}"
 
 
 def _heading(record: Mapping[str, Any]) -> str:

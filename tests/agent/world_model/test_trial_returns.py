@@ -171,8 +171,9 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
     with adaptive.bank.weights.acting(adaptive.in_use, kept=False):
         assert not same(learned, weights(adaptive))
     assert same(before, weights(adaptive))
-    models = adaptive.bank.world_models()
-    errors = errors_of_step(adaptive.modules, models, obs, adaptive.predict(obs)[0], obs)
+    models = [adaptive.bank.world_model(known) for known in adaptive.bank.models]
+    action = adaptive.predict(obs)[0]
+    errors = errors_of_step(adaptive.modules, [(model, action) for model in models], obs, obs)
     assert errors[0] != errors[1]  # the new model is still asked what it predicts
     adaptive.end_episode()
     assert adaptive.bank.weights.acts_kept  # it returned more
