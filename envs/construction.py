@@ -36,7 +36,7 @@ from envs.rendering.rendered import Rendered
 from envs.rendering.scene_camera import SceneCamera
 from envs.safe_env import SafeEnv, StepCostFn
 from envs.seeing_env import PictureOf, SeeingEnv, Seen, seen_spec
-from envs.state.snapshot import EpisodeRecord
+from envs.state.episode_record import EpisodeRecord
 from envs.wrappers import ActionRepeat, Flat
 from joule_errors import Advice
 from joule_schema.env_kwargs import check_names

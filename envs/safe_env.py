@@ -11,22 +11,21 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.changes.factors import parse
 from envs.changes.perturbation import Perturbed
 from envs.env_spec import EnvSpec
 from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, EnvFault, RenderError, described
-from envs.physics import log
 from envs.readouts.named import of_observation, readout_vector
 from envs.rendering.checked_frame import checked_frame, drawing_error
 from envs.rendering.current_context import free_own, make_own_current
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.scene_camera import SceneCamera
 from envs.state import python_state
+from envs.state.episode_record import EpisodeRecord
 from envs.state.python_objects import Contents
-from envs.state.snapshot import EpisodeRecord
-from envs.state.snapshot_schema import check_snapshot, under
+from envs.state.snapshot import Snapshots
+from envs.state.snapshot_schema import check_snapshot
 from envs.task_goal import observed_at_goal, within_of
 from envs.wrappers import ActionRepeat, Flat, Step
 
@@ -79,7 +78,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self.frame_size = (640, 480)  # width and height (pixels) of frames that Joule draws of it
         self.camera: SceneCamera | None = None  # draws the frames of an environment that draws none itself
         self._perturbed, self._checks, self._flat, self._record = perturbed, checks, flat, record
-        self._limit = perturbed.env if isinstance(perturbed.env, gymnasium.wrappers.TimeLimit) else None
+        self._snapshots = Snapshots(perturbed, checks, flat, record)
         self._restores_exactly, self._closed, self._rendered, self._diverged = True, False, False, False
 
     @property
@@ -258,7 +257,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         return self._restores_exactly and self._record.exact
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that the future of this environment depends on, as arrays and JSON values by name."""
+        """Everything that the future of this environment depends on, as arrays and JSON values by name.
+
+        Raises:
+            EnvFault: where the environment cannot be saved.
+        """
         saved: dict[str, Any] = {
             "env": self.env_spec.resolved,
             "sizes": self._sizes,
@@ -266,20 +269,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             "started": self._checks.episode >= 0,
             "checks": self._checks.state(),
         }
-        if not saved["started"]:
-            return saved
-        try:
-            record = self._record.save()
-        except Exception as error:
-            raise self._checks.fault(described(error)) from error
-        saved["observation"] = self.observation.copy()
-        saved["true_observation"] = self._checks.observation.copy()
-        saved["flat_observation"] = self._flat.observation.copy()
-        # Gymnasium's TimeLimit has no public counter.
-        saved["elapsed"] = None if self._limit is None else self._limit._elapsed_steps
-        saved["sensor_rng"] = python_state.to_json(self._perturbed.rng.bit_generator.state)
-        saved |= {f"perturbed/{name}": value for name, value in self._perturbed.state().items()}
-        saved |= {f"record/{name}": value for name, value in record.items()}
+        if saved["started"]:
+            saved |= {"observation": self.observation.copy()} | self._snapshots.save()
         return saved
 
     def unsaved(self) -> Contents:
@@ -303,18 +294,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self._diverged, self.info = False, {}
         if not saved["started"]:
             return True
-        exact = self._restore_episode(saved)
-        python_state.set_rng(self._perturbed.rng, saved["sensor_rng"])
-        if not exact:
+        if not self._snapshots.restore(saved, self._is_restored):
             self._restores_exactly = False
             self.reset()
             return False
         self.observation = np.array(saved["observation"], np.float32)
-        self._checks.observation = np.array(saved["true_observation"], np.float32)
-        if self._limit is not None:
-            # A run that is resumed with a limit may not have had one.
-            elapsed = saved["elapsed"]
-            self._limit._elapsed_steps = saved["checks"]["frame"] if elapsed is None else elapsed
         return True
 
     def check_restorable(self, saved: Mapping[str, Any]) -> None:
@@ -329,34 +313,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             )
         check_snapshot(saved, sizes[0])
         if saved["started"]:
-            self._perturbed.check_state(under("perturbed/", saved))
-            self._record.check(under("record/", saved))
-
-    def _restore_episode(self, saved: Mapping[str, Any]) -> bool:
-        """Brings the episode to the saved moment; whether the observation there is the saved one."""
-        record, why = under("record/", saved), ""
-        for by_state in self._record.ways(record):
-            if not (why := self._tried(record, saved, by_state)):
-                return True
-        log.warning("%s: the episode could not be restored: the environment %s", self.env_spec.env, why)
-        return False
-
-    def _tried(self, record: dict[str, Any], saved: Mapping[str, Any], by_state: bool) -> str:
-        """Tries one of the record's ways. Returns why it failed, as the end of a sentence, or an empty text."""
-        perturbed = under("perturbed/", saved)
-        self._perturbed.clear()
-        try:
-            first = self._record.reset_as(record)
-            self._perturbed.find_model()
-            self._perturbed.set_active([parse(text) for text in perturbed["at_last_step"]])
-            last = self._record.replay(record, by_state)
-            observation = self._flat.observe(first if last is None else last)
-        except Exception as error:  # noqa: BLE001  the user's environment may raise anything
-            return described(error)
-        self._perturbed.load_state(perturbed)
-        self._checks.monitor_physics()
-        same = self._is_restored(observation, saved)
-        return "" if same else "gave another observation when its steps were repeated"
+            self._snapshots.check(saved)
 
     def _is_restored(self, observation: np.ndarray, saved: Mapping[str, Any]) -> bool:
         """Whether repeated steps led to the saved observation [obs], without perturbations of sensors."""

@@ -8,6 +8,7 @@ a property, or what Gymnasium's own constructors set.
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -38,6 +39,15 @@ def json_scalar(value: Any) -> Any:
     """A scalar for JSON, which has neither NumPy's types nor infinity."""
     value = value.item() if isinstance(value, np.generic) else value
     return {"float": str(value)} if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def is_json(value: Any) -> bool:
+    """Whether a value can be stored as JSON."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def scalars(part: Any) -> dict[str, Any]:
