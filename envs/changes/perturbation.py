@@ -23,7 +23,7 @@ from envs.changes.randomisation import Randomised, Standing, draw, generator_of,
 from envs.faults.errors import EnvError
 from envs.physics import dm_control_env, find_physics
 from envs.readouts.sensors import sensor_names
-from envs.state.snapshot_schema import check_perturbed
+from envs.state.snapshot_schema import LONGEST_REPLAY, check_perturbed
 from envs.wrappers import Step
 from joule_errors import Advice
 
@@ -75,6 +75,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self._last_action = np.zeros(env.action_space.shape or (0,), np.float32)
         self.at_last_step: tuple[Perturbation, ...] = ()
         """What was active in the last step."""
+        self._history: dict[int, tuple[Perturbation, ...]] = {}
+        """What held in this episode, by the frame from which on it held; nothing before the first of them."""
         self._tuple: tuple[Perturbation, ...] = ()
         self._noise, self._latency, self._signals = 0.0, 0, False
         for perturbation in self._standing:
@@ -160,7 +162,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         self.find_model()
         self._pending = [p for p in episode if p.onset > 0]
         self.set_active([p for p in episode if p.onset == 0])
-        self.at_last_step = ()
+        self.at_last_step, self._history = (), {}
         return (self._sense(observation) if self._signals else observation), info
 
     def step(self, action: np.ndarray) -> Step:
@@ -168,6 +170,8 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             due = [p for p in self._pending if p.onset <= self._frame]
             self._pending = self._pending[len(due) :]
             self.set_active([*self._tuple, *due])
+        if self._tuple != self.at_last_step and self._frame < LONGEST_REPLAY:
+            self._history[self._frame] = self._tuple
         self._frame += 1
         self.at_last_step = self._tuple
         self._last_action = action
@@ -227,8 +231,12 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     def state(self) -> dict[str, Any]:
         """Everything but the random generator, as arrays and JSON values; `silent` [obs] marks dropped
         sensors."""
-        drawn = {"drawn": dict(self.drawn)} if self.drawn else {}  # earlier versions know no such entry
-        return drawn | {
+        # Earlier versions know neither of these entries.
+        added: dict[str, Any] = {"drawn": dict(self.drawn)} if self.drawn else {}
+        if max(self._history, default=0) > 0:
+            held = [(frame, [str(p) for p in active]) for frame, active in self._history.items()]
+            added["history"] = [{"frame": frame, "active": active} for frame, active in held]
+        return added | {
             "active": [str(p) for p in self._tuple],
             "at_last_step": [str(p) for p in self.at_last_step],
             "pending": [f"{p}@{p.onset}" for p in self._pending],
@@ -242,6 +250,7 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         """Sets what `state` gave; the physics below must already be in its state of that moment."""
         self.set_active([parse(text) for text in state["active"]])
         self.at_last_step = tuple(parse(text) for text in state["at_last_step"])
+        self._history = history_of(state)
         self._pending = [parse(text) for text in state["pending"]]
         self.drawn = {name: float(value) for name, value in state.get("drawn", {}).items()}
         self._frame = int(state["frame"])
@@ -329,6 +338,21 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         if silent.any():
             observation = np.where(silent, np.float32(0), observation)
         return observation.astype(np.float32, copy=False)
+
+
+def history_of(state: Mapping[str, Any]) -> dict[int, tuple[Perturbation, ...]]:
+    """What held in a saved episode, by the frame from which on it held.
+
+    Without changes in mid-episode it is what held in the last step. So it is for a snapshot of an earlier version,
+    which does not say when that began.
+
+    Args:
+        state: what `Perturbed.state` gave.
+    """
+    if "history" not in state:
+        at_last_step = tuple(parse(text) for text in state["at_last_step"])
+        return {0: at_last_step} if at_last_step else {}
+    return {held["frame"]: tuple(parse(text) for text in held["active"]) for held in state["history"]}
 
 
 def _is_neutral(perturbation: Perturbation) -> bool:

@@ -11,6 +11,7 @@ and the same rewards, to the last bit.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
@@ -183,23 +184,27 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             return [False]
         return [True, False] if "actions" in saved else [True]
 
-    def replay(self, saved: dict[str, Any], by_state: bool) -> Any:
+    def replay(self, saved: dict[str, Any], by_state: bool, before_step: Callable[[int], None]) -> Any:
         """Goes from the reset to the saved moment; returns the observation there, or None without a step.
 
         Args:
             saved: the record.
             by_state: one of its `ways`.
+            before_step: is called before each repeated step with its number, from 0; by MuJoCo's state it is one
+                step. It makes the perturbations of that step hold.
 
         Raises:
             CannotRestore: where a replayed step gives another reward.
         """
         observation = None
         if by_state and "before/state" in saved:
+            before_step(0)
             self._set_moment(saved)
             observation = self.step(np.array(saved["before/action"]))[0]
             self._check_rewards([self._reward], saved.get("before/reward"))
         elif not by_state:
-            for action in saved["actions"]:
+            for number, action in enumerate(saved["actions"]):
+                before_step(number)
                 observation = self.step(np.array(action))[0]
             self._check_rewards(self._rewards, saved.get("rewards"))
         self._set_python_state(saved)

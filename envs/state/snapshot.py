@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 
 from envs.changes.factors import parse
-from envs.changes.perturbation import Perturbed
+from envs.changes.perturbation import Perturbed, history_of
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import described
 from envs.physics import log
@@ -106,12 +106,19 @@ class Snapshots:
     ) -> str:
         """Tries one of the record's ways. Returns why it failed, as the end of a sentence, or an empty text."""
         perturbed = under("perturbed/", saved)
+        history = history_of(perturbed)
+        if by_state:  # the last step alone is repeated
+            history = {0: tuple(parse(text) for text in perturbed["at_last_step"])}
+
+        def before_step(number: int) -> None:
+            if number in history:
+                self._perturbed.set_active(history[number])
+
         self._perturbed.clear()
         try:
             first = self._record.reset_as(record)
             self._perturbed.find_model()
-            self._perturbed.set_active([parse(text) for text in perturbed["at_last_step"]])
-            last = self._record.replay(record, by_state)
+            last = self._record.replay(record, by_state, before_step)
             observation = self._flat.observe(first if last is None else last)
         except Exception as error:  # noqa: BLE001  the user's environment may raise anything
             return described(error)

@@ -51,11 +51,19 @@ class _Episode(_Head):
     sensor_rng: dict[str, Any]
 
 
-class _Drawn(TypedDict, total=False):
+class _Held(TypedDict):
+    frame: Annotated[int, Within(0, LONGEST_REPLAY)]
+    active: Texts
+
+
+class _Added(TypedDict, total=False):
+    """What earlier versions did not save."""
+
     drawn: Annotated[dict[Name, float], Length(0, _MOST_PERTURBATIONS)]
+    history: Annotated[list[_Held], Length(1, LONGEST_REPLAY)]
 
 
-class _Perturbed(_Drawn):
+class _Perturbed(_Added):
     active: Texts
     at_last_step: Texts
     pending: Texts
@@ -126,8 +134,9 @@ def check_perturbed(
     """
     values, arrays = _split(state)
     texts = checked(_Perturbed, values, "env.perturbed")
-    for name in ("at_last_step", "pending"):
-        latency(values[name])
+    earlier = [held["active"] for held in texts.get("history", [])]
+    for perturbations in (texts["at_last_step"], texts["pending"], *earlier):
+        latency(perturbations)
     queued = latency(texts["active"])
     shapes = {
         "queue": ArraySpec((queued, act), "float32"),

@@ -114,6 +114,12 @@ def test_every_entry_is_needed_and_junk_in_it_is_refused(growing: Snapshot) -> N
         for drawn in (["x"], {"gravity": "x"}, {"=1+1": 1.0}, {"mass": float("nan")}):
             with pytest.raises(SchemaError, match="drawn"):
                 env.restore({**saved, "perturbed/drawn": drawn})
+        forged: list[Any] = [[], [{}], [{"frame": -1, "active": []}], [{"frame": 0, "active": [3]}]]
+        for history in forged:
+            with pytest.raises(SchemaError, match="history"):
+                env.restore({**saved, "perturbed/history": history})
+        with pytest.raises(envs.EnvError, match="wind"):
+            env.restore({**saved, "perturbed/history": [{"frame": 0, "active": ["wind=1"]}]})
         with pytest.raises(SchemaError, match="unknown entry more"):
             env.restore({**saved, "more": 1})
         assert attributes_of(env) == before

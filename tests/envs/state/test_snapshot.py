@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import control_env
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from mjcf_env import MjcfEnv
+from same_future import ALL_KINDS, assert_same_future, future, through_a_file
 
 import envs
 from envs.faults.boundary import DIVERGED_KEY
@@ -30,59 +30,6 @@ MUJOCO = [
     "Walker2d-v5",
 ]
 TASKS = ["walker-walk", "hopper-hop", "finger-turn_hard", "point_mass-hard", "fish-swim", "humanoid-run"]
-ALL_KINDS = ("mass=0.5|1.5", "gravity=0.7..1.3@20", "dead=0@30", "latency=2", "noise=0.01", "dropout=0.2")
-
-
-def future(env: envs.SafeEnv, decisions: int, rng: np.random.Generator) -> list[Any]:
-    """Everything that random actions return, over several episodes."""
-    returned: list[Any] = []
-    for _ in range(decisions):
-        action = rng.uniform(-1, 1, env.env_spec.action_size).astype(np.float32)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        returned += [
-            observation.tobytes(),
-            reward,
-            terminated,
-            truncated,
-            env.readouts().tobytes(),
-            env.drawn,
-        ]
-        if terminated or truncated:
-            returned.append(env.reset()[0].tobytes())
-    returned.append(env.action_space.sample().tobytes())
-    return returned
-
-
-def through_a_file(saved: dict[str, Any]) -> dict[str, Any]:
-    """A snapshot as a checkpoint keeps it: arrays as they are, all else as JSON."""
-    arrays = {name: value for name, value in saved.items() if isinstance(value, np.ndarray)}
-    values = {name: value for name, value in saved.items() if name not in arrays}
-    return {**arrays, **json.loads(json.dumps(values, allow_nan=False))}
-
-
-def assert_same_future(
-    name: str, moments: tuple[int, ...] = (0, 1, 37, 60), steps: int = 60, **made: Any
-) -> None:
-    """At several moments, a new environment and the same one must have the same future from a snapshot."""
-    env = envs.make(name, **made)
-    env.reset(seed=3)
-    rng = np.random.default_rng(0)
-    for moment in moments:
-        future(env, moment, rng)
-        assert env.exact
-        saved, rng_state = through_a_file(env.snapshot()), rng.bit_generator.state
-        readouts = env.readouts().tobytes()
-        expected = future(env, steps, rng)
-        counters = env.counters
-        for restored in (envs.make(name, **made), env):
-            rng.bit_generator.state = rng_state
-            assert restored.restore(saved)
-            assert restored.observation.tobytes() == saved["observation"].tobytes()
-            assert restored.readouts().tobytes() == readouts
-            assert future(restored, steps, rng) == expected
-            assert restored.counters == counters
-        assert env.restore(saved)
-        rng.bit_generator.state = rng_state
 
 
 @pytest.mark.parametrize("name", ["HalfCheetah-v5", "Hopper-v5", "Reacher-v5"])
