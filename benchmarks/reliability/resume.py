@@ -99,15 +99,15 @@ def stop_when(reached: Reached) -> Patch:
 def stop_after_evaluation() -> None:
     """The run sends itself SIGTERM when its first evaluation is logged."""
     from joule.training.evaluation_rows import Moment, Recorded
-    from joule.training.trainer import Trainer
+    from joule.training.run_evaluations import RunEvaluations
 
-    real = Trainer.record
+    real = RunEvaluations.record
 
-    def record(self: Trainer, evaluation: Recorded, at: Moment) -> None:
+    def record(self: RunEvaluations, evaluation: Recorded, at: Moment) -> None:
         real(self, evaluation, at)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    Trainer.record = record  # type: ignore[method-assign]
+    RunEvaluations.record = record  # type: ignore[method-assign]
 
 
 def moments_of(agent: str) -> dict[str, Reached]:

@@ -210,7 +210,7 @@ def _session(
             done = agent.frames >= config.steps and not trainer.unfinished
             if done and run.finished_at() == agent.frames:
                 stopped_by = _finish(run, agent, Callbacks(display=display), notes, again)
-                return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
+                return TrainedRun(run.folder, agent, trainer.evaluations.last_scores, stopped_by)
             if config != run.config:
                 notes += run.reconfigure(config, agent.frames)
         if env is not None and agent.decisions == 0:
@@ -225,7 +225,7 @@ def _session(
             if evaluator is not None:
                 evaluator.close()
             if stopped_by is None:
-                counters, scores = {} if env is None else env.counters, trainer.last_scores
+                counters, scores = {} if env is None else env.counters, trainer.evaluations.last_scores
                 stopped_by = _unless_ended(
                     lambda: conclude(run, agent, counters, scores, callback, again), again, callback
                 )
@@ -242,14 +242,16 @@ def _session(
                     after_unlocking.callback(remove_untrained, run.folder)
                 _note_traceback(run.folder, error, untrained, callback)
             with suppress(CallbackError):  # the first error is the one to report
-                callback.on_end(RunEnd(agent.frames, outcome, str(error), trainer.last_scores or None))
+                callback.on_end(
+                    RunEnd(agent.frames, outcome, str(error), trainer.evaluations.last_scores or None)
+                )
             raise
         finished = stopped_by is None and agent.frames >= config.steps
         outcome = "finished" if finished else "interrupted"
-        callback.on_end(RunEnd(agent.frames, outcome, "", trainer.last_scores or None))
+        callback.on_end(RunEnd(agent.frames, outcome, "", trainer.evaluations.last_scores or None))
     if _in_processes(env):
         agent.begin_episode()  # the open episodes end with their processes
-    return TrainedRun(run.folder, agent, trainer.last_scores, stopped_by)
+    return TrainedRun(run.folder, agent, trainer.evaluations.last_scores, stopped_by)
 
 
 def _note_traceback(folder: Path, error: Exception, untrained: bool, callback: Callback) -> None:

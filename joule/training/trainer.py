@@ -11,14 +11,12 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
-from agent.agent import WorldModelAgent
 from agent.errors import StopRun
 from agent.interface import Agent, Policy
 from agent.perception.collapse import COLLAPSED_IN_A_ROW
 from envs.faults.errors import EnvFailure
-from joule.callbacks.callback import Callback, Episode, EvaluationResult, Measurement
+from joule.callbacks.callback import Callback, Episode, Measurement
 from joule.callbacks.dispatch import CallbackError
 from joule.cli import signals
 from joule.cli.signal_watch import BOUNCE_SECONDS
@@ -35,14 +33,12 @@ from joule.storage.provenance import differences
 from joule.storage.run_folder import Run
 from joule.storage.run_replay import ReplayLogs
 from joule.training.background_evaluation import BackgroundEvaluation, EvaluationStopped
-from joule.training.coverage import Exploration, Exploring, explored
-from joule.training.divergence import divergence_warning, in_evaluation
-from joule.training.evaluation import Evaluator
-from joule.training.evaluation_rows import SCORES, Moment, Recorded, Scores, protocol_row, recorded
-from joule.training.interruption import Interrupted, InterruptiblePolicy, interruptible
+from joule.training.divergence import divergence_warning
+from joule.training.evaluation_rows import Scores
+from joule.training.interruption import Interrupted
+from joule.training.run_evaluations import RunEvaluations
 from joule.training.stopping import why_stopped
 
-Played = TypeVar("Played")
 UNSAVED_SECONDS = 300.0
 """After this time without a checkpoint one is written: `checkpoint_every_frames` can take hours."""
 
@@ -53,10 +49,9 @@ class Trainer:
     Args:
         agent: the agent.
         run: the run folder, locked.
-        evaluate: plays the held-out episodes with the agent as it is; None where there is no environment.
+        evaluate: as for `RunEvaluations`.
         callback: is told how the run goes.
-        background: plays the held-out episodes in a process of its own while training goes on, but for those at
-            the run's end; None plays all of them with `evaluate`.
+        background: as for `RunEvaluations`.
     """
 
     def __init__(
@@ -67,14 +62,13 @@ class Trainer:
         callback: Callback,
         background: BackgroundEvaluation | None = None,
     ) -> None:
-        self.agent, self.run, self.evaluate, self.callback = agent, run, evaluate, callback
-        self.background = background
+        self.agent, self.run, self.callback = agent, run, callback
+        self.evaluations = RunEvaluations(agent, run, evaluate, callback, background, self.check_interrupted)
         self.log_every_frames = max(1, min(1_000, agent.config.steps // 20))
         self.frames = agent.frames
         self.stopped_by: int | None = None
         self.stopped_at = 0.0  # monotonic seconds
         self.logs = ReplayLogs(run.replay, agent)
-        self.last_scores: dict[str, float] = {}
         self.unfinished = False
         """Whether the log, evaluation and checkpoint of the newest decision are still due."""
         self.collapse_reported = self.divergence_reported = False
@@ -150,19 +144,19 @@ class Trainer:
     def on_step(self, agent: Agent) -> bool:
         """Does what is due after a decision. Returns False to end the run."""
         before = self.frames
-        due = None if self.background is None else self.background.due
+        pending = self.evaluations.pending
         try:
             return self._do_what_is_due(agent)
         except CallbackError:  # what was learned is sound
             self.save_before_failing(before)
             raise
         except EvaluationStopped:
-            if due is None or self.saved_at < due.frames:  # else that checkpoint is evaluated again
-                self.save_before_failing(before if due is None else min(before, due.frames - 1))
+            if pending is None or self.saved_at < pending.frames:  # else that checkpoint is evaluated again
+                self.save_before_failing(before if pending is None else min(before, pending.frames - 1))
             raise
 
     def _do_what_is_due(self, agent: Agent) -> bool:
-        config, before, background = agent.config, self.frames, self.background
+        config, before, evaluations = agent.config, self.frames, self.evaluations
         self.frames = agent.frames
 
         def due(every: int) -> bool:
@@ -183,15 +177,12 @@ class Trainer:
             if due(self.log_every_frames):
                 self.log()
             ends = agent.frames >= config.steps or not go_on
-            if self.evaluate is not None and (ends or due(config.eval_every_frames)):
-                self.evaluate_now(before, ends)
-            elif background is not None and background.ready():
-                self.record_background()
+            evaluations.step(before, ends, before_failing=lambda: self.save_before_failing(before))
         except Interrupted:
             self.save(unfinished_since=before)
             return False
-        self.unfinished = self.evaluating
-        patience = 2 if background and background.due else 1
+        self.unfinished = evaluations.of_now
+        patience = 2 if evaluations.pending else 1
         overdue = time.monotonic() - self.saved_time > patience * UNSAVED_SECONDS
         saving = (overdue or due(config.checkpoint_every_frames)) and agent.frames < config.steps
         if saving or self.stopped_by is not None:
@@ -235,64 +226,6 @@ class Trainer:
         self.run.log(metrics, agent.frames)
         self.callback.on_metrics(Measurement(agent.frames, metrics, agent.clock.seconds()["wall"]))
 
-    @property
-    def evaluating(self) -> bool:
-        """Whether an evaluation of the agent as it is now is being made in the background."""
-        due = None if self.background is None else self.background.due
-        return due is not None and due.frames == self.agent.frames
-
-    def evaluate_now(self, unfinished_since: int, ends: bool) -> None:
-        """Evaluates the agent as it is now, or begins to.
-
-        Args:
-            unfinished_since: as for `save`.
-            ends: whether the run ends, so that nothing could go on beside the evaluation.
-        """
-        if isinstance(self.agent, WorldModelAgent) and self.agent.config.reward == "none":
-            self.record_exploration(self.explore(self.agent, unfinished_since))
-            return
-        if self.background is not None:
-            self.record_background()
-            if not ends:
-                self.background.begin()
-                return
-        scores = self.play(unfinished_since)
-        self.record(recorded(self.agent, scores, self.agent.frames), Moment.now(self.agent))
-
-    def record_background(self) -> None:
-        """Waits for the evaluation in the background, where one is being made, and records it."""
-        if self.background is not None and (due := self.background.due) is not None:
-            with self.agent.clock.running(False):
-                found = self.background.result()
-            self.record(found, due)
-
-    def play(self, unfinished_since: int) -> Scores:
-        """Plays the held-out episodes; their time does not count as training's.
-
-        Whatever fails in them, what was learned before is saved.
-        """
-        evaluate = self.evaluate
-        assert evaluate is not None, "without an environment nothing is played"
-        watched = interruptible(self.agent, self.check_interrupted)
-        return self._played(lambda: evaluate(watched), unfinished_since)
-
-    def explore(self, agent: WorldModelAgent, unfinished_since: int) -> Exploration:
-        """Plays the held-out episodes as training explores; as `play`."""
-        evaluator = self.evaluate
-        assert isinstance(evaluator, Evaluator), "coverage needs the readouts of an evaluation"
-        watched = InterruptiblePolicy(Exploring(agent), self.check_interrupted)
-        return self._played(lambda: explored(evaluator, agent, watched), unfinished_since)
-
-    def _played(self, play: Callable[[], Played], unfinished_since: int) -> Played:
-        try:
-            with self.agent.clock.running(False):
-                return play()
-        except (Interrupted, CallbackError):
-            raise
-        except Exception:
-            self.save_before_failing(unfinished_since)
-            raise
-
     def save_before_failing(self, unfinished_since: int | None, mid_episode: bool = True) -> None:
         """Saves what was learned while another error is on its way, which is the one to report."""
         try:
@@ -300,32 +233,6 @@ class Trainer:
         except Exception as unsaved:  # noqa: BLE001
             with contextlib.suppress(CallbackError):
                 self.callback.on_note(f"not saved at {self.agent.frames:,} frames: {unsaved}")
-
-    def record(self, evaluation: Recorded, at: Moment) -> None:
-        """Writes an evaluation as a row of the protocol, and tells the callback."""
-        row = protocol_row(self.agent, evaluation, at)
-        self.run.evaluated(row)
-        if evaluation.forecasts:
-            self.run.forecasts(evaluation.forecasts)
-        if evaluation.readouts:
-            self.run.readouts(evaluation.readouts)
-        self.last_scores = {name: row[name] for name in SCORES if name in row}
-        if evaluation.diverged and not self.run.count("diverged_evaluation_episodes", evaluation.diverged):
-            self.callback.on_note(in_evaluation(evaluation.diverged, row["episodes"]))
-        self.callback.on_evaluation(EvaluationResult(at.frames, evaluation.returns, evaluation.lengths, row))
-
-    def record_exploration(self, found: Exploration) -> None:
-        """Writes the coverage as a row of metrics.csv, and tells the callback."""
-        agent, scores = self.agent, found.scores()
-        values = {f"explore/{name}": value for name, value in scores.items()}
-        self.run.log(values, agent.frames)
-        self.callback.on_metrics(Measurement(agent.frames, values, agent.clock.seconds()["wall"]))
-        self.last_scores = scores
-        error = "" if found.prediction_error is None else f", prediction error {found.prediction_error:.2f}"
-        self.callback.on_note(
-            f"{agent.frames:>9,} {agent.config.unit}  explored: coverage {found.coverage:.1f}, of random actions "
-            f"{found.coverage_random:.1f}{error}"
-        )
 
     # Checkpoints
 
@@ -344,9 +251,9 @@ class Trainer:
     def _write(self, unfinished_since: int | None, mid_episode: bool = True) -> None:
         self.run.check_place()
         # Rows of a checkpoint's past are written before it.
-        if unfinished_since is None or not self.evaluating:
-            self.record_background()
-        scores = self.last_scores
+        if unfinished_since is None or not self.evaluations.of_now:
+            self.evaluations.record_background()
+        scores = self.evaluations.last_scores
         try:
             write_checkpoint(
                 self.agent, self.run, self.logs,
@@ -396,5 +303,5 @@ class Trainer:
         self.collapse_reported = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
         # A row that is still due is written again; an episode has its row before a checkpoint is saved.
         self.run.truncate_logs(saved.step - self.unfinished, saved.step)
-        self.last_scores = dict(saved.meta["scores"])
+        self.evaluations.last_scores = dict(saved.meta["scores"])
         return notes

@@ -129,14 +129,14 @@ def test_no_other_process_trains_in_the_folder_of_a_run(
 def test_what_was_counted_and_scored_is_known_after_a_resume(training: Callable[..., Trainer]) -> None:
     trainer = training()
     trainer.run.count("collapse_alarms", 2)
-    trainer.last_scores = {"return_mean": 1.5, "return_std": 0.5}
+    trainer.evaluations.last_scores = {"return_mean": 1.5, "return_std": 0.5}
     trainer.agent.learn(5)
     trainer.save()
     trainer.run.close()
     again = training(trainer.run.folder)
     assert again.resume() == []
     assert again.run.counters["collapse_alarms"] == 2
-    assert again.last_scores == trainer.last_scores
+    assert again.evaluations.last_scores == trainer.evaluations.last_scores
 
 
 @pytest.mark.slow

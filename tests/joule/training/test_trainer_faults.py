@@ -130,7 +130,7 @@ def test_an_evaluation_that_fails_loses_nothing_that_was_learned(training: Train
     def broken(policy: Any) -> Any:
         raise envs.EnvFault("a wheel came off", env="x", seed=10_002, episode=0, step=3)
 
-    trainer.evaluate = broken
+    trainer.evaluations.evaluate = broken
     with pytest.raises(StopRun, match=r"frame 45: .*wheel came off; the last good checkpoint is step-45"):
         trainer.train()
     trainer.run.close()
@@ -181,7 +181,7 @@ def test_episodes_of_an_evaluation_that_diverged_are_counted_and_told_once(train
     callback: Any = trainer.callback
     for diverged, told in ((0, 0), (2, 1), (1, 1)):
         found = Recorded(np.array([1.0, 2.0, 9.0]), np.array([1, 1, 3]), diverged, [], [])
-        trainer.record(found, Moment.now(trainer.agent))
+        trainer.evaluations.record(found, Moment.now(trainer.agent))
         assert len(callback.notes) == told
     assert callback.notes[0].startswith("the physics diverged in 2 of 3 evaluation episodes")
     assert trainer.run.counters["diverged_evaluation_episodes"] == 3
