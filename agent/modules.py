@@ -36,13 +36,12 @@ from agent.errors import ConfigError, InputError
 from agent.interface import EnvSpec, Observation
 from agent.learning.learner import Learner
 from agent.learning.schedule import discount_for, rows_for
-from agent.memory.columns import columns_of, map_parts, sees_pictures, stacks_of
-from agent.memory.portions import portions
+from agent.memory.columns import columns_of, map_parts, stacks_of
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.one_thread import check_not_learning, one_thread
+from agent.perception.calibrated_sensors import CalibratedSensors
 from agent.perception.sensor_belief import Belief
-from agent.perception.sensor_faults import SensorFaultInference
 from agent.perception.surprise import Surprise
 
 ACTING_SEED = 10_000
@@ -86,9 +85,8 @@ class Modules:
         """Updates of the networks when the margin was measured; see `margin`."""
         self.task_cost: TaskCost | GoalCost | None = None
         """Costs that are planned for in place of the learned ones; see `Configurator.plan_for`."""
-        self.sensor_inference: SensorFaultInference | None = None
-        self.sensors_calibrated_at = -1
-        """Updates of the networks when the sensor inference was calibrated; see `infer_observation`."""
+        self.sensors = CalibratedSensors()
+        """Infers what sensors should have read, where `perceive` is `energy`; see `infer_observation`."""
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self.random_streams = random_state.streams(self.device)
@@ -96,7 +94,8 @@ class Modules:
         self.learning = False
         """Whether the agent is inside `learn`."""
         self.normalised_rows = [0] * config.streams
-        """Rows of each stream of the replay buffer that the running statistics contain."""
+        """Rows of each stream of the replay buffer that the running statistics contain; see
+        `agent.learning.running_statistics`."""
 
     @property
     def discount(self) -> float:
@@ -175,45 +174,20 @@ class Modules:
         Raises:
             ConfigError: where the replay buffer holds too little to calibrate the sensors.
         """
-        if self.sensor_inference is None or self.sensors_calibrated_at != self.learner.updates:
+        if not self.sensors.are_calibrated(self.learner.updates):
             self.calibrate_sensors()
-        assert self.sensor_inference is not None
         belief, action = (None, None) if state is None else (state.belief, state.action)
-        rows = torch.from_numpy(np.array(obs, np.float32))  # a copy: the belief keeps it
-        return self.sensor_inference(rows, belief, action, torch.from_numpy(starts))
+        return self.sensors.infer(obs, belief, action, starts)
 
     def calibrate_sensors(self) -> None:
         """Learns from the replay buffer what the sensors usually read. Raises as `infer_observation`."""
-        try:
-            self.sensor_inference = SensorFaultInference(self.networks, self.replay_buffer)
-        except ValueError as error:
-            raise ConfigError(f"perceive: energy {error}") from None
-        self.sensors_calibrated_at = self.learner.updates
+        self.sensors.calibrate(self.networks, self.replay_buffer, self.learner.updates)
 
     def inferred_observation(self, obs: Observation, state: ActingState) -> Any:
         """The observations [batch, obs] that a decision was based on: inferred, or `obs` by the encoder."""
         if state.belief is None:
             return obs
         return self.networks.normalizer.inverse(state.belief.mean.to(self.device)).cpu().numpy()
-
-    def normalise(self) -> None:
-        """Takes the rows that arrived since the last call into the running statistics."""
-        buffer, networks = self.replay_buffer, self.networks
-        for number, stream in enumerate(buffer.streams):
-            places = buffer.place(buffer.numbers(number, self.normalised_rows[number], stream.total))
-            # Statistics of numbers are those of all new rows at once, whatever their number.
-            for part in portions(buffer, places) if sees_pictures(self.env_spec) else [places]:
-                networks.normalizer.update(self.tensors(buffer.observations(part)))
-            readout, cost, last = (
-                torch.from_numpy(column[places]).to(self.device)
-                for column in (buffer.readout, buffer.cost, buffer.last)
-            )
-            networks.readout_normalizer.update(readout)
-            if self.rewardless:
-                networks.scale_novelty(self.discount)
-            else:
-                networks.rescale(cost, last, self.discount, number)
-            self.normalised_rows[number] = stream.total
 
     # Cost
 

@@ -84,7 +84,7 @@ def restore(
                 name: torch.from_numpy(np.array(value)).to(vector.device) for name, value in kept.items()
             }
     # Measured once an update; the state is another, whatever its count says.
-    modules.margin_measured_at = modules.sensors_calibrated_at = -1
+    modules.margin_measured_at = modules.sensors.calibrated_at = -1
     for name in modules.random_streams:
         if f"random/{name}" in arrays:  # a GPU's is not, where the run was on a CPU before
             modules.random_streams[name] = torch.from_numpy(np.array(arrays[f"random/{name}"]))

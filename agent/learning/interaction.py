@@ -19,6 +19,7 @@ from agent.interface import (
     StepResult,
     TrainingEnvs,
 )
+from agent.learning.running_statistics import take_in_new_rows
 from agent.learning.schedule import is_broken_off, is_planned, rate_share, updates_due
 from agent.learning.undirected import smooth_action, uniform_action
 from agent.memory.columns import stack_parts
@@ -293,7 +294,7 @@ class Interaction:
         modules, learning = self.modules, self.modules.config.learning
         updates = modules.learner.updates
         if updates % NORMALISE_EVERY == 0:
-            modules.normalise()
+            take_in_new_rows(modules)
         time = learning.window_decisions + learning.n_step - 1
         windows = modules.replay_buffer.sample(
             learning.batch_size, time, modules.rng, recency=learning.recency

@@ -12,6 +12,7 @@ from agent.cost.task import Task
 from agent.errors import ConfigError
 from agent.interface import Arrays
 from agent.learning.relabelling import observed_costs
+from agent.learning.running_statistics import take_in_new_rows
 from agent.modules import Modules
 
 
@@ -38,7 +39,7 @@ def remember(modules: Modules, episodes: Sequence[Arrays]) -> None:
     modules.terminations = sum(bool(rows["terminated"].any()) for rows in episodes)
     for episode in episodes:
         stream.extend(episode, continues=False)
-        modules.normalise()
+        take_in_new_rows(modules)
 
 
 def stream_capacity(modules: Modules) -> int:

@@ -32,6 +32,7 @@ from agent.cost.task_cost import TaskCost
 from agent.errors import ConfigError
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.relabelling import relabel, rescale, reset_costs
+from agent.learning.running_statistics import take_in_new_rows
 from agent.modules import Modules
 from agent.remembered_latents import latents_in_portions
 
@@ -66,7 +67,7 @@ def learn_task_in_imagination(modules: Modules, task: Task, task_cost: TaskCost,
     if modules.replay_buffer.held == 0:
         raise ConfigError("learn_task: this agent has no experience that a task could be learned from")
     with _unchanged_on_failure(modules):
-        modules.normalise()
+        take_in_new_rows(modules)
         _learn(modules, task, task_cost, updates)
 
 

@@ -14,6 +14,7 @@ from agent.acting_copy import act_as, acting_copy
 from agent.cost.task_cost import TaskCost
 from agent.errors import ConfigError
 from agent.learning.relabelling import relabel, rescale, reset_costs
+from agent.learning.running_statistics import take_in_new_rows
 from agent.modules import Modules
 
 
@@ -48,7 +49,7 @@ def _normalised(earlier: Modules) -> Iterator[None]:
     """Inside, its running statistics know of all that it has experienced; afterwards they are as before."""
     weights = {name: value.clone() for name, value in earlier.networks.state_dict().items()}
     rows = list(earlier.normalised_rows)
-    earlier.normalise()
+    take_in_new_rows(earlier)
     try:
         yield
     finally:

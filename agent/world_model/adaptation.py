@@ -217,7 +217,7 @@ class AdaptiveAgent(SavedAsFolder):
         # All models share one perception. In a changed world curiosity would reward every state: all are new.
         learner.update(windows_of(modules, self.in_use), encoder_frozen=True, curiosity=0.0)
         # The calibrations of the sensors and of the constraints' margin stay.
-        modules.sensors_calibrated_at = modules.margin_measured_at = learner.updates
+        modules.sensors.calibrated_at = modules.margin_measured_at = learner.updates
         self.own_networks.accept()
 
     # Detecting a change

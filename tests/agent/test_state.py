@@ -55,6 +55,6 @@ def test_what_is_measured_once_an_update_is_measured_anew_in_another_state(
     agent = make_agent(explore__warmup_decisions=20, learning__pretrain_updates=3)
     agent.learn(22)
     state, modules = agent.state_dict(), agent.modules
-    modules.margin_measured_at = modules.sensors_calibrated_at = modules.learner.updates
+    modules.margin_measured_at = modules.sensors.calibrated_at = modules.learner.updates
     agent.load_state_dict(*state)
-    assert modules.learner.updates not in (modules.margin_measured_at, modules.sensors_calibrated_at)
+    assert modules.learner.updates not in (modules.margin_measured_at, modules.sensors.calibrated_at)

@@ -14,6 +14,7 @@ import torch
 import joule
 from agent.cost.readouts import TaskError
 from agent.errors import ConfigError
+from agent.learning.running_statistics import take_in_new_rows
 from envs.rendering.opengl import ensure_gl
 from joule_errors import Advice
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 @pytest.fixture(scope="module")
 def earlier(trained_run: Path) -> Any:
     agent: Any = joule.load(trained_run)
-    agent.modules.normalise()
+    take_in_new_rows(agent.modules)
     return agent
 
 
@@ -84,7 +85,7 @@ def test_for_the_same_task_all_of_it_stays(make_agent: Make, earlier: Any) -> No
 def test_without_rewards_the_scales_are_those_of_novelty(make_agent: Make, earlier: Any) -> None:
     fresh, agent = make_agent(reward="none"), make_agent(reward="none")
     fresh.learn(20)
-    fresh.modules.normalise()
+    take_in_new_rows(fresh.modules)
     agent.begin_with(earlier)
     assert earlier.modules.networks.world_model.cost_scale != 1.0
     for of in ("world_model.cost_scale", "critic.scale", "target_critic.scale"):
