@@ -66,7 +66,9 @@ class Readouts:
             of_costs: whether `action` and `cost` may be named.
         """
         names = self.names if of_costs else self.own_names
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        begun = [one for one in names if name and one.startswith(name)]
+        # Of names that begin so, the shortest is the nearest by letters.
+        near = sorted(begun, key=len) or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         there = f"; did you mean {near[0]}? There are " if near else f", which has {'' if names else 'none'}"
         return f"{name!r} is no readout of {of}{there}{', '.join(names)}"
 

@@ -24,6 +24,9 @@ def test_names_and_derived_readouts_read_their_columns() -> None:
     assert r["speed"].tolist() == [5.0, 2.0]
     with pytest.raises(TaskError, match=r"'heihgt' is no readout .* did you mean height"):
         r["heihgt"]
+    layout = Readouts({"qvel": 2, "velocity_of_hip": 1, "velocity": 1}, {})
+    for begun in ("v", "velo"):
+        assert "did you mean velocity?" in layout.unknown(begun, "this environment")
     with pytest.raises(TaskError, match="has 2 numbers"):
         r["place.2"]
 
