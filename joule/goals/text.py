@@ -64,16 +64,10 @@ def goal_of(text: str, agent: WorldModelAgent) -> Goal:
 def _readout(rest: str, agent: WorldModelAgent) -> Observation:
     import torch
 
-    from agent.learning.goal_learning import order_of
     from agent.perception.normalizer import is_rounding
 
     layout, buffer = agent.modules.layout(), agent.modules.replay_buffer
-    places = order_of(buffer)
-    if not len(places):
-        raise ConfigError(
-            f"goal: readout:{rest[:80]} is looked for in the replay buffer, and that of this agent is empty; give "
-            "observation:FILE, or an agent that has one"
-        )
+    places = _remembered(f"readout:{rest[:80]}", agent)
     agent.configurator.check_readouts(f"goal: {rest[:80]!r}")
     rows = torch.from_numpy(buffer.readout[places])
     asked: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -116,6 +110,19 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
     return _row(buffer.observations(places[nearest][None]))
 
 
+def _remembered(wanted: str, agent: WorldModelAgent) -> np.ndarray:
+    """Places [moments] in the replay buffer, in order. Raises ConfigError where it is empty, for what is wanted."""
+    from agent.learning.goal_learning import order_of
+
+    places = order_of(agent.modules.replay_buffer)
+    if not len(places):
+        raise ConfigError(
+            f"goal: {wanted} is looked for in the replay buffer, and that of this agent is empty (an agent in its "
+            "shared form has none); give observation:FILE, or an agent that has one"
+        )
+    return places
+
+
 def _parts(rest: str) -> list[str]:
     """`a=1,2,b=3` as `a=1,2` and `b=3`."""
     parts: list[str] = []
@@ -128,13 +135,11 @@ def _parts(rest: str) -> list[str]:
 
 
 def _moment(rest: str, agent: WorldModelAgent) -> Observation:
-    from agent.learning.goal_learning import order_of
-
     episode, at, decision = rest.partition("@")
     if not (at and episode.isdecimal() and decision.isdecimal() and len(rest) <= MOST_DIGITS):
         raise ConfigError(f"goal: {rest[:80]!r} is no moment such as {EXAMPLES['episode']}")
     buffer = agent.modules.replay_buffer
-    places = order_of(buffer)
+    places = _remembered(f"episode:{rest}", agent)
     ends = np.flatnonzero(buffer.last[places])
     number, step = int(episode), int(decision)
     if number >= len(ends):

@@ -104,6 +104,16 @@ def test_a_goal_that_is_none_is_refused(trained_run: Path, text: str, message: s
         goal_of(text, agent)
 
 
+@pytest.mark.parametrize("text", ["episode:0@3", "readout:position=0.5"])
+def test_an_agent_in_shared_form_is_said_to_remember_nothing(
+    trained_run: Path, tmp_path: Path, text: str
+) -> None:
+    joule.push(trained_run, out=tmp_path / "shared")
+    agent: Any = joule.load(tmp_path / "shared")
+    with pytest.raises(ConfigError, match=f"{text} is looked for .*an agent in its shared form has none"):
+        goal_of(text, agent)
+
+
 def test_a_file_of_numpy_is_a_goal_and_a_pickle_is_refused(trained_run: Path, tmp_path: Path) -> None:
     agent: Any = joule.load(trained_run)
     wanted = np.array([0.5, 0.0, 0.0], np.float32)
