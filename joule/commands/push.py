@@ -102,10 +102,11 @@ def push(
         `commit`. Where a folder was written, the first path is the folder.
 
     Raises:
-        Refused: for a run that cannot be shared, for neither a repository nor a folder, or both, and for a folder
-            that is not free. For a repository that cannot be written, one that is public with `private`, and one
-            without huggingface_hub, token or network.
+        Refused: for a run that cannot be shared, for neither a repository nor a folder, or both, for a folder that
+            is not free, and for a revision that is no name of a branch. For a repository that cannot be written,
+            one that is public with `private`, and one without huggingface_hub, token or network.
     """
+    from joule.sharing.branch_name import is_branch_name
     from joule.sharing.hub import Hub
     from joule.storage.run_folder import Run
     from joule.storage.run_paths import located
@@ -116,6 +117,8 @@ def push(
         raise ConfigError(
             f"--license: {licence!r:.80} is no identifier of a licence, such as mit or apache-2.0"
         )
+    if revision is not None and not is_branch_name(revision):
+        raise ConfigError(f"--revision: {revision!r:.80} is no name that git takes for a branch, such as v2")
     of_repository = {"private": private, "revision": revision, "message": message}
     target = None if out is None else _new_folder(out, of_repository)
     wanted = "the path of a run folder, such as that of agent.save(folder)"
