@@ -101,8 +101,12 @@ def _seeds(text: str) -> list[int]:
     for part in _listed(text):
         first, dots, last = part.partition("..")
         ends = whole_number(first), whole_number(last if dots else first)
-        if not 0 <= ends[1] - ends[0] < MOST_SEEDS:
+        if ends[1] < ends[0]:
             raise argparse.ArgumentTypeError(f"{part} is no range of seeds such as 1..5")
+        if (seeds := ends[1] - ends[0] + 1) > MOST_SEEDS:
+            raise argparse.ArgumentTypeError(
+                f"{part} has {seeds:,} seeds; a range has {MOST_SEEDS:,} at most"
+            )
         found += range(ends[0], ends[1] + 1)
     return found
 

@@ -27,6 +27,7 @@ def test_help_is_instant_and_names_every_setting() -> None:
         (["--agnts", "sac"], "unknown option --agnts; did you mean --agents?"),
         (["--seed", "1"], "unknown option --seed; did you mean --seeds?"),
         (["--seeds", "3..1"], "3..1 is no range of seeds such as 1..5"),
+        (["--seeds", "1..2000000000"], "1..2000000000 has 2,000,000,000 seeds; a range has 10,000 at most"),
         (["--envs", "HalfCheetah-v6"], "HalfCheetah exists in versions v2, v3, v4, v5"),
         (["--agents", "joule,sacc"], "--agents: 'sacc' is none of joule, sac"),
         (["--agents", "sacc"], "--agents: 'sacc' is none of joule, sac"),
