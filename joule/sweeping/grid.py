@@ -68,22 +68,26 @@ class SettingReader:
             raise ConfigError(f"{where}: unknown setting {text.strip()}{near}")
         return name
 
-    def value(self, name: str, text: str) -> Any:
+    def value(self, name: str, text: str, where: str) -> Any:
         """The value that `--name text` gives.
 
         Raises:
-            ConfigError: for a text that the setting does not take.
+            ConfigError: for a text that the setting does not take; `where` and the name begin the sentence.
         """
         if name in LISTS and not text:
             return ()
         flag = f"--{name.replace('_', '-')}"
         if isinstance(flatten(Config()).get(name), bool):
             if text not in ("true", "false"):
-                raise ConfigError(f"{name}: found {shown(text)}, expected true or false")
+                raise ConfigError(f"{where}: {name}: found {shown(text)}, expected true or false")
             words = [flag if text == "true" else flag.replace("--", "--no-", 1)]
         else:
             words = [f"{flag}={text}"]
-        return given_settings(self._parser.parse(words))[name]
+        try:
+            return given_settings(self._parser.parse(words))[name]
+        except ConfigError as error:
+            # argparse names the option of `joule train`, which the user has not given.
+            raise ConfigError(f"{where}: {name}: {str(error).removeprefix(f'argument {flag}: ')}") from None
 
 
 def read_grid(texts: Sequence[str], where: str = "--grid") -> dict[str, Values | Range]:
@@ -138,7 +142,7 @@ def _entry(reader: SettingReader, name: str, text: str, where: str) -> Values | 
         return _distinct(name, [plain(name, value) for value in values], where)
     if not text and name not in LISTS:
         return _distinct(name, [], where)
-    return _distinct(name, [reader.value(name, part.strip()) for part in text.split(",")], where)
+    return _distinct(name, [reader.value(name, part.strip(), where) for part in text.split(",")], where)
 
 
 def plain(name: str, value: Any) -> Any:
@@ -179,7 +183,7 @@ def _range(reader: SettingReader, name: str, text: str, where: str) -> Range | N
         number(low), number(high)
     except argparse.ArgumentTypeError:
         return None
-    first, last = reader.value(name, low), reader.value(name, high)
+    first, last = reader.value(name, low, where), reader.value(name, high, where)
     if any(isinstance(end, bool) or not isinstance(end, int | float) for end in (first, last)):
         raise ConfigError(f"{where}: {name} is no number, so that it has no range")
     if not first < last:
