@@ -30,7 +30,7 @@ def new_folder(folder: Path, kind: str) -> Iterator[Path]:
         kind: what the folder holds, `agent`, `export`, `pull` or `push`; the temporary name says it.
 
     Raises:
-        OSError: when the disk refuses, or the place is taken.
+        OSError: when the disk refuses, or the place is taken. It names `folder` and not the temporary path.
     """
     temporary = folder.with_name(f".tmp-{owners.owner()}-{next(_NUMBERS)}-{kind}")
     _under_way.add(temporary.name)
@@ -40,6 +40,10 @@ def new_folder(folder: Path, kind: str) -> Iterator[Path]:
         yield temporary
         DISK.rename(temporary, folder)
         DISK.sync(folder.parent)
+    except OSError as error:
+        if error.filename == str(temporary):  # a name that the user has not given
+            error.filename = str(folder)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # does not exist after the renaming
         _under_way.discard(temporary.name)

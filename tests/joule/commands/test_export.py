@@ -27,8 +27,9 @@ from joule.exporting import export_record, libraries, parts
 from joule.exporting.onnx_file import ExportError
 from joule.sharing.shared_form import shared_files, write_files
 from joule.storage import run_folder
-from joule.storage.files import Disk
+from joule.storage.files import Disk, why
 from joule.storage.loading import restored
+from joule.storage.new_folder import new_folder
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -272,6 +273,21 @@ def test_a_full_disk_leaves_nothing_and_what_a_kill_left_is_removed(
     assert os.listdir(tmp_path) == []
 
 
+def test_the_sentence_about_a_refused_folder_has_the_path_of_the_user(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="No such file") as refused,
+        new_folder(tmp_path / "a", "export") as folder,
+    ):
+        (folder / "no-parent").mkdir()
+    assert why(refused.value) == "no-parent: No such file or directory", "a file in it keeps its name"
+    with (
+        pytest.raises(OSError, match="No such file") as refused,
+        new_folder(tmp_path / "a", "export") as folder,
+    ):
+        os.listdir(folder)
+    assert why(refused.value) == "a: No such file or directory"
+
+
 def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +337,7 @@ def test_bad_input_is_one_sentence(trained_run: Path, tmp_path: Path) -> None:
         ([run, "--out", str(taken)], "exists already"),
         ([run, "--out", str(tmp_path / "no" / "parent")], "parent folder"),
         ([run, "--output", "x"], "did you mean --out?"),
+        ([run, "--out", "/proc/x"], "/proc/x cannot be written"),
     ):
         assert_refused("export", arguments, sentence)
 
