@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import traceback
 from typing import Protocol
 
+from joule.escaping import terminal
 from joule.playing.requests import Requests
 from joule.playing.simulation import Moment, Simulation
-from joule_errors import Refused
+from joule_errors import JouleError
 
 IDLE_SECONDS = 0.02
 """Between two looks for requests, while nothing moves."""
@@ -15,6 +17,9 @@ SMOOTHING = 0.1
 """Weight of the newest decision in the measured speed."""
 PAUSE_AT_END_SECONDS = 1.0
 """Wall time between the end of an episode and the next one."""
+
+LONGEST_ERROR = 200
+"""Characters of the text of an exception that is said."""
 
 
 class Display(Protocol):
@@ -77,13 +82,18 @@ class Player:
             self.advance(display)
 
     def meet_requests(self, display: Display) -> None:
-        """Carries out what was asked for. What is refused is said; the rest goes on."""
+        """Carries out what was asked for. What fails is said; the rest goes on."""
         requests = self.requests.take()
         for request in requests:
             try:
                 request()
-            except Refused as error:
+            except JouleError as error:
                 display.say(str(error))
+            except Exception as error:  # noqa: BLE001  a defect of one request ends nothing else
+                traceback.print_exception(error)
+                said = terminal(str(error), LONGEST_ERROR)
+                text = f": {said}" if said else ""
+                display.say(f"{type(error).__name__}{text}; the terminal shows the traceback")
         if requests and self.paused:
             display.show(self.simulation.moment)
 

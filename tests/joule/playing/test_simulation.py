@@ -104,6 +104,22 @@ def test_the_loop_meets_requests_and_says_what_it_cannot_do(simulation: Simulati
     assert screen.shown[-1].decision == 4
 
 
+def test_a_defect_of_a_request_is_said_and_the_simulation_goes_on(
+    simulation: Simulation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requests, screen = Requests(), Screen(2)
+    requests.ask("task", lambda: dict[str, int]()["a\nreadout"])
+    requests.ask("fault", lambda: 1 // 0)
+    requests.ask("gravity", lambda: simulation.set_factor("gravity", 2.0))
+    Player(simulation, requests, speed=100.0).run(screen)
+    assert [moment.decision for moment in screen.shown] == [0, 1, 2]
+    assert screen.said[1].startswith("KeyError: ")
+    assert screen.said[2].startswith("ZeroDivisionError: integer division")
+    assert all(said.endswith("; the terminal shows the traceback") for said in screen.said[1:])
+    assert "in <lambda>" in capsys.readouterr().err
+    assert simulation.factor("gravity") == 2.0
+
+
 def test_curves_are_of_one_episode() -> None:
     history = History()
     for decision in (0, 1, 2):
