@@ -12,8 +12,8 @@ from joule.escaping import terminal
 from joule.playing.player import Player
 from joule.playing.pushes import DIRECTIONS
 from joule.playing.simulation import Moment
+from joule.playing.slider import Slider
 from joule.playing.stage import Stage
-from joule_errors import Refused
 
 LONGEST_NAME = 40
 """Characters of a name in the panel."""
@@ -48,20 +48,6 @@ def speeds(speed: float) -> tuple[float, float, float]:
     """The least and the greatest speed of the slider, and its step: SPEEDS, and as far as the speed asked for."""
     least, greatest, step = SPEEDS
     return min(least, speed), max(greatest, speed), min(step, speed)
-
-
-def given(slider: Any) -> float | None:
-    """The number of a slider; None where its box is empty, or has a number beyond the slider's bounds.
-
-    A box hands over every key, so that a person who types 0.5 gives 0 first. When the person leaves a box with a
-    number beyond the bounds, it takes the nearer bound, and hands that over.
-    """
-    low, high, value = slider.min, slider.max, slider.value
-    # The end of the track may differ from the bound by rounding, because it is a multiple of the step.
-    slack = 1e-6 * (high - low)
-    if value is None or not low - slack <= value <= high + slack:
-        return None
-    return min(max(float(value), low), high)
 
 
 class Panel:
@@ -111,7 +97,7 @@ class Panel:
         gui, player = self._gui, self._player
         buttons = gui.add_button_group("", ("pause", "step", "reset"))
         slowest, fastest, step = speeds(player.speed)
-        speed = gui.add_slider("speed (x)", min=slowest, max=fastest, step=step, initial_value=player.speed)
+        speed = Slider(gui, "speed (x)", (slowest, fastest), step, player.speed)
         follow = gui.add_checkbox("follow the robot", self._stage.follows)
 
         def pause() -> None:
@@ -125,12 +111,12 @@ class Panel:
         buttons.on_click(lambda _: self._ask(f"play {buttons.value}", acts[buttons.value]))
 
         def set_speed() -> None:
-            player.speed = given(speed) or player.speed
+            player.speed = speed.take() or player.speed
 
         def set_following() -> None:
             self._stage.follows = follow.value
 
-        speed.on_update(lambda _: self._ask("speed", set_speed))
+        speed.handle.on_update(lambda _: self._ask("speed", set_speed))
         follow.on_update(lambda _: self._ask("follow", set_following))
         shadows = gui.add_checkbox("shadows", False, hint="slow in a browser without a GPU")
         shadows.on_update(lambda _: self._ask("shadows", lambda: self._stage.set_shadows(shadows.value)))
@@ -146,18 +132,19 @@ class Panel:
         weight = pushes.forces.weight
         where = gui.add_dropdown("link", tuple(names))
         most = float(f"{5.0 * weight:.1g}")
-        force = gui.add_slider("force (N)", min=0.0, max=most, step=most / 100.0, initial_value=0.4 * most)
+        force = Slider(gui, "force (N)", (0.0, most), most / 100.0, 0.4 * most)
+        force.handle.on_update(lambda _: self._ask("force", force.take))
         first, second = list(DIRECTIONS)[:4], list(DIRECTIONS)[4:]
         for directions in (first, second):
-            self._add_directions(directions, lambda: (names[where.value], given(force) or 0.0))
+            self._add_directions(directions, lambda: names[where.value], force)
         gui.add_html('<div style="font-size:0.8em;padding:0 0.8em">Or drag the robot with the mouse.</div>')
 
-    def _add_directions(self, directions: list[str], push: Callable[[], tuple[int, float]]) -> None:
+    def _add_directions(self, directions: list[str], chosen: Callable[[], int], force: Slider) -> None:
         buttons = self._gui.add_button_group("", tuple(directions))
 
         def pushed(_: Any) -> None:
-            (link, newtons), direction = push(), buttons.value
-            self._ask("push", lambda: self._simulation.pushes.push(link, direction, newtons))
+            link, direction = chosen(), buttons.value
+            self._ask("push", lambda: self._simulation.pushes.push(link, direction, force.held))
 
         buttons.on_click(pushed)
 
@@ -166,11 +153,9 @@ class Panel:
         sliders = []
         for name, factor in FACTORS.items():
             value = min(max(simulation.factor(name), factor.low), factor.high)
-            slider = self._gui.add_slider(
-                factor.label, min=factor.low, max=factor.high, step=factor.step, initial_value=value
-            )
-            sliders.append((slider, name))
-            slider.on_update(self._setter(name, slider))
+            slider = Slider(self._gui, factor.label, (factor.low, factor.high), factor.step, value)
+            sliders.append((slider.handle, name))
+            slider.handle.on_update(self._setter(name, slider))
         undo = self._gui.add_button("undo the changes")
 
         def undone(_: Any) -> None:
@@ -185,17 +170,17 @@ class Panel:
         for name in FACTORS:
             self._simulation.set_factor(name, factors.FACTORS[name].neutral)
 
-    def _setter(self, name: str, slider: Any) -> Callable[[Any], None]:
+    def _setter(self, name: str, slider: Slider) -> Callable[[Any], None]:
         return lambda _: self._ask(name, lambda: self._set_factor(name, slider))
 
-    def _set_factor(self, name: str, slider: Any) -> None:
-        before, value = self._simulation.factor(name), given(slider)
+    def _set_factor(self, name: str, slider: Slider) -> None:
+        before, value = self._simulation.factor(name), slider.take()
         if value is None:
             return
         try:
             self._simulation.set_factor(name, value)
-        except Refused:
-            slider.value = min(max(before, FACTORS[name].low), FACTORS[name].high)
+        except Exception:
+            slider.put_back(min(max(before, FACTORS[name].low), FACTORS[name].high))
             raise
 
     def _add_agent(self) -> None:
@@ -219,7 +204,7 @@ class Panel:
             name: self._add_weight(label, COST_WEIGHTS, steering.cost_weight(name), name, steering.weigh_cost)
             for name, label in costs.items()
         }
-        self._uncertainty = sliders["uncertainty"]
+        self._uncertainty = sliders["uncertainty"].handle
         self._uncertainty.hint = "has no effect while a goal, or a task that was not learned, is planned for"
         name = terminal(steering.goal, LONGEST_NAME)
         goal = gui.add_text("goal", name, disabled=True, visible=bool(steering.goal))
@@ -242,21 +227,16 @@ class Panel:
         ghost = simulation.ghost
         assert ghost is not None, "checked before"
         shown = self._gui.add_checkbox("ghost of the plan", simulation.shows_ghost)
-        ahead = self._gui.add_slider(
-            "ghost ahead (s)",
-            min=ghost.seconds,
-            max=ghost.seconds * ghost.most_ahead,
-            step=ghost.seconds,
-            initial_value=ghost.seconds * ghost.ahead,
-        )
+        bounds = ghost.seconds, ghost.seconds * ghost.most_ahead
+        ahead = Slider(self._gui, "ghost ahead (s)", bounds, ghost.seconds, ghost.seconds * ghost.ahead)
 
         def change() -> None:
             simulation.shows_ghost = shown.value
-            seconds = given(ahead)
+            seconds = ahead.take()
             if seconds is not None:
                 ghost.ahead = max(1, round(seconds / ghost.seconds))
 
-        for control in (shown, ahead):
+        for control in (shown, ahead.handle):
             control.on_update(lambda _: self._ask("ghost", change))
 
     def _add_weight(
@@ -266,20 +246,18 @@ class Panel:
         value: float,
         name: Any,
         weigh: Callable[[Any, float], None],
-    ) -> Any:
+    ) -> Slider:
         """Adds the slider of a weight, and returns it; a value outside the usual bounds extends them."""
         low, high = min(bounds[0], value), max(bounds[1], value)
-        slider = self._gui.add_slider(
-            terminal(label, LONGEST_NAME), min=low, max=high, step=(high - low) / 100.0, initial_value=value
-        )
+        slider = Slider(self._gui, terminal(label, LONGEST_NAME), (low, high), (high - low) / 100.0, value)
 
         def change() -> None:
-            weight = given(slider)
+            weight = slider.take()
             if weight is not None:
                 weigh(name, weight)
                 self._simulation.forget_plan()
 
-        slider.on_update(lambda _: self._ask(f"weight {name}", change))
+        slider.handle.on_update(lambda _: self._ask(f"weight {name}", change))
         return slider
 
     def _show_task(self) -> None:

@@ -106,6 +106,14 @@ def test_a_person_plays(page: Page, tmp_path: Path) -> None:
     page.mouse.up()
     page.get_by_text("changed: gravity=").wait_for()
 
+    # A number that is typed into the box of the seventh slider, which is the latency.
+    box = page.locator(".mantine-NumberInput-input").nth(6)
+    box.fill("")
+    box.press_sequentially("2.6")
+    page.get_by_text("latency must be a whole number").wait_for()
+    page.get_by_text("latency=2", exact=False).first.wait_for()
+    assert box.input_value() == "2"
+
     # A pull on the robot: an arrow goes from where it is held to the pointer.
     rows, columns = np.nonzero(
         (scene[..., 0] > scene[..., 1] + 30) & (scene[..., 1] > scene[..., 2] + 15) & (scene[..., 0] > 120)

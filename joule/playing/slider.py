@@ -1,0 +1,65 @@
+"""A slider of the page, and the box beside it in which a person types a number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.errors import ConfigError
+
+DECIMALS = 2
+"""Decimals, at least, that a box takes. Without any it drops the point, so that 2.6 is 26."""
+
+
+class Slider:
+    """A slider with bounds, and the number that holds.
+
+    A box hands over every key, so that a person who types 0.5 gives 0 first.
+
+    Args:
+        gui: the `gui` of the viser server.
+        label: beside the slider.
+        bounds: the least and the greatest value.
+        step: between two places of the slider.
+        value: at first, within the bounds.
+    """
+
+    def __init__(self, gui: Any, label: str, bounds: tuple[float, float], step: float, value: float) -> None:
+        self.label, (self._low, self._high), self._held = label, bounds, value
+        self.handle = gui.add_slider(
+            label, min=self._low, max=self._high, step=step, initial_value=float(value)
+        )
+        self.handle.precision = max(self.handle.precision, DECIMALS)
+        self._was_put_back = False
+
+    @property
+    def held(self) -> float:
+        """The last number within the bounds."""
+        return self._held
+
+    def put_back(self, value: float) -> None:
+        """Shows a number within the bounds that holds already; the slider hands it over, and `take` gives None."""
+        self._held, self._was_put_back = value, True
+        self.handle.value = value
+
+    def take(self) -> float | None:
+        """The number that is given; None for an empty box, and below the bounds, where more keys may follow.
+
+        When the person leaves a box with a number below the bounds, it takes the lower one, and hands that over.
+
+        Raises:
+            ConfigError: for a number above the bounds. The slider goes back to the number that holds: else the
+                box would take the upper bound, when the person leaves it.
+        """
+        value, was_put_back = self.handle.value, self._was_put_back
+        self._was_put_back = False
+        # The end of the track may differ from the bound by rounding, because it is a multiple of the step.
+        slack = 1e-6 * (self._high - self._low)
+        if value is None or value < self._low - slack or (was_put_back and value == self._held):
+            return None
+        if not value <= self._high + slack:
+            self.put_back(self._held)
+            raise ConfigError(
+                f"{self.label}: {value:g} is more than {self._high:g}; it stays at {self._held:g}"
+            )
+        self._held = min(max(float(value), self._low), self._high)
+        return self._held
