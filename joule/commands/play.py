@@ -13,6 +13,7 @@ The page works in a browser on another machine than the agent's, and without a d
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from joule.cli.options import given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
 from joule.trained import Request
+from joule_errors import Advice
 from joule_errors.words import range_text
 
 if TYPE_CHECKING:
@@ -75,11 +77,16 @@ def main(arguments: Sequence[str]) -> int:
     from joule.playing.player import Player
     from joule.playing.requests import Requests
     from joule.playing.simulation import Simulation
+    from joule.training.unseen_place import UnseenPlace
 
     loaded = request.load()
     env = loaded.make_env()
     try:
-        player = Player(Simulation(loaded.agent, env, seed), Requests(), speed)
+        unseen = UnseenPlace(loaded.env_config, "train with")
+        simulation = Simulation(loaded.agent, env, seed, unseen)
+        for said in simulation.advice:
+            warnings.warn(said, Advice, stacklevel=1)
+        player = Player(simulation, Requests(), speed)
         if human:
             _in_window(player)
         else:

@@ -17,6 +17,8 @@ from joule.playing.stage import Stage
 
 LONGEST_NAME = 40
 """Characters of a name in the panel."""
+LONGEST_ADVICE = 500
+"""Characters of a warning in the panel."""
 SPEEDS = (0.1, 4.0, 0.1)
 """Least, greatest and step of the speed."""
 TERM_WEIGHTS, COST_WEIGHTS = (0.0, 5.0), (0.0, 10.0)
@@ -210,6 +212,7 @@ class Panel:
         goal = gui.add_text("goal", name, disabled=True, visible=bool(steering.goal))
         hint = "empty: as learned; e.g. less:velocity+0.1*control"
         self._task = gui.add_text("task", steering.task, hint=hint)
+        self._advice = gui.add_html("")
 
         def plan_for() -> None:
             try:
@@ -266,6 +269,7 @@ class Panel:
         assert steering is not None, "terms are those of an agent that plans"
         if self._terms is not None:
             self._terms.remove()
+        self._show_advice()
         self._uncertainty.disabled = not steering.pays_for_uncertainty
         with self._agent_folder:
             self._terms = folder = self._gui.add_folder(None)
@@ -274,7 +278,16 @@ class Panel:
             if self._terms is folder:  # else the slider was moved before its task was replaced
                 steering.weigh_term(place, weight)
                 self._task.value = steering.task
+                self._show_advice()
 
         with folder:
             for place, (name, weight) in enumerate(zip(steering.terms, steering.weights, strict=True)):
                 self._add_weight(name, TERM_WEIGHTS, weight, place, weigh)
+
+    def _show_advice(self) -> None:
+        """Shows what the robot does not observe of the costs that are planned for."""
+        lines = "".join(
+            f"<div>warning: {html.escape(terminal(said, LONGEST_ADVICE))}</div>"
+            for said in self._simulation.advice
+        )
+        self._advice.content = f'<div style="font-size:0.8em;padding:0 0.8em">{lines}</div>' if lines else ""

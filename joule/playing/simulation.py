@@ -22,6 +22,7 @@ from joule.explaining.episode import Episode
 from joule.playing.plan_ghost import PlanGhost, plan_ghost
 from joule.playing.pushes import Pushes
 from joule.playing.steering import Steering
+from joule.training.unseen_place import UnseenPlace
 
 USUAL_SECONDS = 1.0 / 30.0
 """Simulated time of a decision where the environment does not say it."""
@@ -60,18 +61,19 @@ class Simulation:
         agent: acts, without exploration.
         env: its environment.
         seed: of the first episode; the others follow.
+        unseen: finds out what the robot does not observe; None does not look.
 
     Raises:
         ConfigError: for an environment without a MuJoCo model.
     """
 
-    def __init__(self, agent: Policy, env: SafeEnv, seed: int) -> None:
+    def __init__(self, agent: Policy, env: SafeEnv, seed: int, unseen: UnseenPlace | None = None) -> None:
         if find_physics(env) is None:
             raise ConfigError(
                 f"play: {env.env_spec.env} has no MuJoCo model that could be shown; joule render films every "
                 "environment that renders"
             )
-        self.agent, self.env = agent, env
+        self.agent, self.env, self._unseen = agent, env, unseen
         self.seconds = env.env_spec.seconds_per_decision or USUAL_SECONDS
         """Simulated time of a decision."""
         self.pushes = Pushes(ExternalForces(env))
@@ -131,6 +133,13 @@ class Simulation:
         """Has the next search begin anew: the last plan was made by another planner, or for other costs."""
         if isinstance(self._episode.state, ActingState):
             self._episode.state = dataclasses.replace(self._episode.state, plan=None)
+
+    @property
+    def advice(self) -> list[str]:
+        """A sentence for each cost that is planned for on what the robot does not observe."""
+        if self._unseen is None or self.steering is None:
+            return []
+        return self._unseen.told(self.steering.costs)
 
     # The environment
 

@@ -9,9 +9,10 @@ import planners
 from agent.agent import WorldModelAgent
 from agent.configurator.kinds import NO_PLANNER
 from agent.cost.goal_cost import GoalCost
-from agent.cost.task import Task
+from agent.cost.task import CostFn, Task
 from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
+from joule.training.unseen_place import costs_of
 
 
 class Steering:
@@ -56,6 +57,14 @@ class Steering:
     def terms(self) -> list[str]:
         """Names of the terms of the task that is planned for."""
         return [term.unweighted_text or term.name for term in self._terms]
+
+    @property
+    def costs(self) -> dict[str, CostFn]:
+        """What is planned for, beside a goal: the costs of the task and of the constraints, by what each is."""
+        planned, config = self.agent.modules.task_cost, self.agent.config
+        learned = config.task if planned is None else ""
+        costs = costs_of(learned, config.constraint)
+        return costs | ({f"task {self.task}": planned.task.cost} if isinstance(planned, TaskCost) else {})
 
     @property
     def pays_for_uncertainty(self) -> bool:

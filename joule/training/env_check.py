@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-import torch
-
 from agent import random_state
-from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
-from agent.cost.constraint import parse_constraint
-from agent.cost.readouts import Readouts
-from agent.cost.task_text import parse
 from agent.interface import EnvSpec
 from envs.changes.randomisation import is_drawn
-from envs.faults.boundary import attribute
 from envs.physics_record import changed_groups
-from envs.readouts.unseen_place import differ, seen_alike
-from envs.safe_env import SafeEnv
 from envs.state.determinism import check_determinism
 from joule.datasets.dataset import described
 from joule.environment import make_env
 from joule.storage.env_spec import DATA, physics_of
+from joule.training.unseen_place import UnseenPlace, costs_of
 from joule_errors import Advice
-from joule_schema.model_file import MODEL_ENV
 
 GENERATORS = {"numpy": "np.random", "python": "random", "torch": "torch"}
 """The generators that a process shares: name in `agent.random_state` -> what a user calls them."""
 MOST_NAMES = 5
 """Attributes that a note names."""
-EXCLUDED = "_exclude_current_positions_from_observation"
-"""The attribute of Gymnasium's robots for their keyword of this name."""
 
 
 def check_env(config: Config) -> dict[str, Any]:
@@ -55,46 +43,13 @@ def check_env(config: Config) -> dict[str, Any]:
             found, simulated = check_determinism(env, config.seed), env.env_spec.mujoco
         after, _ = random_state.capture()
         if simulated:
-            _warn_of_unseen_place(config)
+            for said in UnseenPlace(config).told(costs_of(config.task, config.constraint)):
+                warnings.warn(said, Advice, stacklevel=2)
     return {
         "deterministic": found.deterministic,
         "unsaved": list(found.unsaved),
         "shared_generators": [name for name in GENERATORS if (before[name] != after[name]).any()],
     }
-
-
-def _warn_of_unseen_place(config: Config) -> None:
-    """Warns of costs and limits on where the robot stands, where it observes the same wherever that is."""
-    costs = {f"constraint {text}": parse_constraint(text).cost for text in config.constraint}
-    if config.task:
-        costs[f"task {config.task}"] = parse(config.task).cost
-    if not costs:
-        return
-    with closing(make_env(replace(config, {"perturb": (), "task": ""}))) as env:
-        if (places := seen_alike(env, config.seed)) is None:
-            return
-        spec, hint = env.env_spec, _hint_of_place(env)
-    layout, rows = Readouts(spec.readout_sizes, spec.derived_readouts), torch.from_numpy(places)
-    for what, cost in costs.items():
-        named = layout.of(rows, rows.new_zeros(2, spec.action_size), lambda: rows.new_zeros(2))
-        cost(named)
-        values = {name: layout.value(name, rows) for name in named.used}
-        unseen = [n for n, v in values.items() if v is not None and differ(*v.numpy())]
-        if unseen:
-            said = (
-                f"{what}: the agent does not observe {', '.join(unseen)}, and cannot learn what it costs: what it "
-                f"observes is the same wherever the robot stands; {hint}"
-            )
-            warnings.warn(said, Advice, stacklevel=3)
-
-
-def _hint_of_place(env: SafeEnv) -> str:
-    """What to do where the place of a robot is not observed."""
-    keyword = {"observe_place": True} if env.env_spec.env == MODEL_ENV else None
-    if attribute(env.unwrapped, EXCLUDED):
-        keyword = {EXCLUDED.removeprefix("_"): False}
-    other = "name another readout"
-    return other if keyword is None else f"give --env-kwargs '{json.dumps(keyword)}', or {other}"
 
 
 def warn_of_changes(recorded: EnvSpec, made: EnvSpec, config: Config) -> None:
