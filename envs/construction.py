@@ -22,7 +22,14 @@ from envs.faults.boundary import Boundary, attribute, call, name_of
 from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
-from envs.own_picture import names_of_pictures, picture_named
+from envs.own_picture import (
+    OwnPicture,
+    own_picture,
+    own_picture_unseen,
+    paths_of_pictures,
+    picture_at,
+    picture_named,
+)
 from envs.physics import dm_control_env, find_physics, is_of_shimmy
 from envs.physics_record import physics_record
 from envs.raw_env import DRAWN, construct, constructed
@@ -98,7 +105,8 @@ def make(
     repeat = action_repeat or found.action_repeat
     route_warnings()
     raw, draws = constructed(env, found.spec, kwargs or {}, render_mode, width, height)
-    if pixels is not None and render_mode is None and find_physics(raw) is None and _draws_itself(raw):
+    drawn = pixels is not None and render_mode is None and find_physics(raw) is None and _draws_itself(raw)
+    if drawn and not _own_picture(raw, env, pixels)[1]:
         # It has no camera: the agent sees what the environment draws.
         call(raw.close)
         raw = construct(env, found.spec, dict(kwargs or {}), DRAWN, width, height)
@@ -169,7 +177,8 @@ def wrapped(
     if physics is not None and not shadows:
         physics.model.vis.quality.shadowsize = 0
     record = EpisodeRecord(Boundary(raw))
-    flat = Flat(record, _shown(raw, env, pixels))
+    picture, shown = _own_picture(raw, env, pixels)
+    flat = Flat(record, picture)
     checks = FaultChecks(flat, env, step_timeout_seconds)
     limited, frames = _limited(checks, raw, env, registered_limit, max_episode_frames)
     size, sizes = flat.observation.size, _readout_sizes(raw, flat)
@@ -202,7 +211,7 @@ def wrapped(
         "perturbed": perturbed, "checks": checks, "flat": flat, "record": record, "cost_fn": cost_fn,
     }  # fmt: skip
     repeated = ActionRepeat(perturbed, action_repeat)
-    seen = _seen(raw, env, flat, pixels, stack)
+    seen = _seen(raw, env, flat, pixels, stack, shown)
     if goal:
         if flat.picture is not None:
             raise EnvError(f"obs: the observation of {env} has a picture, and state+goal takes numbers alone")
@@ -213,26 +222,39 @@ def wrapped(
     return SeeingEnv(repeated, env_spec=seen_spec(env_spec, seen), seen=seen, **parts)
 
 
-def _shown(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings | None) -> str | None:
-    """Which of the environment's own pictures is observed, as for `Flat`.
+def _own_picture(
+    raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings | None
+) -> tuple[OwnPicture | None, bool]:
+    """A picture in the environment's own observation, and whether the agent sees it.
 
     Raises:
-        EnvError: for a name of which there is neither a camera nor a picture, where there are pictures.
+        EnvError: for pictures that are not accepted, and for a name of which there is neither a camera nor a
+            picture, where there are pictures.
     """
+    space = attribute(raw, "observation_space")
+    if not isinstance(space, gymnasium.Space):  # `Flat` says so
+        return None, False
     if pixels is None:
-        return ""
-    space: Any = attribute(raw, "observation_space")
-    own = names_of_pictures(space)
-    if not (pixels.camera and own):
-        return None
-    physics = find_physics(raw)
-    cameras = [] if physics is None else camera_names(physics)
-    if pixels.camera in cameras:
-        return None
-    if picture_named(space, pixels.camera) is None:
-        there = ", ".join(map(repr, (*filter(None, cameras), *own)))
-        raise EnvError(f"obs_camera: {env} has no camera and no picture {pixels.camera!r}; there are {there}")
-    return pixels.camera
+        found = own_picture(space)
+        return found, found is not None
+    physics, paths = find_physics(raw), paths_of_pictures(space)
+    cameras = [] if physics is None else list(filter(None, camera_names(physics)))
+    names = [f"/{'/'.join(map(str, path))}" for path in paths if path]
+    if pixels.camera and names and pixels.camera not in cameras:
+        found = picture_named(space, pixels.camera)
+        if found is None:
+            there = ", ".join(map(repr, (*cameras, *names)))
+            raise EnvError(
+                f"obs_camera: {env} has no camera and no picture {pixels.camera!r}; there are {there}"
+            )
+        return found, True
+    if paths and physics is None and not _draws_itself(raw):
+        if len(paths) > 1:
+            raise EnvError(
+                f"obs: {env} has no camera; give --obs-camera, one of {', '.join(map(repr, names))}"
+            )
+        return picture_at(space, paths[0]), True
+    return own_picture_unseen(space), False
 
 
 def _limited(
@@ -267,9 +289,23 @@ def _limited(
 
 
 def _seen(
-    raw: gymnasium.Env[Any, Any], env: str, flat: Flat, pixels: PixelSettings | None, stack: int
+    raw: gymnasium.Env[Any, Any],
+    env: str,
+    flat: Flat,
+    pixels: PixelSettings | None,
+    stack: int,
+    shown: bool,
 ) -> Seen | None:
-    """The pictures that an agent observes, of a camera or the environment's own; None without. Raises EnvError."""
+    """The pictures that an agent observes, of a camera or the environment's own; None without. Raises EnvError.
+
+    Args:
+        raw: the environment.
+        env: what the user calls it.
+        flat: keeps its own picture apart.
+        pixels: as for `make`.
+        stack: as for `make`.
+        shown: whether its own picture is observed.
+    """
     own = flat.picture
     if pixels is None:
         if own is None:
@@ -279,26 +315,18 @@ def _seen(
             return None
         return Seen(PictureOf(flat), own.shape, stack, with_state=flat.observation.size > 0)
     if pixels.with_state and flat.observation.size == 0:
-        raise EnvError(
-            f"obs: the observation of {env} is a picture, without numbers beside it; use --obs pixels"
-        )
-    if flat.shown and own is not None:
+        raise EnvError(f"obs: the observation of {env} has no numbers beside its pictures; use --obs pixels")
+    if shown and own is not None:
         shape = (own.shape[0], pixels.size, pixels.size)
         return Seen(PictureOf(flat, pixels.size), shape, pixels.stack, pixels.with_state)
     shape = (CHANNELS, pixels.size, pixels.size)
-    source = (
-        Camera(raw, env, pixels)
-        if find_physics(raw) is not None
-        else _rendered(raw, env, pixels, own is not None)
-    )
+    source = Camera(raw, env, pixels) if find_physics(raw) is not None else _rendered(raw, env, pixels)
     return Seen(source, shape, pixels.stack, pixels.with_state)
 
 
-def _rendered(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings, has_picture: bool) -> Rendered:
+def _rendered(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings) -> Rendered:
     """Frames of an environment without MuJoCo physics. Raises EnvError where it draws none."""
     if not _draws_itself(raw):
-        if has_picture:
-            raise EnvError(f"obs: {env} observes a picture of its own; use --obs state, which shows it")
         raise EnvError(
             f"obs: {env} has no MuJoCo physics to take pictures of, and no render() of its own; use its state"
         )

@@ -25,7 +25,7 @@ TAKEN = (
     f"a picture is uint8 [height, width, channels] or [channels, height, width], of {SMALLEST} to {LARGEST} pixels "
     "a side, grey (1) or RGB (3)"
 )
-Path = tuple[str, ...]
+Path = tuple[Any, ...]
 """The keys that lead to a part of an observation, from the outermost `Dict` on; empty for the whole."""
 
 
@@ -81,7 +81,7 @@ def own_picture(space: spaces.Space[Any]) -> OwnPicture | None:
         )
     for path, picture in found.items():
         if max(picture.shape) > LARGEST and _channels_first(picture.shape) is not None:
-            name = f" --obs-camera {_joined(path)}" if path else ""
+            name = f" --obs-camera /{_joined(path)}" if path else ""
             raise EnvError(
                 f"{_named(path)} is a picture of {list(picture.shape)}, and at most {LARGEST} pixels a side are "
                 f"observed as they are; --obs pixels{name} shows it smaller"
@@ -95,21 +95,28 @@ def picture_named(space: spaces.Space[Any], name: str) -> OwnPicture | None:
 
     Args:
         space: the space.
-        name: its keys joined by `/`, or the last of them where no other picture ends so.
+        name: its keys joined by `/`, which may also begin with `/`; or the last of them where no other picture ends
+            so.
 
     Raises:
         EnvError: for a picture of another type or shape, for a name that several have, and for a picture inside of
             a Tuple.
     """
-    found = _pictures(space)
-    paths = [path for path in found if name and _joined(path) == name]
-    paths = paths or [path for path in found if path and path[-1] == name]
+    found, whole = _pictures(space), name.removeprefix("/")
+    paths = [path for path in found if path and _joined(path) == whole]
+    if not paths and whole == name:
+        paths = [path for path in found if path and str(path[-1]) == name]
     if len(paths) > 1:
-        raise EnvError(f"obs_camera: {name!r} is one of {', '.join(map(repr, names_of_pictures(space)))}")
-    for path in paths:
-        others = tuple(other for other in found if other != path)
-        return _picture(found[path], path, others, without_pictures(space))
-    return None
+        ends = " and ".join(repr(f"/{_joined(path)}") for path in paths)
+        raise EnvError(f"obs_camera: {name!r} is the end of {ends}; give one of these")
+    return picture_at(space, paths[0]) if paths else None
+
+
+def picture_at(space: spaces.Space[Any], path: Path) -> OwnPicture:
+    """The picture at a path in an observation space, of any size. EnvError for another type or shape."""
+    found = _pictures(space)
+    others = tuple(other for other in found if other != path)
+    return _picture(found[path], path, others, without_pictures(space))
 
 
 def own_picture_unseen(space: spaces.Space[Any]) -> OwnPicture | None:
@@ -120,21 +127,15 @@ def own_picture_unseen(space: spaces.Space[Any]) -> OwnPicture | None:
     Raises:
         EnvError: where no picture is accepted and nothing else is there, and for a picture inside of a Tuple.
     """
-    found, rest = _pictures(space), without_pictures(space)
     refused: EnvError | None = None
-    for path, picture in found.items():
+    for path in _pictures(space):
         try:
-            return _picture(picture, path, tuple(other for other in found if other != path), rest)
+            return picture_at(space, path)
         except EnvError as error:
             refused = refused or error
-    if refused is not None and rest is NOTHING:
+    if refused is not None and without_pictures(space) is NOTHING:
         raise refused
     return None
-
-
-def names_of_pictures(space: spaces.Space[Any]) -> list[str]:
-    """The names of all pictures in an observation space. EnvError for one inside of a Tuple."""
-    return [_joined(path) for path in _pictures(space) if path]
 
 
 def without_pictures(space: spaces.Space[Any]) -> spaces.Space[Any]:
@@ -161,7 +162,7 @@ def less(observation: Any, paths: tuple[Path, ...]) -> Any:
         return observation
     kept = {}
     for key, value in observation.items():
-        inside = tuple(path[1:] for path in paths if path[0] == str(key))
+        inside = tuple(path[1:] for path in paths if path[0] == key)
         left = {} if () in inside else less(value, inside) if inside else value
         if not (inside and isinstance(left, dict) and not left):
             kept[key] = left
@@ -184,7 +185,7 @@ def _collect(space: spaces.Space[Any], path: Path, found: dict[Path, spaces.Box]
     if not isinstance(space, spaces.Dict):
         return
     for key, part in space.spaces.items():
-        where = (*path, str(key))
+        where = (*path, key)
         if _looks_like_picture(part):
             assert isinstance(part, spaces.Box)
             found[where] = part
@@ -197,7 +198,7 @@ def _space_less(space: spaces.Space[Any], paths: tuple[Path, ...]) -> spaces.Spa
     assert isinstance(space, spaces.Dict)
     kept: dict[str, spaces.Space[Any]] = {}
     for key, part in space.spaces.items():
-        inside = tuple(path[1:] for path in paths if path[0] == str(key))
+        inside = tuple(path[1:] for path in paths if path[0] == key)
         if () in inside:
             continue
         if (left := _space_less(part, inside) if inside else part) is not None:
@@ -239,7 +240,7 @@ def _advise_third_axis(space: spaces.Space[Any], path: Path) -> None:
     """Warns of what is probably a grey picture and is read as numbers, at any depth of a Dict too."""
     if isinstance(space, spaces.Dict):
         for key, part in space.spaces.items():
-            _advise_third_axis(part, (*path, str(key)))
+            _advise_third_axis(part, (*path, key))
     if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 2:
         return
     if all(SMALLEST <= side <= LARGEST for side in space.shape):
@@ -252,7 +253,7 @@ def _advise_third_axis(space: spaces.Space[Any], path: Path) -> None:
 
 
 def _joined(path: Path) -> str:
-    return "/".join(path)
+    return "/".join(map(str, path))
 
 
 def _named(path: Path) -> str:
@@ -264,7 +265,7 @@ def _refuse_inside(space: spaces.Space[Any], path: Path) -> None:
     """EnvError for a picture at any depth of a Tuple."""
     inner: Mapping[str, spaces.Space[Any]] = {}
     if isinstance(space, spaces.Dict):
-        inner = {str(key): part for key, part in space.spaces.items()}
+        inner = dict(space.spaces)
     elif isinstance(space, spaces.Tuple):
         inner = {str(index): part for index, part in enumerate(space.spaces)}
     for key, part in inner.items():

@@ -27,7 +27,12 @@ class Physics:
 def find_physics(env: gymnasium.Env[Any, Any]) -> Physics | None:
     """The MuJoCo model and data of `env` now, or None. dm_control may replace them at a reset."""
     control = dm_control_env(env)
-    for part in parts(env) if control is None else [control.physics]:
+    return _physics_of(_objects(env) if control is None else [control.physics])
+
+
+def _physics_of(objects: list[Any]) -> Physics | None:
+    """The physics that one of these objects has as `model` and `data`."""
+    for part in objects:
         model, data = attribute(part, "model"), attribute(part, "data")
         # dm_control wraps both structs and keeps the bindings' own in `ptr`.
         model, data = getattr(model, "ptr", model), getattr(data, "ptr", data)
@@ -88,19 +93,20 @@ def _acted_on_by_tendon(model: Any, tendon: int) -> tuple[set[int], set[int]]:
 
 def parts(env: gymnasium.Env[Any, Any]) -> list[Any]:
     """The Python objects of an environment: itself, environments in it, dm_control's env and task."""
-    base = env.unwrapped
-    found: list[Any] = [base]
-    for value in vars(base).values():
-        if isinstance(value, gymnasium.Env) and value is not base:
-            found.append(value.unwrapped)
     control = dm_control_env(env)
-    if control is not None:
-        found += [control, control.task]
-    return found
+    return _objects(env) + ([] if control is None else [control, control.task])
+
+
+def _objects(env: gymnasium.Env[Any, Any]) -> list[Any]:
+    """An environment, and environments in it."""
+    base = env.unwrapped
+    inner = [value for value in vars(base).values() if isinstance(value, gymnasium.Env) and value is not base]
+    return [base, *(value.unwrapped for value in inner)]
 
 
 def dm_control_env(env: gymnasium.Env[Any, Any]) -> Any | None:
-    """The dm_control environment inside shimmy's wrapper, or in an attribute of another environment; or None."""
+    """The dm_control environment inside shimmy's wrapper, or in an attribute of an environment that has no other
+    physics; or None."""
     base = env.unwrapped
     if is_of_shimmy(env):
         return vars(base)["_env"]
@@ -109,7 +115,10 @@ def dm_control_env(env: gymnasium.Env[Any, Any]) -> Any | None:
         for name in DM_CONTROL
         if (kind := getattr(sys.modules.get(name), "Environment", None)) is not None
     )
-    return next((value for value in vars(base).values() if isinstance(value, kinds)), None) if kinds else None
+    found = (
+        next((value for value in vars(base).values() if isinstance(value, kinds)), None) if kinds else None
+    )
+    return None if found is None or _physics_of(_objects(env)) is not None else found
 
 
 def is_of_shimmy(env: gymnasium.Env[Any, Any]) -> bool:

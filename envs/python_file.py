@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 
 from envs.faults.errors import EnvError
 
 ENDING = ".py"
 LARGEST_BYTES = 1_000_000
 """Of a file that is read."""
+ENV_ID = re.compile(r"(?:[\w:-]+/)?[\w:.-]+")
+"""What Gymnasium takes for an id."""
 MOST_NAMED = 3
 """Environments in a sentence."""
 
@@ -31,12 +34,12 @@ def refusal(path: str, name: str = "") -> EnvError:
         return EnvError(f"{typed}: no module can have this name; rename it, and use letters, digits and _")
     if name:
         return EnvError(f"{typed}: write {module}:{name}, without {ENDING}{where}")
-    ids, classes = _registered_and_defined(path)
+    ids, classes, registers = _registered_and_defined(path)
     if ids:
         more = f" or one of {len(ids) - MOST_NAMED} others" if len(ids) > MOST_NAMED else ""
         named = " or ".join(f"{module}:{one}" for one in ids[:MOST_NAMED])
         return EnvError(f"{typed}: is a file; write {named}{more}{where}")
-    if classes:
+    if classes and not registers:
         made = classes[-1]  # what a file is about tends to follow what it is made of
         call = f'gymnasium.register(id="{made}-v0", entry_point="{module}:{made}", max_episode_steps=...)'
         return EnvError(f"{typed}: registers no id; add to it {call}, and write {module}:{made}-v0{where}")
@@ -46,32 +49,43 @@ def refusal(path: str, name: str = "") -> EnvError:
 def _module_of(path: str) -> tuple[str, str]:
     """The name by which a file is imported, with the packages around it, and the folder in which it is found."""
     folder, file = os.path.split(os.path.abspath(path))
-    parts = [file.removesuffix(ENDING)]
+    parts = [] if file == "__init__.py" else [file.removesuffix(ENDING)]
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         folder, package = os.path.split(folder)
         parts.insert(0, package)
     return ".".join(parts), folder
 
 
-def _registered_and_defined(path: str) -> tuple[list[str], list[str]]:
-    """The ids that a file registers as literals, and its classes of environments; none of what cannot be read."""
+def _registered_and_defined(path: str) -> tuple[list[str], list[str], bool]:
+    """The ids that a file registers as literals, its classes of environments, and whether it registers any.
+
+    Of what cannot be read, there are none.
+    """
     try:
         with open(path, "rb") as file:
             nodes = list(ast.walk(ast.parse(file.read(LARGEST_BYTES))))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return [], []
-    ids, classes = [], list[str]()
+        return [], [], False
+    ids, classes, registers = list[str](), list[str](), False
+    texts = {
+        target.id: node.value
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     for node in nodes:
         if isinstance(node, ast.Call) and _last_name(node.func) == "register":
+            registers = True
             given = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "id")]
-            ids += [
-                one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)
-            ]
+            values = [texts.get(one.id) if isinstance(one, ast.Name) else one for one in given]
+            literals = [one.value for one in values if isinstance(one, ast.Constant)]
+            ids += [one for one in literals if isinstance(one, str) and ENV_ID.fullmatch(one)]
         elif isinstance(node, ast.ClassDef):
             bases = [_last_name(base) for base in node.bases]
-            if any(base.endswith("Env") or base in classes for base in bases):
+            if any((base.endswith("Env") and base != "VectorEnv") or base in classes for base in bases):
                 classes.append(node.name)
-    return list(dict.fromkeys(ids)), classes
+    return list(dict.fromkeys(ids)), classes, registers
 
 
 def _last_name(node: ast.expr) -> str:

@@ -82,6 +82,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         self._restores_exactly, self._closed, self._rendered, self._diverged = True, False, False, False
 
     @property
+    def sees_own_picture(self) -> bool:
+        """Whether the agent sees a picture that the environment itself observes, and no camera's."""
+        return False
+
+    @property
     def _sizes(self) -> list[int]:
         """Numbers of the flat observation and of an action."""
         return [self.observation.size, self.env_spec.action_size]

@@ -98,6 +98,11 @@ class SeeingEnv(SafeEnv):
         space: Any = spaces.Dict({PIXELS: pixels, STATE: state}) if seen.with_state else pixels
         self.observation_space = space
 
+    @property
+    def sees_own_picture(self) -> bool:
+        """See `SafeEnv`."""
+        return self._source.own
+
     def reset(  # type: ignore[override]
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observed, dict[str, Any]]:

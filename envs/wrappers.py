@@ -16,10 +16,7 @@ from envs.own_picture import (
     NOTHING,
     OwnPicture,
     less,
-    own_picture,
-    own_picture_unseen,
     paths_of_pictures,
-    picture_named,
     without_pictures,
 )
 from envs.spaces import checked_action_space, flat_observation_space, flattener
@@ -48,18 +45,16 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
 
     Args:
         env: the environment.
-        shown: the name of the picture that is observed; "" for the only one, if there is one; None where no picture
-            is observed, and any is accepted.
+        picture: the picture among its observations that is kept apart; None for none.
 
     Raises:
         EnvError: for an observation space or an action space that is not accepted.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], shown: str | None = "") -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], picture: OwnPicture | None = None) -> None:
         super().__init__(env)
         space = _space(env, "observation_space")
-        self.shown = shown
-        self.picture = self._picture(space)
+        self.picture = picture
         """Where a picture is in an observation; None without one."""
         self._pictures = paths_of_pictures(space)
         self.frame: np.ndarray | None = None
@@ -88,12 +83,6 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         self.action_space = spaces.Box(-1.0, 1.0, (self._free.size,), np.float32)
         self.observation = np.zeros(size, np.float32)
         """The last observation, flat."""
-
-    def _picture(self, space: spaces.Space[Any]) -> OwnPicture | None:
-        """The picture that is kept apart. EnvError for one that is observed, or the whole, and not accepted."""
-        if self.shown is None:
-            return own_picture_unseen(space)
-        return picture_named(space, self.shown) if self.shown else own_picture(space)
 
     def observe(self, observation: Any) -> np.ndarray:
         """`observation` as a float32 vector [obs] in memory of its own. A number beyond float32 is clipped.

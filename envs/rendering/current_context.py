@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import gymnasium
@@ -35,7 +36,8 @@ def free_own(env: gymnasium.Env[Any, Any]) -> None:
     """
     control = dm_control_env(env)
     if control is not None and not is_of_shimmy(env):
-        control.physics.free()
+        with suppress(ReferenceError):  # it has closed itself
+            control.physics.free()
 
 
 def _make_current_of_dm_control(physics: Any) -> None:

@@ -50,7 +50,7 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
     if is_swm(source):
         if env is None:
             raise ConfigError(f"env: {source} needs its environment; leave out --env {NO_ENV}")
-        _check_no_own_picture(source, config, env)
+        _check_no_own_picture(source, env)
         episodes, has_readouts = swm_recording.read_episodes(
             swm_recording.Recording(source),
             swm_recording.numbers_of(env.unwrapped.observation_space),
@@ -89,10 +89,10 @@ def _check_constraint(config: Config, has_readouts: bool) -> None:
         )
 
 
-def _check_no_own_picture(source: str, config: Config, env: SafeEnv) -> None:
+def _check_no_own_picture(source: str, env: SafeEnv) -> None:
     """Raises ConfigError where a picture is observed that is the environment's own, not a camera's."""
     spec = env.env_spec
-    if sees_pictures(spec) and config.obs == "state":
+    if env.sees_own_picture:
         raise ConfigError(
             f"data: the observation of {spec.env} has a picture of its own, which is not learned from {source}; "
             "give --obs pixels, or an environment that observes numbers alone"

@@ -52,13 +52,19 @@ def check_entries(folder: Path) -> None:
             raise OSError(f"{name} is not a folder")
 
 
-def remove_untrained(folder: Path) -> None:
-    """Removes what Joule wrote of a run that nothing was trained in, and its folder where nothing else is in it."""
+def remove_untrained(folder: Path, made: bool) -> None:
+    """Removes what Joule wrote of a run that nothing was trained in.
+
+    Args:
+        folder: of the run.
+        made: whether the run made it: then it goes too, where nothing else is in it.
+    """
     with contextlib.suppress(OSError):  # the user needs to read why nothing was trained
         for name in (*_FILES, BOARD):
             if os.path.lexists(folder / name):
                 DISK.remove(folder / name)
-        folder.rmdir()
+        if made:
+            folder.rmdir()
 
 
 def sweep(folder: Path) -> None:

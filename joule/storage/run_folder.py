@@ -44,6 +44,8 @@ class Run:
 
     def __init__(self, folder: Path, config: Config, record: Mapping[str, Any]) -> None:
         self.folder = folder
+        self.made_folder = False
+        """Whether the folder was made with the run, and not by the user before."""
         self.config = config
         self.id: str = record["id"]
         self.env_spec: dict[str, Any] = record["env_spec"]
@@ -77,9 +79,11 @@ class Run:
             RunError: when `out` holds something, is a file, lacks its parent folder, or cannot be written.
                 Then nothing stays.
         """
-        folder, record = write_run(out, config, command, env_spec)
+        folder, record, made = write_run(out, config, command, env_spec)
         register(record["id"], config)
-        return cls(folder, config, record)
+        run = cls(folder, config, record)
+        run.made_folder = made
+        return run
 
     @classmethod
     def open(cls, path: Path, *, trust_modules: Sequence[str] = (), trust_env_kwargs: bool = False) -> Run:

@@ -29,11 +29,11 @@ _OLD_SECTION = "learner"  # a section that config.json had in format 1
 
 def write_run(
     out: Path | None, config: Config, command: Sequence[str], env_spec: Mapping[str, Any]
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, dict[str, Any], bool]:
     """Makes the folder of a new run; arguments as for `Run.create`.
 
     Returns:
-        The folder, and the record of the run.
+        The folder, the record of the run, and whether the folder is new.
 
     Raises:
         RunError: as `Run.create`.
@@ -65,7 +65,7 @@ def write_run(
         if own:  # what another process has made meanwhile stays
             _clear(folder, made)
         raise RunError(f"{folder}: a run cannot be written there: {why(error)}") from error
-    return folder, record
+    return folder, record, bool(made)
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], Config]:

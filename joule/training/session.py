@@ -239,7 +239,7 @@ def _session(
                 # back, so that the same command can be given again once that is mended.
                 untrained = not resumed and agent.frames == 0 and isinstance(error, StopRun)
                 if untrained:
-                    after_unlocking.callback(remove_untrained, run.folder)
+                    after_unlocking.callback(remove_untrained, run.folder, run.made_folder)
                 _note_traceback(run.folder, error, untrained, callback)
             with suppress(CallbackError):  # the first error is the one to report
                 callback.on_end(

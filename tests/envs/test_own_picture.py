@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 import picture_env
 import pytest
@@ -133,7 +134,7 @@ def test_a_grey_picture_without_a_third_axis_is_said(space: spaces.Space[Any], n
         (
             spaces.Dict({"eye": spaces.Box(0, 255, (480, 640, 3), np.uint8)}),
             "the observation 'eye' is a picture of [480, 640, 3], and at most 512 pixels a side are observed as "
-            "they are; --obs pixels --obs-camera eye shows it smaller",
+            "they are; --obs pixels --obs-camera /eye shows it smaller",
         ),
         (spaces.Tuple([BOX, PICTURE]), "the observation '1' is a picture inside of a Tuple"),
         (spaces.Dict({"eyes": spaces.Tuple([BOX, PICTURE])}), "the observation 'eyes/1' is a picture inside"),
@@ -183,7 +184,9 @@ def test_one_of_several_pictures_is_found_by_its_name(name: str, path: tuple[str
 
 def test_a_name_that_two_pictures_have_is_refused() -> None:
     twice = spaces.Dict({"a": spaces.Dict({"eye": PICTURE}), "b": spaces.Dict({"eye": PICTURE})})
-    with pytest.raises(EnvError, match="obs_camera: 'eye' is one of 'a/eye', 'b/eye'"):
+    with pytest.raises(
+        EnvError, match="obs_camera: 'eye' is the end of '/a/eye' and '/b/eye'; give one of these"
+    ):
         picture_named(twice, "eye")
 
 
@@ -216,25 +219,52 @@ def test_a_camera_needs_none_of_the_pictures_that_the_environment_observes() -> 
 
 
 def test_a_picture_that_is_not_there_cannot_be_chosen() -> None:
-    said = "obs_camera: Picture-v0 has no camera and no picture 'tail'; there are 'eyes/back', 'eyes/front'"
+    said = "obs_camera: Picture-v0 has no camera and no picture 'tail'; there are '/eyes/back', '/eyes/front'"
     with pytest.raises(EnvError, match=said):
         envs.make(picture_env.ID, kwargs={"kind": picture_env.TWO}, pixels=PixelSettings(camera="tail"))
 
 
-@pytest.mark.parametrize("with_state", [False, True])
-def test_an_environment_that_observes_a_picture_needs_no_camera(
-    with_state: bool, monkeypatch: pytest.MonkeyPatch
+def test_where_nothing_is_drawn_the_picture_that_is_observed_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(picture_env.PictureEnv, "render")
-    said = (
-        "is a picture, without numbers beside it; use --obs pixels"
-        if with_state
-        else "use --obs state, which"
-    )
-    with pytest.raises(EnvError, match=said):
-        envs.make(picture_env.ID, pixels=PixelSettings(32, with_state=with_state))
-    with pytest.raises(EnvError, match="use --obs state, which shows it"):
-        envs.make(picture_env.ID, kwargs={"kind": "dict"}, pixels=PixelSettings(32, with_state=with_state))
+    env = envs.make(picture_env.ID, kwargs={"side": 520}, pixels=PixelSettings(32, stack=1))
+    observation: Any = env.reset(seed=1)[0]
+    assert observation.shape == (1, 32, 32)
+    assert env.sees_own_picture
+    with pytest.raises(EnvError, match="has no numbers beside its pictures; use --obs pixels"):
+        envs.make(picture_env.ID, pixels=PixelSettings(32, with_state=True))
+    with pytest.raises(
+        EnvError, match="has no camera; give --obs-camera, one of '/eyes/back', '/eyes/front'"
+    ):
+        envs.make(picture_env.ID, kwargs={"kind": picture_env.TWO}, pixels=PixelSettings(32))
+
+
+class Keyed(gymnasium.Env[Any, Any]):
+    """A picture of a key that is no text; it takes no render mode."""
+
+    parts: Any = {0: PICTURE, 1: BOX}  # noqa: RUF012
+    observation_space: Any = spaces.Dict(parts)
+    action_space: Any = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        return {0: np.full((64, 48, 3), 7, np.uint8), 1: np.ones(2, np.float32)}, {}
+
+    def step(self, action: Any) -> Any:
+        return {0: np.full((64, 48, 3), 7, np.uint8), 1: np.ones(2, np.float32)}, 0.0, False, False, {}
+
+    def render(self) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("pixels", [None, PixelSettings(16, "0", with_state=True)])
+def test_a_key_may_be_a_number_and_a_picture_of_ones_own_is_not_drawn(pixels: PixelSettings | None) -> None:
+    gymnasium.register("Keyed-v0", entry_point=f"{__name__}:Keyed", max_episode_steps=5)
+    env = envs.make("Keyed-v0", pixels=pixels)
+    observation: Any = env.reset(seed=1)[0]
+    assert (observation["pixels"] == 7).all()
+    np.testing.assert_array_equal(observation["state"], np.ones(2, np.float32))
 
 
 def test_what_needs_numbers_is_refused() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
+
 import control_env
+import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from mjcf_env import MjcfEnv
 
 import envs
-from envs.physics import driven_bodies, find_physics
+from envs.physics import dm_control_env, driven_bodies, find_physics
 from envs.rendering.pixels import PixelSettings
 
 MODEL = """<mujoco><worldbody><site name="world" pos="1.6 .3 1.3"/>
@@ -75,4 +79,41 @@ def test_dm_control_is_found_in_an_environment_of_the_users_own() -> None:
     assert physics.data.time > 0
     assert (picture != first).any()
     env.close()
+    env.close()
+
+
+class Helped(MjcfEnv):
+    """An environment with physics of its own, and a dm_control environment beside it."""
+
+    def __init__(self) -> None:
+        super().__init__(MODEL.format('<motor joint="elbow"/>'))
+        self.expert = control_env.OwnCartpole()._inside
+
+
+def test_an_environments_own_physics_goes_before_dm_controls() -> None:
+    pytest.importorskip("dm_control")
+    env = Helped()
+    physics = find_physics(env)
+    assert physics is not None
+    assert physics.model is env.model
+    assert dm_control_env(env) is None
+
+
+class ClosesItself(control_env.OwnCartpole):
+    """It frees its physics, as dm_control's composer does when it is closed."""
+
+    def close(self) -> None:
+        self._inside.physics.free()
+        self._inside._physics = weakref.proxy(FreedAlready())
+
+
+class FreedAlready:
+    """Nothing holds it, so that a weak reference to it is dead at once."""
+
+
+def test_an_environment_that_has_closed_itself_is_closed_without_a_fault() -> None:
+    pytest.importorskip("dm_control")
+    gymnasium.register("ClosesItself-v0", entry_point=f"{__name__}:ClosesItself", max_episode_steps=5)
+    env = envs.make("ClosesItself-v0")
+    env.reset(seed=1)
     env.close()

@@ -27,6 +27,14 @@ REGISTERED = "gymnasium.register('Arm-v0', 'a:A')\nregister(entry_point='a:A', i
             'own.py: registers no id; add to it gymnasium.register(id="Arm-v0", entry_point="own:Arm", '
             "max_episode_steps=...), and write own:Arm-v0",
         ),
+        ("ARM = 'Arm-v0'\nregister(ARM)\n", "own.py", "own.py: is a file; write own:Arm-v0"),
+        (REGISTERED, "package/__init__.py", "write package:Arm-v0 or package:Leg-v1"),
+        (
+            ARM + "for k in range(2): register(f'A{k}-v0')\natexit.register('hello world')\n",
+            "own.py",
+            "own.py: is a file; write own:NAME-v0, where",
+        ),
+        ("class Many(VectorEnv): pass\n", "own.py", "own.py: is a file; write own:NAME-v0, where"),
         ("raise SystemExit('executed')", "own.py", "write own:NAME-v0, where NAME-v0 is what it registers"),
         ("no Python (", "own.py", "write own:NAME-v0, where NAME-v0 is what it registers"),
         (REGISTERED, "own-arm.py", "no module can have this name"),

@@ -228,7 +228,9 @@ def test_a_failure_leaves_its_traceback_until_the_run_goes_on(
     assert not path.exists()
 
 
+@pytest.mark.parametrize("made_before", [False, True])
 def test_a_run_whose_first_step_fails_leaves_its_folder_free(
+    made_before: bool,
     brief_options: Callable[..., list[str]],
     unchecked: None,
     tmp_path: Path,
@@ -239,8 +241,11 @@ def test_a_run_whose_first_step_fails_leaves_its_folder_free(
         raise KeyError("gripper")
 
     folder = tmp_path / "run"
+    if made_before:
+        folder.mkdir()
     monkeypatch.setattr(tiny_env.Point, "step", step)
     with pytest.raises(StopRun, match="KeyError: 'gripper'"):
         train.main([*brief_options(), "--out", str(folder)])
     assert "nothing was trained, and the run is removed" in capsys.readouterr().out
-    assert not folder.exists()
+    assert folder.exists() is made_before, "a folder of the user's stays"
+    assert not list(tmp_path.rglob("*.json"))
