@@ -24,6 +24,14 @@ def adaptation(env: str, name: str) -> float:
     return found
 
 
+def late_actions() -> Numbers:
+    """Decisions after which a cheetah finds a delay; and its return in percent of that without: then, unadapted, trained."""
+    found = summary("adapt.json")["environments"]["HalfCheetah-v5"]["perturbations"]["latency=1"]
+    of, home = found["returns"], found["returns"]["joule frozen, home"]
+    with_delay = (of[f"joule {method}, after"] for method in ("adapts", "frozen", "taught"))
+    return found["detected_within_decisions"], *(100 * value / home for value in with_delay)
+
+
 def regained() -> Numbers:
     """Percent of the achievable return: the walker with weak motors and a heavy torso, the quadruped with weak motors."""
     robots = summary("adapt.json")["environments"]
