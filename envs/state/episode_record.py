@@ -202,6 +202,11 @@ class EpisodeRecord(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._set_moment(saved)
             observation = self.step(np.array(saved["before/action"]))[0]
             self._check_rewards([self._reward], saved.get("before/reward"))
+            if (
+                "actions" in saved and "rewards" in saved
+            ):  # a later moment of this episode may need all of them
+                self._actions = [np.array(action) for action in saved["actions"]]
+                self._rewards = [float(reward) for reward in saved["rewards"]]
         elif not by_state:
             for number, action in enumerate(saved["actions"]):
                 before_step(number)

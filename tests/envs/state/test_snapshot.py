@@ -284,3 +284,31 @@ def test_a_snapshot_of_an_earlier_version_has_no_steps_to_repeat() -> None:
     }
     assert env.restore(saved)
     assert not env.restore(earlier)
+
+
+class Collects(HalfCheetahEnv):
+    """A list of its own grows at step 20, and what has grown is restored by the actions of the episode."""
+
+    def reset(self, **how: Any) -> Any:
+        self.seen, self.steps = {"at": [0]}, 0
+        return super().reset(**how)
+
+    def step(self, action: np.ndarray) -> Any:
+        self.steps += 1
+        if self.steps == 20:
+            self.seen["at"].append(self.steps)
+        return super().step(action)
+
+
+def test_an_episode_that_was_restored_by_its_state_can_later_be_restored_by_its_actions() -> None:
+    gymnasium.register("Collects-v0", entry_point=f"{__name__}:Collects", max_episode_steps=100)
+    first, second, third = (envs.make("Collects-v0") for _ in range(3))
+    action = np.full(6, 0.3, np.float32)
+    first.reset(seed=3)
+    for env, steps, following in ((first, 10, second), (second, 15, third)):
+        for _ in range(steps):
+            env.step(action)
+        assert following.restore(through_a_file(env.snapshot()))
+    for _ in range(15):
+        first.step(action)
+    assert third.observation.tobytes() == first.observation.tobytes()
