@@ -275,7 +275,7 @@ class Modules:
             on_candidates: told of every batch of candidates that the planner evaluates.
             deadline: ends the search, or has the policy act where no search fits; it is finished here.
             pending: actions [late, act] that are still to take effect, in all environments, before the one that is
-                decided for.
+                decided for, at least one; None where an action takes effect at once.
 
         Returns:
             Actions [batch, act], and the state for the next decision.
@@ -295,7 +295,11 @@ class Modules:
                 z = self.networks.encoder(belief.mean.to(self.device))
         else:
             z = self.perceive(obs)
-        ahead = z if pending is None else self.after(z, pending)
+        ahead, late = z, None
+        if pending is not None:
+            with torch.inference_mode():
+                late = torch.from_numpy(pending).to(z).expand(len(z), -1, -1)
+                ahead = self.networks.world_model.rollout(z, late)[-1].z
         if state is None:
             generator = torch.Generator(self.device).manual_seed(self.config.seed + ACTING_SEED)
             state, starts = None, np.ones(batch, bool)
@@ -329,22 +333,14 @@ class Modules:
         action, plan = actor.act(
             energy, ahead, self.networks.world_model, warm, generator, explore, unknown, choice, deadline
         )
-        expected = self.after(z, action.unsqueeze(0) if pending is None or not len(pending) else pending[:1])
+        with torch.inference_mode():
+            expected = self.networks.world_model.expect(z, action if late is None else late[:, 0])
         taken = action.float().cpu()
         timing = None if deadline is None else deadline.finish()
         # A caller may scale its action in place, which must not change what the plan remembers.
         return taken.numpy().copy(), ActingState(
             generator, plan, ahead, expected, surprise, taken, belief, timing
         )
-
-    @torch.inference_mode()
-    def after(
-        self, z: Float[Tensor, "batch latent"], actions: Tensor | np.ndarray
-    ) -> Float[Tensor, "batch latent"]:
-        """The predicted latents after actions [steps, act], or [steps, batch, act]."""
-        for action in torch.as_tensor(actions).to(z):
-            z = self.networks.world_model.expect(z, action.expand(len(z), -1))
-        return z
 
     def predict(
         self,

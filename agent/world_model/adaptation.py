@@ -181,7 +181,7 @@ class AdaptiveAgent(SavedAsFolder):
         # The first decision of an episode is always planned: no step of it has been observed yet.
         first = state is None or (episode_start is not None and bool(np.any(episode_start)))
         actor = self.modules.policy_actor if self.distrusts_model and not first else None
-        pending = self.delay.pending if self.in_first_world else None
+        pending = self.delay.pending if self.in_first_world and self.delay.decisions else None
         return self.modules.predict(observation, state, episode_start, deterministic, actor, pending=pending)
 
     def explain(self, state: Any) -> dict[str, np.ndarray]:
