@@ -24,6 +24,7 @@ from envs.faults.errors import EnvError, described
 from envs.faults.mujoco_warnings import route_warnings
 from envs.own_picture import (
     OwnPicture,
+    name_of_picture,
     own_picture,
     own_picture_unseen,
     paths_of_pictures,
@@ -239,7 +240,7 @@ def _own_picture(
         return found, found is not None
     physics, paths = find_physics(raw), paths_of_pictures(space)
     cameras = [] if physics is None else list(filter(None, camera_names(physics)))
-    names = [f"/{'/'.join(map(str, path))}" for path in paths if path]
+    names = [name_of_picture(path) for path in paths if path]
     if pixels.camera and names and pixels.camera not in cameras:
         found = picture_named(space, pixels.camera)
         if found is None:

@@ -81,7 +81,7 @@ def own_picture(space: spaces.Space[Any]) -> OwnPicture | None:
         )
     for path, picture in found.items():
         if max(picture.shape) > LARGEST and _channels_first(picture.shape) is not None:
-            name = f" --obs-camera /{_joined(path)}" if path else ""
+            name = f" --obs-camera {name_of_picture(path)}" if path else ""
             raise EnvError(
                 f"{_named(path)} is a picture of {list(picture.shape)}, and at most {LARGEST} pixels a side are "
                 f"observed as they are; --obs pixels{name} shows it smaller"
@@ -107,7 +107,7 @@ def picture_named(space: spaces.Space[Any], name: str) -> OwnPicture | None:
     if not paths and whole == name:
         paths = [path for path in found if path and str(path[-1]) == name]
     if len(paths) > 1:
-        ends = " and ".join(repr(f"/{_joined(path)}") for path in paths)
+        ends = " and ".join(repr(name_of_picture(path)) for path in paths)
         raise EnvError(f"obs_camera: {name!r} is the end of {ends}; give one of these")
     return picture_at(space, paths[0]) if paths else None
 
@@ -154,6 +154,11 @@ def without_pictures(space: spaces.Space[Any]) -> spaces.Space[Any]:
 def paths_of_pictures(space: spaces.Space[Any]) -> tuple[Path, ...]:
     """Where in an observation all pictures are, accepted or not. EnvError for one inside of a Tuple."""
     return tuple(_pictures(space))
+
+
+def name_of_picture(path: Path) -> str:
+    """The name of the picture at a path, as `picture_named` takes it for no other one."""
+    return f"/{_joined(path)}"
 
 
 def less(observation: Any, paths: tuple[Path, ...]) -> Any:

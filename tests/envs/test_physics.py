@@ -111,9 +111,12 @@ class FreedAlready:
     """Nothing holds it, so that a weak reference to it is dead at once."""
 
 
-def test_an_environment_that_has_closed_itself_is_closed_without_a_fault() -> None:
+def test_an_environment_that_has_closed_itself_is_closed_without_a_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     pytest.importorskip("dm_control")
     gymnasium.register("ClosesItself-v0", entry_point=f"{__name__}:ClosesItself", max_episode_steps=5)
     env = envs.make("ClosesItself-v0")
     env.reset(seed=1)
     env.close()
+    assert not caplog.messages, "nothing is left to free, and nothing is said of it"
