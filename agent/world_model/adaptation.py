@@ -1,9 +1,9 @@
 """Adaptation: when the world changes, a new model learns it from the newest steps, and the old one is kept.
 
-The agent tests its own predictions (`agent.world_model.signals`). On an alarm it begins a new
-model: a copy of the one in use, which then learns at every decision from the steps since the change, beside
-old ones whose share falls. The old model is stored, not overwritten. Every model in the bank predicts each
-step. When another one predicts the present better than the one in use, the agent switches to it.
+The agent tests its own predictions (`agent.world_model.model_choice`, `agent.world_model.signals`). On an alarm
+it begins a new model: a copy of the one in use, which then learns at every decision from the steps since the
+change, beside old ones whose share falls. The old model is stored, not overwritten. Every model in the bank
+predicts each step. When another one predicts the present better than the one in use, the agent switches to it.
 
 Learning from a few episodes may do harm. So in a new world networks that are kept, first those of before the
 change, act in some of the episodes too, and then those act that return more (`agent.world_model.trial_returns`).
@@ -20,8 +20,6 @@ therefore predict the same latents, and their errors can be compared.
 from __future__ import annotations
 
 import copy
-import logging
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -40,22 +38,14 @@ from agent.observed_env import ObservedEnv, StepsOfOneEnv
 from agent.saving import SavedAsFolder
 from agent.training_env import HasSpec, check_spec
 from agent.world_model.adaptable import OwnNetworks
-from agent.world_model.change_detection import (
-    FEWEST_DECISIONS,
-    LARGEST_STEP,
-    ChangeDetectionError,
-    ChangeDetector,
-    as_first_seen,
-    calibrate,
-)
+from agent.world_model.change_detection import ChangeDetectionError, as_first_seen, calibrate
 from agent.world_model.delay import Delay
 from agent.world_model.home_episodes import HomeEpisodes
-from agent.world_model.known_model import CALIBRATED_AFTER_DECISIONS, KnownModel, windows_of
+from agent.world_model.known_model import KnownModel, windows_of
 from agent.world_model.model_bank import ModelBank, ModelSwitch
+from agent.world_model.model_choice import ModelChoice
 from agent.world_model.observed_steps import errors_of_rows, errors_of_step, observed_steps
-from agent.world_model.signals import Alarm, Signals
-
-log = logging.getLogger(__name__)
+from agent.world_model.signals import Alarm
 
 UTD = 2.0
 """Gradient steps a decision while a new world is learned."""
@@ -63,8 +53,6 @@ DECISIONS_PER_ALARM = 50_000.0
 """In a world that does not change, one false alarm in so many decisions is wanted."""
 CALIBRATION_DECISIONS = 10_000
 """The newest decisions of training, on which the usual errors are calibrated."""
-MEAN_RATE = 0.05
-"""Rate at which the mean standardised error follows: some twenty decisions."""
 LARGEST_MEAN_ERROR = 1.25
 """Mean standardised error above which the agent does not plan. In the known world it is 0.45 on average, and
 as much as this at the start of an episode."""
@@ -105,16 +93,10 @@ class AdaptiveAgent(SavedAsFolder):
             first.calibration = calibrate(errors, disagreements, decisions_per_alarm)
         except ChangeDetectionError as error:
             raise ConfigError(f"adapt: this agent has too little experience: {error}; train on") from error
-        self.signals: Signals | None = None
-        """What watches for a change of the known world; None before `calibrate_at`: then only errors do."""
         self.bank = ModelBank(modules, first)
         self.delay = Delay(modules.env_spec.action_size)
         """By how many decisions actions are late, in the world of the first model."""
-        self.change_detector: ChangeDetector | None = ChangeDetector(first.calibration.threshold)
-        self.standardised_error = 0.0
-        """Of the newest step, by the model in use; 0 while its usual errors are not known."""
-        self.mean_error = 0.0
-        """Its mean over the last decisions; by the first model's calibration where no other is known."""
+        self.choice = ModelChoice(self.bank, self.delay, decisions_per_alarm)
         self.learns = True
         """Whether it learns from what it observes, and stores it. Without, it detects no change, and acts as it has
         adapted: errors still decide when it plans."""
@@ -159,7 +141,7 @@ class AdaptiveAgent(SavedAsFolder):
     @property
     def in_first_world(self) -> bool:
         """Whether the model of training is in use."""
-        return self.bank.in_use is self.bank.first
+        return self.choice.in_first_world
 
     def predict(
         self,
@@ -209,7 +191,11 @@ class AdaptiveAgent(SavedAsFolder):
         which then do as they would without adaptation.
         """
         as_before = self.acts_kept and not self.in_use.returns.kept_adapted
-        return self.mean_error > LARGEST_MEAN_ERROR and not as_before and self.modules.constraint_cost is None
+        return (
+            self.choice.mean_error > LARGEST_MEAN_ERROR
+            and not as_before
+            and self.modules.constraint_cost is None
+        )
 
     def update(self) -> None:
         """One gradient step, with perception fixed and without curiosity."""
@@ -229,10 +215,9 @@ class AdaptiveAgent(SavedAsFolder):
             ConfigError: for episodes that do not tell what is usual.
         """
         try:
-            self.signals = Signals(home, self.decisions_per_alarm)
+            self.choice.calibrate_at(home)
         except ChangeDetectionError as error:
             raise ConfigError(f"adapt: {error}") from error
-        self.bank.usual_return = home.usual_return
 
     def observe(self, env: TrainingEnv) -> ObservedEnv:
         """The same environment, whose every step this agent observes.
@@ -295,7 +280,7 @@ class AdaptiveAgent(SavedAsFolder):
         if not self.learns:
             self._obs, self._row = obs, -1  # what it learns from begins with an episode
             newest = errors_of_step(self.modules, [(self.bank.world_model(self.in_use), due)], before, obs)
-            self._follow(newest[0])
+            self.choice.follow(newest[0])
             return
         row = buffer.newest()
         if row != self._row:
@@ -314,87 +299,20 @@ class AdaptiveAgent(SavedAsFolder):
         errors, late_errors = errors[:count], errors[count:]
         if not self.acts_kept:
             self.in_use.recent.append((row, *errors[self.bank.position]))
-        alarm = None
-        if self.signals is not None and self.in_first_world:
-            now, then = (stack_parts([one]) for one in (before, obs))
-            taken, cost, over = (np.asarray(part)[None] for part in (due, -reward, terminated))
-            model = self.modules.networks.world_model
-            alarm = self.signals.update(observed_steps(self.modules, model, now, taken, cost, over, then))
-        if not self.detect_delay(errors, late_errors):
-            self.detect(errors, alarm)
+        alarm = self._alarm_of_signals(before, due, reward, terminated, obs)
+        if self.choice.step(errors, late_errors, alarm):
+            self._credit = 0.0
         if not self.in_first_world:
             self._credit += self.utd
-            count = len(self.in_use.rows)
-            if len(self.in_use.recent) >= CALIBRATED_AFTER_DECISIONS and count % FEWEST_DECISIONS == 0:
-                self.calibrate_in_use()
 
-    def calibrate_in_use(self) -> None:
-        """Calibrates the model in use on its newest steps."""
-        _, errors, disagreements = np.array(self.in_use.recent).T
-        try:
-            self.in_use.calibration = calibrate(errors, disagreements, self.decisions_per_alarm)
-        except ChangeDetectionError as why:
-            log.warning("no further change is detected from model %d: %s", self.in_use.number, why)
-            return
-        before, self.change_detector = self.change_detector, ChangeDetector(self.in_use.calibration.threshold)
-        if before is not None:  # a change that has begun is not forgotten
-            self.change_detector.level, self.change_detector.since = before.level, before.since
-
-    def detect_delay(self, errors: list[tuple[float, float]], late: list[tuple[float, float]]) -> bool:
-        """Whether actions take effect earlier or later from now on. `late` has the errors with the other delays."""
-        usual = self.bank.first.calibration
-        assert usual is not None
-        delay = self.delay.better(errors[self.bank.position][0], late, usual)
-        if delay is None:
-            return False
-        self.bank.delayed(delay, self.delay.use(delay))
-        self.watch_anew()
-        return True
-
-    def detect(self, errors: list[tuple[float, float]], alarm: Alarm | None = None) -> None:
-        """Switches to another model where it predicts better, or begins a new one on an alarm.
-
-        Args:
-            errors: error and disagreement of the newest step, by every model of the bank.
-            alarm: of the signals, which watch while the first model is in use.
-        """
-        position = self.bank.position
-        standardised = [
-            0.0 if known.calibration is None else float(known.calibration.standardise(*pair))
-            for known, pair in zip(self.bank.models, errors, strict=True)
-        ]
-        self.standardised_error = standardised[position]
-        self._follow(errors[position])
-        # The model of a changed world is calibrated on steps in which its own networks act.
-        ignored = self.acts_kept or (self.signals is not None and self.in_first_world)
-        detector = self.change_detector
-        if detector is not None and not ignored and detector.update(self.standardised_error):
-            alarm = Alarm("errors", max(1, detector.since))
-        if (known := self.bank.better(errors, standardised)) is not None:
-            self.bank.switch_to(known)
-        elif alarm is not None:
-            self.bank.follow(alarm)
-        else:
-            return
-        self.delay.use(0)
-        self.watch_anew()
-
-    def _follow(self, newest: tuple[float, float]) -> None:
-        """Averages the errors of the model in use; `newest` is that of one step, and the disagreement there."""
-        calibration = self.in_use.calibration or self.bank.first.calibration
-        assert calibration is not None
-        error = float(calibration.standardise(*newest))
-        if math.isfinite(error):
-            error = min(max(error, -LARGEST_STEP), LARGEST_STEP)
-            self.mean_error += MEAN_RATE * (error - self.mean_error)
-
-    def watch_anew(self) -> None:
-        """Another model is in use: what was noticed before was of the one before it."""
-        if self.signals is not None:
-            self.signals.reset()
-        calibration = self.in_use.calibration
-        self.change_detector = None if calibration is None else ChangeDetector(calibration.threshold)
-        self.delay.watch_anew()
-        self._credit = 0.0
-        if not self.events[-1].new:  # the model of one that was known is known to hold
-            self.mean_error = 0.0
+    def _alarm_of_signals(
+        self, before: Observation, due: np.ndarray, reward: float, terminated: bool, obs: Observation
+    ) -> Alarm | None:
+        """What the signals say of one step, in the world of training and once they are calibrated."""
+        signals = self.choice.signals
+        if signals is None or not self.in_first_world:
+            return None
+        now, then = (stack_parts([one]) for one in (before, obs))
+        taken, cost, over = (np.asarray(part)[None] for part in (due, -reward, terminated))
+        model = self.modules.networks.world_model
+        return signals.update(observed_steps(self.modules, model, now, taken, cost, over, then))

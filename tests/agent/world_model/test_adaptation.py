@@ -131,14 +131,14 @@ def test_a_known_model_comes_back_with_its_weights_and_the_moments_of_its_optimi
     before, kept = weights(adaptive), moments(adaptive)
     adaptive.bank.begin_model(10, "errors")
     adaptive.update()
-    adaptive.mean_error = adaptive.bank.first.comparison.level = 5.0
+    adaptive.choice.mean_error = adaptive.bank.first.comparison.level = 5.0
     assert not same(before, weights(adaptive))
     adaptive.bank.switch_to(adaptive.bank.first)
-    adaptive.watch_anew()
+    adaptive.choice.watch_anew()
     assert adaptive.bank.first.comparison.level == 0.0, "it is compared anew"
     assert same(before, weights(adaptive))
     assert all(torch.equal(one, other) for one, other in zip(kept, moments(adaptive), strict=True))
-    assert adaptive.mean_error == 0.0, "its model is known to hold"
+    assert adaptive.choice.mean_error == 0.0, "its model is known to hold"
 
 
 def test_a_full_bank_forgets_the_model_that_was_used_least_recently_but_the_first(trained_run: Path) -> None:
@@ -228,7 +228,7 @@ def mean_errors(adaptive: Any, env: Any, decisions: int) -> np.ndarray:
             obs, _ = env.reset(seed=len(found))
         action, state = adaptive.predict(obs, state, np.array([state is None]))
         obs, _, terminated, truncated, _ = env.step(action)
-        found.append(adaptive.mean_error)
+        found.append(adaptive.choice.mean_error)
         if terminated or truncated:
             state, obs = None, None
     return np.array(found)
@@ -252,7 +252,7 @@ def test_while_the_model_errs_too_much_the_policy_acts_alone(trained_run: Path) 
 
     def plans(agent: Any, mean_error: float, first: bool) -> bool:
         _, before = agent.predict(obs, None, np.array([True]))
-        agent.mean_error = mean_error
+        agent.choice.mean_error = mean_error
         return agent.predict(obs, before, np.array([first]))[1].plan is not None
 
     assert plans(adaptive, LARGEST_MEAN_ERROR - 0.01, first=False)
@@ -270,14 +270,14 @@ def test_at_home_it_sees_what_is_usual_and_then_all_signals_watch(trained_run: P
     assert told == list(range(1, 1_001))
     assert same(before, weights(adaptive))
     assert adaptive.decisions == 0
-    assert adaptive.signals is not None
+    assert adaptive.choice.signals is not None
     env = adaptive.observe(ReversedMotor(point(adaptive)))
     for seed in range(6):
         returns(adaptive, env, 1, 600 + seed)
         if adaptive.events:
             break
     assert adaptive.events[0].decision <= 60
-    assert adaptive.events[0].signal in adaptive.signals.thresholds
+    assert adaptive.events[0].signal in adaptive.choice.signals.thresholds
     with pytest.raises(ConfigError, match="home_decisions"):
         load(trained_run).adapt(point(agent), home_decisions=10)
 

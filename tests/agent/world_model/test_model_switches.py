@@ -31,7 +31,7 @@ def test_an_alarm_soon_after_a_switch_takes_it_back(trained_run: Path, decisions
     adaptive.bank.switch_to(adaptive.bank.first)
     adaptive.bank.newest_switch.decisions += decisions
     errors = [(1.0, 1.0)] * len(adaptive.bank.models)
-    adaptive.detect(errors, Alarm("errors", 4))
+    adaptive.choice.detect(errors, Alarm("errors", 4))
     if decisions > WRONG_SWITCH_DECISIONS:
         assert adaptive.events[-1].new, "a change of its own"
         return
@@ -39,7 +39,7 @@ def test_an_alarm_soon_after_a_switch_takes_it_back(trained_run: Path, decisions
     assert same(learned, weights(adaptive))
     assert [event.model for event in adaptive.events] == [1, 0, 1]
     assert (adaptive.events[-1].new, adaptive.events[-1].signal) == (False, "errors")
-    adaptive.detect(errors, Alarm("errors", 4))
+    adaptive.choice.detect(errors, Alarm("errors", 4))
     assert adaptive.events[-1].new, "not back and forth"
 
 
@@ -47,7 +47,7 @@ def acting(trained_run: Path) -> tuple[Any, Any]:
     """An agent that has acted for five decisions, and changes its model where a test says so alone; and its env."""
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
-    adaptive.change_detector = None
+    adaptive.choice.change_detector = None
     env = adaptive.observe(joule.make_env(adaptive.config.env))
     env.reset(seed=300)
     act(adaptive, env, 5)
@@ -131,13 +131,13 @@ def test_without_learning_it_acts_as_it_has_adapted_and_follows_its_errors(train
     adaptive.end_episode()
     learned, buffer = weights(adaptive), adaptive.modules.replay_buffer
     rows, decisions, acted_kept = buffer.newest(), adaptive.decisions, adaptive.acts_kept
-    adaptive.learns, adaptive.mean_error = False, 0.0
+    adaptive.learns, adaptive.choice.mean_error = False, 0.0
     env.reset(seed=302)
     act(adaptive, env, 20)
     adaptive.end_episode()
     assert same(learned, weights(adaptive))
     assert (buffer.newest(), adaptive.decisions, adaptive.acts_kept) == (rows, decisions, acted_kept)
-    assert adaptive.mean_error != 0.0
+    assert adaptive.choice.mean_error != 0.0
     adaptive.learns = True
     with pytest.raises(ConfigError, match="reset the environment"):
         act(adaptive, env, 1)

@@ -142,7 +142,7 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
 ) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
-    adaptive.change_detector = None  # only the change below
+    adaptive.choice.change_detector = None  # only the change below
     before = weights(adaptive)
     paid = Paid(envs.make(adaptive.config.env))
     env = adaptive.observe(paid)
@@ -192,7 +192,7 @@ def test_the_networks_of_before_act_as_they_were_while_the_adapted_ones_learn(
 def test_only_whole_episodes_are_compared(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
-    adaptive.change_detector = None
+    adaptive.choice.change_detector = None
     adaptive.bank.begin_model(1, "errors")
     paid = Paid(envs.make(adaptive.config.env))
     paid.reward = 1.0
@@ -284,7 +284,7 @@ def test_what_is_tried_in_the_next_world_is_the_agent_that_acted_in_the_world_be
 def test_weights_that_returned_more_for_some_time_are_kept_as_they_are_then(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     adaptive = agent.adapt()
-    adaptive.change_detector = None
+    adaptive.choice.change_detector = None
     env = adaptive.observe(Paid(envs.make(adaptive.config.env)))
     obs, _ = env.reset(seed=1)
     for _ in range(3):
@@ -298,7 +298,7 @@ def test_weights_that_returned_more_for_some_time_are_kept_as_they_are_then(trai
     adaptive.end_episode()
     assert same(adaptive.in_use.kept, before), "in this episode the adapted networks did not act"
     adaptive.in_use.returns.acts_kept = False
-    adaptive.mean_error = 10.0
+    adaptive.choice.mean_error = 10.0
     adaptive.bank.weights.act(adaptive.in_use, kept=True)
     assert not adaptive.distrusts_model, "as without adaptation"
     adaptive.end_episode()
