@@ -112,14 +112,15 @@ class WorldModelAgent(ActingAgent, SavesRuns):
 
         Raises:
             StopRun: when learning is no longer finite.
-            ConfigError: for an environment that the agent was not made for, and for constraints of an agent that
-                learns without rewards, whose exploration keeps none.
+            ConfigError: for an environment that the agent was not made for, for constraints of an agent that
+                learns without rewards, whose exploration keeps none, and for gradients that cannot be compiled.
             InputError: for another number of steps, and where another thread learns.
         """
         steps = whole_steps(steps)
         check_on_step(on_step)
         check_not_learning(self.modules.learning)
         check_exploring(self.config)
+        self.modules.learner.check_compiled()
         until = self.frames + steps
         step = self._offline(env) if self.config.data else self._stepper(env, steps, until)
         self.configurator.goals.forget()

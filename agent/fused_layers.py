@@ -103,7 +103,10 @@ class FusedMLP:
             inputs.append(x)
             norms.append((raw, mean, scale))
         if self.out is not None:
-            x = torch.addmm(self.out.bias, x, self.out.transposed, out=into)
+            if into is not None and torch.compiler.is_compiling():  # which takes no `out` with gaps
+                x = into.copy_(torch.addmm(self.out.bias, x, self.out.transposed))
+            else:
+                x = torch.addmm(self.out.bias, x, self.out.transposed, out=into)
         return x, Pass(inputs, norms, [], [])
 
     def backward(self, g: Float[Tensor, "rows outputs"], kept: Pass, *, parameters: bool = True) -> None:

@@ -189,6 +189,9 @@ class LearningConfig:
     fused: bool = True
     """Computes the gradients of the default networks by formulas derived by hand, and plans on plain tensors,
     in less CPU time; numbers differ by rounding alone. Other configurations use autograd."""
+    compiled: bool = False
+    """Compiles a gradient step that is computed by hand, which then takes less CPU time. It needs a C++ compiler,
+    and a minute at the start of a run; what is compiled is kept for other runs with the same sizes."""
 
 
 @dataclass(frozen=True)

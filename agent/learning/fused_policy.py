@@ -53,7 +53,6 @@ class FusedPolicy:
         log_std = LOG_STD_LOW + HALF_RANGE * (width.tanh() + 1.0)
         return torch.addcmul(mean, noise, log_std.exp_()).tanh_()
 
-    @torch.inference_mode()
     def evaluate(
         self, z: Float[Tensor, "rows latent"], critic_scale: Float[Tensor, ""]
     ) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
@@ -84,7 +83,6 @@ class FusedPolicy:
         self.kept, self.passes = (action, noise, std, tanh, share, value, mean), [own, *passes]
         return log_prob, value.mean(1) * critic_scale
 
-    @torch.inference_mode()
     def backward(
         self,
         critic_weight: float,

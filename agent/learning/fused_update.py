@@ -1,9 +1,9 @@
 """The gradients of one update, derived by hand: the numbers of autograd in less time.
 
-`agent.learning.learner` computes losses with autograd. That is the reference, and the only way for configurations
-other than the default. `FusedUpdate` computes the same losses for the default, with the same random numbers, and
-gradients that differ by rounding alone. `agent.fused_layers` has the passes through a network. Here is how
-gradients flow from one network to another:
+`agent.learning.autograd_update` has the losses for autograd. That is the reference, and the only way for
+configurations other than the default. `FusedUpdate` computes the same losses for the default, with the same random
+numbers, and gradients that differ by rounding alone. `agent.fused_layers` has the passes through a network. Here
+is how gradients flow from one network to another:
 
     critic, cost head, latent prediction -> predicted step W -> ... -> predicted step 1 -> encoder
 """
@@ -74,18 +74,25 @@ class FusedUpdate:
 
     @torch.inference_mode()
     def model(self, batch: WindowBatch, curiosity: float, encoder_frozen: bool) -> tuple[Losses, Predictions]:
+        """As `gradients`."""
+        return self.gradients(batch, curiosity, encoder_frozen, batch.whole(len(batch.action)))
+
+    def gradients(
+        self, batch: WindowBatch, curiosity: float, encoder_frozen: bool, whole: bool
+    ) -> tuple[Losses, Predictions]:
         """Writes the gradients of encoder, world model, critics and readout.
 
         Args:
             batch: the windows.
             curiosity: as in `Learner.update`.
             encoder_frozen: leaves out the encoder's gradients.
+            whole: whether no window has the end of an episode in it.
 
         Returns:
-            The losses of `Learner.losses`, and the predictions of `Learner.predict`.
+            The losses and the predictions of `AutogradUpdate`.
         """
         time, size, _ = batch.action.shape
-        valid, whole = batch.valid[: self.window], batch.whole(time)
+        valid = batch.valid[: self.window]
         raw, encoder_pass = self.fused.encoder.forward(batch.obs.flatten(0, 1))
         encoder_pass = encoder_pass.first(size)  # the targets get no gradient
         z = simplicial_norm(raw, self.fused.group).view(time + 1, size, self.latent)
@@ -113,7 +120,7 @@ class FusedUpdate:
     # Targets
 
     def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
-        """As `Learner.value`."""
+        """As `AutogradUpdate.value`."""
         pairs = torch.cat((z, self.policy.draw(z)), -1)
         critic = self.networks.target_critic
         logits, _ = ensemble_logits(self.fused.target_critics, pairs, critic.two_hot.bins)
@@ -169,12 +176,18 @@ class FusedUpdate:
         else:
             measured, valid = heads, batch.valid[: self.window]
         disagreement = torch.cat([self.fused.disagreement(one) for one in measured])
-        newest = disagreement if whole else disagreement[valid.flatten()]
-        usual = bonus.usual_disagreement(self.networks.usual_disagreement, newest, self.tau)
+        usual = self.usual(disagreement, valid, whole)
         if not curiosity:
             return batch.cost, usual
         novelty = bonus.novelty(disagreement, usual).view(batch.cost.shape)
         return torch.add(batch.cost, novelty, alpha=-curiosity * self.cost_scale.item()), usual
+
+    def usual(
+        self, disagreement: Float[Tensor, " rows"], valid: Bool[Tensor, "time batch"], whole: bool
+    ) -> Float[Tensor, ""]:
+        """The usual disagreement from now on."""
+        newest = disagreement if whole else disagreement[valid.flatten()]
+        return bonus.usual_disagreement(self.networks.usual_disagreement, newest, self.tau)
 
     # Predicted steps
 

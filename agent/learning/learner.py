@@ -7,22 +7,21 @@ encoder's latent of the observation that followed, without gradient. The equatio
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from agent.configurator.settings import LearningConfig
-from agent.cost.returns import bootstraps, n_step_targets
+from agent.errors import ConfigError
 from agent.fused_networks import refusal
-from agent.layers import full
-from agent.learning import curiosity as bonus
+from agent.learning.autograd_update import AutogradUpdate
+from agent.learning.compiled_update import CompiledUpdate, check_compiler
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.fused_update import FusedUpdate
-from agent.learning.losses import HeadOutputs, Losses, Predictions, WindowBatch, row_weights
+from agent.learning.losses import Predictions, WindowBatch
 from agent.learning.policy_update import PolicyUpdate
 from agent.learning.skipped_updates import SkipBudget
 from agent.memory.columns import map_parts
@@ -30,7 +29,6 @@ from agent.memory.windows import Windows
 from agent.networks import Networks
 from agent.perception.collapse import latent_health
 from agent.perception.pixels import PixelEncoder, augmented
-from agent.world_model.dynamics import Step
 
 SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
 """Losses that are metrics under their own name."""
@@ -100,14 +98,44 @@ class Learner:
         weight = config.rho**steps
         self.weight = (weight / weight.sum()).unsqueeze(1)
         """[window, 1], weights of the prediction steps."""
-        plain = not rewardless and networks.inverse is None
-        self.served = config.fused and plain and refusal(networks, config.precision) is None
-        """Whether gradients are computed by hand; see `FusedUpdate`."""
+        self.autograd = AutogradUpdate(networks, config, discount, rewardless, self.tau, self.weight)
+        self.left_to_autograd = self._why_autograd()
+        """Why gradients are left to autograd; None where they are computed by hand (see `FusedUpdate`)."""
+        self.served = self.left_to_autograd is None
+        self.compiled = config.compiled and self.served and tau is None
+        """Whether training compiles them."""
         self._fused: FusedUpdate | None = None
         self.policy_update = PolicyUpdate(
-            networks, self.policy_group, config, target_entropy, self.tau, self.served, self.arithmetic
+            networks,
+            self.policy_group,
+            config,
+            target_entropy,
+            self.tau,
+            self.served,
+            self.autograd.arithmetic,
         )
+        if self.compiled:
+            self.policy_update.compile()
         self.attach()
+
+    def _why_autograd(self) -> str | None:
+        if not self.config.fused:
+            return "learning.fused is false"
+        if self.rewardless:
+            return "the agent learns without rewards"
+        if self.networks.inverse is not None:
+            return "inverse dynamics is learned (learning.inverse_weight)"
+        return refusal(self.networks, self.config.precision)
+
+    def check_compiled(self) -> None:
+        """Raises ConfigError where the settings ask for compiled gradients, and there can be none."""
+        if self.config.compiled and self.left_to_autograd is not None:
+            raise ConfigError(
+                f"learning.compiled: {self.left_to_autograd}, so that gradients are left to autograd; leave the "
+                "setting out"
+            )
+        if self.config.compiled:
+            check_compiler()
 
     def attach(self) -> None:
         """Takes the networks over, from another learner too, with the parameters that this one came to."""
@@ -119,12 +147,6 @@ class Learner:
     def skipped(self) -> int:
         """Updates that were skipped because a loss or a gradient was not finite."""
         return self.budget.total
-
-    def arithmetic(self) -> AbstractContextManager[object]:
-        """Context of the matrix products, in bfloat16 where the settings say so."""
-        if self.config.precision == "bfloat16":
-            return torch.autocast(self.weight.device.type, dtype=torch.bfloat16)
-        return nullcontext()
 
     def update(
         self,
@@ -162,9 +184,9 @@ class Learner:
         if fused is not None:
             losses, view = fused.model(batch, curiosity, encoder_frozen)
         else:
-            with self.arithmetic():
-                view, outputs = self.predict(batch, curiosity, encoder_frozen)
-            losses = self.losses(batch, view, outputs)
+            with self.autograd.arithmetic():
+                view, outputs = self.autograd.predict(batch, curiosity, encoder_frozen)
+            losses = self.autograd.losses(batch, view, outputs)
         loss = losses.total(self.config, self.regularizer_weight, self.networks.inverse_weight)
         self.updates += 1
         if not math.isfinite(loss.item()):
@@ -220,81 +242,6 @@ class Learner:
             self._tensor(windows.readout),
         )
 
-    def predict(
-        self, batch: WindowBatch, curiosity: float, encoder_frozen: bool
-    ) -> tuple[Predictions, HeadOutputs]:
-        """Latents, targets, and the predicted steps along the windows; see `update`."""
-        networks, config, window = self.networks, self.config, self.config.window_decisions
-        following = None
-        if networks.inverse is not None:
-            with torch.no_grad() if encoder_frozen else nullcontext():
-                following = full(networks.encoder(map_parts(lambda part: part[1], batch.obs)))
-        with torch.no_grad():
-            target_z = self._target_latents(batch, following)
-            used = bootstraps(batch.valid, config.n_step)
-            next_value = torch.zeros_like(batch.cost)
-            next_value[used] = self.value(target_z[used])
-        with torch.no_grad() if encoder_frozen else nullcontext():
-            z = full(networks.encoder(map_parts(lambda part: part[0], batch.obs)))
-        cost, usual = batch.cost, None
-        if curiosity:
-            stored = torch.cat((z.detach().unsqueeze(0), target_z[:-1]))
-            novelty, usual = self.novelty(stored, batch.action, batch.valid)
-            cost = cost - curiosity * networks.world_model.cost_scale * novelty
-        target = n_step_targets(
-            cost, batch.terminated, batch.valid, next_value, self.discount, config.n_step
-        )[:window]
-        latents, steps = [z], []
-        for k in range(window):
-            steps.append(networks.world_model.predict(latents[-1], batch.action[k]))
-            latents.append(full(steps[-1].z))
-        imagined = Step(
-            torch.cat([step.heads for step in steps], 1),
-            torch.cat([step.cost_logits for step in steps]),
-            torch.cat([step.termination for step in steps]),
-        )
-        rows = torch.stack(latents[:-1]).flatten(0, 1)
-        rows = rows.detach() if self.rewardless else rows
-        critic_logits = full(networks.critic.logits(rows, batch.action[:window].flatten(0, 1)))
-        if usual is None:
-            disagreement = imagined.disagreement.detach()
-            usual = self.usual_disagreement(disagreement[batch.valid[:window].flatten()])
-        view = Predictions(target_z, target, latents, usual, following)
-        return view, HeadOutputs(imagined, critic_logits)
-
-    def _target_latents(
-        self, batch: WindowBatch, following: Float[Tensor, "batch latent"] | None
-    ) -> Float[Tensor, "time batch latent"]:
-        """Latents of all observations but the first, by the target encoder; `following` are those of the second."""
-        networks, time = self.networks, len(batch.action)
-        if following is None or networks.target_encoder is not networks.encoder:
-            return full(networks.target_encoder(map_parts(lambda part: part[1:], batch.obs)))
-        known = following.detach().unsqueeze(0)
-        if time == 1:
-            return known
-        return torch.cat((known, full(networks.encoder(map_parts(lambda part: part[2:], batch.obs)))))
-
-    def losses(self, batch: WindowBatch, view: Predictions, outputs: HeadOutputs) -> Losses:
-        """The loss of each term: the batch mean over valid steps, rho-weighted over the window."""
-        networks, window = self.networks, self.config.window_decisions
-        valid = batch.valid[:window]
-        weight = row_weights(self.weight, valid)
-        observed = (x[:window].flatten(0, 1) for x in (view.target_z, batch.cost, batch.terminated))
-        errors = networks.world_model.loss(outputs.imagined, *observed)
-        prediction, cost, termination = ((weight * error).sum() for error in errors)
-        critics = outputs.critic_logits.shape[1]
-        target = (view.target / networks.critic.scale).flatten().unsqueeze(1).expand(-1, critics)
-        critic = (weight * networks.critic.two_hot.loss(outputs.critic_logits, target).mean(1)).sum()
-        first = view.latents[0]
-        regularizer = networks.regularizer.loss(first)
-        readout = F.mse_loss(networks.readout(first.detach()), networks.readout_normalizer(batch.readout[0]))
-        inverse = first.new_zeros(())
-        if networks.inverse is not None and view.following is not None:
-            with self.arithmetic():
-                action = full(networks.inverse(torch.cat((first, view.following), -1)))
-            inverse = F.mse_loss(action, batch.action[0])
-        return Losses(prediction, cost, critic, termination, regularizer, readout, inverse)
-
     def policy_states(self, batch: WindowBatch, view: Predictions) -> Float[Tensor, "rows latent"]:
         """States for the policy update: of each window the first, and the last that is not an episode's end."""
         window = self.config.window_decisions
@@ -305,32 +252,6 @@ class Learner:
         every = torch.arange(length.numel(), device=length.device)
         ends = torch.stack(view.latents).detach()[length - over.long(), every]
         return torch.cat((view.latents[0].detach(), ends))
-
-    @torch.no_grad()
-    def novelty(
-        self,
-        z: Float[Tensor, "time batch latent"],
-        action: Float[Tensor, "time batch act"],
-        valid: Bool[Tensor, "time batch"],
-    ) -> tuple[Float[Tensor, "time batch"], Float[Tensor, ""]]:
-        """Ensemble disagreement on stored transitions, for the curiosity bonus.
-
-        Returns:
-            The disagreement over the usual one, at most LARGEST_NOVELTY; and the usual one from now on.
-        """
-        model = self.networks.world_model
-        disagreement = model.disagreement(z.flatten(0, 1), action.flatten(0, 1)).view(valid.shape)
-        usual = self.usual_disagreement(disagreement[valid])
-        return bonus.novelty(disagreement, usual), usual
-
-    def usual_disagreement(self, newest: Float[Tensor, " rows"]) -> Float[Tensor, ""]:
-        """The moving average of the disagreement with the newest values; their mean at first."""
-        return bonus.usual_disagreement(self.networks.usual_disagreement, newest, self.tau)
-
-    def value(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, " rows"]:
-        """Cost-to-go under the policy by the most pessimistic target critic (Fujimoto et al. 2018)."""
-        action = self.networks.policy.draw(z)
-        return full(self.networks.target_critic(z, action.to(z))).amax(1)
 
     def update_policy(
         self,
@@ -356,10 +277,16 @@ class Learner:
         """The gradients by hand; None where the settings or the networks leave them to autograd."""
         if not self.served:
             return None
-        if self._fused is None or self._fused.fused.outdated or self._fused.discount != self.discount:
-            networks, config = self.networks, self.config
-            self._fused = FusedUpdate(networks, config, self.discount, self.tau, self.weight)
+        if self._fused is None or self._fused.fused.outdated:
+            self._fused = self._new_fused()
+        self._fused.discount = self.discount
         return self._fused
+
+    def _new_fused(self) -> FusedUpdate:
+        shared = self.networks, self.config, self.discount, self.tau, self.weight
+        if self.compiled:
+            return CompiledUpdate(*shared, curiosity=self.curiosity)
+        return FusedUpdate(*shared)
 
     @torch.no_grad()
     def update_targets(self, encoder_frozen: bool = False) -> None:

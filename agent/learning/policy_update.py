@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from agent.configurator.settings import LearningConfig
 from agent.layers import full
+from agent.learning.compiled_update import Compiled
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.fused_policy import FusedPolicy, quantiles
 from agent.networks import Networks
@@ -20,6 +22,20 @@ LARGEST_ENTROPY_ERROR = 5.0
 """In nats: a larger error moves the entropy weight no faster."""
 LOG_ENTROPY_WEIGHTS = (math.log(1e-4), 0.0)
 """Bounds of the log entropy weight, in units of the range of costs-to-go."""
+
+
+@dataclass(slots=True)
+class PolicyTerms:
+    """What an update of the policy computes beside its gradient."""
+
+    log_prob: Float[Tensor, " rows"]
+    """Of the actions that were drawn."""
+    to_go: Float[Tensor, " rows"]
+    """Their cost-to-go."""
+    spread: Float[Tensor, ""]
+    """The range of the costs-to-go from now on."""
+    log_entropy_weight: Float[Tensor, ""]
+    """From now on."""
 
 
 class PolicyUpdate:
@@ -48,6 +64,11 @@ class PolicyUpdate:
         self.networks, self.group, self.config = networks, group, config
         self.target_entropy, self.tau = target_entropy, tau
         self.served, self.arithmetic = served, arithmetic
+        self._gradients: Callable[..., PolicyTerms] = self.gradients
+
+    def compile(self) -> None:
+        """Compiles what is computed by hand, at its first call."""
+        self._gradients = Compiled(self.gradients)
 
     def __call__(
         self,
@@ -74,35 +95,17 @@ class PolicyUpdate:
         Raises:
             FloatingPointError: for a gradient that is not finite; the policy did not change.
         """
-        networks, config = self.networks, self.config
-        if fused is not None:
-            log_prob, to_go = fused.evaluate(z, networks.critic.scale)
+        networks = self.networks
+        if fused is None:
+            terms = self.gradients_by_autograd(z, stored)
         else:
-            log_prob, to_go = self.evaluate(z)
-        self.follow_spread(to_go.detach())
-        scale = networks.spread.clamp_min(0.1 * networks.critic.scale)
-        entropy_weight = networks.log_entropy_weight.exp()
-        surplus = -log_prob.detach().mean() - self.target_entropy * networks.policy.action_size
-        surplus = surplus.clamp(-LARGEST_ENTROPY_ERROR, LARGEST_ENTROPY_ERROR).nan_to_num(0.0)
-        log_weight = networks.log_entropy_weight - ENTROPY_GAIN * surplus
-        log_weight = log_weight.clamp(*LOG_ENTROPY_WEIGHTS)
-        if fused is not None:
-            fused.backward(
-                (networks.critic.scale / scale).item(),
-                entropy_weight.item(),
-                stored,
-                config.behaviour_cloning,
-            )
-        else:
-            self.group.zero_grad()
-            loss = (to_go / scale + entropy_weight * log_prob).mean()
-            if stored is not None:
-                loss = loss + config.behaviour_cloning * self.cloning_error(z, *stored)
-            loss.backward()
-        norm = self.group.step(config.max_grad_norm)
+            with torch.inference_mode():
+                terms = self._gradients(z, stored, fused)
+        networks.spread.copy_(terms.spread)
+        norm = self.group.step(self.config.max_grad_norm)
         if not math.isfinite(norm.item()):
             raise FloatingPointError(f"the policy's gradient is not finite (norm {norm.item()})")
-        networks.log_entropy_weight.copy_(log_weight)
+        networks.log_entropy_weight.copy_(terms.log_entropy_weight)
         if not measure:
             return {}
         cloning = {}
@@ -110,11 +113,59 @@ class PolicyUpdate:
             with torch.no_grad():
                 cloning = {"policy/cloning_error": self.cloning_error(z, *stored).item()}
         return cloning | {
-            "policy/entropy": -log_prob.mean().item(),
-            "policy/entropy_weight": log_weight.exp().item(),
-            "policy/cost_to_go": to_go.mean().item(),
+            "policy/entropy": -terms.log_prob.mean().item(),
+            "policy/entropy_weight": terms.log_entropy_weight.exp().item(),
+            "policy/cost_to_go": terms.to_go.mean().item(),
             "policy/gradient_norm": norm.item(),
         }
+
+    def gradients(
+        self,
+        z: Float[Tensor, "rows latent"],
+        stored: tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]] | None,
+        fused: FusedPolicy,
+    ) -> PolicyTerms:
+        """Writes the policy's gradient, computed by hand. Arguments as `__call__`."""
+        networks = self.networks
+        log_prob, to_go = fused.evaluate(z, networks.critic.scale)
+        terms = PolicyTerms(log_prob, to_go, self.spread(to_go), self.next_log_entropy_weight(log_prob))
+        fused.backward(
+            (networks.critic.scale / self.unit(terms.spread)).item(),
+            networks.log_entropy_weight.exp().item(),
+            stored,
+            self.config.behaviour_cloning,
+        )
+        return terms
+
+    def gradients_by_autograd(
+        self,
+        z: Float[Tensor, "rows latent"],
+        stored: tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]] | None,
+    ) -> PolicyTerms:
+        """The same by autograd."""
+        log_prob, to_go = self.evaluate(z)
+        with torch.no_grad():
+            terms = PolicyTerms(
+                log_prob.detach(), to_go.detach(), self.spread(to_go), self.next_log_entropy_weight(log_prob)
+            )
+        self.group.zero_grad()
+        entropy_weight = self.networks.log_entropy_weight.exp()
+        loss = (to_go / self.unit(terms.spread) + entropy_weight * log_prob).mean()
+        if stored is not None:
+            loss = loss + self.config.behaviour_cloning * self.cloning_error(z, *stored)
+        loss.backward()
+        return terms
+
+    def unit(self, spread: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """Unit of the cost-to-go in the policy's loss."""
+        return spread.clamp_min(0.1 * self.networks.critic.scale)
+
+    def next_log_entropy_weight(self, log_prob: Float[Tensor, " rows"]) -> Float[Tensor, ""]:
+        """The log entropy weight from now on."""
+        networks = self.networks
+        surplus = -log_prob.mean() - self.target_entropy * networks.policy.action_size
+        surplus = surplus.clamp(-LARGEST_ENTROPY_ERROR, LARGEST_ENTROPY_ERROR).nan_to_num(0.0)
+        return (networks.log_entropy_weight - ENTROPY_GAIN * surplus).clamp(*LOG_ENTROPY_WEIGHTS)
 
     def evaluate(
         self, z: Float[Tensor, "rows latent"]
@@ -141,15 +192,13 @@ class PolicyUpdate:
             action = full(self.networks.policy(z))
         return ((action - stored).square().sum(-1) * known).mean()
 
-    @torch.no_grad()
-    def follow_spread(self, to_go: Float[Tensor, " rows"]) -> None:
-        """The range of the costs-to-go follows that of a batch."""
-        networks = self.networks
-        if self.served:
-            low, high = quantiles(to_go.tolist(), networks.quantiles.tolist())
-            spread = to_go.new_tensor(high - low)
+    def spread(self, to_go: Float[Tensor, " rows"]) -> Float[Tensor, ""]:
+        """The range of the costs-to-go from now on, which follows that of a batch."""
+        before, ends = self.networks.spread, self.networks.quantiles
+        if self.served and not torch.compiler.is_compiling():
+            low, high = quantiles(to_go.tolist(), ends.tolist())
+            newest = to_go.new_tensor(high - low)
         else:
-            ends = torch.quantile(to_go, networks.quantiles)
-            spread = ends[1] - ends[0]
-        if math.isfinite(spread.item()):  # a single infinity would stay in the average for ever
-            networks.spread.lerp_(spread.clamp_min(1e-8), self.tau)
+            newest = torch.quantile(to_go, ends).diff().squeeze(0)
+        followed = torch.lerp(before, newest.clamp_min(1e-8), self.tau)
+        return torch.where(newest.isfinite(), followed, before)  # an infinity would stay for ever

@@ -162,7 +162,7 @@ class TaskLearner:
         imagined, latents = self.imagine()
         pairs = zip(vars(replayed).values(), vars(imagined).values(), strict=True)
         batch = Transitions(*(torch.cat(pair) for pair in pairs))
-        with learner.arithmetic():
+        with learner.autograd.arithmetic():
             with torch.no_grad():
                 features = networks.world_model.trunk(torch.cat((batch.z, batch.action), -1))
             cost_logits, termination = networks.world_model.cost.read(features)
@@ -211,7 +211,7 @@ class TaskLearner:
         z = [self.latents[torch.from_numpy(start)].to(self.device)]
         logged = torch.from_numpy(self.replay_buffer.action[start]).to(self.device)
         actions, costs, penalties, terminations = [], [], [], []
-        with self.learner.arithmetic():
+        with self.learner.autograd.arithmetic():
             usual = model.disagreement(z[0], logged) if self.uncertainty else 0.0
             for _ in range(IMAGINED_DECISIONS):
                 action = networks.policy.draw(z[-1]).float()
@@ -240,6 +240,6 @@ class TaskLearner:
         steps: int,
     ) -> Float[Tensor, "time batch"]:
         """Targets of the critic along latents; see `n_step_targets`."""
-        with self.learner.arithmetic():
-            value = self.learner.value(z[1:].flatten(0, 1)).view(cost.shape)
+        with self.learner.autograd.arithmetic():
+            value = self.learner.autograd.value(z[1:].flatten(0, 1)).view(cost.shape)
         return n_step_targets(cost, termination, valid, value, self.discount, steps)

@@ -261,11 +261,11 @@ def test_novelty_is_disagreement_over_the_usual_one() -> None:
         action, valid = torch.from_numpy(windows.action), torch.from_numpy(windows.valid)
         step = m.world_model.predict(z.flatten(0, 1), action.flatten(0, 1))
         expected = step.disagreement.view(valid.shape)
-    novelty, usual = learner.novelty(z, action, valid)
+    novelty, usual = learner.autograd.novelty(z, action, valid)
     assert usual == pytest.approx(expected[valid].mean().item())
     torch.testing.assert_close(novelty, (expected / usual).clamp(max=5.0))
     m.usual_disagreement.fill_(usual.item() / 100.0)
-    novelty, later = learner.novelty(z, action, valid)
+    novelty, later = learner.autograd.novelty(z, action, valid)
     assert novelty.max() == 5.0
     assert usual / 100.0 < later < usual  # the average moves at the rate tau
 
@@ -376,7 +376,7 @@ def test_inverse_dynamics_shapes_the_encoder_and_changes_no_target(kind: str, wi
     with_inverse = small_learner(kind, inverse_weight=1.0, **settings)
     without = small_learner(kind, **settings)
     windows = batch(window)
-    views = [one.predict(one.batch_of(windows), 0.0, False)[0] for one in (with_inverse, without)]
+    views = [one.autograd.predict(one.batch_of(windows), 0.0, False)[0] for one in (with_inverse, without)]
     torch.testing.assert_close(views[0].target_z, views[1].target_z)
     assert not views[0].target_z.requires_grad
     assert views[1].following is None

@@ -79,11 +79,9 @@ def test_costs_to_go_count_in_units_of_their_range_or_of_a_tenth_of_their_scale(
 @pytest.mark.parametrize("poison", [torch.inf, torch.nan])
 def test_a_range_that_is_not_finite_is_not_followed(fused: bool, poison: float) -> None:
     update = learner_of(fused, tau=0.5).policy_update
-    spread = update.networks.spread.fill_(3.0)
-    update.follow_spread(torch.tensor([0.0, 1.0, poison, poison]))
-    assert spread.item() == 3.0
-    update.follow_spread(torch.zeros(4))
-    assert spread.item() == pytest.approx(1.5)
+    update.networks.spread.fill_(3.0)
+    assert update.spread(torch.tensor([0.0, 1.0, poison, poison])).item() == 3.0
+    assert update.spread(torch.zeros(4)).item() == pytest.approx(1.5)
 
 
 def test_a_stored_action_is_that_of_the_state_of_the_update() -> None:

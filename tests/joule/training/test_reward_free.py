@@ -95,7 +95,7 @@ def test_neither_costs_nor_the_critic_shape_the_latent(make_agent: Callable[...,
     learner, modules = agent.modules.learner, agent.modules
     windows = modules.replay_buffer.sample(16, 5, modules.rng)
     batch = learner.batch_of(windows)
-    losses = learner.losses(batch, *learner.predict(batch, 1.0, False))
+    losses = learner.autograd.losses(batch, *learner.autograd.predict(batch, 1.0, False))
     for shapes, term in (
         (True, losses.prediction),
         (False, losses.cost + losses.critic + losses.termination),
