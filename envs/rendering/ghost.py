@@ -107,8 +107,8 @@ def add_parts(scene: Any, poses: RobotPoses, tint: tuple[float, float, float, fl
         shapes, sizes = getattr(model, f"{kind}_type"), getattr(model, f"{kind}_size")
         places, rotations = getattr(data, f"{kind}_xpos"), getattr(data, f"{kind}_xmat")
         for row in rows:
-            part = scene.geoms[scene.ngeom]
-            scene.ngeom += 1
+            scene.ngeom += 1  # first, because the geoms of dm_control's scene end with it
+            part = scene.geoms[scene.ngeom - 1]
             mujoco.mjv_initGeom(
                 part, int(shapes[row]), sizes[row] * SCALE, places[row], rotations[row], colour
             )

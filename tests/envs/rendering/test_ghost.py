@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 import tiny_env
@@ -15,7 +16,7 @@ from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 import envs
 from agent.cost.readouts import Readouts
 from envs.adoption import adopt
-from envs.rendering.ghost import Ghost, can_appear, draws_its_scene, why_none
+from envs.rendering.ghost import TINT, Ghost, add_parts, can_appear, draws_its_scene, why_none
 from envs.rendering.poses import RobotPoses
 from envs.safe_env import SafeEnv
 
@@ -124,8 +125,6 @@ class OwnSlider(gymnasium.Env[np.ndarray, np.ndarray]):
     action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
 
     def __init__(self) -> None:
-        import mujoco
-
         self.model: Any = mujoco.MjModel.from_xml_string(
             "<mujoco><worldbody><light pos='0 0 3'/><camera pos='0 -3 0' xyaxes='1 0 0 0 0 1'/>"
             "<body><joint name='x' type='slide' axis='1 0 0'/><geom size='.1'/></body></worldbody></mujoco>"
@@ -136,8 +135,6 @@ class OwnSlider(gymnasium.Env[np.ndarray, np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Puts the ball in the middle."""
-        import mujoco
-
         super().reset(seed=seed)
         mujoco.mj_resetData(self.model, self.data)
         mujoco.mj_forward(self.model, self.data)
@@ -199,3 +196,19 @@ def test_a_ghost_needs_no_render_mode_of_the_environment() -> None:
     moved[0] += 0.5
     assert (np.abs(ghost.draw(moved).astype(int) - plain).max(-1) > 25).sum() > 20
     env.close()
+
+
+class SceneThatEnds(mujoco.MjvScene):
+    """A scene whose geoms are those that it has, as dm_control's; MuJoCo's own shows the free places, too."""
+
+    @property
+    def geoms(self) -> Any:
+        return super().geoms[: self.ngeom]
+
+
+def test_a_ghost_finds_its_place_in_a_scene_of_dm_control() -> None:
+    poses = RobotPoses(envs.make("joule/Push-v0"))
+    scene = SceneThatEnds(poses.model, maxgeom=100)
+    assert add_parts(scene, poses, TINT)
+    assert scene.ngeom == len(poses.geoms) + len(poses.sites) > 0
+    assert all(np.allclose(part.rgba, TINT) for part in scene.geoms)
