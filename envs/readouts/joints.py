@@ -230,24 +230,31 @@ def world_axis(model: Any, joint: int) -> np.ndarray:
 def planar_root(model: Any, joints: list[Joint]) -> tuple[Joint, Joint, Joint] | None:
     """The slides along x and y and the hinge about z of the first body that moves so in the plane, or None.
 
-    The hinge comes last: slides after it would move along what it has turned.
+    The hinge comes after the slides, which would move along what it has turned, and before other hinges: after one
+    that leans, it would turn about another axis than z, and the axes of the body would be others.
     """
-    found: dict[int, dict[str, Joint]] = {}
+    found: dict[int, list[tuple[str, Joint]]] = {}
     for joint in joints:
         body = int(model.jnt_bodyid[joint.index])
-        if model.body_parentid[body] != 0 or joint.kind in ("free", "ball"):
-            continue
-        axis = world_axis(model, joint.index)
-        for place, letter in ((0, "x"), (1, "y"), (2, "z")):
-            if axis[place] > STRAIGHT:
-                moves = letter if joint.kind == "slide" else f"turns {letter}"
-                found.setdefault(body, {})[moves] = joint
+        if model.body_parentid[body] == 0 and joint.kind not in ("free", "ball"):
+            found.setdefault(body, []).append((_motion(world_axis(model, joint.index), joint.kind), joint))
     for motions in found.values():
-        if motions.keys() >= {"x", "y", "turns z"}:
-            x, y, about_z = motions["x"], motions["y"], motions["turns z"]
-            if about_z.index > max(x.index, y.index):
-                return x, y, about_z
+        by_name = dict(motions)
+        if not by_name.keys() >= {"x", "y", "turns z"}:
+            continue
+        x, y, about_z = by_name["x"], by_name["y"], by_name["turns z"]
+        first = next(joint for _, joint in motions if joint.kind != "slide")
+        along_ground = [joint for name, joint in motions if joint.kind == "slide" and name not in ("z", "-z")]
+        if about_z is first and len(along_ground) == 2 and about_z.index > max(x.index, y.index):
+            return x, y, about_z
     return None
+
+
+def _motion(axis: np.ndarray, kind: str) -> str:
+    """ "x" of a slide along x, "-x" of one against it, "turns z" of a hinge about z, "?" of what is oblique."""
+    straight = np.flatnonzero(np.abs(axis) > STRAIGHT)
+    named = "?" if not straight.size else ("-" if axis[straight[0]] < 0 else "") + "xyz"[straight[0]]
+    return named if kind == "slide" else f"turns {named}"
 
 
 def _in_the_plane(plane: tuple[Joint, Joint, Joint], data: Any) -> list[float]:

@@ -141,3 +141,24 @@ def test_of_a_large_model_the_root_and_what_motors_move_have_readouts(moves: str
     assert "j149" not in names
     assert MOST_NUMBERS - 3 < sum(joints.sizes.values()) <= MOST_NUMBERS
     assert "qpos" not in of_joints(model, joints)
+
+
+@pytest.mark.parametrize(
+    ("joints", "moves"),
+    [
+        ("x y turns_z", True),
+        ("x y z turns_z turns_y turns_x", True),
+        ("x y z turns_x turns_y turns_z", False),
+        ("y x y turns_z", False),
+    ],
+)
+def test_a_root_has_a_velocity_in_the_plane_only_where_its_joints_say_it(joints: str, moves: bool) -> None:
+    axes = {"x": "1 0 0", "y": "0 1 0", "z": "0 0 1"}
+    written = "".join(
+        f"<joint type='{'hinge' if 'turns' in name else 'slide'}' axis='{axes[name[-1]]}'/>"
+        for name in joints.split()
+    )
+    model = mujoco.MjModel.from_xml_string(
+        f"<mujoco><worldbody><body name='base'>{written}<geom size='.1'/></body></worldbody></mujoco>"
+    )
+    assert ("base_local_velocity" in JointReadouts(model).sizes) == moves
