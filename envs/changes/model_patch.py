@@ -80,17 +80,21 @@ class ModelPatch:
             f"perturbation {perturbation.quoted}: there is no {word} {perturbation.target!r}{hint}{indices}"
         )
 
-    def changes_nothing(self, perturbation: Standing) -> bool:
-        """Whether all that a perturbation multiplies is 0, such as gravity where the model has none.
+    def why_no_effect(self, perturbation: Standing) -> str | None:
+        """Why a perturbation changes nothing, as the end of a sentence; None where it changes something.
 
-        What counts is the model without perturbations: this one may take the place of `gravity=0`.
+        All that it multiplies may be 0, such as gravity where the model has none, or it may be the mass of what no
+        joint moves. What counts is the model without perturbations: this one may take the place of `gravity=0`.
         """
-        rows = self.rows(perturbation)
-        for name in fields_in(self.model, FACTORS[perturbation.factor].fields):
-            original = self._original[name] if name in self._original else attrgetter(name)(self.model)
+        rows, model = self.rows(perturbation), self.model
+        factor = FACTORS[perturbation.factor]
+        if factor.target == "body" and not model.body_dofnum[model.body_weldid[rows]].any():
+            return "no joint moves it"
+        for name in fields_in(model, factor.fields):
+            original = self._original[name] if name in self._original else attrgetter(name)(model)
             if np.any(original[rows]):
-                return False
-        return True
+                return None
+        return "what it multiplies is 0 in this model"
 
     def _of_another_kind(self, name: str, is_body: bool) -> str | None:
         """What has the name that no body or motor has, with the body or the motors that belong to it."""

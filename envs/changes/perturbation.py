@@ -300,18 +300,18 @@ class Perturbed(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray
             return
         if self._patch is None:
             raise EnvError(
-                f"perturbation {perturbation.quoted} needs MuJoCo physics; "
-                "here only latency, noise, dropout and dead_sensor work"
+                f"perturbation {perturbation.quoted} needs MuJoCo physics, as the environment's attributes model "
+                "and data; here only latency, noise, dropout and dead_sensor work"
             )
         self._patch.rows(perturbation)
 
     def _advise(self, perturbation: Standing) -> None:
-        """Warns of a perturbation, which was checked, that multiplies nothing but zeros, and of a huge gravity."""
+        """Warns of a perturbation, which was checked, that changes nothing, and of a huge gravity."""
         if self._patch is None or FACTORS[perturbation.factor].scale is None:
             return
-        if self._patch.changes_nothing(perturbation):
-            said = f"{perturbation.quoted} changes nothing: what it multiplies is 0 in this model"
-            warnings.warn(f"perturbation {said}", Advice, stacklevel=2)
+        if why := self._patch.why_no_effect(perturbation):
+            said = f"perturbation {perturbation.quoted} changes nothing: {why}"
+            warnings.warn(said, Advice, stacklevel=2)
             return
         factor = perturbation.value if isinstance(perturbation, Perturbation) else 1.0
         if perturbation.factor == "gravity" and factor > LIKELY_GRAVITY:

@@ -145,6 +145,11 @@ def test_a_perturbation_that_multiplies_nothing_but_zeros_is_said(text: str) -> 
         env.perturb(text)
 
 
+def test_the_mass_of_what_no_joint_moves_is_said_to_change_nothing() -> None:
+    with pytest.warns(Advice, match=r"'mass.target=2' changes nothing: no joint moves it"):
+        envs.make("joule/Reach-v0", perturb=["mass.target=2"])
+
+
 def test_a_gravity_that_looks_like_an_acceleration_is_said_to_be_a_factor() -> None:
     with pytest.warns(Advice, match=r"'gravity=9.81' makes gravity 9.81 times as strong: it is a factor"):
         envs.make("HalfCheetah-v5", perturb=["gravity=9.81"])
