@@ -117,7 +117,8 @@ def _quantities(physics: Physics) -> dict[str, np.ndarray]:
     import mujoco
 
     model, data = physics.model, mujoco.MjData(physics.model)
-    data.qpos[:], data.qvel[:] = physics.data.qpos, physics.data.qvel
+    for name in ("qpos", "qvel", "mocap_pos", "mocap_quat"):
+        getattr(data, name)[:] = getattr(physics.data, name)
     mujoco.mj_kinematics(model, data)
     joints = JointReadouts(model)
     found: dict[str, list[np.ndarray]] = {name: [value] for name, value in joints.read(data).items()}

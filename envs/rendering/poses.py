@@ -161,9 +161,13 @@ class RobotPoses:
         return np.concatenate([self.data.geom_xpos[self.geoms], self.data.site_xpos[self.sites]])
 
     def set(self, qpos: np.ndarray) -> None:
-        """Sets the pose of `data` to `qpos` [nq], in the environment's model as it is now."""
+        """Sets the pose of `data` to `qpos` [nq], in the environment's model as it is now.
+
+        What hangs on a mocap body, such as the fingers of a hand that is led, is where that body is now.
+        """
         import mujoco
 
-        self.physics()
+        now = self.physics().data
         self.data.qpos[:] = qpos
+        self.data.mocap_pos[:], self.data.mocap_quat[:] = now.mocap_pos, now.mocap_quat
         mujoco.mj_kinematics(self.model, self.data)
