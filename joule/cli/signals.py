@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -64,7 +65,7 @@ def end_by_exception(number: int) -> NoReturn:
     C code that asks for an attribute drops any exception, and so may an environment. `unwinding` raises a lost one
     again at its end, and the process ends `LOST_SECONDS` after the signal in any case.
     """
-    _HANDLER.raised = number
+    _HANDLER.raised, _HANDLER.ends = number, True
     raise Ended(number)
 
 
@@ -75,6 +76,8 @@ class _Handler:
         self.act: Act = end_at_once
         self.raised: int | None = None
         """The signal for which Ended was raised, and has not been caught."""
+        self.ends = False
+        """Whether Ended was raised at all, so that the process ends."""
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.act(number)
@@ -89,6 +92,16 @@ def install() -> None:
     for number in _taken():
         signal.signal(number, _HANDLER)
     watch(ENDING, lambda: None if _HANDLER.raised is None else exit_code(_HANDLER.raised))
+    sys.unraisablehook = _show_unraisable
+
+
+def _show_unraisable(error: sys.UnraisableHookArgs) -> None:
+    """Shows an error in `__del__` and the like, as Python does, unless a signal ends the process.
+
+    What a signal left half made, such as a viewer without its OpenGL context, cannot close itself.
+    """
+    if not _HANDLER.ends:
+        sys.__unraisablehook__(error)
 
 
 def survive_hangup() -> None:

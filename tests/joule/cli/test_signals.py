@@ -55,6 +55,18 @@ def lost_for_ever(arguments):
         except BaseException:
             time.sleep(0.2)
 
+class Viewer:
+    def __init__(self):
+        send(signal.SIGTERM)
+        self.context = []
+
+    def __del__(self):
+        self.context.clear()
+
+@signals.unwinding()
+def half_made(arguments):
+    Viewer()
+
 def later(arguments):
     with signals.deferred():
         send(signal.SIGXCPU, signal.SIGTERM)
@@ -85,7 +97,7 @@ def hung(arguments):
         for _ in range(2):  # the second time, it waits for ever, and no signal interrupts it
             libc.pthread_mutex_lock(mutex)
 
-for command in (at_once, by_exception, lost, lost_for_ever, later, told, survives, hung):
+for command in (at_once, by_exception, lost, lost_for_ever, half_made, later, told, survives, hung):
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -109,6 +121,7 @@ def test_signals_to_a_process(tmp_path: Path) -> None:
         "cleaned up", "by_exception: 143",
         "lost", "lost: 143",
         "lost_for_ever: 143",
+        "half_made: 143",
         f"later: {xcpu}",
         told, "told: 0",
         "goes on", "survives: 0",
