@@ -24,7 +24,7 @@ from joule.cli import signals
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, whole_number
 from joule.cli.trained_options import add_changes
-from joule.filming.film_file import check_film
+from joule.filming.film_file import check_film, check_folder
 from joule.output_names import name_parts
 from joule.settings import merged
 from joule.trained import Request
@@ -164,6 +164,8 @@ def render(
         check_film(film)
     elif request.run is None:
         raise ConfigError("out: an agent in memory has no run folder; give the video file")
+    else:
+        check_folder(request.run.videos)
 
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
     from joule.callbacks.episodes import episode_callback

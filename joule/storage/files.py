@@ -123,7 +123,8 @@ def replace_file(path: Path, data: Bytes, storage: Storage = DISK) -> None:
         storage.write(temporary, data)
         storage.rename(temporary, path)
         storage.sync(path.parent)
-    except BaseException:  # a signal that ends the command leaves no temporary file either
+    except BaseException as error:  # a signal that ends the command leaves no temporary file either
+        _name_file(error, temporary, path)
         if os.path.lexists(temporary):
             storage.remove(temporary)
         raise
@@ -153,6 +154,9 @@ def replacing(path: Path) -> Iterator[Path]:
             os.close(handle)
         DISK.rename(temporary, path)
         DISK.sync(path.parent)
+    except OSError as error:
+        _name_file(error, temporary, path)
+        raise
     finally:
         if os.path.lexists(temporary):
             DISK.remove(temporary)
@@ -206,6 +210,12 @@ def temporary_path(path: Path) -> Path:
     """Where this process writes a file before it is renamed to `path`; see `run_entries.sweep`."""
     ending = os.fsencode(path.name)[-_LONGEST_NAME:].decode(sys.getfilesystemencoding(), "ignore")
     return path.with_name(f".tmp-{owner()}-{ending}")
+
+
+def _name_file(error: BaseException, temporary: Path, path: Path) -> None:
+    """Makes an error of the temporary file one of the file itself, whose name the user knows."""
+    if isinstance(error, OSError) and error.filename == str(temporary):
+        error.filename = str(path)
 
 
 def _check_one_name(handle: int, path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from commands import assert_help_is_instant, assert_refused
 from drawn_env import ID
 
+import joule
 from agent.errors import ConfigError
 from joule.commands import render, train
 from joule.output_names import name_parts
@@ -44,6 +45,18 @@ def test_what_a_film_cannot_show_is_refused(zero_run: Path) -> None:
     assert_refused(
         "render", [str(zero_run), "--out", "film.xyz"], "--out: film.xyz is no film; give a name that"
     )
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_agent_learns(
+    zero_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever may do everything, as in a container, can write anywhere: the answer of the system is replaced.
+    monkeypatch.setattr("joule.filming.film_file.os.access", lambda path, mode: False)
+    monkeypatch.setattr("joule.trained.Request.load", lambda request: pytest.fail("the agent was loaded"))
+    with pytest.raises(ConfigError, match=r"--out: .*videos cannot be written; give a file in a folder"):
+        joule.render(zero_run)
+    with pytest.raises(ConfigError, match="new cannot be written; give a file in a folder"):
+        joule.render(zero_run, out=tmp_path / "new" / "film.mp4")
 
 
 def test_a_size_that_the_environment_does_not_take_is_said(

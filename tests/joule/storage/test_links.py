@@ -96,6 +96,16 @@ def test_what_appears_between_the_look_and_the_opening_is_seen(
     assert precious.read_text() == "mine"
 
 
+@pytest.mark.parametrize("write", [replace_file, write_by_library])
+def test_an_error_names_the_file_and_not_the_temporary_one(
+    tmp_path: Path, write: Callable[[Path, bytes], object]
+) -> None:
+    path = tmp_path / "missing" / "film.mp4"
+    with pytest.raises(FileNotFoundError) as caught:
+        write(path, b"")
+    assert files.why(caught.value) == "film.mp4: No such file or directory"
+
+
 def test_folders_in_a_run_are_no_links_and_those_on_the_way_to_it_may_be(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "runs").symlink_to(tmp_path / "real")
