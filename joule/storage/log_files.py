@@ -32,6 +32,8 @@ EPISODE_COLUMNS = ("frames", "return", "length")
 READOUT_COLUMNS = ("frames", "readout", "r_squared")
 """The columns of readouts.csv. A readout that did not vary leaves the last cell empty."""
 
+_EVENTS = re.compile(r"events\.out\.tfevents\.([0-9]{1,19})\.")
+
 
 class CsvLog:
     """A table that grows by rows and, when a new name appears, by columns.
@@ -187,8 +189,7 @@ class TensorBoardLog:
         events = []
         if self._file is None:
             DISK.make(self.path)
-            name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
-            self._file = os.fdopen(open_new(self.path / name), "wb", buffering=0)
+            self._file = os.fdopen(open_new(self.path / self._next_name()), "wb", buffering=0)
             events.append(Event(wall_time=time.time(), file_version="brain.Event:2"))
             if self._restart is not None:
                 restart = SessionLog(status=SessionLog.START)
@@ -205,6 +206,16 @@ class TensorBoardLog:
             writer.write(event.SerializeToString())
         if self._file.write(buffer.getvalue()) != buffer.tell():
             raise OSError("an event did not fit on the disk")
+
+    def _next_name(self) -> str:
+        """The name of a new event file, which is after those of all others.
+
+        TensorBoard reads them in the order of their names. The clock may have been set back since the last one, or
+        be that of another machine.
+        """
+        known = [match for name in DISK.names(self.path) if (match := _EVENTS.match(name))]
+        newest = max((int(match[1]) for match in known), default=0)
+        return f"events.out.tfevents.{max(time.time_ns(), newest + 1)}.{os.getpid()}"
 
     def truncate(self, frames: int) -> int:
         """Makes TensorBoard ignore, from the next event on, what earlier files hold after `frames`.

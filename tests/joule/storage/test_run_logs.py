@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,22 @@ def test_a_full_disk_switches_a_log_off_without_a_partial_row(
     run.finish({"frames": 30, "counters": {"diverged_steps": 4}})
     summary = json.loads((run.folder / "summary.json").read_text())
     assert summary == {"frames": 30, "counters": {"diverged_steps": 4, **run.counters}}
+
+
+def test_tensorboard_reads_a_resumed_run_last_where_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "run")
+    for frames in (10, 20, 30):
+        run.log_to_board({"loss": 1.0}, frames)
+    run.truncate_logs(10)
+    yesterday = time.time_ns() - 86_400 * 10**9
+    monkeypatch.setattr(log_files.time, "time_ns", lambda: yesterday)
+    run.log_to_board({"loss": 2.0}, 20)
+    run.close()
+    board = EventAccumulator(str(run.folder / "tensorboard"))
+    board.Reload()
+    assert [(event.step, event.value) for event in board.Scalars("loss")] == [(10, 1.0), (20, 2.0)]
 
 
 def test_without_tensorboard_the_table_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
