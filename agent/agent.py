@@ -234,7 +234,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
             raise ConfigError("init_from: this agent has learned already, or has experience; give a new one")
         if not earlier.modules.replay_buffer.held:
             raise ConfigError("init_from: that agent has no experience")
-        for name in ("streams", "action_repeat", "regularizer.kind", "regularizer.settings"):
+        for name in ("streams", "regularizer.kind", "regularizer.settings"):
             here, there = (attrgetter(name)(agent.config) for agent in (self, earlier))
             if here != there:
                 raise ConfigError(f"init_from: {name} of that agent is {there!r}, not {here!r}")

@@ -143,6 +143,16 @@ def test_an_agent_that_does_not_fit_is_refused(make_agent: Make, earlier: Any) -
         make_agent(env="InvertedPendulum-v5").begin_with(earlier)
 
 
+def test_the_action_repeat_that_counts_is_that_of_the_environments(make_agent: Make, earlier: Any) -> None:
+    def repeating(frames: int) -> Any:
+        return make_agent(joule.make_env(earlier.config.env, action_repeat=frames), action_repeat=frames)
+
+    assert earlier.config.action_repeat is None, "the environment's own, which is 1"
+    repeating(1).begin_with(earlier)
+    with pytest.raises(ConfigError, match="lasts 2 frames, and the agent was made for 1"):
+        repeating(2).begin_with(earlier)
+
+
 def test_only_the_newest_rows_that_fit_are_taken(make_agent: Make, earlier: Any) -> None:
     agent = make_agent(learning__replay_capacity_transitions=100)
     agent.begin_with(earlier)
