@@ -155,7 +155,9 @@ def _kwargs_entry(identifier: str, config: Config) -> str:
 
 
 def _budget_entry(identifier: str, config: Config) -> str:
-    return json.dumps([identifier, "memory_budget_gb", config.memory_budget_gb])
+    budget = config.memory_budget_gb
+    # Python code may give 8, which is 8.0 once it comes from config.json.
+    return json.dumps([identifier, "memory_budget_gb", None if budget is None else float(budget)])
 
 
 def _shown(kwargs: dict[str, Any]) -> str:

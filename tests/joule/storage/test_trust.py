@@ -80,6 +80,13 @@ def test_the_memory_budget_of_another_user_does_not_hold(tmp_path: Path, another
     assert Run.open(folder).config.memory_budget_gb is None
 
 
+def test_a_memory_budget_of_a_whole_number_holds_as_well(tmp_path: Path, another_user: Any) -> None:
+    folder = make_run(tmp_path / "run", memory_budget_gb=900).folder  # as Python code gives it
+    assert Run.open(folder).config.memory_budget_gb == 900.0
+    another_user()
+    assert Run.open(folder).config.memory_budget_gb is None
+
+
 HUGE: list[tuple[dict[str, Any], str]] = [
     ({"model.hidden_dim": 8192, "model.latent_dim": 4096, "model.ensemble_size": 32}, "networks"),
     ({"learning.replay_capacity_transitions": 100_000_000, "steps": 10**10}, "replay buffer"),
