@@ -6,6 +6,7 @@ import dataclasses
 import typing
 from typing import Any
 
+from agent.configurator import kinds
 from agent.configurator.dotted_names import replace
 from agent.configurator.settings import BEFORE_THEY_EXISTED, KIND_SECTIONS, LISTS, Config
 from agent.configurator.validation import validate
@@ -14,7 +15,11 @@ from agent.errors import ConfigError
 
 def to_json(config: Config) -> dict[str, Any]:
     """The config as plain JSON values; `from_json` is its inverse."""
-    return _with_floats(config) | {name: list(getattr(config, name)) for name in LISTS}
+    plain = _with_floats(config) | {name: list(getattr(config, name)) for name in LISTS}
+    for section in KIND_SECTIONS:
+        node = getattr(config, section)
+        plain[section]["settings"] = kinds.with_floats(section, node.kind, node.settings)
+    return plain
 
 
 def _with_floats(node: Any) -> dict[str, Any]:

@@ -104,6 +104,16 @@ def without_defaults(section: str, kind: str, given: Mapping[str, Any]) -> dict[
     }
 
 
+def with_floats(section: str, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a kind, where every value of a setting of floats is one: 1 and 1.0 are the same."""
+    has = settings_of(section, kind)
+    floats = {name for name, setting in has.items() if setting.type is float}
+    return {
+        name: float(value) if name in floats and isinstance(value, int) else value
+        for name, value in given.items()
+    }
+
+
 def check_settings(section: str, kind: str, given: Mapping[str, Any]) -> None:
     """Raises ConfigError for a setting that the kind does not have, or a value that it does not take."""
     has = settings_of(section, kind)

@@ -246,6 +246,10 @@ def test_the_same_settings_are_the_same_file_however_they_are_given() -> None:
     assert json.dumps(to_json(replace(Config(), given))) == json.dumps(to_json(Config()))
     weight = to_json(replace(Config(), {"learning.inverse_weight": 1}))["learning"]["inverse_weight"]
     assert (repr(weight), value_of(Config(), "planner.samples")) == ("1.0", 64)
+    own = {"planner.kind": "icem", "planner.kept": 1, "planner.samples": 9, "regularizer.kind": "vicreg"}
+    plain = to_json(replace(Config(), own | {"regularizer.covariance_weight": 1}))
+    assert repr(plain["planner"]["settings"]) == "{'kept': 1.0, 'samples': 9}"
+    assert repr(plain["regularizer"]["settings"]) == "{'covariance_weight': 1.0}"
     assert "planner.relative" in refusal(**{"planner.relative": 0})
     for unfit in (64.0, np.array([64, 64])):
         assert "planner.samples" in refusal(**{"planner.samples": unfit})
