@@ -70,7 +70,18 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> boo
         writer.close()
         if path.stat().st_size == 0:
             raise RenderError("no video was made: the encoder wrote nothing")
+    _check_opens(path)
     return True
+
+
+def _check_opens(path: Path) -> None:
+    """Raises RenderError for a video without the index that comes last: ffmpeg ends silently on a full disk."""
+    import imageio.v2 as imageio
+
+    try:
+        imageio.get_reader(path.absolute(), format="FFMPEG").close()  # type: ignore[arg-type]
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RenderError("no video was made: its file is not complete; is the disk full?") from error
 
 
 @contextlib.contextmanager
@@ -87,7 +98,9 @@ def _render_errors() -> Iterator[None]:
             f'no video was made, ffmpeg is missing: pip install "imageio[ffmpeg]" ({error})'
         ) from error
     except OSError as error:
-        raise RenderError(f"no video was made: {str(error).splitlines()[0]}") from error
+        said = str(error).splitlines()[0]
+        hint = "; is the disk full?" if "Broken pipe" in said else ""  # the encoder has ended
+        raise RenderError(f"no video was made: {said}{hint}") from error
 
 
 def _fitted(frame: np.ndarray, height: int, width: int) -> np.ndarray:
