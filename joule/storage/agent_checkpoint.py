@@ -96,6 +96,7 @@ def save_as_run(
             f"{folder}: not saved, because the agent acts in {agent.env_spec.env} "
             f"and its settings name {agent.config.env}"
         )
+    temporary = folder
     try:
         with new_folder(folder, "agent") as temporary:
             spec = spec_to_json(agent.env_spec) | dict(checks or {})
@@ -105,8 +106,11 @@ def save_as_run(
                 write_checkpoint(agent, run, ReplayLogs(run.replay, agent), unfinished_since=unfinished)
     except OSError as error:
         raise RunError(f"{folder}: could not be written: {why(error)}") from error
+    except RunError as error:
+        raise RunError(str(error).replace(str(temporary), str(folder))) from error
     except (CheckpointError, ReplayLogError) as error:
-        raise RunError(f"{folder}: could not be written: {error}") from error
+        said = str(error).replace(str(temporary), str(folder))
+        raise RunError(f"{folder}: could not be written: {said}") from error
 
 
 def frames_at_once(agent: Agent) -> int:

@@ -242,8 +242,9 @@ def test_a_saved_run_is_complete_or_absent(
     monkeypatch.setattr("joule.storage.files.os.fsync", fsync)
     for calls in range(100):
         calls_left[0] = calls
-        with pytest.raises(ValueError, match="No space left"):
+        with pytest.raises(ValueError, match="No space left") as caught:
             agent.save(tmp_path / "run")
+        assert ".tmp-" not in str(caught.value), "a name that the user has not given"
         if os.listdir(tmp_path):  # only the last call comes after the folder has its name
             break
     assert calls > 15
