@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.configurator.settings import NO_PERTURBATION
 from joule_errors.printable import printable
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +77,9 @@ def setting_words(given: Mapping[str, Any]) -> list[str]:
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, (tuple, list)):
-            words += [f"{flag}={text}" for text in value]
+            # Said in so many words: a run with --init-from would else have those of the other run.
+            texts = NO_PERTURBATION if name == "perturb" and not value else value
+            words += [f"{flag}={text}" for text in texts]
         elif isinstance(value, dict):
             words.append(f"{flag}={json.dumps(value)}")
         elif value is not None:

@@ -12,10 +12,12 @@ import pytest
 from agent.configurator.settings import ActorConfig, Config, LearningConfig
 from agent.errors import ConfigError
 from joule.arguments import as_path
+from joule.cli.command_line import setting_words
 from joule.cli.nearest_option import OTHER_NAMES
 from joule.cli.options import field_help, given_settings, kind_in
 from joule.cli.parser import Parser, json_object, number, whole_number
 from joule.commands import evaluate, play, train
+from joule.settings import config_init_from
 
 
 def help_of(arguments: list[str]) -> str:
@@ -174,3 +176,10 @@ def test_every_other_name_is_that_of_an_option() -> None:
 def test_a_number_with_a_suffix_is_written_out(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=f"{re.escape(sentence)}$"):
         train.parser().parse(["--steps", text])
+
+
+def test_no_perturbation_is_said_in_so_many_words() -> None:
+    words = setting_words({"perturb": (), "constraint": (), "seed": 2})
+    assert words == ["--perturb=none", "--seed=2"]
+    earlier = Config(perturb=("mass=2",))
+    assert config_init_from(earlier, given_settings(train.parser().parse(words))).perturb == ()
