@@ -76,12 +76,16 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
     return dataclasses.replace(config, **top)
 
 
-def _plain(value: Any) -> Any:
-    """Numbers of an array library as Python's, which have a setting's type and go into a file."""
+def _plain(value: Any, in_dictionary: bool = False) -> Any:
+    """Numbers of an array library as Python's, which have a setting's type and go into a file.
+
+    A tuple in a dictionary, such as `env_kwargs`, becomes a list, which it is once it comes from that file: an
+    environment that takes no list must fail before it is trained in, and not when the run is resumed.
+    """
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return {name: _plain(one, in_dictionary=True) for name, one in value.items()}
+    if isinstance(value, list) or (in_dictionary and isinstance(value, tuple)):
+        return [_plain(one, in_dictionary) for one in value]
     scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
     return value.item() if scalar else value
 

@@ -241,6 +241,13 @@ def test_every_setting_explains_itself() -> None:
                 assert explained.get(item.name, "").endswith("."), prefix + item.name
 
 
+def test_keyword_arguments_are_the_same_before_and_after_they_were_in_a_file() -> None:
+    given = {"z_range": (0.7, np.float64(2.0)), "parts": {"sizes": [(1, 2)]}}
+    config = replace(Config(), {"env_kwargs": given, "perturb": ("mass=2",)})
+    assert config.env_kwargs == {"z_range": [0.7, 2.0], "parts": {"sizes": [[1, 2]]}}
+    assert from_json(json.loads(json.dumps(to_json(config)))) == config
+
+
 def test_the_same_settings_are_the_same_file_however_they_are_given() -> None:
     given = {"planner.samples": 64, "planner.temperature": 0.5, "learning.utd": 1, "cost.uncertainty": 1.0}
     assert json.dumps(to_json(replace(Config(), given))) == json.dumps(to_json(Config()))
