@@ -43,3 +43,9 @@ def test_a_world_model_that_learns_nothing_is_warned_of() -> None:
     (said,) = early_updates(joule.make("joule", env=tiny_env.ID, steps=2_000))
     assert said.startswith("the first 1,000 decisions are random; 1,000 gradient steps follow at once")
     assert early_updates(joule.make("random", env=tiny_env.ID, steps=1)) == []
+
+
+def test_a_run_that_compiles_says_so() -> None:
+    compiled = {"learning.compiled": True}
+    _, said = early_updates(joule.make("joule", env=tiny_env.ID, steps=2_000, settings=compiled))
+    assert said.startswith("gradient steps are compiled at the first one")
