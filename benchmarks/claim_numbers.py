@@ -183,8 +183,8 @@ def goals() -> Numbers:
     return (
         found["maze"], found["umaze"], found["reach"], *(100 * share for share in long_maze),
         min(of_random), max(of_random), found["push"],
-        found["tworoom"], found["pusht"], found["swm_reacher"], found["reach_her"],
-        found["push_her"],
+        found["tworoom"], found["pusht"], found["swm_reacher"],
+        found["reach_her"], found["maze_her"], found["umaze_her"], found["push_her"],
     )  # fmt: skip
 
 
