@@ -7,6 +7,7 @@ rounding alone; more actions are drawn, because shapes are fixed.
 """
 
 from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -35,27 +36,37 @@ def check_compiler() -> None:
         ) from None
 
 
+def with_own_code(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The same method with a copy of its code: torch counts compilations of a code, and refuses a ninth."""
+    assert isinstance(method, MethodType)
+    inner = method.__func__
+    copy = FunctionType(
+        inner.__code__.replace(), inner.__globals__, inner.__name__, inner.__defaults__, inner.__closure__
+    )
+    return MethodType(copy, method.__self__)
+
+
 class Compiled:
-    """A function, compiled as a whole at its first call, for each shape that it is called with.
+    """A method, compiled as a whole at its first call, for each shape that it is called with.
 
     It is compiled in this process, one file after another, and draws torch's own random numbers.
 
     Args:
-        function: has no branch that depends on the numbers of a tensor.
+        method: has no branch that depends on the numbers of a tensor.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, method: Callable[..., Any]) -> None:
         # Importing the compiler takes as long as importing torch.
         import torch._dynamo.config
         import torch._dynamo.exc
         import torch._inductor.config
 
         options: dict[str, Any] = {"fallback_random": True, "compile_threads": 1}
-        self._fast = torch.compile(function, fullgraph=True, dynamic=False, options=options)
+        self._fast = torch.compile(with_own_code(method), fullgraph=True, dynamic=False, options=options)
         self._failures = torch._dynamo.exc.TorchDynamoException
 
     def __call__(self, *arguments: Any) -> Any:
-        """The result of the function. Raises ConfigError where it cannot be compiled."""
+        """The result of the method. Raises ConfigError where it cannot be compiled."""
         with torch._dynamo.config.patch(capture_scalar_outputs=True):
             try:
                 return self._fast(*arguments)
