@@ -100,6 +100,16 @@ class CompiledUpdate(FusedUpdate):
         self._gradients: Compiled | None = None
 
     @property
+    def discount(self) -> float:
+        """Per decision."""
+        return self._discount.item()
+
+    @discount.setter
+    def discount(self, value: float) -> None:
+        # What is compiled takes a number for a constant, and is compiled anew for another; a tensor it reads.
+        self._discount = torch.tensor(value, dtype=torch.float64)
+
+    @property
     def is_compiled(self) -> bool:
         """Whether it has been used."""
         return self._gradients is not None
@@ -131,3 +141,30 @@ class CompiledUpdate(FusedUpdate):
             return super().usual(disagreement, valid, whole)
         share = valid.flatten().to(disagreement)
         return torch.lerp(self.networks.usual_disagreement, disagreement.dot(share) / share.sum(), self.tau)
+
+    def one_step_target(
+        self,
+        cost: Float[Tensor, "time batch"],
+        terminated: Float[Tensor, "time batch"],
+        next_value: Float[Tensor, "time batch"],
+    ) -> Float[Tensor, "time batch"]:
+        """As `FusedUpdate.one_step_target`."""
+        if not torch.compiler.is_compiling():
+            return super().one_step_target(cost, terminated, next_value)
+        return cost + self._discount * (1.0 - terminated) * next_value
+
+    def with_later(
+        self, cost: Float[Tensor, "steps batch"], target: Float[Tensor, "steps batch"]
+    ) -> Float[Tensor, "steps batch"]:
+        """As `FusedUpdate.with_later`."""
+        if not torch.compiler.is_compiling():
+            return super().with_later(cost, target)
+        return cost + self._discount * target
+
+    def with_bonus(
+        self, cost: Float[Tensor, "time batch"], novelty: Float[Tensor, "time batch"], curiosity: float
+    ) -> Float[Tensor, "time batch"]:
+        """As `FusedUpdate.with_bonus`."""
+        if not torch.compiler.is_compiling():
+            return super().with_bonus(cost, novelty, curiosity)
+        return cost - curiosity * self.cost_scale * novelty

@@ -146,12 +146,33 @@ class FusedUpdate:
 
         A target of j steps is the cost and the target of j - 1 steps from the next state, while the episode lasts.
         """
-        one = torch.addcmul(cost, 1.0 - batch.terminated, next_value, value=self.discount)
+        one = self.one_step_target(cost, batch.terminated, next_value)
         target, ends = one, batch.terminated[:-1].bool().logical_or_(~batch.valid[1:])
         for _ in range(min(self.config.n_step, cost.shape[0]) - 1):
-            further = torch.add(cost[:-1], target[1:], alpha=self.discount)
+            further = self.with_later(cost[:-1], target[1:])
             target = torch.cat((torch.where(ends, one[:-1], further), one[-1:]))
         return target
+
+    def one_step_target(
+        self,
+        cost: Float[Tensor, "time batch"],
+        terminated: Float[Tensor, "time batch"],
+        next_value: Float[Tensor, "time batch"],
+    ) -> Float[Tensor, "time batch"]:
+        """The cost, and what follows where the episode does not terminate."""
+        return torch.addcmul(cost, 1.0 - terminated, next_value, value=self.discount)
+
+    def with_later(
+        self, cost: Float[Tensor, "steps batch"], target: Float[Tensor, "steps batch"]
+    ) -> Float[Tensor, "steps batch"]:
+        """The cost, and the target of the step after it."""
+        return torch.add(cost, target, alpha=self.discount)
+
+    def with_bonus(
+        self, cost: Float[Tensor, "time batch"], novelty: Float[Tensor, "time batch"], curiosity: float
+    ) -> Float[Tensor, "time batch"]:
+        """The cost, less the bonus of curiosity."""
+        return torch.add(cost, novelty, alpha=-curiosity * self.cost_scale.item())
 
     def cost_with_curiosity(
         self,
@@ -180,7 +201,7 @@ class FusedUpdate:
         if not curiosity:
             return batch.cost, usual
         novelty = bonus.novelty(disagreement, usual).view(batch.cost.shape)
-        return torch.add(batch.cost, novelty, alpha=-curiosity * self.cost_scale.item()), usual
+        return self.with_bonus(batch.cost, novelty, curiosity), usual
 
     def usual(
         self, disagreement: Float[Tensor, " rows"], valid: Bool[Tensor, "time batch"], whole: bool

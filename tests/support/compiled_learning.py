@@ -9,6 +9,7 @@ import sys
 
 import torch
 from learner_pairs import gradients
+from torch._dynamo.utils import counters
 
 import joule
 from agent.agent import WorldModelAgent
@@ -41,6 +42,14 @@ def main(run: str) -> None:
     assert torch.equal(*drawn), "the same random numbers"
     difference = (found[0] - found[1]).norm() / found[0].norm()
     assert difference < 1e-4, difference
+    compilations = counters["stats"]["unique_graphs"]
+    for scale in (modules.networks.critic.scale, modules.networks.world_model.cost_scale):
+        scale.mul_(1.1)
+    compiled.discount = 0.9
+    compiled.model(batch, learner.curiosity, False)
+    assert counters["stats"]["unique_graphs"] == compilations, (
+        "what changes in training compiles nothing anew"
+    )
 
 
 if __name__ == "__main__":
