@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.errors import ConfigError
 from joule.storage.files import replace_file, why
 from joule.storage.json_files import encode_object
+from joule_errors import Stopped
 
 
 class Record(Mapping[str, Any]):
@@ -39,6 +39,19 @@ class Record(Mapping[str, Any]):
         return f"Record({self._values!r})"
 
 
+class Unwritten(Stopped):
+    """The file of a record could not be written, such as on a full disk. The results are not lost with it.
+
+    Args:
+        sentence: for the user.
+        record: the results, of which no file was written.
+    """
+
+    def __init__(self, sentence: str, record: Record) -> None:
+        super().__init__(sentence)
+        self.record = record
+
+
 def written(values: Mapping[str, Any], text: str, path: Path | None) -> Record:
     """A record whose values are written as a JSON file.
 
@@ -48,12 +61,13 @@ def written(values: Mapping[str, Any], text: str, path: Path | None) -> Record:
         path: the file; None writes none.
 
     Raises:
-        ConfigError: where the file cannot be written.
+        Unwritten: where the file cannot be written; its `record` has the results.
     """
+    record = Record(values, text)
     if path is None:
-        return Record(values, text)
+        return record
     try:
         replace_file(path, encode_object(values))
     except OSError as error:
-        raise ConfigError(f"--out: {path} cannot be written: {why(error)}") from error
+        raise Unwritten(f"--out: {path} cannot be written: {why(error)}", record) from error
     return Record(values, text, (path,))

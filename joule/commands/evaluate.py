@@ -29,7 +29,7 @@ from joule.cli.goal_options import add_goals, goal_request
 from joule.cli.options import given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
-from joule.command_record import Record, written
+from joule.command_record import Record, Unwritten, written
 from joule.goals.run import evaluate_request
 from joule.output_names import name_parts
 from joule.settings import merged
@@ -90,21 +90,27 @@ def main(arguments: Sequence[str]) -> int:
             for line in (heading(subject), "", header(is_drawn(perturb))):
                 display.say(line)
 
-        record = _evaluate(
-            options.run,
-            episodes,
-            seed=FIRST_SEED if options.first_seed is None else options.first_seed,
-            out=options.out,
-            changes=given_settings(options),
-            learn_task=options.learn_task,
-            adapt=options.adapt,
-            deadline_ms=options.deadline_ms,
-            trust_modules=options.trust_module,
-            trust_env_kwargs=options.trust_env_kwargs,
-            callback=display,
-            begin=begin,
-        )
+        unwritten: Unwritten | None = None
+        try:
+            record = _evaluate(
+                options.run,
+                episodes,
+                seed=FIRST_SEED if options.first_seed is None else options.first_seed,
+                out=options.out,
+                changes=given_settings(options),
+                learn_task=options.learn_task,
+                adapt=options.adapt,
+                deadline_ms=options.deadline_ms,
+                trust_modules=options.trust_module,
+                trust_env_kwargs=options.trust_env_kwargs,
+                callback=display,
+                begin=begin,
+            )
+        except Unwritten as error:
+            record, unwritten = error.record, error
     print(f"\n{summary(record)}")
+    if unwritten is not None:  # a full disk takes the file, not what was played
+        raise unwritten
     print(record.paths[0])
     return 0
 
@@ -167,6 +173,8 @@ def evaluate(
 
     Raises:
         Refused: for input that cannot be used; its subclasses are ConfigError, RunError, CheckpointError.
+        Unwritten: where the file cannot be written after all, such as on a full disk; its attribute `record` has
+            the results.
     """
     return _evaluate(
         trained,

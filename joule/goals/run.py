@@ -73,6 +73,8 @@ def evaluate_goals(
 
     Raises:
         Refused: for input that cannot be used.
+        Unwritten: where the file cannot be written after all, such as on a full disk; its attribute `record` has
+            the results.
     """
     request = Request(
         trained,
@@ -98,6 +100,7 @@ def evaluate_request(
 
     Raises:
         ConfigError: for an agent that cannot be given goals, and as `GoalEvaluation`.
+        Unwritten: as `joule.command_record.written`.
     """
     from joule.goals.acting import check_learned, check_reaches_goals
     from joule.goals.evaluation import GoalEvaluation

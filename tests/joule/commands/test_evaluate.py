@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import joule
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
 from envs.faults.errors import EnvError
+from joule import command_record
+from joule.command_record import Unwritten
 from joule.commands import evaluate, train
 from joule.environment import make_env
 from joule.report import evaluation_text
@@ -176,6 +180,23 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_episodes(zero_run: 
     for out in (tmp_path / "missing" / "a.json", tmp_path):
         with pytest.raises(ConfigError, match="cannot be written"):
             evaluate.main([str(zero_run), "--out", str(out)])
+
+
+def test_on_a_full_disk_the_results_are_shown_and_kept(
+    zero_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(command_record, "replace_file", full)
+    with pytest.raises(Unwritten, match=r"evaluation\.json cannot be written: No space left"):
+        evaluate.main([str(zero_run), "--episodes", "2"])
+    printed = capsys.readouterr().out
+    with pytest.raises(Unwritten) as caught:
+        joule.evaluate(zero_run, 2)
+    record = caught.value.record
+    assert (len(record["returns"]), record.paths, caught.value.exit_code) == (2, (), 1)
+    assert f"mean {record['mean']:,.2f}" in printed
 
 
 @pytest.mark.slow
