@@ -35,7 +35,7 @@ class ResultsError(Refused):
 
 
 class NoEvaluations(ResultsError):
-    """Of a run that has none, or none yet."""
+    """Of a run that has none, or none yet, and of a file where a run folder was expected."""
 
 
 @dataclass(frozen=True)

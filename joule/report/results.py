@@ -48,7 +48,7 @@ def read_run(folder: Path | str) -> Run:
     except OSError as error:
         raise ResultsError(f"{folder} cannot be read: {why(error)}") from None
     if not stat.S_ISDIR(mode):
-        raise ResultsError(f"{folder} is a file; give the folder of a run")
+        raise NoEvaluations(f"{folder} is a file; give the folder of a run")
     if not os.path.lexists(path):
         raise NoEvaluations(
             f"{folder} is not a run with evaluations: it holds no {EVALUATIONS}{_hint(folder)}"
@@ -101,7 +101,7 @@ def gather(folders: Sequence[Path | str], trees: Sequence[Path | str] = ()) -> l
 
     Raises:
         ResultsError: for no runs, or results that cannot be read or compared, and an address of no agent. Of
-            several folders, those without evaluations are left out with a warning.
+            several paths, files and folders without evaluations are left out with a warning.
     """
     runs: dict[Path, Run] = {}
     left_out: list[str] = []
@@ -121,7 +121,7 @@ def gather(folders: Sequence[Path | str], trees: Sequence[Path | str] = ()) -> l
             runs.setdefault(run.source.resolve(), run)
     if left_out and not runs:
         raise NoEvaluations(left_out[0])
-    for why_not in left_out:  # of `runs/*`, some have only begun, or hold what was made of a shipped agent
+    for why_not in left_out:  # of `runs/*`, some have only begun, and some are files of a cluster
         warnings.warn(f"left out: {why_not}", Advice, stacklevel=2)
     if not runs:
         raise ResultsError("nothing to compare: give run folders, or --results with a folder of results")

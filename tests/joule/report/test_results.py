@@ -37,6 +37,15 @@ def test_of_several_folders_those_without_evaluations_are_left_out(tmp_path: Pat
         results.gather([films, begun])
 
 
+def test_a_file_among_run_folders_is_left_out(tmp_path: Path) -> None:
+    run, log = write_run(tmp_path / "a", [1.0]), tmp_path / "slurm-1.out"
+    log.write_text("as `runs/*` has it\n")
+    with pytest.warns(Advice, match=r"left out: .*slurm-1\.out is a file; give the folder of a run"):
+        assert [one.source for one in results.gather([log, run])] == [run]
+    with pytest.raises(ResultsError, match=r"^.*slurm-1\.out is a file"):
+        results.gather([log])
+
+
 def test_settings_have_the_names_of_the_command_line() -> None:
     config = {
         "env_kwargs": {"random_goal": True},
