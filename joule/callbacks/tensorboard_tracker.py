@@ -14,6 +14,7 @@ from joule.filming.gif import gif_of
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
 from joule.storage.tensorboard_values import moving_picture, session_end, session_start
+from joule_errors import Advice
 
 HPARAMS_METRICS = ("eval/mean_reward", "eval/mean_ep_length", "rollout/ep_rew_mean", "time/fps")
 """Scalars that the tab "HParams" shows beside the settings."""
@@ -43,7 +44,7 @@ class TensorBoardTracker(Tracker):
         try:
             gif = gif_of(path)
         except (OSError, RuntimeError, ValueError, ImportError) as error:
-            warnings.warn(f"no moving picture in TensorBoard: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"no moving picture in TensorBoard: {error}", Advice, stacklevel=2)
             return
         self._log_values(lambda: moving_picture("video", gif.data, gif.width, gif.height), frames)
 

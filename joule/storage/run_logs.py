@@ -19,6 +19,7 @@ from joule.storage.log_files import (
     CsvLog,
     TensorBoardLog,
 )
+from joule_errors import Advice
 from joule_schema.values import LARGEST_COUNT
 
 METRICS, EVALUATIONS, FORECASTS, EPISODES, READOUTS = (
@@ -78,7 +79,7 @@ class RunLogs:
                 if abs(entry[1]) <= LARGEST_RETURN and max(map(abs, entry[::2])) <= LARGEST_COUNT:
                     found.append(entry)
         except OSError as error:
-            warnings.warn(f"{EPISODES}: {why(error)}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"{EPISODES}: {why(error)}", Advice, stacklevel=3)
         return list(found)
 
     def frames(self) -> int:
@@ -151,4 +152,4 @@ class RunLogs:
             log.off = True
             self._counters["log_failures"] += 1
             self._counters["log_rows_lost"] += len(rows)
-            warnings.warn(f"{log.path.name} is switched off: {why(error)}", RuntimeWarning, stacklevel=4)
+            warnings.warn(f"{log.path.name} is switched off: {why(error)}", Advice, stacklevel=4)

@@ -24,6 +24,7 @@ from joule.arguments import texts_in
 from joule.storage.errors import RunError
 from joule.storage.files import open_append, why
 from joule.storage.reader import read_plain
+from joule_errors import Advice
 
 MODULE_FLAG, ENV_KWARGS_FLAG = "--trust-module", "--trust-env-kwargs"
 _LONGEST_KWARGS = 200
@@ -87,7 +88,7 @@ def register(identifier: str, config: Config, before: Config | None = None) -> N
         )
         warnings.warn(
             f"this run is not on your list of runs ({why(error)}): opening it again will need {' '.join(flags)}",
-            RuntimeWarning,
+            Advice,
             stacklevel=3,
         )
 

@@ -13,6 +13,7 @@ from joule.storage import provenance
 from joule.storage.errors import RunError
 from joule.storage.provenance import differences, version, versions
 from joule.storage.run_folder import Run
+from joule_errors import Advice
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,7 +48,7 @@ def test_a_user_without_a_home_folder_can_train(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(provenance.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     Run.open(make_run(tmp_path / "plain").folder)
-    with pytest.warns(RuntimeWarning, match="--trust-module my_pkg"):
+    with pytest.warns(Advice, match="--trust-module my_pkg"):
         folder = make_run(tmp_path / "own", env="my_pkg:Arm-v0").folder
     with pytest.raises(RunError, match="--trust-module my_pkg"):
         Run.open(folder)

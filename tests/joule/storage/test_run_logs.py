@@ -20,6 +20,7 @@ from joule.storage import log_files
 from joule.storage.errors import RunError
 from joule.storage.log_files import EVALUATION_COLUMNS
 from joule.storage.run_folder import Run
+from joule_errors import Advice
 
 
 def test_a_new_metric_adds_a_column_and_every_digit_is_kept(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_full_disk_switches_a_log_off_without_a_partial_row(
     before = (run.folder / "metrics.csv").read_bytes()
     write = os.write
     monkeypatch.setattr(log_files.os, "write", lambda handle, data: write(handle, data[: len(data) // 2]))
-    with pytest.warns(RuntimeWarning, match=r"metrics\.csv is switched off"):
+    with pytest.warns(Advice, match=r"metrics\.csv is switched off"):
         run.log({"loss": 2.0}, 20)
     monkeypatch.undo()
     run.log({"loss": 3.0}, 30)
@@ -141,6 +142,6 @@ def test_without_tensorboard_the_table_is_written(tmp_path: Path, monkeypatch: p
     run = make_run(tmp_path / "run")
     monkeypatch.setattr(builtins, "__import__", missing)
     run.log({"loss": 1.0}, 10)
-    with pytest.warns(RuntimeWarning, match="tensorboard is switched off"):
+    with pytest.warns(Advice, match="tensorboard is switched off"):
         run.log_to_board({"loss": 1.0}, 10)
     assert len(table(run.folder / "metrics.csv")) == 1
