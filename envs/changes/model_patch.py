@@ -12,7 +12,7 @@ import numpy as np
 from envs.changes.factors import FACTORS, Perturbation, Rows, fields_in
 from envs.changes.randomisation import Standing
 from envs.faults.errors import EnvError
-from envs.physics import motor_count
+from envs.physics import acted_on, motor_count
 
 _PREFIXES = {"geom": "geom", "joint": "jnt", "site": "site", "camera": "cam"}
 """Kind of object -> how the names of its fields begin in the model."""
@@ -108,11 +108,10 @@ class ModelPatch:
             if is_body:
                 body = int(getattr(self.model, f"{_PREFIXES[kind]}_bodyid")[row])
                 return f"{name} is a {kind} of the body {self.model.body(body).name or body}"
-            joint = int(mujoco.mjtTrn.mjTRN_JOINT)
-            moved = zip(self.model.actuator_trntype, self.model.actuator_trnid[:, 0], strict=True)
-            own = [motors[motor] for motor, (by, of) in enumerate(moved) if (by, of) == (joint, row)]
+            # A motor of a fixed tendon moves each of the tendon's joints.
+            own = [motors[motor] for motor in motors if row in acted_on(self.model, motor)[0]]
             if own:
-                return f"{name} is a joint, moved by the motor {' and '.join(own)}"
+                return f"{name} is a joint, moved by the motor{'s' * (len(own) > 1)} {' and '.join(own)}"
         if is_body and name in motors.values() and not name.isdecimal():
             return f"{name} is a motor"
         return None

@@ -167,8 +167,15 @@ def test_a_motor_with_two_controls_is_one_motor() -> None:
     assert (motor_count(model), model.nu) == (2, 3)
     with pytest.raises(envs.EnvError, match="index from 0 to 1"):
         ModelPatch(model).rows(parse("gain.2=0.5"))
-    with pytest.raises(envs.EnvError, match="elbow is a joint, moved by the motor first and second"):
+    with pytest.raises(envs.EnvError, match="elbow is a joint, moved by the motors first and second"):
         ModelPatch(model).rows(parse("gain.elbow=0.5"))
+
+
+def test_the_name_of_a_joint_leads_to_the_motor_of_its_tendon() -> None:
+    model = arm('<motor name="pull" tendon="bend"/><motor name="other" tendon="t"/>')
+    for text in ("gain.elbow=0.5", "dead=elbow"):
+        with pytest.raises(envs.EnvError, match=r"elbow is a joint, moved by the motor pull \(or an index"):
+            ModelPatch(model).rows(parse(text))
 
 
 @pytest.mark.parametrize("text", ["gain=0.5", "gain.m=0.5", "dead=m"])
