@@ -58,7 +58,7 @@ class Perturbation:
 
     def __str__(self) -> str:
         if self.factor in NAMED:
-            return f"{self.factor}={self.target}"
+            return f"{self.factor}{'.' if self.factor == 'dead_sensor' else '='}{self.target}"
         return f"{self.factor}{'' if self.target is None else '.' + self.target}={number_text(self.value)}"
 
 

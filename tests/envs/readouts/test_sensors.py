@@ -41,7 +41,7 @@ def test_a_dead_sensor_reads_zero_from_its_frame_on_and_the_readouts_stay_true()
         assert not seen[dead].any()
         np.testing.assert_array_equal(np.delete(seen, dead), np.delete(true, dead))
     np.testing.assert_array_equal(env.readouts(), plain.readouts())
-    assert env.perturbations == ["dead_sensor=5", "dead_sensor=torso_pitch"]
+    assert env.perturbations == ["dead_sensor.5", "dead_sensor.torso_pitch"]
     saved = env.snapshot()
     expected = env.step(np.ones(6, np.float32))[0]
     assert env.restore(saved)
