@@ -18,6 +18,7 @@ from joule.used_settings import check_agent_uses
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
+    from agent.cost.goal import Goal
     from agent.interface import Agent
     from agent.world_model.adaptation import AdaptiveAgent
     from envs import SafeEnv
@@ -241,14 +242,22 @@ class Request:
         if trained.world_model is not None and self.learn_goals is not None:
             trained.world_model.learn_goals(self.learn_goals)
 
-    def _towards_goal(self, trained: Trained) -> Trained:
-        """The agent, which plans for the goal where there is one."""
-        agent = trained.world_model
-        if agent is not None and self.goal is not None:
-            from joule.goals.text import goal_of
+    def _goal_for(self, agent: WorldModelAgent | None) -> Goal | None:
+        """The goal that is asked for, as the agent observes it; None where there is none.
 
-            agent.plan_for(goal_of(self.goal, agent), self.changes.get("planner.horizon_decisions"))
-        return trained
+        Raises:
+            ConfigError, TaskError, InputError: as `goal_of`, and for what is no observation of its environment.
+        """
+        if agent is None or self.goal is None:
+            return None
+        from joule.goals.acting import check_learned
+        from joule.goals.request import GoalRequest
+        from joule.goals.text import goal_of
+
+        check_learned(agent, GoalRequest(), self.learn_goals)
+        goal = goal_of(self.goal, agent)
+        agent.configurator.goals.check(goal)
+        return goal
 
     def _check_task(self) -> None:
         task = self.changes.get("task")
@@ -316,14 +325,23 @@ class Request:
         make_env(config).close()
         self._perturbations_checked = True
 
-    def load(self) -> Trained:
+    def load(self, note: Callable[[str], None] | None = None) -> Trained:
         """The agent with its changes, which has learned what it is to learn first.
 
-        Raises: as `load_unlearned`.
+        Args:
+            note: told, in a sentence, before it learns to reach goals.
+
+        Raises: as `load_unlearned`, and for a goal that cannot be used.
         """
         trained = self.load_unlearned()
+        agent = trained.world_model
+        goal = self._goal_for(agent)  # one that cannot be used is refused before minutes of learning
+        if note is not None and self.learn_goals is not None:
+            note(f"learning to reach goals first, by {self.learn_goals:,} updates")
         self.learn_to_reach_goals(trained)
-        return self._towards_goal(trained)
+        if agent is not None and goal is not None:
+            agent.plan_for(goal, self.changes.get("planner.horizon_decisions"))
+        return trained
 
     def load_unlearned(self) -> Trained:
         """The agent with its changes, before it learns to reach goals, and without a goal.

@@ -15,6 +15,7 @@ from agent.cost.goal_cost import GoalCost
 from agent.cost.goal_target import GoalTarget
 from agent.errors import ConfigError
 from agent.goal_networks import PolicyTowards
+from agent.interface import Observation
 from agent.learning.goal_learning import learn_goals, moments_of, usual_step
 from agent.modules import Modules
 from agent.world_model.experience_graph import ExperienceGraph
@@ -115,12 +116,20 @@ class GoalsConfigurator:
         target = self._target_of(goal, latent)
         return GoalCost(goal.name, target, usual, decisions, known_to_policy=learned is not None), target
 
-    def _latent_of(self, goal: Goal) -> Tensor:
-        """The latent of a goal [1, latent]. Raises InputError, and ConfigError for several observations."""
+    def check(self, goal: Goal) -> None:
+        """Raises InputError for what is no observation of this environment, and ConfigError for several."""
+        self._row_of(goal)
+
+    def _row_of(self, goal: Goal) -> Observation:
+        """The observation of a goal, as a batch of one. Raises as `check`."""
         rows, single = observation_rows(self.modules.env_spec, goal.observation)
         if not single:
             raise ConfigError(f"{goal.name}: found several observations; a goal is one")
-        return self.modules.perceive(rows).clone()
+        return rows
+
+    def _latent_of(self, goal: Goal) -> Tensor:
+        """The latent of a goal [1, latent]. Raises as `check`."""
+        return self.modules.perceive(self._row_of(goal)).clone()
 
     def _target_of(self, goal: Goal, latent: Tensor) -> GoalTarget:
         """What is acted towards: a sub-goal on the way to the goal, where ways are asked for and remembered."""

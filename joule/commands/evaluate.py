@@ -238,9 +238,8 @@ def _evaluate(
     if learn_task is not None and callback is not None:
         learned = f"the task {changes['task']}" if "task" in changes else "to keep the constraints"
         callback.note(f"learning {learned} first, by {learn_task:,} updates")
-    if request.learn_goals is not None and callback is not None:
-        callback.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
-    values = _evaluation(request.load(), request, episodes, seed, deadline_ms, told, begin)
+    trained_agent = request.load(None if callback is None else callback.note)
+    values = _evaluation(trained_agent, request, episodes, seed, deadline_ms, told, begin)
     return written(values, shown(values), path)
 
 

@@ -318,6 +318,11 @@ def test_the_command_writes_what_it_shows(run: Path, capsys: Any) -> None:
         (["--learn-goals", "20"], "--learn-goals: is for reaching goals; add --goal"),
         (["--goal-oracle"], "--goal-oracle: is for reaching goals; add --goals"),
         (["--goal", "episode:1"], "no moment such as"),
+        (["--goal", "episode:999@0", "--learn-goals", "9999999"], "there is no episode 999"),
+        (
+            ["--goal", "episode:0@0", "--planner.kind", "policy"],
+            "acts towards a goal by what --learn-goals learns",
+        ),
         (["--goal", "episode:1@2", "--task", "still"], "--goal: does not go with a task"),
     ],
 )
