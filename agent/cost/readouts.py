@@ -148,6 +148,47 @@ class Readouts:
         around = torch.remainder(difference + math.pi, 2 * math.pi) - math.pi
         return torch.where(turning, around, difference)
 
+    def apart(self, name: str, value: Tensor, other: Tensor) -> Tensor:
+        """Differences [..., size] between values of a readout, for how far states are from each other.
+
+        They are as in `shortest`, and that of a quaternion is from the nearer of the other one and its negative,
+        which are one orientation: that with w at least 0 jumps to its negative at half a turn.
+
+        Args:
+            name: of the readout, or of one of its numbers.
+            value: its values [..., size].
+            other: others [..., size].
+        """
+        import torch
+
+        found = self.shortest(name, value - other)
+        for places in self._quaternions(name):
+            away, opposite = found[..., places], value[..., places] + other[..., places]
+            nearer = opposite.norm(dim=-1, keepdim=True) < away.norm(dim=-1, keepdim=True)
+            found[..., places] = torch.where(nearer, opposite, away)
+        return found
+
+    def _quaternions(self, name: str) -> list[list[int]]:
+        """Where in a readout whole quaternions are, four places each."""
+        numbers = self._orientations(name) if name in self.sizes else []
+        owners = {number[0]: None for number in numbers if number is not None}
+        found = [[numbers.index((owner, k)) for k in range(4) if (owner, k) in numbers] for owner in owners]
+        return [places for places in found if len(places) == 4]
+
+    def _orientations(self, name: str) -> list[tuple[str, int] | None]:
+        """For each number of a readout, the quaternion that it belongs to and its place there; None for none."""
+        source = self.derived.get(name)
+        if source is not None and source["as"] == "quaternion":
+            return [(name, k) for k in range(self.sizes[name])]
+        if source is None or source["as"] != "value":
+            return [None] * self.sizes[name]
+        parts = [
+            [None] * self._length(of) if of in self.columns else self._orientations(of)
+            for of in parts_of(source)
+        ]
+        numbers = [number for part in parts for number in part]
+        return [numbers[k] for k in source["at"]]
+
     def of(self, rows: Tensor, action: Tensor, cost: Callable[[], Tensor]) -> NamedReadouts:
         """Rows by name.
 

@@ -90,7 +90,7 @@ class Nearness:
 
         return torch.stack(
             [
-                self.layout.shortest(name, here[name] - there[name]).norm(dim=-1) / distance
+                self.layout.apart(name, here[name], there[name]).norm(dim=-1) / distance
                 for name, distance in self.within.items()
             ]
         )

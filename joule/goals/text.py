@@ -91,7 +91,7 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
         # Readouts of different units count by how much they vary. One that does not vary favours no moment.
         spread, mean = torch.std_mean(value.double(), 0, correction=0)
         counts = ~is_rounding(spread, mean)
-        away = layout.shortest(name, value - wanted).double()
+        away = layout.apart(name, value, wanted).double()
         own = (away[:, counts] / spread[counts]).square().sum(-1)
         distance += own
         asked[name] = value, own

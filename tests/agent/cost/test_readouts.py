@@ -31,6 +31,22 @@ def test_names_and_derived_readouts_read_their_columns() -> None:
         r["place.2"]
 
 
+def test_a_quaternion_and_its_negative_are_one_orientation() -> None:
+    whole = {"of": ["up", "ahead"], "at": [*range(6)], "sign": 1.0, "plus": 0.0, "as": "quaternion"}
+    pose = {"of": ["angle", "q"], "at": [0, 1, 2, 3, 4], "sign": 1.0, "plus": 0.0, "as": "value"}
+    layout = Readouts(
+        {"up": 3, "ahead": 3, "angle": 1}, {"q": whole, "pose": pose, "part": {**pose, "at": [1, 2]}}
+    )
+    # Turned about z by a little less and a little more than half a turn: w is at least 0 in both.
+    before, after = torch.tensor([[0.02, 0.0, 0.0, 1.0]]), torch.tensor([[0.02, 0.0, 0.0, -1.0]])
+    assert layout.apart("q", before, after).norm().item() == pytest.approx(0.04)
+    assert layout.apart("q", -before, before[0]).norm().item() == 0.0
+    angles = [torch.cat([torch.full((1, 1), angle), q], -1) for angle, q in ((0.5, before), (0.2, after))]
+    assert layout.apart("pose", *angles)[0].tolist() == pytest.approx([0.3, 0.04, 0.0, 0.0, 0.0])
+    assert layout.apart("part", before[:, :2], after[:, :2])[0].tolist() == [0.0, 0.0]
+    assert layout.apart("q.3", before[:, 3:], after[:, 3:]).item() == 2.0
+
+
 def test_the_environments_own_cost_is_computed_only_where_it_is_used() -> None:
     calls: list[int] = []
 
