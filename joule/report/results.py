@@ -166,6 +166,15 @@ def _seeds(folder: Path, most: int) -> Iterator[Path]:
         yield from (Path(place, name) for name in fnmatch.filter(names, "seed*.csv"))
 
 
+def _learns_without_rewards(folder: Path) -> bool:
+    """Whether a run has the setting `reward` none; not so where its settings cannot be read."""
+    try:
+        settings = json_text.loads(read_text(folder / CONFIG, JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(settings, dict) and settings.get("reward") == "none"
+
+
 def _hint(folder: Path) -> str:
     """What else a folder without evaluations is, as the end of a sentence; empty where it is not known."""
     try:
@@ -177,6 +186,8 @@ def _hint(folder: Path) -> str:
         return ""  # a large folder is not looked through for a hint
     if not os.path.lexists(folder / CONFIG):
         return ""
+    if _learns_without_rewards(folder):
+        return "; it learns without rewards, so that there is no return to compare: its coverage is in metrics.csv"
     return (
         "; its training has made no evaluation yet, and that of `joule evaluate` is no point of a learning "
         "curve: go on with --resume, or choose a smaller --eval-every-frames"

@@ -46,6 +46,17 @@ def test_a_file_among_run_folders_is_left_out(tmp_path: Path) -> None:
         results.gather([log])
 
 
+def test_a_run_without_rewards_is_not_asked_for_an_evaluation(tmp_path: Path) -> None:
+    for reward, said in (
+        ("none", "it learns without rewards"),
+        ("env", "its training has made no evaluation yet"),
+    ):
+        (tmp_path / reward).mkdir()
+        (tmp_path / reward / "config.json").write_text(f'{{"reward": "{reward}"}}')
+        with pytest.raises(ResultsError, match=f"holds no evaluations.csv; {said}"):
+            results.gather([tmp_path / reward])
+
+
 def test_settings_have_the_names_of_the_command_line() -> None:
     config = {
         "env_kwargs": {"random_goal": True},
