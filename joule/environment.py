@@ -75,11 +75,7 @@ def make_env(
         raise ConfigError(f"{min(settings)}: the settings are in the configuration already")
     else:
         config = env
-    if config.env == NO_ENV:
-        raise ConfigError(
-            "env: this agent learned from data without an environment, and can be neither evaluated nor shown in "
-            "one; train it with --env for that"
-        )
+    check_has_env(config)
     made = envs.make(
         config.env,
         kwargs=config.env_kwargs,
@@ -212,3 +208,12 @@ def settings_of(env: object) -> dict[str, Any]:
                     "environments of one agent are made by the same settings"
                 )
     return several | (settings[0] if settings else {})
+
+
+def check_has_env(config: Config) -> None:
+    """Raises ConfigError for the settings of an agent that learned from data without an environment."""
+    if config.env == NO_ENV:
+        raise ConfigError(
+            "env: this agent learned from data without an environment, and can be neither evaluated nor shown in "
+            "one; train it with --env for that"
+        )

@@ -295,12 +295,14 @@ def _evaluation(
     """Plays the episodes. Returns the JSON values."""
     from agent.cost.constraint_monitor import ConstraintMonitor
     from joule.callbacks.episodes import NoEpisodeCallback
+    from joule.environment import check_has_env
     from joule.training.decision_time import time_decisions
     from joule.training.evaluation import PARALLEL_EPISODES
     from joule.training.evaluation import evaluate as play
     from joule.training.evaluation_record import evaluation_record, subject_record
     from joule.training.on_deadline import OnDeadline
 
+    check_has_env(trained.env_config)  # before a table is begun that gets no row
     world_model = trained.world_model
     note = None if isinstance(callback, NoEpisodeCallback) else callback.note
     adaptive = trained.adaptive(note) if request.adapt else None

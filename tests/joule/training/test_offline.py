@@ -19,7 +19,7 @@ import joule
 from agent.agent import WorldModelAgent
 from agent.errors import ConfigError
 from joule.cli.command_line import setting_words
-from joule.commands import train
+from joule.commands import evaluate, train
 from joule_errors import Refused
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -89,6 +89,10 @@ def test_without_an_environment_nothing_is_evaluated(
     assert train.main(["--resume", str(run), "--steps", "70"]) == 0
     with pytest.raises(ConfigError, match="learned from data without an environment"):
         joule.evaluate(run)
+    capsys.readouterr()
+    with pytest.raises(ConfigError, match="learned from data without an environment"):
+        evaluate.main([str(run)])
+    assert capsys.readouterr().out == "", "no table is begun"
 
 
 @pytest.mark.parametrize("env", [[], pytest.param(["--env", tiny_env.ID], marks=pytest.mark.slow)])
