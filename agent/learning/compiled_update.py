@@ -6,6 +6,7 @@ compiler, and time for each new size of networks and batches. Given the same act
 rounding alone; more actions are drawn, because shapes are fixed.
 """
 
+import logging
 from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
@@ -21,19 +22,32 @@ from agent.learning.fused_update import FusedUpdate
 from agent.learning.losses import Losses, Predictions, WindowBatch
 from agent.networks import Networks
 
+log = logging.getLogger(__name__)
+
 ADVICE = "leave the setting out; --resume takes `--no-learning.compiled --override`"
+NO_COMPILER = "learning.compiled: no C++ compiler was found"
 
 
 def check_compiler() -> None:
-    """Raises ConfigError where torch finds no C++ compiler."""
-    from torch._inductor import cpp_builder, exc
+    """Raises ConfigError where torch finds no C++ compiler that can be executed."""
+    from torch._inductor import cpp_builder
 
+    # The name in torch 2.4 is another one.
+    found = vars(cpp_builder)
+    find = found.get("get_cpp_compiler") or found["_get_cpp_compiler"]
     try:
-        cpp_builder.get_cpp_compiler()
-    except exc.InvalidCxxCompiler:
-        raise ConfigError(
-            f"learning.compiled: no C++ compiler was found; install one (g++ or clang++), or {ADVICE}"
-        ) from None
+        find()
+    except (RuntimeError, OSError):
+        raise ConfigError(f"{NO_COMPILER}; install one (g++ or clang++), or {ADVICE}") from None
+
+
+def reason(error: BaseException) -> str:
+    """What a compiler says of its failure, in one line."""
+    while (inner := getattr(error, "inner_exception", None)) is not None:
+        error = inner
+    lines = str(getattr(error, "output", "") or error).strip().splitlines()
+    telling = [line.strip() for line in lines if "error:" in line] or lines or [type(error).__name__]
+    return telling[0][:200]
 
 
 def with_own_code(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,24 +70,40 @@ class Compiled:
     """
 
     def __init__(self, method: Callable[..., Any]) -> None:
-        # Importing the compiler takes as long as importing torch.
-        import torch._dynamo.config
-        import torch._dynamo.exc
-        import torch._inductor.config
+        self._method = method
+        self._fast: Callable[..., Any] | None = None
 
-        options: dict[str, Any] = {"fallback_random": True, "compile_threads": 1}
-        self._fast = torch.compile(with_own_code(method), fullgraph=True, dynamic=False, options=options)
-        self._failures = torch._dynamo.exc.TorchDynamoException
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it has been called."""
+        return self._fast is not None
 
     def __call__(self, *arguments: Any) -> Any:
         """The result of the method. Raises ConfigError where it cannot be compiled."""
+        # Importing the compiler takes as long as importing torch.
+        import torch._dynamo.config
+        from torch._dynamo import exc
+
+        if self._fast is None:
+            options: dict[str, Any] = {"fallback_random": True, "compile_threads": 1}
+            try:
+                self._fast = torch.compile(
+                    with_own_code(self._method), fullgraph=True, dynamic=False, options=options
+                )
+            except RuntimeError as error:  # this version of torch compiles nothing in this one of Python
+                raise ConfigError(f"learning.compiled: {reason(error)}; {ADVICE}") from error
+        failures = exc.TorchDynamoException, getattr(exc, "FailOnRecompileLimitHit", RuntimeError)
         with torch._dynamo.config.patch(capture_scalar_outputs=True):
             try:
                 return self._fast(*arguments)
-            except self._failures as error:
-                why = str(error).strip().partition("\n")[0]
+            except failures:
+                log.info("compiling a gradient step failed; it is tried again")
+            # Ctrl-C ends the compiler too. Once more: then the run ends as it does elsewhere.
+            try:
+                return self._fast(*arguments)
+            except failures as error:
                 raise ConfigError(
-                    f"learning.compiled: torch could not compile a gradient step ({why:.200}); {ADVICE}"
+                    f"learning.compiled: torch could not compile a gradient step ({reason(error)}); {ADVICE}"
                 ) from error
 
 
@@ -97,7 +127,7 @@ class CompiledUpdate(FusedUpdate):
     ) -> None:
         super().__init__(networks, config, discount, tau, step_weight)
         self.curiosity = curiosity
-        self._gradients: Compiled | None = None
+        self._gradients = Compiled(self.gradients)
 
     @property
     def discount(self) -> float:
@@ -111,17 +141,19 @@ class CompiledUpdate(FusedUpdate):
 
     @property
     def is_compiled(self) -> bool:
-        """Whether it has been used."""
-        return self._gradients is not None
+        """Whether a compiled gradient has been computed."""
+        return self._gradients.is_compiled
+
+    def compiles(self, curiosity: float, encoder_frozen: bool) -> bool:
+        """As `FusedUpdate.compiles`; the first step of all finds what is usual."""
+        as_trained = not encoder_frozen and curiosity == self.curiosity
+        return as_trained and bool(self.networks.usual_disagreement)
 
     @torch.inference_mode()
     def model(self, batch: WindowBatch, curiosity: float, encoder_frozen: bool) -> tuple[Losses, Predictions]:
         """As `FusedUpdate.model`."""
-        first = not self.networks.usual_disagreement
-        if first or encoder_frozen or curiosity != self.curiosity:
+        if not self.compiles(curiosity, encoder_frozen):
             return super().model(batch, curiosity, encoder_frozen)
-        if self._gradients is None:
-            self._gradients = Compiled(self.gradients)
         return self._gradients(batch, curiosity, encoder_frozen, False)
 
     def next_value(

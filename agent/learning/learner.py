@@ -114,8 +114,6 @@ class Learner:
             self.served,
             self.autograd.arithmetic,
         )
-        if self.compiled:
-            self.policy_update.compile()
         self.attach()
 
     def _why_autograd(self) -> str | None:
@@ -181,6 +179,7 @@ class Learner:
         self.model_group.rate_share = self.policy_group.rate_share = rate_share
         batch = self.batch_of(windows)
         fused = self.fused
+        compiled = fused is not None and fused.compiles(curiosity, encoder_frozen)
         if fused is not None:
             losses, view = fused.model(batch, curiosity, encoder_frozen)
         else:
@@ -205,7 +204,8 @@ class Learner:
             return {}
         self.networks.usual_disagreement.copy_(view.usual_disagreement)
         stored = batch.stored_actions(self.config.window_decisions) if self.config.behaviour_cloning else None
-        policy_metrics = self.update_policy(self.policy_states(batch, view), measure, stored)
+        states = self.policy_states(batch, view)
+        policy_metrics = self.update_policy(states, measure, stored, compiled=compiled)
         self.update_targets(encoder_frozen)
         if not measure:
             return {}
@@ -258,11 +258,15 @@ class Learner:
         z: Float[Tensor, "rows latent"],
         measure: bool,
         stored: tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]] | None = None,
+        *,
+        compiled: bool = False,
     ) -> dict[str, float]:
         """One gradient step of the policy at `z`; see `PolicyUpdate`. Raises StopRun as `update`."""
         fused = self.fused
         try:
-            return self.policy_update(z, measure, stored, None if fused is None else fused.policy)
+            return self.policy_update(
+                z, measure, stored, None if fused is None else fused.policy, compiled=compiled
+            )
         except FloatingPointError as error:
             self.budget.skipped(self.updates, str(error))
             return {}

@@ -64,11 +64,7 @@ class PolicyUpdate:
         self.networks, self.group, self.config = networks, group, config
         self.target_entropy, self.tau = target_entropy, tau
         self.served, self.arithmetic = served, arithmetic
-        self._gradients: Callable[..., PolicyTerms] = self.gradients
-
-    def compile(self) -> None:
-        """Compiles what is computed by hand, at its first call."""
-        self._gradients = Compiled(self.gradients)
+        self.compiled_gradients = Compiled(self.gradients)
 
     def __call__(
         self,
@@ -76,6 +72,8 @@ class PolicyUpdate:
         measure: bool,
         stored: tuple[Float[Tensor, "rows act"], Float[Tensor, " rows"]] | None,
         fused: FusedPolicy | None,
+        *,
+        compiled: bool = False,
     ) -> dict[str, float]:
         """One gradient step of the policy at `z`, towards least cost-to-go plus an entropy bonus.
 
@@ -88,6 +86,7 @@ class PolicyUpdate:
             measure: computes metrics.
             stored: the actions that were taken in these states, and 1 where one is known; None without cloning.
             fused: computes the gradient by hand; None leaves it to autograd.
+            compiled: whether what is computed by hand is compiled.
 
         Returns:
             The metrics, by name; empty without `measure`.
@@ -99,8 +98,9 @@ class PolicyUpdate:
         if fused is None:
             terms = self.gradients_by_autograd(z, stored)
         else:
+            gradients = self.compiled_gradients if compiled else self.gradients
             with torch.inference_mode():
-                terms = self._gradients(z, stored, fused)
+                terms = gradients(z, stored, fused)
         networks.spread.copy_(terms.spread)
         norm = self.group.step(self.config.max_grad_norm)
         if not math.isfinite(norm.item()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.agent import WorldModelAgent
-from agent.configurator.settings import Config, LearningConfig
+from agent.configurator.settings import Config
 from agent.interface import Agent
 from joule.baselines.settings import KINDS as BASELINES
 
@@ -33,19 +33,19 @@ def _of_world_model(config: Config, decisions: int) -> list[str]:
             f"--explore.warmup-decisions than {explore.warmup_decisions:,}"
         ]
     if not 0 < explore.warmup_decisions < decisions:
-        return _compiling(learning)
+        return []
     ratio = f"{learning.utd:g} a decision"
     if learning.initial_utd > learning.utd:
         ratio = f"up to {learning.initial_utd:g} a decision until decision {learning.initial_utd_decisions:,}"
     return [
         f"the first {explore.warmup_decisions:,} decisions are random; {learning.pretrain_updates:,} gradient "
-        f"steps follow at once, and then {ratio}",
-        *_compiling(learning),
+        f"steps follow at once, and then {ratio}"
     ]
 
 
-def _compiling(learning: LearningConfig) -> list[str]:
-    if not learning.compiled:
+def compiling(agent: Agent) -> list[str]:
+    """A sentence on the wait for the compiler, where gradient steps are compiled."""
+    if not (isinstance(agent, WorldModelAgent) and agent.modules.learner.compiled):
         return []
     return [
         "gradient steps are compiled at the first one, which takes a minute or two where no run had these sizes "

@@ -32,7 +32,7 @@ from joule.storage.run_folder import Run
 from joule.training import env_check
 from joule.training.background_evaluation import BackgroundEvaluation
 from joule.training.conclusion import conclude, make_missing, missing, resume_command
-from joule.training.early_updates import early_updates
+from joule.training.early_updates import compiling, early_updates
 from joule.training.evaluation import Evaluator, evaluator_of
 from joule.training.trainer import Trainer
 from joule.training_envs import make_envs
@@ -215,6 +215,7 @@ def _session(
                 notes += run.reconfigure(config, agent.frames)
         if env is not None and agent.decisions == 0:
             notes += early_updates(agent)
+        notes += compiling(agent)
         try:
             callback.on_start(_start_of(run, agent, resumed and agent.frames > 0))
             for note in notes:

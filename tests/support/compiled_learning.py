@@ -31,7 +31,7 @@ def main(run: str) -> None:
     batch, policy = learner.batch_of(windows), learner.policy_update
     z = torch.rand(2 * learning.batch_size, modules.config.model.latent_dim)
     found, drawn = [], []
-    for update, policy_gradients in ((by_hand, policy.gradients), (compiled, policy._gradients)):
+    for update, policy_gradients in ((by_hand, policy.gradients), (compiled, policy.compiled_gradients)):
         torch.manual_seed(0)
         update.model(batch, learner.curiosity, False)
         with torch.inference_mode():

@@ -7,7 +7,7 @@ import tiny_env
 
 import joule
 from joule.baselines.stable_baselines import Baseline
-from joule.training.early_updates import early_updates
+from joule.training.early_updates import compiling, early_updates
 
 
 @pytest.mark.parametrize(("kind", "first"), [("sac", 101), ("ppo", 2_048)])
@@ -47,5 +47,8 @@ def test_a_world_model_that_learns_nothing_is_warned_of() -> None:
 
 def test_a_run_that_compiles_says_so() -> None:
     compiled = {"learning.compiled": True}
-    _, said = early_updates(joule.make("joule", env=tiny_env.ID, steps=2_000, settings=compiled))
+    (said,) = compiling(joule.make("joule", env=tiny_env.ID, settings=compiled))
     assert said.startswith("gradient steps are compiled at the first one")
+    assert (
+        compiling(joule.make("joule", env=tiny_env.ID)) == compiling(joule.make("sac", env=tiny_env.ID)) == []
+    )
