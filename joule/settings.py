@@ -151,8 +151,8 @@ def _check_is_to_do_something(config: Config) -> None:
     """Raises ConfigError for a robot from a model file without a task, which learns from rewards of 0."""
     if config.env == MODEL_ENV and config.reward == "env" and not config.task:
         raise ConfigError(
-            "env: a model file says nothing of what the robot is to do; give --task, such as upright, more:velocity"
-            " or reach:NAME=VALUE, or --reward none"
+            "env: a model file says nothing of what the robot is to do; give --task, such as more:NAME of"
+            " a readout, reach:NAME=VALUE, or upright where its root has an orientation, or --reward none"
         )
 
 

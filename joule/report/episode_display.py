@@ -34,10 +34,11 @@ class EpisodeDisplay:
         name: what is done, such as "evaluating".
         episodes: how many are played.
         row: the line of an episode.
+        unit: what an episode is called.
     """
 
-    def __init__(self, name: str, episodes: int, row: Row) -> None:
-        self.name, self.episodes, self.row = name, episodes, row
+    def __init__(self, name: str, episodes: int, row: Row, unit: str = "episode") -> None:
+        self.name, self.episodes, self.row, self.unit = name, episodes, row, unit
         self._console = PipeSafeConsole()
         self._errors = stderr_console()
         self._live: LiveBlock | None = None
@@ -97,7 +98,7 @@ class EpisodeDisplay:
     def _counts(self) -> str:
         if not self._playing:
             return "preparing"
-        ended = f"{self.ended} of {self.episodes} episode{'s' * (self.episodes > 1)}"
+        ended = f"{self.ended} of {self.episodes} {self.unit}{'s' * (self.episodes > 1)}"
         seconds = time.monotonic() - self._begun
         if seconds < FEWEST_SECONDS or not 0.0 < self._share < 1.0:
             return ended

@@ -15,7 +15,9 @@ class GoalsDisplay(GoalCallback):
     """Shows an evaluation of goals. A context manager."""
 
     def __init__(self) -> None:
-        self._display = EpisodeDisplay("reaching goals", 1, lambda seed, total_return, decisions: "")
+        self._display = EpisodeDisplay(
+            "reaching goals", 1, lambda seed, total_return, decisions: "", "attempt"
+        )
 
     def __enter__(self) -> GoalsDisplay:
         self._display.__enter__()

@@ -17,6 +17,7 @@ from joule.callbacks.callback import Activity, Episode, EvaluationResult, Measur
 from joule.report import episode_display, progress
 from joule.report.console import PipeSafeConsole
 from joule.report.episode_display import EpisodeDisplay
+from joule.report.goals_display import GoalsDisplay
 from joule.report.live_block import LiveBlock
 from joule.report.progress import Progress
 from joule.report.progress_lines import ProgressState, block, duration
@@ -194,6 +195,14 @@ def test_results_go_to_stdout_as_they_come_and_progress_to_stderr(
                 shown.episode(7, 1.5, 10)
                 assert capsys.readouterr() == ("7 1.5\n", "evaluating: 50 %, 0 of 2 episodes, 0:06 left\n")
     assert capsys.readouterr() == ("", "")
+
+
+def test_goals_are_reached_in_attempts(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with GoalsDisplay() as shown:
+        for done in (3, 6):
+            clock.now += 10.0
+            shown.progress(done, 9)
+    assert "reaching goals: 67 %, 6 of 9 attempts" in capsys.readouterr().err
 
 
 def test_an_evaluation_is_one_line(clock: Clock) -> None:
