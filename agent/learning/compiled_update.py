@@ -15,12 +15,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agent.configurator.settings import LearningConfig
 from agent.cost.returns import bootstraps
 from agent.errors import ConfigError
 from agent.learning.fused_update import FusedUpdate
 from agent.learning.losses import Losses, Predictions, WindowBatch
-from agent.networks import Networks
 
 log = logging.getLogger(__name__)
 
@@ -108,25 +106,14 @@ class Compiled:
 
 
 class CompiledUpdate(FusedUpdate):
-    """As `FusedUpdate`. What training does not do is left to it: a frozen encoder, another weight of curiosity.
+    """As `FusedUpdate`, for the steps of training that follow the first: compiled, and with fixed shapes.
 
     Args:
         networks: as there, and so are `config`, `discount`, `tau` and `step_weight`.
-        curiosity: its weight in training.
     """
 
-    def __init__(
-        self,
-        networks: Networks,
-        config: LearningConfig,
-        discount: float,
-        tau: float,
-        step_weight: Float[Tensor, "window 1"],
-        *,
-        curiosity: float,
-    ) -> None:
-        super().__init__(networks, config, discount, tau, step_weight)
-        self.curiosity = curiosity
+    def __init__(self, *shared: Any) -> None:
+        super().__init__(*shared)
         self._gradients = Compiled(self.gradients)
 
     @property
@@ -144,24 +131,15 @@ class CompiledUpdate(FusedUpdate):
         """Whether a compiled gradient has been computed."""
         return self._gradients.is_compiled
 
-    def compiles(self, curiosity: float, encoder_frozen: bool) -> bool:
-        """As `FusedUpdate.compiles`; the first step of all finds what is usual."""
-        as_trained = not encoder_frozen and curiosity == self.curiosity
-        return as_trained and bool(self.networks.usual_disagreement)
-
     @torch.inference_mode()
     def model(self, batch: WindowBatch, curiosity: float, encoder_frozen: bool) -> tuple[Losses, Predictions]:
         """As `FusedUpdate.model`."""
-        if not self.compiles(curiosity, encoder_frozen):
-            return super().model(batch, curiosity, encoder_frozen)
         return self._gradients(batch, curiosity, encoder_frozen, False)
 
     def next_value(
         self, target_z: Float[Tensor, "time batch latent"], valid: Bool[Tensor, "time batch"], whole: bool
     ) -> Float[Tensor, "time batch"]:
         """As `FusedUpdate.next_value`, by a value of every latent: shapes are fixed."""
-        if not torch.compiler.is_compiling():
-            return super().next_value(target_z, valid, whole)
         value = self.value(target_z.flatten(0, 1)).view(valid.shape)
         return torch.where(bootstraps(valid, self.config.n_step), value, 0.0)
 
@@ -169,8 +147,6 @@ class CompiledUpdate(FusedUpdate):
         self, disagreement: Float[Tensor, " rows"], valid: Bool[Tensor, "time batch"], whole: bool
     ) -> Float[Tensor, ""]:
         """As `FusedUpdate.usual`."""
-        if not torch.compiler.is_compiling():
-            return super().usual(disagreement, valid, whole)
         share = valid.flatten().to(disagreement)
         return torch.lerp(self.networks.usual_disagreement, disagreement.dot(share) / share.sum(), self.tau)
 
@@ -181,22 +157,16 @@ class CompiledUpdate(FusedUpdate):
         next_value: Float[Tensor, "time batch"],
     ) -> Float[Tensor, "time batch"]:
         """As `FusedUpdate.one_step_target`."""
-        if not torch.compiler.is_compiling():
-            return super().one_step_target(cost, terminated, next_value)
         return cost + self._discount * (1.0 - terminated) * next_value
 
     def with_later(
         self, cost: Float[Tensor, "steps batch"], target: Float[Tensor, "steps batch"]
     ) -> Float[Tensor, "steps batch"]:
         """As `FusedUpdate.with_later`."""
-        if not torch.compiler.is_compiling():
-            return super().with_later(cost, target)
         return cost + self._discount * target
 
     def with_bonus(
         self, cost: Float[Tensor, "time batch"], novelty: Float[Tensor, "time batch"], curiosity: float
     ) -> Float[Tensor, "time batch"]:
         """As `FusedUpdate.with_bonus`."""
-        if not torch.compiler.is_compiling():
-            return super().with_bonus(cost, novelty, curiosity)
         return cost - curiosity * self.cost_scale * novelty

@@ -72,10 +72,6 @@ class FusedUpdate:
         self.cost_loss, self.critic_loss = TwoHotLoss(model.two_hot), TwoHotLoss(critic.two_hot)
         self.cost_scale, self.critic_scale = model.cost_scale, critic.scale
 
-    def compiles(self, curiosity: float, encoder_frozen: bool) -> bool:
-        """Whether such a step is compiled; arguments as `gradients`."""
-        return False
-
     @torch.inference_mode()
     def model(self, batch: WindowBatch, curiosity: float, encoder_frozen: bool) -> tuple[Losses, Predictions]:
         """As `gradients`."""

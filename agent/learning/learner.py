@@ -8,6 +8,7 @@ encoder's latent of the observation that followed, without gradient. The equatio
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
 """Losses that are metrics under their own name."""
 
 
+Update = TypeVar("Update", bound=FusedUpdate)
 ENCODER = 0
 """Place of the encoder's parameters in `Learner.model_group`."""
 
@@ -105,6 +107,7 @@ class Learner:
         self.compiled = config.compiled and self.served and tau is None
         """Whether training compiles them."""
         self._fused: FusedUpdate | None = None
+        self._compiled_update: CompiledUpdate | None = None
         self.policy_update = PolicyUpdate(
             networks,
             self.policy_group,
@@ -178,8 +181,10 @@ class Learner:
         curiosity = self.curiosity if curiosity is None else curiosity
         self.model_group.rate_share = self.policy_group.rate_share = rate_share
         batch = self.batch_of(windows)
-        fused = self.fused
-        compiled = fused is not None and fused.compiles(curiosity, encoder_frozen)
+        # Steps of adaptation are made by hand, and so is the first of all, which finds what is usual.
+        as_trained = not encoder_frozen and curiosity == self.curiosity
+        compiled = self.compiled and as_trained and bool(self.networks.usual_disagreement)
+        fused = self.compiled_update if compiled else self.fused
         if fused is not None:
             losses, view = fused.model(batch, curiosity, encoder_frozen)
         else:
@@ -281,16 +286,21 @@ class Learner:
         """The gradients by hand; None where the settings or the networks leave them to autograd."""
         if not self.served:
             return None
-        if self._fused is None or self._fused.fused.outdated:
-            self._fused = self._new_fused()
-        self._fused.discount = self.discount
+        self._fused = self._present(self._fused, FusedUpdate)
         return self._fused
 
-    def _new_fused(self) -> FusedUpdate:
-        shared = self.networks, self.config, self.discount, self.tau, self.weight
-        if self.compiled:
-            return CompiledUpdate(*shared, curiosity=self.curiosity)
-        return FusedUpdate(*shared)
+    @property
+    def compiled_update(self) -> CompiledUpdate:
+        """The gradients by hand, compiled."""
+        self._compiled_update = self._present(self._compiled_update, CompiledUpdate)
+        return self._compiled_update
+
+    def _present(self, update: Update | None, kind: type[Update]) -> Update:
+        """The same update, or a new one where parameters have moved, with the present discount."""
+        if update is None or update.fused.outdated:
+            update = kind(self.networks, self.config, self.discount, self.tau, self.weight)
+        update.discount = self.discount
+        return update
 
     @torch.no_grad()
     def update_targets(self, encoder_frozen: bool = False) -> None:

@@ -13,7 +13,6 @@ from torch._dynamo.utils import counters
 
 import joule
 from agent.agent import WorldModelAgent
-from agent.learning.compiled_update import CompiledUpdate
 from agent.learning.fused_update import FusedUpdate
 
 
@@ -24,8 +23,8 @@ def main(run: str) -> None:
     modules = agent.modules
     learner, learning = modules.learner, modules.config.learning
     assert learning.n_step == 1
-    compiled = learner.fused
-    assert isinstance(compiled, CompiledUpdate)
+    assert learner.compiled
+    compiled = learner.compiled_update
     by_hand = FusedUpdate(learner.networks, learning, learner.discount, learner.tau, learner.weight)
     windows = modules.replay_buffer.sample(learning.batch_size, learning.window_decisions, modules.rng)
     batch, policy = learner.batch_of(windows), learner.policy_update

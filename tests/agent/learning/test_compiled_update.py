@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._inductor import cpp_builder, exc
 
 from agent.errors import ConfigError
-from agent.learning.compiled_update import Compiled, CompiledUpdate, reason, with_own_code
+from agent.learning.compiled_update import Compiled, reason, with_own_code
 
 
 def no_noise(shape: torch.Size, dtype: torch.dtype) -> Tensor:
@@ -47,9 +47,7 @@ def test_what_is_compiled_computes_the_gradients_by_hand(case: int, monkeypatch:
         expected, found = map(gradients, learners)
         assert (found - expected).norm() < 1e-12 * expected.norm()
         assert_same_state(*learners)
-    fused = learners[1].fused
-    assert isinstance(fused, CompiledUpdate)
-    assert fused.is_compiled
+    assert learners[1].compiled_update.is_compiled
     assert learners[1].policy_update.compiled_gradients.is_compiled
 
 
