@@ -94,12 +94,15 @@ def train_new(
 
     Raises:
         RunError: for a folder that is not free.
+        ConfigError: for gradients that cannot be compiled; then no folder is made.
         StopRun: when the run cannot continue.
     """
     check_eval_process(config)
     with _training_envs(config, ray) as env:
         assert env is not None, "a run that learns from data begins with them"
         agent = new_agent(config, env)
+        if isinstance(agent, WorldModelAgent):
+            agent.modules.learner.check_compiled()
         evaluator = evaluator_of(config)
         spec = spec_to_json(env.env_spec) | env_check.check_env(config)
         with signals.deferred():  # the folder is a run, or it does not exist

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch._dynamo.exc
+from commands import assert_refused
 from learner_pairs import CASES, assert_same_state, compiled_pair, gradients, windows_of
 from torch import Tensor
 from torch._inductor import cpp_builder, exc
@@ -120,6 +122,16 @@ def test_gradients_that_are_left_to_autograd_are_not_compiled(
     with pytest.raises(ConfigError, match=why):
         agent.learn(10)
     assert agent.frames == 0
+
+
+def test_a_run_that_cannot_compile_leaves_no_folder(
+    options: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    given = options(learning__compiled=True, learning__fused=False, steps=300)
+    assert_refused(
+        "train", [*given, "--out", str(tmp_path / "run")], "--learning.compiled: learning.fused is false"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_compiler_nothing_is_trained(
