@@ -236,9 +236,9 @@ class NamedReadouts(Mapping[str, Any]):
             raise TaskError(self._layout.unknown(name, "this environment"))
         return found
 
-    def shortest(self, name: str, difference: Tensor) -> Tensor:
-        """See `Readouts.shortest`."""
-        return self._layout.shortest(name, difference)
+    def apart(self, name: str, value: Tensor, other: Tensor) -> Tensor:
+        """See `Readouts.apart`."""
+        return self._layout.apart(name, value, other)
 
     def _find(self, name: str) -> Tensor | None:
         if name == "action":
@@ -261,7 +261,7 @@ def one_of(name: str, several: Tensor, place: int) -> Tensor:
 
 
 def difference(named: NamedReadouts, name: str, target: list[float], same: bool = False) -> Tensor:
-    """The readout `name` minus `target`, [rows, size], angles by the shorter way round.
+    """The readout `name` minus `target`, [rows, size], as in `Readouts.apart`.
 
     Args:
         named: the readouts.
@@ -280,4 +280,4 @@ def difference(named: NamedReadouts, name: str, target: list[float], same: bool 
         count = value.shape[1]
         first = f"; {name}.0 names the first" if count > len(target) else ""
         raise TaskError(f"{name} has {count} number{'s' * (count > 1)}, found {len(target)}{first}")
-    return named.shortest(name, value - value.new_tensor(target))
+    return named.apart(name, value, value.new_tensor(target))

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import joule
-from agent.cost.legibility import LEGIBLE
+from agent.cost.legibility import FEWEST_ROWS, LEGIBLE
 from agent.interface import Agent, Legible
 from benchmarks import training
 from benchmarks.comprehension import outputs
@@ -38,12 +38,20 @@ EPISODES = 10
 
 
 def measured(agent: Agent, episodes: int) -> dict[str, float]:
-    """R² of each readout of an agent, NaN where a readout does not vary. Refused for an agent that reads none."""
+    """R² of each readout of an agent, NaN where a readout does not vary.
+
+    Refused for an agent that reads none, and for too few decisions.
+    """
     if not isinstance(agent, Legible):
         raise Refused(f"{agent.config.agent} reads no readouts; joule does")
     found = evaluate(agent, lambda: make_env(agent.config), episodes, FIRST_SEED, read=True)
     assert found.read_steps is not None
-    return agent.legibility(*found.read_steps)
+    legibility = agent.legibility(*found.read_steps)
+    if not legibility:
+        raise Refused(
+            f"its {episodes} episodes have fewer than {FEWEST_ROWS} decisions; give more --episodes"
+        )
+    return legibility
 
 
 def by_readout(runs: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
@@ -87,8 +95,9 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{path}: {error}", file=sys.stderr)
             return 2
         found.setdefault(agent.config.env, []).append((agent, of_run))
-        legible = sum(value >= LEGIBLE for value in of_run.values())
-        print(f"{agent.config.env}, {agent.frames:,} frames: {legible} of {len(of_run)} legible", flush=True)
+        vary = [value for value in of_run.values() if not math.isnan(value)]
+        legible = sum(value >= LEGIBLE for value in vary)
+        print(f"{agent.config.env}, {agent.frames:,} frames: {legible} of {len(vary)} legible", flush=True)
     robots = {
         robot: {
             "frames": [agent.frames for agent, _ in runs],

@@ -143,6 +143,11 @@ class ModelFile(MujocoEnv):
         sensors = {name: data.sensordata[place].copy() for name, place in self._sensors.items()}
         return sensors | {"qpos": data.qpos.copy(), "qvel": data.qvel.copy()}
 
+    def sensor_places(self) -> dict[str, NDArray[np.int64]]:
+        """Where in the observation each sensor is that has a name."""
+        first = sum(self._joints.sizes[name] for name in self._seen)
+        return {name: first + np.arange(place.start, place.stop) for name, place in self._sensors.items()}
+
     def _observation(self) -> NDArray[np.float64]:
         values = self._joints.read(self.data)
         return np.concatenate([*(values[name] for name in self._seen), self.data.sensordata, self.data.act])

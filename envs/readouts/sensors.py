@@ -8,7 +8,7 @@ offset in every step is its sensor. So it works for every order of observations,
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -30,15 +30,27 @@ LEAST_CORRELATION = 1.0 - 1e-6
 """Of a number with the quantity that it shows."""
 
 
+@runtime_checkable
+class PlacesSensors(Protocol):
+    """An environment that knows where in its flat observation each of its sensors is."""
+
+    def sensor_places(self) -> dict[str, np.ndarray]:
+        """Name -> places in the observation."""
+        ...
+
+
 def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
     """Name -> places in the flat observation, of `size` numbers.
 
-    A place itself is a name (`3`), and so are the parts of a Dict observation (`orientations`, `orientations.3`)
-    and the parts of a part (`imu.gyro`). Physical quantities follow where an environment like this one can be made
-    to try them.
+    A place itself is a name (`3`), and so are the parts of a Dict observation (`orientations`, `orientations.3`),
+    the parts of a part (`imu.gyro`), and the sensors of a model file, which its environment places itself: one that
+    measures the same in every trial, such as a touch, would not be found. Physical quantities follow where an
+    environment like this one can be made to try them.
     """
     found = {str(place): np.array([place]) for place in range(size)}
     found |= _parts(env.unwrapped.observation_space, size)
+    if isinstance(env.unwrapped, PlacesSensors) and spaces.flatdim(env.observation_space) == size:
+        found |= env.unwrapped.sensor_places()
     try:
         quantities = _tried(env, size)
     except Exception as error:  # noqa: BLE001  the environment may raise anything

@@ -50,6 +50,19 @@ class Comparison:
         return table.markdown(self.rows, self.sentences)
 
 
+class Unwritten(ConfigError):
+    """A file of a comparison cannot be written. What was compared is not lost with it.
+
+    Args:
+        sentence: for the user.
+        comparison: the result, without files.
+    """
+
+    def __init__(self, sentence: str, comparison: Comparison) -> None:
+        super().__init__(sentence)
+        self.comparison = comparison
+
+
 def parser() -> Parser:
     """The options of this command."""
     p = Parser(prog="compare.py", description=__doc__, operands="RUN ...")
@@ -86,7 +99,7 @@ def compare(
 
     Raises:
         ResultsError: for results that cannot be read or compared, or a page without its markers.
-        ConfigError: where a file cannot be written.
+        Unwritten: where a file cannot be written; its `comparison` has the result.
     """
     from joule.report import forecasts, legibility, markdown_page, table
     from joule.report.results import gather
@@ -125,7 +138,7 @@ def compare(
         for path, text in {out / "compare.html": html, **texts}.items():
             replace_file(path, text.encode(errors="backslashreplace"))  # of paths that are not UTF-8
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {why(error)}") from error
+        raise Unwritten(f"{path} cannot be written: {why(error)}", Comparison(rows, sentences, [])) from error
     return Comparison(rows, sentences, [out / "compare.html", out / "compare.png", *texts])
 
 
@@ -168,10 +181,18 @@ def main(arguments: Sequence[str]) -> int:
     if not options.runs and not options.results:
         raise ConfigError("nothing to compare: give run folders, or --results with a folder of results")
     threads.set_variables(1)
-    comparison = compare(options.runs, options.results, out=options.out, at=options.at, readme=options.readme)
+    unwritten: Unwritten | None = None
+    try:
+        comparison = compare(
+            options.runs, options.results, out=options.out, at=options.at, readme=options.readme
+        )
+    except Unwritten as error:
+        comparison, unwritten = error.comparison, error
     if options.markdown:
         print(comparison.markdown(), end="", flush=True)
     else:
         show(comparison)
+    if unwritten is not None:  # a full disk takes the files, not what was compared
+        raise unwritten
     print(f"wrote {', '.join(terminal(str(path)) for path in comparison.written)}", file=sys.stderr)
     return 0

@@ -26,6 +26,8 @@ _FILES = (RUN_FILE, CONFIG, COMMAND, VERSIONS, SUMMARY, CURVE, CHANGES, FAILURE,
 FOLDERS = (CHECKPOINTS, REPLAY, VIDEOS, EXPLANATIONS, BOARD)
 """What only Joule writes in."""
 _TEMPORARY = re.compile(rf"\.tmp-{owners.PATTERN}-(.+)", re.DOTALL)
+_BEFORE_RECORD = (CONFIG, COMMAND, VERSIONS)
+"""What `write_run` writes before `run.json`, which makes the folder a run."""
 _OF_HOLDER = (*_TABLES, SUMMARY, CURVE, CONFIG, CHANGES, FAILURE, LOCK)
 """Files that only the holder of the run's lock writes."""
 
@@ -65,6 +67,16 @@ def remove_untrained(folder: Path, made: bool) -> None:
                 DISK.remove(folder / name)
         if made:
             folder.rmdir()
+
+
+def left_before_record(folder: Path) -> bool:
+    """Whether a folder holds only what a process left that was killed while it made a run of it.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    names = os.listdir(folder)
+    return bool(names) and all(name in _BEFORE_RECORD or _TEMPORARY.fullmatch(name) for name in names)
 
 
 def sweep(folder: Path) -> None:

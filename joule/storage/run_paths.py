@@ -12,7 +12,7 @@ from joule.storage.errors import RunError
 from joule.storage.files import why
 from joule.storage.links import RUN_FILE, check_inside, run_around
 from joule.storage.manifest import MANIFEST
-from joule.storage.run_entries import CHECKPOINTS, FOLDERS
+from joule.storage.run_entries import CHECKPOINTS, FOLDERS, left_before_record
 from joule.storage.shipped import RUNS, folder_of
 from joule_schema.model_file import MODEL_ENV
 
@@ -45,6 +45,11 @@ def check_free(folder: Path) -> None:
         if os.path.lexists(folder):
             if not folder.is_dir():
                 raise RunError(f"{folder}: is a file, a run needs a folder")
+            if left_before_record(folder):
+                raise RunError(
+                    f"{folder}: is not empty; it holds what a run leaves that is killed before it begins: "
+                    "remove the folder, or choose another one"
+                )
             if any(folder.iterdir()):
                 raise RunError(f"{folder}: is not empty; choose another folder")
         elif folder.parent != RUNS and not folder.parent.exists():

@@ -20,7 +20,7 @@ from joule.storage.format import FORMAT, OLDER, format_refusal
 from joule.storage.json_files import encode_object, read_object
 from joule.storage.links import RUN_FILE
 from joule.storage.provenance import versions
-from joule.storage.run_entries import COMMAND, CONFIG, VERSIONS
+from joule.storage.run_entries import COMMAND, CONFIG, VERSIONS, left_before_record
 from joule.storage.run_paths import check_free, default_folder
 from joule.storage.shipped import instead_of
 
@@ -78,6 +78,10 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
         if not folder.is_dir():
             found = "is not a run folder" if folder.exists() else f"does not exist{instead_of(folder)}"
             raise RunError(f"{folder}: {found}")
+        if left_before_record(folder):
+            raise RunError(
+                f"{folder}: the run was killed before it began, and nothing was trained in it; start it anew"
+            )
     except OSError as error:
         raise RunError(f"{folder}: {why(error)}") from error
     record = read_object(folder / RUN_FILE)

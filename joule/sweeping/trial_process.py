@@ -18,8 +18,6 @@ from pathlib import Path
 
 LOCK_SECONDS = 60.0
 """How long the end of an earlier process in the same folder is waited for: it may still write its checkpoint."""
-LEFT_BY_A_KILL = ("config.json", "command.txt", "versions.json")
-"""What a folder holds at most whose process was killed while it made the folder: `run.json` comes last."""
 
 
 def end_with_parent() -> None:
@@ -76,11 +74,9 @@ def wait_for_lock(folder: Path, seconds: float = LOCK_SECONDS) -> None:
 def remove_remains(folder: Path) -> None:
     """Removes a folder whose process was killed before the folder was a run. Any other folder stays."""
     from joule.storage.files import DISK
+    from joule.storage.run_entries import left_before_record
 
-    if not folder.is_dir() or folder.is_symlink():
-        return
-    names = os.listdir(folder)
-    if names and all(name in LEFT_BY_A_KILL or name.startswith(".tmp-") for name in names):
+    if folder.is_dir() and not folder.is_symlink() and left_before_record(folder):
         DISK.remove(folder)
 
 

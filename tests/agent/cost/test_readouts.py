@@ -12,6 +12,7 @@ from named_readouts import LAYOUT, named
 
 import envs
 from agent.cost.readouts import NamedReadouts, Readouts, TaskError, difference
+from agent.cost.task_text import parse
 
 
 def test_names_and_derived_readouts_read_their_columns() -> None:
@@ -45,6 +46,11 @@ def test_a_quaternion_and_its_negative_are_one_orientation() -> None:
     assert layout.apart("pose", *angles)[0].tolist() == pytest.approx([0.3, 0.04, 0.0, 0.0, 0.0])
     assert layout.apart("part", before[:, :2], after[:, :2])[0].tolist() == [0.0, 0.0]
     assert layout.apart("q.3", before[:, 3:], after[:, 3:]).item() == 2.0
+    above, ahead = torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.0, -1.0, 0.0]])
+    rows = layout.of(torch.cat([above, ahead, torch.zeros(1, 1)], -1), torch.zeros(1, 1), lambda: above[:, 0])
+    half = 0.5**0.5  # a quarter turn about z
+    for sign in (1.0, -1.0):
+        assert parse(f"reach:q={sign * half},0,0,{sign * half}")(rows).item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_environments_own_cost_is_computed_only_where_it_is_used() -> None:

@@ -14,6 +14,7 @@ import envs
 import joule
 from agent.errors import ConfigError
 from envs.faults.errors import EnvError
+from envs.readouts.sensors import sensor_names
 from joule_schema.errors import SchemaError
 from joule_schema.model_file import MODEL_ENV
 
@@ -145,6 +146,19 @@ def test_sensors_have_names_of_their_own(tmp_path: Path) -> None:
     found = envs.make(MODEL_ENV, kwargs={"model": path}).env_spec.readout_sizes
     own = ["action_sensor", "qpos_sensor", "a_b", "a_b_sensor", "drive_position"]
     assert [*found] == [*own, "drive_position_of_joint", "drive_velocity"]
+
+
+def test_a_sensor_of_the_file_dies_by_its_name_even_one_that_never_changes(tmp_path: Path) -> None:
+    sensors = '<jointpos name="gauge" joint="drive"/><clock name="time"/><user name="still" dim="2"/>'
+    text = CART.format(limits="", fixed="", moving="")
+    path = written(tmp_path, text.replace("</mujoco>", f"<sensor>{sensors}</sensor></mujoco>"))
+    env = envs.make(MODEL_ENV, kwargs={"model": path}, perturb=["dead_sensor.time", "dead_sensor.still"])
+    env.reset(seed=1)
+    seen = env.step(env.action_space.sample())[0]
+    true = env.unwrapped._observation()
+    assert true[-3] > 0.0
+    np.testing.assert_allclose(seen, np.where(np.arange(true.size) == true.size - 3, 0.0, true), rtol=1e-6)
+    assert sensor_names(env, true.size)["still"].tolist() == [true.size - 2, true.size - 1]
 
 
 def test_all_joints_of_a_large_model_are_observed(tmp_path: Path) -> None:

@@ -92,6 +92,15 @@ def test_input_that_cannot_be_used_is_refused_before_anything_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["results"], "something was written"
 
 
+def test_where_no_file_can_be_written_the_table_is_shown(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Refused, match="file/out cannot be written: "):
+        compare.main(["--results", str(tree), "--out", str(tmp_path / "file/out")])
+    assert re.search(r"(?m)^\S+ .*[0-9]", capsys.readouterr().out), "no row of the table"
+
+
 def test_agents_that_come_with_joule_are_compared() -> None:
     (row,) = joule.compare("joule://reach")
     assert (row.task, len(row.scores)) == ("joule/Reach-v0", 1)

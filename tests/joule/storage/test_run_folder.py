@@ -49,6 +49,22 @@ def test_a_checkpoint_that_is_missing_is_refused_with_those_that_are_there(tmp_p
     assert located(tmp_path / "step-7") == (tmp_path / "step-7", None)
 
 
+def test_what_a_run_leaves_that_is_killed_before_it_begins_is_said(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run").folder
+    (folder / "run.json").unlink()
+    for path in [*folder.iterdir()]:
+        if path.name not in ("config.json", "versions.json"):
+            path.unlink()
+    (folder / ".tmp-abc123.7-run.json").touch()
+    with pytest.raises(RunError, match="killed before it begins: remove the folder"):
+        Run.create(folder, Config(), [], ENV_SPEC)
+    with pytest.raises(RunError, match=r"killed before it began, .* start it anew"):
+        Run.open(folder)
+    (folder / "mine.txt").touch()
+    with pytest.raises(RunError, match="is not empty; choose another folder"):
+        Run.create(folder, Config(), [], ENV_SPEC)
+
+
 @pytest.mark.parametrize(("inside", "path"), [("checkpoints", "step-900"), ("checkpoints/step-900", ".")])
 def test_a_checkpoint_is_found_from_within_its_run(
     inside: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
