@@ -155,7 +155,8 @@ def test_a_sensor_of_the_file_dies_by_its_name_even_one_that_never_changes(tmp_p
     env = envs.make(MODEL_ENV, kwargs={"model": path}, perturb=["dead_sensor.time", "dead_sensor.still"])
     env.reset(seed=1)
     seen = env.step(env.action_space.sample())[0]
-    true = env.unwrapped._observation()
+    robot: Any = env.unwrapped
+    true = robot._observation()
     assert true[-3] > 0.0
     np.testing.assert_allclose(seen, np.where(np.arange(true.size) == true.size - 3, 0.0, true), rtol=1e-6)
     assert sensor_names(env, true.size)["still"].tolist() == [true.size - 2, true.size - 1]
