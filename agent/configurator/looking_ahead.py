@@ -18,8 +18,8 @@ def looking_ahead(modules: Modules, horizon_decisions: int | None) -> Config:
     limit = modules.env_spec.episode_limit
     if horizon_decisions is None:
         # Episodes may have been made shorter since the agent was trained.
-        limits = (limit, modules.config.most_decisions)
-        horizon_decisions = min(PLANNED_AHEAD_DECISIONS, *(at_most for at_most in limits if at_most))
+        limits = (PLANNED_AHEAD_DECISIONS, limit, modules.config.most_decisions)
+        horizon_decisions = min(at_most for at_most in limits if at_most)
     config = validate(replaced(modules.config, {"planner.horizon_decisions": horizon_decisions}))
     check_horizon(config.planner.horizon_decisions, limit, modules.env_spec.env)
     return config

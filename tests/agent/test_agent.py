@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -20,6 +21,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 import envs
 import joule
 from agent.configurator.dotted_names import replace
+from agent.configurator.looking_ahead import PLANNED_AHEAD_DECISIONS
 from agent.configurator.settings import Config
 from agent.cost.constraint import parse_constraint
 from agent.device import DeviceError, pick_device
@@ -318,6 +320,15 @@ def test_a_plan_for_another_task_is_no_longer_than_an_episode(make_agent: Make) 
     assert short.modules.actor.horizon == 6
     with pytest.raises(ConfigError, match=r"7 decisions exceed an episode .*, which has 6"):
         short.plan_for(joule.Task("left", lambda r: r["position"]), horizon_decisions=7)
+
+
+def test_a_task_is_planned_for_where_nothing_limits_an_episode(make_agent: Make) -> None:
+    short = make_agent(**BRIEF)
+    endless: Any = new_agent(short.config, make_env(short.config))
+    endless.modules.env_spec = dataclasses.replace(endless.env_spec, episode_limit=None)
+    for task in (joule.Task("left", lambda r: r["position"]), joule.Goal(np.zeros(3, np.float32))):
+        endless.plan_for(task)
+        assert endless.modules.actor.horizon == PLANNED_AHEAD_DECISIONS
 
 
 def test_a_task_may_have_the_name_of_an_energys_own_term(trained_run: Path) -> None:
