@@ -26,10 +26,13 @@ from joule.storage.run_logs import EVALUATIONS
 from joule.storage.shipped import folder_of, instead_of
 from joule_errors import Advice
 from joule_schema import json_text
+from joule_schema.model_file import MODEL_ENV
 
 MOST_ENTRIES, MOST_FOR_HINT = 200_000, 20_000
 """Files and folders that are looked through at most: for results, and for a hint where they are."""
 
+MODEL_FOLDER = MODEL_ENV.replace("/", "-")
+"""The folder of results of model files that are named by a keyword argument, and not in place of an id."""
 _KIND_SETTINGS = ("planner.settings.", "regularizer.settings.")
 
 
@@ -92,7 +95,9 @@ def read_tree(folder: Path | str) -> list[Run]:
         levels = run.env.split("/")[::-1]
         depth = len(levels) if folders[: len(levels)] == levels else 1
         suite = folders[depth + 1] if folders[depth : depth + 1] == [run.agent] else ""
-        runs.append(replace(run, suite=suite))
+        # Rows of a model file have the env of all model files: the folder alone says which of them it is.
+        robot = run.env == MODEL_ENV and suite and depth == 1 and folders[0] != MODEL_FOLDER
+        runs.append(replace(run, suite=suite, env=f"{run.env} ({folders[0]})" if robot else run.env))
     return runs
 
 

@@ -9,12 +9,29 @@ from result_files import write_evaluations, write_run, write_tree
 
 from joule.report import results
 from joule.report.evaluations import COLUMNS, ResultsError
+from joule.sweeping.trials import env_folder
 from joule_errors import Advice
+from joule_schema.model_file import MODEL_ENV
 
 
 def test_suites_are_read_from_the_path(tmp_path: Path) -> None:
     tree = write_tree(tmp_path)
     assert {run.suite for run in results.read_tree(tree)} == {"main"}
+
+
+def test_robots_of_several_model_files_are_several_environments(tmp_path: Path) -> None:
+    # As a sweep over model files leaves them; one that a keyword argument names has a folder of its id.
+    for seed, folder in (
+        (1, env_folder("/a/arm.xml")),
+        (2, env_folder("/b/arm.xml")),
+        (3, env_folder(MODEL_ENV)),
+    ):
+        write_evaluations(tmp_path / "main" / "sac" / folder / f"seed{seed}.csv", [1.0], env=MODEL_ENV, seed=seed,
+                          agent="sac")  # fmt: skip
+    tasks = {run.task: run.seed for run in results.gather([], [tmp_path])}
+    assert sorted(tasks.values()) == [1, 2, 3]
+    assert tasks[MODEL_ENV] == 3
+    assert all(name.startswith(f"{MODEL_ENV} (") for name, seed in tasks.items() if seed < 3)
 
 
 def test_a_folder_given_twice_counts_once(tmp_path: Path) -> None:
