@@ -379,7 +379,9 @@ def _checked_readouts(raw: gymnasium.Env[Any, Any], blank: dict[str, np.ndarray]
     except Exception as error:
         raise EnvError(f"{method}() of {env} {described(error)}") from error
     for name, value in values.items():
-        if not isinstance(name, str) or name in RESERVED_NAMES:
+        if not isinstance(name, str):
+            raise EnvError(f"readouts() of {env} names one {name!r:.80}, which is no text")
+        if name in RESERVED_NAMES:
             raise EnvError(f"readouts() of {env} names one {name!r}, {RESERVED}")
         if value.size == 0:
             raise EnvError(f"readouts() of {env}: {name} is empty; leave it out")

@@ -112,12 +112,13 @@ class CounterWithReadouts(Counter):
             return good
         if self.readout_fault == "raise":
             raise OSError("the camera is on fire")
-        faulty: dict[str, dict[str, np.ndarray]] = {
+        faulty: dict[str, dict[Any, np.ndarray]] = {
             "nan": {**good, "place": np.array([0.0, np.nan])},
             "huge": {**good, "time": np.array([1e300])},
             "grow": {**good, "place": np.zeros(3)},
             "empty": {**good, "place": np.zeros(0)},
             "action": {**good, "action": np.zeros(1)},
+            "number": {**good, 1: np.zeros(1)},
         }
         return faulty.get(self.readout_fault, good)
 

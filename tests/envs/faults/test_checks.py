@@ -122,7 +122,12 @@ def test_wrong_readouts_stop_the_run_and_say_where(fault: str, words: str) -> No
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [("raise", "raised OSError"), ("empty", "place is empty"), ("action", "names one 'action'")],
+    [
+        ("raise", "raised OSError"),
+        ("empty", "place is empty"),
+        ("action", "names one 'action'"),
+        ("number", "names one 1, which is no text"),
+    ],
 )
 def test_an_environment_with_unusable_readouts_is_refused(fault: str, words: str) -> None:
     with pytest.raises(envs.EnvError, match=words):
