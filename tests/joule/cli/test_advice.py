@@ -15,3 +15,12 @@ def test_an_old_version_of_an_environment_is_said_once_on_one_line(tmp_path: Pat
     done = run_python(["-c", code], tmp_path, {"PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     assert done.stderr.startswith("warning: The environment A-v0 is out of date. ")
+
+
+def test_a_sentence_is_said_once_although_python_forgets_what_it_has_shown(tmp_path: Path) -> None:
+    code = "import warnings\nfrom joule.cli import advice\nfrom joule_errors import Advice\n"
+    code += "advice.show_on_one_line()\n"
+    code += "for text in ('one', 'two', 'one'):\n    warnings.warn(text, Advice)\n"
+    code += "    with warnings.catch_warnings(): warnings.simplefilter('ignore')\n"
+    done = run_python(["-c", code], tmp_path, {"PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stderr) == (0, "warning: one\nwarning: two\n")
