@@ -1,9 +1,10 @@
 """Names of the numbers of an observation, which Gymnasium numbers only.
 
-The names are those of physical quantities: of joints, as `envs.readouts.joints` has them, and of the moving
-parts of a robot (`torso_pitch`, `left_foot_orientation`). Which number shows which quantity is found out by
-trying: in an environment of its own, random actions are taken, and a number that is a quantity up to scale and
-offset in every step is its sensor. So it works for every order of observations, and for any robot.
+The names are those of physical quantities: of joints, as `envs.readouts.joints` has them, of the moving parts of a
+robot (`torso_pitch`, `left_foot_orientation`), and of the sensors of a MuJoCo model. Which number shows which
+quantity is found out by trying: in an environment of its own, random actions are taken, and a number that is a
+quantity up to scale and offset in every step is its sensor. So it works for every order of observations, and for
+any robot.
 """
 
 from __future__ import annotations
@@ -154,6 +155,12 @@ def _quantities(physics: Physics) -> dict[str, np.ndarray]:
             found.setdefault(f"{name}_{turn}", []).append(
                 shown if axes[axis, axis] > 1.0 - 1e-9 else np.full(3, np.nan)
             )
+    # As the environment has computed them: contacts and forces are not in this copy of the data.
+    for row in range(model.nsensor):
+        if name := identifier(model.sensor(row).name, ""):
+            first = int(model.sensor_adr[row])
+            measured = physics.data.sensordata[first : first + int(model.sensor_dim[row])]
+            found.setdefault(f"{name}_sensor" if name in found else name, [measured.copy()])
     return {name: np.concatenate([np.ravel(value) for value in values]) for name, values in found.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from gymnasium import spaces
 
 import envs
 from agent.cost.readouts import Readouts
+from envs.bodies.model_file import ModelFile
 from envs.changes.factors import parse
 from envs.readouts.sensors import parts_as_readouts, sensor_names
 
@@ -28,6 +30,28 @@ def test_numbers_of_an_observation_are_named_by_what_they_show() -> None:
     push = sensor_names(envs.make("joule/Push-v0"), 20)
     assert push["block_heading"].tolist() == [10, 11]
     assert push["pusher_x_position"].tolist() == [0], "decimetres"
+
+
+class OwnRobot(ModelFile):
+    """As an environment of one's own, it does not say where its sensors are."""
+
+    sensor_places = None  # type: ignore[assignment]
+
+
+def test_sensors_of_a_model_are_found_where_an_environment_observes_them(tmp_path: Path) -> None:
+    robot = '<body><joint name="j" axis="0 1 0"/><geom size="0.1"/></body>'
+    motor = '<actuator><motor joint="j"/></actuator>'
+    sensors = '<sensor><jointvel name="swing" joint="j"/><jointpos name="j_angle" joint="j"/></sensor>'
+    (tmp_path / "robot.xml").write_text(f"<mujoco><worldbody>{robot}</worldbody>{motor}{sensors}</mujoco>")
+    gymnasium.register("joule-tests/OwnRobot-v0", OwnRobot, max_episode_steps=50)
+    try:
+        env = envs.make("joule-tests/OwnRobot-v0", kwargs={"model": str(tmp_path / "robot.xml")})
+        found = {name: places.tolist() for name, places in sensor_names(env, 5).items()}
+    finally:
+        del gymnasium.registry["joule-tests/OwnRobot-v0"]
+    assert (found["swing"], found["j_angle_sensor"]) == ([3], [4])
+        "the joint's velocity, twice, and its angle"
+    )
 
 
 def test_a_dead_sensor_reads_zero_from_its_frame_on_and_the_readouts_stay_true() -> None:
