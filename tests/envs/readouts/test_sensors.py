@@ -50,8 +50,6 @@ def test_sensors_of_a_model_are_found_where_an_environment_observes_them(tmp_pat
     finally:
         del gymnasium.registry["joule-tests/OwnRobot-v0"]
     assert (found["swing"], found["j_angle_sensor"]) == ([3], [4])
-        "the joint's velocity, twice, and its angle"
-    )
 
 
 def test_a_dead_sensor_reads_zero_from_its_frame_on_and_the_readouts_stay_true() -> None:
