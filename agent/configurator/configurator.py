@@ -235,7 +235,7 @@ class Configurator:
         if modules.task_cost is not None:
             why = f"{modules.task_cost.name!r} is only planned for; learn it first"
         elif modules.config.task.startswith(IN_PYTHON):
-            why = "its task is a function in Python, which no longer task can name"
+            why = "its task is a function in Python; learn a task in text, such as track:velocity=2"
         elif not kept or len(texts) < len(kept):
             what = "there is no constraint" if not kept else "a constraint is a function in Python"
             why = f"{what}; give constraints as text, such as speed<2"
