@@ -49,7 +49,7 @@ def measured(agent: Agent, episodes: int) -> dict[str, float]:
     legibility = agent.legibility(*found.read_steps)
     if not legibility:
         raise Refused(
-            f"its {episodes} episodes have fewer than {FEWEST_ROWS} decisions; give more --episodes"
+            f"its {episodes} episodes have fewer than {FEWEST_ROWS} decisions whose readouts are finite; give more --episodes"
         )
     return legibility
 

@@ -9,12 +9,15 @@ any robot.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from envs.bodies.model_file import ModelFile
+from envs.conventions import observing_wrappers
 from envs.faults.errors import described
 from envs.own_picture import without_pictures
 from envs.physics import Physics, log
@@ -29,35 +32,38 @@ MOST_IN_PART = 256
 """Numbers of a part that is a readout: a map of thousands is no quantity that a task names."""
 LEAST_CORRELATION = 1.0 - 1e-6
 """Of a number with the quantity that it shows."""
-
-
-@runtime_checkable
-class PlacesSensors(Protocol):
-    """An environment that knows where in its flat observation each of its sensors is."""
-
-    def sensor_places(self) -> dict[str, np.ndarray]:
-        """Name -> places in the observation."""
-        ...
+LEAST_VALUES = 10
+"""Different values of a sensor in a trial, for it to be found."""
 
 
 def sensor_names(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
     """Name -> places in the flat observation, of `size` numbers.
 
     A place itself is a name (`3`), and so are the parts of a Dict observation (`orientations`, `orientations.3`),
-    the parts of a part (`imu.gyro`), and the sensors of a model file, which its environment places itself: one that
-    measures the same in every trial, such as a touch, would not be found. Physical quantities follow where an
-    environment like this one can be made to try them.
+    the parts of a part (`imu.gyro`), and the sensors of a model file, as its readouts are called. Physical
+    quantities follow where an environment like this one can be made to try them.
     """
     found = {str(place): np.array([place]) for place in range(size)}
     found |= _parts(env.unwrapped.observation_space, size)
-    if isinstance(env.unwrapped, PlacesSensors) and spaces.flatdim(env.observation_space) == size:
-        found |= env.unwrapped.sensor_places()
+    placed = _placed(env, size)
+    found |= placed
     try:
-        quantities = _tried(env, size)
+        quantities = _tried(env, size, placed)
     except Exception as error:  # noqa: BLE001  the environment may raise anything
         log.warning("%s: its sensors have no physical names: a trial %s", env.unwrapped, described(error))
         return found
     return {name: places for name, places in quantities.items() if name not in found} | found
+
+
+def _placed(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
+    """Where the sensors of a model file are, whose environment places them itself; empty for another environment.
+
+    A trial would not find one that measures the same throughout, such as a touch sensor that nothing touches.
+    """
+    robot = env.unwrapped
+    if type(robot) is not ModelFile or observing_wrappers(env):  # a subclass may observe other numbers
+        return {}
+    return robot.sensor_places() if spaces.flatdim(robot.observation_space) == size else {}
 
 
 def _parts(space: spaces.Space[Any], size: int) -> dict[str, np.ndarray]:
@@ -116,24 +122,71 @@ def _named_parts(space: spaces.Dict) -> dict[str, np.ndarray]:
     return found | {name: places for name, places in nested.items() if name not in found}
 
 
-def _tried(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
-    """Physical quantities -> the places that show them."""
-    trial = tried(env, size, _quantities, EPISODES, STEPS)
+def _tried(
+    env: gymnasium.Env[Any, Any], size: int, placed: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Physical quantities -> the places that show them.
+
+    Args:
+        env: the environment.
+        size: of its flat observation.
+        placed: the sensors whose places are known, by name.
+    """
+    sensed = set[str]()
+
+    def quantities(physics: Physics) -> dict[str, np.ndarray]:
+        found = _quantities(physics, placed)
+        measured = {} if placed else _measured(physics, found)
+        sensed.update(measured)
+        return found | measured
+
+    trial = tried(env, size, quantities, EPISODES, STEPS)
     if trial is None:
         return {}
     observations, rows = trial
-    return _matches(observations, {name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    values = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    # Two that differ from a constant in the same single step, such as touches, would be taken for one.
+    seldom = [name for name in sensed if not _varies(values[name])]
+    return _matches(observations, {name: of for name, of in values.items() if name not in seldom})
 
 
-def _quantities(physics: Physics) -> dict[str, np.ndarray]:
-    """What sensors of a robot may show, by name; NaN where a part does not only turn about an axis."""
+def _varies(values: np.ndarray) -> bool:
+    """Whether each column [steps, columns] has LEAST_VALUES different values."""
+    return all(len(np.unique(column)) >= LEAST_VALUES for column in values.T)
+
+
+def _measured(physics: Physics, taken: Collection[str]) -> dict[str, np.ndarray]:
+    """What the sensors of the model that have a name measured, as the environment has computed it.
+
+    A copy of the data would lack contacts and forces.
+
+    Args:
+        physics: of the environment.
+        taken: names that other quantities have.
+    """
+    model, found = physics.model, dict[str, np.ndarray]()
+    for row in range(model.nsensor):
+        if name := identifier(model.sensor(row).name, ""):
+            first, size = int(model.sensor_adr[row]), int(model.sensor_dim[row])
+            whole = f"{name}_sensor" if name in taken else name
+            found.setdefault(whole, np.array(physics.data.sensordata[first : first + size]))
+    return found
+
+
+def _quantities(physics: Physics, taken: Collection[str]) -> dict[str, np.ndarray]:
+    """What sensors of a robot may show, by name; NaN where a part does not only turn about an axis.
+
+    Args:
+        physics: of the environment.
+        taken: names that the readouts of joints cannot have.
+    """
     import mujoco
 
     model, data = physics.model, mujoco.MjData(physics.model)
     for name in ("qpos", "qvel", "mocap_pos", "mocap_quat"):
         getattr(data, name)[:] = getattr(physics.data, name)
     mujoco.mj_kinematics(model, data)
-    joints = JointReadouts(model)
+    joints = JointReadouts(model, taken)
     found: dict[str, list[np.ndarray]] = {name: [value] for name, value in joints.read(data).items()}
     for joint in joints.joints:
         if joint.kind in ("turn", "angle"):
@@ -155,12 +208,6 @@ def _quantities(physics: Physics) -> dict[str, np.ndarray]:
             found.setdefault(f"{name}_{turn}", []).append(
                 shown if axes[axis, axis] > 1.0 - 1e-9 else np.full(3, np.nan)
             )
-    # As the environment has computed them: contacts and forces are not in this copy of the data.
-    for row in range(model.nsensor):
-        if name := identifier(model.sensor(row).name, ""):
-            first = int(model.sensor_adr[row])
-            measured = physics.data.sensordata[first : first + int(model.sensor_dim[row])]
-            found.setdefault(f"{name}_sensor" if name in found else name, [measured.copy()])
     return {name: np.concatenate([np.ravel(value) for value in values]) for name, values in found.items()}
 
 

@@ -62,6 +62,9 @@ class Unwritten(ConfigError):
         super().__init__(sentence)
         self.comparison = comparison
 
+    def __reduce__(self) -> tuple[type[Unwritten], tuple[str, Comparison]]:
+        return type(self), (str(self), self.comparison)  # a process pool hands it over with both
+
 
 def parser() -> Parser:
     """The options of this command."""
@@ -192,7 +195,7 @@ def main(arguments: Sequence[str]) -> int:
         print(comparison.markdown(), end="", flush=True)
     else:
         show(comparison)
-    if unwritten is not None:  # a full disk takes the files, not what was compared
+    if unwritten is not None:  # such as on a full disk; the comparison has been shown
         raise unwritten
     print(f"wrote {', '.join(terminal(str(path)) for path in comparison.written)}", file=sys.stderr)
     return 0

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
         except Unwritten as error:
             record, unwritten = error.record, error
     print(f"\n{summary(record)}")
-    if unwritten is not None:  # a full disk takes the file, not what was played
+    if unwritten is not None:  # such as on a full disk; the results have been shown
         raise unwritten
     print(record.paths[0])
     return 0

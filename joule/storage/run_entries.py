@@ -72,11 +72,18 @@ def remove_untrained(folder: Path, made: bool) -> None:
 def left_before_record(folder: Path) -> bool:
     """Whether a folder holds only what a process left that was killed while it made a run of it.
 
+    Other programs write a `config.json` too: that alone does not say so.
+
     Raises:
         OSError: the folder cannot be read.
     """
     names = os.listdir(folder)
-    return bool(names) and all(name in _BEFORE_RECORD or _TEMPORARY.fullmatch(name) for name in names)
+    of_joule = any(name in (COMMAND, VERSIONS) or _TEMPORARY.fullmatch(name) for name in names)
+    return of_joule and all(
+        (name in _BEFORE_RECORD or _TEMPORARY.fullmatch(name) is not None)
+        and stat.S_ISREG(os.lstat(folder / name).st_mode)
+        for name in names
+    )
 
 
 def sweep(folder: Path) -> None:

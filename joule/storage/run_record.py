@@ -78,7 +78,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
         if not folder.is_dir():
             found = "is not a run folder" if folder.exists() else f"does not exist{instead_of(folder)}"
             raise RunError(f"{folder}: {found}")
-        if left_before_record(folder):
+        if not os.path.lexists(folder / RUN_FILE) and left_before_record(folder):
             raise RunError(
                 f"{folder}: the run was killed before it began, and nothing was trained in it; start it anew"
             )

@@ -33,6 +33,8 @@ def test_a_run_is_measured_by_robot(
     assert set(robot["r_squared"]) == {"position", "distance"}
     assert " of 2 legible" in capsys.readouterr().out
     assert readouts.main([str(trained_run), "--episodes", "1", "--out", str(out)]) == 2
-    assert "fewer than 64 decisions; give more --episodes" in capsys.readouterr().err
+    assert (
+        "fewer than 64 decisions whose readouts are finite; give more --episodes" in capsys.readouterr().err
+    )
     assert readouts.main([str(tmp_path)]) == 2
     assert "is not a run" in capsys.readouterr().err

@@ -160,6 +160,22 @@ def test_a_sensor_of_the_file_dies_by_its_name_even_one_that_never_changes(tmp_p
     assert true[-3] > 0.0
     np.testing.assert_allclose(seen, np.where(np.arange(true.size) == true.size - 3, 0.0, true), rtol=1e-6)
     assert sensor_names(env, true.size)["still"].tolist() == [true.size - 2, true.size - 1]
+    stacked = gymnasium.wrappers.FrameStackObservation(robot, 2)
+    assert not {"time", "still"} & sensor_names(stacked, 2 * true.size).keys(), (
+        "places are not those of the robot"
+    )
+    turned = gymnasium.wrappers.TransformObservation(robot, lambda seen: seen[::-1], robot.observation_space)
+    assert not {"time", "still"} & sensor_names(turned, true.size).keys()
+
+
+def test_a_sensor_and_a_joint_die_by_the_names_of_their_readouts(tmp_path: Path) -> None:
+    sensor = '<sensor><jointvel name="drive_position" joint="drive"/></sensor>'
+    text = CART.format(limits="", fixed="", moving="")
+    path = written(tmp_path, text.replace("</mujoco>", f"{sensor}</mujoco>"))
+    env = envs.make(MODEL_ENV, kwargs={"model": path, "observe_place": True})
+    found = {name: places.tolist() for name, places in sensor_names(env, 3).items()}
+    assert (found["drive_position"], found["drive_position_of_joint"]) == ([2], [0])
+    assert "drive_position_sensor" not in found
 
 
 def test_all_joints_of_a_large_model_are_observed(tmp_path: Path) -> None:

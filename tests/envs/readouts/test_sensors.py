@@ -33,23 +33,28 @@ def test_numbers_of_an_observation_are_named_by_what_they_show() -> None:
 
 
 class OwnRobot(ModelFile):
-    """As an environment of one's own, it does not say where its sensors are."""
+    """As an environment of one's own, which may observe its sensors anywhere. One shows 1 in the third step alone."""
 
-    sensor_places = None  # type: ignore[assignment]
+    def step(self, action: np.ndarray) -> Any:
+        _, *rest = super().step(action)
+        self.data.sensordata[-1] = float(round(self.data.time / self.dt) == 3)
+        return self._observation(), *rest
 
 
 def test_sensors_of_a_model_are_found_where_an_environment_observes_them(tmp_path: Path) -> None:
     robot = '<body><joint name="j" axis="0 1 0"/><geom size="0.1"/></body>'
     motor = '<actuator><motor joint="j"/></actuator>'
-    sensors = '<sensor><jointvel name="swing" joint="j"/><jointpos name="j_angle" joint="j"/></sensor>'
+    sensors = '<sensor><jointvel name="swing" joint="j"/><jointpos name="j_angle" joint="j"/>'
+    sensors += '<user name="touched" dim="1"/></sensor>'
     (tmp_path / "robot.xml").write_text(f"<mujoco><worldbody>{robot}</worldbody>{motor}{sensors}</mujoco>")
     gymnasium.register("joule-tests/OwnRobot-v0", OwnRobot, max_episode_steps=50)
     try:
         env = envs.make("joule-tests/OwnRobot-v0", kwargs={"model": str(tmp_path / "robot.xml")})
-        found = {name: places.tolist() for name, places in sensor_names(env, 5).items()}
+        found = {name: places.tolist() for name, places in sensor_names(env, 6).items()}
     finally:
         del gymnasium.registry["joule-tests/OwnRobot-v0"]
     assert (found["swing"], found["j_angle_sensor"]) == ([3], [4])
+    assert "touched" not in found, "what differs in one step alone looks like much else"
 
 
 def test_a_dead_sensor_reads_zero_from_its_frame_on_and_the_readouts_stay_true() -> None:

@@ -55,6 +55,13 @@ def test_what_a_run_leaves_that_is_killed_before_it_begins_is_said(tmp_path: Pat
     for path in [*folder.iterdir()]:
         if path.name not in ("config.json", "versions.json"):
             path.unlink()
+    others = tmp_path / "of another program"
+    others.mkdir()
+    (others / "config.json").write_text("{}")
+    with pytest.raises(RunError, match="is not empty; choose another folder"):
+        Run.create(others, Config(), [], ENV_SPEC)
+    with pytest.raises(RunError, match=r"is not a run folder, run\.json is missing"):
+        Run.open(others)
     (folder / ".tmp-abc123.7-run.json").touch()
     with pytest.raises(RunError, match="killed before it begins: remove the folder"):
         Run.create(folder, Config(), [], ENV_SPEC)
