@@ -33,7 +33,7 @@ def test_numbers_of_an_observation_are_named_by_what_they_show() -> None:
 
 
 class OwnRobot(ModelFile):
-    """As an environment of one's own, which may observe its sensors anywhere. One shows 1 in the third step alone."""
+    """An environment of one's own, which may observe its sensors anywhere. One shows 1 in the third step alone."""
 
     def step(self, action: np.ndarray) -> Any:
         _, *rest = super().step(action)
