@@ -59,10 +59,13 @@ def of_dmc(agent: str, frames: int = BUDGET) -> list[np.ndarray]:
 
 
 def dmc_means() -> Numbers:
-    """Seeds of Joule, fewest and most; mean over the tasks of Joule and of SAC."""
-    seeds = [len(scores) for scores in of_dmc("joule")]
-    means = [np.mean([scores.mean() for scores in of_dmc(agent)]) for agent in ("joule", "sac")]
-    return (min(seeds), max(seeds), *(float(mean) for mean in means))
+    """The mean over the dm_control tasks, of Joule and of SAC."""
+    return tuple(float(np.mean([scores.mean() for scores in of_dmc(agent)])) for agent in ("joule", "sac"))
+
+
+def dmc_seeds() -> Numbers:
+    """The fewest seeds in a dm_control task, of Joule and of SAC."""
+    return tuple(min(len(scores) for scores in of_dmc(agent)) for agent in ("joule", "sac"))
 
 
 def dmc_iqms() -> Numbers:
@@ -70,9 +73,9 @@ def dmc_iqms() -> Numbers:
     return [float(interquartile_mean(strata(of_dmc(agent)))) for agent in ("joule", "sac")]
 
 
-def with_seeds(env: str, frames: int = BUDGET, agent: str = "joule") -> Numbers:
-    """The seeds of an agent, and the mean returns of Joule and of SAC."""
-    return (len(returns(agent, env, frames)), *both(env, frames))
+def with_seeds(env: str, frames: int = BUDGET) -> Numbers:
+    """The mean returns of Joule and of SAC, and the seeds of each."""
+    return (*both(env, frames), *(len(returns(agent, env, frames)) for agent in ("joule", "sac")))
 
 
 def unseen() -> Numbers:
@@ -83,6 +86,14 @@ def unseen() -> Numbers:
         for agent in ("joule", "sac")
     ]
     return (len(folders), *means)
+
+
+def unseen_seeds(*envs: str) -> Numbers:
+    """The fewest seeds in unseen environments, of Joule and of SAC; by default in all dm_control tasks of them."""
+    folders = envs or [path.name for path in UNSEEN.glob("dmc/joule/*")]
+    return tuple(
+        min(len(returns(agent, folder, BUDGET, UNSEEN)) for folder in folders) for agent in ("joule", "sac")
+    )
 
 
 def unseen_robot(env: str, *earlier: int) -> Numbers:

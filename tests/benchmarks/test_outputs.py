@@ -77,5 +77,5 @@ def test_legibility_of_a_run_is_written_beside_it(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outputs, "OWN", tmp_path / "own")
-    assert readouts.main([str(trained_run), "--episodes", "1"]) == 0
+    assert readouts.main([str(trained_run), "--episodes", "4"]) == 0
     assert (tmp_path / "own" / "readouts.json").is_file()
