@@ -16,7 +16,6 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.bodies.model_file import ModelFile
 from envs.conventions import observing_wrappers
 from envs.faults.errors import described
 from envs.own_picture import without_pictures
@@ -60,6 +59,10 @@ def _placed(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
 
     A trial would not find one that measures the same throughout, such as a touch sensor that nothing touches.
     """
+    from envs.bodies.model_file import (
+        ModelFile,
+    )  # it imports MuJoCo, which must not come before OpenGL is chosen
+
     robot = env.unwrapped
     if type(robot) is not ModelFile or observing_wrappers(env):  # a subclass may observe other numbers
         return {}
