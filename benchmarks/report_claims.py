@@ -92,8 +92,8 @@ OF_REPORTS = (
         RESULTS_PAGE,
     ),
     Claim(
-        "in Reacher-v5 ({:.2f} and {:.2f}), in joule/Reach-v0 and by a little in joule/Push-v0 ({:.0f} and {:.0f}). "
-        "In InvertedDoublePendulum-v5\nthey are level ({:,.0f} and {:,.0f}).",
+        "in Reacher-v5 ({:.2f} and {:.2f}) and in joule/Reach-v0. In joule/Push-v0 ({:.0f} and {:.0f}) and in "
+        "InvertedDoublePendulum-v5\n({:,.0f} and {:,.0f}) they are level.",
         lambda: (
             *both("Reacher-v5"),
             *both("joule/Push-v0", OWN_BUDGET),
