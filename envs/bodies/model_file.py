@@ -13,8 +13,9 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.faults.errors import EnvError
-from envs.readouts.joints import JointReadouts, identifier
+from envs.readouts.joints import JointReadouts
 from envs.readouts.root import ground_places, ground_position
+from envs.readouts.sensors import model_sensors
 from joule_schema.model_file import MODEL_ENV, whole_path
 
 SECONDS = 0.04
@@ -95,7 +96,7 @@ class ModelFile(MujocoEnv):
         if observe_place is None and not _roams(self.model, self._joints, unseen):
             unseen = set()
         self._seen = [name for name in self._joints.sizes if name not in unseen]
-        self._sensors = _sensors(self.model)
+        self._sensors = model_sensors(self.model, TAKEN)
         numbers = (
             sum(self._joints.sizes[name] for name in self._seen) + self.model.nsensordata + self.model.na
         )
@@ -231,18 +232,3 @@ def _accelerates_alike(model: mujoco.MjModel, places: list[int]) -> bool:
         if not np.allclose(data.qacc, first, rtol=0.0, atol=SAME * (np.abs(first).max() + SAME)):
             return False
     return True
-
-
-def _sensors(model: mujoco.MjModel) -> dict[str, slice]:
-    """Name -> where in the sensors' numbers, of those sensors that have one."""
-    found: dict[str, slice] = {}
-    for row in range(model.nsensor):
-        if name := model.sensor(row).name:
-            base, number = identifier(name, f"sensor{row}"), 2
-            base = f"{base}_sensor" if base in TAKEN or base in found else base
-            name = base
-            while name in found:
-                name, number = f"{base}_{number}", number + 1
-            first = int(model.sensor_adr[row])
-            found[name] = slice(first, first + int(model.sensor_dim[row]))
-    return found

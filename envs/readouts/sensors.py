@@ -158,6 +158,26 @@ def _varies(values: np.ndarray) -> bool:
     return all(len(np.unique(column)) >= LEAST_VALUES for column in values.T)
 
 
+def model_sensors(model: Any, taken: Collection[str]) -> dict[str, slice]:
+    """Name -> where in the sensors' numbers, of the sensors of a MuJoCo model that have a name.
+
+    Args:
+        model: an `MjModel`.
+        taken: names that other quantities have; a sensor with one of them gets `_sensor` after it.
+    """
+    found: dict[str, slice] = {}
+    for row in range(model.nsensor):
+        if given := model.sensor(row).name:
+            base, number = identifier(given, f"sensor{row}"), 2
+            base = f"{base}_sensor" if base in taken or base in found else base
+            name = base
+            while name in found:
+                name, number = f"{base}_{number}", number + 1
+            first = int(model.sensor_adr[row])
+            found[name] = slice(first, first + int(model.sensor_dim[row]))
+    return found
+
+
 def _measured(physics: Physics, taken: Collection[str]) -> dict[str, np.ndarray]:
     """What the sensors of the model that have a name measured, as the environment has computed it.
 
@@ -167,13 +187,8 @@ def _measured(physics: Physics, taken: Collection[str]) -> dict[str, np.ndarray]
         physics: of the environment.
         taken: names that other quantities have.
     """
-    model, found = physics.model, dict[str, np.ndarray]()
-    for row in range(model.nsensor):
-        if name := identifier(model.sensor(row).name, ""):
-            first, size = int(model.sensor_adr[row]), int(model.sensor_dim[row])
-            whole = f"{name}_sensor" if name in taken else name
-            found.setdefault(whole, np.array(physics.data.sensordata[first : first + size]))
-    return found
+    places = model_sensors(physics.model, taken)
+    return {name: np.array(physics.data.sensordata[at]) for name, at in places.items()}
 
 
 def _quantities(physics: Physics, taken: Collection[str]) -> dict[str, np.ndarray]:
