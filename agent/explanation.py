@@ -22,6 +22,7 @@ from agent.forecast import Forecast
 from agent.interface import Observation
 from agent.memory.columns import map_parts
 from agent.modules import Modules
+from agent.world_model.dynamics import StepModel
 
 CHOSEN, RUNNER_UP, POLICY, STILL = "chosen", "runner-up", "policy", "no action"
 GRID = 41
@@ -132,7 +133,8 @@ def imagine(modules: Modules, obs: Observation, actions: np.ndarray) -> np.ndarr
         raise InputError("obs: found a batch; give one observation")
     sequence = action_sequence(actions, modules.env_spec.action_size)
     with torch.inference_mode():
-        return _readouts(modules, modules.perceive(rows), torch.from_numpy(sequence).to(modules.device))
+        z, model = modules.perceive(rows), modules.networks.world_model
+        return _readouts(modules, model, z, torch.from_numpy(sequence).to(modules.device))
 
 
 def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray:
@@ -157,15 +159,17 @@ def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray
             modules.task_cost.target.look(state.z)
         no_actions = state.z.new_zeros(0, modules.env_spec.action_size)
         planned = no_actions if state.plan is None else state.plan.actions[0][:steps]
-        return _readouts(modules, state.z, _continued(modules, state.z, planned, steps))
+        continued = _continued(modules, state.z, planned, steps)
+        return _readouts(modules, modules.step_model(), state.z, continued)
 
 
 def _readouts(
-    modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "steps act"]
+    modules: Modules, model: StepModel, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "steps act"]
 ) -> Float[np.ndarray, "_ readouts"]:
-    """Readouts [steps + 1, readouts], of the latent and of those that follow it under a plan."""
-    networks = modules.networks
-    latents = [z, *(step.z for step in networks.world_model.rollout(z, plan[None]))]
+    """Readouts [steps + 1, readouts], of the latent and of those that follow it under a plan by a model."""
+    networks, latents = modules.networks, [z]
+    for action in plan:
+        latents.append(model.expect(latents[-1], action[None]))
     return networks.readout_normalizer.inverse(networks.readout(torch.cat(latents))).cpu().numpy()
 
 
@@ -273,7 +277,7 @@ def _continued(
     modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "horizon act"], steps: int
 ) -> Float[Tensor, "steps act"]:
     """A plan, continued by the policy in imagination to `steps` decisions."""
-    model, policy = modules.networks.world_model, modules.actor.policy
+    model, policy = modules.step_model(), modules.actor.policy
     actions = list(plan)
     for action in actions:
         z = model.expect(z, action[None])
@@ -285,6 +289,9 @@ def _continued(
 
 def _costs(modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "horizon act"]) -> np.ndarray:
     """The predicted costs [horizon] of the task under a plan."""
-    energy, steps = modules.energy(z), modules.networks.world_model.rollout(z, plan[None])
-    costs = [sum(energy.costs(step, action[None]).values()) for step, action in zip(steps, plan, strict=True)]
-    return np.array([float(cost) for cost in costs])
+    energy, costs = modules.energy(z), []
+    for action in plan:
+        step = energy.model.predict(z, action[None])
+        costs.append(float(sum(energy.costs(step, action[None]).values())))
+        z = step.z
+    return np.array(costs)

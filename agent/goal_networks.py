@@ -1,4 +1,4 @@
-"""What an agent has learned of reaching goals: how many decisions away one is, and how to act towards it."""
+"""What an agent has learned of reaching goals: how far one is, how to act towards it, and what actions change."""
 
 import copy
 import math
@@ -11,6 +11,7 @@ from agent.actor.policy import Policy
 from agent.cost.critic import Critic
 from agent.cost.goal_target import GoalTarget
 from agent.layers import full
+from agent.world_model.latent_changes import LatentChanges
 
 DISCOUNT = 0.98
 """Goals beyond some 50 decisions are hard to tell apart."""
@@ -43,6 +44,8 @@ class GoalNetworks(nn.Module):
         self.critic.scale.fill_(1.0 / (1.0 - discount) / Critic.LIMIT)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.policy = Policy(2 * latent, act, hidden)
+        self.changes: LatentChanges | None = LatentChanges(latent, act)
+        """Predicts what plans for goals come to; None in an agent that learned goals before there was one."""
 
     def decisions(
         self, z: Float[Tensor, "rows latent"], goal: Float[Tensor, "rows latent"]

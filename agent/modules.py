@@ -43,6 +43,7 @@ from agent.one_thread import check_not_learning, one_thread
 from agent.perception.calibrated_sensors import CalibratedSensors
 from agent.perception.sensor_belief import Belief
 from agent.perception.surprise import Surprise
+from agent.world_model.dynamics import StepModel
 
 ACTING_SEED = 10_000
 """Added to the run's seed for the generator of an agent that acts without learning."""
@@ -217,7 +218,14 @@ class Modules:
             self.task_cost.target.look(z)
             # Its costs are above 0 until the goal: an episode that ends before must not count as having paid them.
             terminates = False
-        return Energy(*parts, shares, terminates, self.task_cost, constraint)
+        return Energy(*parts, shares, terminates, self.task_cost, constraint, self.step_model())
+
+    def step_model(self) -> StepModel:
+        """What plans predict by: for a goal the model of changes that was learned with it, else the world model."""
+        goals = self.networks.goals
+        if isinstance(self.task_cost, GoalCost) and goals is not None and goals.changes is not None:
+            return goals.changes
+        return self.networks.world_model
 
     def task_unknown_to_policy(self, explore: bool = False) -> bool:
         """Whether the acting policy has not learned what is asked: another task, or a new limit that is kept."""
@@ -331,7 +339,7 @@ class Modules:
             if on_candidates is not None:
                 energy = with_callback(energy, on_candidates)
         action, plan = actor.act(
-            energy, ahead, self.networks.world_model, warm, generator, explore, unknown, choice, deadline
+            energy, ahead, self.step_model(), warm, generator, explore, unknown, choice, deadline
         )
         with torch.inference_mode():
             expected = self.networks.world_model.expect(z, action if late is None else late[:, 0])

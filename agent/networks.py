@@ -101,23 +101,26 @@ class Networks(nn.Module):
         """Untrained networks of this agent's sizes for reaching goals, on its device."""
         return GoalNetworks(*self._goal_sizes).to(self.quantiles.device)
 
-    def _blank_goals(self) -> GoalNetworks:
+    def _blank_goals(self, arrays: Mapping[str, np.ndarray]) -> GoalNetworks:
         with random_state.preserved():
-            return self.new_goals()
+            blank = self.new_goals()
+        if not _has_changes(arrays):
+            blank.changes = None
+        return blank
 
     def like(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """The parameters that should be among `arrays`, by name; those of reaching goals only where some are."""
         own = {name: value for name, value in self.state_dict().items() if not name.startswith(GOALS)}
         if any(name.startswith(GOALS) for name in arrays):
-            own |= {GOALS + name: value for name, value in self._blank_goals().state_dict().items()}
+            own |= {GOALS + name: value for name, value in self._blank_goals(arrays).state_dict().items()}
         return own
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `to_arrays` gave."""
         if not any(name.startswith(GOALS) for name in arrays):
             self.goals = None
-        elif self.goals is None:
-            self.goals = self._blank_goals()
+        elif self.goals is None or (self.goals.changes is None) is _has_changes(arrays):
+            self.goals = self._blank_goals(arrays)
         self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
 
     def disagreement_cost(self, uncertainty: float) -> float:
@@ -142,3 +145,8 @@ class Networks(nn.Module):
         to_go = self.scales.cost_to_go()
         for critic in (self.critic, self.target_critic):
             critic.scale.fill_(to_go)
+
+
+def _has_changes(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether what was learned of goals has a model of changes; in files of Joule 0.1 there is none."""
+    return any(name.startswith(f"{GOALS}changes.") for name in arrays)

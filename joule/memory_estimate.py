@@ -152,6 +152,8 @@ def _gradient_step(config: Config, spec: EnvSpec) -> float:
         loss = 6 * batch * projections * knots + 2 * model.latent_dim * projections
     elif config.regularizer.kind == "vicreg":
         loss = 4 * model.latent_dim**2
+    elif config.regularizer.kind == "contrast":
+        loss = 4 * window * batch**2
     # Targets are computed without gradients, and the policy learns once the model's graph is gone.
     return float(FLOAT * (windows + kept + max(targets // 3, policy) + loss))
 

@@ -19,7 +19,7 @@ from agent.actor.decision_timing import DecisionTiming
 from agent.arguments import ROUNDING, kind_of
 from agent.errors import InputError
 from agent.perception.sensor_belief import Belief
-from agent.world_model.dynamics import WorldModel
+from agent.world_model.dynamics import StepModel
 from planners import EnergyFn, Plan, PlanError, Planner
 
 ELITE_TEMPERATURE = 0.5
@@ -167,7 +167,7 @@ class Actor:
     def propose(
         self,
         z: Float[Tensor, "batch latent"],
-        world_model: WorldModel,
+        model: StepModel,
         generator: torch.Generator | None,
     ) -> Float[Tensor, "batch n horizon act"]:
         """Action sequences that the policy takes in imagination, the most likely one first."""
@@ -182,14 +182,14 @@ class Actor:
             action = self.policy.with_noise(rows, noise[t])
             actions.append(action)
             if t + 1 < self.horizon:
-                rows = world_model.expect(rows, action)
+                rows = model.expect(rows, action)
         return torch.stack(actions, 1).unflatten(0, (batch, n))
 
     def act(
         self,
         energy: EnergyFn | None,
         z: Float[Tensor, "batch latent"],
-        world_model: WorldModel,
+        model: StepModel,
         warm_start: Plan | None,
         generator: torch.Generator | None,
         explore: bool,
@@ -202,7 +202,7 @@ class Actor:
         Args:
             energy: what the planner minimises; mode 1 needs none.
             z: latents.
-            world_model: predicts the states at which the policy is asked for proposals.
+            model: predicts the states at which the policy is asked for proposals.
             warm_start: the last plan, shifted.
             generator: of the random draws.
             explore: samples the policy's action, or draws an action from the plan's distribution.
@@ -223,7 +223,7 @@ class Actor:
                 return self.policy(z), None
             near_policy = self.prior_std > 0.0 and not task_unknown_to_policy
             needed = self.proposals or near_policy or constrained_choice is not None
-            drawn = self.propose(z, world_model, generator) if needed else None
+            drawn = self.propose(z, model, generator) if needed else None
         assert energy is not None
         proposals = drawn if self.proposals else None
         if near_policy:

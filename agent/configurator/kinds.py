@@ -26,6 +26,7 @@ REGULARIZERS: dict[str, str] = {
     "ema": "agent.perception.regularizers:MovingAverageTarget",
     "vicreg": "agent.perception.regularizers:VICReg",
     "sigreg": "agent.perception.regularizers:SIGReg",
+    "contrast": "agent.perception.regularizers:Contrast",
     "none": "agent.perception.regularizers:NoRegularizer",
 }
 """Kind -> module and class. One line here and one class add a regulariser."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from agent.actor.policy import Policy
 from agent.cost.critic import Critic
-from agent.world_model.dynamics import Step, WorldModel
+from agent.world_model.dynamics import Step, StepModel, WorldModel
 from planners import EnergyFn
 
 
@@ -74,6 +74,7 @@ class Energy:
             without having been learned.
         constraint_cost: violation [rows] of a predicted step, from the step, its action, and the number of
             decisions ahead. The energy of a sequence with a violation exceeds that of every sequence without.
+        model: predicts the steps in place of the world model, for costs that need latents alone.
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class Energy:
         terminates: bool,
         costs: StepCosts | None = None,
         constraint_cost: Callable[[Step, Tensor, int], Tensor] | None = None,
+        model: StepModel | None = None,
     ):
         self.z, self.world_model, self.critic, self.policy = z, world_model, critic, policy
         self.discount, self.weights, self.terminates = discount, weights, terminates
         self.costs = self.learned_costs if costs is None else costs
         self.constraint_cost = constraint_cost
         self.uses_critic = costs is None
+        self.model: StepModel = world_model if model is None else model
         self._uncharged: Tensor | None = None
 
     def learned_costs(
@@ -112,7 +115,7 @@ class Energy:
             z, found = self.z, []
             with torch.no_grad():
                 for _ in range(horizon):
-                    step = self.world_model.predict(z, self.policy(z))
+                    step = self.model.predict(z, self.policy(z))
                     found.append(step.disagreement)
                     z = step.z
             self._uncharged = torch.stack(found)
@@ -152,7 +155,7 @@ class Energy:
         if weights.uncertainty:
             uncharged = self.uncharged_disagreement(horizon).repeat_interleave(samples, 1)
         for t in range(horizon):
-            step = self.world_model.predict(z, flat[:, t])
+            step = self.model.predict(z, flat[:, t])
             scale = self.discount**t * survival
             for name, cost in self.costs(step, flat[:, t]).items():
                 discounted = scale * cost

@@ -18,6 +18,7 @@ from agent.learning import curiosity as bonus
 from agent.learning.losses import HeadOutputs, Losses, Predictions, WindowBatch, row_weights
 from agent.memory.columns import map_parts
 from agent.networks import Networks
+from agent.perception.regularizers import ContrastiveRegularizer
 from agent.world_model.dynamics import Step
 
 
@@ -56,10 +57,13 @@ class AutogradUpdate:
     ) -> tuple[Predictions, HeadOutputs]:
         """Latents, targets, and the predicted steps along the windows; arguments as `Learner.update`."""
         networks, config, window = self.networks, self.config, self.config.window_decisions
+        followed = 0 if networks.inverse is None else 1
+        if isinstance(networks.regularizer, ContrastiveRegularizer):
+            followed = window
         following = None
-        if networks.inverse is not None:
+        if followed:
             with torch.no_grad() if encoder_frozen else nullcontext():
-                following = full(networks.encoder(map_parts(lambda part: part[1], batch.obs)))
+                following = full(networks.encoder(map_parts(lambda part: part[1 : 1 + followed], batch.obs)))
         with torch.no_grad():
             target_z = self._target_latents(batch, following)
             used = bootstraps(batch.valid, config.n_step)
@@ -94,23 +98,26 @@ class AutogradUpdate:
         return view, HeadOutputs(imagined, critic_logits)
 
     def _target_latents(
-        self, batch: WindowBatch, following: Float[Tensor, "batch latent"] | None
+        self, batch: WindowBatch, following: Float[Tensor, "steps batch latent"] | None
     ) -> Float[Tensor, "time batch latent"]:
-        """Latents of all observations but the first, by the target encoder; `following` are those of the second."""
+        """Latents of all observations but the first, by the target encoder; `following` are the first of them."""
         networks, time = self.networks, len(batch.action)
         if following is None or networks.target_encoder is not networks.encoder:
             return full(networks.target_encoder(map_parts(lambda part: part[1:], batch.obs)))
-        known = following.detach().unsqueeze(0)
-        if time == 1:
+        known = following.detach()
+        if time == len(known):
             return known
-        return torch.cat((known, full(networks.encoder(map_parts(lambda part: part[2:], batch.obs)))))
+        others = map_parts(lambda part: part[1 + len(known) :], batch.obs)
+        return torch.cat((known, full(networks.encoder(others))))
 
     def losses(self, batch: WindowBatch, view: Predictions, outputs: HeadOutputs) -> Losses:
         """The loss of each term: the batch mean over valid steps, rho-weighted over the window."""
         networks, window = self.networks, self.config.window_decisions
         valid = batch.valid[:window]
         weight = row_weights(self.step_weight, valid)
-        observed = (x[:window].flatten(0, 1) for x in (view.target_z, batch.cost, batch.terminated))
+        contrastive = isinstance(networks.regularizer, ContrastiveRegularizer)
+        targets = view.following if contrastive and view.following is not None else view.target_z
+        observed = (x[:window].flatten(0, 1) for x in (targets, batch.cost, batch.terminated))
         errors = networks.world_model.loss(outputs.imagined, *observed)
         prediction, cost, termination = ((weight * error).sum() for error in errors)
         critics = outputs.critic_logits.shape[1]
@@ -118,11 +125,14 @@ class AutogradUpdate:
         critic = (weight * networks.critic.two_hot.loss(outputs.critic_logits, target).mean(1)).sum()
         first = view.latents[0]
         regularizer = networks.regularizer.loss(first)
+        if isinstance(networks.regularizer, ContrastiveRegularizer):
+            predicted = torch.stack(view.latents[1:])
+            regularizer = regularizer + networks.regularizer.contrast(predicted, targets, valid)
         readout = F.mse_loss(networks.readout(first.detach()), networks.readout_normalizer(batch.readout[0]))
         inverse = first.new_zeros(())
         if networks.inverse is not None and view.following is not None:
             with self.arithmetic():
-                action = full(networks.inverse(torch.cat((first, view.following), -1)))
+                action = full(networks.inverse(torch.cat((first, view.following[0]), -1)))
             inverse = F.mse_loss(action, batch.action[0])
         return Losses(prediction, cost, critic, termination, regularizer, readout, inverse)
 

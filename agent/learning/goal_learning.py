@@ -16,6 +16,7 @@ from torch import Tensor
 from agent import random_state
 from agent.errors import ConfigError
 from agent.goal_networks import GoalNetworks
+from agent.learning.change_learning import ChangeLearner
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.skipped_updates import SkipBudget
 from agent.memory.replay_buffer import ReplayBuffer
@@ -93,9 +94,9 @@ def usual_step(modules: Modules) -> float:
 def learn_goals(
     modules: Modules, updates: int, on_update: Callable[[int], None] | None = None
 ) -> GoalNetworks:
-    """Trains a critic and a policy that are told the goal, on what an agent remembers. Deterministic.
+    """Trains a critic and a policy that are told the goal, and a model of changes, on what an agent remembers.
 
-    The process's random generators are left as they are.
+    Deterministic. The process's random generators are left as they are.
 
     Args:
         modules: those of the agent; they are not changed.
@@ -112,11 +113,15 @@ def learn_goals(
     with random_state.preserved():
         torch.manual_seed(modules.config.seed)
         networks = modules.networks.new_goals()
-        learner = GoalLearner(
-            networks, moments, modules.config.learning.max_skipped_updates, modules.config.seed
+        budget, seed = modules.config.learning.max_skipped_updates, modules.config.seed
+        learner = GoalLearner(networks, moments, budget, seed)
+        assert networks.changes is not None
+        changes = ChangeLearner(
+            networks.changes, moments.z, moments.action, moments.last, updates, budget, seed
         )
         for done in range(1, updates + 1):
             learner.update()
+            changes.update()
             if on_update is not None:
                 on_update(done)
     return networks

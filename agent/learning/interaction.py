@@ -297,7 +297,12 @@ class Interaction:
             take_in_new_rows(modules)
         time = learning.window_decisions + learning.n_step - 1
         windows = modules.replay_buffer.sample(
-            learning.batch_size, time, modules.rng, recency=learning.recency
+            learning.batch_size,
+            time,
+            modules.rng,
+            None,
+            learning.recency,
+            modules.learner.windows_per_episode,
         )
         measure = updates % MEASURE_EVERY == 0
         share = 1.0

@@ -30,6 +30,7 @@ from agent.memory.windows import Windows
 from agent.networks import Networks
 from agent.perception.collapse import latent_health
 from agent.perception.pixels import PixelEncoder, augmented
+from agent.perception.regularizers import ContrastiveRegularizer
 
 SHOWN = ("prediction", "cost", "critic", "termination", "regularizer")
 """Losses that are metrics under their own name."""
@@ -143,6 +144,12 @@ class Learner:
         self.networks.world_model.costs_shape_features = not self.rewardless
         self.model_group.attach()
         self.policy_group.attach()
+
+    @property
+    def windows_per_episode(self) -> int:
+        """Windows of a batch that are to come from one episode."""
+        kind = self.networks.regularizer
+        return kind.windows_per_episode if isinstance(kind, ContrastiveRegularizer) else 1
 
     @property
     def skipped(self) -> int:

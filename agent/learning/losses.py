@@ -54,8 +54,9 @@ class Predictions:
     """Predicted along the window, beginning with the encoder's first latent."""
     usual_disagreement: Float[Tensor, ""]
     """The moving average of the disagreement, this batch included."""
-    following: Float[Tensor, "batch latent"] | None = None
-    """The encoder's latent of the second observation, with its gradient; None without inverse dynamics."""
+    following: Float[Tensor, "steps batch latent"] | None = None
+    """The encoder's latents of the first observations that followed, with their gradient: of the second one for
+    inverse dynamics, of all of the window for a contrast; None without both."""
 
 
 @dataclass(frozen=True)

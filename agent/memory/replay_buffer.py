@@ -188,6 +188,7 @@ class ReplayBuffer:
         rng: np.random.Generator,
         among: np.ndarray | None = None,
         recency: float = 0.0,
+        per_episode: int = 1,
     ) -> np.ndarray:
         """Places [time + 1, batch] of windows.
 
@@ -199,6 +200,7 @@ class ReplayBuffer:
             rng: the generator that draws the starts.
             among: places to start at, with equal probability, in place of all.
             recency: rate, per decision, at which a start's probability falls with its age; see `draw_ages`.
+            per_episode: windows in a row that start at different moments of one episode, where it has so many.
 
         Raises:
             ValueError: when no transition is stored.
@@ -211,11 +213,21 @@ class ReplayBuffer:
             start = self._filled(rng, batch, recency)
             while (bad := self.last[start]).any():
                 start[bad] = self._filled(rng, int(bad.sum()), recency)
+        if per_episode > 1:
+            self._gather(start, per_episode, rng)
         index = np.empty((time + 1, batch), np.int64)
         index[0] = start
         for k in range(time):
             index[k + 1] = np.where(self.last[index[k]], index[k], self.after(index[k]))
         return index
+
+    def _gather(self, start: np.ndarray, per_episode: int, rng: np.random.Generator) -> None:
+        """Replaces starts [batch], in place, by others of the episode of the first of so many in a row."""
+        for group in np.split(start, np.arange(per_episode, len(start), per_episode)):
+            stream, slot = divmod(int(group[0]), self.rows_per_stream)
+            own = self.streams[stream].episode_at(slot)
+            chosen = rng.choice(own, min(len(group), len(own)), replace=False)
+            group[: len(chosen)] = stream * self.rows_per_stream + chosen  # a view of `start`
 
     def _filled(self, rng: np.random.Generator, count: int, recency: float) -> np.ndarray:
         """Places [count] of rows that were written, over all streams."""
@@ -237,9 +249,10 @@ class ReplayBuffer:
         rng: np.random.Generator,
         among: np.ndarray | None = None,
         recency: float = 0.0,
+        per_episode: int = 1,
     ) -> Windows:
         """`batch` windows of `time` transitions; arguments and errors as for `windows`."""
-        index = self.windows(batch, time, rng, among, recency)
+        index = self.windows(batch, time, rng, among, recency, per_episode)
         valid = ~self.last[index[:-1]]
         steps = index[:-1]
         return Windows(

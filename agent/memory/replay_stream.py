@@ -7,6 +7,9 @@ import numpy as np
 from agent.interface import Arrays, Observation
 from agent.memory.columns import observation_in
 
+LOOKED_AT = 512
+"""Rows among which the end of an episode is looked for at a time."""
+
 
 def _write(column: np.ndarray, place: int, obs: Any) -> None:
     """Stores an observation; of stacked frames the newest, which are the last on the first axis."""
@@ -105,6 +108,24 @@ class ReplayStream:
         self.held += int(np.count_nonzero(~rows["last"]))
         self.rows = begin + len(places)
         self.head = int(places[-1])
+
+    def episode_at(self, place: int) -> np.ndarray:
+        """Places of the transitions of an episode that are held, in order; `place` is that of one of them."""
+        row = self.rows - 1 - (self.head - place) % self.capacity
+        last, first, end = self.columns["last"], row, row
+        while first > self.first:  # the row before an episode is the last of another one
+            before = np.arange(first - 1, max(first - 1 - LOOKED_AT, self.first - 1), -1)
+            own = int(np.append(last[before % self.capacity], True).argmax())
+            first -= own
+            if own < len(before):
+                break
+        while end < self.rows:
+            after = np.arange(end, min(end + LOOKED_AT, self.rows))
+            own = int(np.append(last[after % self.capacity], True).argmax())
+            end += own
+            if own < len(after):
+                break
+        return np.arange(first, end) % self.capacity
 
     def since(self, first: int) -> Arrays:
         """Columns of the final rows from row number `first` on, oldest first.

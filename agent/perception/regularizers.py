@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agent.configurator.kinds import REGULARIZERS
@@ -34,6 +34,25 @@ class Regularizer(Protocol):
 
     def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
         """The penalty on a batch of latents."""
+        ...
+
+
+@runtime_checkable
+class ContrastiveRegularizer(Regularizer, Protocol):
+    """What tells predicted latents apart too. Its targets are those of the encoder, with their gradient."""
+
+    @property
+    def windows_per_episode(self) -> int:
+        """Windows of a batch that come from one episode."""
+        ...
+
+    def contrast(
+        self,
+        predicted: Float[Tensor, "steps batch latent"],
+        following: Float[Tensor, "steps batch latent"],
+        valid: Bool[Tensor, "steps batch"],
+    ) -> Float[Tensor, ""]:
+        """The penalty on predicted latents, those that followed, and where a step belongs to its episode."""
         ...
 
 
@@ -147,6 +166,47 @@ class SIGReg:
         # The integrand is even in t: twice the half line.
         statistic = 2.0 * torch.trapezoid(distance * gaussian, t, dim=-1)
         return statistic.mean() * z.shape[0] / 100.0
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Tells each predicted latent apart from what followed in the other windows of the batch.
+
+    Van den Oord et al. 2018 (contrastive predictive coding, InfoNCE), with squared distances in place of a product:
+    distances of latents are what plans for goals go by. Many windows are of one episode. What never changes within
+    one, such as the colour of a target, tells these not apart, and so it is what moves that latents have to show.
+    """
+
+    temperature: float = setting(0.1, 0.001, 1_000.0)
+    """Squared distance between latents that counts as much as a factor e in probability."""
+    windows_per_episode: int = setting(16, 1, 65_536)
+    """Windows of a batch that come from one episode, where the batch has so many."""
+    ema_target: ClassVar[bool] = False
+
+    def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:
+        """The raw output itself."""
+        return raw
+
+    def loss(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, ""]:
+        """No penalty on latents by themselves."""
+        return z.new_zeros(())
+
+    def contrast(
+        self,
+        predicted: Float[Tensor, "steps batch latent"],
+        following: Float[Tensor, "steps batch latent"],
+        valid: Bool[Tensor, "steps batch"],
+    ) -> Float[Tensor, ""]:
+        """Cross-entropy of which latent followed, averaged over the valid steps."""
+        squares = (
+            predicted.square().sum(-1).unsqueeze(2)
+            + following.square().sum(-1).unsqueeze(1)
+            - 2.0 * predicted @ following.transpose(1, 2)
+        )
+        # What a window rests on after the end of its episode is its last latent again, not another one.
+        logits = (squares / -self.temperature).masked_fill(~valid.unsqueeze(1), -torch.inf)
+        own = torch.arange(predicted.shape[1], device=predicted.device).expand(len(predicted), -1)
+        return F.cross_entropy(logits[valid], own[valid])
 
 
 def make(kind: str, settings: Mapping[str, Any] | None = None) -> Regularizer:

@@ -7,6 +7,7 @@ products.
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +52,21 @@ def disagreement(heads: Float[Tensor, "heads rows latent"]) -> Float[Tensor, " r
     """Ensemble disagreement: the root of the variance over heads, averaged over dimensions."""
     # Not `Tensor.var`: along a leading axis it is ten times slower.
     return (heads - mean_of(heads)).square().mean((0, 2)).sqrt()
+
+
+@runtime_checkable
+class StepModel(Protocol):
+    """What plans predict by: the world model, or another model of the same latents."""
+
+    def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
+        """One predicted step from `z` under `action`."""
+        ...
+
+    def expect(
+        self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
+    ) -> Float[Tensor, "rows latent"]:
+        """The `z` of `predict`."""
+        ...
 
 
 class CostHead(nn.Sequential):

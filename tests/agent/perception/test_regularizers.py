@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agent.perception.regularizers import SIGReg, SimNorm, VICReg, make, simplicial_norm
+from agent.perception.regularizers import Contrast, SIGReg, SimNorm, VICReg, make, simplicial_norm
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -90,10 +90,34 @@ def test_descent_of_a_penalty_undoes_a_collapse() -> None:
         assert 0.6 < z.std(0).mean().item() < 1.5, kind
 
 
+def test_contrast_is_the_cross_entropy_of_which_latent_followed() -> None:
+    predicted, following = 0.3 * normal(2, 5, 3), 0.3 * normal(2, 5, 3, seed=1)
+    valid = torch.tensor([[True] * 5, [True, False, True, True, False]])
+    losses = []
+    for step in range(2):
+        candidates = [k for k in range(5) if valid[step, k]]
+        for k in candidates:
+            squares = [(predicted[step, k] - following[step, j]).square().sum().item() for j in candidates]
+            odds = np.exp(-np.array(squares) / 0.2)
+            losses.append(-math.log(odds[candidates.index(k)] / odds.sum()))
+    found = Contrast(temperature=0.2).contrast(predicted, following, valid)
+    assert found.item() == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_contrast_draws_what_followed_near_and_pushes_the_others_away() -> None:
+    predicted = torch.zeros(1, 3, 2)
+    following = torch.tensor([[[0.1, 0.0], [0.0, 0.1], [-0.1, 0.0]]]).requires_grad_()
+    Contrast().contrast(predicted, following, torch.tensor([[True, True, False]])).backward()
+    assert following.grad is not None
+    # Each of the two is drawn to its own prediction and pushed from that of the other, which is at the same place.
+    torch.testing.assert_close(following.grad, torch.zeros(1, 3, 2), atol=1e-6, rtol=0.0)
+    assert Contrast().contrast(following, following, torch.ones(1, 3, dtype=torch.bool)) < math.log(3)
+
+
 def test_only_ema_has_a_moving_target_and_unknown_kinds_are_refused() -> None:
-    kinds = ("simnorm", "ema", "vicreg", "sigreg", "none")
+    kinds = ("simnorm", "ema", "vicreg", "sigreg", "contrast", "none")
     assert [kind for kind in kinds if make(kind).ema_target] == ["ema"]
-    with pytest.raises(ValueError, match="simnorm, ema, vicreg, sigreg, none"):
+    with pytest.raises(ValueError, match="simnorm, ema, vicreg, sigreg, contrast, none"):
         make("batchnorm")
 
 
