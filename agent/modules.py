@@ -229,7 +229,7 @@ class Modules:
 
     def task_unknown_to_policy(self, explore: bool = False) -> bool:
         """Whether the acting policy has not learned what is asked: another task, or a new limit that is kept."""
-        reaches = isinstance(self.task_cost, GoalCost) and self.task_cost.known_to_policy
+        reaches = isinstance(self.task_cost, GoalCost) and self.task_cost.near_policy
         # What learns to reach goals pays for no violation.
         charged = not reaches and covered_by_task(self.config.constraint, self.config.task)
         new_limit = self.constraint_cost is not None and not explore and not charged

@@ -10,7 +10,7 @@ from agent.arguments import observation_rows
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
 from agent.configurator.settings import Config
-from agent.cost.goal import Goal
+from agent.cost.goal import Goal, GoalEnergy
 from agent.cost.goal_cost import GoalCost
 from agent.cost.goal_target import GoalTarget
 from agent.errors import ConfigError
@@ -41,8 +41,9 @@ class GoalsConfigurator:
     def plan_for(self, goal: Goal, horizon_decisions: int | None = None) -> None:
         """Plans to bring about an observation from now on.
 
-        With what `learn_goals` learned, a policy that knows the goal proposes and looks as far ahead as
-        `planner.horizon_decisions`. Without, the latent distance alone guides plans, and they look further ahead.
+        With what `learn_goals` learned, a policy that knows the goal proposes, and the search stays near it and
+        looks as far ahead as `planner.horizon_decisions`. By the latent distance alone plans look further ahead,
+        and everywhere; the policy then proposes some of the candidates.
 
         Args:
             goal: the goal.
@@ -59,7 +60,8 @@ class GoalsConfigurator:
             return
         cost, target = self._cost_of(goal)
         acting = None if learned is None else PolicyTowards(learned, target)
-        modules.task_cost, modules.actor = cost, modules.make_actor(self.settings(horizon_decisions), acting)
+        settings = self.settings(horizon_decisions, goal.energy)
+        modules.task_cost, modules.actor = cost, modules.make_actor(settings, acting)
 
     def warn_of_unfamiliar(self, goal: Goal) -> None:
         """Warns of a goal that is unlike all that is remembered, where ways to it were looked for."""
@@ -76,9 +78,10 @@ class GoalsConfigurator:
             )
             warnings.warn(said, Advice, stacklevel=3)
 
-    def settings(self, horizon_decisions: int | None = None) -> Config:
+    def settings(self, horizon_decisions: int | None = None, energy: GoalEnergy = "auto") -> Config:
         """The settings with the horizon of plans for a goal. Raises ConfigError for one beyond an episode."""
-        if horizon_decisions is None and self.modules.networks.goals is not None:
+        learned = self.modules.networks.goals is not None
+        if horizon_decisions is None and learned and energy != "latent":
             return self.modules.config
         return looking_ahead(self.modules, horizon_decisions)
 
@@ -114,7 +117,12 @@ class GoalsConfigurator:
         usual = None if energy == "steps" else self._usual_distance()
         decisions = None if energy == "latent" or learned is None else learned.decisions
         target = self._target_of(goal, latent)
-        return GoalCost(goal.name, target, usual, decisions, known_to_policy=learned is not None), target
+        known = learned is not None
+        cost = GoalCost(
+            goal.name, target, usual, decisions,
+            known_to_policy=known, near_policy=known and energy != "latent",
+        )  # fmt: skip
+        return cost, target
 
     def check(self, goal: Goal) -> None:
         """Raises InputError for what is no observation of this environment, and ConfigError for several."""

@@ -46,6 +46,11 @@ class ContrastiveRegularizer(Regularizer, Protocol):
         """Windows of a batch that come from one episode."""
         ...
 
+    @property
+    def residual(self) -> bool:
+        """Whether dynamics predict the change of a latent, in place of the next one."""
+        ...
+
     def contrast(
         self,
         predicted: Float[Tensor, "steps batch latent"],
@@ -181,6 +186,9 @@ class Contrast:
     """Squared distance between latents that counts as much as a factor e in probability."""
     windows_per_episode: int = setting(16, 1, 65_536)
     """Windows of a batch that come from one episode, where the batch has so many."""
+    residual: ClassVar[bool] = True
+    """What stays where it is then costs no error, and is kept in latents. Where the next latent was predicted, a
+    block that is pushed now and then was not."""
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from agent.layers import NormedLinear, TwoHot, full, through, zero_linear
-from agent.perception.regularizers import Regularizer
+from agent.perception.regularizers import ContrastiveRegularizer, Regularizer
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ class WorldModel(nn.Module):
         self.costs_shape_features = True
         """Whether the features get the gradient of the cost head."""
         self.regularizer = regularizer
+        self.residual = isinstance(regularizer, ContrastiveRegularizer) and regularizer.residual
+        """Whether the heads predict the change of the latent."""
         self.two_hot = TwoHot(bins, limit=10.0, logarithmic=True)
         self.register_buffer("cost_scale", torch.ones(()))
         self.trunk = NormedLinear(latent + act, hidden)
@@ -123,11 +125,13 @@ class WorldModel(nn.Module):
         )
         self.cost = CostHead(hidden, head_width, bins)
 
-    def heads(self, features: Float[Tensor, "rows hidden"]) -> Float[Tensor, "heads rows latent"]:
-        """The next latent by each head, from the trunk's features."""
+    def heads(
+        self, features: Float[Tensor, "rows hidden"], z: Float[Tensor, "rows latent"]
+    ) -> Float[Tensor, "heads rows latent"]:
+        """The next latent by each head, from the trunk's features and the latent before."""
         # Along SimNorm's axis a bfloat16 softmax takes eight times as long as a cast and a float32 softmax.
         raw = full(torch.stack([through(head, features) for head in self.dynamics]))
-        return self.regularizer.project(raw)
+        return self.regularizer.project(raw + z if self.residual else raw)
 
     def predict(self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]) -> Step:
         """One predicted step from `z` under `action`."""
@@ -135,19 +139,19 @@ class WorldModel(nn.Module):
         cost_logits, termination = self.cost.read(
             features if self.costs_shape_features else features.detach()
         )
-        return Step(self.heads(features), cost_logits, termination)
+        return Step(self.heads(features, z), cost_logits, termination)
 
     def expect(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
     ) -> Float[Tensor, "rows latent"]:
         """The `z` of `predict`, without the cost head."""
-        return mean_of(self.heads(self.trunk.forward(torch.cat((z, action), -1))))
+        return mean_of(self.heads(self.trunk.forward(torch.cat((z, action), -1)), z))
 
     def disagreement(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]
     ) -> Float[Tensor, " rows"]:
         """The `disagreement` of `predict`, without the cost head."""
-        return disagreement(self.heads(self.trunk.forward(torch.cat((z, action), -1))))
+        return disagreement(self.heads(self.trunk.forward(torch.cat((z, action), -1)), z))
 
     def rollout(
         self, z: Float[Tensor, "rows latent"], actions: Float[Tensor, "rows horizon act"]

@@ -121,7 +121,7 @@ class DynamicsNetwork(nn.Module):
 
     def forward(self, latent: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         model = self.world_model
-        heads = model.heads(model.trunk.forward(torch.cat((latent, action), -1)))
+        heads = model.heads(model.trunk.forward(torch.cat((latent, action), -1)), latent)
         return mean_of(heads), heads.transpose(0, 1), disagreement(heads)
 
 

@@ -136,7 +136,8 @@ class PlannedGoals:
         """See `Reaching`; what `learn_goals` learns changes it."""
         if not self._plans:
             return None
-        return self.agent.configurator.goals.settings(self._asked_horizon).planner.horizon_decisions
+        goals = self.agent.configurator.goals
+        return goals.settings(self._asked_horizon, self.energy or "auto").planner.horizon_decisions
 
     @property
     def kinds(self) -> dict[str, Towards]:

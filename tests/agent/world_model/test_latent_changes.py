@@ -26,8 +26,11 @@ def walk(episodes: int, length: int, seed: int = 0) -> tuple[torch.Tensor, torch
             action.append(taken)
             last.append(step == length - 1)
             place = place + 0.05 * np.array([taken[0], taken[0] * place[0], 0.0])
-    arrays = (torch.tensor(np.stack(column), dtype=torch.float32) for column in (z, action))
-    return *arrays, np.array(last)
+    return (
+        torch.tensor(np.stack(z), dtype=torch.float32),
+        torch.tensor(np.stack(action), dtype=torch.float32),
+        np.array(last),
+    )
 
 
 def test_it_learns_what_actions_change() -> None:
