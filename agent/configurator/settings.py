@@ -47,7 +47,7 @@ class RegularizerConfig:
     kind: str = "simnorm"
     """The regulariser; each kind has settings of its own."""
     weight: float = ranged(1.0, 0.0, 1e6)
-    """Weight of the regulariser's loss; only vicreg and sigreg have one."""
+    """Weight of the regulariser's loss; only vicreg, sigreg and contrast have one."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of this kind that differ from its defaults."""
 
