@@ -11,7 +11,7 @@ from agent.actor.policy import Policy
 from agent.cost.critic import Critic
 from agent.cost.goal_target import GoalTarget
 from agent.layers import full
-from agent.world_model.latent_changes import LatentChanges
+from agent.world_model.residual_dynamics import ResidualDynamics
 
 DISCOUNT = 0.98
 """Goals beyond some 50 decisions are hard to tell apart."""
@@ -44,7 +44,7 @@ class GoalNetworks(nn.Module):
         self.critic.scale.fill_(1.0 / (1.0 - discount) / Critic.LIMIT)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.policy = Policy(2 * latent, act, hidden)
-        self.changes: LatentChanges | None = LatentChanges(latent, act)
+        self.dynamics: ResidualDynamics | None = ResidualDynamics(latent, act)
         """Predicts what plans for goals come to; None in an agent that learned goals before there was one."""
 
     def decisions(

@@ -104,8 +104,8 @@ class Networks(nn.Module):
     def _blank_goals(self, arrays: Mapping[str, np.ndarray]) -> GoalNetworks:
         with random_state.preserved():
             blank = self.new_goals()
-        if not _has_changes(arrays):
-            blank.changes = None
+        if not _has_dynamics(arrays):
+            blank.dynamics = None
         return blank
 
     def like(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ class Networks(nn.Module):
         """Puts back what `to_arrays` gave."""
         if not any(name.startswith(GOALS) for name in arrays):
             self.goals = None
-        elif self.goals is None or (self.goals.changes is None) is _has_changes(arrays):
+        elif self.goals is None or (self.goals.dynamics is None) is _has_dynamics(arrays):
             self.goals = self._blank_goals(arrays)
         self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
 
@@ -147,6 +147,6 @@ class Networks(nn.Module):
             critic.scale.fill_(to_go)
 
 
-def _has_changes(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether what was learned of goals has a model of changes; in files of Joule 0.1 there is none."""
-    return any(name.startswith(f"{GOALS}changes.") for name in arrays)
+def _has_dynamics(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether what was learned of goals has residual dynamics; in files of Joule 0.1 there is none."""
+    return any(name.startswith(f"{GOALS}dynamics.") for name in arrays)

@@ -16,7 +16,7 @@ from torch import Tensor
 from agent import random_state
 from agent.errors import ConfigError
 from agent.goal_networks import GoalNetworks
-from agent.learning.change_learning import ChangeLearner
+from agent.learning.dynamics_learning import DynamicsLearner
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.skipped_updates import SkipBudget
 from agent.memory.replay_buffer import ReplayBuffer
@@ -94,7 +94,7 @@ def usual_step(modules: Modules) -> float:
 def learn_goals(
     modules: Modules, updates: int, on_update: Callable[[int], None] | None = None
 ) -> GoalNetworks:
-    """Trains a critic and a policy that are told the goal, and a model of changes, on what an agent remembers.
+    """Trains a critic and a policy that are told the goal, and residual dynamics, on what an agent remembers.
 
     Deterministic. The process's random generators are left as they are.
 
@@ -115,13 +115,13 @@ def learn_goals(
         networks = modules.networks.new_goals()
         budget, seed = modules.config.learning.max_skipped_updates, modules.config.seed
         learner = GoalLearner(networks, moments, budget, seed)
-        assert networks.changes is not None
-        changes = ChangeLearner(
-            networks.changes, moments.z, moments.action, moments.last, updates, budget, seed
+        assert networks.dynamics is not None
+        dynamics = DynamicsLearner(
+            networks.dynamics, moments.z, moments.action, moments.last, updates, budget, seed
         )
         for done in range(1, updates + 1):
             learner.update()
-            changes.update()
+            dynamics.update()
             if on_update is not None:
                 on_update(done)
     return networks

@@ -1,4 +1,4 @@
-"""A model of changes learns on latents that stay as they are, and plans for goals use it."""
+"""Residual dynamics learn on latents that stay as they are, and plans for goals use it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import joule
-from agent.learning.change_learning import ChangeLearner
-from agent.world_model.latent_changes import LatentChanges
+from agent.learning.dynamics_learning import DynamicsLearner
+from agent.world_model.residual_dynamics import ResidualDynamics
 
 
 def walk(episodes: int, length: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
@@ -36,8 +36,8 @@ def walk(episodes: int, length: int, seed: int = 0) -> tuple[torch.Tensor, torch
 def test_it_learns_what_actions_change() -> None:
     z, action, last = walk(40, 25)
     torch.manual_seed(0)
-    model = LatentChanges(3, 1)
-    learner = ChangeLearner(model, z, action, last, 150, 10, seed=0)
+    model = ResidualDynamics(3, 1)
+    learner = DynamicsLearner(model, z, action, last, 150, 10, seed=0)
     for _ in range(150):
         learner.update()
     z, action, last = walk(10, 25, seed=1)
@@ -52,7 +52,7 @@ def test_it_learns_what_actions_change() -> None:
 
 
 def test_no_error_counts_beyond_the_end_of_an_episode() -> None:
-    model = LatentChanges(2, 1)
+    model = ResidualDynamics(2, 1)
     z, action = torch.randn(3, 4, 2), torch.randn(2, 4, 1)
     valid = torch.ones(2, 4)
     valid[1, 1:] = 0.0
@@ -65,7 +65,7 @@ def test_no_error_counts_beyond_the_end_of_an_episode() -> None:
 
 def test_the_learning_rate_rises_and_falls() -> None:
     z, action, last = walk(4, 5)
-    learner = ChangeLearner(LatentChanges(3, 1), z, action, last, 100, 10, seed=0)
+    learner = DynamicsLearner(ResidualDynamics(3, 1), z, action, last, 100, 10, seed=0)
     shares = []
     for learner.updates in range(100):
         shares.append(learner.rate_share())
@@ -82,8 +82,8 @@ def test_plans_for_a_goal_predict_by_it_and_are_kept(trained_run: Path, tmp_path
     agent.learn_goals(2)
     observation = modules.replay_buffer.observations(np.array([3]))[0]
     agent.plan_for(joule.Goal(observation))
-    assert modules.step_model() is modules.networks.goals.changes
-    assert modules.energy(modules.perceive(observation[None])).model is modules.networks.goals.changes
+    assert modules.step_model() is modules.networks.goals.dynamics
+    assert modules.energy(modules.perceive(observation[None])).model is modules.networks.goals.dynamics
     arrays = modules.networks.to_arrays()
     other: Any = joule.load(trained_run)
     other.modules.networks.load_arrays(arrays)
@@ -91,7 +91,7 @@ def test_plans_for_a_goal_predict_by_it_and_are_kept(trained_run: Path, tmp_path
     assert kept.keys() == arrays.keys()
     assert all(np.array_equal(value, kept[name]) for name, value in arrays.items())
     # An agent that learned goals before there was such a model plans by its world model.
-    older = {name: value for name, value in arrays.items() if not name.startswith("goals.changes.")}
+    older = {name: value for name, value in arrays.items() if not name.startswith("goals.dynamics.")}
     assert other.modules.networks.like(older).keys() == older.keys()
     other.modules.networks.load_arrays(older)
     other.plan_for(joule.Goal(observation))

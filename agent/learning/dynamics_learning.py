@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.skipped_updates import SkipBudget
-from agent.world_model.latent_changes import LatentChanges
+from agent.world_model.residual_dynamics import ResidualDynamics
 
 BATCH_SIZE = 256
 LEARNING_RATE = 2e-3
@@ -20,8 +20,8 @@ WARM_UP = 0.05
 MAX_GRAD_NORM = 20.0
 
 
-class ChangeLearner:
-    """Gradient steps on a model of changes.
+class DynamicsLearner:
+    """Gradient steps on residual dynamics.
 
     Args:
         model: is trained; its scales are measured here.
@@ -35,7 +35,7 @@ class ChangeLearner:
 
     def __init__(
         self,
-        model: LatentChanges,
+        model: ResidualDynamics,
         z: Float[Tensor, "moments latent"],
         action: Float[Tensor, "moments act"],
         last: np.ndarray,
@@ -81,5 +81,5 @@ class ChangeLearner:
         loss.backward()
         if not torch.isfinite(self.parameters.step(MAX_GRAD_NORM)):
             self.budget.skipped(
-                self.updates, f"the gradient of changes of latents is not finite (loss {loss.item()})"
+                self.updates, f"the gradient of residual dynamics is not finite (loss {loss.item()})"
             )

@@ -40,7 +40,7 @@ class Products(nn.Module):
         return torch.cat((x, one * other), -1)
 
 
-class LatentChanges(nn.Module):
+class ResidualDynamics(nn.Module):
     """(z, action) -> Step, for plans by what latents alone tell.
 
     Args:
