@@ -221,7 +221,7 @@ class Modules:
         return Energy(*parts, shares, terminates, self.task_cost, constraint, self.step_model())
 
     def step_model(self) -> StepModel:
-        """What plans predict by: for a goal the residual dynamics that were learned with it, else the world model."""
+        """What plans predict by: the residual dynamics that were learned for goals, or the world model."""
         goals = self.networks.goals
         if isinstance(self.task_cost, GoalCost) and goals is not None and goals.dynamics is not None:
             return goals.dynamics
