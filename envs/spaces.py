@@ -38,6 +38,18 @@ def _has_empty(space: spaces.Space[Any]) -> bool:
     return not parts or any(_has_empty(part) for part in parts)
 
 
+def texts_in(space: spaces.Space[Any], path: str = "") -> list[str]:
+    """The names of the texts in an observation space, such as `task.mission`; that of a text itself is empty."""
+    if isinstance(space, spaces.Text):
+        return [path]
+    named: list[tuple[Any, spaces.Space[Any]]] = []
+    if isinstance(space, spaces.Dict):
+        named = list(space.spaces.items())
+    elif isinstance(space, spaces.Tuple):
+        named = list(enumerate(space.spaces))
+    return [found for key, inner in named for found in texts_in(inner, f"{path}.{key}" if path else str(key))]
+
+
 def flattener(space: spaces.Space[Any]) -> Callable[[Any], np.ndarray]:
     """A function that gives an observation of `space` as one vector, in memory of its own.
 

@@ -19,7 +19,7 @@ from envs.own_picture import (
     paths_of_pictures,
     without_pictures,
 )
-from envs.spaces import checked_action_space, flat_observation_space, flattener
+from envs.spaces import checked_action_space, flat_observation_space, flattener, texts_in
 from joule_errors import Advice
 
 Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
@@ -63,6 +63,13 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         self.observation_space = NOTHING if space is NOTHING else flat_observation_space(space)
         size = self.observation_space.shape[0]
         self._flatten = flattener(space)
+        if texts := texts_in(space):
+            warnings.warn(
+                f"the observation has a text ({', '.join(texts) or 'itself'}): its characters are observed as numbers, "
+                "which say little of its meaning; gymnasium.wrappers.FilterObservation leaves parts out",
+                Advice,
+                stacklevel=2,
+            )
         box = checked_action_space(_space(env, "action_space"))
         low, high = box.low.astype(np.float64).ravel(), box.high.astype(np.float64).ravel()
         self._free = np.flatnonzero(low < high)

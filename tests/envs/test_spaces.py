@@ -197,3 +197,11 @@ def test_the_part_of_a_dict_that_does_not_fit_is_named(observation: Any, sentenc
     env = make(observation, spaces.Dict({"touch": BOX, "gyro": BOX}))
     with pytest.raises(envs.EnvFault, match=sentence):
         env.reset(seed=0)
+
+
+def test_a_text_in_an_observation_is_told() -> None:
+    text = spaces.Text(4, charset="abcd")
+    space = spaces.Dict({"state": BOX, "task": spaces.Dict({"mission": text})})
+    with pytest.warns(Advice, match=r"has a text \(task\.mission\): its characters are observed as numbers"):
+        env = make({"state": ZERO, "task": {"mission": "abca"}}, space)
+    assert env.reset(seed=1)[0].shape == (6,)
