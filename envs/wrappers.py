@@ -65,8 +65,8 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         self._flatten = flattener(space)
         if texts := texts_in(space):
             warnings.warn(
-                f"the observation has a text ({', '.join(texts) or 'itself'}): its characters are observed as numbers, "
-                "which say little of its meaning; gymnasium.wrappers.FilterObservation leaves parts out",
+                f"the observation has a text ({', '.join(texts) or 'itself'}): its characters are observed as "
+                "numbers, which say little of its meaning; gymnasium.wrappers.FilterObservation leaves parts out",
                 Advice,
                 stacklevel=2,
             )
