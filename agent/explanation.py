@@ -123,7 +123,7 @@ def forecast(modules: Modules, state: ActingState) -> Forecast | None:
 def imagine(modules: Modules, obs: Observation, actions: np.ndarray) -> np.ndarray:
     """Readouts [steps + 1, readouts] predicted from `obs` [obs] under `actions` [steps, act].
 
-    Row 0 reads the present, each further row one predicted step.
+    Row 0 reads the present, each further row one step that is predicted as plans predict it.
 
     Raises:
         InputError: for another shape, for an observation that is not finite, and for an action outside [-1, 1].
@@ -133,8 +133,8 @@ def imagine(modules: Modules, obs: Observation, actions: np.ndarray) -> np.ndarr
         raise InputError("obs: found a batch; give one observation")
     sequence = action_sequence(actions, modules.env_spec.action_size)
     with torch.inference_mode():
-        z, model = modules.perceive(rows), modules.networks.world_model
-        return _readouts(modules, model, z, torch.from_numpy(sequence).to(modules.device))
+        actions_taken = torch.from_numpy(sequence).to(modules.device)
+        return _readouts(modules, modules.step_model(), modules.perceive(rows), actions_taken)
 
 
 def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray:

@@ -33,19 +33,21 @@ class GoalNetworks(nn.Module):
         critics: size of the critic's ensemble.
         bins: of each of its heads.
         discount: gamma, per decision.
+        by_distance: whether latents are made for plans by their distance, which then get dynamics of their own.
     """
 
     def __init__(
-        self, latent: int, act: int, hidden: int, critics: int, bins: int, discount: float = DISCOUNT
-    ):
+        self, latent: int, act: int, hidden: int, critics: int, bins: int, discount: float = DISCOUNT,
+        *, by_distance: bool = False,
+    ):  # fmt: skip
         super().__init__()
         self.discount = discount
         self.critic = Critic(2 * latent, act, hidden, critics, bins)
         self.critic.scale.fill_(1.0 / (1.0 - discount) / Critic.LIMIT)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.policy = Policy(2 * latent, act, hidden)
-        self.dynamics: ResidualDynamics | None = ResidualDynamics(latent, act)
-        """Predicts what plans for goals come to; None in an agent that learned goals before there was one."""
+        self.dynamics = ResidualDynamics(latent, act) if by_distance else None
+        """Predict what plans for goals come to; None leaves that to the world model."""
 
     def decisions(
         self, z: Float[Tensor, "rows latent"], goal: Float[Tensor, "rows latent"]

@@ -221,11 +221,14 @@ class Modules:
         return Energy(*parts, shares, terminates, self.task_cost, constraint, self.step_model())
 
     def step_model(self) -> StepModel:
-        """What plans predict by: the residual dynamics that were learned for goals, or the world model."""
+        """What plans predict by: the residual dynamics that were learned for goals, or the world model.
+
+        Constraints keep a margin from the errors of the world model, and are checked by it.
+        """
         goals = self.networks.goals
-        if isinstance(self.task_cost, GoalCost) and goals is not None and goals.dynamics is not None:
-            return goals.dynamics
-        return self.networks.world_model
+        if not isinstance(self.task_cost, GoalCost) or self.constraint_cost is not None:
+            return self.networks.world_model
+        return self.networks.world_model if goals is None or goals.dynamics is None else goals.dynamics
 
     def task_unknown_to_policy(self, explore: bool = False) -> bool:
         """Whether the acting policy has not learned what is asked: another task, or a new limit that is kept."""
@@ -328,7 +331,10 @@ class Modules:
         energy: planners.EnergyFn | None = None
         choice = None
         if deadline is not None and actor.planner is not None and not deadline.search_fits():
-            by_policy = explore or starts.any() or not (unknown or self.constraint_cost is not None)
+            asked_anew = unknown and not (
+                isinstance(self.task_cost, GoalCost) and self.task_cost.known_to_policy
+            )
+            by_policy = explore or starts.any() or not (asked_anew or self.constraint_cost is not None)
             actor = actor.without_search(None if by_policy else warm)
         if isinstance(self.task_cost, GoalCost) and actor.planner is None:  # plans look by themselves
             self.task_cost.target.look(ahead)

@@ -99,28 +99,26 @@ class Networks(nn.Module):
 
     def new_goals(self) -> GoalNetworks:
         """Untrained networks of this agent's sizes for reaching goals, on its device."""
-        return GoalNetworks(*self._goal_sizes).to(self.quantiles.device)
+        distances = isinstance(self.regularizer, regularizers.ContrastiveRegularizer)
+        return GoalNetworks(*self._goal_sizes, by_distance=distances).to(self.quantiles.device)
 
-    def _blank_goals(self, arrays: Mapping[str, np.ndarray]) -> GoalNetworks:
+    def _blank_goals(self) -> GoalNetworks:
         with random_state.preserved():
-            blank = self.new_goals()
-        if not _has_dynamics(arrays):
-            blank.dynamics = None
-        return blank
+            return self.new_goals()
 
     def like(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """The parameters that should be among `arrays`, by name; those of reaching goals only where some are."""
         own = {name: value for name, value in self.state_dict().items() if not name.startswith(GOALS)}
         if any(name.startswith(GOALS) for name in arrays):
-            own |= {GOALS + name: value for name, value in self._blank_goals(arrays).state_dict().items()}
+            own |= {GOALS + name: value for name, value in self._blank_goals().state_dict().items()}
         return own
 
     def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `to_arrays` gave."""
         if not any(name.startswith(GOALS) for name in arrays):
             self.goals = None
-        elif self.goals is None or (self.goals.dynamics is None) is _has_dynamics(arrays):
-            self.goals = self._blank_goals(arrays)
+        elif self.goals is None:
+            self.goals = self._blank_goals()
         self.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
 
     def disagreement_cost(self, uncertainty: float) -> float:
@@ -145,8 +143,3 @@ class Networks(nn.Module):
         to_go = self.scales.cost_to_go()
         for critic in (self.critic, self.target_critic):
             critic.scale.fill_(to_go)
-
-
-def _has_dynamics(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether what was learned of goals has residual dynamics; in files of Joule 0.1 there is none."""
-    return any(name.startswith(f"{GOALS}dynamics.") for name in arrays)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.skipped_updates import SkipBudget
-from agent.world_model.residual_dynamics import ResidualDynamics
+from agent.world_model.residual_dynamics import MEASURED_STEPS, ResidualDynamics
 
 BATCH_SIZE = 256
 LEARNING_RATE = 2e-3
@@ -45,7 +45,8 @@ class DynamicsLearner:
     ) -> None:
         self.model, self.z, self.action, self.last = model, z, action, last
         self.starts = np.flatnonzero(~last)
-        measured = torch.from_numpy(self.starts).to(z.device)
+        some = np.linspace(0, len(self.starts) - 1, min(len(self.starts), MEASURED_STEPS)).astype(int)
+        measured = torch.from_numpy(self.starts[some]).to(z.device)
         model.measure(z[measured], z[measured + 1])
         self.parameters = FlatParameters([(list(model.parameters()), LEARNING_RATE)])
         self.budget = SkipBudget(max_skipped_updates)

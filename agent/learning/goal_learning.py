@@ -94,9 +94,10 @@ def usual_step(modules: Modules) -> float:
 def learn_goals(
     modules: Modules, updates: int, on_update: Callable[[int], None] | None = None
 ) -> GoalNetworks:
-    """Trains a critic and a policy that are told the goal, and residual dynamics, on what an agent remembers.
+    """Trains a critic and a policy that are told the goal, on what an agent remembers. Deterministic.
 
-    Deterministic. The process's random generators are left as they are.
+    Where latents are made for plans by their distance, residual dynamics are trained beside them, for these plans.
+    The process's random generators are left as they are.
 
     Args:
         modules: those of the agent; they are not changed.
@@ -115,13 +116,15 @@ def learn_goals(
         networks = modules.networks.new_goals()
         budget, seed = modules.config.learning.max_skipped_updates, modules.config.seed
         learner = GoalLearner(networks, moments, budget, seed)
-        assert networks.dynamics is not None
-        dynamics = DynamicsLearner(
-            networks.dynamics, moments.z, moments.action, moments.last, updates, budget, seed
-        )
+        dynamics = None
+        if networks.dynamics is not None:
+            dynamics = DynamicsLearner(
+                networks.dynamics, moments.z, moments.action, moments.last, updates, budget, seed
+            )
         for done in range(1, updates + 1):
             learner.update()
-            dynamics.update()
+            if dynamics is not None:
+                dynamics.update()
             if on_update is not None:
                 on_update(done)
     return networks

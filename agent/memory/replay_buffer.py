@@ -200,7 +200,8 @@ class ReplayBuffer:
             rng: the generator that draws the starts.
             among: places to start at, with equal probability, in place of all.
             recency: rate, per decision, at which a start's probability falls with its age; see `draw_ages`.
-            per_episode: windows in a row that start at different moments of one episode, where it has so many.
+            per_episode: windows in a row that start at different moments of one episode; where it has fewer, the
+                others start anywhere.
 
         Raises:
             ValueError: when no transition is stored.

@@ -9,6 +9,8 @@ from agent.memory.columns import observation_in
 
 LOOKED_AT = 512
 """Rows among which the end of an episode is looked for at a time."""
+FARTHEST = 8_192
+"""Rows before and after a place that are looked at for its episode: some have no end."""
 
 
 def _write(column: np.ndarray, place: int, obs: Any) -> None:
@@ -110,17 +112,21 @@ class ReplayStream:
         self.head = int(places[-1])
 
     def episode_at(self, place: int) -> np.ndarray:
-        """Places of the transitions of an episode that are held, in order; `place` is that of one of them."""
+        """Places of the transitions of an episode that are held, in order; `place` is that of one of them.
+
+        Of a long one, those up to FARTHEST rows before and after it.
+        """
         row = self.rows - 1 - (self.head - place) % self.capacity
         last, first, end = self.columns["last"], row, row
-        while first > self.first:  # the row before an episode is the last of another one
-            before = np.arange(first - 1, max(first - 1 - LOOKED_AT, self.first - 1), -1)
+        oldest, newest = max(self.first, row - FARTHEST), min(self.rows, row + FARTHEST)
+        while first > oldest:  # the row before an episode is the last of another one
+            before = np.arange(first - 1, max(first - 1 - LOOKED_AT, oldest - 1), -1)
             own = int(np.append(last[before % self.capacity], True).argmax())
             first -= own
             if own < len(before):
                 break
-        while end < self.rows:
-            after = np.arange(end, min(end + LOOKED_AT, self.rows))
+        while end < newest:
+            after = np.arange(end, min(end + LOOKED_AT, newest))
             own = int(np.append(last[after % self.capacity], True).argmax())
             end += own
             if own < len(after):

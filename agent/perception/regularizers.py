@@ -185,7 +185,7 @@ class Contrast:
     temperature: float = setting(0.1, 0.001, 1_000.0)
     """Squared distance between latents that counts as much as a factor e in probability."""
     windows_per_episode: int = setting(16, 1, 65_536)
-    """Windows of a batch that come from one episode, where the batch has so many."""
+    """Windows of a batch that come from one episode; where it has fewer, the others start anywhere."""
     residual: ClassVar[bool] = True
     """What stays where it is then costs no error, and is kept in latents. Where the next latent was predicted, a
     block that is pushed now and then was not."""

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 import joule
+from agent.cost.goal import GoalEnergy
 from benchmarks import raw_rows
 from benchmarks.learning import goal_baseline, hierarchy, swm
 from benchmarks.learning.goal_rows import GOAL_FIGURES, of_newest_version, rounded_figures
@@ -61,6 +62,10 @@ class Subject:
     """Further options of the train command."""
     gradient_steps: int = 0
     """After all frames are there; 0 learns while they are collected."""
+    of_learning: tuple[str, ...] = ()
+    """Further options of the run that makes these steps."""
+    energy: GoalEnergy = "auto"
+    """Of plans."""
     goal_updates: int = 10_000
     pairs: int = 50
     no_baseline: str = ""
@@ -77,7 +82,7 @@ class Subject:
         learned = ("--data", str(frames), "--reward", "none", "--eval-every-frames", steps)
         return [
             TrainingRun(frames, self.frames, (*of, *unlearned)),
-            TrainingRun(folder, self.gradient_steps, (*of, *learned)),
+            TrainingRun(folder, self.gradient_steps, (*of, *learned, *self.of_learning)),
         ]
 
 
@@ -89,7 +94,7 @@ SUBJECTS: dict[str, Subject] = {
     "reach_pixels": Subject(
         "joule/Reach-v0", 40_000,
         ("--obs", "pixels", "--obs-size", "64", "--env-kwargs", '{"goal_in_observation": false}'),
-        gradient_steps=20_000,
+        gradient_steps=12_000, of_learning=swm.CONTRAST, energy="latent",
         no_baseline="sac_her takes no pictures",
     ),
 }  # fmt: skip
@@ -109,7 +114,8 @@ def measure(name: str, seed: int, oracle: bool = True) -> list[dict[str, Any]]:
     begun = time.process_time()
     agent.learn_goals(subject.goal_updates)
     learned = time.process_time() - begun
-    record = joule.evaluate_goals(agent, subject.pairs, oracle=oracle and name != "reach_pixels")
+    oracle = oracle and name != "reach_pixels"
+    record = joule.evaluate_goals(agent, subject.pairs, energy=subject.energy, oracle=oracle)
     return _rows(name, subject, subject.frames, seed, record, spent, subject.goal_updates, learned)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_env
 import torch
 
 import joule
@@ -75,24 +76,41 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert shares[-1] < 0.001
 
 
-def test_plans_for_a_goal_predict_by_it_and_are_kept(trained_run: Path, tmp_path: Path) -> None:
-    agent: Any = joule.load(trained_run)
+@pytest.mark.usefixtures("unchecked")
+def test_plans_for_a_goal_predict_by_them(small: dict[str, Any]) -> None:
+    settings = {**small, "steps": 200, "explore.warmup_decisions": 100, "regularizer.kind": "contrast"}
+    settings |= {"model.latent_dim": 16, "learning.pretrain_updates": 2, "learning.initial_utd": 0.0}
+    del settings["env"]
+    agent: Any = joule.make("joule", env=tiny_env.ID, settings={**settings, "learning.utd": 0.0}).learn(200)
     modules = agent.modules
+    goal = joule.Goal(modules.replay_buffer.observations(np.array([3]))[0])
+    agent.plan_for(goal)
     assert modules.step_model() is modules.networks.world_model
     agent.learn_goals(2)
-    observation = modules.replay_buffer.observations(np.array([3]))[0]
-    agent.plan_for(joule.Goal(observation))
-    assert modules.step_model() is modules.networks.goals.dynamics
-    assert modules.energy(modules.perceive(observation[None])).model is modules.networks.goals.dynamics
-    arrays = modules.networks.to_arrays()
-    other: Any = joule.load(trained_run)
-    other.modules.networks.load_arrays(arrays)
-    kept = other.modules.networks.to_arrays()
-    assert kept.keys() == arrays.keys()
+    agent.plan_for(goal)
+    dynamics = modules.networks.goals.dynamics
+    assert isinstance(dynamics, ResidualDynamics)
+    assert modules.step_model() is dynamics
+    start: Any = goal.observation
+    assert modules.energy(modules.perceive(start[None])).model is dynamics
+    _, state = agent.predict(goal.observation)
+    actions = state.plan.actions[0].numpy()
+    shown = agent.imagine(goal.observation, actions)
+    np.testing.assert_allclose(shown, agent.imagine_plan(state, len(actions)), rtol=1e-5)
+    # A constraint keeps a margin from the errors of the world model, and may read its cost.
+    agent.constrain(joule.Constraint("cheap", lambda readouts: readouts["cost"] - 1e3))
+    assert modules.step_model() is modules.networks.world_model
+    agent.predict(goal.observation)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_was_learned_of_them_is_kept(small: dict[str, Any], tmp_path: Path) -> None:
+    settings = {**small, "steps": 200, "explore.warmup_decisions": 200, "regularizer.kind": "contrast"}
+    settings |= {"model.latent_dim": 16, "learning.pretrain_updates": 0}
+    del settings["env"]
+    agent: Any = joule.make("joule", env=tiny_env.ID, settings=settings).learn(200).learn_goals(2)
+    agent.save(tmp_path / "agent")
+    again: Any = joule.load(tmp_path / "agent")
+    arrays, kept = (one.modules.networks.to_arrays() for one in (agent, again))
+    assert any(name.startswith("goals.dynamics.") for name in arrays)
     assert all(np.array_equal(value, kept[name]) for name, value in arrays.items())
-    # An agent that learned goals before there was such a model plans by its world model.
-    older = {name: value for name, value in arrays.items() if not name.startswith("goals.dynamics.")}
-    assert other.modules.networks.like(older).keys() == older.keys()
-    other.modules.networks.load_arrays(older)
-    other.plan_for(joule.Goal(observation))
-    assert other.modules.step_model() is other.modules.networks.world_model
