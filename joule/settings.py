@@ -200,6 +200,11 @@ def resumed_config(before: Config, given: Mapping[str, Any], override: bool, don
             f"{sized[0]}: this run keeps {value_of(before, sized[0])!r}, its agent and the sizes of its networks; "
             "train another run"
         )
+    if "regularizer.kind" in changed:
+        raise ConfigError(
+            f"regularizer.kind: this run keeps {before.regularizer.kind}, because its latents are of that kind; "
+            "train another run"
+        )
     if seen := [name for name in changed if name in OBSERVED]:
         raise ConfigError(
             f"{seen[0]}: this run keeps {value_of(before, seen[0])!r}, which is how all that it has was seen; "

@@ -80,6 +80,10 @@ def test_a_resumed_run_may_have_another_budget_and_other_changes_need_override()
     )
     with pytest.raises(ConfigError, match="its own task; begin a run with --init-from this one"):
         resumed_config(before, {"task": "less:velocity"}, override=True)
+    with pytest.raises(
+        ConfigError, match=r"regularizer\.kind: this run keeps simnorm, because its latents are of"
+    ):
+        resumed_config(before, {"regularizer.kind": "contrast"}, override=True)
 
 
 def test_a_run_of_a_model_file_keeps_its_model_and_its_keywords(
