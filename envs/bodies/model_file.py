@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from envs.faults.errors import EnvError
 from envs.readouts.joints import JointReadouts
+from envs.readouts.model_sensors import model_sensors
 from envs.readouts.root import ground_places, ground_position
-from envs.readouts.sensors import model_sensors
 from joule_schema.model_file import MODEL_ENV, whole_path
 
 SECONDS = 0.04

@@ -22,6 +22,7 @@ from envs.own_picture import without_pictures
 from envs.physics import Physics, log
 from envs.readouts.derived import DerivedReadout, derived
 from envs.readouts.joints import JointReadouts, identifier
+from envs.readouts.model_sensors import model_sensors
 from envs.readouts.named import OBSERVATION
 from envs.readouts.trial import tried
 
@@ -156,26 +157,6 @@ def _tried(
 def _varies(values: np.ndarray) -> bool:
     """Whether each column [steps, columns] has LEAST_VALUES different values."""
     return all(len(np.unique(column)) >= LEAST_VALUES for column in values.T)
-
-
-def model_sensors(model: Any, taken: Collection[str]) -> dict[str, slice]:
-    """Name -> where in the sensors' numbers, of the sensors of a MuJoCo model that have a name.
-
-    Args:
-        model: an `MjModel`.
-        taken: names that other quantities have; a sensor with one of them gets `_sensor` after it.
-    """
-    found: dict[str, slice] = {}
-    for row in range(model.nsensor):
-        if given := model.sensor(row).name:
-            base, number = identifier(given, f"sensor{row}"), 2
-            base = f"{base}_sensor" if base in taken or base in found else base
-            name = base
-            while name in found:
-                name, number = f"{base}_{number}", number + 1
-            first = int(model.sensor_adr[row])
-            found[name] = slice(first, first + int(model.sensor_dim[row]))
-    return found
 
 
 def _measured(physics: Physics, taken: Collection[str]) -> dict[str, np.ndarray]:
