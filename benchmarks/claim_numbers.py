@@ -186,7 +186,7 @@ def tasks_with_new_frames() -> Numbers:
 
 
 def goals() -> Numbers:
-    """Goals reached, in percent: mazes, arm, long maze with and without sub-goals; random; Push; three of swm; hindsight."""
+    """Goals reached, in percent: mazes, arm, long maze with and without sub-goals; random; Push; arm seen; three of swm; hindsight."""
     found = summary("goals.json")
     long_maze = hierarchy.shares(raw_rows.read(hierarchy.RAW))
     assert long_maze is not None, "hierarchy.csv has no version with all ways"
@@ -194,7 +194,7 @@ def goals() -> Numbers:
     return (
         found["maze"], found["umaze"], found["reach"], *(100 * share for share in long_maze),
         min(of_random), max(of_random), found["push"],
-        found["tworoom"], found["pusht"], found["swm_reacher"],
+        found["reach_pixels"], found["tworoom"], found["pusht"], found["swm_reacher"],
         found["reach_her"], found["maze_her"], found["umaze_her"], found["push_her"],
     )  # fmt: skip
 
