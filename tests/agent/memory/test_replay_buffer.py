@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -387,29 +386,3 @@ def test_a_row_that_does_not_fit_leaves_the_buffer_consistent() -> None:
     assert buffer.held == int((~buffer.last).sum()) == 6, "the oldest row made way"
     assert buffer.last[buffer.place(np.array([newest]))].all()
     check(buffer.sample(64, 3, np.random.default_rng(0)), [])
-
-
-@given(
-    st.lists(st.lists(steps_and_ending, min_size=1, max_size=5), min_size=1, max_size=3),
-    st.integers(6, 90),
-    st.integers(1, 8),
-    st.integers(0, 2**31),
-)
-def test_windows_in_a_row_are_of_one_episode(
-    streams: list[Episodes], capacity: int, per_episode: int, seed: int
-) -> None:
-    buffer = ReplayBuffer(capacity, COLUMNS, len(streams))
-    held: list[int] = []
-    for number, episodes in enumerate(streams):
-        written = play(buffer.streams[number], episodes, number * FAR)
-        held += [w for w in written[-buffer.rows_per_stream :] if w >= 0]
-    assume(held)
-    obs = buffer.sample(3 * per_episode + 1, 2, np.random.default_rng(seed), per_episode=per_episode).obs
-    assert isinstance(obs, np.ndarray)
-    starts = obs[0, :, 0]
-    assert set(starts) <= set(held)
-    lengths = Counter(w // 1000 for w in held)
-    for group in np.split(starts, np.arange(per_episode, len(starts), per_episode)):
-        own = group[: lengths[group[0] // 1000]]  # the rest of a short episode's windows start anywhere
-        assert len(set(own)) == len(own)
-        assert len({w // 1000 for w in own}) == 1
