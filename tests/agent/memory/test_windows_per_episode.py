@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import assume, given
@@ -33,7 +34,7 @@ def test_windows_in_a_row_are_of_one_episode(
             begin = 100_000 * number + 1_000 * episode
             rows = [np.array([float(begin + step)]) for step in range(length + 1)]
             buffer.streams[number].begin(rows[0], rows[0])
-            for now, following in zip(rows, rows[1:], strict=False):
+            for now, following in pairwise(rows):
                 buffer.streams[number].add(now, 0.0, False, following, following)
             written += [*range(begin, begin + length), -1]
         held += [w for w in written[-buffer.rows_per_stream :] if w >= 0]
