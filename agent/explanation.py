@@ -22,7 +22,6 @@ from agent.forecast import Forecast
 from agent.interface import Observation
 from agent.memory.columns import map_parts
 from agent.modules import Modules
-from agent.world_model.dynamics import StepModel
 
 CHOSEN, RUNNER_UP, POLICY, STILL = "chosen", "runner-up", "policy", "no action"
 GRID = 41
@@ -133,8 +132,7 @@ def imagine(modules: Modules, obs: Observation, actions: np.ndarray) -> np.ndarr
         raise InputError("obs: found a batch; give one observation")
     sequence = action_sequence(actions, modules.env_spec.action_size)
     with torch.inference_mode():
-        actions_taken = torch.from_numpy(sequence).to(modules.device)
-        return _readouts(modules, modules.step_model(), modules.perceive(rows), actions_taken)
+        return _readouts(modules, modules.perceive(rows), torch.from_numpy(sequence).to(modules.device))
 
 
 def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray:
@@ -159,15 +157,14 @@ def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray
             modules.task_cost.target.look(state.z)
         no_actions = state.z.new_zeros(0, modules.env_spec.action_size)
         planned = no_actions if state.plan is None else state.plan.actions[0][:steps]
-        continued = _continued(modules, state.z, planned, steps)
-        return _readouts(modules, modules.step_model(), state.z, continued)
+        return _readouts(modules, state.z, _continued(modules, state.z, planned, steps))
 
 
 def _readouts(
-    modules: Modules, model: StepModel, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "steps act"]
+    modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "steps act"]
 ) -> Float[np.ndarray, "_ readouts"]:
-    """Readouts [steps + 1, readouts], of the latent and of those that follow it under a plan by a model."""
-    networks, latents = modules.networks, [z]
+    """Readouts [steps + 1, readouts], of the latent and of those that follow it under a plan."""
+    networks, model, latents = modules.networks, modules.step_model(), [z]
     for action in plan:
         latents.append(model.expect(latents[-1], action[None]))
     return networks.readout_normalizer.inverse(networks.readout(torch.cat(latents))).cpu().numpy()

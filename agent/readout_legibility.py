@@ -5,6 +5,7 @@ import torch
 
 from agent.cost.legibility import r_squared
 from agent.interface import Observation
+from agent.memory.portions import evenly
 from agent.modules import Modules
 from agent.remembered_latents import latents_at
 
@@ -37,5 +38,5 @@ def legibility_in_memory(modules: Modules) -> dict[str, float]:
     places = buffer.filled()
     if modules.learner.updates == 0 or not len(places):
         return {}
-    places = places[np.linspace(0, len(places) - 1, min(len(places), MOST_ROWS)).astype(int)]
+    places = evenly(places, MOST_ROWS)
     return _legibility_of(modules, latents_at(modules, places), buffer.readout[places])

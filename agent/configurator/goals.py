@@ -117,12 +117,7 @@ class GoalsConfigurator:
         usual = None if energy == "steps" else self._usual_distance()
         decisions = None if energy == "latent" or learned is None else learned.decisions
         target = self._target_of(goal, latent)
-        known = learned is not None
-        cost = GoalCost(
-            goal.name, target, usual, decisions,
-            known_to_policy=known, near_policy=known and energy != "latent",
-        )  # fmt: skip
-        return cost, target
+        return GoalCost(goal.name, target, usual, decisions, known_to_policy=learned is not None), target
 
     def check(self, goal: Goal) -> None:
         """Raises InputError for what is no observation of this environment, and ConfigError for several."""

@@ -26,7 +26,6 @@ class GoalCost:
             latents.
         decisions: predicts the number of decisions; None leaves it out.
         known_to_policy: whether the policy that acts has learned to reach goals.
-        near_policy: whether plans are looked for near what that policy does.
     """
 
     def __init__(
@@ -37,11 +36,15 @@ class GoalCost:
         decisions: Decisions | None,
         *,
         known_to_policy: bool,
-        near_policy: bool,
     ) -> None:
         self.name, self.target = name, target
         self._usual_step, self._decisions = usual_step, decisions
-        self.known_to_policy, self.near_policy = known_to_policy, near_policy
+        self.known_to_policy = known_to_policy
+
+    @property
+    def near_policy(self) -> bool:
+        """Whether plans are looked for near what the policy does: its critic says what follows."""
+        return self.known_to_policy and self._decisions is not None
 
     def __call__(self, step: Step, action: Float[Tensor, "rows act"]) -> dict[str, Float[Tensor, " rows"]]:
         """The terms of the cost of predicted steps."""
@@ -65,5 +68,4 @@ class GoalCost:
             self._usual_step,
             self._decisions,
             known_to_policy=self.known_to_policy,
-            near_policy=self.near_policy,
         )

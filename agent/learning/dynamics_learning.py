@@ -1,15 +1,15 @@
 """Learns by how much actions change latents that stay as they are, from what an agent remembers."""
 
-import math
-
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from agent.learning.flat_parameters import FlatParameters
+from agent.learning.schedule import half_cosine
 from agent.learning.skipped_updates import SkipBudget
-from agent.world_model.residual_dynamics import MEASURED_STEPS, ResidualDynamics
+from agent.memory.portions import evenly
+from agent.world_model.residual_dynamics import ResidualDynamics
 
 BATCH_SIZE = 256
 LEARNING_RATE = 2e-3
@@ -18,6 +18,8 @@ WINDOW_DECISIONS = 2
 WARM_UP = 0.05
 """Share of the updates in which the learning rate rises; it falls along half a cosine in the others."""
 MAX_GRAD_NORM = 20.0
+MEASURED_STEPS = 20_000
+"""Changes at most from which the scales are taken."""
 
 
 class DynamicsLearner:
@@ -45,8 +47,7 @@ class DynamicsLearner:
     ) -> None:
         self.model, self.z, self.action, self.last = model, z, action, last
         self.starts = np.flatnonzero(~last)
-        some = np.linspace(0, len(self.starts) - 1, min(len(self.starts), MEASURED_STEPS)).astype(int)
-        measured = torch.from_numpy(self.starts[some]).to(z.device)
+        measured = torch.from_numpy(evenly(self.starts, MEASURED_STEPS)).to(z.device)
         model.measure(z[measured], z[measured + 1])
         self.parameters = FlatParameters([(list(model.parameters()), LEARNING_RATE)])
         self.budget = SkipBudget(max_skipped_updates)
@@ -58,7 +59,7 @@ class DynamicsLearner:
         done = self.updates / self.of
         if done < WARM_UP:
             return (done + 1.0 / self.of) / (WARM_UP + 1.0 / self.of)
-        return 0.5 * (1.0 + math.cos(math.pi * (done - WARM_UP) / (1.0 - WARM_UP)))
+        return half_cosine((done - WARM_UP) / (1.0 - WARM_UP))
 
     def update(self) -> None:
         """One gradient step.

@@ -19,6 +19,7 @@ from agent.goal_networks import GoalNetworks
 from agent.learning.dynamics_learning import DynamicsLearner
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.skipped_updates import SkipBudget
+from agent.memory.portions import evenly
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.modules import Modules
 from agent.remembered_latents import latents_at
@@ -86,7 +87,7 @@ def usual_step(modules: Modules) -> float:
         return 1.0
     places = order_of(buffer)
     starts = np.flatnonzero(~buffer.last[places])
-    starts = starts[np.linspace(0, len(starts) - 1, min(len(starts), MEASURED_STEPS)).astype(int)]
+    starts = evenly(starts, MEASURED_STEPS)
     here, then = (latents_at(modules, places[at]) for at in (starts, starts + 1))
     return float(torch.linalg.vector_norm(then - here, dim=-1).mean()) or 1.0
 

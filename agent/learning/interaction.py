@@ -300,9 +300,8 @@ class Interaction:
             learning.batch_size,
             time,
             modules.rng,
-            None,
-            learning.recency,
-            modules.learner.windows_per_episode,
+            recency=learning.recency,
+            per_episode=modules.learner.windows_per_episode,
         )
         measure = updates % MEASURE_EVERY == 0
         share = 1.0

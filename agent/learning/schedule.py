@@ -40,8 +40,12 @@ def rate_share(updates: int, steps: int, at_end: float) -> float:
 
     It falls from 1 to `at_end` along half a cosine (Loshchilov and Hutter 2017, without restarts).
     """
-    progress = min(updates / steps, 1.0)
-    return at_end + (1.0 - at_end) * 0.5 * (1.0 + math.cos(math.pi * progress))
+    return at_end + (1.0 - at_end) * half_cosine(min(updates / steps, 1.0))
+
+
+def half_cosine(progress: float) -> float:
+    """From 1 to 0 as `progress` goes from 0 to 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 def rows_for(steps: int, streams: int = 1) -> int:

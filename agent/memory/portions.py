@@ -20,3 +20,9 @@ def portions(buffer: ReplayBuffer, places: np.ndarray) -> list[np.ndarray]:
         return []
     most = max(1, min(MOST_ROWS, MOST_BYTES // max(1, buffer.observation_bytes)))
     return np.array_split(places, -(-len(places) // most))
+
+
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the rows, evenly spread, in order; the first and the last are among them."""
+    kept: np.ndarray = rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)]
+    return kept

@@ -7,8 +7,6 @@ import numpy as np
 from agent.interface import Arrays, Observation
 from agent.memory.columns import observation_in
 
-LOOKED_AT = 512
-"""Rows among which the end of an episode is looked for at a time."""
 FARTHEST = 8_192
 """Rows before and after a place that are looked at for its episode: some have no end."""
 
@@ -117,21 +115,15 @@ class ReplayStream:
         Of a long one, those up to FARTHEST rows before and after it.
         """
         row = self.rows - 1 - (self.head - place) % self.capacity
-        last, first, end = self.columns["last"], row, row
-        oldest, newest = max(self.first, row - FARTHEST), min(self.rows, row + FARTHEST)
-        while first > oldest:  # the row before an episode is the last of another one
-            before = np.arange(first - 1, max(first - 1 - LOOKED_AT, oldest - 1), -1)
-            own = int(np.append(last[before % self.capacity], True).argmax())
-            first -= own
-            if own < len(before):
-                break
-        while end < newest:
-            after = np.arange(end, min(end + LOOKED_AT, newest))
-            own = int(np.append(last[after % self.capacity], True).argmax())
-            end += own
-            if own < len(after):
-                break
+        before = np.arange(row - 1, max(self.first, row - FARTHEST) - 1, -1)
+        after = np.arange(row, min(self.rows, row + FARTHEST))
+        # The row before an episode is the last of another one.
+        first, end = row - self._before_last(before), row + self._before_last(after)
         return np.arange(first, end) % self.capacity
+
+    def _before_last(self, rows: np.ndarray) -> int:
+        """How many of the rows with these numbers come before the first that is an episode's last."""
+        return int(np.append(self.columns["last"][rows % self.capacity], True).argmax())
 
     def since(self, first: int) -> Arrays:
         """Columns of the final rows from row number `first` on, oldest first.

@@ -39,16 +39,15 @@ class Regularizer(Protocol):
 
 @runtime_checkable
 class ContrastiveRegularizer(Regularizer, Protocol):
-    """What tells predicted latents apart too. Its targets are those of the encoder, with their gradient."""
+    """What tells predicted latents apart too. Its targets are those of the encoder, with their gradient.
+
+    Dynamics then predict the change of a latent. What stays where it is costs no error, and is kept in latents:
+    where the next latent was predicted, a block that is pushed now and then was not.
+    """
 
     @property
     def windows_per_episode(self) -> int:
         """Windows of a batch that come from one episode."""
-        ...
-
-    @property
-    def residual(self) -> bool:
-        """Whether dynamics predict the change of a latent, in place of the next one."""
         ...
 
     def contrast(
@@ -186,9 +185,6 @@ class Contrast:
     """Squared distance between latents that counts as much as a factor e in probability."""
     windows_per_episode: int = setting(16, 1, 65_536)
     """Windows of a batch that come from one episode; where it has fewer, the others start anywhere."""
-    residual: ClassVar[bool] = True
-    """What stays where it is then costs no error, and is kept in latents. Where the next latent was predicted, a
-    block that is pushed now and then was not."""
     ema_target: ClassVar[bool] = False
 
     def project(self, raw: Float[Tensor, "*rows latent"]) -> Float[Tensor, "*rows latent"]:

@@ -114,7 +114,7 @@ class WorldModel(nn.Module):
         self.costs_shape_features = True
         """Whether the features get the gradient of the cost head."""
         self.regularizer = regularizer
-        self.residual = isinstance(regularizer, ContrastiveRegularizer) and regularizer.residual
+        self.residual = isinstance(regularizer, ContrastiveRegularizer)
         """Whether the heads predict the change of the latent."""
         self.two_hot = TwoHot(bins, limit=10.0, logarithmic=True)
         self.register_buffer("cost_scale", torch.ones(()))

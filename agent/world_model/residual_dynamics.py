@@ -18,8 +18,6 @@ HIDDEN = 512
 PRODUCTS = 128
 """Products of two linear functions that the first hidden layer reads too. How a thing is pushed depends on where
 one is in its own axes, and turning axes takes products; a layer of sums needs many units for one."""
-MEASURED_STEPS = 20_000
-"""Changes at most from which the scales are taken."""
 NEVER = -50.0
 """Logit of a termination: how episodes end is not learned here."""
 

@@ -60,9 +60,8 @@ def _placed(env: gymnasium.Env[Any, Any], size: int) -> dict[str, np.ndarray]:
 
     A trial would not find one that measures the same throughout, such as a touch sensor that nothing touches.
     """
-    from envs.bodies.model_file import (
-        ModelFile,
-    )  # it imports MuJoCo, which must not come before OpenGL is chosen
+    # It imports MuJoCo, which must not come before OpenGL is chosen.
+    from envs.bodies.model_file import ModelFile
 
     robot = env.unwrapped
     if type(robot) is not ModelFile or observing_wrappers(env):  # a subclass may observe other numbers

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agent.agent import WorldModelAgent
+from agent.memory.portions import evenly
 from agent.seeds import FIRST_SEED
 from envs.safe_env import SafeEnv
 from joule.exporting.networks import (
@@ -77,7 +78,7 @@ def samples_of(agent: WorldModelAgent, env: SafeEnv) -> dict[str, np.ndarray]:
     if not buffer.held:
         return _played(agent, env)
     places = buffer.place(buffer.transitions())
-    places = places[np.linspace(0, len(places) - 1, min(len(places), MOST_ROWS)).astype(int)]
+    places = evenly(places, MOST_ROWS)
     observation = buffer.observations(places)
     assert isinstance(observation, np.ndarray), "checked before"
     return {

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from agent.agent import WorldModelAgent
+from agent.memory.portions import evenly
 from agent.world_model.adaptation import AdaptiveAgent
 from envs.readouts.labels import labels_of
 from envs.readouts.named import STATE, own_readout_names
@@ -67,5 +68,5 @@ class ShownReadouts:
         places = buffer.filled()
         if len(places) < 2:
             return np.ones(numbers)
-        places = places[np.linspace(0, len(places) - 1, min(len(places), ROWS)).astype(int)]
+        places = evenly(places, ROWS)
         return np.nan_to_num(self._all(buffer.readout[places]).astype(np.float64).std(0))

@@ -28,9 +28,7 @@ def step_to(z: Tensor) -> Step:
 
 def test_the_distance_of_latents_counts_in_usual_steps() -> None:
     target = GoalTarget(torch.zeros(1, 2))
-    cost = GoalCost(
-        "home", target, 0.5, lambda z, goal: z[:, 0] + 10.0, known_to_policy=True, near_policy=True
-    )
+    cost = GoalCost("home", target, 0.5, lambda z, goal: z[:, 0] + 10.0, known_to_policy=True)
     terms = cost(step_to(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), torch.zeros(2, 1))
     assert terms["latent distance"].tolist() == [10.0, 0.0]
     assert terms["decisions to goal"].tolist() == [13.0, 10.0]
