@@ -274,6 +274,7 @@ class WorldModelAgent(ActingAgent, SavesRuns):
         elif isinstance(task, Goal):
             self.configurator.goals.plan_for(task, horizon_decisions)
             self.configurator.goals.warn_of_unfamiliar(task)
+            self.configurator.goals.warn_of_illegible(task)
         else:
             self.configurator.plan_for(as_task(task), horizon_decisions)
         self.begin_episode()

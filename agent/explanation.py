@@ -167,7 +167,7 @@ def _readouts(
     networks, model, latents = modules.networks, modules.step_model(), [z]
     for action in plan:
         latents.append(model.expect(latents[-1], action[None]))
-    return networks.readout_normalizer.inverse(networks.readout(torch.cat(latents))).cpu().numpy()
+    return networks.read(torch.cat(latents)).cpu().numpy()
 
 
 def explain_decision(

@@ -33,12 +33,12 @@ class GoalNetworks(nn.Module):
         critics: size of the critic's ensemble.
         bins: of each of its heads.
         discount: gamma, per decision.
-        by_distance: whether latents are made for plans by their distance, which then get dynamics of their own.
+        by_changes: whether plans predict by residual dynamics, which are learned beside these networks.
     """
 
     def __init__(
         self, latent: int, act: int, hidden: int, critics: int, bins: int, discount: float = DISCOUNT,
-        *, by_distance: bool = False,
+        *, by_changes: bool = False,
     ):  # fmt: skip
         super().__init__()
         self.discount = discount
@@ -46,7 +46,7 @@ class GoalNetworks(nn.Module):
         self.critic.scale.fill_(1.0 / (1.0 - discount) / Critic.LIMIT)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.policy = Policy(2 * latent, act, hidden)
-        self.dynamics = ResidualDynamics(latent, act) if by_distance else None
+        self.dynamics = ResidualDynamics(latent, act) if by_changes else None
         """Predict what plans for goals come to; None leaves that to the world model."""
 
     def decisions(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from agent import random_state
@@ -17,12 +18,15 @@ from agent.goal_networks import GoalNetworks
 from agent.interface import Arrays, ObservationPart
 from agent.layers import NormedLinear
 from agent.perception import regularizers
+from agent.perception.encoder import SensorEncoder
 from agent.perception.factory import check_encoder, encoder_kind
 from agent.perception.normalizer import Normalizer
 from agent.perception.pixels import PixelNormalizer
 from agent.world_model.dynamics import WorldModel
 from joule_schema.picture_defaults import ENCODER_LEARNING_RATE, INVERSE_WEIGHT, OF_PICTURES
 
+SENSOR_CLIP = 100.0
+"""Where sensors are the latent, of their deviations: what seldom moves has few, and is many of them fast."""
 GOALS = "goals."
 """Begins the names of the parameters for reaching goals."""
 
@@ -63,6 +67,8 @@ class Networks(nn.Module):
         latent, hidden = sizes.latent_dim, sizes.hidden_dim
         self.normalizer = encoding.normalizer(observation, sizes)
         self.encoder = encoding.encoder(observation, sizes, kind)
+        if isinstance(self.encoder, SensorEncoder):
+            self.normalizer.clip = SENSOR_CLIP
         check_encoder(encoding, observation, self.normalizer, self.encoder, latent, kind)
         self.target_encoder = self.encoder
         if kind.ema_target:
@@ -97,10 +103,15 @@ class Networks(nn.Module):
         """Copies of weights and running statistics, by name."""
         return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
+    def read(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows readouts"]:
+        """The readouts that are predicted from latents, in their units."""
+        found: Tensor = self.readout_normalizer.inverse(self.readout(z))
+        return found
+
     def new_goals(self) -> GoalNetworks:
         """Untrained networks of this agent's sizes for reaching goals, on its device."""
-        distances = isinstance(self.regularizer, regularizers.ContrastiveRegularizer)
-        return GoalNetworks(*self._goal_sizes, by_distance=distances).to(self.quantiles.device)
+        changes = regularizers.predicts_changes(self.regularizer)
+        return GoalNetworks(*self._goal_sizes, by_changes=changes).to(self.quantiles.device)
 
     def _blank_goals(self) -> GoalNetworks:
         with random_state.preserved():

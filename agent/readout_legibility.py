@@ -28,7 +28,7 @@ def _legibility_of(modules: Modules, z: torch.Tensor, readouts: np.ndarray) -> d
     """The same on latents [rows, latent]."""
     networks = modules.networks
     with torch.inference_mode():
-        read = networks.readout_normalizer.inverse(networks.readout(z))
+        read = networks.read(z)
     return r_squared(modules.layout(), torch.from_numpy(np.asarray(readouts, np.float32)), read.float().cpu())
 
 

@@ -5,7 +5,6 @@ task at hand. The settings of a run are its other half: `agent.configurator.sett
 """
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -14,10 +13,10 @@ from agent.configurator import kinds
 from agent.configurator.goals import GoalsConfigurator
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
+from agent.configurator.readout_checks import check_readouts, warn_of_illegible
 from agent.configurator.validation import validate
 from agent.cost.constraint import Constraint, charge, check_compatible, covered_by_task, parse_constraint
 from agent.cost.constraint_cost import ConstraintCost
-from agent.cost.legibility import illegible, warning
 from agent.cost.readouts import TaskError
 from agent.cost.task import IN_PYTHON, Task, cost_per_row
 from agent.cost.task_cost import TaskCost
@@ -25,7 +24,6 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.learning.task_learning import learn_task_in_imagination
 from agent.modules import Modules
-from agent.readout_legibility import legibility_in_memory
 from joule_errors import Advice
 
 CHARGE = 20.0
@@ -68,7 +66,7 @@ class Configurator:
             )
         act = modules.env_spec.action_size
         if constraints:
-            self.check_readouts("constraint")
+            check_readouts(self.modules, "constraint")
         made = ConstraintCost(constraints, modules.layout(), modules.networks, act) if constraints else None
         for constraint in constraints:
             self._check_finite("constraint", constraint)
@@ -81,15 +79,14 @@ class Configurator:
     def check_constraints(self) -> None:
         """Raises TaskError where there are constraints, and the agent learned from data without readouts."""
         if self.modules.constraint_cost is not None:
-            self.check_readouts("constraint")
+            check_readouts(self.modules, "constraint")
 
     def warn_of_constraints(self) -> None:
         """Warns of constraints on readouts that the agent cannot read; see `cost.legibility`."""
         kept = self.modules.constraint_cost
         if kept is not None:
-            self._warn_of_illegible(
-                "constraint " + ", ".join(one.name for one in kept.constraints), kept.used
-            )
+            named = "constraint " + ", ".join(one.name for one in kept.constraints)
+            warn_of_illegible(self.modules, named, kept.used, stacklevel=5)
 
     def plan_for(self, task: Task, horizon_decisions: int | None = None) -> None:
         """Plans for other costs from now on, without learning (zero-shot), without the critic, further ahead.
@@ -263,13 +260,13 @@ class Configurator:
                 f"task: {task.name!r} asks for the environment's own cost, and this agent knows that of its "
                 f"task {learned!r} alone; begin with an agent that learned by the environment's"
             )
-        self._warn_of_illegible(f"task {task.name}", cost.used)
+        warn_of_illegible(self.modules, f"task {task.name}", cost.used, stacklevel=5)
         self._warn_of_terminations(cost)
         return cost
 
     def _cost_of(self, task: Task) -> TaskCost:
         modules = self.modules
-        self.check_readouts(f"task: {task.name!r}")
+        check_readouts(self.modules, f"task: {task.name!r}")
         self._check_finite("task", task)
         return TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
 
@@ -303,22 +300,3 @@ class Configurator:
                 "to what is wanted, as in more:height, or to every decision without a fall, by +alive"
             )
             warnings.warn(said, Advice, stacklevel=5)
-
-    def check_readouts(self, what: str) -> None:
-        """Raises TaskError where the agent learned from data without readouts, which are then all 0.
-
-        Args:
-            what: is on readouts, for the sentence.
-        """
-        # The statistics are those of all data, and they are there where the replay buffer is not: in a shared run.
-        seen = self.modules.networks.readout_normalizer
-        if self.modules.config.data and seen.count > 0 and not (seen.mean.any() or seen.variance.any()):
-            raise TaskError(f"{what} is on readouts, and the data that this agent learned from have none")
-
-    def _warn_of_illegible(self, kind: str, used: Sequence[str]) -> None:
-        """Warns of readouts that the agent cannot read; see `cost.legibility`."""
-        modules = self.modules
-        legibility = legibility_in_memory(modules)
-        wanted = illegible(modules.layout(), legibility, used)
-        if wanted:
-            warnings.warn(warning(modules.layout(), kind, wanted, legibility), Advice, stacklevel=5)

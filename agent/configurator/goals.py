@@ -7,11 +7,21 @@ from torch import Tensor
 
 from agent.actor.actor import ActingPolicy, Actor
 from agent.arguments import observation_rows
+from agent.configurator.dotted_names import replace as replaced
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
-from agent.configurator.settings import Config
+from agent.configurator.readout_checks import check_readouts, warn_of_illegible
+from agent.configurator.settings import Config, PlannerConfig
 from agent.cost.goal import Goal, GoalEnergy
-from agent.cost.goal_cost import GoalCost
+from agent.cost.goal_cost import (
+    DECISIONS,
+    LATENT_DISTANCE,
+    READOUT_DISTANCE,
+    Between,
+    GoalCost,
+    LatentDistance,
+    ReadoutDistance,
+)
 from agent.cost.goal_target import GoalTarget
 from agent.errors import ConfigError
 from agent.goal_networks import PolicyTowards
@@ -21,6 +31,11 @@ from agent.modules import Modules
 from agent.world_model.experience_graph import ExperienceGraph
 from agent.world_model.familiarity import Familiarity
 from joule_errors import Advice
+
+AHEAD_BY_READOUTS = 35
+"""Decisions that plans by readouts look ahead: what is to be pushed lies elsewhere, and is turned on the way."""
+SEARCH_BY_READOUTS = {"planner.kind": "icem", "planner.samples": 256, "planner.iterations": 3}
+"""Their planner, where the settings name none: few sequences of so many decisions touch what is to be pushed."""
 
 
 class GoalsConfigurator:
@@ -42,8 +57,8 @@ class GoalsConfigurator:
         """Plans to bring about an observation from now on.
 
         With what `learn_goals` learned, a policy that knows the goal proposes, and the search stays near it and
-        looks as far ahead as `planner.horizon_decisions`. By the latent distance alone plans look further ahead,
-        and everywhere; the policy then proposes some of the candidates.
+        looks as far ahead as `planner.horizon_decisions`. By the latent distance alone, and by readouts, plans look
+        further ahead, and everywhere; the policy then proposes some of the candidates.
 
         Args:
             goal: the goal.
@@ -63,6 +78,11 @@ class GoalsConfigurator:
         settings = self.settings(horizon_decisions, goal.energy)
         modules.task_cost, modules.actor = cost, modules.make_actor(settings, acting)
 
+    def warn_of_illegible(self, goal: Goal) -> None:
+        """Warns of readouts of a goal that the agent cannot read; see `cost.legibility`."""
+        if goal.within is not None:
+            warn_of_illegible(self.modules, goal.name, list(goal.within), stacklevel=4)
+
     def warn_of_unfamiliar(self, goal: Goal) -> None:
         """Warns of a goal that is unlike all that is remembered, where ways to it were looked for."""
         experience = self._experience
@@ -80,8 +100,11 @@ class GoalsConfigurator:
 
     def settings(self, horizon_decisions: int | None = None, energy: GoalEnergy = "auto") -> Config:
         """The settings with the horizon of plans for a goal. Raises ConfigError for one beyond an episode."""
-        learned = self.modules.networks.goals is not None
-        if horizon_decisions is None and learned and energy != "latent":
+        if energy == "readouts":
+            found = looking_ahead(self.modules, horizon_decisions, AHEAD_BY_READOUTS)
+            as_default = found.planner.kind == PlannerConfig.kind and not found.planner.settings
+            return replaced(found, SEARCH_BY_READOUTS) if as_default else found
+        if horizon_decisions is None and energy != "latent" and self.modules.networks.goals is not None:
             return self.modules.config
         return looking_ahead(self.modules, horizon_decisions)
 
@@ -108,16 +131,24 @@ class GoalsConfigurator:
         modules, learned = self.modules, self.modules.networks.goals
         latent = self._latent_of(goal)
         energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
-        if learned is None and energy != "latent":
+        if learned is None and energy in ("steps", "both"):
             raise ConfigError(
                 f"{goal.name}: the energy {energy!r} needs what learn_goals learns; call it first"
             )
         if energy == "both" and not modules.replay_buffer.held:
             raise ConfigError(f"{goal.name}: the energy 'both' needs remembered moments, and there are none")
-        usual = None if energy == "steps" else self._usual_distance()
-        decisions = None if energy == "latent" or learned is None else learned.decisions
+        distances: dict[str, Between] = {}
+        if energy in ("latent", "both"):
+            distances[LATENT_DISTANCE] = LatentDistance(self._usual_distance())
+        if energy in ("steps", "both") and learned is not None:
+            distances[DECISIONS] = learned.decisions
+        if goal.within is not None:
+            check_readouts(modules, goal.name)
+            distances[READOUT_DISTANCE] = ReadoutDistance(
+                modules.layout(), modules.networks.read, goal.within
+            )
         target = self._target_of(goal, latent)
-        return GoalCost(goal.name, target, usual, decisions, known_to_policy=learned is not None), target
+        return GoalCost(goal.name, target, distances, known_to_policy=learned is not None), target
 
     def check(self, goal: Goal) -> None:
         """Raises InputError for what is no observation of this environment, and ConfigError for several."""

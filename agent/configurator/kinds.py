@@ -27,6 +27,7 @@ REGULARIZERS: dict[str, str] = {
     "vicreg": "agent.perception.regularizers:VICReg",
     "sigreg": "agent.perception.regularizers:SIGReg",
     "contrast": "agent.perception.regularizers:Contrast",
+    "sensors": "agent.perception.regularizers:Sensors",
     "none": "agent.perception.regularizers:NoRegularizer",
 }
 """Kind -> module and class. One line here and one class add a regulariser."""

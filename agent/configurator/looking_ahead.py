@@ -9,8 +9,10 @@ PLANNED_AHEAD_DECISIONS = 15
 """Decisions looked ahead for costs without a critic."""
 
 
-def looking_ahead(modules: Modules, horizon_decisions: int | None) -> Config:
-    """The settings with another horizon; by default 15, or an episode where that is shorter.
+def looking_ahead(
+    modules: Modules, horizon_decisions: int | None, ahead: int = PLANNED_AHEAD_DECISIONS
+) -> Config:
+    """The settings with another horizon; by default `ahead`, or an episode where that is shorter.
 
     Raises:
         ConfigError: for a horizon that is no whole number in its range, or beyond an episode.
@@ -18,7 +20,7 @@ def looking_ahead(modules: Modules, horizon_decisions: int | None) -> Config:
     limit = modules.env_spec.episode_limit
     if horizon_decisions is None:
         # Episodes may have been made shorter since the agent was trained.
-        limits = (PLANNED_AHEAD_DECISIONS, limit, modules.config.most_decisions)
+        limits = (ahead, limit, modules.config.most_decisions)
         horizon_decisions = min(at_most for at_most in limits if at_most)
     config = validate(replaced(modules.config, {"planner.horizon_decisions": horizon_decisions}))
     check_horizon(config.planner.horizon_decisions, limit, modules.env_spec.env)

@@ -64,7 +64,7 @@ class ConstraintCost:
     ) -> Float[Tensor, "constraints heads rows"]:
         """`violations` after a predicted step, by every head."""
         networks, heads = self.networks, step.heads.shape[0]
-        read = networks.readout_normalizer.inverse(networks.readout(step.heads.flatten(0, 1)))
+        read = networks.read(step.heads.flatten(0, 1))
         named = self.layout.of(
             read, action.repeat(heads, 1), lambda: networks.world_model.expected_cost(step).repeat(heads)
         )

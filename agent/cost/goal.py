@@ -22,7 +22,7 @@ EXAMPLES = {
     "observation": "observation:goal.npy",
 }
 """Kinds of goals as `--goal` takes them; see `joule.goals.text`."""
-GoalEnergy = Literal["auto", "latent", "steps", "both"]
+GoalEnergy = Literal["auto", "latent", "steps", "both", "readouts"]
 
 
 def check_sub_goal_decisions(what: str, ahead: object) -> None:
@@ -43,13 +43,15 @@ class Goal:
     """[obs], or its parts by name, as the environment gives it in the state that is wanted."""
     energy: GoalEnergy = "auto"
     """`latent` is the distance between latents over that of one decision; `steps` the learned number of decisions
-    to the goal, which needs `learn_goals`; `both` is their sum. `auto` takes `steps` where it has been learned,
-    else `latent`."""
+    to the goal, which needs `learn_goals`; `both` is their sum. `readouts` is the distance of the readouts in
+    `within`, whatever else the goal shows. `auto` takes `steps` where it has been learned, else `latent`."""
     name: str = "goal"
     """What messages and pictures call it."""
     sub_goal_decisions: int = SUB_GOAL_DECISIONS
     """How many decisions ahead on the remembered way to the goal the sub-goal lies that is acted towards; 0 goes
     straight for the goal. Where no way is remembered, the goal itself is acted towards."""
+    within: Mapping[str, float] | None = None
+    """For the energy `readouts`: readout -> distance from its value at the goal that is near enough."""
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a bad name, energy or number of decisions, and for what is no observation."""
@@ -58,6 +60,10 @@ class Goal:
         if self.energy not in get_args(GoalEnergy):
             known = ", ".join(get_args(GoalEnergy))
             raise ConfigError(f"goal: the energy {self.energy!r:.80} is none of {known}")
+        if (self.energy == "readouts") != bool(self.within):
+            raise ConfigError(
+                "goal: the energy 'readouts' and within go together; give both, such as within={'block': 0.03}"
+            )
         check_sub_goal_decisions("goal: sub_goal_decisions", self.sub_goal_decisions)
         if not hasattr(self.observation, "shape") and not isinstance(self.observation, Mapping):
             raise ConfigError(

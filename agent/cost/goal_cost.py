@@ -1,20 +1,77 @@
 """The cost of not being at a goal, on imagined steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from agent.cost.goal_target import GoalTarget
+from agent.cost.readouts import Readouts, TaskError
 from agent.world_model.dynamics import Step
 
-Decisions = Callable[[Tensor, Tensor], Tensor]
-"""Latents [rows, latent] and goals [rows, latent] -> decisions [rows] from one to the other."""
+Between = Callable[[Tensor, Tensor], Tensor]
+"""Latents [rows, latent] and goals [rows, latent] -> how far it is from one to the other [rows]."""
+LATENT_DISTANCE = "latent distance"
+DECISIONS = "decisions to goal"
+"""The one term that says what follows under the policy that has learned to reach goals."""
+READOUT_DISTANCE = "readout distance"
+
+
+class LatentDistance:
+    """The distance of latents, over that of the latents of successive decisions.
+
+    Args:
+        usual_step: mean distance between the latents of successive decisions.
+    """
+
+    def __init__(self, usual_step: float) -> None:
+        self.usual_step = usual_step
+
+    def __call__(
+        self, z: Float[Tensor, "rows latent"], goal: Float[Tensor, "rows latent"]
+    ) -> Float[Tensor, " rows"]:
+        """See `Between`."""
+        return torch.linalg.vector_norm(z - goal, dim=-1) / self.usual_step
+
+
+class ReadoutDistance:
+    """The distance of readouts that are predicted from latents, over what is near enough.
+
+    Args:
+        layout: the names of the environment's readouts.
+        read: predicts readouts [rows, readouts] from latents.
+        within: readout -> distance that is near enough, in its unit.
+
+    Raises:
+        TaskError: for a name that is no readout.
+    """
+
+    def __init__(
+        self, layout: Readouts, read: Callable[[Tensor], Tensor], within: Mapping[str, float]
+    ) -> None:
+        self.layout, self.read, self.within = layout, read, dict(within)
+        for name in self.within:
+            whole, place = layout.split(name)
+            if (place or 0) >= layout.sizes.get(whole, 0):
+                raise TaskError(f"goal: {layout.unknown(name, 'this environment', of_costs=False)}")
+
+    def __call__(
+        self, z: Float[Tensor, "rows latent"], goal: Float[Tensor, "rows latent"]
+    ) -> Float[Tensor, " rows"]:
+        """See `Between`; the root of the sum of squares."""
+        here, there = self.read(z), self.read(goal)
+        total = z.new_zeros(len(z))
+        for name, enough in self.within.items():
+            value, wanted = self.layout.value(name, here), self.layout.value(name, there)
+            assert value is not None, "checked when it was made"
+            assert wanted is not None
+            total = total + (self.layout.apart(name, value, wanted) / enough).square().sum(-1)
+        return total.sqrt()
 
 
 class GoalCost:
-    """How far predicted latents are from the goal's, in decisions.
+    """How far predicted latents are from the goal's.
 
     It has the interface of `TaskCost`, so that `Energy` sums it along the path: a sum along the path serves better
     than the distance of the last step alone.
@@ -22,29 +79,20 @@ class GoalCost:
     Args:
         name: of the goal.
         target: what is acted towards.
-        usual_step: mean distance between the latents of successive decisions; None leaves out the distance of
-            latents.
-        decisions: predicts the number of decisions; None leaves it out.
+        distances: name of each term -> how far predicted latents are from it.
         known_to_policy: whether the policy that acts has learned to reach goals.
     """
 
     def __init__(
-        self,
-        name: str,
-        target: GoalTarget,
-        usual_step: float | None,
-        decisions: Decisions | None,
-        *,
-        known_to_policy: bool,
+        self, name: str, target: GoalTarget, distances: Mapping[str, Between], *, known_to_policy: bool
     ) -> None:
-        self.name, self.target = name, target
-        self._usual_step, self._decisions = usual_step, decisions
+        self.name, self.target, self.distances = name, target, dict(distances)
         self.known_to_policy = known_to_policy
 
     @property
     def near_policy(self) -> bool:
         """Whether plans are looked for near what the policy does: its critic says what follows."""
-        return self.known_to_policy and self._decisions is not None
+        return self.known_to_policy and DECISIONS in self.distances
 
     def __call__(self, step: Step, action: Float[Tensor, "rows act"]) -> dict[str, Float[Tensor, " rows"]]:
         """The terms of the cost of predicted steps."""
@@ -53,19 +101,9 @@ class GoalCost:
     def terms(self, z: Float[Tensor, "rows latent"]) -> dict[str, Float[Tensor, " rows"]]:
         """The terms of the cost of being at latents, predicted or perceived."""
         goal = self.target.rows(len(z))
-        terms: dict[str, Tensor] = {}
-        if self._usual_step is not None:
-            terms["latent distance"] = torch.linalg.vector_norm(z - goal, dim=-1) / self._usual_step
-        if self._decisions is not None:
-            terms["decisions to goal"] = self._decisions(z, goal)
-        return terms
+        return {name: distance(z, goal) for name, distance in self.distances.items()}
 
     def held(self) -> "GoalCost":
         """The same cost of what is acted towards now; later decisions do not change it."""
-        return GoalCost(
-            self.name,
-            GoalTarget(self.target.rows(1).clone()),
-            self._usual_step,
-            self._decisions,
-            known_to_policy=self.known_to_policy,
-        )
+        target = GoalTarget(self.target.rows(1).clone())
+        return GoalCost(self.name, target, self.distances, known_to_policy=self.known_to_policy)

@@ -48,7 +48,7 @@ class TaskCost:
     ) -> NamedReadouts:
         """The readouts predicted at latents `z`, after `action`."""
         networks = self.networks
-        read = networks.readout_normalizer.inverse(networks.readout(z))
+        read = networks.read(z)
         return self.layout.of(read, action, lambda: self.world_model.expected_cost(step))
 
     def __call__(self, step: Step, action: Float[Tensor, "rows act"]) -> dict[str, Float[Tensor, " rows"]]:

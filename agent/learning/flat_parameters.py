@@ -21,7 +21,7 @@ class FlatParameters:
     used: its first optimiser imports torch's compiler, which takes as long as all of torch.
 
     Args:
-        parts: for each part its parameters and its learning rate.
+        parts: for each part its parameters, of which there may be none, and its learning rate.
     """
 
     def __init__(self, parts: list[tuple[list[nn.Parameter], float]]):
@@ -33,7 +33,8 @@ class FlatParameters:
         """Of each part; empty before its first step."""
         self._parameters = [parameters for parameters, _ in parts]
         for parameters in self._parameters:
-            vector = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
+            pieces = [p.detach().reshape(-1) for p in parameters]
+            vector = nn.Parameter(torch.cat(pieces) if pieces else torch.zeros(0))
             vector.grad = torch.zeros_like(vector)
             self.vectors.append(vector)
         self.attach()

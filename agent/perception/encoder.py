@@ -6,7 +6,9 @@ normalised by running statistics, then encoded. There is no decoder, here or in 
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
+from agent.errors import ConfigError
 from agent.layers import NormedLinear, full
 from agent.perception.regularizers import Regularizer
 
@@ -30,3 +32,28 @@ class Encoder(nn.Module):
     def forward(self, normalised: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows latent"]:
         """The latents of observations."""
         return self.regularizer.project(full(self.out.forward(self.hidden.forward(normalised))))
+
+
+class SensorEncoder(nn.Module):
+    """Normalised features of an observation -> z: the features themselves, and zeros after them. It learns nothing.
+
+    Args:
+        features: numbers that the normaliser gives.
+        latent: size of z, at least `features`.
+
+    Raises:
+        ConfigError: where it is less.
+    """
+
+    def __init__(self, features: int, latent: int):
+        super().__init__()
+        if latent < features:
+            raise ConfigError(
+                f"model.latent_dim: {latent} is less than the {features} numbers of an observation, which are the "
+                f"latent with regularizer.kind sensors; give {features} or more"
+            )
+        self.zeros = latent - features
+
+    def forward(self, normalised: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows latent"]:
+        """The latents of observations."""
+        return functional.pad(normalised, (0, self.zeros))

@@ -14,9 +14,9 @@ from agent.configurator.settings import ModelConfig
 from agent.errors import ConfigError
 from agent.interface import ObservationPart
 from agent.memory.columns import is_picture
-from agent.perception.encoder import Encoder
+from agent.perception.encoder import Encoder, SensorEncoder
 from agent.perception.pixels import PixelEncoder, PixelNormalizer
-from agent.perception.regularizers import Regularizer, SimNorm
+from agent.perception.regularizers import Regularizer, Sensors, SimNorm
 from agent.perception.state_normalizer import StateNormalizer
 
 
@@ -52,9 +52,11 @@ class StateEncoding:
 
     def encoder(
         self, parts: Sequence[ObservationPart], model: ModelConfig, regularizer: Regularizer
-    ) -> Encoder:
-        """See `EncoderKind`."""
+    ) -> Encoder | SensorEncoder:
+        """See `EncoderKind`. Raises ConfigError for a latent with fewer numbers than sensors."""
         features = parts[0].shape[0] + len(_angles(parts[0], model))
+        if isinstance(regularizer, Sensors):
+            return SensorEncoder(features, model.latent_dim)
         return Encoder(features, model.hidden_dim, model.latent_dim, regularizer)
 
 
@@ -84,7 +86,12 @@ class PixelEncoding:
     def encoder(
         self, parts: Sequence[ObservationPart], model: ModelConfig, regularizer: Regularizer
     ) -> PixelEncoder:
-        """See `EncoderKind`."""
+        """See `EncoderKind`. Raises ConfigError for latents that are to be the numbers of the observation."""
+        if isinstance(regularizer, Sensors):
+            raise ConfigError(
+                "regularizer.kind: sensors takes the numbers of an observation as its latent, and this agent "
+                "observes pictures; contrast learns latents for plans by their distance"
+            )
         picture = self._picture(parts)
         channels, height, width = picture.shape
         states = {

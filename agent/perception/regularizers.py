@@ -41,8 +41,8 @@ class Regularizer(Protocol):
 class ContrastiveRegularizer(Regularizer, Protocol):
     """What tells predicted latents apart too. Its targets are those of the encoder, with their gradient.
 
-    Dynamics then predict the change of a latent. What stays where it is costs no error, and is kept in latents:
-    where the next latent was predicted, a block that is pushed now and then was not.
+    Dynamics then predict the change of a latent (`predicts_changes`). What stays where it is costs no error, and is
+    kept in latents: where the next latent was predicted, a block that is pushed now and then was not.
     """
 
     @property
@@ -211,6 +211,20 @@ class Contrast:
         logits = (squares / -self.temperature).masked_fill(~valid.unsqueeze(1), -torch.inf)
         own = torch.arange(predicted.shape[1], device=predicted.device).expand(len(predicted), -1)
         return F.cross_entropy(logits[valid], own[valid])
+
+
+@dataclass(frozen=True)
+class Sensors(NoRegularizer):
+    """Latents are the normalised numbers of the observation, as they are: nothing is learned that could collapse.
+
+    Where a robot's sensors say all that goals are about, no encoder can tell more of them, and a learned one tells
+    less of what seldom moves.
+    """
+
+
+def predicts_changes(regularizer: Regularizer) -> bool:
+    """Whether dynamics predict by how much an action changes a latent, and plans for goals have such dynamics."""
+    return isinstance(regularizer, (ContrastiveRegularizer, Sensors))
 
 
 def make(kind: str, settings: Mapping[str, Any] | None = None) -> Regularizer:

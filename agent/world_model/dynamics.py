@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from agent.layers import NormedLinear, TwoHot, full, through, zero_linear
-from agent.perception.regularizers import ContrastiveRegularizer, Regularizer
+from agent.perception.regularizers import Regularizer, predicts_changes
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class WorldModel(nn.Module):
         self.costs_shape_features = True
         """Whether the features get the gradient of the cost head."""
         self.regularizer = regularizer
-        self.residual = isinstance(regularizer, ContrastiveRegularizer)
+        self.residual = predicts_changes(regularizer)
         """Whether the heads predict the change of the latent."""
         self.two_hot = TwoHot(bins, limit=10.0, logarithmic=True)
         self.register_buffer("cost_scale", torch.ones(()))

@@ -18,6 +18,8 @@ HIDDEN = 512
 PRODUCTS = 128
 """Products of two linear functions that the first hidden layer reads too. How a thing is pushed depends on where
 one is in its own axes, and turning axes takes products; a layer of sums needs many units for one."""
+LEAST_USUAL = 0.01
+"""Usual changes are at least this share of the usual one of all numbers: what never changes has rounding alone."""
 NEVER = -50.0
 """Logit of a termination: how episodes end is not learned here."""
 
@@ -52,13 +54,13 @@ class ResidualDynamics(nn.Module):
     spread: Tensor
     """Mean and standard deviation of each number of the latents."""
     usual: Tensor
-    """Of the change of a latent in one decision: root mean square, in units of `spread`."""
+    """Of the change of each number in one decision: root mean square, in units of `spread`."""
 
     def __init__(self, latent: int, act: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("spread", torch.ones(latent))
-        self.register_buffer("usual", torch.ones(()))
+        self.register_buffer("usual", torch.ones(latent))
         self.layers = nn.Sequential(
             Products(latent + act, PRODUCTS),
             NormedLinear(latent + act + PRODUCTS, HIDDEN),
@@ -72,7 +74,9 @@ class ResidualDynamics(nn.Module):
         self.mean.copy_(mean)
         # A number that hardly changes is not to count as much as those that say where things are.
         self.spread.copy_(spread + 0.1 * spread.square().mean().sqrt() + 1e-6)
-        self.usual.copy_(((after - before) / self.spread).square().mean().sqrt() + 1e-6)
+        # By each number for itself: a place changes little beside a velocity, and its errors are to count as much.
+        changes = ((after - before) / self.spread).square().mean(0).sqrt()
+        self.usual.copy_(changes + LEAST_USUAL * changes.square().mean().sqrt() + 1e-6)
 
     def change(
         self, z: Float[Tensor, "rows latent"], action: Float[Tensor, "rows act"]

@@ -216,7 +216,7 @@ class _ByAgent:
     @torch.inference_mode()
     def readouts(self, samples: Samples) -> tuple[np.ndarray, ...]:
         networks, (latent,) = self.networks, self._tensors(samples, "latent")
-        return _arrays(networks.readout_normalizer.inverse(networks.readout(latent)))
+        return _arrays(networks.read(latent))
 
     def _tensors(self, samples: Samples, *names: str) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(samples[name]).to(self.modules.device) for name in names)

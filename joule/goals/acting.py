@@ -103,16 +103,20 @@ def check_learned(agent: Agent, request: GoalRequest, learn_goals: int | None) -
         )
 
 
-def reaching(agent: Agent, request: GoalRequest) -> Reaching:
+def reaching(agent: Agent, request: GoalRequest, within: Mapping[str, float] | None) -> Reaching:
     """What acts for an agent.
 
     Args:
         agent: of a kind in `REACHING`.
         request: says how it plans.
+        within: readout -> distance that is near enough; None where the environment says when a goal is reached.
+
+    Raises:
+        ConfigError: for plans by readouts where nobody says which count.
     """
     from agent.agent import WorldModelAgent
 
-    return PlannedGoals(agent, request) if isinstance(agent, WorldModelAgent) else ToldGoals(agent)
+    return PlannedGoals(agent, request, within) if isinstance(agent, WorldModelAgent) else ToldGoals(agent)
 
 
 class PlannedGoals:
@@ -121,10 +125,22 @@ class PlannedGoals:
     Args:
         agent: has a world model.
         request: says how it plans.
+        within: as `reaching`.
+
+    Raises:
+        ConfigError: for plans by readouts where nobody says which count.
     """
 
-    def __init__(self, agent: WorldModelAgent, request: GoalRequest) -> None:
+    def __init__(
+        self, agent: WorldModelAgent, request: GoalRequest, within: Mapping[str, float] | None
+    ) -> None:
         self.agent = agent
+        self._within = dict(within or {}) if request.energy == "readouts" else None
+        if self._within == {}:
+            raise ConfigError(
+                f"--goal-energy: readouts needs those that count, and {agent.env_spec.env} says by itself when a "
+                "goal is reached; add --goal-within"
+            )
         self._asked_horizon = request.horizon_decisions
         self._plans = agent.modules.config.planner.kind != NO_PLANNER
         self.energy = request.energy if self._plans else None
@@ -169,7 +185,10 @@ class PlannedGoals:
         return self._decisions()
 
     def _goal(self, pair: GoalPair) -> Goal:
-        return Goal(pair.goal, self.energy or "auto", sub_goal_decisions=self.sub_goal_decisions)
+        within = self._within if self.energy else None
+        return Goal(
+            pair.goal, self.energy or "auto", within=within, sub_goal_decisions=self.sub_goal_decisions
+        )
 
     def _decisions(self) -> Act:
         state: Any = None

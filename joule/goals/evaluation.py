@@ -40,11 +40,11 @@ class GoalEvaluation:
 
     def __init__(self, agent: Agent, env: Any, request: GoalRequest, scratch: Any | None = None) -> None:
         self.env, self.request, self._scratch = env, request, scratch
-        self._reaching = reaching(agent, request)
         self.decisions = self._decisions_of_an_attempt()
         self.nearness: Nearness | None = None
         """When a goal is reached; None where the environment says so, by terminating the episode."""
         self.found = self._pairs()
+        self._reaching = reaching(agent, request, self.nearness.within if self.nearness else None)
         if scratch is not None:
             self._oracle(
                 self.found.pairs[0]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from linear_problem import GAMMA, linear_problem
 from replay import state_buffer
-from torch import Tensor, nn
+from torch import Tensor
 
 from agent.actor.actor import ConstrainedChoice
 from agent.cost.constraint import Constraint, parse_constraint
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 def networks_reading(size: int, **parts: Any) -> Any:
     """Networks whose latents are the readouts themselves."""
     return SimpleNamespace(
-        readout=nn.Identity(),
-        readout_normalizer=SimpleNamespace(inverse=lambda x: x, mean=torch.zeros(size)),
+        read=lambda z: z,
+        readout_normalizer=SimpleNamespace(mean=torch.zeros(size)),
         parameters=lambda: iter([torch.zeros(1)]),
         **parts,
     )
@@ -136,7 +136,7 @@ class ShortAtFirst:
 
 def test_a_margin_never_decreases_along_the_horizon() -> None:
     networks = networks_reading(1, world_model=ShortAtFirst())
-    networks.readout = lambda z: z[:, :1]
+    networks.read = lambda z: z[:, :1]
     cost = ConstraintCost([parse_constraint("place<0.5")], Readouts({"place": 1}, {}), networks, 1)
 
     def perceive(obs: Any) -> Tensor:

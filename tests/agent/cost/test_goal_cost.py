@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from agent.cost.goal_cost import GoalCost
+from agent.cost.goal import Goal
+from agent.cost.goal_cost import (
+    DECISIONS,
+    LATENT_DISTANCE,
+    Between,
+    GoalCost,
+    LatentDistance,
+    ReadoutDistance,
+)
 from agent.cost.goal_target import GoalTarget
+from agent.cost.readouts import Readouts, TaskError
+from agent.errors import ConfigError
 from agent.world_model.dynamics import Step
 from agent.world_model.experience_graph import Route
 
@@ -26,12 +40,18 @@ def step_to(z: Tensor) -> Step:
     return Step(z.unsqueeze(0), torch.zeros(len(z), 1), torch.zeros(len(z)))
 
 
+def ten_more(z: Tensor, goal: Tensor) -> Tensor:
+    return z[:, 0] + 10.0
+
+
 def test_the_distance_of_latents_counts_in_usual_steps() -> None:
     target = GoalTarget(torch.zeros(1, 2))
-    cost = GoalCost("home", target, 0.5, lambda z, goal: z[:, 0] + 10.0, known_to_policy=True)
+    distances: dict[str, Between] = {LATENT_DISTANCE: LatentDistance(0.5), DECISIONS: ten_more}
+    cost = GoalCost("home", target, distances, known_to_policy=True)
     terms = cost(step_to(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), torch.zeros(2, 1))
     assert terms["latent distance"].tolist() == [10.0, 0.0]
     assert terms["decisions to goal"].tolist() == [13.0, 10.0]
+    assert cost.near_policy, "its critic says what follows"
 
 
 def test_the_candidates_of_an_environment_have_its_sub_goal() -> None:
@@ -42,3 +62,24 @@ def test_the_candidates_of_an_environment_have_its_sub_goal() -> None:
     assert route.asked == [5]
     # The rows of an energy: the candidates of the first environment, then those of the second.
     assert target.rows(6).flatten().tolist() == [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+
+
+def at(x: float, y: float, heading: float) -> Tensor:
+    return torch.tensor([x, y, math.cos(heading), math.sin(heading)])
+
+
+def test_the_distance_of_readouts_counts_those_that_are_named() -> None:
+    angle = {"of": "turn", "at": [0, 1], "sign": 1.0, "plus": 0.0, "as": "angle"}
+    layout = Readouts({"place": 2, "turn": 2}, {"heading": angle})
+    distance = ReadoutDistance(layout, torch.clone, {"place": 0.1, "heading": 0.5})
+    here, goal = torch.stack((at(0.3, 0.4, 3.0), at(0, 0, 1))), torch.stack((at(0, 0, -3.0), at(0, 0, 1)))
+    turn = 2 * math.pi - 6.0  # the short way round
+    torch.testing.assert_close(distance(here, goal), torch.tensor([math.hypot(5.0, turn / 0.5), 0.0]))
+    with pytest.raises(TaskError, match=r"goal: 'plaice' is no readout .* did you mean place"):
+        ReadoutDistance(layout, torch.clone, {"plaice": 0.1})
+
+
+def test_a_goal_by_readouts_says_which() -> None:
+    for given in ({"energy": "readouts"}, {"within": {"block": 0.03}}):
+        with pytest.raises(ConfigError, match="the energy 'readouts' and within go together"):
+            Goal(np.zeros(3), **given)

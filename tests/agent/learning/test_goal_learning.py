@@ -13,6 +13,8 @@ from shape_checks import shapes_unchecked
 
 import joule
 from agent.cost.goal import Goal
+from agent.cost.goal_cost import LATENT_DISTANCE, READOUT_DISTANCE
+from agent.cost.readouts import TaskError
 from agent.errors import ConfigError, InputError
 from agent.goal_networks import DISCOUNT
 from agent.learning.goal_learning import moments_of, steps_towards
@@ -195,10 +197,28 @@ def test_a_goal_keeps_its_energy_and_no_constraint_where_a_policy_acts(trained_r
     agent: Any = joule.load(trained_run)
     agent.learn_goals(2)
     agent.configurator.goals.act_for(Goal(np.zeros(3, np.float32), "latent"))
-    assert agent.modules.task_cost._decisions is None
+    assert list(agent.modules.task_cost.distances) == [LATENT_DISTANCE]
     with pytest.raises(ConfigError, match="the policy that acts towards a goal does not look ahead"):
         agent.constrain("position<0.5")
     assert agent.modules.constraint_cost is None
+
+
+def test_plans_by_readouts_look_further_ahead_and_everywhere(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    agent.learn_goals(2)
+    goal = Goal(
+        np.array([0.5, 0.0, 0.0], np.float32), "readouts", within={"position": 0.1}, sub_goal_decisions=0
+    )
+    agent.plan_for(goal)
+    cost = agent.modules.task_cost
+    assert list(cost.distances) == [READOUT_DISTANCE]
+    assert not cost.near_policy
+    # As many decisions as an episode has, which are fewer than 35.
+    _, state = agent.predict(goal.observation)
+    assert state.plan.actions.shape[1] == agent.modules.actor.horizon > agent.config.planner.horizon_decisions
+    assert READOUT_DISTANCE in agent.explain(state)
+    with pytest.raises(TaskError, match="'plaice' is no readout"):
+        agent.plan_for(Goal(goal.observation, "readouts", within={"plaice": 0.1}))
 
 
 def test_a_learned_task_has_memory_measured_anew(trained_run: Path) -> None:

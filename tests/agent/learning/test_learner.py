@@ -18,7 +18,7 @@ from agent.networks import Networks
 from envs.env_spec import ObservationPart
 
 OBS, ACT, READOUTS, BATCH, WINDOW = 5, 2, 3, 32, 3
-KINDS = ("simnorm", "ema", "vicreg", "sigreg", "contrast", "none")
+KINDS = ("simnorm", "ema", "vicreg", "sigreg", "contrast", "sensors", "none")
 
 
 def small_learner(regularizer: str = "simnorm", seed: int = 0, **settings: Any) -> Learner:

@@ -16,10 +16,10 @@ from agent.configurator.settings import ModelConfig
 from agent.errors import ConfigError
 from agent.interface import ObservationPart as AnyPart
 from agent.perception import factory
-from agent.perception.encoder import Encoder
-from agent.perception.factory import StateEncoding, encoder_kind
+from agent.perception.encoder import Encoder, SensorEncoder
+from agent.perception.factory import PixelEncoding, StateEncoding, encoder_kind
 from agent.perception.normalizer import Normalizer
-from agent.perception.regularizers import SimNorm
+from agent.perception.regularizers import Sensors, SimNorm
 from envs.env_spec import ObservationPart
 
 STATE, CAMERA = ObservationPart("state", (3,), "float32"), ObservationPart("camera", (8, 8, 3), "uint8")
@@ -29,6 +29,20 @@ def test_a_flat_state_is_encoded_and_anything_else_is_refused_by_name() -> None:
     assert isinstance(encoder_kind([STATE]), StateEncoding)
     with pytest.raises(ConfigError, match=r"depth \[8, 8, 3\] float32"):
         encoder_kind([STATE, ObservationPart("depth", (8, 8, 3), "float32")])
+
+
+def test_sensors_are_latents_as_they_are() -> None:
+    encoder = StateEncoding().encoder([STATE], ModelConfig(latent_dim=5), Sensors())
+    assert isinstance(encoder, SensorEncoder)
+    assert list(encoder.parameters()) == []
+    rows = torch.tensor([[[1.0, -2.0, 30.0]]])
+    assert encoder(rows).tolist() == [[[1.0, -2.0, 30.0, 0.0, 0.0]]]
+    with pytest.raises(
+        ConfigError, match=r"model\.latent_dim: 2 is less than the 3 numbers of an observation"
+    ):
+        StateEncoding().encoder([STATE], ModelConfig(latent_dim=2), Sensors())
+    with pytest.raises(ConfigError, match=r"regularizer\.kind: sensors .* observes pictures"):
+        PixelEncoding().encoder([ObservationPart("pixels", (3, 48, 48), "uint8")], ModelConfig(), Sensors())
 
 
 class CameraNormalizer(nn.Module):

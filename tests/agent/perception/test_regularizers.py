@@ -115,9 +115,9 @@ def test_contrast_draws_what_followed_near_and_pushes_the_others_away() -> None:
 
 
 def test_only_ema_has_a_moving_target_and_unknown_kinds_are_refused() -> None:
-    kinds = ("simnorm", "ema", "vicreg", "sigreg", "contrast", "none")
+    kinds = ("simnorm", "ema", "vicreg", "sigreg", "contrast", "sensors", "none")
     assert [kind for kind in kinds if make(kind).ema_target] == ["ema"]
-    with pytest.raises(ValueError, match="simnorm, ema, vicreg, sigreg, contrast, none"):
+    with pytest.raises(ValueError, match="simnorm, ema, vicreg, sigreg, contrast, sensors, none"):
         make("batchnorm")
 
 
