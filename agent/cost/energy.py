@@ -13,6 +13,7 @@ apart, so that a decision can be explained. Lower is better everywhere.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -36,6 +37,18 @@ class EnergyWeights:
 
 StepCosts = Callable[[Step, Tensor], dict[str, Tensor]]
 """A predicted step and the action [rows, act] that leads to it -> named costs [rows]."""
+
+
+@runtime_checkable
+class PathCosts(Protocol):
+    """Costs of which some are, at each step, the least so far along the path: what was reached stays reached."""
+
+    @property
+    def least_so_far(self) -> frozenset[str]:
+        """Their names."""
+        ...
+
+
 CandidatesCallback = Callable[[Tensor, Tensor], None]
 """Told of candidates [batch, samples, horizon, act] and their energies [batch, samples]."""
 OWN_TERMS = frozenset({"task", "critic", "control", "uncertainty", "constraint"})
@@ -94,6 +107,9 @@ class Energy:
         self.discount, self.weights, self.terminates = discount, weights, terminates
         self.costs = self.learned_costs if costs is None else costs
         self.constraint_cost = constraint_cost
+        self.least_so_far: frozenset[str] = (
+            costs.least_so_far if isinstance(costs, PathCosts) else frozenset()
+        )
         self.uses_critic = costs is None
         self.model: StepModel = world_model if model is None else model
         self._uncharged: Tensor | None = None
@@ -149,7 +165,7 @@ class Energy:
         z = self.z.repeat_interleave(samples, 0)
         flat = actions.flatten(0, 1)
         weights = self.weights
-        terms: dict[str, Tensor] = {}
+        terms, least = dict[str, Tensor](), dict[str, Tensor]()
         control = uncertainty = violation = z.new_zeros(z.shape[0])
         survival: Tensor | float = 1.0
         if weights.uncertainty:
@@ -158,6 +174,8 @@ class Energy:
             step = self.model.predict(z, flat[:, t])
             scale = self.discount**t * survival
             for name, cost in self.costs(step, flat[:, t]).items():
+                if name in self.least_so_far:
+                    cost = least[name] = torch.minimum(least[name], cost) if t else cost
                 discounted = scale * cost
                 terms[name] = terms[name] + discounted if t else discounted
             if weights.action:

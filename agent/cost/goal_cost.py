@@ -90,6 +90,11 @@ class GoalCost:
         self.known_to_policy = known_to_policy
 
     @property
+    def least_so_far(self) -> frozenset[str]:
+        """See `PathCosts`. A block may have to be pushed past its place to be turned."""
+        return frozenset({READOUT_DISTANCE})
+
+    @property
     def near_policy(self) -> bool:
         """Whether plans are looked for near what the policy does: its critic says what follows."""
         return self.known_to_policy and DECISIONS in self.distances

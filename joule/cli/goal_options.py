@@ -23,8 +23,8 @@ def add_goals(parser: Parser) -> None:
     parser.add_argument("--goal-decisions", type=whole_number, metavar="N",
                         help="decisions of an attempt (default: an episode's limit)")  # fmt: skip
     parser.add_argument("--goal-energy", choices=get_args(GoalEnergy), default="auto",
-                        help="what is minimised: the latent distance, the learned steps to the goal, or both "
-                        "(default: auto, the steps where they were learned)")  # fmt: skip
+                        help="what is minimised: the latent distance, the learned steps to the goal, both, or the "
+                        "distance of the readouts that count (default: auto: steps, if learned)")  # fmt: skip
     parser.add_argument("--sub-goal-decisions", type=whole_number, metavar="N",
                         help="how far ahead, on the remembered way to the goal, the sub-goal lies that is acted "
                         f"towards; 0 goes straight for the goal (default: {SUB_GOAL_DECISIONS})")  # fmt: skip
