@@ -41,10 +41,10 @@ StepCosts = Callable[[Step, Tensor], dict[str, Tensor]]
 
 @runtime_checkable
 class PathCosts(Protocol):
-    """Costs of which some are, at each step, the least so far along the path: what was reached stays reached."""
+    """Costs of which some count once, where a path is least: what it comes nearest to."""
 
     @property
-    def least_so_far(self) -> frozenset[str]:
+    def least_of_path(self) -> frozenset[str]:
         """Their names."""
         ...
 
@@ -107,8 +107,8 @@ class Energy:
         self.discount, self.weights, self.terminates = discount, weights, terminates
         self.costs = self.learned_costs if costs is None else costs
         self.constraint_cost = constraint_cost
-        self.least_so_far: frozenset[str] = (
-            costs.least_so_far if isinstance(costs, PathCosts) else frozenset()
+        self.least_of_path: frozenset[str] = (
+            costs.least_of_path if isinstance(costs, PathCosts) else frozenset()
         )
         self.uses_critic = costs is None
         self.model: StepModel = world_model if model is None else model
@@ -165,7 +165,7 @@ class Energy:
         z = self.z.repeat_interleave(samples, 0)
         flat = actions.flatten(0, 1)
         weights = self.weights
-        terms, least = dict[str, Tensor](), dict[str, Tensor]()
+        terms: dict[str, Tensor] = {}
         control = uncertainty = violation = z.new_zeros(z.shape[0])
         survival: Tensor | float = 1.0
         if weights.uncertainty:
@@ -174,8 +174,9 @@ class Energy:
             step = self.model.predict(z, flat[:, t])
             scale = self.discount**t * survival
             for name, cost in self.costs(step, flat[:, t]).items():
-                if name in self.least_so_far:
-                    cost = least[name] = torch.minimum(least[name], cost) if t else cost
+                if name in self.least_of_path:
+                    terms[name] = torch.minimum(terms[name], cost) if t else cost
+                    continue
                 discounted = scale * cost
                 terms[name] = terms[name] + discounted if t else discounted
             if weights.action:

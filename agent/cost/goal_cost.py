@@ -90,8 +90,8 @@ class GoalCost:
         self.known_to_policy = known_to_policy
 
     @property
-    def least_so_far(self) -> frozenset[str]:
-        """See `PathCosts`. A block may have to be pushed past its place to be turned."""
+    def least_of_path(self) -> frozenset[str]:
+        """See `PathCosts`. What is pushed may first have to go elsewhere, to be turned."""
         return frozenset({READOUT_DISTANCE})
 
     @property

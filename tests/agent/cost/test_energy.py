@@ -111,7 +111,7 @@ def test_an_environment_that_never_terminated_is_predicted_to_survive() -> None:
 class FarAndAway:
     """Costs by the step: what a path is nearest to, and what it pays."""
 
-    least_so_far = frozenset({"goal"})
+    least_of_path = frozenset({"goal"})
 
     def __init__(self) -> None:
         self.steps = iter((3.0, 1.0, 5.0, 0.5))
@@ -121,9 +121,9 @@ class FarAndAway:
         return {"goal": cost, "paid": cost}
 
 
-def test_what_a_path_came_nearest_to_counts_from_then_on() -> None:
+def test_what_a_path_comes_nearest_to_counts_once() -> None:
     model, policy, critic, _ = linear_problem(3)
     z, actions = torch.ones(1, 4, dtype=torch.float64), torch.zeros(1, 1, 4, 2, dtype=torch.float64)
     energy = Energy(z, model, critic, policy, 0.5, EnergyWeights(), False, FarAndAway())
     terms = {name: term.item() for name, term in energy.terms(actions).items()}
-    assert terms == {"goal": 3.0 + 0.5 + 0.25 + 0.0625, "paid": 3.0 + 0.5 + 1.25 + 0.0625}
+    assert terms == {"goal": 0.5, "paid": 3.0 + 0.5 + 1.25 + 0.0625}
