@@ -69,6 +69,8 @@ class Networks(nn.Module):
         self.encoder = encoding.encoder(observation, sizes, kind)
         if isinstance(self.encoder, SensorEncoder):
             self.normalizer.clip = SENSOR_CLIP
+        self.used_latent = self.encoder.features if isinstance(self.encoder, SensorEncoder) else latent
+        """Numbers at the beginning of a latent that are not always 0."""
         check_encoder(encoding, observation, self.normalizer, self.encoder, latent, kind)
         self.target_encoder = self.encoder
         if kind.ema_target:

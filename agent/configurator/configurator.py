@@ -86,7 +86,7 @@ class Configurator:
         kept = self.modules.constraint_cost
         if kept is not None:
             named = "constraint " + ", ".join(one.name for one in kept.constraints)
-            warn_of_illegible(self.modules, named, kept.used, stacklevel=5)
+            warn_of_illegible(self.modules, named, kept.used, stacklevel=4)
 
     def plan_for(self, task: Task, horizon_decisions: int | None = None) -> None:
         """Plans for other costs from now on, without learning (zero-shot), without the critic, further ahead.
@@ -260,7 +260,7 @@ class Configurator:
                 f"task: {task.name!r} asks for the environment's own cost, and this agent knows that of its "
                 f"task {learned!r} alone; begin with an agent that learned by the environment's"
             )
-        warn_of_illegible(self.modules, f"task {task.name}", cost.used, stacklevel=5)
+        warn_of_illegible(self.modules, f"task {task.name}", cost.used, stacklevel=4)
         self._warn_of_terminations(cost)
         return cost
 

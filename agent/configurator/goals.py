@@ -7,11 +7,10 @@ from torch import Tensor
 
 from agent.actor.actor import ActingPolicy, Actor
 from agent.arguments import observation_rows
-from agent.configurator.dotted_names import replace as replaced
 from agent.configurator.kinds import NO_PLANNER
 from agent.configurator.looking_ahead import looking_ahead, plan_as_learned
 from agent.configurator.readout_checks import check_readouts, warn_of_illegible
-from agent.configurator.settings import Config, PlannerConfig
+from agent.configurator.settings import Config
 from agent.cost.goal import Goal, GoalEnergy
 from agent.cost.goal_cost import (
     DECISIONS,
@@ -34,8 +33,6 @@ from joule_errors import Advice
 
 AHEAD_BY_READOUTS = 35
 """Decisions that plans by readouts look ahead: what is to be pushed lies elsewhere, and is turned on the way."""
-SEARCH_BY_READOUTS = {"planner.kind": "icem", "planner.samples": 256, "planner.iterations": 3}
-"""Their planner, where the settings name none: few sequences of so many decisions touch what is to be pushed."""
 
 
 class GoalsConfigurator:
@@ -81,7 +78,7 @@ class GoalsConfigurator:
     def warn_of_illegible(self, goal: Goal) -> None:
         """Warns of readouts of a goal that the agent cannot read; see `cost.legibility`."""
         if goal.within is not None:
-            warn_of_illegible(self.modules, goal.name, list(goal.within), stacklevel=4)
+            warn_of_illegible(self.modules, goal.name, list(goal.within), stacklevel=3)
 
     def warn_of_unfamiliar(self, goal: Goal) -> None:
         """Warns of a goal that is unlike all that is remembered, where ways to it were looked for."""
@@ -101,9 +98,7 @@ class GoalsConfigurator:
     def settings(self, horizon_decisions: int | None = None, energy: GoalEnergy = "auto") -> Config:
         """The settings with the horizon of plans for a goal. Raises ConfigError for one beyond an episode."""
         if energy == "readouts":
-            found = looking_ahead(self.modules, horizon_decisions, AHEAD_BY_READOUTS)
-            as_default = found.planner.kind == PlannerConfig.kind and not found.planner.settings
-            return replaced(found, SEARCH_BY_READOUTS) if as_default else found
+            return looking_ahead(self.modules, horizon_decisions, AHEAD_BY_READOUTS)
         if horizon_decisions is None and energy != "latent" and self.modules.networks.goals is not None:
             return self.modules.config
         return looking_ahead(self.modules, horizon_decisions)
@@ -144,6 +139,7 @@ class GoalsConfigurator:
             distances[DECISIONS] = learned.decisions
         if goal.within is not None:
             check_readouts(modules, goal.name)
+            modules.layout().check_names(goal.within, goal.name, modules.env_spec.env)
             distances[READOUT_DISTANCE] = ReadoutDistance(
                 modules.layout(), modules.networks.read, goal.within
             )
@@ -168,7 +164,7 @@ class GoalsConfigurator:
     def _target_of(self, goal: Goal, latent: Tensor) -> GoalTarget:
         """What is acted towards: a sub-goal on the way to the goal, where ways are asked for and remembered."""
         modules = self.modules
-        if goal.sub_goal_decisions == 0 or not modules.replay_buffer.held:
+        if goal.sub_goal_decisions == 0 or goal.energy == "readouts" or not modules.replay_buffer.held:
             return GoalTarget(latent)
         if self._experience is None:
             moments = moments_of(modules)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
@@ -31,12 +33,25 @@ def check_sub_goal_decisions(what: str, ahead: object) -> None:
         raise ConfigError(f"{what}: found {ahead!r:.80}; give a whole number from 0 to {MOST_AHEAD:,}")
 
 
+def check_within(what: str, within: object) -> None:
+    """Raises ConfigError, which begins with `what`, for what gives readouts no distance that is near enough."""
+    if not isinstance(within, Mapping):
+        raise ConfigError(f"{what}: found {within!r:.80}; give distances by readout, as in {{'ball': 0.1}}")
+    for name, distance in within.items():
+        if not isinstance(name, str):
+            raise ConfigError(f"{what}: found {name!r:.80}; give the name of a readout")
+        if isinstance(distance, bool) or not isinstance(distance, numbers.Real):
+            raise ConfigError(f"{what}: {name} has {distance!r:.80}; give a number")
+        if not 0.0 < float(distance) < math.inf:
+            raise ConfigError(f"{what}: {name}={distance:g} is not a finite number above 0")
+
+
 @dataclass(frozen=True)
 class Goal:
     """An observation to bring about; `plan_for` plans for it.
 
     A goal is a place in latent space: what the agent would perceive if it were there. The energy of a plan is its
-    distance from there, in decisions, summed along the predicted path.
+    distance from there, in decisions, summed along the predicted path; by readouts it is the least along the path.
     """
 
     observation: Observation
@@ -49,7 +64,8 @@ class Goal:
     """What messages and pictures call it."""
     sub_goal_decisions: int = SUB_GOAL_DECISIONS
     """How many decisions ahead on the remembered way to the goal the sub-goal lies that is acted towards; 0 goes
-    straight for the goal. Where no way is remembered, the goal itself is acted towards."""
+    straight for the goal. Where no way is remembered, the goal itself is acted towards, and so it is by `readouts`:
+    a moment on the way is near by its readouts before anything was moved."""
     within: Mapping[str, float] | None = None
     """For the energy `readouts`: readout -> distance from its value at the goal that is near enough."""
 
@@ -60,6 +76,8 @@ class Goal:
         if self.energy not in get_args(GoalEnergy):
             known = ", ".join(get_args(GoalEnergy))
             raise ConfigError(f"goal: the energy {self.energy!r:.80} is none of {known}")
+        if self.within is not None:
+            check_within("goal: within", self.within)
         if (self.energy == "readouts") != bool(self.within):
             raise ConfigError(
                 "goal: the energy 'readouts' and within go together; give both, such as within={'block': 0.03}"

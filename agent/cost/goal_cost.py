@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agent.cost.goal_target import GoalTarget
-from agent.cost.readouts import Readouts, TaskError
+from agent.cost.readouts import Readouts
 from agent.world_model.dynamics import Step
 
 Between = Callable[[Tensor, Tensor], Tensor]
@@ -41,40 +41,33 @@ class ReadoutDistance:
     Args:
         layout: the names of the environment's readouts.
         read: predicts readouts [rows, readouts] from latents.
-        within: readout -> distance that is near enough, in its unit.
-
-    Raises:
-        TaskError: for a name that is no readout.
+        within: readout of this layout -> distance that is near enough, in its unit.
     """
 
     def __init__(
         self, layout: Readouts, read: Callable[[Tensor], Tensor], within: Mapping[str, float]
     ) -> None:
         self.layout, self.read, self.within = layout, read, dict(within)
-        for name in self.within:
-            whole, place = layout.split(name)
-            if (place or 0) >= layout.sizes.get(whole, 0):
-                raise TaskError(f"goal: {layout.unknown(name, 'this environment', of_costs=False)}")
 
     def __call__(
         self, z: Float[Tensor, "rows latent"], goal: Float[Tensor, "rows latent"]
     ) -> Float[Tensor, " rows"]:
         """See `Between`; the root of the sum of squares."""
         here, there = self.read(z), self.read(goal)
-        total = z.new_zeros(len(z))
+        parts = []
         for name, enough in self.within.items():
             value, wanted = self.layout.value(name, here), self.layout.value(name, there)
             assert value is not None, "checked when it was made"
             assert wanted is not None
-            total = total + (self.layout.apart(name, value, wanted) / enough).square().sum(-1)
-        return total.sqrt()
+            parts.append(self.layout.apart(name, value, wanted) / enough)
+        return torch.linalg.vector_norm(torch.cat(parts, -1), dim=-1)
 
 
 class GoalCost:
     """How far predicted latents are from the goal's.
 
     It has the interface of `TaskCost`, so that `Energy` sums it along the path: a sum along the path serves better
-    than the distance of the last step alone.
+    than the distance of the last step alone. Of readouts the least along the path counts, see `least_of_path`.
 
     Args:
         name: of the goal.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.cost.derivations import DERIVATIONS, computed, parts_of, size_of, squeezed
@@ -71,6 +71,13 @@ class Readouts:
         near = sorted(begun, key=len) or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         there = f"; did you mean {near[0]}? There are " if near else f", which has {'' if names else 'none'}"
         return f"{name!r} is no readout of {of}{there}{', '.join(names)}"
+
+    def check_names(self, names: Iterable[str], what: str, of: str) -> None:
+        """Raises TaskError, which begins with `what`, for a name that is no readout of `of`."""
+        for name in names:
+            whole, place = self.split(name)
+            if (place or 0) >= self.sizes.get(whole, 0):
+                raise TaskError(f"{what}: {self.unknown(name, of, of_costs=False)}")
 
     def value(self, name: str, rows: Tensor) -> Tensor | None:
         """The readout `name` of rows [rows, readouts], [rows, size]; None for a name that is no readout.

@@ -32,9 +32,9 @@ class FlatParameters:
         self.moments: list[Moments] = [{} for _ in parts]
         """Of each part; empty before its first step."""
         self._parameters = [parameters for parameters, _ in parts]
+        nothing = next(p.detach().reshape(-1)[:0] for parameters in self._parameters for p in parameters)
         for parameters in self._parameters:
-            pieces = [p.detach().reshape(-1) for p in parameters]
-            vector = nn.Parameter(torch.cat(pieces) if pieces else torch.zeros(0))
+            vector = nn.Parameter(torch.cat([nothing, *(p.detach().reshape(-1) for p in parameters)]))
             vector.grad = torch.zeros_like(vector)
             self.vectors.append(vector)
         self.attach()

@@ -152,6 +152,11 @@ class Learner:
         return kind.windows_per_episode if isinstance(kind, ContrastiveRegularizer) else 1
 
     @property
+    def encoder_learns(self) -> bool:
+        """Whether there is an encoder whose latents could collapse."""
+        return any(True for _ in self.networks.encoder.parameters())
+
+    @property
     def skipped(self) -> int:
         """Updates that were skipped because a loss or a gradient was not finite."""
         return self.budget.total
@@ -221,10 +226,12 @@ class Learner:
         self.update_targets(encoder_frozen)
         if not measure:
             return {}
-        health = latent_health(view.target_z[0], view.latents[1].detach())
+        used = self.networks.used_latent
+        health = latent_health(view.target_z[0, :, :used], view.latents[1][:, :used].detach())
         if not self.first_std > 0.0:
             self.first_std = health.std
-        self.collapsed = self.collapsed + 1 if health.collapsed(self.first_std) else 0
+        learned = self.encoder_learns
+        self.collapsed = self.collapsed + 1 if learned and health.collapsed(self.first_std) else 0
         return policy_metrics | {
             **{f"loss/{name}": term.item() for name, term in vars(losses).items() if name in self.shown},
             "loss/gradient_norm": norm.item(),

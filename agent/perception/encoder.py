@@ -52,7 +52,7 @@ class SensorEncoder(nn.Module):
                 f"model.latent_dim: {latent} is less than the {features} numbers of an observation, which are the "
                 f"latent with regularizer.kind sensors; give {features} or more"
             )
-        self.zeros = latent - features
+        self.features, self.zeros = features, latent - features
 
     def forward(self, normalised: Float[Tensor, "*rows features"]) -> Float[Tensor, "*rows latent"]:
         """The latents of observations."""

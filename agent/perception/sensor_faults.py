@@ -287,7 +287,8 @@ class SensorFaultInference:
             move = (mean - here).clamp(-LARGEST_MOVE, LARGEST_MOVE)
             # The slopes around a false reading are false too: an environment that removed one starts again.
             again = removed.any(1, keepdim=True)
-            moved = (here + move).clamp(-10.0, 10.0)
+            clip = self.networks.normalizer.clip
+            moved = (here + move).clamp(-clip, clip)
             here = torch.where(again, torch.where(removed, known, here), moved)
             here = torch.where(trusted, o, here)
             quadratic = energy(here)

@@ -95,6 +95,10 @@ def check_learned(agent: Agent, request: GoalRequest, learn_goals: int | None) -
             raise ConfigError(
                 f"--goal-energy: {request.energy} is learned by --learn-goals; add --learn-goals 10000"
             )
+    if request.energy == "readouts":
+        from agent.configurator.readout_checks import check_readouts
+
+        check_readouts(modules, "--goal-energy: readouts")
     if modules.replay_buffer.held:
         return
     if request.sub_goal_decisions not in (0, SUB_GOAL_DECISIONS):
@@ -135,17 +139,18 @@ class PlannedGoals:
         self, agent: WorldModelAgent, request: GoalRequest, within: Mapping[str, float] | None
     ) -> None:
         self.agent = agent
-        self._within = dict(within or {}) if request.energy == "readouts" else None
+        self._plans = agent.modules.config.planner.kind != NO_PLANNER
+        self._within = dict(within or {}) if request.energy == "readouts" and self._plans else None
         if self._within == {}:
             raise ConfigError(
                 f"--goal-energy: readouts needs those that count, and {agent.env_spec.env} says by itself when a "
                 "goal is reached; add --goal-within"
             )
         self._asked_horizon = request.horizon_decisions
-        self._plans = agent.modules.config.planner.kind != NO_PLANNER
         self.energy = request.energy if self._plans else None
-        # Sub-goals are remembered moments.
-        self.sub_goal_decisions = request.sub_goal_decisions if agent.modules.replay_buffer.held else 0
+        # Sub-goals are remembered moments, and plans by readouts go straight for the goal.
+        straight = self.energy == "readouts" or not agent.modules.replay_buffer.held
+        self.sub_goal_decisions = 0 if straight else request.sub_goal_decisions
 
     @property
     def horizon_decisions(self) -> int | None:
@@ -170,6 +175,10 @@ class PlannedGoals:
         """See `Reaching`."""
         modules = self.agent.modules
         self.agent.configurator.goals.remember_anew()
+        if self._within is not None:
+            from agent.configurator.readout_checks import warn_of_illegible
+
+            warn_of_illegible(modules, "goal", list(self._within), stacklevel=3)
         before = modules.task_cost, modules.actor
         try:
             yield
@@ -185,9 +194,8 @@ class PlannedGoals:
         return self._decisions()
 
     def _goal(self, pair: GoalPair) -> Goal:
-        within = self._within if self.energy else None
         return Goal(
-            pair.goal, self.energy or "auto", within=within, sub_goal_decisions=self.sub_goal_decisions
+            pair.goal, self.energy or "auto", within=self._within, sub_goal_decisions=self.sub_goal_decisions
         )
 
     def _decisions(self) -> Act:

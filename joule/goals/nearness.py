@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agent.cost.readouts import Readouts, TaskError
+from agent.cost.readouts import Readouts
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ class Nearness:
                 f"--goal-within: {self.spec.env} does not say when a goal is reached; give a readout and a "
                 f"distance, such as {next(derived, next(iter(layout.names)))}=0.1; it has {names}"
             )
-        for name in self.within:
-            whole, place = layout.split(name)
-            if (place or 0) >= layout.sizes.get(whole, 0):
-                raise TaskError(f"{self.given_by}: {layout.unknown(name, self.spec.env, of_costs=False)}")
+        layout.check_names(self.within, self.given_by, self.spec.env)
         # Numbers of NumPy are none of JSON's.
         object.__setattr__(self, "within", {name: float(distance) for name, distance in self.within.items()})
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy, check_sub_goal_decisions
+from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy, check_sub_goal_decisions, check_within
 from agent.errors import ConfigError
 from joule.arguments import whole
 
@@ -50,7 +48,8 @@ class GoalRequest:
         for option, value in (("goal-decisions", self.decisions), ("goal-offset", self.offset)):
             if value is not None:
                 whole(option, value, 1)
-        self._check_within()
+        if self.within is not None:
+            check_within("--goal-within", self.within)
         check_sub_goal_decisions("--sub-goal-decisions", self.sub_goal_decisions)
         if self.recording is None:
             if self.offset is not None:
@@ -58,21 +57,12 @@ class GoalRequest:
             return
         if not self.recording.startswith(PREFIX):
             raise ConfigError(f"--goal-data: found {self.recording[:80]!r}; give {EXAMPLE}")
+        if self.energy == "readouts":
+            raise ConfigError(
+                "--goal-energy: readouts does not go with --goal-data: the environment says when a goal is reached"
+            )
         for option, given in (("goal-within", self.within), ("goal-oracle", self.oracle or None)):
             if given is not None:
                 raise ConfigError(
                     f"--{option}: does not go with --goal-data, where the environment says when a goal is reached"
                 )
-
-    def _check_within(self) -> None:
-        if self.within is None:
-            return
-        if not isinstance(self.within, Mapping):
-            raise ConfigError(
-                f"--goal-within: found {self.within!r:.80}; give distances by readout, as in {{'ball': 0.1}}"
-            )
-        for name, distance in self.within.items():
-            if isinstance(distance, bool) or not isinstance(distance, numbers.Real):
-                raise ConfigError(f"--goal-within: {name} has {distance!r:.80}; give a number")
-            if not 0.0 < distance < math.inf:
-                raise ConfigError(f"--goal-within: {name}={distance:g} is not a finite number above 0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from agent.cost.goal_cost import (
     ReadoutDistance,
 )
 from agent.cost.goal_target import GoalTarget
-from agent.cost.readouts import Readouts, TaskError
+from agent.cost.readouts import Readouts
 from agent.errors import ConfigError
 from agent.world_model.dynamics import Step
 from agent.world_model.experience_graph import Route
@@ -75,11 +76,30 @@ def test_the_distance_of_readouts_counts_those_that_are_named() -> None:
     here, goal = torch.stack((at(0.3, 0.4, 3.0), at(0, 0, 1))), torch.stack((at(0, 0, -3.0), at(0, 0, 1)))
     turn = 2 * math.pi - 6.0  # the short way round
     torch.testing.assert_close(distance(here, goal), torch.tensor([math.hypot(5.0, turn / 0.5), 0.0]))
-    with pytest.raises(TaskError, match=r"goal: 'plaice' is no readout .* did you mean place"):
-        ReadoutDistance(layout, torch.clone, {"plaice": 0.1})
+    at_goal = goal.clone().requires_grad_()
+    distance(at_goal, goal).sum().backward()
+    assert at_goal.grad is not None
+    assert at_goal.grad.isfinite().all(), "planners that follow gradients arrive there"
 
 
 def test_a_goal_by_readouts_says_which() -> None:
     for given in ({"energy": "readouts"}, {"within": {"block": 0.03}}):
         with pytest.raises(ConfigError, match="the energy 'readouts' and within go together"):
             Goal(np.zeros(3), **given)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("within", "said"),
+    [
+        ({"block": 0}, "block=0 is not a finite number above 0"),
+        ({"block": math.nan}, "block=nan is not"),
+        ({"block": True}, "block has True; give a number"),
+        ({"block": "near"}, "block has 'near'; give a number"),
+        ({1: 0.1}, "found 1; give the name"),
+        (["block"], r"found \['block'\]; give distances by readout"),
+    ],
+)
+def test_distances_that_are_near_enough_are_numbers_above_0(within: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"goal: within: {said}"):
+        Goal(np.zeros(3), "readouts", within=within)

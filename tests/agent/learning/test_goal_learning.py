@@ -12,6 +12,7 @@ import torch
 from shape_checks import shapes_unchecked
 
 import joule
+from agent.configurator import readout_checks
 from agent.cost.goal import Goal
 from agent.cost.goal_cost import LATENT_DISTANCE, READOUT_DISTANCE
 from agent.cost.readouts import TaskError
@@ -19,6 +20,7 @@ from agent.errors import ConfigError, InputError
 from agent.goal_networks import DISCOUNT
 from agent.learning.goal_learning import moments_of, steps_towards
 from joule.environment import make_env
+from joule_errors import Advice
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -203,22 +205,36 @@ def test_a_goal_keeps_its_energy_and_no_constraint_where_a_policy_acts(trained_r
     assert agent.modules.constraint_cost is None
 
 
-def test_plans_by_readouts_look_further_ahead_and_everywhere(trained_run: Path) -> None:
+def test_plans_by_readouts_look_further_ahead_and_straight_for_the_goal(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     agent: Any = joule.load(trained_run)
     agent.learn_goals(2)
-    goal = Goal(
-        np.array([0.5, 0.0, 0.0], np.float32), "readouts", within={"position": 0.1}, sub_goal_decisions=0
-    )
-    agent.plan_for(goal)
+    goal = Goal(np.array([0.5, 0.0, 0.0], np.float32), "readouts", within={"position": 0.1})
+    monkeypatch.setattr(readout_checks, "illegible", lambda layout, legibility, used: list(used))
+    monkeypatch.setattr(readout_checks, "warning", lambda *_: "cannot be read")
+    with pytest.warns(Advice, match="cannot be read"):
+        agent.plan_for(goal)
     cost = agent.modules.task_cost
-    assert list(cost.distances) == [READOUT_DISTANCE]
+    assert (list(cost.distances), cost.least_of_path) == ([READOUT_DISTANCE], {READOUT_DISTANCE})
     assert not cost.near_policy
-    # As many decisions as an episode has, which are fewer than 35.
+    assert cost.target._route is None
     _, state = agent.predict(goal.observation)
-    assert state.plan.actions.shape[1] == agent.modules.actor.horizon > agent.config.planner.horizon_decisions
+    assert state.plan.actions.shape[1] == agent.modules.actor.horizon == 25, "all of an episode"
     assert READOUT_DISTANCE in agent.explain(state)
-    with pytest.raises(TaskError, match="'plaice' is no readout"):
+    with pytest.raises(TaskError, match=f"goal: 'plaice' is no readout of {tiny_env.RECORDED}"):
         agent.plan_for(Goal(goal.observation, "readouts", within={"plaice": 0.1}))
+
+
+def test_goals_are_evaluated_by_readouts(trained_run: Path) -> None:
+    agent: Any = joule.load(trained_run)
+    found = joule.evaluate_goals(agent, 2, energy="readouts", within={"position": 0.2}, decisions=4)
+    assert found["energy"] == "readouts"
+    assert found["sub_goal_decisions"] == 0
+    assert found["planner"]["horizon_decisions"] == 25
+    assert found["results"]["plan"]["success"] >= 0.0
+    with pytest.raises(ConfigError, match="readouts does not go with --goal-data"):
+        joule.evaluate_goals(agent, 2, energy="readouts", recording="swm:any.h5")
 
 
 def test_a_learned_task_has_memory_measured_anew(trained_run: Path) -> None:

@@ -133,3 +133,19 @@ def test_what_was_learned_of_them_is_kept(kind: str, small: dict[str, Any], tmp_
     arrays, kept = (one.modules.networks.to_arrays() for one in (agent, again))
     assert any(name.startswith("goals.dynamics.") for name in arrays)
     assert all(np.array_equal(value, kept[name]) for name, value in arrays.items())
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_zeros_behind_the_sensors_are_no_collapse(small: dict[str, Any]) -> None:
+    settings = {**small, "steps": 200, "explore.warmup_decisions": 200, "regularizer.kind": "sensors"}
+    settings |= {"model.latent_dim": 128, "learning.pretrain_updates": 0}
+    del settings["env"]
+    modules: Any = joule.make("joule", env=tiny_env.ID, settings=settings).learn(200).modules
+    assert modules.networks.used_latent == 3
+    batch = modules.config.learning.batch_size
+    windows = modules.replay_buffer.sample(
+        batch, modules.config.learning.window_decisions, np.random.default_rng(0)
+    )
+    metrics = modules.learner.update(windows, measure=True)
+    assert metrics["latent/dead"] == 0.0
+    assert modules.learner.collapsed == 0
