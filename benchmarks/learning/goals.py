@@ -50,7 +50,7 @@ NOT_LEARNING = (
 """Options of a run that collects frames and makes no gradient step."""
 SENSORS = (
     "--regularizer.kind", "sensors", "--model.latent-dim", "16", "--learning.learning-rate", "0.001",
-    "--learning.n-step", "1", "--planner.kind", "icem", "--planner.samples", "256", "--planner.iterations", "3",
+    "--learning.n-step", "1", "--planner.kind", "icem", "--planner.samples", "192", "--planner.iterations", "3",
 )  # fmt: skip
 """Latents that are the numbers of the observation: a block that seldom moves is in them as all else is."""
 OF_SWM = ("tworoom", "pusht", "swm_reacher")
