@@ -195,7 +195,7 @@ def goals() -> Numbers:
         found["maze"], found["umaze"], found["reach"], *(100 * share for share in long_maze),
         min(of_random), max(of_random), found["push"],
         found["reach_pixels"], found["tworoom"], found["pusht"], found["swm_reacher"],
-        found["reach_her"], found["maze_her"], found["umaze_her"], found["push_her"],
+        found["reach_her"], found["maze_her"], found["umaze_her"], found["push_her_equal_cpu"],
     )  # fmt: skip
 
 

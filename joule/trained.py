@@ -149,8 +149,8 @@ class Request:
         trust_env_kwargs: bool = False,
     ) -> None:
         self.source, self.changes, self.learn_task, self.adapt = source, dict(changes), learn_task, adapt
-        self.goal: str | None = self.changes.pop("goal", None)
-        """What to bring about; see `joule.goals.text.goal_of`."""
+        self.goal: str | Goal | None = self.changes.pop("goal", None)
+        """What to bring about: a goal, or a text; see `joule.goals.text.goal_of`."""
         self.learn_goals: int | None = self.changes.pop("learn_goals", None)
         """Updates by which the agent first learns to reach goals."""
         self.trust_modules, self.trust_env_kwargs = trust_modules, trust_env_kwargs
@@ -231,11 +231,22 @@ class Request:
                 "--goal: an agent that adapts learns by its costs, not for a goal; leave out --adapt"
             )
         if self.goal is not None:
+            from agent.cost.goal import Goal
             from joule.goals.text import check_text
 
-            check_text(self.goal)
+            if isinstance(self.goal, str):
+                check_text(self.goal)
+            elif not isinstance(self.goal, Goal):
+                raise ConfigError(
+                    f"goal: found {self.goal!r:.80}; give a text such as episode:3@80, or a joule.Goal"
+                )
             if "task" in self.changes or self.learn_task is not None:
                 raise ConfigError("--goal: does not go with a task; leave one out")
+
+    @property
+    def goal_name(self) -> str | None:
+        """What records call the goal; None where there is none."""
+        return self.goal if self.goal is None or isinstance(self.goal, str) else self.goal.name
 
     def learn_to_reach_goals(self, trained: Trained) -> None:
         """Learns to reach goals, where that is asked for."""
@@ -255,7 +266,7 @@ class Request:
         from joule.goals.text import goal_of
 
         check_learned(agent, GoalRequest(), self.learn_goals)
-        goal = goal_of(self.goal, agent)
+        goal = goal_of(self.goal, agent) if isinstance(self.goal, str) else self.goal
         agent.configurator.goals.check(goal)
         return goal
 

@@ -33,6 +33,10 @@ def check_sub_goal_decisions(what: str, ahead: object) -> None:
         raise ConfigError(f"{what}: found {ahead!r:.80}; give a whole number from 0 to {MOST_AHEAD:,}")
 
 
+LEAST_WITHIN = 1e-9
+"""What is nearer is rounding: distances over it would be no finite numbers."""
+
+
 def check_within(what: str, within: object) -> None:
     """Raises ConfigError, which begins with `what`, for what gives readouts no distance that is near enough."""
     if not isinstance(within, Mapping):
@@ -42,7 +46,7 @@ def check_within(what: str, within: object) -> None:
             raise ConfigError(f"{what}: found {name!r:.80}; give the name of a readout")
         if isinstance(distance, bool) or not isinstance(distance, numbers.Real):
             raise ConfigError(f"{what}: {name} has {distance!r:.80}; give a number")
-        if not 0.0 < float(distance) < math.inf:
+        if not LEAST_WITHIN <= float(distance) < math.inf:
             raise ConfigError(f"{what}: {name}={distance:g} is not a finite number above 0")
 
 

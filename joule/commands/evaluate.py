@@ -325,7 +325,7 @@ def _evaluation(
     parallel = PARALLEL_EPISODES if policy is trained.agent else 1
     run = request.run
     subject = subject_record(trained.agent, None if run is None else run.id, trained.env_config)
-    subject["goal"] = request.goal
+    subject["goal"] = request.goal_name
     planned = "" if world_model is None or request.goal else world_model.planned_for
     # An agent in memory may plan for other costs than the environment pays.
     subject["planned_for"] = "" if planned == trained.env_config.task else planned

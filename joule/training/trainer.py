@@ -198,15 +198,17 @@ class Trainer:
         """Warns once of a collapsed representation, or raises StopRun, as the settings say."""
         agent, reported = self.agent, self.collapse_reported
         self.collapse_reported = agent.metrics.get("latent/collapsed", 0.0) >= COLLAPSED_IN_A_ROW
-        if not self.collapse_reported or reported:
+        stops = agent.config.on_collapse == "stop"
+        if not self.collapse_reported or (reported and not stops):
             return
-        self.run.count("collapse_alarms")
+        if not reported:
+            self.run.count("collapse_alarms")
         std, rank = (agent.metrics.get(f"latent/{name}", math.nan) for name in ("std", "rank"))
         sentence = (
             f"the representation has collapsed (std {std:.2g}, effective rank {rank:.1f}, "
             f"{COLLAPSED_IN_A_ROW} measurements in a row); another --regularizer.kind may prevent it"
         )
-        if agent.config.on_collapse == "stop":
+        if stops:
             raise StopRun(sentence)
         self.callback.on_note(f"warning: {sentence}")
 
