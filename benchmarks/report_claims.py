@@ -118,6 +118,12 @@ OF_REPORTS = (
         GOALS_PAGE,
     ),
     Claim(
+        "plans reach {:.0f} % of 50 goals ({:.0f} to {:.0f}; one agent, 8,000 gradient steps and 10,000 updates of `learn_goals`, "
+        "8 minutes of CPU time), at {:.0f} ms a decision, and the goal's policy {:.0f} %",
+        lambda: (*goals_reached("push", "plan"), goal_time("push"), goals_reached("push", "policy")[0]),
+        GOALS_PAGE,
+    ),
+    Claim(
         "In `joule/LongMaze-v0` plans reach {:.0f} % of 50 goals with sub-goals ({:.0f} to {:.0f}; one agent, 30,000 frames), "
         "at {:.0f} ms a decision on a busy machine, and {:.0f} % without\n  ({:.0f} to {:.0f}), with 5.3 times the "
         "candidates and {:.0f} ms too.",
