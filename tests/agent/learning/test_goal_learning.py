@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,15 @@ def test_goals_are_evaluated_by_readouts(trained_run: Path) -> None:
     assert found["results"]["plan"]["success"] >= 0.0
     with pytest.raises(ConfigError, match="readouts does not go with --goal-data"):
         joule.evaluate_goals(agent, 2, energy="readouts", recording="swm:any.h5")
+
+
+def test_a_goal_in_python_is_taken_as_it_is(trained_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    goal = Goal(np.zeros(3, np.float32), "readouts", name="the middle", within={"position": 0.2})
+    found = joule.evaluate(run, episodes=1, goal=goal)
+    assert found["goal"] == "the middle"
+    with pytest.raises(ConfigError, match=r"found 3; give a text such as episode:3@80, or a joule\.Goal"):
+        joule.evaluate(run, episodes=1, goal=3)
 
 
 def test_a_learned_task_has_memory_measured_anew(trained_run: Path) -> None:

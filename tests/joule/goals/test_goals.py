@@ -54,14 +54,6 @@ def test_a_moment_of_an_episode_and_the_nearest_pose_are_goals(trained_run: Path
     assert np.array_equal(second.observation, buffer.obs[ends[0] + 1 + 3])
 
 
-def test_a_goal_in_python_is_taken_as_it_is(run: Path) -> None:
-    goal = joule.Goal(np.zeros(3, np.float32), "readouts", within={"position": 0.2}, name="the middle")
-    found = joule.evaluate(run, episodes=1, goal=goal)
-    assert found["goal"] == "the middle"
-    with pytest.raises(ConfigError, match=r"found 3; give a text such as episode:3@80, or a joule\.Goal"):
-        joule.evaluate(run, episodes=1, goal=3)
-
-
 def test_a_pose_far_from_all_that_is_remembered_is_named_with_the_nearest(trained_run: Path) -> None:
     agent: Any = joule.load(trained_run)
     with pytest.warns(Advice, match=r"is far from all that is remembered; the nearest moment has position="):
