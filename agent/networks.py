@@ -26,7 +26,8 @@ from agent.world_model.dynamics import WorldModel
 from joule_schema.picture_defaults import ENCODER_LEARNING_RATE, INVERSE_WEIGHT, OF_PICTURES
 
 SENSOR_CLIP = 100.0
-"""Where sensors are the latent, of their deviations: what seldom moves has few, and is many of them fast."""
+"""Largest normalised sensor where sensors are the latent. What seldom moves has a small deviation, and its speed is
+many of them."""
 GOALS = "goals."
 """Begins the names of the parameters for reaching goals."""
 
@@ -67,10 +68,10 @@ class Networks(nn.Module):
         latent, hidden = sizes.latent_dim, sizes.hidden_dim
         self.normalizer = encoding.normalizer(observation, sizes)
         self.encoder = encoding.encoder(observation, sizes, kind)
-        if isinstance(self.encoder, SensorEncoder):
-            self.normalizer.clip = SENSOR_CLIP
-        self.used_latent = self.encoder.features if isinstance(self.encoder, SensorEncoder) else latent
+        self.used_latent = latent
         """Numbers at the beginning of a latent that are not always 0."""
+        if isinstance(self.encoder, SensorEncoder):
+            self.normalizer.clip, self.used_latent = SENSOR_CLIP, self.encoder.features
         check_encoder(encoding, observation, self.normalizer, self.encoder, latent, kind)
         self.target_encoder = self.encoder
         if kind.ema_target:

@@ -266,7 +266,7 @@ class Configurator:
 
     def _cost_of(self, task: Task) -> TaskCost:
         modules = self.modules
-        check_readouts(self.modules, f"task: {task.name!r}")
+        check_readouts(modules, f"task: {task.name!r}")
         self._check_finite("task", task)
         return TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
 

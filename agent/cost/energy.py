@@ -7,8 +7,9 @@ future cost. The energy of an action sequence a from the latent z is
     gamma^H s_H V(z_H) + constraints
 
 with c the predicted cost, d the ensemble's disagreement, p that along the policy's own sequence, V the
-critic's cost-to-go, and s_t the predicted probability that the episode has not terminated. The terms are kept
-apart, so that a decision can be explained. Lower is better everywhere.
+critic's cost-to-go, and s_t the predicted probability that the episode has not terminated. Some costs count once
+in place of the sum, where a path is least (`PathCosts`). The terms are kept apart, so that a decision can be
+explained. Lower is better everywhere.
 """
 
 from collections.abc import Callable

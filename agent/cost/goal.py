@@ -46,8 +46,10 @@ def check_within(what: str, within: object) -> None:
             raise ConfigError(f"{what}: found {name!r:.80}; give the name of a readout")
         if isinstance(distance, bool) or not isinstance(distance, numbers.Real):
             raise ConfigError(f"{what}: {name} has {distance!r:.80}; give a number")
-        if not LEAST_WITHIN <= float(distance) < math.inf:
+        if not 0.0 < float(distance) < math.inf:
             raise ConfigError(f"{what}: {name}={distance:g} is not a finite number above 0")
+        if float(distance) < LEAST_WITHIN:
+            raise ConfigError(f"{what}: {name}={distance:g} is rounding; give {LEAST_WITHIN:g} or more")
 
 
 @dataclass(frozen=True)

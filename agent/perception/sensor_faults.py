@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from agent.memory.portions import evenly
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.perception.sensor_belief import Belief
@@ -134,7 +135,7 @@ class SensorFaultInference:
         # The newest half: older transitions come from other behaviour.
         newer = np.arange(len(before) // 2, len(before))
         most = max(FEWEST_TRANSITIONS, min(MOST_TRANSITIONS, 40_000 // (size + 1)))
-        sample = newer[np.linspace(0, len(newer) - 1, min(len(newer), most)).astype(int)]
+        sample = evenly(newer, most)
         self.usual_error = 1.0
         """Usual squared error of a predicted latent."""
         self.usual = torch.ones(size, dtype=torch.float64)

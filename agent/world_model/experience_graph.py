@@ -19,6 +19,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from torch import Tensor
 
+from agent.memory.portions import evenly
+
 MOST_NODES = 20_000
 """Of longer experience, every second, third, ... moment is a node: neighbours take the square of their number."""
 NEAR = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
@@ -71,9 +73,8 @@ class ExperienceGraph:
         most_nodes: int = MOST_NODES,
     ) -> None:
         episode = np.concatenate(([0], np.cumsum(last)[:-1]))  # its number, of each moment
-        kept = _kept(episode, last, -(-len(last) // most_nodes))
-        if len(kept) > most_nodes:  # of many short episodes
-            kept = kept[np.linspace(0, len(kept) - 1, most_nodes).astype(int)]
+        # Of many short episodes more are kept than asked for.
+        kept = evenly(_kept(episode, last, -(-len(last) // most_nodes)), most_nodes)
         self.z = z[torch.from_numpy(kept).to(z.device)]
         """Latents of the nodes [nodes, latent]."""
         self.episode: Int[np.ndarray, " nodes"] = episode[kept]

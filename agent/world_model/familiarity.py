@@ -5,6 +5,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from agent.memory.portions import evenly
+
 MEASURED = 500
 """Moments at most whose distances from other episodes say what is usual."""
 MARGIN = 1.2
@@ -30,7 +32,7 @@ class Familiarity:
     ) -> None:
         self._z, self._usual_step = z, usual_step
         self.limit = np.inf
-        measured = np.linspace(0, len(z) - 1, min(MEASURED, len(z))).astype(int)
+        measured = evenly(np.arange(len(z)), MEASURED)
         others = episode[measured, None] != episode
         if others.any(1).all():
             distance = self._distances(z[torch.from_numpy(measured).to(z.device)])

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import joule
-from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy
+from agent.cost.goal import GoalEnergy
 from benchmarks import raw_rows
 from benchmarks.learning import goal_baseline, hierarchy, swm
 from benchmarks.learning.goal_rows import GOAL_FIGURES, of_newest_version, rounded_figures
@@ -71,8 +71,6 @@ class Subject:
     """Further options of the run that makes these steps."""
     energy: GoalEnergy = "auto"
     """Of plans."""
-    sub_goal_decisions: int = SUB_GOAL_DECISIONS
-    """How far ahead sub-goals lie."""
     goal_updates: int = 10_000
     pairs: int = 50
     no_baseline: str = ""
@@ -101,7 +99,7 @@ SUBJECTS: dict[str, Subject] = {
     # What counts is the block; where the pusher is at the end, as in the observation of a goal, is no aim.
     "push": Subject(
         "joule/Push-v0", 600_000, ("--env-kwargs", '{"goal_in_observation": false}'),
-        gradient_steps=8_000, of_learning=SENSORS, energy="readouts", sub_goal_decisions=0,
+        gradient_steps=8_000, of_learning=SENSORS, energy="readouts",
         no_equal_frames="600,000 frames take it four hours of CPU time",
     ),
     "umaze": Subject("benchmarks.learning.umaze:benchmarks/UMaze-v0", 50_000),
@@ -129,13 +127,7 @@ def measure(name: str, seed: int, oracle: bool = True) -> list[dict[str, Any]]:
     agent.learn_goals(subject.goal_updates)
     learned = time.process_time() - begun
     oracle = oracle and name != "reach_pixels"
-    record = joule.evaluate_goals(
-        agent,
-        subject.pairs,
-        energy=subject.energy,
-        sub_goal_decisions=subject.sub_goal_decisions,
-        oracle=oracle,
-    )
+    record = joule.evaluate_goals(agent, subject.pairs, energy=subject.energy, oracle=oracle)
     return _rows(name, subject, subject.frames, seed, record, spent, subject.goal_updates, learned)
 
 

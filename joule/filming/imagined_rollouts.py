@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from agent.interface import Explainable, Observation
+from agent.memory.portions import evenly
 from agent.memory.replay_buffer import ReplayBuffer
 
 SECONDS_AHEAD, FEWEST_AHEAD, MOST_AHEAD = 1.0, 15, 25
@@ -91,7 +92,7 @@ def readout_changes(
     stream = places // buffer.rows_per_stream
     first = np.arange(max(len(places) - ahead, 0))
     first = first[(ended[first] == ended[first + ahead]) & (stream[first] == stream[first + ahead])]
-    first = first[np.linspace(0, len(first) - 1, min(len(first), CALIBRATION_PAIRS)).astype(int)]
+    first = evenly(first, CALIBRATION_PAIRS)
 
     def read_at(row: int) -> np.ndarray:
         obs: Any = buffer.observations(places[row])
@@ -100,6 +101,6 @@ def readout_changes(
 
     before, after = buffer.readout[places[first]], buffer.readout[places[first + ahead]]
     read_before, read_after = (
-        np.reshape([read_at(row) for row in rows], before.shape) for rows in (first, first + ahead)
+        np.reshape([read_at(int(row)) for row in rows], before.shape) for rows in (first, first + ahead)
     )
     return change(read_after, read_before), change(after, before)

@@ -93,6 +93,7 @@ def test_a_goal_by_readouts_says_which() -> None:
     ("within", "said"),
     [
         ({"block": 0}, "block=0 is not a finite number above 0"),
+        ({"block": 1e-300}, "block=1e-300 is rounding; give 1e-09 or more"),
         ({"block": math.nan}, "block=nan is not"),
         ({"block": True}, "block has True; give a number"),
         ({"block": "near"}, "block has 'near'; give a number"),

@@ -233,6 +233,7 @@ def test_goals_are_evaluated_by_readouts(trained_run: Path) -> None:
     assert found["energy"] == "readouts"
     assert found["sub_goal_decisions"] == 0
     assert found["planner"]["horizon_decisions"] == 25
+    assert found["results"].keys() == {"plan", "random"}
     assert found["results"]["plan"]["success"] >= 0.0
     with pytest.raises(ConfigError, match="readouts does not go with --goal-data"):
         joule.evaluate_goals(agent, 2, energy="readouts", recording="swm:any.h5")
