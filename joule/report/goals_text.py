@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from joule.escaping import terminal
+from joule.report.amounts import count
 
 HEADER = f"{'acts':<10}{'reached':>10}{'95 % interval':>18}{'decisions':>12}{'ms each':>10}"
 
@@ -17,9 +18,10 @@ def heading(record: Mapping[str, Any]) -> str:
     already = (
         f" ({record['solved_at_start']} more were there at the start)" if record["solved_at_start"] else ""
     )
+    goals, decisions = count(record["pairs"], "goal"), count(record["decisions"], "decision")
     return terminal(
-        f"{record['env']}, {record['agent']} after {record['frames']:,} {record['unit']}: {record['pairs']} goals"
-        f"{already}, {within}, at most {record['decisions']:,} decisions"
+        f"{record['env']}, {record['agent']} after {record['frames']:,} {record['unit']}: {goals}"
+        f"{already}, {within}, at most {decisions}"
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from joule import escaping
 from joule.report import labels, statistics
+from joule.report.amounts import count
 from joule.report.evaluations import Run
 from joule.report.statistics import Floats, Interval
 from joule.storage.log_files import SUCCESS_COLUMN
@@ -304,8 +305,3 @@ def number(value: float) -> str:
     if 0.0 < size < 0.01:
         return f"{value:.3g}"
     return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
-
-
-def count(amount: int, noun: str) -> str:
-    """An amount with its noun, which gets an "s" unless the amount is 1."""
-    return f"{amount} {noun}{'s' * (amount != 1)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from joule.escaping import terminal
 from joule.report import drawn_values
+from joule.report.amounts import count
 
 Record = Mapping[str, Any]
 """The JSON values of an explanation."""
@@ -152,8 +153,3 @@ def short(value: float) -> str:
     if math.isnan(value):
         return "\N{EM DASH}"
     return f"{value:,.4g}".replace("-", "\N{MINUS SIGN}")
-
-
-def count(amount: int, noun: str) -> str:
-    """An amount with its noun, which gets an "s" unless the amount is 1."""
-    return f"{amount:,} {noun}{'s' * (amount != 1)}"

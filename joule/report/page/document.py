@@ -20,12 +20,13 @@ from matplotlib.figure import Figure
 
 from joule.escaping import terminal
 from joule.report import forecast_figure, legibility
+from joule.report.amounts import count
 from joule.report.evaluations import Run
 from joule.report.forecasts import Entries
 from joule.report.page import films, panels
 from joule.report.page.setting_differences import differences
 from joule.report.plot_style import encoded, styles
-from joule.report.table import HEADINGS, Pair, Pooled, Row, count, number, pair_sentences
+from joule.report.table import HEADINGS, Pair, Pooled, Row, number, pair_sentences
 
 TEMPLATE, STYLE, SCRIPT = "comparison.html.j2", "comparison.css", "comparison.js"
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from joule.report.amounts import count
 from joule.report.evaluations import Run
 from joule.report.labels import applies, plain
-from joule.report.table import count
 
 LONGEST_VALUE = 200
 """Characters of a value."""
