@@ -66,7 +66,7 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
         ConfigError: where nearly every goal is reached at the start, or nearly every start leads nowhere.
     """
     pairs: list[GoalPair] = []
-    solved, ended, by_task = 0, 0, True
+    solved, ended, by_task, farthest = 0, 0, True, 0.0
     for seed in range(first_seed, first_seed + MOST_TRIES * number):
         env.reset(seed=seed)
         start = env.readouts()
@@ -77,7 +77,9 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
             ended += 1
             continue
         goal, readouts = found
-        if nearness.excess(start, readouts) <= 1.0:
+        distance = nearness.excess(start, readouts)
+        farthest = max(farthest, distance)
+        if distance <= 1.0:
             solved += 1
             continue
         pairs.append(GoalPair(seed, goal, readouts))
@@ -87,7 +89,7 @@ def make_pairs(env: Any, nearness: Nearness, number: int, first_seed: int, decis
     if ended:
         reasons.append(f"in {ended} the first random action ends the episode, or physics diverges")
     if solved:
-        reasons.append(f"{solved} are at their goal already: ask for smaller distances by --goal-within")
+        reasons.append(f"{solved} are at their goal already: {_other_distances(nearness, farthest)}")
     raise ConfigError(
         f"--goals: of {MOST_TRIES * number} starts only {len(pairs)} give a pair; {'; '.join(reasons)}"
     )
@@ -99,17 +101,32 @@ def unsolved(env: Any, drawn: GoalPairs, nearness: Nearness) -> GoalPairs:
     Raises:
         ConfigError: where none is left.
     """
-    left = []
+    left, farthest = [], 0.0
     for pair in drawn.pairs:
         env.reset(seed=pair.seed, options=None if pair.options is None else dict(pair.options))
-        if nearness.excess(env.readouts(), pair.readouts) > 1.0:
+        distance = nearness.excess(env.readouts(), pair.readouts)
+        farthest = max(farthest, distance)
+        if distance > 1.0:
             left.append(pair)
     if not left:
         raise ConfigError(
-            f"--goals: all of {len(drawn.pairs)} starts are at their goal already; ask for smaller distances by "
-            "--goal-within"
+            f"--goals: all of {len(drawn.pairs)} starts are at their goal already; "
+            f"{_other_distances(nearness, farthest)}"
         )
     return GoalPairs(tuple(left), len(drawn.pairs) - len(left), drawn.source)
+
+
+def _other_distances(nearness: Nearness, farthest: float) -> str:
+    """What to ask for, where nearly every start is at its goal.
+
+    Args:
+        nearness: what was asked for.
+        farthest: the largest of `Nearness.excess` between start and goal.
+    """
+    if farthest == 0.0:
+        named = " and ".join(nearness.within)
+        return f"{named} never differs from the goal's; name another readout by --goal-within"
+    return "ask for smaller distances by --goal-within"
 
 
 def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndarray] | None:

@@ -191,3 +191,18 @@ def test_a_start_that_the_first_action_ends_has_no_goal() -> None:
         ConfigError, match="of 60 starts only 0 give a pair; in 60 the first random action ends"
     ):
         make_pairs(env, SimpleNamespace(), 3, 1, 10)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("distance", "advice"), [(0.0, "name another readout by --goal-within"), (0.5, "ask for smaller distances")]
+)
+def test_starts_at_their_goals_get_advice_that_helps(distance: float, advice: str) -> None:
+    env: Any = SimpleNamespace(
+        env_spec=SimpleNamespace(action_size=1),
+        reset=lambda seed: None,
+        readouts=lambda: np.ones(1),
+        at_goal=lambda: (np.ones(1), np.ones(1)),
+    )
+    nearness: Any = SimpleNamespace(within={"height": 0.1}, excess=lambda here, there: distance)
+    with pytest.raises(ConfigError, match=f"60 are at their goal already: .*{advice}"):
+        make_pairs(env, nearness, 3, 1, 10)
