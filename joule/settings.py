@@ -18,6 +18,7 @@ from agent.configurator.dotted_names import (
 from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
 from agent.configurator.validation import check_exploring, validate
 from agent.errors import ConfigError
+from joule.goals.plan import OF_PLANS
 from joule.model_file import with_model_file
 from joule.used_settings import OF_JOULE, check_agent_uses, check_used
 from joule_schema.model_file import MODEL_ENV
@@ -56,7 +57,7 @@ FROM_DATA: dict[str, Any] = {
     "learning.rate_at_end": 0.05,  # how long it learns is known
 }
 """Settings of a run that learns from recorded episodes, where the user gives no others."""
-_OF_GOALS = ("goal", "learn_goals")
+_OF_GOALS = ("goal", "learn_goals", *OF_PLANS)
 """Keywords of a trained agent that are no settings."""
 _INTERACTION = ("explore.", "learning.utd", "learning.initial_utd", "learning.pretrain_updates", "actor_chunk",
                 "actors_lockstep", "vector_mode")  # fmt: skip

@@ -13,6 +13,7 @@ from agent.configurator import dotted_names, validation
 from agent.configurator.settings import GOAL_CONDITIONED, NO_USUAL_RETURN, Config
 from agent.errors import ConfigError
 from joule.arguments import whole
+from joule.goals.plan import GoalPlan
 from joule.model_file import with_model_file
 from joule.used_settings import check_agent_uses
 
@@ -118,6 +119,14 @@ class Trained:
             warn_of_changes(self.agent.env_spec, made.env_spec, self.env_config)
         return made
 
+    def near_enough(self) -> Mapping[str, float]:
+        """Readout -> distance at which a goal is reached, as the environment says; empty where it does not."""
+        env = self.make_env()
+        try:
+            return env.goal_within
+        finally:
+            env.close()
+
 
 class Request:
     """A trained agent as it is asked for. All that needs no network and no simulator is checked at once.
@@ -151,6 +160,7 @@ class Request:
         self.source, self.changes, self.learn_task, self.adapt = source, dict(changes), learn_task, adapt
         self.goal: str | Goal | None = self.changes.pop("goal", None)
         """What to bring about: a goal, or a text; see `joule.goals.text.goal_of`."""
+        self.goal_plan = GoalPlan.taken_from(self.changes)
         self.learn_goals: int | None = self.changes.pop("learn_goals", None)
         """Updates by which the agent first learns to reach goals."""
         self.trust_modules, self.trust_env_kwargs = trust_modules, trust_env_kwargs
@@ -188,6 +198,7 @@ class Request:
                 )
         self._check_agent()
         self._check_goal()
+        self.goal_plan.check_goes_with(self.goal)
         self._check_memory()
         if self.learn_goals is not None and self.goal is None and not reaches_goals:
             raise ConfigError(
@@ -253,20 +264,26 @@ class Request:
         if trained.world_model is not None and self.learn_goals is not None:
             trained.world_model.learn_goals(self.learn_goals)
 
-    def _goal_for(self, agent: WorldModelAgent | None) -> Goal | None:
+    def _goal_for(self, trained: Trained) -> Goal | None:
         """The goal that is asked for, as the agent observes it; None where there is none.
 
         Raises:
             ConfigError, TaskError, InputError: as `goal_of`, and for what is no observation of its environment.
         """
+        agent = trained.world_model
         if agent is None or self.goal is None:
             return None
+        from agent.cost.goal import SUB_GOAL_DECISIONS
         from joule.goals.acting import check_learned
         from joule.goals.request import GoalRequest
         from joule.goals.text import goal_of
 
-        check_learned(agent, GoalRequest(), self.learn_goals)
+        plan = self.goal_plan
+        ahead = SUB_GOAL_DECISIONS if plan.sub_goal_decisions is None else plan.sub_goal_decisions
+        asked = GoalRequest(energy=plan.energy or "auto", sub_goal_decisions=ahead)
+        check_learned(agent, asked, self.learn_goals)
         goal = goal_of(self.goal, agent) if isinstance(self.goal, str) else self.goal
+        goal = plan.applied(goal, trained.near_enough)
         agent.configurator.goals.check(goal)
         return goal
 
@@ -346,7 +363,7 @@ class Request:
         """
         trained = self.load_unlearned()
         agent = trained.world_model
-        goal = self._goal_for(agent)  # one that cannot be used is refused before minutes of learning
+        goal = self._goal_for(trained)  # one that cannot be used is refused before minutes of learning
         if note is not None and self.learn_goals is not None:
             note(f"learning to reach goals first, by {self.learn_goals:,} updates")
         self.learn_to_reach_goals(trained)

@@ -23,6 +23,7 @@ from agent.configurator.dotted_names import known_names
 from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
 from agent.errors import ConfigError
 from joule.cli.parser import Parser, json_object, number, whole_number
+from joule.goals.plan import OF_PLANS
 
 _TYPES: dict[type, tuple[typing.Callable[[str], Any], str]] = {
     int: (whole_number, "N"),
@@ -165,7 +166,7 @@ def field_help(node: type) -> dict[str, str]:
     return found
 
 
-GOAL_CHANGES = ("goal", "learn_goals")
+GOAL_CHANGES = ("goal", "learn_goals", *OF_PLANS)
 """Changes of a trained agent that are given like settings, and are none."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.configurator.settings import ActorConfig, Config, CostConfig, PlannerConfig
+from joule.cli.goal_options import add_plans
 from joule.cli.options import add_setting, add_settings
 from joule.cli.parser import Parser, whole_number
 
@@ -67,6 +68,7 @@ def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = 
         "observation:FILE"
     )
     add_setting(parser, "goal", str, "", goal)
+    add_plans(parser)
     reaching = "learn to reach goals from the replay buffer first, by so many updates"
     add_setting(parser, "learn_goals", int | None, None, reaching)
     for prefix, node, without in SECTIONS:

@@ -30,6 +30,7 @@ from joule.cli.options import given_settings
 from joule.cli.parser import Parser, number, whole_number
 from joule.cli.trained_options import add_changes
 from joule.command_record import Record, Unwritten, written
+from joule.goals.plan import OF_PLANS
 from joule.goals.run import evaluate_request
 from joule.output_names import name_parts
 from joule.settings import merged
@@ -119,9 +120,10 @@ def _reach_goals(options: argparse.Namespace, goals: GoalRequest) -> int:
     """The command with `--goals`."""
     from joule.report.goals_display import GoalsDisplay
 
+    changes = {name: value for name, value in given_settings(options).items() if name not in OF_PLANS}
     request = Request(
         options.run,
-        given_settings(options),
+        changes,
         reaches_goals=True,
         trust_modules=options.trust_module,
         trust_env_kwargs=options.trust_env_kwargs,

@@ -194,7 +194,8 @@ def test_a_start_that_the_first_action_ends_has_no_goal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("distance", "advice"), [(0.0, "name another readout by --goal-within"), (0.5, "ask for smaller distances")]
+    ("distance", "advice"),
+    [(0.0, "name another readout by --goal-within"), (0.5, "ask for smaller distances")],
 )
 def test_starts_at_their_goals_get_advice_that_helps(distance: float, advice: str) -> None:
     env: Any = SimpleNamespace(
