@@ -32,15 +32,15 @@ def refusal(networks: Networks, precision: str) -> str | None:
     if precision != "float32":
         return f"learning.precision {precision} is not float32"
     kinds = (
-        (networks.regularizer, SimNorm),
-        (networks.encoder, Encoder),
-        (networks.world_model, WorldModel),
-        (networks.critic, Critic),
-        (networks.policy, Policy),
+        (networks.regularizer, SimNorm, "regularizer.kind is not simnorm"),
+        (networks.encoder, Encoder, "the encoder is not that of one row of numbers"),
+        (networks.world_model, WorldModel, "the world model is not Joule's own"),
+        (networks.critic, Critic, "the critic is not Joule's own"),
+        (networks.policy, Policy, "the policy is not Joule's own"),
     )
-    for part, kind in kinds:
+    for part, kind, why in kinds:
         if type(part) is not kind:
-            return f"{type(part).__name__} is not {kind.__name__}"
+            return why
     return None
 
 

@@ -43,6 +43,11 @@ _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "this setting is of --data, and there is none",
     ),
     (
+        ("regularizer.weight",),
+        lambda config: config.regularizer.kind not in ("simnorm", "ema", "sensors", "none"),
+        "a regulariser of this kind has no penalty that a weight could count",
+    ),
+    (
         ("obs_size",),
         lambda config: "pixels" in config.obs,
         "this setting is of --obs pixels, and no camera is observed",

@@ -104,8 +104,8 @@ def test_what_is_not_the_default_is_left_to_autograd() -> None:
     assert reason() is None
     assert reason(fused=False) is None
     assert reason(precision="bfloat16") == "learning.precision bfloat16 is not float32"
-    assert reason(regularizer="vicreg") == "VICReg is not SimNorm"
-    assert reason(AnotherModel) == "AnotherModel is not WorldModel"
+    assert reason(regularizer="vicreg") == "regularizer.kind is not simnorm"
+    assert reason(AnotherModel) == "the world model is not Joule's own"
 
 
 def test_parameters_that_moved_are_found_again() -> None:
