@@ -40,7 +40,7 @@ def name_parts(
         if name == "perturb" and value in ((), NO_PERTURBATION):
             value = ("perturb-none",)
         if isinstance(value, Mapping):
-            value = "-".join(f"{key}-{number}" for key, number in value.items())
+            value = "-".join(f"{key}-{number:g}" for key, number in sorted(value.items()))
         values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]
         texts = [text.replace("<", " below ").replace(">", " above ").replace("|", " or ") for text in values]
         parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in texts]

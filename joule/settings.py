@@ -306,5 +306,6 @@ def _check_arguments(keywords: Mapping[str, Any], function: Callable[..., Any]) 
         name for name, one in inspect.signature(function).parameters.items() if one.kind != one.VAR_KEYWORD
     ]
     for name in sorted(keywords.keys() - {*known_names(), *_OF_GOALS}):
-        if near := difflib.get_close_matches(name, own, n=1, cutoff=0.75):
+        of_plans = [f"goal_{name}"] if f"goal_{name}" in OF_PLANS else []
+        if near := of_plans or difflib.get_close_matches(name, own, n=1, cutoff=0.75):
             raise ConfigError(f"{name}: is neither a setting nor an argument; did you mean {near[0]}?")

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.configurator import dotted_names, validation
-from agent.configurator.settings import GOAL_CONDITIONED, NO_USUAL_RETURN, Config
+from agent.configurator.settings import NO_USUAL_RETURN, Config
 from agent.errors import ConfigError
 from joule.arguments import whole
-from joule.goals.plan import GoalPlan
+from joule.goals.asked import AskedGoal
 from joule.model_file import with_model_file
 from joule.used_settings import check_agent_uses
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
-    from agent.cost.goal import Goal
     from agent.interface import Agent
     from agent.world_model.adaptation import AdaptiveAgent
     from envs import SafeEnv
@@ -158,11 +157,8 @@ class Request:
         trust_env_kwargs: bool = False,
     ) -> None:
         self.source, self.changes, self.learn_task, self.adapt = source, dict(changes), learn_task, adapt
-        self.goal: str | Goal | None = self.changes.pop("goal", None)
-        """What to bring about: a goal, or a text; see `joule.goals.text.goal_of`."""
-        self.goal_plan = GoalPlan.taken_from(self.changes)
-        self.learn_goals: int | None = self.changes.pop("learn_goals", None)
-        """Updates by which the agent first learns to reach goals."""
+        self.asked = AskedGoal.taken_from(self.changes)
+        """What is asked about goals."""
         self.trust_modules, self.trust_env_kwargs = trust_modules, trust_env_kwargs
         if ignored := [name for name in self.changes if name.startswith(_OF_TRAINING)]:
             raise ConfigError(
@@ -186,24 +182,15 @@ class Request:
             if not isinstance(source, Agent):
                 raise ConfigError(f"found {type(source).__name__}; give a run folder or an agent")
             self.config = source.config
-            if self.goal is not None or self.learn_goals is not None:
-                name = "goal" if self.goal is not None else "learn_goals"
-                raise ConfigError(
-                    f"{name}: an agent in memory keeps what it plans for and has learned; call its plan_for or "
-                    "learn_goals"
-                )
+            self.asked.check_not_in_memory()
             if foreign := [name for name in self.changes if name not in _OF_ENV]:
                 raise ConfigError(
                     f"{foreign[0]}: an agent in memory keeps its settings; save it, and name its run folder"
                 )
         self._check_agent()
-        self._check_goal()
-        self.goal_plan.check_goes_with(self.goal)
+        has_task = "task" in self.changes or learn_task is not None
+        self.asked.check(self.config, adapts=adapt, has_task=has_task, several=reaches_goals)
         self._check_memory()
-        if self.learn_goals is not None and self.goal is None and not reaches_goals:
-            raise ConfigError(
-                "--learn-goals: is for reaching goals; add --goal with one of them (evaluate takes --goals too)"
-            )
         self._perturbations_checked = False
 
     def _check_memory(self) -> None:
@@ -213,7 +200,7 @@ class Request:
         asked = {
             "adapt": self.adapt,
             "learn-task": self.learn_task is not None,
-            "learn-goals": self.learn_goals is not None,
+            "learn-goals": self.asked.learn_goals is not None,
             "perceive": self.changes.get("perceive") == "energy",
         }
         if given := [name for name, value in asked.items() if value]:
@@ -223,69 +210,6 @@ class Request:
                 f"--{given[0]}: {shown(self.run.folder)} is a run in its shared form, without the replay buffer "
                 f"that this needs; joule train --env {self.config.env} makes one"
             )
-
-    def _check_goal(self) -> None:
-        if self.learn_goals is not None:
-            whole("learn-goals", self.learn_goals, 1)
-        if self.goal is None and self.learn_goals is None:
-            return
-        if self.config.agent == GOAL_CONDITIONED and self.goal is None:
-            raise ConfigError(
-                f"--learn-goals: {self.config.agent} has learned to reach goals in training; leave it out"
-            )
-        if self.config.agent != "joule":
-            raise ConfigError(
-                f"--goal: {self.config.agent} has no world model that plans for a goal; joule has"
-            )
-        if self.adapt:
-            raise ConfigError(
-                "--goal: an agent that adapts learns by its costs, not for a goal; leave out --adapt"
-            )
-        if self.goal is not None:
-            from agent.cost.goal import Goal
-            from joule.goals.text import check_text
-
-            if isinstance(self.goal, str):
-                check_text(self.goal)
-            elif not isinstance(self.goal, Goal):
-                raise ConfigError(
-                    f"goal: found {self.goal!r:.80}; give a text such as episode:3@80, or a joule.Goal"
-                )
-            if "task" in self.changes or self.learn_task is not None:
-                raise ConfigError("--goal: does not go with a task; leave one out")
-
-    @property
-    def goal_name(self) -> str | None:
-        """What records call the goal; None where there is none."""
-        return self.goal if self.goal is None or isinstance(self.goal, str) else self.goal.name
-
-    def learn_to_reach_goals(self, trained: Trained) -> None:
-        """Learns to reach goals, where that is asked for."""
-        if trained.world_model is not None and self.learn_goals is not None:
-            trained.world_model.learn_goals(self.learn_goals)
-
-    def _goal_for(self, trained: Trained) -> Goal | None:
-        """The goal that is asked for, as the agent observes it; None where there is none.
-
-        Raises:
-            ConfigError, TaskError, InputError: as `goal_of`, and for what is no observation of its environment.
-        """
-        agent = trained.world_model
-        if agent is None or self.goal is None:
-            return None
-        from agent.cost.goal import SUB_GOAL_DECISIONS
-        from joule.goals.acting import check_learned
-        from joule.goals.request import GoalRequest
-        from joule.goals.text import goal_of
-
-        plan = self.goal_plan
-        ahead = SUB_GOAL_DECISIONS if plan.sub_goal_decisions is None else plan.sub_goal_decisions
-        asked = GoalRequest(energy=plan.energy or "auto", sub_goal_decisions=ahead)
-        check_learned(agent, asked, self.learn_goals)
-        goal = goal_of(self.goal, agent) if isinstance(self.goal, str) else self.goal
-        goal = plan.applied(goal, trained.near_enough)
-        agent.configurator.goals.check(goal)
-        return goal
 
     def _check_task(self) -> None:
         task = self.changes.get("task")
@@ -363,10 +287,11 @@ class Request:
         """
         trained = self.load_unlearned()
         agent = trained.world_model
-        goal = self._goal_for(trained)  # one that cannot be used is refused before minutes of learning
-        if note is not None and self.learn_goals is not None:
-            note(f"learning to reach goals first, by {self.learn_goals:,} updates")
-        self.learn_to_reach_goals(trained)
+        # One that cannot be used is refused before minutes of learning.
+        goal = self.asked.found(agent, trained.near_enough)
+        if note is not None and self.asked.learn_goals is not None:
+            note(f"learning to reach goals first, by {self.asked.learn_goals:,} updates")
+        self.asked.learn(agent)
         if agent is not None and goal is not None:
             agent.plan_for(goal, self.changes.get("planner.horizon_decisions"))
         return trained

@@ -124,6 +124,7 @@ class GoalsConfigurator:
     def _cost_of(self, goal: Goal) -> tuple[GoalCost, GoalTarget]:
         """The energy of plans for a goal, and what is acted towards. Raises as `plan_for`."""
         modules, learned = self.modules, self.modules.networks.goals
+        self.check(goal)
         latent = self._latent_of(goal)
         energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
         if learned is None and energy in ("steps", "both"):
@@ -139,7 +140,6 @@ class GoalsConfigurator:
             distances[DECISIONS] = learned.decisions
         if goal.within is not None:
             check_readouts(modules, goal.name)
-            modules.layout().check_names(goal.within, goal.name, modules.env_spec.env)
             distances[READOUT_DISTANCE] = ReadoutDistance(
                 modules.layout(), modules.networks.read, goal.within
             )
@@ -147,8 +147,11 @@ class GoalsConfigurator:
         return GoalCost(goal.name, target, distances, known_to_policy=learned is not None), target
 
     def check(self, goal: Goal) -> None:
-        """Raises InputError for what is no observation of this environment, and ConfigError for several."""
+        """Raises InputError for what is no observation of this environment, ConfigError for several of them, and
+        TaskError for readouts that it does not have."""
         self._row_of(goal)
+        if goal.within is not None:
+            self.modules.layout().check_names(goal.within, goal.name, self.modules.env_spec.env)
 
     def _row_of(self, goal: Goal) -> Observation:
         """The observation of a goal, as a batch of one. Raises as `check`."""

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agent.cost.goal import GoalEnergy
 from agent.cost.goal_target import GoalTarget
 from agent.cost.readouts import Readouts
 from agent.world_model.dynamics import Step
@@ -86,6 +87,21 @@ class GoalCost:
     def least_of_path(self) -> frozenset[str]:
         """See `PathCosts`. What is pushed may first have to go elsewhere, to be turned."""
         return frozenset({READOUT_DISTANCE})
+
+    @property
+    def energy(self) -> GoalEnergy:
+        """What plans minimise; see `agent.cost.goal.Goal`."""
+        if READOUT_DISTANCE in self.distances:
+            return "readouts"
+        if DECISIONS not in self.distances:
+            return "latent"
+        return "both" if LATENT_DISTANCE in self.distances else "steps"
+
+    @property
+    def within(self) -> dict[str, float] | None:
+        """Readout that counts -> distance that is near enough; None where readouts are no part of the energy."""
+        distance = self.distances.get(READOUT_DISTANCE)
+        return dict(distance.within) if isinstance(distance, ReadoutDistance) else None
 
     @property
     def near_policy(self) -> bool:

@@ -25,6 +25,11 @@ class GoalTarget:
         self._now: dict[int, Tensor] = {}
         """By thread: several may act at once."""
 
+    @property
+    def ahead(self) -> int:
+        """Decisions ahead at which sub-goals lie; 0 where the goal itself is acted towards."""
+        return 0 if self._route is None else self._ahead
+
     @torch.no_grad()
     def look(self, z: Float[Tensor, "batch latent"]) -> None:
         """Chooses what is acted towards from here on, for each latent."""

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy
 from agent.errors import ConfigError
+from joule.cli.options import Once
 from joule.cli.parser import Parser, whole_number
 from joule.goals.plan import OF_PLANS
 from joule.goals.request import DEFAULT_PAIRS, GoalRequest
@@ -31,13 +32,15 @@ def add_goals(parser: Parser) -> None:
 
 def add_plans(parser: Parser) -> None:
     """Adds the options that say how plans for a goal are made."""
-    parser.add_argument("--goal-energy", choices=get_args(GoalEnergy), default=argparse.SUPPRESS,
+    unset: dict[str, Any] = {"default": argparse.SUPPRESS}
+    parser.add_argument("--goal-energy", action=Once, choices=get_args(GoalEnergy), **unset,
                         help="what plans for a goal minimise: the latent distance, the learned steps to it, both, "
-                        "or the distance of the readouts that count (default: steps, if learned)")  # fmt: skip
-    parser.add_argument("--goal-within", action=_Distances, default=argparse.SUPPRESS, metavar="NAME=DISTANCE",
-                        help="a goal is reached when this readout is so near to its value there; repeatable; all "
-                        "must be, and count in plans by readouts (default: what the environment says)")  # fmt: skip
-    parser.add_argument("--sub-goal-decisions", type=whole_number, default=argparse.SUPPRESS, metavar="N",
+                        "or the distance of the readouts that count "
+                        "(default: auto: steps if learned, else latent)")  # fmt: skip
+    parser.add_argument("--goal-within", action=_Distances, **unset, metavar="NAME=DISTANCE",
+                        help="a readout that counts, and how near to its value at the goal is near enough; "
+                        "repeatable; all must be (default: what the environment says)")  # fmt: skip
+    parser.add_argument("--sub-goal-decisions", action=Once, type=whole_number, **unset, metavar="N",
                         help="how far ahead, on the remembered way to the goal, the sub-goal lies that is acted "
                         f"towards; 0 goes straight for the goal (default: {SUB_GOAL_DECISIONS})")  # fmt: skip
 
@@ -56,7 +59,7 @@ def goal_request(options: argparse.Namespace) -> GoalRequest | None:
     if options.goals is None:
         if given := [name for name, value in only.items() if value is not None]:
             raise ConfigError(f"--{given[0]}: is for reaching goals; add --goals")
-        if plans and not getattr(options, "goal", None):
+        if plans and getattr(options, "goal", None) is None:
             name = next(iter(plans)).replace("_", "-")
             raise ConfigError(f"--{name}: is for reaching goals; add --goal or --goals")
         return None

@@ -104,27 +104,28 @@ def add_setting(group: Any, name: str, hint: Any, default: Any, text: str) -> No
         group.add_argument(flag, type=json_object, metavar="JSON", **options)
     else:
         reader, metavar = _TYPES[inner]
-        action = _Once if name in ONE_ALONE else "store"
+        action = Once if name in ONE_ALONE else "store"
         group.add_argument(flag, type=reader, metavar=metavar, action=action, **options)
 
 
 ONE_ALONE = {
     "task": "join the terms of a task by +, as in less:velocity+0.1*control",
     "goal": "give one goal",
+    "goal_energy": "give one energy",
+    "sub_goal_decisions": "give one number",
 }
 """Settings that look repeatable beside `--constraint` and are not -> what is given in place of two."""
 
 
-class _Once(argparse.Action):
+class Once(argparse.Action):
     """Refuses a second, different value: argparse would take the last one without a word."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
     ) -> None:
         if getattr(namespace, self.dest, values) != values:
-            raise ConfigError(
-                f"--{self.dest}: found {getattr(namespace, self.dest)!r} and {values!r}; {ONE_ALONE[self.dest]}"
-            )
+            option, one = self.dest.replace("_", "-"), ONE_ALONE[self.dest]
+            raise ConfigError(f"--{option}: found {getattr(namespace, self.dest)!r} and {values!r}; {one}")
         setattr(namespace, self.dest, values)
 
 

@@ -301,7 +301,7 @@ def _evaluation(
     from joule.training.decision_time import time_decisions
     from joule.training.evaluation import PARALLEL_EPISODES
     from joule.training.evaluation import evaluate as play
-    from joule.training.evaluation_record import evaluation_record, subject_record
+    from joule.training.evaluation_record import evaluation_record, plan_record, subject_record
     from joule.training.on_deadline import OnDeadline
 
     check_has_env(trained.env_config)  # before a table is begun that gets no row
@@ -327,8 +327,8 @@ def _evaluation(
     parallel = PARALLEL_EPISODES if policy is trained.agent else 1
     run = request.run
     subject = subject_record(trained.agent, None if run is None else run.id, trained.env_config)
-    subject["goal"] = request.goal_name
-    planned = "" if world_model is None or request.goal else world_model.planned_for
+    subject |= {"goal": request.asked.name} | plan_record(trained.agent)
+    planned = "" if world_model is None or request.asked.goal else world_model.planned_for
     # An agent in memory may plan for other costs than the environment pays.
     subject["planned_for"] = "" if planned == trained.env_config.task else planned
     begin(subject)
@@ -346,7 +346,7 @@ def _evaluation(
     detected = None if adaptive is None else [vars(event) for event in adaptive.events]
     timing = time_decisions(policy, make_env, seed)
     values = subject | evaluation_record(trained.agent, trained.env_config, evaluation, seed, timing)
-    values |= {"learn_goals": request.learn_goals}
+    values |= {"learn_goals": request.asked.learn_goals}
     values |= {"learn_task": request.learn_task, "changes_detected": detected, "deadline": deadline}
     if world_model is not None:
         if monitor.constraints:

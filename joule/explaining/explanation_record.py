@@ -16,6 +16,7 @@ from envs.readouts.labels import action_labels, readout_labels
 from envs.safe_env import SafeEnv
 from joule.explaining.episode import Episode, executed_costs, outcome_of
 from joule.explaining.pictures import ghost_pictures
+from joule.training.evaluation_record import plan_record
 
 SECONDS_AHEAD, MOST_AHEAD = 0.5, 25
 """An imagined future is half a second of simulated time, or this many decisions where that is less; and it is twice
@@ -74,6 +75,7 @@ def explanation_record(
         "unit": agent.config.unit,
         "planner": planner,
         "goal": "" if cost_of is None else agent.planned_for,
+        **plan_record(agent),
         "constraint": config["constraint"],
         "perceive": config["perceive"],
         "seed": seed,

@@ -14,6 +14,7 @@ from agent.cost.goal import SUB_GOAL_DECISIONS, Goal, GoalEnergy
 from agent.errors import ConfigError
 from joule.goals.attempts import Act, Towards
 from joule.goals.pairs import GoalPair
+from joule.goals.plan import check_counted
 from joule.goals.request import GoalRequest
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ def check_learned(agent: Agent, request: GoalRequest, learn_goals: int | None) -
     if not isinstance(agent, WorldModelAgent):
         return
     modules = agent.modules
+    if modules.config.planner.kind == NO_PLANNER and request.energy != "auto":
+        raise ConfigError(
+            "--goal-energy: --planner.kind policy does not plan, and has no energy; leave one out"
+        )
     if learn_goals is None and modules.networks.goals is None:
         if modules.config.planner.kind == NO_PLANNER:
             raise ConfigError(
@@ -141,11 +146,8 @@ class PlannedGoals:
         self.agent = agent
         self._plans = agent.modules.config.planner.kind != NO_PLANNER
         self._within = dict(within or {}) if request.energy == "readouts" and self._plans else None
-        if self._within == {}:
-            raise ConfigError(
-                f"--goal-energy: readouts needs those that count, and {agent.env_spec.env} says by itself when a "
-                "goal is reached; add --goal-within"
-            )
+        if self._within is not None:
+            check_counted(self._within, agent.env_spec.env)
         self._asked_horizon = request.horizon_decisions
         self.energy = request.energy if self._plans else None
         # Sub-goals are remembered moments, and plans by readouts go straight for the goal.

@@ -124,8 +124,9 @@ def _other_distances(nearness: Nearness, farthest: float) -> str:
         farthest: the largest of `Nearness.excess` between start and goal.
     """
     if farthest == 0.0:
+        differ = "differs" if len(nearness.within) == 1 else "differ"
         named = " and ".join(nearness.within)
-        return f"{named} never differs from the goal's; name another readout by --goal-within"
+        return f"{named} never {differ} from the goal's; name another readout by --goal-within"
     return "ask for smaller distances by --goal-within"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from agent.cost.goal import Goal, GoalEnergy, check_sub_goal_decisions, check_within
+from agent.cost.goal import SUB_GOAL_DECISIONS, Goal, GoalEnergy, check_sub_goal_decisions, check_within
 from agent.errors import ConfigError
 
 OF_PLANS = ("goal_energy", "goal_within", "sub_goal_decisions")
@@ -18,7 +18,7 @@ class GoalPlan:
     """How plans for one goal are made; None leaves a field as the goal has it.
 
     Raises:
-        ConfigError: for what is no number, and for what does not go together.
+        ConfigError: for a value that a goal cannot have.
     """
 
     energy: GoalEnergy | None = None
@@ -29,16 +29,12 @@ class GoalPlan:
     """See `agent.cost.goal.Goal`."""
 
     def __post_init__(self) -> None:
-        if self.energy is not None and self.energy not in get_args(GoalEnergy):
-            raise ConfigError(
-                f"goal_energy: {self.energy!r:.80} is none of {', '.join(get_args(GoalEnergy))}"
-            )
+        if self.energy is not None:
+            check_energy(self.energy)
         if self.within is not None:
             check_within("--goal-within", self.within)
-            if self.energy != "readouts":
-                raise ConfigError(
-                    "--goal-within: says which readouts count in plans by them; add --goal-energy readouts"
-                )
+            if not self.within:
+                raise ConfigError("--goal-within: found no readout; give one, such as ball=0.1")
         if self.sub_goal_decisions is not None:
             check_sub_goal_decisions("--sub-goal-decisions", self.sub_goal_decisions)
 
@@ -54,30 +50,59 @@ class GoalPlan:
         values = (self.energy, self.within, self.sub_goal_decisions)
         return {name: value for name, value in zip(OF_PLANS, values, strict=True) if value is not None}
 
-    def check_goes_with(self, goal: str | Goal | None) -> None:
-        """Raises ConfigError where there is no goal, and where it says itself how it is planned for."""
+    def check(self, goal: str | Goal | None) -> None:
+        """Raises ConfigError where there is no goal, or one that says itself, and for what does not go together."""
         if not self.given:
             return
-        name = next(iter(self.given))
+        option = f"--{next(iter(self.given)).replace('_', '-')}"
         if goal is None:
-            raise ConfigError(f"--{name.replace('_', '-')}: is for reaching a goal; add --goal")
+            raise ConfigError(f"{option}: is for reaching a goal; add --goal")
         if isinstance(goal, Goal):
-            raise ConfigError(f"{name}: a joule.Goal says itself how it is planned for; give it there")
+            raise ConfigError(f"{option}: a joule.Goal says itself how it is planned for; give it there")
+        if self.within is not None and self.energy != "readouts":
+            raise ConfigError(
+                "--goal-within: says which readouts count in plans by them; add --goal-energy readouts"
+            )
+        if self.sub_goal_decisions is not None:
+            check_straight(self.energy, self.sub_goal_decisions)
 
-    def applied(self, goal: Goal, environment: Callable[[], Mapping[str, float]]) -> Goal:
+    def applied(self, goal: Goal, env: str, near_enough: Callable[[], Mapping[str, float]]) -> Goal:
         """The goal with these plans.
 
         Args:
-            goal: as its text says.
-            environment: what the environment says is near enough, by readout; empty where it does not.
+            goal: as its text says, or as Python gives it.
+            env: the environment's id.
+            near_enough: gives what the environment says is near enough, by readout; empty where it does not.
 
         Raises:
             ConfigError: for plans by readouts where nobody says which count.
         """
+        if not self.given:
+            return goal
         within = self.within
         if self.energy == "readouts" and within is None:
-            within = environment()
-            if not within:
-                raise ConfigError("--goal-energy: readouts needs those that count; add --goal-within")
+            within = near_enough()
+            check_counted(within, env)
         ahead = goal.sub_goal_decisions if self.sub_goal_decisions is None else self.sub_goal_decisions
         return replace(goal, energy=self.energy or goal.energy, within=within, sub_goal_decisions=ahead)
+
+
+def check_energy(energy: object) -> None:
+    """Raises ConfigError for what is no energy of a goal."""
+    if not isinstance(energy, str) or energy not in get_args(GoalEnergy):
+        raise ConfigError(f"--goal-energy: {energy!r:.80} is none of {', '.join(get_args(GoalEnergy))}")
+
+
+def check_straight(energy: GoalEnergy | None, sub_goal_decisions: int) -> None:
+    """Raises ConfigError for sub-goals of plans that have none."""
+    if energy == "readouts" and sub_goal_decisions not in (0, SUB_GOAL_DECISIONS):
+        raise ConfigError("--sub-goal-decisions: plans by readouts have no sub-goals; leave it out")
+
+
+def check_counted(within: Mapping[str, float], env: str) -> None:
+    """Raises ConfigError where no readout counts in plans by readouts."""
+    if not within:
+        raise ConfigError(
+            f"--goal-energy: plans by readouts need the readouts that count, and {env} names none; add "
+            "--goal-within NAME=DISTANCE"
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy, check_sub_goal_decisions, check_within
 from agent.errors import ConfigError
 from joule.arguments import whole
+from joule.goals.plan import check_energy, check_straight
 
 DEFAULT_PAIRS = 50
 DEFAULT_OFFSET = 25
@@ -50,7 +51,9 @@ class GoalRequest:
                 whole(option, value, 1)
         if self.within is not None:
             check_within("--goal-within", self.within)
+        check_energy(self.energy)
         check_sub_goal_decisions("--sub-goal-decisions", self.sub_goal_decisions)
+        check_straight(self.energy, self.sub_goal_decisions)
         if self.recording is None:
             if self.offset is not None:
                 raise ConfigError("--goal-offset: is of a recording; add --goal-data")

@@ -117,17 +117,17 @@ def evaluate_request(
         check_writable("--out", path)
     trained = request.load_unlearned()
     agent = trained.agent
-    check_learned(agent, goals, request.learn_goals)
+    check_learned(agent, goals, request.asked.learn_goals)
     with contextlib.ExitStack() as made:
         env = made.enter_context(contextlib.closing(trained.make_env()))
         scratch = made.enter_context(contextlib.closing(trained.make_env())) if goals.oracle else None
         evaluation = GoalEvaluation(agent, env, goals, scratch)
-        if request.learn_goals is not None:
-            told.note(f"learning to reach goals first, by {request.learn_goals:,} updates")
-            request.learn_to_reach_goals(trained)
+        if request.asked.learn_goals is not None:
+            told.note(f"learning to reach goals first, by {request.asked.learn_goals:,} updates")
+            request.asked.learn(trained.world_model)
         run = request.run
         values = subject_record(agent, None if run is None else run.id, trained.env_config)
-        values |= evaluation.subject | {"learn_goals": request.learn_goals}
+        values |= evaluation.subject | {"learn_goals": request.asked.learn_goals}
         if (horizon := evaluation.horizon_decisions) is not None:
             values["planner"]["horizon_decisions"] = horizon  # of plans for a goal
         told.begins(values)
@@ -152,7 +152,7 @@ def _told(given: Any) -> GoalCallback:
 def _parts(request: Request, goals: GoalRequest) -> list[str]:
     """Parts of the file's name that say what differs from the default."""
     of = [] if request.checkpoint is None else [request.checkpoint.name]
-    parts = [*of, *name_parts(request.changes | {"learn_goals": request.learn_goals})]
+    parts = [*of, *name_parts(request.changes | {"learn_goals": request.asked.learn_goals})]
     parts += [] if goals.energy == "auto" else [goals.energy]
     parts += ["oracle"] if goals.oracle else []
     parts += [] if goals.decisions is None else [f"decisions-{goals.decisions}"]
@@ -166,6 +166,6 @@ def _parts(request: Request, goals: GoalRequest) -> list[str]:
         stem = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(goals.recording).stem).strip("-")
         parts.append(f"data-{stem}-{digest}")
         parts += [] if goals.offset is None else [f"offset-{goals.offset}"]
-    for name, distance in (goals.within or {}).items():
+    for name, distance in sorted((goals.within or {}).items()):
         parts.append(re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{distance:g}").strip("-"))
     return parts + ([] if goals.seed == FIRST_GOAL_SEED else [f"seed-{goals.seed}"])

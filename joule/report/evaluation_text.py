@@ -8,6 +8,7 @@ from typing import Any
 from joule.escaping import terminal
 from joule.report import drawn_values, legibility
 from joule.report.decimals import decimals
+from joule.report.goals_text import by_energy
 
 _HEADER = f"{'seed':>10}{'return':>14}{'decisions':>12}"
 
@@ -67,7 +68,7 @@ def _heading(record: Mapping[str, Any]) -> str:
     task = f", for {record['task']}" if record["task"] else ""
     paid = f"the reward of {record['task']}" if record["task"] else "the environment's own reward"
     if record.get("goal"):  # what is played for is not what the return counts
-        task = f", for the goal {record['goal']}, with {paid}"
+        task = f", for the goal {record['goal']} {by_energy(record)}, with {paid}"
     elif record.get("planned_for"):
         task = f", planning for {record['planned_for']}, with {paid}"
     within = f", within {' and '.join(record['constraint'])}" if record["constraint"] else ""

@@ -11,13 +11,22 @@ from joule.report.amounts import count
 HEADER = f"{'acts':<10}{'reached':>10}{'95 % interval':>18}{'decisions':>12}{'ms each':>10}"
 
 
+def distances(within: Mapping[str, float]) -> str:
+    """Distances that are near enough, by readout, as words."""
+    return " and ".join(f"{name} within {distance:g}" for name, distance in within.items())
+
+
+def by_energy(record: Mapping[str, Any]) -> str:
+    """The words that say how the one goal of a record is planned for; see `joule.goals.plan.plan_record`."""
+    counted = distances(record["goal_within"] or {})
+    return f"by {record['goal_energy']}{counted and f' ({counted})'}"
+
+
 def heading(record: Mapping[str, Any]) -> str:
     """The line that says what is evaluated."""
-    within = " and ".join(f"{name} within {distance:g}" for name, distance in record["within"].items())
-    within = within or "reached where the environment says so"
-    already = (
-        f" ({record['solved_at_start']} more were there at the start)" if record["solved_at_start"] else ""
-    )
+    within = distances(record["within"]) or "reached where the environment says so"
+    solved = record["solved_at_start"]
+    already = f" ({solved} more {'was' if solved == 1 else 'were'} there at the start)" if solved else ""
     goals, decisions = count(record["pairs"], "goal"), count(record["decisions"], "decision")
     return terminal(
         f"{record['env']}, {record['agent']} after {record['frames']:,} {record['unit']}: {goals}"

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from agent.agent import WorldModelAgent
 from agent.configurator.config_json import to_json
 from agent.configurator.settings import Config
+from agent.cost.goal_cost import GoalCost
 from agent.interface import Agent, Legible
 from envs.changes.randomisation import values_of
+from joule.goals.plan import OF_PLANS
 from joule.report.forecasts import calibration
 from joule.report.statistics import interquartile_mean
 from joule.storage.provenance import versions
@@ -42,6 +45,14 @@ def subject_record(agent: Agent, run_id: str | None, env_config: Config) -> dict
         "constraint": plain["constraint"],
         "perceive": plain["perceive"],
     }
+
+
+def plan_record(agent: Agent) -> dict[str, Any]:
+    """How an agent plans for its goal, as JSON values by the names in `OF_PLANS`; None where it has no goal."""
+    cost = agent.modules.task_cost if isinstance(agent, WorldModelAgent) else None
+    if not isinstance(cost, GoalCost):
+        return dict.fromkeys(OF_PLANS)
+    return dict(zip(OF_PLANS, (cost.energy, cost.within, cost.target.ahead), strict=True))
 
 
 def evaluation_record(

@@ -9,6 +9,7 @@ from typing import Any
 from joule.escaping import terminal
 from joule.report import drawn_values
 from joule.report.amounts import count
+from joule.report.goals_text import by_energy
 
 Record = Mapping[str, Any]
 """The JSON values of an explanation."""
@@ -50,7 +51,7 @@ def heading(record: Record) -> str:
     changes += f", drawn {drawn_values.text(record['drawn'])}" if record["drawn"] else ""
     changes += f", within {' '.join(record['constraint'])}" if record["constraint"] else ""
     if record.get("goal"):
-        changes += f", for the goal {record['goal']}"
+        changes += f", for the goal {record['goal']} {by_energy(record)}"
     elif record["task"]:
         changes += f", for {record['task']}"
     return (

@@ -194,8 +194,10 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
 def test_the_return_of_an_evaluation_for_a_goal_is_said_to_be_that_of_the_reward() -> None:
     record = {"env": "E", "agent": "joule", "frames": 1, "unit": "frames", "planner": None, "perturb": []}
     record |= {"perceive": "encoder", "task": "", "goal": "episode:0@9", "constraint": []}
-    assert _heading(record).endswith(", for the goal episode:0@9, with the environment's own reward")
-    assert _heading(record | {"task": "less:x"}).endswith("episode:0@9, with the reward of less:x")
+    record |= {"goal_energy": "readouts", "goal_within": {"x": 0.1}}
+    by = "for the goal episode:0@9 by readouts (x within 0.1)"
+    assert _heading(record).endswith(f", {by}, with the environment's own reward")
+    assert _heading(record | {"task": "less:x"}).endswith(f"{by}, with the reward of less:x")
 
 
 @pytest.mark.parametrize("name", ["Maze", "Reach", "Push"])
