@@ -191,6 +191,8 @@ class Request:
         has_task = "task" in self.changes or learn_task is not None
         self.asked.check(self.config, adapts=adapt, has_task=has_task, several=reaches_goals)
         self._check_memory()
+        if not reaches_goals:
+            self.asked.check_needed()
         self._perturbations_checked = False
 
     def _check_memory(self) -> None:

@@ -169,6 +169,7 @@ def evaluate(
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         callback: told of each episode as it ends, and how far the evaluation is.
         keywords: settings without a dot, such as `perturb="gravity=0.5"` or `task="less:velocity"`.
+            Of goals there are `goal`, `learn_goals`, `goal_energy`, `goal_within` and `sub_goal_decisions`.
 
     Returns:
         The results by name (`mean`, `std`, `iqm`, `returns`, ...), as in the JSON file.

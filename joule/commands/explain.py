@@ -95,6 +95,7 @@ def explain(
         trust_modules: modules that the run's environment may import although another user made the run.
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         keywords: settings without a dot, such as `perturb="gravity=0.5@200"` or `task="less:velocity"`.
+            Of goals there are `goal`, `learn_goals`, `goal_energy`, `goal_within` and `sub_goal_decisions`.
 
     Returns:
         The explanation by name (`alternatives`, `outcome`, ...), as in the JSON file. Its `paths` are the

@@ -130,6 +130,7 @@ def render(
         trust_env_kwargs: whether its environment may get the keyword arguments in its settings, likewise.
         callback: told how far the film is.
         keywords: settings without a dot, such as `perturb="gravity=0.5@300"` or `task="less:velocity"`.
+            Of goals there are `goal`, `learn_goals`, `goal_energy`, `goal_within` and `sub_goal_decisions`.
 
     Returns:
         The path of the video.

@@ -15,6 +15,7 @@ from envs.safe_env import SafeEnv
 from joule.filming.imagined_rollouts import ImaginedRollouts
 from joule.filming.predicted_poses import PredictedPoses
 from joule.filming.shown_readouts import ShownReadouts
+from joule.report.amounts import count
 from joule.report.film import side_by_side
 from joule.report.film.caption import caption
 from joule.report.imagination import PREDICTED, Curves
@@ -98,7 +99,7 @@ class GhostView:
             return self.ghost.plain()
         pose = self.predicted_poses.pose(self.start, predicted)
         steps, off = len(predicted) - 1, 100 * self.ghost.poses.distance(pose)
-        text = f"ghost: predicted {steps} decision{'s' * (steps > 1)} ago, {off:.0f} cm off"
+        text = f"ghost: predicted {count(steps, 'decision')} ago, {off:.0f} cm off"
         return caption(self.ghost.draw(pose), text, PREDICTED)
 
 

@@ -96,7 +96,10 @@ class AskedGoal:
             )
         self._check_goal(has_task)
         self.plan.check(self.goal)
-        if self.learn_goals is not None and self.goal is None and not several:
+
+    def check_needed(self) -> None:
+        """Refuses to learn to reach goals where none is to be reached. Raises ConfigError."""
+        if self.learn_goals is not None and self.goal is None:
             raise ConfigError(
                 "--learn-goals: is for reaching goals; add --goal with one of them (evaluate takes --goals too)"
             )

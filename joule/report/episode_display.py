@@ -15,6 +15,7 @@ from types import TracebackType
 from rich.text import Text
 
 from joule.escaping import terminal
+from joule.report.amounts import count
 from joule.report.console import PipeSafeConsole, stderr_console, while_read
 from joule.report.live_block import LiveBlock
 from joule.report.progress_lines import bar, duration
@@ -98,7 +99,7 @@ class EpisodeDisplay:
     def _counts(self) -> str:
         if not self._playing:
             return "preparing"
-        ended = f"{self.ended} of {self.episodes} {self.unit}{'s' * (self.episodes > 1)}"
+        ended = f"{self.ended} of {count(self.episodes, self.unit)}"
         seconds = time.monotonic() - self._begun
         if seconds < FEWEST_SECONDS or not 0.0 < self._share < 1.0:
             return ended

@@ -17,6 +17,7 @@ import numpy as np
 import scipy  # its parts are imported when they are used: scipy.stats takes a second
 from numpy.typing import NDArray
 
+from joule.report.amounts import count
 from joule.report.evaluations import LARGEST_NUMBER, ResultsError
 from joule.storage.files import why
 from joule.storage.log_files import FORECAST_COLUMNS as COLUMNS
@@ -50,10 +51,10 @@ class Calibration:
         """The calibration on one line."""
         if not self.decisions:
             return "every decision too near the time limit"
-        count = f"{self.decisions:,} decision{'s' * (self.decisions != 1)}"
+        counted = count(self.decisions, "decision")
         if math.isnan(self.slope):
-            return count
-        return f"correlation {self.correlation:.2f}, slope {self.slope:.2f}, {count}"
+            return counted
+        return f"correlation {self.correlation:.2f}, slope {self.slope:.2f}, {counted}"
 
 
 def calibration(predicted: Floats, observed: Floats) -> Calibration:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from joule.callbacks.callback import Activity, Callback, Episode, EvaluationResult, Measurement, RunStart
+from joule.report.amounts import count
 from joule.report.console import PipeSafeConsole, while_read
 from joule.report.decimals import decimals
 from joule.report.evaluations import TRIVIAL_AGENTS
@@ -111,7 +112,7 @@ class Progress(Callback):
     def on_evaluation(self, evaluation: EvaluationResult) -> None:
         """Prints the result."""
         row = self.state.evaluated = evaluation.row
-        episodes = f"{row['episodes']} held-out episode{'s' * (row['episodes'] > 1)}"
+        episodes = count(row["episodes"], "held-out episode")
         success = f", success {row['success_rate']:.0%}" if "success_rate" in row else ""
         self._say(
             f"{row['frames']:>9,} {self.state.unit}  evaluated: "

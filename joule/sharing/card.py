@@ -14,6 +14,7 @@ from typing import Any
 
 from agent.configurator.settings import GOAL_CONDITIONED, NO_ENV, unit_of
 from joule.escaping import markdown
+from joule.report.amounts import count
 from joule.storage.run_entries import CURVE
 from joule.storage.trust import flags_needed, modules_named
 from joule_errors.printable import printable
@@ -140,10 +141,9 @@ def _observed(spec: Mapping[str, Any]) -> str:
 def score(evaluations: Sequence[Mapping[str, Any]], unit: str) -> str:
     """The last evaluation in a sentence; `unit` is what training counts, as `Config.unit`."""
     last = evaluations[-1]
-    plural = "s" * (last["episodes"] != 1)
     return (
-        f"Return {last['return_mean']:,.1f} ± {last['return_std']:,.1f} over {last['episodes']} evaluation "
-        f"episode{plural} at {last['frames']:,} {unit}."
+        f"Return {last['return_mean']:,.1f} ± {last['return_std']:,.1f} over "
+        f"{count(last['episodes'], 'evaluation episode')} at {last['frames']:,} {unit}."
     )
 
 

@@ -17,6 +17,7 @@ from agent.configurator.settings import NO_ENV
 from agent.errors import ConfigError
 from joule.cli.command_line import setting_words
 from joule.escaping import csv_cell
+from joule.report.amounts import count
 from joule.storage.errors import RunInUse
 from joule.storage.files import DISK, replace_file, why
 from joule.storage.run_lock import RunLock
@@ -229,8 +230,7 @@ def report(task: Task, candidates: Iterable[Mapping[str, Any]]) -> str:
     score, settings = known[0]
     words = " ".join(setting_words(settings))
     seeds = len(task.plan.seeds)
-    best = f"the best of {len(known)} candidate{'s' * (len(known) > 1)}"
+    best = f"the best of {count(len(known), 'candidate')}"
     return (
-        f"{subject}: {best} has a return of {score:,.1f} (mean of {seeds} "
-        f"seed{'s' * (seeds > 1)}): {words}; {where}"
+        f"{subject}: {best} has a return of {score:,.1f} (mean of {count(seeds, 'seed')}): {words}; {where}"
     )

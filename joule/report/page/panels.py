@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from joule.escaping import terminal
+from joule.report.amounts import count
 from joule.report.curves import Curve, curves_of, draw_curves
 from joule.report.evaluations import Run
 from joule.report.plot_style import encoded, theme
@@ -57,7 +58,7 @@ def legend(runs: Sequence[Run], looks: Looks) -> list[dict[str, str]]:
             if run.label == label:
                 tasks[run.task] = tasks.get(run.task, 0) + 1
         low, high = min(tasks.values()), max(tasks.values())
-        seeds = f"{low} seed{'s' * (low != 1)}" if low == high else f"{low} to {high} seeds"
+        seeds = count(low, "seed") if low == high else f"{low} to {high} seeds"
         entries.append({"label": label, "seeds": seeds, **_swatch(look)})
     return entries
 

@@ -19,7 +19,7 @@ from agent.interface import DIVERGED_KEY
 from joule.goals.attempts import attempt
 from joule.goals.evaluation import GoalEvaluation
 from joule.goals.own_goals import recorded_pairs, sampled_pairs
-from joule.goals.pairs import GoalPair, _wandered, make_pairs
+from joule.goals.pairs import GoalPair, GoalPairs, _wandered, make_pairs, unsolved
 from joule.goals.request import GoalRequest
 
 
@@ -207,3 +207,7 @@ def test_starts_at_their_goals_get_advice_that_helps(distance: float, advice: st
     nearness: Any = SimpleNamespace(within={"height": 0.1}, excess=lambda here, there: distance)
     with pytest.raises(ConfigError, match=f"60 are at their goal already: .*{advice}"):
         make_pairs(env, nearness, 3, 1, 10)
+    env.reset = lambda seed, options: None
+    drawn = GoalPairs((GoalPair(1, np.ones(1), np.ones(1)),), 0, "environment")
+    with pytest.raises(ConfigError, match=f"all of 1 starts are at their goal already; .*{advice}"):
+        unsolved(env, drawn, nearness)
