@@ -139,10 +139,13 @@ def pixel_pairs() -> Numbers:
 
 
 def from_pixels() -> Numbers:
-    """The last evaluation of the run from pictures with the default updates: return, frames, CPU-minutes."""
-    tree = ROOT / "benchmarks" / "results_pixels" / "pixels"
-    run = read_evaluations(tree / "joule" / "dmc-reacher-easy" / "seed1.csv")
-    return (float(run.returns[-1]), int(run.frames[-1]), float(run.columns["cpu_seconds"][-1]) / 60)
+    """The last evaluations of two runs from pictures with the default updates: returns, frames, CPU-minutes."""
+    tree = ROOT / "benchmarks" / "results_pixels" / "pixels" / "joule"
+    runs = [
+        read_evaluations(tree / name / "seed1.csv") for name in ("dmc-reacher-easy", "dmc-cartpole-swingup")
+    ]
+    minutes = (float(run.columns["cpu_seconds"][-1]) / 60 for run in runs)
+    return (*(float(run.returns[-1]) for run in runs), min(int(run.frames[-1]) for run in runs), *minutes)
 
 
 def changes() -> Numbers:

@@ -132,7 +132,7 @@ def test_a_goal_costs_in_the_environment_what_its_plans_predict(trained_run: Pat
     assert chosen["executed_costs"][0] == pytest.approx(float(apart.norm()) / usual, rel=1e-3)
     assert result["outcome"]["costs"][0] == chosen["executed_costs"][0]
     text = decision.shown({"perturb": [], "task": "", **result})
-    assert "planner mppi, for the goal there: decision 1" in text
+    assert "planner mppi, for the goal there by latent: decision 1" in text
     assert "no return, because a goal is planned for without a critic" in text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,12 +32,6 @@ from joule.trained import Request
 from joule_errors import Advice
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-
-
-@pytest.fixture
-def run(trained_run: Path, tmp_path: Path) -> Path:
-    """A run folder that may be written to."""
-    return Path(shutil.copytree(trained_run, tmp_path / "run"))
 
 
 def test_a_moment_of_an_episode_and_the_nearest_pose_are_goals(trained_run: Path) -> None:

@@ -41,18 +41,18 @@ def test_a_command_plans_for_a_goal_as_it_is_told(trained_run: Path) -> None:
     assert "goal-within-distance-2-position-0.1" in "-".join(name_parts(given))
 
 
-def test_sub_goals_lie_as_far_ahead_as_is_asked_for(trained_run: Path) -> None:
+def test_sub_goals_lie_as_far_ahead_as_is_asked_for(run: Path) -> None:
     for ahead in (0, 3):
-        record = joule.evaluate(trained_run, 1, goal="episode:0@1", sub_goal_decisions=ahead)
+        record = joule.evaluate(run, 1, goal="episode:0@1", sub_goal_decisions=ahead)
         assert [record[name] for name in OF_PLANS] == ["latent", None, ahead]
 
 
-def test_records_say_how_a_goal_is_planned_for(trained_run: Path) -> None:
+def test_records_say_how_a_goal_is_planned_for(run: Path) -> None:
     asked: dict[str, Any] = {"goal_energy": "readouts", "goal_within": {"position": 1}}
-    record = joule.explain(trained_run, 2, goal="episode:0@1", **asked)
+    record = joule.explain(run, 2, goal="episode:0@1", **asked)
     assert [record[name] for name in OF_PLANS] == ["readouts", {"position": 1}, 0]
     assert "for the goal episode:0@1 by readouts (position within 1)" in record.text
-    assert [joule.evaluate(trained_run, 1)[name] for name in OF_PLANS] == [None] * 3
+    assert [joule.evaluate(run, 1)[name] for name in OF_PLANS] == [None] * 3
 
 
 def test_the_environment_says_which_readouts_count() -> None:
@@ -62,16 +62,16 @@ def test_the_environment_says_which_readouts_count() -> None:
         GoalPlan("readouts").applied(goal, "E", dict)
 
 
-def test_a_goal_in_python_stays_as_it_is(trained_run: Path) -> None:
+def test_a_goal_in_python_stays_as_it_is(run: Path) -> None:
     goal = Goal(np.zeros(3, np.float32), "readouts", within={"position": 0.1})
     assert GoalPlan().applied(goal, "E", dict) is goal
-    record = joule.evaluate(trained_run, 1, goal=goal)
+    record = joule.evaluate(run, 1, goal=goal)
     assert [record[name] for name in OF_PLANS] == ["readouts", {"position": 0.1}, 0]
     with pytest.raises(ConfigError, match=r"--goal-energy: a joule\.Goal says itself how it is planned for"):
-        joule.evaluate(trained_run, 1, goal=goal, goal_energy="latent")
+        joule.evaluate(run, 1, goal=goal, goal_energy="latent")
     with pytest.raises(TaskError, match="goal: 'place' is no readout"):
         joule.evaluate(
-            trained_run,
+            run,
             1,
             goal=Goal(np.zeros(3, np.float32), "readouts", within={"place": 1}),
             learn_goals=10**9,
@@ -122,21 +122,21 @@ def test_films_and_explanations_refuse_it_too(trained_run: Path) -> None:
         ),
     ],
 )
-def test_what_python_gives_is_checked(trained_run: Path, given: dict[str, Any], message: str) -> None:
+def test_what_python_gives_is_checked(run: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
-        joule.evaluate(trained_run, 1, **{"goal": "episode:0@1", **given})
+        joule.evaluate(run, 1, **{"goal": "episode:0@1", **given})
 
 
-def test_an_evaluation_of_goals_has_arguments_of_its_own(trained_run: Path) -> None:
+def test_an_evaluation_of_goals_has_arguments_of_its_own(run: Path) -> None:
     asked: dict[str, Any] = {"within": {"position": 1}}
     with pytest.raises(ConfigError, match=r"goal_energy: is of one goal.* give the argument energy"):
-        joule.evaluate_goals(trained_run, 1, goal_energy="latent", **asked)
+        joule.evaluate_goals(run, 1, goal_energy="latent", **asked)
     with pytest.raises(
         ConfigError, match="goal: is of one goal, and evaluate_goals finds its own; leave it out"
     ):
-        joule.evaluate_goals(trained_run, 1, goal="episode:0@1", **asked)
+        joule.evaluate_goals(run, 1, goal="episode:0@1", **asked)
     with pytest.raises(ConfigError, match="plans by readouts have no sub-goals; leave it out"):
-        joule.evaluate_goals(trained_run, 1, energy="readouts", sub_goal_decisions=7, **asked)
+        joule.evaluate_goals(run, 1, energy="readouts", sub_goal_decisions=7, **asked)
 
 
 def test_an_agent_in_memory_and_one_without_a_world_model_are_told_what_to_do_first(
