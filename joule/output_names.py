@@ -39,7 +39,7 @@ def name_parts(
             continue
         if name == "perturb" and value in ((), NO_PERTURBATION):
             value = ("perturb-none",)
-        if isinstance(value, Mapping):
+        if name == "goal_within":
             value = "-".join(f"{key}-{number:g}" for key, number in sorted(value.items()))
         values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]
         texts = [text.replace("<", " below ").replace(">", " above ").replace("|", " or ") for text in values]
