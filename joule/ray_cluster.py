@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.errors import ConfigError
 from joule.extras import needed
+from joule.report.amounts import count
 
 ANSWER_SECONDS = 10.0
 """Within which an address must answer."""
@@ -81,7 +82,7 @@ def check_fits_node(ray: Any, cores: int, gpus: int, of: str) -> None:
     if any(node.get("CPU", 0) >= cores and node.get("GPU", 0) >= gpus for node in nodes):
         return
     most = max((node.get("CPU", 0) for node in nodes), default=0)
-    wanted = f"{cores} core{'s' * (cores != 1)}" + (f" and {gpus} GPU{'s' * (gpus != 1)}" if gpus else "")
+    wanted = count(cores, "core") + (f" and {count(gpus, 'GPU')}" if gpus else "")
     lacking = f"the largest has {most:g} cores" if most < cores else "none has them"
     raise ConfigError(f"--ray: {of} needs {wanted} on one node of the cluster, and {lacking}")
 
@@ -95,7 +96,7 @@ def check_fits_cluster(ray: Any, cores: int, of: str) -> None:
     there = sum(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
     if there < cores:
         raise ConfigError(
-            f"--ray: {of} need {cores} core{'s' * (cores != 1)}, and the cluster has {there:g}; ask for fewer, "
+            f"--ray: {of} need {count(cores, 'core')}, and the cluster has {there:g}; ask for fewer, "
             "or add a node first"
         )
 

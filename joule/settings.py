@@ -18,7 +18,7 @@ from agent.configurator.dotted_names import (
 from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
 from agent.configurator.validation import check_exploring, validate
 from agent.errors import ConfigError
-from joule.goals.plan import OF_PLANS
+from joule.goals.plan import OF_GOALS, OF_PLANS
 from joule.model_file import with_model_file
 from joule.used_settings import OF_JOULE, check_agent_uses, check_used
 from joule_schema.model_file import MODEL_ENV
@@ -57,8 +57,6 @@ FROM_DATA: dict[str, Any] = {
     "learning.rate_at_end": 0.05,  # how long it learns is known
 }
 """Settings of a run that learns from recorded episodes, where the user gives no others."""
-_OF_GOALS = ("goal", "learn_goals", *OF_PLANS)
-"""Keywords of a trained agent that are no settings."""
 _INTERACTION = ("explore.", "learning.utd", "learning.initial_utd", "learning.pretrain_updates", "actor_chunk",
                 "actors_lockstep", "vector_mode")  # fmt: skip
 """Beginnings of the names of settings that say how experience is collected, and when it is learned from."""
@@ -305,7 +303,7 @@ def _check_arguments(keywords: Mapping[str, Any], function: Callable[..., Any]) 
     own = [
         name for name, one in inspect.signature(function).parameters.items() if one.kind != one.VAR_KEYWORD
     ]
-    for name in sorted(keywords.keys() - {*known_names(), *_OF_GOALS}):
+    for name in sorted(keywords.keys() - {*known_names(), *OF_GOALS}):
         of_plans = [f"goal_{name}"] if f"goal_{name}" in OF_PLANS else []
         if near := of_plans or difflib.get_close_matches(name, own, n=1, cutoff=0.75):
             raise ConfigError(f"{name}: is neither a setting nor an argument; did you mean {near[0]}?")

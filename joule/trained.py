@@ -291,9 +291,7 @@ class Request:
         agent = trained.world_model
         # One that cannot be used is refused before minutes of learning.
         goal = self.asked.found(agent, trained.near_enough)
-        if note is not None and self.asked.learn_goals is not None:
-            note(f"learning to reach goals first, by {self.asked.learn_goals:,} updates")
-        self.asked.learn(agent)
+        self.asked.learn(agent, note)
         if agent is not None and goal is not None:
             agent.plan_for(goal, self.changes.get("planner.horizon_decisions"))
         return trained

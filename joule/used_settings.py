@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from agent.configurator.dotted_names import flatten
+from agent.configurator.kinds import WITHOUT_PENALTY
 from agent.configurator.settings import Config
 from agent.errors import ConfigError
 from joule.baselines.settings import WITH_REPLAY
@@ -44,7 +45,7 @@ _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     ),
     (
         ("regularizer.weight",),
-        lambda config: config.regularizer.kind not in ("simnorm", "ema", "sensors", "none"),
+        lambda config: config.regularizer.kind not in WITHOUT_PENALTY,
         "a regulariser of this kind has no penalty that a weight could count",
     ),
     (

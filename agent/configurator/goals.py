@@ -124,8 +124,8 @@ class GoalsConfigurator:
     def _cost_of(self, goal: Goal) -> tuple[GoalCost, GoalTarget]:
         """The energy of plans for a goal, and what is acted towards. Raises as `plan_for`."""
         modules, learned = self.modules, self.modules.networks.goals
-        self.check(goal)
         latent = self._latent_of(goal)
+        self._check_names(goal)
         energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
         if learned is None and energy in ("steps", "both"):
             raise ConfigError(
@@ -150,6 +150,9 @@ class GoalsConfigurator:
         """Raises InputError for what is no observation of this environment, ConfigError for several of them, and
         TaskError for readouts that it does not have."""
         self._row_of(goal)
+        self._check_names(goal)
+
+    def _check_names(self, goal: Goal) -> None:
         if goal.within is not None:
             self.modules.layout().check_names(goal.within, goal.name, self.modules.env_spec.env)
 

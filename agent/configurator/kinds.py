@@ -31,6 +31,8 @@ REGULARIZERS: dict[str, str] = {
     "none": "agent.perception.regularizers:NoRegularizer",
 }
 """Kind -> module and class. One line here and one class add a regulariser."""
+WITHOUT_PENALTY = ("simnorm", "ema", "sensors", "none")
+"""Kinds of regularisers whose loss is zero, so that a weight of it would change nothing."""
 
 NO_PLANNER = "policy"
 """The kind of planner that acts by the policy alone (mode 1)."""

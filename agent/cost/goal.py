@@ -33,6 +33,12 @@ def check_sub_goal_decisions(what: str, ahead: object) -> None:
         raise ConfigError(f"{what}: found {ahead!r:.80}; give a whole number from 0 to {MOST_AHEAD:,}")
 
 
+def check_energy(what: str, energy: object) -> None:
+    """Raises ConfigError, which begins with `what`, for what is no energy of a goal."""
+    if not isinstance(energy, str) or energy not in get_args(GoalEnergy):
+        raise ConfigError(f"{what} {energy!r:.80} is none of {', '.join(get_args(GoalEnergy))}")
+
+
 LEAST_WITHIN = 1e-9
 """What is nearer is rounding: distances over it would be no finite numbers."""
 
@@ -79,9 +85,7 @@ class Goal:
         """Raises ConfigError for a bad name, energy or number of decisions, and for what is no observation."""
         if not isinstance(self.name, str):
             raise ConfigError(f"goal: found the name {self.name!r:.80}; give a text")
-        if self.energy not in get_args(GoalEnergy):
-            known = ", ".join(get_args(GoalEnergy))
-            raise ConfigError(f"goal: the energy {self.energy!r:.80} is none of {known}")
+        check_energy("goal: the energy", self.energy)
         if self.within is not None:
             check_within("goal: within", self.within)
         if (self.energy == "readouts") != bool(self.within):

@@ -23,7 +23,7 @@ from agent.configurator.dotted_names import known_names
 from agent.configurator.settings import KIND_SECTIONS, LISTS, Config
 from agent.errors import ConfigError
 from joule.cli.parser import Parser, json_object, number, whole_number
-from joule.goals.plan import OF_PLANS
+from joule.goals.plan import OF_GOALS
 
 _TYPES: dict[type, tuple[typing.Callable[[str], Any], str]] = {
     int: (whole_number, "N"),
@@ -167,12 +167,8 @@ def field_help(node: type) -> dict[str, str]:
     return found
 
 
-GOAL_CHANGES = ("goal", "learn_goals", *OF_PLANS)
-"""Changes of a trained agent that are given like settings, and are none."""
-
-
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Dotted name -> value of those options that are settings and were given."""
-    known = {*known_names(), *GOAL_CHANGES}
+    known = {*known_names(), *OF_GOALS}
     given = {name: value for name, value in vars(options).items() if name in known}
     return given | {name: tuple(given[name]) for name in LISTS if name in given}

@@ -146,7 +146,10 @@ class AskedGoal:
         agent.configurator.goals.check(goal)
         return goal
 
-    def learn(self, agent: WorldModelAgent | None) -> None:
-        """Learns to reach goals, where that is asked for."""
-        if agent is not None and self.learn_goals is not None:
-            agent.learn_goals(self.learn_goals)
+    def learn(self, agent: WorldModelAgent | None, note: Callable[[str], None] | None) -> None:
+        """Learns to reach goals, where that is asked for; `note` is told so first, in a sentence."""
+        if agent is None or self.learn_goals is None:
+            return
+        if note is not None:
+            note(f"learning to reach goals first, by {self.learn_goals:,} updates")
+        agent.learn_goals(self.learn_goals)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
-from agent.cost.goal import SUB_GOAL_DECISIONS, Goal, GoalEnergy, check_sub_goal_decisions, check_within
+from agent.cost.goal import (
+    SUB_GOAL_DECISIONS,
+    Goal,
+    GoalEnergy,
+    check_energy,
+    check_sub_goal_decisions,
+    check_within,
+)
 from agent.errors import ConfigError
 
 OF_PLANS = ("goal_energy", "goal_within", "sub_goal_decisions")
 """Changes of a trained agent that say how it plans for its goal."""
+OF_GOALS = ("goal", "learn_goals", *OF_PLANS)
+"""Changes of a trained agent that are given like settings, and are none."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class GoalPlan:
 
     def __post_init__(self) -> None:
         if self.energy is not None:
-            check_energy(self.energy)
+            check_energy("--goal-energy:", self.energy)
         if self.within is not None:
             check_within("--goal-within", self.within)
             if not self.within:
@@ -85,12 +94,6 @@ class GoalPlan:
             check_counted(within, env)
         ahead = goal.sub_goal_decisions if self.sub_goal_decisions is None else self.sub_goal_decisions
         return replace(goal, energy=self.energy or goal.energy, within=within, sub_goal_decisions=ahead)
-
-
-def check_energy(energy: object) -> None:
-    """Raises ConfigError for what is no energy of a goal."""
-    if not isinstance(energy, str) or energy not in get_args(GoalEnergy):
-        raise ConfigError(f"--goal-energy: {energy!r:.80} is none of {', '.join(get_args(GoalEnergy))}")
 
 
 def check_straight(energy: GoalEnergy | None, sub_goal_decisions: int) -> None:

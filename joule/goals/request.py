@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.cost.goal import SUB_GOAL_DECISIONS, GoalEnergy, check_sub_goal_decisions, check_within
+from agent.cost.goal import (
+    SUB_GOAL_DECISIONS,
+    GoalEnergy,
+    check_energy,
+    check_sub_goal_decisions,
+    check_within,
+)
 from agent.errors import ConfigError
 from joule.arguments import whole
-from joule.goals.plan import check_energy, check_straight
+from joule.goals.plan import check_straight
 
 DEFAULT_PAIRS = 50
 DEFAULT_OFFSET = 25
@@ -51,7 +57,7 @@ class GoalRequest:
                 whole(option, value, 1)
         if self.within is not None:
             check_within("--goal-within", self.within)
-        check_energy(self.energy)
+        check_energy("--goal-energy:", self.energy)
         check_sub_goal_decisions("--sub-goal-decisions", self.sub_goal_decisions)
         check_straight(self.energy, self.sub_goal_decisions)
         if self.recording is None:

@@ -122,9 +122,7 @@ def evaluate_request(
         env = made.enter_context(contextlib.closing(trained.make_env()))
         scratch = made.enter_context(contextlib.closing(trained.make_env())) if goals.oracle else None
         evaluation = GoalEvaluation(agent, env, goals, scratch)
-        if request.asked.learn_goals is not None:
-            told.note(f"learning to reach goals first, by {request.asked.learn_goals:,} updates")
-            request.asked.learn(trained.world_model)
+        request.asked.learn(trained.world_model, told.note)
         run = request.run
         values = subject_record(agent, None if run is None else run.id, trained.env_config)
         values |= evaluation.subject | {"learn_goals": request.asked.learn_goals}

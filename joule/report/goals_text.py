@@ -17,7 +17,7 @@ def distances(within: Mapping[str, float]) -> str:
 
 
 def by_energy(record: Mapping[str, Any]) -> str:
-    """The words that say how the one goal of a record is planned for; see `joule.goals.plan.plan_record`."""
+    """The words that say how the one goal of a record is planned for; see `evaluation_record.plan_record`."""
     counted = distances(record["goal_within"] or {})
     return f"by {record['goal_energy']}{counted and f' ({counted})'}"
 
