@@ -62,8 +62,8 @@ def check_within(what: str, within: object) -> None:
 class Goal:
     """An observation to bring about; `plan_for` plans for it.
 
-    A goal is a place in latent space: what the agent would perceive if it were there. The energy of a plan is its
-    distance from there, in decisions, summed along the predicted path; by readouts it is the least along the path.
+    A goal is a place in latent space: what the agent would perceive if it were there. The energy of a plan is how
+    near its predicted path comes to it: the least distance on the path, or the learned decisions to it, summed.
     """
 
     observation: Observation

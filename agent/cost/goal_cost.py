@@ -67,8 +67,8 @@ class ReadoutDistance:
 class GoalCost:
     """How far predicted latents are from the goal's.
 
-    It has the interface of `TaskCost`, so that `Energy` sums it along the path: a sum along the path serves better
-    than the distance of the last step alone. Of readouts the least along the path counts, see `least_of_path`.
+    It has the interface of `TaskCost`, so that `Energy` takes its terms along the path: of distances the least, of
+    learned decisions the sum, which serves better than what the last step costs alone. See `least_of_path`.
 
     Args:
         name: of the goal.
@@ -85,8 +85,10 @@ class GoalCost:
 
     @property
     def least_of_path(self) -> frozenset[str]:
-        """See `PathCosts`. What is pushed may first have to go elsewhere, to be turned."""
-        return frozenset({READOUT_DISTANCE})
+        """See `PathCosts`. What is pushed may first have to go elsewhere, and a hand around it, to be turned."""
+        if DECISIONS in self.distances:  # a latent distance beside them is summed as they are
+            return frozenset({READOUT_DISTANCE})
+        return frozenset({READOUT_DISTANCE, LATENT_DISTANCE})
 
     @property
     def energy(self) -> GoalEnergy:

@@ -55,6 +55,15 @@ def test_the_distance_of_latents_counts_in_usual_steps() -> None:
     assert cost.near_policy, "its critic says what follows"
 
 
+def test_of_distances_the_least_on_the_path_counts_and_of_learned_decisions_the_sum() -> None:
+    target = GoalTarget(torch.zeros(1, 2))
+    counted = {}
+    for distances in ({LATENT_DISTANCE: ten_more}, {LATENT_DISTANCE: ten_more, DECISIONS: ten_more}):
+        cost = GoalCost("home", target, distances, known_to_policy=True)
+        counted[cost.energy] = cost.least_of_path & set(distances)
+    assert counted == {"latent": {LATENT_DISTANCE}, "both": set()}
+
+
 def test_the_candidates_of_an_environment_have_its_sub_goal() -> None:
     route = OneByOne()
     target = GoalTarget(torch.full((1, 1), 9.0), route, ahead=5)
