@@ -79,9 +79,4 @@ class DynamicsLearner:
         loss = self.model.loss(self.z[index], self.action[index[:-1]], counts)
         self.parameters.rate_share = self.rate_share()
         self.updates += 1
-        self.parameters.zero_grad()
-        loss.backward()
-        if not torch.isfinite(self.parameters.step(MAX_GRAD_NORM)):
-            self.budget.skipped(
-                self.updates, f"the gradient of residual dynamics is not finite (loss {loss.item()})"
-            )
+        self.budget.step(self.parameters, loss, MAX_GRAD_NORM, self.updates, "residual dynamics")

@@ -224,12 +224,4 @@ class GoalLearner:
                 follower.lerp_(learned, TAU)
 
     def _step(self, group: FlatParameters, loss: Float[Tensor, ""]) -> bool:
-        group.zero_grad()
-        loss.backward()
-        norm = group.step(MAX_GRAD_NORM)
-        if not torch.isfinite(norm):
-            self.budget.skipped(
-                self.updates, f"the gradient of reaching goals is not finite (loss {loss.item()})"
-            )
-            return False
-        return True
+        return self.budget.step(group, loss, MAX_GRAD_NORM, self.updates, "reaching goals")

@@ -1,6 +1,11 @@
 """Ends a run whose updates are no longer finite."""
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from agent.errors import StopRun
+from agent.learning.flat_parameters import FlatParameters
 
 
 class SkipBudget:
@@ -30,3 +35,28 @@ class SkipBudget:
                 f"{cause} at update {update}; {len(self.recent)} of the last {self.window} updates were "
                 f"skipped, learning.max_skipped_updates allows {self.limit}"
             )
+
+    def step(
+        self, parameters: FlatParameters, loss: Float[Tensor, ""], max_norm: float, update: int, of: str
+    ) -> bool:
+        """One gradient step, which is skipped where the gradient is not finite.
+
+        Args:
+            parameters: learn.
+            loss: of this step.
+            max_norm: of the gradient, which is scaled down to it.
+            update: its number.
+            of: what learns, for the message.
+
+        Returns:
+            Whether the step was made.
+
+        Raises:
+            StopRun: as `skipped`.
+        """
+        parameters.zero_grad()
+        loss.backward()
+        if torch.isfinite(parameters.step(max_norm)):
+            return True
+        self.skipped(update, f"the gradient of {of} is not finite (loss {loss.item()})")
+        return False

@@ -174,11 +174,8 @@ class TaskLearner:
         real = len(replayed.z)  # terminations are learned from observed transitions alone
         loss = loss + F.binary_cross_entropy_with_logits(termination[:real], batch.termination[:real])
         learner.updates += 1
-        self.group.zero_grad()
-        loss.backward()
-        norm = self.group.step(self.config.max_grad_norm)
-        if not torch.isfinite(norm):
-            learner.budget.skipped(learner.updates, f"the gradient of a new task is not finite (loss {loss})")
+        largest = self.config.max_grad_norm
+        if not learner.budget.step(self.group, loss, largest, learner.updates, "a new task"):
             return
         if update_policy:
             learner.update_policy(torch.cat((latents[0], latents[-1])), False)
