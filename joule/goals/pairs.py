@@ -109,10 +109,9 @@ def unsolved(env: Any, drawn: GoalPairs, nearness: Nearness) -> GoalPairs:
         if distance > 1.0:
             left.append(pair)
     if not left:
-        raise ConfigError(
-            f"--goals: all of {len(drawn.pairs)} starts are at their goal already; "
-            f"{_other_distances(nearness, farthest)}"
-        )
+        drew = len(drawn.pairs)
+        starts = f"all of {drew} starts are at their goal" if drew > 1 else "the one start is at its goal"
+        raise ConfigError(f"--goals: {starts} already; {_other_distances(nearness, farthest)}")
     return GoalPairs(tuple(left), len(drawn.pairs) - len(left), drawn.source)
 
 

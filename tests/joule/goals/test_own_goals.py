@@ -209,5 +209,5 @@ def test_starts_at_their_goals_get_advice_that_helps(distance: float, advice: st
         make_pairs(env, nearness, 3, 1, 10)
     env.reset = lambda seed, options: None
     drawn = GoalPairs((GoalPair(1, np.ones(1), np.ones(1)),), 0, "environment")
-    with pytest.raises(ConfigError, match=f"all of 1 starts are at their goal already; .*{advice}"):
+    with pytest.raises(ConfigError, match=f"the one start is at its goal already; .*{advice}"):
         unsolved(env, drawn, nearness)
