@@ -18,7 +18,7 @@ from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, EnvFault, RenderError, described
 from envs.readouts.named import of_observation, readout_vector
 from envs.rendering.checked_frame import checked_frame, drawing_error
-from envs.rendering.current_context import free_own, make_own_current
+from envs.rendering.current_context import free_dm_control, free_viewers, make_own_current
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.scene_camera import SceneCamera
 from envs.state import python_state
@@ -97,8 +97,9 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             self._closed = True
             if self.camera is not None:
                 self.camera.close()
+            free_viewers(self.env)
             self.env.close()
-            free_own(self.env)
+            free_dm_control(self.env)
 
     def own_action(self, action: np.ndarray) -> np.ndarray:
         """The environment's own action, in its shape and units, for `action` [act] in [-1, 1]; else EnvError."""

@@ -1,7 +1,13 @@
-"""The OpenGL context of an environment's own renderer, beside a camera of Joule's in the same thread."""
+"""Which OpenGL context is current where several renderers draw in one thread.
+
+OpenGL draws, and deletes objects by their numbers, in the context that is current. Renderers of MuJoCo and
+Gymnasium are freed in whichever is: that of another renderer loses what it draws with, and its pictures are wrong
+from then on, without an error. So no context of Joule's cameras is left current after a frame.
+"""
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +15,24 @@ import gymnasium
 
 from envs.faults.boundary import attribute
 from envs.physics import dm_control_env, is_of_shimmy, parts
+
+_threads = threading.local()
+
+
+def make_empty_current() -> None:
+    """Makes a context current in which nothing is drawn, and nothing is lost: one for each thread."""
+    context = getattr(_threads, "empty", None)
+    if context is None:
+        from mujoco.gl_context import GLContext
+
+        class Kept(GLContext):  # type: ignore[misc, valid-type]
+            """Is not freed: EGL may have ended itself when Python ends."""
+
+            def __del__(self) -> None:
+                pass
+
+        context = _threads.empty = Kept(1, 1)
+    context.make_current()
 
 
 def make_own_current(env: gymnasium.Env[Any, Any]) -> None:
@@ -29,7 +53,21 @@ def make_own_current(env: gymnasium.Env[Any, Any]) -> None:
             make_current()
 
 
-def free_own(env: gymnasium.Env[Any, Any]) -> None:
+def free_viewers(env: gymnasium.Env[Any, Any]) -> None:
+    """Frees what Gymnasium's renderers of an environment draw with, before it is closed.
+
+    Gymnasium frees the contexts alone. The rest is deleted when Python forgets the renderer, in another context.
+    """
+    for part in parts(env):
+        viewers = attribute(attribute(part, "mujoco_renderer"), "_viewers")
+        for viewer in viewers.values() if isinstance(viewers, dict) else ():
+            drawn_with, make_current = attribute(viewer, "con"), attribute(viewer, "make_context_current")
+            if drawn_with is not None and callable(make_current):
+                make_current()
+                drawn_with.free()
+
+
+def free_dm_control(env: gymnasium.Env[Any, Any]) -> None:
     """Frees the context of a dm_control that another environment keeps, which shimmy's wrapper does itself.
 
     dm_control's own end of the process would come after OpenGL's, and print a traceback.

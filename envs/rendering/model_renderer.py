@@ -11,7 +11,12 @@ import numpy as np
 
 from envs.faults.errors import RenderError
 from envs.physics import Physics
+from envs.rendering.current_context import make_empty_current
 from envs.rendering.opengl import ensure_gl
+
+_forgotten: list[Any] = []
+"""Renderers of MuJoCo whose `ModelRenderer` was collected as garbage. They are freed before the next frame, because
+that may happen in the midst of one."""
 
 
 class ModelRenderer:
@@ -41,6 +46,7 @@ class ModelRenderer:
         self._option: Any = None
         self._model: Any = None
         self._renderer: Any = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
 
     def look(self, physics: Physics, camera: int | str) -> Any:
         """Takes in where everything is now, and returns the `mujoco.MjvScene` that `render` draws.
@@ -55,12 +61,17 @@ class ModelRenderer:
 
     def render(self) -> np.ndarray:
         """The scene as uint8 [height, width, 3]."""
+        _free_forgotten()
         picture: np.ndarray = self._renderer.render()
+        make_empty_current()
         return picture
 
     def close(self) -> None:
         """Frees the OpenGL context."""
         if self._renderer is not None:
+            assert self._finalizer is not None
+            self._finalizer.detach()
+            make_empty_current()
             self._renderer.close()
             self._renderer = self._model = None
 
@@ -84,6 +95,9 @@ class ModelRenderer:
         finally:
             for part, field, value in before:
                 setattr(part, field, value)
+        make_empty_current()
+        self._finalizer = weakref.finalize(self, _forgotten.append, self._renderer)
+        self._finalizer.atexit = False
         # EGL ends itself at exit; a context that is freed later prints a traceback.
         atexit.register(_close, weakref.ref(self))
         self._model, self._option = model, mujoco.MjvOption()
@@ -93,8 +107,17 @@ class ModelRenderer:
             self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{name}")] = 0
 
 
+def _free_forgotten() -> None:
+    """Frees the renderers that nobody closed."""
+    if _forgotten:
+        make_empty_current()
+        while _forgotten:
+            _forgotten.pop().close()
+
+
 def _close(reference: weakref.ref[ModelRenderer]) -> None:
-    """Frees the context of a renderer that still exists."""
+    """Frees the context of a renderer that still exists, and of those that nobody closed."""
+    _free_forgotten()
     renderer = reference()
     if renderer is not None:
         renderer.close()

@@ -1,0 +1,85 @@
+"""The pictures of one renderer stay what they are where another is closed, or is forgotten without being closed."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import envs
+from envs.rendering.opengl import ensure_gl
+from envs.rendering.pixels import PixelSettings
+
+ID = "InvertedPendulum-v5"
+
+pytestmark = pytest.mark.skipif(ensure_gl() is not None, reason="no OpenGL library")
+
+
+def seeing() -> Any:
+    env = envs.make(ID, pixels=PixelSettings(size=32))
+    env.reset(seed=1)
+    return env
+
+
+@pytest.fixture
+def watched() -> Iterator[Any]:
+    env = seeing()
+    yield env
+    env.close()
+
+
+def picture(env: Any) -> np.ndarray:
+    return np.array(env.reset(seed=1)[0])
+
+
+def test_another_camera_is_closed(watched: Any) -> None:
+    other, seen = seeing(), picture(watched)
+    other.close()
+    np.testing.assert_array_equal(picture(watched), seen)
+
+
+def test_another_camera_is_forgotten(watched: Any) -> None:
+    other, seen = seeing(), picture(watched)
+    other.itself = other  # so that it stays until garbage is collected
+    del other
+    gc.collect()
+    for _ in range(2):
+        np.testing.assert_array_equal(picture(watched), seen)
+
+
+def test_a_renderer_of_the_environment_is_forgotten(watched: Any) -> None:
+    import mujoco
+
+    other, seen = mujoco.Renderer(watched.unwrapped.model, 32, 32), picture(watched)
+    del other
+    np.testing.assert_array_equal(picture(watched), seen)
+
+
+def test_a_renderer_of_gymnasium_is_closed_and_forgotten(watched: Any) -> None:
+    from gymnasium.envs.mujoco.mujoco_rendering import OffScreenViewer
+
+    inner = watched.unwrapped
+    other = OffScreenViewer(inner.model, inner.data, 32, 32)
+    other.render("rgb_array")
+    seen = picture(watched)
+    other.free()
+    np.testing.assert_array_equal(picture(watched), seen)
+    del other
+    np.testing.assert_array_equal(picture(watched), seen)
+
+
+def test_an_environment_with_a_renderer_of_its_own_is_closed_and_forgotten() -> None:
+    env, other = (envs.make(ID, render_mode="rgb_array") for _ in range(2))
+    for each in (env, other):
+        each.reset(seed=1)
+        each.render()
+    seen = env.render()
+    other.close()
+    np.testing.assert_array_equal(env.render(), seen)
+    del each, other
+    gc.collect()
+    np.testing.assert_array_equal(env.render(), seen)
+    env.close()
