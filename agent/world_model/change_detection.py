@@ -152,14 +152,15 @@ class ChangeDetector:
         self.since = 0
         """Decisions since the sum was last zero: how long ago a change most likely happened."""
 
-    def update(self, standardised: float) -> bool:
+    def update(self, standardised: float, weight: float = 1.0) -> bool:
         """Takes in one step's standardised error. Returns whether the world is held to have changed.
 
-        A number that is not finite says nothing: it leaves the sum as it is.
+        What it adds to the sum counts by `weight`, from 0 to 1. A number that is not finite says nothing: it leaves
+        the sum as it is.
         """
         if not math.isfinite(standardised):
             return self.level > self.threshold
-        step = float(cusum_step(standardised, self.allowance, self.largest))
+        step = weight * float(cusum_step(standardised, self.allowance, self.largest))
         self.level = max(0.0, self.level + step)
         self.since = self.since + 1 if self.level > 0.0 else 0
         return self.level > self.threshold

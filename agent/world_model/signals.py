@@ -4,6 +4,9 @@ No single sign shows every change. Each signal turns a step into a number that i
 CUSUM test adds these numbers up, and its threshold is calibrated on episodes in the known world. Each signal is
 given an equal share of the joint rate of false alarms, so that together they keep it.
 
+A test adds up what is independent. A robot that lies still errs by the same error at every decision, which is one
+error. So where the latent changes less than usual from one decision to the next, the step counts for less.
+
 - errors: the size of the prediction error, given the ensemble's disagreement.
 - correction: whether the errors can be predicted from the last ones (`correction_statistic`).
 - shortfall: the TD error of the cost-to-go. The world is worse than the critic expects.
@@ -41,6 +44,39 @@ FALLS_ADDED = 2
 """Falls that are added to those in the known world: the rate of rare events is not known exactly."""
 WITHOUT_EXCURSION = 10.0
 """Threshold of a sum that never rose in the known world: one large number is no change."""
+
+FULL_CHANGE = 0.5
+"""Of the usual change of the latent in a decision: a step after that much counts wholly, after half of it, half."""
+
+
+class StepWeight:
+    """By how much steps count: the change of the latent since the step before, against the usual one.
+
+    Args:
+        z: latents in the known world, in the order of time [rows, latent].
+    """
+
+    def __init__(self, z: np.ndarray) -> None:
+        self.full = max(FULL_CHANGE * float(np.median(self._changes(z))), SMALLEST)
+        self._before: np.ndarray | None = None
+
+    @staticmethod
+    def _changes(z: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(np.diff(z, axis=0), axis=-1)
+
+    def of_rows(self, z: np.ndarray) -> np.ndarray:
+        """The weights of steps in the order of time, [rows]; the first counts wholly."""
+        return np.append(1.0, np.minimum(self._changes(z) / self.full, 1.0))
+
+    def next(self, z: np.ndarray) -> float:
+        """The weight of a step with latent `z` [1, latent], which follows that of the call before."""
+        rows = z if self._before is None else np.concatenate((self._before, z))
+        self._before = z
+        return float(self.of_rows(rows)[-1])
+
+    def reset(self) -> None:
+        """Forgets all steps."""
+        self._before = None
 
 
 class Signal(Protocol):
@@ -174,17 +210,21 @@ class Signals:
     def __init__(self, home: HomeEpisodes, decisions_per_alarm: float) -> None:
         self.home, self.thresholds = home, dict[str, float]()
         half = home.halves
+        self.weight = StepWeight(home.steps.z)
+        weights = self.weight.of_rows(home.steps.z)
+        weights = np.concatenate((weights[half], weights[~half]))
         for name, kind in KINDS.items():
             # What is fitted to steps fits them too well: each half is judged by a signal made of the other.
             judged = np.concatenate([
                 kind.make(home.steps.at(~part)).numbers(home.steps.at(part)) for part in (half, ~half)
             ])  # fmt: skip
-            sums = cusum_step(judged, kind.allowance, kind.largest)
+            sums = weights * cusum_step(judged, kind.allowance, kind.largest)
             self.thresholds[name] = kind.threshold(sums, decisions_per_alarm * len(KINDS))
         self.reset()
 
     def reset(self) -> None:
         """Forgets all steps: the world is the known one."""
+        self.weight.reset()
         self.signals = {name: kind.make(self.home.steps) for name, kind in KINDS.items()}
         self.tests = {
             name: ChangeDetector(self.thresholds[name], kind.allowance, kind.largest)
@@ -193,9 +233,9 @@ class Signals:
 
     def update(self, step: ObservedSteps) -> Alarm | None:
         """Takes in one step. Returns an alarm where a signal notices a change."""
-        found = None
+        found, weight = None, self.weight.next(step.z)
         for name, test in self.tests.items():
             number = float(self.signals[name].numbers(step)[0])
-            if test.update(number) and found is None:
+            if test.update(number, weight) and found is None:
                 found = Alarm(name, max(1, test.since))
         return found

@@ -9,7 +9,7 @@ python benchmarks/comprehension/change_detection.py --summary                  o
 
 The signals are calibrated on --home decisions in the known world, and watch --test more there: every alarm is a false
 one. In each of ten worlds (`worlds.py`) they watch --sequences sequences, which change after 60, 80, 100, ... decisions
-of an episode and go on, over ends of episodes, for --after decisions. The agent does not learn, so that what is
+of an episode (earlier where episodes are short) and go on, over ends of episodes, for --after decisions. The agent does not learn, so that what is
 detected is the same change throughout. A world counts as detected after the median of its sequences.
 
 What is in the CSV is not repeated.
@@ -134,7 +134,7 @@ def rows_of(agent: WorldModelAgent, acts: str, options: argparse.Namespace) -> I
         }  # fmt: skip
     env = recorder.env()
     worlds = worlds_for(env, options.worlds)
-    onsets = [FIRST_CHANGE + BETWEEN * k for k in range(options.sequences)]
+    onsets = onsets_of(options.sequences, limit)
     for place, world in enumerate(worlds):
         texts = [(f"{world}@{onset * spec.action_repeat}",) for onset in onsets]
         seed = WORLD_SEED + place * len(onsets)
@@ -142,6 +142,13 @@ def rows_of(agent: WorldModelAgent, acts: str, options: argparse.Namespace) -> I
         for number, (onset, sequence) in enumerate(zip(onsets, sequences, strict=True)):
             row = world_row(world, number, onset, sequence, alarms_of(signals, sequence))
             yield shared | {"first_seed": seed + number} | row
+
+
+def onsets_of(sequences: int, limit: int) -> list[int]:
+    """Decisions before the change in each sequence; fewer where the last is in the second half of an episode."""
+    onsets = [FIRST_CHANGE + BETWEEN * k for k in range(sequences)]
+    share = min(1.0, limit / (2 * onsets[-1]))
+    return [max(1, round(share * onset)) for onset in onsets]
 
 
 def world_row(

@@ -108,6 +108,12 @@ def test_no_two_sequences_begin_with_the_same_seed(monkeypatch: pytest.MonkeyPat
     assert set(np.diff(sorted(seeds))) == {1, change_detection.WORLD_SEED - change_detection.TEST_SEED - 19}
 
 
+def test_a_change_comes_in_the_first_half_of_an_episode() -> None:
+    assert change_detection.onsets_of(3, 500) == [60, 80, 100]
+    assert change_detection.onsets_of(3, 50) == [15, 20, 25]
+    assert change_detection.onsets_of(3, 2) == [1, 1, 1]
+
+
 def test_rows_of_adaptation_name_the_frames_at_load_and_what_counts_for_the_method() -> None:
     agent, settings = SimpleNamespace(config=AGENT.config, frames=9), Settings(5, 10, 1_000, 300, 7)
     phases = Phases(agent, "sac learns on", "gravity=2", settings, lambda: None, 2)

@@ -73,6 +73,23 @@ def test_the_known_world_raises_no_alarm(watching: Signals) -> None:
     assert alarms(watching, world(1, 1_000)) == []
 
 
+def lying_still(seed: int, rows: int) -> ObservedSteps:
+    """A robot that moves, and then stays where it is, off by the same rare error at every decision."""
+    moving = world(seed, rows)
+    last = np.minimum(np.arange(rows), 20)
+    still = dataclasses.replace(
+        moving.at(last), error=moving.error + 2.0 * moving.error.std() * (last == 20)[:, None]
+    )
+    return dataclasses.replace(still, z=still.z + 1e-4 * moving.z)
+
+
+def test_an_error_that_stays_because_nothing_moves_is_one_error(watching: Signals) -> None:
+    still = lying_still(4, 400)
+    assert alarms(watching, still) == []
+    elsewhere = dataclasses.replace(still, z=world(5, 400).z)
+    assert alarms(watching, elsewhere), "the same errors in a robot that moves are a change"
+
+
 def test_errors_that_follow_from_the_action_are_noticed_though_they_are_no_larger(
     watching: Signals,
 ) -> None:
