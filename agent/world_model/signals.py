@@ -5,7 +5,7 @@ CUSUM test adds these numbers up, and its threshold is calibrated on episodes in
 given an equal share of the joint rate of false alarms, so that together they keep it.
 
 A test adds up what is independent. A robot that lies still errs by the same error at every decision, which is one
-error. So where the latent changes less than usual from one decision to the next, the step counts for less.
+error. So where the latent hardly changes from one decision to the next, the step counts for less.
 
 - errors: the size of the prediction error, given the ensemble's disagreement.
 - correction: whether the errors can be predicted from the last ones (`correction_statistic`).
@@ -45,19 +45,20 @@ FALLS_ADDED = 2
 WITHOUT_EXCURSION = 10.0
 """Threshold of a sum that never rose in the known world: one large number is no change."""
 
-FULL_CHANGE = 0.5
-"""Of the usual change of the latent in a decision: a step after that much counts wholly, after half of it, half."""
+FAST, FULL_CHANGE = 0.9, 0.3
+"""The change of the latent in a fast decision, as a quantile: in most decisions a robot may stand still.
+After that share of it a step counts wholly, after half of the share by half."""
 
 
 class StepWeight:
-    """By how much steps count: the change of the latent since the step before, against the usual one.
+    """By how much steps count: the change of the latent since the step before, against that of a fast step.
 
     Args:
         z: latents in the known world, in the order of time [rows, latent].
     """
 
     def __init__(self, z: np.ndarray) -> None:
-        self.full = max(FULL_CHANGE * float(np.median(self._changes(z))), SMALLEST)
+        self.full = max(FULL_CHANGE * float(np.quantile(self._changes(z), FAST)), SMALLEST)
         self._before: np.ndarray | None = None
 
     @staticmethod
