@@ -32,8 +32,13 @@ def table(options: argparse.Namespace, name: str) -> Path:
     Args:
         options: with those of `add_options`.
         name: of the file.
+
+    Raises:
+        Refused: for a folder.
     """
     given: Path | None = options.out
+    if given is not None and given.is_dir():
+        raise Refused(f"--out: {given} is a folder; name a file, such as {given / name}")
     path = given or (RESULTS if options.published else OWN) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -20,6 +20,7 @@ from benchmarks.comprehension import (
     tasks,
 )
 from benchmarks.training import RESULTS
+from joule_errors import Refused
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -37,6 +38,8 @@ def test_a_table_is_published_where_that_is_asked_for(
     assert outputs.table(parsed("--published"), "tasks.csv") == RESULTS / "tasks.csv"
     named = tmp_path / "new" / "table.csv"
     assert outputs.table(parsed("--published", "--out", str(named)), "tasks.csv") == named
+    with pytest.raises(Refused, match=r"own is a folder; name a file, such as .*own/tasks\.csv"):
+        outputs.table(parsed("--out", str(tmp_path / "own")), "tasks.csv")
     assert named.parent.is_dir()
 
 
