@@ -18,7 +18,12 @@ from envs.faults.checks import FaultChecks
 from envs.faults.errors import EnvError, EnvFault, RenderError, described
 from envs.readouts.named import of_observation, readout_vector
 from envs.rendering.checked_frame import checked_frame, drawing_error
-from envs.rendering.current_context import free_dm_control, free_viewers, make_own_current
+from envs.rendering.current_context import (
+    free_dm_control,
+    free_viewers,
+    make_empty_current,
+    make_own_current,
+)
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.scene_camera import SceneCamera
 from envs.state import python_state
@@ -91,6 +96,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """Numbers of the flat observation and of an action."""
         return [self.observation.size, self.env_spec.action_size]
 
+    @property
+    def _draws_itself(self) -> bool:
+        """Whether the environment has drawn, or draws at every step, with OpenGL of its own."""
+        return self.env_spec.mujoco and (self.sees_own_picture or self._rendered)
+
     def close(self) -> None:
         """Frees the simulator and its OpenGL context."""
         if not self._closed:
@@ -98,6 +108,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             if self.camera is not None:
                 self.camera.close()
             free_viewers(self.env)
+            if self._draws_itself:
+                make_empty_current()  # what it frees must not be another's
             self.env.close()
             free_dm_control(self.env)
 
@@ -344,6 +356,8 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         try:
             make_own_current(self)
             frame = self.env.render()
+            if self.env_spec.mujoco and self.env.render_mode != "human":
+                make_empty_current()
         except Exception as error:
             if self.env_spec.mujoco and isinstance(error, NotImplementedError):
                 self.camera = SceneCamera(self.env, self.env_spec.env, *self.frame_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from gymnasium import spaces
 
 from envs.env_spec import STATE, EnvSpec, ObservationPart
 from envs.faults.boundary import DIVERGED_KEY
+from envs.rendering.current_context import drawing
 from envs.rendering.pixels import PIXELS, FrameStack
 from envs.rendering.scaled import scaled
 from envs.safe_env import SafeEnv
@@ -107,18 +109,24 @@ class SeeingEnv(SafeEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observed, dict[str, Any]]:
         """See `SafeEnv`. Raises RenderError where no frame can be made."""
-        state, info = super().reset(seed=seed, options=options)
+        with self._drawing():
+            state, info = super().reset(seed=seed, options=options)
         self._frames.begin(self._source.frame())
         return self._observed(state), info
 
     def step(self, action: np.ndarray) -> tuple[Observed, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
         """See `SafeEnv`. Raises RenderError where no frame can be made."""
-        state, reward, terminated, truncated, info = super().step(action)
+        with self._drawing():
+            state, reward, terminated, truncated, info = super().step(action)
         if info.get(DIVERGED_KEY, False):
             self._frames.repeat()  # as the state is that from before
         else:
             self._frames.add(self._source.frame())
         return self._observed(state), reward, terminated, truncated, info
+
+    def _drawing(self) -> AbstractContextManager[None]:
+        """Where the environment may draw what it observes."""
+        return drawing(self) if self._draws_itself else nullcontext()
 
     def _observed(self, state: np.ndarray) -> Observed:
         pixels = self._frames.pixels
@@ -145,7 +153,8 @@ class SeeingEnv(SafeEnv):
 
     def restore(self, saved: Mapping[str, Any]) -> bool:
         """See `SafeEnv`."""
-        exact = super().restore(saved)
+        with self._drawing():
+            exact = super().restore(saved)
         if exact and saved["started"]:
             self._frames.pixels = np.array(saved[PIXELS], np.uint8)
         return exact

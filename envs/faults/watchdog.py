@@ -58,17 +58,29 @@ class Watchdog:
         pause = 0.0
         while True:
             time.sleep(pause)
-            calls, known = self._calls.copy(), slept
-            slept = {}
-            for thread, (number, seconds, describe) in calls.items():
-                before, so_far = known.get(thread, (-1, 0.0))
-                so_far = (
-                    so_far + pause if before == number else 0.0
-                )  # the sleep asked for, however long it took
-                if so_far > seconds:
-                    self._stop(thread, describe)
-                slept[thread] = number, so_far
-            pause = min([1.0, *(seconds / SLEEPS_PER_LIMIT for _, seconds, _ in calls.values())])
+            slept, pause = self._look(slept, pause)
+
+    def _look(
+        self, known: dict[int, tuple[int, float]], pause: float
+    ) -> tuple[dict[int, tuple[int, float]], float]:
+        """Stops the process where a call takes too long. While it sleeps, it holds no environment.
+
+        Args:
+            known: thread -> its call at the last look, and for how long it had been seen.
+            pause: the sleep since, in seconds.
+
+        Returns:
+            The same of now, and the next sleep.
+        """
+        calls, slept = self._calls.copy(), dict[int, tuple[int, float]]()
+        for thread, (number, seconds, describe) in calls.items():
+            before, so_far = known.get(thread, (-1, 0.0))
+            # The sleep asked for, however long it took.
+            so_far = so_far + pause if before == number else 0.0
+            if so_far > seconds:
+                self._stop(thread, describe)
+            slept[thread] = number, so_far
+        return slept, min([1.0, *(seconds / SLEEPS_PER_LIMIT for _, seconds, _ in calls.values())])
 
     def _stop(self, thread: int, describe: Callable[[str], str]) -> None:
         frame = sys._current_frames().get(thread)

@@ -2,13 +2,16 @@
 
 OpenGL draws, and deletes objects by their numbers, in the context that is current. Renderers of MuJoCo and
 Gymnasium are freed in whichever is: that of another renderer loses what it draws with, and its pictures are wrong
-from then on, without an error. So no context of Joule's cameras is left current after a frame.
+from then on, without an error. So no context is left current after a frame, of a camera of Joule's or of a renderer
+of the environment.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import gymnasium
@@ -20,19 +23,35 @@ _threads = threading.local()
 
 
 def make_empty_current() -> None:
-    """Makes a context current in which nothing is drawn, and nothing is lost: one for each thread."""
+    """Makes a context current in which nothing is drawn, and nothing is lost: one for each thread.
+
+    Where none can be made, there is no OpenGL, and so nothing to lose.
+    """
     context = getattr(_threads, "empty", None)
     if context is None:
-        from mujoco.gl_context import GLContext
+        with suppress(Exception):
+            from mujoco.gl_context import GLContext
 
-        class Kept(GLContext):  # type: ignore[misc, valid-type]
-            """Is not freed: EGL may have ended itself when Python ends."""
+            class Kept(GLContext):  # type: ignore[misc, valid-type]
+                """Is freed with its thread. At the end of the process EGL may have ended itself before."""
 
-            def __del__(self) -> None:
-                pass
+                def __del__(self) -> None:
+                    if not sys.is_finalizing():
+                        self.free()
 
-        context = _threads.empty = Kept(1, 1)
-    context.make_current()
+            context = _threads.empty = Kept(1, 1)
+    if context is not None:
+        context.make_current()
+
+
+@contextmanager
+def drawing(env: gymnasium.Env[Any, Any]) -> Iterator[None]:
+    """In the block, an environment draws with its own renderer; none of its contexts is left current."""
+    make_own_current(env)
+    try:
+        yield
+    finally:
+        make_empty_current()
 
 
 def make_own_current(env: gymnasium.Env[Any, Any]) -> None:
@@ -63,8 +82,9 @@ def free_viewers(env: gymnasium.Env[Any, Any]) -> None:
         for viewer in viewers.values() if isinstance(viewers, dict) else ():
             drawn_with, make_current = attribute(viewer, "con"), attribute(viewer, "make_context_current")
             if drawn_with is not None and callable(make_current):
-                make_current()
-                drawn_with.free()
+                with suppress(Exception):  # it is current in another thread, and stays as Gymnasium leaves it
+                    make_current()
+                    drawn_with.free()
 
 
 def free_dm_control(env: gymnasium.Env[Any, Any]) -> None:

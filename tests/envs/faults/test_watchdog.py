@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import time
+import weakref
 
 import pytest
+
+from envs.faults.watchdog import Watchdog
 
 SCRIPT = """
 import time
@@ -41,3 +46,18 @@ def test_a_call_that_does_not_return_ends_the_process(seconds: float, returns: b
     assert result.returncode == (0 if returns else 1)
     assert result.stdout.strip() == ("returned" if returns else "")
     assert result.stderr.startswith("" if returns else "stopped: the call did not return, at <string>:")
+
+
+def test_an_environment_is_not_held_between_two_looks() -> None:
+    class Described:
+        def __call__(self, where: str) -> str:
+            return where
+
+    watchdog, describe = Watchdog(), Described()
+    reference = weakref.ref(describe)
+    watchdog.begin(60.0, describe)
+    time.sleep(0.1)  # the first look is at once, the next a second later
+    watchdog.end()
+    del describe
+    gc.collect()
+    assert reference() is None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+import drawing_env
 import numpy as np
 import pytest
 
@@ -22,6 +24,10 @@ def seeing() -> Any:
     env = envs.make(ID, pixels=PixelSettings(size=32))
     env.reset(seed=1)
     return env
+
+
+def drawn(kind: str) -> Any:
+    return envs.make(drawing_env.ID, kwargs={"kind": kind})
 
 
 @pytest.fixture
@@ -82,4 +88,37 @@ def test_an_environment_with_a_renderer_of_its_own_is_closed_and_forgotten() -> 
     del each, other
     gc.collect()
     np.testing.assert_array_equal(env.render(), seen)
+    env.close()
+
+
+@pytest.mark.parametrize("kind", ["mujoco", "gymnasium"])
+@pytest.mark.parametrize("other", ["closed", "forgotten", "a camera"])
+def test_an_environment_that_observes_what_it_draws_itself(kind: str, other: str) -> None:
+    env, beside = (drawn(kind) for _ in range(2))
+    beside.reset(seed=1)
+    seen = picture(env)
+    assert seen.std() > 5, "there is something to see"
+    if other == "closed":
+        beside.close()
+    elif other == "a camera":
+        seeing().close()
+    else:
+        beside.itself = beside
+        del beside
+        gc.collect()
+    np.testing.assert_array_equal(picture(env), seen)
+    np.testing.assert_array_equal(picture(env), seen)
+    env.close()
+
+
+def test_a_renderer_of_gymnasium_that_another_thread_used_can_be_closed() -> None:
+    env = envs.make(ID, render_mode="rgb_array")
+
+    def draw() -> None:
+        env.reset(seed=1)
+        env.render()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    thread.join()
     env.close()
