@@ -9,8 +9,9 @@ python benchmarks/comprehension/change_detection.py --summary                  o
 
 The signals are calibrated on --home decisions in the known world, and watch --test more there: every alarm is a false
 one. In each of ten worlds (`worlds.py`) they watch --sequences sequences, which change after 60, 80, 100, ... decisions
-of an episode (earlier where episodes are short) and go on, over ends of episodes, for --after decisions. The agent does not learn, so that what is
-detected is the same change throughout. A world counts as detected after the median of its sequences.
+of an episode (earlier where episodes are short) and go on, over ends of episodes, for --after decisions. The agent does
+not learn, so that what is detected is the same change throughout. A world counts as detected after the median of its
+sequences.
 
 What is in the CSV is not repeated.
 """

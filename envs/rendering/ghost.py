@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.faults.errors import RenderError
 from envs.physics import dm_control_env, find_physics, is_of_shimmy, parts
-from envs.rendering.current_context import make_own_current
+from envs.rendering.current_context import drawing
 from envs.rendering.poses import RobotPoses, are_predictable
 from envs.rendering.scene_camera import AddToScene, SceneCamera
 from envs.safe_env import SafeEnv
@@ -138,8 +138,10 @@ def _own_renderer(env: SafeEnv) -> _SceneRenderer | None:
         base: Any = env.unwrapped
 
         def by_dm_control(add: AddToScene) -> np.ndarray:
-            make_own_current(env)
-            picture = control.physics.render(**base.render_kwargs, scene_callback=lambda _, scene: add(scene))
+            with drawing(env):
+                picture = control.physics.render(
+                    **base.render_kwargs, scene_callback=lambda _, scene: add(scene)
+                )
             return np.asarray(picture)
 
         return by_dm_control
@@ -155,7 +157,6 @@ def _by_gymnasium(env: SafeEnv, mujoco_env: Any, add: AddToScene) -> np.ndarray:
     if mujoco_env.mujoco_renderer.viewer is None:
         env.render()  # makes the viewer and sets its camera
     viewer = mujoco_env.mujoco_renderer.viewer
-    viewer.make_context_current()
     mujoco.mjv_updateScene(
         mujoco_env.model,
         mujoco_env.data,
@@ -166,7 +167,8 @@ def _by_gymnasium(env: SafeEnv, mujoco_env: Any, add: AddToScene) -> np.ndarray:
         viewer.scn,
     )
     add(viewer.scn)
-    mujoco.mjr_render(viewer.viewport, viewer.scn, viewer.con)
     picture = np.empty((viewer.viewport.height, viewer.viewport.width, 3), np.uint8)
-    mujoco.mjr_readPixels(picture, None, viewer.viewport, viewer.con)
+    with drawing(env):
+        mujoco.mjr_render(viewer.viewport, viewer.scn, viewer.con)
+        mujoco.mjr_readPixels(picture, None, viewer.viewport, viewer.con)
     return picture[::-1]

@@ -121,4 +121,8 @@ def test_a_renderer_of_gymnasium_that_another_thread_used_can_be_closed() -> Non
     thread = threading.Thread(target=draw)
     thread.start()
     thread.join()
+    inner: Any = env.unwrapped
+    closed, close = [], inner.close
+    inner.close = lambda: closed.append(close())
     env.close()
+    assert len(closed) == 1
