@@ -14,7 +14,6 @@ from benchmarks import raw_rows
 from benchmarks.comprehension import constraints_summary, tasks_summary
 from benchmarks.contenders import DMC
 from benchmarks.learning import hierarchy
-from benchmarks.learning.goal_rows import of_newest_version
 from benchmarks.learning.sweep import DEFAULT_SUITES
 from benchmarks.training import RESULTS, ROOT, env_folder
 from joule.report.evaluations import Run, read_evaluations
@@ -200,32 +199,6 @@ def goals() -> Numbers:
         found["reach_pixels"], found["tworoom"], found["pusht"], found["swm_reacher"],
         found["reach_her"], found["maze_her"], found["umaze_her"], found["push_her_equal_cpu"],
     )  # fmt: skip
-
-
-def goal_figure(subject: str, acts: str, column: str) -> float:
-    """What the newest version measured of what acts towards the goals of a subject; the mean over its seeds."""
-    rows = [row for row in raw_rows.read(RESULTS / "goals.csv") if row["subject"] == subject]
-    return float(np.mean([float(row[column]) for row in of_newest_version(rows) if row["acts"] == acts]))
-
-
-def goals_reached(subject: str, acts: str) -> list[float]:
-    """Share of the goals that is reached, and its interval, in percent."""
-    return [100 * goal_figure(subject, acts, column) for column in ("success", "low", "high")]
-
-
-def goal_time(subject: str) -> float:
-    """Milliseconds of a plan in the median."""
-    return goal_figure(subject, "plan", "median_ms")
-
-
-def long_maze() -> Numbers:
-    """Goals reached in joule/LongMaze-v0 in percent, with an interval, and time of a plan: with sub-goals, and without."""
-    rows = {row["way"]: row for row in hierarchy.compared(raw_rows.read(hierarchy.RAW))}
-    found = []
-    for way in ("hierarchy", "flat_longer"):
-        found += [100 * float(rows[way][name]) for name in ("success", "low", "high")]
-        found.append(float(rows[way]["median_ms"]))
-    return tuple(found)
 
 
 def probes() -> Numbers:

@@ -22,6 +22,15 @@ def read(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(file))
 
 
+def read_tree(folder: Path) -> list[dict[str, Any]]:
+    """The rows of all tables below a folder, each with `folder`, that of its table below this one."""
+    return [
+        row | {"folder": path.parent.relative_to(folder).as_posix()}
+        for path in sorted(folder.rglob("*.csv"))
+        for row in read(path)
+    ]
+
+
 def return_at(run: Run, frames: int) -> float | None:
     """The return of the evaluation at exactly so many frames; None where a run has none there."""
     return dict(zip(run.frames.tolist(), run.returns.tolist(), strict=True)).get(frames)

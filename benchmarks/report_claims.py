@@ -1,4 +1,4 @@
-"""The numbers of the reports' conclusions and of three manuals; `claims.py` compares and renews them."""
+"""The numbers of the reports' conclusions and of two manuals; `claims.py` compares and renews them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from benchmarks.claim_numbers import (
     OWN_BUDGET,
     both,
     dmc_means,
-    goal_time,
-    goals_reached,
-    long_maze,
     probes,
     tasks_with_new_frames,
     unseen,
@@ -29,7 +26,6 @@ from benchmarks.report_numbers import (
 )
 
 RESULTS_PAGE = "docs/reports/results.md"
-GOALS_PAGE = "docs/guide/goals.md"
 READOUTS_PAGE = "docs/guide/readouts.md"
 FAQ_PAGE = "docs/faq.md"
 VIOLATION_PAGE = "docs/reports/violation-of-expectation.md"
@@ -100,35 +96,6 @@ OF_REPORTS = (
             *both("InvertedDoublePendulum-v5"),
         ),
         RESULTS_PAGE,
-    ),
-    Claim(
-        "In `joule/Maze-v0` plans reach {:.0f} % of 50 goals ({:.0f} to {:.0f}; one agent, 50,000 frames of smooth random actions), "
-        "at {:.0f} ms a decision, and the goal's policy {:.0f} % ({:.0f} to {:.0f})",
-        lambda: (*goals_reached("maze", "plan"), goal_time("maze"), *goals_reached("maze", "policy")),
-        GOALS_PAGE,
-    ),
-    Claim(
-        "In PointMaze_UMaze plans and the policy reach {:.0f} % each ({:.0f} to {:.0f}; one agent, 50,000 frames), in "
-        "`joule/Reach-v0` plans {:.0f} % ({:.0f} to {:.0f}; 20,000 frames) and the policy {:.0f} %.",
-        lambda: (
-            *goals_reached("umaze", "plan"),
-            *goals_reached("reach", "plan"),
-            goals_reached("reach", "policy")[0],
-        ),
-        GOALS_PAGE,
-    ),
-    Claim(
-        "plans reach {:.0f} % of 50 goals ({:.0f} to {:.0f}; one agent, 8,000 gradient steps and 10,000 updates of `learn_goals`, "
-        "8 minutes of CPU time), at {:.0f} ms a decision, and the goal's policy {:.0f} %",
-        lambda: (*goals_reached("push", "plan"), goal_time("push"), goals_reached("push", "policy")[0]),
-        GOALS_PAGE,
-    ),
-    Claim(
-        "In `joule/LongMaze-v0` plans reach {:.0f} % of 50 goals with sub-goals ({:.0f} to {:.0f}; one agent, 30,000 frames), "
-        "at {:.0f} ms a decision on a busy machine, and {:.0f} % without\n  ({:.0f} to {:.0f}), with 5.3 times the "
-        "candidates and {:.0f} ms too.",
-        long_maze,
-        GOALS_PAGE,
     ),
     Claim(
         "The mean over six robots is {:.1f} of ten, and the worst is the ant, with {:.0f}.",

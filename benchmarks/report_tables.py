@@ -27,7 +27,8 @@ from benchmarks.comprehension import (
     sensor_summary,
     tasks_summary,
 )
-from benchmarks.learning import ablation
+from benchmarks.learning import ablation, goal_tables, pixel_tables
+from benchmarks.speed import render
 from benchmarks.training import RESULTS, ROOT
 from joule.report.markdown_page import with_table
 
@@ -43,7 +44,7 @@ class Table:
     """Of its markers; see `markdown_tables.markers_of`."""
     report: str
     raw: str
-    """The file of its rows."""
+    """The file of its rows, or a tree of evaluations, each file in the folder of its settings, agent and environment."""
     text: Callable[[Rows], str]
 
     @property
@@ -53,7 +54,8 @@ class Table:
 
     def made(self) -> str:
         """Its Markdown, from the raw rows."""
-        return self.text(raw_rows.read(RESULTS / self.raw))
+        path = RESULTS / self.raw
+        return self.text(raw_rows.read_tree(path) if path.is_dir() else raw_rows.read(path))
 
     def differs(self) -> bool:
         """Whether the report has another one."""
@@ -76,6 +78,18 @@ TABLES = (
     ),
     Table("change-detection", "adaptation.md", "change_detection.csv", change_detection_summary.table),
     Table("adaptation", "adaptation.md", "adaptation.csv", adaptation_summary.tables),
+    Table("goals", "goals.md", "goals.csv", goal_tables.own_tasks),
+    Table("goals-baseline", "goals.md", "goals.csv", goal_tables.baseline),
+    Table("goals-long-maze", "goals.md", "hierarchy.csv", goal_tables.two_time_scales),
+    Table("goals-recorded", "goals.md", "swm_goals.csv", goal_tables.recorded),
+    Table("pixels", "pixels.md", "../results_pixels", pixel_tables.learned),
+    Table("pixels-perception", "pixels.md", "pixel_perception.csv", pixel_tables.perceived),
+    Table(
+        "pixels-drawn",
+        "pixels.md",
+        "render.csv",
+        lambda rows: render.table(render.frames_per_second(rows)),
+    ),
     Table("sensors", "sensors.md", "sensors.csv", sensor_summary.table),
 )
 
