@@ -16,6 +16,8 @@ from agent.errors import ConfigError
 from joule_errors import Advice
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from agent.agent import WorldModelAgent
     from agent.interface import Observation
 
@@ -86,9 +88,7 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
             raise TaskError(f"goal: {part[:80]!r} gives no value; give one, as in {name}=0")
         wanted = value.new_tensor(numbers("goal", name, values))
         if len(wanted) != value.shape[1]:
-            count = value.shape[1]
-            first = f"; {name}.0 names the first" if count > len(wanted) else ""
-            raise TaskError(f"goal: {name} has {count} number{'s' * (count > 1)}, found {len(wanted)}{first}")
+            raise TaskError(f"goal: {_other_count(name, len(wanted), value)}")
         # Readouts of different units count by how much they vary. One that does not vary favours no moment.
         spread, mean = torch.std_mean(value.double(), 0, correction=0)
         counts = ~is_rounding(spread, mean)
@@ -109,6 +109,15 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
         said = f"goal: {rest[:80]!r} is far from all that is remembered; the nearest moment has {there}"
         warnings.warn(said, Advice, stacklevel=4)
     return _row(buffer.observations(places[nearest][None]))
+
+
+def _other_count(name: str, found: int, value: Tensor) -> str:
+    """What is said of a readout that has another count of numbers, with values [moments, numbers] to go by."""
+    count = value.shape[1]
+    said = f"{name} has {count} number{'s' * (count > 1)}, found {found}"
+    seen = ",".join(f"{x:.3g}" for x in value[len(value) // 2].tolist())
+    first = f", and {name}.0 names the first" if count > found else ""
+    return f"{said}; one that is remembered is {name}={seen}{first}"
 
 
 def _remembered(wanted: str, agent: WorldModelAgent) -> np.ndarray:
