@@ -132,7 +132,8 @@ def imagine(modules: Modules, obs: Observation, actions: np.ndarray) -> np.ndarr
         raise InputError("obs: found a batch; give one observation")
     sequence = action_sequence(actions, modules.env_spec.action_size)
     with torch.inference_mode():
-        return _readouts(modules, modules.perceive(rows), torch.from_numpy(sequence).to(modules.device))
+        plan = torch.from_numpy(sequence).to(modules.device)
+        return modules.networks.read(_latents(modules, modules.perceive(rows), plan)).cpu().numpy()
 
 
 def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray:
@@ -148,6 +149,12 @@ def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray
     Raises:
         InputError: for what is not the state of a decision, and for one of several environments.
     """
+    with torch.inference_mode():
+        return modules.networks.read(planned_latents(modules, state, steps)).cpu().numpy()
+
+
+def planned_latents(modules: Modules, state: ActingState, steps: int) -> Float[Tensor, "_ latent"]:
+    """Latents [steps + 1, latent] of a decision and those predicted under its plan; arguments of `imagine_plan`."""
     check_decided(modules, state)
     if len(state.z) != 1:
         raise InputError("state: found that of a batch; give that of one environment")
@@ -157,17 +164,17 @@ def imagine_plan(modules: Modules, state: ActingState, steps: int) -> np.ndarray
             modules.task_cost.target.look(state.z)
         no_actions = state.z.new_zeros(0, modules.env_spec.action_size)
         planned = no_actions if state.plan is None else state.plan.actions[0][:steps]
-        return _readouts(modules, state.z, _continued(modules, state.z, planned, steps))
+        return _latents(modules, state.z, _continued(modules, state.z, planned, steps))
 
 
-def _readouts(
+def _latents(
     modules: Modules, z: Float[Tensor, "1 latent"], plan: Float[Tensor, "steps act"]
-) -> Float[np.ndarray, "_ readouts"]:
-    """Readouts [steps + 1, readouts], of the latent and of those that follow it under a plan."""
-    networks, model, latents = modules.networks, modules.step_model(), [z]
+) -> Float[Tensor, "_ latent"]:
+    """Latents [steps + 1, latent]: this one, and those that follow it under a plan."""
+    model, latents = modules.step_model(), [z]
     for action in plan:
         latents.append(model.expect(latents[-1], action[None]))
-    return networks.read(torch.cat(latents)).cpu().numpy()
+    return torch.cat(latents)
 
 
 def explain_decision(

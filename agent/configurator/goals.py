@@ -144,7 +144,7 @@ class GoalsConfigurator:
                 modules.layout(), modules.networks.read, goal.within
             )
         target = self._target_of(goal, latent)
-        return GoalCost(goal.name, target, distances, known_to_policy=learned is not None), target
+        return GoalCost(goal, target, distances, known_to_policy=learned is not None), target
 
     def check(self, goal: Goal) -> None:
         """Raises InputError for what is no observation of this environment, ConfigError for several of them, and

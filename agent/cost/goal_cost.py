@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agent.cost.goal import GoalEnergy
+from agent.cost.goal import Goal, GoalEnergy
 from agent.cost.goal_target import GoalTarget
 from agent.cost.readouts import Readouts
 from agent.world_model.dynamics import Step
@@ -71,17 +71,22 @@ class GoalCost:
     learned decisions the sum, which serves better than what the last step costs alone. See `least_of_path`.
 
     Args:
-        name: of the goal.
+        goal: what is to be brought about.
         target: what is acted towards.
         distances: name of each term -> how far predicted latents are from it.
         known_to_policy: whether the policy that acts has learned to reach goals.
     """
 
     def __init__(
-        self, name: str, target: GoalTarget, distances: Mapping[str, Between], *, known_to_policy: bool
+        self, goal: Goal, target: GoalTarget, distances: Mapping[str, Between], *, known_to_policy: bool
     ) -> None:
-        self.name, self.target, self.distances = name, target, dict(distances)
+        self.goal, self.target, self.distances = goal, target, dict(distances)
         self.known_to_policy = known_to_policy
+
+    @property
+    def name(self) -> str:
+        """What messages and pictures call the goal."""
+        return self.goal.name
 
     @property
     def least_of_path(self) -> frozenset[str]:
@@ -122,4 +127,4 @@ class GoalCost:
     def held(self) -> "GoalCost":
         """The same cost of what is acted towards now; later decisions do not change it."""
         target = GoalTarget(self.target.rows(1).clone())
-        return GoalCost(self.name, target, self.distances, known_to_policy=self.known_to_policy)
+        return GoalCost(self.goal, target, self.distances, known_to_policy=self.known_to_policy)

@@ -19,7 +19,8 @@ from envs.rendering.poses import RobotPoses, are_predictable
 from envs.rendering.scene_camera import AddToScene, SceneCamera
 from envs.safe_env import SafeEnv
 
-TINT = (0.95, 0.20, 0.75, 1.0)
+Tint = tuple[float, float, float, float]
+TINT: Tint = (0.95, 0.20, 0.75, 1.0)
 """Colour of the ghost, RGBA."""
 OPACITY = 0.5
 """Share of the ghost in the colour of a pixel that shows it."""
@@ -69,24 +70,41 @@ class Ghost:
         """The scene now without a ghost, from the same camera, uint8 [height, width, 3]."""
         return self._env.render() if self._own is not None else self._render(_add_nothing)
 
-    def draw(self, qpos: np.ndarray) -> np.ndarray:
+    def draw(self, qpos: np.ndarray, tint: Tint = TINT) -> np.ndarray:
         """The scene now as uint8 [height, width, 3], with the ghost at `qpos` [nq].
 
         Raises:
             RenderError: when the scene has no space left for the ghost's parts.
         """
+        plain = self._render(_add_nothing)
+        return self._blended(plain, plain, qpos, tint)
+
+    def over(self, picture: np.ndarray, qpos: np.ndarray, tint: Tint) -> np.ndarray:
+        """A picture of the scene now, to which something was added, with a ghost of another colour.
+
+        Args:
+            picture: uint8 [height, width, 3], as `plain` or `draw` gives it.
+            qpos: the pose of the ghost [nq].
+            tint: its colour, RGBA.
+
+        Raises:
+            RenderError: when the scene has no space left for the ghost's parts.
+        """
+        return self._blended(picture, self._render(_add_nothing), qpos, tint)
+
+    def _blended(self, picture: np.ndarray, plain: np.ndarray, qpos: np.ndarray, tint: Tint) -> np.ndarray:
         self.poses.set(qpos)
-        plain = self._render(_add_nothing).astype(np.float32)
-        with_ghost = self._render(self._add_ghost).astype(np.float32)
-        return np.rint(plain + OPACITY * (with_ghost - plain)).astype(np.uint8)
 
-    def _add_ghost(self, scene: Any) -> None:
-        """Appends the ghost's parts to a scene before it is drawn."""
-        if not add_parts(scene, self.poses, TINT):
-            raise RenderError(f"the scene of {self._env.env_spec.env} has no space left for a ghost")
+        def add_ghost(scene: Any) -> None:
+            if not add_parts(scene, self.poses, tint):
+                raise RenderError(f"the scene of {self._env.env_spec.env} has no space left for a ghost")
+
+        with_ghost = self._render(add_ghost).astype(np.float32)
+        blended = picture + OPACITY * (with_ghost - plain)
+        return np.rint(blended).clip(0.0, 255.0).astype(np.uint8)
 
 
-def add_parts(scene: Any, poses: RobotPoses, tint: tuple[float, float, float, float]) -> bool:
+def add_parts(scene: Any, poses: RobotPoses, tint: Tint) -> bool:
     """Appends the moving parts of a robot to a scene of MuJoCo, in the pose that is set.
 
     Args:

@@ -143,7 +143,13 @@ class RobotPoses:
         for part in self._orientations():
             if start[part] @ qpos[0, part] < 0.0:
                 moved[part] = 2 * start[part] - moved[part]
-        pose = np.where(readable, moved, integrated)
+        return self.normalised(np.where(readable, moved, integrated))
+
+    def normalised(self, qpos: np.ndarray) -> np.ndarray:
+        """A pose [nq] whose orientations are unit quaternions."""
+        import mujoco
+
+        pose = np.array(qpos, np.float64)
         mujoco.mj_normalizeQuat(self.model, pose)
         return pose
 

@@ -23,6 +23,7 @@ from envs.rendering.ghost import why_none
 from envs.rendering.video import write_mp4
 from envs.safe_env import SafeEnv
 from joule.callbacks.episodes import EpisodeCallback, NoEpisodeCallback
+from joule.filming.goal_view import with_goal
 from joule.filming.rehearsal import FilmedAgent, Takes
 from joule.filming.views import CurveView, PlainView, View, imagination_view
 from joule.report.film import FilmPanel, Story, annotate, fewer
@@ -113,8 +114,10 @@ def record(
     if imagine_at is not None and imagine_at >= longest:
         raise ConfigError(f"imagine_at: {imagine_at} is beyond the {longest:,} decisions that are filmed")
     imagined = imagination_view(agent, env, seconds) if imagine or imagine_at is not None else None
-    view: View = imagined or PlainView(env)
+    view, why_no_goal = with_goal(agent, env, imagined or PlainView(env), seconds)
     told = callback or NoEpisodeCallback()
+    if why_no_goal is not None:
+        told.note(f"the film does not show the goal: {why_no_goal}")
     if isinstance(imagined, CurveView):
         told.note(f"the film shows curves of the readouts in place of a ghost: {why_none(env)}")
     takes = Takes(agent, env, longest, imagined, imagine_at)
@@ -214,7 +217,7 @@ def _episode(
     for step in range(1, filmed.longest + 1):
         action, state = filmed.policy.predict(obs, state, np.array([state is None]), deterministic=True)
         # A rollout begins at the observation that the decision was based on.
-        view.decided(_believed(agent, obs, state), action)
+        view.decided(_believed(agent, obs, state), action, state)
         if step == 1:
             story = story or Story(
                 env.env_spec.env,

@@ -31,8 +31,8 @@ class View(Protocol):
         """Begins an episode, whose first prediction is made at decision `first`."""
         ...
 
-    def decided(self, obs: Observation, action: np.ndarray) -> None:
-        """Takes in a decision: `obs` [obs] and `action` [act]."""
+    def decided(self, obs: Observation, action: np.ndarray, state: Any) -> None:
+        """Takes in a decision: `obs` [obs], `action` [act], and the state that `predict` returned with it."""
         ...
 
     def picture(self) -> np.ndarray:
@@ -49,7 +49,7 @@ class PlainView:
     def begin(self, first: int) -> None:
         """Nothing to do."""
 
-    def decided(self, obs: Observation, action: np.ndarray) -> None:
+    def decided(self, obs: Observation, action: np.ndarray, state: Any) -> None:
         """Nothing to do."""
 
     def picture(self) -> np.ndarray:
@@ -87,7 +87,7 @@ class GhostView:
         """See `View`."""
         self.rollouts.begin(first)
 
-    def decided(self, obs: Observation, action: np.ndarray) -> None:
+    def decided(self, obs: Observation, action: np.ndarray, state: Any) -> None:
         """See `View`."""
         if self.rollouts.decided(obs, action):
             self.start = self.ghost.poses.present()
@@ -117,7 +117,7 @@ class CurveView:
         self.rollouts.begin(first)
         self.curves.restart()
 
-    def decided(self, obs: Observation, action: np.ndarray) -> None:
+    def decided(self, obs: Observation, action: np.ndarray, state: Any) -> None:
         """See `View`."""
         self.rollouts.decided(obs, action)
 

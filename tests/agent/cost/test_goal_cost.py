@@ -37,6 +37,9 @@ class OneByOne(Route):
         return torch.arange(len(z), dtype=z.dtype).unsqueeze(1).expand_as(z)
 
 
+HOME = Goal(np.zeros(2, np.float32), name="home")
+
+
 def step_to(z: Tensor) -> Step:
     return Step(z.unsqueeze(0), torch.zeros(len(z), 1), torch.zeros(len(z)))
 
@@ -48,7 +51,7 @@ def ten_more(z: Tensor, goal: Tensor) -> Tensor:
 def test_the_distance_of_latents_counts_in_usual_steps() -> None:
     target = GoalTarget(torch.zeros(1, 2))
     distances: dict[str, Between] = {LATENT_DISTANCE: LatentDistance(0.5), DECISIONS: ten_more}
-    cost = GoalCost("home", target, distances, known_to_policy=True)
+    cost = GoalCost(HOME, target, distances, known_to_policy=True)
     terms = cost(step_to(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), torch.zeros(2, 1))
     assert terms["latent distance"].tolist() == [10.0, 0.0]
     assert terms["decisions to goal"].tolist() == [13.0, 10.0]
@@ -59,7 +62,7 @@ def test_of_distances_the_least_on_the_path_counts_and_of_learned_decisions_the_
     target = GoalTarget(torch.zeros(1, 2))
     counted = {}
     for distances in ({LATENT_DISTANCE: ten_more}, {LATENT_DISTANCE: ten_more, DECISIONS: ten_more}):
-        cost = GoalCost("home", target, distances, known_to_policy=True)
+        cost = GoalCost(HOME, target, distances, known_to_policy=True)
         counted[cost.energy] = cost.least_of_path & set(distances)
     assert counted == {"latent": {LATENT_DISTANCE}, "both": set()}
 
