@@ -218,17 +218,16 @@ class Modules:
             self.task_cost.target.look(z)
             # Its costs are above 0 until the goal: an episode that ends before must not count as having paid them.
             terminates = False
-        return Energy(*parts, shares, terminates, self.task_cost, constraint, self.step_model())
+        return Energy(*parts, shares, terminates, self.task_cost, constraint, self._residual_dynamics())
 
     def step_model(self) -> StepModel:
-        """What plans predict by: the residual dynamics that were learned for goals, or the world model.
+        """What plans predict by: the residual dynamics that were learned for goals, or the world model."""
+        return self._residual_dynamics() or self.networks.world_model
 
-        Constraints keep a margin from the errors of the world model, and are checked by it.
-        """
-        goals = self.networks.goals
-        if not isinstance(self.task_cost, GoalCost) or self.constraint_cost is not None:
-            return self.networks.world_model
-        return self.networks.world_model if goals is None or goals.dynamics is None else goals.dynamics
+    def _residual_dynamics(self) -> StepModel | None:
+        """Those of plans for a goal. Constraints keep a margin from the errors of the world model: it checks them."""
+        goals, by_goal = self.networks.goals, isinstance(self.task_cost, GoalCost)
+        return goals.dynamics if by_goal and goals is not None and self.constraint_cost is None else None
 
     def task_unknown_to_policy(self, explore: bool = False) -> bool:
         """Whether the acting policy has not learned what is asked: another task, or a new limit that is kept."""

@@ -13,7 +13,7 @@ from agent import random_state
 from agent.actor.policy import Policy
 from agent.configurator.settings import Config
 from agent.cost.critic import Critic
-from agent.cost.scaling import Scales
+from agent.cost.scaling import Scales, share_shown
 from agent.goal_networks import GoalNetworks
 from agent.interface import Arrays, ObservationPart
 from agent.layers import NormedLinear
@@ -87,6 +87,7 @@ class Networks(nn.Module):
         self.readout = nn.Sequential(NormedLinear(latent, hidden // 2), nn.Linear(hidden // 2, readouts))
         self.readout_normalizer = Normalizer(readouts)
         self.scales = Scales(Critic.LIMIT, config.streams)
+        self.curiosity = config.explore.curiosity
         self.inverse: nn.Module | None = None
         """Predicts the action between two successive latents; None without inverse dynamics."""
         sees = isinstance(self.normalizer, PixelNormalizer)
@@ -150,10 +151,26 @@ class Networks(nn.Module):
         for critic in (self.critic, self.target_critic):
             critic.scale.fill_(1.0 / (1.0 - discount))
 
-    def rescale(self, cost: Tensor, last: Tensor, discount: float, stream: int = 0) -> None:
-        """Takes new rows into the scales of the heads; see `Scales.update`."""
-        self.scales.update(cost, last, discount, stream)
+    def rescale(
+        self,
+        cost: Tensor,
+        last: Tensor,
+        discount: float,
+        stream: int = 0,
+        *,
+        episode_decisions: int | None = None,
+        forgets: bool = True,
+    ) -> None:
+        """Takes new rows into the scales of the heads.
+
+        Args:
+            cost, last, discount, stream, forgets: as of `Scales.update`.
+            episode_decisions: the limit of an episode's length; None without one.
+        """
+        self.scales.update(cost, last, discount, stream, forgets=forgets)
         self.world_model.cost_scale.fill_(self.scales.cost())
-        to_go = self.scales.cost_to_go()
+        # While all costs are zero the critic learns curiosity's alone: half of the usual one fits in any state.
+        unrewarded = max(1.0, 0.5 * self.curiosity / (1.0 - discount))
+        to_go = self.scales.cost_to_go(share_shown(episode_decisions, discount)) or unrewarded
         for critic in (self.critic, self.target_critic):
             critic.scale.fill_(to_go)

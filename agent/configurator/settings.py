@@ -77,8 +77,9 @@ class ActorConfig:
     prior_std: float = ranged(0.3, 0.0, 10.0)
     """Standard deviation of the first candidates around the policy's action sequence; 1 is half the action
     range. With 0 the search begins at the last plan instead, with the planner's own standard deviation."""
-    target_entropy: float = ranged(-0.5, -10.0, 1.0)
-    """Entropy of the policy per action dimension, in nats, to which the entropy bonus is tuned."""
+    target_entropy: float = ranged(-0.5, -10.0, 0.6)
+    """Entropy of the policy per action dimension, in nats, to which the entropy bonus is tuned. Actions between -1
+    and 1 have at most 0.69, the logarithm of 2."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ The largest |G_t| is forgotten slowly, so that one outlier does not coarsen the 
 10,000th transition it is halved, but not below the largest of the last 10,000. It decays in steps, not at
 every transition, because a change of scale rescales all outputs of the critic: a continuous decay would do so
 between the peaks of any two episodes. For up to 10,000 transitions, and where returns stay alike, nothing
-decays.
+decays. A deviation that is then larger than the largest |G_t| is that of an outlier, and is measured anew.
 """
 
 import torch
@@ -60,6 +60,8 @@ class Scales(nn.Module):
         last: Bool[Tensor, " rows"],
         discount: float,
         stream: int = 0,
+        *,
+        forgets: bool = True,
     ) -> None:
         """Takes in rows of one stream of the replay buffer, oldest first.
 
@@ -68,6 +70,7 @@ class Scales(nn.Module):
             last: whether a row is the last of its episode, which has no cost.
             discount: per decision.
             stream: the stream; its running sum continues from call to call.
+            forgets: whether the largest |G_t| is forgotten slowly; the order of recorded episodes says nothing.
         """
         running, sums = self.running.view(-1)[stream].item(), []
         largest, newest, transitions = self.largest.item(), self.newest_largest.item(), int(self.count)
@@ -79,16 +82,20 @@ class Scales(nn.Module):
             newest = max(newest, abs(running))
             largest = max(largest, newest)
             transitions += 1
-            if transitions % self.HALVING_PERIOD == 0:
+            if forgets and transitions % self.HALVING_PERIOD == 0:
                 largest, newest = max(0.5 * largest, newest), 0.0
+                if float(self.returns.variance) > largest**2:  # no |G_t| that is remembered is as large
+                    self.returns.load_state_dict(Normalizer(1).state_dict())
+                    sums = []
         self.running.view(-1)[stream] = running
-        if not sums:
+        costs = cost[~last].to(self.square)
+        if not len(costs):
             return
         self.largest.fill_(largest)
         self.newest_largest.fill_(newest)
-        returns = torch.tensor(sums, dtype=torch.float64, device=self.square.device)
-        self.returns.update(returns.unsqueeze(1))
-        costs = cost[~last].to(self.square)
+        if sums:
+            returns = torch.tensor(sums, dtype=torch.float64, device=self.square.device)
+            self.returns.update(returns.unsqueeze(1))
         self.count += len(costs)
         self.square += (costs.square().mean() - self.square) * len(costs) / self.count
 
@@ -96,7 +103,20 @@ class Scales(nn.Module):
         """Root mean square of an immediate cost; 1 while all are zero."""
         return self.square.sqrt().item() or 1.0
 
-    def cost_to_go(self) -> float:
-        """Size of a cost-to-go; 1 while all are zero."""
+    def cost_to_go(self, share: float = 1.0) -> float:
+        """Size of a cost-to-go; 0 while all are zero.
+
+        Args:
+            share: what an episode of full length shows of a cost-to-go; see `share_shown`.
+        """
         deviation = self.returns.variance.sqrt().max()
-        return torch.maximum(deviation, self.HEADROOM * self.largest / self.limit).item() or 1.0
+        headroom = max(self.HEADROOM, 1.0 / share)
+        return torch.maximum(deviation, headroom * self.largest / self.limit).item()
+
+
+def share_shown(episode_decisions: int | None, discount: float) -> float:
+    """The share of an endless discounted sum of equal costs that an episode of this length shows.
+
+    A critic's targets go on after a time limit, where the sums of the data end.
+    """
+    return 1.0 if episode_decisions is None else 1.0 - discount**episode_decisions

@@ -19,6 +19,7 @@ from agent.interface import (
     StepResult,
     TrainingEnvs,
 )
+from agent.learning.recorded import rescale_recorded
 from agent.learning.running_statistics import take_in_new_rows
 from agent.learning.schedule import is_broken_off, is_planned, rate_share, updates_due
 from agent.learning.undirected import smooth_action, uniform_action
@@ -79,6 +80,9 @@ class Interaction:
         self.ended_episodes = []
         if self.modules.learner.updates % RECORDED_EVERY == RECORDED_EVERY - 1:
             self._measure_recorded_surprise()
+        if self.modules.learner.updates == self.modules.config.learning.horizons_terminating_from_updates:
+            # The discount is another one from this update on, and no new row brings the scales up to it.
+            rescale_recorded(self.modules)
         self.run_due_updates()
 
     def step_with(self, actors: Actors, until: int) -> None:

@@ -11,7 +11,7 @@ from agent.cost.readouts import Readouts
 from agent.cost.task import Task
 from agent.errors import ConfigError
 from agent.interface import Arrays
-from agent.learning.relabelling import observed_costs
+from agent.learning.relabelling import observed_costs, rescale
 from agent.learning.running_statistics import take_in_new_rows
 from agent.modules import Modules
 
@@ -40,6 +40,12 @@ def remember(modules: Modules, episodes: Sequence[Arrays]) -> None:
     for episode in episodes:
         stream.extend(episode, continues=False)
         take_in_new_rows(modules)
+    rescale_recorded(modules)
+
+
+def rescale_recorded(modules: Modules) -> None:
+    """Makes the scales those of recorded episodes, whose order says nothing, at the present discount."""
+    rescale(modules, forgets=False)
 
 
 def stream_capacity(modules: Modules) -> int:

@@ -62,10 +62,14 @@ def reset_costs(networks: Networks, untrained: Networks) -> None:
     networks.log_entropy_weight.copy_(untrained.log_entropy_weight)
 
 
-def rescale(modules: Modules) -> None:
-    """Makes the scales those of the costs that all rows in the running statistics have now.
+def rescale(modules: Modules, *, forgets: bool = True) -> None:
+    """Makes the scales those of the costs that all rows in the running statistics have now, at the present discount.
 
     Costs of before do not count. Without rewards costs are novelty.
+
+    Args:
+        modules: of the agent.
+        forgets: whether old rows count less; see `Scales.update`.
     """
     buffer, networks = modules.replay_buffer, modules.networks
     networks.scales.reset()
@@ -75,4 +79,11 @@ def rescale(modules: Modules) -> None:
     for number, end in enumerate(modules.normalised_rows):
         held = buffer.place(buffer.numbers(number, end=end))
         cost, last = (torch.from_numpy(c[held]).to(modules.device) for c in (buffer.cost, buffer.last))
-        networks.rescale(cost, last, modules.discount, number)
+        networks.rescale(
+            cost,
+            last,
+            modules.discount,
+            number,
+            episode_decisions=modules.env_spec.episode_limit,
+            forgets=forgets,
+        )

@@ -23,5 +23,7 @@ def take_in_new_rows(modules: Modules) -> None:
         if modules.rewardless:
             networks.scale_novelty(modules.discount)
         else:
-            networks.rescale(cost, last, modules.discount, number)
+            networks.rescale(
+                cost, last, modules.discount, number, episode_decisions=modules.env_spec.episode_limit
+            )
         modules.normalised_rows[number] = stream.total

@@ -150,6 +150,16 @@ def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
             {"reward": "env"},
             "--reward none only explores, without this setting",
         ),
+        (
+            {"explore.plan_every_episodes": 1, "reward": "none", "explore.kind": "smooth"},
+            {"explore.kind": "disagreement"},
+            "random and smooth actions are not planned",
+        ),
+        (
+            {"learning.cost_weight": 0.5, "reward": "none"},
+            {"reward": "env"},
+            "without rewards there are no costs",
+        ),
         ({"actors_lockstep": True}, {"actors": 1}, "this setting is of --actors, and there are none"),
         ({"actor_chunk_decisions": 8}, {"actors": 2}, "this setting is of --actors, and there are none"),
         ({"learning.rate_at_end": 0.5}, {"data": "runs/a"}, "this setting is of --data, and there is none"),

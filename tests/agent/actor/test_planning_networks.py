@@ -65,6 +65,7 @@ def test_an_energy_in_bfloat16_ranks_candidates_as_in_float32(make_agent: Callab
     actions = torch.rand(1, 200, 3, whole.env_spec.action_size) * 2 - 1
     with torch.inference_mode():
         expected, got = whole.modules.energy(z)(actions)[0], low.modules.energy(z)(actions)[0]
+    assert low.modules.energy(z).model is low.modules.planning_networks.world_model
     assert got.dtype == torch.float32
     assert not torch.equal(got, expected)
     error = (got - expected) - (got - expected).mean()

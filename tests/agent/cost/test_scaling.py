@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cost.scaling import Scales
+from agent.cost.scaling import Scales, share_shown
 
 GAMMA, LIMIT = 0.9, 5.0
 
@@ -89,6 +89,34 @@ def test_an_outlier_is_forgotten() -> None:
     assert after.cost_to_go() < 2.0 * usual.cost_to_go()
 
 
+def test_the_deviation_of_an_outlier_is_measured_anew() -> None:
+    cost, last = experience(0, 6 * Scales.HALVING_PERIOD, 1.0)
+    usual = measured(cost, last, [])
+    cost[100] = 1_000.0 * usual.largest.item()
+    with_outlier = measured(cost, last, list(range(500, len(cost), 500)))
+    assert with_outlier.cost_to_go() == pytest.approx(usual.cost_to_go(), rel=0.5)
+
+
+def test_what_is_recorded_counts_in_any_order() -> None:
+    cost, last = experience(1, 4 * Scales.HALVING_PERIOD, 0.01)
+    last[:], found = False, []
+    for place in (0, len(cost) - 100):
+        changed, scales = cost.copy(), Scales(LIMIT)
+        changed[place : place + 100] = 1.0
+        scales.update(torch.from_numpy(changed), torch.from_numpy(last), GAMMA, forgets=False)
+        found.append(scales.largest.item())
+    assert found[0] == pytest.approx(found[1], rel=0.05)
+
+
+@pytest.mark.parametrize("decisions", [1, 5, 30, 1_000, None])
+def test_costs_that_go_on_after_a_time_limit_fit_the_range(decisions: int | None) -> None:
+    episode = decisions or 300
+    cost, last = np.ones(3 * (episode + 1), np.float32), np.zeros(3 * (episode + 1), bool)
+    last[episode :: episode + 1] = True
+    size = measured(cost, last, []).cost_to_go(share_shown(decisions, GAMMA))
+    assert LIMIT * size >= (1.0 - 1e-6) / (1.0 - GAMMA)
+
+
 def test_returns_that_stay_alike_do_not_decay() -> None:
     scales, found = Scales(LIMIT), []
     cost = torch.ones(Scales.HALVING_PERIOD // 4)
@@ -120,9 +148,9 @@ def test_streams_have_running_sums_of_their_own() -> None:
     assert other.cost_to_go() == one.cost_to_go()
 
 
-def test_without_costs_the_scales_are_one() -> None:
+def test_without_costs_there_is_no_size_of_a_cost_to_go() -> None:
     scales = measured(np.zeros(5, np.float32), np.array([False, True, False, False, True]), [])
-    assert (scales.cost(), scales.cost_to_go()) == (1.0, 1.0)
+    assert (scales.cost(), scales.cost_to_go()) == (1.0, 0.0)
 
 
 def test_the_last_row_of_an_episode_has_no_cost() -> None:
