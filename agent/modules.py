@@ -225,7 +225,7 @@ class Modules:
         return self._residual_dynamics() or self.networks.world_model
 
     def _residual_dynamics(self) -> StepModel | None:
-        """Those of plans for a goal. Constraints keep a margin from the errors of the world model: it checks them."""
+        """Those of plans for a goal. A constraint keeps a margin from the errors of the world model alone."""
         goals, by_goal = self.networks.goals, isinstance(self.task_cost, GoalCost)
         return goals.dynamics if by_goal and goals is not None and self.constraint_cost is None else None
 

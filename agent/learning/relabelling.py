@@ -63,9 +63,9 @@ def reset_costs(networks: Networks, untrained: Networks) -> None:
 
 
 def rescale(modules: Modules, *, forgets: bool = True) -> None:
-    """Makes the scales those of the costs that all rows in the running statistics have now, at the present discount.
+    """Makes the scales those of the costs that all rows in the running statistics have now.
 
-    Costs of before do not count. Without rewards costs are novelty.
+    Costs of before do not count, and the discount is the present one. Without rewards costs are novelty.
 
     Args:
         modules: of the agent.
