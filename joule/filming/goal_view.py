@@ -19,7 +19,6 @@ from envs.rendering.ghost import Ghost, Tint, why_none
 from envs.safe_env import SafeEnv
 from joule.filming.predicted_poses import PredictedPoses
 from joule.filming.views import GhostView, View
-from joule.report.amounts import count
 from joule.report.film.canvas import INK, PAPER, QUIET, Frame, fitted, font_of
 from joule.report.film.caption import caption
 
@@ -144,7 +143,7 @@ class SeenGoalView:
         tiles = [(self.goal, "goal"), (self._seen, "the agent sees")]
         if self._latents is not None:
             picture, ahead = self._predicted or (None, 0)
-            tiles.append((picture, f"predicts in {count(ahead, 'decision')}" if ahead else "predicts"))
+            tiles.append((picture, f"predicts (+{ahead})" if ahead else "predicts"))
         return beside(self.view.picture(), tiles)
 
     def _nearest_to_goal(self, state: Any) -> tuple[np.ndarray, int]:
