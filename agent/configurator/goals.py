@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -53,9 +54,9 @@ class GoalsConfigurator:
     def plan_for(self, goal: Goal, horizon_decisions: int | None = None) -> None:
         """Plans to bring about an observation from now on.
 
-        With what `learn_goals` learned, a policy that knows the goal proposes, and the search stays near it and
-        looks as far ahead as `planner.horizon_decisions`. By the latent distance alone, and by readouts, plans look
-        further ahead, and everywhere; the policy then proposes some of the candidates.
+        By `steps`, with what `learn_goals` learned, a policy that knows the goal proposes, and the search stays
+        near it and looks as far ahead as `planner.horizon_decisions`. By the latent distance alone, and by
+        readouts, plans look further ahead, and everywhere; the policy then proposes some of the candidates.
 
         Args:
             goal: the goal.
@@ -70,6 +71,8 @@ class GoalsConfigurator:
         if modules.config.planner.kind == NO_PLANNER:
             self.act_for(goal)
             return
+        self.check(goal)
+        goal = replace(goal, energy=self.energy(goal.energy))
         cost, target = self._cost_of(goal)
         acting = None if learned is None else PolicyTowards(learned, target)
         settings = self.settings(horizon_decisions, goal.energy)
@@ -95,8 +98,21 @@ class GoalsConfigurator:
             )
             warnings.warn(said, Advice, stacklevel=3)
 
+    def energy(self, asked: GoalEnergy) -> GoalEnergy:
+        """What plans minimise where this is asked for.
+
+        `auto` is `steps` where they have been learned. Where no way leads from one remembered episode to another,
+        nothing teaches the decisions between their moments, and it is `latent`.
+        """
+        if asked != "auto":
+            return asked
+        graph = None if self.modules.networks.goals is None else self._graph()
+        joined = self.modules.networks.goals is not None and (graph is None or graph.connectable)
+        return "steps" if joined else "latent"
+
     def settings(self, horizon_decisions: int | None = None, energy: GoalEnergy = "auto") -> Config:
         """The settings with the horizon of plans for a goal. Raises ConfigError for one beyond an episode."""
+        energy = self.energy(energy)
         if energy == "readouts":
             return looking_ahead(self.modules, horizon_decisions, AHEAD_BY_READOUTS)
         if horizon_decisions is None and energy != "latent" and self.modules.networks.goals is not None:
@@ -116,17 +132,18 @@ class GoalsConfigurator:
             )
         if modules.constraint_cost is not None:
             raise ConfigError(f"{goal.name}: the constraint needs a plan; a policy does not look ahead")
-        modules.task_cost, target = self._cost_of(goal)
+        by_steps = replace(goal, energy="steps") if goal.energy == "auto" else goal
+        modules.task_cost, target = self._cost_of(by_steps)
         modules.actor = Actor(
             PolicyTowards(learned, target), None, modules.config.planner.horizon_decisions, 0
         )
 
     def _cost_of(self, goal: Goal) -> tuple[GoalCost, GoalTarget]:
-        """The energy of plans for a goal, and what is acted towards. Raises as `plan_for`."""
+        """The energy of plans for a goal, which is not `auto`, and what is acted towards. Raises as `plan_for`."""
         modules, learned = self.modules, self.modules.networks.goals
         latent = self._latent_of(goal)
         self._check_names(goal)
-        energy = ("latent" if learned is None else "steps") if goal.energy == "auto" else goal.energy
+        energy = goal.energy
         if learned is None and energy in ("steps", "both"):
             raise ConfigError(
                 f"{goal.name}: the energy {energy!r} needs what learn_goals learns; call it first"
@@ -169,14 +186,20 @@ class GoalsConfigurator:
 
     def _target_of(self, goal: Goal, latent: Tensor) -> GoalTarget:
         """What is acted towards: a sub-goal on the way to the goal, where ways are asked for and remembered."""
-        modules = self.modules
-        if goal.sub_goal_decisions == 0 or goal.energy == "readouts" or not modules.replay_buffer.held:
+        straight = goal.sub_goal_decisions == 0 or goal.energy == "readouts"
+        graph = None if straight else self._graph()
+        if graph is None:
             return GoalTarget(latent)
-        if self._experience is None:
+        return GoalTarget(latent, graph.route(latent), goal.sub_goal_decisions)
+
+    def _graph(self) -> ExperienceGraph | None:
+        """The ways between remembered moments; None where nothing is remembered."""
+        modules = self.modules
+        if self._experience is None and modules.replay_buffer.held:
             moments = moments_of(modules)
             steps = None if modules.networks.goals is None else modules.networks.goals.steps
             self._experience = ExperienceGraph(moments.z, moments.last, self._usual_distance(), steps)
-        return GoalTarget(latent, self._experience.route(latent), goal.sub_goal_decisions)
+        return self._experience
 
     def learn(self, updates: int, on_update: Callable[[int], None] | None = None) -> None:
         """Learns to reach what it remembers; see `learning.goal_learning.learn_goals` for arguments and errors.

@@ -71,7 +71,8 @@ class Goal:
     energy: GoalEnergy = "auto"
     """`latent` is the distance between latents over that of one decision; `steps` the learned number of decisions
     to the goal, which needs `learn_goals`; `both` is their sum. `readouts` is the distance of the readouts in
-    `within`, whatever else the goal shows. `auto` takes `steps` where it has been learned, else `latent`."""
+    `within`, whatever else the goal shows. `auto` takes `steps` where it has been learned and ways lead from one
+    remembered episode to another, else `latent`."""
     name: str = "goal"
     """What messages and pictures call it."""
     sub_goal_decisions: int = SUB_GOAL_DECISIONS

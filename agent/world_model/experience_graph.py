@@ -61,6 +61,8 @@ class ExperienceGraph:
 
     near: float
     """Distance in usual steps up to which moments are nearly the same, one of NEAR."""
+    connectable: bool
+    """Whether ways lead from one episode to another; see CONNECTABLE."""
     farthest: float
     """Distance in usual steps up to which ways begin and end at the nearest moment, where none is within `near`."""
 
@@ -113,7 +115,8 @@ class ExperienceGraph:
             share = np.bincount(part).max() / self._goal
             if share >= CONNECTED or (within == STRICT and share < CONNECTABLE):
                 break
-        self.farthest = NEAR[-1] if share >= CONNECTABLE else within
+        self.connectable = bool(share >= CONNECTABLE)
+        self.farthest = NEAR[-1] if self.connectable else within
         between = self._cost(node[near], neighbour[near], distance[near], steps)
         cost = np.concatenate((decisions, between))
         return within, csr_array((cost, ends), shape=edges.shape)

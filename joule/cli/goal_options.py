@@ -35,8 +35,8 @@ def add_plans(parser: Parser) -> None:
     unset: dict[str, Any] = {"default": argparse.SUPPRESS}
     parser.add_argument("--goal-energy", action=Once, choices=get_args(GoalEnergy), **unset,
                         help="what plans for a goal minimise: the latent distance, the learned steps to it, both, "
-                        "or the distance of the readouts that count "
-                        "(default: auto: steps if learned, else latent)")  # fmt: skip
+                        "or the distance of the readouts that count (default: auto: steps if learned and episodes "
+                        "are joined by ways, else latent)")  # fmt: skip
     parser.add_argument("--goal-within", action=_Distances, **unset, metavar="NAME=DISTANCE",
                         help="a readout that counts, and how near to its value at the goal is near enough; "
                         "repeatable; all must be (default: what the environment says)")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from agent.cost.readouts import TaskError
 from agent.errors import ConfigError, InputError
 from agent.goal_networks import DISCOUNT
 from agent.learning.goal_learning import moments_of, steps_towards
+from agent.world_model import experience_graph
 from joule.environment import make_env
 from joule_errors import Advice
 
@@ -273,3 +275,22 @@ def test_a_state_from_before_the_first_update_takes_the_optimisers_back(make_age
     assert agent.modules.learner.updates
     agent.load_state_dict(*untrained)
     assert not any(name.startswith("optimizer/") for name in agent.state_dict()[0])
+
+
+@pytest.mark.parametrize(("joined", "energy"), [(True, "steps"), (False, "latent")])
+def test_learned_decisions_count_where_ways_lead_from_one_episode_to_another(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch, joined: bool, energy: str
+) -> None:
+    agent: Any = joule.load(trained_run)
+    monkeypatch.setattr(experience_graph, "CONNECTABLE", 0.0 if joined else 1.1)
+    monkeypatch.setattr(experience_graph, "CONNECTED", 1.1)
+    goal = Goal(np.zeros(3, np.float32))
+    agent.plan_for(goal)
+    assert agent.modules.task_cost.energy == "latent", "nothing is learned yet"
+    agent.learn_goals(2)
+    agent.plan_for(goal)
+    assert agent.modules.task_cost.energy == energy
+    ahead = agent.modules.actor.horizon
+    assert ahead == agent.configurator.goals.settings(energy=energy).planner.horizon_decisions
+    agent.plan_for(replace(goal, energy="steps"))
+    assert agent.modules.task_cost.energy == "steps"
