@@ -108,8 +108,8 @@ class Networks(nn.Module):
         return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
     def read(self, z: Float[Tensor, "rows latent"]) -> Float[Tensor, "rows readouts"]:
-        """The readouts that are predicted from latents, in their units."""
-        found: Tensor = self.readout_normalizer.inverse(self.readout(z))
+        """The readouts that are predicted from latents, in their units; one that has never varied is its mean."""
+        found: Tensor = self.readout_normalizer.predicted(self.readout(z))
         return found
 
     def new_goals(self) -> GoalNetworks:

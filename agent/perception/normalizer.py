@@ -28,6 +28,7 @@ class Normalizer(nn.Module):
     count: Tensor
     shift: Tensor
     scale: Tensor
+    divisor: Tensor
 
     def __init__(self, size: int, clip: float = 10.0):
         super().__init__()
@@ -37,7 +38,8 @@ class Normalizer(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("shift", torch.zeros(size), persistent=False)
         self.register_buffer("scale", torch.ones(size), persistent=False)
-        # `shift` and `scale` are not saved: they are computed from the statistics that are loaded.
+        self.register_buffer("divisor", torch.ones(size), persistent=False)
+        # These three are not saved: they are computed from the statistics that are loaded.
         self.register_load_state_dict_post_hook(lambda module, keys: module.refresh())
 
     @torch.no_grad()
@@ -57,11 +59,13 @@ class Normalizer(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Recomputes the float32 constants that `forward` uses."""
+        """Recomputes the float32 constants that `forward`, `inverse` and `predicted` use."""
         std = self.variance.sqrt()
         flat = is_rounding(std, self.mean)
         self.shift = self.mean.float()
         self.scale = torch.where(flat, torch.ones_like(std), 1.0 / std.clamp_min(1e-12)).float()
+        # A finite number over infinity is 0, so that `predicted` takes as long as `inverse`.
+        self.divisor = self.scale.masked_fill(flat & (self.count > 0), torch.inf)
 
     def forward(self, rows: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
         """Normalised rows."""
@@ -70,3 +74,11 @@ class Normalizer(nn.Module):
     def inverse(self, rows: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
         """From normalised values back to the original units."""
         return rows / self.scale + self.shift
+
+    def predicted(self, rows: Float[Tensor, "*rows size"]) -> Float[Tensor, "*rows size"]:
+        """From normalised values that a network predicts back to the original units.
+
+        It is `inverse`, but for a dimension that has never varied: that is its mean. Such a dimension has deviation
+        1, so that the network's error would appear in it in the original unit.
+        """
+        return rows / self.divisor + self.shift

@@ -158,4 +158,4 @@ class ReadoutNetwork(nn.Module):
         self.readout, self.readout_normalizer = networks.readout, networks.readout_normalizer
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.readout_normalizer.inverse(self.readout(latent))
+        return self.readout_normalizer.predicted(self.readout(latent))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -58,3 +59,15 @@ def test_what_is_measured_once_an_update_is_measured_anew_in_another_state(
     modules.margin_measured_at = modules.sensors.calibrated_at = modules.learner.updates
     agent.load_state_dict(*state)
     assert modules.learner.updates not in (modules.margin_measured_at, modules.sensors.calibrated_at)
+
+
+def test_a_readout_that_has_never_varied_is_read_without_the_noise_of_the_head(
+    make_agent: Callable[..., Any],
+) -> None:
+    networks = make_agent().modules.networks
+    rows = torch.tensor([[0.5, 1.0], [2.5, 1.0]])
+    networks.readout_normalizer.update(rows)
+    z = torch.randn(5, networks.used_latent)
+    read = networks.read(z)
+    assert (read[:, 1] == 1.0).all()
+    assert torch.equal(read[:, 0], networks.readout_normalizer.inverse(networks.readout(z))[:, 0])

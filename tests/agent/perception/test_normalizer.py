@@ -78,3 +78,25 @@ def test_a_normalizer_inside_a_loaded_module_normalises_at_once() -> None:
     loaded.load_state_dict(saved.state_dict())
     row = torch.randn(3, 2)
     assert torch.equal(saved["a"](row), loaded["a"](row))
+
+
+def test_what_never_varied_is_predicted_as_its_mean_and_what_varied_as_by_the_inverse() -> None:
+    normalizer, loaded = Normalizer(3), Normalizer(3)
+    rows = torch.randn(50, 3) * torch.tensor([2.0, 0.0, 0.0]) + torch.tensor([3.0, 1.0, 5.5e6])
+    head = torch.randn(4, 3)
+    assert torch.equal(normalizer.predicted(head), head), "nothing is known yet"
+    normalizer.update(rows)
+    loaded.load_state_dict(normalizer.state_dict())
+    for each in (normalizer, loaded):
+        found = each.predicted(head)
+        assert torch.equal(found[:, 1:], rows[:4, 1:])
+        assert torch.equal(found[:, 0], each.inverse(head)[:, 0])
+        assert each.predicted(torch.full((1, 3), torch.nan)).isnan().all(), "divergence stays visible"
+    normalizer.update(rows + torch.tensor([0.0, 1.0, 0.0]))
+    assert torch.equal(normalizer.predicted(head)[:, 1], normalizer.inverse(head)[:, 1])
+
+
+def test_an_untrained_normalizer_predicts_the_same_when_it_is_loaded() -> None:
+    loaded, head = Normalizer(2), torch.randn(4, 2)
+    loaded.load_state_dict(Normalizer(2).state_dict())
+    assert torch.equal(loaded.predicted(head), head)
