@@ -25,6 +25,8 @@ MOST_ILLEGIBLE = 5
 def sentence(legibility: Mapping[str, float | None]) -> str:
     """How many readouts are legible, and which are not. Those without an R² (None, NaN) do not count."""
     total, bad = _illegible(legibility)
+    if not total:
+        return "no readout varied, so that none has an R²"
     text = f"{total - len(bad)} of {total} readouts legible (R² at least {LEGIBLE:g})"
     return f"{text}, not {_named(bad)}" if bad else text
 

@@ -40,6 +40,10 @@ def test_a_quantity_of_two_names_is_said_once() -> None:
     assert legibility.sentence(many).endswith("r4a = r4b 0.40 and 4 more")
 
 
+def test_where_no_readout_varied_the_sentence_counts_none() -> None:
+    assert legibility.sentence({"a": None, "b": math.nan}) == "no readout varied, so that none has an R²"
+
+
 def test_reports_and_agents_mean_the_same_by_legible() -> None:
     assert legibility.LEGIBLE == measured.LEGIBLE
     many = {f"r{k}": 0.1 * k for k in range(8)}
