@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from agent.cost.legibility import r_squared
+from agent.cost.legibility import of_whole_readouts, r_squared
 from agent.interface import Observation
 from agent.memory.portions import evenly
 from agent.modules import Modules
@@ -21,11 +21,11 @@ def legibility_on(modules: Modules, obs: Observation, readouts: np.ndarray) -> d
         obs: observations [rows, obs], or such parts.
         readouts: the readouts [rows, readouts] of the environment in these steps.
     """
-    return _legibility_of(modules, modules.perceive(obs), readouts)
+    return of_whole_readouts(modules.layout(), _legibility_of(modules, modules.perceive(obs), readouts))
 
 
 def _legibility_of(modules: Modules, z: torch.Tensor, readouts: np.ndarray) -> dict[str, float]:
-    """The same on latents [rows, latent]."""
+    """R² of every readout, and of each number of one that has several, on latents [rows, latent]."""
     networks = modules.networks
     with torch.inference_mode():
         read = networks.read(z)
@@ -33,7 +33,10 @@ def _legibility_of(modules: Modules, z: torch.Tensor, readouts: np.ndarray) -> d
 
 
 def legibility_in_memory(modules: Modules) -> dict[str, float]:
-    """The same on steps all over the replay buffer; empty before the first update."""
+    """R² of every readout, and of each number of one that has several, on steps all over the replay buffer.
+
+    It is empty before the first update.
+    """
     buffer = modules.replay_buffer
     places = buffer.filled()
     if modules.learner.updates == 0 or not len(places):

@@ -8,8 +8,8 @@ readout that hardly varies in them has a low R² even where its error is small.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from agent.cost.derivations import parts_of
 from agent.cost.readouts import Readouts
@@ -20,17 +20,25 @@ if TYPE_CHECKING:
 
 LEGIBLE = 0.8
 """Least R² of a readout that a task or a constraint can act on."""
-CONSTANT = 1e-10
-"""A readout of a smaller variance, relative to its squared size, does not vary: it has no R²."""
+SAME_LENGTH = 1e-6
+"""Deviation of a sum of squares, as a share of its mean, up to which the numbers are one direction."""
 FEWEST_ROWS = 64
 """With fewer steps no R² is measured."""
+MOST_NAMES = 40
+"""Legible readouts that a sentence names."""
 
 
 def r_squared(layout: Readouts, true: Tensor, read: Tensor) -> dict[str, float]:
-    """R² of every readout, derived ones included; NaN for one that does not vary in these steps.
+    """R² of every readout, derived ones included, and of each number of one that has several, as `name.2`.
 
-    That of a readout of several numbers is 1 minus the sum of their squared errors over the sum of their
-    squared deviations. The difference of two angles is the short way round. `qpos`, `qvel` and quaternions are left
+    It is NaN for one that does not vary in these steps: whose deviation is rounding, by
+    `agent.perception.normalizer.is_rounding`. Each number is measured for itself, because they may have different
+    units. A readout of several numbers has the R² of the least legible of those that vary. That of a direction,
+    whose squares always have the same sum (the cosine and sine of an angle, an axis, a quaternion), is 1 minus
+    the sum of all squared errors over the sum of all squared deviations: its numbers say something together, and
+    one of them may hardly vary.
+
+    The difference of two angles is the short way round. `qpos`, `qvel` and quaternions that are derived are left
     out: what they are made of is there.
 
     Args:
@@ -45,26 +53,53 @@ def r_squared(layout: Readouts, true: Tensor, read: Tensor) -> dict[str, float]:
     true, read = true[finite].double(), read[finite].double()
     if len(true) < FEWEST_ROWS:
         return {}
-    found = {}
+    found: dict[str, float] = {}
     for name in layout.names:
         if name not in layout.sizes or _is_compound(layout, name):
             continue
         actual, predicted = layout.value(name, true), layout.value(name, read)
         assert actual is not None
         assert predicted is not None
-        found[name] = _share_explained(actual, predicted, layout.turns(name))
+        found[name], numbers = _shares_explained(actual, predicted, layout.turning(name))
+        if len(numbers) > 1:
+            found |= {f"{name}.{place}": share for place, share in enumerate(numbers)}
     return found
 
 
-def _share_explained(actual: Tensor, predicted: Tensor, turns: bool) -> float:
-    error, deviation = predicted - actual, actual - actual.mean(0)
-    if turns:
-        centre = actual.sin().mean(0).atan2(actual.cos().mean(0))
-        error, deviation = _short_way(error), _short_way(actual - centre)
-    spread = float(deviation.square().sum())
-    if spread <= CONSTANT * (len(actual) + float(actual.square().sum())):
-        return math.nan
-    return 1.0 - float(error.square().sum()) / spread
+def of_whole_readouts(layout: Readouts, legibility: Mapping[str, float]) -> dict[str, float]:
+    """What `r_squared` gives, without the single numbers of readouts that have several."""
+    return {name: value for name, value in legibility.items() if name in layout.sizes}
+
+
+def _shares_explained(
+    actual: Tensor, predicted: Tensor, turning: Sequence[bool]
+) -> tuple[float, list[float]]:
+    """R² of a readout [rows, size], and of each of its numbers; `turning` says which are angles."""
+    import torch
+
+    from agent.perception.normalizer import is_rounding
+
+    turns = torch.tensor(turning, device=actual.device)
+    around = actual.sin().mean(0).atan2(actual.cos().mean(0))
+    centre = torch.where(turns, around, actual.mean(0))
+    error, deviation = predicted - actual, actual - centre
+    errors = torch.where(turns, _short_way(error), error).square().sum(0)
+    spreads = torch.where(turns, _short_way(deviation), deviation).square().sum(0)
+    varies = ~is_rounding((spreads / len(actual)).sqrt(), centre)
+    numbers = torch.where(varies, 1.0 - errors / spreads, torch.nan)
+    if not varies.any():
+        return math.nan, numbers.tolist()
+    if _is_direction(actual[:, varies]):
+        whole = 1.0 - errors[varies].sum() / spreads[varies].sum()
+    else:
+        whole = numbers[varies].min()
+    return float(whole), numbers.tolist()
+
+
+def _is_direction(numbers: Tensor) -> bool:
+    """Whether several numbers [rows, size] vary, and the sum of their squares does not."""
+    total = numbers.square().sum(-1)
+    return numbers.shape[1] > 1 and bool(total.std() <= SAME_LENGTH * total.mean())
 
 
 def _short_way(angle: Tensor) -> Tensor:
@@ -83,8 +118,8 @@ def _is_compound(layout: Readouts, name: str) -> bool:
 def illegible(layout: Readouts, legibility: Mapping[str, float], used: Collection[str]) -> dict[str, float]:
     """Those of the readouts `used` whose R² is below LEGIBLE, and their R², the least first.
 
-    In the place of one that is made of others, such as `qvel`, these count. One that does not vary is taken as
-    legible.
+    One number of a readout (`name.2`) is judged by its own R². In the place of a readout that is made of others,
+    such as `qvel`, these count. One that does not vary is taken as legible.
     """
     found: dict[str, float] = {}
     for name in used:
@@ -95,49 +130,56 @@ def illegible(layout: Readouts, legibility: Mapping[str, float], used: Collectio
 
 
 def _measured(layout: Readouts, legibility: Mapping[str, float], name: str) -> list[str]:
-    """The readouts with an R² that a readout, or one number of it (`name.2`), is."""
+    """The readouts with an R², or numbers with one, that a readout or one number of it (`name.2`) is."""
     if name in legibility:
         return [name]
     whole, place = layout.split(name)
-    if place is not None and whole in layout.sizes:
-        if whole in legibility:
-            return [whole]
-        if whole not in layout.derived:
-            return []
-        return _measured(layout, legibility, _part_at(layout, whole, place))
-    if name not in layout.derived:
+    if whole in legibility:
+        return [whole]
+    source = layout.derived.get(whole)
+    if source is None:
         return []
-    return [each for part in parts_of(layout.derived[name]) for each in _measured(layout, legibility, part)]
+    of = parts_of(source)
+    if place is not None and source["as"] == "value":
+        of = [_number_at(layout, source, place)]
+    # What a derived readout of the same name hides has no R².
+    hidden = layout.columns.keys() & layout.derived.keys()
+    seen = [part for part in of if layout.split(part)[0] not in hidden]
+    return [each for part in seen for each in _measured(layout, legibility, part)]
 
 
-def _part_at(layout: Readouts, whole: str, place: int) -> str:
-    """The readout that one number of a compound readout comes from."""
-    edge, parts = 0, parts_of(layout.derived[whole])
-    for part in parts:
-        edge += layout.sizes[part]
-        if place < edge:
-            return part
-    return parts[-1]
+def _number_at(layout: Readouts, source: Mapping[str, Any], place: int) -> str:
+    """The readout, or the number of one, that number `place` of a readout of others is."""
+    at = source["at"][place]
+    for part in parts_of(source):
+        if at < layout.sizes[part]:
+            break
+        at -= layout.sizes[part]
+    return part if layout.sizes[part] == 1 else f"{part}.{at}"
 
 
 def warning(layout: Readouts, kind: str, wanted: Mapping[str, float], legibility: Mapping[str, float]) -> str:
     """The sentence that says that a task or a constraint names illegible readouts, and which are legible.
 
-    A legible readout that has several names is listed once, by the first of them.
+    A legible readout that has several names is listed once, by the first of them. Of an illegible one that has
+    several numbers the legible ones are listed.
 
     Args:
         layout: the names of the readouts.
         kind: "task" or "constraint", and its name.
         wanted: the illegible readouts, as `illegible` gives them.
-        legibility: R² of every readout.
+        legibility: R² of every readout, as `r_squared` gives it.
     """
     bad = ", ".join(f"{name} (R² {_shown(value)} in its memory)" for name, value in wanted.items())
     first: dict[str, str] = {}
     for name, value in legibility.items():
-        if value >= LEGIBLE:
-            first.setdefault(_other_name(layout, name) or name, name)
+        whole, place = layout.split(name)
+        if value >= LEGIBLE and (place is None or legibility.get(whole, value) < LEGIBLE):
+            number = "" if place is None else f".{place}"
+            first.setdefault((_other_name(layout, whole) or whole) + number, name)
     good = [*first.values()]
-    listed = f"legible are {', '.join(good)}" if good else "none is legible yet"
+    more = f" and {len(good) - MOST_NAMES} more" if len(good) > MOST_NAMES else ""
+    listed = f"legible are {', '.join(good[:MOST_NAMES])}{more}" if good else "none is legible yet"
     return f"{kind} acts on what this agent cannot read off its observations: {bad}; {listed}"
 
 

@@ -113,11 +113,7 @@ class Readouts:
         assert found is not None, f"{name} was checked to be derived from readouts"
         return found
 
-    def turns(self, name: str) -> bool:
-        """Whether a readout is an angle, or several, the same after a whole turn."""
-        return all(self._turning(name))
-
-    def _turning(self, name: str) -> list[bool]:
+    def turning(self, name: str) -> list[bool]:
         """For each number of a readout, whether it is an angle, the same after a whole turn."""
         source = self.derived.get(name)
         if source is None:
@@ -125,7 +121,7 @@ class Readouts:
         if source["as"] != "value":
             return [DERIVATIONS[source["as"]].turns] * self.sizes[name]
         parts = [
-            [False] * self._length(of) if of in self.columns else self._turning(of) for of in parts_of(source)
+            [False] * self._length(of) if of in self.columns else self.turning(of) for of in parts_of(source)
         ]
         flags = [flag for part in parts for flag in part]
         return [flags[k] for k in source["at"]]
@@ -146,7 +142,7 @@ class Readouts:
         whole, place = self.split(name)
         if whole not in self.sizes:
             return difference
-        flags = self._turning(whole)
+        flags = self.turning(whole)
         if place is not None:
             flags = flags[place : place + 1]
         if not any(flags):

@@ -86,8 +86,8 @@ def test_a_hinge_that_winds_reads_the_same_after_every_turn() -> None:
     pitch = turned.value("pitch", torch.from_numpy(before[None]))
     assert pitch is not None
     assert abs(float(pitch)) <= np.pi
-    assert turned.turns("pitch")
-    assert not turned.turns("height")
+    assert turned.turning("pitch") == [True]
+    assert turned.turning("height") == [False]
 
 
 def _has_dm_control() -> bool:
