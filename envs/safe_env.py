@@ -92,6 +92,11 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         return False
 
     @property
+    def exact_observation(self) -> np.ndarray:
+        """The last observation [obs] as the environment gave it, float64 unless that is float32; no pictures."""
+        return self._flat.exact
+
+    @property
     def _sizes(self) -> list[int]:
         """Numbers of the flat observation and of an action."""
         return [self.observation.size, self.env_spec.action_size]

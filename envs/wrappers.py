@@ -90,6 +90,8 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         self.action_space = spaces.Box(-1.0, 1.0, (self._free.size,), np.float32)
         self.observation = np.zeros(size, np.float32)
         """The last observation, flat."""
+        self.exact: np.ndarray = self.observation
+        """The same before it was rounded to float32; it is another array at each step."""
 
     def observe(self, observation: Any) -> np.ndarray:
         """`observation` as a float32 vector [obs] in memory of its own. A number beyond float32 is clipped.
@@ -104,6 +106,7 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         flat = self._flatten(observation)
         if flat.shape[0] != self._size:
             raise ValueError(f"the observation has {flat.shape[0]} numbers, the space {self._size}")
+        self.exact = flat
         if flat.dtype == np.float32:
             self.observation = flat
             return flat

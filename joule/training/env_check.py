@@ -11,7 +11,11 @@ from agent import random_state
 from agent.configurator.settings import Config
 from agent.interface import EnvSpec
 from envs.changes.randomisation import is_drawn
+from envs.env_spec import STATE
+from envs.faults.coarse_numbers import CoarseNumber
 from envs.physics_record import changed_groups
+from envs.readouts.sensors import names_in_parts
+from envs.safe_env import SafeEnv
 from envs.state.determinism import check_determinism
 from joule.datasets.dataset import described
 from joule.environment import make_env
@@ -22,13 +26,13 @@ from joule_errors import Advice
 GENERATORS = {"numpy": "np.random", "python": "random", "torch": "torch"}
 """The generators that a process shares: name in `agent.random_state` -> what a user calls them."""
 MOST_NAMES = 5
-"""Attributes that a note names."""
+"""Attributes that a note names, and numbers of an observation."""
 
 
 def check_env(config: Config) -> dict[str, Any]:
     """Checks an environment like that of training, and leaves the generators of the process as they were.
 
-    Warns where it does not observe what the task or a constraint is on.
+    Warns where it does not observe what the task or a constraint is on, and of numbers too coarse in float32.
 
     Args:
         config: the settings of the run.
@@ -41,6 +45,8 @@ def check_env(config: Config) -> dict[str, Any]:
         before, _ = random_state.capture()
         with closing(make_env(config)) as env:
             found, simulated = check_determinism(env, config.seed), env.env_spec.mujoco
+            if found.coarse and any(part.name == STATE for part in env.env_spec.observation):
+                warnings.warn(_told_of_coarse(env, found.coarse), Advice, stacklevel=2)
         after, _ = random_state.capture()
         if simulated:
             for said in UnseenPlace(config).told(costs_of(config.task, config.constraint)):
@@ -50,6 +56,19 @@ def check_env(config: Config) -> dict[str, Any]:
         "unsaved": list(found.unsaved),
         "shared_generators": [name for name in GENERATORS if (before[name] != after[name]).any()],
     }
+
+
+def _told_of_coarse(env: SafeEnv, coarse: Sequence[CoarseNumber]) -> str:
+    """The sentence about numbers of an observation, at least one, that float32 is too coarse for."""
+    names = names_in_parts(env.unwrapped.observation_space, env.exact_observation.size)
+    named = [f"{one.place} ({names[one.place]})" if names else f"{one.place}" for one in coarse[:MOST_NAMES]]
+    more = f" and {len(coarse) - MOST_NAMES} more" if len(coarse) > MOST_NAMES else ""
+    first, others = coarse[0], f"; likewise {', '.join(named[1:])}{more}" if len(coarse) > 1 else ""
+    return (
+        f"{env.env_spec.env}: number {named[0]} of the observation moves by {first.moves:.2g} around "
+        f"{first.around:.2g}, where float32 has steps of {first.step:.2g}{others}: subtract an offset in the "
+        "environment, or the agent does not see these motions"
+    )
 
 
 def warn_of_changes(recorded: EnvSpec, made: EnvSpec, config: Config) -> None:

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 
 import envs
+from envs.faults.coarse_numbers import MOST_STEPS, CoarseNumber, coarse_numbers
 from envs.state.determinism import Determinism, check_determinism
 
 
@@ -60,3 +61,13 @@ def test_objects_that_carry_over_to_the_next_episode_are_named() -> None:
 def test_mujoco_is_deterministic_and_a_fault_does_not_count() -> None:
     assert check_determinism(envs.make("Hopper-v5"), seed=1) == Determinism()
     assert check_determinism(envs.make("Counter-v0", kwargs={"fault": "raise"}), seed=1).deterministic
+
+
+def test_a_number_is_coarse_between_rest_and_a_hundred_steps_of_float32() -> None:
+    steps = np.array([0.0, 0.001, MOST_STEPS - 1, MOST_STEPS + 1])[:, None] * np.linspace(0.0, 0.5, 32)
+    rows = list(5.5e6 + steps.T)
+    assert [one.place for one in coarse_numbers(rows)] == [2]
+    (one,) = coarse_numbers([row[2:3] for row in rows])
+    assert one == CoarseNumber(0, (MOST_STEPS - 1) / 2, float(np.mean([row[2] for row in rows])), 0.5)
+    assert coarse_numbers([row.astype(np.float32) for row in rows]) == ()
+    assert coarse_numbers([np.array([1e308, np.inf, 0.0])] * 2) == ()

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import far_env
 import gymnasium
 import pytest
 import rough_env
@@ -162,3 +163,22 @@ def test_an_environment_without_physics_is_not_made_again_to_move_its_robot(
     monkeypatch.setattr(env_check, "make_env", making)
     assert not told_of(env=tiny_env.RECORDED, task="less:distance")
     assert len(made) == 1
+
+
+def test_numbers_whose_motion_float32_loses_are_told_in_one_sentence() -> None:
+    far = f"far_env:{far_env.ID}"
+    (told,) = told_of(env=far)
+    assert told.startswith(
+        f"{far}: number 0 (clock.0) of the observation moves by 1.6 around 1.7e+09, where float32 has steps of "
+        "1.3e+02; likewise 1 (place.0): subtract an offset "
+    )
+    (told,) = told_of(env=far, env_kwargs={"north": 5.0})
+    assert "; likewise" not in told
+    assert told_of(env=far, env_kwargs={"dtype": "float32"}) == [], (
+        "nothing is lost where it is float32 already"
+    )
+
+
+@pytest.mark.parametrize("env", ["Hopper-v5", "joule/Push-v0", "Ant-v5"])
+def test_robots_near_the_origin_are_not_warned_of(env: str) -> None:
+    assert told_of(env=env) == []
