@@ -18,7 +18,7 @@ from agent.configurator.dotted_names import (
 from agent.configurator.settings import GOAL_CONDITIONED, LISTS, NO_ENV, PRESETS, STATE_AND_GOAL, Config
 from agent.configurator.validation import check_exploring, validate
 from agent.errors import ConfigError
-from joule.goals.plan import OF_GOALS, OF_PLANS
+from joule.goals.plan import ARGUMENTS_OF_SEVERAL, OF_GOALS, OF_PLANS
 from joule.model_file import with_model_file
 from joule.used_settings import OF_JOULE, check_agent_uses, check_used
 from joule_schema.model_file import MODEL_ENV
@@ -305,5 +305,7 @@ def _check_arguments(keywords: Mapping[str, Any], function: Callable[..., Any]) 
     ]
     for name in sorted(keywords.keys() - {*known_names(), *OF_GOALS}):
         of_plans = [f"goal_{name}"] if f"goal_{name}" in OF_PLANS else []
-        if near := of_plans or difflib.get_close_matches(name, own, n=1, cutoff=0.75):
+        argument = ARGUMENTS_OF_SEVERAL.get(name)
+        of_several = [argument] if argument in own else []
+        if near := of_plans or of_several or difflib.get_close_matches(name, own, n=1, cutoff=0.75):
             raise ConfigError(f"{name}: is neither a setting nor an argument; did you mean {near[0]}?")

@@ -10,14 +10,11 @@ from agent.configurator.settings import GOAL_CONDITIONED, Config
 from agent.cost.goal import SUB_GOAL_DECISIONS, Goal
 from agent.errors import ConfigError
 from joule.arguments import whole
-from joule.goals.plan import OF_PLANS, GoalPlan
+from joule.goals.plan import ARGUMENTS_OF_SEVERAL, OF_PLANS, GoalPlan
 from joule.goals.request import GoalRequest
 
 if TYPE_CHECKING:
     from agent.agent import WorldModelAgent
-
-_OF_SEVERAL = {"goal_energy": "energy", "goal_within": "within"}
-"""Change of how one goal is planned for -> the argument of `joule.evaluate_goals` that says it of several."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class AskedGoal:
         if not self.given:
             return
         if several and (one := [name for name in ("goal", *OF_PLANS) if name in self.given]):
-            argument = _OF_SEVERAL.get(one[0], one[0])
+            argument = ARGUMENTS_OF_SEVERAL.get(one[0], one[0])
             raise ConfigError(
                 f"{one[0]}: is of one goal, and evaluate_goals finds its own; "
                 f"{'leave it out' if one[0] == 'goal' else f'give the argument {argument}'}"

@@ -20,6 +20,16 @@ OF_PLANS = ("goal_energy", "goal_within", "sub_goal_decisions")
 """Changes of a trained agent that say how it plans for its goal."""
 OF_GOALS = ("goal", "learn_goals", *OF_PLANS)
 """Changes of a trained agent that are given like settings, and are none."""
+ARGUMENTS_OF_SEVERAL = {
+    "goals": "pairs",
+    "goal_data": "recording",
+    "goal_decisions": "decisions",
+    "goal_energy": "energy",
+    "goal_offset": "offset",
+    "goal_oracle": "oracle",
+    "goal_within": "within",
+}
+"""Option of `joule evaluate --goals` -> the argument of `joule.evaluate_goals` that says the same."""
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,13 @@ def test_an_evaluation_of_goals_has_arguments_of_its_own(run: Path) -> None:
         ConfigError, match="goal: is of one goal, and evaluate_goals finds its own; leave it out"
     ):
         joule.evaluate_goals(run, 1, goal="episode:0@1", **asked)
+    options = {
+        "goal_decisions": "decisions", "goal_oracle": "oracle", "goal_data": "recording", "goal_offset": "offset",
+        "goals": "pairs",
+    }  # fmt: skip
+    for option, argument in options.items():
+        with pytest.raises(ConfigError, match=f"^{option}: is neither .*; did you mean {argument}\\?$"):
+            joule.evaluate_goals(run, 1, **{option: 5})
     with pytest.raises(ConfigError, match="plans by readouts have no sub-goals; leave it out"):
         joule.evaluate_goals(run, 1, energy="readouts", sub_goal_decisions=7, **asked)
 
