@@ -41,9 +41,12 @@ class Nearness:
         if not self.within:
             names = ", ".join(layout.own_names)
             derived = (name for name in layout.derived if name not in ("qpos", "qvel"))
+            example = next(derived, next(iter(layout.names)))
+            if layout.sizes.get(example, 1) > 1:  # a distance over several numbers mixes their units
+                example += ".0"
             raise ConfigError(
                 f"--goal-within: {self.spec.env} does not say when a goal is reached; give a readout and a "
-                f"distance, such as {next(derived, next(iter(layout.names)))}=0.1; it has {names}"
+                f"distance, such as {example}=0.1; it has {names}"
             )
         layout.check_names(self.within, self.given_by, self.spec.env)
         # Numbers of NumPy are none of JSON's.

@@ -258,14 +258,6 @@ def test_a_state_that_ends_the_episode_is_no_goal() -> None:
     assert (observed, readouts) == (np.array([6]), np.array([6]))
 
 
-def test_angles_are_near_by_the_shorter_way_round() -> None:
-    spec = joule.make_env("dmc:pendulum-swingup").env_spec
-    for name in ("qpos", "hinge_angle", "hinge_angle.0"):
-        nearness = Nearness(spec, {name: 0.2})
-        here, there = (np.array([np.cos(a), np.sin(a), 0.0], np.float32) for a in (3.12, -3.12))
-        assert nearness.excess(here, there) == pytest.approx((2 * np.pi - 6.24) / 0.2, abs=1e-4)
-
-
 def test_the_interval_is_wilsons() -> None:
     attempts = [Attempt(seed, seed < 8, 10, 0.5) for seed in range(10)]
     found = summary(attempts, [1.0])
