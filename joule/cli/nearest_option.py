@@ -14,11 +14,12 @@ OTHER_NAMES = {
     "n-envs": "num-envs",
     "num-steps": "steps",
     "num-timesteps": "steps",
+    "out": "storage",
     "timesteps": "steps",
     "total-steps": "steps",
     "total-timesteps": "steps",
 }
-"""What stable-baselines3, CleanRL and others call an option -> what Joule calls it."""
+"""What stable-baselines3, CleanRL and others, or another command, call an option -> what this one calls it."""
 _ALIKE = 0.7
 """Similarity, from 0 to 1, from which on an option is suggested."""
 _TYPO = 0.85

@@ -16,7 +16,7 @@ from joule.cli.command_line import setting_words
 from joule.cli.nearest_option import OTHER_NAMES
 from joule.cli.options import field_help, given_settings, kind_in
 from joule.cli.parser import Parser, json_object, number, whole_number
-from joule.commands import evaluate, play, train
+from joule.commands import evaluate, play, sweep, train
 from joule.settings import config_init_from
 
 
@@ -157,9 +157,13 @@ def test_an_option_of_another_command_is_not_taken_for_one_of_this(typed: str) -
 
 
 def test_every_other_name_is_that_of_an_option() -> None:
-    known = {option for action in train.parser()._actions for option in action.option_strings}
-    assert {f"--{meant}" for meant in OTHER_NAMES.values()} <= known
-    assert not {f"--{other}" for other in OTHER_NAMES} & known
+    known = [
+        {option.lstrip("-") for action in parser._actions for option in action.option_strings}
+        for parser in (train.parser(), sweep.parser())
+    ]
+    assert set(OTHER_NAMES.values()) <= set().union(*known)
+    for options in known:
+        assert not [other for other, meant in OTHER_NAMES.items() if {other, meant} <= options]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def test_help_is_instant_and_names_every_setting() -> None:
     ("arguments", "message"),
     [
         (["--agnts", "sac"], "unknown option --agnts; did you mean --agents?"),
+        (["--out", "runs"], "unknown option --out; did you mean --storage?"),
         (["--seed", "1"], "unknown option --seed; did you mean --seeds?"),
         (["--seeds", "3..1"], "3..1 is no range of seeds such as 1..5"),
         (["--seeds", "1..2000000000"], "1..2000000000 has 2,000,000,000 seeds; a range has 10,000 at most"),
