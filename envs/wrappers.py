@@ -19,6 +19,7 @@ from envs.own_picture import (
     paths_of_pictures,
     without_pictures,
 )
+from envs.physics import find_physics
 from envs.spaces import checked_action_space, flat_observation_space, flattener, texts_in
 from joule_errors import Advice
 
@@ -26,7 +27,7 @@ Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 """What a step returns: observation, reward, terminated, truncated, info."""
 FRAMES_KEY = "frames"
 """The key of `info` for the number of simulator frames that an action was held for."""
-CTRLRANGE = "in a MuJoCo model, an actuator needs a ctrlrange"
+CTRLRANGE = "; in a MuJoCo model, an actuator needs a ctrlrange"
 """What makes an action of one value alone: MuJoCo gives an actuator without a range the bounds 0 and 0."""
 ROUNDING = 1e-4
 """By how much a recorded action may differ from a constant, and exceed bounds of -1 and 1: it was rounded."""
@@ -73,16 +74,15 @@ class Flat(gymnasium.Wrapper[np.ndarray, np.ndarray, Any, Any]):
         box = checked_action_space(_space(env, "action_space"))
         low, high = box.low.astype(np.float64).ravel(), box.high.astype(np.float64).ravel()
         self._free = np.flatnonzero(low < high)
+        cause = CTRLRANGE if self._free.size < low.size and find_physics(env) is not None else ""
         if self._free.size == 0:
             raise EnvError(
-                f"the action space has no dimension left to control: every low equals its high; {CTRLRANGE}"
+                f"the action space has no dimension left to control: every low equals its high{cause}"
             )
         self._all_free = self._free.size == low.size
         if not self._all_free:
             fixed = ", ".join(str(place) for place in np.flatnonzero(low >= high))
-            said = (
-                f"not controlled, because low equals high: number {fixed} of an action, from 0; {CTRLRANGE}"
-            )
+            said = f"not controlled, because low equals high: number {fixed} of an action, from 0{cause}"
             warnings.warn(said, Advice, stacklevel=2)
         self._constant, self._low, self._high = low, low[self._free], high[self._free]
         self._half, self._middle = (self._high - self._low) / 2, (self._high + self._low) / 2

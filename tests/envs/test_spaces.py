@@ -8,8 +8,10 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from mjcf_env import MjcfEnv
 
 import envs
+from envs.wrappers import Flat
 from joule_errors import Advice
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -105,7 +107,7 @@ def test_a_number_beyond_float32_is_clipped() -> None:
         (spaces.Box(-1.7e308, 1.7e308, (2,), np.float64), "unbounded"),
         (
             spaces.Box(np.zeros(2, np.float32), np.zeros(2, np.float32)),
-            "no dimension left.* needs a ctrlrange",
+            "every low equals its high$",
         ),
     ],
 )
@@ -172,12 +174,31 @@ def test_an_action_without_axes() -> None:
 
 def test_an_action_dimension_with_equal_bounds_is_constant() -> None:
     space = spaces.Box(np.array([0.0, 7.0], np.float32), np.array([4.0, 7.0], np.float32))
-    with pytest.warns(Advice, match="because low equals high: number 1 of an action"):
+    with pytest.warns(Advice, match="because low equals high: number 1 of an action, from 0$"):
         env = make(action_space=space)
     assert env.action_space.shape == (1,)
     env.reset(seed=0)
     env.step(np.array([-1.0], np.float32))
     assert env.unwrapped.received.tolist() == [0.0, 7.0]  # type: ignore[attr-defined]
+
+
+def test_an_actuator_without_a_range_is_told_what_it_needs() -> None:
+    joints = "".join(
+        f'<body><joint name="{name}"/><geom size="0.1"/></body>' for name in ("shoulder", "elbow")
+    )
+    motors = '<motor joint="shoulder" ctrlrange="-1 1"/><motor joint="elbow"/>'
+    env = MjcfEnv(f"<mujoco><worldbody>{joints}</worldbody><actuator>{motors}</actuator></mujoco>")
+    low, high = env.model.actuator_ctrlrange.T.astype(np.float32)
+    env.action_space = spaces.Box(low, high)
+    with pytest.warns(
+        Advice, match="number 1 of an action, from 0; in a MuJoCo model, an actuator needs a ctrl"
+    ):
+        Flat(env)
+    env.action_space = spaces.Box(low[1:], high[1:])
+    with pytest.raises(
+        envs.EnvError, match="every low equals its high; in a MuJoCo model, an actuator needs"
+    ):
+        Flat(env)
 
 
 @pytest.mark.parametrize(
