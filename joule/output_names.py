@@ -42,6 +42,7 @@ def name_parts(
         if name == "goal_within":
             value = "-".join(f"{key}-{number:g}" for key, number in sorted(value.items()))
         values = value if name in LISTS else [f"{name.removeprefix('planner.')}-{value}"]
+        values = [re.sub(r"(?<=\d)([eE])\+(?=\d)", r"\1", text) for text in values]  # 5e+6 is not 5e-6
         texts = [text.replace("<", " below ").replace(">", " above ").replace("|", " or ") for text in values]
         parts += [re.sub(r"[^A-Za-z0-9.@-]+", "-", text).strip("-") for text in texts]
     if adapt:

@@ -78,6 +78,8 @@ def test_a_film_is_named_after_what_it_shows() -> None:
     assert name == "step-500-imagine-at-7-gravity-0.5@300-kind-icem-seed-3"
     assert render.film_name(500, True, None, [], 3, (960, 720)) == "step-500-imagine-episodes-3-960x720"
     assert name_parts({"constraint": ("speed<2",)}) != name_parts({"constraint": ("speed>2",)})
+    assert name_parts({"goal_within": {"x": 5e6}}) != name_parts({"goal_within": {"x": 5e-6}})
+    assert name_parts({"constraint": ("x<5e+6",)}) == name_parts({"constraint": ("x<5e6",)})
     assert name_parts({"perturb": ("mass=1|2", "gravity=0.7..1.3")}) == ["mass-1-or-2", "gravity-0.7..1.3"]
     many = [name_parts({"perturb": tuple(f"mass.part_{k}=2" for k in range(count))}) for count in (40, 41)]
     assert all(len("-".join(parts)) < 200 for parts in many), "a file system takes the name"
