@@ -1,19 +1,21 @@
-"""A short record of a MuJoCo model's physics, by which a run recognises that its robot has been changed since."""
+"""A short record of a MuJoCo model's physics, by which a run recognises that its robot has been changed since.
+
+`joule_schema.physics_change` compares two of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from joule_schema.physics_change import RELEASE
 
 DIGITS = 5
 """Significant digits that count: what MuJoCo computes from a file differs in the last ones between processors."""
 NOTHING = 1e-10
 """Numbers below it count as 0: where one processor computes 0, another may compute 1e-17."""
-RELEASE = "mujoco"
-"""The entry with the release of MuJoCo: another one may compute other numbers from the same file."""
 ALL = slice(None)
 GROUPS: dict[str, tuple[str, ...]] = {
     "masses": ("body_mass", "body_inertia", "body_ipos", "body_iquat", "body_gravcomp"),
@@ -57,13 +59,6 @@ def physics_record(model: Any) -> dict[str, str]:
     }
     fields["options"] = [np.asarray(getattr(model.opt, name)) for name in OPTIONS]
     return {RELEASE: mujoco.__version__} | {group: _hash(values) for group, values in fields.items()}
-
-
-def changed_groups(before: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    """The groups that two records of one release of MuJoCo both have, and that differ."""
-    if before.get(RELEASE) != now.get(RELEASE):
-        return []
-    return [group for group in now if group in before and before[group] != now[group]]
 
 
 def _hash(values: list[np.ndarray]) -> str:

@@ -18,6 +18,7 @@ from joule import escaping
 from joule.report import labels, statistics
 from joule.report.amounts import count
 from joule.report.evaluations import Run
+from joule.report.robots import notes_on_robots
 from joule.report.statistics import Floats, Interval
 from joule.storage.log_files import SUCCESS_COLUMN
 
@@ -228,7 +229,7 @@ def _pooled(label: str, rows: Sequence[Row], tasks: Set[str]) -> Pooled:
 
 
 def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
-    """Sentences that the table needs: how a score is made, unequal budgets, few seeds, unequal machines."""
+    """Sentences that the table needs: how a score is made, unequal budgets, robots or machines, few seeds."""
     learners = [row for row in table if not row.trivial]
     low, high = min(r.episodes[0] for r in table), max(r.episodes[1] for r in table)
     episodes = count(low, "episode") if low == high else f"{low} to {high} episodes"
@@ -257,6 +258,7 @@ def notes(table: Sequence[Row], runs: Sequence[Run]) -> list[str]:
                     f"--at {fewest} would make them equal, but the first evaluation of a run is at {first:,}"
                 )
             found.append(f"On {task} the budgets differ; {advice}.")
+    found += notes_on_robots(runs)
     seeds = sorted({row.seeds for row in learners})
     if seeds and seeds[0] < 10:
         coverage = dict.fromkeys(statistics.coverage_note(count) for count in seeds if count < 10)

@@ -15,6 +15,7 @@ from agent.interface import EnvSpec
 from envs.env_spec import ObservationPart
 from joule.storage.errors import RunError
 from joule.storage.run_folder import Run
+from joule_schema.physics_change import recorded_physics
 
 DATA = "data"
 """The entry that says what recorded episodes a run learns from."""
@@ -83,10 +84,7 @@ def spec_to_json(env_spec: EnvSpec) -> dict[str, Any]:
 def physics_of(env_spec: EnvSpec) -> dict[str, str]:
     """Hashes of the physics of an environment, by group, where they are recorded; see `envs.physics_record`."""
     stored = env_spec.other if isinstance(env_spec, StoredEnvSpec) else vars(env_spec)
-    found = stored.get("physics")
-    if not isinstance(found, Mapping):
-        return {}
-    return {group: of for group, of in found.items() if isinstance(group, str) and isinstance(of, str)}
+    return recorded_physics(stored.get("physics"))
 
 
 def spec_of_run(run: Run) -> EnvSpec:

@@ -13,7 +13,6 @@ from agent.interface import EnvSpec
 from envs.changes.randomisation import is_drawn
 from envs.env_spec import STATE
 from envs.faults.coarse_numbers import CoarseNumber
-from envs.physics_record import changed_groups
 from envs.readouts.sensors import names_in_parts
 from envs.safe_env import SafeEnv
 from envs.state.determinism import check_determinism
@@ -22,6 +21,7 @@ from joule.environment import make_env
 from joule.storage.env_spec import DATA, physics_of
 from joule.training.unseen_place import UnseenPlace, costs_of
 from joule_errors import Advice
+from joule_schema.physics_change import changed_groups
 
 GENERATORS = {"numpy": "np.random", "python": "random", "torch": "torch"}
 """The generators that a process shares: name in `agent.random_state` -> what a user calls them."""

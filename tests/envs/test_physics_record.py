@@ -5,7 +5,8 @@ from __future__ import annotations
 import mujoco
 import pytest
 
-from envs.physics_record import RELEASE, changed_groups, physics_record
+from envs.physics_record import physics_record
+from joule_schema.physics_change import RELEASE, changed_groups
 
 ROBOT = """
 <mujoco>

@@ -87,6 +87,29 @@ def test_notes_name_unequal_budgets_and_few_seeds(tmp_path: Path) -> None:
     assert "about 50 %" in notes
 
 
+def test_robots_that_were_changed_between_runs_are_told(tmp_path: Path) -> None:
+    light = {"mujoco": "3.9.0", "masses": "one", "actuators": "one"}
+    records: list[dict[str, str]] = [
+        light, {**light, "masses": "two"}, light, {**light, "masses": "two", "actuators": "two"}, {},
+        {**light, "mujoco": "3.10.0", "masses": "three"},
+    ]  # fmt: skip
+    folders = [
+        write_run(tmp_path / str(seed), [float(seed)], seed=seed, env_spec={"physics": record})
+        for seed, record in enumerate(records)
+    ]
+
+    def told(folders: list[Path]) -> list[str]:
+        runs = gather(folders)
+        return [note for note in table.notes(table.rows(runs), runs) if "robot" in note]
+
+    assert told(folders) == [
+        "The runs on Hopper-v5 have 3 robots, which differ in their masses and actuators: "
+        f"(1) {folders[0]} and {folders[2]}, (2) {folders[1]} and (3) {folders[3]}. "
+        "Rows do not tell them apart: where a model was edited in between, compare the runs of one robot alone."
+    ]
+    assert told([folders[place] for place in (0, 2, 4, 5)]) == []
+
+
 def test_a_budget_that_would_be_refused_is_not_advised(tmp_path: Path) -> None:
     for folder, frames in (("a", 10), ("b", 30)):
         write_evaluations(tmp_path / folder / "seed1.csv", [1.0], agent=folder, every=frames)
