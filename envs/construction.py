@@ -38,6 +38,7 @@ from envs.readouts.angles import unlimited_angles
 from envs.readouts.named import derived_readouts, has_own_readouts, named_readouts, of_observation
 from envs.readouts.sensors import parts_as_readouts
 from envs.registry import resolve
+from envs.rendering.checked_frame import draws_itself, nothing_to_draw
 from envs.rendering.opengl import ensure_gl
 from envs.rendering.pixels import CHANNELS, Camera, PixelSettings, camera_names
 from envs.rendering.rendered import Rendered
@@ -106,7 +107,7 @@ def make(
     repeat = action_repeat or found.action_repeat
     route_warnings()
     raw, draws = constructed(env, found.spec, kwargs or {}, render_mode, width, height)
-    drawn = pixels is not None and render_mode is None and find_physics(raw) is None and _draws_itself(raw)
+    drawn = pixels is not None and render_mode is None and find_physics(raw) is None and draws_itself(raw)
     if drawn and not _own_picture(raw, env, pixels)[1]:
         # It has no camera: the agent sees what the environment draws.
         call(raw.close)
@@ -249,7 +250,7 @@ def _own_picture(
                 f"obs_camera: {env} has no camera and no picture {pixels.camera!r}; there are {there}"
             )
         return found, True
-    if paths and physics is None and not _draws_itself(raw):
+    if paths and physics is None and not draws_itself(raw):
         if len(paths) > 1:
             raise EnvError(
                 f"obs: {env} has no camera; give --obs-camera, one of {', '.join(map(repr, names))}"
@@ -327,15 +328,9 @@ def _seen(
 
 def _rendered(raw: gymnasium.Env[Any, Any], env: str, pixels: PixelSettings) -> Rendered:
     """Frames of an environment without MuJoCo physics. Raises EnvError where it draws none."""
-    if not _draws_itself(raw):
-        raise EnvError(
-            f"obs: {env} has no MuJoCo physics to take pictures of, and no render() of its own; use its state"
-        )
+    if not draws_itself(raw):
+        raise EnvError(f"obs: {nothing_to_draw(env)}; use its state")
     return Rendered(raw, env, pixels)
-
-
-def _draws_itself(raw: gymnasium.Env[Any, Any]) -> bool:
-    return type(raw.unwrapped).render is not gymnasium.Env.render
 
 
 def _dm_control_limit(raw: gymnasium.Env[Any, Any]) -> int | None:

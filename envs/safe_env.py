@@ -367,7 +367,7 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
             if self.env_spec.mujoco and isinstance(error, NotImplementedError):
                 self.camera = SceneCamera(self.env, self.env_spec.env, *self.frame_size)
                 return self.camera.draw()
-            raise drawing_error(error, self.env_spec.mujoco) from error
+            raise drawing_error(error, self, self.env_spec.env, self.env_spec.mujoco) from error
         if not self._rendered:
             # EGL ends itself at exit. A context that is freed after it prints a traceback: free this one before.
             self._rendered = True

@@ -36,14 +36,28 @@ def checked_frame(frame: Any, env: str, says_mode: bool = True) -> np.ndarray:
     )
 
 
-def drawing_error(error: Exception, mujoco: bool) -> RenderError:
+def draws_itself(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether the class of an environment has a `render()` of its own."""
+    return type(env.unwrapped).render is not gymnasium.Env.render
+
+
+def nothing_to_draw(env: str) -> str:
+    """Says that the environment with this id has neither MuJoCo physics nor a `render()`."""
+    return f"{env} has no MuJoCo physics to take pictures of, and no render() of its own"
+
+
+def drawing_error(error: Exception, env: gymnasium.Env[Any, Any], name: str, mujoco: bool) -> RenderError:
     """Why `render()` gave no frame.
 
     Args:
         error: what it raised.
-        mujoco: whether the environment has MuJoCo physics.
+        env: the environment.
+        name: its id, for the message.
+        mujoco: whether it has MuJoCo physics.
     """
     if isinstance(error, gymnasium.error.DependencyNotInstalled):
         return RenderError(f"no frame could be made: {error}")
+    if isinstance(error, NotImplementedError) and not mujoco and not draws_itself(env):
+        return RenderError(f"no frame could be made: {nothing_to_draw(name)}")
     hint = "; try another MUJOCO_GL: egl, osmesa or glfw" if mujoco else ""
     return RenderError(f"no frame could be made: render {described(error)}{hint}")

@@ -38,7 +38,9 @@ class Rehearsal:
         """Observation [obs], action [act] and state of each decision."""
         self._place = 0
 
-    def play(self, env: SafeEnv, seed: int, longest: int, told: Callable[[int], None]) -> int:
+    def play(
+        self, env: SafeEnv, seed: int, longest: int, told: Callable[[int], None], draw: Callable[[], object]
+    ) -> int:
         """Plays an episode of at most `longest` decisions.
 
         Args:
@@ -46,12 +48,18 @@ class Rehearsal:
             seed: of the episode.
             longest: decisions at most.
             told: called with the number of decisions after each.
+            draw: draws the environment. It is called once, before the first decision, so that an environment that
+                cannot be drawn is refused before minutes of planning.
 
         Returns:
             The decisions of the episode.
+
+        Raises:
+            RenderError: of `draw`.
         """
         self._played, self._place = [], 0
         obs, _ = env.reset(seed=seed)
+        draw()
         state, over = None, False
         while not over:
             action, state = self.policy.predict(obs, state, np.array([state is None]), deterministic=True)
@@ -106,6 +114,9 @@ class Takes:
 
         Returns:
             Who decides in the film, the decision of the first prediction, and what is told the progress of it.
+
+        Raises:
+            RenderError: for an environment that cannot be drawn.
         """
         if self.view is None or self.imagine_at is not None:
             return self.agent, self.imagine_at or 0, progress
@@ -114,6 +125,6 @@ class Takes:
         rehearsal = Rehearsal(self.agent)
         longest = self.longest
         decisions = rehearsal.play(
-            self.env, seed, longest, lambda decisions: progress(0.5 * decisions / longest)
+            self.env, seed, longest, lambda decisions: progress(0.5 * decisions / longest), self.view.plain
         )
         return rehearsal, decisions // 3, lambda share: progress(0.5 + 0.5 * share)

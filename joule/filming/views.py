@@ -87,6 +87,10 @@ class GhostView:
         """See `View`."""
         self.rollouts.begin(first)
 
+    def plain(self) -> np.ndarray:
+        """The environment now, without a prediction, uint8 [height, width, 3]. Raises RenderError."""
+        return self.ghost.plain()
+
     def decided(self, obs: Observation, action: np.ndarray, state: Any) -> None:
         """See `View`."""
         if self.rollouts.decided(obs, action):
@@ -96,7 +100,7 @@ class GhostView:
         """See `View`."""
         predicted = self.rollouts.predicted()
         if predicted is None:
-            return self.ghost.plain()
+            return self.plain()
         pose = self.predicted_poses.pose(self.start, predicted)
         steps, off = len(predicted) - 1, 100 * self.ghost.poses.distance(pose)
         text = f"ghost: predicted {count(steps, 'decision')} ago, {off:.0f} cm off"
@@ -117,6 +121,10 @@ class CurveView:
         self.rollouts.begin(first)
         self.curves.restart()
 
+    def plain(self) -> np.ndarray:
+        """As of `GhostView`."""
+        return self.env.render()
+
     def decided(self, obs: Observation, action: np.ndarray, state: Any) -> None:
         """See `View`."""
         self.rollouts.decided(obs, action)
@@ -126,7 +134,7 @@ class CurveView:
         predicted = self.rollouts.predicted()
         values = self.shown.values
         self.curves.tell(values(self.env.readouts()), None if predicted is None else values(predicted[-1]))
-        frame = self.env.render()
+        frame = self.plain()
         chart = self.curves.draw(frame.shape[1], frame.shape[0])
         titles = ["environment", "readouts: observed (line), predicted (dots)"]
         return side_by_side([frame, chart], titles)

@@ -76,7 +76,8 @@ def conclude(
     make_missing(run, agent, callback)
     if config.env != NO_ENV:
         imagine = ["--imagine"] if config.agent == "joule" else []
-        if not config.video or "film" not in missing(run, agent):  # else nothing can be rendered here
+        # Where no film was to be made, only the environment itself says whether there can be one.
+        if run.env_spec.get("drawable", True) and "film" not in missing(run, agent):
             callback.on_note(f"render:   {_command('render', folder, *imagine)}")
         if config.agent == "joule" and config.planner.kind != NO_PLANNER:
             callback.on_note(f"explain:  {_command('explain', folder, '--step', '10')}")

@@ -15,6 +15,7 @@ from envs.env_spec import STATE
 from envs.faults.coarse_numbers import CoarseNumber
 from envs.readouts.sensors import names_in_parts
 from envs.safe_env import SafeEnv
+from envs.rendering.checked_frame import draws_itself
 from envs.state.determinism import check_determinism
 from joule.datasets.dataset import described
 from joule.environment import make_env
@@ -38,7 +39,8 @@ def check_env(config: Config) -> dict[str, Any]:
         config: the settings of the run.
 
     Returns:
-        JSON values for `run.json`: `deterministic`; `unsaved`, attributes that carry over from one episode to the
+        JSON values for `run.json`: `deterministic`; `drawable`, whether it has MuJoCo physics or a `render()`, and
+        so can be filmed where a machine can draw; `unsaved`, attributes that carry over from one episode to the
         next and that no checkpoint holds; `shared_generators`, names in GENERATORS that the environment uses.
     """
     with random_state.preserved():
@@ -47,12 +49,14 @@ def check_env(config: Config) -> dict[str, Any]:
             found, simulated = check_determinism(env, config.seed), env.env_spec.mujoco
             if found.coarse and any(part.name == STATE for part in env.env_spec.observation):
                 warnings.warn(_told_of_coarse(env, found.coarse), Advice, stacklevel=2)
+            drawable = simulated or draws_itself(env)
         after, _ = random_state.capture()
         if simulated:
             for said in UnseenPlace(config).told(costs_of(config.task, config.constraint)):
                 warnings.warn(said, Advice, stacklevel=2)
     return {
         "deterministic": found.deterministic,
+        "drawable": drawable,
         "unsaved": list(found.unsaved),
         "shared_generators": [name for name in GENERATORS if (before[name] != after[name]).any()],
     }

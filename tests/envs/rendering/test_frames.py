@@ -107,9 +107,12 @@ def test_opengl_is_not_blamed_for_a_class_that_draws_nothing() -> None:
     gymnasium.register("NothingToDraw-v0", entry_point=f"{__name__}:NothingToDraw", max_episode_steps=10)
     env = envs.make("NothingToDraw-v0", render_mode="rgb_array")
     env.reset(seed=0)
-    with pytest.raises(envs.RenderError, match="render raised NotImplementedError") as refusal:
+    with pytest.raises(envs.RenderError) as refusal:
         env.render()
-    assert "MUJOCO_GL" not in str(refusal.value)
+    assert str(refusal.value) == (
+        "no frame could be made: NothingToDraw-v0 has no MuJoCo physics to take pictures of, "
+        "and no render() of its own"
+    )
 
 
 def test_the_camera_follows_a_running_robot_and_not_an_arm() -> None:

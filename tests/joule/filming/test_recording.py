@@ -169,7 +169,7 @@ class Counting(ZeroPolicy):
 
 def test_an_episode_is_planned_once_and_its_first_prediction_is_at_a_third_of_its_length() -> None:
     policy, env, shares = Counting(), drawn(ends_at=12), list[float]()
-    view: Any = SimpleNamespace(rollouts=SimpleNamespace(ahead=15))
+    view: Any = SimpleNamespace(rollouts=SimpleNamespace(ahead=15), plain=env.render)
     filmed, first, _ = Takes(policy, env, 25, view, None).prepare(7, shares.append)
     assert (first, policy.asked, shares[0]) == (4, 12, 0.5 / 25)
     obs, state = env.reset(seed=7)[0], None
@@ -184,6 +184,17 @@ def test_an_episode_is_planned_once_and_its_first_prediction_is_at_a_third_of_it
     )
     assert Takes(policy, env, 25, view, 9).prepare(7, shares.append)[:2] == (policy, 9)
     assert Takes(policy, env, 25, None, None).prepare(7, shares.append)[0] is policy
+
+
+def test_an_environment_that_cannot_be_drawn_is_refused_before_an_episode_is_planned() -> None:
+    def draw() -> np.ndarray:
+        raise envs.RenderError("no frame could be made")
+
+    policy = Counting()
+    view: Any = SimpleNamespace(rollouts=SimpleNamespace(ahead=15), plain=draw)
+    with pytest.raises(envs.RenderError, match="no frame"):
+        Takes(policy, drawn(), 25, view, None).prepare(7, list[float]().append)
+    assert policy.asked == 0
 
 
 def test_a_film_without_its_prediction_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_env
 
 from joule.callbacks.tensorboard_tracker import TensorBoardTracker
 from joule.cli import signals
@@ -76,6 +77,16 @@ def test_what_a_kill_left_out_is_made_by_a_resume(
     assert (folder / "evaluations.csv").read_bytes() == evaluations
     assert train.main(["--resume", str(folder)]) == 0
     assert "nothing to do: this run has its 30 frames" in capsys.readouterr().out
+
+
+def test_a_film_is_advised_of_an_environment_that_can_be_drawn(
+    outputs: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs()
+    for env, drawable in ((brief(tmp_path)[1], True), (tiny_env.RECORDED, False)):
+        words = ["--env", env, *brief(tmp_path / str(drawable))[2:], "--no-video"]
+        assert train.main(words) == 0
+        assert ("render:   " in capsys.readouterr().out) is drawable
 
 
 def test_a_signal_in_the_film_is_an_exit_code_and_says_how_to_go_on(
