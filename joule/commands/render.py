@@ -171,6 +171,7 @@ def render(
     # The imports of torch and MuJoCo take seconds; they follow once all of the above is checked.
     from joule.callbacks.episodes import episode_callback
     from joule.filming.recording import record
+    from joule.report.film.enlarged import enlargement
 
     told = episode_callback(callback)
     loaded = request.load()
@@ -199,9 +200,11 @@ def render(
     finally:
         env.close()
     if drawn != asked:
+        factor = enlargement(*drawn)
+        larger = f"; the film shows them {factor} times as large" if factor > 1 else ""
         told.note(
             f"the frames are {drawn[0]} x {drawn[1]} pixels, not {width} x {height}: {env.env_spec.env} decides "
-            "their size itself"
+            f"their size itself{larger}"
         )
     return made
 

@@ -18,7 +18,7 @@ from agent.remembered_latents import latents_at
 from envs.rendering.ghost import Ghost, Tint, why_none
 from envs.safe_env import SafeEnv
 from joule.filming.predicted_poses import PredictedPoses
-from joule.filming.views import GhostView, View
+from joule.filming.views import GhostView, View, shown
 from joule.report.film.canvas import INK, PAPER, QUIET, Frame, fitted, font_of
 from joule.report.film.caption import caption
 
@@ -60,7 +60,7 @@ def with_goal(agent: Any, env: SafeEnv, view: View, seconds: float) -> tuple[Vie
     poses = PredictedPoses(agent, ghost.poses, seconds, ahead)
     if not poses.readable.any():
         return view, "its pose cannot be read off the latent of the goal, as far as the agent remembers"
-    return GoalGhostView(agent, ghost, poses, cost, view), None
+    return GoalGhostView(agent, env, ghost, poses, cost, view), None
 
 
 class GoalGhostView:
@@ -70,6 +70,7 @@ class GoalGhostView:
 
     Args:
         agent: plans for the goal.
+        env: made for rendering.
         ghost: of the robot.
         poses: says which positions are readable.
         cost: of the goal.
@@ -77,9 +78,15 @@ class GoalGhostView:
     """
 
     def __init__(
-        self, agent: WorldModelAgent, ghost: Ghost, poses: PredictedPoses, cost: GoalCost, view: View
+        self,
+        agent: WorldModelAgent,
+        env: SafeEnv,
+        ghost: Ghost,
+        poses: PredictedPoses,
+        cost: GoalCost,
+        view: View,
     ) -> None:
-        self.ghost, self.view, self.readable = ghost, view, poses.readable
+        self.env, self.ghost, self.view, self.readable = env, ghost, view, poses.readable
         no_actions = np.zeros((0, agent.env_spec.action_size), np.float32)
         observation: Any = cost.goal.observation
         self.goal = poses.state("qpos", agent.imagine(observation, no_actions))[0]
@@ -99,10 +106,11 @@ class GoalGhostView:
         poses = self.ghost.poses
         pose = poses.normalised(np.where(self.readable, self.goal, poses.present()))
         if isinstance(self.view, GhostView):
-            shown = self.ghost.over(self.view.picture(), pose, GOAL_TINT)
+            scene, text = self.view.scene()
+            picture = self.view.captioned(self.ghost.over(scene, pose, GOAL_TINT), text)
         else:
-            shown = self.ghost.draw(pose, GOAL_TINT)
-        return caption(shown, f"green ghost: the goal {self.name}", GOAL_INK, "bottom")
+            picture = shown(self.ghost.draw(pose, GOAL_TINT), self.env)
+        return caption(picture, f"green ghost: the goal {self.name}", GOAL_INK, "bottom")
 
 
 class SeenGoalView:

@@ -18,6 +18,7 @@ from joule.filming.shown_readouts import ShownReadouts
 from joule.report.amounts import count
 from joule.report.film import side_by_side
 from joule.report.film.caption import caption
+from joule.report.film.enlarged import enlarged
 from joule.report.imagination import PREDICTED, Curves
 
 CURVE_SPAN = 100
@@ -40,6 +41,15 @@ class View(Protocol):
         ...
 
 
+def shown(frame: np.ndarray, env: SafeEnv) -> np.ndarray:
+    """A frame of an environment [height, width, 3], as films show it.
+
+    One that is small because the environment decides its size is enlarged. One of the width that was asked for is
+    left as it is.
+    """
+    return frame if frame.shape[1] == env.frame_size[0] else enlarged(frame)
+
+
 class PlainView:
     """The environment as it renders itself."""
 
@@ -54,7 +64,7 @@ class PlainView:
 
     def picture(self) -> np.ndarray:
         """See `View`."""
-        return self.env.render()
+        return shown(self.env.render(), self.env)
 
 
 def imagination_view(agent: Any, env: SafeEnv, seconds: float) -> GhostView | CurveView:
@@ -98,13 +108,21 @@ class GhostView:
 
     def picture(self) -> np.ndarray:
         """See `View`."""
+        return self.captioned(*self.scene())
+
+    def scene(self) -> tuple[np.ndarray, str]:
+        """The scene now with its ghost, as large as it is drawn, and the caption; without a ghost it is empty."""
         predicted = self.rollouts.predicted()
         if predicted is None:
-            return self.plain()
+            return self.plain(), ""
         pose = self.predicted_poses.pose(self.start, predicted)
         steps, off = len(predicted) - 1, 100 * self.ghost.poses.distance(pose)
-        text = f"ghost: predicted {count(steps, 'decision')} ago, {off:.0f} cm off"
-        return caption(self.ghost.draw(pose), text, PREDICTED)
+        return self.ghost.draw(pose), f"ghost: predicted {count(steps, 'decision')} ago, {off:.0f} cm off"
+
+    def captioned(self, scene: np.ndarray, text: str) -> np.ndarray:
+        """The picture [height, width, 3] of a scene and its caption."""
+        picture = shown(scene, self.env)
+        return caption(picture, text, PREDICTED) if text else picture
 
 
 class CurveView:
@@ -123,7 +141,7 @@ class CurveView:
 
     def plain(self) -> np.ndarray:
         """As of `GhostView`."""
-        return self.env.render()
+        return shown(self.env.render(), self.env)
 
     def decided(self, obs: Observation, action: np.ndarray, state: Any) -> None:
         """See `View`."""

@@ -66,6 +66,7 @@ def test_a_size_that_the_environment_does_not_take_is_said(
     assert render.main([*command, "--width", "960"]) == 0
     printed = capsys.readouterr()
     assert "the frames are 120 x 90 pixels, not 960 x 480: " in printed.out + printed.err
+    assert "decides their size itself; the film shows them 3 times as large" in printed.out + printed.err
     assert render.main(command) == 0
     printed = capsys.readouterr()
     assert "pixels" not in printed.out + printed.err
