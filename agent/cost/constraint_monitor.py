@@ -23,6 +23,8 @@ class ConstraintMonitor:
         self.constraints = tuple(constraints)
         self.violations: list[float] = []
         """The largest violation of each step, in the unit of its limit; 0 within all limits."""
+        self.of_each: list[list[float]] = [[] for _ in self.constraints]
+        """Those of each constraint alone."""
         self._layout: Readouts | None = None
 
     def observe(self, env: TrainingEnv) -> ObservedEnv:
@@ -48,9 +50,13 @@ class ConstraintMonitor:
         assert self._layout is not None
         rows, taken = (torch.from_numpy(np.asarray(x, np.float32))[None] for x in (readouts, action))
         named = self._layout.of(rows, taken, lambda: rows.new_tensor([-float(reward)]))
-        found = [float(cost_per_row(constraint, named)[0]) for constraint in self.constraints]
-        # A cost that is no number keeps nothing, as in plans.
-        self.violations.append(max([0.0, *(math.inf if math.isnan(cost) else cost for cost in found)]))
+        largest = 0.0
+        for constraint, violations in zip(self.constraints, self.of_each, strict=True):
+            cost = float(cost_per_row(constraint, named)[0])
+            # A cost that is no number keeps nothing, as in plans.
+            violations.append(math.inf if math.isnan(cost) else max(0.0, cost))
+            largest = max(largest, violations[-1])
+        self.violations.append(largest)
 
     def ended(self) -> None:
         """An episode is over, which is no step."""
@@ -58,9 +64,17 @@ class ConstraintMonitor:
     @property
     def per_thousand(self) -> float:
         """Steps that violate a constraint, per 1,000 decisions; 0 before the first."""
-        return 1000.0 * float(np.mean(np.array(self.violations) > 0.0)) if self.violations else 0.0
+        return _per_thousand(self.violations)
 
     @property
     def worst(self) -> float:
-        """The largest violation, in the unit of its limit."""
+        """The largest violation, in the unit of its limit. Those of several limits have several units."""
         return max(self.violations, default=0.0)
+
+    def summaries(self) -> list[dict[str, float]]:
+        """Of each constraint, in their order, as JSON values: `per_1000` and `worst`, as of the properties."""
+        return [{"per_1000": _per_thousand(one), "worst": max(one, default=0.0)} for one in self.of_each]
+
+
+def _per_thousand(violations: Sequence[float]) -> float:
+    return 1000.0 * float(np.mean(np.array(violations) > 0.0)) if violations else 0.0

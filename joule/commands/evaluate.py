@@ -355,6 +355,7 @@ def _evaluation(
             values |= {
                 "violations_per_1000": monitor.per_thousand,
                 "worst_violation": monitor.worst,
+                "violations": dict(zip(values["constraint"], monitor.summaries(), strict=True)),
                 "margin": dict(zip(values["constraint"], margin, strict=True)),
             }
         if world_model.config.task != trained.env_config.task and request.learn_task is not None:

@@ -85,6 +85,16 @@ def _deadline(timing: Mapping[str, Any]) -> str:
     ).format(**timing)
 
 
+def _violations(record: Mapping[str, Any]) -> list[str]:
+    """How often and by how much constraints were violated: a line for each, because each has a unit of its own."""
+    each: Mapping[str, Mapping[str, float]] = record["violations"]
+    return [
+        f"{f'{limit}: ' if len(each) > 1 else ''}{of['per_1000']:.1f} violations in 1,000 decisions, the worst by "
+        f"{of['worst']:.2g}"
+        for limit, of in each.items()
+    ]
+
+
 def _summary(record: Mapping[str, Any]) -> list[str]:
     """The lines that sum up."""
     mean, std, iqm = (decimals(record[key], 2) for key in ("mean", "std", "iqm"))
@@ -103,10 +113,7 @@ def _summary(record: Mapping[str, Any]) -> list[str]:
     elif record["planning_ms"] is not None:
         parts.append(f"{record['planning_ms']:.1f} ms a decision")
     if record["constraint"]:
-        parts.append(
-            f"{record['violations_per_1000']:.1f} violations in 1,000 decisions, the worst by "
-            f"{record['worst_violation']:.2g}"
-        )
+        parts += _violations(record)
         parts += [f"safety margin {margin:.2g} from {limit}" for limit, margin in record["margin"].items()]
     parts += [change_text(event) for event in record["changes_detected"] or ()]
     if record["readouts"]:

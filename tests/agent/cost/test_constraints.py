@@ -199,3 +199,24 @@ def test_a_violation_that_is_no_number_keeps_nothing() -> None:
     watched.step(np.zeros(1, np.float32))
     assert monitor.violations == [math.inf]
     assert monitor.per_thousand == 1000.0
+
+
+def test_violations_of_several_constraints_are_counted_apart() -> None:
+    env = envs.make(tiny_env.ID)
+    limits = [
+        Constraint("force", lambda r: 1e5 * (r["action.0"] - 0.5)),
+        Constraint("place", lambda r: r["position"] - 9.0),
+        Constraint("always", lambda r: 0.0 * r["position"] + 0.25),
+    ]
+    monitor = ConstraintMonitor(limits)
+    nothing = {"per_1000": 0.0, "worst": 0.0}
+    assert monitor.summaries() == [nothing] * 3
+    watched = monitor.observe(env)
+    watched.reset(seed=1)
+    for action in (1.0, 0.0, 0.0, 0.0):
+        watched.step(np.full(1, action, np.float32))
+    force, place, always = monitor.summaries()
+    assert force == {"per_1000": 250.0, "worst": pytest.approx(5e4)}
+    assert place == nothing
+    assert always == {"per_1000": 1000.0, "worst": pytest.approx(0.25)}
+    assert (monitor.per_thousand, monitor.worst) == (1000.0, force["worst"])

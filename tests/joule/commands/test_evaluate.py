@@ -199,6 +199,21 @@ def test_on_a_full_disk_the_results_are_shown_and_kept(
     assert f"mean {record['mean']:,.2f}" in printed
 
 
+def test_violations_of_several_constraints_have_a_line_each(
+    trained_run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "within.json"
+    limits = ["position>9", "cost<1"]
+    words = [word for limit in limits for word in ("--constraint", limit)]
+    assert evaluate.main([str(trained_run), "--episodes", "1", "--out", str(out), *words]) == 0
+    record, printed = json.loads(out.read_text()), capsys.readouterr().out
+    assert list(record["violations"]) == limits
+    assert record["violations"]["cost<1"] == {"per_1000": 0.0, "worst": 0.0}
+    assert record["violations"]["position>9"]["worst"] == record["worst_violation"]
+    assert "position>9: 1000.0 violations in 1,000 decisions, the worst by" in printed
+    assert "cost<1: 0.0 violations in 1,000 decisions, the worst by 0" in printed
+
+
 @pytest.mark.slow
 def test_violations_of_a_constraint_are_counted(joule_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = joule_run / "within.json"

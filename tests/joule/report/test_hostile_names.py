@@ -93,7 +93,7 @@ def test_an_evaluation_is_printed_on_its_own_lines() -> None:
             "perceive": "energy", "task": name, "constraint": [name], "seeds": [1], "returns": [2.0],
             "lengths": [3], "drawn": [{name: 1.0}], "deadline": None, "mean": 2.0, "std": 0.0, "iqm": 2.0,
             "surprise": None, "forecast": None, "planning_ms": 1.0, "violations_per_1000": 0.0,
-            "worst_violation": 0.0, "margin": {name: 0.0},
+            "worst_violation": 0.0, "margin": {name: 0.0}, "violations": {name: {"per_1000": 0.0, "worst": 0.0}},
             "changes_detected": None, "diverged": 0, "episodes": 1, "readouts": {name: 0.1},
         }  # fmt: skip
         text = evaluation_text.shown(record)
