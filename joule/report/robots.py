@@ -38,7 +38,7 @@ def _note(task: str, runs: Sequence[Run]) -> list[str]:
         elif record:
             robots.append((record, [run]))
     changed: dict[str, None] = {}
-    named = []
+    named: list[str] = []
     for record, of in robots:
         groups = [group for other, _ in robots for group in changed_groups(other, record)]
         changed |= dict.fromkeys(groups)

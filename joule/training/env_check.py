@@ -14,8 +14,8 @@ from envs.changes.randomisation import is_drawn
 from envs.env_spec import STATE
 from envs.faults.coarse_numbers import CoarseNumber
 from envs.readouts.sensors import names_in_parts
-from envs.safe_env import SafeEnv
 from envs.rendering.checked_frame import draws_itself
+from envs.safe_env import SafeEnv
 from envs.state.determinism import check_determinism
 from joule.datasets.dataset import described
 from joule.environment import make_env

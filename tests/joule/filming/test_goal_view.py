@@ -84,7 +84,7 @@ def test_a_ghost_has_the_pose_of_the_goal_and_an_imagined_one_stays(make_agent: 
 
 def _ghost_of(agent: Any, ghost_view: GhostView, inner: Any) -> GoalGhostView:
     ghost, poses = ghost_view.ghost, ghost_view.predicted_poses
-    return GoalGhostView(agent, ghost, poses, agent.modules.task_cost, inner)
+    return GoalGhostView(agent, ghost_view.env, ghost, poses, agent.modules.task_cost, inner)
 
 
 def test_an_agent_without_a_goal_is_filmed_as_before(make_agent: Make) -> None:

@@ -142,7 +142,7 @@ def test_an_evaluation_of_goals_has_arguments_of_its_own(run: Path) -> None:
     }  # fmt: skip
     for option, argument in options.items():
         with pytest.raises(ConfigError, match=f"^{option}: is neither .*; did you mean {argument}\\?$"):
-            joule.evaluate_goals(run, 1, **{option: 5})
+            joule.evaluate_goals(run, 1, **dict[str, Any]({option: 5}))
     with pytest.raises(ConfigError, match="plans by readouts have no sub-goals; leave it out"):
         joule.evaluate_goals(run, 1, energy="readouts", sub_goal_decisions=7, **asked)
 
