@@ -34,11 +34,6 @@ _NEEDS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--reward none only explores, without this setting",
     ),
     (
-        ("explore.plan_from_decisions", "explore.plan_every_episodes"),
-        lambda config: config.reward != "none" or config.explore.kind == "disagreement",
-        "random and smooth actions are not planned",
-    ),
-    (
         ("learning.cost_weight",),
         lambda config: config.reward != "none",
         "without rewards there are no costs to predict",

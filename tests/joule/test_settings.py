@@ -151,11 +151,6 @@ def test_a_run_keeps_its_agent_and_the_sizes_of_its_networks() -> None:
             "--reward none only explores, without this setting",
         ),
         (
-            {"explore.plan_every_episodes": 1, "reward": "none", "explore.kind": "smooth"},
-            {"explore.kind": "disagreement"},
-            "random and smooth actions are not planned",
-        ),
-        (
             {"learning.cost_weight": 0.5, "reward": "none"},
             {"reward": "env"},
             "without rewards there are no costs",

@@ -36,10 +36,10 @@ class Half(Point):
 
 
 class Far(Point):
-    """Actions that float32 does not resolve."""
+    """Actions that float32 does not resolve; it holds neither the bounds nor the middle."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012
-    action_space = spaces.Box(1e6, 1e6 + 1.0, (1,), np.float64)  # type: ignore[arg-type]
+    action_space = spaces.Box(1e6 + 0.01, 1e6 + 0.97, (1,), np.float64)  # type: ignore[arg-type]
 
     def step(self, action: np.ndarray) -> Any:
         """The force is the distance from the middle of the range."""
