@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
 
-ID = "joule-tests/Far-v0"
+ID = "joule-tests/FarFromZero-v0"
 
 
 class Far(gymnasium.Env[Any, np.ndarray]):
