@@ -106,9 +106,10 @@ class GoalsConfigurator:
         """
         if asked != "auto":
             return asked
-        graph = None if self.modules.networks.goals is None else self._graph()
-        joined = self.modules.networks.goals is not None and (graph is None or graph.connectable)
-        return "steps" if joined else "latent"
+        if self.modules.networks.goals is None:
+            return "latent"
+        graph = self._graph()
+        return "steps" if graph is None or graph.connectable else "latent"
 
     def settings(self, horizon_decisions: int | None = None, energy: GoalEnergy = "auto") -> Config:
         """The settings with the horizon of plans for a goal. Raises ConfigError for one beyond an episode."""

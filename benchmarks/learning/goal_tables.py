@@ -104,8 +104,7 @@ def reached(rows: Rows) -> str:
 
 
 def _newest(rows: Rows, subject: str) -> list[Row]:
-    of = [row for row in rows if row["subject"] == subject and row["acts"] != "oracle"]
-    return of_newest_version(of) if of else []
+    return of_newest_version([row for row in rows if row["subject"] == subject and row["acts"] != "oracle"])
 
 
 def _of(rows: Rows, acts: str) -> list[Row]:

@@ -17,6 +17,7 @@ from agent.memory.portions import evenly
 from agent.remembered_latents import latents_at
 from envs.rendering.ghost import Ghost, Tint, why_none
 from envs.safe_env import SafeEnv
+from joule.filming.imagined_rollouts import ImaginedRollouts
 from joule.filming.predicted_poses import PredictedPoses
 from joule.filming.views import GhostView, View, shown
 from joule.report.film.canvas import INK, PAPER, QUIET, Frame, fitted, font_of
@@ -28,8 +29,6 @@ GOAL_INK = (64, 210, 140)
 """Colour of its caption."""
 MOST_REMEMBERED = 4_000
 """Remembered pictures among which the nearest to a predicted latent is looked for, at most."""
-SECONDS_JUDGED = 1.0
-"""Simulated time over which it is judged which positions the agent can read, about."""
 
 
 def goal_of(agent: Any) -> GoalCost | None:
@@ -55,9 +54,11 @@ def with_goal(agent: Any, env: SafeEnv, view: View, seconds: float) -> tuple[Vie
         return SeenGoalView(agent, seen[0], cost, view), None
     if (why := why_none(env)) is not None:
         return view, why
-    ghost = view.ghost if isinstance(view, GhostView) else Ghost(env)
-    ahead = max(1, round(SECONDS_JUDGED / seconds))
-    poses = PredictedPoses(agent, ghost.poses, seconds, ahead)
+    if isinstance(view, GhostView):
+        ghost, poses = view.ghost, view.predicted_poses
+    else:
+        ghost = Ghost(env)
+        poses = PredictedPoses(agent, ghost.poses, seconds, ImaginedRollouts(agent, seconds).ahead)
     if not poses.readable.any():
         return view, "its pose cannot be read off the latent of the goal, as far as the agent remembers"
     return GoalGhostView(agent, env, ghost, poses, cost, view), None
@@ -137,24 +138,27 @@ class SeenGoalView:
     def begin(self, first: int) -> None:
         """See `View`."""
         self.view.begin(first)
-        self._seen: np.ndarray | None = None
-        self._predicted: tuple[np.ndarray, int] | None = None
+        self._decided: tuple[Observation, Any] | None = None
+        """Observation and state of the last decision; only those of a frame that is drawn are looked at."""
 
     def decided(self, obs: Observation, action: np.ndarray, state: Any) -> None:
         """See `View`."""
         self.view.decided(obs, action, state)
-        self._seen = self._newest(obs)
-        self._predicted = None if self._latents is None else self._nearest_to_goal(state)
+        self._decided = obs, state
 
     def picture(self) -> np.ndarray:
         """See `View`."""
-        tiles = [(self.goal, "goal"), (self._seen, "the agent sees")]
-        if self._latents is not None:
-            picture, ahead = self._predicted or (None, 0)
-            tiles.append((picture, f"predicts (+{ahead})" if ahead else "predicts"))
-        return beside(self.view.picture(), tiles)
+        seen, picture, title = None, None, "predicts"
+        if self._decided is not None:
+            obs, state = self._decided
+            seen = self._newest(obs)
+            if self._latents is not None:
+                picture, ahead = self.nearest_to_goal(state)
+                title = f"predicts (+{ahead})"
+        tiles = [(self.goal, "goal"), (seen, "the agent sees")]
+        return beside(self.view.picture(), tiles if self._latents is None else [*tiles, (picture, title)])
 
-    def _nearest_to_goal(self, state: Any) -> tuple[np.ndarray, int]:
+    def nearest_to_goal(self, state: Any) -> tuple[np.ndarray, int]:
         """A picture of the moment under a decision's plan that is nearest to the goal, and how far ahead it is."""
         modules = self.agent.modules
         assert self._latents is not None

@@ -46,8 +46,7 @@ def test_an_agent_that_sees_is_filmed_beside_its_goal_its_view_and_its_predictio
     action, state = agent.predict(obs)
     view.decided(obs, action, state)
     np.testing.assert_array_equal(view.goal, np.repeat(np.asarray(goal)[-1:].transpose(1, 2, 0), 3, 2))
-    assert view._predicted is not None
-    picture, ahead = view._predicted
+    picture, ahead = view.nearest_to_goal(state)
     memory = agent.modules.replay_buffer.observations(agent.modules.replay_buffer.filled())
     assert any(np.array_equal(picture[:, :, 0], rows[-1]) for rows in memory)
     assert 1 <= ahead <= state.plan.actions.shape[1]
