@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import gymnasium
@@ -19,6 +20,7 @@ from envs.faults.errors import EnvError, EnvFault, RenderError, described
 from envs.readouts.named import of_observation, readout_vector
 from envs.rendering.checked_frame import checked_frame, drawing_error
 from envs.rendering.current_context import (
+    current_kept,
     free_dm_control,
     free_viewers,
     make_empty_current,
@@ -110,13 +112,14 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         """Frees the simulator and its OpenGL context."""
         if not self._closed:
             self._closed = True
-            if self.camera is not None:
-                self.camera.close()
-            free_viewers(self.env)
-            if self._draws_itself:
-                make_empty_current()  # what it frees must not be another's
-            self.env.close()
-            free_dm_control(self.env)
+            with current_kept() if self._draws_itself or self.camera is not None else nullcontext():
+                if self.camera is not None:
+                    self.camera.close()
+                free_viewers(self.env)
+                if self._draws_itself:
+                    make_empty_current()  # what it frees must not be another's
+                self.env.close()
+                free_dm_control(self.env)
 
     def own_action(self, action: np.ndarray) -> np.ndarray:
         """The environment's own action, in its shape and units, for `action` [act] in [-1, 1]; else EnvError."""
@@ -359,10 +362,10 @@ class SafeEnv(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray])
         if self.env_spec.mujoco and not self._rendered and (hint := ensure_gl()) is not None:
             raise RenderError(hint)
         try:
-            make_own_current(self)
-            frame = self.env.render()
-            if self.env_spec.mujoco and self.env.render_mode != "human":
-                make_empty_current()
+            in_memory = self.env_spec.mujoco and self.env.render_mode != "human"
+            with current_kept() if in_memory else nullcontext():
+                make_own_current(self)
+                frame = self.env.render()
         except Exception as error:
             if self.env_spec.mujoco and isinstance(error, NotImplementedError):
                 self.camera = SceneCamera(self.env, self.env_spec.env, *self.frame_size)

@@ -2,15 +2,17 @@
 
 OpenGL draws, and deletes objects by their numbers, in the context that is current. Renderers of MuJoCo and
 Gymnasium are freed in whichever is: that of another renderer loses what it draws with, and its pictures are wrong
-from then on, without an error. So no context is left current after a frame, of a camera of Joule's or of a renderer
-of the environment.
+from then on, without an error. So no context of Joule's is left current after a frame, of a camera of Joule's or of
+a renderer of the environment. A context that was current before is made current again: it is of a renderer outside
+Joule, which may take its own for current still.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -45,13 +47,46 @@ def make_empty_current() -> None:
 
 
 @contextmanager
-def drawing(env: gymnasium.Env[Any, Any]) -> Iterator[None]:
-    """In the block, an environment draws with its own renderer; none of its contexts is left current."""
-    make_own_current(env)
+def current_kept() -> Iterator[None]:
+    """After the block, the context of before it is current again, or where there was none, the empty one."""
+    make_current = _of_before()
     try:
         yield
     finally:
         make_empty_current()
+        if make_current is not None:
+            with suppress(Exception):  # it was freed in the block
+                make_current()
+
+
+@contextmanager
+def drawing(env: gymnasium.Env[Any, Any]) -> Iterator[None]:
+    """In the block, an environment draws with its own renderer; none of its contexts is left current."""
+    with current_kept():
+        make_own_current(env)
+        yield
+
+
+def _of_before() -> Callable[[], Any] | None:
+    """What makes the present context current again; None where there is none, or the empty one."""
+    empty = getattr(getattr(_threads, "empty", None), "_context", None)
+    if "mujoco.glfw" in sys.modules:
+        import glfw
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # GLFW warns where it has not been initialised
+            window = glfw.get_current_context()
+        if window:
+            return None if window == empty else lambda: glfw.make_context_current(window)
+    if "mujoco.egl" in sys.modules:
+        from OpenGL import EGL
+
+        context = EGL.eglGetCurrentContext()
+        if context and context.address != getattr(empty, "address", None):
+            display = EGL.eglGetCurrentDisplay()
+            drawn, read = EGL.eglGetCurrentSurface(EGL.EGL_DRAW), EGL.eglGetCurrentSurface(EGL.EGL_READ)
+            return lambda: EGL.eglMakeCurrent(display, drawn, read, context)
+    return None
 
 
 def make_own_current(env: gymnasium.Env[Any, Any]) -> None:

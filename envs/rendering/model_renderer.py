@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from envs.faults.errors import RenderError
 from envs.physics import Physics
-from envs.rendering.current_context import make_empty_current
+from envs.rendering.current_context import current_kept, make_empty_current
 from envs.rendering.opengl import ensure_gl
 
 _forgotten: list[Any] = []
@@ -61,9 +62,9 @@ class ModelRenderer:
 
     def render(self) -> np.ndarray:
         """The scene as uint8 [height, width, 3]."""
-        _free_forgotten()
-        picture: np.ndarray = self._renderer.render()
-        make_empty_current()
+        with current_kept():
+            _free_forgotten()
+            picture: np.ndarray = self._renderer.render()
         return picture
 
     def close(self) -> None:
@@ -71,8 +72,9 @@ class ModelRenderer:
         if self._renderer is not None:
             assert self._finalizer is not None
             self._finalizer.detach()
-            make_empty_current()
-            self._renderer.close()
+            with current_kept():
+                make_empty_current()
+                self._renderer.close()
             self._renderer = self._model = None
 
     def _make(self, model: Any) -> None:
@@ -89,13 +91,13 @@ class ModelRenderer:
         for part, field, value in changes:
             setattr(part, field, value)
         try:
-            self._renderer = mujoco.Renderer(model, self._height, self._width)
+            with current_kept():
+                self._renderer = mujoco.Renderer(model, self._height, self._width)
         except Exception as error:
             raise RenderError(f"{self._name}: no frame could be made: {error}") from error
         finally:
             for part, field, value in before:
                 setattr(part, field, value)
-        make_empty_current()
         self._finalizer = weakref.finalize(self, _forgotten.append, self._renderer)
         self._finalizer.atexit = False
         # EGL ends itself at exit; a context that is freed later prints a traceback.
@@ -117,7 +119,8 @@ def _free_forgotten() -> None:
 
 def _close(reference: weakref.ref[ModelRenderer]) -> None:
     """Frees the context of a renderer that still exists, and of those that nobody closed."""
-    _free_forgotten()
-    renderer = reference()
-    if renderer is not None:
-        renderer.close()
+    with suppress(Exception):  # the process ends, and dm_control may have ended EGL before
+        _free_forgotten()
+        renderer = reference()
+        if renderer is not None:
+            renderer.close()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import drawing_env
+import gymnasium
 import numpy as np
 import pytest
 
@@ -126,3 +127,19 @@ def test_a_renderer_of_gymnasium_that_another_thread_used_can_be_closed() -> Non
     inner.close = lambda: closed.append(close())
     env.close()
     assert len(closed) == 1
+
+
+def test_a_renderer_outside_joule_draws_on_after_joule_drew() -> None:
+    own = gymnasium.make(ID, render_mode="rgb_array")
+    own.reset(seed=1)
+    seen: Any = own.render()
+    assert seen.std() > 0
+    made = [seeing(), envs.make(ID, render_mode="rgb_array")]
+    for env in made:
+        env.reset(seed=1)
+    made[1].render()
+    np.testing.assert_array_equal(own.render(), seen)
+    for env in made:
+        env.close()
+    np.testing.assert_array_equal(own.render(), seen)
+    own.close()
