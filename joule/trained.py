@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent.configurator import dotted_names, validation
 from agent.configurator.settings import NO_USUAL_RETURN, Config
 from agent.errors import ConfigError
+from agent.seeds import FIRST_SEED
 from joule.arguments import whole
 from joule.goals.asked import AskedGoal
 from joule.model_file import with_model_file
@@ -273,11 +274,33 @@ class Request:
             return
         from joule.environment import make_env
 
-        of_env = {name: self.changes[name] for name in _OF_ENV if name in self.changes}
-        # A task has no part in it, and one in Python could not be made again.
-        config = validation.validate(dotted_names.replace(self.config, {**of_env, "task": ""}))
-        make_env(config).close()
+        make_env(self._env_config()).close()
         self._perturbations_checked = True
+
+    def check_drawn(self, width: int, height: int) -> None:
+        """Draws a frame, so that an environment that cannot be drawn is refused before minutes of learning.
+
+        Args:
+            width: of a frame in pixels.
+            height: of a frame in pixels.
+
+        Raises:
+            RenderError: with what is missing.
+            EnvError, ConfigError: as `joule.make_env`.
+        """
+        from joule.environment import make_env
+
+        env = make_env(self._env_config(), render_mode="rgb_array", width=width, height=height)
+        try:
+            env.reset(seed=FIRST_SEED)
+            env.render()
+        finally:
+            env.close()
+
+    def _env_config(self) -> Config:
+        """The settings of the environment to show the agent in, without a task: one in Python cannot be made again."""
+        of_env = {name: self.changes[name] for name in _OF_ENV if name in self.changes}
+        return validation.validate(dotted_names.replace(self.config, {**of_env, "task": ""}))
 
     def load(self, note: Callable[[str], None] | None = None) -> Trained:
         """The agent with its changes, which has learned what it is to learn first.

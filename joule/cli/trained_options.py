@@ -53,6 +53,8 @@ def add_changes(parser: Parser, arguments: Sequence[str] = (), *, adapt: bool = 
         "drawn in each episode; none undoes the changes of training; repeatable"
     )
     add_setting(parser, "perturb", tuple[str, ...], (), change)
+    frames = "frames after which an episode is truncated (default: as in training)"
+    add_setting(parser, "max_episode_frames", int | None, None, frames)
     inferred = "`energy` infers what dead or corrupted sensors should read, for 2 to 3 ms a decision"
     add_setting(parser, "perceive", typing.get_type_hints(Config)["perceive"], "encoder", inferred)
     limit = "a constraint that plans must keep, as in speed<2; repeatable"

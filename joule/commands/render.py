@@ -174,6 +174,8 @@ def render(
     from joule.report.film.enlarged import enlargement
 
     told = episode_callback(callback)
+    if adapt or learn_task is not None or request.asked.learn_goals is not None:
+        request.check_drawn(width, height)
     loaded = request.load()
     parts = name_parts(changes, learn_task=learn_task, adapt=adapt, seed=seed)
     if film is None:

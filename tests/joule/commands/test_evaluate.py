@@ -132,6 +132,11 @@ def test_another_task_is_planned_for_or_learned(joule_run: Path, capsys: pytest.
     assert (learned["learn_task"], learned["planner"]["horizon_decisions"]) == (3, 3)
 
 
+def test_episodes_can_have_another_limit(zero_run: Path) -> None:
+    name = "evaluation-max-episode-frames-12"
+    assert evaluated(zero_run, "--max-episode-frames", "12", name=name)["lengths"] == [12] * 10
+
+
 def test_plans_for_another_task_fit_shorter_episodes(joule_run: Path) -> None:
     found = joule.evaluate(joule_run, 1, task="more:position", max_episode_frames=4)
     assert found["planner"]["horizon_decisions"] == 4

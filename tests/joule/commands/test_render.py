@@ -11,6 +11,7 @@ from drawn_env import ID
 
 import joule
 from agent.errors import ConfigError
+from envs import EnvError
 from joule.commands import render, train
 from joule.output_names import name_parts
 
@@ -57,6 +58,16 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_agent_learns(
         joule.render(zero_run)
     with pytest.raises(ConfigError, match="new cannot be written; give a file in a folder"):
         joule.render(zero_run, out=tmp_path / "new" / "film.mp4")
+
+
+def test_an_environment_that_cannot_be_drawn_is_refused_before_the_agent_learns(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("joule.trained.Request.load", lambda request: pytest.fail("the agent was loaded"))
+    learned = {"task": "less:position", "learn_task": 1}, {"adapt": True}
+    for asked in learned:
+        with pytest.raises(EnvError, match="one that can be shown takes render_mode"):
+            joule.render(trained_run, out=tmp_path / "film.mp4", **asked)
 
 
 def test_a_size_that_the_environment_does_not_take_is_said(
