@@ -298,7 +298,7 @@ class Request:
             env.close()
 
     def _env_config(self) -> Config:
-        """The settings of the environment to show the agent in, without a task: one in Python cannot be made again."""
+        """The settings of the environment to show the agent in, without a task, which may be in Python."""
         of_env = {name: self.changes[name] for name in _OF_ENV if name in self.changes}
         return validation.validate(dotted_names.replace(self.config, {**of_env, "task": ""}))
 
