@@ -102,11 +102,21 @@ def unseen_robot(env: str, *earlier: int) -> Numbers:
 
 
 def whole_run() -> Numbers:
-    """CPU time of a run relative to SAC's."""
+    """CPU time of a run relative to SAC's, without and with compiled gradient steps; means over environments."""
     ratios = [
-        of_env["default"]["relative_to_sac"][str(BUDGET)] for of_env in summary("whole_run.json").values()
+        [of_env[name]["relative_to_sac"][str(BUDGET)] for name in ("default", "default-compiled")]
+        for of_env in summary("whole_run.json").values()
     ]
-    return [float(np.mean(ratios))]
+    return [float(mean) for mean in np.mean(ratios, axis=0)]
+
+
+def whole_runs() -> Numbers:
+    """The same, by environment: those with compiled steps first."""
+    ratios = [
+        [of_env[name]["relative_to_sac"][str(BUDGET)] for of_env in summary("whole_run.json").values()]
+        for name in ("default-compiled", "default")
+    ]
+    return [ratio for of_agent in ratios for ratio in of_agent]
 
 
 def halfway() -> Numbers:

@@ -2,6 +2,7 @@
 
     python benchmarks/speed/whole_run.py                           # table; -> benchmarks/results/whole_run.json
     python benchmarks/speed/whole_run.py --only strong --dry       # one agent beside SAC; the table alone
+    python benchmarks/speed/whole_run.py --only default-compiled   # with compiled gradient steps, without the compiling
 
 Rows of results were made on different processors at different hours, so that their CPU times are not comparable. Here the
 agents take turns in one process, and the figure is a ratio of medians. A run of 100,000 frames is summed up decision by
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from agent.configurator.dotted_names import replace
 from agent.configurator.settings import Config
 from agent.learning.schedule import updates_due
-from benchmarks.contenders import BY_NAME, CONTENDERS, GYMNASIUM
+from benchmarks.contenders import BY_NAME, CONTENDERS, GYMNASIUM, Contender
 from benchmarks.refusals import exit_code
 from benchmarks.speed.agent_calls import decision_call, policy_call, settled_agent, update_call
 from benchmarks.speed.speed import default_env, machine
@@ -35,6 +36,8 @@ from joule.baselines.settings import settings_for
 
 RESULT = RESULTS / "whole_run.json"
 SAC = "sac"
+TIMED_ALONE = Contender("default-compiled", "Joule, compiled", "joule", settings={"learning.compiled": True})
+"""Its returns are those of the default settings but for rounding, so that it has no rows of its own."""
 EVERY_FRAMES = 10_000
 """Frames between two points of a run's CPU time."""
 ROUNDS, DECISIONS, TURN_SECONDS = 9, 10, 0.05
@@ -128,7 +131,8 @@ def measure_env(env: str, names: list[str], rounds: int, decisions: int) -> dict
     """What is known of an environment: name -> machine, parts, and CPU time relative to SAC's by frames."""
     import envs
 
-    configs = {name: BY_NAME[name].config(env) for name in dict.fromkeys([SAC, *names])}
+    known = {**BY_NAME, TIMED_ALONE.name: TIMED_ALONE}
+    configs = {name: known[name].config(env) for name in dict.fromkeys([SAC, *names])}
     repeat = envs.make(env).env_spec.action_repeat
     where = machine()
     parts = measure(configs, rounds, decisions)
@@ -153,7 +157,7 @@ def read(path: Path = RESULT) -> dict[str, Any]:
 def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [contender.name for contender in CONTENDERS]
-    p.add_argument("--only", nargs="+", choices=names, default=names, metavar="AGENT")
+    p.add_argument("--only", nargs="+", choices=[*names, TIMED_ALONE.name], default=names, metavar="AGENT")
     p.add_argument("--envs", nargs="+", default=[default_env(), GYMNASIUM[0]])
     p.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each call")
     p.add_argument("--decisions", type=int, default=DECISIONS, help="decisions of training in one turn")
