@@ -17,6 +17,7 @@ from agent.arguments import (
     rows_in,
     whole_number,
 )
+from agent.configurator.readout_checks import check_readouts
 from agent.errors import InputError
 from agent.forecast import Forecast
 from agent.interface import Observation
@@ -122,7 +123,9 @@ class ActingAgent(SavedAsFolder):
         Raises:
             InputError: for another shape, for an observation that is not finite, and for an action outside
                 [-1, 1].
+            TaskError: for an agent that learned from data without readouts.
         """
+        check_readouts(self.modules, "imagine")
         return explanation.imagine(self.modules, obs, actions)
 
     def imagine_plan(self, state: ActingState, steps: int) -> Float[np.ndarray, "_ readouts"]:
@@ -134,7 +137,9 @@ class ActingAgent(SavedAsFolder):
 
         Raises:
             InputError: for what is not the state of a decision, one of several environments, and no count.
+            TaskError: for an agent that learned from data without readouts.
         """
+        check_readouts(self.modules, "imagine_plan")
         return explanation.imagine_plan(self.modules, state, whole_number("steps", steps, 0, MOST_STEPS))
 
     def legibility(self, obs: Observation, readouts: np.ndarray) -> dict[str, float]:

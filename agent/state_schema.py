@@ -14,7 +14,7 @@ from torch import Tensor
 from agent.interface import Arrays
 from agent.learning.flat_parameters import FlatParameters
 from agent.learning.interaction import Interaction
-from agent.memory.columns import columns_of
+from agent.memory.columns import columns_of, lacks_readouts
 from agent.modules import Modules
 from joule_schema import generators
 from joule_schema.arrays import ArraySpec, check_adam, check_array, check_arrays, check_names, spec_of, under
@@ -134,6 +134,9 @@ def _check_stream(modules: Modules, arrays: Mapping[str, np.ndarray], number: in
     newest = under(f"newest_row/{number}/", arrays)
     columns = columns_of(modules.env_spec) if rows else {}
     row_specs = {name: ArraySpec(shape, dtype) for name, (shape, dtype) in columns.items()}
+    if lacks_readouts(newest.get("readout")):
+        shape, dtype = columns["readout"]
+        row_specs["readout"] = ArraySpec(shape, dtype, finite=False)
     check_arrays(newest, row_specs, f"agent: newest_row/{number}")
     known = [f"newest_row/{number}/{name}" for name in newest]
     observed = under(f"obs/{number}/", arrays)

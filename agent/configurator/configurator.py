@@ -23,6 +23,7 @@ from agent.cost.task_cost import TaskCost
 from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.learning.task_learning import learn_task_in_imagination
+from agent.memory.columns import has_readouts
 from agent.modules import Modules
 from joule_errors import Advice
 
@@ -65,9 +66,9 @@ class Configurator:
                 "constraint: the policy that acts towards a goal does not look ahead; plan for the goal"
             )
         act = modules.env_spec.action_size
-        if constraints:
-            check_readouts(self.modules, "constraint")
         made = ConstraintCost(constraints, modules.layout(), modules.networks, act) if constraints else None
+        if made is not None:
+            check_readouts(modules, "constraint", made.used)
         for constraint in constraints:
             self._check_finite("constraint", constraint)
         modules.constraint_cost = made
@@ -78,8 +79,9 @@ class Configurator:
 
     def check_constraints(self) -> None:
         """Raises TaskError where there are constraints, and the agent learned from data without readouts."""
-        if self.modules.constraint_cost is not None:
-            check_readouts(self.modules, "constraint")
+        kept = self.modules.constraint_cost
+        if kept is not None:
+            check_readouts(self.modules, "constraint", kept.used)
 
     def warn_of_constraints(self) -> None:
         """Warns of constraints on readouts that the agent cannot read; see `cost.legibility`."""
@@ -266,9 +268,10 @@ class Configurator:
 
     def _cost_of(self, task: Task) -> TaskCost:
         modules = self.modules
-        check_readouts(modules, f"task: {task.name!r}")
+        cost = TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
+        check_readouts(modules, f"task: {task.name!r}", cost.used)
         self._check_finite("task", task)
-        return TaskCost(task, modules.layout(), modules.networks, modules.env_spec.action_size)
+        return cost
 
     def _remembered_costs(self, of: Task | Constraint) -> torch.Tensor:
         """Costs [steps] of the newest remembered steps; empty where the agent remembers none."""
@@ -277,7 +280,9 @@ class Configurator:
         if len(rows) == 0:
             return torch.zeros(0)
         device = self.modules.device
-        after, action, own = (torch.from_numpy(column).to(device) for column in buffer.outcomes(rows))
+        outcomes = buffer.outcomes(rows)
+        known = has_readouts(outcomes[0])
+        after, action, own = (torch.from_numpy(column[known]).to(device) for column in outcomes)
         return cost_per_row(of, self.modules.layout().of(after, action, lambda: own))
 
     def _check_finite(self, what: str, of: Task | Constraint) -> None:

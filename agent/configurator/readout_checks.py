@@ -9,18 +9,31 @@ from agent.modules import Modules
 from agent.readout_legibility import legibility_in_memory
 from joule_errors import Advice
 
+_OF_ALL_DATA = ("action", "cost")
 
-def check_readouts(modules: Modules, what: str) -> None:
-    """Raises TaskError where the agent learned from data without readouts, which are then all 0.
+
+def check_readouts(modules: Modules, what: str, used: Sequence[str] | None = None) -> None:
+    """Raises TaskError where the agent learned from data without readouts.
 
     Args:
         modules: those of the agent.
         what: is on readouts, for the sentence.
+        used: the names that it reads, `action` and `cost` among them, which all data have.
     """
-    # The statistics are those of all data, and they are there where the replay buffer is not: in a shared run.
-    seen = modules.networks.readout_normalizer
-    if modules.config.data and seen.count > 0 and not (seen.mean.any() or seen.variance.any()):
+    on_readouts = used is None or any(name.partition(".")[0] not in _OF_ALL_DATA for name in used)
+    if on_readouts and not learned_readouts(modules):
         raise TaskError(f"{what} is on readouts, and the data that this agent learned from have none")
+
+
+def learned_readouts(modules: Modules) -> bool:
+    """Whether some of what an agent learned from has readouts; an agent that has learned nothing may get them."""
+    buffer = modules.replay_buffer
+    if modules.readouts_size == 0:
+        return True
+    # The statistics are there where the replay buffer is not: in a shared run.
+    return modules.networks.readout_normalizer.count > 0 or not (
+        any(modules.normalised_rows) or (buffer.held and not len(buffer.read()))
+    )
 
 
 def warn_of_illegible(modules: Modules, kind: str, used: Sequence[str], *, stacklevel: int) -> None:

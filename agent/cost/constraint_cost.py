@@ -16,6 +16,7 @@ from agent.cost.constraint import Constraint
 from agent.cost.readouts import NamedReadouts, Readouts
 from agent.cost.task import cost_per_row
 from agent.interface import Observation
+from agent.memory.columns import has_readouts
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.networks import Networks
 from agent.world_model.dynamics import Step
@@ -115,6 +116,8 @@ class ConstraintCost:
         like = next(self.networks.parameters())
         margin = like.new_zeros(horizon, len(self.constraints))
         steps = replay_buffer.transitions()
+        after = replay_buffer.readout[replay_buffer.after(replay_buffer.place(steps))]
+        steps = steps[has_readouts(after)]
         if len(steps) < FEWEST_STEPS:
             return margin
         after, action, cost = map(torch.from_numpy, replay_buffer.outcomes(replay_buffer.place(steps)))

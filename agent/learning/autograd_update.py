@@ -15,7 +15,14 @@ from agent.configurator.settings import LearningConfig
 from agent.cost.returns import bootstraps, n_step_targets
 from agent.layers import full
 from agent.learning import curiosity as bonus
-from agent.learning.losses import HeadOutputs, Losses, Predictions, WindowBatch, row_weights
+from agent.learning.losses import (
+    HeadOutputs,
+    Losses,
+    Predictions,
+    WindowBatch,
+    known_readouts,
+    row_weights,
+)
 from agent.memory.columns import map_parts
 from agent.networks import Networks
 from agent.perception.regularizers import ContrastiveRegularizer
@@ -128,7 +135,8 @@ class AutogradUpdate:
         if isinstance(networks.regularizer, ContrastiveRegularizer):
             predicted = torch.stack(view.latents[1:])
             regularizer = regularizer + networks.regularizer.contrast(predicted, targets, valid)
-        readout = F.mse_loss(networks.readout(first.detach()), networks.readout_normalizer(batch.readout[0]))
+        read = networks.readout(first.detach())
+        readout = F.mse_loss(read, known_readouts(networks.readout_normalizer(batch.readout[0]), read))
         inverse = first.new_zeros(())
         if networks.inverse is not None and view.following is not None:
             with self.arithmetic():

@@ -21,7 +21,7 @@ from agent.fused_layers import Pass, TwoHotLoss, simplicial_norm_backward
 from agent.fused_networks import FusedNetworks, ensemble_logits
 from agent.learning import curiosity as bonus
 from agent.learning.fused_policy import FusedPolicy
-from agent.learning.losses import Losses, Predictions, WindowBatch, row_weights
+from agent.learning.losses import Losses, Predictions, WindowBatch, known_readouts, row_weights
 from agent.networks import Networks
 from agent.perception.regularizers import simplicial_norm
 from agent.world_model.dynamics import mean_of
@@ -331,7 +331,7 @@ class FusedUpdate:
     ) -> Float[Tensor, ""]:
         """Writes the readout's gradients. Returns its loss; the latents get no gradient."""
         read, kept = self.fused.readout.forward(z)
-        off = read - self.networks.readout_normalizer(observed)
+        off = read - known_readouts(self.networks.readout_normalizer(observed), read)
         self.fused.readout.backward(off * (2.0 / off.numel()), kept)
         self.fused.readout.write_gradients([kept])
         return off.square_().mean()

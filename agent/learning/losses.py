@@ -108,3 +108,10 @@ class Losses:
             + self.readout
         )
         return total + inverse_weight * self.inverse if inverse_weight else total
+
+
+def known_readouts(
+    observed: Float[Tensor, "batch readouts"], read: Float[Tensor, "batch readouts"]
+) -> Float[Tensor, "batch readouts"]:
+    """What is observed, and in rows without readouts (NaN throughout) what was read: the difference there is 0."""
+    return torch.where(observed.isnan().all(-1, keepdim=True), read.detach(), observed)

@@ -10,6 +10,7 @@ import torch
 from agent.cost.readouts import Readouts
 from agent.cost.task import Task
 from agent.errors import ConfigError
+from agent.memory.columns import has_readouts
 from agent.memory.replay_buffer import ReplayBuffer
 from agent.modules import Modules
 from agent.networks import Networks
@@ -46,6 +47,11 @@ def observed_costs(
     rows, acts, costs = (torch.from_numpy(np.ascontiguousarray(column)) for column in (after, action, own))
     cost: np.ndarray = task(layout.of(rows, acts, lambda: costs)).numpy()
     if not np.isfinite(cost).all():
+        lacking = int((~has_readouts(after)).sum())
+        if lacking:
+            raise ConfigError(
+                f"task: {task.name!r} is not known {where}: {lacking:,} of {len(after):,} have no readouts"
+            )
         raise ConfigError(f"task: {task.name!r} is not finite {where}")
     return cost
 

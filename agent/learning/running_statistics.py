@@ -19,7 +19,7 @@ def take_in_new_rows(modules: Modules) -> None:
             torch.from_numpy(column[places]).to(modules.device)
             for column in (buffer.readout, buffer.cost, buffer.last)
         )
-        networks.readout_normalizer.update(readout)
+        networks.readout_normalizer.update(readout[~readout.isnan().all(1)])
         if modules.rewardless:
             networks.scale_novelty(modules.discount)
         else:

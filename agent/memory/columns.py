@@ -33,6 +33,17 @@ def columns_of(spec: EnvSpec) -> Columns:
     }
 
 
+def has_readouts(readout: np.ndarray) -> np.ndarray:
+    """Which rows [rows, readouts] have readouts; those of recorded episodes without any are NaN throughout."""
+    known: np.ndarray = ~np.isnan(readout).all(1) | (readout.shape[1] == 0)
+    return known
+
+
+def lacks_readouts(row: np.ndarray | None) -> bool:
+    """Whether this is one row [readouts] of recorded episodes without readouts."""
+    return row is not None and row.dtype.kind == "f" and row.size > 0 and bool(np.isnan(row).all())
+
+
 def _row_shape(part: ObservationPart) -> tuple[int, ...]:
     return (part.shape[0] // part.stack, *part.shape[1:]) if part.stack > 1 else tuple(part.shape)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from agent.interface import Arrays, Columns, Observation
-from agent.memory.columns import is_observation, map_parts, observation_in
+from agent.memory.columns import has_readouts, is_observation, map_parts, observation_in
 from agent.memory.recency import draw_ages
 from agent.memory.replay_stream import ReplayStream
 from agent.memory.windows import Windows
@@ -174,6 +174,11 @@ class ReplayBuffer:
         """Places of all rows that can be read, in the order of places."""
         numbers = [self.numbers(stream) for stream in range(len(self.streams))]
         return np.sort(self.place(np.concatenate(numbers)))
+
+    def read(self) -> np.ndarray:
+        """Those of `filled` whose readouts are known; see `columns.has_readouts`."""
+        places = self.filled()
+        return places[has_readouts(self.readout[places])]
 
     def outcomes(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Readouts after the transitions at these places, their actions, and their costs [rows]."""

@@ -43,7 +43,7 @@ def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> A
     Args:
         where: names the episode in the message of an error.
         found: its arrays by name, as `KNOWN` has them, and `PIXELS` [steps + 1, channels, height, width] where an
-            observation has pictures. Without `readouts` they are 0.
+            observation has pictures. Without `readouts` they are NaN.
         shape: what it must have.
 
     Raises:
@@ -92,7 +92,7 @@ def checked_rows(where: str, found: Mapping[str, Any], shape: EpisodeShape) -> A
         "cost": np.append(-stored["rewards"], np.float32(0.0)),
         "terminated": np.append(ended, False).astype(np.float32),
         "last": np.arange(steps + 1) == steps,
-        "readout": stored.get("readouts", np.zeros((steps + 1, shape.readouts), np.float32)),
+        "readout": stored.get("readouts", np.full((steps + 1, shape.readouts), np.nan, np.float32)),
     }
 
 

@@ -26,7 +26,7 @@ class Dataset:
     env_spec: EnvSpec
     """Sizes and names of the environment that they are of."""
     has_readouts: bool
-    """Whether the episodes have the environment's readouts; all of them are 0 otherwise."""
+    """Whether the episodes have the environment's readouts; all of them are NaN otherwise."""
 
     @property
     def rows(self) -> int:

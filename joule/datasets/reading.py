@@ -14,6 +14,7 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.interface import EnvSpec
 from agent.learning.recorded import with_costs_of
+from agent.memory.columns import has_readouts as known_rows
 from agent.memory.columns import is_picture, sees_pictures
 from envs.env_spec import STATE, ObservationPart
 from envs.readouts import named
@@ -44,7 +45,7 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
         if env is None:
             raise ConfigError(f"env: the run {folder} was without an environment too; give its data")
         episodes, spec = run_data.read_episodes(folder, config, env, trust)
-        has_readouts = any(rows["readout"].any() for rows in episodes)
+        has_readouts = any(known_rows(rows["readout"]).any() for rows in episodes)
         _check_constraint(config, has_readouts)
         return Dataset(source, episodes, spec, has_readouts)
     if is_swm(source):
@@ -74,8 +75,6 @@ def read_data(config: Config, env: SafeEnv | None, trust: Mapping[str, Any]) -> 
         spec = env.env_spec
     _check_constraint(config, has_readouts)
     if config.task:
-        if not has_readouts:
-            raise ConfigError(f"task: a task is a cost on readouts, and the episodes of {source} have none")
         layout = Readouts(spec.readout_sizes, spec.derived_readouts)
         episodes = with_costs_of(parse(config.task), episodes, layout)
     return Dataset(source, episodes, spec, has_readouts)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from agent.agent import WorldModelAgent
+from agent.configurator.readout_checks import learned_readouts
 from agent.cost.goal_cost import GoalCost
 from agent.explanation import planned_latents
 from agent.interface import Observation, ObservationPart
@@ -54,6 +55,11 @@ def with_goal(agent: Any, env: SafeEnv, view: View, seconds: float) -> tuple[Vie
         return SeenGoalView(agent, seen[0], cost, view), None
     if (why := why_none(env)) is not None:
         return view, why
+    if not learned_readouts(agent.modules):
+        return (
+            view,
+            "its pose cannot be read off its latent: the data that the agent learned from have no readouts",
+        )
     if isinstance(view, GhostView):
         ghost, poses = view.ghost, view.predicted_poses
     else:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from agent.interface import Explainable, Observation
+from agent.memory.columns import has_readouts
 from agent.memory.portions import evenly
 from agent.memory.replay_buffer import ReplayBuffer
 
@@ -92,7 +93,8 @@ def readout_changes(
     stream = places // buffer.rows_per_stream
     first = np.arange(max(len(places) - ahead, 0))
     first = first[(ended[first] == ended[first + ahead]) & (stream[first] == stream[first + ahead])]
-    first = evenly(first, CALIBRATION_PAIRS)
+    known = has_readouts(buffer.readout[places])
+    first = evenly(first[known[first] & known[first + ahead]], CALIBRATION_PAIRS)
 
     def read_at(row: int) -> np.ndarray:
         obs: Any = buffer.observations(places[row])

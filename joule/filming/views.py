@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from agent.agent import WorldModelAgent
+from agent.configurator.readout_checks import check_readouts
 from agent.errors import ConfigError
 from agent.interface import Observation
 from agent.world_model.adaptation import AdaptiveAgent
@@ -77,9 +78,11 @@ def imagination_view(agent: Any, env: SafeEnv, seconds: float) -> GhostView | Cu
 
     Raises:
         ConfigError: for an agent without a world model.
+        TaskError: for one that learned from data without readouts.
     """
     if not isinstance(agent, (WorldModelAgent, AdaptiveAgent)):
         raise ConfigError(f"imagine: {agent.config.agent} has no world model to imagine with; joule has")
+    check_readouts(agent.modules, "imagine: what the film predicts")
     rollouts = ImaginedRollouts(agent, seconds)
     return GhostView(agent, env, rollouts) if can_appear(env) else CurveView(agent, env, rollouts)
 

@@ -67,11 +67,13 @@ def _readout(rest: str, agent: WorldModelAgent) -> Observation:
     import torch
 
     from agent.configurator.readout_checks import check_readouts
+    from agent.memory.columns import has_readouts
     from agent.perception.normalizer import is_rounding
 
     layout, buffer = agent.modules.layout(), agent.modules.replay_buffer
     places = _remembered(f"readout:{rest[:80]}", agent)
     check_readouts(agent.modules, f"goal: {rest[:80]!r}")
+    places = places[has_readouts(buffer.readout[places])]
     rows = torch.from_numpy(buffer.readout[places])
     asked: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     distance = torch.zeros(len(rows), dtype=torch.float64)

@@ -6,6 +6,7 @@ import numpy as np
 
 from agent.actor.actor import ActingState
 from agent.agent import WorldModelAgent
+from agent.configurator.readout_checks import learned_readouts
 from envs.rendering.poses import RobotPoses, are_predictable
 from envs.safe_env import SafeEnv
 from joule.filming.predicted_poses import PredictedPoses
@@ -53,5 +54,7 @@ class PlanGhost:
 
 
 def plan_ghost(agent: WorldModelAgent | None, env: SafeEnv, seconds: float) -> PlanGhost | None:
-    """The ghost; None for an agent without a world model, and where no pose follows from the readouts."""
-    return None if agent is None or not are_predictable(env) else PlanGhost(agent, env, seconds)
+    """The ghost; None for an agent without a world model, and where no pose follows from what it reads."""
+    if agent is None or not are_predictable(env) or not learned_readouts(agent.modules):
+        return None
+    return PlanGhost(agent, env, seconds)

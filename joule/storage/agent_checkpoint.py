@@ -17,6 +17,7 @@ from agent.arguments import folder_path
 from agent.cost.readouts import TaskError
 from agent.errors import StopRun
 from agent.interface import Agent, Arrays
+from agent.memory.columns import lacks_readouts
 from joule.memory_budget import check_budget, largest_checkpoint
 from joule.storage import checkpoint
 from joule.storage.checkpoint import Checkpoint, CheckpointError
@@ -144,7 +145,12 @@ def write_checkpoint(
         CheckpointError, ReplayLogError: when the disk refuses.
     """
     arrays, meta = agent.state_dict()
-    checked = {name: array for name, array in arrays.items() if not name.startswith(_MAY_BE_INFINITE)}
+    checked = {
+        name: array
+        for name, array in arrays.items()
+        if not name.startswith(_MAY_BE_INFINITE)
+        and not (name.startswith("newest_row/") and lacks_readouts(array))
+    }
     if names := not_finite(checked):
         rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise StopRun(f"not finite, so not saved: {', '.join(names[:3])}{rest}")

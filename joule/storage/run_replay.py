@@ -10,6 +10,7 @@ import numpy as np
 
 from agent.errors import StopRun
 from agent.interface import Checkpointable, ReplayRows
+from agent.memory.columns import has_readouts
 from joule.storage.checkpoint import kept_files
 from joule.storage.errors import ReplayLogError
 from joule.storage.replay_commit import commit_of, record_type
@@ -81,7 +82,7 @@ class ReplayLogs:
         """
         new = [rows.since(log.rows) for rows, log in self._pairs()]
         for columns in new:
-            if names := not_finite(columns):
+            if names := _not_finite_rows(columns):
                 raise StopRun(f"not finite, so not saved: replay column {', '.join(names)}")
         for log, columns in zip(self._logs, new, strict=True):
             log.append(columns)
@@ -121,7 +122,7 @@ class ReplayLogs:
         """
         for rows, log in self._pairs():
             columns = log.read_tail(min(rows.capacity, log.rows - log.first))
-            if names := not_finite(columns):
+            if names := _not_finite_rows(columns):
                 raise ValueError(f"its replay holds numbers that are not finite in {', '.join(names)}")
             rows.restore(columns, log.rows)
 
@@ -133,6 +134,12 @@ class ReplayLogs:
 
     def _pairs(self) -> Iterable[tuple[ReplayRows, ReplayLog]]:
         return zip(self._agent.replay, self._logs, strict=True)
+
+
+def _not_finite_rows(columns: Mapping[str, np.ndarray]) -> list[str]:
+    """As `not_finite`, of rows of a replay buffer: recorded episodes may be without readouts."""
+    readout = columns.get("readout")
+    return not_finite(columns if readout is None else {**columns, "readout": readout[has_readouts(readout)]})
 
 
 def not_finite(arrays: Mapping[str, np.ndarray]) -> list[str]:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import envs
+from agent.agent import WorldModelAgent
 from agent.configurator.kinds import NO_PLANNER
+from agent.configurator.readout_checks import learned_readouts
 from agent.configurator.settings import NO_ENV
 from agent.errors import StopRun
 from agent.interface import Agent
@@ -75,7 +77,8 @@ def conclude(
         raise StopRun(f"the run has ended and its last checkpoint is complete, but: {error}") from error
     make_missing(run, agent, callback)
     if config.env != NO_ENV:
-        imagine = ["--imagine"] if config.agent == "joule" else []
+        reads = isinstance(agent, WorldModelAgent) and learned_readouts(agent.modules)
+        imagine = ["--imagine"] if reads else []
         # Where no film was to be made, only the environment itself says whether there can be one.
         if run.env_spec.get("drawable", True) and "film" not in missing(run, agent):
             callback.on_note(f"render:   {_command('render', folder, *imagine)}")

@@ -130,7 +130,8 @@ def test_an_update_that_is_not_finite_is_counted_and_changes_nothing(field: str,
     learner.update(batch())
     before = weights(learner.networks)
     bad = batch()
-    getattr(bad, field)[0, 0] = np.nan
+    column = getattr(bad, field)
+    column[(0,) * column.ndim] = np.nan
     learner.update(bad, measure=measure)
     assert (learner.skipped, moved(before, learner.networks)) == (1, set())
     learner.update(batch())

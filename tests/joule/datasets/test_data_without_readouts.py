@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from recorded_episodes import episode
 
+import joule
 from agent.cost.readouts import TaskError
 from agent.errors import ConfigError
 from agent.interface import Arrays
@@ -64,6 +67,37 @@ def test_a_goal_on_readouts_is_refused(make: Callable[..., Any], episodes: list[
     with pytest.raises(TaskError, match=f"goal: 'position=0.5' is on readouts, and {NONE}"):
         goal_of("readout:position=0.5", agent)
     assert goal_of("episode:0@3", agent)
+
+
+def test_what_is_not_on_readouts_is_planned_for_and_learned(
+    make: Callable[..., Any], episodes: list[Arrays]
+) -> None:
+    agent = make().remember(episodes).learn(2)
+    agent.plan_for("own+0.1*control").learn_task("own+0.1*control", updates=2)
+    with pytest.raises(TaskError, match=f"task: 'less position' is on readouts, and {NONE}"):
+        agent.plan_for("less:position")
+    with pytest.raises(TaskError, match=f"imagine is on readouts, and {NONE}"):
+        agent.imagine(np.zeros(3, np.float32), np.zeros((1, 1), np.float32))
+
+
+def test_an_agent_that_begins_with_it_reads_what_its_own_steps_show(
+    make_agent: Callable[..., Any], make: Callable[..., Any], episodes: list[Arrays], tmp_path: Path
+) -> None:
+    agent = make_agent().begin_with(make().remember(episodes).learn(2))
+    with pytest.raises(TaskError, match=NONE):
+        agent.constrain("distance<1")
+    agent.learn(250)
+    buffer, read = agent.modules.replay_buffer, agent.modules.networks.readout_normalizer
+    known = buffer.readout[buffer.read()]
+    assert 0 < len(known) < buffer.held
+    assert 0 <= len(known) - int(read.count) <= 2  # the newest are not normalised yet
+    agent.save(tmp_path / "run")
+    saved = joule.load(tmp_path / "run").plan_for("less:position").constrain("distance<9")
+    assert np.isfinite(list(saved.modules.margin())).all()
+    held, lacking = len(buffer.transitions()), len(episodes[0]["last"]) - 1
+    with pytest.raises(ConfigError, match=f"not known .*: {lacking} of {held} have no readouts"):
+        saved.learn_task("less:position", updates=1)
+    saved.learn_task("own+control", updates=1)
 
 
 def test_the_data_of_a_run_are_refused_where_there_is_a_constraint(

@@ -172,7 +172,7 @@ def test_a_replay_beyond_the_budget_is_saved_completely(made: Callable[..., Any]
 
 def test_a_replay_row_that_is_not_finite_is_not_saved(made: Callable[..., Any], tmp_path: Path) -> None:
     agent = made("joule").learn(20)
-    agent.modules.replay_buffer.readout[3] = np.nan
+    agent.modules.replay_buffer.readout[3, 0] = np.nan
     with pytest.raises(StopRun, match="not finite, so not saved: replay column readout"):
         agent.save(tmp_path / "bad")
     assert list(tmp_path.iterdir()) == []
