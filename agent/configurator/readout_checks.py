@@ -31,7 +31,7 @@ def learned_readouts(modules: Modules) -> bool:
     if modules.readouts_size == 0:
         return True
     # The statistics are there where the replay buffer is not: in a shared run.
-    return modules.networks.readout_normalizer.count > 0 or not (
+    return bool(modules.networks.readout_normalizer.count > 0) or not (
         any(modules.normalised_rows) or (buffer.held and not len(buffer.read()))
     )
 

@@ -15,6 +15,7 @@ from recorded_episodes import episode, write
 from agent.errors import ConfigError
 from envs import wrappers
 from joule.datasets.checked_episode import KNOWN, EpisodeShape, checked_rows
+from joule.datasets.dataset import Dataset, described
 from joule.datasets.npz_folder import files_in, read_episodes
 from joule.storage.npz_file import read_arrays
 
@@ -138,3 +139,13 @@ def test_a_number_of_an_action_that_is_constant_in_the_environment_is_checked() 
     arrays["actions"] = np.full(25, 2.0)
     with pytest.raises(ConfigError, match=r"actions has shape \[25\]; this environment needs \[steps, 2\]"):
         checked_rows("here", arrays, shape)
+
+
+def test_rewards_that_are_likely_a_mistake_are_told() -> None:
+    env_spec: Any = None
+    costs = [0.0, 0.0], [0.0, -1e20]
+    rows = [{"cost": np.array(cost, np.float32), "last": np.array([False, True])} for cost in costs]
+    told = described(Dataset("here", rows, env_spec, has_readouts=True).record())
+    assert told[1].startswith("rewards beyond 1e+09: 1, the first in episode 1,")
+    told = described(Dataset("here", rows[:1], env_spec, has_readouts=True).record())
+    assert told == ["data: 1 episode, 1 transition, return 0.00 ± 0.00 (0.00 to 0.00)"]

@@ -12,6 +12,7 @@ import pytest
 from recorded_episodes import episode
 
 import joule
+from agent.agent import WorldModelAgent
 from agent.cost.readouts import TaskError
 from agent.errors import ConfigError
 from agent.interface import Arrays
@@ -92,7 +93,9 @@ def test_an_agent_that_begins_with_it_reads_what_its_own_steps_show(
     assert 0 < len(known) < buffer.held
     assert 0 <= len(known) - int(read.count) <= 2  # the newest are not normalised yet
     agent.save(tmp_path / "run")
-    saved = joule.load(tmp_path / "run").plan_for("less:position").constrain("distance<9")
+    loaded = joule.load(tmp_path / "run")
+    assert isinstance(loaded, WorldModelAgent)
+    saved = loaded.plan_for("less:position").constrain("distance<9")
     assert np.isfinite(list(saved.modules.margin())).all()
     held, lacking = len(buffer.transitions()), len(episodes[0]["last"]) - 1
     with pytest.raises(ConfigError, match=f"not known .*: {lacking} of {held} have no readouts"):
