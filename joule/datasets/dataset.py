@@ -74,7 +74,7 @@ def described(record: Any) -> list[str]:
     huge, first = record.get(HUGE_REWARDS), record.get(FIRST_HUGE)
     if isinstance(huge, int) and isinstance(first, int) and huge > 0:
         told.append(
-            f"rewards beyond {LIKELY_REWARD:g}: {huge:,}, the first in episode {first:,}, counted from 0; beside them "
+            f"rewards beyond {LIKELY_REWARD:g}: {huge:,}, the first in episode {first:,}; beside them "
             "no difference of usual rewards is learned"
         )
     return told
