@@ -38,7 +38,7 @@ def legibility_in_memory(modules: Modules) -> dict[str, float]:
     It is empty before the first update.
     """
     buffer = modules.replay_buffer
-    places = buffer.read()
+    places = buffer.with_readouts()
     if modules.learner.updates == 0 or not len(places):
         return {}
     places = evenly(places, MOST_ROWS)

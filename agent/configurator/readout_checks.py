@@ -32,7 +32,7 @@ def learned_readouts(modules: Modules) -> bool:
         return True
     # The statistics are there where the replay buffer is not: in a shared run.
     return bool(modules.networks.readout_normalizer.count > 0) or not (
-        any(modules.normalised_rows) or (buffer.held and not len(buffer.read()))
+        any(modules.normalised_rows) or (buffer.held and not len(buffer.with_readouts()))
     )
 
 

@@ -175,7 +175,7 @@ class ReplayBuffer:
         numbers = [self.numbers(stream) for stream in range(len(self.streams))]
         return np.sort(self.place(np.concatenate(numbers)))
 
-    def read(self) -> np.ndarray:
+    def with_readouts(self) -> np.ndarray:
         """Those of `filled` whose readouts are known; see `columns.has_readouts`."""
         places = self.filled()
         return places[has_readouts(self.readout[places])]

@@ -65,7 +65,7 @@ class ShownReadouts:
     def _deviation(self, agent: WorldModelAgent | AdaptiveAgent, numbers: int) -> np.ndarray:
         """Standard deviation of each number in the replay buffer [numbers]; 1 where there is no experience."""
         buffer = agent.modules.replay_buffer
-        places = buffer.read()
+        places = buffer.with_readouts()
         if len(places) < 2:
             return np.ones(numbers)
         places = evenly(places, ROWS)

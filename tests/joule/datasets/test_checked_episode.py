@@ -146,6 +146,6 @@ def test_rewards_that_are_likely_a_mistake_are_told() -> None:
     costs = [0.0, 0.0], [0.0, -1e20]
     rows = [{"cost": np.array(cost, np.float32), "last": np.array([False, True])} for cost in costs]
     told = described(Dataset("here", rows, env_spec, has_readouts=True).record())
-    assert told[1].startswith("rewards beyond 1e+09: 1, the first in episode 1,")
+    assert told[1].startswith("rewards beyond 1e+09: 1, the first in episode 1;")
     told = described(Dataset("here", rows[:1], env_spec, has_readouts=True).record())
     assert told == ["data: 1 episode, 1 transition, return 0.00 ± 0.00 (0.00 to 0.00)"]

@@ -89,7 +89,7 @@ def test_an_agent_that_begins_with_it_reads_what_its_own_steps_show(
         agent.constrain("distance<1")
     agent.learn(250)
     buffer, read = agent.modules.replay_buffer, agent.modules.networks.readout_normalizer
-    known = buffer.readout[buffer.read()]
+    known = buffer.readout[buffer.with_readouts()]
     assert 0 < len(known) < buffer.held
     assert 0 <= len(known) - int(read.count) <= 2  # the newest are not normalised yet
     agent.save(tmp_path / "run")

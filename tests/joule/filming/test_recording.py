@@ -255,7 +255,7 @@ def test_a_fault_while_filming_is_named_and_leaves_no_file(tmp_path: Path) -> No
 def shown(sizes: dict[str, int], of: dict[str, Any], varied: list[float], own: list[str]) -> list[str]:
     """The labels of the numbers that a film shows, after these standard deviations."""
     rows = np.array([[1.0], [-1.0]]) * np.array(varied)
-    buffer = SimpleNamespace(filled=lambda: np.arange(2), readout=rows.astype(np.float32))
+    buffer = SimpleNamespace(with_readouts=lambda: np.arange(2), readout=rows.astype(np.float32))
     modules = SimpleNamespace(replay_buffer=buffer, layout=lambda: Readouts(sizes, of))
     spec = SimpleNamespace(readout_sizes=sizes, derived_readouts=of)
     base = SimpleNamespace()

@@ -115,7 +115,8 @@ def test_a_replay_row_that_is_not_finite_is_found_although_it_is_soon_overwritte
     add = stream.add
 
     def broken(action: Any, reward: float, terminated: bool, obs: Any, readout: Any) -> None:
-        add(action, reward, terminated, obs, readout * np.nan if agent.decisions == 12 else readout)
+        bad = np.where(np.arange(len(readout)) == 0, np.nan, readout)
+        add(action, reward, terminated, obs, bad if agent.decisions == 12 else readout)
 
     stream.add = broken
     with pytest.raises(StopRun, match=r"replay column readout; the last good checkpoint is step-10"):
