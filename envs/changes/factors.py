@@ -244,6 +244,8 @@ def read(text: str) -> Written:
         raise EnvError(
             f"perturbation {text!r} is several: give each by itself, {' and '.join(map(repr, several))}"
         )
+    if written == "none":
+        raise EnvError("perturbation 'none' changes nothing; unperturb() undoes what was changed")
     if match is None:
         raise EnvError(
             f"perturbation {text!r} is malformed: write e.g. gravity=0.5, mass.torso=2, gain=0.5@300, "

@@ -52,6 +52,11 @@ def test_text_of_a_perturbation(text: str, expected: tuple[Any, ...]) -> None:
     assert parse(f"{parsed}@{parsed.onset}") == parsed
 
 
+def test_none_is_no_perturbation_of_its_own() -> None:
+    with pytest.raises(envs.EnvError, match=r"'none' changes nothing; unperturb\(\) undoes"):
+        parse("none")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
