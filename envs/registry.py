@@ -275,6 +275,17 @@ def _register(package: str, *, extra: str, env: str) -> None:
         log.log(logging.WARNING if parse_env_id(env)[1] in line else logging.INFO, "%s: %s", package, line)
 
 
+def import_module_of(env: str) -> None:
+    """Imports the module that an id names, because it may add the encoder or the planner of an agent in it.
+
+    One that cannot be imported is left to whoever makes the environment: an agent acts without it.
+    """
+    module, colon, _ = env.partition(":")
+    if colon and module != "dmc":
+        with contextlib.suppress(EnvError):
+            _import(module, env)
+
+
 def _import(module: str, env: str) -> ModuleType:
     """Imports the user's module, from the working directory too, as `python file.py` does. Raises EnvError."""
     _look_here()

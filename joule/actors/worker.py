@@ -11,6 +11,7 @@ from agent.agent import WorldModelAgent
 from agent.configurator.config_json import from_json
 from agent.learning.collector import Collector, actor_config
 from agent.training_env import check_spec
+from envs.registry import import_module_of
 from joule import threads
 from joule.actors import chunk_messages
 from joule.actors.transport import Message
@@ -33,6 +34,7 @@ class Worker:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         number = values["actor"]
+        import_module_of(values["config"]["env"])
         config = actor_config(from_json(values["config"]), number, values["started"])
         spec = spec_from_json(values["env_spec"], "actor")
         self.env = make_env(config)

@@ -130,6 +130,7 @@ def push(
         hub.check_token()
 
     # The imports of torch take seconds; they follow once all of the above is checked.
+    from envs.registry import import_module_of
     from joule.sharing.card import score
     from joule.sharing.contents import PROVENANCE
     from joule.sharing.provenance import agent_hash, parsed
@@ -137,6 +138,7 @@ def push(
     from joule.storage.loading import restored
     from joule.storage.trust import flags_needed
 
+    import_module_of(opened.config.env)
     agent, saved = restored(opened, chosen)
     files = shared_files(opened, agent, saved, repo=repo or "", licence=licence, revision=revision or "")
     values = parsed(repo or str(target), files[PROVENANCE])

@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from agent.agent import WorldModelAgent
 from agent.configurator.config_json import to_json
+from agent.configurator.kinds import settings_of
 from envs import SafeEnv
 from envs.wrappers import Flat
 from joule.exporting.networks import OwnActions
@@ -138,4 +139,10 @@ def _planning(agent: WorldModelAgent) -> dict[str, Any]:
         "prior_std": config.actor.prior_std,
         "proposals": config.actor.proposals,
         **to_json(config)["planner"],
+        "settings": {
+            **{
+                name: setting.default for name, setting in settings_of("planner", config.planner.kind).items()
+            },
+            **config.planner.settings,
+        },
     }

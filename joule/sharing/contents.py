@@ -40,6 +40,11 @@ def largest(name: str) -> int | None:
     return _LARGEST.get(name)
 
 
+def is_of_run(name: str) -> bool:
+    """Whether a file of a repository is of a shared run, and not of the people to whom the repository belongs."""
+    return name.startswith(f"{CHECKPOINTS}/") or (name != CARD and name in _LARGEST)
+
+
 def check_name(source: str, name: str) -> None:
     """Checks that a name from a repository lies in the folder that it is downloaded to.
 

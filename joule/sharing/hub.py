@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from joule.extras import needed
-from joule.sharing.contents import SharingError
+from joule.sharing.contents import SharingError, is_of_run
 from joule.storage.files import why
 from joule.storage.provenance import version
 
@@ -94,7 +94,7 @@ class Hub:
             gone = [
                 entry.rfilename
                 for entry in before
-                if entry.rfilename.startswith("checkpoints/") and entry.rfilename not in files
+                if entry.rfilename not in files and is_of_run(entry.rfilename)
             ]
             operations = [self._library.CommitOperationDelete(path_in_repo=name) for name in gone]
             operations += [

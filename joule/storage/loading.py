@@ -18,6 +18,7 @@ from agent.cost.task_text import parse
 from agent.errors import ConfigError
 from agent.interface import Agent, TrainingEnv, TrainingEnvs
 from agent.training_env import check_spec
+from envs.registry import import_module_of
 from joule.agents import build_agent
 from joule.arguments import as_path
 from joule.environment import wrap_env
@@ -65,6 +66,7 @@ def load(
     changes = merged(settings, keywords, load)
     folder, chosen = located(as_path("path", path))
     run = Run.open(folder, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
+    import_module_of(run.config.env)
     return restored(run, chosen, env, changes)[0]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 import math
 import random
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ from joule.used_settings import uses_setting
 
 SEARCH = "search"
 """The folder in the storage."""
+UTD = "learning.utd"
+"""A fraction of agents with a world model, and a whole number of the others."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,16 @@ class Task:
     @property
     def space(self) -> dict[str, tuple[Any, ...] | Range]:
         """What the agent's settings vary over."""
-        return {name: entry for name, entry in self.plan.grid.items() if uses_setting(self.agent, name)}
+        entries = {name: entry for name, entry in self.plan.grid.items() if uses_setting(self.agent, name)}
+        utd = entries.get(UTD)
+        if (
+            self.agent != "joule"
+            and isinstance(utd, Range)
+            and float(utd.low).is_integer()
+            and float(utd.high).is_integer()
+        ):
+            entries[UTD] = Range(int(utd.low), int(utd.high), True, utd.log)
+        return entries
 
     def decoded(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a candidate: a number of each range, and of each list the value with the drawn index.
@@ -168,6 +181,11 @@ def tasks_of(plan: Plan, storage: Path) -> list[Task]:
     for task in tasks:
         if not any(isinstance(entry, Range) or len(entry) > 1 for entry in task.space.values()):
             raise ConfigError(f"--search: {task.agent} uses none of the settings that vary; leave it out")
+        utd = task.space.get(UTD)
+        if task.agent != "joule" and isinstance(utd, Range) and not utd.whole:
+            raise ConfigError(
+                f"--grid: {UTD}: {task.agent} takes whole numbers alone; give a range such as 1..4"
+            )
         for end in ("low", "high"):
             if error := task.trials(task.ends(end))[0].error:
                 raise ConfigError(f"--grid: {error}")
@@ -209,7 +227,7 @@ def write_table(task: Task, rows: Sequence[tuple[float | None, Mapping[str, Any]
     writer.writerow(["return_mean", "seeds", *names])
     for score, settings in rows:
         cells = [settings[name] for name in names]
-        plain = [cell if isinstance(cell, int | float | str) else str(cell) for cell in cells]
+        plain = [cell if isinstance(cell, int | float | str) else json.dumps(cell) for cell in cells]
         writer.writerow(["" if score is None else score, len(task.plan.seeds), *map(csv_cell, plain)])
     DISK.make(task.table.parent)
     replace_file(task.table, text.getvalue().encode(errors="backslashreplace"))
@@ -228,7 +246,7 @@ def report(task: Task, candidates: Iterable[Mapping[str, Any]]) -> str:
     if not known:
         return f"{subject}: no candidate has been trained to its budget yet; {where}"
     score, settings = known[0]
-    words = " ".join(setting_words(settings))
+    words = shlex.join(setting_words(settings))
     seeds = len(task.plan.seeds)
     best = f"the best of {count(len(known), 'candidate')}"
     return (

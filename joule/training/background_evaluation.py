@@ -81,7 +81,8 @@ class BackgroundEvaluation:
     def _prepare(self) -> None:
         """Waits until the process has its agent and its environment."""
         if not self._prepared:
-            self._receive()
+            with self.agent.clock.running(False):  # evaluations are no part of the time of training
+                self._receive()
             self._prepared = True
 
     def _arrived(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from agent.acting_copy import act_as
 from agent.agent import WorldModelAgent
 from agent.configurator.config_json import from_json
+from envs.registry import import_module_of
 from joule.agents import build_agent
 from joule.answering_process import answers, arriving
 from joule.messages import send
@@ -39,6 +40,7 @@ class _Evaluating:
     """The agent and the environments of this process."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        import_module_of(settings["config"]["env"])
         config = from_json(settings["config"])
         agent = build_agent(config, spec_from_json(settings["env_spec"], "evaluation"), None)
         assert isinstance(agent, WorldModelAgent)

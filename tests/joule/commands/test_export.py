@@ -21,6 +21,7 @@ from commands import assert_help_is_instant, assert_refused
 from recorded_episodes import record
 
 import joule
+from agent.configurator.kinds import settings_of
 from agent.errors import ConfigError
 from joule.commands import export
 from joule.exporting import export_record, libraries, parts
@@ -93,6 +94,7 @@ def test_it_writes_the_files_and_says_what_they_take(
     assert record["readouts"] == {"position": 1, "distance": 1}
     assert record["planning"]["discount"] == agent.modules.discount
     assert record["planning"]["horizon_decisions"] == 3
+    assert record["planning"]["settings"].keys() == settings_of("planner", record["planning"]["kind"]).keys()
     assert record["decision_rate_hz"] is None, "the environment does not say how long a step is"
     assert [*record["files"], "export.json"] == sorted(FILES, key=[*record["files"], "export.json"].index)
     for name, of_file in record["files"].items():

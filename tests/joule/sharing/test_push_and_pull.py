@@ -346,6 +346,10 @@ def test_a_branch_and_a_later_push(hub: HubStub, trained_run: Path, tmp_path: Pa
     assert steps == {"main": {"step-200"}, "v2": {"step-400"}}
     assert joule.pull(REPO, tmp_path / "two", revision="v2")["frames"] == 400
     assert "curve.png" not in hub.repos[REPO]["main"], "the curve goes on after this checkpoint"
+    hub.repos[REPO]["v2"] |= {"film.mp4": b"theirs"}
+    joule.push(trained_run / "checkpoints" / "step-200", REPO, revision="v2")
+    assert "curve.png" not in hub.repos[REPO]["v2"], "it is of the agent before"
+    assert "film.mp4" in hub.repos[REPO]["v2"]
     said = str(joule.push(trained_run, REPO, revision="v$3"))
     fetches = f"joule pull {REPO} --revision 'v$3'\n"
     assert fetches in said, "without the branch another agent would be fetched"

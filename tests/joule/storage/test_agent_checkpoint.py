@@ -24,6 +24,7 @@ from agent.configurator.validation import validate
 from agent.errors import StopRun
 from joule.agents import new_agent
 from joule.commands import evaluate, train
+from joule.storage import loading
 from joule.storage.errors import RunError
 from joule.storage.replay_log import ReplayLog
 from joule.training_envs import make_envs
@@ -285,3 +286,23 @@ def test_a_replay_log_is_verified_once(
     assert len(opened) == 2
     assert train.main(["--resume", str(tmp_path / "run")]) == 0
     assert len(opened) == 3
+
+
+def test_the_module_of_the_environment_is_imported_before_the_agent_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may add the encoder that the agent has."""
+    (tmp_path / "imported_first.py").write_text(
+        'import gymnasium\nfrom tiny_env import Point\ngymnasium.register("First-v0", Point, max_episode_steps=5)\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ["--env", "imported_first:First-v0", "--agent", "zero", "--steps", "5", "--eval-episodes", "1"]
+    assert train.main([*options, "--no-video", "--out", str(tmp_path / "run")]) == 0
+    del sys.modules["imported_first"]
+    made = loading.build_agent
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "build_agent", lambda *of: sys.modules["imported_first"] and made(*of))
+        assert joule.load(tmp_path / "run").frames == 5
+    (tmp_path / "imported_first.py").unlink()
+    del sys.modules["imported_first"]
+    assert joule.load(tmp_path / "run").frames == 5, "it acts without it"

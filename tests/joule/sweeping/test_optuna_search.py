@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigError
-from joule.sweeping.candidates import report, searching_alone, tasks_of
+from joule.sweeping.candidates import report, searching_alone, tasks_of, write_table
 from joule.sweeping.display import Display
 from joule.sweeping.grid import Grid, Range
 from joule.sweeping.job import Outcome
@@ -101,6 +102,23 @@ def test_a_range_that_ends_beyond_its_setting_is_refused(tmp_path: Path) -> None
         tasks_of(Plan(grid=grid, search=2), tmp_path)
     with pytest.raises(ConfigError, match="sac uses none of the settings that vary"):
         tasks_of(Plan(agents=("joule", "sac"), grid={"learning.batch_size": (8, 16)}, search=2), tmp_path)
+
+
+def test_updates_a_decision_are_whole_for_baselines_and_a_fraction_for_joule(tmp_path: Path) -> None:
+    grid = {"learning.utd": Range(1.0, 4.0, whole=False, log=False)}
+    of_joule, of_sac = tasks_of(Plan(agents=("joule", "sac"), grid=grid, search=2), tmp_path)
+    assert (of_joule.space, of_sac.space["learning.utd"]) == (grid, Range(1, 4, whole=True, log=False))
+    fraction = {"learning.utd": Range(0.5, 4.0, whole=False, log=False)}
+    with pytest.raises(ConfigError, match="sac takes whole numbers alone"):
+        tasks_of(Plan(agents=("sac",), grid=fraction, search=2), tmp_path)
+
+
+def test_the_best_candidate_is_named_as_a_shell_takes_it(tmp_path: Path) -> None:
+    grid: Grid = {"env_kwargs": ({"size": 1}, {"size": 2})}
+    (task,) = tasks_of(Plan(grid=grid, search=2, seeds=(1,), settings={"steps": 100}), make_storage(tmp_path))
+    write_table(task, [(1.0, {"env_kwargs": {"size": 2}})])
+    (row,) = csv.DictReader(task.table.open())
+    assert json.loads(row["env_kwargs"]) == {"size": 2}
 
 
 def test_a_candidate_that_failed_is_begun_again_by_the_same_command(tmp_path: Path) -> None:
