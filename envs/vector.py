@@ -28,6 +28,7 @@ from envs.env_spec import EnvSpec
 from envs.faults.boundary import DIVERGED_KEY, DRAWN_KEY
 from envs.faults.errors import EnvError, EnvFailure, EnvFault
 from envs.safe_env import SafeEnv
+from envs.state.snapshot_schema import counters_in
 from envs.wrappers import FRAMES_KEY
 from joule_errors import JouleError
 from joule_schema.arrays import under
@@ -72,6 +73,8 @@ class SafeEnvs:
         self.num_envs, self.mode = len(makers), mode
         self._makers = [_OwnInfo.around(maker) for maker in makers]
         self._name = "an environment"
+        self._counted_before: dict[str, int] = {}
+        """Of environments in other processes, whose episodes begin anew where a run goes on."""
         self._closed = True
         self._open()
         if mode == "async":
@@ -129,7 +132,7 @@ class SafeEnvs:
     @property
     def counters(self) -> dict[str, int]:
         """How often each survivable fault happened, over all environments."""
-        total: dict[str, int] = {}
+        total = dict(self._counted_before)
         for counters in self.attribute("counters"):
             for name, count in counters.items():
                 total[name] = total.get(name, 0) + count
@@ -147,6 +150,7 @@ class SafeEnvs:
         """
         self._open()
         if not isinstance(self.vector, SyncVectorEnv):
+            self._counted_before = _counted_in(saved, self.num_envs)
             return False
         exact, own = True, []
         for number, env in enumerate(self.vector.envs):
@@ -242,6 +246,15 @@ def _undisturbed(start: Callable[[], AsyncVectorEnv]) -> AsyncVectorEnv:
     finally:
         sys.warnoptions.remove(_QUIET)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _counted_in(saved: Mapping[str, Any], environments: int) -> dict[str, int]:
+    """The counters in a snapshot, over all environments."""
+    total: dict[str, int] = {}
+    for number in range(environments):
+        for name, count in counters_in(under(f"{number}/", saved)).items():
+            total[name] = total.get(name, 0) + count
+    return total
 
 
 def _close(reference: weakref.ref[SafeEnvs]) -> None:

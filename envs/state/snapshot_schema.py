@@ -89,6 +89,11 @@ class _Before(TypedDict):
     scalars: Scalars
 
 
+def counters_in(saved: Mapping[str, Any]) -> dict[str, int]:
+    """How often each survivable fault had happened. Raises SchemaError for what does not say so."""
+    return dict(checked(_Checks, saved.get("checks"), "env.checks")["counters"])
+
+
 def check_snapshot(saved: Mapping[str, Any], size: int) -> None:
     """Checks what the outermost wrapper saved.
 

@@ -276,7 +276,7 @@ class ActorPool:
         place.counters = {}
 
     def snapshot(self) -> dict[str, Any]:
-        """Of actors in lockstep their whole state, so that a resume is exact; of others how many they are.
+        """Of actors in lockstep their whole state, so that a resume is exact; of others what was counted.
 
         Chunks that are in flight are waited for, and are part of it.
 
@@ -285,6 +285,7 @@ class ActorPool:
         """
         saved: dict[str, Any] = {"actors": self.num_actors}
         if not self.config.actors_lockstep:
+            saved["ended"] = {"lost": self.lost, "counters": self.counters}
             return saved
         self._gather()
         saved["ended"] = {"lost": self.lost, "counters": dict(self._counters)}
@@ -311,9 +312,10 @@ class ActorPool:
             ActorFailure: where an actor refuses its state.
         """
         self.begin_episodes()
-        if not self.config.actors_lockstep:
-            return False
         ended = ended_values(snapshot)
+        if not self.config.actors_lockstep:
+            self.lost, self._counters = max(self.lost, ended["lost"]), dict(ended["counters"])
+            return False
         every = [actor_values(snapshot, place.number, self.env_spec) for place in self._places]
         self.lost, self._counters = max(self.lost, ended["lost"]), dict(ended["counters"])
         exact = True

@@ -139,6 +139,19 @@ def test_a_fault_in_a_process_is_one_sentence_and_its_end_is_named() -> None:
 
 
 @pytest.mark.slow
+def test_what_was_counted_in_processes_is_counted_on_after_a_resume() -> None:
+    before, after = counters(2, "async"), counters(2, "async")
+    for several in (before, after):
+        several.reset({0: 1, 1: 2})
+        several.step(np.full((2, several.env_spec.action_size), 2.0, np.float32))
+    assert before.counters == {"actions_clipped": 2}
+    assert not after.restore(before.snapshot())
+    assert after.counters == {"actions_clipped": 4}
+    for several in (before, after):
+        several.close()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_after_the_end_of_a_process_the_others_are_ended_at_once(number: int) -> None:
     several = counters(2, "async")

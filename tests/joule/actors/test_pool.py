@@ -209,6 +209,16 @@ def test_actors_in_lockstep_repeat_a_run(acted: Make) -> None:
     assert all(fresh[-4:]), "every chunk has networks of its own"
 
 
+def test_what_actors_counted_is_counted_on_after_a_resume(acted: Make) -> None:
+    agent, _ = acted()
+    agent.learn(32)
+    agent.env.lost, agent.env._counters = 1, {"actions_clipped": 3}
+    snapshot = agent.env.snapshot()
+    other, _ = acted()
+    assert other.env.restore(snapshot) is False
+    assert (other.env.lost, other.env.counters["actions_clipped"]) == (1, 3)
+
+
 @pytest.mark.slow
 def test_actors_in_lockstep_go_on_from_a_snapshot(acted: Make) -> None:
     whole, _ = acted(actors_lockstep=True)
