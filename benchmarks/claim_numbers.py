@@ -103,20 +103,17 @@ def unseen_robot(env: str, *earlier: int) -> Numbers:
 
 def whole_run() -> Numbers:
     """CPU time of a run relative to SAC's, without and with compiled gradient steps; means over environments."""
-    ratios = [
-        [of_env[name]["relative_to_sac"][str(BUDGET)] for name in ("default", "default-compiled")]
-        for of_env in summary("whole_run.json").values()
-    ]
-    return [float(mean) for mean in np.mean(ratios, axis=0)]
+    return [float(np.mean(_relative_to_sac(name))) for name in ("default", "default-compiled")]
 
 
 def whole_runs() -> Numbers:
     """The same, by environment: those with compiled steps first."""
-    ratios = [
-        [of_env[name]["relative_to_sac"][str(BUDGET)] for of_env in summary("whole_run.json").values()]
-        for name in ("default-compiled", "default")
-    ]
-    return [ratio for of_agent in ratios for ratio in of_agent]
+    return [*_relative_to_sac("default-compiled"), *_relative_to_sac("default")]
+
+
+def _relative_to_sac(contender: str) -> list[float]:
+    """CPU time of a whole run relative to SAC's, in each environment."""
+    return [of[contender]["relative_to_sac"][str(BUDGET)] for of in summary("whole_run.json").values()]
 
 
 def halfway() -> Numbers:

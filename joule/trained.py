@@ -291,6 +291,7 @@ class Request:
         from joule.environment import make_env
 
         env = make_env(self._env_config(), render_mode="rgb_array", width=width, height=height)
+        self._perturbations_checked = True
         try:
             env.reset(seed=FIRST_SEED)
             env.render()

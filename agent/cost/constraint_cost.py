@@ -116,11 +116,12 @@ class ConstraintCost:
         like = next(self.networks.parameters())
         margin = like.new_zeros(horizon, len(self.constraints))
         steps = replay_buffer.transitions()
-        after = replay_buffer.readout[replay_buffer.after(replay_buffer.place(steps))]
-        steps = steps[has_readouts(after)]
+        outcomes = replay_buffer.outcomes(replay_buffer.place(steps))
+        read = has_readouts(outcomes[0])
+        steps = steps[read]
         if len(steps) < FEWEST_STEPS:
             return margin
-        after, action, cost = map(torch.from_numpy, replay_buffer.outcomes(replay_buffer.place(steps)))
+        after, action, cost = (torch.from_numpy(column[read]) for column in outcomes)
         true = self.violations(self.layout.of(after, action, lambda: cost))
         for constraint, row in enumerate(true):
             whole = row.abs().nan_to_num(nan=torch.inf).argsort(stable=True)[:NEAREST_STEPS].numpy()

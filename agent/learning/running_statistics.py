@@ -2,7 +2,7 @@
 
 import torch
 
-from agent.memory.columns import sees_pictures
+from agent.memory.columns import has_readouts, sees_pictures
 from agent.memory.portions import portions
 from agent.modules import Modules
 
@@ -15,11 +15,12 @@ def take_in_new_rows(modules: Modules) -> None:
         # Statistics of numbers are those of all new rows at once, whatever their number.
         for part in portions(buffer, places) if sees_pictures(modules.env_spec) else [places]:
             networks.normalizer.update(modules.tensors(buffer.observations(part)))
+        read = places[has_readouts(buffer.readout[places])]
         readout, cost, last = (
-            torch.from_numpy(column[places]).to(modules.device)
-            for column in (buffer.readout, buffer.cost, buffer.last)
+            torch.from_numpy(column[of]).to(modules.device)
+            for column, of in ((buffer.readout, read), (buffer.cost, places), (buffer.last, places))
         )
-        networks.readout_normalizer.update(readout[~readout.isnan().all(1)])
+        networks.readout_normalizer.update(readout)
         if modules.rewardless:
             networks.scale_novelty(modules.discount)
         else:

@@ -65,13 +65,10 @@ class Task:
         """What the agent's settings vary over."""
         entries = {name: entry for name, entry in self.plan.grid.items() if uses_setting(self.agent, name)}
         utd = entries.get(UTD)
-        if (
-            self.agent != "joule"
-            and isinstance(utd, Range)
-            and float(utd.low).is_integer()
-            and float(utd.high).is_integer()
-        ):
-            entries[UTD] = Range(int(utd.low), int(utd.high), True, utd.log)
+        if self.agent != "joule" and isinstance(utd, Range):
+            low, high = int(utd.low), int(utd.high)
+            if (low, high) == (utd.low, utd.high):
+                entries[UTD] = Range(low, high, True, utd.log)
         return entries
 
     def decoded(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
