@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -73,9 +72,12 @@ def _of_before() -> Callable[[], Any] | None:
     if "mujoco.glfw" in sys.modules:
         import glfw
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # GLFW warns where it has not been initialised
+        # It warns where it has not been initialised. A filter of warnings would show all earlier ones again.
+        reporting, glfw.ERROR_REPORTING = glfw.ERROR_REPORTING, "ignore"
+        try:
             window = glfw.get_current_context()
+        finally:
+            glfw.ERROR_REPORTING = reporting
         if window:
             return None if window == empty else lambda: glfw.make_context_current(window)
     if "mujoco.egl" in sys.modules:

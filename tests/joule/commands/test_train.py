@@ -233,3 +233,13 @@ def test_a_run_that_is_interrupted_continues_and_ends_as_documented(
     assert summary["counters"]["updates_skipped"] == 0
     names = {path.name for path in tmp_path.iterdir()} - {"state", "a run"}
     assert names == set(), "a run leaves nothing beside its folder"
+
+
+@pytest.mark.slow
+def test_a_film_without_a_display_warns_no_more_than_gymnasium_does(tmp_path: Path) -> None:
+    """Gymnasium tries GLFW before EGL, which warns twice where there is no display; a frame adds nothing to it."""
+    unset = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MUJOCO_GL")}
+    command = [sys.executable, "train.py", "--preset", "smoke", "--out", str(tmp_path / "run")]
+    told = subprocess.run(command, cwd=ROOT, env=unset, capture_output=True, text=True, check=True)
+    assert (tmp_path / "run" / "videos" / "step-500.mp4").is_file()
+    assert told.stderr.count("(message, GLFWError)") <= 2
