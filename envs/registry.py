@@ -27,6 +27,7 @@ from envs.physics import log
 from envs.suggestions import suggestion, suggestion_of_module
 from joule_errors import Advice
 from joule_errors.extras import install_command
+from joule_schema.env_id import module_of
 from joule_schema.model_file import MODEL_ENV, is_model_file
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -280,8 +281,7 @@ def import_module_of(env: str) -> None:
 
     One that cannot be imported is left to whoever makes the environment: an agent acts without it.
     """
-    module, colon, _ = env.partition(":")
-    if colon and module != "dmc":
+    if (module := module_of(env)) is not None:
         with contextlib.suppress(EnvError):
             _import(module, env)
 

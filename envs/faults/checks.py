@@ -24,6 +24,8 @@ LIKELY_REWARD = 1e9
 """A greater reward, in magnitude, is likely a mistake of the environment."""
 MOST_PLACES = 5
 """Numbers of an observation at most that a sentence names."""
+_WARNED: set[tuple[str, str]] = set()
+"""Environments and counters of which this process has warned: training, evaluations and films have one each."""
 
 
 class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
@@ -183,7 +185,7 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
             return
         if abs(reward) > LARGEST_REWARD:
             raise self.fault(f"the reward {reward:g} is beyond {LARGEST_REWARD:g}, in magnitude", action)
-        if not self.counters["huge_rewards"]:
+        if self._counts_first("huge_rewards"):
             log.warning(
                 "%s: the reward at episode %d, step %d is %g, and beside it no difference of usual rewards is "
                 "learned; give rewards of the order of one a step; further ones beyond %g are counted",
@@ -193,11 +195,10 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
                 reward,
                 LIKELY_REWARD,
             )
-        self.counters["huge_rewards"] += 1
 
     def _count_outside(self, observation: np.ndarray, outside: np.ndarray) -> None:
         """Counts an observation with numbers outside of the declared bounds, and warns of the first one."""
-        if not self.counters["obs_out_of_bounds"]:
+        if self._counts_first("obs_out_of_bounds"):
             first = int(np.flatnonzero(outside)[0])
             log.warning(
                 "%s: at episode %d, step %d, %d of the %d numbers of the observation are outside of the bounds of "
@@ -213,7 +214,6 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
                 self._low[first],
                 self._high[first],
             )
-        self.counters["obs_out_of_bounds"] += 1
 
     def _places(self, marked: np.ndarray) -> str:
         """The first numbers that are marked, bool [obs]: their places, and their names in a Dict observation."""
@@ -230,8 +230,7 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         diverged = False
         for name, times in warnings.items():
             diverged |= name in DIVERGED or name == CLOCK
-            key = f"mujoco_{name.lower()}"
-            if key not in self.counters and name not in DIVERGED:
+            if self._counts_first(f"mujoco_{name.lower()}", times) and name not in DIVERGED:
                 log.warning(
                     "%s: MuJoCo warned of %s at episode %d, step %d; further warnings are counted",
                     self.name,
@@ -239,8 +238,15 @@ class FaultChecks(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarr
                     self.episode,
                     self.frame,
                 )
-            self.counters[key] += times
         return diverged
+
+    def _counts_first(self, counter: str, times: int = 1) -> bool:
+        """Adds to a counter; whether that is the first time in this environment and process."""
+        self.counters[counter] += times
+        key = (self.name, counter)
+        is_first = key not in _WARNED
+        _WARNED.add(key)
+        return is_first
 
     def _diverged(self, info: dict[str, Any]) -> Step:
         """The last step of an episode whose physics diverged; it must not be stored."""

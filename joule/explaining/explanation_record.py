@@ -11,6 +11,7 @@ import envs
 from agent import explanation
 from agent.agent import WorldModelAgent
 from agent.configurator.config_json import to_json
+from agent.configurator.readout_checks import learned_readouts
 from agent.errors import ConfigError
 from envs.readouts.labels import action_labels, readout_labels
 from envs.safe_env import SafeEnv
@@ -68,6 +69,8 @@ def explanation_record(
     config, actions = to_json(agent.config), action_labels(env)
     # A task that is planned for may have a horizon of its own.
     planner = {**config["planner"], "horizon_decisions": modules.actor.horizon}
+    # An agent that learned from data without readouts predicts none, as in an environment without them.
+    known = slice(None) if learned_readouts(modules) else slice(0)
     values = {
         "env": config["env"],
         "agent": config["agent"],
@@ -92,7 +95,7 @@ def explanation_record(
                 "actions": plan.actions,
                 "predicted_costs": plan.costs,
                 "executed_costs": costs,
-                "predicted_readouts": plan.future,
+                "predicted_readouts": plan.future[:, known],
             }
             for plan, costs in zip(why.alternatives, executed, strict=True)
         ],
@@ -103,10 +106,10 @@ def explanation_record(
             "values": why.slice.values,
             "energy": why.slice.energy,
         },
-        "readouts": {"names": readout_labels(env), "usual_change": why.usual_change},
+        "readouts": {"names": readout_labels(env)[known], "usual_change": why.usual_change[known]},
         "outcome": {
             "costs": outcome.costs[:ahead],
-            "readouts": np.stack(outcome.readouts),
+            "readouts": np.stack(outcome.readouts)[:, known],
             "return": outcome.total_return(modules.discount),
             "decisions": len(outcome.costs),
             "hidden": outcome.hidden,

@@ -60,13 +60,8 @@ class Progress(Callback):
 
     def on_start(self, start: RunStart) -> None:
         """Prints what is trained and where, and begins to draw."""
+        self.take(start)
         state, settings = self.state, start.settings
-        state.device, state.steps, state.frames = start.device, settings["steps"], start.frames
-        state.unit = "gradient steps" if settings.get("data") else "frames"
-        learns = settings["agent"] not in TRIVIAL_AGENTS and not settings.get("data")
-        state.warming_up = learns and not start.frames
-        for episode in start.episodes:
-            self._take(episode)
         from_frame = f" from frame {start.frames:,} on" if start.frames else ""
         self._say(
             f"{settings['agent']} in {settings['env']}, {state.steps:,} {state.unit}{from_frame} -> {start.folder}"
@@ -76,6 +71,16 @@ class Progress(Callback):
             self._live = LiveBlock(self.console, self._lines)
             with while_read(self.console):
                 self._live.start(refresh=True)
+
+    def take(self, start: RunStart) -> None:
+        """Takes in how far the run is, and prints nothing: it may have all of its frames."""
+        state, settings = self.state, start.settings
+        state.device, state.steps, state.frames = start.device, settings["steps"], start.frames
+        state.unit = "gradient steps" if settings.get("data") else "frames"
+        learns = settings["agent"] not in TRIVIAL_AGENTS and not settings.get("data")
+        state.warming_up = learns and not start.frames
+        for episode in start.episodes:
+            self._take(episode)
 
     def on_step(self, agent: Any) -> None:
         """Looks at the counters of the agent now and then."""

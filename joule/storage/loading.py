@@ -144,6 +144,11 @@ def load_changed(
         ConfigError, RunError, CheckpointError, ReplayLogError: as `load` and `apply_task`.
     """
     agent = load(path, settings=changes, trust_modules=trust_modules, trust_env_kwargs=trust_env_kwargs)
+    if agent.config.perceive == "energy":
+        from agent.agent import WorldModelAgent
+
+        assert isinstance(agent, WorldModelAgent), "other kinds take the setting no more than others of joule"
+        agent.modules.calibrate_sensors()  # a replay buffer that is too small is refused before anything is shown
     if task is None:
         env_config = agent.config
         if updates:

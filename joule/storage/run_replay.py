@@ -63,8 +63,8 @@ class ReplayLogs:
             if folder.exists():
                 raise
             raise ReplayLogError(
-                f"{folder} does not exist, and the checkpoint needs it; "
-                "`joule push RUN --out FOLDER` writes a copy of a run that acts without its replay buffer"
+                f"{folder} does not exist, and the checkpoint needs it; put it back (`joule push RUN --out FOLDER` "
+                "writes a copy of a run that acts without its replay buffer, while that is there)"
             ) from error
         return logs
 

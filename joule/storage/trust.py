@@ -25,6 +25,7 @@ from joule.storage.errors import RunError
 from joule.storage.files import open_append, why
 from joule.storage.reader import read_plain
 from joule_errors import Advice
+from joule_schema.env_id import module_of
 
 MODULE_FLAG, ENV_KWARGS_FLAG = "--trust-module", "--trust-env-kwargs"
 _LONGEST_KWARGS = 200
@@ -33,8 +34,8 @@ _LONGEST_KWARGS = 200
 
 def modules_named(env: str) -> list[str]:
     """The modules that an environment's id imports: `my_pkg` for `my_pkg:Arm-v0`."""
-    module, colon, _ = env.partition(":")
-    return [module] if colon and module != "dmc" else []
+    module = module_of(env)
+    return [] if module is None else [module]
 
 
 def trusted_modules(given: object) -> tuple[str, ...]:

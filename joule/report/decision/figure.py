@@ -277,7 +277,12 @@ def _costs(figure: Figure, place: SubplotSpec, record: Record) -> None:
 
 
 def _futures(figure: Figure, place: SubplotSpec, record: Record) -> None:
-    """The readouts in which the imagined futures differ most, beside the observed ones."""
+    """The readouts in which the imagined futures differ most, beside the observed ones; a sentence without any."""
+    if not record["readouts"]["names"]:
+        axes = figure.add_subplot(place)
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "the agent predicts no readouts", ha="center", va="center", color=QUIET)
+        return
     futures = np.array([plan["predicted_readouts"] for plan in record["alternatives"]], np.float64)
     outcome = np.array(record["outcome"]["readouts"], np.float64)
     usual = np.array(record["readouts"]["usual_change"], np.float64)

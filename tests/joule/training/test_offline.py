@@ -142,6 +142,9 @@ def test_data_without_readouts_serve_no_task(offline: Callable[..., list[str]], 
     assert isinstance(agent, WorldModelAgent)
     with pytest.raises(ConfigError, match="the data that this agent learned from have none"):
         agent.plan_for("less:distance")
+    explained = joule.explain(tmp_path / "run", 2)
+    assert explained["readouts"] == {"names": [], "usual_change": []}
+    assert not any(explained["alternatives"][0]["predicted_readouts"])
     with pytest.raises(ConfigError, match="constraint: a constraint is a limit on readouts"):
         train.main(offline(data, tmp_path / "limited", "--env", tiny_env.ID, "--constraint", "distance<1"))
 
