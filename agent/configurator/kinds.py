@@ -67,6 +67,21 @@ def table(section: str) -> Mapping[str, str]:
     return planners.KINDS if section == "planner" else REGULARIZERS
 
 
+def tables() -> dict[str, dict[str, str]]:
+    """Section -> kind -> module and class, for `add` in another process that has the same run."""
+    return {section: dict(table(section)) for section in ("planner", "regularizer")}
+
+
+def add(other: Mapping[str, Mapping[str, str]]) -> None:
+    """Adds the kinds that a program has added to its tables to those of this process.
+
+    Args:
+        other: the `tables` of that program.
+    """
+    planners.KINDS.update(other["planner"])
+    REGULARIZERS.update(other["regularizer"])
+
+
 def settings_of(section: str, kind: str) -> dict[str, Setting]:
     """The own settings of a kind, by name; none for a kind that has none.
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from agent.chunks import ActingCopy, Chunk, LearnerState
+from agent.configurator import kinds
 from agent.configurator.config_json import to_json
 from agent.configurator.settings import Config
 from agent.interface import EnvSpec
@@ -169,6 +170,7 @@ class ActorPool:
             {
                 "config": to_json(self.config),
                 "env_spec": spec_to_json(self.env_spec),
+                "kinds": kinds.tables(),
                 "actor": place.number,
                 "started": decisions,
             }

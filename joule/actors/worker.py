@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from agent.agent import WorldModelAgent
+from agent.configurator import kinds
 from agent.configurator.config_json import from_json
 from agent.learning.collector import Collector, actor_config
 from agent.training_env import check_spec
@@ -25,8 +26,8 @@ class Worker:
     """An actor: its environment, and its copy of the agent.
 
     Args:
-        values: `config` and `env_spec` of the run as JSON; `actor`, its number; `started`, decisions of the run so
-            far.
+        values: `config` and `env_spec` of the run as JSON; `kinds`, those of its program; `actor`, its number;
+            `started`, decisions of the run so far.
 
     Raises:
         Refused: for an environment that cannot be made here, or differs from that of the run.
@@ -35,6 +36,7 @@ class Worker:
     def __init__(self, values: Mapping[str, Any]) -> None:
         number = values["actor"]
         import_module_of(values["config"]["env"])
+        kinds.add(values["kinds"])
         config = actor_config(from_json(values["config"]), number, values["started"])
         spec = spec_from_json(values["env_spec"], "actor")
         self.env = make_env(config)

@@ -15,6 +15,7 @@ import numpy as np
 
 from agent.acting_copy import acting_copy
 from agent.agent import WorldModelAgent
+from agent.configurator import kinds
 from agent.configurator.config_json import to_json
 from joule.answering_process import AnsweringProcess
 from joule.messages import receive, send
@@ -57,7 +58,8 @@ class BackgroundEvaluation:
             self._process = AnsweringProcess(f"{__package__}.evaluation_process")
         except OSError as error:
             raise self._stopped(f" cannot be started: {why(error)}") from error
-        self._send({"config": to_json(agent.config), "env_spec": spec_to_json(agent.env_spec)}, {})
+        settings = {"config": to_json(agent.config), "env_spec": spec_to_json(agent.env_spec)}
+        self._send({**settings, "kinds": kinds.tables()}, {})
 
     def begin(self) -> None:
         """Has the agent evaluated as it is now.

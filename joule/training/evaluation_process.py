@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.acting_copy import act_as
 from agent.agent import WorldModelAgent
+from agent.configurator import kinds
 from agent.configurator.config_json import from_json
 from envs.registry import import_module_of
 from joule.agents import build_agent
@@ -41,6 +42,7 @@ class _Evaluating:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         import_module_of(settings["config"]["env"])
+        kinds.add(settings["kinds"])
         config = from_json(settings["config"])
         agent = build_agent(config, spec_from_json(settings["env_spec"], "evaluation"), None)
         assert isinstance(agent, WorldModelAgent)

@@ -56,7 +56,7 @@ def draw(record: Record, pictures: Sequence[Frame], path: Path | None = None) ->
         pictures: one per alternative, uint8 [height, width, 3], or none.
         path: where to save the figure; None does not save it.
     """
-    heights = [2.3] * bool(pictures) + [3.4, 2.2]
+    heights = [2.3] * bool(pictures) + [3.4, 2.2 if record["readouts"]["names"] else 0.2]
     with matplotlib.rc_context({**theme(False), "font.size": 10, "axes.labelsize": 9.5}):
         figure = Figure(figsize=(14.0, sum(heights) + 2.9))
         figure.set_facecolor("white")

@@ -17,6 +17,7 @@ import pytest
 import tiny_env
 
 import joule
+import planners
 from agent.errors import ConfigError, StopRun
 from joule.commands import train
 from joule.messages import receive, send
@@ -130,6 +131,20 @@ def test_an_environment_that_the_process_does_not_find_stops_the_run_early(
         pytest.raises(StopRun, match="process of the evaluations: unknown environment id 'Lost-v0"),
     ):
         train.main(given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "others", [["--eval-process"], ["--actors", "1", "--explore.warmup-decisions", "40"]]
+)
+def test_other_processes_have_the_kinds_that_the_program_added(
+    others: list[str], small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(planners.KINDS, "mine", "planners.cem:CEM")
+    settings = {name: value for name, value in small.items() if not name.startswith("planner.")}
+    words = [*options(settings, tmp_path / "run"), *others, "--steps=120", "--planner.kind", "mine"]
+    assert train.main(words) == 0
+    assert len(tables(tmp_path / "run")["evaluations"]) == 2
 
 
 @pytest.mark.parametrize(
