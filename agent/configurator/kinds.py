@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import planners
+from agent.configurator.settings import KIND_SECTIONS
 from agent.errors import ConfigError
 from joule_errors.words import unfit
 
@@ -62,14 +63,14 @@ class Setting:
             raise ConfigError(f"{where}: {reason}")
 
 
-def table(section: str) -> Mapping[str, str]:
+def table(section: str) -> dict[str, str]:
     """Kind -> module and class, for the section `planner` or `regularizer` of the settings."""
     return planners.KINDS if section == "planner" else REGULARIZERS
 
 
 def tables() -> dict[str, dict[str, str]]:
     """Section -> kind -> module and class, for `add` in another process that has the same run."""
-    return {section: dict(table(section)) for section in ("planner", "regularizer")}
+    return {section: dict(table(section)) for section in KIND_SECTIONS}
 
 
 def add(other: Mapping[str, Mapping[str, str]]) -> None:
@@ -78,8 +79,8 @@ def add(other: Mapping[str, Mapping[str, str]]) -> None:
     Args:
         other: the `tables` of that program.
     """
-    planners.KINDS.update(other["planner"])
-    REGULARIZERS.update(other["regularizer"])
+    for section, kinds in other.items():
+        table(section).update(kinds)
 
 
 def settings_of(section: str, kind: str) -> dict[str, Setting]:

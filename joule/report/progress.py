@@ -60,7 +60,7 @@ class Progress(Callback):
 
     def on_start(self, start: RunStart) -> None:
         """Prints what is trained and where, and begins to draw."""
-        self.take(start)
+        self.take_start(start)
         state, settings = self.state, start.settings
         from_frame = f" from frame {start.frames:,} on" if start.frames else ""
         self._say(
@@ -72,7 +72,7 @@ class Progress(Callback):
             with while_read(self.console):
                 self._live.start(refresh=True)
 
-    def take(self, start: RunStart) -> None:
+    def take_start(self, start: RunStart) -> None:
         """Takes in how far the run is, and prints nothing: it may have all of its frames."""
         state, settings = self.state, start.settings
         state.device, state.steps, state.frames = start.device, settings["steps"], start.frames

@@ -147,7 +147,7 @@ def load_changed(
     if agent.config.perceive == "energy":
         from agent.agent import WorldModelAgent
 
-        assert isinstance(agent, WorldModelAgent), "other kinds take the setting no more than others of joule"
+        assert isinstance(agent, WorldModelAgent), "the setting is refused for other kinds"
         agent.modules.calibrate_sensors()  # a replay buffer that is too small is refused before anything is shown
     if task is None:
         env_config = agent.config

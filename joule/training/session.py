@@ -213,7 +213,7 @@ def _session(
             done = agent.frames >= config.steps and not trainer.unfinished
             if done and run.finished_at() == agent.frames:
                 if display is not None:
-                    display.take(_start_of(run, agent, resumed=True))
+                    display.take_start(_start_of(run, agent, resumed=True))
                 stopped_by = _finish(run, agent, Callbacks(display=display), notes, again)
                 return TrainedRun(run.folder, agent, trainer.evaluations.last_scores, stopped_by)
             if config != run.config:

@@ -164,9 +164,8 @@ def test_observations_out_of_bounds_are_survived_counted_and_told_once(
     fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     times = 2 if fault == "outside" else 0
-    for env in (
-        envs.make("Counter-v0", kwargs={"fault": fault}) for _ in range(2)
-    ):  # of training, of evaluations
+    of_training, of_evaluations = (envs.make("Counter-v0", kwargs={"fault": fault}) for _ in range(2))
+    for env in (of_training, of_evaluations):
         for seed in range(2):
             env.reset(seed=seed)
             for _ in range(5):
