@@ -30,6 +30,8 @@ class Slider:
         )
         self.handle.precision = max(self.handle.precision, DECIMALS)
         self._was_put_back = False
+        self._before_typing = self._held
+        """What held before the person began to type the number that holds."""
 
     @property
     def held(self) -> float:
@@ -47,8 +49,8 @@ class Slider:
         When the person leaves a box with a number below the bounds, it takes the lower one, and hands that over.
 
         Raises:
-            ConfigError: for a number above the bounds. The slider goes back to the number that holds: else the
-                box would take the upper bound, when the person leaves it.
+            ConfigError: for a number above the bounds. The slider goes back to the number that held before it was
+                typed: else the box would take the upper bound, when the person leaves it.
         """
         value, was_put_back = self.handle.value, self._was_put_back
         self._was_put_back = False
@@ -56,10 +58,22 @@ class Slider:
         slack = 1e-6 * (self._high - self._low)
         if value is None or value < self._low - slack or (was_put_back and value == self._held):
             return None
+        goes_on = _begins(self._held, value)
         if not value <= self._high + slack:
-            self.put_back(self._held)
-            raise ConfigError(
-                f"{self.label}: {value:g} is more than {self._high:g}; it stays at {self._held:g}"
-            )
+            stays = self._before_typing if goes_on else self._held
+            if stays == self._held:
+                self.put_back(stays)
+            else:
+                self.handle.value = (
+                    stays  # `take` is asked again, and gives it: the beginning held in between
+                )
+            raise ConfigError(f"{self.label}: {value:g} is more than {self._high:g}; it stays at {stays:g}")
+        if not goes_on:
+            self._before_typing = self._held
         self._held = min(max(float(value), self._low), self._high)
         return self._held
+
+
+def _begins(shorter: float, longer: float) -> bool:
+    """Whether a person who types `longer` has typed `shorter` on the way: 1 on the way to 15."""
+    return f"{longer:g}".startswith(f"{shorter:g}")
