@@ -115,6 +115,17 @@ def test_a_person_plays(page: Page, tmp_path: Path) -> None:
     page.get_by_text("latency must be a whole number").wait_for()
     page.wait_for_function("box => box.value === '2'", arg=box.element_handle())
 
+    # The first key of a number that is too large was within the bounds: the fifth slider is the mass.
+    box = page.locator(".mantine-NumberInput-input").nth(4)
+    before_typing = box.input_value()
+    box.fill("")
+    box.press_sequentially("3")
+    page.get_by_text("mass=3", exact=False).first.wait_for()
+    box.press_sequentially("0")
+    page.get_by_text(f"30 is more than 4; it stays at {before_typing}").wait_for()
+    page.wait_for_function("([box, value]) => box.value === value", arg=[box.element_handle(), before_typing])
+    page.wait_for_function("() => !document.body.innerText.includes('mass=3')")
+
     # A pull on the robot: an arrow goes from where it is held to the pointer.
     rows, columns = np.nonzero(
         (scene[..., 0] > scene[..., 1] + 30) & (scene[..., 1] > scene[..., 2] + 15) & (scene[..., 0] > 120)
