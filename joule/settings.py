@@ -239,7 +239,7 @@ def config_init_from(before: Config, given: Mapping[str, Any]) -> Config:
     if given.get("data"):
         raise ConfigError("data: --init-from begins with the experience of that run; give one of the two")
     usual: dict[str, Any] = dict(NOT_FROM_SCRATCH)
-    if before.reward == "none":  # what was explored serves the task
+    if before.reward == "none" and given.get("reward") != "none":  # what was explored serves the task
         usual |= {"reward": "env", "explore.kind": Config().explore.kind}
     if before.data:
         if before.env == NO_ENV and "env" not in given:

@@ -110,8 +110,8 @@ class SensorFaultInference:
         self.networks = networks
         if not isinstance(networks.normalizer, StateNormalizer):
             raise ValueError(
-                "infers what a StateNormalizer has normalised, and the encoder of this agent has a "
-                f"{type(networks.normalizer).__name__}"
+                "infers what sensors should read, and takes the state alone; this agent observes a picture, or "
+                "several parts"
             )
         self.device = networks.normalizer.shift.device
         obs = replay_buffer.obs

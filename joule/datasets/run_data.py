@@ -42,13 +42,12 @@ def read_episodes(
     earlier = load(folder, settings=usable, **trust)
     if not isinstance(earlier, WorldModelAgent):
         raise ConfigError(f"data: {folder} is a run of {earlier.kind}; the data of a run are those of joule")
-    spec = check_spec(earlier.env_spec, env, config.agent).env_spec
-    if [(part.name, tuple(part.shape)) for part in spec.observation] != [
-        (part.name, tuple(part.shape)) for part in earlier.env_spec.observation
-    ]:
+    there, here = _shapes(earlier.env_spec), _shapes(env.env_spec)
+    if there != here:
         raise ConfigError(
-            f"data: {folder} has observations of other parts than {config.env} with --obs {config.obs}"
+            f"data: {folder} has observations of {there}, and {config.env} with --obs {config.obs} has {here}"
         )
+    spec = check_spec(earlier.env_spec, env, config.agent).env_spec
     if spec.action_repeat != earlier.env_spec.action_repeat:
         raise ConfigError(
             f"data: {folder} was recorded with an action repeat of {earlier.env_spec.action_repeat}, not "
@@ -71,3 +70,8 @@ def read_episodes(
         cost = earlier.configurator.task_cost(parse(ours))
         episodes = with_costs_of(cost.task, episodes, earlier.modules.layout())
     return episodes, spec
+
+
+def _shapes(spec: EnvSpec) -> str:
+    """The parts of an observation, as in `pixels [9, 64, 64], state [17]`."""
+    return ", ".join(f"{part.name} {list(part.shape)}" for part in spec.observation)

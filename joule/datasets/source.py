@@ -83,8 +83,7 @@ def with_settings_of_data(given: Mapping[str, Any], trust: Mapping[str, Any]) ->
         given = with_model_file(given, run.config)
         env = given.get("env", run.config.env)
         same = run.config.env in (env, env if env == NO_ENV else complete_id(checked_id(env)))
-        if same:
-            _check_observed(source, run.config, given)
+        _check_observed(source, run.config, given)
         names = ENV_SETTINGS if same else _OBSERVED
         known = {"env": run.config.env} | {name: getattr(run.config, name) for name in names}
         return known | dict(given)

@@ -126,7 +126,7 @@ def _other_distances(nearness: Nearness, farthest: float) -> str:
         differ = "differs" if len(nearness.within) == 1 else "differ"
         named = " and ".join(nearness.within)
         return f"{named} never {differ} from the goal's; name another readout by --goal-within"
-    return "ask for smaller distances by --goal-within"
+    return f"ask for smaller distances by --goal-within: the farthest start is {farthest:.2g} of them away"
 
 
 def _wandered(env: Any, seed: int, decisions: int) -> tuple[Observation, np.ndarray] | None:

@@ -47,7 +47,8 @@ def goal_of(text: str, agent: WorldModelAgent) -> Goal:
 
     `readout:NAME=V,...` is the remembered moment whose readouts are nearest to these values. `episode:K@T` is
     decision T of episode K in the replay buffer, both counted from 0. `image:FILE` is a picture of what the camera
-    would see, for an agent that observes pixels alone. `observation:FILE` is an array of NumPy [obs].
+    would see, for an agent that observes pixels alone. `observation:FILE` is an array of NumPy [obs], or, where the
+    agent observes several parts, an .npz file with an array of each by name.
 
     Args:
         text: the goal.
@@ -197,9 +198,16 @@ def _image(rest: str, agent: WorldModelAgent) -> Observation:
 
 def _array(rest: str, agent: WorldModelAgent) -> Observation:
     from joule.storage.goal_file import read_array
+    from joule.storage.npz_file import read_arrays
 
+    names = [part.name for part in agent.env_spec.observation]
     try:
-        return read_array(Path(rest))
+        if len(names) == 1:
+            return read_array(Path(rest))
+        found = read_arrays(Path(rest), names)
+        if missing := [name for name in names if name not in found]:
+            raise ValueError(f"has no array {missing[0]}; this agent observes {', '.join(names)}")
+        return found
     except ValueError as error:
         raise ConfigError(f"goal: {_short(rest)} {error}") from None
 

@@ -111,6 +111,14 @@ def test_a_run_of_a_model_file_keeps_its_model_and_its_keywords(
         config_init_from(explored, {})
 
 
+def test_what_explored_goes_on_to_explore_in_its_own_way_without_rewards() -> None:
+    before = config_from("smoke", {"reward": "none", "explore.kind": "smooth"})
+    on = config_init_from(before, {"reward": "none"})
+    assert (on.reward, on.explore.kind) == ("none", "smooth")
+    task = config_init_from(before, {})
+    assert (task.reward, task.explore.kind) == ("env", Config().explore.kind)
+
+
 def test_a_run_keeps_what_its_agent_observes() -> None:
     before = config_from("smoke", {"obs": "pixels"})
     for change in ({"obs_size": 32}, {"obs_frames": 1}, {"obs_camera": "side"}, {"obs": "pixels+state"}):

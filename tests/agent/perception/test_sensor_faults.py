@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import picture_env
 import pytest
 import tiny_env
 import torch
@@ -248,6 +249,15 @@ def test_an_agent_infers_its_sensors_repeatably_and_acts_as_before_where_they_wo
     assert not state.belief.trusted[0, 1]
     assert np.isfinite(blind).all()
     np.testing.assert_array_equal(blind, acted("energy", dead=True)[0])
+
+
+def test_a_picture_is_refused_in_words_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensor_faults, "FEWEST_TRANSITIONS", 0)
+    modules: Any = joule.make(
+        "joule", env=f"picture_env:{picture_env.ID}", preset="smoke"
+    ).world_model.modules
+    with pytest.raises(ValueError, match="takes the state alone; this agent observes a picture, or several"):
+        SensorFaultInference(modules.networks, modules.replay_buffer)
 
 
 def test_it_is_refused_for_agents_without_a_trained_world_model(make_agent: Any, tmp_path: Path) -> None:

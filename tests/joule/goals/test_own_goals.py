@@ -195,7 +195,10 @@ def test_a_start_that_the_first_action_ends_has_no_goal() -> None:
 
 @pytest.mark.parametrize(
     ("distance", "advice"),
-    [(0.0, "name another readout by --goal-within"), (0.5, "ask for smaller distances")],
+    [
+        (0.0, "name another readout by --goal-within"),
+        (0.5, "the farthest start is 0.5 of them away"),
+    ],
 )
 def test_starts_at_their_goals_get_advice_that_helps(distance: float, advice: str) -> None:
     env: Any = SimpleNamespace(

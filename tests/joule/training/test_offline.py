@@ -122,6 +122,13 @@ def test_the_data_of_a_run_are_its_replay(
     assert ours.held == theirs.held == 90
     with pytest.raises(ConfigError, match=f"obs_camera: found 'side', and {whole} was recorded with ''"):
         train.main(offline(whole, tmp_path / "seen", "--obs-camera", "side"))
+    other = ("--env", "InvertedPendulum-v5")
+    with pytest.raises(ConfigError, match="obs_camera: found 'side'"):
+        train.main(offline(whole, tmp_path / "seen", *other, "--obs-camera", "side"))
+    with pytest.raises(
+        ConfigError, match=r"^data: .* has observations of state \[3\], and .* has state \[4\]$"
+    ):
+        train.main(offline(whole, tmp_path / "seen", *other))
     for name in ("action", "cost", "readout"):
         columns = [buffer.columns[name][buffer.place(buffer.transitions())] for buffer in (ours, theirs)]
         np.testing.assert_array_equal(*columns)
