@@ -253,9 +253,7 @@ def test_an_agent_infers_its_sensors_repeatably_and_acts_as_before_where_they_wo
 
 def test_a_picture_is_refused_in_words_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sensor_faults, "FEWEST_TRANSITIONS", 0)
-    modules: Any = joule.make(
-        "joule", env=f"picture_env:{picture_env.ID}", preset="smoke"
-    ).world_model.modules
+    modules: Any = joule.make("joule", env=f"picture_env:{picture_env.ID}", preset="smoke").modules
     with pytest.raises(ValueError, match="takes the state alone; this agent observes a picture, or several"):
         SensorFaultInference(modules.networks, modules.replay_buffer)
 
