@@ -40,7 +40,8 @@ class Slider:
 
     def put_back(self, value: float) -> None:
         """Shows a number within the bounds that holds already; the slider hands it over, and `take` gives None."""
-        self._held, self._was_put_back = value, True
+        self._held = self._before_typing = value
+        self._was_put_back = True
         self.handle.value = value
 
     def take(self) -> float | None:
@@ -64,9 +65,8 @@ class Slider:
             if stays == self._held:
                 self.put_back(stays)
             else:
-                self.handle.value = (
-                    stays  # `take` is asked again, and gives it: the beginning held in between
-                )
+                # The beginning held in between: `take` is asked again, and gives what held before.
+                self.handle.value = stays
             raise ConfigError(f"{self.label}: {value:g} is more than {self._high:g}; it stays at {stays:g}")
         if not goes_on:
             self._before_typing = self._held
