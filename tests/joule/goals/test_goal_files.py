@@ -36,7 +36,7 @@ def test_a_file_of_numpy_is_a_goal_and_a_pickle_is_refused(trained_run: Path, tm
 def test_several_parts_are_a_file_with_an_array_of_each(tmp_path: Path) -> None:
     parts = (SimpleNamespace(name="pixels"), SimpleNamespace(name="state"))
     agent: Any = SimpleNamespace(env_spec=SimpleNamespace(observation=parts))
-    wanted = {"pixels": np.ones((3, 4, 4), np.uint8), "state": np.arange(2.0)}
+    wanted: dict[str, Any] = {"pixels": np.ones((3, 4, 4), np.uint8), "state": np.arange(2.0)}
     np.savez(tmp_path / "goal.npz", **wanted)
     goal: Any = goal_of(f"observation:{tmp_path / 'goal.npz'}", agent)
     assert list(goal.observation) == ["pixels", "state"]
